@@ -1,0 +1,1 @@
+# build-targets.mk: nothing here yet

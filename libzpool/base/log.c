@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/error.h"
+
+typedef void zp_log_handler(enum zpool_log_level level, const char *message, void *user);
+
+enum { NOTHING = -1 };
+
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+
+/* With the plain kind, threads that log without a pause keep out for ever who wants to replace the handler. */
+#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+#define LOG_LOCK_INITIALIZER PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+#else
+#define LOG_LOCK_INITIALIZER PTHREAD_RWLOCK_INITIALIZER
+#endif
+
+/*
+ * Guards handler and handler_user.  Held for reading while a handler runs, so that replacing it waits until the former
+ * one has returned.  Innermost of all locks; what a handler calls in turn logs nothing (inside_handler).
+ */
+static pthread_rwlock_t log_lock = LOG_LOCK_INITIALIZER;
+static zp_log_handler *handler;
+static void *handler_user;
+
+/* The gravest level that nobody wants is one above this; read without the lock to keep unwanted messages cheap. */
+static _Atomic int threshold = NOTHING;
+static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
+static int environment_threshold = NOTHING;
+
+static _Thread_local bool inside_handler __attribute__((tls_model("initial-exec")));
+
+static void log_to_stderr(enum zpool_log_level level, const char *message, void *user)
+{
+	(void)user;
+	(void)dprintf(STDERR_FILENO, "libzpool: %s: %s\n", level_names[level], message);
+}
+
+static void read_environment(void)
+{
+	const char *wanted = zp_secure_getenv("ZPOOL_DEBUG");
+	if (!wanted || !*wanted || strcmp(wanted, "0") == 0)
+		return;
+	environment_threshold = ZPOOL_LOG_DEBUG;
+	for (int level = ZPOOL_LOG_ERROR; level <= ZPOOL_LOG_DEBUG; level++)
+		if (strcmp(wanted, level_names[level]) == 0)
+			environment_threshold = level;
+	handler = log_to_stderr;
+	atomic_store(&threshold, environment_threshold);
+}
+
+static void log_deliver(enum zpool_log_level level, const char *message)
+{
+	struct zp_error error;
+	inside_handler = true;
+	pthread_rwlock_rdlock(&log_lock);
+	if (handler && (int)level <= atomic_load(&threshold)) {
+		zp_error_set_aside(&error);
+		handler(level, message, handler_user);
+		zp_error_put_back(&error);
+	}
+	pthread_rwlock_unlock(&log_lock);
+	inside_handler = false;
+}
+
+void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format, va_list args)
+{
+	(void)pthread_once(&environment_once, read_environment);
+	if ((int)level > atomic_load_explicit(&threshold, memory_order_relaxed) || inside_handler)
+		return;
+
+	/* Logging is no reason for a caller to see another errno. */
+	int saved_errno = errno;
+	char *text = NULL, *message = NULL;
+	if (vasprintf(&text, format, args) >= 0 && asprintf(&message, "%s%s", prefix, text) >= 0)
+		log_deliver(level, message);
+	else
+		log_deliver(level, "Out of memory while composing a log message.");
+	free(text);
+	free(message);
+	errno = saved_errno;
+}
+
+void zp_log(enum zpool_log_level level, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	zp_vlog(level, "", format, args);
+	va_end(args);
+}
+
+int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),
+			  enum zpool_log_level level, void *user)
+{
+	if ((int)level < ZPOOL_LOG_ERROR || level > ZPOOL_LOG_DEBUG)
+		return zp_fail(EINVAL, "Log level %d is not one of enum zpool_log_level.", (int)level);
+	if (inside_handler)
+		return zp_fail(EDEADLK, "A log handler cannot replace the log handler: set it from elsewhere.");
+	(void)pthread_once(&environment_once, read_environment);
+
+	pthread_rwlock_wrlock(&log_lock);
+	handler = fn ? fn : log_to_stderr;
+	handler_user = fn ? user : NULL;
+	atomic_store(&threshold, fn ? (int)level : environment_threshold);
+	pthread_rwlock_unlock(&log_lock);
+	return 0;
+}
+
+void zp_log_lock(void)
+{
+	if (!inside_handler)
+		pthread_rwlock_wrlock(&log_lock);
+}
+
+void zp_log_unlock(bool child)
+{
+	if (child) {
+		/* The lock knows its writer by thread id, which is another one here; nor do other threads' handlers end. */
+		log_lock = (pthread_rwlock_t)LOG_LOCK_INITIALIZER;
+		if (inside_handler)
+			pthread_rwlock_rdlock(&log_lock);
+	} else if (!inside_handler) {
+		pthread_rwlock_unlock(&log_lock);
+	}
+}

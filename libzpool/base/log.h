@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log.h - what the library has to say, to whoever asked for it
+ *
+ * Silent unless the host set a handler or the environment asks through ZPOOL_DEBUG.
+ */
+#ifndef ZP_BASE_LOG_H
+#define ZP_BASE_LOG_H 1
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+#include "zpool.h"
+
+__attribute__((format(printf, 2, 3))) void zp_log(enum zpool_log_level level, const char *format, ...);
+__attribute__((format(printf, 3, 0))) void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format,
+						   va_list args);
+
+/* Around fork(): no handler runs between the two. */
+void zp_log_lock(void);
+void zp_log_unlock(bool child);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What drivers there are: those in memory, those linked in, those that lie in the directories.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "core/driver.h"
+#include "core/param.h"
+#include "core/registry.h"
+#include "core/spec.h"
+#include "loader/module.h"
+
+/* A driver's info with its strings, so that visitors run without any lock. */
+struct entry {
+	struct zpool_driver_info info;
+	char *strings[5]; /* type, path, version, description, fault */
+};
+
+struct inventory {
+	struct entry *entries;
+	size_t count;
+	size_t room;
+	bool out_of_memory;
+};
+
+static struct entry *add_entry(struct inventory *inventory, enum zpool_driver_origin origin)
+{
+	if (inventory->count == inventory->room) {
+		size_t room = inventory->room ? 2 * inventory->room : 16;
+		struct entry *entries = realloc(inventory->entries, room * sizeof *entries);
+		if (!entries) {
+			inventory->out_of_memory = true;
+			return NULL;
+		}
+		inventory->entries = entries;
+		inventory->room = room;
+	}
+	struct entry *entry = &inventory->entries[inventory->count++];
+	*entry = (struct entry){ .info = { .struct_size = sizeof entry->info, .origin = origin } };
+	return entry;
+}
+
+static void set_strings(struct inventory *inventory, struct entry *entry, const char *type, const char *path,
+			const char *version, const char *description, const char *fault)
+{
+	const char *const given[] = { type, path, version, description, fault };
+	for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+		entry->strings[i] = given[i] ? strdup(given[i]) : NULL;
+		inventory->out_of_memory = inventory->out_of_memory || (given[i] && !entry->strings[i]);
+	}
+}
+
+static void describe_driver(struct entry *entry, const struct zpool_driver *driver)
+{
+	entry->info.abi_major = driver->abi_major;
+	entry->info.abi_minor = driver->abi_minor;
+	entry->info.caps = zp_driver_caps(driver);
+	entry->info.max_object_bytes = driver->max_object_bytes;
+	entry->info.alignment_bytes = driver->alignment_bytes;
+	entry->info.loaded = true;
+}
+
+static void add_live(const struct zp_record *record, void *user)
+{
+	struct inventory *inventory = user;
+	struct entry *entry = add_entry(inventory, record->origin);
+	if (!entry)
+		return;
+	const struct zpool_driver *driver = &record->driver;
+	set_strings(inventory, entry, record->type, record->loaded.path, driver->version, driver->description, NULL);
+	describe_driver(entry, driver);
+	entry->info.pools = record->users;
+}
+
+static struct entry *find_entry(struct inventory *inventory, const char *type)
+{
+	for (size_t i = 0; i < inventory->count; i++)
+		if (inventory->entries[i].strings[0] && strcmp(inventory->entries[i].strings[0], type) == 0)
+			return &inventory->entries[i];
+	return NULL;
+}
+
+static int add_preloaded(const char *type, const struct zpool_driver *given, void *user)
+{
+	struct inventory *inventory = user;
+	struct zpool_driver own;
+	char why[256] = "out of memory";
+
+	if (find_entry(inventory, type))
+		return 0;
+	struct entry *entry = add_entry(inventory, ZPOOL_ORIGIN_PRELOADED);
+	if (!entry)
+		return 1;
+	if (zp_driver_adopt(given, 0, type, &own, why, sizeof why) != 0) {
+		set_strings(inventory, entry, type, NULL, NULL, NULL, why);
+		return 0;
+	}
+	set_strings(inventory, entry, type, NULL, own.version, own.description, NULL);
+	describe_driver(entry, &own);
+	zp_driver_clear(&own);
+	return 0;
+}
+
+static const char *text_or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static void add_installed(struct inventory *inventory, const struct zp_installed *installed)
+{
+	const struct zp_elf_report *report = &installed->report;
+	struct entry *entry = installed->type[0] ? find_entry(inventory, installed->type) : NULL;
+	if (entry) {
+		/* In memory already: of the file only the note is news. */
+		if (entry->strings[1] && strcmp(entry->strings[1], installed->path) == 0)
+			entry->info.has_note = report->has_note;
+		return;
+	}
+	entry = add_entry(inventory, ZPOOL_ORIGIN_FILE);
+	if (!entry)
+		return;
+	const char *file = strrchr(installed->path, '/') + 1;
+	set_strings(inventory, entry, installed->type[0] ? installed->type : file, installed->path,
+		    text_or_null(report->version), text_or_null(report->description), installed->fault);
+	entry->info.has_note = report->has_note;
+	entry->info.abi_major = report->abi_major;
+	entry->info.abi_minor = report->abi_minor;
+}
+
+static int take_inventory(struct inventory *inventory)
+{
+	struct zp_installed *list = NULL;
+	size_t count = 0;
+
+	int err = zp_registry_begin_load();
+	if (err)
+		return err;
+	zp_registry_each_live(add_live, inventory);
+	zp_module_each_preloaded(add_preloaded, inventory);
+	if (zp_registry_files_allowed())
+		err = zp_loader_list_installed(&list, &count);
+	for (size_t i = 0; i < count; i++)
+		add_installed(inventory, &list[i]);
+	zp_loader_free_installed(list, count);
+	zp_registry_end_load();
+	if (err || inventory->out_of_memory)
+		return zp_fail(ENOMEM, "Out of memory while listing drivers.");
+	return 0;
+}
+
+static int by_type(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	return strcmp(x->strings[0], y->strings[0]);
+}
+
+int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user), void *user)
+{
+	struct inventory inventory = { 0 };
+	if (!fn)
+		return zp_fail(EINVAL, "zpool_each_driver() was given no function.");
+	int result = take_inventory(&inventory);
+	if (!result && inventory.count)
+		qsort(inventory.entries, inventory.count, sizeof *inventory.entries, by_type);
+	for (size_t i = 0; i < inventory.count; i++) {
+		struct entry *entry = &inventory.entries[i];
+		entry->info.type = entry->strings[0];
+		entry->info.path = entry->strings[1];
+		entry->info.version = entry->strings[2];
+		entry->info.description = entry->strings[3];
+		entry->info.fault = entry->strings[4];
+		if (!result)
+			result = fn(&entry->info, user);
+		for (size_t s = 0; s < sizeof entry->strings / sizeof *entry->strings; s++)
+			free(entry->strings[s]);
+	}
+	free(inventory.entries);
+	return result;
+}
+
+bool zpool_has_pool(const char *type)
+{
+	struct zp_spec spec;
+	struct zp_record *record;
+
+	int err = type ? zp_spec_parse(type, &spec) : zp_fail(EINVAL, "zpool_has_pool() was given no name.");
+	if (err)
+		return false;
+	for (unsigned i = 0; !err && i < spec.part_count; i++) {
+		err = zp_registry_get(spec.parts[i].type, &record);
+		if (!err)
+			zp_registry_put(record);
+	}
+	zp_spec_clear(&spec);
+	return !err;
+}
+
+int zpool_each_param(const char *name, int (*fn)(const struct zpool_param *param, size_t size, void *user), void *user)
+{
+	char type[ZP_TYPE_BYTES];
+	struct zp_record *record;
+
+	if (!fn)
+		return zp_fail(EINVAL, "zpool_each_param() was given no function.");
+	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
+		return zp_fail(EINVAL, "zpool_each_param() was not given a driver's name.");
+	int result = zp_registry_get(type, &record);
+	if (result)
+		return result;
+	for (uint32_t i = 0; !result && i < record->driver.param_count; i++)
+		result = fn(&record->driver.params[i], sizeof(struct zpool_param), user);
+	if (!result)
+		result = fn(&zp_limit_param, sizeof(struct zpool_param), user);
+	zp_registry_put(record);
+	return result;
+}
+
+const char *zpool_version(void)
+{
+	return ZPOOL_VERSION;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way of every object: malloc, free, map, unmap, read, write.
+ *
+ * Each call costs its checks and one indirect call: no lock, no atomic operation, no counter.  Whatever goes wrong is
+ * put into words in functions of its own, out of the way.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "core/pool.h"
+
+#define COLD __attribute__((cold, noinline))
+
+COLD static int malloc_refused(const struct zpool *pool, size_t size, zpool_gfp_t gfp, const unsigned long *handle)
+{
+	if (!pool)
+		return zp_fail_static(EINVAL, "zpool_malloc() was given no pool.");
+	if (!handle)
+		return zp_fail_static(EINVAL, "zpool_malloc() was given nowhere to put the handle.");
+	if (size == 0)
+		return zp_fail_static(EINVAL, "zpool_malloc() was asked for 0 bytes.");
+	if (gfp & ~ZPOOL_GFP_ALL)
+		return zp_fail(EINVAL, "zpool_malloc() was given unknown flags 0x%x.", gfp & ~ZPOOL_GFP_ALL);
+	return zp_fail_static(ENOSPC, "zpool_malloc() was asked for more than zpool_max_object_size() bytes.");
+}
+
+COLD static int malloc_failed(int err)
+{
+	err = zp_driver_errno(err);
+	if (zp_error_take_driver_text())
+		return err;
+	switch (-err) {
+	case ENOMEM:
+		return zp_fail_static(ENOMEM,
+				      "The pool has no memory for the object: its limit is reached, the system has "
+				      "none, or NOWAIT found none at hand. Free or evict something.");
+	case EAGAIN:
+		return zp_fail_static(EAGAIN, "Another thread holds a lock that NOWAIT does not wait for.");
+	case ENOSPC:
+		return zp_fail_static(ENOSPC, "The object is too large for the pool's driver.");
+	case EOPNOTSUPP:
+		return zp_fail_static(EOPNOTSUPP,
+				      "The pool was inherited through fork() and its driver does not follow.");
+	default:
+		return zp_fail_static(-err, "The pool's driver could not store the object.");
+	}
+}
+
+/* What was just taken is given back if it was too much. */
+int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zpool *pool = context;
+	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
+	unsigned long given = 0;
+
+	int err = driver->malloc(pool->driver_pool, size, gfp, &given);
+	if (err)
+		return err;
+	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
+	if (limit && driver->total_size(pool->driver_pool) > limit) {
+		(void)driver->free(pool->driver_pool, given);
+		return -ENOMEM;
+	}
+	*handle = given;
+	return 0;
+}
+
+int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	if (ZP_UNLIKELY(!pool || !handle || size - 1 >= pool->max_object_bytes || (gfp & ~ZPOOL_GFP_ALL)))
+		return malloc_refused(pool, size, gfp, handle);
+	int err = pool->malloc(pool->malloc_context, size, gfp, handle);
+	return ZP_UNLIKELY(err) ? malloc_failed(err) : 0;
+}
+
+/* Puts into words what a driver says of a handle; `what` is the call, as the caller knows it. */
+COLD static int handle_failed(const struct zpool *pool, unsigned long handle, const char *what, int64_t result)
+{
+	int err = zp_driver_errno(result);
+	if (!pool)
+		return zp_fail(EINVAL, "%s was given no pool.", what);
+	if (!handle)
+		return zp_fail(EINVAL, "%s was given handle 0 for pool \"%s\"; no object has that.", what, pool->name);
+	if (zp_error_take_driver_text())
+		return err;
+	switch (-err) {
+	case EBUSY:
+		return zp_fail(EBUSY, "%s: handle 0x%lx of pool \"%s\" is mapped%s.", what, handle, pool->name,
+			       strcmp(what, "zpool_free()") == 0 ? "; unmap it first" : " as often as it can be");
+	case EOPNOTSUPP:
+		return zp_fail(EOPNOTSUPP, "%s: %s.", what,
+			       pool->inherited ? "the pool was inherited through fork() and its driver does not follow"
+					       : "the pool's driver cannot do that");
+	case EINVAL:
+		return zp_fail(
+			EINVAL,
+			"%s: handle 0x%lx is not live in pool \"%s\"%s: it was freed before, is another pool's, or was "
+			"never given out.",
+			what, handle, pool->name, strcmp(what, "zpool_unmap_handle()") ? "" : ", or is not mapped");
+	default:
+		return zp_fail(-err, "%s: the driver of pool \"%s\" failed with %s.", what, pool->name, strerror(-err));
+	}
+}
+
+/* For functions without a result the log is how a caller's mistake becomes known. */
+COLD static void handle_refused(const struct zpool *pool, unsigned long handle, const char *what, int err)
+{
+	(void)handle_failed(pool, handle, what, err);
+	zp_log(ZPOOL_LOG_ERROR, "%s", zpool_last_error());
+}
+
+void zpool_free(struct zpool *pool, unsigned long handle)
+{
+	int err = -EINVAL;
+	if (ZP_UNLIKELY(!pool || !handle || (err = pool->free(pool->driver_pool, handle)) != 0))
+		handle_refused(pool, handle, "zpool_free()", err);
+}
+
+/* What a driver's map left in errno; what cannot be from there is what a handle that is not live gives. */
+COLD static int map_errno(void)
+{
+	return errno == EBUSY || errno == EOPNOTSUPP || errno == ENOMEM || errno == EIO ? errno : EINVAL;
+}
+
+COLD static void *map_failed(const struct zpool *pool, unsigned long handle, enum zpool_mapmode mode, int err)
+{
+	if (pool && handle && (unsigned)mode > ZPOOL_MM_WO)
+		return zp_fail_null(EINVAL, "zpool_map_handle(): %d is not one of enum zpool_mapmode.", (int)mode);
+	errno = -handle_failed(pool, handle, "zpool_map_handle()", -err);
+	return NULL;
+}
+
+void *zpool_map_handle(struct zpool *pool, unsigned long handle, enum zpool_mapmode mode)
+{
+	if (ZP_UNLIKELY(!pool || !handle || (unsigned)mode > ZPOOL_MM_WO))
+		return map_failed(pool, handle, mode, EINVAL);
+	void *address = pool->map(pool->driver_pool, handle, mode);
+	if (ZP_UNLIKELY(!address))
+		return map_failed(pool, handle, mode, map_errno());
+	return address;
+}
+
+void zpool_unmap_handle(struct zpool *pool, unsigned long handle)
+{
+	int err = -EINVAL;
+	if (ZP_UNLIKELY(!pool || !handle || (err = pool->unmap(pool->driver_pool, handle)) != 0))
+		handle_refused(pool, handle, "zpool_unmap_handle()", err);
+}
+
+static int64_t object_size(struct zpool *pool, unsigned long handle, const char *what)
+{
+	if (!pool || !handle)
+		return handle_failed(pool, handle, what, -EINVAL);
+	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
+	if (pool->inherited || !driver->obj_size)
+		return handle_failed(pool, handle, what, -EOPNOTSUPP);
+	int64_t size = driver->obj_size(pool->driver_pool, handle);
+	return size < 0 ? handle_failed(pool, handle, what, size) : size;
+}
+
+int64_t zpool_obj_size(struct zpool *pool, unsigned long handle)
+{
+	return object_size(pool, handle, "zpool_obj_size()");
+}
+
+/*
+ * Is offset + len inside an object that the driver can measure?  One that cannot, and does the copying itself, checks
+ * the range itself.
+ */
+static int64_t check_range(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset,
+			   bool driver_copies, const char *what)
+{
+	if (!pool || !handle)
+		return handle_failed(pool, handle, what, -EINVAL);
+	if (!buf)
+		return zp_fail(EINVAL, "%s was given no buffer.", what);
+	if (len == 0 || len > INT64_MAX)
+		return zp_fail(EINVAL, "%s was asked for %zu bytes.", what, len);
+	if (!zp_pool_top(pool)->driver->obj_size && driver_copies)
+		return 0;
+	int64_t size = object_size(pool, handle, what);
+	if (size < 0)
+		return size;
+	if (offset > (uint64_t)size || len > (uint64_t)size - offset)
+		return zp_fail(EINVAL, "%s: %zu bytes at %zu are not inside the object, which has %" PRId64 ".", what,
+			       len, offset, size);
+	return 0;
+}
+
+/* What a driver's read or write gave, made a sane value. */
+static int64_t copied(const struct zpool *pool, unsigned long handle, int64_t done, size_t len, const char *what)
+{
+	if (done >= 0 && (uint64_t)done <= len)
+		return done;
+	return handle_failed(pool, handle, what, done < 0 ? done : -EIO);
+}
+
+int64_t zpool_obj_read(struct zpool *pool, unsigned long handle, void *buf, size_t len, size_t offset)
+{
+	static const char what[] = "zpool_obj_read()";
+	bool driver_copies = pool && !pool->inherited && zp_pool_top(pool)->driver->read;
+	int64_t err = check_range(pool, handle, buf, len, offset, driver_copies, what);
+	if (err)
+		return err;
+	if (driver_copies) {
+		err = zp_pool_top(pool)->driver->read(pool->driver_pool, handle, buf, len, offset);
+		return copied(pool, handle, err, len, what);
+	}
+	const char *from = pool->map(pool->driver_pool, handle, ZPOOL_MM_RO);
+	if (!from)
+		return handle_failed(pool, handle, what, -map_errno());
+	memcpy(buf, from + offset, len);
+	(void)pool->unmap(pool->driver_pool, handle);
+	return (int64_t)len;
+}
+
+int64_t zpool_obj_write(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset)
+{
+	static const char what[] = "zpool_obj_write()";
+	bool driver_copies = pool && !pool->inherited && zp_pool_top(pool)->driver->write;
+	int64_t err = check_range(pool, handle, buf, len, offset, driver_copies, what);
+	if (err)
+		return err;
+	if (driver_copies) {
+		err = zp_pool_top(pool)->driver->write(pool->driver_pool, handle, buf, len, offset);
+		return copied(pool, handle, err, len, what);
+	}
+	char *to = pool->map(pool->driver_pool, handle, ZPOOL_MM_RW);
+	if (!to)
+		return handle_failed(pool, handle, what, -map_errno());
+	memcpy(to + offset, buf, len);
+	(void)pool->unmap(pool->driver_pool, handle);
+	return (int64_t)len;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a pool: from a spec to a stack of layers, and its end.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "core/fork.h"
+#include "core/pool.h"
+#include "core/pools.h"
+#include "core/stack.h"
+
+/* What Linux has at most. */
+enum { MAX_NODE = 1023 };
+
+static _Atomic unsigned pools_made;
+
+/* Copies what the caller's header knew over the defaults; what ours does not know must be zero. */
+static int take_args(const struct zpool_open_args *given, size_t size, struct zpool_open_args *args)
+{
+	*args = (struct zpool_open_args)ZPOOL_OPEN_ARGS_INIT;
+	if (!given)
+		return 0;
+	if (size == 0)
+		return zp_fail(EINVAL,
+			       "zpool_open() was given arguments of size 0; give sizeof(struct zpool_open_args).");
+	for (size_t i = sizeof *args; i < size; i++)
+		if (((const unsigned char *)given)[i])
+			return zp_fail(
+				E2BIG,
+				"zpool_open() was given arguments that are newer than this library (byte %zu of %zu); "
+				"use a newer libzpool.",
+				i, size);
+	memcpy(args, given, size < sizeof *args ? size : sizeof *args);
+	return 0;
+}
+
+static int check_page_source(const struct zpool_page_source *source)
+{
+	if (!source)
+		return 0;
+	if (source->struct_size < sizeof *source || source->flags)
+		return zp_fail(EINVAL, "The page source has struct_size %u and flags 0x%x; %zu and 0 are understood.",
+			       source->struct_size, source->flags, sizeof *source);
+	if (!source->reserve || !source->commit || !source->decommit || !source->release)
+		return zp_fail(EINVAL, "The page source lacks one of reserve, commit, decommit and release.");
+	return 0;
+}
+
+static int check_args(const struct zpool_open_args *args)
+{
+	if (args->gfp & ~ZPOOL_GFP_ALL)
+		return zp_fail(EINVAL, "The pool was asked for with unknown flags 0x%x.", args->gfp & ~ZPOOL_GFP_ALL);
+	if (args->node < -1 || args->node > MAX_NODE)
+		return zp_fail(EINVAL, "NUMA node %d is not between 0 and %d, nor -1 for any.", args->node, MAX_NODE);
+	return check_page_source(args->page_source);
+}
+
+/* <type>-<number>, or as the caller wishes. */
+static char *make_name(const struct zpool *pool)
+{
+	char digits[12], *digit = digits + sizeof digits;
+	const char *type = pool->spec.parts[pool->layer_count - 1].type;
+	char *name, *end;
+
+	if (pool->args.name)
+		return strdup(pool->args.name);
+	unsigned number = atomic_fetch_add(&pools_made, 1);
+	*--digit = '\0';
+	do
+		*--digit = (char)('0' + number % 10);
+	while (number /= 10);
+	*--digit = '-';
+	name = malloc(strlen(type) + (size_t)(digits + sizeof digits - digit));
+	if (name) {
+		end = stpcpy(name, type);
+		(void)strcpy(end, digit);
+	}
+	return name;
+}
+
+static void *map_unsupported(void *pool, unsigned long handle, enum zpool_mapmode mode)
+{
+	(void)pool, (void)handle, (void)mode;
+	errno = EOPNOTSUPP;
+	return NULL;
+}
+
+static int unmap_unsupported(void *pool, unsigned long handle)
+{
+	(void)pool, (void)handle;
+	return -EOPNOTSUPP;
+}
+
+/* Puts what every call needs where it is at hand. */
+static void fill_front(struct zpool *pool)
+{
+	const struct zp_layer *top = zp_pool_top(pool);
+	pool->driver_pool = top->created.pool;
+	bool limited = !top->driver->set_limit;
+	pool->malloc_context = limited ? (void *)pool : pool->driver_pool;
+	pool->malloc = limited ? zp_pool_limited_malloc : top->driver->malloc;
+	pool->core_limit_bytes = pool->limit_bytes;
+	pool->free = top->driver->free;
+	pool->map = top->driver->map ? top->driver->map : map_unsupported;
+	pool->unmap = top->driver->unmap ? top->driver->unmap : unmap_unsupported;
+	pool->max_object_bytes = top->created.max_object_bytes;
+}
+
+static int check_empty_size(struct zpool *pool)
+{
+	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
+	if (!pool->limit_bytes || size <= pool->limit_bytes)
+		return 0;
+	return zp_fail(ENOMEM, "A limit of %llu bytes is too low: the empty pool \"%s\" holds %llu.",
+		       (unsigned long long)pool->limit_bytes, pool->name, (unsigned long long)size);
+}
+
+static void pool_free(struct zpool *pool)
+{
+	zp_stack_destroy(pool);
+	zp_spec_clear(&pool->spec);
+	free(pool->name);
+	free(pool);
+}
+
+static struct zpool *open_pool(const char *text, const struct zpool_open_args *args,
+			       int (*kernel_evict)(struct zpool *pool, unsigned long handle))
+{
+	struct zp_spec spec;
+	int err = text ? zp_spec_parse(text, &spec) : zp_fail(EINVAL, "No spec was given: name a driver.");
+	if (err)
+		goto fail;
+
+	/* Aligned so that the front fills one cache line. */
+	size_t bytes = sizeof(struct zpool) + spec.part_count * sizeof(struct zp_layer);
+	bytes = (bytes + 63) & ~(size_t)63;
+	struct zpool *pool = aligned_alloc(64, bytes);
+	if (!pool) {
+		zp_spec_clear(&spec);
+		err = zp_fail(ENOMEM, "Out of memory for a pool.");
+		goto fail;
+	}
+	memset(pool, 0, bytes);
+	pool->spec = spec;
+	pool->layer_count = spec.part_count;
+	pool->args = *args;
+	pool->kernel_evict = kernel_evict;
+	pool->name = make_name(pool);
+	pool->args.name = pool->name;
+	err = pool->name ? zp_stack_resolve(pool) : zp_fail(ENOMEM, "Out of memory for a pool's name.");
+	if (!err)
+		err = zp_stack_create(pool);
+	if (!err) {
+		fill_front(pool);
+		err = check_empty_size(pool);
+	}
+	if (err) {
+		pool_free(pool);
+		goto fail;
+	}
+	zp_pools_add(pool);
+	if (!zp_fork_armed)
+		zp_log(ZPOOL_LOG_WARNING, "Out of memory at start: pools may not work in forked children.");
+	zp_log(ZPOOL_LOG_DEBUG, "Pool \"%s\" made from \"%s\".", pool->name, pool->spec.text);
+	return pool;
+fail:
+	errno = -err;
+	return NULL;
+}
+
+struct zpool *zpool_open(const char *spec, const struct zpool_open_args *given, size_t size)
+{
+	struct zpool_open_args args;
+	int err = take_args(given, size, &args);
+	if (!err)
+		err = check_args(&args);
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	return open_pool(spec, &args, NULL);
+}
+
+struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct zpool_ops *ops)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	args.gfp = gfp;
+	int err = check_args(&args);
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	return open_pool(type, &args, ops ? ops->evict : NULL);
+}
+
+void zpool_destroy_pool(struct zpool *pool)
+{
+	/* A driver that does not follow into a child must not be called there, not even to end its pool: see strand(). */
+	if (!pool || pool->inherited)
+		return;
+	zp_pools_remove(pool);
+	pool_free(pool);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.h - a pool as the core sees it: a stack of layers, one for each part of its spec
+ */
+#ifndef ZP_CORE_POOL_H
+#define ZP_CORE_POOL_H 1
+
+#include "core/registry.h"
+#include "core/spec.h"
+#include "zpool-driver.h"
+
+#define ZP_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* One part: layer 0 is what callers reach, the last is the driver that has the memory. */
+struct zp_layer {
+	struct zpool *pool;
+	unsigned index;
+	bool live; /* its create succeeded, its destroy is due */
+	struct zp_record *record;
+	const struct zpool_driver *driver; /* the record's */
+	struct zpool_value *values;
+	struct zpool_created created;
+	int (*evict)(void *evict_context, unsigned long handle);
+	void *evict_context;
+};
+
+struct zpool {
+	/*
+	 * What every malloc, free, map and unmap needs, in one cache line.  Constant while the pool lives, but for a
+	 * forked child whose drivers cannot follow, which gets refusing functions.
+	 */
+	void *driver_pool;
+	void *malloc_context; /* driver_pool, or the pool itself where malloc is the core's, which checks the limit */
+	int (*malloc)(void *malloc_context, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+	int (*free)(void *driver_pool, unsigned long handle);
+	void *(*map)(void *driver_pool, unsigned long handle, enum zpool_mapmode mode);
+	int (*unmap)(void *driver_pool, unsigned long handle);
+	size_t max_object_bytes;
+	bool inherited; /* by a forked child, from drivers without a fork callback, which are not called again */
+
+	_Atomic uint64_t core_limit_bytes; /* for zp_pool_limited_malloc(); 0: none */
+	struct zpool *next, *previous; /* pools.c's list, under its lock */
+	struct zp_spec spec;
+	char *name;
+	uint64_t limit_bytes; /* as the spec gives it */
+	struct zpool_open_args args;
+	int (*kernel_evict)(struct zpool *pool,
+			    unsigned long handle); /* from struct zpool_ops, instead of args.evict */
+	unsigned layer_count;
+	struct zp_layer layers[];
+};
+
+/* In place of the top driver's malloc, for one that leaves the limit to the core. */
+int zp_pool_limited_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+
+static inline struct zp_layer *zp_pool_top(struct zpool *pool)
+{
+	return &pool->layers[0];
+}
+
+/* A driver's return value, made a sane one: 0 or a negative errno. */
+static inline int zp_driver_errno(int64_t err)
+{
+	return err <= 0 && err >= -4095 ? (int)err : -5 /* EIO */;
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "core/pools.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "core/pool.h"
+
+/* Guards the list.  Never held across a driver's code, except by fork, which takes every lock there is. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct zpool *pools;
+
+void zp_pools_add(struct zpool *pool)
+{
+	pthread_mutex_lock(&lock);
+	pool->previous = NULL;
+	pool->next = pools;
+	if (pools)
+		pools->previous = pool;
+	pools = pool;
+	pthread_mutex_unlock(&lock);
+}
+
+void zp_pools_remove(struct zpool *pool)
+{
+	pthread_mutex_lock(&lock);
+	if (pool->previous)
+		pool->previous->next = pool->next;
+	else
+		pools = pool->next;
+	if (pool->next)
+		pool->next->previous = pool->previous;
+	pthread_mutex_unlock(&lock);
+}
+
+static const struct zp_layer *find_layer(const void *driver_pool)
+{
+	for (const struct zpool *pool = pools; pool; pool = pool->next)
+		for (unsigned i = 0; i < pool->layer_count; i++)
+			if (pool->layers[i].created.pool == driver_pool)
+				return &pool->layers[i];
+	return NULL;
+}
+
+int zpool_evict(void *driver_pool, unsigned long handle)
+{
+	int (*evict)(void *evict_context, unsigned long handle) = NULL;
+	void *context = NULL;
+
+	pthread_mutex_lock(&lock);
+	const struct zp_layer *layer = driver_pool ? find_layer(driver_pool) : NULL;
+	if (layer) {
+		evict = layer->evict;
+		context = layer->evict_context;
+	}
+	pthread_mutex_unlock(&lock);
+	if (!layer)
+		return zp_fail(ENOENT, "zpool_evict(): no driver has a pool at %p.", driver_pool);
+	if (!evict)
+		return zp_fail(EINVAL, "zpool_evict(): the pool was made without an evict callback.");
+	return evict(context, handle);
+}
+
+static bool can_follow(const struct zpool *pool)
+{
+	for (unsigned i = 0; i < pool->layer_count; i++)
+		if (!pool->layers[i].driver->fork)
+			return false;
+	return true;
+}
+
+static void call_fork(struct zpool *pool, enum zpool_fork_phase phase)
+{
+	for (unsigned i = 0; i < pool->layer_count; i++) {
+		/* A filter locks before what is below it, and unlocks after. */
+		const struct zp_layer *layer =
+			&pool->layers[phase == ZPOOL_FORK_PREPARE ? i : pool->layer_count - 1 - i];
+		if (layer->driver->fork)
+			layer->driver->fork(layer->created.pool, phase);
+	}
+}
+
+static int inherited_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	(void)pool, (void)size, (void)gfp, (void)handle;
+	return -EOPNOTSUPP;
+}
+
+static int inherited_handle(void *pool, unsigned long handle)
+{
+	(void)pool, (void)handle;
+	return -EOPNOTSUPP;
+}
+
+static void *inherited_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
+{
+	(void)pool, (void)handle, (void)mode;
+	errno = EOPNOTSUPP;
+	return NULL;
+}
+
+/*
+ * Another thread may have been inside the driver: its locks and lists are as that left them.  So the driver is not called
+ * again, and the pool stays on the list, destroyed or not, until the child ends or becomes another program.
+ */
+static void strand(struct zpool *pool)
+{
+	pool->inherited = true;
+	pool->malloc = inherited_malloc;
+	pool->free = inherited_handle;
+	pool->map = inherited_map;
+	pool->unmap = inherited_handle;
+}
+
+void zp_pools_fork_prepare(void)
+{
+	pthread_mutex_lock(&lock);
+	for (struct zpool *pool = pools; pool; pool = pool->next)
+		call_fork(pool, ZPOOL_FORK_PREPARE);
+}
+
+void zp_pools_fork_release(bool child)
+{
+	for (struct zpool *pool = pools; pool; pool = pool->next) {
+		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
+		if (child && !can_follow(pool))
+			strand(pool);
+	}
+	pthread_mutex_unlock(&lock);
+}

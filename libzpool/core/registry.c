@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "core/registry.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "loader/module.h"
+
+/*
+ * Outermost of the library's locks.  Guards everything in this file and the second half of each record.  Never held
+ * while a plugin's code may run, nor while a file is opened.
+ */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* a state or loads_under_way changed */
+static struct zp_record *records;
+static unsigned loads_under_way;
+static bool files_disabled;
+
+/* How long to wait for another thread's load before calling it a deadlock (see module.c for how one comes about). */
+enum { PATIENCE_S = 60 };
+
+static struct zp_record *find(const char *type)
+{
+	struct zp_record *record = records;
+	while (record && strcmp(record->type, type) != 0)
+		record = record->next;
+	return record;
+}
+
+static struct zp_record *find_or_add(const char *type)
+{
+	struct zp_record *record = find(type);
+	if (record)
+		return record;
+	record = calloc(1, sizeof *record);
+	if (!record)
+		return NULL;
+	(void)strcpy(record->type, type);
+	record->next = records;
+	records = record;
+	return record;
+}
+
+/* Frees a record that holds nothing worth keeping. */
+static void forget_if_idle(struct zp_record *record)
+{
+	if (record->state != ZP_ABSENT || record->waiters || record->failure.content)
+		return;
+	struct zp_record **link = &records;
+	while (*link != record)
+		link = &(*link)->next;
+	*link = record->next;
+	zp_load_failure_clear(&record->failure);
+	free(record);
+}
+
+static bool is_busy(const struct zp_record *record)
+{
+	return record->state == ZP_LOADING || record->state == ZP_UNLOADING;
+}
+
+static int fail_inside(const char *type)
+{
+	return zp_fail(
+		EDEADLK,
+		"Driver \"%s\" is wanted from inside the initialisation of a plugin, where nothing can be loaded; "
+		"do it after the load.",
+		type);
+}
+
+static int fail_call_inside(const char *call)
+{
+	return zp_fail(EDEADLK,
+		       "%s was called from inside the initialisation of a plugin, or from a log handler that its load "
+		       "calls, and would wait for itself; do it after the load.",
+		       call);
+}
+
+/* With the lock: a load or unload by this thread begins. */
+static void enter_load(void)
+{
+	loads_under_way++;
+	zp_module_enter();
+}
+
+/* With the lock: it has ended, and what it did to the record is done. */
+static void leave_load(void)
+{
+	zp_module_leave();
+	loads_under_way--;
+	pthread_cond_broadcast(&changed);
+}
+
+static int fail_as_remembered(const struct zp_record *record)
+{
+	const struct zp_load_failure *failure = &record->failure;
+	return zp_fail(failure->err, "%s",
+		       failure->message ? failure->message : "Out of memory while loading a driver.");
+}
+
+/* Waits until the record's load or unload has ended. */
+static int wait_for(struct zp_record *record)
+{
+	struct timespec until;
+	int err = 0;
+
+	if (zp_module_inside())
+		return fail_inside(record->type);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
+	record->waiters++;
+	while (is_busy(record) && !err)
+		err = pthread_cond_timedwait(&changed, &lock, &until);
+	record->waiters--;
+	if (is_busy(record))
+		return zp_fail(EDEADLK, "Driver \"%s\": another thread's load has not ended for %d seconds.",
+			       record->type, PATIENCE_S);
+	return 0;
+}
+
+/* Without the lock: the load itself, and the judgement of what it gave. */
+static int load_and_adopt(const char *type, bool files, const struct zp_load_failure *remembered,
+			  struct zp_loaded *loaded, struct zpool_driver *own, struct zp_load_failure *failure)
+{
+	char why[256] = "out of memory";
+	int err = zp_loader_load(type, files, remembered, loaded, failure);
+	if (err)
+		return err;
+	err = zp_driver_adopt(loaded->driver, loaded->symbol_bytes, type, own, why, sizeof why);
+	if (err) {
+		failure->err = -err;
+		failure->content = err == -ENOEXEC && loaded->path;
+		failure->id = loaded->id;
+		if (asprintf(&failure->message, "Driver \"%s\" cannot be used from %s: %s.", type,
+			     loaded->path ? loaded->path : "the program", why) < 0)
+			failure->message = NULL;
+		zp_loader_discard(loaded);
+		return err;
+	}
+	if (own->flags_required & ZPOOL_DRIVER_RESIDENT)
+		zp_module_make_resident(loaded->module);
+	return 0;
+}
+
+/* With the lock, which is let go meanwhile. */
+static int load(struct zp_record *record)
+{
+	struct zp_load_failure failure = { 0 }, remembered = record->failure;
+	struct zp_loaded loaded;
+	struct zpool_driver own;
+	bool files = !files_disabled;
+
+	if (zp_module_inside())
+		return fail_inside(record->type);
+	record->state = ZP_LOADING;
+	record->failure = (struct zp_load_failure){ 0 };
+	enter_load();
+	pthread_mutex_unlock(&lock);
+	int err = load_and_adopt(record->type, files, &remembered, &loaded, &own, &failure);
+	zp_load_failure_clear(&remembered);
+	pthread_mutex_lock(&lock);
+
+	record->loads++;
+	record->state = err ? ZP_ABSENT : ZP_LIVE;
+	record->failure = failure;
+	if (!err) {
+		record->driver = own;
+		record->loaded = loaded;
+		record->origin = loaded.path ? ZPOOL_ORIGIN_FILE : ZPOOL_ORIGIN_PRELOADED;
+	}
+	leave_load();
+	return err ? fail_as_remembered(record) : 0;
+}
+
+int zp_registry_get(const char *type, struct zp_record **out)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&lock);
+	struct zp_record *record = find_or_add(type);
+	if (!record) {
+		pthread_mutex_unlock(&lock);
+		return zp_fail(ENOMEM, "Out of memory while looking for driver \"%s\".", type);
+	}
+	while (!err && record->state != ZP_LIVE) {
+		unsigned loads = record->loads;
+		err = is_busy(record) ? wait_for(record) : load(record);
+		/* Who waited for a load that failed shares its failure, instead of trying it all over. */
+		if (!err && record->state == ZP_ABSENT && record->loads != loads && record->failure.err)
+			err = fail_as_remembered(record);
+	}
+	if (!err) {
+		record->users++;
+		*out = record;
+	} else {
+		forget_if_idle(record);
+	}
+	pthread_mutex_unlock(&lock);
+	if (err)
+		zp_log(ZPOOL_LOG_INFO, "%s", zpool_last_error());
+	return err;
+}
+
+void zp_registry_put(struct zp_record *record)
+{
+	pthread_mutex_lock(&lock);
+	record->users--;
+	pthread_mutex_unlock(&lock);
+}
+
+int zp_registry_begin_load(void)
+{
+	if (zp_module_inside())
+		return fail_call_inside("zpool_each_driver()");
+	pthread_mutex_lock(&lock);
+	enter_load();
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void zp_registry_end_load(void)
+{
+	pthread_mutex_lock(&lock);
+	leave_load();
+	pthread_mutex_unlock(&lock);
+}
+
+bool zp_registry_files_allowed(void)
+{
+	pthread_mutex_lock(&lock);
+	bool allowed = !files_disabled;
+	pthread_mutex_unlock(&lock);
+	return allowed;
+}
+
+void zp_registry_each_live(void (*fn)(const struct zp_record *record, void *user), void *user)
+{
+	pthread_mutex_lock(&lock);
+	for (const struct zp_record *record = records; record; record = record->next)
+		if (record->state == ZP_LIVE)
+			fn(record, user);
+	pthread_mutex_unlock(&lock);
+}
+
+int zpool_register_driver(const struct zpool_driver *driver)
+{
+	char why[256] = "out of memory";
+	struct zpool_driver own;
+
+	if (!driver)
+		return zp_fail(EINVAL, "zpool_register_driver() was given no driver.");
+	int err = zp_driver_adopt(driver, 0, NULL, &own, why, sizeof why);
+	if (err)
+		return zp_fail(err == -ENOMEM ? ENOMEM : EINVAL, "The driver cannot be registered: %s.", why);
+
+	pthread_mutex_lock(&lock);
+	struct zp_record *record = find_or_add(own.type);
+	if (!record) {
+		err = zp_fail(ENOMEM, "Out of memory while registering driver \"%s\".", own.type);
+	} else if (record->state != ZP_ABSENT) {
+		err = zp_fail(EEXIST, "A driver \"%s\" is %s already.", own.type,
+			      record->registered ? "registered" : "loaded");
+	} else {
+		zp_load_failure_clear(&record->failure);
+		record->state = ZP_LIVE;
+		record->origin = ZPOOL_ORIGIN_REGISTERED;
+		record->registered = driver;
+		record->driver = own;
+	}
+	pthread_mutex_unlock(&lock);
+	if (err)
+		zp_driver_clear(&own);
+	return err;
+}
+
+/* Empties a record whose code is gone. */
+static void retire(struct zp_record *record)
+{
+	zp_driver_clear(&record->driver);
+	free(record->loaded.path);
+	record->loaded = (struct zp_loaded){ 0 };
+	record->registered = NULL;
+	record->state = ZP_ABSENT;
+}
+
+int zpool_unregister_driver(const struct zpool_driver *driver)
+{
+	int err = 0;
+	if (!driver)
+		return zp_fail(EINVAL, "zpool_unregister_driver() was given no driver.");
+	pthread_mutex_lock(&lock);
+	struct zp_record *record = records;
+	while (record && record->registered != driver)
+		record = record->next;
+	if (!record) {
+		err = zp_fail(ENOENT, "The driver at %p is not registered.", (const void *)driver);
+	} else if (record->users) {
+		err = zp_fail(EBUSY, "Driver \"%s\" is in use by %u pools; destroy them first.", record->type,
+			      record->users);
+	} else {
+		retire(record);
+		forget_if_idle(record);
+	}
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+static int check_unloadable(const struct zp_record *record, const char *type)
+{
+	if (!record || record->state == ZP_ABSENT)
+		return zp_fail(ENOENT, "Driver \"%s\" is not loaded.", type);
+	if (is_busy(record))
+		return zp_fail(EBUSY, "Driver \"%s\" is being loaded or unloaded.", type);
+	if (record->origin != ZPOOL_ORIGIN_FILE)
+		return zp_fail(EPERM, "Driver \"%s\" is part of the program and cannot be unloaded.", type);
+	if (record->users)
+		return zp_fail(EBUSY, "Driver \"%s\" is in use by %u pools; destroy them first.", type, record->users);
+	if (record->driver.flags_required & ZPOOL_DRIVER_RESIDENT)
+		return zp_fail(
+			EOPNOTSUPP,
+			"Driver \"%s\" is resident: it stays in memory until the process ends, and a changed file is "
+			"not loaded.",
+			type);
+	return 0;
+}
+
+int zpool_unload_driver(const char *name)
+{
+	char type[ZP_TYPE_BYTES];
+	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
+		return zp_fail(EINVAL, "zpool_unload_driver() was not given a driver's name.");
+	if (zp_module_inside())
+		return fail_inside(type);
+
+	pthread_mutex_lock(&lock);
+	struct zp_record *record = find(type);
+	int err = check_unloadable(record, type);
+	if (!err) {
+		struct zp_module *module = record->loaded.module;
+		record->state = ZP_UNLOADING;
+		enter_load();
+		pthread_mutex_unlock(&lock);
+		bool gone = zp_module_close(module);
+		pthread_mutex_lock(&lock);
+		if (gone) {
+			retire(record);
+			forget_if_idle(record);
+		} else {
+			record->state = ZP_LIVE;
+			err = zp_fail(EOPNOTSUPP,
+				      "Driver \"%s\" was closed, but the system keeps its code mapped; it stays "
+				      "usable, and a "
+				      "changed file is not loaded.",
+				      type);
+		}
+		leave_load();
+	}
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+int zpool_rescan(void)
+{
+	if (zp_module_inside())
+		return fail_call_inside("zpool_rescan()");
+	pthread_mutex_lock(&lock);
+	for (struct zp_record *record = records, *next; record; record = next) {
+		next = record->next;
+		if (record->state == ZP_ABSENT) {
+			zp_load_failure_clear(&record->failure);
+			forget_if_idle(record);
+		}
+	}
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+int zpool_loading_disable(void)
+{
+	if (zp_module_inside())
+		return fail_call_inside("zpool_loading_disable()");
+	pthread_mutex_lock(&lock);
+	files_disabled = true;
+	while (loads_under_way)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void zp_registry_fork_prepare(void)
+{
+	pthread_mutex_lock(&lock);
+	/* A fork from inside a load would wait for itself; it is undefined, but it should not hang. */
+	while (loads_under_way && !zp_module_inside())
+		pthread_cond_wait(&changed, &lock);
+}
+
+void zp_registry_fork_release(bool child)
+{
+	if (child) {
+		/* Who waited in the parent is not here. */
+		(void)pthread_cond_init(&changed, NULL);
+		loads_under_way = 0;
+	}
+	pthread_mutex_unlock(&lock);
+}

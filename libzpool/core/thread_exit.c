@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "core/thread_exit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct hook {
+	struct hook *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* A thread's hooks, and the one that is being called. */
+struct thread {
+	struct thread *next, *previous;
+	pthread_t id;
+	struct hook *hooks;
+	struct hook running;
+};
+
+/*
+ * Guards the list of threads and all their hooks.  Not held while a hook runs; cancel waits for `idle` instead.
+ */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
+static struct thread *threads;
+
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static int key_error;
+
+static void unlink_thread(struct thread *thread)
+{
+	if (thread->previous)
+		thread->previous->next = thread->next;
+	else
+		threads = thread->next;
+	if (thread->next)
+		thread->next->previous = thread->previous;
+}
+
+/* Runs at the end of a thread that has hooks; a hook may add another. */
+static void run_hooks(void *value)
+{
+	struct thread *thread = value;
+	struct hook *hook;
+
+	/* The system has forgotten the value: without it, what a hook adds would go to a record of its own. */
+	(void)pthread_setspecific(key, thread);
+	pthread_mutex_lock(&lock);
+	while ((hook = thread->hooks)) {
+		thread->hooks = hook->next;
+		thread->running = *hook;
+		free(hook);
+		pthread_mutex_unlock(&lock);
+		thread->running.fn(thread->running.arg);
+		pthread_mutex_lock(&lock);
+		thread->running = (struct hook){ 0 };
+		pthread_cond_broadcast(&idle);
+	}
+	unlink_thread(thread);
+	pthread_mutex_unlock(&lock);
+	(void)pthread_setspecific(key, NULL);
+	free(thread);
+}
+
+static void create_key(void)
+{
+	key_error = pthread_key_create(&key, run_hooks);
+}
+
+static struct thread *this_thread(void)
+{
+	(void)pthread_once(&key_once, create_key);
+	if (key_error)
+		return NULL;
+	struct thread *thread = pthread_getspecific(key);
+	if (thread)
+		return thread;
+	thread = calloc(1, sizeof *thread);
+	if (!thread || pthread_setspecific(key, thread) != 0) {
+		free(thread);
+		return NULL;
+	}
+	thread->id = pthread_self();
+	pthread_mutex_lock(&lock);
+	thread->next = threads;
+	if (threads)
+		threads->previous = thread;
+	threads = thread;
+	pthread_mutex_unlock(&lock);
+	return thread;
+}
+
+int zp_thread_exit_add(void (*fn)(void *arg), void *arg)
+{
+	struct hook *hook = malloc(sizeof *hook);
+	struct thread *thread = hook ? this_thread() : NULL;
+	if (!thread) {
+		free(hook);
+		return -ENOMEM;
+	}
+	pthread_mutex_lock(&lock);
+	*hook = (struct hook){ thread->hooks, fn, arg };
+	thread->hooks = hook;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+static void drop_hooks(struct thread *thread, void (*fn)(void *arg), void *arg)
+{
+	for (struct hook **link = &thread->hooks; *link;) {
+		struct hook *hook = *link;
+		if (hook->fn == fn && hook->arg == arg) {
+			*link = hook->next;
+			free(hook);
+		} else {
+			link = &hook->next;
+		}
+	}
+}
+
+static bool runs_elsewhere(void (*fn)(void *arg), void *arg)
+{
+	for (const struct thread *thread = threads; thread; thread = thread->next)
+		if (thread->running.fn == fn && thread->running.arg == arg &&
+		    !pthread_equal(thread->id, pthread_self()))
+			return true;
+	return false;
+}
+
+void zp_thread_exit_cancel(void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&lock);
+	for (struct thread *thread = threads; thread; thread = thread->next)
+		drop_hooks(thread, fn, arg);
+	while (runs_elsewhere(fn, arg))
+		pthread_cond_wait(&idle, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+void zp_thread_exit_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+/* Other threads are not in the child: their hooks never run, and the one that was running never ends. */
+static void forget_other_threads(void)
+{
+	for (struct thread *thread = threads, *next; thread; thread = next) {
+		next = thread->next;
+		if (pthread_equal(thread->id, pthread_self()))
+			continue;
+		unlink_thread(thread);
+		for (struct hook *hook; (hook = thread->hooks);) {
+			thread->hooks = hook->next;
+			free(hook);
+		}
+		free(thread);
+	}
+}
+
+void zp_thread_exit_unlock(bool child)
+{
+	if (child) {
+		(void)pthread_cond_init(&idle, NULL);
+		forget_other_threads();
+	}
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "loader/elf.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "zpool-driver.h"
+
+/* Far above what real plugins have, and low enough that a forged header cannot make us read for ever. */
+#define MAX_SECTIONS 4096u
+#define MAX_NOTE_BYTES (64u << 10)
+#define MAX_TABLE_BYTES (64u << 20)
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE_DATA ELFDATA2LSB
+#else
+#define NATIVE_DATA ELFDATA2MSB
+#endif
+#if __ELF_NATIVE_CLASS == 64
+#define NATIVE_CLASS ELFCLASS64
+#else
+#define NATIVE_CLASS ELFCLASS32
+#endif
+
+struct elf_file {
+	int fd;
+	int err; /* what kept us from reading it, which is no fault of its content; 0: nothing */
+	uint64_t bytes;
+	ElfW(Ehdr) head;
+	ElfW(Shdr) *sections;
+	unsigned strings_index; /* the section that strings is a copy of */
+	uint64_t strings_bytes;
+	char *strings;
+	struct zp_elf_report *report;
+};
+
+__attribute__((format(printf, 2, 3))) static void fault(struct elf_file *file, const char *format, ...)
+{
+	va_list args;
+	if (file->report->fault[0])
+		return;
+	va_start(args, format);
+	(void)vsnprintf(file->report->fault, sizeof file->report->fault, format, args);
+	va_end(args);
+}
+
+/* A copy of a range of the file, with a NUL behind it.  NULL: not inside the file; or err says why it was not read. */
+static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes, uint64_t max_bytes)
+{
+	if (bytes > max_bytes || offset > file->bytes || bytes > file->bytes - offset)
+		return NULL;
+	char *copy = malloc((size_t)bytes + 1);
+	if (!copy) {
+		file->err = -ENOMEM;
+		return NULL;
+	}
+	size_t done = 0;
+	while (done < bytes) {
+		ssize_t n = pread(file->fd, copy + done, (size_t)bytes - done, (off_t)(offset + done));
+		if (n <= 0) {
+			if (n < 0 && errno == EINTR)
+				continue;
+			file->err = n < 0 ? -errno : 0;
+			free(copy);
+			return NULL;
+		}
+		done += (size_t)n;
+	}
+	copy[bytes] = '\0';
+	return copy;
+}
+
+/* EM_NONE where we do not know our own machine's number: then the linker is the judge. */
+static ElfW(Half) native_machine(void)
+{
+#if defined(__x86_64__)
+	return EM_X86_64;
+#elif defined(__i386__)
+	return EM_386;
+#elif defined(__aarch64__)
+	return EM_AARCH64;
+#elif defined(__arm__)
+	return EM_ARM;
+#elif defined(__riscv)
+	return EM_RISCV;
+#elif defined(__powerpc64__)
+	return EM_PPC64;
+#elif defined(__s390x__)
+	return EM_S390;
+#else
+	return EM_NONE;
+#endif
+}
+
+static bool head_is_ours(struct elf_file *file)
+{
+	const ElfW(Ehdr) *head = &file->head;
+	ElfW(Half) machine = native_machine();
+
+	if (file->bytes < sizeof *head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
+		fault(file, "it is not an ELF file");
+	else if (head->e_ident[EI_CLASS] != NATIVE_CLASS || head->e_ident[EI_DATA] != NATIVE_DATA ||
+		 (machine != EM_NONE && head->e_machine != machine))
+		fault(file, "it was built for another machine");
+	else if (head->e_type != ET_DYN)
+		fault(file, "it is an ELF file but not a shared object");
+	return !file->report->fault[0];
+}
+
+/* The value of "key=" among the NUL-separated strings of a note; "" if it is not there. */
+static const char *note_value(const char *text, size_t bytes, const char *key)
+{
+	size_t key_length = strlen(key);
+	for (const char *end = text + bytes; text < end; text += strlen(text) + 1)
+		if (strncmp(text, key, key_length) == 0)
+			return text + key_length;
+	return "";
+}
+
+static void take_text(char *to, size_t bytes, const char *from)
+{
+	size_t length = strnlen(from, bytes - 1);
+	memcpy(to, from, length);
+	to[length] = '\0';
+}
+
+/* "major.minor" and nothing else. */
+static bool take_abi(struct zp_elf_report *report, const char *text)
+{
+	char *dot, *end;
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	unsigned long major = strtoul(text, &dot, 10);
+	if (dot[0] != '.' || dot[1] < '0' || dot[1] > '9')
+		return false;
+	unsigned long minor = strtoul(dot + 1, &end, 10);
+	if (*end || major > UINT32_MAX || minor > UINT32_MAX)
+		return false;
+	report->abi_major = (uint32_t)major;
+	report->abi_minor = (uint32_t)minor;
+	return true;
+}
+
+static void take_note(struct elf_file *file, const char *text, size_t bytes)
+{
+	struct zp_elf_report *report = file->report;
+	report->has_note = true;
+	take_text(report->type, sizeof report->type, note_value(text, bytes, "type="));
+	take_text(report->version, sizeof report->version, note_value(text, bytes, "version="));
+	take_text(report->description, sizeof report->description, note_value(text, bytes, "description="));
+	if (!take_abi(report, note_value(text, bytes, "abi=")))
+		fault(file, "its note names no driver ABI");
+	else if (report->abi_major != ZPOOL_ABI_MAJOR)
+		fault(file, "it was built for driver ABI %u, this library speaks %d; rebuild it", report->abi_major,
+		      ZPOOL_ABI_MAJOR);
+}
+
+/* A note section is a row of notes: three words, a name and a text, each padded to four bytes. */
+static void examine_notes(struct elf_file *file, const ElfW(Shdr) *section)
+{
+	char *notes = read_range(file, section->sh_offset, section->sh_size, MAX_NOTE_BYTES);
+	if (!notes)
+		return;
+	uint64_t at = 0, end = section->sh_size;
+	while (!file->report->has_note && end - at >= sizeof(ElfW(Nhdr))) {
+		ElfW(Nhdr) head;
+		memcpy(&head, notes + at, sizeof head);
+		at += sizeof head;
+		uint64_t name_bytes = ((uint64_t)head.n_namesz + 3) & ~UINT64_C(3);
+		uint64_t text_bytes = ((uint64_t)head.n_descsz + 3) & ~UINT64_C(3);
+		if (name_bytes > end - at || text_bytes > end - at - name_bytes)
+			break;
+		char *text = notes + at + name_bytes;
+		if (head.n_type == ZPOOL_NOTE_TYPE && head.n_namesz == sizeof ZPOOL_NOTE_OWNER &&
+		    memcmp(notes + at, ZPOOL_NOTE_OWNER, sizeof ZPOOL_NOTE_OWNER) == 0 && head.n_descsz > 0) {
+			text[head.n_descsz - 1] = '\0';
+			take_note(file, text, head.n_descsz);
+		}
+		at += name_bytes + text_bytes;
+	}
+	free(notes);
+}
+
+/* Reads the string table that a section is linked with, which is the same for symbols and dynamic entries. */
+static bool read_strings(struct elf_file *file, const ElfW(Shdr) *section)
+{
+	if (section->sh_link >= file->head.e_shnum)
+		return false;
+	if (file->strings && file->strings_index == section->sh_link)
+		return true;
+	const ElfW(Shdr) *strings = &file->sections[section->sh_link];
+	free(file->strings);
+	file->strings_index = section->sh_link;
+	file->strings_bytes = strings->sh_size;
+	file->strings = read_range(file, strings->sh_offset, strings->sh_size, MAX_TABLE_BYTES);
+	return file->strings != NULL;
+}
+
+/* NULL: outside of the table. */
+static const char *string_at(const struct elf_file *file, uint64_t offset)
+{
+	return offset < file->strings_bytes ? file->strings + offset : NULL;
+}
+
+static void examine_symbols(struct elf_file *file, const ElfW(Shdr) *section)
+{
+	ElfW(Sym) *symbols = read_range(file, section->sh_offset, section->sh_size, MAX_TABLE_BYTES);
+	bool found = false;
+
+	if (!symbols || !read_strings(file, section)) {
+		fault(file, "its symbol table is damaged");
+		free(symbols);
+		return;
+	}
+	for (uint64_t i = 0; i < section->sh_size / sizeof *symbols; i++) {
+		const char *name = string_at(file, symbols[i].st_name);
+		if (!name)
+			continue;
+		if (symbols[i].st_shndx != SHN_UNDEF)
+			found = found || strcmp(name, "zpool_driver") == 0;
+		else if (strncmp(name, "zpool_", 6) == 0)
+			fault(file,
+			      "it calls %.100s: a plugin must use the host table that create gets, and not link with "
+			      "libzpool",
+			      name);
+	}
+	if (!found)
+		fault(file, "it exports no symbol zpool_driver");
+	free(symbols);
+}
+
+/* Ours has this soname; OpenZFS ships another libzpool, which is none of our business. */
+static bool is_our_soname(const char *name)
+{
+	return strcmp(name, "libzpool.so.0") == 0 || strcmp(name, "libzpool.so") == 0;
+}
+
+static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
+{
+	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size, MAX_TABLE_BYTES);
+	if (!entries || !read_strings(file, section)) {
+		free(entries);
+		return;
+	}
+	for (uint64_t i = 0; i < section->sh_size / sizeof *entries; i++) {
+		const char *name = entries[i].d_tag == DT_NEEDED ? string_at(file, entries[i].d_un.d_val) : NULL;
+		if (name && is_our_soname(name))
+			fault(file,
+			      "it links with %s: a second registry would come with it; leave libzpool out of its "
+			      "libraries",
+			      name);
+	}
+	free(entries);
+}
+
+static void examine_sections(struct elf_file *file)
+{
+	const ElfW(Ehdr) *head = &file->head;
+	bool symbols = false;
+
+	for (unsigned i = 0; i < head->e_shnum; i++)
+		if (file->sections[i].sh_type == SHT_NOTE)
+			examine_notes(file, &file->sections[i]);
+	for (unsigned i = 0; i < head->e_shnum; i++) {
+		if (file->sections[i].sh_type == SHT_DYNAMIC)
+			examine_dynamic(file, &file->sections[i]);
+		if (file->sections[i].sh_type == SHT_DYNSYM) {
+			symbols = true;
+			examine_symbols(file, &file->sections[i]);
+		}
+	}
+	if (!symbols)
+		fault(file, "it has no dynamic symbols");
+}
+
+int zp_elf_examine(int fd, struct zp_elf_report *report)
+{
+	struct elf_file file = { .fd = fd, .report = report };
+	struct stat st;
+
+	*report = (struct zp_elf_report){ 0 };
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	file.bytes = (uint64_t)st.st_size;
+	ssize_t n = pread(fd, &file.head, sizeof file.head, 0);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < sizeof file.head)
+		file.bytes = 0;
+	if (!head_is_ours(&file))
+		return 0;
+	/* Without section headers (a thorough strip) the linker can still load it; there is only less to see before. */
+	if (file.head.e_shoff == 0 || file.head.e_shnum == 0)
+		return 0;
+	if (file.head.e_shentsize != sizeof *file.sections || file.head.e_shnum > MAX_SECTIONS)
+		fault(&file, "its section table is damaged");
+	else if (!(file.sections = read_range(&file, file.head.e_shoff,
+					      (uint64_t)file.head.e_shnum * sizeof *file.sections, MAX_TABLE_BYTES)))
+		fault(&file, "its section table is damaged");
+	else
+		examine_sections(&file);
+	free(file.strings);
+	free(file.sections);
+	return file.err;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * elf.h - what a plugin's file says about itself, read without running any of it
+ */
+#ifndef ZP_LOADER_ELF_H
+#define ZP_LOADER_ELF_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct zp_elf_report {
+	bool has_note;
+	char type[40];
+	char version[64];
+	char description[256];
+	uint32_t abi_major;
+	uint32_t abi_minor;
+	/* A sentence without its end: why this cannot be a plugin here.  "" if nothing is wrong to the eye. */
+	char fault[320];
+};
+
+/*
+ * Reads the file behind fd.  0, with report->fault set or not; or -errno when it could not be read.
+ * The file's content is hostile until proven otherwise: every offset and size in it is checked against the file's.
+ */
+int zp_elf_examine(int fd, struct zp_elf_report *report);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "loader/loader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "loader/module.h"
+#include "loader/trust.h"
+
+/* A plugin's file, found and judged, not yet opened as code. */
+struct candidate {
+	char path[PATH_MAX];     /* as found in the search */
+	char resolved[PATH_MAX]; /* as opened */
+	struct zp_file_id id;
+	struct zp_elf_report report;
+	char why[PATH_MAX + 160]; /* why it was judged unfit: a sentence without its end */
+};
+
+static struct zp_file_id file_id(const struct stat *st)
+{
+	return (struct zp_file_id){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool zp_file_id_equal(const struct zp_file_id *a, const struct zp_file_id *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes &&
+	       same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
+}
+
+void zp_load_failure_clear(struct zp_load_failure *failure)
+{
+	free(failure->message);
+	*failure = (struct zp_load_failure){ 0 };
+}
+
+__attribute__((format(printf, 3, 4))) static int fail(struct zp_load_failure *failure, int err, const char *format, ...)
+{
+	va_list args;
+	zp_load_failure_clear(failure);
+	va_start(args, format);
+	if (vasprintf(&failure->message, format, args) < 0)
+		failure->message = NULL;
+	va_end(args);
+	failure->err = err;
+	return -err;
+}
+
+/* A fault of the file's content, which stays until the file changes. */
+static int fail_content(struct zp_load_failure *failure, const struct candidate *candidate, const char *type,
+			const char *reason)
+{
+	int err = fail(failure, ENOEXEC, "Driver \"%s\" cannot be loaded from %s: %s.", type, candidate->path, reason);
+	failure->content = true;
+	failure->id = candidate->id;
+	return err;
+}
+
+/* May the file be run?  0 and candidate->resolved. */
+static int judge_path(struct candidate *candidate)
+{
+	struct zp_trust trust;
+	zp_trust_self(&trust);
+	return zp_trust_resolve(&trust, candidate->path, candidate->resolved, candidate->why, sizeof candidate->why);
+}
+
+/* Opens the file once to see what it is; the code is opened by path later, and compared with what was judged here. */
+static int judge_content(struct candidate *candidate)
+{
+	struct stat st;
+	int err;
+
+	int fd = open(candidate->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		err = -errno;
+	else
+		err = zp_elf_examine(fd, &candidate->report);
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		snprintf(candidate->why, sizeof candidate->why, "%s: %s", candidate->resolved, strerror(-err));
+	else
+		candidate->id = file_id(&st);
+	return err;
+}
+
+/* Makes "<directory>" in path "<directory>/<type>.so".  false: too long. */
+static bool append_file(char path[PATH_MAX], const char *type)
+{
+	size_t length = strlen(path);
+	if (length + 1 + strlen(type) + sizeof ".so" > PATH_MAX)
+		return false;
+	(void)stpcpy(stpcpy(stpcpy(path + length, "/"), type), ".so");
+	return true;
+}
+
+/*
+ * The first directory that has a file of that name decides.  0 and candidate->path; -ENOENT, and each path tried goes to
+ * `tried` if that is not NULL.
+ */
+static int find_file(const char *type, const char *path, struct candidate *candidate, FILE *tried)
+{
+	struct stat st;
+	unsigned directories = 0;
+
+	for (const char *cursor = path; zp_search_next(&cursor, candidate->path); directories++) {
+		const char *reason = "too long for a path";
+		if (append_file(candidate->path, type)) {
+			if (lstat(candidate->path, &st) == 0)
+				return 0;
+			reason = strerror(errno);
+		}
+		if (tried)
+			fprintf(tried, " %s (%s);", candidate->path, reason);
+	}
+	if (!directories && tried)
+		fprintf(tried, " no directory, for the plugin path \"%.200s\" has none that is absolute;", path);
+	return -ENOENT;
+}
+
+/* Searches once more, to tell where: a search that succeeds should not pay for the tale of one that failed. */
+static int fail_absent(const char *type, const char *path, struct candidate *candidate, struct zp_load_failure *failure)
+{
+	char *text = NULL;
+	size_t text_bytes = 0;
+	FILE *tried = open_memstream(&text, &text_bytes);
+
+	if (tried) {
+		(void)find_file(type, path, candidate, tried);
+		fclose(tried);
+	}
+	if (text && text_bytes)
+		text[text_bytes - 1] = '\0';
+	int err = fail(
+		failure, ENOENT,
+		"No driver \"%s\": none is registered or linked into the program; tried%s. Install the plugin in one "
+		"of these directories, or name others with zpool_set_plugin_path() or ZPOOL_PLUGIN_PATH.",
+		type, text ? text : " (out of memory)");
+	free(text);
+	return err;
+}
+
+static int search(const char *type, struct candidate *candidate, struct zp_load_failure *failure)
+{
+	char *path = zp_search_get_path();
+	if (!path)
+		return fail(failure, ENOMEM, "Out of memory while looking for driver \"%s\".", type);
+	int err = find_file(type, path, candidate, NULL);
+	if (err)
+		err = fail_absent(type, path, candidate, failure);
+	free(path);
+	return err;
+}
+
+/* What the file shows of itself, compared with what is expected of it. */
+static int check_report(const char *type, const struct candidate *candidate, struct zp_load_failure *failure)
+{
+	char reason[160];
+	const struct zp_elf_report *report = &candidate->report;
+	if (report->fault[0])
+		return fail_content(failure, candidate, type, report->fault);
+	if (report->has_note && strcmp(report->type, type) != 0) {
+		snprintf(reason, sizeof reason, "its note says that it is driver \"%s\"; name the file %s.so",
+			 report->type, report->type);
+		return fail_content(failure, candidate, type, reason);
+	}
+	return 0;
+}
+
+static int check_unchanged(const char *type, const struct candidate *candidate, const struct zp_module *module,
+			   struct zp_load_failure *failure)
+{
+	struct stat st;
+	if (stat(candidate->resolved, &st) < 0 || st.st_dev != candidate->id.device || st.st_ino != candidate->id.inode)
+		return fail(failure, EAGAIN, "Driver \"%s\": %s was replaced while it was being loaded; try again.",
+			    type, candidate->path);
+	if (zp_module_is_outdated(module, candidate->id.inode))
+		return fail(
+			failure, EBUSY,
+			"Driver \"%s\": %s was replaced, but the former file is still mapped by another part of the "
+			"program, and the system would run that.",
+			type, candidate->path);
+	return 0;
+}
+
+static int open_file(const char *type, const struct candidate *candidate, struct zp_loaded *loaded,
+		     struct zp_load_failure *failure)
+{
+	char *why = NULL;
+	int err = zp_module_open(candidate->resolved, &loaded->module, &why);
+	if (err) {
+		/* Not the content's fault for certain: what it needs may be installed later. */
+		err = fail(failure, -err, "Driver \"%s\" cannot be loaded from %s: %s.", type, candidate->path,
+			   why ? why : "out of memory");
+		free(why);
+		return err;
+	}
+	err = check_unchanged(type, candidate, loaded->module, failure);
+	if (!err) {
+		loaded->driver = zp_module_driver(loaded->module, &loaded->symbol_bytes);
+		if (!loaded->driver)
+			err = fail_content(failure, candidate, type, "it exports no symbol zpool_driver of its own");
+	}
+	if (!err && !(loaded->path = strdup(candidate->path)))
+		err = fail(failure, ENOMEM, "Out of memory while loading driver \"%s\".", type);
+	if (err)
+		zp_loader_discard(loaded);
+	loaded->id = candidate->id;
+	return err;
+}
+
+static int fail_judged(const char *type, const struct candidate *candidate, int err, struct zp_load_failure *failure)
+{
+	return fail(failure, -err, "Driver \"%s\" is not loaded from %s: %s.", type, candidate->path, candidate->why);
+}
+
+static bool is_remembered(const struct candidate *candidate, const struct zp_load_failure *remembered)
+{
+	struct stat st;
+	if (!remembered->content || stat(candidate->resolved, &st) < 0)
+		return false;
+	const struct zp_file_id id = file_id(&st);
+	return zp_file_id_equal(&remembered->id, &id);
+}
+
+static int fail_again(const struct zp_load_failure *remembered, struct zp_load_failure *failure)
+{
+	int err = fail(failure, remembered->err, "%s",
+		       remembered->message ? remembered->message : "It failed before.");
+	failure->content = true;
+	failure->id = remembered->id;
+	return err;
+}
+
+static int load_file(const char *type, const struct zp_load_failure *remembered, struct zp_loaded *loaded,
+		     struct zp_load_failure *failure)
+{
+	/*
+	 * On the heap, for several paths are much for the stack of a thread that a host made small; and not cleared, for
+	 * each page that a cold load touches costs it a fault.
+	 */
+	struct candidate *candidate = malloc(sizeof *candidate);
+	if (!candidate)
+		return fail(failure, ENOMEM, "Out of memory while loading driver \"%s\".", type);
+
+	int err = search(type, candidate, failure);
+	if (!err && (err = judge_path(candidate)) != 0)
+		err = fail_judged(type, candidate, err, failure);
+	else if (!err && is_remembered(candidate, remembered))
+		err = fail_again(remembered, failure);
+	else if (!err && (err = judge_content(candidate)) != 0)
+		err = fail_judged(type, candidate, err, failure);
+	else if (!err && (err = check_report(type, candidate, failure)) == 0) {
+		zp_log(ZPOOL_LOG_DEBUG, "Loading driver \"%s\" from %s.", type, candidate->resolved);
+		err = open_file(type, candidate, loaded, failure);
+	}
+	free(candidate);
+	return err;
+}
+
+static int load_preloaded(const char *type, struct zp_loaded *loaded, struct zp_load_failure *failure)
+{
+	int err = zp_module_open_preloaded(type, &loaded->module);
+	if (err == -ENOMEM)
+		return fail(failure, ENOMEM, "Out of memory while looking for driver \"%s\" in the program.", type);
+	if (err)
+		return err;
+	loaded->driver = zp_module_driver(loaded->module, &loaded->symbol_bytes);
+	if (loaded->driver)
+		return 0;
+	zp_loader_discard(loaded);
+	return fail(failure, ENOEXEC,
+		    "The module \"%s\" that is linked into the program has no symbol %s_LTX_zpool_driver.", type, type);
+}
+
+int zp_loader_load(const char *type, bool files_allowed, const struct zp_load_failure *remembered,
+		   struct zp_loaded *loaded, struct zp_load_failure *failure)
+{
+	*loaded = (struct zp_loaded){ 0 };
+	*failure = (struct zp_load_failure){ 0 };
+	int err = load_preloaded(type, loaded, failure);
+	if (err != -ENOENT)
+		return err;
+	if (!files_allowed)
+		return fail(failure, EPERM, "Driver \"%s\" is not loaded, and zpool_loading_disable() was called.",
+			    type);
+	return load_file(type, remembered, loaded, failure);
+}
+
+void zp_loader_discard(struct zp_loaded *loaded)
+{
+	if (loaded->module)
+		zp_module_discard(loaded->module);
+	free(loaded->path);
+	*loaded = (struct zp_loaded){ 0 };
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Two kinds of module.  Files are opened by dlopen(RTLD_NOW | RTLD_LOCAL) with an absolute path and without a lock: that
+ * resolves every symbol at once, searches nothing and tells the true error.  Modules linked into a program by libtool's
+ * -dlpreopen are found by libltdl, whose table of them is the program's.
+ *
+ * Files do not go through lt_dlopen as well.  It would add nothing that we use, and it is not thread-safe: it calls
+ * dlopen under the one lock that has to stand around it, and a constructor that calls back while another thread loads
+ * would then deadlock between that lock and the C library's own.  Nor do libltdl's searches, its .la files and its
+ * environment variables ever see a name of ours.  And a load is a quarter quicker (tests/bench/load).
+ */
+#include "config.h"
+
+#include "loader/module.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <ltdl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct zp_module {
+	void *dl; /* NULL: linked into the program */
+	lt_dlhandle lt;
+	char *path;
+	bool was_mapped;
+	bool resident;
+};
+
+/* The table of a program that libtool linked with -dlpreopen; others have none, and libltdl is not even started. */
+#pragma weak lt__PROGRAM__LTX_preloaded_symbols
+
+/*
+ * Guards every lt_* call.  Whoever else uses libltdl in the process is not under it, a limit that cannot be lifted from
+ * here; we only ever look into its table of preloaded modules.
+ */
+static pthread_mutex_t ltdl_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static _Thread_local unsigned inside __attribute__((tls_model("initial-exec")));
+
+bool zp_module_inside(void)
+{
+	return inside > 0;
+}
+
+void zp_module_enter(void)
+{
+	inside++;
+}
+
+void zp_module_leave(void)
+{
+	inside--;
+}
+
+/* Takes ltdl_lock and counts a use of libltdl.  -ENOENT: the program has no preloaded modules. */
+static int ltdl_enter(void)
+{
+	if (!lt__PROGRAM__LTX_preloaded_symbols)
+		return -ENOENT;
+	pthread_mutex_lock(&ltdl_lock);
+	if (lt_dlinit() != 0) {
+		pthread_mutex_unlock(&ltdl_lock);
+		return -ENOMEM;
+	}
+	/*
+	 * So that a host need not say LTDL_SET_PRELOADED_SYMBOLS(), let alone before anybody's first lt_dlinit().  Each
+	 * time, because libltdl forgets its tables when its last use ends; one that it has is not added again.
+	 */
+	if (lt_dlpreload(lt__PROGRAM__LTX_preloaded_symbols) != 0) {
+		(void)lt_dlexit();
+		pthread_mutex_unlock(&ltdl_lock);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Leaves the count as it is: an open module keeps libltdl in use. */
+static void ltdl_leave(void)
+{
+	pthread_mutex_unlock(&ltdl_lock);
+}
+
+static void ltdl_leave_and_uncount(void)
+{
+	(void)lt_dlexit();
+	ltdl_leave();
+}
+
+static void *dl_open(const char *path, int flags)
+{
+	zp_module_enter();
+	void *dl = dlopen(path, flags);
+	zp_module_leave();
+	return dl;
+}
+
+static void dl_close(void *dl)
+{
+	zp_module_enter();
+	(void)dlclose(dl);
+	zp_module_leave();
+}
+
+static int name_is(struct dl_phdr_info *info, size_t size, void *path)
+{
+	(void)size;
+	return info->dlpi_name && strcmp(info->dlpi_name, path) == 0;
+}
+
+/* By the name that the linker goes by: it does not look at the file again. */
+static bool is_mapped(const char *path)
+{
+	return dl_iterate_phdr(name_is, (void *)(uintptr_t)path) != 0;
+}
+
+int zp_module_open(const char *path, struct zp_module **out, char **why)
+{
+	struct zp_module *module = calloc(1, sizeof *module);
+	*why = NULL;
+	if (!module || !(module->path = strdup(path))) {
+		free(module);
+		return -ENOMEM;
+	}
+	module->was_mapped = is_mapped(path);
+	module->dl = dl_open(path, RTLD_NOW | RTLD_LOCAL);
+	if (!module->dl) {
+		const char *reason = dlerror();
+		*why = strdup(reason ? reason : "the system gave no reason");
+		free(module->path);
+		free(module);
+		return -ENOEXEC;
+	}
+	*out = module;
+	return 0;
+}
+
+/* The advice to look among preloaded modules only: libltdl then touches no file, whatever the name. */
+static lt_dlhandle lt_open_preloaded(const char *type)
+{
+	lt_dladvise advise;
+	lt_dlhandle lt = NULL;
+	if (lt_dladvise_init(&advise) != 0)
+		return NULL;
+	if (lt_dladvise_preload(&advise) == 0)
+		lt = lt_dlopenadvise(type, advise);
+	(void)lt_dladvise_destroy(&advise);
+	return lt;
+}
+
+int zp_module_open_preloaded(const char *type, struct zp_module **out)
+{
+	struct zp_module *module = calloc(1, sizeof *module);
+	if (!module)
+		return -ENOMEM;
+	int err = ltdl_enter();
+	if (err) {
+		free(module);
+		return err;
+	}
+	module->lt = lt_open_preloaded(type);
+	if (!module->lt) {
+		ltdl_leave_and_uncount();
+		free(module);
+		return -ENOENT;
+	}
+	ltdl_leave();
+	*out = module;
+	return 0;
+}
+
+/* libltdl looks for <type>_LTX_zpool_driver first, which is what a preloaded module exports. */
+static const struct zpool_driver *preloaded_driver(lt_dlhandle lt)
+{
+	return lt_dlsym(lt, "zpool_driver");
+}
+
+const struct zpool_driver *zp_module_driver(const struct zp_module *module, size_t *symbol_bytes)
+{
+	*symbol_bytes = 0;
+	if (!module->dl) {
+		if (ltdl_enter() != 0)
+			return NULL;
+		const struct zpool_driver *driver = preloaded_driver(module->lt);
+		ltdl_leave_and_uncount();
+		return driver;
+	}
+	void *symbol = dlsym(module->dl, "zpool_driver");
+	struct link_map *own = NULL, *found = NULL;
+	const ElfW(Sym) *entry = NULL;
+	Dl_info info;
+
+	/* dlsym also looks through what the module depends on: that would be somebody else's driver. */
+	if (!symbol || dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0 ||
+	    !dladdr1(symbol, &info, (void **)&found, RTLD_DL_LINKMAP) || own != found)
+		return NULL;
+	if (dladdr1(symbol, &info, (void **)&entry, RTLD_DL_SYMENT) && entry && info.dli_saddr == symbol)
+		*symbol_bytes = entry->st_size;
+	return symbol;
+}
+
+bool zp_module_is_outdated(const struct zp_module *module, ino_t inode)
+{
+	size_t bytes;
+	const void *symbol = module->was_mapped ? zp_module_driver(module, &bytes) : NULL;
+	FILE *maps = symbol ? fopen("/proc/self/maps", "re") : NULL;
+	unsigned long from, to, mapped_inode;
+	bool outdated = false;
+	char *line = NULL;
+	size_t line_bytes = 0;
+
+	while (maps && getline(&line, &line_bytes, maps) > 0)
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &mapped_inode) == 3 &&
+		    (uintptr_t)symbol >= from && (uintptr_t)symbol < to)
+			outdated = mapped_inode != (unsigned long)inode;
+	free(line);
+	if (maps)
+		fclose(maps);
+	return outdated;
+}
+
+void zp_module_make_resident(struct zp_module *module)
+{
+	module->resident = true;
+	if (!module->dl)
+		return;
+	/* One more reference, never given back, that also survives others' dlclose. */
+	(void)dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
+static void free_module(struct zp_module *module)
+{
+	free(module->path);
+	free(module);
+}
+
+void zp_module_discard(struct zp_module *module)
+{
+	if (module->dl) {
+		dl_close(module->dl);
+	} else if (ltdl_enter() == 0) {
+		(void)lt_dlclose(module->lt);
+		(void)lt_dlexit();
+		ltdl_leave_and_uncount();
+	}
+	free_module(module);
+}
+
+bool zp_module_close(struct zp_module *module)
+{
+	if (module->resident || !module->dl)
+		return false;
+	dl_close(module->dl);
+	/* The linker keeps code for reasons of its own too: NODELETE, unique C++ symbols, another user of the file. */
+	module->dl = dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+	if (module->dl)
+		return false;
+	free_module(module);
+	return true;
+}
+
+/* lt_dlpreload_open() has no argument for its callback; ltdl_lock guards this one. */
+static struct {
+	int (*fn)(const char *type, const struct zpool_driver *driver, void *user);
+	void *user;
+	int ended;
+} preloaded_visit;
+
+static int visit_preloaded(lt_dlhandle lt)
+{
+	const lt_dlinfo *info = lt_dlgetinfo(lt);
+	const struct zpool_driver *driver = preloaded_driver(lt);
+	if (driver && info && info->name && !preloaded_visit.ended)
+		preloaded_visit.ended = preloaded_visit.fn(info->name, driver, preloaded_visit.user);
+	(void)lt_dlclose(lt);
+	return 0;
+}
+
+void zp_module_each_preloaded(int (*fn)(const char *type, const struct zpool_driver *driver, void *user), void *user)
+{
+	if (ltdl_enter() != 0)
+		return;
+	preloaded_visit.fn = fn;
+	preloaded_visit.user = user;
+	preloaded_visit.ended = 0;
+	/* Its result is 1 also when no program registered a list: nothing to go by. */
+	(void)lt_dlpreload_open("@PROGRAM@", visit_preloaded);
+	ltdl_leave_and_uncount();
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "loader/search.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "zpool.h"
+
+/* Guards chosen_path.  Innermost but for the log's lock. */
+static pthread_mutex_t path_lock = PTHREAD_MUTEX_INITIALIZER;
+static char *chosen_path;
+
+bool zp_type_parse(const char *name, size_t length, char type[ZP_TYPE_BYTES])
+{
+	if (length == 0 || length > ZP_TYPE_MAX || name[0] < 'a' || name[0] > 'z')
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		char c = name[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+			return false;
+	}
+	for (size_t i = 0; i < length; i++)
+		type[i] = name[i] == '-' ? '_' : name[i];
+	type[length] = '\0';
+	return true;
+}
+
+bool zp_search_next(const char **cursor, char *directory)
+{
+	while (**cursor) {
+		const char *entry = *cursor;
+		size_t length = strcspn(entry, ":");
+		*cursor = entry + length + (entry[length] == ':');
+		while (length > 1 && entry[length - 1] == '/')
+			length--;
+		if (length == 0)
+			continue;
+		if (entry[0] != '/' || length >= PATH_MAX) {
+			zp_log(ZPOOL_LOG_WARNING,
+			       "Plugin directory \"%.*s\" is passed over: only absolute paths are searched.",
+			       (int)(length < 200 ? length : 200), entry);
+			continue;
+		}
+		memcpy(directory, entry, length);
+		directory[length] = '\0';
+		return true;
+	}
+	return false;
+}
+
+int zp_search_set_path(const char *path)
+{
+	char *copy = NULL;
+	if (path) {
+		bool any = false;
+		for (const char *at = path; *at; at += strcspn(at, ":"), at += *at == ':') {
+			size_t length = strcspn(at, ":");
+			if (length && (at[0] != '/' || length >= PATH_MAX))
+				return zp_fail(EINVAL,
+					       "\"%.*s\" cannot be a plugin directory: give absolute directories with "
+					       "colons between.",
+					       (int)(length < 200 ? length : 200), at);
+			any = any || length;
+		}
+		if (!any)
+			return zp_fail(EINVAL, "The plugin path is empty: give absolute directories with colons "
+					       "between, or NULL for the default.");
+		copy = strdup(path);
+		if (!copy)
+			return zp_fail(ENOMEM, "Out of memory for the plugin path.");
+	}
+	pthread_mutex_lock(&path_lock);
+	char *former = chosen_path;
+	chosen_path = copy;
+	pthread_mutex_unlock(&path_lock);
+	free(former);
+	return 0;
+}
+
+char *zp_search_get_path(void)
+{
+	char *copy = NULL;
+	pthread_mutex_lock(&path_lock);
+	bool chosen = chosen_path != NULL;
+	if (chosen)
+		copy = strdup(chosen_path);
+	pthread_mutex_unlock(&path_lock);
+	if (chosen)
+		return copy;
+	const char *environment = zp_secure_getenv("ZPOOL_PLUGIN_PATH");
+	return strdup(environment && *environment ? environment : ZPOOL_PLUGINDIR);
+}
+
+void zp_search_lock(void)
+{
+	pthread_mutex_lock(&path_lock);
+}
+
+void zp_search_unlock(void)
+{
+	pthread_mutex_unlock(&path_lock);
+}
+
+int zpool_set_plugin_path(const char *path)
+{
+	return zp_search_set_path(path);
+}
+
+int zpool_get_plugin_path(char *buf, size_t size)
+{
+	if (!buf && size)
+		return zp_fail(EINVAL, "zpool_get_plugin_path() was given no buffer.");
+	char *path = zp_search_get_path();
+	if (!path)
+		return zp_fail(ENOMEM, "Out of memory for the plugin path.");
+	int length = snprintf(buf, size, "%s", path);
+	free(path);
+	return length;
+}

@@ -1,0 +1,49 @@
+# The library: base < loader < core, each including downward only.
+
+include_HEADERS = libzpool/zpool.h libzpool/zpool-driver.h
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = libzpool/libzpool.pc
+
+lib_LTLIBRARIES += libzpool/libzpool.la
+
+libzpool_sources = \
+	libzpool/base/env.c libzpool/base/env.h \
+	libzpool/base/error.c libzpool/base/error.h \
+	libzpool/base/log.c libzpool/base/log.h \
+	libzpool/loader/elf.c libzpool/loader/elf.h \
+	libzpool/loader/installed.c \
+	libzpool/loader/loader.c libzpool/loader/loader.h \
+	libzpool/loader/module.c libzpool/loader/module.h \
+	libzpool/loader/search.c libzpool/loader/search.h \
+	libzpool/loader/trust.c libzpool/loader/trust.h \
+	libzpool/core/control.c \
+	libzpool/core/driver.c libzpool/core/driver.h \
+	libzpool/core/fork.c libzpool/core/fork.h \
+	libzpool/core/inventory.c \
+	libzpool/core/object.c \
+	libzpool/core/open.c \
+	libzpool/core/param.c libzpool/core/param.h \
+	libzpool/core/pool.h \
+	libzpool/core/pools.c libzpool/core/pools.h \
+	libzpool/core/registry.c libzpool/core/registry.h \
+	libzpool/core/spec.c libzpool/core/spec.h \
+	libzpool/core/stack.c libzpool/core/stack.h \
+	libzpool/core/thread_exit.c libzpool/core/thread_exit.h
+
+libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
+
+# Everything but the export map: the unit tests reach behind the public interface through this archive.
+noinst_LTLIBRARIES += libzpool/libzpcore.la
+libzpool_libzpcore_la_SOURCES = $(libzpool_sources)
+libzpool_libzpcore_la_CPPFLAGS = $(libzpool_cppflags)
+libzpool_libzpcore_la_LIBADD = $(LTDL_LIBS) $(PTHREAD_LIBS)
+
+libzpool_libzpool_la_SOURCES =
+libzpool_libzpool_la_LIBADD = libzpool/libzpcore.la $(LTDL_LIBS) $(PTHREAD_LIBS)
+libzpool_libzpool_la_LDFLAGS = $(AM_LDFLAGS) $(LIB_LDFLAGS) -version-info $(ZPOOL_LT_VERSION) -no-undefined
+EXTRA_libzpool_libzpool_la_DEPENDENCIES = libzpool/libzpool.map
+if HAVE_VERSION_SCRIPT
+libzpool_libzpool_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/libzpool/libzpool.map
+endif
+
+EXTRA_DIST += libzpool/libzpool.map

@@ -1,0 +1,1 @@
+# libzpool/support/local.mk: nothing here yet

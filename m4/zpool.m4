@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+#
+# The project's own configure switches, one macro each.
+
+# ZPOOL_TRY_FLAG(VARIABLE, FLAG): add FLAG to VARIABLE if the compiler and linker take it without a warning.
+AC_DEFUN([ZPOOL_TRY_FLAG], [
+	AS_VAR_PUSHDEF([cachevar], [zpool_cv_flag_$2])
+	AC_CACHE_CHECK([whether $CC takes $2], [cachevar], [
+		zpool_save_CFLAGS=$CFLAGS
+		CFLAGS="$CFLAGS -Werror $2"
+		AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <string.h>]], [[char b[16]; memset(b, 0, sizeof b); return b[1];]])],
+			[AS_VAR_SET([cachevar], [yes])], [AS_VAR_SET([cachevar], [no])])
+		CFLAGS=$zpool_save_CFLAGS])
+	AS_VAR_IF([cachevar], [yes], [AS_VAR_APPEND([$1], [" $2"])])
+	AS_VAR_POPDEF([cachevar])])
+
+# Threads: a flag, since every libc of interest has them under -pthread.
+AC_DEFUN([ZPOOL_THREADS], [
+	AC_SUBST([PTHREAD_CFLAGS], [-pthread])
+	AC_SUBST([PTHREAD_LIBS], [-pthread])])
+
+AC_DEFUN([ZPOOL_WARNINGS], [
+	AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [make every warning an error])])
+	WARN_CFLAGS=
+	m4_foreach_w([zpool_each], [-Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wcast-align -Wwrite-strings
+		-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wformat=2 -Wvla
+		-Wimplicit-fallthrough -Wnull-dereference -Wredundant-decls -Wnested-externs],
+		[ZPOOL_TRY_FLAG([WARN_CFLAGS], m4_quote(zpool_each))])
+	AS_IF([test "$enable_werror" = yes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
+	AC_SUBST([WARN_CFLAGS])])
+
+AC_DEFUN([ZPOOL_HARDENING], [
+	AC_ARG_ENABLE([hardening],
+		[AS_HELP_STRING([--disable-hardening], [no stack protector, no fortified libc calls, no full RELRO])],
+		[], [enable_hardening=yes])
+	HARDEN_CFLAGS= HARDEN_LDFLAGS=
+	AS_IF([test "$enable_hardening" = yes], [
+		m4_foreach_w([zpool_each], [-fstack-protector-strong -fstack-clash-protection -fcf-protection],
+			[ZPOOL_TRY_FLAG([HARDEN_CFLAGS], m4_quote(zpool_each))])
+		dnl Fortification needs the optimiser, and hides errors from sanitizers.
+		AS_CASE([$CFLAGS], [*-O@<:@123s@:>@*], [AS_IF([test -z "$enable_sanitizer"],
+			[HARDEN_CFLAGS="$HARDEN_CFLAGS -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])])
+		m4_foreach_w([zpool_each], [-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack],
+			[ZPOOL_TRY_FLAG([HARDEN_LDFLAGS], m4_quote(zpool_each))])])
+	AC_SUBST([HARDEN_CFLAGS])
+	AC_SUBST([HARDEN_LDFLAGS])])
+
+# --enable-sanitizer=LIST: handed to -fsanitize for the library, plugins, tools and tests alike.
+AC_DEFUN([ZPOOL_SANITIZER], [
+	AC_ARG_ENABLE([sanitizer],
+		[AS_HELP_STRING([--enable-sanitizer=LIST], [build with -fsanitize=LIST, such as address,undefined or thread])],
+		[AS_CASE([$enableval], [no], [enable_sanitizer=],
+			[yes], [AC_MSG_ERROR([--enable-sanitizer needs a list, such as address,undefined])])])
+	SANITIZER_CFLAGS=
+	AS_IF([test -n "$enable_sanitizer"], [
+		SANITIZER_CFLAGS="-fsanitize=$enable_sanitizer -fno-omit-frame-pointer -fno-sanitize-recover=all -g"
+		zpool_save_CFLAGS=$CFLAGS
+		CFLAGS="$CFLAGS $SANITIZER_CFLAGS"
+		AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [],
+			[AC_MSG_ERROR([$CC cannot link with -fsanitize=$enable_sanitizer])])
+		CFLAGS=$zpool_save_CFLAGS])
+	AC_SUBST([SANITIZER_CFLAGS])
+	AM_CONDITIONAL([SANITIZE_THREAD], [AS_CASE([$enable_sanitizer], [*thread*], [true], [false])])
+	AM_CONDITIONAL([SANITIZE], [test -n "$enable_sanitizer"])])
+
+AC_DEFUN([ZPOOL_COVERAGE], [
+	AC_ARG_ENABLE([coverage],
+		[AS_HELP_STRING([--enable-coverage], [count executed lines; `make coverage' then writes a report])])
+	COVERAGE_CFLAGS=
+	AS_IF([test "$enable_coverage" = yes], [COVERAGE_CFLAGS="--coverage -O0 -g -fprofile-update=atomic"])
+	AC_SUBST([COVERAGE_CFLAGS])
+	AM_CONDITIONAL([ENABLE_COVERAGE], [test "$enable_coverage" = yes])])
+
+AC_DEFUN([ZPOOL_ARG_DEBUG_CHECKS], [
+	AC_ARG_ENABLE([debug-checks],
+		[AS_HELP_STRING([--enable-debug-checks], [verify drivers' invariants at run time; slow])])
+	AS_IF([test "$enable_debug_checks" = yes],
+		[AC_DEFINE([ZPOOL_DEBUG_CHECKS], [1], [Define to verify invariants at run time.])])
+	AM_CONDITIONAL([DEBUG_CHECKS], [test "$enable_debug_checks" = yes])])
+
+# What the shared library and the plugins need of the linker.
+AC_DEFUN([ZPOOL_LINK_FLAGS], [
+	LIB_LDFLAGS= PLUGIN_LDFLAGS= VERSION_SCRIPT_LDFLAGS=
+	ZPOOL_TRY_FLAG([LIB_LDFLAGS], [-Wl,-z,nodelete])
+	ZPOOL_TRY_FLAG([PLUGIN_LDFLAGS], [-Wl,-z,now])
+	dnl Sanitizer runtimes are resolved from the program.
+	AS_IF([test -z "$enable_sanitizer"], [
+		ZPOOL_TRY_FLAG([LIB_LDFLAGS], [-Wl,-z,defs])
+		ZPOOL_TRY_FLAG([PLUGIN_LDFLAGS], [-Wl,-z,defs])])
+	zpool_save_LDFLAGS=$LDFLAGS
+	echo '{ global: main; local: *; };' > conftest.map
+	LDFLAGS="$LDFLAGS -Wl,--version-script=conftest.map"
+	AC_CACHE_CHECK([whether the linker takes a version script], [zpool_cv_version_script],
+		[AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [zpool_cv_version_script=yes], [zpool_cv_version_script=no])])
+	LDFLAGS=$zpool_save_LDFLAGS
+	rm -f conftest.map
+	AM_CONDITIONAL([HAVE_VERSION_SCRIPT], [test "$zpool_cv_version_script" = yes])
+	AC_SUBST([LIB_LDFLAGS])
+	AC_SUBST([PLUGIN_LDFLAGS])])
+
+# What only the tests use: a C++ compiler for the headers, which may be missing, and a reader of ELF files.
+AC_DEFUN([ZPOOL_TEST_TOOLS], [
+	AC_ARG_VAR([CXX], [C++ compiler, for a test of the headers])
+	AC_CHECK_TOOLS([CXX], [c++ g++ clang++])
+	AC_CHECK_TOOL([READELF], [readelf], [readelf])])

@@ -1,0 +1,1 @@
+# plugins/local.mk: nothing here yet
