@@ -1,1 +1,34 @@
-# plugins/local.mk: nothing here yet
+# Drivers, each a plugin of its own.  They are linked here, in one directory, so that tests can point at it.
+
+plugin_LTLIBRARIES += plugins/zbud.la plugins/libc.la
+
+plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
+plugin_ldflags = -module -avoid-version -no-undefined -Wl,-z,now $(PLUGIN_LDFLAGS) $(HARDEN_LDFLAGS)
+plugin_libadd = libzpool/support/libzpsupport.la $(PTHREAD_LIBS)
+
+# A plugin carries no soname.  Libtool would write its file name there, and while a library of soname libc.so is loaded,
+# that is what the whole process gets for dlopen("libc.so").  Libtool has no switch for it, but a copy of it can be taught.
+plugins/libtool: libtool
+	$(AM_V_GEN)$(MKDIR_P) plugins && sed 's/ [$$\\]*wl-soname [$$\\]*wl[$$\\]*soname//' libtool > $@.tmp && mv $@.tmp $@
+CLEANFILES += plugins/libtool
+plugin_link = $(SHELL) plugins/libtool $(AM_V_lt) --tag=CC $(AM_LIBTOOLFLAGS) $(LIBTOOLFLAGS) --mode=link $(CCLD) \
+	$(AM_CFLAGS) $(CFLAGS) $(plugin_ldflags) $(LDFLAGS) -o $@
+
+plugins_zbud_la_SOURCES = \
+	plugins/zbud/zbud.c \
+	plugins/zbud/zbud.h \
+	plugins/zbud/zbud_page.c \
+	plugins/zbud/zbud_reclaim.c \
+	plugins/zbud/zbud_verify.c
+plugins_zbud_la_CPPFLAGS = $(plugin_cppflags)
+plugins_zbud_la_LDFLAGS = $(plugin_ldflags)
+plugins_zbud_la_LIBADD = $(plugin_libadd)
+plugins_zbud_la_LINK = $(plugin_link)
+EXTRA_plugins_zbud_la_DEPENDENCIES = plugins/libtool
+
+plugins_libc_la_SOURCES = plugins/libc/libc.c
+plugins_libc_la_CPPFLAGS = $(plugin_cppflags)
+plugins_libc_la_LDFLAGS = $(plugin_ldflags)
+plugins_libc_la_LIBADD = $(plugin_libadd)
+plugins_libc_la_LINK = $(plugin_link)
+EXTRA_plugins_libc_la_DEPENDENCIES = plugins/libtool

@@ -1,1 +1,24 @@
-# libzpool/support/local.mk: nothing here yet
+# What drivers share: a convenience library that is linked into each plugin.
+
+noinst_LTLIBRARIES += libzpool/support/libzpsupport.la
+
+libzpool_support_libzpsupport_la_SOURCES = \
+	libzpool/support/account.h \
+	libzpool/support/bits.c \
+	libzpool/support/bits.h \
+	libzpool/support/handles.c \
+	libzpool/support/handles.h \
+	libzpool/support/handles_groups.c \
+	libzpool/support/handles_internal.h \
+	libzpool/support/list.h \
+	libzpool/support/lock.c \
+	libzpool/support/lock.h \
+	libzpool/support/os_pages.c \
+	libzpool/support/os_pages.h \
+	libzpool/support/pages.c \
+	libzpool/support/pages.h \
+	libzpool/support/pages_internal.h \
+	libzpool/support/pages_run.c \
+	libzpool/support/pages_source.c \
+	libzpool/support/secret.c \
+	libzpool/support/secret.h

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * account.h - how many bytes a pool holds, and may hold
+ *
+ * A charge comes before the memory is taken and a refund after it is given back, so that what is held never passes the
+ * limit and total_size is one load.
+ */
+#ifndef ZP_SUPPORT_ACCOUNT_H
+#define ZP_SUPPORT_ACCOUNT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct zp_account {
+	_Atomic(uint64_t) held_bytes;
+	_Atomic(uint64_t) peak_bytes;
+	_Atomic(uint64_t) limit_bytes; /* UINT64_MAX: none */
+};
+
+/* limit_bytes 0: none.  A limit below what is held only stops growth. */
+static inline void zp_account_set_limit(struct zp_account *account, uint64_t limit_bytes)
+{
+	atomic_store_explicit(&account->limit_bytes, limit_bytes ? limit_bytes : UINT64_MAX, memory_order_relaxed);
+}
+
+static inline void zp_account_init(struct zp_account *account, uint64_t limit_bytes)
+{
+	atomic_store_explicit(&account->held_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&account->peak_bytes, 0, memory_order_relaxed);
+	zp_account_set_limit(account, limit_bytes);
+}
+
+static inline uint64_t zp_account_held_bytes(struct zp_account *account)
+{
+	return atomic_load_explicit(&account->held_bytes, memory_order_relaxed);
+}
+
+static inline bool zp_account_fits(struct zp_account *account, uint64_t bytes)
+{
+	uint64_t limit = atomic_load_explicit(&account->limit_bytes, memory_order_relaxed);
+	uint64_t held = zp_account_held_bytes(account);
+
+	return held <= limit && bytes <= limit - held;
+}
+
+static inline bool zp_account_charge(struct zp_account *account, uint64_t bytes)
+{
+	uint64_t limit = atomic_load_explicit(&account->limit_bytes, memory_order_relaxed);
+	uint64_t held = zp_account_held_bytes(account);
+	uint64_t peak = atomic_load_explicit(&account->peak_bytes, memory_order_relaxed);
+
+	if (bytes == 0)
+		return true;
+	do {
+		if (held > limit || bytes > limit - held)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&account->held_bytes, &held, held + bytes, memory_order_relaxed,
+							memory_order_relaxed));
+	held += bytes;
+	while (peak < held && !atomic_compare_exchange_weak_explicit(&account->peak_bytes, &peak, held,
+								     memory_order_relaxed, memory_order_relaxed))
+		continue;
+	return true;
+}
+
+static inline void zp_account_refund(struct zp_account *account, uint64_t bytes)
+{
+	atomic_fetch_sub_explicit(&account->held_bytes, bytes, memory_order_relaxed);
+}
+
+#endif

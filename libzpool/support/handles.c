@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "handles_internal.h"
+
+/* ---- slots ---- */
+
+/* A slot of a group that has room.  With the lock held. */
+static uint32_t slot_take(struct zp_handles *handles, uint32_t group, struct zp_group *at)
+{
+	uint32_t first = group << ZP_GROUP_SHIFT, slot;
+	zp_word *word;
+
+	if (at->head != ZP_GROUP_SLOTS) {
+		slot = first + at->head;
+		word = zp_handles_word(handles, slot);
+		at->head = (uint16_t)(atomic_load_explicit(word, memory_order_relaxed) & ZP_LOCATION_MASK);
+	} else {
+		slot = first + at->fresh++;
+		word = zp_handles_word(handles, slot);
+		atomic_store_explicit(
+			word, zp_dead_word((zp_slot_start(handles, slot) + at->floor) & handles->generation_mask, 0),
+			memory_order_relaxed);
+	}
+	if (zp_group_taken(at) == 0)
+		handles->groups_idle--;
+	zp_group_set_taken(at, zp_group_taken(at) + 1);
+	if (zp_group_taken(at) + at->retired == ZP_GROUP_SLOTS)
+		zp_group_mark_room(handles, group, false);
+	return slot;
+}
+
+int zp_handles_get(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots, unsigned int count)
+{
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
+	unsigned int got = 0;
+	int err = 0;
+
+	if (!nowait)
+		zp_lock(&handles->lock);
+	else if (!zp_trylock(&handles->lock))
+		return -EAGAIN;
+	while (got < count && !err) {
+		uint32_t group = zp_group_with_room(handles);
+
+		if (group == ZP_GROUP_NONE) {
+			err = nowait ? -ENOMEM : zp_group_wake(handles);
+			continue;
+		}
+		slots[got++] = slot_take(handles, group, zp_group_at(handles, group));
+	}
+	atomic_fetch_add_explicit(&handles->taken, got, memory_order_relaxed);
+	zp_unlock(&handles->lock);
+	return got ? (int)got : err;
+}
+
+/* A dead slot goes back to its group; `spent`: it has no generation left.  With the lock held. */
+static void slot_release(struct zp_handles *handles, uint32_t slot, bool spent)
+{
+	uint32_t group = slot >> ZP_GROUP_SHIFT;
+	struct zp_group *at = zp_group_at(handles, group);
+	zp_word *word = zp_handles_word(handles, slot);
+
+	if (spent) {
+		at->retired++;
+	} else {
+		uint32_t generation = zp_word_generation(atomic_load_explicit(word, memory_order_relaxed));
+
+		atomic_store_explicit(word, zp_dead_word(generation, at->head), memory_order_relaxed);
+		at->head = (uint16_t)(slot & (ZP_GROUP_SLOTS - 1));
+		zp_group_mark_room(handles, group, true);
+	}
+	zp_group_set_taken(at, zp_group_taken(at) - 1);
+	if (zp_group_taken(at) == 0)
+		handles->groups_idle++;
+	atomic_fetch_sub_explicit(&handles->taken, 1, memory_order_relaxed);
+}
+
+void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned int count)
+{
+	zp_lock(&handles->lock);
+	for (unsigned int i = 0; i < count; i++)
+		slot_release(handles, slots[i], false);
+	zp_unlock(&handles->lock);
+}
+
+void zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint32_t generation = zp_word_generation(atomic_load_explicit(at, memory_order_relaxed));
+	uint32_t next = (generation + 1) & handles->generation_mask, keep;
+	uint64_t released = 0;
+	bool spent = ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot), excess;
+
+	atomic_store_explicit(at, zp_dead_word(next, 0), memory_order_relaxed);
+	zp_lock(&handles->lock);
+	slot_release(handles, slot, spent);
+	excess = zp_groups_too_many_idle(handles, &keep);
+	zp_unlock(&handles->lock);
+	if (excess)
+		zp_groups_put_to_sleep(handles, keep, &released);
+}
+
+bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint32_t generation = zp_word_generation(atomic_load_explicit(at, memory_order_relaxed));
+	uint32_t next = (generation + 1) & handles->generation_mask;
+
+	if (next == zp_slot_start(handles, slot))
+		return false;
+	atomic_store_explicit(at, zp_dead_word(next, 0), memory_order_relaxed);
+	return true;
+}
+
+/* ---- objects ---- */
+
+/* The word of a handle's slot if its generation is right, after any move has ended.  0 or -EINVAL. */
+static int settled_word(zp_word *at, uint32_t generation, uint64_t *word)
+{
+	struct zp_backoff backoff = { 0 };
+
+	for (;;) {
+		*word = atomic_load_explicit(at, memory_order_acquire);
+		if (zp_word_generation(*word) != generation || zp_word_state(*word) == ZP_STATE_DEAD ||
+		    zp_word_state(*word) == ZP_STATE_FREEING)
+			return -EINVAL;
+		if (zp_word_state(*word) != ZP_STATE_MOVING)
+			return 0;
+		zp_backoff_wait(&backoff);
+	}
+}
+
+int zp_handles_pin_slow(zp_word *at, uint32_t generation, uint64_t *word)
+{
+	int err = settled_word(at, generation, word);
+
+	if (!err && zp_word_state(*word) == ZP_STATE_LIVE + ZP_PINS_MAX)
+		err = -EBUSY;
+	return err;
+}
+
+static int find(struct zp_handles *handles, unsigned long handle, zp_word **at, uint64_t *word)
+{
+	uint32_t slot = zp_handle_slot(handle);
+
+	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
+		return -EINVAL;
+	*at = zp_handles_word(handles, slot);
+	return settled_word(*at, zp_handle_generation(handles, handle), word);
+}
+
+int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+{
+	zp_word *at;
+	uint64_t word;
+	int err = find(handles, handle, &at, &word);
+
+	if (!err)
+		*location = word & ZP_LOCATION_MASK;
+	return err;
+}
+
+bool zp_handles_is_pinned(struct zp_handles *handles, unsigned long handle)
+{
+	uint32_t slot = zp_handle_slot(handle);
+	uint64_t word;
+
+	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
+		return false;
+	word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
+	return zp_word_generation(word) == zp_handle_generation(handles, handle) && zp_word_state(word) > ZP_STATE_LIVE;
+}
+
+int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot, uint64_t *location)
+{
+	zp_word *at;
+	uint64_t word, freeing;
+
+	do {
+		int err = find(handles, handle, &at, &word);
+
+		if (err)
+			return err;
+		if (zp_word_state(word) != ZP_STATE_LIVE)
+			return -EBUSY;
+		freeing = word + (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
+	} while (
+		!atomic_compare_exchange_weak_explicit(at, &word, freeing, memory_order_acquire, memory_order_relaxed));
+	*slot = zp_handle_slot(handle);
+	*location = word & ZP_LOCATION_MASK;
+	return 0;
+}
+
+int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+	do {
+		if (zp_word_state(word) == ZP_STATE_DEAD || zp_word_state(word) == ZP_STATE_FREEING)
+			return -EINVAL;
+		if (zp_word_state(word) != ZP_STATE_LIVE)
+			return -EBUSY;
+	} while (!atomic_compare_exchange_weak_explicit(at, &word,
+							word + (ZP_STATE_MOVING - ZP_STATE_LIVE) * ZP_STATE_UNIT,
+							memory_order_acquire, memory_order_relaxed));
+	*location = word & ZP_LOCATION_MASK;
+	return 0;
+}
+
+void zp_handles_end_move(struct zp_handles *handles, uint32_t slot, uint64_t location)
+{
+	/* The store of a live word, with the generation that it has: just what publish does. */
+	(void)zp_handles_publish(handles, slot, location);
+}
+
+int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, uint64_t location, void *user),
+		    void *user)
+{
+	uint32_t groups = atomic_load_explicit(&handles->slots, memory_order_acquire) >> ZP_GROUP_SHIFT;
+
+	for (uint32_t group = 0; group < groups; group++) {
+		uint32_t first = group << ZP_GROUP_SHIFT;
+
+		if (atomic_load_explicit(&zp_group_at(handles, group)->taken, memory_order_acquire) == 0)
+			continue;
+		for (uint32_t slot = first; slot < first + ZP_GROUP_SLOTS; slot++) {
+			zp_word *at = zp_handles_word(handles, slot);
+			uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+			int err;
+
+			if (settled_word(at, zp_word_generation(word), &word))
+				continue;
+			err = fn(zp_handle_make(handles, slot, zp_word_generation(word)), word & ZP_LOCATION_MASK,
+				 user);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * handles_internal.h - what the files of the handle table share:
+ *
+ *     handles.c          slots and objects
+ *     handles_groups.c   groups: growth, dormancy, checks
+ */
+#ifndef ZP_SUPPORT_HANDLES_INTERNAL_H
+#define ZP_SUPPORT_HANDLES_INTERNAL_H
+
+#include "handles.h"
+#include "secret.h"
+
+#define ZP_GROUP_NONE UINT32_MAX
+
+static inline uint32_t zp_block_first_group(unsigned int block)
+{
+	return block ? 1u << (ZP_TABLE_FIRST_SHIFT - 1 - ZP_GROUP_SHIFT + block) : 0;
+}
+
+static inline uint32_t zp_block_groups(unsigned int block)
+{
+	return block ? zp_block_first_group(block) : 1u << (ZP_TABLE_FIRST_SHIFT - ZP_GROUP_SHIFT);
+}
+
+static inline unsigned int zp_block_of_group(uint32_t group)
+{
+	return zp_table_block_of(group << ZP_GROUP_SHIFT);
+}
+
+static inline struct zp_group *zp_group_at(struct zp_handles *handles, uint32_t group)
+{
+	unsigned int block = zp_block_of_group(group);
+
+	return &handles->blocks[block].groups[group - zp_block_first_group(block)];
+}
+
+static inline uint32_t zp_group_taken(struct zp_group *group)
+{
+	return atomic_load_explicit(&group->taken, memory_order_relaxed);
+}
+
+static inline void zp_group_set_taken(struct zp_group *group, uint32_t taken)
+{
+	/* Release, for zp_handles_each(): whoever sees a slot taken may read the group's words. */
+	atomic_store_explicit(&group->taken, (uint16_t)taken, memory_order_release);
+}
+
+/* The generation of a slot's first life. */
+static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t slot)
+{
+	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
+}
+
+static inline uint64_t zp_dead_word(uint32_t generation, uint32_t link)
+{
+	return (uint64_t)generation << ZP_GENERATION_SHIFT | link;
+}
+
+/* All but the last with the table's lock held (handles_groups.c). */
+uint32_t zp_group_with_room(struct zp_handles *handles); /* the lowest awake one, or ZP_GROUP_NONE */
+void zp_group_mark_room(struct zp_handles *handles, uint32_t group, bool room);
+int zp_group_wake(struct zp_handles *handles); /* one more: 0 or -errno */
+bool zp_groups_too_many_idle(struct zp_handles *handles, uint32_t *keep);
+void zp_groups_put_to_sleep(struct zp_handles *handles, uint32_t keep, uint64_t *released);
+
+#endif

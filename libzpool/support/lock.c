@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "lock.h"
+
+#include <sched.h>
+#include <time.h>
+
+/* A hold is some hundred nanoseconds: about a microsecond of spinning sees most of them end. */
+enum { SPIN_ROUNDS = 64, YIELD_ROUNDS = 16, SLEEP_FIRST_NS = 1000, SLEEP_MAX_NS = 1000000 };
+
+static inline void zp_cpu_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+	__asm__ __volatile__("yield");
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+void zp_backoff_wait(struct zp_backoff *backoff)
+{
+	unsigned int round = backoff->rounds++;
+	struct timespec pause = { .tv_sec = 0, .tv_nsec = SLEEP_MAX_NS };
+
+	if (round < SPIN_ROUNDS) {
+		zp_cpu_pause();
+		return;
+	}
+	round -= SPIN_ROUNDS;
+	if (round < YIELD_ROUNDS) {
+		sched_yield();
+		return;
+	}
+	round -= YIELD_ROUNDS;
+	if (round < 10 && (SLEEP_FIRST_NS << round) < SLEEP_MAX_NS)
+		pause.tv_nsec = SLEEP_FIRST_NS << round;
+	else
+		backoff->rounds--; /* stay at the longest sleep, and never wrap */
+	nanosleep(&pause, NULL);
+}
+
+void zp_lock_contended(struct zp_lock *lock)
+{
+	struct zp_backoff backoff = { 0 };
+
+	do {
+		/* Waiters only read, so that the holder keeps the cache line. */
+		while (atomic_load_explicit(&lock->owner, memory_order_relaxed) != 0)
+			zp_backoff_wait(&backoff);
+	} while (!zp_trylock(lock));
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lock.h - a lock for short holds
+ *
+ * One word, no kernel object behind it.  Whoever finds it taken spins a little, then yields, then sleeps in growing
+ * steps of at most a millisecond.  Unlocking is one store and never a system call, however many wait: that is what
+ * lets ZPOOL_GFP_NOWAIT, which only ever tries a lock, promise that it makes none.  Not fair and not recursive.
+ *
+ * After fork() a lock that the forking thread holds is that thread's in the child too; one that another thread held has
+ * to be made anew with zp_lock_init().
+ *
+ * Builds with ZPOOL_DEBUG_CHECKS keep the owner in the word and abort on a recursive lock and a foreign unlock.
+ */
+#ifndef ZP_SUPPORT_LOCK_H
+#define ZP_SUPPORT_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#ifdef ZPOOL_DEBUG_CHECKS
+#include <pthread.h>
+#include <stdlib.h>
+#endif
+
+struct zp_lock {
+	_Atomic(uintptr_t) owner; /* 0: free */
+};
+
+/* How long a thread has waited for something that another is about to finish; zero to begin with. */
+struct zp_backoff {
+	unsigned int rounds;
+};
+
+void zp_backoff_wait(struct zp_backoff *backoff);
+void zp_lock_contended(struct zp_lock *lock);
+
+static inline uintptr_t zp_lock_self(void)
+{
+#ifdef ZPOOL_DEBUG_CHECKS
+	return (uintptr_t)pthread_self();
+#else
+	return 1;
+#endif
+}
+
+static inline void zp_lock_init(struct zp_lock *lock)
+{
+	atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
+}
+
+static inline bool zp_trylock(struct zp_lock *lock)
+{
+	uintptr_t free_word = 0;
+
+	return atomic_compare_exchange_strong_explicit(&lock->owner, &free_word, zp_lock_self(), memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static inline void zp_lock(struct zp_lock *lock)
+{
+#ifdef ZPOOL_DEBUG_CHECKS
+	if (atomic_load_explicit(&lock->owner, memory_order_relaxed) == zp_lock_self())
+		abort();
+#endif
+	if (!zp_trylock(lock))
+		zp_lock_contended(lock);
+}
+
+static inline void zp_unlock(struct zp_lock *lock)
+{
+#ifdef ZPOOL_DEBUG_CHECKS
+	if (atomic_load_explicit(&lock->owner, memory_order_relaxed) != zp_lock_self())
+		abort();
+#endif
+	atomic_store_explicit(&lock->owner, 0, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pages_internal.h - what the files of the page-run allocator share:
+ *
+ *     pages.c           set-up, the account, metadata, checks
+ *     pages_run.c       finding, taking and giving back runs
+ *     pages_source.c    all that trades with the source: chunks, the reserve's batches, trim
+ */
+#ifndef ZP_SUPPORT_PAGES_INTERNAL_H
+#define ZP_SUPPORT_PAGES_INTERNAL_H
+
+#include "pages.h"
+
+static inline struct zp_segment *zp_segment(struct zp_pages *pages, uint32_t number)
+{
+	return &pages->blocks[number >> ZP_BLOCK_SHIFT][number & (ZP_BLOCK_SEGMENTS - 1)];
+}
+
+static inline char *zp_segment_base(struct zp_pages *pages, uint32_t number)
+{
+	return atomic_load_explicit(&pages->bases[number], memory_order_relaxed);
+}
+
+static inline uint32_t zp_segment_of(uint32_t pgno)
+{
+	return pgno >> ZP_SEGMENT_SHIFT;
+}
+
+static inline unsigned int zp_page_of(uint32_t pgno)
+{
+	return pgno & (ZP_SEGMENT_PAGES - 1);
+}
+
+static inline uint32_t zp_pgno(uint32_t segment, unsigned int page)
+{
+	return segment << ZP_SEGMENT_SHIFT | page;
+}
+
+static inline struct zp_bits zp_segment_free(const struct zp_segment *segment)
+{
+	struct zp_bits out;
+
+	for (unsigned int i = 0; i < ZP_BITS_WORDS; i++)
+		out.word[i] = ~segment->used.word[i];
+	return out;
+}
+
+/* The segment's part of the reserve. */
+static inline struct zp_bits zp_segment_kept(const struct zp_segment *segment)
+{
+	struct zp_bits out = segment->committed;
+
+	zp_bits_and_not(&out, &segment->used);
+	return out;
+}
+
+static inline unsigned int zp_bucket_of(unsigned int run)
+{
+	return run <= ZP_BUCKETS_EXACT ? run : ZP_BUCKETS_EXACT + 26u - (unsigned int)__builtin_clz(run);
+}
+
+/*
+ * With pages->lock held (pages_run.c).  The bound is set and the segment put into its bucket, or taken out; the counts
+ * of the reserve change; a run's pages become free.
+ */
+void zp_segment_enter(struct zp_pages *pages, struct zp_segment *segment, unsigned int bound);
+void zp_segment_leave(struct zp_pages *pages, struct zp_segment *segment);
+void zp_segment_keep(struct zp_pages *pages, struct zp_segment *segment, unsigned int npages);
+void zp_segment_unkeep(struct zp_pages *pages, struct zp_segment *segment, unsigned int npages);
+void zp_segment_set_used(struct zp_segment *segment, unsigned int first, unsigned int count);
+void zp_segment_set_free(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
+
+/* A chunk more, unless one came since pages->growth was read.  0 or -errno. */
+int zp_pages_grow(struct zp_pages *pages, uint32_t growth);
+
+/* Give back pages of the reserve so that `bytes` fit under the limit.  0: try again; -ENOMEM: they cannot. */
+int zp_pages_make_room(struct zp_pages *pages, uint64_t bytes);
+int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes); /* with slow_lock held */
+
+/* Is it time to give back a batch?  With pages->lock held.  And do so, without. */
+bool zp_pages_reserve_is_full(struct zp_pages *pages);
+void zp_pages_flush_excess(struct zp_pages *pages);
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "pages_internal.h"
+
+#include <errno.h>
+
+/* How many segments of the reserve are looked at for a run: few where another search follows. */
+enum { LOOK_WAITING = 8, LOOK_NOWAIT = 64, LOOK_STRADDLING = 8 };
+
+/* A run that was found, or taken. */
+struct run {
+	struct zp_segment *segment;
+	unsigned int first, pages;
+	unsigned int commit_pages; /* the first so many shall have memory */
+	unsigned int fresh_pages;  /* and of these so many have none yet */
+	struct zp_bits fresh;      /* which: filled when the run is taken, if there are any */
+};
+
+/* ---- segments ---- */
+
+void zp_segment_leave(struct zp_pages *pages, struct zp_segment *segment)
+{
+	unsigned int bucket = zp_bucket_of(segment->bound);
+
+	zp_list_del(&segment->bucket);
+	if (zp_list_empty(&pages->buckets[bucket]))
+		pages->bucket_mask[bucket / 64] &= ~(UINT64_C(1) << (bucket % 64));
+}
+
+void zp_segment_enter(struct zp_pages *pages, struct zp_segment *segment, unsigned int bound)
+{
+	unsigned int bucket = zp_bucket_of(bound);
+
+	if (!zp_list_empty(&segment->bucket)) {
+		if (bucket == zp_bucket_of(segment->bound)) {
+			segment->bound = (uint16_t)bound;
+			return;
+		}
+		zp_segment_leave(pages, segment);
+	}
+	segment->bound = (uint16_t)bound;
+	zp_list_add(&segment->bucket, &pages->buckets[bucket]);
+	pages->bucket_mask[bucket / 64] |= UINT64_C(1) << (bucket % 64);
+}
+
+void zp_segment_keep(struct zp_pages *pages, struct zp_segment *segment, unsigned int npages)
+{
+	if (npages == 0)
+		return;
+	segment->reserve_pages = (uint16_t)(segment->reserve_pages + npages);
+	pages->reserve_pages += npages;
+	zp_list_move(&segment->reserve, &pages->reserve);
+}
+
+void zp_segment_unkeep(struct zp_pages *pages, struct zp_segment *segment, unsigned int npages)
+{
+	segment->reserve_pages = (uint16_t)(segment->reserve_pages - npages);
+	pages->reserve_pages -= npages;
+	if (segment->reserve_pages == 0)
+		zp_list_del(&segment->reserve);
+}
+
+void zp_segment_set_used(struct zp_segment *segment, unsigned int first, unsigned int count)
+{
+	zp_bits_set(&segment->used, first, count);
+	segment->used_pages = (uint16_t)(segment->used_pages + count);
+}
+
+void zp_segment_set_free(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count)
+{
+	unsigned int run;
+
+	zp_bits_clear(&segment->used, first, count);
+	segment->used_pages = (uint16_t)(segment->used_pages - count);
+	run = zp_bits_next_set(&segment->used, first) - zp_bits_after_prev_set(&segment->used, first);
+	if (run > segment->bound)
+		zp_segment_enter(pages, segment, run);
+}
+
+/* ---- finding room; all with pages->lock held ---- */
+
+/* The best place in a segment for a run whose pages that shall have memory are all in the reserve; ZP_BITS: none. */
+static unsigned int find_kept_in(const struct zp_segment *segment, const struct run *run, bool nowait)
+{
+	struct zp_bits kept = zp_segment_kept(segment), starts = kept, vacant;
+	unsigned int place;
+
+	zp_bits_starts(&starts, run->commit_pages);
+	if (run->pages == run->commit_pages)
+		return zp_bits_next_set(&starts, 0);
+	vacant = zp_segment_free(segment);
+	zp_bits_starts(&vacant, run->pages);
+	zp_bits_and(&starts, &vacant);
+	/* The rest of the run had better be clean, or its memory would have to be given back first. */
+	vacant = starts;
+	zp_bits_shift_down(&kept, run->commit_pages);
+	zp_bits_and_not(&vacant, &kept);
+	place = zp_bits_next_set(&vacant, 0);
+	return place == ZP_BITS && nowait ? zp_bits_next_set(&starts, 0) : place;
+}
+
+static bool find_kept(struct zp_pages *pages, struct run *run, bool nowait)
+{
+	unsigned int looks = nowait ? LOOK_NOWAIT : LOOK_WAITING;
+	struct zp_list *link;
+
+	zp_list_for_each (link, &pages->reserve) {
+		struct zp_segment *segment = zp_list_entry(link, struct zp_segment, reserve);
+		unsigned int place;
+
+		if (looks-- == 0)
+			return false;
+		if (segment->reserve_pages < run->commit_pages)
+			continue;
+		place = find_kept_in(segment, run, nowait);
+		if (place == ZP_BITS)
+			continue;
+		run->segment = segment;
+		run->first = place;
+		return true;
+	}
+	return false;
+}
+
+static unsigned int find_vacant_in(const struct zp_segment *segment, unsigned int npages)
+{
+	struct zp_bits vacant = zp_segment_free(segment), clean = vacant;
+	unsigned int place;
+
+	/* Clean pages first: the reserve is for those who look for it. */
+	zp_bits_and_not(&clean, &segment->committed);
+	zp_bits_starts(&clean, npages);
+	place = zp_bits_next_set(&clean, 0);
+	if (place != ZP_BITS || segment->reserve_pages == 0)
+		return place;
+	zp_bits_starts(&vacant, npages);
+	return zp_bits_next_set(&vacant, 0);
+}
+
+/* A segment whose bound allows a run of that length, the tightest first; NULL: none. */
+static struct zp_segment *candidate(struct zp_pages *pages, unsigned int npages)
+{
+	unsigned int bucket = zp_bucket_of(npages), looks = LOOK_STRADDLING;
+	struct zp_list *link;
+
+	if (npages > ZP_BUCKETS_EXACT) {
+		/* This bucket has bounds on both sides of the length: look at a few, then go to the next. */
+		zp_list_for_each (link, &pages->buckets[bucket]) {
+			struct zp_segment *segment = zp_list_entry(link, struct zp_segment, bucket);
+
+			if (segment->bound >= npages)
+				return segment;
+			if (--looks == 0)
+				break;
+		}
+		bucket++;
+	}
+	for (; bucket < ZP_BUCKETS; bucket = (bucket / 64 + 1) * 64) {
+		uint64_t word = pages->bucket_mask[bucket / 64] & (UINT64_MAX << (bucket % 64));
+
+		if (word) {
+			bucket = bucket / 64 * 64 + (unsigned int)__builtin_ctzll(word);
+			return zp_list_entry(pages->buckets[bucket].next, struct zp_segment, bucket);
+		}
+	}
+	return NULL;
+}
+
+static bool find_vacant(struct zp_pages *pages, struct run *run)
+{
+	struct zp_segment *segment;
+
+	while ((segment = candidate(pages, run->pages)) != NULL) {
+		unsigned int place = find_vacant_in(segment, run->pages);
+		struct zp_bits vacant;
+
+		if (place != ZP_BITS) {
+			run->segment = segment;
+			run->first = place;
+			return true;
+		}
+		vacant = zp_segment_free(segment);
+		zp_segment_enter(pages, segment, zp_bits_longest_run(&vacant));
+	}
+	return false;
+}
+
+static bool run_find(struct zp_pages *pages, struct run *run, bool nowait)
+{
+	bool found = run->commit_pages > 0 && find_kept(pages, run, nowait);
+
+	if (found) {
+		run->fresh_pages = 0;
+		return true;
+	}
+	if ((nowait && run->commit_pages > 0) || !find_vacant(pages, run))
+		return false;
+	run->fresh_pages = run->commit_pages - zp_bits_count(&run->segment->committed, run->first, run->commit_pages);
+	return true;
+}
+
+/* ---- taking and giving back ---- */
+
+/* Which pages of a range have no memory yet. */
+static void note_fresh(struct zp_bits *fresh, const struct zp_segment *segment, unsigned int first, unsigned int count)
+{
+	*fresh = (struct zp_bits){ { 0 } };
+	zp_bits_set(fresh, first, count);
+	zp_bits_and_not(fresh, &segment->committed);
+}
+
+static void run_take(struct zp_pages *pages, struct run *run)
+{
+	struct zp_segment *segment = run->segment;
+	unsigned int kept = zp_bits_count(&segment->committed, run->first, run->pages);
+
+	zp_segment_set_used(segment, run->first, run->pages);
+	if (kept)
+		zp_segment_unkeep(pages, segment, kept);
+	if (run->fresh_pages) {
+		note_fresh(&run->fresh, segment, run->first, run->commit_pages);
+		zp_bits_set(&segment->committed, run->first, run->commit_pages);
+	}
+	if (segment->used_pages == ZP_SEGMENT_PAGES)
+		zp_segment_enter(pages, segment, 0);
+	atomic_fetch_add_explicit(&pages->run_pages, kept + run->fresh_pages, memory_order_relaxed);
+}
+
+/*
+ * Ask the source for the fresh pages of a segment, whose bits are set already.  Where it refuses, those that it has not
+ * given lose their bits and the account its charge.
+ */
+static int commit_fresh(struct zp_pages *pages, struct zp_segment *segment, struct zp_bits *fresh)
+{
+	const struct zpool_page_source *source = pages->source;
+	char *base = zp_segment_base(pages, segment->number);
+	unsigned int first = 0, count, lost;
+	int err = 0;
+
+	while (!err && zp_bits_next_run(fresh, &first, &count)) {
+		err = source->commit(source->context, base + first * ZP_PAGE_BYTES, count * ZP_PAGE_BYTES);
+		if (!err)
+			zp_bits_clear(fresh, first, count);
+	}
+	if (!err)
+		return 0;
+	lost = zp_bits_count(fresh, 0, ZP_BITS);
+	zp_lock(&pages->lock);
+	zp_bits_and_not(&segment->committed, fresh);
+	atomic_fetch_sub_explicit(&pages->run_pages, lost, memory_order_relaxed);
+	zp_unlock(&pages->lock);
+	zp_account_refund(&pages->account, lost * ZP_PAGE_BYTES);
+	return err;
+}
+
+static bool lock_for(struct zp_pages *pages, bool nowait)
+{
+	if (nowait)
+		return zp_trylock(&pages->lock);
+	zp_lock(&pages->lock);
+	return true;
+}
+
+int zp_pages_get_lazy(struct zp_pages *pages, unsigned int npages, unsigned int ncommit, zpool_gfp_t gfp,
+		      uint32_t *pgno)
+{
+	struct run run;
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT, paid = false;
+	int err = 0;
+
+	run.pages = npages;
+	run.commit_pages = ncommit;
+	if (npages == 0 || npages > ZP_RUN_PAGES_MAX || ncommit > npages)
+		return -EINVAL;
+	while (!paid) {
+		bool found;
+		uint32_t growth;
+
+		if (!lock_for(pages, nowait))
+			return -EAGAIN;
+		growth = pages->growth;
+		found = run_find(pages, &run, nowait);
+		paid = found && zp_account_charge(&pages->account, run.fresh_pages * ZP_PAGE_BYTES);
+		if (paid)
+			run_take(pages, &run);
+		zp_unlock(&pages->lock);
+		if (!paid && nowait)
+			return -ENOMEM;
+		if (!paid)
+			err = found ? zp_pages_make_room(pages, run.fresh_pages * ZP_PAGE_BYTES)
+				    : zp_pages_grow(pages, growth);
+		if (err)
+			return err;
+	}
+	*pgno = zp_pgno(run.segment->number, run.first);
+	if (run.fresh_pages)
+		err = commit_fresh(pages, run.segment, &run.fresh);
+	if (err)
+		zp_pages_put(pages, *pgno, npages);
+	else if (ncommit < npages && !nowait)
+		/* What the source does not take back stays committed, and held. */
+		(void)zp_pages_decommit(pages, *pgno + ncommit, npages - ncommit);
+	return err;
+}
+
+int zp_pages_get(struct zp_pages *pages, unsigned int npages, zpool_gfp_t gfp, uint32_t *pgno)
+{
+	return zp_pages_get_lazy(pages, npages, npages, gfp, pgno);
+}
+
+void zp_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int npages)
+{
+	struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
+	unsigned int first = zp_page_of(pgno), committed;
+	bool full;
+
+	zp_lock(&pages->lock);
+	committed = zp_bits_count(&segment->committed, first, npages);
+	zp_segment_set_free(pages, segment, first, npages);
+	zp_segment_keep(pages, segment, committed);
+	atomic_fetch_sub_explicit(&pages->run_pages, committed, memory_order_relaxed);
+	full = zp_pages_reserve_is_full(pages);
+	zp_unlock(&pages->lock);
+	if (full)
+		zp_pages_flush_excess(pages);
+}
+
+int zp_pages_commit(struct zp_pages *pages, uint32_t pgno, unsigned int npages, zpool_gfp_t gfp)
+{
+	struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
+	unsigned int first = zp_page_of(pgno), missing;
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT, paid;
+	struct zp_bits fresh;
+
+	do {
+		int err;
+
+		if (!lock_for(pages, nowait))
+			return -EAGAIN;
+		missing = npages - zp_bits_count(&segment->committed, first, npages);
+		paid = missing == 0 || (!nowait && zp_account_charge(&pages->account, missing * ZP_PAGE_BYTES));
+		if (paid && missing) {
+			note_fresh(&fresh, segment, first, npages);
+			zp_bits_set(&segment->committed, first, npages);
+			atomic_fetch_add_explicit(&pages->run_pages, missing, memory_order_relaxed);
+		}
+		zp_unlock(&pages->lock);
+		err = paid ? 0 : nowait ? -ENOMEM : zp_pages_make_room(pages, missing * ZP_PAGE_BYTES);
+		if (err)
+			return err;
+	} while (!paid);
+	return missing ? commit_fresh(pages, segment, &fresh) : 0;
+}
+
+int zp_pages_decommit(struct zp_pages *pages, uint32_t pgno, unsigned int npages)
+{
+	const struct zpool_page_source *source = pages->source;
+	struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
+	char *base = zp_segment_base(pages, segment->number);
+	unsigned int first = zp_page_of(pgno), end = first + npages, count, gone;
+	struct zp_bits taken = { { 0 } };
+	int err = 0;
+
+	zp_bits_set(&taken, first, npages);
+	zp_lock(&pages->lock);
+	zp_bits_and(&taken, &segment->committed);
+	zp_unlock(&pages->lock);
+	while (first < end && zp_bits_next_run(&taken, &first, &count)) {
+		int refused = source->decommit(source->context, base + first * ZP_PAGE_BYTES, count * ZP_PAGE_BYTES);
+
+		if (refused) {
+			zp_bits_clear(&taken, first, count);
+			err = refused;
+		}
+		first += count;
+	}
+	gone = zp_bits_count(&taken, 0, ZP_BITS);
+	if (gone == 0)
+		return err;
+	zp_lock(&pages->lock);
+	zp_bits_and_not(&segment->committed, &taken);
+	atomic_fetch_sub_explicit(&pages->run_pages, gone, memory_order_relaxed);
+	zp_unlock(&pages->lock);
+	zp_account_refund(&pages->account, gone * ZP_PAGE_BYTES);
+	return err;
+}
+
+bool zp_pages_is_committed(struct zp_pages *pages, uint32_t pgno)
+{
+	struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
+	unsigned int page = zp_page_of(pgno);
+	bool committed;
+
+	zp_lock(&pages->lock);
+	committed = segment->committed.word[page / 64] >> (page % 64) & 1;
+	zp_unlock(&pages->lock);
+	return committed;
+}

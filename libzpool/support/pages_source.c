@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "pages_internal.h"
+
+#include <errno.h>
+
+/* A chunk is a power of two segments, so that a hole which a released one leaves in the numbers fits a later one. */
+enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64 };
+
+/* Runs of the reserve on their way to the source. */
+struct batch {
+	unsigned int count;
+	struct {
+		uint32_t segment;
+		uint16_t first, pages;
+		bool refused;
+	} run[BATCH_RUNS];
+};
+
+/* ---- the reserve ---- */
+
+static uint32_t reserve_bound_pages(struct zp_pages *pages)
+{
+	uint64_t bytes = atomic_load_explicit(&pages->reserve_bound_bytes, memory_order_relaxed);
+	uint64_t share = zp_pages_held_bytes(pages) >> (RESERVE_SHARE_SHIFT + ZP_PAGE_SHIFT);
+
+	if (bytes == ZP_RESERVE_DEFAULT)
+		return (uint32_t)(share > RESERVE_PAGES_MIN ? share : RESERVE_PAGES_MIN);
+	bytes >>= ZP_PAGE_SHIFT;
+	return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
+bool zp_pages_reserve_is_full(struct zp_pages *pages)
+{
+	return pages->reserve_pages > reserve_bound_pages(pages) && pages->reserve_pages >= pages->flush_retry_pages;
+}
+
+/* Take runs out of the reserve, from the segments that were given to longest ago.  Their pages count as used. */
+static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t want)
+{
+	batch->count = 0;
+	while (want > 0 && batch->count < BATCH_RUNS && !zp_list_empty(&pages->reserve)) {
+		struct zp_segment *segment = zp_list_entry(pages->reserve.prev, struct zp_segment, reserve);
+		struct zp_bits kept = zp_segment_kept(segment);
+		unsigned int first = 0, count;
+
+		while (want > 0 && batch->count < BATCH_RUNS && zp_bits_next_run(&kept, &first, &count)) {
+			if (count > want)
+				count = want;
+			zp_segment_set_used(segment, first, count);
+			zp_segment_unkeep(pages, segment, count);
+			batch->run[batch->count].segment = segment->number;
+			batch->run[batch->count].first = (uint16_t)first;
+			batch->run[batch->count].pages = (uint16_t)count;
+			batch->count++;
+			want -= count;
+			first += count;
+		}
+	}
+}
+
+/* Make the runs free again, clean where the source took them.  Returns the number of pages that it took. */
+static uint32_t batch_settle(struct zp_pages *pages, const struct batch *batch)
+{
+	uint32_t taken = 0;
+
+	for (unsigned int i = 0; i < batch->count; i++) {
+		struct zp_segment *segment = zp_segment(pages, batch->run[i].segment);
+		unsigned int first = batch->run[i].first, count = batch->run[i].pages;
+
+		zp_segment_set_free(pages, segment, first, count);
+		if (batch->run[i].refused) {
+			zp_segment_keep(pages, segment, count);
+		} else {
+			zp_bits_clear(&segment->committed, first, count);
+			taken += count;
+		}
+	}
+	return taken;
+}
+
+static bool batch_decommit(struct zp_pages *pages, struct batch *batch)
+{
+	const struct zpool_page_source *source = pages->source;
+	bool refused = false;
+
+	for (unsigned int i = 0; i < batch->count; i++) {
+		char *base = zp_segment_base(pages, batch->run[i].segment);
+
+		batch->run[i].refused = source->decommit(source->context, base + batch->run[i].first * ZP_PAGE_BYTES,
+							 batch->run[i].pages * ZP_PAGE_BYTES) != 0;
+		refused = refused || batch->run[i].refused;
+	}
+	return !refused;
+}
+
+/* With slow_lock held: give back until `target` pages are left.  Returns how many went. */
+static uint32_t flush_to(struct zp_pages *pages, uint32_t target)
+{
+	uint32_t flushed = 0;
+	bool willing = true;
+	struct batch batch;
+
+	do {
+		uint32_t taken;
+
+		zp_lock(&pages->lock);
+		batch_collect(pages, &batch, pages->reserve_pages > target ? pages->reserve_pages - target : 0);
+		zp_unlock(&pages->lock);
+		if (batch.count == 0)
+			break;
+		willing = batch_decommit(pages, &batch);
+		zp_lock(&pages->lock);
+		taken = batch_settle(pages, &batch);
+		/* A source that refuses is not asked at every turn. */
+		pages->flush_retry_pages = willing ? 0 : 2 * pages->reserve_pages;
+		zp_unlock(&pages->lock);
+		zp_account_refund(&pages->account, taken * ZP_PAGE_BYTES);
+		flushed += taken;
+	} while (willing);
+	return flushed;
+}
+
+void zp_pages_flush_excess(struct zp_pages *pages)
+{
+	/* Whoever has the lock is flushing, or will leave the excess to the next to give pages back. */
+	if (!zp_trylock(&pages->slow_lock))
+		return;
+	flush_to(pages, reserve_bound_pages(pages) / 2);
+	zp_unlock(&pages->slow_lock);
+}
+
+int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes)
+{
+	uint64_t limit = atomic_load_explicit(&pages->account.limit_bytes, memory_order_relaxed);
+	uint64_t held = zp_pages_held_bytes(pages), missing_pages;
+	uint32_t kept;
+
+	if (held <= limit && bytes <= limit - held)
+		return 0;
+	missing_pages = (held - limit + bytes + ZP_PAGE_BYTES - 1) >> ZP_PAGE_SHIFT;
+	zp_lock(&pages->lock);
+	kept = pages->reserve_pages;
+	zp_unlock(&pages->lock);
+	if (missing_pages > kept)
+		return -ENOMEM;
+	return flush_to(pages, kept - (uint32_t)missing_pages) ? 0 : -ENOMEM;
+}
+
+int zp_pages_make_room(struct zp_pages *pages, uint64_t bytes)
+{
+	int err;
+
+	zp_lock(&pages->slow_lock);
+	err = zp_pages_make_room_locked(pages, bytes);
+	zp_unlock(&pages->slow_lock);
+	return err;
+}
+
+void zp_pages_set_reserve(struct zp_pages *pages, uint64_t bytes)
+{
+	atomic_store_explicit(&pages->reserve_bound_bytes, bytes, memory_order_relaxed);
+	zp_lock(&pages->slow_lock);
+	flush_to(pages, reserve_bound_pages(pages));
+	zp_unlock(&pages->slow_lock);
+}
+
+/* ---- chunks; all with slow_lock held ---- */
+
+static int commit_records(struct zp_pages *pages, void *address, size_t bytes)
+{
+	while (!zp_account_charge(&pages->account, bytes)) {
+		int err = zp_pages_make_room_locked(pages, bytes);
+
+		if (err)
+			return err;
+	}
+	if (pages->source->commit(pages->source->context, address, bytes) == 0)
+		return 0;
+	zp_pages_refund(pages, bytes);
+	return -ENOMEM;
+}
+
+static size_t page_round_up(size_t bytes)
+{
+	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+}
+
+/* Memory for the records and table entries of segments up to `end`.  What is ready stays so if this fails half-way. */
+static int make_records_ready(struct zp_pages *pages, uint32_t end)
+{
+	size_t bases_bytes = page_round_up(end * sizeof *pages->bases);
+	int err;
+
+	if (bases_bytes > pages->bases_ready_bytes) {
+		err = commit_records(pages, (char *)pages->bases + pages->bases_ready_bytes,
+				     bases_bytes - pages->bases_ready_bytes);
+		if (err)
+			return err;
+		pages->bases_ready_bytes = bases_bytes;
+	}
+	while (pages->records_ready < end) {
+		uint32_t block = pages->records_ready >> ZP_BLOCK_SHIFT, block_end = (block + 1) << ZP_BLOCK_SHIFT;
+		uint32_t ready = pages->records_ready & (ZP_BLOCK_SEGMENTS - 1);
+		uint32_t wanted = (end < block_end ? end : block_end) - (block << ZP_BLOCK_SHIFT);
+		size_t from = page_round_up(ready * sizeof(struct zp_segment));
+		size_t to = page_round_up(wanted * sizeof(struct zp_segment));
+
+		if (!pages->blocks[block]) {
+			pages->blocks[block] =
+				zp_pages_meta_reserve(pages, ZP_BLOCK_SEGMENTS * sizeof(struct zp_segment));
+			from = 0;
+			if (!pages->blocks[block])
+				return -ENOMEM;
+		}
+		if (block == 0 && ready == 1)
+			from = 0;
+		err = to > from ? commit_records(pages, (char *)pages->blocks[block] + from, to - from) : 0;
+		if (err)
+			return err;
+		pages->records_ready = (block << ZP_BLOCK_SHIFT) + wanted;
+	}
+	return 0;
+}
+
+/* The largest hole in the numbers, of at most `count` segments, else new numbers.  0: there are none left. */
+static uint32_t choose_numbers(struct zp_pages *pages, uint32_t *count)
+{
+	uint32_t best = 0, best_count = 0;
+
+	for (uint32_t number = 1, step; number < pages->segments; number += step) {
+		step = zp_segment(pages, number)->chunk_segments;
+		if (!zp_segment_base(pages, number) && step <= *count && step > best_count) {
+			best = number;
+			best_count = step;
+		}
+	}
+	if (best) {
+		*count = best_count;
+		return best;
+	}
+	return *count <= ZP_SEGMENTS_MAX - pages->segments ? pages->segments : 0;
+}
+
+static int chunk_add(struct zp_pages *pages, uint32_t count)
+{
+	const struct zpool_page_source *source = pages->source;
+	uint32_t number = choose_numbers(pages, &count);
+	char *base;
+	int err;
+
+	if (number == 0)
+		return -ENOMEM;
+	err = make_records_ready(pages, number + count);
+	if (err)
+		return err;
+	base = source->reserve(source->context, count * ZP_SEGMENT_BYTES, ZP_SEGMENT_BYTES, pages->node);
+	if (!base)
+		return -ENOMEM;
+	zp_lock(&pages->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		struct zp_segment *segment = zp_segment(pages, number + i);
+
+		*segment = (struct zp_segment){ .number = number + i, .chunk_segments = i == 0 ? count : 0 };
+		zp_list_init(&segment->bucket);
+		zp_list_init(&segment->reserve);
+		zp_segment_enter(pages, segment, ZP_SEGMENT_PAGES);
+		atomic_store_explicit(&pages->bases[number + i], base + i * ZP_SEGMENT_BYTES, memory_order_relaxed);
+	}
+	if (number == pages->segments)
+		pages->segments = number + count;
+	pages->segments_living += count;
+	pages->growth++;
+	zp_unlock(&pages->lock);
+	return 0;
+}
+
+int zp_pages_grow(struct zp_pages *pages, uint32_t growth)
+{
+	uint32_t count = 1;
+	int err = 0;
+
+	zp_lock(&pages->slow_lock);
+	if (pages->growth == growth) {
+		while (count < CHUNK_SEGMENTS_MAX && count * 2 <= pages->segments_living + 1)
+			count *= 2;
+		do
+			err = chunk_add(pages, count);
+		while (err && (count /= 2) > 0);
+	}
+	zp_unlock(&pages->slow_lock);
+	return err;
+}
+
+/* Give a chunk without a used page back.  Returns the bytes that were still committed in it. */
+static uint64_t chunk_remove(struct zp_pages *pages, uint32_t number)
+{
+	const struct zpool_page_source *source = pages->source;
+	uint32_t count = zp_segment(pages, number)->chunk_segments;
+	char *base = zp_segment_base(pages, number);
+	uint64_t committed = 0;
+	bool vacant = true;
+
+	zp_lock(&pages->lock);
+	for (uint32_t i = 0; i < count; i++)
+		vacant = vacant && zp_segment(pages, number + i)->used_pages == 0;
+	for (uint32_t i = 0; vacant && i < count; i++) {
+		struct zp_segment *segment = zp_segment(pages, number + i);
+
+		committed += segment->reserve_pages * ZP_PAGE_BYTES;
+		zp_segment_unkeep(pages, segment, segment->reserve_pages);
+		zp_segment_leave(pages, segment);
+		atomic_store_explicit(&pages->bases[number + i], NULL, memory_order_relaxed);
+	}
+	if (vacant)
+		pages->segments_living -= count;
+	zp_unlock(&pages->lock);
+	if (!vacant)
+		return 0;
+	source->release(source->context, base, count * ZP_SEGMENT_BYTES);
+	zp_account_refund(&pages->account, committed);
+	return committed;
+}
+
+void zp_pages_trim(struct zp_pages *pages, uint64_t *released)
+{
+	zp_lock(&pages->slow_lock);
+	*released = flush_to(pages, 0) * (uint64_t)ZP_PAGE_BYTES;
+	if (pages->segments > 1) {
+		uint32_t number = 1 + zp_segment(pages, 1)->chunk_segments;
+
+		for (; number < pages->segments; number += zp_segment(pages, number)->chunk_segments)
+			if (zp_segment_base(pages, number))
+				*released += chunk_remove(pages, number);
+	}
+	zp_unlock(&pages->slow_lock);
+}

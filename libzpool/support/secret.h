@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * secret.h - numbers that nobody outside can foretell
+ */
+#ifndef ZP_SUPPORT_SECRET_H
+#define ZP_SUPPORT_SECRET_H
+
+#include <stdint.h>
+
+/* 64 bits from the system's random source; where there is none, from the clock and addresses.  Never fails or waits. */
+uint64_t zp_secret(void);
+
+/* Spread a number over all 64 bits: every bit of the result depends on every bit of the argument; one to one. */
+static inline uint64_t zp_mix(uint64_t x)
+{
+	x ^= x >> 32;
+	x *= UINT64_C(0xd6e8feb86659fd93);
+	x ^= x >> 32;
+	x *= UINT64_C(0xd6e8feb86659fd93);
+	x ^= x >> 32;
+	return x;
+}
+
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libc - malloc(3) behind the pool interface
+ *
+ * The baseline that other drivers are measured against, and what to name in a configuration when the C library, or an
+ * allocator put in its place with LD_PRELOAD, shall do the work.  Each object is a block of malloc(); what this driver
+ * adds is the handle in front of it: an object's slot in the handle table holds its size as the location and its
+ * address as the payload.  Map, unmap, free and obj_size touch nothing but that slot and take no lock.
+ *
+ * Held are the usable size of every block, BLOCK_HEADER_BYTES for what malloc() keeps in front of it, the handle table
+ * and the pool's own record.  That is what malloc() tells; the pages that it keeps beside are not known, so that the
+ * promise of zpool_get_total_size() about resident memory does not extend to this driver.  The limit is exact in this
+ * measure: a block that does not fit is given back before anybody saw it.
+ *
+ * Nothing moves, nothing is evicted.  malloc() may call the system at any time, so ZPOOL_GFP_NOWAIT is always refused.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <zpool-driver.h>
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
+
+#include "handles.h"
+
+enum { OBJECT_BYTES_MAX = 65536, ALIGNMENT_BYTES = 16, BLOCK_HEADER_BYTES = 8 };
+
+_Static_assert(sizeof(void *) <= sizeof(uint64_t), "a slot's payload holds an address");
+
+struct libc_pool {
+	struct zp_handles handles; /* payload: the block's address */
+	struct zp_pages pages;     /* metadata and the account; no runs */
+	const struct zpool_host *host;
+	void *core;
+	_Atomic(uint64_t) stored_bytes;
+	_Atomic(uint64_t) failed_limit, failed_memory, refused_handles;
+};
+
+static inline void count(_Atomic(uint64_t) *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static inline void **libc_block(struct libc_pool *pool, uint32_t slot)
+{
+	return zp_handles_payload(&pool->handles, slot);
+}
+
+static void *block_alloc(size_t size, bool zero)
+{
+	void *block = NULL;
+
+	if (_Alignof(max_align_t) >= ALIGNMENT_BYTES)
+		return zero ? calloc(1, size) : malloc(size);
+	if (posix_memalign(&block, ALIGNMENT_BYTES, size))
+		return NULL;
+	if (zero)
+		memset(block, 0, size);
+	return block;
+}
+
+static uint64_t block_bytes(void *block, size_t size)
+{
+#ifdef __linux__
+	(void)size;
+	return malloc_usable_size(block) + BLOCK_HEADER_BYTES;
+#else
+	(void)block;
+	return ((size + ALIGNMENT_BYTES - 1) & ~(size_t)(ALIGNMENT_BYTES - 1)) + BLOCK_HEADER_BYTES;
+#endif
+}
+
+static int libc_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	struct libc_pool *pool = calloc(1, sizeof *pool);
+	int err;
+
+	if (!pool)
+		return -ENOMEM;
+	pool->host = args->host;
+	pool->core = args->core;
+	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
+	if (err)
+		goto free_pool;
+	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
+	if (err)
+		goto fini_pages;
+	err = zp_handles_init(&pool->handles, &pool->pages, sizeof(uint64_t), 0);
+	if (err)
+		goto fini_pages;
+	out->pool = pool;
+	return 0;
+
+fini_pages:
+	zp_pages_fini(&pool->pages);
+free_pool:
+	free(pool);
+	if (err == -ENOMEM && args->limit_bytes)
+		args->host->error(args->core,
+				  "No libc pool could be made within a limit of %llu bytes. Raise the limit.",
+				  (unsigned long long)args->limit_bytes);
+	return err;
+}
+
+static int free_block(unsigned long handle, uint64_t size, void *user)
+{
+	struct libc_pool *pool = user;
+
+	(void)size;
+	free(*libc_block(pool, zp_handle_slot(handle)));
+	return 0;
+}
+
+static void libc_destroy(void *pool_)
+{
+	struct libc_pool *pool = pool_;
+
+	zp_handles_each(&pool->handles, free_block, pool);
+	zp_handles_fini(&pool->handles);
+	zp_pages_fini(&pool->pages);
+	free(pool);
+}
+
+static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct libc_pool *pool = pool_;
+	uint64_t bytes;
+	uint32_t slot;
+	void *block;
+	int err;
+
+	if (size == 0)
+		return -EINVAL;
+	if (size > OBJECT_BYTES_MAX)
+		return -ENOSPC;
+	if (gfp & ZPOOL_GFP_NOWAIT)
+		return -ENOMEM;
+	block = block_alloc(size, gfp & ZPOOL_GFP_ZERO);
+	if (!block) {
+		count(&pool->failed_memory);
+		return -ENOMEM;
+	}
+	bytes = block_bytes(block, size);
+	err = zp_pages_charge(&pool->pages, bytes, gfp);
+	if (err)
+		goto free_block;
+	err = zp_handles_get(&pool->handles, gfp, &slot, 1);
+	if (err < 0)
+		goto refund;
+	*libc_block(pool, slot) = block;
+	atomic_fetch_add_explicit(&pool->stored_bytes, size, memory_order_relaxed);
+	*handle = zp_handles_publish(&pool->handles, slot, size);
+	return 0;
+
+refund:
+	zp_pages_refund(&pool->pages, bytes);
+free_block:
+	free(block);
+	count(err == -ENOMEM ? &pool->failed_limit : &pool->failed_memory);
+	return err;
+}
+
+static int libc_free(void *pool_, unsigned long handle)
+{
+	struct libc_pool *pool = pool_;
+	uint64_t size, bytes;
+	uint32_t slot;
+	void *block;
+	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
+
+	if (err) {
+		count(&pool->refused_handles);
+		return err;
+	}
+	block = *libc_block(pool, slot);
+	bytes = block_bytes(block, size);
+	free(block);
+	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
+	zp_pages_refund(&pool->pages, bytes);
+	zp_handles_end_free(&pool->handles, slot);
+	return 0;
+}
+
+static uint64_t libc_total_size(void *pool_)
+{
+	struct libc_pool *pool = pool_;
+
+	return zp_pages_held_bytes(&pool->pages);
+}
+
+static void *libc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
+{
+	struct libc_pool *pool = pool_;
+	uint64_t size;
+	int err = zp_handles_pin(&pool->handles, handle, &size);
+
+	(void)mode;
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	return *libc_block(pool, zp_handle_slot(handle));
+}
+
+static int libc_unmap(void *pool_, unsigned long handle)
+{
+	struct libc_pool *pool = pool_;
+
+	return zp_handles_unpin(&pool->handles, handle);
+}
+
+static int64_t libc_obj_size(void *pool_, unsigned long handle)
+{
+	struct libc_pool *pool = pool_;
+	uint64_t size;
+	int err = zp_handles_lookup(&pool->handles, handle, &size);
+
+	return err ? err : (int64_t)size;
+}
+
+static int libc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
+{
+	struct libc_pool *pool = pool_;
+	struct zpool_stats now = {
+		.objects = zp_handles_taken(&pool->handles),
+		.stored_bytes = atomic_load(&pool->stored_bytes),
+		.pool_bytes = zp_pages_held_bytes(&pool->pages),
+		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
+		.malloc_failed_limit = atomic_load(&pool->failed_limit),
+		.malloc_failed_memory = atomic_load(&pool->failed_memory),
+		.refused_handles = atomic_load(&pool->refused_handles),
+	};
+
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
+}
+
+struct libc_visit {
+	int (*fn)(unsigned long handle, size_t size, void *user);
+	void *user;
+};
+
+static int visit_object(unsigned long handle, uint64_t size, void *user)
+{
+	struct libc_visit *visit = user;
+
+	return visit->fn(handle, size, visit->user);
+}
+
+static int libc_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
+{
+	struct libc_pool *pool = pool_;
+	struct libc_visit visit = { fn, user };
+
+	return zp_handles_each(&pool->handles, visit_object, &visit);
+}
+
+static int libc_set_limit(void *pool_, uint64_t limit_bytes)
+{
+	struct libc_pool *pool = pool_;
+
+	zp_pages_set_limit(&pool->pages, limit_bytes);
+	return 0;
+}
+
+static int libc_trim(void *pool_, uint64_t *released)
+{
+	struct libc_pool *pool = pool_;
+
+	/* What malloc() gives back belongs to the whole process and was not held by this pool: it is not counted. */
+	zp_handles_trim(&pool->handles, released);
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+	return 0;
+}
+
+static void libc_fork(void *pool_, enum zpool_fork_phase phase)
+{
+	struct libc_pool *pool = pool_;
+
+	if (phase == ZPOOL_FORK_PREPARE) {
+		zp_handles_fork(&pool->handles, phase);
+		zp_pages_fork(&pool->pages, phase);
+	} else {
+		zp_pages_fork(&pool->pages, phase);
+		zp_handles_fork(&pool->handles, phase);
+	}
+}
+
+static int libc_verify(void *pool_)
+{
+	struct libc_pool *pool = pool_;
+	const char *fault = zp_handles_verify(&pool->handles);
+
+	if (!fault)
+		fault = zp_pages_verify(&pool->pages);
+	if (!fault)
+		return 0;
+	pool->host->error(pool->core, "The libc pool is damaged: %s.", fault);
+	return -EUCLEAN;
+}
+
+ZPOOL_DRIVER_DEFINE(libc, ZPOOL_VERSION, "the C library's malloc, as a baseline",
+		    .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED, .max_object_bytes = OBJECT_BYTES_MAX,
+		    .alignment_bytes = ALIGNMENT_BYTES, .create = libc_create, .destroy = libc_destroy,
+		    .malloc = libc_malloc, .free = libc_free, .total_size = libc_total_size, .map = libc_map,
+		    .unmap = libc_unmap, .obj_size = libc_obj_size, .stats = libc_stats,
+		    .each_object = libc_each_object, .set_limit = libc_set_limit, .trim = libc_trim, .fork = libc_fork,
+		    .verify = libc_verify)
