@@ -1,1 +1,43 @@
-# tools/local.mk: nothing here yet
+# tools: zpoolctl
+
+if ENABLE_TOOLS
+bin_PROGRAMS += tools/zpoolctl
+dist_bashcompletion_DATA = tools/completion/zpoolctl
+
+tools_zpoolctl_SOURCES = \
+	tools/child.c tools/child.h \
+	tools/clock.h \
+	tools/cmd-info.c \
+	tools/cmd-list.c \
+	tools/cmd-store.c \
+	tools/compressor.c tools/compressor.h \
+	tools/drivers.c tools/drivers.h \
+	tools/evict.c tools/evict.h \
+	tools/intake-files.c tools/intake-process.c tools/intake.h \
+	tools/interrupt.c tools/interrupt.h \
+	tools/json.c tools/json.h \
+	tools/message.c tools/message.h \
+	tools/object.h \
+	tools/preload.c tools/preload.h \
+	tools/probe.c tools/probe.h \
+	tools/progress.c tools/progress.h \
+	tools/rss.c tools/rss.h \
+	tools/size.c tools/size.h \
+	tools/spool.c tools/spool.h \
+	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store.h \
+	tools/table.c tools/table.h \
+	tools/trial.c tools/trial.h \
+	tools/units.c tools/units.h \
+	tools/zpoolctl.c tools/zpoolctl.h
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
+tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) $(zpoolctl_preload_ldflags)
+tools_zpoolctl_LDADD = libzpool/libzpool.la $(TOOLS_LIBS)
+
+# Without shared libraries there are no plugins to load: the tool brings the drivers along.
+if !ENABLE_SHARED
+zpoolctl_preload_cppflags = -DZPOOLCTL_PRELOAD
+zpoolctl_preload_ldflags = -static -dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la
+EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zbud.la plugins/libc.la
+endif
+endif

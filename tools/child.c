@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "clock.h"
+#include "interrupt.h"
+#include "message.h"
+
+#define POLL_MS 100
+
+void child_tell(int out, const void *bytes, size_t count)
+{
+	const char *from = bytes;
+
+	while (count) {
+		ssize_t done = write(out, from, count);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			_exit(1);
+		from += done;
+		count -= (size_t)done;
+	}
+}
+
+static void run_in_child(const struct child_job *job, int out, pid_t parent, const sigset_t *mask)
+{
+	interrupt_set_child(0);
+	interrupt_set_line(false);
+	interrupt_default();
+	interrupt_unblock(mask);
+	/* Whatever ends us, be it SIGKILL, ends the child. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		_exit(1);
+	job->run(out, job->arg);
+	_exit(0);
+}
+
+/* What is in the pipe now.  false: no more will come. */
+static bool drain(const struct child_job *job, int in, bool *heard)
+{
+	char bytes[4096];
+
+	for (;;) {
+		ssize_t got = read(in, bytes, sizeof(bytes));
+
+		if (got > 0) {
+			*heard = true;
+			job->sink(job->user, bytes, (size_t)got);
+		} else if (!got || (errno != EINTR && errno != EAGAIN)) {
+			return false;
+		} else if (errno == EAGAIN) {
+			return true;
+		}
+	}
+}
+
+/*
+ * Until the child is dead.  The end of the pipe does not tell that, nor the other way round: a driver may close files,
+ * and may leave processes of its own behind.
+ */
+static void attend(const struct child_job *job, pid_t pid, int in, struct child_end *end)
+{
+	const uint64_t patience_ns = job->timeout_seconds * UINT64_C(1000000000);
+	uint64_t heard_ns = clock_ns();
+	bool open = true;
+
+	for (;;) {
+		struct pollfd wait = { .fd = open ? in : -1, .events = POLLIN };
+		bool heard = false;
+		bool dead;
+
+		poll(&wait, 1, open ? POLL_MS : 1);
+		dead = waitpid(pid, &end->status, WNOHANG) == pid;
+		open = open && drain(job, in, &heard);
+		if (dead)
+			return;
+		if (heard)
+			heard_ns = clock_ns();
+		if (clock_ns() - heard_ns > patience_ns) {
+			kill(pid, SIGKILL);
+			end->hung = true;
+			heard_ns = UINT64_MAX - patience_ns; /* once is enough */
+		}
+	}
+}
+
+int child_run(const struct child_job *job, struct child_end *end)
+{
+	pid_t parent = getpid();
+	sigset_t mask;
+	int pipes[2];
+	pid_t pid;
+
+	*end = (struct child_end){ .timeout_seconds = job->timeout_seconds };
+	if (pipe2(pipes, O_CLOEXEC)) {
+		say("cannot make a pipe: %s", strerror(errno));
+		return -errno;
+	}
+	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+	fflush(NULL);
+	interrupt_block(&mask);
+	pid = fork();
+	if (!pid) {
+		close(pipes[0]);
+		run_in_child(job, pipes[1], parent, &mask);
+	}
+	interrupt_set_child(pid > 0 ? pid : 0);
+	interrupt_unblock(&mask);
+	close(pipes[1]);
+	if (pid > 0)
+		attend(job, pid, pipes[0], end);
+	interrupt_set_child(0);
+	close(pipes[0]);
+	if (pid < 0) {
+		say("cannot fork: %s", strerror(errno));
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+bool child_succeeded(const struct child_end *end)
+{
+	return !end->hung && WIFEXITED(end->status) && !WEXITSTATUS(end->status);
+}
+
+void child_describe(const struct child_end *end, char text[CHILD_TEXT])
+{
+	if (end->hung) {
+		snprintf(text, CHILD_TEXT, "stopped after %u s in which nothing happened", end->timeout_seconds);
+	} else if (WIFSIGNALED(end->status)) {
+		const char *name = sigabbrev_np(WTERMSIG(end->status));
+
+		snprintf(text, CHILD_TEXT, "killed by SIG%s (%s)", name ? name : "?", strsignal(WTERMSIG(end->status)));
+	} else {
+		snprintf(text, CHILD_TEXT, "ended with status %d", WEXITSTATUS(end->status));
+	}
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd-list.c - zpoolctl list
+ */
+#include <config.h>
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <jansson.h>
+#include <zpool.h>
+
+#include "drivers.h"
+#include "json.h"
+#include "message.h"
+#include "table.h"
+#include "zpoolctl.h"
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	bool *as_json = state->input;
+
+	switch (key) {
+	case 'j':
+		*as_json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "list takes no arguments, but got \"%s\"", arg);
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int collect(const struct zpool_driver_info *info, void *user)
+{
+	return json_array_append_new(user, drivers_describe(info));
+}
+
+static const char *text_of(const json_t *driver, const char *key)
+{
+	return json_string_value(json_object_get(driver, key));
+}
+
+static void add_row(struct table *table, const json_t *driver)
+{
+	const json_t *abi = json_object_get(driver, "abi");
+	const char *path = text_of(driver, "path");
+	const char *description = text_of(driver, "description");
+	char abi_text[24];
+	const char *cells[7];
+
+	snprintf(abi_text, sizeof(abi_text), "%d.%d", (int)json_integer_value(json_object_get(abi, "major")),
+		 (int)json_integer_value(json_object_get(abi, "minor")));
+	if (path && !description && !json_is_true(json_object_get(driver, "has_note")))
+		description = "(carries no note)";
+	cells[0] = text_of(driver, "type");
+	cells[1] = text_of(driver, "version");
+	cells[2] = json_is_object(abi) ? abi_text : NULL;
+	cells[3] = json_is_true(json_object_get(driver, "loaded")) ? "yes" : "no";
+	cells[4] = path ? path : text_of(driver, "origin");
+	cells[5] = description;
+	cells[6] = text_of(driver, "fault");
+	table_add(table, cells);
+}
+
+static bool any_faults(const json_t *drivers)
+{
+	const json_t *driver;
+	size_t i;
+
+	json_array_foreach (drivers, i, driver)
+		if (text_of(driver, "fault"))
+			return true;
+	return false;
+}
+
+static void print_table(const json_t *drivers, const char *path)
+{
+	static const struct table_column columns[] = {
+		{ .name = "TYPE" },
+		{ .name = "VERSION" },
+		{ .name = "ABI" },
+		{ .name = "LOADED" },
+		{ .name = "FROM" },
+		{ .name = "DESCRIPTION", .wrapped = true },
+		{ .name = "FAULT", .wrapped = true },
+	};
+	bool faults = any_faults(drivers);
+	struct table *table = table_new(columns, faults ? 7 : 6);
+	const json_t *driver;
+	size_t i;
+
+	json_array_foreach (drivers, i, driver)
+		add_row(table, driver);
+	table_print(table);
+	if (!json_array_size(drivers))
+		say("no driver found in %s; ZPOOL_PLUGIN_PATH names other folders", path);
+}
+
+int cmd_list(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ .name = "json", .key = 'j', .doc = "print JSON" },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.doc = "Show the drivers that can be had, without running their code.",
+	};
+	bool as_json = false;
+	char path[4096] = "";
+	json_t *drivers;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &as_json))
+		return STATUS_USAGE;
+	drivers = json_array();
+	if (!drivers)
+		out_of_memory();
+	if (zpool_each_driver(collect, drivers)) {
+		say("cannot look for drivers: %s", zpool_last_error());
+		json_decref(drivers);
+		return STATUS_FAILED;
+	}
+	zpool_get_plugin_path(path, sizeof(path));
+	if (as_json) {
+		json_print(json_pack("{s:o, s:o}", "plugin_path", json_text(path), "drivers", drivers));
+	} else {
+		print_table(drivers, path);
+		json_decref(drivers);
+	}
+	return STATUS_OK;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd-store.c - zpoolctl store
+ */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "intake.h"
+#include "message.h"
+#include "size.h"
+#include "store.h"
+#include "trial.h"
+#include "zpoolctl.h"
+
+/* Read and compress the input.  0, or STATUS_FAILED after a message. */
+static int take_in(struct store *store)
+{
+	const struct store_options *options = &store->options;
+	struct units *units = &store->units;
+	char bytes[SIZE_TEXT];
+	int error = units_init(units, options->unit_bytes, options->compressor);
+
+	if (!error)
+		error = options->pid ? intake_process(units, options->pid, &store->intake)
+				     : intake_files(units, options->paths, &store->intake);
+	if (!error)
+		error = units_finish(units);
+	if (error)
+		return STATUS_FAILED;
+	if (store->intake.vanished_bytes)
+		say("%s of the process's memory went away while it was read",
+		    size_format(store->intake.vanished_bytes, bytes));
+	if (!units->count) {
+		if (options->pid)
+			say("nothing to store: process %d has touched no private memory", (int)options->pid);
+		else
+			say("nothing to store: no file with contents was found");
+		return STATUS_FAILED;
+	}
+	return 0;
+}
+
+static enum store_outcome judge(struct trial_result *result)
+{
+	if (result->error)
+		return STORE_FAILED;
+	if (result->differing)
+		return STORE_DIFFERS;
+	if (result->compared)
+		return STORE_IDENTICAL;
+	snprintf(result->message, sizeof(result->message), "took no unit");
+	return STORE_REFUSED;
+}
+
+/* 0, or STATUS_FAILED after a message. */
+static int try_drivers(struct store *store)
+{
+	for (size_t i = 0; i < store->row_count; i++) {
+		struct store_row *row = &store->rows[i];
+		const struct trial trial = {
+			.spec = row->spec,
+			.units = &store->units,
+			.evicting = store->options.limit_bytes != 0,
+			.timeout_seconds = store->options.timeout_seconds,
+		};
+
+		if (row->run) {
+			if (trial_run(&trial, &row->result))
+				return STATUS_FAILED;
+			row->outcome = judge(&row->result);
+		}
+		if (*row->result.message && row->outcome != STORE_REFUSED)
+			say("%s: %s", row->label, row->result.message);
+	}
+	return 0;
+}
+
+/* A driver from the default list that cannot do what was asked is no failure; it is shown. */
+static int status_of(const struct store *store)
+{
+	if (store->intake.skipped)
+		return STATUS_FAILED;
+	for (size_t i = 0; i < store->row_count; i++) {
+		const struct store_row *row = &store->rows[i];
+
+		if (row->outcome != STORE_IDENTICAL && (row->named || row->outcome != STORE_REFUSED))
+			return STATUS_FAILED;
+	}
+	return STATUS_OK;
+}
+
+static void store_free(struct store *store)
+{
+	for (size_t i = 0; i < store->row_count; i++) {
+		free(store->rows[i].label);
+		free(store->rows[i].spec);
+	}
+	free(store->rows);
+	units_fini(&store->units);
+	store_options_free(&store->options);
+}
+
+int cmd_store(int argc, char **argv)
+{
+	struct store store = { .row_count = 0 };
+	int status = store_parse(argc, argv, &store.options);
+
+	if (!status)
+		status = store_plan(&store);
+	if (!status)
+		status = take_in(&store);
+	if (!status) {
+		store_report_input(&store);
+		status = try_drivers(&store);
+	}
+	if (!status) {
+		store_report(&store);
+		status = status_of(&store);
+	}
+	store_free(&store);
+	return status;
+}

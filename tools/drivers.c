@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers.h"
+#include "json.h"
+#include "message.h"
+
+const char *drivers_origin_name(enum zpool_driver_origin origin)
+{
+	switch (origin) {
+	case ZPOOL_ORIGIN_REGISTERED:
+		return "registered";
+	case ZPOOL_ORIGIN_PRELOADED:
+		return "linked in";
+	case ZPOOL_ORIGIN_FILE:
+		return "plugin";
+	}
+	return "unknown";
+}
+
+json_t *drivers_describe(const struct zpool_driver_info *info)
+{
+	json_t *abi = json_null();
+	json_t *driver;
+
+	if (info->abi_major)
+		abi = json_pack("{s:i, s:i}", "major", (int)info->abi_major, "minor", (int)info->abi_minor);
+	driver = json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "type", info->type, "origin",
+			   drivers_origin_name(info->origin), "path", json_text(info->path), "version",
+			   json_text(info->version), "abi", abi, "has_note", info->has_note, "loaded", info->loaded,
+			   "description", json_text(info->description), "fault", json_text(info->fault));
+	if (!driver)
+		out_of_memory();
+	return driver;
+}
+
+struct names {
+	char **at;
+	size_t count;
+};
+
+static int add_name(const struct zpool_driver_info *info, void *user)
+{
+	struct names *names = user;
+
+	if (info->fault)
+		return 0;
+	names->at = reallocarray(names->at, names->count + 2, sizeof(*names->at));
+	if (!names->at)
+		out_of_memory();
+	names->at[names->count] = strdup(info->type);
+	if (!names->at[names->count++])
+		out_of_memory();
+	names->at[names->count] = NULL;
+	return 0;
+}
+
+char **drivers_usable(void)
+{
+	struct names names = { calloc(1, sizeof(*names.at)), 0 };
+
+	if (!names.at)
+		out_of_memory();
+	if (zpool_each_driver(add_name, &names))
+		say("cannot look for drivers: %s", zpool_last_error());
+	return names.at;
+}
+
+void drivers_free(char **types)
+{
+	for (size_t i = 0; types && types[i]; i++)
+		free(types[i]);
+	free(types);
+}
+
+void drivers_complain(const char *spec, int error, const char *message)
+{
+	char **types;
+
+	say("%s: %s", spec, *message ? message : strerror(-error));
+	if (error != -ENOENT)
+		return;
+	types = drivers_usable();
+	if (types[0]) {
+		fputs("Drivers that can be had:", stderr);
+		for (size_t i = 0; types[i]; i++)
+			fprintf(stderr, "%s %s", i ? "," : "", types[i]);
+		fputs(".\n", stderr);
+	} else {
+		char path[4096] = "";
+
+		zpool_get_plugin_path(path, sizeof(path));
+		fprintf(stderr, "No driver can be had from %s; ZPOOL_PLUGIN_PATH names other folders.\n", path);
+	}
+	drivers_free(types);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * intake-files.c - units from files and folders
+ *
+ * All names are gathered first: the sum of their sizes makes the progress bar true, and reading then needs no more
+ * than one open file.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "intake.h"
+#include "message.h"
+#include "progress.h"
+
+/* What makes two names the same file. */
+struct identity {
+	dev_t device;
+	ino_t inode;
+};
+
+struct file {
+	struct identity identity;
+	char path[];
+};
+
+struct listing {
+	struct file **at; /* in the order in which they are read */
+	size_t count;
+	size_t room;
+	void *known; /* tsearch(3) tree of the same files by identity */
+	uint64_t bytes;
+	struct intake *intake;
+};
+
+static int compare_identity(const void *a, const void *b)
+{
+	const struct file *left = a, *right = b;
+
+	if (left->identity.device != right->identity.device)
+		return left->identity.device < right->identity.device ? -1 : 1;
+	if (left->identity.inode != right->identity.inode)
+		return left->identity.inode < right->identity.inode ? -1 : 1;
+	return 0;
+}
+
+static int compare_name(const FTSENT **a, const FTSENT **b)
+{
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static void skip(struct listing *listing, const char *path, const char *reason)
+{
+	say("%s: %s; skipped", path, reason);
+	listing->intake->skipped++;
+}
+
+static void list_file(struct listing *listing, const FTSENT *entry)
+{
+	size_t length = strlen(entry->fts_accpath) + 1;
+	struct file *file = malloc(sizeof(*file) + length);
+	struct file **known;
+
+	if (!file)
+		out_of_memory();
+	file->identity = (struct identity){ entry->fts_statp->st_dev, entry->fts_statp->st_ino };
+	memcpy(file->path, entry->fts_accpath, length);
+	known = tsearch(file, &listing->known, compare_identity);
+	if (!known)
+		out_of_memory();
+	if (*known != file) {
+		free(file);
+		return;
+	}
+	if (listing->count == listing->room) {
+		listing->room = listing->room ? 2 * listing->room : 1024;
+		listing->at = reallocarray(listing->at, listing->room, sizeof(*listing->at));
+		if (!listing->at)
+			out_of_memory();
+	}
+	listing->at[listing->count++] = file;
+	listing->bytes += (uint64_t)entry->fts_statp->st_size;
+}
+
+static void list_entry(struct listing *listing, const FTSENT *entry)
+{
+	switch (entry->fts_info) {
+	case FTS_F:
+		list_file(listing, entry);
+		break;
+	case FTS_DNR:
+	case FTS_ERR:
+	case FTS_NS:
+		skip(listing, entry->fts_path, strerror(entry->fts_errno));
+		break;
+	case FTS_SLNONE:
+		skip(listing, entry->fts_path, "a symbolic link to nothing");
+		break;
+	case FTS_DEFAULT:
+		/* Devices, sockets and pipes inside a folder are nobody's wish. */
+		if (entry->fts_level == FTS_ROOTLEVEL)
+			skip(listing, entry->fts_path, "neither a regular file nor a folder");
+		break;
+	default:
+		break;
+	}
+}
+
+static int list_files(struct listing *listing, char *const *paths)
+{
+	FTS *walk = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, compare_name);
+	FTSENT *entry;
+	int error;
+
+	if (!walk) {
+		error = errno;
+		say("cannot walk the given paths: %s", strerror(error));
+		return -error;
+	}
+	progress_start("looking for files", 0);
+	while ((entry = fts_read(walk))) {
+		list_entry(listing, entry);
+		progress_update(0);
+	}
+	error = errno;
+	progress_end();
+	fts_close(walk);
+	if (error)
+		say("cannot walk the given paths to the end: %s", strerror(error));
+	return -error;
+}
+
+/* As much as there is, up to a full buffer: a short read would make a short unit in the middle of a file. */
+static ssize_t read_full(int fd, unsigned char *buffer)
+{
+	size_t have = 0;
+
+	while (have < INTAKE_BUFFER_BYTES) {
+		ssize_t done = read(fd, buffer + have, INTAKE_BUFFER_BYTES - have);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -1;
+		if (!done)
+			break;
+		have += (size_t)done;
+	}
+	return (ssize_t)have;
+}
+
+/* -errno only where the units could not be kept. */
+static int read_file(struct units *units, struct listing *listing, const struct file *file, unsigned char *buffer,
+		     uint64_t before)
+{
+	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat now;
+	int error = 0;
+	ssize_t got;
+
+	if (fd < 0) {
+		skip(listing, file->path, strerror(errno));
+		return 0;
+	}
+	if (fstat(fd, &now) || !S_ISREG(now.st_mode)) {
+		skip(listing, file->path, "no longer a regular file");
+		close(fd);
+		return 0;
+	}
+	while (!error && (got = read_full(fd, buffer)) != 0) {
+		if (got < 0) {
+			skip(listing, file->path, strerror(errno));
+			close(fd);
+			return 0;
+		}
+		error = units_add(units, buffer, (size_t)got);
+		progress_update(before + (uint64_t)lseek(fd, 0, SEEK_CUR));
+	}
+	close(fd);
+	listing->intake->files++;
+	return error;
+}
+
+static int read_files(struct units *units, struct listing *listing)
+{
+	unsigned char *buffer = malloc(INTAKE_BUFFER_BYTES);
+	uint64_t start = units->originals.bytes;
+	int error = 0;
+
+	if (!buffer)
+		out_of_memory();
+	progress_start("reading, compressing", listing->bytes);
+	for (size_t i = 0; i < listing->count && !error; i++)
+		error = read_file(units, listing, listing->at[i], buffer, units->originals.bytes - start);
+	progress_end();
+	free(buffer);
+	return error;
+}
+
+static void keep(void *file)
+{
+	(void)file; /* the array owns it */
+}
+
+int intake_files(struct units *units, char *const *paths, struct intake *intake)
+{
+	struct listing listing = { .intake = intake };
+	int error = list_files(&listing, paths);
+
+	if (!error)
+		error = read_files(units, &listing);
+	tdestroy(listing.known, keep);
+	for (size_t i = 0; i < listing.count; i++)
+		free(listing.at[i]);
+	free(listing.at);
+	return error;
+}

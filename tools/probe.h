@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * probe.h - would a pool of this spec work?  Asked in a child, before anything costly is done.
+ */
+#ifndef PROBE_H
+#define PROBE_H 1
+
+#include <stdbool.h>
+
+#include "message.h"
+
+struct probe {
+	bool answered; /* false: the child did not live to tell; message says how it ended */
+	bool filter;   /* it cannot stand alone; nothing below is set */
+	bool evictable;
+	int error; /* -errno: no pool can be made, message says why */
+	char message[REASON_BYTES];
+};
+
+/* Open a pool of `spec`, with an evict callback if `evicting`.  0, or -errno after a message: there was no child. */
+int probe_driver(const char *spec, bool evicting, unsigned int timeout_seconds, struct probe *probe);
+
+#endif /* PROBE_H */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "rss.h"
+
+/* smaps_rollup is counted page by page; the cheaper sums of statm lag behind by some pages for each processor. */
+uint64_t rss_bytes(void)
+{
+	static const char key[] = "\nRss:";
+	int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	const char *line;
+	char text[2048];
+	ssize_t got;
+
+	if (fd < 0)
+		return 0;
+	got = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (got <= 0)
+		return 0;
+	text[got] = '\0';
+	line = strstr(text, key);
+	return line ? strtoull(line + sizeof(key) - 1, NULL, 10) * 1024 : 0;
+}
+
+void rss_settle(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
+void *rss_array(size_t count, size_t size)
+{
+	void *array;
+
+	if (!count)
+		count = 1;
+	if (count > SIZE_MAX / size)
+		return NULL;
+	array = mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	return array == MAP_FAILED ? NULL : array;
+}

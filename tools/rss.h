@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rss.h - how much memory the calling process really has, and arrays that do not change it later
+ */
+#ifndef RSS_H
+#define RSS_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Resident bytes, exactly, without allocating any.  0: the system does not tell. */
+uint64_t rss_bytes(void);
+
+/* Give what malloc holds free back to the system, so that what it hands out next is seen to grow. */
+void rss_settle(void);
+
+/* A zeroed array, resident from the start and never given back.  NULL: out of memory. */
+void *rss_array(size_t count, size_t size);
+
+#endif /* RSS_H */

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store-options.c - the command line of zpoolctl store
+ */
+#include <config.h>
+
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "size.h"
+#include "store.h"
+#include "zpoolctl.h"
+
+#define TIMEOUT_SECONDS_DEFAULT 30
+#define KEY_TIMEOUT 0x100
+
+static const struct argp_option argp_options[] = {
+	{ .name = "type",
+	  .key = 't',
+	  .arg = "SPEC",
+	  .doc = "try this driver, such as zbud or zsmalloc:chain=8; may be given more than once (default: all)" },
+	{ .name = "compressor", .key = 'c', .arg = "NAME", .doc = "lz4, zstd or zstd:LEVEL (default: lz4)" },
+	{ .name = "unit",
+	  .key = 'u',
+	  .arg = "BYTES",
+	  .doc = "cut the input into units of so many bytes, a power of two from 512 to 64K (default: 4K)" },
+	{ .name = "limit",
+	  .key = 'l',
+	  .arg = "SIZE",
+	  .doc = "let no pool grow above SIZE: units are evicted to a temporary file to make room" },
+	{ .name = "pid", .key = 'p', .arg = "PID", .doc = "read the private memory of this process, instead of files" },
+	{ .name = "timeout",
+	  .key = KEY_TIMEOUT,
+	  .arg = "SECONDS",
+	  .doc = "stop a driver that makes no headway for so long (default: 30)" },
+	{ .name = "json", .key = 'j', .doc = "print JSON" },
+	{ 0 },
+};
+
+/* A set of strings with NULL at the end.  The strings are argv's. */
+static void append(char ***array, size_t *count, char *string)
+{
+	*array = reallocarray(*array, *count + 2, sizeof(**array));
+	if (!*array)
+		out_of_memory();
+	(*array)[(*count)++] = string;
+	(*array)[*count] = NULL;
+}
+
+static void parse_type(struct store_options *options, char *arg, struct argp_state *state)
+{
+	for (size_t i = 0; i < options->spec_count; i++)
+		if (!strcmp(options->specs[i], arg))
+			argp_error(state, "--type %s is given twice", arg);
+	append(&options->specs, &options->spec_count, arg);
+}
+
+static void parse_compressor(struct store_options *options, const char *arg, struct argp_state *state)
+{
+	char problem[COMPRESSOR_TEXT];
+
+	compressor_free(options->compressor);
+	options->compressor = compressor_new(arg, problem);
+	if (!options->compressor)
+		argp_error(state, "%s", problem);
+}
+
+static void parse_unit(struct store_options *options, const char *arg, struct argp_state *state)
+{
+	uint64_t bytes = 0;
+
+	if (!size_parse(arg, &bytes) || bytes < UNIT_BYTES_MIN || bytes > UNIT_BYTES_MAX || bytes & (bytes - 1))
+		argp_error(state, "--unit must be a power of two from 512 to 64K, not \"%s\"", arg);
+	options->unit_bytes = (uint32_t)bytes;
+}
+
+static void parse_limit(struct store_options *options, const char *arg, struct argp_state *state)
+{
+	if (!size_parse(arg, &options->limit_bytes))
+		argp_error(state, "--limit must be a size such as 64M, not \"%s\"", arg);
+	if (!options->limit_bytes)
+		argp_error(state, "--limit 0 leaves no room for anything: leave --limit out for pools without a limit");
+}
+
+static unsigned long parse_number(const char *arg, unsigned long max, const char *what, struct argp_state *state)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(arg, &end, 10);
+	if (errno || *arg < '0' || *arg > '9' || *end || !number || number > max)
+		argp_error(state, "%s, not \"%s\"", what, arg);
+	return number;
+}
+
+static void check(struct store_options *options, struct argp_state *state)
+{
+	if (options->pid && options->path_count)
+		argp_error(state, "--pid and paths are two sources: give one of them");
+	if (!options->pid && !options->path_count)
+		argp_error(state, "nothing to store: give files or folders, or --pid");
+	for (size_t i = 0; i < options->path_count; i++)
+		if (!*options->paths[i])
+			argp_error(state, "an empty path names no file");
+	if (!options->compressor)
+		parse_compressor(options, "lz4", state);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct store_options *options = state->input;
+
+	switch (key) {
+	case 't':
+		parse_type(options, arg, state);
+		return 0;
+	case 'c':
+		parse_compressor(options, arg, state);
+		return 0;
+	case 'u':
+		parse_unit(options, arg, state);
+		return 0;
+	case 'l':
+		parse_limit(options, arg, state);
+		return 0;
+	case 'p':
+		options->pid = (pid_t)parse_number(arg, INT_MAX, "--pid must be the number of a process", state);
+		return 0;
+	case KEY_TIMEOUT:
+		options->timeout_seconds = (unsigned int)parse_number(
+			arg, 86400, "--timeout must be a number of seconds from 1 to 86400", state);
+		return 0;
+	case 'j':
+		options->as_json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		append(&options->paths, &options->path_count, arg);
+		return 0;
+	case ARGP_KEY_END:
+		check(options, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int store_parse(int argc, char **argv, struct store_options *options)
+{
+	static const struct argp argp = {
+		.options = argp_options,
+		.parser = parse,
+		.args_doc = "PATH...\n--pid PID",
+		.doc = "Store the contents of files, of folders or of a process's memory through drivers, unit by unit "
+		       "and "
+		       "compressed; read every unit back, compare it byte for byte, and print how each driver did.\v"
+		       "The exit status is 0 if every driver gave everything back and no input was skipped.",
+	};
+
+	*options =
+		(struct store_options){ .unit_bytes = UNIT_BYTES_DEFAULT, .timeout_seconds = TIMEOUT_SECONDS_DEFAULT };
+	return argp_parse(&argp, argc, argv, 0, NULL, options) ? STATUS_USAGE : 0;
+}
+
+void store_options_free(struct store_options *options)
+{
+	compressor_free(options->compressor);
+	free(options->specs);
+	free(options->paths);
+}

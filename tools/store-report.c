@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store-report.c - what zpoolctl store prints
+ */
+#include <config.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "message.h"
+#include "size.h"
+#include "store.h"
+#include "table.h"
+
+static uint64_t per(uint64_t sum, uint64_t count)
+{
+	return count ? (sum + count / 2) / count : 0;
+}
+
+/* Live bytes over the memory that they cost.  0: nothing to divide by. */
+static double density(const struct trial_result *result)
+{
+	return result->rss_growth_bytes ? (double)result->live_bytes / (double)result->rss_growth_bytes : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * For people
+ */
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static void print_source(const struct store *store)
+{
+	const struct store_options *options = &store->options;
+
+	if (options->pid)
+		printf("Process %d", (int)options->pid);
+	else if (options->path_count == 1)
+		printf("%s", options->paths[0]);
+	else
+		printf("%zu paths", options->path_count);
+	if (options->pid)
+		printf(": %" PRIu64 " private mapping%s", store->intake.mappings, plural(store->intake.mappings));
+	else
+		printf(": %" PRIu64 " file%s", store->intake.files, plural(store->intake.files));
+	if (store->intake.skipped)
+		printf(", %" PRIu64 " skipped", store->intake.skipped);
+}
+
+static void print_input(const struct store *store)
+{
+	const struct units *units = &store->units;
+	uint64_t kept = units->count - units->same_filled;
+	char bytes[SIZE_TEXT], unit[SIZE_TEXT], packed[SIZE_TEXT], limit[SIZE_TEXT];
+
+	print_source(store);
+	printf(", %s in %zu unit%s of %s", size_format(units->originals.bytes, bytes), units->count,
+	       plural(units->count), size_format(units->unit_bytes, unit));
+	if (store->options.limit_bytes)
+		printf("; pools limited to %s", size_format(store->options.limit_bytes, limit));
+	printf("\n%" PRIu64 " same-filled, %" PRIu64 " compressed with %s, %" PRIu64 " incompressible: %s to store\n\n",
+	       units->same_filled, kept - units->raw, compressor_name(units->compressor), units->raw,
+	       size_format(units->packed.bytes, packed));
+}
+
+static char *outcome_text(const struct store_row *row)
+{
+	const struct trial_result *result = &row->result;
+	char *text;
+	int length;
+
+	switch (row->outcome) {
+	case STORE_IDENTICAL:
+		length = asprintf(&text, "identical");
+		break;
+	case STORE_DIFFERS:
+		length = asprintf(&text, "%" PRIu64 " differ%s", result->differing, result->differing == 1 ? "s" : "");
+		break;
+	case STORE_REFUSED:
+		length = asprintf(&text, "refused: %s", result->message);
+		break;
+	default:
+		/* The reason may be long; standard error has it whole. */
+		length = asprintf(&text, "failed: %.64s%s", result->message, strlen(result->message) > 64 ? "..." : "");
+		break;
+	}
+	if (length < 0)
+		out_of_memory();
+	return text;
+}
+
+enum column { DRIVER, UNITS, SAME, REFUSED, EVICTED, STORED, POOL, RSS, DENSITY, STORE, LOAD, RESULT, COLUMN_COUNT };
+
+struct cells {
+	char text[COLUMN_COUNT][24];
+	const char *at[COLUMN_COUNT];
+};
+
+static void set_count(struct cells *cells, enum column column, uint64_t count)
+{
+	snprintf(cells->text[column], sizeof(cells->text[column]), "%" PRIu64, count);
+	cells->at[column] = cells->text[column];
+}
+
+static void set_size(struct cells *cells, enum column column, uint64_t bytes)
+{
+	cells->at[column] = size_format(bytes, cells->text[column]);
+}
+
+static void set_time(struct cells *cells, enum column column, uint64_t sum_ns, uint64_t count)
+{
+	if (count)
+		cells->at[column] = size_format_ns((double)sum_ns / (double)count, cells->text[column]);
+}
+
+static void fill_cells(const struct store *store, const struct store_row *row, struct cells *cells)
+{
+	const struct trial_result *result = &row->result;
+
+	set_count(cells, UNITS, store->units.count);
+	set_count(cells, SAME, store->units.same_filled);
+	set_count(cells, REFUSED, result->refused_too_large + result->refused_no_memory);
+	set_count(cells, EVICTED, result->evicted);
+	/* What was measured stands after all units are in; a driver that fell before has told nothing of it. */
+	if (result->phase <= TRIAL_STORING)
+		return;
+	set_size(cells, STORED, result->live_bytes);
+	set_size(cells, POOL, result->pool_bytes);
+	set_size(cells, RSS, result->rss_growth_bytes);
+	if (result->rss_growth_bytes) {
+		snprintf(cells->text[DENSITY], sizeof(cells->text[DENSITY]), "%.3f", density(result));
+		cells->at[DENSITY] = cells->text[DENSITY];
+	}
+	set_time(cells, STORE, result->store_ns, result->stored);
+	set_time(cells, LOAD, result->load_ns, result->loaded);
+}
+
+static void print_table(const struct store *store)
+{
+	static const struct table_column all[COLUMN_COUNT] = {
+		[DRIVER] = { .name = "DRIVER" },
+		[UNITS] = { .name = "UNITS", .number = true },
+		[SAME] = { .name = "SAME", .number = true },
+		[REFUSED] = { .name = "REFUSED", .number = true },
+		[EVICTED] = { .name = "EVICTED", .number = true },
+		[STORED] = { .name = "STORED", .number = true },
+		[POOL] = { .name = "POOL", .number = true },
+		[RSS] = { .name = "RSS", .number = true },
+		[DENSITY] = { .name = "DENSITY", .number = true },
+		[STORE] = { .name = "STORE", .number = true },
+		[LOAD] = { .name = "LOAD", .number = true },
+		[RESULT] = { .name = "RESULT" },
+	};
+	bool shown[COLUMN_COUNT];
+	struct table_column columns[COLUMN_COUNT];
+	struct table *table;
+	size_t count = 0;
+
+	for (size_t c = 0; c < COLUMN_COUNT; c++) {
+		shown[c] = c != EVICTED || store->options.limit_bytes;
+		if (shown[c])
+			columns[count++] = all[c];
+	}
+	table = table_new(columns, count);
+	for (size_t r = 0; r < store->row_count; r++) {
+		const struct store_row *row = &store->rows[r];
+		struct cells cells = { .at = { NULL } };
+		const char *at[COLUMN_COUNT];
+		char *outcome = outcome_text(row);
+
+		if (row->run)
+			fill_cells(store, row, &cells);
+		cells.at[DRIVER] = row->label;
+		cells.at[RESULT] = outcome;
+		count = 0;
+		for (size_t c = 0; c < COLUMN_COUNT; c++)
+			if (shown[c])
+				at[count++] = cells.at[c];
+		table_add(table, at);
+		free(outcome);
+	}
+	table_print(table);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * For programs
+ */
+
+static json_t *input_json(const struct store *store)
+{
+	const struct store_options *options = &store->options;
+	const struct units *units = &store->units;
+	uint64_t packed = units->count - units->same_filled;
+	json_t *paths = json_array();
+
+	for (size_t i = 0; i < options->path_count; i++)
+		json_array_append_new(paths, json_text(options->paths[i]));
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "paths", paths,
+			 "pid", options->pid ? json_integer(options->pid) : json_null(), "files",
+			 (json_int_t)store->intake.files, "skipped", (json_int_t)store->intake.skipped,
+			 "vanished_bytes", (json_int_t)store->intake.vanished_bytes, "bytes",
+			 (json_int_t)units->originals.bytes, "unit_bytes", (int)units->unit_bytes, "units",
+			 (json_int_t)units->count, "same_filled", (json_int_t)units->same_filled, "compressed",
+			 (json_int_t)(packed - units->raw), "incompressible", (json_int_t)units->raw, "stored_bytes",
+			 (json_int_t)units->packed.bytes, "compressor", compressor_name(units->compressor),
+			 "compress_ns", (json_int_t)per(units->compress_ns, packed));
+}
+
+static json_t *row_json(const struct store *store, const struct store_row *row)
+{
+	static const char *const outcomes[] = { "identical", "differs", "failed", "refused" };
+	const struct trial_result *result = &row->result;
+	json_t *refused = json_pack("{s:I, s:I}", "too_large", (json_int_t)result->refused_too_large, "no_memory",
+				    (json_int_t)result->refused_no_memory);
+
+	return json_pack(
+		"{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
+		"driver", json_text(row->label), "spec", json_text(row->spec), "units", (json_int_t)store->units.count,
+		"same_filled", (json_int_t)store->units.same_filled, "stored", (json_int_t)result->stored, "refused",
+		refused, "evicted", (json_int_t)result->evicted, "stored_bytes", (json_int_t)result->live_bytes,
+		"pool_bytes", (json_int_t)result->pool_bytes, "rss_growth_bytes", (json_int_t)result->rss_growth_bytes,
+		"density", result->rss_growth_bytes ? json_real(density(result)) : json_null(), "store_ns",
+		(json_int_t)per(result->store_ns, result->stored), "load_ns",
+		(json_int_t)per(result->load_ns, result->loaded), "unpack_ns",
+		(json_int_t)per(result->unpack_ns, result->unpacked), "evict_ns",
+		(json_int_t)per(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared,
+		"differing", (json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
+		*result->message ? json_text(result->message) : json_null());
+}
+
+void store_report(const struct store *store)
+{
+	json_t *rows;
+
+	if (!store->options.as_json) {
+		print_table(store);
+		return;
+	}
+	rows = json_array();
+	for (size_t i = 0; i < store->row_count; i++)
+		json_array_append_new(rows, row_json(store, &store->rows[i]));
+	json_print(json_pack("{s:o, s:o, s:o}", "input", input_json(store), "limit_bytes",
+			     store->options.limit_bytes ? json_number(store->options.limit_bytes) : json_null(),
+			     "drivers", rows));
+}
+
+void store_report_input(const struct store *store)
+{
+	if (!store->options.as_json)
+		print_input(store);
+}

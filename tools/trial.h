@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * trial.h - one driver's turn: every unit stored, loaded back and compared, in a child of its own
+ */
+#ifndef TRIAL_H
+#define TRIAL_H 1
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "message.h"
+#include "units.h"
+
+enum trial_phase { TRIAL_OPENING, TRIAL_WARMING, TRIAL_STORING, TRIAL_LOADING, TRIAL_CLOSING, TRIAL_DONE };
+
+/*
+ * What the child tells, whole, again and again; the last counts.  So what a driver did before it crashed is known.
+ *
+ * stored               units that the driver took, those that it evicted later included
+ * live_bytes           of what was stored, in the pool when pool_bytes and rss_growth_bytes were taken
+ * store_ns, load_ns    malloc, map, copy, unmap of all stored; map, copy, unmap of all `loaded` from the pool.  Neither
+ *                      reading the input nor evicting is in there.
+ * compared, differing  units, the same-filled included, the refused not
+ */
+struct trial_result {
+	enum trial_phase phase;
+	int error; /* -errno: it could not go on, message says why */
+	uint64_t units_done;
+	uint64_t stored;
+	uint64_t refused_too_large;
+	uint64_t refused_no_memory;
+	uint64_t evicted;
+	uint64_t live_bytes;
+	uint64_t pool_bytes;
+	uint64_t rss_growth_bytes;
+	uint64_t store_ns;
+	uint64_t evict_ns;
+	uint64_t loaded;
+	uint64_t load_ns;
+	uint64_t unpacked;
+	uint64_t unpack_ns;
+	uint64_t compared;
+	uint64_t differing;
+	char message[REASON_BYTES];
+};
+
+struct trial {
+	const char *spec;
+	const struct units *units;
+	bool evicting; /* make room by eviction where the pool is full */
+	unsigned int timeout_seconds;
+};
+
+/* 0, or -errno after a message: no child could be made.  A child that came to no good end is an error in the result. */
+int trial_run(const struct trial *trial, struct trial_result *result);
+
+#endif /* TRIAL_H */

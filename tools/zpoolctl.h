@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zpoolctl.h - the tool's commands
+ *
+ * A command is one function in one file, cmd-<name>.c, and one line in the table of zpoolctl.c.  It parses its own
+ * options, argv[0] being "zpoolctl <name>", and returns the tool's exit status.
+ */
+#ifndef ZPOOLCTL_H
+#define ZPOOLCTL_H 1
+
+enum {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1, /* something failed, differs or was skipped */
+	STATUS_USAGE = 2   /* the command line makes no sense */
+};
+
+struct command {
+	const char *name;
+	const char *summary;
+	int (*run)(int argc, char **argv);
+};
+
+int cmd_info(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_store(int argc, char **argv);
+
+#endif /* ZPOOLCTL_H */
