@@ -1,1 +1,30 @@
-# tests/local.mk: nothing here yet
+# Every test runs through with-plugins, which gives it a directory of this build's plugins.
+
+LOG_COMPILER = $(top_srcdir)/tests/with-plugins
+AM_LOG_FLAGS =
+SH_LOG_COMPILER = $(top_srcdir)/tests/with-plugins
+AM_SH_LOG_FLAGS = $(SHELL)
+TEST_EXTENSIONS = .sh
+AM_TESTS_ENVIRONMENT = \
+	abs_top_builddir='$(abs_top_builddir)' abs_top_srcdir='$(abs_top_srcdir)' \
+	top_builddir='$(top_builddir)' top_srcdir='$(top_srcdir)' \
+	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' READELF='$(READELF)' PACKAGE_VERSION='$(PACKAGE_VERSION)' \
+	CFLAGS='$(CFLAGS)' SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)' COVERAGE_CFLAGS='$(COVERAGE_CFLAGS)'; \
+	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION CFLAGS \
+		SANITIZER_CFLAGS COVERAGE_CFLAGS; unset ZPOOL_DEBUG;
+if SANITIZE_THREAD
+# Thread sanitizer kills children that fork from a program with threads.
+AM_TESTS_ENVIRONMENT += CK_FORK=no ZPOOL_TEST_NO_FORK=1; export CK_FORK ZPOOL_TEST_NO_FORK;
+endif
+
+EXTRA_DIST += tests/with-plugins
+
+include $(top_srcdir)/tests/unit/local.mk
+include $(top_srcdir)/tests/loader/local.mk
+include $(top_srcdir)/tests/contract/local.mk
+include $(top_srcdir)/tests/stress/local.mk
+include $(top_srcdir)/tests/mutation/local.mk
+include $(top_srcdir)/tests/tools/local.mk
+include $(top_srcdir)/tests/install/local.mk
+include $(top_srcdir)/tests/bench/local.mk
+include $(top_srcdir)/tests/fuzz/local.mk

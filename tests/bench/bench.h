@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bench.h - what the benchmarks share: a clock and a median
+ */
+#ifndef ZPOOL_TESTS_BENCH_H
+#define ZPOOL_TESTS_BENCH_H 1
+
+#include <stdlib.h>
+#include <time.h>
+
+static inline double bench_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static inline int bench_compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* Sorts the values. */
+static inline double bench_median(double *values, size_t count)
+{
+	qsort(values, count, sizeof *values, bench_compare);
+	return values[count / 2];
+}
+
+#endif

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The front end adds no atomic operation to malloc, free, map and unmap: none is in their machine code.
+set -eu
+library=$abs_top_builddir/libzpool/.libs/libzpool.so
+if ! command -v objdump >/dev/null || [ "$(uname -m)" != x86_64 ] || [ ! -e "$library" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAGS" ]; then
+	echo "SKIP: needs objdump and a plain shared x86-64 build"
+	exit 77
+fi
+for function in zpool_malloc zpool_free zpool_map_handle zpool_unmap_handle; do
+	code=$(objdump -d --no-show-raw-insn --disassemble=$function "$library" | grep -E '^ +[0-9a-f]+:')
+	[ "$(printf '%s\n' "$code" | wc -l)" -ge 5 ] || { echo "FAIL: no code found for $function"; exit 1; }
+	if printf '%s\n' "$code" | grep -E '	(lock|xchg|mfence)'; then
+		echo "FAIL: $function has an atomic operation"
+		exit 1
+	fi
+	echo "ok: $function: $(printf '%s\n' "$code" | wc -l) instructions, none atomic"
+done

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases.c - all cases, in the order in which they run: what others build upon first, the longest last
+ */
+#include "cases.h"
+
+const struct ct_group ct_groups[] = {
+	{ "pools", ct_cases_pools },           { "objects", ct_cases_objects },
+	{ "copies", ct_cases_copies },         { "maps", ct_cases_maps },
+	{ "handles", ct_cases_handles },       { "bad input", ct_cases_badinput },
+	{ "limits", ct_cases_limits },         { "memory", ct_cases_memory },
+	{ "page sources", ct_cases_sources },  { "walks", ct_cases_walk },
+	{ "extras", ct_cases_extras },         { "parameters", ct_cases_params },
+	{ "no waiting", ct_cases_nowait },     { "shrinking", ct_cases_shrink },
+	{ "evict callbacks", ct_cases_evict }, { "eviction among threads", ct_cases_evict_threads },
+	{ "threads", ct_cases_threads },       { "fork", ct_cases_fork },
+	{ "model", ct_cases_model },           { NULL, NULL },
+};

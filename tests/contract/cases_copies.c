@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_copies.c - zpool_obj_size(), zpool_obj_read() and zpool_obj_write()
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Skips where the driver can neither copy nor tell an object's size; returns a pool with one object in it. */
+static struct zpool *pool_with(struct ct_object *object, size_t size)
+{
+	struct zpool *pool = ct_pool();
+	int64_t result;
+	char byte;
+
+	ct_object_make(pool, object, size, 4711);
+	result = zpool_obj_read(pool, object->handle, &byte, 1, 0);
+	if (result == -EOPNOTSUPP) {
+		zpool_destroy_pool(pool);
+		ct_skip("%s can neither copy nor tell an object's size", ct.spec);
+	}
+	CT_CHECK(result == 1, "reading one byte gave %s: %s", ct_error_name(result), zpool_last_error());
+	return pool;
+}
+
+/* Up to where an object may be copied. */
+static size_t usable_of(struct zpool *pool, const struct ct_object *object)
+{
+	int64_t usable = zpool_obj_size(pool, object->handle);
+
+	return usable > 0 ? (size_t)usable : object->size;
+}
+
+static void obj_size_covers_the_request(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_OBJ_SIZE);
+	ct_set_init(&set, 2000);
+	ct_set_fill(pool, &set, 2000, &ct.rng);
+	for (size_t i = 0; i < set.count; i++) {
+		int64_t first = zpool_obj_size(pool, set.at[i].handle);
+
+		CT_CHECK(first >= (int64_t)set.at[i].size, "%zu bytes were asked for, zpool_obj_size() gives %s",
+			 set.at[i].size, ct_error_name(first));
+		CT_CHECK(zpool_obj_size(pool, set.at[i].handle) == first, "zpool_obj_size() of one object changed");
+	}
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void copies_meet_what_is_mapped(void)
+{
+	struct ct_object object;
+	struct zpool *pool = pool_with(&object, ct.max_bytes / 2 + 1);
+	unsigned char *model = malloc(object.size), *buf = malloc(object.size);
+
+	CT_CHECK(model && buf, "the suite itself is out of memory");
+	ct_pattern_fill(model, object.size, object.tag, 0);
+	for (uint64_t i = 0; i < 2000; i++) {
+		size_t offset = ct_rng_below(&ct.rng, object.size);
+		size_t len = 1 + ct_rng_below(&ct.rng, object.size - offset);
+		int64_t done;
+
+		if (i % 2 == 0) {
+			ct_pattern_fill(buf, len, i, 0);
+			done = zpool_obj_write(pool, object.handle, buf, len, offset);
+			memcpy(model + offset, buf, len);
+			CT_CHECK(done == (int64_t)len, "writing %zu bytes at %zu of %zu gave %s", len, offset,
+				 object.size, ct_error_name(done));
+			ct_bytes_get(pool, object.handle, buf, object.size, 0);
+			CT_CHECK(memcmp(buf, model, object.size) == 0, "writing %zu bytes at %zu wrote something else",
+				 len, offset);
+		} else {
+			ct_bytes_put(pool, object.handle, &i, 1, offset);
+			memcpy(model + offset, &i, 1);
+			done = zpool_obj_read(pool, object.handle, buf, len, offset);
+			CT_CHECK(done == (int64_t)len, "reading %zu bytes at %zu of %zu gave %s", len, offset,
+				 object.size, ct_error_name(done));
+			CT_CHECK(memcmp(buf, model + offset, len) == 0, "reading %zu bytes at %zu gave others", len,
+				 offset);
+		}
+	}
+	free(model);
+	free(buf);
+	zpool_destroy_pool(pool);
+}
+
+static void copies_reach_the_last_byte(void)
+{
+	struct ct_object object;
+	struct zpool *pool = pool_with(&object, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
+	size_t usable = usable_of(pool, &object);
+	unsigned char byte = 0xa5, got = 0;
+	int64_t done = zpool_obj_write(pool, object.handle, &byte, 1, usable - 1);
+
+	CT_CHECK(done == 1, "writing the last of %zu usable bytes gave %s", usable, ct_error_name(done));
+	done = zpool_obj_read(pool, object.handle, &got, 1, usable - 1);
+	CT_CHECK(done == 1 && got == byte, "reading the last of %zu usable bytes gave %s and %#x, not %#x", usable,
+		 ct_error_name(done), got, byte);
+	zpool_destroy_pool(pool);
+}
+
+static void ranges_outside_are_refused(void)
+{
+	struct ct_object object;
+	struct zpool *pool = pool_with(&object, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
+	size_t usable = usable_of(pool, &object);
+	const struct {
+		size_t len, offset;
+	} ranges[] = {
+		{ 0, 0 },          { 0, usable },         { 1, usable },          { 2, usable - 1 },
+		{ usable + 1, 0 }, { usable, 1 },         { 1, SIZE_MAX },        { SIZE_MAX, 1 },
+		{ SIZE_MAX, 0 },   { 16, SIZE_MAX - 15 }, { SIZE_MAX, SIZE_MAX }, { SIZE_MAX - 8, 16 },
+	};
+	unsigned char *buf = malloc(usable + 16);
+
+	CT_CHECK(buf != NULL, "the suite itself is out of memory");
+	memset(buf, 0x3c, usable + 16);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		int64_t done;
+
+		ct_message_mark();
+		done = zpool_obj_read(pool, object.handle, buf, ranges[i].len, ranges[i].offset);
+		CT_CHECK(done == -EINVAL, "reading %zu bytes at %zu of %zu usable gave %s, not -EINVAL", ranges[i].len,
+			 ranges[i].offset, usable, ct_error_name(done));
+		ct_message_expect(__FILE__, __LINE__, "zpool_obj_read() of a range outside the object");
+		ct_message_mark();
+		done = zpool_obj_write(pool, object.handle, buf, ranges[i].len, ranges[i].offset);
+		CT_CHECK(done == -EINVAL, "writing %zu bytes at %zu of %zu usable gave %s, not -EINVAL", ranges[i].len,
+			 ranges[i].offset, usable, ct_error_name(done));
+		ct_message_expect(__FILE__, __LINE__, "zpool_obj_write() of a range outside the object");
+	}
+	for (size_t i = 0; i < usable + 16; i++)
+		CT_CHECK(buf[i] == 0x3c, "a refused read changed byte %zu of the caller's buffer", i);
+	ct_object_check(pool, &object, "after refused writes");
+	free(buf);
+	zpool_destroy_pool(pool);
+}
+
+/* A copy may need a mapping of its own: what it says when there is none left is documented, and it copies nothing. */
+static void copies_of_much_mapped_objects_work_or_are_busy(void)
+{
+	struct ct_object object;
+	struct zpool *pool = pool_with(&object, 100);
+	unsigned char buf[100];
+	unsigned int mapped = 0;
+	int64_t done;
+
+	ct_need(ZPOOL_CAP_MAP);
+	while (zpool_map_handle(pool, object.handle, ZPOOL_MM_RW))
+		mapped++;
+	memset(buf, 0x77, sizeof(buf));
+	done = zpool_obj_read(pool, object.handle, buf, sizeof(buf), 0);
+	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "reading an object mapped %u times gave %s", mapped,
+		 ct_error_name(done));
+	if (done == -EBUSY)
+		CT_CHECK(buf[0] == 0x77, "a read that gave -EBUSY wrote to the buffer");
+	else
+		CT_CHECK(ct_pattern_differs(buf, sizeof(buf), object.tag, 0) == sizeof(buf),
+			 "the bytes read are others");
+	ct_pattern_fill(buf, sizeof(buf), object.tag, 0);
+	done = zpool_obj_write(pool, object.handle, buf, sizeof(buf), 0);
+	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "writing an object mapped %u times gave %s", mapped,
+		 ct_error_name(done));
+	while (mapped-- > 0)
+		zpool_unmap_handle(pool, object.handle);
+	ct_object_check(pool, &object, "after copies while mapped");
+	zpool_free(pool, object.handle);
+	CT_CHECK(ct_handle_is_dead(pool, object.handle), "a copy left the object mapped, so that it cannot be freed");
+	zpool_destroy_pool(pool);
+}
+
+const struct ct_case ct_cases_copies[] = {
+	{ "obj_size_covers_the_request", "zpool_obj_size() is at least the size asked for, and stays.",
+	  obj_size_covers_the_request, 0 },
+	{ "copies_meet_what_is_mapped", "zpool_obj_read() and zpool_obj_write() copy exactly the range asked for.",
+	  copies_meet_what_is_mapped, 0 },
+	{ "copies_reach_the_last_byte", "A copy may end at zpool_obj_size().", copies_reach_the_last_byte, 0 },
+	{ "ranges_outside_are_refused",
+	  "A range that is empty or not wholly inside the object gives -EINVAL and nothing is copied.",
+	  ranges_outside_are_refused, 0 },
+	{ "copies_of_much_mapped_objects_work_or_are_busy",
+	  "A copy of an object mapped the greatest number of times works or gives -EBUSY, and leaves no mapping "
+	  "behind.",
+	  copies_of_much_mapped_objects_work_or_are_busy, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

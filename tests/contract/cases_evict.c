@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_evict.c - what an evict callback may do, and what it may get wrong
+ */
+#include "cases.h"
+#include "evictor.h"
+
+/* Shrink again and again with one kind of callback, filling up in between; what is not evicted must stay. */
+static void shrink_rounds(struct ct_evictor *evictor, int rounds, size_t objects)
+{
+	for (int round = 0; round < rounds; round++) {
+		unsigned int reclaimed = 0;
+		int result;
+
+		ct_set_fill(evictor->pool, &evictor->set, objects, &ct.rng);
+		result = zpool_shrink(evictor->pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 30), &reclaimed);
+		CT_CHECK(result == 0 || result == -EAGAIN || (result == -EINVAL && evictor->set.count < objects),
+			 "shrink gave %s with %zu objects live", ct_error_name(result), evictor->set.count);
+		ct_set_check(evictor->pool, &evictor->set, "after a shrink");
+	}
+	CT_CHECK(evictor->asked > 0, "the callback was never called");
+}
+
+static int lie(struct ct_evictor *evictor, size_t position)
+{
+	(void)evictor;
+	(void)position;
+	return 0;
+}
+
+static void objects_kept_despite_success_stay(void)
+{
+	struct ct_evictor evictor;
+	unsigned int reclaimed = 99;
+	int result;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, lie, 500);
+	ct_set_fill(evictor.pool, &evictor.set, 500, &ct.rng);
+	result = zpool_shrink(evictor.pool, 10, &reclaimed);
+	CT_CHECK(result == -EAGAIN && reclaimed == 0,
+		 "the callback returned 0 and freed nothing; shrink gave %s and %u pages", ct_error_name(result),
+		 reclaimed);
+	ct_set_check(evictor.pool, &evictor.set, "kept by a callback that returned 0");
+	ct_evictor_close(&evictor);
+}
+
+static int free_and_complain(struct ct_evictor *evictor, size_t position)
+{
+	ct_evict_save(evictor, position);
+	return -EIO;
+}
+
+static void objects_freed_despite_failure_are_gone(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, free_and_complain, 1000);
+	shrink_rounds(&evictor, 50, 1000);
+	ct_evictor_close(&evictor);
+}
+
+static int free_others_too(struct ct_evictor *evictor, size_t position)
+{
+	unsigned long handle = evictor->set.at[position].handle;
+
+	/* Neighbours of every kind: younger and older ones, and those on the same page. */
+	for (int i = 0; i < 6 && evictor->set.count > 1; i++) {
+		size_t other = i % 2 ? ct_rng_below(&ct.rng, evictor->set.count) : (position + 1) % evictor->set.count;
+
+		if (evictor->set.at[other].handle != handle)
+			ct_set_free(evictor->pool, &evictor->set, other);
+		position = ct_set_find(&evictor->set, handle);
+	}
+	if (ct_rng_below(&ct.rng, 4) == 0)
+		return -EBUSY;
+	return ct_evict_save(evictor, position);
+}
+
+static void callback_may_free_others(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, free_others_too, 1500);
+	shrink_rounds(&evictor, 60, 1500);
+	ct_evictor_close(&evictor);
+}
+
+/* Two objects of half a page are evicted together: the callback for one frees the other. */
+static void callback_may_free_the_neighbour(void)
+{
+	static const size_t sizes[] = { 1, 64, 500, 1000, 1900 };
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t size = sizes[i] < ct.max_bytes ? sizes[i] : ct.max_bytes;
+
+		ct_evictor_open(&evictor, free_others_too, 400);
+		for (int round = 0; round < 20; round++) {
+			while (evictor.set.count < 400)
+				ct_set_make(evictor.pool, &evictor.set, size);
+			zpool_shrink(evictor.pool, 5, NULL);
+			ct_set_check(evictor.pool, &evictor.set, "after its neighbours were freed in callbacks");
+		}
+		ct_evictor_close(&evictor);
+	}
+}
+
+static int allocate_and_save(struct ct_evictor *evictor, size_t position)
+{
+	unsigned long handle = evictor->set.at[position].handle;
+
+	if (evictor->set.count + 2 < evictor->set.capacity) {
+		ct_set_make(evictor->pool, &evictor->set, ct_rng_size(&ct.rng, ct.max_bytes));
+		ct_set_make(evictor->pool, &evictor->set, ct_rng_size(&ct.rng, ct.max_bytes));
+	}
+	return ct_evict_save(evictor, ct_set_find(&evictor->set, handle));
+}
+
+static void callback_may_allocate(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, allocate_and_save, 1600);
+	shrink_rounds(&evictor, 60, 1200);
+	ct_evictor_close(&evictor);
+}
+
+static int replace(struct ct_evictor *evictor, size_t position)
+{
+	size_t size = evictor->set.at[position].size;
+
+	/* The smaller copy may land on the very page that is being emptied. */
+	ct_evict_save(evictor, position);
+	ct_set_make(evictor->pool, &evictor->set, size / 2 > 0 ? size / 2 : 1);
+	return 0;
+}
+
+static void callback_may_store_anew(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, replace, 1200);
+	shrink_rounds(&evictor, 60, 1200);
+	ct_evictor_close(&evictor);
+}
+
+static int map_and_save(struct ct_evictor *evictor, size_t position)
+{
+	unsigned long handle = evictor->set.at[position].handle;
+	unsigned long other = evictor->set.at[ct_rng_below(&ct.rng, evictor->set.count)].handle;
+	int result;
+
+	CT_CHECK(zpool_map_handle(evictor->pool, handle, ZPOOL_MM_RO) != NULL, "map in a callback gave NULL: %s",
+		 zpool_last_error());
+	CT_CHECK(zpool_map_handle(evictor->pool, other, ZPOOL_MM_RW) != NULL, "map in a callback gave NULL: %s",
+		 zpool_last_error());
+	zpool_unmap_handle(evictor->pool, handle);
+	if (other == handle) {
+		zpool_unmap_handle(evictor->pool, other);
+		return ct_evict_save(evictor, position);
+	}
+	result = ct_evict_save(evictor, position);
+	zpool_unmap_handle(evictor->pool, other);
+	return result;
+}
+
+static void callback_may_map(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP);
+	ct_evictor_open(&evictor, map_and_save, 1000);
+	shrink_rounds(&evictor, 60, 1000);
+	ct_evictor_close(&evictor);
+}
+
+static int look(struct zpool *pool, unsigned long handle, size_t size, void *user)
+{
+	(void)pool;
+	(void)handle;
+	(void)size;
+	return ++*(unsigned int *)user >= 20;
+}
+
+/* Every call that is not about this one object, a shrink inside the shrink included. */
+static int call_everything(struct ct_evictor *evictor, size_t position)
+{
+	struct zpool *pool = evictor->pool;
+	unsigned long handle = evictor->set.at[position].handle;
+	unsigned int visits = 0;
+
+	zpool_get_total_size(pool);
+	CT_MUST(zpool_set_limit(pool, 0));
+	zpool_each_object(pool, look, &visits);
+	ct_trim(pool);
+	zpool_compact(pool, 4096, 0, NULL);
+	if (evictor->depth < 2) {
+		evictor->depth++;
+		zpool_shrink(pool, 2, NULL);
+		evictor->depth--;
+	}
+	position = ct_set_find(&evictor->set, handle);
+	if (position == SIZE_MAX)
+		return 0;
+	return ct_evict_sometimes(evictor, position);
+}
+
+static void callback_may_call_every_function(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, call_everything, 800);
+	shrink_rounds(&evictor, 30, 800);
+	ct_evictor_close(&evictor);
+}
+
+/* The objects that are mapped now, of those in the evictor's set. */
+static struct ct_set mapped;
+
+/* As one that knows nothing of mappings: frees what it is asked for.  The pool refuses that where it is mapped. */
+static int save_unless_mapped(struct ct_evictor *evictor, size_t position)
+{
+	unsigned long handle = evictor->set.at[position].handle;
+
+	if (ct_set_find(&mapped, handle) == SIZE_MAX)
+		return ct_evict_save(evictor, position);
+	zpool_free(evictor->pool, handle);
+	return ct_rng_below(&ct.rng, 2) ? -EBUSY : 0;
+}
+
+static void mapped_objects_survive_shrink(void)
+{
+	enum { OBJECTS = 1200, MAPPED = 400 };
+	struct ct_evictor evictor;
+	void *addresses[MAPPED];
+
+	ct_need(ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP);
+	ct_evictor_open(&evictor, save_unless_mapped, OBJECTS);
+	ct_set_init(&mapped, MAPPED);
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(evictor.pool, &evictor.set, OBJECTS, &ct.rng);
+		for (size_t i = 0; i < MAPPED; i++) {
+			ct_set_add(&mapped, &evictor.set.at[OBJECTS / MAPPED * i]);
+			addresses[i] = zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RW);
+			CT_CHECK(addresses[i] != NULL, "map gave NULL: %s", zpool_last_error());
+		}
+		for (unsigned int pages = 1; pages < 1000; pages *= 3)
+			zpool_shrink(evictor.pool, pages, NULL);
+		for (size_t i = 0; i < MAPPED; i++) {
+			const struct ct_object *object = &mapped.at[i];
+
+			CT_CHECK(ct_pattern_differs(addresses[i], object->size, object->tag, 0) == object->size,
+				 "a mapped object of %zu bytes lost its bytes in a shrink", object->size);
+			CT_CHECK(zpool_map_handle(evictor.pool, object->handle, ZPOOL_MM_RO) == addresses[i],
+				 "a mapped object moved in a shrink");
+			zpool_unmap_handle(evictor.pool, object->handle);
+			zpool_unmap_handle(evictor.pool, object->handle);
+		}
+		while (mapped.count > 0)
+			ct_set_remove(&mapped, mapped.count - 1);
+		ct_set_check(evictor.pool, &evictor.set, "after a shrink with mapped objects");
+	}
+	ct_set_fini(&mapped);
+	ct_evictor_close(&evictor);
+}
+
+static int once(struct ct_evictor *evictor, size_t position)
+{
+	if (evictor->evicted > 0)
+		return -EBUSY;
+	return ct_evict_save(evictor, position);
+}
+
+/* An object that shares its page with an evicted one, and was refused itself: the room beside it can be used again. */
+static void half_emptied_pages_are_used_again(void)
+{
+	struct ct_evictor evictor;
+	uint64_t before;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, once, 2000);
+	while (evictor.set.count < 1000)
+		ct_set_make(evictor.pool, &evictor.set, ct.max_bytes / 3 > 0 ? ct.max_bytes / 3 : 1);
+	before = zpool_get_total_size(evictor.pool);
+	for (int round = 0; round < 1000; round++) {
+		evictor.evicted = 0;
+		zpool_shrink(evictor.pool, 1, NULL);
+		while (evictor.set.count < 1000)
+			ct_set_make(evictor.pool, &evictor.set, ct.max_bytes / 3 > 0 ? ct.max_bytes / 3 : 1);
+	}
+	CT_CHECK(zpool_get_total_size(evictor.pool) < before + before / 2 + (256u << 10),
+		 "1000 objects held %llu bytes at first, and %llu after 1000 evictions of one each",
+		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(evictor.pool));
+	ct_evictor_close(&evictor);
+}
+
+const struct ct_case ct_cases_evict[] = {
+	{ "objects_kept_despite_success_stay", "A callback that returns 0 and keeps the object has refused it.",
+	  objects_kept_despite_success_stay, 0 },
+	{ "objects_freed_despite_failure_are_gone", "A callback may free the object and still return an error.",
+	  objects_freed_despite_failure_are_gone, 0 },
+	{ "callback_may_free_others", "A callback may free other objects than the one that it is asked for.",
+	  callback_may_free_others, 0 },
+	{ "callback_may_free_the_neighbour", "A callback may free what shares the page with the object asked for.",
+	  callback_may_free_the_neighbour, 0 },
+	{ "callback_may_allocate", "A callback may allocate.", callback_may_allocate, 0 },
+	{ "callback_may_store_anew", "A callback may free the object and store another in its place.",
+	  callback_may_store_anew, 0 },
+	{ "callback_may_map", "A callback may map the object asked for, and others.", callback_may_map, 0 },
+	{ "callback_may_call_every_function",
+	  "A callback may call every function on the pool, zpool_shrink() included.", callback_may_call_every_function,
+	  0 },
+	{ "mapped_objects_survive_shrink", "A mapped object neither moves nor goes away in a shrink.",
+	  mapped_objects_survive_shrink, 0 },
+	{ "half_emptied_pages_are_used_again", "What was evicted leaves room that can be used again.",
+	  half_emptied_pages_are_used_again, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

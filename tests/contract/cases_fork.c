@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_fork.c - pools in a forked child
+ */
+#include "cases.h"
+#include "crowd.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* What the child gets of its parent. */
+struct heirloom {
+	struct zpool *pool;
+	struct ct_set *set;
+	struct ct_crowd *crowd;
+	unsigned int generations;
+	bool end_the_pool;
+};
+
+static void live_in_the_child(void *arg)
+{
+	struct heirloom *heirloom = arg;
+	struct zpool *pool = heirloom->pool;
+	struct ct_set *set = heirloom->set;
+
+	ct_set_check(pool, set, "in the child");
+	ct_set_thin(pool, set, set->count / 2, &ct.rng);
+	ct_set_fill(pool, set, set->capacity, &ct.rng);
+	ct_set_check(pool, set, "stored in the child");
+	for (size_t i = 0; i < set->count; i++) {
+		unsigned char zero = 0;
+
+		ct_bytes_put(pool, set->at[i].handle, &zero, 1, 0);
+	}
+	ct_trim(pool);
+	if (ct_can(ZPOOL_CAP_EVICT))
+		zpool_shrink(pool, 5, NULL);
+	if (heirloom->generations > 1) {
+		heirloom->generations--;
+		ct_set_free_all(pool, set);
+		ct_set_fill(pool, set, set->capacity, &ct.rng);
+		ct_in_child(live_in_the_child, heirloom);
+		ct_set_check(pool, set, "in the child, after its own child");
+	}
+	if (heirloom->end_the_pool)
+		zpool_destroy_pool(pool);
+}
+
+static void a_child_has_copies_of_its_own(void)
+{
+	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true };
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_FORK);
+	ct_set_init(&set, 1500);
+	heirloom.set = &set;
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(heirloom.pool, &set, 1200, &ct.rng);
+		ct_in_child(live_in_the_child, &heirloom);
+		ct_set_check(heirloom.pool, &set, "in the parent, after the child wrote and freed");
+		ct_set_thin(heirloom.pool, &set, 600, &ct.rng);
+	}
+	heirloom.generations = 3;
+	ct_in_child(live_in_the_child, &heirloom);
+	ct_set_check(heirloom.pool, &set, "in the parent, after a child and its children");
+	zpool_destroy_pool(heirloom.pool);
+	ct_set_fini(&set);
+}
+
+static void try_in_vain(void *arg)
+{
+	struct heirloom *heirloom = arg;
+	struct zpool *pool = heirloom->pool;
+	unsigned long live = heirloom->set->at[0].handle, handle = 7;
+	unsigned int reclaimed = 7;
+	char byte = 0;
+
+	CT_REFUSED(zpool_malloc(pool, 10, ZPOOL_GFP_KERNEL, &handle), EOPNOTSUPP);
+	CT_CHECK(handle == 7, "a refused malloc changed *handle");
+	if (ct_can(ZPOOL_CAP_MAP))
+		CT_REFUSED_NULL(zpool_map_handle(pool, live, ZPOOL_MM_RW), EOPNOTSUPP);
+	CT_REFUSED(zpool_obj_read(pool, live, &byte, 1, 0), EOPNOTSUPP);
+	CT_REFUSED(zpool_obj_write(pool, live, &byte, 1, 0), EOPNOTSUPP);
+	CT_REFUSED_VOID(zpool_free(pool, live));
+	CT_REFUSED(zpool_shrink(pool, 1, &reclaimed), EOPNOTSUPP);
+	zpool_destroy_pool(pool);
+}
+
+static void without_support_the_child_is_told(void)
+{
+	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true };
+	struct ct_set set;
+
+	if (ct_can(ZPOOL_CAP_FORK))
+		ct_skip("%s can be used in a forked child", ct.spec);
+	ct_set_init(&set, 300);
+	ct_set_fill(heirloom.pool, &set, 300, &ct.rng);
+	heirloom.set = &set;
+	ct_in_child(try_in_vain, &heirloom);
+	ct_set_check(heirloom.pool, &set, "in the parent, after the child was refused");
+	zpool_destroy_pool(heirloom.pool);
+	ct_set_fini(&set);
+}
+
+static void make_a_new_pool(void *arg)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	(void)arg;
+	ct_set_init(&set, 500);
+	ct_set_fill(pool, &set, 500, &ct.rng);
+	ct_set_thin(pool, &set, 200, &ct.rng);
+	ct_set_check(pool, &set, "in a pool that the child made");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void a_child_can_make_pools(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_object object;
+
+	ct_object_make(pool, &object, 100 < ct.max_bytes ? 100 : ct.max_bytes, 1);
+	ct_in_child(make_a_new_pool, NULL);
+	ct_object_check(pool, &object, "in the parent, after the child made a pool");
+	zpool_destroy_pool(pool);
+	ct_in_child(make_a_new_pool, NULL);
+}
+
+static atomic_bool forks_done;
+
+static void work_until_forked(struct ct_thread *thread)
+{
+	struct ct_crowd *crowd = thread->arg;
+
+	while (!atomic_load(&forks_done) && !ct_stopping()) {
+		ct_crowd_step(crowd, &thread->rng);
+		if (thread->index == 0 && ct_rng_below(&thread->rng, 20) == 0)
+			zpool_shrink(crowd->pool, 2, NULL);
+		if (thread->index == 0 && ct_rng_below(&thread->rng, 20) == 0)
+			ct_crowd_tend(crowd, &thread->rng);
+	}
+}
+
+/* Other threads' objects are in whatever state they were in; those of `set` nobody else touches. */
+static void survive_the_fork(void *arg)
+{
+	struct heirloom *heirloom = arg;
+
+	CT_MUST(zpool_set_limit(heirloom->pool, 0));
+	live_in_the_child(heirloom);
+}
+
+static int refuse_in_child(struct ct_crowd *crowd)
+{
+	(void)crowd;
+	return -EBUSY;
+}
+
+static void fork_waits_for_threads_at_work(void)
+{
+	struct heirloom heirloom;
+	struct ct_crowd crowd;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_FORK);
+	/* A sanitizer's allocator may stay locked in the child; what the threads held, valgrind takes for leaks. */
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind does not survive a fork while threads allocate");
+	ct_crowd_open(&crowd, 500);
+	ct_set_init(&set, 400);
+	ct_set_fill(crowd.pool, &set, 300, &ct.rng);
+	heirloom = (struct heirloom){ crowd.pool, &set, &crowd, 1, false };
+	/* The crowd's lock is not the library's: a child must not need it. */
+	crowd.before_evict = refuse_in_child;
+	atomic_store(&forks_done, false);
+	ct_threads_start(3, work_until_forked, &crowd);
+	for (int i = 0; i < 25; i++) {
+		heirloom.end_the_pool = i % 2;
+		ct_in_child(survive_the_fork, &heirloom);
+		ct_set_check(crowd.pool, &set, "in the parent, after a fork while threads worked");
+	}
+	atomic_store(&forks_done, true);
+	ct_threads_join();
+	CT_MUST(zpool_set_limit(crowd.pool, 0));
+	ct_set_free_all(crowd.pool, &set);
+	ct_set_fini(&set);
+	ct_crowd_close(&crowd);
+}
+
+struct pinned {
+	struct zpool *pool;
+	struct ct_object object;
+	const void *address;
+	atomic_bool mapped;
+	atomic_bool done;
+};
+
+static void hold_mapped(struct ct_thread *thread)
+{
+	struct pinned *pinned = thread->arg;
+
+	pinned->address = zpool_map_handle(pinned->pool, pinned->object.handle, ZPOOL_MM_RO);
+	CT_CHECK(pinned->address != NULL, "map gave NULL: %s", zpool_last_error());
+	atomic_store(&pinned->mapped, true);
+	while (!atomic_load(&pinned->done) && !ct_stopping())
+		ct_nap();
+	zpool_unmap_handle(pinned->pool, pinned->object.handle);
+}
+
+static void look_at_pinned(void *arg)
+{
+	struct pinned *pinned = arg;
+
+	ct_object_check(pinned->pool, &pinned->object, "mapped by a thread that is not in the child");
+	CT_REFUSED_VOID(zpool_free(pinned->pool, pinned->object.handle));
+	CT_CHECK(ct_pattern_differs(pinned->address, pinned->object.size, pinned->object.tag, 0) == pinned->object.size,
+		 "an object mapped by a thread of the parent lost its bytes in the child");
+	zpool_destroy_pool(pinned->pool);
+}
+
+static void maps_of_other_threads_stay_in_the_child(void)
+{
+	struct pinned pinned;
+
+	ct_need(ZPOOL_CAP_FORK | ZPOOL_CAP_MAP);
+	memset(&pinned, 0, sizeof(pinned));
+	pinned.pool = ct_pool();
+	ct_object_make(pinned.pool, &pinned.object, 700 < ct.max_bytes ? 700 : ct.max_bytes, 1);
+	ct_threads_start(1, hold_mapped, &pinned);
+	while (!atomic_load(&pinned.mapped) && !ct_stopping())
+		ct_nap();
+	ct_in_child(look_at_pinned, &pinned);
+	atomic_store(&pinned.done, true);
+	ct_threads_join();
+	ct_object_check(pinned.pool, &pinned.object, "in the parent, after the child");
+	zpool_free(pinned.pool, pinned.object.handle);
+	CT_CHECK(ct_handle_is_dead(pinned.pool, pinned.object.handle),
+		 "what the child did pins an object in the parent");
+	zpool_destroy_pool(pinned.pool);
+}
+
+const struct ct_case ct_cases_fork[] = {
+	{ "a_child_has_copies_of_its_own",
+	  "A forked child may use inherited pools, as copies of its own: the parent's are not touched.",
+	  a_child_has_copies_of_its_own, CT_FORKS },
+	{ "without_support_the_child_is_told",
+	  "Where a driver has no fork hook, the child gets -EOPNOTSUPP on its pools.",
+	  without_support_the_child_is_told, CT_FORKS },
+	{ "a_child_can_make_pools", "A forked child can make pools of any driver.", a_child_can_make_pools, CT_FORKS },
+	{ "fork_waits_for_threads_at_work", "A fork while other threads use the pool leaves the child a whole pool.",
+	  fork_waits_for_threads_at_work, CT_FORKS },
+	{ "maps_of_other_threads_stay_in_the_child", "What another thread had mapped stays pinned in the child.",
+	  maps_of_other_threads_stay_in_the_child, CT_FORKS },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_limits.c - the bound of zpool_get_total_size()
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <stdatomic.h>
+
+#define MIB ((uint64_t)1 << 20)
+
+/* Store objects until the pool refuses; it must refuse with -ENOMEM, and never have more than `limit`. */
+static void fill_to_limit(struct zpool *pool, struct ct_set *set, uint64_t limit)
+{
+	for (;;) {
+		size_t size = ct_rng_size(&ct.rng, ct.max_bytes);
+		int result = ct_set_try(pool, set, size, ZPOOL_GFP_KERNEL);
+		uint64_t total = zpool_get_total_size(pool);
+
+		CT_CHECK(total <= limit, "the limit is %llu, the pool holds %llu after malloc of %zu bytes gave %s",
+			 (unsigned long long)limit, (unsigned long long)total, size, ct_error_name(result));
+		if (result == 0)
+			continue;
+		CT_CHECK(result == -ENOMEM, "malloc at the limit gave %s, not -ENOMEM", ct_error_name(result));
+		return;
+	}
+}
+
+static void limit_is_never_passed(void)
+{
+	const uint64_t limit = 4 * MIB;
+	struct zpool *pool = ct_pool_limited(limit);
+	uint64_t full;
+	struct ct_set set;
+	unsigned long handle;
+
+	ct_set_init(&set, 70000);
+	fill_to_limit(pool, &set, limit);
+	full = zpool_get_total_size(pool);
+	CT_CHECK(full > limit / 2, "malloc gave -ENOMEM when only %llu of %llu bytes were held",
+		 (unsigned long long)full, (unsigned long long)limit);
+	CT_REFUSED(zpool_malloc(pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle), ENOMEM);
+	ct_set_check(pool, &set, "with the pool at its limit");
+	for (int round = 0; round < 5; round++) {
+		size_t before = set.count;
+
+		ct_set_thin(pool, &set, before / 2, &ct.rng);
+		fill_to_limit(pool, &set, limit);
+		CT_CHECK(set.count > before * 3 / 5, "half of %zu objects were freed, then only %zu found room again",
+			 before, set.count - before / 2);
+		ct_set_check(pool, &set, "after freeing half at the limit and filling up again");
+	}
+	ct_set_free_all(pool, &set);
+	fill_to_limit(pool, &set, limit);
+	ct_set_check(pool, &set, "after freeing all at the limit and filling up again");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+/* Whatever a malloc took before it found that there is no room (a handle, a page) must go back. */
+static void failed_mallocs_leave_nothing_behind(void)
+{
+	const uint64_t limit = 2 * MIB;
+	struct zpool *pool = ct_pool_limited(limit);
+	uint64_t before;
+	struct ct_object object;
+	struct ct_set set;
+
+	ct_set_init(&set, 70000);
+	fill_to_limit(pool, &set, limit);
+	while (ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
+		;
+	before = zpool_get_total_size(pool);
+	for (int i = 0; i < 100000; i++) {
+		int result = ct_object_try(pool, &object, ct.max_bytes, i % 2 ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_NOWAIT, 1);
+
+		CT_CHECK(result == -ENOMEM, "malloc of %zu bytes gave -ENOMEM before, and now %s", ct.max_bytes,
+			 ct_error_name(result));
+	}
+	CT_CHECK(zpool_get_total_size(pool) <= before, "mallocs that failed made the pool grow from %llu to %llu bytes",
+		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
+	/* Nor may a failure take the room that a free has just made. */
+	for (int i = 0; i < 3000; i++) {
+		size_t position = ct_rng_below(&ct.rng, set.count), size = set.at[position].size;
+		unsigned long handle;
+
+		if (size <= 64)
+			continue;
+		ct_set_free(pool, &set, position);
+		if (zpool_malloc(pool, ct.max_bytes, i % 2 ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_NOWAIT, &handle) == 0)
+			zpool_free(pool, handle);
+		/* A little less, for what malloc(3) rounds. */
+		ct_set_make(pool, &set, size - 32);
+	}
+	ct_set_check(pool, &set, "after mallocs that failed");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void limit_zero_is_none(void)
+{
+	struct zpool *pool = ct_pool_limited(0);
+	struct ct_set set;
+
+	ct_set_init(&set, 6001);
+	ct_set_fill(pool, &set, 6000, &ct.rng);
+	CT_MUST(zpool_set_limit(pool, 1));
+	CT_CHECK(ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == -ENOMEM,
+		 "malloc of the largest size does not give -ENOMEM under a limit of 1 byte");
+	CT_MUST(zpool_set_limit(pool, 0));
+	ct_set_thin(pool, &set, 3000, &ct.rng);
+	ct_set_fill(pool, &set, 6000, &ct.rng);
+	ct_set_check(pool, &set, "without a limit");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void limit_takes_suffixes(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} limits[] = { { "limit=2097152", 2 * MIB }, { "limit=2048K", 2 * MIB }, { "limit=2M", 2 * MIB } };
+	struct zpool *pool;
+	struct ct_set set;
+
+	ct_set_init(&set, 70000);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		pool = ct_pool_open(limits[i].text, NULL);
+		fill_to_limit(pool, &set, limits[i].bytes);
+		CT_CHECK(zpool_get_total_size(pool) > limits[i].bytes / 2, "%s stopped growth at %llu bytes",
+			 limits[i].text, (unsigned long long)zpool_get_total_size(pool));
+		ct_set_free_all(pool, &set);
+		zpool_destroy_pool(pool);
+	}
+	pool = ct_pool_open("limit=1G", NULL);
+	zpool_destroy_pool(pool);
+	pool = ct_pool_open("limit=1T", NULL);
+	zpool_destroy_pool(pool);
+	CT_REFUSED_NULL(zpool_create_pool(ct_spec_with("limit=2X"), ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_create_pool(ct_spec_with("limit=-1"), ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_create_pool(ct_spec_with("limit=99999999999T"), ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_create_pool(ct_spec_with("limit="), ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	ct_set_fini(&set);
+}
+
+static void limit_below_an_empty_pool_is_enomem(void)
+{
+	struct zpool *pool;
+
+	errno = 0;
+	ct_message_mark();
+	pool = zpool_create_pool(ct_spec_with("limit=1"), ZPOOL_GFP_KERNEL, NULL);
+	if (!pool) {
+		CT_CHECK(errno == ENOMEM, "limit=1 gave NULL and %s, not ENOMEM", ct_error_name(-errno));
+		ct_message_expect(__FILE__, __LINE__, "zpool_create_pool() with limit=1");
+		return;
+	}
+	CT_CHECK(zpool_get_total_size(pool) <= 1, "a pool with limit=1 was made, and holds %llu bytes",
+		 (unsigned long long)zpool_get_total_size(pool));
+	zpool_destroy_pool(pool);
+}
+
+static void limit_changes_while_the_pool_lives(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_object extra;
+	uint64_t held;
+	size_t before;
+	struct ct_set set;
+
+	ct_set_init(&set, 70000);
+	ct_set_fill(pool, &set, 2000, &ct.rng);
+	held = zpool_get_total_size(pool);
+	/* Below what is held: nothing goes, nothing is added. */
+	CT_MUST(zpool_set_limit(pool, held / 2));
+	CT_CHECK(ct_object_try(pool, &extra, ct.max_bytes, ZPOOL_GFP_KERNEL, 1) == -ENOMEM,
+		 "%llu bytes are held and the limit is half of that, but malloc succeeds", (unsigned long long)held);
+	ct_set_check(pool, &set, "with the limit below what is held");
+	CT_CHECK(zpool_get_total_size(pool) <= held, "the pool grew above a limit that it had passed already");
+	/* Enough is freed: there is room again, and the limit holds. */
+	ct_set_thin(pool, &set, 200, &ct.rng);
+	ct_trim(pool);
+	before = set.count;
+	if (zpool_get_total_size(pool) < held / 2) {
+		fill_to_limit(pool, &set, held / 2);
+		CT_CHECK(set.count > before + 100, "nine tenths were freed, but only %zu objects found room",
+			 set.count - before);
+	}
+	/* Raised, and taken away. */
+	CT_MUST(zpool_set_limit(pool, 2 * held));
+	fill_to_limit(pool, &set, 2 * held);
+	CT_CHECK(zpool_get_total_size(pool) > held, "the limit was raised to %llu, but growth stops at %llu",
+		 (unsigned long long)(2 * held), (unsigned long long)zpool_get_total_size(pool));
+	CT_MUST(zpool_set_limit(pool, 0));
+	ct_object_make(pool, &extra, ct.max_bytes, 7);
+	ct_object_check(pool, &extra, "stored without a limit");
+	ct_set_check(pool, &set, "after the limit changed");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+struct crowd {
+	struct zpool *pool;
+	uint64_t limit;
+	atomic_uint refused;
+};
+
+static void crowd_member(struct ct_thread *thread)
+{
+	struct crowd *crowd = thread->arg;
+	unsigned long handles[400];
+	size_t held = 0;
+
+	for (int i = 0; i < 20000 && !ct_stopping(); i++) {
+		uint64_t total;
+
+		if (held < 400 && ct_rng_below(&thread->rng, 100) < 60) {
+			size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
+			int result = zpool_malloc(crowd->pool, size, ZPOOL_GFP_KERNEL, &handles[held]);
+
+			CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes gave %s", size,
+				 ct_error_name(result));
+			if (result == 0)
+				held++;
+			else
+				atomic_fetch_add(&crowd->refused, 1);
+		} else if (held > 0) {
+			zpool_free(crowd->pool, handles[--held]);
+		}
+		total = zpool_get_total_size(crowd->pool);
+		CT_CHECK(total <= crowd->limit, "the limit is %llu, the pool holds %llu",
+			 (unsigned long long)crowd->limit, (unsigned long long)total);
+	}
+	while (held > 0)
+		zpool_free(crowd->pool, handles[--held]);
+}
+
+static void limit_holds_under_threads(void)
+{
+	struct crowd crowd = { NULL, MIB / 2, 0 };
+
+	crowd.pool = ct_pool_limited(crowd.limit);
+	ct_threads_run(4, crowd_member, &crowd);
+	CT_CHECK(atomic_load(&crowd.refused) > 0,
+		 "four threads with up to 400 objects each never met a limit of 512 KiB");
+	zpool_destroy_pool(crowd.pool);
+}
+
+static unsigned int unasked;
+
+static int count_unasked(struct zpool *pool, unsigned long handle, void *user)
+{
+	(void)pool;
+	(void)handle;
+	(void)user;
+	unasked++;
+	return -EBUSY;
+}
+
+static void nothing_is_evicted_unasked(void)
+{
+	struct zpool *pool;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	unasked = 0;
+	pool = ct_pool_evicting(count_unasked, NULL);
+	CT_MUST(zpool_set_limit(pool, MIB));
+	ct_set_init(&set, 70000);
+	fill_to_limit(pool, &set, MIB);
+	ct_trim(pool);
+	if (ct_can(ZPOOL_CAP_COMPACT))
+		zpool_compact(pool, 0, 0, NULL);
+	CT_MUST(zpool_set_limit(pool, MIB / 2));
+	CT_CHECK(unasked == 0, "the callback was called %u times though zpool_shrink() was not", unasked);
+	ct_set_check(pool, &set, "without a shrink");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+const struct ct_case ct_cases_limits[] = {
+	{ "limit_is_never_passed",
+	  "zpool_get_total_size() never exceeds the limit; malloc gives -ENOMEM at it, and freeing makes room again.",
+	  limit_is_never_passed, 0 },
+	{ "failed_mallocs_leave_nothing_behind", "A malloc that fails changes nothing.",
+	  failed_mallocs_leave_nothing_behind, 0 },
+	{ "limit_zero_is_none", "A limit of 0 is no limit.", limit_zero_is_none, 0 },
+	{ "limit_takes_suffixes", "The key limit is a size in bytes with suffixes K, M, G, T; anything else is EINVAL.",
+	  limit_takes_suffixes, 0 },
+	{ "limit_below_an_empty_pool_is_enomem", "A limit below what an empty pool needs gives NULL and ENOMEM.",
+	  limit_below_an_empty_pool_is_enomem, 0 },
+	{ "limit_changes_while_the_pool_lives",
+	  "zpool_set_limit() works at any time; below what is held it loses nothing and only stops growth.",
+	  limit_changes_while_the_pool_lives, 0 },
+	{ "limit_holds_under_threads", "The limit holds while several threads allocate and free.",
+	  limit_holds_under_threads, 0 },
+	{ "nothing_is_evicted_unasked",
+	  "Objects are evicted by zpool_shrink() alone, not by the limit, trim or compaction.",
+	  nothing_is_evicted_unasked, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_memory.c - zpool_get_total_size() and zpool_trim()
+ */
+#include "cases.h"
+#include "objects.h"
+#include "source.h"
+
+#include <stdio.h>
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+
+static void total_size_follows_what_is_stored(void)
+{
+	struct zpool *pool = ct_pool();
+	uint64_t start = zpool_get_total_size(pool), live = 0, full, empty;
+	struct ct_set set;
+
+	CT_CHECK(start <= MIB, "an empty pool holds %llu bytes", (unsigned long long)start);
+	ct_set_init(&set, 8000);
+	ct_set_fill(pool, &set, 8000, &ct.rng);
+	for (size_t i = 0; i < set.count; i++)
+		live += set.at[i].size;
+	full = zpool_get_total_size(pool);
+	CT_CHECK(full >= live, "objects of %llu bytes are held in %llu", (unsigned long long)live,
+		 (unsigned long long)full);
+	ct_set_free_all(pool, &set);
+	ct_trim(pool);
+	empty = zpool_get_total_size(pool);
+	CT_CHECK(empty <= start + full / 8 + 256 * KIB,
+		 "empty the pool held %llu bytes, full %llu, and %llu after all was freed and trimmed",
+		 (unsigned long long)start, (unsigned long long)full, (unsigned long long)empty);
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(pool, &set, 4000, &ct.rng);
+		ct_set_free_all(pool, &set);
+		ct_trim(pool);
+	}
+	CT_CHECK(zpool_get_total_size(pool) <= empty + 64 * KIB, "an emptied pool held %llu bytes, and later %llu",
+		 (unsigned long long)empty, (unsigned long long)zpool_get_total_size(pool));
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void trim_tells_what_it_gave_back(void)
+{
+	struct zpool *pool = ct_pool();
+	uint64_t before, after, released;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_TRIM);
+	ct_set_init(&set, 4000);
+	for (int round = 0; round < 4; round++) {
+		ct_set_fill(pool, &set, 4000, &ct.rng);
+		ct_set_thin(pool, &set, 400, &ct.rng);
+		before = zpool_get_total_size(pool);
+		released = 12345;
+		CT_MUST(zpool_trim(pool, &released));
+		after = zpool_get_total_size(pool);
+		CT_CHECK(after + released == before, "trim says %llu bytes, the total size went from %llu to %llu",
+			 (unsigned long long)released, (unsigned long long)before, (unsigned long long)after);
+		released = 12345;
+		CT_MUST(zpool_trim(pool, &released));
+		CT_CHECK(released == 0, "a second trim gave %llu bytes back", (unsigned long long)released);
+		ct_set_check(pool, &set, "after trim");
+	}
+	CT_MUST(zpool_trim(pool, NULL));
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static uint64_t resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+	unsigned long long kib = 0;
+	char line[256];
+
+	if (!file)
+		ct_skip("this system has no /proc/self/smaps_rollup");
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Rss: %llu kB", &kib) == 1)
+			break;
+	fclose(file);
+	return (uint64_t)kib * KIB;
+}
+
+static void need_exact_sizes(void)
+{
+	if (!ct.rss)
+		ct_skip("resident memory is not compared: asked for, or a sanitizer's or valgrind's memory would be in "
+			"it");
+	/* Only who takes whole pages can know what it holds; on top of malloc one can add up, and zpool.h lets it. */
+	if (!ct_source_holds_objects())
+		ct_skip("%s keeps objects outside of a page source's pages, so it can only add up what its allocator "
+			"tells",
+			ct.spec);
+	resident_bytes();
+}
+
+/* The suite's own memory must not grow while the pool does. */
+static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char *when)
+{
+	uint64_t total = zpool_get_total_size(pool), rss = resident_bytes();
+	uint64_t grown = rss > rss_before ? rss - rss_before : 0;
+	uint64_t slack = total / 50 + 256 * KIB;
+
+	CT_CHECK(total + slack >= grown && grown + slack >= total,
+		 "%s: the pool says %llu bytes, the resident memory grew by %llu (allowed: %llu apart)", when,
+		 (unsigned long long)total, (unsigned long long)grown, (unsigned long long)slack);
+}
+
+/* One pool of objects up to `max` bytes: filled, thinned, trimmed, and compared at each point. */
+static void rss_of_sizes(size_t max, const char *what)
+{
+	size_t capacity = (size_t)(64 * MIB / (max < 256 ? 128 : 1024));
+	struct zpool *pool;
+	uint64_t before;
+	char when[128];
+	struct ct_set set;
+
+	ct_set_init(&set, capacity);
+	for (size_t i = 0; i < capacity; i++)
+		set.at[i].size = 1;
+	for (size_t i = 0; i < set.index_size; i += 512)
+		*(volatile uint32_t *)&set.index[i] = 0;
+	before = resident_bytes();
+	pool = ct_pool();
+	while (zpool_get_total_size(pool) < 40 * MIB && set.count < capacity)
+		ct_set_make(pool, &set, ct_rng_size(&ct.rng, max));
+	snprintf(when, sizeof(when), "%s, filled", what);
+	compare_with_rss(pool, before, when);
+	ct_set_thin(pool, &set, set.count * 2 / 3, &ct.rng);
+	snprintf(when, sizeof(when), "%s, a third freed", what);
+	compare_with_rss(pool, before, when);
+	ct_trim(pool);
+	snprintf(when, sizeof(when), "%s, a third freed and trimmed", what);
+	if (zpool_get_total_size(pool) >= 16 * MIB)
+		compare_with_rss(pool, before, when);
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void total_size_is_resident_memory(void)
+{
+	struct zpool *pool;
+	struct ct_object object;
+
+	need_exact_sizes();
+	/* What the driver, the C library and stdio allocate once is no part of the pool. */
+	pool = ct_pool();
+	ct_object_make(pool, &object, ct.max_bytes, 1);
+	zpool_destroy_pool(pool);
+	rss_of_sizes(ct.max_bytes, "objects of all sizes");
+	rss_of_sizes(ct.max_bytes < 4096 ? ct.max_bytes : 4096, "objects like compressed pages");
+	rss_of_sizes(96, "small objects");
+}
+
+static void an_ended_pool_leaves_nothing_resident(void)
+{
+	uint64_t before, after;
+	struct zpool *pool;
+	struct ct_set set;
+
+	need_exact_sizes();
+	ct_set_init(&set, 20000);
+	pool = ct_pool();
+	ct_set_fill(pool, &set, 20000, &ct.rng);
+	zpool_destroy_pool(pool);
+	before = resident_bytes();
+	for (int round = 0; round < 5; round++) {
+		while (set.count > 0)
+			ct_set_remove(&set, set.count - 1);
+		pool = ct_pool();
+		ct_set_fill(pool, &set, 20000, &ct.rng);
+		zpool_destroy_pool(pool);
+	}
+	after = resident_bytes();
+	CT_CHECK(after < before + MIB, "after one pool %llu bytes were resident, after five more %llu",
+		 (unsigned long long)before, (unsigned long long)after);
+	ct_set_fini(&set);
+}
+
+const struct ct_case ct_cases_memory[] = {
+	{ "total_size_follows_what_is_stored",
+	  "zpool_get_total_size() is small at first, at least what is stored, and small again after free and trim.",
+	  total_size_follows_what_is_stored, 0 },
+	{ "trim_tells_what_it_gave_back", "zpool_trim() gives free pages back and tells how many bytes that were.",
+	  trim_tells_what_it_gave_back, 0 },
+	{ "total_size_is_resident_memory",
+	  "With 16 MiB held and written, zpool_get_total_size() is within 2 % and 256 KiB of the growth of resident "
+	  "memory.",
+	  total_size_is_resident_memory, 0 },
+	{ "an_ended_pool_leaves_nothing_resident", "zpool_destroy_pool() gives the pool's memory back.",
+	  an_ended_pool_leaves_nothing_resident, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

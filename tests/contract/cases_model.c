@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_model.c - random operations, compared with a plain reference that holds every byte
+ *
+ * What an operation touches is compared at once, everything at every thousandth.  How many objects there are rises and
+ * falls: every few thousand operations another number is aimed at.
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MODEL_OBJECTS 2000u
+#define MODEL_STALE 64u
+#define MODEL_MAPS 60u
+
+/* An object's reference: found through the tag of its entry in the set. */
+struct cell {
+	unsigned char *bytes;
+	char *address;
+	unsigned int maps;
+};
+
+/*
+ * number, doing   for messages: the operation's number and name
+ * aim             how many objects there shall be, about
+ * limit           as set last; 0: none
+ * total           the pool's size after the operation before
+ * idle            cells without an object
+ */
+struct model {
+	struct zpool *pool;
+	struct ct_set set;
+	struct cell cells[MODEL_OBJECTS];
+	uint64_t idle[MODEL_OBJECTS];
+	size_t idle_count;
+	unsigned long number;
+	const char *doing;
+	size_t aim;
+	uint64_t limit;
+	uint64_t total;
+	unsigned long stale[MODEL_STALE];
+	size_t stale_count;
+	size_t visits;
+};
+
+#define MODEL_CHECK(model, condition, text, ...)                                                                       \
+	CT_CHECK(condition, "operation %lu, %s: " text, (model)->number, (model)->doing, __VA_ARGS__)
+
+static struct cell *cell_of(struct model *model, size_t position)
+{
+	return &model->cells[model->set.at[position].tag];
+}
+
+static size_t any_object(struct model *model)
+{
+	return model->set.count > 0 ? ct_rng_below(&ct.rng, model->set.count) : SIZE_MAX;
+}
+
+static void compare(struct model *model, size_t position, const void *bytes)
+{
+	const struct ct_object *object = &model->set.at[position];
+	const unsigned char *got = bytes, *expected = cell_of(model, position)->bytes;
+
+	if (memcmp(got, expected, object->size) == 0)
+		return;
+	for (size_t i = 0; i < object->size; i++)
+		MODEL_CHECK(model, got[i] == expected[i], "byte %zu of the %zu of handle %#lx is %#x, not %#x", i,
+			    object->size, object->handle, got[i], expected[i]);
+}
+
+static void compare_object(struct model *model, size_t position)
+{
+	const struct ct_object *object = &model->set.at[position];
+	struct cell *cell = cell_of(model, position);
+
+	if (ct_can(ZPOOL_CAP_MAP)) {
+		char *address = zpool_map_handle(model->pool, object->handle, ZPOOL_MM_RO);
+
+		if (!address && cell->maps == MODEL_MAPS) {
+			compare(model, position, cell->address);
+			return;
+		}
+		MODEL_CHECK(model, address != NULL, "mapping live handle %#lx gave NULL, %s: %s", object->handle,
+			    ct_error_name(-errno), zpool_last_error());
+		MODEL_CHECK(model, cell->maps == 0 || address == cell->address, "handle %#lx is mapped at %p and at %p",
+			    object->handle, (void *)cell->address, (void *)address);
+		compare(model, position, address);
+		zpool_unmap_handle(model->pool, object->handle);
+	} else {
+		unsigned char *bytes = malloc(object->size);
+
+		CT_CHECK(bytes != NULL, "the suite itself is out of memory");
+		ct_bytes_get(model->pool, object->handle, bytes, object->size, 0);
+		compare(model, position, bytes);
+		free(bytes);
+	}
+}
+
+/* Take an object out of the reference; it is gone from the pool, or is about to. */
+static void forget(struct model *model, size_t position)
+{
+	struct cell *cell = cell_of(model, position);
+
+	model->stale[model->stale_count++ % MODEL_STALE] = model->set.at[position].handle;
+	free(cell->bytes);
+	memset(cell, 0, sizeof(*cell));
+	model->idle[model->idle_count++] = model->set.at[position].tag;
+	ct_set_remove(&model->set, position);
+}
+
+static void do_store(struct model *model)
+{
+	static const zpool_gfp_t kinds[] = { ZPOOL_GFP_KERNEL,  ZPOOL_GFP_KERNEL, ZPOOL_GFP_ZERO,
+					     ZPOOL_GFP_MOVABLE, ZPOOL_GFP_NOWAIT, ZPOOL_GFP_NOWAIT | ZPOOL_GFP_ZERO };
+	struct ct_object object = { 0, ct_rng_size(&ct.rng, ct.max_bytes), 0 };
+	zpool_gfp_t gfp = kinds[ct_rng_below(&ct.rng, 6)];
+	struct cell *cell;
+	int result;
+
+	if (model->set.count == MODEL_OBJECTS)
+		return;
+	result = zpool_malloc(model->pool, object.size, gfp, &object.handle);
+	if (result != 0) {
+		MODEL_CHECK(model, object.handle == 0, "it gave %s and wrote a handle", ct_error_name(result));
+		MODEL_CHECK(model, result == -ENOMEM && (model->limit || (gfp & ZPOOL_GFP_NOWAIT)),
+			    "%zu bytes with flags %#x gave %s: %s", object.size, gfp, ct_error_name(result),
+			    zpool_last_error());
+		MODEL_CHECK(model, (gfp & ZPOOL_GFP_NOWAIT) || model->total + (1u << 20) > model->limit,
+			    "-ENOMEM with %llu bytes held and a limit of %llu", (unsigned long long)model->total,
+			    (unsigned long long)model->limit);
+		return;
+	}
+	MODEL_CHECK(model, object.handle != 0, "%zu bytes got handle 0", object.size);
+	object.tag = model->idle[--model->idle_count];
+	ct_set_add(&model->set, &object);
+	cell = &model->cells[object.tag];
+	cell->bytes = calloc(1, object.size);
+	CT_CHECK(cell->bytes != NULL, "the suite itself is out of memory");
+	if (gfp & ZPOOL_GFP_ZERO)
+		compare_object(model, model->set.count - 1);
+	ct_pattern_fill(cell->bytes, object.size, ct_rng_next(&ct.rng), 0);
+	ct_bytes_put(model->pool, object.handle, cell->bytes, object.size, 0);
+}
+
+static void do_free(struct model *model)
+{
+	size_t position = any_object(model);
+	unsigned long handle;
+
+	if (position == SIZE_MAX)
+		return;
+	handle = model->set.at[position].handle;
+	compare_object(model, position);
+	zpool_free(model->pool, handle);
+	if (cell_of(model, position)->maps > 0) {
+		compare_object(model, position);
+		return;
+	}
+	forget(model, position);
+	MODEL_CHECK(model, ct_handle_is_dead(model->pool, handle), "handle %#lx is live after its free", handle);
+}
+
+static void do_map(struct model *model)
+{
+	size_t position = any_object(model);
+	/* Most maps are of few objects, so that some reach the maximum. */
+	bool often = ct_rng_below(&ct.rng, 4) == 0;
+	struct cell *cell;
+
+	if (position == SIZE_MAX || !ct_can(ZPOOL_CAP_MAP))
+		return;
+	cell = cell_of(model, position);
+	for (unsigned int times = often ? 50 : 1; times > 0; times--) {
+		char *address = zpool_map_handle(model->pool, model->set.at[position].handle, ZPOOL_MM_RW);
+
+		if (cell->maps == MODEL_MAPS) {
+			MODEL_CHECK(model, !address && errno == EBUSY, "a map beyond the maximum gave %p, %s",
+				    (void *)address, ct_error_name(-errno));
+			return;
+		}
+		MODEL_CHECK(model, address != NULL, "map number %u gave NULL, %s", cell->maps + 1,
+			    ct_error_name(-errno));
+		MODEL_CHECK(model, cell->maps == 0 || address == cell->address, "mapped at %p and at %p",
+			    (void *)cell->address, (void *)address);
+		cell->maps++;
+		cell->address = address;
+	}
+	compare(model, position, cell->address);
+}
+
+static void do_unmap(struct model *model)
+{
+	for (int tries = 0; tries < 20; tries++) {
+		size_t position = any_object(model);
+		unsigned int times;
+		struct cell *cell;
+
+		if (position == SIZE_MAX)
+			return;
+		cell = cell_of(model, position);
+		if (cell->maps == 0)
+			continue;
+		times = ct_rng_below(&ct.rng, 3) ? cell->maps : 1;
+		while (times-- > 0) {
+			zpool_unmap_handle(model->pool, model->set.at[position].handle);
+			cell->maps--;
+		}
+		compare_object(model, position);
+		return;
+	}
+}
+
+/* Write or read a range, in one of the ways that there are. */
+static void do_copy(struct model *model)
+{
+	size_t position = any_object(model), len, offset;
+	unsigned char buf[512];
+	struct cell *cell;
+	int64_t done;
+
+	if (position == SIZE_MAX)
+		return;
+	cell = cell_of(model, position);
+	offset = ct_rng_below(&ct.rng, model->set.at[position].size);
+	len = 1 + ct_rng_below(&ct.rng, model->set.at[position].size - offset);
+	len = len < sizeof(buf) ? len : sizeof(buf);
+	ct_pattern_fill(buf, len, ct_rng_next(&ct.rng), 0);
+	if (cell->maps > 0) {
+		memcpy(cell->address + offset, buf, len);
+		memcpy(cell->bytes + offset, buf, len);
+	} else if (ct_rng_below(&ct.rng, 2)) {
+		done = zpool_obj_write(model->pool, model->set.at[position].handle, buf, len, offset);
+		if (done != -EOPNOTSUPP) {
+			MODEL_CHECK(model, done == (int64_t)len, "writing %zu bytes at %zu gave %s", len, offset,
+				    ct_error_name(done));
+			memcpy(cell->bytes + offset, buf, len);
+		}
+	} else {
+		done = zpool_obj_read(model->pool, model->set.at[position].handle, buf, len, offset);
+		if (done != -EOPNOTSUPP) {
+			MODEL_CHECK(model, done == (int64_t)len, "reading %zu bytes at %zu gave %s", len, offset,
+				    ct_error_name(done));
+			MODEL_CHECK(model, memcmp(buf, cell->bytes + offset, len) == 0,
+				    "reading %zu bytes at %zu gave others", len, offset);
+		}
+	}
+	compare_object(model, position);
+}
+
+static void do_stale(struct model *model)
+{
+	unsigned long handle;
+
+	if (model->stale_count == 0)
+		return;
+	handle = model->stale[ct_rng_below(&ct.rng,
+					   model->stale_count < MODEL_STALE ? model->stale_count : MODEL_STALE)];
+	zpool_free(model->pool, handle);
+	zpool_unmap_handle(model->pool, handle);
+	MODEL_CHECK(model, ct_handle_is_dead(model->pool, handle), "stale handle %#lx is live", handle);
+	MODEL_CHECK(model, zpool_obj_size(model->pool, handle) < 0, "stale handle %#lx has a size", handle);
+}
+
+static void do_nonsense(struct model *model)
+{
+	unsigned long handle = 0;
+	size_t position = any_object(model);
+
+	MODEL_CHECK(model, zpool_malloc(model->pool, 0, 0, &handle) == -EINVAL, "size %d was taken", 0);
+	MODEL_CHECK(model, zpool_malloc(model->pool, ct.max_bytes + 1, 0, &handle) == -ENOSPC, "%zu bytes were taken",
+		    ct.max_bytes + 1);
+	MODEL_CHECK(model, zpool_malloc(model->pool, 1, 0x40, &handle) == -EINVAL, "unknown flags %#x were taken",
+		    0x40u);
+	MODEL_CHECK(model, handle == 0, "refused mallocs wrote handle %#lx", handle);
+	if (position == SIZE_MAX)
+		return;
+	/* An unmap of what is mapped would be no nonsense. */
+	if (cell_of(model, position)->maps == 0)
+		zpool_unmap_handle(model->pool, model->set.at[position].handle);
+	compare_object(model, position);
+}
+
+static int evict(struct zpool *pool, unsigned long handle, void *user)
+{
+	struct model *model = user;
+	size_t position = ct_set_find(&model->set, handle);
+	uint64_t kind = ct_rng_below(&ct.rng, 10);
+
+	MODEL_CHECK(model, position != SIZE_MAX, "handle %#lx, which is not live, is to be evicted", handle);
+	compare_object(model, position);
+	if (kind < 2)
+		return kind ? -EBUSY : 0;
+	zpool_free(pool, handle);
+	if (cell_of(model, position)->maps == 0)
+		forget(model, position);
+	return kind == 9 ? -EIO : 0;
+}
+
+static void do_shrink(struct model *model)
+{
+	unsigned int pages = 1 + (unsigned int)ct_rng_below(&ct.rng, 12), reclaimed = 4711;
+	int result;
+
+	if (!ct_can(ZPOOL_CAP_EVICT))
+		return;
+	result = zpool_shrink(model->pool, pages, &reclaimed);
+	MODEL_CHECK(model, result == 0 || result == -EAGAIN || result == -EINVAL, "shrink by %u pages gave %s", pages,
+		    ct_error_name(result));
+	MODEL_CHECK(model, result == 0 ? reclaimed >= pages : reclaimed < pages,
+		    "shrink by %u pages gave %s and told %u", pages, ct_error_name(result), reclaimed);
+}
+
+static void do_tend(struct model *model)
+{
+	int result;
+
+	switch (ct_rng_below(&ct.rng, 4)) {
+	case 0:
+		ct_trim(model->pool);
+		break;
+	case 1:
+		model->limit = 0;
+		CT_MUST(zpool_set_limit(model->pool, 0));
+		break;
+	case 2:
+		model->limit = 1 + model->total / 2 + ct_rng_below(&ct.rng, 2 * model->total + 1);
+		CT_MUST(zpool_set_limit(model->pool, model->limit));
+		break;
+	default:
+		result = zpool_compact(model->pool, ct_rng_below(&ct.rng, 200000), 0, NULL);
+		MODEL_CHECK(model, result == 0 || result == 1 || result == -EOPNOTSUPP, "compact gave %s",
+			    ct_error_name(result));
+		break;
+	}
+}
+
+static int visit(struct zpool *pool, unsigned long handle, size_t size, void *user)
+{
+	struct model *model = user;
+	size_t position = ct_set_find(&model->set, handle);
+
+	(void)pool;
+	MODEL_CHECK(model, position != SIZE_MAX, "the walk visited handle %#lx, which is not live", handle);
+	MODEL_CHECK(model, size >= model->set.at[position].size, "the walk tells %zu bytes for an object of %zu", size,
+		    model->set.at[position].size);
+	model->visits++;
+	return 0;
+}
+
+static void compare_everything(struct model *model)
+{
+	struct zpool_stats stats;
+
+	model->doing = "comparing everything";
+	for (size_t i = 0; i < model->set.count; i++) {
+		int64_t usable = zpool_obj_size(model->pool, model->set.at[i].handle);
+
+		compare_object(model, i);
+		MODEL_CHECK(model, usable >= (int64_t)model->set.at[i].size || usable == -EOPNOTSUPP,
+			    "handle %#lx of %zu bytes has size %s", model->set.at[i].handle, model->set.at[i].size,
+			    ct_error_name(usable));
+	}
+	if (ct_can(ZPOOL_CAP_OBJECTS)) {
+		model->visits = 0;
+		CT_MUST(zpool_each_object(model->pool, visit, model));
+		MODEL_CHECK(model, model->visits == model->set.count, "the walk visited %zu of %zu objects",
+			    model->visits, model->set.count);
+	}
+	if (ct_can(ZPOOL_CAP_STATS)) {
+		CT_MUST(zpool_get_stats(model->pool, &stats, sizeof(stats)));
+		MODEL_CHECK(model, stats.objects == model->set.count || stats.objects == 0,
+			    "%llu objects are told, not %zu", (unsigned long long)stats.objects, model->set.count);
+	}
+}
+
+static void step(struct model *model)
+{
+	static const struct {
+		unsigned int below;
+		const char *doing;
+		void (*fn)(struct model *model);
+	} kinds[] = { { 16, "map", do_map },     { 36, "unmap", do_unmap },       { 76, "copy", do_copy },
+		      { 82, "stale", do_stale }, { 86, "nonsense", do_nonsense }, { 98, "shrink", do_shrink },
+		      { 100, "tend", do_tend } };
+	unsigned int kind = (unsigned int)ct_rng_below(&ct.rng, 100);
+	uint64_t total;
+	size_t i = 0;
+
+	if (ct_rng_below(&ct.rng, 2)) {
+		bool more = ct_rng_below(&ct.rng, 100) < (model->set.count < model->aim ? 65 : 35);
+
+		model->doing = more ? "store" : "free";
+		(more ? do_store : do_free)(model);
+	} else {
+		while (kind >= kinds[i].below)
+			i++;
+		model->doing = kinds[i].doing;
+		kinds[i].fn(model);
+	}
+	total = zpool_get_total_size(model->pool);
+	MODEL_CHECK(model, !model->limit || total <= model->limit || total <= model->total,
+		    "the limit is %llu, the pool grew from %llu to %llu", (unsigned long long)model->limit,
+		    (unsigned long long)model->total, (unsigned long long)total);
+	model->total = total;
+}
+
+static void random_operations_match_a_reference(void)
+{
+	static struct model model;
+
+	memset(&model, 0, sizeof(model));
+	ct_set_init(&model.set, MODEL_OBJECTS);
+	for (uint64_t i = 0; i < MODEL_OBJECTS; i++)
+		model.idle[model.idle_count++] = i;
+	model.pool = ct_pool_evicting(evict, &model);
+	for (model.number = 1; model.number <= ct.operations; model.number++) {
+		if (model.number % 4000 == 1)
+			model.aim = 20 + ct_rng_below(&ct.rng, MODEL_OBJECTS - 20);
+		step(&model);
+		if (model.number % 1000 == 0)
+			compare_everything(&model);
+	}
+	compare_everything(&model);
+	zpool_destroy_pool(model.pool);
+	while (model.set.count > 0)
+		forget(&model, model.set.count - 1);
+	ct_set_fini(&model.set);
+}
+
+const struct ct_case ct_cases_model[] = {
+	{ "random_operations_match_a_reference",
+	  "Any interleaving of all operations keeps every byte of every live object, and refuses every dead handle.",
+	  random_operations_match_a_reference, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_nowait.c - ZPOOL_GFP_NOWAIT: no system call, no waiting
+ *
+ * A forked process sets up its pool and then lets the kernel watch: a system call that is not on a short list ends the
+ * case with its number.  The filter is on one thread only, so that others may work on the pool as usual.
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <stddef.h>
+
+#ifdef __linux__
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void on_system_call(int signal_number, siginfo_t *info, void *context)
+{
+	(void)signal_number;
+	(void)context;
+	ct_fail(__FILE__, __LINE__, "system call number %d was made", info->si_syscall);
+}
+
+/*
+ * From here on this thread may end and report, and nothing else.  With `wakes` it may also wake a thread that sleeps on
+ * a lock, which does not block: letting go of a lock that others wait for takes that call.
+ */
+static void forbid_system_calls(bool wakes)
+{
+	const unsigned int futex = wakes ? SYS_futex : UINT32_MAX;
+	const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 7, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 6, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, futex, 0, 3),
+		/* The operation is the low half of the second argument; the library's locks are private ones. */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (unsigned int)FUTEX_CMD_MASK),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), (struct sock_filter *)code };
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_sigaction = on_system_call;
+	action.sa_flags = SA_SIGINFO;
+	sigaction(SIGSYS, &action, NULL);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		ct_skip("this system does not let a process filter its system calls");
+}
+
+#define OBJECTS 2000
+
+/* A pool that holds memory to spare: filled, and every second object freed. */
+static struct zpool *pool_with_room(struct ct_set *set)
+{
+	struct zpool *pool = ct_pool();
+
+	ct_set_init(set, 2 * OBJECTS);
+	ct_set_fill(pool, set, OBJECTS, &ct.rng);
+	ct_set_thin(pool, set, OBJECTS / 2, &ct.rng);
+	return pool;
+}
+
+static void watch_malloc(void *arg)
+{
+	unsigned int done = 0;
+	struct ct_set set;
+	struct zpool *pool = pool_with_room(&set);
+
+	(void)arg;
+	forbid_system_calls(false);
+	for (int i = 0; i < OBJECTS; i++) {
+		unsigned long handle = 0;
+		zpool_gfp_t gfp = ZPOOL_GFP_NOWAIT | (i % 2 ? ZPOOL_GFP_ZERO : 0);
+		int result = zpool_malloc(pool, ct_rng_size(&ct.rng, ct.max_bytes), gfp, &handle);
+
+		CT_CHECK(result == 0 || result == -ENOMEM, "malloc without waiting, with no other thread, gave %s",
+			 ct_error_name(result));
+		CT_CHECK(result == 0 || handle == 0, "malloc gave %s and wrote a handle", ct_error_name(result));
+		CT_CHECK(result == 0 || zpool_last_error()[0] != '\0', "malloc gave %s and no message",
+			 ct_error_name(result));
+		done += result == 0;
+	}
+	if (ct_can(ZPOOL_CAP_NOWAIT))
+		CT_CHECK(done > 0, "with %d objects freed before, not one malloc without waiting succeeded",
+			 OBJECTS / 2);
+	else
+		CT_CHECK(done == 0, "%s does not promise NOWAIT, but %u of %d mallocs succeeded", ct.spec, done,
+			 OBJECTS);
+}
+
+static void nowait_makes_no_system_call(void)
+{
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind makes system calls of its own");
+	ct_in_child(watch_malloc, NULL);
+}
+
+static void watch_maps(void *arg)
+{
+	struct ct_set set;
+	struct zpool *pool = pool_with_room(&set);
+
+	(void)arg;
+	ct_need(ZPOOL_CAP_MAP);
+	forbid_system_calls(false);
+	for (int round = 0; round < 3; round++)
+		ct_set_check(pool, &set, "with system calls forbidden");
+}
+
+static void maps_make_no_system_call(void)
+{
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind makes system calls of its own");
+	ct_in_child(watch_maps, NULL);
+}
+
+static void busy_neighbour(struct ct_thread *thread)
+{
+	struct zpool *pool = thread->arg;
+	unsigned long handles[64];
+	size_t held = 0;
+
+	/* The process ends with the thread that is watched. */
+	for (;;) {
+		if (held < 64 && ct_rng_below(&thread->rng, 2) == 0) {
+			size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
+
+			if (zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handles[held]) == 0)
+				held++;
+		} else if (held > 0) {
+			zpool_free(pool, handles[--held]);
+		}
+	}
+}
+
+static void watch_among_threads(void *arg)
+{
+	unsigned int count[3] = { 0, 0, 0 };
+	struct ct_set set;
+	struct zpool *pool = pool_with_room(&set);
+
+	(void)arg;
+	ct_threads_start(3, busy_neighbour, pool);
+	forbid_system_calls(true);
+	for (int i = 0; i < 100000; i++) {
+		unsigned long handle = 0;
+		int result = zpool_malloc(pool, 1 + ct_rng_below(&ct.rng, 1000), ZPOOL_GFP_NOWAIT, &handle);
+
+		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc without waiting gave %s",
+			 ct_error_name(result));
+		count[result == 0 ? 0 : result == -ENOMEM ? 1 : 2]++;
+	}
+	/* Not a return: that would join the neighbours. */
+	_exit(0);
+}
+
+static void nowait_does_not_wait_for_others(void)
+{
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind makes system calls of its own");
+	ct_in_child(watch_among_threads, NULL);
+}
+#else
+static void nowait_makes_no_system_call(void)
+{
+	ct_skip("this system cannot filter system calls");
+}
+
+static void maps_make_no_system_call(void)
+{
+	ct_skip("this system cannot filter system calls");
+}
+
+static void nowait_does_not_wait_for_others(void)
+{
+	ct_skip("this system cannot filter system calls");
+}
+#endif
+
+static void nowait_fails_or_gives_a_whole_object(void)
+{
+	struct zpool *pool = ct_pool();
+	unsigned int failures = 0;
+	struct ct_set set;
+
+	ct_set_init(&set, 20000);
+	ct_set_fill(pool, &set, 2000, &ct.rng);
+	for (int round = 0; round < 10; round++) {
+		ct_set_thin(pool, &set, 500, &ct.rng);
+		for (int i = 0; i < 1500; i++) {
+			zpool_gfp_t gfp = ZPOOL_GFP_NOWAIT | (i % 3 ? 0 : ZPOOL_GFP_ZERO);
+			int result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes), gfp);
+
+			CT_CHECK(result == 0 || result == -ENOMEM,
+				 "malloc without waiting, with no other thread, gave %s", ct_error_name(result));
+			failures += result != 0;
+		}
+		ct_set_check(pool, &set, "after mallocs without waiting");
+		ct_set_fill(pool, &set, 2000, &ct.rng);
+		ct_set_check(pool, &set, "after mallocs with and without waiting");
+	}
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+	CT_CHECK(ct_can(ZPOOL_CAP_NOWAIT) || failures == 15000, "%s does not promise NOWAIT, but %u of 15000 succeeded",
+		 ct.spec, 15000 - failures);
+}
+
+const struct ct_case ct_cases_nowait[] = {
+	{ "nowait_makes_no_system_call",
+	  "With ZPOOL_GFP_NOWAIT malloc makes no system call; it gives what is at hand, or -ENOMEM.",
+	  nowait_makes_no_system_call, CT_FORKS },
+	{ "maps_make_no_system_call", "Mapping and unmapping make no system call.", maps_make_no_system_call,
+	  CT_FORKS },
+	{ "nowait_does_not_wait_for_others",
+	  "With ZPOOL_GFP_NOWAIT malloc only tries locks: it never sleeps, and gives -EAGAIN when one is taken.",
+	  nowait_does_not_wait_for_others, CT_FORKS },
+	{ "nowait_fails_or_gives_a_whole_object", "What ZPOOL_GFP_NOWAIT gives is an object like any other.",
+	  nowait_fails_or_gives_a_whole_object, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_params.c - a driver's parameters, as zpool_each_param() tells them
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PARAMS_MAX 64
+
+/* A value with every byte escaped that could mean something in a spec. */
+static void escape(char *to, size_t size, const char *from)
+{
+	size_t used = 0;
+
+	for (; *from != '\0' && used + 4 < size; from++) {
+		if (strchr("%,+:=", *from))
+			used += (size_t)snprintf(to + used, size - used, "%%%02X", (unsigned char)*from);
+		else
+			to[used++] = *from;
+	}
+	to[used] = '\0';
+}
+
+/* A pool of the spec under test with key=value, or NULL. */
+static struct zpool *pool_with(const char *key, const char *value)
+{
+	char escaped[512], extra[640];
+	struct zpool *pool;
+
+	escape(escaped, sizeof(escaped), value);
+	snprintf(extra, sizeof(extra), "%s=%s", key, escaped);
+	pool = zpool_create_pool(ct_spec_with(extra), ZPOOL_GFP_KERNEL, NULL);
+	return pool;
+}
+
+static void refuse_value(const char *key, const char *value)
+{
+	struct zpool *pool;
+
+	ct_message_mark();
+	errno = 0;
+	pool = pool_with(key, value);
+	CT_CHECK(pool == NULL, "%s=%s was taken", key, value);
+	CT_CHECK(errno == EINVAL, "%s=%s gave %s, not EINVAL", key, value, ct_error_name(-errno));
+	ct_message_expect(__FILE__, __LINE__, "a value out of range");
+	CT_CHECK(strstr(zpool_last_error(), key) != NULL, "the message about %s=%s does not name the key: \"%s\"", key,
+		 value, zpool_last_error());
+}
+
+/* A pool made with a value in range works; a large one may need more memory than there is. */
+static void take_value(const char *key, const char *value)
+{
+	struct zpool *pool = pool_with(key, value);
+	struct ct_object object;
+	int result;
+
+	if (!pool) {
+		CT_CHECK(errno == ENOMEM, "%s=%s is in range and gave %s: %s", key, value, ct_error_name(-errno),
+			 zpool_last_error());
+		return;
+	}
+	result = ct_object_try(pool, &object, 1, ZPOOL_GFP_KERNEL, 1);
+	CT_CHECK(result == 0 || result == -ENOMEM, "with %s=%s malloc gave %s", key, value, ct_error_name(result));
+	if (result == 0)
+		ct_object_check(pool, &object, "in a pool with a parameter");
+	zpool_destroy_pool(pool);
+}
+
+static void number_text(char *text, size_t size, uint64_t number)
+{
+	snprintf(text, size, "%llu", (unsigned long long)number);
+}
+
+static int check_defaults(const struct zpool_param *param, size_t size, void *user)
+{
+	size_t *count = user;
+	struct zpool *pool;
+
+	CT_CHECK(size >= sizeof(*param), "an entry of %zu bytes was told", size);
+	CT_CHECK(param->key && param->key[0] && param->help && param->help[0], "a parameter has no key or no help");
+	CT_CHECK(param->type >= ZPOOL_PARAM_BOOL && param->type <= ZPOOL_PARAM_STRING, "%s is of type %u", param->key,
+		 (unsigned int)param->type);
+	++*count;
+	if (!param->default_value)
+		return 0;
+	pool = pool_with(param->key, param->default_value);
+	CT_CHECK(pool != NULL, "%s=%s is the default, and refused when given: %s", param->key, param->default_value,
+		 zpool_last_error());
+	zpool_destroy_pool(pool);
+	return 0;
+}
+
+static void defaults_are_taken_when_given(void)
+{
+	size_t count = 0;
+
+	CT_MUST(zpool_each_param(ct.type, check_defaults, &count));
+	CT_CHECK(count >= 1, "zpool_each_param() shows not even limit");
+}
+
+static int check_range(const struct zpool_param *param, size_t size, void *user)
+{
+	char text[600];
+
+	(void)size;
+	(void)user;
+	switch (param->type) {
+	case ZPOOL_PARAM_BOOL:
+		refuse_value(param->key, "maybe");
+		refuse_value(param->key, "2");
+		take_value(param->key, "yes");
+		take_value(param->key, "off");
+		break;
+	case ZPOOL_PARAM_UINT:
+	case ZPOOL_PARAM_SIZE:
+		refuse_value(param->key, "abc");
+		refuse_value(param->key, "-1");
+		refuse_value(param->key, "1 2");
+		refuse_value(param->key, "99999999999999999999999");
+		if (param->max != 0 && param->max < UINT64_MAX) {
+			number_text(text, sizeof(text), param->max + 1);
+			refuse_value(param->key, text);
+		}
+		if (param->min > 0) {
+			number_text(text, sizeof(text), param->min - 1);
+			refuse_value(param->key, text);
+		}
+		number_text(text, sizeof(text), param->min);
+		take_value(param->key, text);
+		break;
+	case ZPOOL_PARAM_ENUM:
+		refuse_value(param->key, "no_such_choice");
+		for (const char *const *choice = param->choices; choice && *choice; choice++)
+			take_value(param->key, *choice);
+		break;
+	default:
+		if (param->max > 0 && param->max < 500) {
+			memset(text, 'x', param->max + 1);
+			text[param->max + 1] = '\0';
+			refuse_value(param->key, text);
+		}
+		break;
+	}
+	return 0;
+}
+
+static void values_out_of_range_are_refused(void)
+{
+	CT_MUST(zpool_each_param(ct.type, check_range, NULL));
+}
+
+static int find_in_message(const struct zpool_param *param, size_t size, void *user)
+{
+	const char *message = user;
+
+	(void)size;
+	CT_CHECK(strstr(message, param->key) != NULL, "the message about an unknown key does not list %s: \"%s\"",
+		 param->key, message);
+	CT_CHECK(strstr(message, param->help) != NULL, "the message about an unknown key does not explain %s: \"%s\"",
+		 param->key, message);
+	return 0;
+}
+
+static void unknown_keys_are_refused_with_a_list(void)
+{
+	char message[8192];
+
+	CT_REFUSED_NULL(zpool_create_pool(ct_spec_with("no_such_key=1"), ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	snprintf(message, sizeof(message), "%s", zpool_last_error());
+	CT_CHECK(strstr(message, "no_such_key") != NULL, "the message does not name the unknown key: \"%s\"", message);
+	CT_MUST(zpool_each_param(ct.type, find_in_message, message));
+}
+
+static void malformed_specs_are_refused(void)
+{
+	static const char *const extras[] = {
+		"limit",      "limit=",   "=1",        "limit=1M,",      "limit=1M,,limit=2M",
+		",limit=1M",  "limit=%",  "limit=%zz", "limit=1M:",      "limit=1M+",
+		"limit=1M=2", "LIMIT=1M", "limit =1M", "limit=1M limit", "limit=1M,limit="
+	};
+	char spec[256];
+
+	for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++) {
+		struct zpool *pool;
+
+		ct_message_mark();
+		errno = 0;
+		pool = zpool_create_pool(ct_spec_with(extras[i]), ZPOOL_GFP_KERNEL, NULL);
+		CT_CHECK(pool == NULL, "the spec \"%s\" was taken", ct_spec_with(extras[i]));
+		CT_CHECK(errno == EINVAL, "the spec \"%s\" gave %s, not EINVAL", ct_spec_with(extras[i]),
+			 ct_error_name(-errno));
+		ct_message_expect(__FILE__, __LINE__, "a malformed spec");
+	}
+	snprintf(spec, sizeof(spec), "+%s", ct.spec);
+	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	snprintf(spec, sizeof(spec), "%s+", ct.spec);
+	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	/* A driver that is no filter stands in front of nothing. */
+	snprintf(spec, sizeof(spec), "%s+%s", ct.type, ct.type);
+	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
+}
+
+static int set_at_run_time(const struct zpool_param *param, size_t size, void *user)
+{
+	struct zpool *pool = user;
+	const char *value = param->default_value ? param->default_value : "1";
+	char part_key[128];
+
+	(void)size;
+	snprintf(part_key, sizeof(part_key), "%s.%s", ct.type, param->key);
+	if (!(param->flags & ZPOOL_PARAM_RUNTIME)) {
+		CT_REFUSED(zpool_set_param(pool, param->key, value), EOPNOTSUPP);
+		CT_REFUSED(zpool_set_param(pool, part_key, value), EOPNOTSUPP);
+		return 0;
+	}
+	CT_MUST(zpool_set_param(pool, param->key, value));
+	CT_MUST(zpool_set_param(pool, part_key, value));
+	if (param->type == ZPOOL_PARAM_UINT || param->type == ZPOOL_PARAM_SIZE)
+		CT_REFUSED(zpool_set_param(pool, param->key, "99999999999999999999999"), EINVAL);
+	if (param->type != ZPOOL_PARAM_STRING)
+		CT_REFUSED(zpool_set_param(pool, param->key, "no such value"), EINVAL);
+	return 0;
+}
+
+static void parameters_change_at_run_time_or_say_no(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	ct_set_init(&set, 500);
+	ct_set_fill(pool, &set, 400, &ct.rng);
+	CT_REFUSED(zpool_set_param(pool, "no_such_key", "1"), EINVAL);
+	CT_REFUSED(zpool_set_param(pool, "", "1"), EINVAL);
+	CT_REFUSED(zpool_set_param(pool, "no_such_part.limit", "1"), EINVAL);
+	CT_MUST(zpool_each_param(ct.type, set_at_run_time, pool));
+	ct_set_check(pool, &set, "after parameters were set");
+	ct_set_fill(pool, &set, 500, &ct.rng);
+	ct_set_check(pool, &set, "stored after parameters were set");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+const struct ct_case ct_cases_params[] = {
+	{ "defaults_are_taken_when_given", "Every parameter has a key, a type and a meaning, and takes its default.",
+	  defaults_are_taken_when_given, 0 },
+	{ "values_out_of_range_are_refused", "A value out of range gives EINVAL and a message that names the key.",
+	  values_out_of_range_are_refused, 0 },
+	{ "unknown_keys_are_refused_with_a_list",
+	  "An unknown key gives EINVAL and a message that lists the part's keys and their meanings.",
+	  unknown_keys_are_refused_with_a_list, 0 },
+	{ "malformed_specs_are_refused", "A malformed spec gives EINVAL and a message.", malformed_specs_are_refused,
+	  0 },
+	{ "parameters_change_at_run_time_or_say_no",
+	  "zpool_set_param() changes what the driver lets change, gives -EOPNOTSUPP for the rest, and loses nothing.",
+	  parameters_change_at_run_time_or_say_no, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

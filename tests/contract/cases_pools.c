@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_pools.c - a pool's life, its names, and what it says that it can do
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <dirent.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void pool_can_be_made(void)
+{
+	struct zpool *pool = zpool_create_pool(ct.spec, ZPOOL_GFP_KERNEL, NULL);
+
+	CT_CHECK(pool != NULL, "zpool_create_pool(\"%s\") gave NULL: %s", ct.spec, zpool_last_error());
+	zpool_destroy_pool(pool);
+	pool = zpool_open(ct.spec, NULL, 0);
+	CT_CHECK(pool != NULL, "zpool_open(\"%s\", NULL, 0) gave NULL: %s", ct.spec, zpool_last_error());
+	zpool_destroy_pool(pool);
+	CT_CHECK(zpool_has_pool(ct.spec), "zpool_has_pool(\"%s\") is false: %s", ct.spec, zpool_last_error());
+}
+
+static void type_spec_and_name_are_told(void)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	char name[] = "swap cache";
+	struct zpool *named, *first, *second;
+
+	args.name = name;
+	named = ct_pool_open("limit=64M", &args);
+	memset(name, 'x', sizeof(name) - 1);
+	CT_CHECK(strcmp(zpool_get_name(named), "swap cache") == 0, "a pool opened as \"swap cache\" is called \"%s\"",
+		 zpool_get_name(named));
+	CT_CHECK(strcmp(zpool_get_type(named), ct.type) == 0, "the type of \"%s\" is told as \"%s\"", ct.spec,
+		 zpool_get_type(named));
+	CT_CHECK(strcmp(zpool_get_spec(named), ct_spec_with("limit=64M")) == 0, "a pool made as \"%s\" tells \"%s\"",
+		 ct_spec_with("limit=64M"), zpool_get_spec(named));
+	first = ct_pool();
+	second = ct_pool();
+	CT_CHECK(strstr(zpool_get_name(first), ct.type) == zpool_get_name(first), "an unnamed pool is called \"%s\"",
+		 zpool_get_name(first));
+	CT_CHECK(strcmp(zpool_get_name(first), zpool_get_name(second)) != 0, "two unnamed pools are both called \"%s\"",
+		 zpool_get_name(first));
+	zpool_destroy_pool(named);
+	zpool_destroy_pool(first);
+	zpool_destroy_pool(second);
+}
+
+static unsigned int plain_evictions;
+
+static int plain_evict(struct zpool *pool, unsigned long handle)
+{
+	plain_evictions++;
+	zpool_free(pool, handle);
+	return 0;
+}
+
+static void ops_are_read_and_not_kept(void)
+{
+	struct zpool_ops ops = { plain_evict };
+	struct zpool *pool;
+	unsigned long handle;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	pool = zpool_create_pool(ct.spec, ZPOOL_GFP_KERNEL, &ops);
+	CT_CHECK(pool != NULL, "zpool_create_pool() gave NULL: %s", zpool_last_error());
+	ops.evict = NULL;
+	plain_evictions = 0;
+	CT_MUST(zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &handle));
+	CT_MUST(zpool_shrink(pool, 1, NULL));
+	CT_CHECK(plain_evictions == 1, "one object was evicted by %u calls of the callback", plain_evictions);
+	CT_CHECK(ct_handle_is_dead(pool, handle), "handle %#lx is live after its callback freed it", handle);
+	zpool_destroy_pool(pool);
+}
+
+static void open_takes_older_and_newer_args(void)
+{
+	struct {
+		struct zpool_open_args known;
+		uint64_t later;
+	} args;
+	struct zpool *pool;
+
+	memset(&args, 0xff, sizeof(args));
+	args.known.gfp = ZPOOL_GFP_KERNEL;
+	args.known.node = -1;
+	pool = zpool_open(ct.spec, &args.known, offsetof(struct zpool_open_args, name));
+	CT_CHECK(pool != NULL, "an older caller's args were refused: %s", zpool_last_error());
+	CT_CHECK(!zpool_evictable(pool), "members beyond args_size were read");
+	zpool_destroy_pool(pool);
+
+	args.known = (struct zpool_open_args)ZPOOL_OPEN_ARGS_INIT;
+	CT_REFUSED_NULL(zpool_open(ct.spec, &args.known, sizeof(args)), E2BIG);
+	args.later = 0;
+	pool = zpool_open(ct.spec, &args.known, sizeof(args));
+	CT_CHECK(pool != NULL, "a newer caller that sets nothing new was refused: %s", zpool_last_error());
+	zpool_destroy_pool(pool);
+}
+
+static void open_refuses_bad_args(void)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+
+	CT_REFUSED_NULL(zpool_create_pool(NULL, ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_create_pool("", ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_create_pool(ct.spec, 0x10u, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_create_pool(ct.spec, ~0u, NULL), EINVAL);
+	CT_REFUSED_NULL(zpool_open(NULL, NULL, 0), EINVAL);
+	args.gfp = 0x80000000u;
+	CT_REFUSED_NULL(zpool_open(ct.spec, &args, sizeof(args)), EINVAL);
+	args.gfp = ZPOOL_GFP_KERNEL;
+	args.node = -2;
+	CT_REFUSED_NULL(zpool_open(ct.spec, &args, sizeof(args)), EINVAL);
+	args.node = 1024;
+	CT_REFUSED_NULL(zpool_open(ct.spec, &args, sizeof(args)), EINVAL);
+}
+
+static void node_is_a_preference(void)
+{
+	static const int nodes[] = { -1, 0, 1023 };
+	struct ct_object object;
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+		struct zpool *pool;
+
+		args.node = nodes[i];
+		pool = ct_pool_open(NULL, &args);
+		ct_object_make(pool, &object, ct.max_bytes, i);
+		ct_object_check(pool, &object, "in a pool with a node");
+		zpool_destroy_pool(pool);
+	}
+}
+
+static void sizes_and_alignment_are_sane(void)
+{
+	struct zpool *pool = ct_pool();
+
+	CT_CHECK(ct.alignment_bytes >= 8 && (ct.alignment_bytes & (ct.alignment_bytes - 1)) == 0,
+		 "zpool_alignment() is %zu", ct.alignment_bytes);
+	CT_CHECK(zpool_max_object_size(pool) == ct.max_bytes && zpool_alignment(pool) == ct.alignment_bytes,
+		 "two pools of one spec differ in the largest object or the alignment");
+	zpool_destroy_pool(pool);
+}
+
+static void caps_are_what_the_pool_does(void)
+{
+	const uint32_t shown = ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP | ZPOOL_CAP_COMPACT | ZPOOL_CAP_STATS |
+			       ZPOOL_CAP_CLASSES | ZPOOL_CAP_OBJECTS | ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_TRIM |
+			       ZPOOL_CAP_MOVABLE | ZPOOL_CAP_SLEEP_MAPPED;
+	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	uint32_t does = ct_caps_by_behaviour(pool);
+
+	zpool_destroy_pool(pool);
+	CT_CHECK((does & shown) == (ct.caps & shown), "zpool_each_driver() says %#x, a pool of it does %#x",
+		 (unsigned int)(ct.caps & shown), (unsigned int)(does & shown));
+	pool = ct_pool();
+	CT_CHECK(!zpool_evictable(pool), "a pool without a callback says that it is evictable");
+	zpool_destroy_pool(pool);
+}
+
+struct info_seen {
+	bool seen;
+	uint32_t pools;
+	size_t max_bytes;
+	size_t alignment_bytes;
+};
+
+static int info_visit(const struct zpool_driver_info *info, void *user)
+{
+	struct info_seen *seen = user;
+
+	if (strcmp(info->type, ct.type) != 0)
+		return 0;
+	CT_CHECK(!seen->seen, "zpool_each_driver() shows %s twice", ct.type);
+	CT_CHECK(info->struct_size >= offsetof(struct zpool_driver_info, alignment_bytes), "struct_size is %u",
+		 (unsigned int)info->struct_size);
+	CT_CHECK(info->loaded && !info->fault, "a pool of %s lives, but it is shown as %s%s", ct.type,
+		 info->loaded ? "loaded with a fault: " : "not loaded", info->fault ? info->fault : "");
+	CT_CHECK(info->version && info->version[0] && info->description && info->description[0],
+		 "%s tells no version or no description", ct.type);
+	CT_CHECK(info->abi_major >= 1, "%s tells ABI %u.%u", ct.type, (unsigned int)info->abi_major,
+		 (unsigned int)info->abi_minor);
+	CT_CHECK((info->origin == ZPOOL_ORIGIN_FILE) == (info->path != NULL), "%s: origin and path do not agree",
+		 ct.type);
+	seen->seen = true;
+	seen->pools = info->pools;
+	seen->max_bytes = info->max_object_bytes;
+	seen->alignment_bytes = info->alignment_bytes;
+	return 0;
+}
+
+static void driver_info_is_true(void)
+{
+	struct info_seen before = { false, 0, 0, 0 }, during = { false, 0, 0, 0 };
+	struct zpool *pools[3];
+
+	CT_MUST(zpool_each_driver(info_visit, &before));
+	for (size_t i = 0; i < 3; i++)
+		pools[i] = ct_pool();
+	CT_MUST(zpool_each_driver(info_visit, &during));
+	for (size_t i = 0; i < 3; i++)
+		zpool_destroy_pool(pools[i]);
+	CT_CHECK(during.seen, "zpool_each_driver() does not show %s", ct.type);
+	CT_CHECK(during.pools == before.pools + 3,
+		 "3 pools more live, zpool_each_driver() counted %u before and %u now", (unsigned int)before.pools,
+		 (unsigned int)during.pools);
+	if (!strchr(ct.spec, '+') && !strchr(ct.spec, ':'))
+		CT_CHECK(during.max_bytes == ct.max_bytes && during.alignment_bytes == ct.alignment_bytes,
+			 "zpool_each_driver() tells objects of %zu bytes aligned to %zu, a pool %zu and %zu",
+			 during.max_bytes, during.alignment_bytes, ct.max_bytes, ct.alignment_bytes);
+}
+
+static void pools_are_independent(void)
+{
+	enum { POOLS = 24, OBJECTS = 150 };
+	struct zpool *pools[POOLS];
+	struct ct_set sets[POOLS];
+
+	for (size_t i = 0; i < POOLS; i++) {
+		pools[i] = ct_pool();
+		ct_set_init(&sets[i], OBJECTS);
+	}
+	for (size_t n = 1; n <= OBJECTS; n++)
+		for (size_t i = 0; i < POOLS; i++)
+			ct_set_fill(pools[i], &sets[i], n, &ct.rng);
+	for (size_t i = 0; i < POOLS; i += 2)
+		zpool_destroy_pool(pools[i]);
+	for (size_t i = 1; i < POOLS; i += 2) {
+		ct_set_check(pools[i], &sets[i], "after other pools of the driver were destroyed");
+		ct_set_thin(pools[i], &sets[i], OBJECTS / 2, &ct.rng);
+	}
+	for (size_t i = 1; i < POOLS; i += 2) {
+		ct_set_fill(pools[i], &sets[i], OBJECTS, &ct.rng);
+		ct_set_check(pools[i], &sets[i], "after other pools of the driver freed and allocated");
+		zpool_destroy_pool(pools[i]);
+	}
+	for (size_t i = 0; i < POOLS; i++)
+		ct_set_fini(&sets[i]);
+}
+
+static void empty_pool_works(void)
+{
+	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	unsigned int reclaimed = 77;
+
+	CT_CHECK(ct_handle_is_dead(pool, 1), "an empty pool has handle 1");
+	CT_CHECK(zpool_shrink(pool, 1, &reclaimed) == -EINVAL && reclaimed == 0,
+		 "shrinking an empty pool did not give -EINVAL and 0 pages, but %u", reclaimed);
+	ct_trim(pool);
+	ct_trim(pool);
+	CT_MUST(zpool_set_limit(pool, 0));
+	zpool_destroy_pool(pool);
+}
+
+static void destroy_ends_live_and_mapped_objects_silently(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	ct_set_init(&set, 500);
+	ct_set_fill(pool, &set, 500, &ct.rng);
+	for (size_t i = 0; i < set.count && ct_can(ZPOOL_CAP_MAP); i += 3)
+		for (size_t times = 0; times <= i % 7; times++)
+			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW) != NULL, "map gave NULL: %s",
+				 zpool_last_error());
+	ct_log_open();
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_log_errors() == 0, "destroying a pool with live objects logged %u errors", ct_log_errors());
+	ct_log_close();
+	ct_set_fini(&set);
+}
+
+static unsigned int thread_count(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned int count = 0;
+
+	if (!tasks)
+		ct_skip("this system does not list a process's threads");
+	while (readdir(tasks))
+		count++;
+	closedir(tasks);
+	return count;
+}
+
+static void no_thread_is_started(void)
+{
+	unsigned int before = thread_count();
+	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	struct ct_set set;
+
+	ct_set_init(&set, 2000);
+	ct_set_fill(pool, &set, 2000, &ct.rng);
+	zpool_shrink(pool, 10, NULL);
+	zpool_compact(pool, 0, 0, NULL);
+	ct_set_free_all(pool, &set);
+	ct_trim(pool);
+	CT_CHECK(thread_count() == before, "using a pool started %u threads", thread_count() - before);
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void keep_working(struct ct_thread *thread)
+{
+	unsigned long handle;
+
+	for (;;)
+		if (zpool_malloc(thread->arg, 100, ZPOOL_GFP_KERNEL, &handle) == 0)
+			zpool_free(thread->arg, handle);
+}
+
+static void leave_while_working(void *arg)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	(void)arg;
+	ct_set_init(&set, 300);
+	ct_set_fill(pool, &set, 300, &ct.rng);
+	ct_threads_start(2, keep_working, pool);
+	exit(0);
+}
+
+static void pools_may_outlive_main(void)
+{
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind takes what threads hold at the end for leaks");
+	for (int i = 0; i < 20; i++)
+		ct_in_child(leave_while_working, NULL);
+}
+
+static void destroy_ignores_null(void)
+{
+	ct_log_open();
+	zpool_destroy_pool(NULL);
+	CT_CHECK(ct_log_errors() == 0, "zpool_destroy_pool(NULL) logged an error");
+	ct_log_close();
+}
+
+const struct ct_case ct_cases_pools[] = {
+	{ "pool_can_be_made", "A driver that is there is found by its name, and zpool_has_pool() says so.",
+	  pool_can_be_made, 0 },
+	{ "type_spec_and_name_are_told",
+	  "A pool tells the last part of its spec, the whole spec, and the name it was opened with or a distinct one.",
+	  type_spec_and_name_are_told, 0 },
+	{ "ops_are_read_and_not_kept", "struct zpool_ops is read during zpool_create_pool(), and not kept.",
+	  ops_are_read_and_not_kept, 0 },
+	{ "open_takes_older_and_newer_args",
+	  "zpool_open() gives defaults to members beyond args_size, and E2BIG for set members that it does not know.",
+	  open_takes_older_and_newer_args, 0 },
+	{ "open_refuses_bad_args", "No spec, unknown flags and nodes outside -1 to 1023 are refused with EINVAL.",
+	  open_refuses_bad_args, 0 },
+	{ "node_is_a_preference", "A node that the system lacks does not keep a pool from working.",
+	  node_is_a_preference, 0 },
+	{ "sizes_and_alignment_are_sane", "zpool_alignment() is a power of two, at least 8.",
+	  sizes_and_alignment_are_sane, 0 },
+	{ "caps_are_what_the_pool_does",
+	  "What zpool_each_driver() says that a driver can do works, and the rest gives -EOPNOTSUPP.",
+	  caps_are_what_the_pool_does, 0 },
+	{ "driver_info_is_true",
+	  "zpool_each_driver() shows a loaded driver once, with version, ABI, limits and the number of its pools.",
+	  driver_info_is_true, 0 },
+	{ "pools_are_independent", "Pools of one driver share nothing: what happens in one does not touch the others.",
+	  pools_are_independent, 0 },
+	{ "empty_pool_works", "Every function works on a pool without objects.", empty_pool_works, 0 },
+	{ "destroy_ends_live_and_mapped_objects_silently",
+	  "zpool_destroy_pool() ends live objects, mapped or not, without an error.",
+	  destroy_ends_live_and_mapped_objects_silently, 0 },
+	{ "no_thread_is_started", "No thread is started unless asked for.", no_thread_is_started, 0 },
+	{ "pools_may_outlive_main", "A program may end with pools that live and threads that use them.",
+	  pools_may_outlive_main, CT_FORKS },
+	{ "destroy_ignores_null", "zpool_destroy_pool(NULL) does nothing.", destroy_ignores_null, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_shrink.c - zpool_shrink(): what it asks for, in which order, and what it tells
+ */
+#include "cases.h"
+#include "evictor.h"
+
+#include <stdlib.h>
+
+static void shrink_refuses_what_cannot_work(void)
+{
+	struct zpool *pool = ct_pool();
+	unsigned int reclaimed = 99;
+	struct ct_set set;
+
+	ct_set_init(&set, 200);
+	ct_set_fill(pool, &set, 100, &ct.rng);
+	CT_REFUSED(zpool_shrink(pool, 1, &reclaimed), EINVAL);
+	CT_CHECK(reclaimed == 0, "without a callback *reclaimed became %u", reclaimed);
+	CT_REFUSED(zpool_shrink(pool, 1, NULL), EINVAL);
+	reclaimed = 99;
+	CT_REFUSED(zpool_shrink(pool, 0, &reclaimed), EINVAL);
+	CT_CHECK(reclaimed == 0, "with 0 pages *reclaimed became %u", reclaimed);
+	ct_set_check(pool, &set, "after refused shrinks");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void shrink_by_nothing_is_refused(void)
+{
+	struct ct_evictor evictor;
+	unsigned int reclaimed = 99;
+
+	ct_evictor_open(&evictor, ct_evict_save, 200);
+	ct_set_fill(evictor.pool, &evictor.set, 200, &ct.rng);
+	CT_REFUSED(zpool_shrink(evictor.pool, 0, &reclaimed), EINVAL);
+	CT_CHECK(reclaimed == 0, "with 0 pages *reclaimed became %u", reclaimed);
+	if (!ct_can(ZPOOL_CAP_EVICT)) {
+		reclaimed = 99;
+		CT_CHECK(!zpool_evictable(evictor.pool), "a driver that cannot evict made an evictable pool");
+		CT_REFUSED(zpool_shrink(evictor.pool, 1, &reclaimed), EINVAL);
+		CT_CHECK(reclaimed == 0, "where the driver cannot evict *reclaimed became %u", reclaimed);
+	}
+	CT_CHECK(evictor.asked == 0, "refused shrinks asked for %u objects", evictor.asked);
+	ct_evictor_close(&evictor);
+}
+
+/* Emptied pages are free pages: trim gives back at least as many as shrink said. */
+static void shrink_empties_the_pages_it_tells(void)
+{
+	static const unsigned int pages[] = { 1, 2, 10, 100, 1, 77 };
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_save, 4000);
+	ct_set_fill(evictor.pool, &evictor.set, 4000, &ct.rng);
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		unsigned int reclaimed = 0, evicted = evictor.evicted;
+		uint64_t before, after;
+
+		ct_trim(evictor.pool);
+		before = zpool_get_total_size(evictor.pool);
+		CT_MUST(zpool_shrink(evictor.pool, pages[i], &reclaimed));
+		CT_CHECK(reclaimed >= pages[i], "shrink by %u pages gave 0 and told %u", pages[i], reclaimed);
+		CT_CHECK(evictor.evicted > evicted, "%u pages were emptied without evicting anything", reclaimed);
+		ct_trim(evictor.pool);
+		after = zpool_get_total_size(evictor.pool);
+		CT_CHECK(!ct_can(ZPOOL_CAP_TRIM) || after + 4096ull * reclaimed <= before,
+			 "shrink told %u pages, but the total size only went from %llu to %llu", reclaimed,
+			 (unsigned long long)before, (unsigned long long)after);
+		ct_set_check(evictor.pool, &evictor.set, "not evicted by shrink");
+	}
+	CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
+	ct_evictor_close(&evictor);
+}
+
+/*
+ * Objects of one size, stored one after the other: what one call evicts is older than all that it leaves.  `largest`
+ * gives each object a page of its own with most drivers; small ones share pages with their neighbours in age.
+ */
+static void evict_in_order(size_t size, size_t count)
+{
+	size_t *age, evicted = 0;
+	struct ct_evictor evictor;
+
+	ct_evictor_open(&evictor, ct_evict_save, count);
+	evictor.first_tag = evictor.set.next_tag;
+	while (evictor.set.count < count)
+		ct_set_make(evictor.pool, &evictor.set, size);
+	/* Reading does not make an object younger. */
+	ct_set_check(evictor.pool, &evictor.set, "stored");
+	evictor.order = calloc(count, sizeof(*evictor.order));
+	age = evictor.order;
+	CT_CHECK(age != NULL, "the suite itself is out of memory");
+	while (evictor.set.count > 0) {
+		size_t oldest_left = SIZE_MAX;
+
+		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
+		for (size_t i = 0; i < evictor.set.count; i++)
+			if (evictor.set.at[i].tag - evictor.first_tag < oldest_left)
+				oldest_left = evictor.set.at[i].tag - evictor.first_tag;
+		for (; evicted < evictor.evicted; evicted++)
+			CT_CHECK(age[evicted] < oldest_left,
+				 "object number %zu of %zu bytes was evicted, the older number %zu was left",
+				 age[evicted], size, oldest_left);
+	}
+	free(age);
+	evictor.order = NULL;
+	ct_evictor_close(&evictor);
+}
+
+static void shrink_takes_the_oldest_first(void)
+{
+	ct_need(ZPOOL_CAP_EVICT);
+	evict_in_order(ct.max_bytes, 300);
+	evict_in_order(ct.max_bytes / 2 > 0 ? ct.max_bytes / 2 : 1, 300);
+	evict_in_order(ct.max_bytes / 4 > 0 ? ct.max_bytes / 4 : 1, 300);
+	evict_in_order(1, 600);
+}
+
+static void shrink_ends_when_nothing_is_left(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_save, 2000);
+	for (int round = 0; round < 3; round++) {
+		unsigned int reclaimed = 0;
+		uint64_t full;
+
+		ct_set_fill(evictor.pool, &evictor.set, 2000, &ct.rng);
+		full = zpool_get_total_size(evictor.pool);
+		CT_REFUSED(zpool_shrink(evictor.pool, UINT32_MAX, &reclaimed), EINVAL);
+		CT_CHECK(evictor.set.count == 0, "shrink found nothing left to evict, but %zu objects are live",
+			 evictor.set.count);
+		CT_CHECK(reclaimed > 0 && reclaimed <= full / 4096,
+			 "%llu bytes were held, %u pages are said to be emptied", (unsigned long long)full, reclaimed);
+		reclaimed = 99;
+		CT_REFUSED(zpool_shrink(evictor.pool, 1, &reclaimed), EINVAL);
+		CT_CHECK(reclaimed == 0, "shrinking an emptied pool told %u pages", reclaimed);
+	}
+	ct_evictor_close(&evictor);
+}
+
+static void pages_are_counted_once(void)
+{
+	struct ct_evictor evictor;
+	uint64_t full, sum = 0;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_save, 3000);
+	ct_set_fill(evictor.pool, &evictor.set, 3000, &ct.rng);
+	ct_set_thin(evictor.pool, &evictor.set, 2000, &ct.rng);
+	ct_trim(evictor.pool);
+	full = zpool_get_total_size(evictor.pool);
+	while (evictor.set.count > 0) {
+		unsigned int reclaimed = 0, asked = evictor.asked;
+
+		CT_MUST(zpool_shrink(evictor.pool, 3 < evictor.set.count ? 3 : 1, &reclaimed));
+		CT_CHECK(evictor.asked > asked, "shrink told %u pages and asked for no object", reclaimed);
+		sum += reclaimed;
+		/* Two objects at least fit a small page; a driver that counts a page for each counts some twice. */
+		CT_CHECK(sum <= full / 4096, "%llu bytes were held, but %llu pages were told so far",
+			 (unsigned long long)full, (unsigned long long)sum);
+		if (evictor.set.count < 6)
+			break;
+	}
+	ct_evictor_close(&evictor);
+}
+
+static void refusing_callbacks_end_in_eagain(void)
+{
+	struct ct_evictor evictor;
+	unsigned int reclaimed = 99;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_refuse, 1000);
+	ct_set_fill(evictor.pool, &evictor.set, 1000, &ct.rng);
+	for (unsigned int pages = 1; pages < 100; pages += 7) {
+		CT_REFUSED(zpool_shrink(evictor.pool, pages, &reclaimed), EAGAIN);
+		CT_CHECK(reclaimed == 0, "every callback refused, but %u pages are told", reclaimed);
+	}
+	CT_CHECK(evictor.asked > 0, "-EAGAIN came without asking");
+	ct_set_check(evictor.pool, &evictor.set, "after evictions that were all refused");
+	/* What was refused once is asked for again. */
+	evictor.decide = ct_evict_save;
+	CT_REFUSED(zpool_shrink(evictor.pool, UINT32_MAX, &reclaimed), EINVAL);
+	CT_CHECK(evictor.set.count == 0, "%zu objects that were refused once are never evicted", evictor.set.count);
+	ct_evictor_close(&evictor);
+}
+
+static void partly_refused_pages_keep_the_rest(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_sometimes, 3000);
+	for (int round = 0; round < 200; round++) {
+		unsigned int reclaimed = 99;
+		int result;
+
+		ct_set_fill(evictor.pool, &evictor.set, 1500, &ct.rng);
+		result = zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 40), &reclaimed);
+		CT_CHECK(result == 0 || result == -EAGAIN, "shrink with a callback that refuses some gave %s",
+			 ct_error_name(result));
+		CT_CHECK(reclaimed < 100 + 40, "%u pages are told", reclaimed);
+		if (round % 20 == 0)
+			ct_set_check(evictor.pool, &evictor.set, "after evictions of which some were refused");
+	}
+	ct_set_check(evictor.pool, &evictor.set, "after evictions of which some were refused");
+	ct_evictor_close(&evictor);
+}
+
+const struct ct_case ct_cases_shrink[] = {
+	{ "shrink_refuses_what_cannot_work",
+	  "zpool_shrink() without a callback or with 0 pages gives -EINVAL; *reclaimed is set, and may be NULL.",
+	  shrink_refuses_what_cannot_work, 0 },
+	{ "shrink_by_nothing_is_refused", "0 pages give -EINVAL, and so does a driver that cannot evict.",
+	  shrink_by_nothing_is_refused, 0 },
+	{ "shrink_empties_the_pages_it_tells",
+	  "zpool_shrink() gives 0 when all pages asked for were emptied, and tells them.",
+	  shrink_empties_the_pages_it_tells, 0 },
+	{ "shrink_takes_the_oldest_first", "Objects are evicted in order of age, oldest first.",
+	  shrink_takes_the_oldest_first, 0 },
+	{ "shrink_ends_when_nothing_is_left", "When nothing is left to evict zpool_shrink() gives -EINVAL.",
+	  shrink_ends_when_nothing_is_left, 0 },
+	{ "pages_are_counted_once", "No more pages are told than the pool had.", pages_are_counted_once, 0 },
+	{ "refusing_callbacks_end_in_eagain", "Callbacks that refuse end the shrink with -EAGAIN, and nothing is lost.",
+	  refusing_callbacks_end_in_eagain, 0 },
+	{ "partly_refused_pages_keep_the_rest", "An object whose eviction was refused stays, and its page with it.",
+	  partly_refused_pages_keep_the_rest, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_sources.c - a host's own page source: what is asked of it, and what happens when it refuses
+ */
+#include "cases.h"
+#include "objects.h"
+#include "source.h"
+
+static struct ct_source source;
+
+static void need_objects_in_pages(void)
+{
+	if (!ct_source_holds_objects())
+		ct_skip("%s keeps objects outside of a page source's pages", ct.spec);
+}
+
+static void objects_live_in_the_sources_pages(void)
+{
+	struct zpool *pool;
+	struct ct_set set;
+
+	need_objects_in_pages();
+	pool = ct_source_pool(&source);
+	ct_set_init(&set, 3000);
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(pool, &set, 3000, &ct.rng);
+		for (size_t i = 0; i < set.count && ct_can(ZPOOL_CAP_MAP); i++) {
+			void *address = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO);
+
+			CT_CHECK(address && ct_source_has(&source, address, set.at[i].size),
+				 "an object of %zu bytes is at %p, outside of what the page source gave",
+				 set.at[i].size, address);
+			zpool_unmap_handle(pool, set.at[i].handle);
+		}
+		ct_set_check(pool, &set, "in pages of the host's");
+		ct_set_thin(pool, &set, 300, &ct.rng);
+		ct_trim(pool);
+	}
+	ct_set_check(pool, &set, "in pages of the host's, after trim");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void pages_go_back_to_the_source(void)
+{
+	bool holds_objects = ct_source_holds_objects();
+	struct zpool *pool = ct_source_pool(&source);
+	size_t full, trimmed;
+	struct ct_set set;
+
+	ct_set_init(&set, 4000);
+	ct_set_fill(pool, &set, 4000, &ct.rng);
+	full = ct_source_committed_bytes(&source);
+	ct_set_free_all(pool, &set);
+	ct_trim(pool);
+	trimmed = ct_source_committed_bytes(&source);
+	CT_CHECK(!holds_objects || !ct_can(ZPOOL_CAP_TRIM) || trimmed < full / 4,
+		 "4000 objects had %zu bytes committed; after all were freed and trimmed %zu still are", full, trimmed);
+	ct_set_fill(pool, &set, 4000, &ct.rng);
+	ct_set_check(pool, &set, "in pages committed again");
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
+		 ct_source_reserved_bytes(&source));
+	ct_set_fini(&set);
+}
+
+static void refused_reserve_is_enomem(void)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	struct zpool *pool = ct_source_pool(&source);
+	struct ct_object object;
+	int result;
+
+	zpool_destroy_pool(pool);
+	ct_source_init(&source);
+	atomic_store(&source.refuse_reserve, true);
+	args.page_source = &source.table;
+	errno = 0;
+	ct_message_mark();
+	pool = zpool_open(ct.spec, &args, sizeof(args));
+	if (!pool) {
+		CT_CHECK(errno == ENOMEM, "without address space zpool_open() gave %s", ct_error_name(-errno));
+		ct_message_expect(__FILE__, __LINE__, "zpool_open() without address space");
+		return;
+	}
+	result = ct_object_try(pool, &object, 1000 < ct.max_bytes ? 1000 : ct.max_bytes, ZPOOL_GFP_KERNEL, 1);
+	CT_CHECK(result == -ENOMEM, "without address space malloc gave %s", ct_error_name(result));
+	atomic_store(&source.refuse_reserve, false);
+	ct_object_make(pool, &object, 1000 < ct.max_bytes ? 1000 : ct.max_bytes, 1);
+	ct_object_check(pool, &object, "once there was address space");
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
+		 ct_source_reserved_bytes(&source));
+}
+
+static void refused_commit_is_enomem(void)
+{
+	bool holds_objects = ct_source_holds_objects();
+	struct zpool *pool = ct_source_pool(&source);
+	uint64_t total;
+	int result;
+	struct ct_set set;
+
+	ct_set_init(&set, 12000);
+	ct_set_fill(pool, &set, 1000, &ct.rng);
+	for (int round = 0; round < 4; round++) {
+		atomic_store(&source.refuse_commit, true);
+		/* Some find room in what is committed; a driver that keeps only its records there may find much. */
+		do {
+			total = zpool_get_total_size(pool);
+			result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes), ZPOOL_GFP_KERNEL);
+		} while (result == 0 && set.count < 8000);
+		CT_CHECK(result == -ENOMEM || (result == 0 && !holds_objects),
+			 "malloc gave %s when the page source had no memory", ct_error_name(result));
+		CT_CHECK(result == 0 || zpool_get_total_size(pool) <= total,
+			 "a malloc without memory made the pool grow from %llu to %llu", (unsigned long long)total,
+			 (unsigned long long)zpool_get_total_size(pool));
+		ct_set_check(pool, &set, "when the page source had no memory");
+		ct_set_thin(pool, &set, set.count / 2, &ct.rng);
+		atomic_store(&source.refuse_commit, false);
+		ct_set_fill(pool, &set, set.count + 500, &ct.rng);
+		ct_set_check(pool, &set, "when the page source had memory again");
+	}
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
+		 ct_source_reserved_bytes(&source));
+	ct_set_fini(&set);
+}
+
+static void refused_decommit_loses_nothing(void)
+{
+	struct zpool *pool;
+	size_t kept;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_TRIM);
+	need_objects_in_pages();
+	pool = ct_source_pool(&source);
+	ct_set_init(&set, 3000);
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(pool, &set, 3000, &ct.rng);
+		atomic_store(&source.refuse_decommit, true);
+		ct_set_thin(pool, &set, 300, &ct.rng);
+		/* Giving back may fail as a whole: what counts is that nothing is lost and that it is tried again. */
+		zpool_trim(pool, NULL);
+		ct_set_check(pool, &set, "after the page source refused to take memory back");
+		for (int i = 0; i < 200; i++) {
+			unsigned char first = 0xff;
+			unsigned long handle;
+
+			CT_MUST(zpool_malloc(pool, 600 < ct.max_bytes ? 600 : ct.max_bytes, ZPOOL_GFP_ZERO, &handle));
+			ct_bytes_get(pool, handle, &first, 1, 0);
+			CT_CHECK(first == 0,
+				 "memory that the page source did not take back is given out dirty as ZERO");
+			zpool_free(pool, handle);
+		}
+		kept = ct_source_committed_bytes(&source);
+		atomic_store(&source.refuse_decommit, false);
+		ct_trim(pool);
+		CT_CHECK(ct_source_committed_bytes(&source) < kept,
+			 "%zu bytes stay committed though nine tenths are free", kept);
+		ct_set_check(pool, &set, "after the page source took memory back");
+	}
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
+		 ct_source_reserved_bytes(&source));
+	ct_set_fini(&set);
+}
+
+const struct ct_case ct_cases_sources[] = {
+	{ "objects_live_in_the_sources_pages",
+	  "With a page source of the host's all objects lie in what it reserved and committed, by its rules.",
+	  objects_live_in_the_sources_pages, 0 },
+	{ "pages_go_back_to_the_source", "Trim gives pages back to the source, destroy gives every reservation back.",
+	  pages_go_back_to_the_source, 0 },
+	{ "refused_reserve_is_enomem", "A page source without address space means ENOMEM, and not for good.",
+	  refused_reserve_is_enomem, 0 },
+	{ "refused_commit_is_enomem",
+	  "A page source without memory means -ENOMEM; nothing is lost and nothing is counted.",
+	  refused_commit_is_enomem, 0 },
+	{ "refused_decommit_loses_nothing",
+	  "A range that the page source would not take back stays usable and is offered again.",
+	  refused_decommit_loses_nothing, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * contract.h - the contract suite: what every driver owes the callers of zpool.h, as a library of cases and a runner
+ *
+ * A case is a sentence that zpool.h promises and the function that puts it to the proof.  All cases run on every
+ * driver, chosen by name, through zpool.h alone.  What a driver may leave out (an optional callback) is asked through
+ * the same interface; a case about it is then skipped, with the reason.
+ *
+ * Each case runs in a process of its own with a time limit, so that a crash or a hang is the failure of one case.
+ */
+#ifndef CONTRACT_H
+#define CONTRACT_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The case forks while threads run: left out where the tool that watches (thread sanitizer) cannot follow. */
+#define CT_FORKS 0x1u
+
+struct ct_case {
+	const char *name;
+	const char *promise;
+	void (*run)(void);
+	unsigned int flags;
+};
+
+/* Cases of one subject, ended by an entry without a name. */
+struct ct_group {
+	const char *subject;
+	const struct ct_case *cases;
+};
+
+/* All groups, ended by one without a subject.  The very first case is whether a pool can be made at all. */
+extern const struct ct_group ct_groups[];
+
+/*
+ * How to run.
+ *
+ * command     print the command that runs a failed case alone, without a newline
+ * specs       drivers, or whole specs; count 0: every driver that zpool_each_driver() shows
+ * cases       names of cases; count 0: all
+ * seed        what all random choices come from, together with the case's name
+ * operations  length of the model check; other cases that repeat scale theirs by it
+ * timeout_s   for each case
+ * isolate     a process for each case; false: in this process, for debuggers and sanitizers
+ * fail_fast   stop at the first failure
+ * rss         compare total_size with the resident memory
+ */
+struct ct_options {
+	void (*command)(const struct ct_options *options, const char *spec, const char *case_name);
+	const char *const *specs;
+	size_t spec_count;
+	const char *const *cases;
+	size_t case_count;
+	uint64_t seed;
+	unsigned long operations;
+	unsigned int timeout_s;
+	bool isolate;
+	bool fail_fast;
+	bool rss;
+};
+
+struct ct_totals {
+	unsigned int drivers;
+	unsigned int passed;
+	unsigned int failed;
+	unsigned int skipped;
+};
+
+/* Is there a case of that name? */
+bool ct_case_exists(const char *name);
+
+/* Run, and report in TAP on standard output. */
+void ct_run(const struct ct_options *options, struct ct_totals *totals);
+
+/* Running under valgrind or with a sanitizer: slower, and with more system calls and memory than the driver's own. */
+bool ct_instrumented(void);
+
+/* ... namely the thread sanitizer. */
+bool ct_thread_sanitized(void);
+
+#endif /* CONTRACT_H */

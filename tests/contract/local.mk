@@ -1,0 +1,71 @@
+# The contract suite: every driver found is put to the proof of what zpool.h promises.
+
+check_PROGRAMS += tests/contract/contract
+TESTS += tests/contract/contract
+
+# The cases and what they are written with; the soak test shares the crowd of objects.
+contract_support = \
+	tests/contract/case.h \
+	tests/contract/checks.c \
+	tests/contract/contract.h \
+	tests/contract/crowd.c tests/contract/crowd.h \
+	tests/contract/evictor.c tests/contract/evictor.h \
+	tests/contract/objects.c tests/contract/objects.h \
+	tests/contract/outcome.c tests/contract/outcome.h \
+	tests/contract/pattern.c tests/contract/pattern.h \
+	tests/contract/sets.c \
+	tests/contract/setup.c \
+	tests/contract/source.c tests/contract/source.h \
+	tests/contract/threads.c
+
+contract_sources = \
+	$(contract_support) \
+	tests/contract/cases.c tests/contract/cases.h \
+	tests/contract/cases_badinput.c \
+	tests/contract/cases_copies.c \
+	tests/contract/cases_evict.c \
+	tests/contract/cases_evict_threads.c \
+	tests/contract/cases_extras.c \
+	tests/contract/cases_fork.c \
+	tests/contract/cases_handles.c \
+	tests/contract/cases_limits.c \
+	tests/contract/cases_maps.c \
+	tests/contract/cases_memory.c \
+	tests/contract/cases_model.c \
+	tests/contract/cases_nowait.c \
+	tests/contract/cases_objects.c \
+	tests/contract/cases_params.c \
+	tests/contract/cases_pools.c \
+	tests/contract/cases_shrink.c \
+	tests/contract/cases_sources.c \
+	tests/contract/cases_threads.c \
+	tests/contract/cases_walk.c \
+	tests/contract/main.c \
+	tests/contract/runner.c
+
+tests_contract_contract_SOURCES = $(contract_sources)
+tests_contract_contract_CPPFLAGS = $(AM_CPPFLAGS) $(contract_preload_cppflags)
+tests_contract_contract_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
+tests_contract_contract_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
+
+# Without shared libraries there are no plugins to load: the suite brings the drivers along.
+if !ENABLE_SHARED
+contract_preload_cppflags = -DCONTRACT_PRELOAD
+contract_preload_ldflags = -static -dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la
+EXTRA_tests_contract_contract_DEPENDENCIES = plugins/zbud.la plugins/libc.la
+endif
+
+# The suite on drivers of its own that have little more than what they must, and behind a filter.
+check_PROGRAMS += tests/contract/with_mocks
+TESTS += tests/contract/mocks.sh
+EXTRA_DIST += tests/contract/mocks.sh
+
+tests_contract_with_mocks_SOURCES = $(contract_sources) \
+	tests/contract/mock_slabs.c \
+	tests/contract/mocks.c tests/contract/mocks.h
+tests_contract_with_mocks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support $(contract_preload_cppflags)
+tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
+tests_contract_with_mocks_LDADD = libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
+if !ENABLE_SHARED
+EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zbud.la plugins/libc.la
+endif

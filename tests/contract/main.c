@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - the contract suite's command line
+ */
+#include "contract.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#ifdef CONTRACT_PRELOAD
+#include <ltdl.h>
+
+#pragma GCC diagnostic ignored "-Wnested-externs" /* what libltdl's macro expands to */
+#endif
+
+#define LIST_MAX 64
+
+static const char usage_text[] =
+	"Usage: contract [--all | --driver SPEC...] [OPTION]...\n"
+	"Put drivers to the proof of what zpool.h promises.  Drivers are found as the library finds them\n"
+	"(ZPOOL_PLUGIN_PATH); the report is in TAP, and a plain line of totals ends it.\n"
+	"\n"
+	"  --all             every driver found (the default)\n"
+	"  --driver SPEC     this driver or stack; may be repeated\n"
+	"  --case NAME       only this case; may be repeated\n"
+	"  --list            print the cases and what they prove, and run none\n"
+	"  --seed N          what all random choices come from; a random one by default, printed\n"
+	"  --ops N           operations of the model check (200000; 20000 under a sanitizer or valgrind)\n"
+	"  --timeout SECONDS for each case (60; ten times that under a sanitizer or valgrind)\n"
+	"  --no-fork         run cases in this process, for debuggers and sanitizers\n"
+	"  --fail-fast       stop at the first failure\n"
+	"  --no-rss          do not compare the pool's size with the resident memory\n"
+	"\n"
+	"Exit status: 0, all passed or were skipped; 1, a case failed or no driver was found; 2, wrong usage.\n";
+
+static void list_cases(void)
+{
+	for (const struct ct_group *g = ct_groups; g->subject; g++) {
+		printf("%s\n", g->subject);
+		for (const struct ct_case *c = g->cases; c->name; c++)
+			printf("  %-40s %s\n", c->name, c->promise);
+	}
+}
+
+static uint64_t random_seed(void)
+{
+	uint32_t seed;
+
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+		seed = (uint32_t)time(NULL);
+	return seed;
+}
+
+static uint64_t number(const char *option, const char *text, uint64_t most)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno != 0 || end == text || *end != '\0' || *text == '-' || value > most) {
+		fprintf(stderr, "contract: --%s takes a number up to %llu, not \"%s\"\n", option,
+			(unsigned long long)most, text);
+		exit(2);
+	}
+	return value;
+}
+
+static void list_add(const char **list, size_t *count, const char *text)
+{
+	if (*count == LIST_MAX) {
+		fprintf(stderr, "contract: at most %d of one option\n", LIST_MAX);
+		exit(2);
+	}
+	list[(*count)++] = text;
+}
+
+static void case_add(const char **cases, size_t *count, const char *name)
+{
+	if (!ct_case_exists(name)) {
+		fprintf(stderr, "contract: there is no case \"%s\"; --list shows those there are\n", name);
+		exit(2);
+	}
+	list_add(cases, count, name);
+}
+
+enum { ALL = 1, DRIVER, CASE, LIST, SEED, OPS, TIMEOUT, NO_FORK, FAIL_FAST, NO_RSS, HELP };
+
+static const struct option known_options[] = {
+	{ "all", no_argument, NULL, ALL },
+	{ "driver", required_argument, NULL, DRIVER },
+	{ "case", required_argument, NULL, CASE },
+	{ "list", no_argument, NULL, LIST },
+	{ "seed", required_argument, NULL, SEED },
+	{ "ops", required_argument, NULL, OPS },
+	{ "timeout", required_argument, NULL, TIMEOUT },
+	{ "no-fork", no_argument, NULL, NO_FORK },
+	{ "fail-fast", no_argument, NULL, FAIL_FAST },
+	{ "no-rss", no_argument, NULL, NO_RSS },
+	{ "help", no_argument, NULL, HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+_Noreturn static void usage(FILE *to, int status)
+{
+	fputs(usage_text, to);
+	exit(status);
+}
+
+static void parse(int argc, char **argv, struct ct_options *options, const char **specs, const char **cases)
+{
+	bool all = false;
+
+	for (int option; (option = getopt_long(argc, argv, "h", known_options, NULL)) != -1;) {
+		switch (option) {
+		case ALL:
+			all = true;
+			break;
+		case DRIVER:
+			list_add(specs, &options->spec_count, optarg);
+			break;
+		case CASE:
+			case_add(cases, &options->case_count, optarg);
+			break;
+		case LIST:
+			list_cases();
+			exit(0);
+		case SEED:
+			options->seed = number("seed", optarg, UINT64_MAX);
+			break;
+		case OPS:
+			options->operations = (unsigned long)number("ops", optarg, ULONG_MAX);
+			break;
+		case TIMEOUT:
+			options->timeout_s = (unsigned int)number("timeout", optarg, 1000000);
+			break;
+		case NO_FORK:
+			options->isolate = false;
+			break;
+		case FAIL_FAST:
+			options->fail_fast = true;
+			break;
+		case NO_RSS:
+			options->rss = false;
+			break;
+		case 'h':
+		case HELP:
+			usage(stdout, 0);
+		default:
+			usage(stderr, 2);
+		}
+	}
+	if (optind < argc || (all && options->spec_count > 0))
+		usage(stderr, 2);
+}
+
+static const char *program;
+
+static void print_command(const struct ct_options *options, const char *spec, const char *case_name)
+{
+	printf("%s --driver '%s' --case %s --seed %" PRIu64 " --ops %lu%s", program, spec, case_name, options->seed,
+	       options->operations, options->isolate ? "" : " --no-fork");
+}
+
+int main(int argc, char **argv)
+{
+	const char *specs[LIST_MAX];
+	const char *cases[LIST_MAX];
+	struct ct_options options = {
+		.command = print_command,
+		.specs = specs,
+		.cases = cases,
+		.seed = random_seed(),
+		.operations = ct_instrumented() ? 20000 : 200000,
+		.timeout_s = ct_instrumented() ? 600 : 60,
+		.isolate = !ct_thread_sanitized(),
+		.rss = !ct_instrumented(),
+	};
+	struct ct_totals totals;
+
+#ifdef CONTRACT_PRELOAD
+	/* Without shared libraries there are no plugins: the drivers are linked in. */
+	LTDL_SET_PRELOADED_SYMBOLS();
+#endif
+	program = argv[0];
+	parse(argc, argv, &options, specs, cases);
+	ct_run(&options, &totals);
+	if (totals.drivers == 0)
+		printf("# no driver was found: check ZPOOL_PLUGIN_PATH\n");
+	printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed, totals.skipped);
+	return totals.failed > 0 || totals.drivers == 0;
+}

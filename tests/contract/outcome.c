@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * outcome.c - how a case ends, and the checks that can end it
+ *
+ * The first failure wins: its thread claims the result and writes the text.  A case with a process of its own then
+ * just ends that process.  Without one, the case's main thread jumps back to the runner, and other threads exit, to be
+ * joined.
+ */
+#include "case.h"
+#include "outcome.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ct_context ct;
+
+static struct ct_result *outcome_result;
+static jmp_buf outcome_return;
+static pthread_t outcome_thread;
+static pid_t outcome_process;
+
+_Noreturn void ct_outcome_leave(void)
+{
+	fflush(NULL);
+	if (ct.isolate || getpid() != outcome_process)
+		_exit(1);
+	if (!pthread_equal(pthread_self(), outcome_thread))
+		pthread_exit(NULL);
+	longjmp(outcome_return, 1);
+}
+
+bool ct_outcome_known(void)
+{
+	return atomic_load(&outcome_result->outcome) != CT_RUNNING;
+}
+
+bool ct_stopping(void)
+{
+	return ct_outcome_known();
+}
+
+static bool claim(void)
+{
+	int running = CT_RUNNING;
+
+	return atomic_compare_exchange_strong(&outcome_result->outcome, &running, CT_ENDING);
+}
+
+_Noreturn void ct_fail(const char *file, int line, const char *format, ...)
+{
+	if (claim()) {
+		const char *base = strrchr(file, '/');
+		char *text = outcome_result->text;
+		size_t size = sizeof(outcome_result->text);
+		int used = snprintf(text, size, "%s:%d: ", base ? base + 1 : file, line);
+		va_list args;
+
+		va_start(args, format);
+		if (used > 0 && (size_t)used < size)
+			vsnprintf(text + used, size - (size_t)used, format, args);
+		va_end(args);
+		atomic_store(&outcome_result->outcome, CT_FAILED);
+	}
+	ct_outcome_leave();
+}
+
+_Noreturn void ct_skip(const char *format, ...)
+{
+	if (claim()) {
+		va_list args;
+
+		va_start(args, format);
+		vsnprintf(outcome_result->text, sizeof(outcome_result->text), format, args);
+		va_end(args);
+		atomic_store(&outcome_result->outcome, CT_SKIPPED);
+	}
+	ct_outcome_leave();
+}
+
+void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_options *options,
+		    struct ct_result *result)
+{
+	outcome_result = result;
+	outcome_thread = pthread_self();
+	outcome_process = getpid();
+	if (setjmp(outcome_return) == 0) {
+		ct_setup(spec, options, result);
+		ct.rng.state = ct_seed_for(options->seed, c->name);
+		c->run();
+		atomic_store(&result->outcome, CT_PASSED);
+	}
+}
+
+void ct_outcome_probe(const char *type, struct ct_result *result)
+{
+	/* A filter has no pools of its own, but asking for one loads it, and then its caps are told. */
+	zpool_has_pool(type);
+	result->ready = ct_caps_of(type, &result->caps);
+	atomic_store(&result->outcome, CT_PASSED);
+}

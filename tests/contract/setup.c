@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * setup.c - the driver under test: what it can do, and pools of it
+ */
+#include "case.h"
+#include "outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAPS_TOLD_ONLY (ZPOOL_CAP_FORK | ZPOOL_CAP_NOWAIT)
+
+struct caps_query {
+	const char *type;
+	bool found;
+	uint32_t caps;
+};
+
+static int caps_visit(const struct zpool_driver_info *info, void *user)
+{
+	struct caps_query *query = user;
+
+	if (strcmp(info->type, query->type) != 0)
+		return 0;
+	query->found = info->loaded;
+	query->caps = info->caps;
+	return 1;
+}
+
+bool ct_caps_of(const char *type, uint32_t *caps)
+{
+	struct caps_query query = { type, false, 0 };
+
+	zpool_each_driver(caps_visit, &query);
+	*caps = query.caps;
+	return query.found;
+}
+
+/* The name of a spec's part that begins at `part`; returns where the next begins, or NULL. */
+static const char *part_name(const char *part, char *name, size_t size)
+{
+	size_t length = strcspn(part, ":+");
+	const char *plus = strchr(part, '+');
+
+	snprintf(name, size, "%.*s", (int)length, part);
+	return plus ? plus + 1 : NULL;
+}
+
+static int class_seen(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	(void)stats;
+	(void)stats_size;
+	(void)user;
+	return 0;
+}
+
+static int object_seen(struct zpool *pool, unsigned long handle, size_t size, void *user)
+{
+	(void)pool;
+	(void)handle;
+	(void)size;
+	(void)user;
+	return 0;
+}
+
+uint32_t ct_caps_by_behaviour(struct zpool *pool)
+{
+	uint32_t caps = 0;
+	unsigned long handle = 0;
+	struct zpool_stats stats;
+	void *address;
+
+	CT_MUST(zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle));
+	errno = 0;
+	address = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+	if (address || errno != EOPNOTSUPP)
+		caps |= ZPOOL_CAP_MAP;
+	if (address)
+		zpool_unmap_handle(pool, handle);
+	if (zpool_obj_size(pool, handle) != -EOPNOTSUPP)
+		caps |= ZPOOL_CAP_OBJ_SIZE;
+	if (zpool_each_object(pool, object_seen, NULL) != -EOPNOTSUPP)
+		caps |= ZPOOL_CAP_OBJECTS;
+	if (zpool_each_class(pool, class_seen, NULL) != -EOPNOTSUPP)
+		caps |= ZPOOL_CAP_CLASSES;
+	if (zpool_get_stats(pool, &stats, sizeof(stats)) != -EOPNOTSUPP)
+		caps |= ZPOOL_CAP_STATS;
+	if (zpool_compact(pool, 0, 0, NULL) != -EOPNOTSUPP)
+		caps |= ZPOOL_CAP_COMPACT;
+	if (zpool_trim(pool, NULL) != -EOPNOTSUPP)
+		caps |= ZPOOL_CAP_TRIM;
+	if (zpool_evictable(pool))
+		caps |= ZPOOL_CAP_EVICT;
+	if (zpool_malloc_support_movable(pool))
+		caps |= ZPOOL_CAP_MOVABLE;
+	if (zpool_can_sleep_mapped(pool))
+		caps |= ZPOOL_CAP_SLEEP_MAPPED;
+	zpool_free(pool, handle);
+	return caps;
+}
+
+/* A stack can what it shows; what only words tell it can where all of its parts can. */
+static void learn_caps(struct zpool *pool)
+{
+	char name[64];
+	uint32_t told = CAPS_TOLD_ONLY;
+
+	for (const char *part = ct.spec; part;) {
+		uint32_t caps = 0;
+
+		part = part_name(part, name, sizeof(name));
+		CT_CHECK(ct_caps_of(name, &caps), "a pool was made, but zpool_each_driver() does not show %s as loaded",
+			 name);
+		told &= caps;
+		ct.caps = caps;
+	}
+	if (strchr(ct.spec, '+'))
+		ct.caps = told | ct_caps_by_behaviour(pool);
+}
+
+void ct_setup(const char *spec, const struct ct_options *options, struct ct_result *result)
+{
+	static char type[64];
+	struct zpool *pool;
+
+	memset(&ct, 0, sizeof(ct));
+	ct.spec = spec;
+	ct.seed = options->seed;
+	ct.operations = options->operations;
+	ct.isolate = options->isolate;
+	ct.rss = options->rss;
+	for (const char *part = spec; part;)
+		part = part_name(part, type, sizeof(type));
+	ct.type = type;
+	pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	result->ready = true;
+	ct.max_bytes = zpool_max_object_size(pool);
+	ct.alignment_bytes = zpool_alignment(pool);
+	CT_CHECK(ct.max_bytes >= 1, "zpool_max_object_size() is 0");
+	CT_CHECK(ct.alignment_bytes >= 1, "zpool_alignment() is 0");
+	learn_caps(pool);
+	zpool_destroy_pool(pool);
+}
+
+bool ct_can(uint32_t cap)
+{
+	return (ct.caps & cap) == cap;
+}
+
+void ct_need(uint32_t caps)
+{
+	static const struct {
+		uint32_t cap;
+		const char *what;
+	} names[] = {
+		{ ZPOOL_CAP_EVICT, "evict objects" },
+		{ ZPOOL_CAP_MAP, "map objects" },
+		{ ZPOOL_CAP_COMPACT, "compact" },
+		{ ZPOOL_CAP_STATS, "tell statistics" },
+		{ ZPOOL_CAP_CLASSES, "tell size classes" },
+		{ ZPOOL_CAP_OBJECTS, "walk its objects" },
+		{ ZPOOL_CAP_OBJ_SIZE, "tell an object's size" },
+		{ ZPOOL_CAP_TRIM, "trim" },
+		{ ZPOOL_CAP_FORK, "be used in a forked child" },
+		{ ZPOOL_CAP_SLEEP_MAPPED, "be used while another thread sleeps with an object mapped" },
+		{ ZPOOL_CAP_NOWAIT, "allocate without waiting" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if ((caps & names[i].cap) && !ct_can(names[i].cap))
+			ct_skip("%s cannot %s", ct.spec, names[i].what);
+}
+
+int ct_evict_nothing(struct zpool *pool, unsigned long handle, void *user)
+{
+	(void)pool;
+	(void)handle;
+	(void)user;
+	return -EBUSY;
+}
+
+const char *ct_spec_with(const char *extra)
+{
+	static _Thread_local char spec[1024];
+	const char *last = strrchr(ct.spec, '+');
+	const char *separator = strchr(last ? last : ct.spec, ':') ? "," : ":";
+
+	CT_CHECK(snprintf(spec, sizeof(spec), "%s%s%s", ct.spec, separator, extra) < (int)sizeof(spec),
+		 "the spec with %s is too long", extra);
+	return spec;
+}
+
+struct zpool *ct_pool_open(const char *extra, const struct zpool_open_args *args)
+{
+	const char *spec = extra ? ct_spec_with(extra) : ct.spec;
+	struct zpool *pool = zpool_open(spec, args, sizeof(*args));
+
+	CT_CHECK(pool != NULL, "zpool_open(\"%s\") gave NULL, %s: %s", spec, ct_error_name(-errno), zpool_last_error());
+	return pool;
+}
+
+struct zpool *ct_pool(void)
+{
+	return ct_pool_open(NULL, NULL);
+}
+
+struct zpool *ct_pool_limited(uint64_t limit_bytes)
+{
+	char extra[64];
+
+	snprintf(extra, sizeof(extra), "limit=%llu", (unsigned long long)limit_bytes);
+	return ct_pool_open(extra, NULL);
+}
+
+struct zpool *ct_pool_evicting(ct_evict_fn evict, void *user)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+
+	args.evict = evict;
+	args.user = user;
+	return ct_pool_open(NULL, &args);
+}
+
+struct zpool *ct_pool_from(const struct zpool_page_source *source)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+
+	args.page_source = source;
+	return ct_pool_open(NULL, &args);
+}
+
+void ct_trim(struct zpool *pool)
+{
+	int result = zpool_trim(pool, NULL);
+
+	CT_CHECK(result == 0 || result == -EOPNOTSUPP, "zpool_trim() gave %s", ct_error_name(result));
+}

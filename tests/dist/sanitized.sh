@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# sanitized.sh SRCDIR LIST - run the test suite in a build with -fsanitize=LIST, in ./sanitize-LIST
+#
+# Configured once, so that a second run rebuilds only what changed.
+
+set -eu
+
+srcdir=$1
+list=$2
+case $srcdir in
+/*) ;;
+*) srcdir=../$srcdir ;;
+esac
+
+mkdir -p "sanitize-$list"
+cd "sanitize-$list"
+[ -f config.status ] || "$srcdir/configure" --enable-werror --enable-sanitizer="$list" CFLAGS='-O1 -g'
+
+# Thread sanitizer needs its part of the address space free, which random placement may take; some containers forbid to
+# turn that off.
+quiet_addresses=
+case $list in
+*thread*) ! setarch "$(uname -m)" -R true 2>/dev/null || quiet_addresses="setarch $(uname -m) -R" ;;
+esac
+
+export CK_TIMEOUT_MULTIPLIER="${CK_TIMEOUT_MULTIPLIER:-10}"
+# shellcheck disable=SC2086 # a command of several words, or none
+exec $quiet_addresses make -j "$(nproc)" check

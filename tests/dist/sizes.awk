@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+#
+# sizes.awk - files of more than 600 lines, which are an error, and functions of more than 60, which are listed
+#
+# A function is what stands between a line that is "{" and the next one that is "}", as .clang-format has it; its name is
+# the word before the first parenthesis above.
+
+FNR == 1 {
+    check_file()
+    file = FILENAME
+    start = 0
+}
+{
+    lines = FNR
+}
+/^[a-zA-Z].*\(/ {
+    head = $0
+}
+/^\{/ {
+    start = FNR
+}
+/^\}/ {
+    if (start && FNR - start > 60) {
+        name = head
+        sub(/\(.*/, "", name)
+        sub(/.*[ *]/, "", name)
+        printf "%s:%d: %s has %d lines\n", FILENAME, start, name, FNR - start - 1
+    }
+    start = 0
+}
+END {
+    check_file()
+    exit failed
+}
+
+function check_file() {
+    if (lines > 600) {
+        printf "%s: %d lines, more than 600\n", file, lines
+        failed = 1
+    }
+    lines = 0
+}

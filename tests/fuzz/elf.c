@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What zp_elf_examine() makes of files that somebody has tampered with: shared objects with a few fields changed, cut off,
+ * or put together wrongly, and plain noise.
+ */
+#include "config.h"
+
+#include "fuzz.h"
+
+#include <elf.h>
+#include <glob.h>
+#include <link.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "loader/elf.h"
+
+static void check_text(const char *text, size_t room)
+{
+	fuzz_assert(memchr(text, '\0', room) != NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct zp_elf_report report, again;
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size) {
+		perror("memfd_create");
+		return EXIT_FAILURE;
+	}
+	memset(&report, 0xee, sizeof report);
+	memset(&again, 0x11, sizeof again);
+	fuzz_assert(zp_elf_examine(fd, &report) == 0);
+	fuzz_assert(zp_elf_examine(fd, &again) == 0);
+	close(fd);
+
+	check_text(report.type, sizeof report.type);
+	check_text(report.version, sizeof report.version);
+	check_text(report.description, sizeof report.description);
+	check_text(report.fault, sizeof report.fault);
+	fuzz_assert(report.has_note || (!report.type[0] && !report.version[0] && !report.description[0]));
+	/* The report is of the file, and of nothing that was in memory before. */
+	fuzz_assert(strcmp(report.fault, again.fault) == 0);
+	fuzz_assert(strcmp(report.type, again.type) == 0 && strcmp(report.version, again.version) == 0);
+	fuzz_assert(report.has_note == again.has_note && report.abi_major == again.abi_major);
+	return EXIT_SUCCESS;
+}
+
+#ifndef FUZZ_WITHOUT_MAIN
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Sound files to start from
+ */
+
+enum { MAX_SEEDS = 8 };
+static struct seed {
+	uint8_t *bytes;
+	size_t size;
+} seeds[MAX_SEEDS];
+static size_t seed_count;
+
+static void add_seed(const char *path)
+{
+	FILE *file = fopen(path, "rbe");
+	uint8_t *bytes = file ? malloc(FUZZ_MAX_BYTES) : NULL;
+	if (bytes) {
+		seeds[seed_count].bytes = bytes;
+		seeds[seed_count].size = fread(bytes, 1, FUZZ_MAX_BYTES, file);
+		seed_count++;
+	}
+	if (file)
+		fclose(file);
+}
+
+/* Plugins of this build; without shared libraries, this very program, which is an ELF file with dynamic symbols too. */
+static void find_seeds(void)
+{
+	static const char *const patterns[] = { "plugins/.libs/*.so", "tests/loader/mocks/.libs/good.so",
+						"tests/loader/mocks/.libs/no_note.so" };
+	const char *dir = getenv("abs_top_builddir");
+	char pattern[4096];
+
+	for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+		glob_t found = { 0 };
+		(void)snprintf(pattern, sizeof pattern, "%s/%s", dir ? dir : ".", patterns[p]);
+		if (glob(pattern, 0, NULL, &found) == 0)
+			for (size_t i = 0; i < found.gl_pathc && seed_count < MAX_SEEDS; i++)
+				add_seed(found.gl_pathv[i]);
+		globfree(&found);
+	}
+	if (!seed_count)
+		add_seed("/proc/self/exe");
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Tampering
+ */
+
+/* Numbers at which sizes and offsets go wrong. */
+static uint64_t awkward_number(size_t size)
+{
+	static const uint64_t numbers[] = { 0,
+					    1,
+					    2,
+					    3,
+					    7,
+					    0xff,
+					    0xffff,
+					    0x7fffffff,
+					    0x80000000,
+					    0xffffffff,
+					    UINT64_MAX,
+					    INT64_MAX,
+					    INT64_MAX + UINT64_C(1),
+					    UINT64_MAX - 7,
+					    0x1000,
+					    64u << 20,
+					    64u << 10,
+					    4096,
+					    4097 };
+	switch (fuzz_below(4)) {
+	case 0:
+		return fuzz_random();
+	case 1:
+		return size - fuzz_below(64);
+	case 2:
+		return fuzz_below(size + 64);
+	default:
+		return numbers[fuzz_below(sizeof numbers / sizeof *numbers)];
+	}
+}
+
+static void put_number(uint8_t *buf, size_t size, size_t offset)
+{
+	size_t width = (size_t)1 << fuzz_below(4);
+	uint64_t number = awkward_number(size);
+	if (offset < size)
+		memcpy(buf + offset, &number, width < size - offset ? width : size - offset);
+}
+
+/* Where it hurts: the ELF header, a section's header, the beginning of a section. */
+static size_t tender_offset(const uint8_t *buf, size_t size)
+{
+	ElfW(Ehdr) head;
+	ElfW(Shdr) section;
+	size_t kind = fuzz_below(8);
+
+	if (kind == 0 || size < sizeof head)
+		return fuzz_below(size);
+	if (kind == 1)
+		return fuzz_below(sizeof head);
+	memcpy(&head, buf, sizeof head);
+	if (head.e_shnum == 0 || head.e_shoff > size)
+		return fuzz_below(size);
+	size_t at = head.e_shoff + fuzz_below(head.e_shnum) * sizeof section;
+	if (kind < 5 || at + sizeof section > size)
+		return at + fuzz_below(sizeof section);
+	memcpy(&section, buf + at, sizeof section);
+	return section.sh_offset + fuzz_below((size_t)(section.sh_size < 256 ? section.sh_size + 1 : 256));
+}
+
+static size_t tamper(uint8_t *buf, size_t size)
+{
+	switch (fuzz_below(8)) {
+	case 0:
+		return fuzz_below(size) + 1;
+	case 1: {
+		size_t from = fuzz_below(size), to = fuzz_below(size), length = fuzz_below(512);
+		if (from + length <= size && to + length <= size)
+			memmove(buf + to, buf + from, length);
+		return size;
+	}
+	case 2:
+		buf[fuzz_below(size)] ^= (uint8_t)(1u << fuzz_below(8));
+		return size;
+	default:
+		put_number(buf, size, tender_offset(buf, size));
+		return size;
+	}
+}
+
+static size_t make_noise(uint8_t *buf)
+{
+	size_t size = fuzz_below(2048);
+	for (size_t i = 0; i < size; i++)
+		buf[i] = (uint8_t)fuzz_random();
+	if (fuzz_below(2) && size >= EI_NIDENT)
+		memcpy(buf, seeds[0].bytes, EI_NIDENT);
+	return size;
+}
+
+static size_t make_file(uint8_t *buf)
+{
+	if (fuzz_below(16) == 0)
+		return make_noise(buf);
+	const struct seed *seed = &seeds[fuzz_below(seed_count)];
+	size_t size = seed->size;
+	memcpy(buf, seed->bytes, size);
+	for (size_t changes = 1 + fuzz_below(6); changes && size; changes--)
+		size = tamper(buf, size);
+	return size;
+}
+
+int main(int argc, char **argv)
+{
+	find_seeds();
+	if (!seed_count || seeds[0].size < EI_NIDENT)
+		return EXIT_FAILURE;
+	int result = fuzz_main(argc, argv, make_file);
+	for (size_t i = 0; i < seed_count; i++)
+		free(seeds[i].bytes);
+	return result;
+}
+
+#endif

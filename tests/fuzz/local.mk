@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+#
+# tests/fuzz: code that reads what strangers wrote, given whatever comes to mind; fuzz.h says how to run more of it
+
+fuzz_tests = tests/fuzz/elf tests/fuzz/spec
+
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+
+fuzz_ldadd = libzpool/libzpcore.la $(PTHREAD_LIBS)
+
+tests_fuzz_elf_SOURCES = tests/fuzz/elf.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h
+tests_fuzz_elf_LDADD = $(fuzz_ldadd)
+tests_fuzz_spec_SOURCES = tests/fuzz/spec.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h
+tests_fuzz_spec_LDADD = $(fuzz_ldadd)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+#
+# tests/install: what the package looks like from outside
+#
+# The scripts run from the top build directory, with the tools that configure found.
+
+install_tests = \
+	tests/install/headers.sh \
+	tests/install/headers_cxx.sh \
+	tests/install/symbols.sh \
+	tests/install/plugins.sh \
+	tests/install/version.sh
+
+EXTRA_DIST += $(install_tests) \
+	tests/install/common.sh \
+	tests/install/installed.sh \
+	tests/install/host.c \
+	tests/install/bump.c \
+	tests/install/kernel_caller.c
+
+TESTS += $(install_tests)
+
+if HAVE_CHECK
+if ENABLE_STATIC
+check_PROGRAMS += tests/install/static_host
+TESTS += tests/install/static_host
+tests_install_static_host_SOURCES = tests/install/static_host.c
+tests_install_static_host_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+# Without -static libtool would put plugins on the command line of the linker as shared objects.
+tests_install_static_host_LDFLAGS = $(AM_LDFLAGS) -static
+tests_install_static_host_LDADD = libzpool/libzpool.la -dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la \
+	$(LTDL_LIBS) $(CHECK_LIBS) $(PTHREAD_LIBS)
+endif
+endif
+
+if ENABLE_SHARED
+installed_shared = yes
+else
+installed_shared = no
+endif
+if ENABLE_TOOLS
+installed_tools = yes
+else
+installed_tools = no
+endif
+
+installcheck-local:
+	srcdir='$(srcdir)' DESTDIR='$(DESTDIR)' libdir='$(libdir)' includedir='$(includedir)' \
+	plugindir='$(plugindir)' bindir='$(bindir)' mandir='$(mandir)' ABI_MAJOR='$(ZPOOL_ABI_MAJOR)' \
+	PACKAGE_VERSION='$(PACKAGE_VERSION)' enable_shared=$(installed_shared) enable_tools=$(installed_tools) \
+	CC='$(CC)' NM='$(NM)' READELF='$(READELF)' PKG_CONFIG='$(PKG_CONFIG)' \
+	EXTRA_CFLAGS='$(PTHREAD_CFLAGS) $(SANITIZER_CFLAGS) $(COVERAGE_CFLAGS)' $(SHELL) '$(srcdir)/tests/install/installed.sh'

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# plugins.sh - what every plugin's file must be like
+#
+# It exports zpool_driver and <type>_LTX_zpool_driver and nothing else, wants no function of libzpool's, is bound in full
+# when it is opened, carries the note from which tools read, and depends on no libzpool.
+
+set -u
+. "${srcdir:?}/tests/install/common.sh"
+
+: "${plugin_dir:=plugins/.libs}"
+set -- "$plugin_dir"/*.so
+[ -e "$1" ] || skip "built without plugins"
+
+for plugin; do
+    type=$(basename "$plugin" .so)
+    exported=$(exported_symbols "$plugin" | tr '\n' ' ')
+    [ "$exported" = "${type}_LTX_zpool_driver zpool_driver " ] || fail "$plugin exports $exported"
+    wanted=$(run_nm -D --undefined-only --format=posix "$plugin" | awk '$1 ~ /^zp_|^zpool_/ { print $1 }')
+    [ -z "$wanted" ] || fail "$plugin has undefined symbols of libzpool: $(echo "$wanted" | tr '\n' ' ')"
+    dynamic=$("${READELF:?}" -dW "$plugin")
+    case $dynamic in
+    *BIND_NOW* | *'FLAGS_1'*NOW*) ;;
+    *) fail "$plugin is bound lazily" ;;
+    esac
+    case $dynamic in
+    *'NEEDED'*libzpool*) fail "$plugin needs libzpool" ;;
+    esac
+    case $dynamic in
+    *RPATH* | *RUNPATH*) fail "$plugin has a run path" ;;
+    esac
+    "${READELF:?}" -nW "$plugin" 2>/dev/null | grep -q '\.note\.zpool' || fail "$plugin has no note"
+done
+finish

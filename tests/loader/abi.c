@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Old and new drivers, callers and cores mixed: whoever reads a structure copies the smaller of two sizes over zeroes.
+ */
+#include "config.h"
+
+#include "fixture.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "mocks/mock_driver.h"
+
+static int ignore_class(const struct zpool_class_stats *stats, size_t size, void *user)
+{
+	(void)stats, (void)size, (void)user;
+	return 0;
+}
+
+static int ignore_object(struct zpool *pool, unsigned long handle, size_t size, void *user)
+{
+	(void)pool, (void)handle, (void)size, (void)user;
+	return 0;
+}
+
+static int evict(struct zpool *pool, unsigned long handle)
+{
+	zpool_free(pool, handle);
+	return 0;
+}
+
+/* Stores something and reads it back. */
+static unsigned long use(struct zpool *pool)
+{
+	unsigned long handle = 0;
+	ck_assert_int_eq(zpool_malloc(pool, 5, 0, &handle), 0);
+	char *bytes = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+	ck_assert_ptr_nonnull(bytes);
+	memcpy(bytes, "12345", 5);
+	zpool_unmap_handle(pool, handle);
+	bytes = zpool_map_handle(pool, handle, ZPOOL_MM_RO);
+	ck_assert_int_eq(memcmp(bytes, "12345", 5), 0);
+	zpool_unmap_handle(pool, handle);
+	return handle;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Drivers
+ */
+
+START_TEST(an_older_driver_works_and_lacks_what_it_never_had)
+{
+	static const struct zpool_ops ops = { evict };
+	struct zpool_stats stats;
+	uint64_t released = 1;
+	char byte;
+
+	fixture_install("older");
+	struct zpool *pool = zpool_create_pool("older", 0, &ops);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	unsigned long handle = use(pool);
+	ck_assert_uint_eq(zpool_get_total_size(pool), MOCK_PAGE_BYTES);
+
+	ck_assert(!zpool_evictable(pool));
+	expect_error(zpool_shrink(pool, 1, NULL), EINVAL, "cannot evict");
+	expect_error(zpool_compact(pool, 0, 0, &released), EOPNOTSUPP, "\"older\" cannot do that");
+	ck_assert_uint_eq(released, 0);
+	expect_error(zpool_trim(pool, NULL), EOPNOTSUPP, "\"older\" cannot do that");
+	expect_error(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, "\"older\" cannot do that");
+	expect_error(zpool_each_class(pool, ignore_class, NULL), EOPNOTSUPP, "\"older\" cannot do that");
+	expect_error(zpool_each_object(pool, ignore_object, NULL), EOPNOTSUPP, "\"older\" cannot do that");
+	expect_error(zpool_obj_size(pool, handle), EOPNOTSUPP, "cannot do that");
+	expect_error(zpool_obj_read(pool, handle, &byte, 1, 0), EOPNOTSUPP, "cannot do that");
+	expect_error(zpool_obj_write(pool, handle, &byte, 1, 0), EOPNOTSUPP, "cannot do that");
+
+	/* It has no set_limit: the core sees to it. */
+	ck_assert_int_eq(zpool_set_limit(pool, MOCK_PAGE_BYTES), 0);
+	expect_error(zpool_malloc(pool, 5, 0, &handle), ENOMEM, "limit");
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+START_TEST(a_newer_driver_works_as_far_as_this_core_goes)
+{
+	fixture_install("newer");
+	struct zpool *pool = zpool_create_pool("newer", 0, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	unsigned long handle = use(pool);
+	ck_assert_int_eq(zpool_obj_size(pool, handle), 5);
+	ck_assert(zpool_can_sleep_mapped(pool));
+	ck_assert(!zpool_malloc_support_movable(pool));
+	zpool_destroy_pool(pool);
+	/* It saw that the host table is older than what it was compiled with. */
+	ck_assert_uint_eq(fixture_events("newer", "old host"), 1);
+}
+END_TEST
+
+static int list_param(const struct zpool_param *param, size_t size, void *user)
+{
+	ck_assert_uint_eq(size, sizeof *param);
+	strcat(strcat(strcat(strcat(user, param->key), "="), param->default_value), " ");
+	return 0;
+}
+
+START_TEST(larger_parameter_entries_of_a_newer_driver_are_understood)
+{
+	char list[100] = "";
+	fixture_install("newer");
+	ck_assert_int_eq(zpool_each_param("newer", list_param, list), 0);
+	ck_assert_str_eq(list, "first=1 second=2 limit=0 ");
+	expect_works("newer:second=7");
+	expect_refused("newer:second=10", EINVAL, "\"second\"", "from 0 to 9");
+	expect_refused("newer:unit=apples", EINVAL, "no parameter \"unit\"");
+}
+END_TEST
+
+static int check_newer(const struct zpool_driver_info *info, void *user)
+{
+	(void)user;
+	ck_assert_str_eq(info->type, "newer");
+	ck_assert_uint_eq(info->abi_minor, ZPOOL_ABI_MINOR + (info->loaded ? 7 : 0));
+	ck_assert_ptr_null(info->fault);
+	return 1;
+}
+
+START_TEST(a_newer_minor_abi_is_told_and_is_no_fault)
+{
+	fixture_install("newer");
+	ck_assert_int_eq(zpool_each_driver(check_newer, NULL), 1);
+	expect_works("newer");
+	ck_assert_int_eq(zpool_each_driver(check_newer, NULL), 1);
+}
+END_TEST
+
+/* One that reads and writes but has no addresses, and one that only reads: what is missing is never made up. */
+START_TEST(a_driver_without_addresses_copies)
+{
+	unsigned long handle;
+	char byte = 'x';
+	fixture_install("copying");
+	struct zpool *pool = zpool_create_pool("copying", 0, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_malloc(pool, 3, 0, &handle), 0);
+	errno = 0;
+	ck_assert_ptr_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
+	ck_assert_int_eq(errno, EOPNOTSUPP);
+	zpool_unmap_handle(pool, handle);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "cannot do that"));
+	ck_assert_int_eq(zpool_obj_write(pool, handle, "abc", 3, 0), 3);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, &byte, 1, 2), 1);
+	ck_assert_int_eq(byte, 'c');
+	expect_error(zpool_obj_write(pool, handle, "abcd", 4, 0), EINVAL, "zpool_obj_write()");
+	expect_error(zpool_obj_read(pool, handle, &byte, 1, 3), EINVAL, "zpool_obj_read()");
+	expect_error(zpool_obj_read(pool, 60, &byte, 1, 0), EINVAL, "not live");
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+START_TEST(a_write_past_the_end_is_refused_where_nobody_can_measure_the_object)
+{
+	static char large[4096];
+	unsigned long handle;
+	char byte = 'x';
+	fixture_install("read_only_copy");
+	struct zpool *pool = zpool_create_pool("read_only_copy", 0, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_malloc(pool, 8, 0, &handle), 0);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, &byte, 1, 7), 1);
+	ck_assert_int_eq(byte, 0);
+	expect_error(zpool_obj_read(pool, handle, &byte, 1, 8), EINVAL, "zpool_obj_read()");
+	expect_error(zpool_obj_write(pool, handle, large, sizeof large, 0), EOPNOTSUPP, "cannot do that");
+	expect_error(zpool_obj_write(pool, handle, large, 1, 0), EOPNOTSUPP, "cannot do that");
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Callers
+ */
+
+static int evict_with_user(struct zpool *pool, unsigned long handle, void *user)
+{
+	++*(unsigned *)user;
+	zpool_free(pool, handle);
+	return 0;
+}
+
+/* As if the header had ended after the name: what follows in memory is not ours to read. */
+START_TEST(an_older_callers_smaller_arguments_are_taken_as_far_as_they_go)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	fixture_install("good");
+	args.name = "older caller";
+	args.evict = evict_with_user;
+	args.page_source = (const void *)(uintptr_t)8;
+	struct zpool *pool = zpool_open("good", &args, offsetof(struct zpool_open_args, evict));
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_str_eq(zpool_get_name(pool), "older caller");
+	ck_assert(!zpool_evictable(pool));
+	zpool_destroy_pool(pool);
+
+	pool = zpool_open("good", &args, sizeof args.gfp);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_str_ne(zpool_get_name(pool), "older caller");
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+struct newer_args {
+	struct zpool_open_args known;
+	uint64_t priority;
+	const char *colour;
+};
+
+START_TEST(a_newer_callers_larger_arguments_are_taken_if_what_is_new_is_zero)
+{
+	unsigned evictions = 0;
+	unsigned long handle;
+	fixture_install("good");
+	struct newer_args args = { .known = ZPOOL_OPEN_ARGS_INIT };
+	args.known.evict = evict_with_user;
+	args.known.user = &evictions;
+	struct zpool *pool = zpool_open("good", &args.known, sizeof args);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
+	ck_assert_int_eq(zpool_shrink(pool, 1, NULL), 0);
+	ck_assert_uint_eq(evictions, 1);
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+START_TEST(a_newer_callers_arguments_that_this_library_does_not_know_are_refused)
+{
+	struct newer_args args = { .known = ZPOOL_OPEN_ARGS_INIT, .colour = "red" };
+	fixture_install("good");
+	errno = 0;
+	ck_assert_ptr_null(zpool_open("good", &args.known, sizeof args));
+	ck_assert_int_eq(errno, E2BIG);
+	static const char *const texts[] = { "newer than this library", NULL };
+	expect_message(texts);
+	ck_assert_ptr_null(zpool_open("good", &args.known, 0));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_uint_eq(fixture_events(NULL, NULL), 0);
+}
+END_TEST
+
+START_TEST(no_arguments_are_the_defaults)
+{
+	fixture_install("good");
+	struct zpool *pool = zpool_open("good", NULL, 0);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert(!zpool_evictable(pool));
+	ck_assert_int_eq(strncmp(zpool_get_name(pool), "good", 4), 0);
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Structures filled for a caller
+ */
+
+static int stats(void *pool, struct zpool_stats *to, size_t size)
+{
+	(void)pool;
+	memset(to, 0x11, size);
+	return 0;
+}
+
+static const struct zpool_driver counting_driver = { MOCK_HEAD("counting"), MOCK_CALLBACKS, .stats = stats };
+
+START_TEST(statistics_fill_what_the_caller_has_and_no_more)
+{
+	struct {
+		struct zpool_stats known;
+		uint64_t newer[4];
+	} large;
+	unsigned char small[24];
+
+	ck_assert_int_eq(zpool_register_driver(&counting_driver), 0);
+	struct zpool *pool = zpool_create_pool("counting", 0, NULL);
+	ck_assert_ptr_nonnull(pool);
+	memset(small, 0xee, sizeof small);
+	ck_assert_int_eq(zpool_get_stats(pool, (struct zpool_stats *)(void *)small, 16), 0);
+	for (size_t i = 0; i < sizeof small; i++)
+		ck_assert_uint_eq(small[i], i < 16 ? 0x11 : 0xee);
+
+	memset(&large, 0xee, sizeof large);
+	ck_assert_int_eq(zpool_get_stats(pool, &large.known, sizeof large), 0);
+	ck_assert_uint_eq(large.known.refused_handles, UINT64_C(0x1111111111111111));
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_uint_eq(large.newer[i], 0);
+	expect_error(zpool_get_stats(pool, &large.known, 0), EINVAL, "nowhere to put");
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&counting_driver), 0);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("abi");
+	tcase_add_test(tests, an_older_driver_works_and_lacks_what_it_never_had);
+	tcase_add_test(tests, a_newer_driver_works_as_far_as_this_core_goes);
+	tcase_add_test(tests, larger_parameter_entries_of_a_newer_driver_are_understood);
+	tcase_add_test(tests, a_newer_minor_abi_is_told_and_is_no_fault);
+	tcase_add_test(tests, a_driver_without_addresses_copies);
+	tcase_add_test(tests, a_write_past_the_end_is_refused_where_nobody_can_measure_the_object);
+	tcase_add_test(tests, an_older_callers_smaller_arguments_are_taken_as_far_as_they_go);
+	tcase_add_test(tests, a_newer_callers_larger_arguments_are_taken_if_what_is_new_is_zero);
+	tcase_add_test(tests, a_newer_callers_arguments_that_this_library_does_not_know_are_refused);
+	tcase_add_test(tests, no_arguments_are_the_defaults);
+	tcase_add_test(tests, statistics_fill_what_the_caller_has_and_no_more);
+	return fixture_run("abi", tests);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Programs with somebody else's rights, and programs in a sandbox.
+ */
+#include "config.h"
+
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "zpool-driver.h"
+
+enum { PLAIN_USER = 65534 };
+
+/* A copy of the helper program that runs as root, whoever starts it.  NULL: not here, said why. */
+static const char *install_privileged_child(const char *test)
+{
+	struct statvfs fs;
+	size_t size;
+
+	if (geteuid() != 0) {
+		fixture_skip(test, "only root can make a set-user-ID program of root's");
+		return NULL;
+	}
+	if (statvfs(fixture_root(), &fs) != 0 || (fs.f_flag & ST_NOSUID)) {
+		fixture_skip(test, "temporary files are on a file system without set-user-ID programs");
+		return NULL;
+	}
+	const char *path = fixture_text("%s/privileged", fixture_root());
+	const char *source = fixture_text("%s/tests/loader/child", getenv("abs_top_builddir"));
+	const char *content = fixture_read(source, &size);
+	fixture_write(path, content, size);
+	ck_assert_int_eq(chmod(path, 04755), 0);
+	return path;
+}
+
+START_TEST(a_set_user_id_program_does_not_believe_the_environment)
+{
+	const char *program = install_privileged_child("a_set_user_id_program_does_not_believe_the_environment");
+	if (!program)
+		return;
+	fixture_install("good");
+	const char *user = fixture_text("%d", PLAIN_USER);
+	const char *const plain[] = { "child", "path", NULL };
+	const char *const path[] = { "child", "as", user, program, "path", NULL };
+	const char *const create[] = { "child", "as", user, program, "create", "good", NULL };
+	const char *const complain[] = { "child", "as", user, program, "complain", "good", NULL };
+	const char *const environment[] = { fixture_text("ZPOOL_PLUGIN_PATH=%s", fixture_dir()), "ZPOOL_DEBUG=debug",
+					    "LTDL_LIBRARY_PATH=.", NULL };
+	const char *const nothing[] = { "ZPOOL_PLUGIN_PATH=", NULL };
+	const char *built_in = fixture_spawn(plain, nothing, NULL).out;
+
+	ck_assert_str_ne(built_in, fixture_text("%s\n", fixture_dir()));
+	ck_assert_str_eq(fixture_spawn(plain, environment, NULL).out, fixture_text("%s\n", fixture_dir()));
+	struct fixture_result result = fixture_spawn(path, environment, fixture_dir());
+	ck_assert_msg(result.status == 0, "status %d: %s", result.status, result.err);
+	ck_assert_str_eq(result.out, built_in);
+	result = fixture_spawn(create, environment, fixture_dir());
+	ck_assert_msg(strncmp(result.out, "errno ", 6) == 0, "%s", result.out);
+	ck_assert_ptr_null(strstr(result.out, fixture_dir()));
+	ck_assert_str_eq(result.err, "");
+	ck_assert_str_eq(fixture_spawn(complain, environment, fixture_dir()).err, "");
+}
+END_TEST
+
+START_TEST(a_plain_user_runs_roots_plugins_from_the_environments_path)
+{
+	if (geteuid() != 0) {
+		fixture_skip("a_plain_user_runs_roots_plugins_from_the_environments_path",
+			     "only root can become another user");
+		return;
+	}
+	size_t size;
+	const char *path = fixture_install("good");
+	const char *program = fixture_text("%s/plain", fixture_root());
+	const char *content = fixture_read(fixture_text("%s/tests/loader/child", getenv("abs_top_builddir")), &size);
+	fixture_write(program, content, size);
+	ck_assert_int_eq(chmod(program, 0755), 0);
+	const char *const argv[] = { "child", "as", fixture_text("%d", PLAIN_USER), program, "create", "good", NULL };
+	const char *const environment[] = { fixture_text("ZPOOL_PLUGIN_PATH=%s", fixture_dir()), NULL };
+	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
+
+	/* What the group may write is trusted, for it is his own group's; what he owns is; what a third one owns is not. */
+	ck_assert_int_eq(chmod(path, 0664), 0);
+	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
+	ck_assert_int_eq(chown(path, PLAIN_USER, 0), 0);
+	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
+	ck_assert_int_eq(chown(path, PLAIN_USER - 1, 0), 0);
+	ck_assert_ptr_nonnull(strstr(fixture_spawn(argv, environment, NULL).out, "neither root nor you"));
+	ck_assert_int_eq(chown(path, 0, 0), 0);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	const char *out = fixture_spawn(argv, environment, NULL).out;
+	ck_assert_msg(strstr(out, fixture_text("errno %d\n", EACCES)) && strstr(out, "Permission denied"), "%s", out);
+}
+END_TEST
+
+START_TEST(after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on)
+{
+	fixture_install("good");
+	fixture_install("other");
+	const char *const argv[] = { "child", "sandbox", "good", "other", NULL };
+	const char *const environment[] = { fixture_text("ZPOOL_PLUGIN_PATH=%s", fixture_dir()), NULL };
+	struct fixture_result result = fixture_spawn(argv, environment, NULL);
+	if (result.status == 77) {
+		fixture_skip("after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on", result.out);
+		return;
+	}
+	ck_assert_msg(result.status == 0, "status %d after: %s%s", result.status, result.out, result.err);
+	ck_assert_ptr_nonnull(strstr(result.out, "malloc 0\nmade good\n"));
+	ck_assert_ptr_nonnull(strstr(result.out, fixture_text("errno %d\nDriver \"other\" is not loaded", EPERM)));
+	ck_assert_ptr_nonnull(strstr(result.out, fixture_text("errno %d\nDriver \"nosuch\" is not loaded", EPERM)));
+	ck_assert_ptr_nonnull(strstr(result.out, "zpool_loading_disable()"));
+	ck_assert_ptr_nonnull(strstr(result.out, "listed good\neach 0\nhas 0\nalive\n"));
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("environment");
+	tcase_add_test(tests, a_set_user_id_program_does_not_believe_the_environment);
+	tcase_add_test(tests, a_plain_user_runs_roots_plugins_from_the_environments_path);
+	tcase_add_test(tests, after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on);
+	return fixture_run("environment", tests);
+}

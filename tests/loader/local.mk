@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+#
+# tests/loader: loading, from the search for a file to its unloading, with mock plugins that have one fault each
+#
+# The mocks are shared objects, which a build without shared libraries has none of.
+
+if HAVE_CHECK
+if ENABLE_SHARED
+
+loader_tests = \
+	tests/loader/abi \
+	tests/loader/environment \
+	tests/loader/failures \
+	tests/loader/filter \
+	tests/loader/fork \
+	tests/loader/hooks \
+	tests/loader/log \
+	tests/loader/preloaded \
+	tests/loader/refused \
+	tests/loader/registry \
+	tests/loader/search \
+	tests/loader/threads \
+	tests/loader/trust \
+	tests/loader/unload
+
+check_PROGRAMS += $(loader_tests) tests/loader/child
+TESTS += $(loader_tests)
+
+check_LTLIBRARIES += tests/loader/libfixture.la
+tests_loader_libfixture_la_SOURCES = tests/loader/fixture.c tests/loader/fixture.h
+
+# Mock plugins look for mock_event() in the program.
+loader_ldflags = $(AM_LDFLAGS) -export-dynamic
+loader_ldadd = tests/loader/libfixture.la libzpool/libzpool.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+# For tests that reach behind the public interface, and for a program that is copied elsewhere.
+loader_inner_ldadd = tests/loader/libfixture.la libzpool/libzpcore.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+
+tests_loader_child_LDADD = libzpool/libzpcore.la $(PTHREAD_LIBS)
+
+tests_loader_abi_LDFLAGS = $(loader_ldflags)
+tests_loader_abi_LDADD = $(loader_ldadd)
+tests_loader_environment_LDFLAGS = $(loader_ldflags)
+tests_loader_environment_LDADD = $(loader_ldadd)
+tests_loader_failures_LDFLAGS = $(loader_ldflags)
+tests_loader_failures_LDADD = $(loader_ldadd)
+tests_loader_filter_LDFLAGS = $(loader_ldflags)
+tests_loader_filter_LDADD = $(loader_ldadd)
+tests_loader_fork_LDFLAGS = $(loader_ldflags)
+tests_loader_fork_LDADD = $(loader_ldadd)
+tests_loader_hooks_LDFLAGS = $(loader_ldflags)
+tests_loader_hooks_LDADD = $(loader_ldadd)
+tests_loader_log_LDFLAGS = $(loader_ldflags)
+tests_loader_log_LDADD = $(loader_ldadd)
+tests_loader_preloaded_LDFLAGS = $(loader_ldflags)
+tests_loader_preloaded_LDADD = $(loader_ldadd)
+tests_loader_refused_LDFLAGS = $(loader_ldflags)
+tests_loader_refused_LDADD = $(loader_ldadd)
+tests_loader_registry_LDFLAGS = $(loader_ldflags)
+tests_loader_registry_LDADD = $(loader_ldadd)
+tests_loader_search_LDFLAGS = $(loader_ldflags)
+tests_loader_search_LDADD = $(loader_ldadd)
+tests_loader_threads_LDFLAGS = $(loader_ldflags)
+tests_loader_threads_LDADD = $(loader_ldadd)
+tests_loader_trust_LDFLAGS = $(loader_ldflags)
+tests_loader_trust_LDADD = $(loader_inner_ldadd)
+tests_loader_unload_LDFLAGS = $(loader_ldflags)
+tests_loader_unload_LDADD = $(loader_ldadd)
+
+include $(top_srcdir)/tests/loader/mocks/local.mk
+
+endif
+endif

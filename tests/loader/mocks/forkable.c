@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Can follow into a forked child.
+ */
+#define MOCK_TYPE forkable
+#define MOCK_MORE , .fork = mock_fork, .obj_size = mock_obj_size
+#include "mock.h"

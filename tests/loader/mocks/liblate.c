@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The library that needs_late needs.
+ */
+#include "zpool.h"
+
+ZPOOL_PUBLIC int late_function(void);
+
+int late_function(void)
+{
+	return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * No fault, but it needs a library that may not be there yet.
+ */
+int late_function(void);
+
+#define MOCK_TYPE needs_late
+#include "mock.h"
+
+/* Keeps the dependency needed. */
+extern ZPOOL_PUBLIC int (*const needs_late_function)(void);
+int (*const needs_late_function)(void) = late_function;

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: no way to an object's bytes.
+ */
+#define MOCK_TYPE no_access
+#define MOCK_MAP NULL
+#define MOCK_UNMAP NULL
+#include "mock.h"

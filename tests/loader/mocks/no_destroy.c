@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: the mandatory callback destroy is NULL.
+ */
+#define MOCK_TYPE no_destroy
+#define MOCK_DESTROY NULL
+#include "mock.h"

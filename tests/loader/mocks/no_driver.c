@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: it exports no driver.
+ */
+#define MOCK_TYPE no_driver
+#define MOCK_NO_DRIVER 1
+#include "mock.h"

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: the mandatory callback free is NULL.
+ */
+#define MOCK_TYPE no_free
+#define MOCK_FREE NULL
+#include "mock.h"

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: the mandatory callback malloc is NULL.
+ */
+#define MOCK_TYPE no_malloc
+#define MOCK_MALLOC NULL
+#include "mock.h"

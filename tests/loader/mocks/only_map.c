@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: map without unmap.
+ */
+#define MOCK_TYPE only_map
+#define MOCK_UNMAP NULL
+#define MOCK_MORE , .read = mock_read, .write = mock_write
+#include "mock.h"

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault: unmap without map.
+ */
+#define MOCK_TYPE only_unmap
+#define MOCK_MAP NULL
+#define MOCK_MORE , .read = mock_read, .write = mock_write
+#include "mock.h"

@@ -1,0 +1,182 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# check-mutation.sh: does the contract suite notice when a driver is wrong?
+#
+# Each mutation below is one line of the zbud driver made wrong, as somebody could get it wrong.  The mutated driver is
+# built in a temporary directory and the suite is run on it: at least one case must fail.  A hang is caught by the
+# suite's own time limit.  First the driver as it is must pass, and each mutation must really change one line, so that
+# none of them rots when the driver changes.
+#
+# Run by `make check-mutation`, which sets the environment; without that, CC, CFLAGS, abs_top_srcdir and abs_top_builddir
+# are to be set by hand.
+set -eu
+umask 022
+
+srcdir=${abs_top_srcdir:?is the source tree, set by make check-mutation}
+builddir=${abs_top_builddir:?is the build tree, set by make check-mutation}
+contract=$builddir/tests/contract/contract
+# The same random choices every time.
+run_flags="--driver zbud --seed 1 --ops 20000 --no-rss"
+# What hangs is caught after so many seconds.  The cases take far less, and a mutation is wrong whatever the reason.
+mutant_flags="--fail-fast --timeout 5"
+
+case ${SANITIZER_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
+?*)
+    echo "mutations are tried in a plain build only"
+    exit 77
+    ;;
+esac
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-mutation.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# CFLAGS is a list of words.
+# shellcheck disable=SC2086
+compile() {
+    ${CC:-cc} -std=gnu11 -pthread -fPIC -fvisibility=hidden ${CFLAGS:--O2} -w -DHAVE_CONFIG_H -I"$builddir" \
+        -I"$srcdir/libzpool" -I"$srcdir/libzpool/support" "$@"
+}
+
+mkdir "$dir/support"
+for source in "$srcdir"/libzpool/support/*.c; do
+    compile -c "$source" -o "$dir/support/$(basename "$source" .c).o"
+done
+
+# build SOURCES PLUGINS: make PLUGINS/zbud.so from the sources in a directory.
+build() {
+    mkdir "$2"
+    compile -shared -I"$1" "$1"/*.c "$dir"/support/*.o -o "$2/zbud.so"
+}
+
+# run PLUGINS [ARGUMENT...]: the suite on the zbud of a directory, its output in $dir/output.
+run() {
+    ZPOOL_PLUGIN_PATH=$1
+    export ZPOOL_PLUGIN_PATH
+    shift
+    # shellcheck disable=SC2086
+    "$contract" $run_flags "$@" >"$dir/output" 2>&1
+}
+
+failed_cases() {
+    sed -n 's/^not ok [0-9]* - zbud: //p' "$dir/output" | tr '\n' ' '
+}
+
+build "$srcdir/plugins/zbud" "$dir/plain"
+if ! run "$dir/plain"; then
+    cat "$dir/output"
+    echo "FAIL: the driver does not pass as it is, so nothing can be said of mutations"
+    exit 1
+fi
+echo "as it is: $(tail -n 1 "$dir/output")"
+
+tried=0
+survived=0
+
+# mutation NAME FILE FUNCTION SED-COMMAND CASE...: try one, made inside of a function of the file.  The cases are those
+# that should notice it, and are run first.
+mutation() {
+    name=$1
+    file=$2
+    script="/^[a-z].*[ *]$3(/,/^}/{
+$4
+}"
+    shift 4
+    tried=$((tried + 1))
+    rm -rf "$dir/mutant" "$dir/plugins"
+    cp -R "$srcdir/plugins/zbud" "$dir/mutant"
+    chmod -R u+w "$dir/mutant"
+    sed "$script" "$srcdir/plugins/zbud/$file" >"$dir/mutant/$file"
+    changed=$(diff "$srcdir/plugins/zbud/$file" "$dir/mutant/$file" | grep -c '^<' || :)
+    if [ "$changed" -ne 1 ]; then
+        echo "FAIL: $name changes $changed lines of $file instead of one: write it anew"
+        survived=$((survived + 1))
+        return
+    fi
+    if ! build "$dir/mutant" "$dir/plugins" 2>"$dir/output"; then
+        cat "$dir/output"
+        echo "FAIL: $name does not compile"
+        survived=$((survived + 1))
+        return
+    fi
+    expected=
+    for case_name in "$@"; do
+        expected="$expected --case $case_name"
+    done
+    # shellcheck disable=SC2086
+    if ! run "$dir/plugins" $mutant_flags $expected && [ -n "$(failed_cases)" ]; then
+        echo "caught: $name, by $(failed_cases)"
+    elif ! run "$dir/plugins" $mutant_flags && [ -n "$(failed_cases)" ]; then
+        echo "caught: $name, by $(failed_cases)and not as expected by $*"
+    else
+        tail -n 3 "$dir/output"
+        echo "FAIL: $name is not noticed"
+        survived=$((survived + 1))
+    fi
+}
+
+mutation wrong_list zbud_page.c unbuddied_enter \
+    's/room = zbud_free_chunks(page);/room = zbud_free_chunks(page) + 1;/' \
+    contents_last_through_everything churn_loses_no_room
+
+mutation header_counted_as_room zbud.h zbud_free_chunks \
+    's/return ZBUD_ROOM_CHUNKS/return ZBUD_PAGE_CHUNKS/' \
+    usable_bytes_are_the_objects_own contents_last_through_everything
+
+mutation size_rounded_down zbud.c zbud_malloc \
+    's/size + ZBUD_CHUNK_BYTES - 1/size + ZBUD_CHUNK_BYTES - 2/' \
+    every_size_is_stored obj_size_covers_the_request
+
+mutation last_object_off_by_a_chunk zbud.h zbud_first_chunk \
+    's/ZBUD_PAGE_CHUNKS - chunks/ZBUD_ROOM_CHUNKS - chunks/' \
+    usable_bytes_are_the_objects_own
+
+mutation wrong_side_freed zbud_page.c zbud_page_drop_object \
+    's/buddy = zbud_location_buddy/buddy = !zbud_location_buddy/' \
+    contents_last_through_everything walk_visits_each_live_object_once
+
+mutation zero_not_cleared zbud_page.c zbud_page_put_object \
+    's/if (zero)/if (zero \&\& chunks > 1)/' \
+    zero_means_zero_also_in_used_memory
+
+mutation lost_page zbud_page.c zbud_page_drop_object \
+    's/return true;/return false;/' \
+    total_size_follows_what_is_stored churn_loses_no_room
+
+mutation lost_room zbud_page.c zbud_page_drop_object \
+    's/unbuddied_enter(pool, page);//' \
+    failed_mallocs_leave_nothing_behind
+
+mutation lost_handle_on_error zbud.c malloc_waiting \
+    's/zp_handles_put(&pool->handles, &slot, 1);//' \
+    failed_mallocs_leave_nothing_behind
+
+mutation missing_unlock_on_error zbud_reclaim.c reclaim_page \
+    '/zp_list_empty(&pool->lru)/,/}/s/zp_unlock(&pool->lock);//' \
+    shrink_ends_when_nothing_is_left
+
+mutation lock_kept_over_fork zbud.c zbud_fork \
+    's/zp_unlock(&pool->lock);//' \
+    a_child_has_copies_of_its_own
+
+mutation wrong_lru_end zbud_reclaim.c reclaim_page \
+    's/pool->lru.prev/pool->lru.next/' \
+    shrink_takes_the_oldest_first
+
+mutation evict_under_lock zbud_reclaim.c evict_objects \
+    's/zp_unlock(&pool->lock);//' \
+    shrink_empties_the_pages_it_tells
+
+mutation forgotten_reclaim_mark zbud_reclaim.c evict_objects \
+    's/page->under_reclaim = 1;//' \
+    shrink_empties_the_pages_it_tells callback_may_free_others
+
+mutation page_counted_twice zbud_reclaim.c zbud_shrink \
+    's/++\*reclaimed;/*reclaimed += 2;/' \
+    pages_are_counted_once shrink_empties_the_pages_it_tells
+
+echo "$tried mutations, $((tried - survived)) caught, $survived not"
+[ "$survived" -eq 0 ]

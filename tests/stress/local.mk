@@ -1,0 +1,15 @@
+# The soak test: not part of `make check', for it runs as long as it is told.
+#
+#   make check-soak [SOAK_FLAGS='--driver zbud --seconds 600 --threads 8']
+
+EXTRA_PROGRAMS += tests/stress/soak
+CLEANFILES += tests/stress/soak
+
+tests_stress_soak_SOURCES = $(contract_support) tests/contract/runner.c tests/stress/soak.c
+tests_stress_soak_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
+
+SOAK_FLAGS =
+
+.PHONY: check-soak
+check-soak: tests/stress/soak $(plugin_LTLIBRARIES)
+	$(AM_TESTS_ENVIRONMENT) $(top_srcdir)/tests/with-plugins tests/stress/soak $(SOAK_FLAGS)

@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The completion for bash.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+
+library=/usr/share/bash-completion/bash_completion
+{ command -v bash && [ -r $library ]; } >/dev/null || {
+    echo "there is no bash-completion"
+    exit 77
+}
+use_drivers copying zbud
+: >"$work/some-file"
+srcdir=$(cd "${srcdir:-.}" && pwd)
+
+# completes NAME EXPECTED WORD...: what the last word can become
+completes()
+{
+    name=$1
+    expected=$2
+    shift 2
+    actual=$(cd "$work" && bash -c '
+        . "$1"
+        . "$2"
+        shift 2
+        COMP_WORDS=("$@")
+        COMP_CWORD=$(($# - 1))
+        COMP_LINE="$*"
+        COMP_POINT=${#COMP_LINE}
+        _zpoolctl "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}" 2>&1
+        echo "${COMPREPLY[@]}"
+    ' bash $library "$srcdir/tools/completion/zpoolctl" "$@")
+    is "$name" "$expected" "$actual"
+}
+
+: >"$work/out"
+: >"$work/err"
+completes "commands" "list info store" "$zpoolctl" ""
+completes "a command's beginning" "store" "$zpoolctl" st
+completes "options before a command" "--help" "$zpoolctl" --h
+completes "drivers for info" "copying zbud" "$zpoolctl" info ""
+completes "drivers for --type" "zbud" "$zpoolctl" store --type z
+completes "compressors" "zstd zstd:1 zstd:3 zstd:9 zstd:19" "$zpoolctl" store -c zs
+completes "files" "some-file" "$zpoolctl" store some
+for command in list info store; do
+    for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z]*' | sort -u); do
+        completes "$command $option" "$option" "$zpoolctl" $command "$option"
+    done
+done
+finish

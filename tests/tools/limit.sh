@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# zpoolctl store --limit: eviction into a file, and back from it.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+use_drivers zbud libc
+text_file "$work/text" 8388608
+
+run store -t zbud --json "$work/text"
+whole=$(value drivers 0 pool_bytes)
+units=$(value input units)
+holds "the input needs more than the limit" "$whole" -gt 524288
+
+run store -t zbud --limit 256K --json "$work/text"
+exits "evicted units are given back as well" 0
+silent "there is nothing to complain of"
+is "result" identical "$(value drivers 0 result)"
+is "the limit is in the JSON" 262144 "$(value limit_bytes)"
+is "the limit is in the spec" zbud:limit=262144 "$(value drivers 0 spec)"
+is "every unit was stored" "$units" "$(value drivers 0 stored)"
+is "every unit was compared" "$units" "$(value drivers 0 compared)"
+is "none was refused" 0 "$(value drivers 0 refused no_memory)"
+holds "units were evicted" "$(value drivers 0 evicted)" -gt 0
+holds "not all were" "$(value drivers 0 evicted)" -lt "$units"
+holds "the pool kept the limit" "$(value drivers 0 pool_bytes)" -le 262144
+holds "what is stored is less than the pool" "$(value drivers 0 stored_bytes)" -lt 262144
+
+run store -t zbud --limit 256K "$work/text"
+prints "evictions have a column" "EVICTED"
+prints "the limit is told" "pools limited to 256K"
+prints "the table shows evictions" "^zbud +$units +0 +0 +[1-9][0-9]* .* identical\$"
+
+run store -t libc --limit 256K "$work/text"
+exits "a named driver that cannot evict is a failure" 1
+prints "a named driver that cannot evict is shown" "^libc .* refused: cannot evict"
+run store --limit 256K "$work/text"
+exits "a driver of the default list that cannot evict is none" 0
+prints "a driver of the default list that cannot evict is shown" "^libc .* refused: cannot evict"
+prints "the others are tried" "^zbud .* identical\$"
+
+run store -t zbud --limit 1 "$work/text"
+exits "a limit below an empty pool is a failure" 1
+run store -t zbud --limit 1G --json "$work/text"
+exits "a limit that is never reached succeeds" 0
+is "nothing is evicted then" 0 "$(value drivers 0 evicted)"
+finish

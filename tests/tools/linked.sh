@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# A tool that brings its drivers along, as without shared libraries it must: no plugin directory is needed.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+# shellcheck disable=SC2119 # none, that is
+use_drivers
+is_linked_in libc || {
+    echo "the tool loads its drivers from files"
+    exit 77
+}
+text_file "$work/text" 131072
+
+run list
+exits "list succeeds" 0
+for driver in libc zbud; do
+    prints "$driver is there" "^$driver +[0-9.]+ +1\.[0-9]+ +yes +linked in +[a-z]"
+    run info --json "$driver"
+    exits "info $driver succeeds" 0
+    is "$driver comes from no file" null "$(value path)"
+    is "$driver is linked in" "linked in" "$(value origin)"
+    run list
+done
+run store "$work/text"
+exits "store succeeds" 0
+is "store tries both" 2 "$(grep -c 'identical$' "$work/out")"
+finish

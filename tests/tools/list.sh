@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# zpoolctl list: drivers, files with faults, plugins without a note.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+
+use_drivers noteless copying zbud crash
+echo "this is no shared object" >"$work/plugins/broken.so"
+chmod 644 "$work/plugins/broken.so"
+echo "neither here nor there" >"$work/plugins/README"
+
+run list
+exits "list succeeds, faults or not" 0
+silent "list has nothing to complain of"
+prints "a table has a head" "^TYPE +VERSION +ABI +LOADED +FROM +DESCRIPTION +FAULT"
+prints "a driver's note is shown" "^copying +1\.0 +1\.0 +no +$work/plugins/copying\.so +reads and writes"
+prints "a real driver is shown" "^zbud +[0-9]"
+prints "a plugin without a note is shown as such" "^noteless +- +- +no .*\(carries no note\)"
+prints "a file that is no plugin is shown with its fault" "^broken +- .*ELF"
+prints_not "a file that is named like none is not shown" "README"
+is "nothing is shown twice" 6 "$(wc -l <"$work/out")"
+
+run list --json
+exits "list --json succeeds" 0
+silent "list --json has nothing to complain of"
+is "all drivers are in the JSON" 5 "$(value drivers length)"
+is "the plugin path is in the JSON" "$work/plugins" "$(value plugin_path)"
+is "origin" "plugin" "$(value drivers type=copying origin)"
+is "path" "$work/plugins/copying.so" "$(value drivers type=copying path)"
+is "version" "1.0" "$(value drivers type=copying version)"
+is "ABI" '{"major":1,"minor":0}' "$(value drivers type=copying abi)"
+is "description" "reads and writes, and maps nothing" "$(value drivers type=copying description)"
+is "no fault" null "$(value drivers type=copying fault)"
+is "nothing was loaded" false "$(value drivers type=copying loaded)"
+is "note" true "$(value drivers type=copying has_note)"
+is "no note" false "$(value drivers type=noteless has_note)"
+is "no version without a note" null "$(value drivers type=noteless version)"
+is "no ABI without a note" null "$(value drivers type=noteless abi)"
+is "no fault in a plugin without a note" null "$(value drivers type=noteless fault)"
+case $(value drivers type=broken fault) in
+    *ELF*) report ok "the fault is in the JSON" ;;
+    *) report no "the fault is in the JSON" "it is $(value drivers type=broken fault)" ;;
+esac
+
+rm "$work/plugins/broken.so"
+run list
+prints_not "without faults there is no column for them" "FAULT"
+
+rm "$work/plugins/"*.so
+run list
+exits "an empty folder is no failure" 0
+says "an empty folder is told" "no driver found in $work/plugins"
+run list --json
+is "an empty list is JSON too" 0 "$(value drivers length)"
+finish

@@ -1,0 +1,59 @@
+# tests/tools: the tests of zpoolctl
+#
+# Each script is one subject.  They run the tool of this build on the drivers of this build, and on mocks, each of which
+# has one fault.
+
+tools_tests = \
+	tests/tools/broken.sh \
+	tests/tools/completion.sh \
+	tests/tools/info.sh \
+	tests/tools/interrupt.sh \
+	tests/tools/limit.sh \
+	tests/tools/linked.sh \
+	tests/tools/list.sh \
+	tests/tools/pid.sh \
+	tests/tools/progress.sh \
+	tests/tools/store.sh \
+	tests/tools/usage.sh
+
+EXTRA_DIST += $(tools_tests) tests/tools/common.sh
+
+if ENABLE_TOOLS
+TESTS += $(tools_tests)
+
+check_PROGRAMS += tests/tools/json-get tests/tools/victim
+tests_tools_json_get_SOURCES = tests/tools/json-get.c
+tests_tools_json_get_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
+tests_tools_json_get_LDADD = $(TOOLS_LIBS)
+tests_tools_victim_SOURCES = tests/tools/victim.c
+# Without sanitizers, whose terabytes of shadow memory take a minute to look through.
+tests_tools_victim_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
+
+# -rpath makes libtool build a module that is not installed.
+tools_mock_ldflags = $(AM_LDFLAGS) $(PLUGIN_LDFLAGS) -module -avoid-version -no-undefined -rpath /nowhere
+check_LTLIBRARIES += \
+	tests/tools/mocks/copying.la \
+	tests/tools/mocks/corrupt.la \
+	tests/tools/mocks/crash.la \
+	tests/tools/mocks/exits.la \
+	tests/tools/mocks/hang.la \
+	tests/tools/mocks/lethal.la \
+	tests/tools/mocks/noteless.la \
+	tests/tools/mocks/sieve.la
+tests_tools_mocks_copying_la_SOURCES = tests/tools/mocks/copying.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_copying_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_corrupt_la_SOURCES = tests/tools/mocks/corrupt.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_corrupt_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_crash_la_SOURCES = tests/tools/mocks/crash.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_crash_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_exits_la_SOURCES = tests/tools/mocks/exits.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_exits_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_hang_la_SOURCES = tests/tools/mocks/hang.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_hang_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_lethal_la_SOURCES = tests/tools/mocks/lethal.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_lethal_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_noteless_la_SOURCES = tests/tools/mocks/noteless.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_noteless_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_sieve_la_SOURCES = tests/tools/mocks/sieve.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_sieve_la_LDFLAGS = $(tools_mock_ldflags)
+endif

@@ -1,0 +1,132 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# zpoolctl store on files and folders: every kind of unit, every compressor, every driver.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+use_drivers zbud libc copying sieve
+
+# 64 units of 4096: 32 compress, 16 do not, 16 are the same word all over.  And a tail of 100 bytes.
+mkdir -p "$work/in/deep/er"
+text_file "$work/in/text" 131072
+random_file "$work/in/deep/random" 65536
+head -c 32768 /dev/zero >"$work/in/deep/er/zero"
+i=0
+while [ $i -lt 4096 ]; do
+    printf abcdefgh
+    i=$((i + 1))
+done >"$work/in/words"
+text_file "$work/in/tail" 100
+: >"$work/in/empty"
+ln -s text "$work/in/link"
+ln "$work/in/text" "$work/in/deep/hard"
+mkfifo "$work/in/pipe"
+
+run store "$work/in"
+exits "all is given back" 0
+silent "there is nothing to complain of, and no progress bar in a pipe"
+prints "the input is told" "$work/in: 6 files, .* in 65 units of 4K"
+prints "the kinds of units are told" "^16 same-filled, 33 compressed with lz4, 16 incompressible"
+prints "zbud is in the table, and takes no unit of a whole page" "^zbud +65 +16 +16 .* identical\$"
+prints "libc is in the table, and takes all" "^libc +65 +16 +0 .* identical\$"
+prints "a driver that does not map is in the table" "^copying +65 +16 +0 .* identical\$"
+prints_not "a filter is not tried alone" "^sieve"
+prints_not "there is no column for evictions without a limit" "EVICTED"
+
+for compressor in lz4 zstd zstd:1 zstd:19 zstd:-5; do
+    run store -c "$compressor" --json "$work/in"
+    exits "$compressor: all is given back" 0
+    name=$compressor
+    [ "$name" != zstd ] || name=zstd:3
+    is "$compressor: is named with its level" "$name" "$(value input compressor)"
+    is "$compressor: units" 65 "$(value input units)"
+    is "$compressor: bytes" 262244 "$(value input bytes)"
+    is "$compressor: files" 6 "$(value input files)"
+    is "$compressor: skipped" 0 "$(value input skipped)"
+    is "$compressor: same-filled" 16 "$(value input same_filled)"
+    is "$compressor: incompressible" 16 "$(value input incompressible)"
+    is "$compressor: compressed" 33 "$(value input compressed)"
+    holds "$compressor: what is stored is small" "$(value input stored_bytes)" -lt 120000
+    for driver in zbud libc copying; do
+        is "$compressor, $driver: result" identical "$(value drivers driver=$driver result)"
+        is "$compressor, $driver: nothing differs" 0 "$(value drivers driver=$driver differing)"
+        holds "$compressor, $driver: the pool holds what is stored" \
+            "$(value drivers driver=$driver pool_bytes)" -ge "$(value drivers driver=$driver stored_bytes)"
+    done
+    is "$compressor, libc: stored" 49 "$(value drivers driver=libc stored)"
+    is "$compressor, libc: all was compared" 65 "$(value drivers driver=libc compared)"
+    is "$compressor, libc: stored bytes" "$(value input stored_bytes)" "$(value drivers driver=libc stored_bytes)"
+    is "$compressor, zbud: refused as too large" 16 "$(value drivers driver=zbud refused too_large)"
+    is "$compressor, zbud: refused for want of memory" 0 "$(value drivers driver=zbud refused no_memory)"
+    is "$compressor, zbud: what it took was compared" 49 "$(value drivers driver=zbud compared)"
+    is "$compressor, zbud: stored bytes" "$(($(value input stored_bytes) - 65536))" \
+        "$(value drivers driver=zbud stored_bytes)"
+done
+
+for unit in 512 1K 64K; do
+    run store -t libc -u "$unit" --json "$work/in"
+    exits "units of $unit: all is given back" 0
+    is "units of $unit: result" identical "$(value drivers 0 result)"
+    is "units of $unit: bytes" 262244 "$(value input bytes)"
+done
+is "units of 64K: one for each file that is not empty, and one more of the longest" 6 "$(value input units)"
+
+run store --json "$work/in" "$work/in/text" "$work/in/deep" "$work/in"
+is "a file that is named more than once is read once" 6 "$(value input files)"
+run store -t libc --json "$work/in/link"
+is "a symbolic link is followed where it is named" 1 "$(value input files)"
+
+run store -t libc -t zbud "$work/in"
+prints "drivers stand in the order in which they are named" "^libc "
+is "no others are tried" 2 "$(grep -c identical "$work/out")"
+
+run store -t libc "$work/in" "$work/nowhere"
+exits "a path that does not exist makes the status 1" 1
+says "it is named" "$work/nowhere: No such file or directory; skipped"
+prints "the rest is stored" "^libc .* identical\$"
+prints "what was skipped is told" "6 files, 1 skipped"
+run store -t libc "$work/in" "$work/in/pipe"
+exits "a pipe makes the status 1 where it is named" 1
+says "the pipe is named" "in/pipe: neither a regular file nor a folder; skipped"
+if [ "$(id -u)" != 0 ]; then
+    chmod 0 "$work/in/tail"
+    run store -t libc "$work/in"
+    exits "a file that may not be read makes the status 1" 1
+    says "it is named too" "$work/in/tail: Permission denied; skipped"
+    chmod 644 "$work/in/tail"
+fi
+
+run store "$work/in/empty"
+exits "nothing but empty files is a failure" 1
+says "nothing but empty files is told" "nothing to store"
+run store "$work/nowhere"
+exits "nothing but missing files is a failure" 1
+
+run store -t nosuch "$work/in"
+exits "an unknown driver is a failure" 1
+says "an unknown driver is told with those there are" "^Drivers that can be had: copying, libc, sieve, zbud\."
+run store -t zbud:colour=red "$work/in"
+exits "an unknown parameter is a failure" 1
+says "an unknown parameter is told with those there are" 'no parameter "colour".*limit'
+run store -t zbud: -t libc "$work/in"
+exits "a malformed spec is a failure" 1
+run store -t sieve "$work/in"
+exits "a filter alone is a failure" 1
+says "a filter alone is told what it lacks" "sieve\+DRIVER"
+
+run store -t zbud "$work/in/deep/random"
+exits "a named driver that takes no unit is a failure" 1
+prints "a named driver that takes no unit is shown" "^zbud .* refused: took no unit"
+run store "$work/in/deep/random"
+exits "a driver of the default list that takes no unit is none" 0
+prints "a driver of the default list that takes no unit is shown" "^zbud .* refused: took no unit"
+run store -t libc:limit=64K --json "$work/in/deep/random" "$work/in/text"
+holds "a limit in the spec makes the pool refuse units" "$(value drivers 0 refused no_memory)" -gt 0
+is "what is within the limit is given back" identical "$(value drivers 0 result)"
+
+TMPDIR=$work/nowhere run store -t libc "$work/in"
+exits "a missing TMPDIR is a failure" 1
+says "a missing TMPDIR is told" "cannot make a temporary file in $work/nowhere.*TMPDIR"
+finish

@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# What the tool says of itself, and command lines that make no sense.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+
+# shellcheck disable=SC2119 # none, that is
+use_drivers
+random_file "$work/file" 100
+
+run --help
+exits "--help succeeds" 0
+for command in list info store; do
+    prints "--help names $command" "^ +$command "
+done
+run --version
+exits "--version succeeds" 0
+prints "--version tells the tool's and the library's" \
+    "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
+for command in list info store; do
+    run "$command" --help
+    exits "$command --help succeeds" 0
+    prints "$command --help shows how to call it" "^Usage: zpoolctl $command "
+    run "$command" --version
+    exits "$command --version succeeds" 0
+    prints "$command --version tells it" "^zpoolctl $PACKAGE_VERSION "
+    run "$command" --nonsense
+    exits "$command with an unknown option is a usage error" 2
+    says "$command names the unknown option" "nonsense"
+done
+
+# usage NAME PATTERN ARGUMENT...: status 2, the pattern as a message, and nothing on standard output
+usage()
+{
+    name=$1
+    pattern=$2
+    shift 2
+    run "$@"
+    exits "$name is a usage error" 2
+    says "$name is told" "$pattern"
+    is "$name prints nothing else" "" "$(cat "$work/out")"
+}
+
+usage "no command" "a command is missing"
+usage "an unknown command" 'no command "bogus"' bogus
+usage "list with an argument" "list takes no arguments" list zbud
+usage "info without a type" "name of a driver is missing" info
+usage "info with two types" "one driver at a time" info zbud libc
+usage "info with a spec" "is no driver's name" info zbud:limit=1M
+usage "info with an empty name" "is no driver's name" info ""
+usage "store without a source" "nothing to store" store
+usage "store with two sources" "two sources" store --pid 1 "$work/file"
+usage "an empty path" "an empty path" store ""
+usage "a type given twice" "zbud is given twice" store -t zbud -t zbud "$work/file"
+usage "an unknown compressor" 'no compressor "gzip"' store -c gzip "$work/file"
+usage "a level for lz4" "lz4 takes no level" store -c lz4:1 "$work/file"
+usage "a level that zstd lacks" "zstd's level must be" store -c zstd:99 "$work/file"
+usage "a level that is no number" "zstd's level must be" store -c zstd:high "$work/file"
+usage "a level that is missing" "zstd's level must be" store -c zstd: "$work/file"
+for unit in 0 1 511 768 128K 1T 99999999999999999999 -4096 4k x ""; do
+    usage "a unit of \"$unit\"" "--unit must be a power of two" store --unit "$unit" "$work/file"
+done
+usage "a limit of 0" "--limit 0" store --limit 0 "$work/file"
+for limit in -1 1X 1MM 17179869184G x ""; do
+    usage "a limit of \"$limit\"" "--limit must be a size" store --limit "$limit" "$work/file"
+done
+for pid in 0 -1 x 1x 99999999999 ""; do
+    usage "a pid of \"$pid\"" "--pid must be" store --pid "$pid"
+done
+usage "a timeout of 0" "--timeout must be" store --timeout 0 "$work/file"
+usage "two limits for one pool" "has a limit of its own" store -l 1M -t zbud:limit=2M "$work/file"
+usage "two limits for one stack" "has a limit of its own" store -l 1M -t guard:a=1,limit=2M+zbud "$work/file"
+
+if ! is_linked_in libc; then
+    run store "$work/file"
+    exits "no driver at all is a failure" 1
+    says "no driver at all is told, with the path" "no driver can be had from $work/plugins"
+fi
+if [ -w /dev/full ]; then
+    status=0
+    "$zpoolctl" list --json >/dev/full 2>"$work/err" || status=$?
+    exits "a full standard output is a failure" 1
+    says "a full standard output is told" "cannot write to standard output"
+fi
+finish

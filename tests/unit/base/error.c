@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/failing-memory.h"
+#include "tests/unit/run.h"
+
+static void *text_of_this_thread(void *user)
+{
+	char *copy = user;
+	(void)snprintf(copy, 64, "%s", zpool_last_error());
+	return NULL;
+}
+
+static void in_thread(void *(*fn)(void *user), void *user)
+{
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, fn, user), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+__attribute__((format(printf, 1, 2))) static void driver_says(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	zp_error_from_driver(format, args);
+	va_end(args);
+}
+
+START_TEST(thread_without_an_error_reads_the_empty_text)
+{
+	char text[64] = "?";
+	in_thread(text_of_this_thread, text);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(fail_gives_the_negative_errno_and_the_text)
+{
+	ck_assert_int_eq(zp_fail(ENOSPC, "%s has %d", "it", 7), -ENOSPC);
+	ck_assert_str_eq(zpool_last_error(), "it has 7");
+}
+END_TEST
+
+START_TEST(fail_null_gives_null_and_sets_errno)
+{
+	errno = 0;
+	ck_assert_ptr_null(zp_fail_null(EBUSY, "busy %u", 3u));
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_str_eq(zpool_last_error(), "busy 3");
+}
+END_TEST
+
+START_TEST(fail_static_gives_the_very_sentence)
+{
+	static const char sentence[] = "It is so.";
+	ck_assert_int_eq(zp_fail_static(EAGAIN, sentence), -EAGAIN);
+	ck_assert_ptr_eq(zpool_last_error(), sentence);
+}
+END_TEST
+
+START_TEST(reading_does_not_clear_the_text)
+{
+	(void)zp_fail(EIO, "still here");
+	ck_assert_str_eq(zpool_last_error(), "still here");
+	ck_assert_str_eq(zpool_last_error(), "still here");
+}
+END_TEST
+
+START_TEST(former_text_may_be_among_the_arguments)
+{
+	(void)zp_fail(EIO, "first");
+	(void)zp_fail(EIO, "<%s>", zpool_last_error());
+	ck_assert_str_eq(zpool_last_error(), "<first>");
+	(void)zp_fail_static(EIO, "static");
+	(void)zp_fail(EIO, "<%s>", zpool_last_error());
+	ck_assert_str_eq(zpool_last_error(), "<static>");
+}
+END_TEST
+
+START_TEST(long_text_is_kept_whole)
+{
+	static char long_text[100001];
+	memset(long_text, 'x', sizeof long_text - 1);
+	(void)zp_fail(EIO, "%s!", long_text);
+	ck_assert_uint_eq(strlen(zpool_last_error()), sizeof long_text);
+	ck_assert_int_eq(zpool_last_error()[sizeof long_text - 1], '!');
+}
+END_TEST
+
+START_TEST(empty_text_is_a_text)
+{
+	(void)zp_fail(EIO, "something");
+	(void)zp_fail(EIO, "%s", "");
+	ck_assert_str_eq(zpool_last_error(), "");
+}
+END_TEST
+
+static void *fail_and_read(void *user)
+{
+	(void)zp_fail(EIO, "the other thread's");
+	return text_of_this_thread(user);
+}
+
+START_TEST(each_thread_has_a_text_of_its_own)
+{
+	char text[64] = "";
+	(void)zp_fail(EIO, "the main thread's");
+	in_thread(fail_and_read, text);
+	ck_assert_str_eq(text, "the other thread's");
+	ck_assert_str_eq(zpool_last_error(), "the main thread's");
+}
+END_TEST
+
+START_TEST(driver_text_is_taken_once)
+{
+	driver_says("page %d is torn", 9);
+	ck_assert_str_eq(zpool_last_error(), "page 9 is torn");
+	ck_assert(zp_error_take_driver_text());
+	ck_assert(!zp_error_take_driver_text());
+	ck_assert_str_eq(zpool_last_error(), "page 9 is torn");
+}
+END_TEST
+
+START_TEST(later_text_of_the_core_ends_the_drivers_claim)
+{
+	driver_says("a");
+	(void)zp_fail(EIO, "b");
+	ck_assert(!zp_error_take_driver_text());
+	driver_says("a");
+	(void)zp_fail_static(EIO, "b");
+	ck_assert(!zp_error_take_driver_text());
+	driver_says("a");
+	(void)zp_fail_null(EIO, "b");
+	ck_assert(!zp_error_take_driver_text());
+}
+END_TEST
+
+START_TEST(kept_text_counts_as_the_drivers)
+{
+	(void)zp_fail(EIO, "from below");
+	zp_error_keep();
+	ck_assert(zp_error_take_driver_text());
+	ck_assert_str_eq(zpool_last_error(), "from below");
+}
+END_TEST
+
+START_TEST(text_set_aside_comes_back_whatever_fails_meanwhile)
+{
+	struct zp_error aside;
+	driver_says("the outer one");
+	for (int failures = 0; failures < 3; failures++) {
+		zp_error_set_aside(&aside);
+		ck_assert_str_eq(zpool_last_error(), "");
+		for (int i = 0; i < failures; i++)
+			(void)zp_fail(EIO, "an inner one");
+		zp_error_put_back(&aside);
+		ck_assert_str_eq(zpool_last_error(), "the outer one");
+	}
+	ck_assert(zp_error_take_driver_text());
+	(void)zp_fail(EIO, "later");
+	ck_assert_str_eq(zpool_last_error(), "later");
+}
+END_TEST
+
+START_TEST(without_memory_the_text_says_so_and_the_errno_stays)
+{
+	(void)zp_fail(EIO, "former");
+	memory_fail_at(1);
+	int err = zp_fail(EBUSY, "lost");
+	ck_assert(memory_stop());
+	ck_assert_int_eq(err, -EBUSY);
+	assert_contains(zpool_last_error(), "Out of memory");
+	(void)zp_fail(EIO, "found again");
+	ck_assert_str_eq(zpool_last_error(), "found again");
+}
+END_TEST
+
+static pthread_key_t late_key;
+static char late_text[64];
+
+static void fail_late(void *user)
+{
+	(void)user;
+	(void)zp_fail(EIO, "said at the very end");
+	(void)snprintf(late_text, sizeof late_text, "%s", zpool_last_error());
+}
+
+static void *fail_before_and_at_exit(void *user)
+{
+	(void)zp_fail(EIO, "said before");
+	ck_assert_int_eq(pthread_setspecific(late_key, &late_key), 0);
+	return user;
+}
+
+/* Destructors of other keys run after ours as well as before: the text must stand up to both. */
+START_TEST(text_works_in_a_threads_last_moments)
+{
+	late_text[0] = '\0';
+	ck_assert_int_eq(pthread_key_create(&late_key, fail_late), 0);
+	in_thread(fail_before_and_at_exit, NULL);
+	ck_assert_int_eq(pthread_key_delete(late_key), 0);
+	ck_assert_str_eq(late_text, "said at the very end");
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		thread_without_an_error_reads_the_empty_text,
+		fail_gives_the_negative_errno_and_the_text,
+		fail_null_gives_null_and_sets_errno,
+		fail_static_gives_the_very_sentence,
+		reading_does_not_clear_the_text,
+		former_text_may_be_among_the_arguments,
+		long_text_is_kept_whole,
+		empty_text_is_a_text,
+		each_thread_has_a_text_of_its_own,
+		driver_text_is_taken_once,
+		later_text_of_the_core_ends_the_drivers_claim,
+		kept_text_counts_as_the_drivers,
+		text_set_aside_comes_back_whatever_fails_meanwhile,
+		without_memory_the_text_says_so_and_the_errno_stays,
+		text_works_in_a_threads_last_moments,
+	};
+	return UNIT_RUN("base/error", tests);
+}

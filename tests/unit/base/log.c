@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "tests/unit/failing-memory.h"
+#include "tests/unit/run.h"
+
+/* What the handler was given last. */
+static struct {
+	unsigned count;
+	enum zpool_log_level level;
+	char message[256];
+	void *user;
+} heard;
+
+static void hear(enum zpool_log_level level, const char *message, void *user)
+{
+	heard.count++;
+	heard.level = level;
+	heard.user = user;
+	(void)snprintf(heard.message, sizeof heard.message, "%s", message);
+}
+
+static void listen(enum zpool_log_level level)
+{
+	heard.count = 0;
+	ck_assert_int_eq(zpool_set_log_handler(hear, level, &heard), 0);
+}
+
+static void stop(void)
+{
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+}
+
+__attribute__((format(printf, 3, 4))) static void log_with_prefix(enum zpool_log_level level, const char *prefix,
+								  const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	zp_vlog(level, prefix, format, args);
+	va_end(args);
+}
+
+START_TEST(handler_gets_level_message_and_user_pointer)
+{
+	listen(ZPOOL_LOG_DEBUG);
+	zp_log(ZPOOL_LOG_WARNING, "%d of %s", 3, "them");
+	ck_assert_uint_eq(heard.count, 1);
+	ck_assert_int_eq(heard.level, ZPOOL_LOG_WARNING);
+	ck_assert_str_eq(heard.message, "3 of them");
+	ck_assert_ptr_eq(heard.user, &heard);
+	stop();
+}
+END_TEST
+
+START_TEST(handler_gets_its_level_and_graver_ones_only)
+{
+	for (int wanted = ZPOOL_LOG_ERROR; wanted <= ZPOOL_LOG_DEBUG; wanted++) {
+		listen((enum zpool_log_level)wanted);
+		for (int level = ZPOOL_LOG_ERROR; level <= ZPOOL_LOG_DEBUG; level++)
+			zp_log((enum zpool_log_level)level, "said");
+		ck_assert_uint_eq(heard.count, (unsigned)wanted + 1);
+		ck_assert_int_eq(heard.level, wanted);
+	}
+	stop();
+}
+END_TEST
+
+START_TEST(nothing_is_heard_after_the_handler_is_taken_away)
+{
+	listen(ZPOOL_LOG_DEBUG);
+	stop();
+	zp_log(ZPOOL_LOG_ERROR, "unheard");
+	ck_assert_uint_eq(heard.count, 0);
+}
+END_TEST
+
+START_TEST(prefix_stands_in_front_of_the_message)
+{
+	listen(ZPOOL_LOG_DEBUG);
+	log_with_prefix(ZPOOL_LOG_ERROR, "zbud (a): ", "%s", "torn");
+	ck_assert_str_eq(heard.message, "zbud (a): torn");
+	stop();
+}
+END_TEST
+
+START_TEST(logging_leaves_errno_alone)
+{
+	listen(ZPOOL_LOG_DEBUG);
+	errno = ERANGE;
+	zp_log(ZPOOL_LOG_ERROR, "x");
+	ck_assert_int_eq(errno, ERANGE);
+	stop();
+}
+END_TEST
+
+static void hear_and_fail(enum zpool_log_level level, const char *message, void *user)
+{
+	hear(level, message, user);
+	(void)zp_fail(EIO, "the handler's own");
+}
+
+START_TEST(handler_that_fails_leaves_the_callers_error_alone)
+{
+	ck_assert_int_eq(zpool_set_log_handler(hear_and_fail, ZPOOL_LOG_DEBUG, NULL), 0);
+	(void)zp_fail(EIO, "the caller's");
+	zp_log(ZPOOL_LOG_ERROR, "x");
+	ck_assert_str_eq(zpool_last_error(), "the caller's");
+	stop();
+}
+END_TEST
+
+START_TEST(unknown_levels_are_refused_and_the_handler_stays)
+{
+	listen(ZPOOL_LOG_DEBUG);
+	assert_fails(zpool_set_log_handler(NULL, (enum zpool_log_level)4, NULL), EINVAL, "Log level 4");
+	assert_fails(zpool_set_log_handler(NULL, (enum zpool_log_level) - 1, NULL), EINVAL, "Log level -1");
+	zp_log(ZPOOL_LOG_DEBUG, "still heard");
+	ck_assert_uint_eq(heard.count, 1);
+	stop();
+}
+END_TEST
+
+static int nested_result;
+static char nested_text[128];
+
+static void hear_and_meddle(enum zpool_log_level level, const char *message, void *user)
+{
+	hear(level, message, user);
+	zp_log(ZPOOL_LOG_ERROR, "from inside");
+	nested_result = zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
+	(void)snprintf(nested_text, sizeof nested_text, "%s", zpool_last_error());
+}
+
+START_TEST(handler_that_logs_is_not_called_again)
+{
+	heard.count = 0;
+	ck_assert_int_eq(zpool_set_log_handler(hear_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
+	zp_log(ZPOOL_LOG_ERROR, "outer");
+	ck_assert_uint_eq(heard.count, 1);
+	ck_assert_str_eq(heard.message, "outer");
+	stop();
+}
+END_TEST
+
+START_TEST(handler_cannot_replace_the_handler)
+{
+	ck_assert_int_eq(zpool_set_log_handler(hear_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
+	zp_log(ZPOOL_LOG_ERROR, "outer");
+	ck_assert_int_eq(nested_result, -EDEADLK);
+	assert_contains(nested_text, "cannot replace the log handler");
+	stop();
+}
+END_TEST
+
+START_TEST(without_memory_the_handler_is_told_so)
+{
+	for (unsigned nth = 1; nth <= 2; nth++) {
+		listen(ZPOOL_LOG_DEBUG);
+		memory_fail_at(nth);
+		zp_log(ZPOOL_LOG_ERROR, "lost %d", 1);
+		ck_assert(memory_stop());
+		ck_assert_uint_eq(heard.count, 1);
+		assert_contains(heard.message, "Out of memory");
+	}
+	stop();
+}
+END_TEST
+
+static pthread_barrier_t handler_runs, handler_may_end;
+static _Atomic bool handler_ended;
+
+static void hear_slowly(enum zpool_log_level level, const char *message, void *user)
+{
+	(void)level, (void)message, (void)user;
+	pthread_barrier_wait(&handler_runs);
+	pthread_barrier_wait(&handler_may_end);
+	handler_ended = true;
+}
+
+static void *log_something(void *user)
+{
+	zp_log(ZPOOL_LOG_ERROR, "slow");
+	return user;
+}
+
+static void *replace_handler(void *user)
+{
+	bool *ended = user;
+	(void)zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
+	*ended = handler_ended;
+	return NULL;
+}
+
+START_TEST(former_handler_has_returned_when_it_is_replaced)
+{
+	pthread_t logger, replacer;
+	bool ended = false;
+	pthread_barrier_init(&handler_runs, NULL, 2);
+	pthread_barrier_init(&handler_may_end, NULL, 2);
+	handler_ended = false;
+	ck_assert_int_eq(zpool_set_log_handler(hear_slowly, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(pthread_create(&logger, NULL, log_something, NULL), 0);
+	pthread_barrier_wait(&handler_runs);
+	ck_assert_int_eq(pthread_create(&replacer, NULL, replace_handler, &ended), 0);
+	pthread_barrier_wait(&handler_may_end);
+	pthread_join(logger, NULL);
+	pthread_join(replacer, NULL);
+	ck_assert(ended);
+}
+END_TEST
+
+/* In a child: log, replace, log. */
+static int use_log(void)
+{
+	zp_log(ZPOOL_LOG_ERROR, "in the child");
+	if (heard.count != 1 || zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL) != 0)
+		return 1;
+	zp_log(ZPOOL_LOG_ERROR, "unheard");
+	if (zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL) != 0)
+		return 2;
+	zp_log(ZPOOL_LOG_ERROR, "heard");
+	return heard.count == 2 ? 0 : 3;
+}
+
+static void unlock_in_parent(void)
+{
+	zp_log_unlock(false);
+}
+
+static void unlock_in_child(void)
+{
+	zp_log_unlock(true);
+}
+
+static void arm_fork(void)
+{
+	static bool armed;
+	if (!armed)
+		ck_assert_int_eq(pthread_atfork(zp_log_lock, unlock_in_parent, unlock_in_child), 0);
+	armed = true;
+}
+
+START_TEST(log_works_in_a_forked_child)
+{
+	if (!unit_may_fork())
+		return;
+	arm_fork();
+	listen(ZPOOL_LOG_DEBUG);
+	ck_assert_int_eq(unit_in_child(use_log), 0);
+	zp_log(ZPOOL_LOG_ERROR, "in the parent");
+	ck_assert_uint_eq(heard.count, 1);
+	stop();
+}
+END_TEST
+
+/* A handler that forks, as one that starts a mailer does: the child returns from it like the parent. */
+static void hear_and_fork(enum zpool_log_level level, const char *message, void *user)
+{
+	hear(level, message, user);
+	if (heard.count == 1)
+		*(int *)user = fork();
+}
+
+static int log_through_forking_handler(void)
+{
+	int child = -1;
+	heard.count = 0;
+	(void)zpool_set_log_handler(hear_and_fork, ZPOOL_LOG_DEBUG, &child);
+	zp_log(ZPOOL_LOG_ERROR, "outer");
+	if (child != 0) {
+		int status = -1;
+		return child < 0 || waitpid(child, &status, 0) != child || status != 0;
+	}
+	alarm(30);
+	(void)zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL);
+	zp_log(ZPOOL_LOG_ERROR, "grandchild");
+	_exit(heard.count == 2 ? 0 : 1);
+}
+
+START_TEST(handler_may_fork)
+{
+	if (!unit_may_fork())
+		return;
+	arm_fork();
+	ck_assert_int_eq(unit_in_child(log_through_forking_handler), 0);
+}
+END_TEST
+
+/* The program's other life: logs at every level with what the environment asks for, then with a handler, and after. */
+static int log_at_every_level(void)
+{
+	zp_log(ZPOOL_LOG_ERROR, "e");
+	zp_log(ZPOOL_LOG_WARNING, "w");
+	zp_log(ZPOOL_LOG_INFO, "i");
+	zp_log(ZPOOL_LOG_DEBUG, "d");
+	(void)zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL);
+	zp_log(ZPOOL_LOG_ERROR, "for the handler");
+	(void)zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
+	zp_log(ZPOOL_LOG_ERROR, "again");
+	return heard.count == 1 ? 0 : 1;
+}
+
+#define E "libzpool: error: e\n"
+#define W "libzpool: warning: w\n"
+#define I "libzpool: info: i\n"
+#define D "libzpool: debug: d\n"
+#define AGAIN "libzpool: error: again\n"
+
+START_TEST(environment_chooses_what_goes_to_standard_error)
+{
+	static const struct {
+		const char *variable, *expected;
+	} cases[] = {
+		{ "ZPOOL_DEBUG=", "" },
+		{ "ZPOOL_DEBUG=0", "" },
+		{ "ZPOOL_DEBUG=error", E AGAIN },
+		{ "ZPOOL_DEBUG=warning", E W AGAIN },
+		{ "ZPOOL_DEBUG=info", E W I AGAIN },
+		{ "ZPOOL_DEBUG=debug", E W I D AGAIN },
+		{ "ZPOOL_DEBUG=1", E W I D AGAIN },
+	};
+	char text[512];
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ck_assert_int_eq(unit_run_self("log", cases[i].variable, text, sizeof text), 0);
+		ck_assert_str_eq(text, cases[i].expected);
+	}
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	const TTest *const tests[] = {
+		handler_gets_level_message_and_user_pointer,
+		handler_gets_its_level_and_graver_ones_only,
+		nothing_is_heard_after_the_handler_is_taken_away,
+		prefix_stands_in_front_of_the_message,
+		logging_leaves_errno_alone,
+		handler_that_fails_leaves_the_callers_error_alone,
+		unknown_levels_are_refused_and_the_handler_stays,
+		handler_that_logs_is_not_called_again,
+		handler_cannot_replace_the_handler,
+		without_memory_the_handler_is_told_so,
+		former_handler_has_returned_when_it_is_replaced,
+		log_works_in_a_forked_child,
+		handler_may_fork,
+		environment_chooses_what_goes_to_standard_error,
+	};
+	(void)argv;
+	return argc > 1 ? log_at_every_level() : UNIT_RUN("base/log", tests);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "core/fork.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/driver-for-tests.h"
+#include "tests/unit/run.h"
+
+static struct zpool_driver driver, filter;
+static struct zpool *pool;
+static unsigned long stored;
+
+static void start(void)
+{
+	driver_knobs_reset();
+	driver = driver_for_tests("mock");
+	filter = filter_for_tests("sieve");
+	ck_assert_int_eq(zpool_register_driver(&filter), 0);
+}
+
+static void open_pool(const char *spec)
+{
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = zpool_create_pool(spec, 0, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_malloc(pool, 16, 0, &stored), 0);
+	ck_assert_int_eq(zpool_obj_write(pool, stored, "the parent's", 13, 0), 13);
+}
+
+static void finish(void)
+{
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
+}
+
+START_TEST(fork_takes_the_librarys_locks_from_the_start)
+{
+	ck_assert(zp_fork_armed);
+}
+END_TEST
+
+/* The child's copy is its own: what it does there the parent does not see. */
+static int use_inherited_pool(void)
+{
+	unsigned long handle;
+	char text[16];
+	if (zpool_obj_read(pool, stored, text, 13, 0) != 13 || strcmp(text, "the parent's") != 0)
+		return 1;
+	if (zpool_obj_write(pool, stored, "the child's.", 13, 0) != 13 || zpool_malloc(pool, 8, 0, &handle) != 0)
+		return 2;
+	zpool_free(pool, stored);
+	if (zpool_obj_size(pool, stored) != -EINVAL)
+		return 3;
+	zpool_destroy_pool(pool);
+	pool = zpool_create_pool("mock", 0, NULL);
+	return pool && zpool_malloc(pool, 8, 0, &handle) == 0 ? 0 : 4;
+}
+
+START_TEST(child_has_a_private_copy_of_a_pool_that_follows)
+{
+	char text[16];
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("mock");
+	ck_assert_int_eq(unit_in_child(use_inherited_pool), 0);
+	ck_assert_int_eq(zpool_obj_read(pool, stored, text, 13, 0), 13);
+	ck_assert_str_eq(text, "the parent's");
+	ck_assert_str_eq(knobs.phases, "ap");
+	finish();
+}
+END_TEST
+
+static int use_stranded_pool(void)
+{
+	unsigned long handle;
+	if (zpool_malloc(pool, 8, 0, &handle) != -EOPNOTSUPP || zpool_obj_size(pool, stored) != -EOPNOTSUPP)
+		return 1;
+	if (!strstr(zpool_last_error(), "inherited through fork()"))
+		return 2;
+	zpool_destroy_pool(pool);
+	pool = zpool_create_pool("mock", 0, NULL);
+	return pool && zpool_malloc(pool, 8, 0, &handle) == 0 ? 0 : 3;
+}
+
+START_TEST(child_is_refused_a_pool_that_does_not_follow)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	driver.fork = NULL;
+	open_pool("mock");
+	ck_assert_int_eq(unit_in_child(use_stranded_pool), 0);
+	ck_assert_int_eq(zpool_obj_size(pool, stored), 16);
+	finish();
+}
+END_TEST
+
+START_TEST(stack_locks_from_the_top_in_a_real_fork)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("sieve+mock");
+	ck_assert_int_eq(unit_in_child(use_inherited_pool), 0);
+	ck_assert_str_eq(knobs.phases, "AapP");
+	finish();
+}
+END_TEST
+
+static unsigned heard;
+
+static void hear(enum zpool_log_level level, const char *message, void *user)
+{
+	(void)level, (void)message, (void)user;
+	heard++;
+}
+
+/* Everything that has a lock of its own works in the child. */
+static int use_the_rest(void)
+{
+	char path[64];
+	heard = 0;
+	if (zpool_set_plugin_path("/nonexistent") != 0 || zpool_get_plugin_path(path, sizeof path) != 12)
+		return 1;
+	if (zpool_has_pool("no_such_driver") || heard == 0)
+		return 2;
+	if (zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL) != 0 || zpool_rescan() != 0)
+		return 3;
+	if (zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL) != 0 || zpool_unload_driver("mock") != -EPERM)
+		return 4;
+	return zpool_loading_disable() != 0 || zpool_has_pool("no_such_driver") ? 5 : 0;
+}
+
+START_TEST(log_path_and_registry_work_in_the_child)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("mock");
+	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(unit_in_child(use_the_rest), 0);
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+	finish();
+}
+END_TEST
+
+static _Atomic bool stop;
+
+static void *keep_busy(void *user)
+{
+	unsigned long handle;
+	(void)user;
+	while (!stop) {
+		if (zpool_malloc(pool, 8, 0, &handle) == 0)
+			zpool_free(pool, handle);
+		(void)zpool_has_pool("no_such_driver");
+		(void)zpool_set_plugin_path("/nonexistent");
+		struct zpool *another = zpool_create_pool("mock", 0, NULL);
+		zpool_destroy_pool(another);
+	}
+	return NULL;
+}
+
+/* Whatever another thread is in the middle of, the child finds every lock free. */
+START_TEST(child_of_a_busy_program_hangs_on_no_lock)
+{
+	pthread_t threads[2];
+	/* What the other threads had on their stacks is lost in a child, which memcheck takes for leaks. */
+	if (!unit_may_fork() || getenv("ZPOOL_TEST_VALGRIND"))
+		return;
+	start();
+	open_pool("mock");
+	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL), 0);
+	stop = false;
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_busy, NULL), 0);
+	int status = 0;
+	for (int i = 0; i < 20 && status == 0; i++)
+		status = unit_in_child(use_inherited_pool);
+	if (status == 0)
+		status = unit_in_child(use_the_rest);
+	stop = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
+	finish();
+}
+END_TEST
+
+static pthread_barrier_t hook_runs, hook_may_end;
+
+static void slow_hook(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&hook_runs);
+	pthread_barrier_wait(&hook_may_end);
+}
+
+static void *end_with_a_slow_hook(void *user)
+{
+	(void)user;
+	(void)knobs.host->thread_exit_add(knobs.core, slow_hook, pool);
+	return NULL;
+}
+
+static int cancel_the_slow_hook(void)
+{
+	knobs.host->thread_exit_cancel(knobs.core, slow_hook, pool);
+	return 0;
+}
+
+START_TEST(child_does_not_wait_for_the_hook_of_a_thread_that_is_not_there)
+{
+	pthread_t thread;
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("mock");
+	pthread_barrier_init(&hook_runs, NULL, 2);
+	pthread_barrier_init(&hook_may_end, NULL, 2);
+	ck_assert_int_eq(pthread_create(&thread, NULL, end_with_a_slow_hook, NULL), 0);
+	pthread_barrier_wait(&hook_runs);
+	int status = unit_in_child(cancel_the_slow_hook);
+	pthread_barrier_wait(&hook_may_end);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(status, 0);
+	finish();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		fork_takes_the_librarys_locks_from_the_start,
+		child_has_a_private_copy_of_a_pool_that_follows,
+		child_is_refused_a_pool_that_does_not_follow,
+		stack_locks_from_the_top_in_a_real_fork,
+		log_path_and_registry_work_in_the_child,
+		child_of_a_busy_program_hangs_on_no_lock,
+		child_does_not_wait_for_the_hook_of_a_thread_that_is_not_there,
+	};
+	return UNIT_RUN("core/fork", tests);
+}

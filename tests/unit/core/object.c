@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tests/unit/driver-for-tests.h"
+#include "tests/unit/run.h"
+
+static struct zpool_driver driver;
+static struct zpool *pool;
+
+/* The log is how a caller learns of what zpool_free() and zpool_unmap_handle() refuse. */
+static unsigned logged;
+static char log_text[512];
+
+static void hear(enum zpool_log_level level, const char *message, void *user)
+{
+	(void)user;
+	if (level != ZPOOL_LOG_ERROR)
+		return;
+	logged++;
+	(void)snprintf(log_text, sizeof log_text, "%s", message);
+}
+
+static void start_empty(void)
+{
+	driver_knobs_reset();
+	driver = driver_for_tests("mock");
+}
+
+static void open_pool(const char *spec)
+{
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	logged = 0;
+	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL), 0);
+}
+
+static void start(void)
+{
+	start_empty();
+	open_pool("mock");
+}
+
+static void finish(void)
+{
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+}
+
+static unsigned long store(size_t size)
+{
+	unsigned long handle = 0;
+	ck_assert_int_eq(zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handle), 0);
+	ck_assert_uint_ne(handle, 0);
+	return handle;
+}
+
+static void overrule(enum driver_call call, int64_t answer, const char *say)
+{
+	knobs.overrule[call] = true;
+	knobs.answer[call] = answer;
+	knobs.say = say;
+}
+
+/* The last call was refused: logged once, and told. */
+static void assert_refused(const char *part)
+{
+	ck_assert_uint_eq(logged, 1);
+	assert_contains(log_text, part);
+	ck_assert_str_eq(zpool_last_error(), log_text);
+	logged = 0;
+}
+
+START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
+{
+	unsigned long handle = 77;
+	start();
+	assert_fails(zpool_malloc(NULL, 1, 0, &handle), EINVAL, "no pool");
+	assert_fails(zpool_malloc(pool, 1, 0, NULL), EINVAL, "nowhere to put the handle");
+	assert_fails(zpool_malloc(pool, 0, 0, &handle), EINVAL, "0 bytes");
+	assert_fails(zpool_malloc(pool, 1, 0x10, &handle), EINVAL, "unknown flags 0x10");
+	assert_fails(zpool_malloc(pool, 1, 0x80000001u, &handle), EINVAL, "unknown flags 0x80000000");
+	assert_fails(zpool_malloc(pool, DRIVER_MAX_OBJECT + 1, 0, &handle), ENOSPC, "zpool_max_object_size()");
+	assert_fails(zpool_malloc(pool, SIZE_MAX, 0, &handle), ENOSPC, "zpool_max_object_size()");
+	ck_assert_uint_eq(handle, 77);
+	ck_assert_uint_eq(knobs.calls[CALL_MALLOC], 0);
+	finish();
+}
+END_TEST
+
+START_TEST(malloc_takes_one_byte_to_the_largest_and_every_known_flag)
+{
+	unsigned long handle;
+	start();
+	(void)store(1);
+	(void)store(DRIVER_MAX_OBJECT);
+	for (zpool_gfp_t gfp = 0; gfp <= ZPOOL_GFP_ALL; gfp++)
+		ck_assert_int_eq(zpool_malloc(pool, 8, gfp, &handle), 0);
+	finish();
+}
+END_TEST
+
+START_TEST(malloc_failures_of_the_driver_are_put_into_words)
+{
+	static const struct {
+		int64_t answer;
+		int err;
+		const char *text;
+	} cases[] = {
+		{ -ENOMEM, ENOMEM, "Free or evict something" },
+		{ -EAGAIN, EAGAIN, "NOWAIT does not wait" },
+		{ -ENOSPC, ENOSPC, "too large for the pool's driver" },
+		{ -EDOM, EDOM, "could not store the object" },
+		{ 1, EIO, "could not store the object" },
+		{ -5000, EIO, "could not store the object" },
+		{ INT32_MIN, EIO, "could not store the object" },
+	};
+	unsigned long handle = 77;
+	start();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		overrule(CALL_MALLOC, cases[i].answer, NULL);
+		assert_fails(zpool_malloc(pool, 8, 0, &handle), cases[i].err, cases[i].text);
+	}
+	ck_assert_uint_eq(handle, 77);
+	finish();
+}
+END_TEST
+
+START_TEST(words_of_the_driver_stand)
+{
+	unsigned long handle = 77;
+	start();
+	overrule(CALL_MALLOC, -ENOMEM, "shelf 7 is full");
+	assert_fails(zpool_malloc(pool, 8, 0, &handle), ENOMEM, "shelf 7 is full");
+	overrule(CALL_FREE, -EINVAL, "shelf 8 is empty");
+	zpool_free(pool, 1);
+	assert_refused("shelf 8 is empty");
+	overrule(CALL_MAP, EBUSY, "shelf 9 is dark");
+	assert_fails_null(zpool_map_handle(pool, 1, ZPOOL_MM_RW), EBUSY, "shelf 9 is dark");
+	finish();
+}
+END_TEST
+
+START_TEST(words_of_an_earlier_call_are_not_taken_for_this_one)
+{
+	unsigned long handle;
+	start();
+	handle = store(8);
+	knobs.host->error(knobs.core, "old news");
+	zpool_free(NULL, handle);
+	assert_refused("zpool_free() was given no pool");
+	knobs.host->error(knobs.core, "old news");
+	zpool_free(pool, 0);
+	assert_refused("handle 0");
+	knobs.host->error(knobs.core, "old news");
+	assert_fails_null(zpool_map_handle(pool, 0, ZPOOL_MM_RW), EINVAL, "handle 0");
+	finish();
+}
+END_TEST
+
+START_TEST(free_refuses_what_is_not_live_and_keeps_the_rest)
+{
+	start();
+	unsigned long handle = store(8);
+	zpool_free(NULL, handle);
+	assert_refused("zpool_free() was given no pool");
+	zpool_free(pool, 0);
+	assert_refused("zpool_free() was given handle 0 for pool \"mock-");
+	zpool_free(pool, handle + 1000000);
+	assert_refused("is not live in pool \"mock-");
+	zpool_free(pool, handle);
+	ck_assert_uint_eq(logged, 0);
+	zpool_free(pool, handle);
+	assert_refused("it was freed before");
+	finish();
+}
+END_TEST
+
+START_TEST(free_of_a_mapped_object_is_refused)
+{
+	start();
+	unsigned long handle = store(8);
+	ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
+	zpool_free(pool, handle);
+	assert_refused("is mapped; unmap it first");
+	zpool_unmap_handle(pool, handle);
+	zpool_free(pool, handle);
+	ck_assert_uint_eq(logged, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(odd_failures_of_free_are_told_with_their_name)
+{
+	start();
+	overrule(CALL_FREE, -EDOM, NULL);
+	zpool_free(pool, 1);
+	assert_refused("failed with Numerical argument out of domain");
+	overrule(CALL_FREE, 3, NULL);
+	zpool_free(pool, 1);
+	assert_refused("failed with Input/output error");
+	finish();
+}
+END_TEST
+
+START_TEST(map_gives_a_zeroed_and_writable_object)
+{
+	start();
+	unsigned long handle = store(16);
+	char *address = zpool_map_handle(pool, handle, ZPOOL_MM_WO);
+	ck_assert_ptr_nonnull(address);
+	memcpy(address, "hello", 6);
+	zpool_unmap_handle(pool, handle);
+	ck_assert_str_eq(zpool_map_handle(pool, handle, ZPOOL_MM_RO), "hello");
+	zpool_unmap_handle(pool, handle);
+	ck_assert_uint_eq(logged, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(map_refuses_bad_input)
+{
+	start();
+	unsigned long handle = store(16);
+	assert_fails_null(zpool_map_handle(NULL, handle, ZPOOL_MM_RW), EINVAL, "no pool");
+	assert_fails_null(zpool_map_handle(pool, 0, ZPOOL_MM_RW), EINVAL, "handle 0");
+	assert_fails_null(zpool_map_handle(pool, handle, (enum zpool_mapmode)3), EINVAL, "3 is not one of");
+	assert_fails_null(zpool_map_handle(pool, handle, (enum zpool_mapmode) - 1), EINVAL, "-1 is not one of");
+	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
+	zpool_free(pool, handle);
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EINVAL, "is not live");
+	finish();
+}
+END_TEST
+
+START_TEST(map_past_the_greatest_number_is_busy)
+{
+	start();
+	unsigned long handle = store(16);
+	for (int i = 0; i < DRIVER_MAX_MAPS; i++)
+		ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EBUSY, "as often as it can be");
+	for (int i = 0; i < DRIVER_MAX_MAPS; i++)
+		zpool_unmap_handle(pool, handle);
+	ck_assert_uint_eq(logged, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(map_that_fails_without_a_sane_errno_is_einval)
+{
+	static const int odd[] = { 0, -1, ENOENT, 99999, EAGAIN };
+	start();
+	unsigned long handle = store(16);
+	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+		overrule(CALL_MAP, odd[i], NULL);
+		assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EINVAL, "is not live");
+	}
+	overrule(CALL_MAP, ENOMEM, NULL);
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), ENOMEM, "failed with Cannot allocate memory");
+	overrule(CALL_MAP, EIO, NULL);
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EIO, "failed with");
+	finish();
+}
+END_TEST
+
+START_TEST(unmap_refuses_what_is_not_mapped)
+{
+	start();
+	unsigned long handle = store(16);
+	zpool_unmap_handle(NULL, handle);
+	assert_refused("zpool_unmap_handle() was given no pool");
+	zpool_unmap_handle(pool, 0);
+	assert_refused("handle 0");
+	zpool_unmap_handle(pool, handle);
+	assert_refused("or is not mapped");
+	finish();
+}
+END_TEST
+
+START_TEST(obj_size_tells_or_refuses)
+{
+	start();
+	unsigned long handle = store(16);
+	ck_assert_int_eq(zpool_obj_size(pool, handle), 16);
+	assert_fails(zpool_obj_size(NULL, handle), EINVAL, "zpool_obj_size() was given no pool");
+	assert_fails(zpool_obj_size(pool, 0), EINVAL, "handle 0");
+	assert_fails(zpool_obj_size(pool, handle + 1000000), EINVAL, "is not live");
+	overrule(CALL_OBJ_SIZE, -EDOM, NULL);
+	assert_fails(zpool_obj_size(pool, handle), EDOM, "failed with");
+	overrule(CALL_OBJ_SIZE, INT64_MIN, NULL);
+	assert_fails(zpool_obj_size(pool, handle), EIO, "failed with");
+	overrule(CALL_OBJ_SIZE, -(INT64_C(1) << 32), NULL);
+	assert_fails(zpool_obj_size(pool, handle), EIO, "failed with");
+	finish();
+}
+END_TEST
+
+/* Every way of reading and writing refuses the same things. */
+static void check_copies(unsigned long handle)
+{
+	char buf[64] = "unread";
+	ck_assert_int_eq(zpool_obj_write(pool, handle, "0123456789abcdef", 16, 0), 16);
+	ck_assert_int_eq(zpool_obj_write(pool, handle, "XY", 2, 14), 2);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, buf, 16, 0), 16);
+	ck_assert_mem_eq(buf, "0123456789abcdXY", 16);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, buf, 1, 15), 1);
+	ck_assert_int_eq(buf[0], 'Y');
+	buf[0] = '0';
+	assert_fails(zpool_obj_read(NULL, handle, buf, 1, 0), EINVAL, "zpool_obj_read() was given no pool");
+	assert_fails(zpool_obj_read(pool, 0, buf, 1, 0), EINVAL, "handle 0");
+	assert_fails(zpool_obj_read(pool, handle, NULL, 1, 0), EINVAL, "no buffer");
+	assert_fails(zpool_obj_read(pool, handle, buf, 0, 0), EINVAL, "0 bytes");
+	assert_fails(zpool_obj_read(pool, handle, buf, SIZE_MAX, 0), EINVAL, "bytes");
+	assert_fails(zpool_obj_write(NULL, handle, buf, 1, 0), EINVAL, "zpool_obj_write() was given no pool");
+	assert_fails(zpool_obj_write(pool, 0, buf, 1, 0), EINVAL, "handle 0");
+	assert_fails(zpool_obj_write(pool, handle, NULL, 1, 0), EINVAL, "no buffer");
+	assert_fails(zpool_obj_write(pool, handle, buf, 0, 0), EINVAL, "0 bytes");
+	static const struct {
+		size_t len, offset;
+	} outside[] = { { 17, 0 }, { 1, 16 }, { 2, 15 }, { 16, 1 }, { 1, SIZE_MAX }, { 16, SIZE_MAX - 7 } };
+	for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+		ck_assert_int_eq(zpool_obj_read(pool, handle, buf, outside[i].len, outside[i].offset), -EINVAL);
+		ck_assert_int_eq(zpool_obj_write(pool, handle, buf, outside[i].len, outside[i].offset), -EINVAL);
+	}
+	ck_assert_mem_eq(buf, "0123456789abcdXY", 16);
+	assert_fails(zpool_obj_read(pool, handle + 1000000, buf, 1, 0), EINVAL, "is not live");
+	assert_fails(zpool_obj_write(pool, handle + 1000000, buf, 1, 0), EINVAL, "is not live");
+}
+
+START_TEST(copies_through_the_driver_keep_inside_the_object)
+{
+	start();
+	check_copies(store(16));
+	ck_assert_uint_gt(knobs.calls[CALL_READ], 0);
+	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
+	finish();
+}
+END_TEST
+
+START_TEST(copies_through_the_map_keep_inside_the_object)
+{
+	start_empty();
+	driver.read = NULL;
+	driver.write = NULL;
+	open_pool("mock");
+	unsigned long handle = store(16);
+	check_copies(handle);
+	ck_assert_uint_eq(knobs.calls[CALL_UNMAP], knobs.calls[CALL_MAP]);
+	zpool_free(pool, handle);
+	ck_assert_uint_eq(logged, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(copies_of_a_driver_that_knows_no_sizes_are_its_own_affair)
+{
+	start_empty();
+	driver.obj_size = NULL;
+	open_pool("mock");
+	check_copies(store(16));
+	finish();
+}
+END_TEST
+
+START_TEST(driver_that_cannot_map_says_so)
+{
+	start_empty();
+	driver.map = NULL;
+	driver.unmap = NULL;
+	open_pool("mock");
+	unsigned long handle = store(16);
+	check_copies(handle);
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EOPNOTSUPP, "driver cannot do that");
+	zpool_unmap_handle(pool, handle);
+	assert_refused("driver cannot do that");
+	finish();
+}
+END_TEST
+
+START_TEST(map_alone_without_sizes_cannot_copy)
+{
+	char buf[8];
+	start_empty();
+	driver.read = NULL;
+	driver.write = NULL;
+	driver.obj_size = NULL;
+	open_pool("mock");
+	unsigned long handle = store(16);
+	assert_fails(zpool_obj_size(pool, handle), EOPNOTSUPP, "driver cannot do that");
+	assert_fails(zpool_obj_read(pool, handle, buf, 1, 0), EOPNOTSUPP, "zpool_obj_read()");
+	assert_fails(zpool_obj_write(pool, handle, buf, 1, 0), EOPNOTSUPP, "zpool_obj_write()");
+	finish();
+}
+END_TEST
+
+/* One of read and write alone: the other goes through the map, and must not trust a range that nobody checks. */
+START_TEST(half_a_pair_of_copies_never_goes_through_an_unchecked_map)
+{
+	char buf[64] = "";
+	start_empty();
+	driver.obj_size = NULL;
+	driver.write = NULL;
+	open_pool("mock");
+	unsigned long handle = store(16);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, buf, 16, 0), 16);
+	assert_fails(zpool_obj_write(pool, handle, buf, 64, 0), EOPNOTSUPP, "driver cannot do that");
+	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
+	finish();
+
+	start_empty();
+	driver.obj_size = NULL;
+	driver.read = NULL;
+	open_pool("mock");
+	handle = store(16);
+	ck_assert_int_eq(zpool_obj_write(pool, handle, buf, 16, 0), 16);
+	assert_fails(zpool_obj_read(pool, handle, buf, 64, 0), EOPNOTSUPP, "driver cannot do that");
+	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
+	finish();
+}
+END_TEST
+
+START_TEST(odd_results_of_copies_are_made_sane)
+{
+	static const struct {
+		int64_t answer;
+		int err;
+	} cases[] = { { -EDOM, EDOM },    { 9, EIO },     { INT64_MAX, EIO },
+		      { INT64_MIN, EIO }, { -5000, EIO }, { -(INT64_C(1) << 32), EIO } };
+	char buf[8];
+	start();
+	unsigned long handle = store(16);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		overrule(CALL_READ, cases[i].answer, NULL);
+		assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), cases[i].err, "failed with");
+		overrule(CALL_WRITE, cases[i].answer, NULL);
+		assert_fails(zpool_obj_write(pool, handle, buf, 8, 0), cases[i].err, "failed with");
+	}
+	overrule(CALL_READ, -EIO, "sector 3");
+	assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), EIO, "sector 3");
+	finish();
+}
+END_TEST
+
+START_TEST(copies_through_a_map_that_fails_are_refused)
+{
+	char buf[8];
+	start_empty();
+	driver.read = NULL;
+	driver.write = NULL;
+	open_pool("mock");
+	unsigned long handle = store(16);
+	overrule(CALL_MAP, EBUSY, NULL);
+	assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), EBUSY, "as often as it can be");
+	overrule(CALL_MAP, EBUSY, NULL);
+	assert_fails(zpool_obj_write(pool, handle, buf, 8, 0), EBUSY, "as often as it can be");
+	overrule(CALL_MAP, 0, NULL);
+	assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), EINVAL, "is not live");
+	finish();
+}
+END_TEST
+
+START_TEST(core_minds_the_limit_for_a_driver_that_does_not)
+{
+	unsigned long handle = 77, first;
+	start_empty();
+	driver.set_limit = NULL;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=4208"); /* the empty pool and 112 bytes */
+	first = store(48);
+	(void)store(32);
+	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
+	ck_assert_uint_eq(handle, 77);
+	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
+	ck_assert_uint_eq(knobs.calls[CALL_FREE], 1);
+	zpool_free(pool, first);
+	(void)store(48);
+	ck_assert_int_eq(zpool_set_limit(pool, 0), 0);
+	(void)store(DRIVER_MAX_OBJECT);
+	ck_assert_int_eq(zpool_set_limit(pool, 1), 0);
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
+	overrule(CALL_MALLOC, -EAGAIN, NULL);
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), EAGAIN, "NOWAIT");
+	ck_assert_uint_eq(handle, 77);
+	finish();
+}
+END_TEST
+
+START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
+{
+	unsigned long handle = 77;
+	start_empty();
+	open_pool("mock:limit=4208");
+	(void)store(96);
+	unsigned sizes = knobs.calls[CALL_TOTAL_SIZE];
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
+	ck_assert_uint_eq(knobs.calls[CALL_TOTAL_SIZE], sizes);
+	finish();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		malloc_refuses_bad_input_and_leaves_the_handle_alone,
+		malloc_takes_one_byte_to_the_largest_and_every_known_flag,
+		malloc_failures_of_the_driver_are_put_into_words,
+		words_of_the_driver_stand,
+		words_of_an_earlier_call_are_not_taken_for_this_one,
+		free_refuses_what_is_not_live_and_keeps_the_rest,
+		free_of_a_mapped_object_is_refused,
+		odd_failures_of_free_are_told_with_their_name,
+		map_gives_a_zeroed_and_writable_object,
+		map_refuses_bad_input,
+		map_past_the_greatest_number_is_busy,
+		map_that_fails_without_a_sane_errno_is_einval,
+		unmap_refuses_what_is_not_mapped,
+		obj_size_tells_or_refuses,
+		copies_through_the_driver_keep_inside_the_object,
+		copies_through_the_map_keep_inside_the_object,
+		copies_of_a_driver_that_knows_no_sizes_are_its_own_affair,
+		driver_that_cannot_map_says_so,
+		map_alone_without_sizes_cannot_copy,
+		half_a_pair_of_copies_never_goes_through_an_unchecked_map,
+		odd_results_of_copies_are_made_sane,
+		copies_through_a_map_that_fails_are_refused,
+		core_minds_the_limit_for_a_driver_that_does_not,
+		driver_with_a_limit_of_its_own_is_asked_directly,
+	};
+	return UNIT_RUN("core/object", tests);
+}

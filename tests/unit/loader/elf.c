@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A plugin's file is made up in memory, sound at first, so that each test can forge one thing.
+ */
+#include "config.h"
+
+#include "loader/elf.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/unit/failing-memory.h"
+#include "tests/unit/run.h"
+#include "zpool-driver.h"
+
+enum { NOTES = 1, SYMBOLS, STRINGS, DYNAMIC, SECTIONS };
+
+#define NOTE_TEXT "type=mock\0abi=1.0\0version=2.5\0description=what it is"
+
+static struct image {
+	ElfW(Ehdr) head;
+	ElfW(Shdr) sections[SECTIONS];
+	struct {
+		uint32_t name_bytes, text_bytes, type;
+		char name[8], text[64];
+	} note;
+	ElfW(Sym) symbols[3];
+	ElfW(Dyn) dynamic[3];
+	char strings[96];
+} image;
+
+static struct zp_elf_report report;
+
+static uint32_t add_string(const char *text)
+{
+	static size_t at;
+	if (!*text)
+		at = 1;
+	uint32_t offset = (uint32_t)at;
+	ck_assert_uint_lt(at + strlen(text), sizeof image.strings);
+	strcpy(image.strings + at, text);
+	at += strlen(text) + 1;
+	return offset;
+}
+
+static void set_section(int index, uint32_t type, size_t offset, size_t bytes)
+{
+	image.sections[index].sh_type = type;
+	image.sections[index].sh_offset = offset;
+	image.sections[index].sh_size = bytes;
+	image.sections[index].sh_link = STRINGS;
+}
+
+/* Our own machine's number is that of this program. */
+static void take_machine(void)
+{
+	ElfW(Ehdr) own;
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(read(fd, &own, sizeof own), sizeof own);
+	close(fd);
+	memcpy(image.head.e_ident, own.e_ident, EI_NIDENT);
+	image.head.e_machine = own.e_machine;
+}
+
+static void fresh(void)
+{
+	memset(&image, 0, sizeof image);
+	take_machine();
+	image.head.e_type = ET_DYN;
+	image.head.e_shoff = offsetof(struct image, sections);
+	image.head.e_shentsize = sizeof image.sections[0];
+	image.head.e_shnum = SECTIONS;
+	set_section(NOTES, SHT_NOTE, offsetof(struct image, note), sizeof image.note);
+	set_section(SYMBOLS, SHT_DYNSYM, offsetof(struct image, symbols), sizeof image.symbols);
+	set_section(STRINGS, SHT_STRTAB, offsetof(struct image, strings), sizeof image.strings);
+	set_section(DYNAMIC, SHT_DYNAMIC, offsetof(struct image, dynamic), sizeof image.dynamic);
+	image.note.name_bytes = sizeof ZPOOL_NOTE_OWNER;
+	image.note.text_bytes = sizeof NOTE_TEXT;
+	image.note.type = ZPOOL_NOTE_TYPE;
+	memcpy(image.note.name, ZPOOL_NOTE_OWNER, sizeof ZPOOL_NOTE_OWNER);
+	memcpy(image.note.text, NOTE_TEXT, sizeof NOTE_TEXT);
+	(void)add_string("");
+	image.symbols[1].st_name = add_string("zpool_driver");
+	image.symbols[1].st_shndx = 9;
+	image.symbols[2].st_name = add_string("malloc");
+	image.dynamic[0].d_tag = DT_NEEDED;
+	image.dynamic[0].d_un.d_val = add_string("libc.so.6");
+}
+
+static int examine_bytes(const void *bytes, size_t count)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, bytes, count), (ssize_t)count);
+	memset(&report, 0xff, sizeof report);
+	int err = zp_elf_examine(fd, &report);
+	close(fd);
+	return err;
+}
+
+static void examine(const char *fault)
+{
+	ck_assert_int_eq(examine_bytes(&image, sizeof image), 0);
+	if (*fault)
+		assert_contains(report.fault, fault);
+	else
+		ck_assert_str_eq(report.fault, "");
+}
+
+static void take_note(const char *text, size_t bytes)
+{
+	ck_assert_uint_le(bytes, sizeof image.note.text);
+	memset(image.note.text, 0, sizeof image.note.text);
+	memcpy(image.note.text, text, bytes);
+	image.note.text_bytes = (uint32_t)bytes;
+}
+
+START_TEST(sound_file_has_no_fault_and_tells_its_note)
+{
+	fresh();
+	examine("");
+	ck_assert(report.has_note);
+	ck_assert_str_eq(report.type, "mock");
+	ck_assert_str_eq(report.version, "2.5");
+	ck_assert_str_eq(report.description, "what it is");
+	ck_assert_uint_eq(report.abi_major, 1);
+	ck_assert_uint_eq(report.abi_minor, 0);
+}
+END_TEST
+
+START_TEST(this_program_is_no_plugin)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(zp_elf_examine(fd, &report), 0);
+	close(fd);
+	ck_assert_str_ne(report.fault, "");
+	ck_assert(!report.has_note);
+}
+END_TEST
+
+START_TEST(file_that_cannot_be_read_gives_the_errno)
+{
+	ck_assert_int_eq(zp_elf_examine(-1, &report), -EBADF);
+	int fd = open("/", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(zp_elf_examine(fd, &report), -EISDIR);
+	close(fd);
+	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_eq(zp_elf_examine(fd, &report), -EBADF);
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_is_no_elf_file_is_told)
+{
+	ck_assert_int_eq(examine_bytes("", 0), 0);
+	ck_assert_str_eq(report.fault, "it is not an ELF file");
+	ck_assert_int_eq(examine_bytes("#!/bin/sh\n", 10), 0);
+	ck_assert_str_eq(report.fault, "it is not an ELF file");
+	fresh();
+	image.head.e_ident[EI_MAG3] = 'G';
+	examine("it is not an ELF file");
+}
+END_TEST
+
+START_TEST(file_cut_anywhere_is_read_safely)
+{
+	fresh();
+	for (size_t bytes = 0; bytes < sizeof image; bytes++) {
+		ck_assert_int_eq(examine_bytes(&image, bytes), 0);
+		if (bytes < sizeof image.head)
+			ck_assert_str_eq(report.fault, "it is not an ELF file");
+		else if (bytes < offsetof(struct image, note))
+			ck_assert_str_eq(report.fault, "its section table is damaged");
+		else if (bytes < offsetof(struct image, dynamic))
+			ck_assert_str_eq(report.fault, "its symbol table is damaged");
+	}
+}
+END_TEST
+
+START_TEST(file_for_another_machine_is_told)
+{
+	fresh();
+	image.head.e_ident[EI_CLASS] ^= ELFCLASS32 ^ ELFCLASS64;
+	examine("it was built for another machine");
+	fresh();
+	image.head.e_ident[EI_DATA] ^= ELFDATA2LSB ^ ELFDATA2MSB;
+	examine("it was built for another machine");
+	fresh();
+	image.head.e_machine ^= 0x40;
+	examine("it was built for another machine");
+	/* A header of 32 bits in full, which is shorter than ours. */
+	Elf32_Ehdr narrow;
+	memset(&narrow, 0, sizeof narrow);
+	memcpy(narrow.e_ident, image.head.e_ident, EI_NIDENT);
+	narrow.e_ident[EI_CLASS] = ELFCLASS32;
+	char file[256] = "";
+	memcpy(file, &narrow, sizeof narrow);
+	ck_assert_int_eq(examine_bytes(file, sizeof file), 0);
+	ck_assert_str_ne(report.fault, "");
+}
+END_TEST
+
+START_TEST(only_shared_objects_will_do)
+{
+	static const int types[] = { ET_NONE, ET_REL, ET_EXEC, ET_CORE };
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		fresh();
+		image.head.e_type = (ElfW(Half))types[i];
+		examine("it is an ELF file but not a shared object");
+	}
+}
+END_TEST
+
+START_TEST(file_without_sections_is_left_to_the_linker)
+{
+	fresh();
+	image.head.e_shnum = 0;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.head.e_shoff = 0;
+	examine("");
+}
+END_TEST
+
+START_TEST(forged_section_table_is_told)
+{
+	fresh();
+	image.head.e_shentsize--;
+	examine("its section table is damaged");
+	fresh();
+	image.head.e_shoff = sizeof image - sizeof image.sections + 1;
+	examine("its section table is damaged");
+	fresh();
+	image.head.e_shoff = (ElfW(Off))-8;
+	examine("its section table is damaged");
+	fresh();
+	image.head.e_shnum = 4097;
+	examine("its section table is damaged");
+	fresh();
+	image.head.e_shnum = 4096;
+	examine("its section table is damaged");
+}
+END_TEST
+
+START_TEST(file_without_dynamic_symbols_is_told)
+{
+	fresh();
+	image.sections[SYMBOLS].sh_type = SHT_SYMTAB;
+	examine("it has no dynamic symbols");
+}
+END_TEST
+
+START_TEST(driver_symbol_must_be_exported)
+{
+	fresh();
+	image.symbols[1].st_name = image.symbols[2].st_name;
+	examine("it exports no symbol zpool_driver");
+	fresh();
+	image.symbols[1].st_name = (uint32_t)sizeof image.strings;
+	examine("it exports no symbol zpool_driver");
+	fresh();
+	image.sections[SYMBOLS].sh_size = 0;
+	examine("it exports no symbol zpool_driver");
+	fresh();
+	image.sections[SYMBOLS].sh_size -= 1;
+	examine("");
+}
+END_TEST
+
+START_TEST(undefined_library_calls_are_told_by_name)
+{
+	fresh();
+	image.symbols[2].st_name = add_string("zpool_malloc");
+	examine("it calls zpool_malloc: a plugin must use the host table");
+	fresh();
+	image.symbols[2].st_name = add_string("zpool_helper_of_its_own");
+	image.symbols[2].st_shndx = 9;
+	examine("");
+	fresh();
+	image.symbols[2].st_name = add_string("zpoolish");
+	examine("");
+}
+END_TEST
+
+START_TEST(damaged_symbol_table_is_told)
+{
+	fresh();
+	image.sections[SYMBOLS].sh_offset = sizeof image + 1;
+	examine("its symbol table is damaged");
+	fresh();
+	image.sections[SYMBOLS].sh_size = UINT64_C(65) << 20;
+	examine("its symbol table is damaged");
+	fresh();
+	image.sections[SYMBOLS].sh_link = SECTIONS;
+	image.sections[DYNAMIC].sh_type = SHT_NULL;
+	examine("its symbol table is damaged");
+	fresh();
+	image.sections[STRINGS].sh_offset = (ElfW(Off))-1;
+	examine("its symbol table is damaged");
+	fresh();
+	image.sections[STRINGS].sh_size = (ElfW(Xword))-1;
+	examine("its symbol table is damaged");
+}
+END_TEST
+
+START_TEST(string_table_needs_no_nul_at_its_end)
+{
+	fresh();
+	image.sections[STRINGS].sh_size = image.symbols[1].st_name + strlen("zpool_driver");
+	examine("");
+	image.sections[STRINGS].sh_size--;
+	examine("it exports no symbol zpool_driver");
+}
+END_TEST
+
+START_TEST(link_with_our_library_is_told_and_with_another_one_not)
+{
+	fresh();
+	image.dynamic[1].d_tag = DT_NEEDED;
+	image.dynamic[1].d_un.d_val = add_string("libzpool.so.0");
+	examine("it links with libzpool.so.0: a second registry would come with it");
+	fresh();
+	image.dynamic[0].d_un.d_val = add_string("libzpool.so");
+	examine("it links with libzpool.so:");
+	fresh();
+	image.dynamic[0].d_un.d_val = add_string("libzpool.so.4");
+	examine("");
+	fresh();
+	image.dynamic[0].d_un.d_val = sizeof image.strings;
+	examine("");
+	fresh();
+	image.dynamic[1].d_tag = DT_SONAME;
+	image.dynamic[1].d_un.d_val = add_string("libzpool.so.0");
+	examine("");
+}
+END_TEST
+
+START_TEST(dynamic_section_that_cannot_be_read_tells_nothing)
+{
+	fresh();
+	image.sections[DYNAMIC].sh_offset = sizeof image + 1;
+	examine("");
+	fresh();
+	image.sections[DYNAMIC].sh_link = SECTIONS;
+	examine("");
+}
+END_TEST
+
+START_TEST(file_without_a_note_is_no_fault)
+{
+	fresh();
+	image.sections[NOTES].sh_type = SHT_PROGBITS;
+	examine("");
+	ck_assert(!report.has_note);
+	ck_assert_str_eq(report.type, "");
+}
+END_TEST
+
+START_TEST(malformed_notes_are_passed_over)
+{
+	fresh();
+	image.note.name_bytes = UINT32_MAX;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.note.text_bytes = UINT32_MAX;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.note.text_bytes = sizeof image.note.text + 1;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.note.text_bytes = 0;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.sections[NOTES].sh_size = sizeof(ElfW(Nhdr)) - 1;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.sections[NOTES].sh_size = (64 << 10) + 1;
+	examine("");
+	ck_assert(!report.has_note);
+}
+END_TEST
+
+START_TEST(notes_of_others_are_passed_over)
+{
+	fresh();
+	image.note.type = ZPOOL_NOTE_TYPE + 1;
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	memcpy(image.note.name, "zpoo1", 6);
+	examine("");
+	ck_assert(!report.has_note);
+	fresh();
+	image.note.name_bytes--;
+	examine("");
+	ck_assert(!report.has_note);
+}
+END_TEST
+
+START_TEST(note_behind_another_one_is_found)
+{
+	static struct {
+		struct image image;
+		struct {
+			uint32_t name_bytes, text_bytes, type;
+			char name[4], text[20];
+		} other;
+		uint32_t ours[3];
+		char name[8], text[64];
+	} file;
+	fresh();
+	file.image = image;
+	file.other.name_bytes = 4;
+	file.other.text_bytes = 17; /* padded to 20 */
+	file.other.type = ZPOOL_NOTE_TYPE;
+	memcpy(file.other.name, "GNU", 4);
+	memcpy(file.ours, &image.note, sizeof file.ours);
+	memcpy(file.name, image.note.name, sizeof file.name);
+	memcpy(file.text, image.note.text, sizeof file.text);
+	file.image.sections[NOTES].sh_offset = sizeof image;
+	file.image.sections[NOTES].sh_size = sizeof file - sizeof image;
+	ck_assert_int_eq(examine_bytes(&file, sizeof file), 0);
+	ck_assert(report.has_note);
+	ck_assert_str_eq(report.type, "mock");
+}
+END_TEST
+
+START_TEST(note_must_name_our_abi)
+{
+	fresh();
+	take_note("type=mock\0abi=2.1", 18);
+	examine("it was built for driver ABI 2, this library speaks 1; rebuild it");
+	ck_assert_uint_eq(report.abi_major, 2);
+	ck_assert_uint_eq(report.abi_minor, 1);
+	fresh();
+	take_note("type=mock\0abi=1.99", 19);
+	examine("");
+	ck_assert_uint_eq(report.abi_minor, 99);
+	static const char *const bad[] = { "type=mock", "type=mock\0abi=1", "type=mock\0abi=x.y", "type=mock\0abi=" };
+	static const size_t bytes[] = { 10, 16, 18, 15 };
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		fresh();
+		take_note(bad[i], bytes[i]);
+		examine("its note names no driver ABI");
+		ck_assert_uint_eq(report.abi_major, 0);
+	}
+}
+END_TEST
+
+START_TEST(note_without_a_nul_at_its_end_is_cut)
+{
+	fresh();
+	take_note("abi=1.0\0type=mockX", 18);
+	examine("");
+	ck_assert_str_eq(report.type, "mock");
+	ck_assert_str_eq(report.version, "");
+	ck_assert_str_eq(report.description, "");
+}
+END_TEST
+
+START_TEST(long_values_of_a_note_are_cut_to_their_room)
+{
+	char text[64];
+	fresh();
+	memset(text, 'n', sizeof text);
+	memcpy(text, "abi=1.0\0type=", 13);
+	take_note(text, sizeof text);
+	examine("");
+	ck_assert_uint_eq(strlen(report.type), sizeof report.type - 1);
+}
+END_TEST
+
+START_TEST(first_fault_is_the_one_told)
+{
+	fresh();
+	take_note("type=mock\0abi=7.0", 18);
+	image.symbols[2].st_name = add_string("zpool_malloc");
+	image.symbols[1].st_name = 0;
+	examine("driver ABI 7");
+}
+END_TEST
+
+START_TEST(lack_of_memory_does_no_harm)
+{
+	fresh();
+	for (unsigned nth = 1;; nth++) {
+		int fd = memfd_create("image", MFD_CLOEXEC);
+		ck_assert_int_eq(write(fd, &image, sizeof image), sizeof image);
+		memory_fail_at(nth);
+		int err = zp_elf_examine(fd, &report);
+		bool failed = memory_stop();
+		close(fd);
+		ck_assert(err == 0 || err == -ENOMEM);
+		if (!failed)
+			break;
+		/* The file is not to blame: a fault would be remembered until it changes. */
+		ck_assert_int_eq(err, -ENOMEM);
+	}
+}
+END_TEST
+
+/* Whatever the bytes, nothing outside of the file is read and every text ends. */
+START_TEST(random_damage_is_read_safely)
+{
+	unsigned seed = unit_seed();
+	for (int round = 0; round < 3000; round++) {
+		fresh();
+		unsigned char *bytes = (unsigned char *)&image;
+		int changes = 1 + (int)((unsigned)rand_r(&seed) % 6);
+		for (int i = 0; i < changes; i++) {
+			size_t span = rand_r(&seed) % 2 ? offsetof(struct image, note) : sizeof image;
+			bytes[EI_NIDENT + (size_t)rand_r(&seed) % (span - EI_NIDENT)] = (unsigned char)rand_r(&seed);
+		}
+		ck_assert_int_eq(examine_bytes(&image, sizeof image), 0);
+		ck_assert_uint_lt(strnlen(report.fault, sizeof report.fault), sizeof report.fault);
+		ck_assert_uint_lt(strnlen(report.type, sizeof report.type), sizeof report.type);
+		ck_assert_uint_lt(strnlen(report.version, sizeof report.version), sizeof report.version);
+		ck_assert_uint_lt(strnlen(report.description, sizeof report.description), sizeof report.description);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		sound_file_has_no_fault_and_tells_its_note,
+		this_program_is_no_plugin,
+		file_that_cannot_be_read_gives_the_errno,
+		what_is_no_elf_file_is_told,
+		file_cut_anywhere_is_read_safely,
+		file_for_another_machine_is_told,
+		only_shared_objects_will_do,
+		file_without_sections_is_left_to_the_linker,
+		forged_section_table_is_told,
+		file_without_dynamic_symbols_is_told,
+		driver_symbol_must_be_exported,
+		undefined_library_calls_are_told_by_name,
+		damaged_symbol_table_is_told,
+		string_table_needs_no_nul_at_its_end,
+		link_with_our_library_is_told_and_with_another_one_not,
+		dynamic_section_that_cannot_be_read_tells_nothing,
+		file_without_a_note_is_no_fault,
+		malformed_notes_are_passed_over,
+		notes_of_others_are_passed_over,
+		note_behind_another_one_is_found,
+		note_must_name_our_abi,
+		note_without_a_nul_at_its_end_is_cut,
+		long_values_of_a_note_are_cut_to_their_room,
+		first_fault_is_the_one_told,
+		lack_of_memory_does_no_harm,
+		random_damage_is_read_safely,
+	};
+	return UNIT_RUN("loader/elf", tests);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "loader/loader.h"
+
+#include <dlfcn.h>
+#include <ltdl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/module.h"
+#include "tests/unit/driver-for-tests.h"
+#include "tests/unit/run.h"
+#include "tests/unit/scratch.h"
+
+static struct zpool_driver linked_driver;
+ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
+	{ "@PROGRAM@", NULL },
+	{ "linked.a", NULL },
+	{ "linked_LTX_zpool_driver", &linked_driver },
+	{ "driverless.a", NULL },
+	{ "driverless_LTX_something", &linked_driver },
+	{ NULL, NULL },
+};
+
+static const struct zp_load_failure nothing;
+static struct zp_loaded loaded;
+static struct zp_load_failure failure;
+
+static void start(void)
+{
+	scratch_make();
+	scratch_directory("first", 0755);
+	scratch_directory("second", 0755);
+	char path[2 * PATH_MAX];
+	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("first"), scratch_path("second"));
+	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
+}
+
+static void finish(void)
+{
+	zp_load_failure_clear(&failure);
+	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
+	scratch_remove();
+}
+
+static void fails(const char *type, const struct zp_load_failure *remembered, int err, const char *message)
+{
+	zp_load_failure_clear(&failure);
+	ck_assert_int_eq(zp_loader_load(type, true, remembered, &loaded, &failure), -err);
+	ck_assert_int_eq(failure.err, err);
+	assert_contains(failure.message, message);
+	ck_assert_ptr_null(loaded.module);
+	ck_assert_ptr_null(loaded.path);
+}
+
+START_TEST(absent_driver_is_told_with_every_path_in_order)
+{
+	char expected[3 * PATH_MAX];
+	start();
+	fails("absent", &nothing, ENOENT, "No driver \"absent\": none is registered or linked into the program");
+	(void)snprintf(expected, sizeof expected,
+		       "tried %s (No such file or directory); %s (No such file or directory). ",
+		       scratch_path("first/absent.so"), scratch_path("second/absent.so"));
+	assert_contains(failure.message, expected);
+	assert_contains(failure.message, "zpool_set_plugin_path() or ZPOOL_PLUGIN_PATH");
+	ck_assert(!failure.content);
+	finish();
+}
+END_TEST
+
+START_TEST(path_without_an_absolute_directory_is_told)
+{
+	start();
+	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
+	ck_assert_int_eq(setenv("ZPOOL_PLUGIN_PATH", "relative:also/relative", 1), 0);
+	fails("absent", &nothing, ENOENT,
+	      "no directory, for the plugin path \"relative:also/relative\" has none that is absolute");
+	finish();
+}
+END_TEST
+
+START_TEST(directory_whose_files_names_get_too_long_is_told)
+{
+	char *path = malloc(PATH_MAX);
+	start();
+	memset(path, '/', PATH_MAX);
+	path[PATH_MAX - 1] = '\0';
+	path[PATH_MAX - 2] = 'd';
+	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
+	ck_assert_int_eq(zp_loader_load("absent", true, &nothing, &loaded, &failure), -ENOENT);
+	ck_assert(strstr(failure.message, "too long for a path") != NULL);
+	free(path);
+	finish();
+}
+END_TEST
+
+START_TEST(first_directory_that_has_the_file_decides)
+{
+	start();
+	if (scratch_plugin("second/planted.so", "planted")) {
+		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
+		ck_assert_str_eq(loaded.path, scratch_path("second/planted.so"));
+		ck_assert_str_eq(loaded.driver->type, "planted");
+		ck_assert_uint_eq(loaded.symbol_bytes, sizeof *loaded.driver);
+		zp_loader_discard(&loaded);
+		ck_assert_ptr_null(loaded.path);
+	}
+	scratch_file("first/planted.so", 0644, "broken", 6);
+	fails("planted", &nothing, ENOEXEC, "it is not an ELF file");
+	assert_contains(failure.message, scratch_path("first/planted.so"));
+	ck_assert_int_eq(unlink(scratch_path("first/planted.so")), 0);
+	scratch_link("first/planted.so", "nowhere");
+	fails("planted", &nothing, ENOENT, "is not loaded from");
+	finish();
+}
+END_TEST
+
+START_TEST(fault_of_the_content_is_marked_with_the_files_identity)
+{
+	struct stat st;
+	start();
+	scratch_file("first/broken.so", 0644, "broken", 6);
+	ck_assert_int_eq(stat(scratch_path("first/broken.so"), &st), 0);
+	fails("broken", &nothing, ENOEXEC, "Driver \"broken\" cannot be loaded from");
+	ck_assert(failure.content);
+	ck_assert_uint_eq(failure.id.inode, st.st_ino);
+	ck_assert_int_eq(failure.id.bytes, 6);
+	finish();
+}
+END_TEST
+
+START_TEST(untrusted_file_is_not_loaded_and_not_remembered)
+{
+	start();
+	scratch_file("first/open.so", 0666, "broken", 6);
+	fails("open", &nothing, EPERM, "Driver \"open\" is not loaded from");
+	assert_contains(failure.message, "is world-writable; chmod o-w it");
+	ck_assert(!failure.content);
+	scratch_directory("first/dir.so", 0755);
+	fails("dir", &nothing, ENOEXEC, "is not a regular file");
+	ck_assert(!failure.content);
+	finish();
+}
+END_TEST
+
+START_TEST(file_under_another_name_than_its_note_says_is_refused)
+{
+	start();
+	if (scratch_plugin("first/renamed.so", "planted")) {
+		fails("renamed", &nothing, ENOEXEC,
+		      "its note says that it is driver \"planted\"; name the file planted.so");
+		ck_assert(failure.content);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(remembered_failure_is_given_again_until_the_file_changes)
+{
+	start();
+	scratch_file("first/broken.so", 0644, "broken", 6);
+	fails("broken", &nothing, ENOEXEC, "it is not an ELF file");
+	struct zp_load_failure remembered = failure;
+	free(remembered.message);
+	char message[] = "the very text that was remembered";
+	remembered.message = message;
+	failure.message = NULL;
+	fails("broken", &remembered, ENOEXEC, message);
+	ck_assert(failure.content);
+	remembered.message = NULL;
+	fails("broken", &remembered, ENOEXEC, "It failed before.");
+	remembered.message = message;
+	remembered.id.bytes++;
+	fails("broken", &remembered, ENOEXEC, "it is not an ELF file");
+	remembered.id.bytes--;
+	remembered.content = false;
+	fails("broken", &remembered, ENOEXEC, "it is not an ELF file");
+	finish();
+}
+END_TEST
+
+START_TEST(identities_differ_where_any_part_does)
+{
+	const struct zp_file_id id = { .device = 1, .inode = 2, .bytes = 3, .modified = { 4, 5 }, .changed = { 6, 7 } };
+	struct zp_file_id other = id;
+	ck_assert(zp_file_id_equal(&id, &other));
+	other.device++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+	other = id;
+	other.inode++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+	other = id;
+	other.bytes++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+	other = id;
+	other.modified.tv_sec++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+	other = id;
+	other.modified.tv_nsec++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+	other = id;
+	other.changed.tv_sec++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+	other = id;
+	other.changed.tv_nsec++;
+	ck_assert(!zp_file_id_equal(&id, &other));
+}
+END_TEST
+
+START_TEST(linked_driver_comes_before_files_and_without_them)
+{
+	start();
+	linked_driver = driver_for_tests("linked");
+	scratch_file("first/linked.so", 0644, "broken", 6);
+	for (int files = 0; files <= 1; files++) {
+		ck_assert_int_eq(zp_loader_load("linked", files, &nothing, &loaded, &failure), 0);
+		ck_assert_ptr_eq(loaded.driver, &linked_driver);
+		ck_assert_ptr_null(loaded.path);
+		ck_assert_uint_eq(loaded.symbol_bytes, 0);
+		zp_loader_discard(&loaded);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(linked_module_without_a_driver_is_told)
+{
+	start();
+	fails("driverless", &nothing, ENOEXEC, "has no symbol driverless_LTX_zpool_driver");
+	ck_assert(!failure.content);
+	finish();
+}
+END_TEST
+
+START_TEST(files_that_are_not_allowed_are_not_looked_for)
+{
+	start();
+	ck_assert_int_eq(zp_loader_load("planted", false, &nothing, &loaded, &failure), -EPERM);
+	assert_contains(failure.message, "zpool_loading_disable() was called");
+	zp_load_failure_clear(&failure);
+	ck_assert_ptr_null(failure.message);
+	ck_assert_int_eq(failure.err, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(file_that_the_linker_holds_in_a_former_version_is_refused)
+{
+	start();
+	if (scratch_plugin("first/planted.so", "planted")) {
+		void *other = dlopen(scratch_path("first/planted.so"), RTLD_NOW | RTLD_LOCAL);
+		ck_assert_int_eq(rename(scratch_path("first/planted.so"), scratch_path("former")), 0);
+		ck_assert(scratch_plugin("first/planted.so", "planted"));
+		fails("planted", &nothing, EBUSY, "the former file is still mapped by another part of the program");
+		ck_assert(!failure.content);
+		dlclose(other);
+		zp_load_failure_clear(&failure);
+		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
+		zp_loader_discard(&loaded);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(discard_of_nothing_is_harmless)
+{
+	loaded = (struct zp_loaded){ 0 };
+	zp_loader_discard(&loaded);
+	zp_load_failure_clear(&failure);
+	zp_load_failure_clear(&failure);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		absent_driver_is_told_with_every_path_in_order,
+		path_without_an_absolute_directory_is_told,
+		directory_whose_files_names_get_too_long_is_told,
+		first_directory_that_has_the_file_decides,
+		fault_of_the_content_is_marked_with_the_files_identity,
+		untrusted_file_is_not_loaded_and_not_remembered,
+		file_under_another_name_than_its_note_says_is_refused,
+		remembered_failure_is_given_again_until_the_file_changes,
+		identities_differ_where_any_part_does,
+		linked_driver_comes_before_files_and_without_them,
+		linked_module_without_a_driver_is_told,
+		files_that_are_not_allowed_are_not_looked_for,
+		file_that_the_linker_holds_in_a_former_version_is_refused,
+		discard_of_nothing_is_harmless,
+	};
+	return UNIT_RUN("loader/loader", tests);
+}

@@ -1,0 +1,150 @@
+# Unit tests: one program for each source, in the room of the same name.
+
+include $(top_srcdir)/tests/unit/support/local.mk
+
+if HAVE_CHECK
+unit_tests = \
+	tests/unit/base/env \
+	tests/unit/base/error \
+	tests/unit/base/log \
+	tests/unit/loader/elf \
+	tests/unit/loader/installed \
+	tests/unit/loader/loader \
+	tests/unit/loader/module \
+	tests/unit/loader/search \
+	tests/unit/loader/trust \
+	tests/unit/core/control \
+	tests/unit/core/driver \
+	tests/unit/core/fork \
+	tests/unit/core/inventory \
+	tests/unit/core/object \
+	tests/unit/core/open \
+	tests/unit/core/param \
+	tests/unit/core/pools \
+	tests/unit/core/registry \
+	tests/unit/core/spec \
+	tests/unit/core/stack \
+	tests/unit/core/thread_exit
+
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+
+# What they share.  The names of Check's and the library's headers are found from the top of the source tree.
+check_LTLIBRARIES += tests/unit/libunit.la
+tests_unit_libunit_la_SOURCES = \
+	tests/unit/driver-for-tests.c tests/unit/driver-for-tests.h \
+	tests/unit/run.c tests/unit/run.h \
+	tests/unit/scratch.c tests/unit/scratch.h
+tests_unit_libunit_la_CFLAGS = $(unit_cflags)
+
+unit_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
+unit_ldadd = tests/unit/libunit.la libzpool/libzpcore.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+
+# Programs that have the library's allocations fail one by one.
+failing_memory = tests/unit/failing-memory.c tests/unit/failing-memory.h
+failing_memory_ldflags = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=strdup,--wrap=open_memstream \
+	-Wl,--wrap=asprintf,--wrap=vasprintf,--wrap=__asprintf_chk,--wrap=__vasprintf_chk
+
+# A plugin for those that open one.  It is never installed.
+check_LTLIBRARIES += tests/unit/loader/planted.la
+tests_unit_loader_planted_la_SOURCES = tests/unit/loader/planted.c
+tests_unit_loader_planted_la_LDFLAGS = $(AM_LDFLAGS) $(PLUGIN_LDFLAGS) -module -avoid-version -no-undefined -rpath /nowhere
+
+tests_unit_base_env_SOURCES = tests/unit/base/env.c
+tests_unit_base_env_CFLAGS = $(unit_cflags)
+tests_unit_base_env_LDADD = $(unit_ldadd)
+
+tests_unit_base_error_SOURCES = tests/unit/base/error.c $(failing_memory)
+tests_unit_base_error_CFLAGS = $(unit_cflags)
+tests_unit_base_error_LDADD = $(unit_ldadd)
+tests_unit_base_error_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_base_log_SOURCES = tests/unit/base/log.c $(failing_memory)
+tests_unit_base_log_CFLAGS = $(unit_cflags)
+tests_unit_base_log_LDADD = $(unit_ldadd)
+tests_unit_base_log_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_elf_SOURCES = tests/unit/loader/elf.c $(failing_memory)
+tests_unit_loader_elf_CFLAGS = $(unit_cflags)
+tests_unit_loader_elf_LDADD = $(unit_ldadd)
+tests_unit_loader_elf_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_installed_SOURCES = tests/unit/loader/installed.c $(failing_memory)
+tests_unit_loader_installed_CFLAGS = $(unit_cflags)
+tests_unit_loader_installed_LDADD = $(unit_ldadd)
+tests_unit_loader_installed_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_loader_SOURCES = tests/unit/loader/loader.c
+tests_unit_loader_loader_CFLAGS = $(unit_cflags)
+tests_unit_loader_loader_LDADD = $(unit_ldadd)
+
+tests_unit_loader_module_SOURCES = tests/unit/loader/module.c $(failing_memory)
+tests_unit_loader_module_CFLAGS = $(unit_cflags)
+tests_unit_loader_module_LDADD = $(unit_ldadd)
+tests_unit_loader_module_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_search_SOURCES = tests/unit/loader/search.c $(failing_memory)
+tests_unit_loader_search_CFLAGS = $(unit_cflags)
+tests_unit_loader_search_LDADD = $(unit_ldadd)
+tests_unit_loader_search_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_trust_SOURCES = tests/unit/loader/trust.c
+tests_unit_loader_trust_CFLAGS = $(unit_cflags)
+tests_unit_loader_trust_LDADD = $(unit_ldadd)
+
+tests_unit_core_control_SOURCES = tests/unit/core/control.c
+tests_unit_core_control_CFLAGS = $(unit_cflags)
+tests_unit_core_control_LDADD = $(unit_ldadd)
+
+tests_unit_core_driver_SOURCES = tests/unit/core/driver.c $(failing_memory)
+tests_unit_core_driver_CFLAGS = $(unit_cflags)
+tests_unit_core_driver_LDADD = $(unit_ldadd)
+tests_unit_core_driver_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_core_fork_SOURCES = tests/unit/core/fork.c
+tests_unit_core_fork_CFLAGS = $(unit_cflags)
+tests_unit_core_fork_LDADD = $(unit_ldadd)
+
+tests_unit_core_inventory_SOURCES = tests/unit/core/inventory.c $(failing_memory)
+tests_unit_core_inventory_CFLAGS = $(unit_cflags)
+tests_unit_core_inventory_LDADD = $(unit_ldadd)
+tests_unit_core_inventory_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_core_object_SOURCES = tests/unit/core/object.c
+tests_unit_core_object_CFLAGS = $(unit_cflags)
+tests_unit_core_object_LDADD = $(unit_ldadd)
+
+tests_unit_core_open_SOURCES = tests/unit/core/open.c $(failing_memory)
+tests_unit_core_open_CFLAGS = $(unit_cflags)
+tests_unit_core_open_LDADD = $(unit_ldadd)
+tests_unit_core_open_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_core_param_SOURCES = tests/unit/core/param.c $(failing_memory)
+tests_unit_core_param_CFLAGS = $(unit_cflags)
+tests_unit_core_param_LDADD = $(unit_ldadd)
+tests_unit_core_param_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_core_pools_SOURCES = tests/unit/core/pools.c
+tests_unit_core_pools_CFLAGS = $(unit_cflags)
+tests_unit_core_pools_LDADD = $(unit_ldadd)
+
+tests_unit_core_registry_SOURCES = tests/unit/core/registry.c $(failing_memory)
+tests_unit_core_registry_CFLAGS = $(unit_cflags)
+tests_unit_core_registry_LDADD = $(unit_ldadd)
+tests_unit_core_registry_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_core_spec_SOURCES = tests/unit/core/spec.c $(failing_memory)
+tests_unit_core_spec_CFLAGS = $(unit_cflags)
+tests_unit_core_spec_LDADD = $(unit_ldadd)
+tests_unit_core_spec_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_core_stack_SOURCES = tests/unit/core/stack.c
+tests_unit_core_stack_CFLAGS = $(unit_cflags)
+tests_unit_core_stack_LDADD = $(unit_ldadd)
+
+tests_unit_core_thread_exit_SOURCES = tests/unit/core/thread_exit.c $(failing_memory)
+tests_unit_core_thread_exit_CFLAGS = $(unit_cflags)
+tests_unit_core_thread_exit_LDADD = $(unit_ldadd)
+tests_unit_core_thread_exit_LDFLAGS = $(failing_memory_ldflags)
+endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * harness.h - a driver's callbacks without the core: pools made by hand, an evict callback that can be told what to do
+ */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include <zpool-driver.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+extern const struct zpool_driver zbud_LTX_zpool_driver, libc_LTX_zpool_driver;
+
+struct harness {
+	const struct zpool_driver *driver;
+	void *pool;
+	struct zpool_host host;
+	char error[256];
+};
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static inline void
+harness_error(void *core, const char *format, ...)
+{
+	struct harness *harness = core;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(harness->error, sizeof(harness->error), format, arguments);
+	va_end(arguments);
+}
+
+static inline struct zpool_create_args harness_args(struct harness *harness, const struct zpool_driver *driver)
+{
+	memset(harness, 0, sizeof(*harness));
+	harness->driver = driver;
+	harness->host.struct_size = sizeof(harness->host);
+	harness->host.error = harness_error;
+	return (struct zpool_create_args){
+		.struct_size = sizeof(struct zpool_create_args),
+		.value_size = sizeof(struct zpool_value),
+		.host = &harness->host,
+		.core = harness,
+		.name = "test",
+		.node = -1,
+	};
+}
+
+static inline int harness_create(struct harness *harness, const struct zpool_create_args *args)
+{
+	struct zpool_created created = { .struct_size = sizeof(created) };
+	int err = harness->driver->create(args, &created);
+
+	harness->pool = err ? NULL : created.pool;
+	return err;
+}
+
+#endif

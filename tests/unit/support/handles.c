@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Built twice: with this machine's layout of handles, and with that of 32-bit machines.
+ */
+#include "handles_fixture.h"
+
+#include <pthread.h>
+
+START_TEST(handle_leads_to_location_and_payload)
+{
+	enum { OBJECTS = 3000 };
+	static unsigned long handle[OBJECTS];
+	uint64_t location;
+
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		handle[i] = store(ZP_LOCATION_MASK - i);
+	for (uint64_t i = 0; i < OBJECTS; i++) {
+		unit_require(zp_handles_pin(&handles, handle[i], &location) == 0);
+		unit_require(location == ZP_LOCATION_MASK - i);
+		unit_require(*(uint64_t *)zp_handles_payload(&handles, zp_handle_slot(handle[i])) == ~location);
+		unit_require(zp_handles_unpin(&handles, handle[i]) == 0);
+	}
+	unit_require(zp_handles_taken(&handles) == OBJECTS);
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		drop(handle[i]);
+	unit_require(zp_handles_taken(&handles) == 0);
+}
+END_TEST
+
+START_TEST(freed_handles_are_refused_whoever_has_the_slot_now)
+{
+	unsigned long old[1000], now;
+
+	for (int i = 0; i < 1000; i++) {
+		old[i] = store((uint64_t)i);
+		drop(old[i]);
+	}
+	now = store(7);
+	for (int i = 0; i < 1000; i++) {
+		ck_assert_uint_eq(zp_handle_slot(old[i]), zp_handle_slot(now));
+		check_refused(old[i]);
+	}
+	drop(now);
+	check_refused(now);
+}
+END_TEST
+
+START_TEST(numbers_that_are_no_handles_are_refused)
+{
+	unsigned long handle = store(1);
+
+	check_refused(0);
+	if (handle != 1)
+		check_refused(1);
+	check_refused(ULONG_MAX);
+	for (unsigned int bit = 0; bit < ZP_HANDLE_SLOT_BITS + ZP_HANDLE_GENERATION_BITS + ZP_HANDLE_TAG_BITS; bit++)
+		check_refused(handle ^ 1ul << bit);
+}
+END_TEST
+
+/* Pools differ in secrets: of another pool's handles about one in 2^(tag + generation bits) passes here. */
+START_TEST(foreign_handles_pass_as_seldom_as_promised)
+{
+	enum { OBJECTS = 1 << 14, POOLS = 8 };
+	static unsigned long foreign[OBJECTS];
+	uint64_t location;
+	unsigned int passed = 0;
+
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		foreign[i] = store(i);
+	for (int pool = 0; pool < POOLS; pool++) {
+		zp_handles_fini(&handles);
+		ck_assert_int_eq(zp_handles_init(&handles, &pages, 8, 0), 0);
+		for (uint64_t i = 0; i < OBJECTS; i++)
+			store(i);
+		for (int i = 0; i < OBJECTS; i++)
+			passed += zp_handles_lookup(&handles, foreign[i], &location) == 0;
+	}
+	/* Expected on average: 2^17 / 2^32 and 2^17 / 2^12 = 32. */
+	ck_assert_uint_le(passed, ZP_HANDLE_NARROW ? 32 + 8 * 6 : 1);
+}
+END_TEST
+
+START_TEST(sixty_pins_and_no_more)
+{
+	unsigned long handle = store(5);
+	uint64_t location;
+	uint32_t slot;
+
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), -EINVAL);
+	for (int i = 0; i < ZP_PINS_MAX; i++)
+		ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), 0);
+	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), -EBUSY);
+	ck_assert_int_eq(zp_handles_lookup(&handles, handle, &location), 0);
+	ck_assert(zp_handles_is_pinned(&handles, handle));
+	for (int i = 0; i < ZP_PINS_MAX; i++) {
+		ck_assert_int_eq(zp_handles_begin_free(&handles, handle, &slot, &location), -EBUSY);
+		ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EBUSY);
+		ck_assert_int_eq(zp_handles_unpin(&handles, handle), 0);
+	}
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), -EINVAL);
+	ck_assert(!zp_handles_is_pinned(&handles, handle));
+	drop(handle);
+}
+END_TEST
+
+START_TEST(object_being_freed_is_dead_to_others)
+{
+	unsigned long handle = store(5);
+	uint64_t location;
+	uint32_t slot, other;
+
+	ck_assert_int_eq(zp_handles_begin_free(&handles, handle, &slot, &location), 0);
+	ck_assert_uint_eq(location, 5);
+	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), -EINVAL);
+	ck_assert_int_eq(zp_handles_begin_free(&handles, handle, &other, &location), -EINVAL);
+	ck_assert_int_eq(zp_handles_begin_move(&handles, slot, &location), -EINVAL);
+	zp_handles_end_free(&handles, slot);
+	check_refused(handle);
+}
+END_TEST
+
+static void *pin_and_tell(void *arg)
+{
+	uint64_t location = 0;
+
+	ck_assert_int_eq(zp_handles_pin(&handles, *(unsigned long *)arg, &location), 0);
+	ck_assert_int_eq(zp_handles_unpin(&handles, *(unsigned long *)arg), 0);
+	return (void *)(uintptr_t)location;
+}
+
+START_TEST(reader_waits_for_a_move_and_sees_its_end)
+{
+	unsigned long handle = store(5);
+	struct timespec while_moving = { 0, 5000000 };
+	uint64_t location;
+	pthread_t reader;
+	void *seen;
+
+	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), 0);
+	ck_assert_uint_eq(location, 5);
+	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EBUSY);
+	ck_assert(zp_handles_is_pinned(&handles, handle));
+	ck_assert_int_eq(pthread_create(&reader, NULL, pin_and_tell, &handle), 0);
+	nanosleep(&while_moving, NULL);
+	zp_handles_end_move(&handles, zp_handle_slot(handle), 99);
+	pthread_join(reader, &seen);
+	ck_assert_uint_eq((uintptr_t)seen, 99);
+	drop(handle);
+	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EINVAL);
+}
+END_TEST
+
+START_TEST(slots_come_in_batches_from_the_lowest_group)
+{
+	uint32_t slots[2000], again[600];
+	int got = zp_handles_get(&handles, 0, slots, 2000);
+
+	ck_assert_int_eq(got, 2000);
+	for (int i = 0; i < 2000; i++)
+		ck_assert_uint_le(slots[i], 2000);
+	zp_handles_put(&handles, slots, 600);
+	zp_handles_put(&handles, slots + 1500, 500);
+	ck_assert_int_eq(zp_handles_get(&handles, 0, again, 600), 600);
+	for (int i = 0; i < 600; i++)
+		ck_assert_uint_le(again[i], 600);
+	check_sound();
+}
+END_TEST
+
+START_TEST(slot_put_back_unused_keeps_its_generation)
+{
+	unsigned long before = store(1), after;
+	uint32_t slot;
+
+	drop(before);
+	for (int i = 0; i < 50; i++) {
+		ck_assert_int_eq(zp_handles_get(&handles, 0, &slot, 1), 1);
+		zp_handles_put(&handles, &slot, 1);
+	}
+	after = store(1);
+	ck_assert_uint_eq(zp_handle_slot(after), zp_handle_slot(before));
+	ck_assert_uint_eq(zp_handle_generation(&handles, after),
+			  (zp_handle_generation(&handles, before) + 1) & handles.generation_mask);
+}
+END_TEST
+
+START_TEST(nowait_gives_committed_slots_alone)
+{
+	uint32_t slots[ZP_GROUP_SLOTS], slot;
+
+	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, &slot, 1), -ENOMEM);
+	ck_assert_int_eq(zp_handles_get(&handles, 0, &slot, 1), 1);
+	zp_lock(&handles.lock);
+	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -EAGAIN);
+	zp_unlock(&handles.lock);
+	/* Of the first group's 512, slot 0 is never given and one is taken. */
+	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, slots, ZP_GROUP_SLOTS), ZP_GROUP_SLOTS - 2);
+	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -ENOMEM);
+}
+END_TEST
+
+START_TEST(table_obeys_the_limit)
+{
+	uint32_t slots[3 * ZP_GROUP_SLOTS];
+
+	ck_assert_int_eq(zp_handles_get(&handles, 0, slots, 1), 1);
+	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages) + ZP_GROUP_SLOTS * 16 + 4095);
+	ck_assert_int_eq(zp_handles_get(&handles, 0, slots, 3 * ZP_GROUP_SLOTS), 2 * ZP_GROUP_SLOTS - 2);
+	ck_assert_int_eq(zp_handles_get(&handles, 0, slots, 1), -ENOMEM);
+}
+END_TEST
+
+#if ZP_HANDLE_RETIRE
+
+/* With 8 generations: every handle that a slot ever had stays refused, and after 8 lives the slot is gone. */
+START_TEST(spent_slots_are_never_given_again)
+{
+	enum { LIVES = 20000 };
+	static unsigned long handle[LIVES];
+	static uint8_t lives[LIVES];
+
+	memset(lives, 0, sizeof(lives));
+	for (int i = 0; i < LIVES; i++) {
+		handle[i] = store(1);
+		unit_require(++lives[zp_handle_slot(handle[i])] <= 8);
+		for (int j = 0; j < i; j += 1 + i / 50)
+			unit_require(handle[j] != handle[i]);
+		drop(handle[i]);
+	}
+	check_sound();
+	for (int i = 0; i < LIVES; i++)
+		check_refused(handle[i]);
+	unit_require(lives[1] == 8);
+	unit_require(lives[2] == 8);
+}
+END_TEST
+
+static int compare(const void *a, const void *b)
+{
+	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The same through dormancy: groups lose their memory between, and with it every word. */
+START_TEST(no_handle_comes_twice_though_groups_fall_dormant)
+{
+	enum { ROUNDS = 40, OBJECTS = 1500 };
+	static unsigned long handle[ROUNDS * OBJECTS];
+	uint64_t released = 0, total = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		unsigned long *mine = handle + round * OBJECTS;
+		/* Some rounds use few slots of each group several times, so that lives differ within a group. */
+		for (int i = 0; i < OBJECTS; i++) {
+			mine[i] = store(1);
+			if (round % 3 == 1)
+				drop(mine[i]);
+		}
+		for (int i = 0; i < OBJECTS && round % 3 != 1; i++)
+			drop(mine[i]);
+		zp_handles_trim(&handles, &released);
+		total += released;
+		check_sound();
+		for (int i = 0; i < (round + 1) * OBJECTS; i += 1 + i / 100)
+			check_refused(handle[i]);
+	}
+	ck_assert_uint_gt(total, ROUNDS * 4096);
+	qsort(handle, ROUNDS * OBJECTS, sizeof(handle[0]), compare);
+	for (int i = 1; i < ROUNDS * OBJECTS; i++)
+		unit_require(handle[i - 1] != handle[i]);
+}
+END_TEST
+
+#else
+
+START_TEST(slots_outlive_their_generations)
+{
+	unsigned long first = store(1), handle = first;
+
+	for (int i = 0; i < 8 * 100; i++) {
+		drop(handle);
+		handle = store(1);
+		unit_require(zp_handle_slot(handle) == zp_handle_slot(first));
+		unit_require((handle == first) == (i % 8 == 7));
+	}
+}
+END_TEST
+
+#endif
+
+START_TEST(idle_groups_give_their_memory_back_by_themselves)
+{
+	enum { OBJECTS = 100 * ZP_GROUP_SLOTS };
+	static unsigned long handle[OBJECTS];
+	uint64_t empty, full;
+
+	empty = zp_pages_held_bytes(&pages);
+	for (int i = 0; i < OBJECTS; i++)
+		handle[i] = store((uint64_t)i);
+	full = zp_pages_held_bytes(&pages);
+	ck_assert_uint_ge(full - empty, OBJECTS * 16);
+	for (int i = OBJECTS - 1; i > 0; i--)
+		drop(handle[i]);
+	ck_assert_uint_le(zp_pages_held_bytes(&pages) - empty, 10 * ZP_GROUP_SLOTS * 16);
+	for (int i = 1; i < OBJECTS; i++)
+		check_refused(handle[i]);
+	for (int i = 1; i < OBJECTS; i++)
+		handle[i] = store((uint64_t)i);
+	ck_assert_uint_le(zp_pages_held_bytes(&pages), full);
+}
+END_TEST
+
+static int collect(unsigned long handle, uint64_t location, void *user)
+{
+	unsigned char *seen = user;
+
+	(void)handle;
+	seen[location]++;
+	return location == 777;
+}
+
+START_TEST(walk_meets_live_objects_once_and_can_be_ended)
+{
+	enum { OBJECTS = 5000 };
+	static unsigned long handle[OBJECTS];
+	static unsigned char seen[OBJECTS];
+	uint64_t location;
+	uint32_t slot, loose;
+
+	memset(seen, 0, sizeof(seen));
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		handle[i] = store(i == 777 ? 778 : i);
+	for (int i = 0; i < OBJECTS; i += 3)
+		drop(handle[i]);
+	ck_assert_int_eq(zp_handles_begin_free(&handles, handle[1], &slot, &location), 0);
+	ck_assert_int_eq(zp_handles_pin(&handles, handle[2], &location), 0);
+	ck_assert_int_eq(zp_handles_get(&handles, 0, &loose, 1), 1);
+	ck_assert_int_eq(zp_handles_each(&handles, collect, seen), 0);
+	for (int i = 0; i < OBJECTS; i++)
+		ck_assert_uint_eq(seen[i], i % 3 != 0 && i != 1 && i != 777);
+	(void)zp_handles_publish(&handles, loose, 777);
+	ck_assert_int_eq(zp_handles_each(&handles, collect, seen), 1);
+	zp_handles_end_free(&handles, slot);
+}
+END_TEST
+
+START_TEST(large_tables_keep_every_address)
+{
+	/* Past the first blocks, with a marker at each slot that only its own address may hold. */
+	enum { OBJECTS = 300000 };
+	unsigned long *handle = calloc(OBJECTS, sizeof(*handle));
+	zp_word *first;
+	uint64_t location;
+
+	unit_require(handle);
+	handle[0] = store(0);
+	first = zp_handles_word(&handles, zp_handle_slot(handle[0]));
+	for (uint64_t i = 1; i < OBJECTS; i++)
+		handle[i] = store(i);
+	unit_require(first == zp_handles_word(&handles, zp_handle_slot(handle[0])));
+	for (uint64_t i = 0; i < OBJECTS; i++) {
+		unit_require(zp_handles_lookup(&handles, handle[i], &location) == 0 && location == i);
+		unit_require(*(uint64_t *)zp_handles_payload(&handles, zp_handle_slot(handle[i])) == ~i);
+	}
+	for (uint64_t i = 0; i < OBJECTS; i++)
+		drop(handle[i]);
+	free(handle);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("support/handles" ZP_LAYOUT);
+	TCase *objects = tcase_with(suite, "objects", setup);
+	TCase *slots = tcase_with(suite, "slots", setup);
+	TCase *lives = tcase_with(suite, "lives", setup_few_generations);
+
+	tcase_add_test(objects, handle_leads_to_location_and_payload);
+	tcase_add_test(objects, freed_handles_are_refused_whoever_has_the_slot_now);
+	tcase_add_test(objects, numbers_that_are_no_handles_are_refused);
+	tcase_add_test(objects, foreign_handles_pass_as_seldom_as_promised);
+	tcase_add_test(objects, sixty_pins_and_no_more);
+	tcase_add_test(objects, object_being_freed_is_dead_to_others);
+	tcase_add_test(objects, reader_waits_for_a_move_and_sees_its_end);
+	tcase_add_test(objects, walk_meets_live_objects_once_and_can_be_ended);
+	tcase_add_test(slots, slots_come_in_batches_from_the_lowest_group);
+	tcase_add_test(slots, slot_put_back_unused_keeps_its_generation);
+	tcase_add_test(slots, nowait_gives_committed_slots_alone);
+	tcase_add_test(slots, table_obeys_the_limit);
+	tcase_add_test(slots, idle_groups_give_their_memory_back_by_themselves);
+	tcase_add_test(slots, large_tables_keep_every_address);
+#if ZP_HANDLE_RETIRE
+	tcase_add_test(lives, spent_slots_are_never_given_again);
+	tcase_add_test(lives, no_handle_comes_twice_though_groups_fall_dormant);
+#else
+	tcase_add_test(lives, slots_outlive_their_generations);
+#endif
+	return unit_run(suite);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The handle table under threads, across fork, and on a host's page source.  Built twice, as handles.c is.
+ */
+#include "handles_fixture.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "strict_source.h"
+
+START_TEST(hosts_source_accounts_for_the_table)
+{
+	struct strict_source source;
+	struct zp_pages own;
+	struct zp_handles table;
+	uint32_t slots[2000];
+	uint64_t released, location;
+
+	strict_source_init(&source);
+	unit_require(zp_pages_init(&own, &source.table, -1, 0) == 0);
+	unit_require(zp_handles_init(&table, &own, 0, 0) == 0);
+	unit_require(zp_handles_get(&table, 0, slots, 2000) == 2000);
+	unit_require(zp_pages_held_bytes(&own) == atomic_load(&source.committed_bytes));
+	zp_handles_put(&table, slots, 2000);
+	/* Numbers that are no handles are read from committed memory alone: what is not would fault here. */
+	for (unsigned long number = 0; number < 20000; number++)
+		unit_require(zp_handles_pin(&table, number, &location) == -EINVAL);
+	zp_handles_trim(&table, &released);
+	unit_require(released == 0);
+	atomic_store(&source.commits_left, 0);
+	for (int i = 0; i < 10; i++)
+		if (zp_handles_get(&table, 0, slots, 2000) == -ENOMEM)
+			break;
+	unit_require(zp_handles_get(&table, 0, slots, 1) == -ENOMEM);
+	ck_assert_ptr_null(zp_handles_verify(&table));
+	zp_handles_fini(&table);
+	zp_pages_fini(&own);
+	unit_require(strict_source_fini(&source));
+}
+END_TEST
+
+enum { THREADS = 4, SHARED = 64, STEPS = 60000 };
+
+static _Atomic(unsigned long) shared[SHARED];
+static _Atomic(int) mistakes;
+
+/* Objects are their location: payload and location must agree whenever one is pinned. */
+static void *use_shared(void *arg)
+{
+	struct unit_random random = { (uint64_t)(uintptr_t)arg * 7919 + 1 };
+
+	for (int step = 0; step < STEPS; step++) {
+		_Atomic(unsigned long) *place = &shared[unit_below(&random, SHARED)];
+		unsigned long handle = atomic_load(place);
+		uint64_t location;
+		uint32_t slot;
+
+		switch (unit_below(&random, 8)) {
+		case 0:
+			handle = atomic_exchange(place, 0);
+			if (handle && zp_handles_begin_free(&handles, handle, &slot, &location) == 0) {
+				*(uint64_t *)zp_handles_payload(&handles, slot) = 0;
+				zp_handles_end_free(&handles, slot);
+			} else if (handle) {
+				atomic_store(place, handle); /* pinned: leave it, and what may have come meanwhile */
+			}
+			break;
+		case 1:
+			if (handle == 0) {
+				handle = store(unit_random(&random) & ZP_LOCATION_MASK);
+				handle = atomic_exchange(place, handle);
+				if (handle && zp_handles_begin_free(&handles, handle, &slot, &location) == 0)
+					zp_handles_end_free(&handles, slot);
+			}
+			break;
+		case 2:
+			if (handle && zp_handles_begin_move(&handles, zp_handle_slot(handle), &location) == 0) {
+				location ^= 1;
+				*(uint64_t *)zp_handles_payload(&handles, zp_handle_slot(handle)) = ~location;
+				zp_handles_end_move(&handles, zp_handle_slot(handle), location);
+			}
+			break;
+		default:
+			if (handle == 0 || zp_handles_pin(&handles, handle, &location))
+				break;
+			if (*(uint64_t *)zp_handles_payload(&handles, zp_handle_slot(handle)) != ~location)
+				atomic_fetch_add(&mistakes, 1);
+			if (zp_handles_unpin(&handles, handle))
+				atomic_fetch_add(&mistakes, 1);
+		}
+	}
+	return NULL;
+}
+
+START_TEST(whoever_pins_sees_a_whole_object)
+{
+	pthread_t thread[THREADS];
+
+	atomic_store(&mistakes, 0);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, use_shared, (void *)(i + 1)), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_int_eq(atomic_load(&mistakes), 0);
+}
+END_TEST
+
+static void *use_own(void *arg)
+{
+	static const int rounds = 30, objects = 1500;
+	unsigned long handle[1500];
+
+	(void)arg;
+	for (int round = 0; round < rounds; round++) {
+		uint64_t location;
+
+		for (int i = 0; i < objects; i++)
+			handle[i] = store((uint64_t)i);
+		for (int i = 0; i < objects; i++)
+			if (zp_handles_lookup(&handles, handle[i], &location) || location != (uint64_t)i)
+				atomic_fetch_add(&mistakes, 1);
+		for (int i = 0; i < objects; i++)
+			drop(handle[i]);
+		if (round % 4 == 0)
+			zp_handles_trim(&handles, &location);
+	}
+	return NULL;
+}
+
+START_TEST(groups_fall_dormant_and_wake_under_threads)
+{
+	pthread_t thread[THREADS];
+
+	atomic_store(&mistakes, 0);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, use_own, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	ck_assert_int_eq(atomic_load(&mistakes), 0);
+	ck_assert_uint_eq(zp_handles_taken(&handles), 0);
+}
+END_TEST
+
+START_TEST(child_of_fork_has_its_own_table)
+{
+	unsigned long handle = store(5);
+	uint64_t location;
+	pid_t child;
+	int status;
+
+	if (!unit_may_fork())
+		return;
+	zp_handles_fork(&handles, ZPOOL_FORK_PREPARE);
+	zp_pages_fork(&pages, ZPOOL_FORK_PREPARE);
+	child = fork();
+	zp_pages_fork(&pages, child ? ZPOOL_FORK_PARENT : ZPOOL_FORK_CHILD);
+	zp_handles_fork(&handles, child ? ZPOOL_FORK_PARENT : ZPOOL_FORK_CHILD);
+	if (child == 0) {
+		uint32_t slot;
+		bool fine = zp_handles_begin_free(&handles, handle, &slot, &location) == 0;
+
+		zp_handles_end_free(&handles, slot);
+		fine = fine && zp_handles_get(&handles, 0, &slot, 1) == 1 && !zp_handles_verify(&handles);
+		_exit(fine ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert_int_eq(zp_handles_lookup(&handles, handle, &location), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("support/handles, shared" ZP_LAYOUT);
+	TCase *shared_ = tcase_with(suite, "shared", setup);
+
+	tcase_add_test(shared_, whoever_pins_sees_a_whole_object);
+	tcase_add_test(shared_, groups_fall_dormant_and_wake_under_threads);
+	tcase_add_test(shared_, child_of_fork_has_its_own_table);
+	tcase_add_test(shared_, hosts_source_accounts_for_the_table);
+	return unit_run(suite);
+}

@@ -1,0 +1,91 @@
+# Unit tests of the support library and, by their callbacks alone, of the drivers.
+
+if HAVE_CHECK
+support_tests = \
+	tests/unit/support/bits \
+	tests/unit/support/handles \
+	tests/unit/support/handles_narrow \
+	tests/unit/support/handles_shared \
+	tests/unit/support/handles_shared_narrow \
+	tests/unit/support/lock \
+	tests/unit/support/os_pages \
+	tests/unit/support/pages \
+	tests/unit/support/pages_lazy \
+	tests/unit/plugins/libc \
+	tests/unit/plugins/promises \
+	tests/unit/plugins/zbud \
+	tests/unit/plugins/zbud_shrink
+
+check_PROGRAMS += $(support_tests)
+TESTS += $(support_tests)
+
+support_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support -I$(top_srcdir)/tests/unit/support $(CHECK_CFLAGS)
+support_test_ldadd = libzpool/support/libzpsupport.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+strict_source = \
+	tests/unit/support/strict_source.c \
+	tests/unit/support/strict_source.h \
+	tests/unit/support/unit.h
+
+tests_unit_support_bits_SOURCES = tests/unit/support/bits.c tests/unit/support/unit.h
+tests_unit_support_bits_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_bits_LDADD = $(support_test_ldadd)
+
+tests_unit_support_lock_SOURCES = tests/unit/support/lock.c tests/unit/support/unit.h
+tests_unit_support_lock_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_lock_LDADD = $(support_test_ldadd)
+
+tests_unit_support_os_pages_SOURCES = tests/unit/support/os_pages.c tests/unit/support/unit.h
+tests_unit_support_os_pages_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_os_pages_LDADD = $(support_test_ldadd)
+
+tests_unit_support_pages_SOURCES = tests/unit/support/pages.c $(strict_source)
+tests_unit_support_pages_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_pages_LDADD = $(support_test_ldadd)
+
+tests_unit_support_pages_lazy_SOURCES = tests/unit/support/pages_lazy.c $(strict_source)
+tests_unit_support_pages_lazy_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_pages_lazy_LDADD = $(support_test_ldadd)
+
+handles_test_sources = $(strict_source) tests/unit/support/handles_fixture.h
+
+tests_unit_support_handles_SOURCES = tests/unit/support/handles.c $(handles_test_sources)
+tests_unit_support_handles_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_handles_LDADD = $(support_test_ldadd)
+
+tests_unit_support_handles_shared_SOURCES = tests/unit/support/handles_shared.c $(handles_test_sources)
+tests_unit_support_handles_shared_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_handles_shared_LDADD = $(support_test_ldadd)
+
+# The same with the handles of 32-bit machines, for which the table itself has to be built anew.
+handles_narrow_sources = $(handles_test_sources) libzpool/support/handles.c libzpool/support/handles_groups.c
+
+tests_unit_support_handles_narrow_SOURCES = tests/unit/support/handles.c $(handles_narrow_sources)
+tests_unit_support_handles_narrow_CPPFLAGS = $(support_test_cppflags) -DZP_HANDLE_NARROW=1
+tests_unit_support_handles_narrow_LDADD = $(support_test_ldadd)
+
+tests_unit_support_handles_shared_narrow_SOURCES = tests/unit/support/handles_shared.c $(handles_narrow_sources)
+tests_unit_support_handles_shared_narrow_CPPFLAGS = $(support_test_cppflags) -DZP_HANDLE_NARROW=1
+tests_unit_support_handles_shared_narrow_LDADD = $(support_test_ldadd)
+
+plugin_test_cppflags = $(support_test_cppflags) -I$(top_srcdir)/plugins/zbud
+zbud_test_sources = $(plugins_zbud_la_SOURCES) tests/unit/plugins/harness.h tests/unit/plugins/zbud_fixture.h \
+	tests/unit/support/unit.h
+
+tests_unit_plugins_libc_SOURCES = tests/unit/plugins/libc.c $(plugins_libc_la_SOURCES) \
+	tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_libc_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_libc_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_promises_SOURCES = tests/unit/plugins/promises.c $(zbud_test_sources)
+tests_unit_plugins_promises_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_promises_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_zbud_SOURCES = tests/unit/plugins/zbud.c $(zbud_test_sources) \
+	tests/unit/support/strict_source.c tests/unit/support/strict_source.h
+tests_unit_plugins_zbud_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zbud_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_zbud_shrink_SOURCES = tests/unit/plugins/zbud_shrink.c $(zbud_test_sources)
+tests_unit_plugins_zbud_shrink_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zbud_shrink_LDADD = $(support_test_ldadd)
+endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "lock.h"
+
+#include <pthread.h>
+
+#include "list.h"
+#include "unit.h"
+
+enum { THREADS = 4, ROUNDS = 20000 };
+
+static struct zp_lock lock;
+static unsigned long counter;
+
+static void *add(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < ROUNDS; i++) {
+		zp_lock(&lock);
+		counter++;
+		zp_unlock(&lock);
+	}
+	return NULL;
+}
+
+START_TEST(threads_exclude_each_other)
+{
+	pthread_t threads[THREADS];
+
+	zp_lock_init(&lock);
+	counter = 0;
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, add, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(counter, THREADS * ROUNDS);
+}
+END_TEST
+
+static void *try(void *unused)
+{
+	(void)unused;
+	return zp_trylock(&lock) ? &lock : NULL;
+}
+
+START_TEST(trylock_of_another_threads_lock_fails)
+{
+	pthread_t thread;
+	void *got;
+
+	zp_lock_init(&lock);
+	ck_assert(zp_trylock(&lock));
+	ck_assert_int_eq(pthread_create(&thread, NULL, try, NULL), 0);
+	pthread_join(thread, &got);
+	ck_assert_ptr_null(got);
+	zp_unlock(&lock);
+	ck_assert(zp_trylock(&lock));
+	zp_unlock(&lock);
+}
+END_TEST
+
+static void *wait_long(void *unused)
+{
+	(void)unused;
+	zp_lock(&lock);
+	counter++;
+	zp_unlock(&lock);
+	return NULL;
+}
+
+START_TEST(waiter_that_sleeps_gets_the_lock_in_the_end)
+{
+	struct timespec hold = { 0, 20000000 };
+	pthread_t thread;
+
+	zp_lock_init(&lock);
+	counter = 0;
+	zp_lock(&lock);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_long, NULL), 0);
+	nanosleep(&hold, NULL);
+	ck_assert_uint_eq(counter, 0);
+	zp_unlock(&lock);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(counter, 1);
+}
+END_TEST
+
+struct item {
+	int number;
+	struct zp_list link;
+};
+
+static int in_order(struct zp_list *head)
+{
+	struct zp_list *link;
+	int number = 0;
+
+	zp_list_for_each (link, head)
+		number = number * 10 + zp_list_entry(link, struct item, link)->number;
+	return number;
+}
+
+START_TEST(list_keeps_the_order_of_insertions_and_moves)
+{
+	struct item items[4];
+	struct zp_list head;
+
+	zp_list_init(&head);
+	ck_assert(zp_list_empty(&head));
+	for (int i = 0; i < 4; i++)
+		items[i].number = i + 1;
+	zp_list_add(&items[0].link, &head);
+	zp_list_add(&items[1].link, &head);
+	zp_list_add_tail(&items[2].link, &head);
+	zp_list_add_tail(&items[3].link, &head);
+	ck_assert_int_eq(in_order(&head), 2134);
+	zp_list_move(&items[2].link, &head);
+	ck_assert_int_eq(in_order(&head), 3214);
+	zp_list_del(&items[1].link);
+	ck_assert_int_eq(in_order(&head), 314);
+	ck_assert(zp_list_empty(&items[1].link));
+	zp_list_del(&items[1].link);
+	ck_assert_int_eq(in_order(&head), 314);
+}
+END_TEST
+
+START_TEST(safe_walk_survives_removal_of_every_link)
+{
+	struct zp_list head, *link, *following;
+	struct item items[3];
+	int seen = 0;
+
+	zp_list_init(&head);
+	for (int i = 0; i < 3; i++)
+		zp_list_add_tail(&items[i].link, &head);
+	zp_list_for_each_safe (link, following, &head) {
+		zp_list_del(link);
+		seen++;
+	}
+	ck_assert_int_eq(seen, 3);
+	ck_assert(zp_list_empty(&head));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("support/lock, support/list");
+	TCase *locks = tcase_create("lock"), *lists = tcase_create("list");
+
+	tcase_set_timeout(locks, 120);
+	tcase_add_test(locks, threads_exclude_each_other);
+	tcase_add_test(locks, trylock_of_another_threads_lock_fails);
+	tcase_add_test(locks, waiter_that_sleeps_gets_the_lock_in_the_end);
+	tcase_add_test(lists, list_keeps_the_order_of_insertions_and_moves);
+	tcase_add_test(lists, safe_walk_survives_removal_of_every_link);
+	suite_add_tcase(suite, locks);
+	suite_add_tcase(suite, lists);
+	return unit_run(suite);
+}
