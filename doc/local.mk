@@ -1,1 +1,71 @@
-# doc/local.mk: nothing here yet
+# Documents.  A page of section 3 that describes several functions has a link page, `.so man3/<page>', for each but the
+# first; they are made from the NAME line of the page that has the function.
+
+zpool_man3_pages = \
+	doc/man/zpool.3 \
+	doc/man/zpool_compact.3 \
+	doc/man/zpool_create_pool.3 \
+	doc/man/zpool_each_driver.3 \
+	doc/man/zpool_each_object.3 \
+	doc/man/zpool_evictable.3 \
+	doc/man/zpool_get_stats.3 \
+	doc/man/zpool_get_total_size.3 \
+	doc/man/zpool_last_error.3 \
+	doc/man/zpool_malloc.3 \
+	doc/man/zpool_map_handle.3 \
+	doc/man/zpool_register_driver.3 \
+	doc/man/zpool_set_limit.3 \
+	doc/man/zpool_set_plugin_path.3 \
+	doc/man/zpool_shrink.3 \
+	doc/man/zpool_unload_driver.3
+
+zpool_man_links = \
+	doc/man/zpool_alignment.3 \
+	doc/man/zpool_can_sleep_mapped.3 \
+	doc/man/zpool_destroy_pool.3 \
+	doc/man/zpool_each_class.3 \
+	doc/man/zpool_each_param.3 \
+	doc/man/zpool_evict.3 \
+	doc/man/zpool_free.3 \
+	doc/man/zpool_get_name.3 \
+	doc/man/zpool_get_plugin_path.3 \
+	doc/man/zpool_get_spec.3 \
+	doc/man/zpool_get_type.3 \
+	doc/man/zpool_has_pool.3 \
+	doc/man/zpool_loading_disable.3 \
+	doc/man/zpool_malloc_support_movable.3 \
+	doc/man/zpool_max_object_size.3 \
+	doc/man/zpool_obj_read.3 \
+	doc/man/zpool_obj_size.3 \
+	doc/man/zpool_obj_write.3 \
+	doc/man/zpool_open.3 \
+	doc/man/zpool_rescan.3 \
+	doc/man/zpool_set_log_handler.3 \
+	doc/man/zpool_set_param.3 \
+	doc/man/zpool_trim.3 \
+	doc/man/zpool_unmap_handle.3 \
+	doc/man/zpool_unregister_driver.3 \
+	doc/man/zpool_version.3
+
+dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7
+man_MANS = $(zpool_man_links)
+if ENABLE_TOOLS
+dist_man_MANS += doc/man/zpoolctl.1
+endif
+
+$(zpool_man_links): $(zpool_man3_pages)
+	$(AM_V_GEN)$(MKDIR_P) doc/man && \
+	name=`basename $@ .3` && \
+	page=`cd $(srcdir)/doc/man && grep -lE '^zpool.*, '"$$name"'[, ].*\\-' *.3` && \
+	echo ".so man3/$$page" >$@
+
+CLEANFILES += $(zpool_man_links)
+
+EXTRA_DIST += \
+	doc/check-docs.sh \
+	doc/design.md \
+	doc/hacking.md \
+	doc/locking.md \
+	doc/writing-a-driver.md
+
+TESTS += doc/check-docs.sh

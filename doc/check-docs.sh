@@ -1,0 +1,189 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Do the documents tell the truth about the code?
+#
+# - every public function of zpool.h has a man page with its prototype and every errno that its comment names
+# - the pages carry the library's version and pass mandoc's lint, where there is mandoc
+# - every program and plugin in README.md, the tutorial and the man pages compiles and runs
+#
+# `make check' runs this in the build directory, with $srcdir set.
+
+# shellcheck disable=SC2086 # $cc and $flags are lists of words
+set -u
+
+srcdir=${srcdir:-.}
+man=$srcdir/doc/man
+header=$srcdir/libzpool/zpool.h
+faults=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/zpool-docs.XXXXXX") || exit 99
+trap 'rm -rf "$work"' EXIT
+trap 'exit 99' HUP INT TERM
+umask 022
+
+fault() {
+	echo "fault: $*"
+	faults=$((faults + 1))
+}
+
+# A variable of the Makefile, which is where configure's choice of a compiler stands.
+make_variable() {
+	sed -n "s/^$1 = //p" Makefile
+}
+
+if ! test -f Makefile || ! test -f "$header"; then
+	echo "run this in the build directory, with srcdir set to the source directory"
+	exit 99
+fi
+cc="${CC:-$(make_variable CC)} -pthread $(make_variable SANITIZER_CFLAGS) $(make_variable COVERAGE_CFLAGS)"
+
+# --- Man pages against the header -----------------------------------------------------------------------------------
+
+echo '#include <errno.h>' | $cc -E -dM - | sed -n 's/^#define \(E[A-Z0-9]*\) .*/\1/p' | sort -u >"$work/errnos"
+
+# One line a public function: its name, the words of the comment above it that begin with E, "|", its prototype
+# without blanks.  A function without a comment of its own shares that of the one before it.
+awk '
+	/^\/\*/ { comment = "" }
+	/^\/\*/, /\*\// { comment = comment " " $0 }
+	/^ZPOOL_PUBLIC/ { declaration = "" ; declaring = 1 }
+	declaring { declaration = declaration " " $0 }
+	declaring && /;/ {
+		declaring = 0
+		sub(/^ *ZPOOL_PUBLIC/, "", declaration)
+		match(declaration, /zpool_[a-z_]*\(/)
+		name = substr(declaration, RSTART, RLENGTH - 1)
+		gsub(/[ \t]/, "", declaration)
+		words = ""
+		count = split(comment, word, /[^A-Z0-9a-z_]+/)
+		for (i = 1; i <= count; i++)
+			if (word[i] ~ /^E[A-Z0-9]+$/)
+				words = words " " word[i]
+		print name words " | " declaration
+	}
+' "$header" >"$work/functions"
+test -s "$work/functions" || fault "no public function found in zpool.h"
+
+# A page's synopsis without macros, quotes and blanks, to find prototypes in.
+synopsis() {
+	sed -n '/^\.SH SYNOPSIS/,/^\.SH DESCRIPTION/{s/^\.B[IR]* //;s/"//g;s/\\-/-/g;p;}' "$1" | tr -d ' \t\n'
+}
+
+while read -r name rest; do
+	errnos=${rest%%|*}
+	prototype=${rest#*| }
+	page=$(grep -lE "^(zpool.*, )?${name}[, ].*\\\\-" "$man"/*.3)
+	if test "$(echo "$page" | grep -c .)" -ne 1; then
+		fault "$name() is in the NAME line of no man page, or of several: $page"
+		continue
+	fi
+	if test "$(basename "$page")" != "$name.3"; then
+		link=doc/man/$name.3
+		if ! test -f "$link"; then
+			fault "$name() has no link page: add $link to doc/local.mk"
+		elif test "$(cat "$link")" != ".so man3/$(basename "$page")"; then
+			fault "$link does not lead to $(basename "$page")"
+		fi
+	fi
+	case $(synopsis "$page") in
+	*"$prototype"*) ;;
+	*) fault "$(basename "$page"): the synopsis lacks or misstates $prototype" ;;
+	esac
+	for word in $errnos; do
+		if grep -qx "$word" "$work/errnos" && ! grep -q "\\b$word\\b" "$page"; then
+			fault "$(basename "$page"): $word, which zpool.h names for $name(), is missing"
+		fi
+	done
+done <"$work/functions"
+echo "$(wc -l <"$work/functions") public functions compared with their pages"
+
+version=$(sed -n 's/^#define ZPOOL_VERSION "\(.*\)"/\1/p' "$header")
+for page in "$man"/*.[1-8]; do
+	grep -q "^\.TH .*[ \"]$version\"" "$page" || fault "$(basename "$page"): not of version $version"
+done
+
+if command -v mandoc >/dev/null; then
+	for page in "$man"/*.[1-8]; do
+		mandoc -T lint -W warning "$page" >"$work/lint" || {
+			cat "$work/lint"
+			fault "$(basename "$page"): mandoc has warnings"
+		}
+	done
+else
+	echo "no mandoc here: the pages' syntax was not checked"
+fi
+
+# --- Examples -------------------------------------------------------------------------------------------------------
+#
+# An example is a block that begins with a comment, /* NAME.c: ... */.  One that has ZPOOL_DRIVER_DEFINE is a plugin, any
+# other a program that ends with status 0.  Each plugin is also used by README.md's keep.c, which takes a driver's name.
+
+# Writes each example of a document to directory $2.
+extract() {
+	awk -v directory="$2" '
+		/^(```|\.EE)/ && file { close(file); file = ""; next }
+		/^(```c|\.EX)$/ { first = 1; next }
+		first {
+			first = 0
+			if (match($0, /^\/\* [a-z_]+\.c:/))
+				file = directory "/" substr($0, 4, RLENGTH - 4)
+		}
+		file { print > file }
+	' "$1"
+}
+
+# Undoes the escapes of man pages.
+unescape() {
+	sed -i 's/\\-/-/g; s/\\e/\\/g; s/^\\&//' "$1"
+}
+
+plugins=$work/plugins
+mkdir "$plugins"
+for plugin in "${ZPOOL_PLUGIN_PATH:-plugins/.libs}"/*.so; do
+	test -f "$plugin" && cp "$plugin" "$plugins/"
+done
+ZPOOL_PLUGIN_PATH=$plugins
+export ZPOOL_PLUGIN_PATH
+
+flags="-std=gnu11 -O1 -g -Wall -Wextra -Werror -I$srcdir/libzpool"
+
+# A program of the documents, and its arguments.
+run() {
+	timeout 60 "$@" >"$work/output" 2>&1 && return
+	cat "$work/output"
+	fault "$document: $(basename "$1").c ${2-} failed"
+}
+
+for document in README.md doc/writing-a-driver.md doc/man/zpool.3 doc/man/zpool-driver.7; do
+	place=$work/$(basename "$document").d
+	mkdir "$place"
+	extract "$srcdir/$document" "$place"
+	programs=
+	drivers=
+	for example in "$place"/*.c; do
+		test -f "$example" || continue
+		case $document in *.[0-9]) unescape "$example" ;; esac
+		name=$(basename "$example" .c)
+		if grep -q ZPOOL_DRIVER_DEFINE "$example"; then
+			drivers="$drivers $name"
+			$cc $flags -fPIC -shared -o "$plugins/$name.so" "$example" ||
+				fault "$document: the plugin $name.c does not compile"
+		else
+			programs="$programs $name"
+			./libtool --silent --tag=CC --mode=link $cc $flags -o "$place/$name" "$example" libzpool/libzpool.la ||
+				fault "$document: the program $name.c does not compile"
+		fi
+	done
+	echo "$document: programs:${programs:- none}, plugins:${drivers:- none}"
+	test -n "$programs$drivers" || fault "$document: has no example"
+	test -f "$plugins/zbud.so" || continue
+	for program in $programs; do
+		run "$place/$program"
+	done
+	for driver in $drivers; do
+		run "$work/README.md.d/keep" "$driver"
+	done
+done
+
+test -f "$plugins/zbud.so" || echo "this build has no plugins: the examples were compiled, but not run"
+test "$faults" -eq 0
