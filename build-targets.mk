@@ -1,1 +1,119 @@
-# build-targets.mk: nothing here yet
+# SPDX-License-Identifier: MIT
+#
+# Targets for those who work on libzpool; doc/hacking.md says when to run which.
+#
+#   format, format-check    rewrite the C sources with clang-format; or only complain
+#   lint                    cppcheck, clang-tidy and shellcheck
+#   sizes                   files and functions that have grown too long
+#   check-valgrind          the test programs under memcheck
+#   check-asan, check-tsan  the test suite in a build of its own with sanitizers
+#   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
+#   check-chroot            the two commands of README.md in an empty Debian system (root)
+#
+# They use the tools of that name and fail where one is not installed.
+
+rooms = libzpool plugins tools tests
+
+# Generated files live in the build tree: with one inside the source tree, VPATH builds keep find away from them.
+find_c = cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print
+find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; find $(rooms) -name '*.sh' -print; }
+
+# $(call need,PROGRAM,PACKAGE) fails with a message where the program is missing.
+need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
+
+.PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes
+.PHONY: check-valgrind check-asan check-tsan coverage check-chroot clean-coverage
+
+CLANG_FORMAT = clang-format
+CLANG_TIDY = clang-tidy
+
+format:
+	@$(call need,$(CLANG_FORMAT),clang-format)
+	$(AM_V_at)$(find_c) | xargs $(CLANG_FORMAT) -i
+
+# Comments are not reflowed, for tables stand in some; so long lines are looked for as well.
+format-check:
+	@$(call need,$(CLANG_FORMAT),clang-format)
+	$(AM_V_at)$(find_c) | xargs $(CLANG_FORMAT) --dry-run -Werror
+	$(AM_V_at)$(find_c) | { status=0; while read -r file; do \
+		expand "$$file" | awk -v file="$$file" 'length > 120 { print file ":" NR ": more than 120 columns"; n++ } \
+			END { exit n > 0 }' || status=1; done; exit $$status; }
+
+lint: lint-cppcheck lint-clang-tidy lint-shell
+
+# cppcheck does not read system headers: what stands for a loop there it has to be told.
+cppcheck_macros = \
+	'-Djson_array_foreach(array,i,value)=while ((value = next(array)) && (i = position(array)))' \
+	'-Djson_object_foreach(object,key,value)=while ((value = next(object)) && (key = name(object)))'
+
+lint-cppcheck:
+	@$(call need,cppcheck,cppcheck)
+	$(AM_V_at)cd '$(srcdir)' && cppcheck --quiet --std=c11 --language=c --inline-suppr --error-exitcode=1 \
+		--enable=warning,performance,portability --suppress=missingIncludeSystem -j "$$(nproc)" \
+		-Ilibzpool -DHAVE_CONFIG_H -D__x86_64__ -D__linux__ -D__GNUC__ \
+		$(cppcheck_macros) libzpool plugins tools
+
+lint_flags = $(DEFS) $(DEFAULT_INCLUDES) $(libzpool_cppflags) $(plugin_cppflags) $(TOOLS_CFLAGS) $(CPPFLAGS) -std=gnu11
+
+lint-clang-tidy:
+	@$(call need,$(CLANG_TIDY),clang-tidy)
+	$(AM_V_at)(cd '$(srcdir)' && find libzpool plugins tools -name '*.c' -print) | \
+		xargs -P "$$(nproc)" -I {} $(CLANG_TIDY) --quiet '$(srcdir)/{}' -- $(lint_flags) 2>/dev/null
+
+lint-shell:
+	@$(call need,shellcheck,shellcheck)
+	$(AM_V_at)$(find_scripts) | xargs shellcheck -x -P "$$PWD"
+
+sizes:
+	$(AM_V_at)cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print | sort | \
+		xargs awk -f tests/dist/sizes.awk tests/dist/valgrind.supp
+
+# Only programs are run under memcheck: with scripts it would check the shell.  A child of Check's that leaks ends with a
+# status other than 0, which Check reports; plugins that were unmapped still show their names in reports.
+VALGRIND_FLAGS = --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
+	--num-callers=30 --keep-debuginfo=yes --fair-sched=try \
+	--suppressions='$(abs_top_srcdir)/tests/dist/valgrind.supp'
+
+check-valgrind:
+	@$(call need,valgrind,valgrind)
+	CK_TIMEOUT_MULTIPLIER=20 ZPOOL_TEST_VALGRIND=1 $(MAKE) check \
+		LOG_FLAGS="$(LIBTOOL) --mode=execute valgrind $(VALGRIND_FLAGS)"
+
+# CC is handed on; the sub-build's directories are kept, so that a second run rebuilds only what changed.
+check-asan:
+	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/sanitized.sh' '$(srcdir)' address,undefined
+
+check-tsan:
+	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/sanitized.sh' '$(srcdir)' thread
+
+if ENABLE_COVERAGE
+coverage:
+	@$(call need,lcov,lcov)
+	find . -name '*.gcda' -exec rm -f {} +
+	$(MAKE) check
+	$(AM_V_at)lcov --quiet --capture --directory . --base-directory '$(abs_top_srcdir)' --no-external \
+		--directory '$(abs_top_srcdir)' --output-file coverage.info
+	$(AM_V_at)lcov --quiet --remove coverage.info '*/tests/*' --output-file coverage.info
+	$(AM_V_at)genhtml --quiet --title "$(PACKAGE_STRING)" --output-directory coverage coverage.info
+	$(AM_V_at)lcov --summary coverage.info
+	@echo "The report is in coverage/index.html."
+
+clean-local: clean-coverage
+clean-coverage:
+	find . \( -name '*.gcda' -o -name '*.gcno' \) -exec rm -f {} +
+	rm -rf coverage coverage.info
+else
+coverage:
+	@echo '$@: this build counts nothing; configure another one with --enable-coverage' >&2; exit 1
+endif
+
+check-chroot:
+	'$(srcdir)/tests/dist/chroot.sh'
+
+# The warnings are errors in the build that distcheck makes of the tarball.
+AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
+
+distclean-local:
+	rm -rf sanitize-address,undefined sanitize-thread
+
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp

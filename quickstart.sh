@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# quickstart.sh - from a fresh clone to a running libzpool in one command; see usage below, or README.md.
+
+set -euo pipefail
+
+usage() {
+    cat <<'EOF'
+Usage: ./quickstart.sh [check | zpoolctl ARGUMENT... | --help]
+
+  (nothing)   install the Debian packages that are missing (as root; otherwise say which), build in ./build, and store
+              real files of this machine through every driver, comparing each byte that comes back
+  check       the same set-up, then the whole test suite
+  zpoolctl    the same set-up, then build/tools/zpoolctl with the arguments that follow
+
+A second run rebuilds only what changed.  Nothing is asked, and nothing is installed outside of ./build but packages.
+
+Exit status: 0 success, 1 the job or a test failed, 2 wrong usage, 3 the set-up is not possible here.
+EOF
+}
+
+# What the build and the tests need.  gcc only recommends the C library's headers, so they are named here.
+packages=(autoconf automake libtool make gcc libc6-dev pkg-config libltdl-dev check
+    liblz4-dev libzstd-dev libjansson-dev libsmartcols-dev)
+
+# How much the main job reads at most.
+input_limit_bytes=$((256 * 1024 * 1024))
+
+say() {
+    printf 'quickstart: %s\n' "$*"
+}
+
+# die STATUS LINE... - the last words, one line each.
+die() {
+    local status=$1
+    shift
+    printf 'quickstart: %s\n' "$@" >&2
+    exit "$status"
+}
+
+# Is this package there?  A command that it brings may as well come from elsewhere.
+have_package() {
+    case $1 in
+    autoconf | automake | make | gcc | pkg-config) command -v "$1" >/dev/null && return ;;
+    libtool) command -v libtoolize >/dev/null && return ;;
+    esac
+    dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+# Sets the array missing.
+find_missing_packages() {
+    local package
+    missing=()
+    for package in "${packages[@]}"; do
+        have_package "$package" || missing+=("$package")
+    done
+}
+
+run_apt_get() {
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" >>"$apt_log" 2>&1
+}
+
+install_packages() {
+    if ! command -v dpkg-query >/dev/null; then
+        say "this is no Debian system: going on in the hope that compilers and libraries are there"
+        say "(on Debian they would be: ${packages[*]})"
+        return
+    fi
+    local missing
+    find_missing_packages
+    ((${#missing[@]})) || return 0
+    if ((EUID != 0)); then
+        die 3 "these packages are missing, and only root can install them:" \
+            "    apt-get install --no-install-recommends ${missing[*]}" \
+            "then run this again."
+    fi
+    say "installing ${missing[*]}"
+    local apt_log=build/apt-get.out
+    : >"$apt_log"
+    # A list that cannot be refreshed may still do: whether it does is for the installation to tell.
+    run_apt_get update -o APT::Update::Error-Mode=any || say "the package lists could not be refreshed"
+    if ! run_apt_get install --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"; then
+        { grep '^E:' "$apt_log" || tail -n 20 "$apt_log"; } | head -n 4 >&2
+        die 3 "apt-get could not install the packages; the whole output is in $PWD/$apt_log." \
+            "Is there a network, and does /etc/apt name a Debian mirror?  This can be tried again by hand:" \
+            "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    find_missing_packages
+    ((${#missing[@]} == 0)) || die 3 "apt-get succeeded, yet these packages are still missing: ${missing[*]}"
+}
+
+# run_logged LOG WHAT COMMAND... - run it with its output in a file, which is shown if it fails.
+run_logged() {
+    local log=$1 what=$2
+    shift 2
+    say "$what"
+    "$@" >"$log" 2>&1 && return
+    tail -n 40 "$log" >&2
+    die 3 "$what failed; the whole output is in $log"
+}
+
+check_source_dir() {
+    case $PWD in
+    *[\\\"\#\$\&\'\`]* | *$'\n'*) die 3 "configure cannot work in a directory with such a name: $PWD" ;;
+    esac
+    [[ -w . && (! -e build || -w build) ]] && return
+    local owner
+    owner=$(stat -c %U build 2>/dev/null || stat -c %U .)
+    die 3 "cannot write to $PWD, where the build goes (it belongs to $owner, or is mounted read-only)." \
+        "Run this as $owner, or on a copy:" \
+        "    cp -r '$PWD' /tmp/libzpool && rm -rf /tmp/libzpool/build && /tmp/libzpool/quickstart.sh"
+}
+
+configure_tree() {
+    if [[ ! -x configure || ! -f Makefile.in || ! -f config.h.in || ! -f build-aux/ltmain.sh ]]; then
+        run_logged "$PWD/build/autoreconf.out" "generating configure" autoreconf -fi
+    fi
+    # Libtool's scripts hold absolute paths: a clone that was moved, or is mounted elsewhere, is configured anew.
+    local stamp=build/quickstart.stamp
+    if [[ -f build/Makefile && -f $stamp && $(<"$stamp") != "$PWD" ]]; then
+        say "./build was made for $(<"$stamp"): making it anew"
+        rm -rf build
+        mkdir build
+    fi
+    if [[ ! -f build/Makefile || ! -f build/libtool ]]; then
+        (cd build && run_logged "$PWD/configure.out" "configuring in $PWD" ../configure)
+        pwd >"$stamp"
+    fi
+    # What make would do first anyway, if files of the build system changed, with a lot of output.
+    run_logged "$PWD/build/refresh.out" "building" make -C build -s am--refresh config.h
+}
+
+set_up() {
+    check_source_dir
+    mkdir -p build
+    install_packages
+    # Flags of a make that called us are none of our business.
+    unset MAKEFLAGS MFLAGS MAKELEVEL CDPATH
+    jobs=$(nproc)
+    configure_tree
+    make -C build -s -j "$jobs" || die 1 "the build failed"
+}
+
+# The loader refuses plugins that somebody else may change.  A clone may well belong to somebody else, or be writable
+# for a group: the tool gets a copy of the plugins in a directory of ours.
+run_zpoolctl() {
+    private_dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-quickstart.XXXXXX")
+    trap 'rm -rf "$private_dir"' EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    install -m 755 build/plugins/.libs/*.so "$private_dir" || die 1 "no plugins in build/plugins/.libs"
+    (cd -- "$caller_dir" && ZPOOL_PLUGIN_PATH=$private_dir "$source_dir/build/tools/zpoolctl" "$@")
+}
+
+# Bytes in the files below a directory; nothing if some of them cannot be read.
+readable_bytes() {
+    [[ -z $(find "$1" -xdev ! -type l ! -readable -print -quit 2>&1) ]] || return 0
+    find "$1" -xdev -type f -printf '%s\n' | awk '{ n += $1 } END { printf "%d\n", n }'
+}
+
+# Sets the array input: programs, libraries, headers and text, as much as fits the limit.  Whole directories, for that is
+# easy to repeat by hand.
+choose_input() {
+    local dir bytes total=0
+    input=()
+    for dir in /usr/lib/*-linux-gnu/perl-base /usr/bin /usr/include /usr/lib/gcc /usr/share/perl /usr/share/zoneinfo \
+        /usr/share/locale /usr/sbin; do
+        [[ -d $dir && ! -L $dir ]] || continue
+        bytes=$(readable_bytes "$dir")
+        if ((${bytes:-0} > 0 && total + ${bytes:-0} <= input_limit_bytes)); then
+            total=$((total + bytes))
+            input+=("$dir")
+        fi
+    done
+}
+
+run_main_job() {
+    local input
+    choose_input
+    ((${#input[@]})) || input=("$PWD/libzpool" "$PWD/build")
+    say "storing the files below ${input[*]} through every driver"
+    echo
+    run_zpoolctl store "${input[@]}" || die 1 "zpoolctl store ended with status $?; see above"
+    echo
+    say "every file was cut into pages of 4 KiB, compressed, stored through each driver, read back and compared."
+    say "Again, by hand:  ./quickstart.sh zpoolctl store ${input[*]}"
+}
+
+# The totals that automake wrote, as one line; .ci/run finds it in build/test-totals.
+test_totals() {
+    awk '$1 == "#" && NF == 3 { count[$2] = $3 }
+        END { printf "%d passed, %d failed, %d skipped\n", count["PASS:"] + count["XFAIL:"],
+            count["FAIL:"] + count["XPASS:"] + count["ERROR:"], count["SKIP:"] }' build/test-suite.log |
+        tee build/test-totals
+}
+
+run_tests() {
+    local status=0
+    rm -f build/test-suite.log build/test-totals
+    make -C build -s -j "$jobs" check || status=1
+    [[ -f build/test-suite.log ]] || die 1 "the tests could not be built or run; see above"
+    ((status == 0)) || say "the output of every test is in $PWD/build, its name ending in .log"
+    test_totals
+    return "$status"
+}
+
+main() {
+    local command=${1-store}
+    case $command in
+    -h | --help)
+        usage
+        return
+        ;;
+    zpoolctl) shift ;;
+    store | check)
+        if (($# > 1)) || [[ ${1-} == store ]]; then
+            usage >&2
+            return 2
+        fi
+        ;;
+    *)
+        usage >&2
+        return 2
+        ;;
+    esac
+
+    caller_dir=$PWD
+    cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
+    source_dir=$PWD
+    [[ -f configure.ac && -d libzpool ]] || die 3 "$PWD is no libzpool source tree"
+    exec </dev/null
+    set_up
+    case $command in
+    store) run_main_job ;;
+    check) run_tests ;;
+    zpoolctl) run_zpoolctl "$@" ;;
+    esac
+}
+
+main "$@"
