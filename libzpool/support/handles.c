@@ -77,41 +77,49 @@ static void slot_release(struct zp_handles *handles, uint32_t slot, bool spent)
 	atomic_fetch_sub_explicit(&handles->taken, 1, memory_order_relaxed);
 }
 
-void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned int count)
-{
-	zp_lock(&handles->lock);
-	for (unsigned int i = 0; i < count; i++)
-		slot_release(handles, slots[i], false);
-	zp_unlock(&handles->lock);
-}
-
-void zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
+/* A freed slot begins its next life, dead as yet.  false: it has none left. */
+static bool slot_renew(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
 	uint32_t generation = zp_word_generation(atomic_load_explicit(at, memory_order_relaxed));
-	uint32_t next = (generation + 1) & handles->generation_mask, keep;
-	uint64_t released = 0;
-	bool spent = ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot), excess;
+	uint32_t next = (generation + 1) & handles->generation_mask;
 
 	atomic_store_explicit(at, zp_dead_word(next, 0), memory_order_relaxed);
+	return !ZP_HANDLE_RETIRE || next != zp_slot_start(handles, slot);
+}
+
+/* Give slots back, and with them groups that have nothing else to do. */
+static void slots_release(struct zp_handles *handles, const uint32_t *slots, unsigned int count, bool spent)
+{
+	uint64_t released = 0;
+	uint32_t keep;
+	bool excess;
+
 	zp_lock(&handles->lock);
-	slot_release(handles, slot, spent);
+	for (unsigned int i = 0; i < count; i++)
+		slot_release(handles, slots[i], spent);
 	excess = zp_groups_too_many_idle(handles, &keep);
 	zp_unlock(&handles->lock);
 	if (excess)
 		zp_groups_put_to_sleep(handles, keep, &released);
 }
 
-bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
+void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned int count)
 {
-	zp_word *at = zp_handles_word(handles, slot);
-	uint32_t generation = zp_word_generation(atomic_load_explicit(at, memory_order_relaxed));
-	uint32_t next = (generation + 1) & handles->generation_mask;
+	slots_release(handles, slots, count, false);
+}
 
-	if (next == zp_slot_start(handles, slot))
-		return false;
-	atomic_store_explicit(at, zp_dead_word(next, 0), memory_order_relaxed);
-	return true;
+void zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
+{
+	slots_release(handles, &slot, 1, !slot_renew(handles, slot));
+}
+
+bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot)
+{
+	if (slot_renew(handles, slot))
+		return true;
+	slots_release(handles, &slot, 1, true);
+	return false;
 }
 
 /* ---- objects ---- */

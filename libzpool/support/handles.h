@@ -21,9 +21,10 @@
  * Slot 0 is never handed out, so no handle is 0.
  *
  * Stale handles.  The generation goes up with each free.  It starts at a keyed hash of the slot; when it would come
- * back to the start, after 2^22 lives, the slot is retired and never handed out again.  So no two objects of a pool ever
- * had the same handle, and a stale one is refused for certain.  The narrow layout has too few slots and generations to
- * give any up: there slots live on, and a stale handle passes again when 2^12 objects have come and gone in its slot.
+ * back to the start, after 2^22 lives, the slot is retired and never handed out again.  So no two objects of a pool
+ * ever had the same handle, and a stale one is refused for certain.  The narrow layout has too few slots and
+ * generations to give any up: there slots live on, and a stale handle passes again when 2^12 objects have come and
+ * gone in its slot.
  *
  * Foreign and invented handles.  Tag and start are secrets of the pool, evenly spread, so a handle that was not taken
  * from the table meets a live slot's with probability 2^-32 at most (2^-12 on 32-bit machines).
@@ -157,9 +158,12 @@ void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned 
 /*
  * begin_free: a live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.
  * end_free: its generation goes up and it may be handed out again.
+ * end_free_keep: the same without the lock, but the slot stays the caller's, as after zp_handles_get().  false: its
+ * generations are used up, it was retired instead.
  */
 int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot, uint64_t *location);
 void zp_handles_end_free(struct zp_handles *handles, uint32_t slot);
+bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot);
 
 /*
  * The same to move the object, for those who know its slot: 0 and *location; -EINVAL: not live; -EBUSY: mapped, or

@@ -185,6 +185,24 @@ START_TEST(slot_put_back_unused_keeps_its_generation)
 }
 END_TEST
 
+START_TEST(slot_kept_over_a_free_has_a_new_handle)
+{
+	unsigned long old = store(1), now;
+	uint64_t location;
+	uint32_t slot;
+
+	ck_assert_int_eq(zp_handles_begin_free(&handles, old, &slot, &location), 0);
+	ck_assert(zp_handles_end_free_keep(&handles, slot));
+	check_refused(old);
+	ck_assert_uint_eq(zp_handles_taken(&handles), 1);
+	now = zp_handles_publish(&handles, slot, 2);
+	ck_assert_uint_eq(zp_handle_slot(now), zp_handle_slot(old));
+	check_refused(old);
+	ck_assert_int_eq(zp_handles_lookup(&handles, now, &location), 0);
+	ck_assert_uint_eq(location, 2);
+}
+END_TEST
+
 START_TEST(nowait_gives_committed_slots_alone)
 {
 	uint32_t slots[ZP_GROUP_SLOTS], slot;
@@ -242,6 +260,25 @@ static int compare(const void *a, const void *b)
 
 	return (x > y) - (x < y);
 }
+
+START_TEST(spent_slot_cannot_be_kept)
+{
+	unsigned long handle[8];
+	uint64_t location;
+	uint32_t slot;
+
+	ck_assert_int_eq(zp_handles_get(&handles, 0, &slot, 1), 1);
+	for (int i = 0; i < 8; i++) {
+		handle[i] = zp_handles_publish(&handles, slot, 1);
+		ck_assert_int_eq(zp_handles_begin_free(&handles, handle[i], &slot, &location), 0);
+		ck_assert_int_eq(zp_handles_end_free_keep(&handles, slot), i < 7);
+	}
+	ck_assert_uint_eq(zp_handles_taken(&handles), 0);
+	ck_assert_uint_ne(zp_handle_slot(store(1)), slot);
+	for (int i = 0; i < 8; i++)
+		check_refused(handle[i]);
+}
+END_TEST
 
 /* The same through dormancy: groups lose their memory between, and with it every word. */
 START_TEST(no_handle_comes_twice_though_groups_fall_dormant)
@@ -387,12 +424,14 @@ int main(void)
 	tcase_add_test(objects, walk_meets_live_objects_once_and_can_be_ended);
 	tcase_add_test(slots, slots_come_in_batches_from_the_lowest_group);
 	tcase_add_test(slots, slot_put_back_unused_keeps_its_generation);
+	tcase_add_test(slots, slot_kept_over_a_free_has_a_new_handle);
 	tcase_add_test(slots, nowait_gives_committed_slots_alone);
 	tcase_add_test(slots, table_obeys_the_limit);
 	tcase_add_test(slots, idle_groups_give_their_memory_back_by_themselves);
 	tcase_add_test(slots, large_tables_keep_every_address);
 #if ZP_HANDLE_RETIRE
 	tcase_add_test(lives, spent_slots_are_never_given_again);
+	tcase_add_test(lives, spent_slot_cannot_be_kept);
 	tcase_add_test(lives, no_handle_comes_twice_though_groups_fall_dormant);
 #else
 	tcase_add_test(lives, slots_outlive_their_generations);
