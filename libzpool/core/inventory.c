@@ -96,7 +96,9 @@ static int add_preloaded(const char *type, const struct zpool_driver *given, voi
 	struct entry *entry = add_entry(inventory, ZPOOL_ORIGIN_PRELOADED);
 	if (!entry)
 		return 1;
-	if (zp_driver_adopt(given, 0, type, &own, why, sizeof why) != 0) {
+	int err = zp_driver_adopt(given, 0, type, &own, why, sizeof why);
+	inventory->out_of_memory = inventory->out_of_memory || err == -ENOMEM;
+	if (err) {
 		set_strings(inventory, entry, type, NULL, NULL, NULL, why);
 		return 0;
 	}

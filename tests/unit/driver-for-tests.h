@@ -50,8 +50,8 @@ enum { DRIVER_EMPTY_BYTES = 4096, DRIVER_OBJECT_BYTES = 16, DRIVER_MAX_OBJECT = 
 struct driver_knobs {
 	unsigned calls[CALLS];
 
-	/* The next call gives this instead of doing anything (map: NULL with that errno), after telling host->error what
-	 * to say, if that is not NULL. */
+	/* The next call gives this instead of doing anything (map: NULL with that errno), after telling host->error
+	 * what to say, if that is not NULL. */
 	bool overrule[CALLS];
 	int64_t answer[CALLS];
 	const char *say;

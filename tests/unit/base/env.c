@@ -75,7 +75,8 @@ START_TEST(environment_is_not_believed_in_a_set_user_id_program)
 	ck_assert_int_ge(read(ends[0], text, sizeof text - 1), 0);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	scratch_remove();
-	ck_assert_str_eq(text, "secure=1 value=(null)\n");
+	/* A build that counts lines complains behind it, for this user cannot write to its files. */
+	ck_assert_int_eq(strncmp(text, "secure=1 value=(null)\n", 22), 0);
 }
 END_TEST
 

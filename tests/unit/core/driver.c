@@ -78,6 +78,9 @@ START_TEST(wrong_head_is_named_field_by_field)
 	driver.struct_size = (uint32_t)LEAST_BYTES - 1;
 	refuse(0, NULL, "struct_size is");
 	fresh();
+	driver.struct_size--;
+	refuse(0, NULL, "not a multiple of 8");
+	fresh();
 	driver.flags_required = 0x80000004u;
 	refuse(0, NULL, "flags_required has bits 0x80000004");
 }
@@ -304,6 +307,15 @@ START_TEST(each_parameter_must_make_sense)
 	refuse_param(param, "parameter \"k\" is of type 0");
 	param.type = ZPOOL_PARAM_STRING + 1;
 	refuse_param(param, "parameter \"k\" is of type 6");
+	static const char *const none[] = { NULL };
+	param = good;
+	param.type = ZPOOL_PARAM_ENUM;
+	refuse_param(param, "parameter \"k\" has no choices to choose from");
+	param.choices = none;
+	refuse_param(param, "parameter \"k\" has no choices to choose from");
+	param = good;
+	param.key = "good";
+	refuse_param(param, "it has two parameters \"good\"");
 	param = good;
 	param.default_value = "6";
 	refuse_param(param, "the default of parameter \"k\" is no value for it");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
+#include <ltdl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +11,25 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
+/* What libtool writes into a program that is linked with -dlpreopen. */
+static struct zpool_driver linked_driver, mislabelled_driver;
+ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
+	{ "@PROGRAM@", NULL },
+	{ "linked.a", NULL },
+	{ "linked_LTX_zpool_driver", &linked_driver },
+	{ "mislabelled.a", NULL },
+	{ "mislabelled_LTX_zpool_driver", &mislabelled_driver },
+	{ NULL, NULL },
+};
+
 static struct zpool_driver driver;
 
 static void start(void)
 {
 	driver_knobs_reset();
 	driver = driver_for_tests("mock");
+	linked_driver = driver_for_tests("linked");
+	mislabelled_driver = driver_for_tests("something_else");
 	scratch_make();
 	ck_assert_int_eq(zpool_set_plugin_path(scratch_path("")), 0);
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
@@ -165,6 +179,38 @@ static int check_order(const struct zpool_driver_info *info, void *user)
 	return 0;
 }
 
+START_TEST(linked_drivers_are_shown_sound_or_not)
+{
+	start();
+	scratch_file("linked.so", 0644, "no plugin", 9);
+	const struct seen *seen = look("linked");
+	ck_assert_uint_eq(seen->times, 1);
+	ck_assert_int_eq(seen->info.origin, ZPOOL_ORIGIN_PRELOADED);
+	ck_assert_str_eq(seen->fault, "(null)");
+	ck_assert_str_eq(seen->version, "1.2");
+	ck_assert_uint_eq(seen->info.max_object_bytes, DRIVER_MAX_OBJECT);
+	seen = look("mislabelled");
+	ck_assert_uint_eq(seen->times, 1);
+	assert_contains(seen->fault, "type is \"something_else\", but it was looked for as \"mislabelled\"");
+	ck_assert(!seen->info.loaded);
+	finish();
+}
+END_TEST
+
+START_TEST(registered_driver_hides_a_linked_one)
+{
+	start();
+	struct zpool_driver own = linked_driver;
+	own.version = "9.9";
+	ck_assert_int_eq(zpool_register_driver(&own), 0);
+	const struct seen *seen = look("linked");
+	ck_assert_uint_eq(seen->times, 1);
+	ck_assert_str_eq(seen->version, "9.9");
+	ck_assert_int_eq(zpool_unregister_driver(&own), 0);
+	finish();
+}
+END_TEST
+
 START_TEST(drivers_are_shown_in_the_order_of_their_names)
 {
 	char last[64] = "", name[32];
@@ -282,7 +328,7 @@ END_TEST
 /* Counts right entries; no assertion, for Check's own memory is counted as well. */
 static int expect_faults(const struct zpool_driver_info *info, void *user)
 {
-	if (info->type && (info->fault == NULL) == (strcmp(info->type, "mock") == 0))
+	if (info->type && (info->fault == NULL) == (info->type[1] && strcmp(info->type, "mislabelled") != 0))
 		++*(unsigned *)user;
 	return 0;
 }
@@ -300,7 +346,7 @@ START_TEST(every_failing_allocation_of_a_listing_is_reported)
 		int err = zpool_each_driver(expect_faults, &visits);
 		if (!memory_stop()) {
 			ck_assert_int_eq(err, 0);
-			ck_assert_uint_eq(visits, 19);
+			ck_assert_uint_eq(visits, 21);
 			break;
 		}
 		ck_assert_msg(err != 0, "allocation %u failed unnoticed", nth);
@@ -320,6 +366,8 @@ int main(void)
 		files_are_shown_with_their_faults_and_not_loaded,
 		file_of_a_registered_type_is_not_shown,
 		plugin_is_shown_by_its_note_before_and_in_full_after_the_load,
+		linked_drivers_are_shown_sound_or_not,
+		registered_driver_hides_a_linked_one,
 		drivers_are_shown_in_the_order_of_their_names,
 		visitors_value_ends_the_walk,
 		visitor_may_use_the_library,

@@ -3,6 +3,8 @@
 
 #include "core/registry.h"
 
+#include <dlfcn.h>
+#include <ltdl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,6 +12,17 @@
 #include "tests/unit/failing-memory.h"
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
+
+/* What libtool writes into a program that is linked with -dlpreopen. */
+static struct zpool_driver linked_driver, mislabelled_driver;
+ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
+	{ "@PROGRAM@", NULL },
+	{ "linked.a", NULL },
+	{ "linked_LTX_zpool_driver", &linked_driver },
+	{ "mislabelled.a", NULL },
+	{ "mislabelled_LTX_zpool_driver", &mislabelled_driver },
+	{ NULL, NULL },
+};
 
 static struct zpool_driver driver;
 
@@ -202,6 +215,41 @@ START_TEST(plugin_is_loaded_once_counted_and_unloaded)
 }
 END_TEST
 
+START_TEST(plugin_that_somebody_else_holds_stays_usable)
+{
+	start();
+	if (scratch_plugin("planted.so", "planted")) {
+		ck_assert(zpool_has_pool("planted"));
+		void *other = dlopen(scratch_path("planted.so"), RTLD_NOW | RTLD_LOCAL);
+		assert_fails(zpool_unload_driver("planted"), EOPNOTSUPP, "the system keeps its code mapped");
+		struct zpool *pool = zpool_create_pool("planted", 0, NULL);
+		ck_assert_ptr_nonnull(pool);
+		zpool_destroy_pool(pool);
+		dlclose(other);
+		ck_assert_int_eq(zpool_unload_driver("planted"), 0);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(linked_driver_is_judged_and_never_unloaded)
+{
+	struct zp_record *record;
+	start();
+	linked_driver = driver_for_tests("linked");
+	linked_driver.flags_required = ZPOOL_DRIVER_RESIDENT;
+	mislabelled_driver = driver_for_tests("something_else");
+	ck_assert_int_eq(zp_registry_get("linked", &record), 0);
+	ck_assert_int_eq(record->origin, ZPOOL_ORIGIN_PRELOADED);
+	zp_registry_put(record);
+	assert_fails(zpool_unload_driver("linked"), EPERM, "is part of the program");
+	assert_fails(zpool_register_driver(&linked_driver), EEXIST, "A driver \"linked\" is loaded already");
+	assert_fails(zp_registry_get("mislabelled", &record), ENOEXEC,
+		     "Driver \"mislabelled\" cannot be used from the program: type is \"something_else\"");
+	finish();
+}
+END_TEST
+
 START_TEST(begin_load_pairs_with_end_load)
 {
 	ck_assert_int_eq(zp_registry_begin_load(), 0);
@@ -352,6 +400,8 @@ int main(void)
 		remembered_failure_is_forgotten_when_the_file_goes_or_changes,
 		unload_refuses_what_is_no_loaded_plugin,
 		plugin_is_loaded_once_counted_and_unloaded,
+		plugin_that_somebody_else_holds_stays_usable,
+		linked_driver_is_judged_and_never_unloaded,
 		begin_load_pairs_with_end_load,
 		each_live_visits_live_records_only,
 		no_file_is_opened_once_loading_is_disabled,
