@@ -66,7 +66,7 @@ lint-shell:
 
 sizes:
 	$(AM_V_at)cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print | sort | \
-		xargs awk -f tests/dist/sizes.awk tests/dist/valgrind.supp
+		xargs awk -f tests/dist/sizes.awk
 
 # Only programs are run under memcheck: with scripts it would check the shell.  A child of Check's that leaks ends with a
 # status other than 0, which Check reports; plugins that were unmapped still show their names in reports.

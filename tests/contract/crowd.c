@@ -88,6 +88,16 @@ void ct_crowd_put(struct ct_crowd *crowd, const struct ct_object *object)
 		zpool_free(crowd->pool, object->handle);
 }
 
+size_t ct_crowd_count(struct ct_crowd *crowd)
+{
+	size_t count;
+
+	pthread_mutex_lock(&crowd->lock);
+	count = crowd->set.count;
+	pthread_mutex_unlock(&crowd->lock);
+	return count;
+}
+
 static void store(struct ct_crowd *crowd, struct ct_rng *rng)
 {
 	size_t size = ct_rng_size(rng, ct.max_bytes);

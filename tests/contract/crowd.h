@@ -38,6 +38,9 @@ bool ct_crowd_take_handle(struct ct_crowd *crowd, unsigned long handle, struct c
 /* Put one in that is nobody's any more; frees it where the set is full. */
 void ct_crowd_put(struct ct_crowd *crowd, const struct ct_object *object);
 
+/* How many objects no thread has in its hands. */
+size_t ct_crowd_count(struct ct_crowd *crowd);
+
 /* Store, check, rewrite or free an object. */
 void ct_crowd_step(struct ct_crowd *crowd, struct ct_rng *rng);
 

@@ -163,7 +163,7 @@ static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lo
 	struct slabs_pool *pool = context;
 	struct slab *slab, *fresh = NULL;
 	unsigned int class = 0;
-	uint64_t location;
+	uint64_t location = 0;
 	uint32_t index;
 	int err;
 
@@ -214,7 +214,7 @@ static bool slab_drop(struct slab *slab, uint64_t location)
 static int slabs_free(void *context, unsigned long handle)
 {
 	struct slabs_pool *pool = context;
-	uint64_t location;
+	uint64_t location = 0;
 	uint32_t index;
 	bool vacant;
 	int err = zp_handles_begin_free(&pool->handles, handle, &index, &location);
@@ -235,7 +235,7 @@ static int slabs_free(void *context, unsigned long handle)
 static void *slabs_map(void *context, unsigned long handle, enum zpool_mapmode mode)
 {
 	struct slabs_pool *pool = context;
-	uint64_t location;
+	uint64_t location = 0;
 	int err = zp_handles_pin(&pool->handles, handle, &location);
 
 	(void)mode;
@@ -256,7 +256,7 @@ static int slabs_unmap(void *context, unsigned long handle)
 static int64_t slabs_obj_size(void *context, unsigned long handle)
 {
 	struct slabs_pool *pool = context;
-	uint64_t location;
+	uint64_t location = 0;
 	int64_t size;
 
 	zp_lock(&pool->lock);
@@ -337,7 +337,7 @@ static int slabs_shrink(void *context, unsigned int pages, unsigned int *reclaim
 static bool move_object(struct slabs_pool *pool, struct slab *from, unsigned int slot, struct slab *to)
 {
 	unsigned long handle = from->handles[slot];
-	uint64_t old, new;
+	uint64_t old = 0, new;
 
 	if (zp_handles_begin_move(&pool->handles, zp_handle_slot(handle), &old) != 0)
 		return false;

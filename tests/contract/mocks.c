@@ -96,7 +96,7 @@ static int mock_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lon
 static int mock_free(void *context, unsigned long handle)
 {
 	struct mock_pool *pool = context;
-	uint64_t size;
+	uint64_t size = 0;
 	uint32_t slot;
 	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
 
@@ -126,7 +126,7 @@ static int mock_set_limit(void *context, uint64_t limit_bytes)
 static void *mock_map(void *context, unsigned long handle, enum zpool_mapmode mode)
 {
 	struct mock_pool *pool = context;
-	uint64_t size;
+	uint64_t size = 0;
 	int err = zp_handles_pin(&pool->handles, handle, &size);
 
 	(void)mode;
@@ -147,7 +147,7 @@ static int mock_unmap(void *context, unsigned long handle)
 /* Pins an object for a copy: its bytes at the offset, or NULL and *err. */
 static char *mock_copy_begin(struct mock_pool *pool, unsigned long handle, size_t len, size_t offset, int64_t *err)
 {
-	uint64_t size;
+	uint64_t size = 0;
 
 	*err = zp_handles_pin(&pool->handles, handle, &size);
 	if (*err)

@@ -5,7 +5,7 @@
 #
 # Makes an empty Debian system (debootstrap, minbase) with this machine's own apt configuration, clones the repository into
 # it, and there runs ./quickstart.sh and ./quickstart.sh check as root, and then both again as a plain user in a clone of
-# his own.  Needs root and debootstrap.
+# their own.  Needs root and debootstrap.
 #
 #   --worktree      test the files as they are here, with changes that are not committed
 #   --cache FILE    keep the empty system in FILE, a tar archive, and start from it when it is there
@@ -120,20 +120,21 @@ in_system() {
     chroot --userspec="$user" "$root" /usr/bin/env -i "${environment[@]}" "$@" </dev/null
 }
 
-# run_both_commands USER DIRECTORY
+# run_both_commands USER DIRECTORY - and the first one again, which must find everything built.  The second one goes through
+# .ci/run, which shows the logs of tests that fail.
 run_both_commands() {
     local command log begin
-    for command in "" check ""; do
-        say "$1: ./quickstart.sh $command"
-        log=$work/$1-${command:-store}.out
+    for command in ./quickstart.sh .ci/run ./quickstart.sh; do
+        say "$1: $command"
+        log=$work/$1-${command##*/}.out
         begin=$SECONDS
         # shellcheck disable=SC2016 # for the shell in there
-        if ! in_system "$1" sh -c 'cd "$1" && ./quickstart.sh $2' sh "$2" "$command" >"$log" 2>&1; then
-            tail -n 60 "$log" >&2
-            say "FAILED after $((SECONDS - begin)) s: $1 ./quickstart.sh $command" >&2
+        if ! in_system "$1" sh -c 'cd "$1" && exec "$2"' sh "$2" "$command" >"$log" 2>&1; then
+            tail -n 300 "$log" >&2
+            say "FAILED after $((SECONDS - begin)) s: $command as $1" >&2
             return 1
         fi
-        tail -n "$([[ -n $command ]] && echo 1 || echo 14)" "$log"
+        tail -n "$([[ $command == .ci/run ]] && echo 1 || echo 12)" "$log"
         say "passed in $((SECONDS - begin)) s"
     done
 }

@@ -138,8 +138,12 @@ START_TEST(a_dependency_that_appears_later_is_found_without_a_rescan)
 	fixture_install("needs_late");
 	expect_refused("needs_late", ENOEXEC, "liblate.so");
 	expect_refused("needs_late", ENOEXEC, "liblate.so");
-	fixture_install("liblate");
+	/* By its soname, from now on, wherever it came from. */
+	void *late = dlopen(fixture_mock("liblate"), RTLD_NOW | RTLD_LOCAL);
+	ck_assert_msg(late != NULL, "%s", dlerror());
 	expect_works("needs_late");
+	ck_assert_int_eq(zpool_unload_driver("needs_late"), 0);
+	(void)dlclose(late);
 }
 END_TEST
 

@@ -4,6 +4,11 @@
 #
 # The mocks are shared objects, which a build without shared libraries has none of.
 
+EXTRA_DIST += \
+	tests/loader/mocks/mock.h \
+	tests/loader/mocks/mock_driver.h \
+	tests/loader/mocks/mock_filter.h
+
 if HAVE_CHECK
 if ENABLE_SHARED
 
@@ -28,7 +33,9 @@ TESTS += $(loader_tests)
 
 check_LTLIBRARIES += tests/loader/libfixture.la
 tests_loader_libfixture_la_SOURCES = tests/loader/fixture.c tests/loader/fixture.h
+tests_loader_libfixture_la_CFLAGS = $(loader_cflags)
 
+loader_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # Mock plugins look for mock_event() in the program.
 loader_ldflags = $(AM_LDFLAGS) -export-dynamic
 loader_ldadd = tests/loader/libfixture.la libzpool/libzpool.la $(CHECK_LIBS) $(PTHREAD_LIBS)
@@ -37,32 +44,46 @@ loader_inner_ldadd = tests/loader/libfixture.la libzpool/libzpcore.la $(CHECK_LI
 
 tests_loader_child_LDADD = libzpool/libzpcore.la $(PTHREAD_LIBS)
 
+tests_loader_abi_CFLAGS = $(loader_cflags)
 tests_loader_abi_LDFLAGS = $(loader_ldflags)
 tests_loader_abi_LDADD = $(loader_ldadd)
+tests_loader_environment_CFLAGS = $(loader_cflags)
 tests_loader_environment_LDFLAGS = $(loader_ldflags)
 tests_loader_environment_LDADD = $(loader_ldadd)
+tests_loader_failures_CFLAGS = $(loader_cflags)
 tests_loader_failures_LDFLAGS = $(loader_ldflags)
 tests_loader_failures_LDADD = $(loader_ldadd)
+tests_loader_filter_CFLAGS = $(loader_cflags)
 tests_loader_filter_LDFLAGS = $(loader_ldflags)
 tests_loader_filter_LDADD = $(loader_ldadd)
+tests_loader_fork_CFLAGS = $(loader_cflags)
 tests_loader_fork_LDFLAGS = $(loader_ldflags)
 tests_loader_fork_LDADD = $(loader_ldadd)
+tests_loader_hooks_CFLAGS = $(loader_cflags)
 tests_loader_hooks_LDFLAGS = $(loader_ldflags)
 tests_loader_hooks_LDADD = $(loader_ldadd)
+tests_loader_log_CFLAGS = $(loader_cflags)
 tests_loader_log_LDFLAGS = $(loader_ldflags)
 tests_loader_log_LDADD = $(loader_ldadd)
+tests_loader_preloaded_CFLAGS = $(loader_cflags)
 tests_loader_preloaded_LDFLAGS = $(loader_ldflags)
 tests_loader_preloaded_LDADD = $(loader_ldadd)
+tests_loader_refused_CFLAGS = $(loader_cflags)
 tests_loader_refused_LDFLAGS = $(loader_ldflags)
 tests_loader_refused_LDADD = $(loader_ldadd)
+tests_loader_registry_CFLAGS = $(loader_cflags)
 tests_loader_registry_LDFLAGS = $(loader_ldflags)
 tests_loader_registry_LDADD = $(loader_ldadd)
+tests_loader_search_CFLAGS = $(loader_cflags)
 tests_loader_search_LDFLAGS = $(loader_ldflags)
 tests_loader_search_LDADD = $(loader_ldadd)
+tests_loader_threads_CFLAGS = $(loader_cflags)
 tests_loader_threads_LDFLAGS = $(loader_ldflags)
 tests_loader_threads_LDADD = $(loader_ldadd)
+tests_loader_trust_CFLAGS = $(loader_cflags)
 tests_loader_trust_LDFLAGS = $(loader_ldflags)
 tests_loader_trust_LDADD = $(loader_inner_ldadd)
+tests_loader_unload_CFLAGS = $(loader_cflags)
 tests_loader_unload_LDFLAGS = $(loader_ldflags)
 tests_loader_unload_LDADD = $(loader_ldadd)
 

@@ -28,7 +28,7 @@ static void work(struct ct_thread *thread)
 	struct ct_crowd *crowd = thread->arg;
 
 	for (unsigned int i = 1; !atomic_load(&over) && !ct_stopping(); i++) {
-		if (thread->index == 0 && ct_can(ZPOOL_CAP_EVICT) && i % 64 == 0)
+		if (thread->index == 0 && i % 16 == 0 && ct_crowd_count(crowd) > soak.objects / 2)
 			zpool_shrink(crowd->pool, 1 + (unsigned int)ct_rng_below(&thread->rng, 64), NULL);
 		else if (thread->index == 1 && i % 1024 == 0)
 			ct_crowd_walk(crowd);
@@ -41,14 +41,9 @@ static void work(struct ct_thread *thread)
 
 static void report(struct ct_crowd *crowd, unsigned int seconds)
 {
-	size_t objects;
-
-	pthread_mutex_lock(&crowd->lock);
-	objects = crowd->set.count;
-	pthread_mutex_unlock(&crowd->lock);
 	printf("# %s: %u s, %lu operations, %u evicted of %u asked for, %zu objects in %llu KiB\n", ct.spec, seconds,
-	       atomic_load(&crowd->done), atomic_load(&crowd->evicted), atomic_load(&crowd->asked), objects,
-	       (unsigned long long)zpool_get_total_size(crowd->pool) / 1024);
+	       atomic_load(&crowd->done), atomic_load(&crowd->evicted), atomic_load(&crowd->asked),
+	       ct_crowd_count(crowd), (unsigned long long)zpool_get_total_size(crowd->pool) / 1024);
 	fflush(stdout);
 }
 

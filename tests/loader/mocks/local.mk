@@ -69,16 +69,9 @@ mock_libraries = \
 
 check_LTLIBRARIES += $(mock_libraries) $(mock_modules)
 
-EXTRA_DIST += \
-	tests/loader/mocks/mock.h \
-	tests/loader/mocks/mock_driver.h \
-	tests/loader/mocks/mock_filter.h
-
 # The -rpath is what makes libtool build a shared object; nothing is installed there.
 mock_library_ldflags = $(AM_LDFLAGS) -avoid-version -rpath /nowhere
 mock_ldflags = $(mock_library_ldflags) -module
-# Finds a dependency in the plugin's own directory.
-mock_origin_ldflags = $(mock_ldflags) -Wl,-rpath,'$$ORIGIN'
 
 tests_loader_mocks_libdependency_la_LDFLAGS = $(mock_library_ldflags)
 tests_loader_mocks_liblate_la_LDFLAGS = $(mock_library_ldflags)
@@ -138,11 +131,11 @@ tests_loader_mocks_resident_la_LDFLAGS = $(mock_ldflags)
 tests_loader_mocks_short_struct_la_LDFLAGS = $(mock_ldflags)
 tests_loader_mocks_undefined_la_LDFLAGS = $(mock_ldflags)
 
-# Given to the linker by path: libtool would have the plugin look in the build directory as well.
-tests_loader_mocks_in_dependency_la_LDFLAGS = $(mock_origin_ldflags) -Wl,tests/loader/mocks/.libs/libdependency.so
+# Given to the linker by path: libtool would have the plugin look for it in the build directory.
+tests_loader_mocks_in_dependency_la_LDFLAGS = $(mock_ldflags) -Wl,tests/loader/mocks/.libs/libdependency.so
 EXTRA_tests_loader_mocks_in_dependency_la_DEPENDENCIES = tests/loader/mocks/libdependency.la
 tests_loader_mocks_links_zpool_la_LDFLAGS = $(mock_ldflags) -Wl,--no-as-needed,libzpool/.libs/libzpool.so
 EXTRA_tests_loader_mocks_links_zpool_la_DEPENDENCIES = libzpool/libzpool.la
-tests_loader_mocks_needs_late_la_LDFLAGS = $(mock_origin_ldflags) -Wl,tests/loader/mocks/.libs/liblate.so
+tests_loader_mocks_needs_late_la_LDFLAGS = $(mock_ldflags) -Wl,tests/loader/mocks/.libs/liblate.so
 EXTRA_tests_loader_mocks_needs_late_la_DEPENDENCIES = tests/loader/mocks/liblate.la
 tests_loader_mocks_no_delete_la_LDFLAGS = $(mock_ldflags) -Wl,-z,nodelete
