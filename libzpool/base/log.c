@@ -127,7 +127,7 @@ void zp_log_lock(void)
 void zp_log_unlock(bool child)
 {
 	if (child) {
-		/* The lock knows its writer by thread id, which is another one here; nor do other threads' handlers end. */
+		/* The lock knows its writer by thread id, which is another one here, nor do others' handlers end. */
 		log_lock = (pthread_rwlock_t)LOG_LOCK_INITIALIZER;
 		if (inside_handler)
 			pthread_rwlock_rdlock(&log_lock);

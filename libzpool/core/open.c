@@ -203,7 +203,7 @@ struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct 
 
 void zpool_destroy_pool(struct zpool *pool)
 {
-	/* A driver that does not follow into a child must not be called there, not even to end its pool: see strand(). */
+	/* A driver that does not follow into a child is not called there, not even to end its pool: see strand(). */
 	if (!pool || pool->inherited)
 		return;
 	zp_pools_remove(pool);

@@ -39,7 +39,7 @@ struct zpool {
 	bool inherited; /* by a forked child, from drivers without a fork callback, which are not called again */
 
 	_Atomic uint64_t core_limit_bytes; /* for zp_pool_limited_malloc(); 0: none */
-	struct zpool *next, *previous; /* pools.c's list, under its lock */
+	struct zpool *next, *previous;     /* pools.c's list, under its lock */
 	struct zp_spec spec;
 	char *name;
 	uint64_t limit_bytes; /* as the spec gives it */

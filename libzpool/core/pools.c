@@ -104,8 +104,8 @@ static void *inherited_map(void *pool, unsigned long handle, enum zpool_mapmode 
 }
 
 /*
- * Another thread may have been inside the driver: its locks and lists are as that left them.  So the driver is not called
- * again, and the pool stays on the list, destroyed or not, until the child ends or becomes another program.
+ * Another thread may have been inside the driver: its locks and lists are as that left them.  So the driver is not
+ * called again, and the pool stays on the list, destroyed or not, until the child ends or becomes another program.
  */
 static void strand(struct zpool *pool)
 {

@@ -31,6 +31,9 @@
 #define NATIVE_CLASS ELFCLASS32
 #endif
 
+/* The beginning of a file, where the linker puts notes, symbols and names: read at once, it saves a call for each. */
+#define WINDOW_BYTES 4096
+
 struct elf_file {
 	int fd;
 	int err; /* what kept us from reading it, which is no fault of its content; 0: nothing */
@@ -41,6 +44,8 @@ struct elf_file {
 	uint64_t strings_bytes;
 	char *strings;
 	struct zp_elf_report *report;
+	size_t window_bytes;
+	char window[WINDOW_BYTES];
 };
 
 __attribute__((format(printf, 2, 3))) static void fault(struct elf_file *file, const char *format, ...)
@@ -53,6 +58,21 @@ __attribute__((format(printf, 2, 3))) static void fault(struct elf_file *file, c
 	va_end(args);
 }
 
+static int read_all(const struct elf_file *file, char *to, uint64_t offset, uint64_t bytes)
+{
+	while (bytes > 0) {
+		ssize_t n = pread(file->fd, to, (size_t)bytes, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		to += n;
+		offset += (uint64_t)n;
+		bytes -= (uint64_t)n;
+	}
+	return 0;
+}
+
 /* A copy of a range of the file, with a NUL behind it.  NULL: not inside the file; or err says why it was not read. */
 static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes, uint64_t max_bytes)
 {
@@ -63,20 +83,18 @@ static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes, 
 		file->err = -ENOMEM;
 		return NULL;
 	}
-	size_t done = 0;
-	while (done < bytes) {
-		ssize_t n = pread(file->fd, copy + done, (size_t)bytes - done, (off_t)(offset + done));
-		if (n <= 0) {
-			if (n < 0 && errno == EINTR)
-				continue;
-			file->err = n < 0 ? -errno : 0;
-			free(copy);
-			return NULL;
-		}
-		done += (size_t)n;
-	}
 	copy[bytes] = '\0';
-	return copy;
+	if (offset + bytes <= file->window_bytes) {
+		memcpy(copy, file->window + offset, (size_t)bytes);
+		return copy;
+	}
+	int err = read_all(file, copy, offset, bytes);
+	if (!err)
+		return copy;
+	free(copy);
+	/* A file that became shorter while it was read is damaged, whatever it was before. */
+	file->err = err == -ENODATA ? 0 : err;
+	return NULL;
 }
 
 /* EM_NONE where we do not know our own machine's number: then the linker is the judge. */
@@ -282,33 +300,45 @@ static void examine_sections(struct elf_file *file)
 		fault(file, "it has no dynamic symbols");
 }
 
+/* The file behind the head, which is ours. */
+static void examine_body(struct elf_file *file)
+{
+	const ElfW(Ehdr) *head = &file->head;
+
+	/* Without section headers (a thorough strip) the linker can still load it; there is only less to see before. */
+	if (head->e_shoff == 0 || head->e_shnum == 0)
+		return;
+	if (head->e_shentsize == sizeof *file->sections && head->e_shnum <= MAX_SECTIONS)
+		file->sections = read_range(file, head->e_shoff, (uint64_t)head->e_shnum * sizeof *file->sections,
+					    MAX_TABLE_BYTES);
+	if (file->sections)
+		examine_sections(file);
+	else
+		fault(file, "its section table is damaged");
+	free(file->strings);
+	free(file->sections);
+}
+
 int zp_elf_examine(int fd, struct zp_elf_report *report)
 {
-	struct elf_file file = { .fd = fd, .report = report };
+	struct elf_file file;
 	struct stat st;
 
 	*report = (struct zp_elf_report){ 0 };
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	file.bytes = (uint64_t)st.st_size;
-	ssize_t n = pread(fd, &file.head, sizeof file.head, 0);
+	ssize_t n = pread(fd, file.window, sizeof file.window, 0);
 	if (n < 0)
 		return -errno;
-	if ((size_t)n < sizeof file.head)
-		file.bytes = 0;
-	if (!head_is_ours(&file))
-		return 0;
-	/* Without section headers (a thorough strip) the linker can still load it; there is only less to see before. */
-	if (file.head.e_shoff == 0 || file.head.e_shnum == 0)
-		return 0;
-	if (file.head.e_shentsize != sizeof *file.sections || file.head.e_shnum > MAX_SECTIONS)
-		fault(&file, "its section table is damaged");
-	else if (!(file.sections = read_range(&file, file.head.e_shoff,
-					      (uint64_t)file.head.e_shnum * sizeof *file.sections, MAX_TABLE_BYTES)))
-		fault(&file, "its section table is damaged");
-	else
-		examine_sections(&file);
-	free(file.strings);
-	free(file.sections);
+	file.fd = fd;
+	file.err = 0;
+	file.window_bytes = (size_t)n;
+	file.bytes = (size_t)n < sizeof file.head ? 0 : (uint64_t)st.st_size;
+	file.sections = NULL;
+	file.strings = NULL;
+	file.report = report;
+	memcpy(&file.head, file.window, sizeof file.head);
+	if (head_is_ours(&file))
+		examine_body(&file);
 	return file.err;
 }

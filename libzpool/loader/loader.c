@@ -19,10 +19,11 @@
 
 /* A plugin's file, found and judged, not yet opened as code. */
 struct candidate {
-	char path[PATH_MAX];     /* as found in the search */
-	char resolved[PATH_MAX]; /* as opened */
 	struct zp_file_id id;
 	struct zp_elf_report report;
+	/* Ordered so that little of this is touched where all goes well: each page of it costs a cold load a fault. */
+	char path[PATH_MAX];      /* as found in the search */
+	char resolved[PATH_MAX];  /* as opened */
 	char why[PATH_MAX + 160]; /* why it was judged unfit: a sentence without its end */
 };
 
@@ -239,8 +240,7 @@ static bool is_remembered(const struct candidate *candidate, const struct zp_loa
 
 static int fail_again(const struct zp_load_failure *remembered, struct zp_load_failure *failure)
 {
-	int err = fail(failure, remembered->err, "%s",
-		       remembered->message ? remembered->message : "It failed before.");
+	int err = fail(failure, remembered->err, "%s", remembered->message ? remembered->message : "It failed before.");
 	failure->content = true;
 	failure->id = remembered->id;
 	return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a cold zpool_create_pool() costs: a plugin's first load, against a bare dlopen and dlsym of the same file plus
- * the driver's own create.  Each time in a process of its own, the two in turn, so that nothing is warm but the file.
+ * the driver's own create, the two in turn.  Once with each load in a process of its own, so that nothing is warm but
+ * the file; and once with all of them in a host that has been running, where only the plugin is cold.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -57,39 +58,79 @@ static struct zpool_value *default_values(const struct zpool_driver *driver)
 	return values;
 }
 
-static double time_bare(const char *path)
+/* The bare way, step by step; what is left open goes to `undo`. */
+struct bare {
+	void *module;
+	const struct zpool_driver *driver;
+	struct zpool_created created;
+};
+
+static double load_bare(const char *path, struct bare *bare)
 {
 	double start = bench_now_ns();
-	void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	const struct zpool_driver *driver = module ? dlsym(module, "zpool_driver") : NULL;
-	if (!driver)
+	bare->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	bare->driver = bare->module ? dlsym(bare->module, "zpool_driver") : NULL;
+	if (!bare->driver)
 		return -1;
 	double opened = bench_now_ns();
 
-	struct zpool_value *values = default_values(driver);
+	struct zpool_value *values = default_values(bare->driver);
 	const struct zpool_create_args args = { .struct_size = sizeof args,
 						.value_size = sizeof *values,
 						.host = &bare_host,
 						.name = "bare",
 						.node = -1,
 						.values = values,
-						.value_count = driver->param_count };
-	struct zpool_created created = { .struct_size = sizeof created,
-					 .max_object_bytes = driver->max_object_bytes,
-					 .alignment_bytes = driver->alignment_bytes };
+						.value_count = bare->driver->param_count };
+	bare->created = (struct zpool_created){ .struct_size = sizeof bare->created,
+						.max_object_bytes = bare->driver->max_object_bytes,
+						.alignment_bytes = bare->driver->alignment_bytes };
 	double before = bench_now_ns();
-	int err = driver->create(&args, &created);
-	return err ? -1 : opened - start + bench_now_ns() - before;
+	int err = bare->driver->create(&args, &bare->created);
+	double after = bench_now_ns();
+	free(values);
+	return err ? -1 : opened - start + after - before;
+}
+
+static double time_bare(const char *path)
+{
+	struct bare bare;
+	return load_bare(path, &bare);
+}
+
+static double time_bare_and_undo(const char *path)
+{
+	struct bare bare;
+	double ns = load_bare(path, &bare);
+	if (ns >= 0) {
+		bare.driver->destroy(bare.created.pool);
+		dlclose(bare.module);
+	}
+	return ns;
+}
+
+static double load_library(const char *type, struct zpool **pool)
+{
+	double start = bench_now_ns();
+	*pool = zpool_create_pool(type, ZPOOL_GFP_KERNEL, NULL);
+	double end = bench_now_ns();
+	if (!*pool)
+		fprintf(stderr, "%s\n", zpool_last_error());
+	return *pool ? end - start : -1;
 }
 
 static double time_library(const char *type)
 {
-	double start = bench_now_ns();
-	struct zpool *pool = zpool_create_pool(type, ZPOOL_GFP_KERNEL, NULL);
-	double end = bench_now_ns();
-	if (!pool)
-		fprintf(stderr, "%s\n", zpool_last_error());
-	return pool ? end - start : -1;
+	struct zpool *pool;
+	return load_library(type, &pool);
+}
+
+static double time_library_and_undo(const char *type)
+{
+	struct zpool *pool;
+	double ns = load_library(type, &pool);
+	zpool_destroy_pool(pool);
+	return ns >= 0 && zpool_unload_driver(type) == 0 ? ns : -1;
 }
 
 /* Runs one of the two in a child; its time comes back through a pipe. */
@@ -113,6 +154,17 @@ static double in_child(double (*run)(const char *what), const char *what)
 	return ns;
 }
 
+static int report(const char *type, const char *where, double *library, double *bare)
+{
+	for (int i = 0; i < ROUNDS; i++)
+		if (bare[i] < 0 || library[i] < 0)
+			return 1;
+	double l = bench_median(library, ROUNDS), b = bench_median(bare, ROUNDS);
+	printf("%-8s %-18s zpool_create_pool %7.1f us, dlopen+dlsym+create %7.1f us: ratio %.2f\n", type, where,
+	       l / 1e3, b / 1e3, l / b);
+	return 0;
+}
+
 static int bench_type(const char *type)
 {
 	static double library[ROUNDS], bare[ROUNDS];
@@ -125,21 +177,22 @@ static int bench_type(const char *type)
 	for (int i = 0; i < ROUNDS; i++) {
 		bare[i] = in_child(time_bare, path);
 		library[i] = in_child(time_library, type);
-		if (bare[i] < 0 || library[i] < 0) {
-			fprintf(stderr, "load: %s cannot be loaded from %s\n", type, path);
-			return 1;
-		}
 	}
-	double l = bench_median(library, ROUNDS), b = bench_median(bare, ROUNDS);
-	printf("%-6s zpool_create_pool %7.1f us, dlopen+dlsym+create %7.1f us: ratio %.2f\n", type, l / 1e3, b / 1e3,
-	       l / b);
-	return 0;
+	int status = report(type, "in a new process", library, bare);
+	for (int i = 0; i < ROUNDS; i++) {
+		bare[i] = time_bare_and_undo(path);
+		library[i] = time_library_and_undo(type);
+	}
+	status |= report(type, "in a running host", library, bare);
+	if (status)
+		fprintf(stderr, "load: %s cannot be loaded from %s\n", type, path);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	int status = 0;
-	printf("load: medians of %d cold loads each, in turn, every one in a process of its own\n", ROUNDS);
+	printf("load: medians of %d cold loads each, in turn\n", ROUNDS);
 	if (argc == 1)
 		return bench_type("zbud") | bench_type("libc");
 	for (int i = 1; i < argc; i++)
