@@ -150,7 +150,10 @@ struct zpool_open_args {
  *   EPERM    the plugin, or a directory above it, may be changed by somebody else; or loading is disabled
  *   ENOEXEC  the file is no plugin, cannot be linked, or speaks another ABI; the message says which
  *   EDEADLK  called from inside a plugin's initialisation
+ *   EAGAIN   the plugin's file was replaced while it was being loaded; try again
+ *   EBUSY    the plugin's file was replaced, and another part of the program keeps the former one mapped
  *   ENOMEM   out of memory, or the limit is below what an empty pool needs
+ *   EIO      the driver's create succeeded with a result that cannot be: an error of the driver
  *   any errno that the driver's create gives
  */
 ZPOOL_PUBLIC struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct zpool_ops *ops);

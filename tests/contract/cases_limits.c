@@ -94,7 +94,7 @@ static void failed_mallocs_leave_nothing_behind(void)
 	}
 	CT_CHECK(zpool_get_total_size(pool) <= before, "mallocs that failed made the pool grow from %llu to %llu bytes",
 		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
-	/* Nor may a failure take the room that a free has just made.  An allocator below may round a few differently. */
+	/* Nor may a failure take the room that a free has just made.  An allocator below may round a few otherwise. */
 	for (int i = 0; i < 3000; i++) {
 		size_t position = ct_rng_below(&ct.rng, set.count), size = set.at[position].size;
 		unsigned long handle;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What zp_elf_examine() makes of files that somebody has tampered with: shared objects with a few fields changed, cut off,
- * or put together wrongly, and plain noise.
+ * What zp_elf_examine() makes of files that somebody has tampered with: shared objects with a few fields changed, cut
+ * off, or put together wrongly, and plain noise.
  */
 #include "config.h"
 

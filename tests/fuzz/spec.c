@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What zp_spec_parse() makes of any text: either a sentence that says what is wrong, or parts that are the text's, of which
- * those below the first are what the text's end gives by itself.
+ * What zp_spec_parse() makes of any text: either a sentence that says what is wrong, or parts that are the text's, of
+ * which those below the first are what the text's end gives by itself.
  */
 #include "config.h"
 
@@ -129,8 +129,8 @@ static size_t make_spec(uint8_t *buf)
 			continue;
 		}
 		const char *piece = pieces[fuzz_below(sizeof pieces / sizeof *pieces)];
-		memcpy(buf + size, piece, strlen(piece));
-		size += strlen(piece);
+		while (*piece)
+			buf[size++] = (uint8_t)*piece++;
 	}
 	return size;
 }

@@ -85,7 +85,7 @@ START_TEST(a_plain_user_runs_roots_plugins_from_the_environments_path)
 	const char *const environment[] = { fixture_text("ZPOOL_PLUGIN_PATH=%s", fixture_dir()), NULL };
 	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
 
-	/* What the group may write is trusted, for it is his own group's; what he owns is; what a third one owns is not. */
+	/* Trusted are what the group may write and what he owns himself; what a third user owns is not. */
 	ck_assert_int_eq(chmod(path, 0664), 0);
 	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
 	ck_assert_int_eq(chown(path, PLAIN_USER, 0), 0);

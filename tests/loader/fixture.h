@@ -2,8 +2,9 @@
  *
  * fixture.h - what the loader's tests share
  *
- * Every test starts with an empty plugin directory of its own (0755, in a directory that goes when the program ends), no
- * events, and the default log handler; afterwards every plugin that lets go is unloaded, for where Check does not fork.
+ * Every test starts with an empty plugin directory of its own (0755, in a directory that goes when the program ends),
+ * no events, and the default log handler; afterwards every plugin that lets go is unloaded, for where Check does not
+ * fork.
  * Strings that these functions return live as long as the test.
  */
 #ifndef TESTS_LOADER_FIXTURE_H

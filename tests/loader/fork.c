@@ -38,8 +38,8 @@ struct verdict {
 	} while (0)
 
 /*
- * Runs fn in a forked child.  The child ends as another program: in one that had threads a leak checker would count what
- * the others have in hand.
+ * Runs fn in a forked child.  The child ends as another program: in one that had threads a leak checker would count
+ * what the others have in hand.
  */
 static void in_child(void (*fn)(struct verdict *verdict, struct zpool *pool), struct zpool *pool)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a filter that gives up after it has made the pool below, which it leaves behind; asking for a second one before
- * is refused.
+ * Fault: a filter that asks for a second pool below, which is refused, and then gives up and leaves the first behind.
  */
 #include "mock_driver.h"
 

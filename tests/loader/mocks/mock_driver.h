@@ -2,11 +2,11 @@
  *
  * mock_driver.h - a small whole driver, for mock plugins and for drivers that a test registers
  *
- * Objects are malloc'd, in a table of MOCK_OBJECTS slots; a handle is a slot's index + 1.  Each live object counts as one
- * page of MOCK_PAGE_BYTES, an empty pool as none.
+ * Objects are malloc'd, in a table of MOCK_OBJECTS slots; a handle is a slot's index + 1.  Each live object counts as
+ * one page of MOCK_PAGE_BYTES, an empty pool as none.
  *
- * A test program that exports mock_event() is told what a driver does; without one the drivers are silent.  Sizes with a
- * meaning: a malloc of MOCK_BLOCK_BYTES tells "malloc" while it holds the pool's lock.
+ * A test program that exports mock_event() is told what a driver does; without one the drivers are silent.  A malloc of
+ * MOCK_BLOCK_BYTES tells "malloc" while it holds the pool's lock.
  */
 #ifndef MOCK_DRIVER_H
 #define MOCK_DRIVER_H 1
