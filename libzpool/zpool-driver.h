@@ -102,7 +102,9 @@ struct zpool_host {
  * What create gets.  The structure and its strings are gone when create returns; host, core, page_source and
  * evict_context stay as long as the pool.
  *
- * limit_bytes    bound for total_size, 0: none.  Enforced by the core for a driver without set_limit.
+ * limit_bytes    bound for total_size, 0: none.  For a driver without set_limit the core sees to it: while a limit is
+ *                in force it makes malloc calls take turns, and frees what was too much, so that total_size may pass the
+ *                limit for the time of one malloc.
  * evict          ask the owner to let go of an object (see struct zpool_ops); NULL: the pool has no eviction
  * page_source    the host's, or NULL: the driver takes pages from the system
  * values         count entries, value_size bytes apart

@@ -207,7 +207,7 @@ ZPOOL_PUBLIC size_t zpool_alignment(struct zpool *pool);
  * zpool_set_limit - change the pool's limit
  *
  * limit_bytes   what zpool_get_total_size() may reach; 0: no limit.  Below what is held now it only stops growth:
- *               zpool_malloc() gives -ENOMEM until enough has been freed.
+ *               zpool_malloc() gives -ENOMEM where it would need more memory.
  *
  * 0, or -EINVAL: pool is NULL.
  */

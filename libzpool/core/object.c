@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -53,23 +54,56 @@ COLD static int malloc_failed(int err)
 	}
 }
 
-/* What was just taken is given back if it was too much. */
-int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+/* Recursive, for the driver's malloc runs under it and may ask the owner to evict, who may call malloc again. */
+void zp_pool_init_limit_lock(struct zpool *pool)
 {
-	struct zpool *pool = context;
+	pthread_mutexattr_t attributes;
+	(void)pthread_mutexattr_init(&attributes);
+	(void)pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&pool->core_limit_lock, &attributes);
+	(void)pthread_mutexattr_destroy(&attributes);
+}
+
+void zp_pool_unlock_limit(struct zpool *pool, bool child)
+{
+	/* A recursive mutex knows its owner by thread id, which is another one in the child. */
+	if (child)
+		zp_pool_init_limit_lock(pool);
+	else
+		pthread_mutex_unlock(&pool->core_limit_lock);
+}
+
+/* What was just taken is given back if it was too much.  With core_limit_lock held. */
+static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
 	unsigned long given = 0;
 
 	int err = driver->malloc(pool->driver_pool, size, gfp, &given);
 	if (err)
 		return err;
-	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
-	if (limit && driver->total_size(pool->driver_pool) > limit) {
+	if (driver->total_size(pool->driver_pool) > limit) {
 		(void)driver->free(pool->driver_pool, given);
 		return -ENOMEM;
 	}
 	*handle = given;
 	return 0;
+}
+
+int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zpool *pool = context;
+	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
+
+	if (!limit)
+		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		pthread_mutex_lock(&pool->core_limit_lock);
+	else if (pthread_mutex_trylock(&pool->core_limit_lock) != 0)
+		return -EAGAIN;
+	int err = malloc_within(pool, limit, size, gfp, handle);
+	pthread_mutex_unlock(&pool->core_limit_lock);
+	return err;
 }
 
 int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)

@@ -126,6 +126,7 @@ static int check_empty_size(struct zpool *pool)
 static void pool_free(struct zpool *pool)
 {
 	zp_stack_destroy(pool);
+	(void)pthread_mutex_destroy(&pool->core_limit_lock);
 	zp_spec_clear(&pool->spec);
 	free(pool->name);
 	free(pool);
@@ -149,6 +150,7 @@ static struct zpool *open_pool(const char *text, const struct zpool_open_args *a
 		goto fail;
 	}
 	memset(pool, 0, bytes);
+	zp_pool_init_limit_lock(pool);
 	pool->spec = spec;
 	pool->layer_count = spec.part_count;
 	pool->args = *args;

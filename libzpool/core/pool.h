@@ -5,6 +5,8 @@
 #ifndef ZP_CORE_POOL_H
 #define ZP_CORE_POOL_H 1
 
+#include <pthread.h>
+
 #include "core/registry.h"
 #include "core/spec.h"
 #include "zpool-driver.h"
@@ -38,8 +40,10 @@ struct zpool {
 	size_t max_object_bytes;
 	bool inherited; /* by a forked child, from drivers without a fork callback, which are not called again */
 
-	_Atomic uint64_t core_limit_bytes; /* for zp_pool_limited_malloc(); 0: none */
-	struct zpool *next, *previous;     /* pools.c's list, under its lock */
+	/* For zp_pool_limited_malloc(): the limit, 0 for none, and what makes its callers take turns. */
+	_Atomic uint64_t core_limit_bytes;
+	pthread_mutex_t core_limit_lock;
+	struct zpool *next, *previous; /* pools.c's list, under its lock */
 	struct zp_spec spec;
 	char *name;
 	uint64_t limit_bytes; /* as the spec gives it */
@@ -52,6 +56,10 @@ struct zpool {
 
 /* In place of the top driver's malloc, for one that leaves the limit to the core. */
 int zp_pool_limited_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+
+/* The lock of a pool's limit: made, and let go after a fork. */
+void zp_pool_init_limit_lock(struct zpool *pool);
+void zp_pool_unlock_limit(struct zpool *pool, bool child);
 
 static inline struct zp_layer *zp_pool_top(struct zpool *pool)
 {

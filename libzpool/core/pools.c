@@ -119,14 +119,17 @@ static void strand(struct zpool *pool)
 void zp_pools_fork_prepare(void)
 {
 	pthread_mutex_lock(&lock);
-	for (struct zpool *pool = pools; pool; pool = pool->next)
+	for (struct zpool *pool = pools; pool; pool = pool->next) {
+		pthread_mutex_lock(&pool->core_limit_lock);
 		call_fork(pool, ZPOOL_FORK_PREPARE);
+	}
 }
 
 void zp_pools_fork_release(bool child)
 {
 	for (struct zpool *pool = pools; pool; pool = pool->next) {
 		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
+		zp_pool_unlock_limit(pool, child);
 		if (child && !can_follow(pool))
 			strand(pool);
 	}

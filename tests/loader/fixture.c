@@ -324,6 +324,14 @@ bool fixture_may_fork(const char *test)
 	return false;
 }
 
+bool fixture_may_fork_beside_work(const char *test)
+{
+	if (!FIXTURE_SANITIZED)
+		return fixture_may_fork(test);
+	fixture_skip(test, "this build's sanitizer does not survive fork() while other threads allocate memory");
+	return false;
+}
+
 static void set_up(void)
 {
 	event_count = 0;

@@ -22,8 +22,24 @@ int fixture_run(const char *name, TCase *tests);
 /* Says why a test checks nothing here. */
 void fixture_skip(const char *test, const char *reason);
 
-/* May a test fork a program that has threads?  Says so if not. */
+/*
+ * May a test fork a program that has threads, and one whose threads allocate memory at that very moment?  Says so if
+ * not.  Thread sanitizer ends such children; address sanitizer leaves them with locks of its allocator that nobody lets
+ * go.
+ */
 bool fixture_may_fork(const char *test);
+bool fixture_may_fork_beside_work(const char *test);
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FIXTURE_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FIXTURE_SANITIZED 1
+#endif
+#endif
+#ifndef FIXTURE_SANITIZED
+#define FIXTURE_SANITIZED 0
+#endif
 
 __attribute__((format(printf, 1, 2))) const char *fixture_text(const char *format, ...);
 

@@ -274,7 +274,7 @@ static void store_something(struct verdict *verdict, struct zpool *pool)
 START_TEST(a_pool_in_use_by_other_threads_works_in_the_child)
 {
 	pthread_t threads[3];
-	if (!fixture_may_fork("a_pool_in_use_by_other_threads_works_in_the_child"))
+	if (!fixture_may_fork_beside_work("a_pool_in_use_by_other_threads_works_in_the_child"))
 		return;
 	fixture_install("forkable");
 	struct zpool *pool = open_pool("forkable");
@@ -320,7 +320,7 @@ static void *load_and_unload(void *arg)
 START_TEST(a_child_can_load_whatever_other_threads_were_loading)
 {
 	pthread_t threads[2];
-	if (!fixture_may_fork("a_child_can_load_whatever_other_threads_were_loading"))
+	if (!fixture_may_fork_beside_work("a_child_can_load_whatever_other_threads_were_loading"))
 		return;
 	fixture_install("good");
 	fixture_install("other");
@@ -356,7 +356,7 @@ START_TEST(fork_waits_for_a_load_under_way)
 {
 	pthread_t thread;
 	void *pool;
-	if (!fixture_may_fork("fork_waits_for_a_load_under_way"))
+	if (!fixture_may_fork_beside_work("fork_waits_for_a_load_under_way"))
 		return;
 	fixture_install("good");
 	fixture_install("other");
@@ -409,7 +409,7 @@ static void log_in_child(struct verdict *verdict, struct zpool *unused)
 START_TEST(a_child_can_log_and_change_the_handler_whatever_other_threads_were_logging)
 {
 	pthread_t threads[2];
-	if (!fixture_may_fork("a_child_can_log_and_change_the_handler_whatever_other_threads_were_logging"))
+	if (!fixture_may_fork_beside_work("a_child_can_log_and_change_the_handler_whatever_other_threads_were_logging"))
 		return;
 	ck_assert_int_eq(zpool_set_log_handler(count_message, ZPOOL_LOG_ERROR, NULL), 0);
 	ended = false;

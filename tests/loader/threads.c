@@ -341,7 +341,7 @@ START_TEST(a_load_fits_on_a_small_stack)
 	pthread_t thread;
 	void *pool = NULL;
 
-	if (getenv("SANITIZER_CFLAGS") && *getenv("SANITIZER_CFLAGS")) {
+	if (FIXTURE_SANITIZED) {
 		fixture_skip("a_load_fits_on_a_small_stack", "sanitizers make frames large");
 		return;
 	}
