@@ -264,12 +264,11 @@ static bool is_our_soname(const char *name)
 
 static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 {
-	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size, MAX_TABLE_BYTES);
-	if (!entries || !read_strings(file, section)) {
-		free(entries);
+	/* Most files do not have the name among their strings at all, and are spared the reading. */
+	if (!read_strings(file, section) || !memmem(file->strings, file->strings_bytes, "libzpool.so", 11))
 		return;
-	}
-	for (uint64_t i = 0; i < section->sh_size / sizeof *entries; i++) {
+	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size, MAX_TABLE_BYTES);
+	for (uint64_t i = 0; entries && i < section->sh_size / sizeof *entries; i++) {
 		const char *name = entries[i].d_tag == DT_NEEDED ? string_at(file, entries[i].d_un.d_val) : NULL;
 		if (name && is_our_soname(name))
 			fault(file,
