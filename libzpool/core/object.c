@@ -54,25 +54,6 @@ COLD static int malloc_failed(int err)
 	}
 }
 
-/* Recursive, for the driver's malloc runs under it and may ask the owner to evict, who may call malloc again. */
-void zp_pool_init_limit_lock(struct zpool *pool)
-{
-	pthread_mutexattr_t attributes;
-	(void)pthread_mutexattr_init(&attributes);
-	(void)pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-	(void)pthread_mutex_init(&pool->core_limit_lock, &attributes);
-	(void)pthread_mutexattr_destroy(&attributes);
-}
-
-void zp_pool_unlock_limit(struct zpool *pool, bool child)
-{
-	/* A recursive mutex knows its owner by thread id, which is another one in the child. */
-	if (child)
-		zp_pool_init_limit_lock(pool);
-	else
-		pthread_mutex_unlock(&pool->core_limit_lock);
-}
-
 /* What was just taken is given back if it was too much.  With core_limit_lock held. */
 static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
@@ -92,16 +73,23 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
+	/* Whose turn it is in this thread: the driver may ask the owner to evict, who may call malloc again. */
+	static _Thread_local const struct zpool *having_turn __attribute__((tls_model("initial-exec")));
 	struct zpool *pool = context;
 	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
 
 	if (!limit)
 		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
+	if (having_turn == pool)
+		return malloc_within(pool, limit, size, gfp, handle);
 	if (!(gfp & ZPOOL_GFP_NOWAIT))
 		pthread_mutex_lock(&pool->core_limit_lock);
 	else if (pthread_mutex_trylock(&pool->core_limit_lock) != 0)
 		return -EAGAIN;
+	const struct zpool *outer = having_turn;
+	having_turn = pool;
 	int err = malloc_within(pool, limit, size, gfp, handle);
+	having_turn = outer;
 	pthread_mutex_unlock(&pool->core_limit_lock);
 	return err;
 }

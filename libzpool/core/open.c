@@ -150,7 +150,7 @@ static struct zpool *open_pool(const char *text, const struct zpool_open_args *a
 		goto fail;
 	}
 	memset(pool, 0, bytes);
-	zp_pool_init_limit_lock(pool);
+	(void)pthread_mutex_init(&pool->core_limit_lock, NULL);
 	pool->spec = spec;
 	pool->layer_count = spec.part_count;
 	pool->args = *args;

@@ -57,10 +57,6 @@ struct zpool {
 /* In place of the top driver's malloc, for one that leaves the limit to the core. */
 int zp_pool_limited_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
 
-/* The lock of a pool's limit: made, and let go after a fork. */
-void zp_pool_init_limit_lock(struct zpool *pool);
-void zp_pool_unlock_limit(struct zpool *pool, bool child);
-
 static inline struct zp_layer *zp_pool_top(struct zpool *pool)
 {
 	return &pool->layers[0];

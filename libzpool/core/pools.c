@@ -129,7 +129,7 @@ void zp_pools_fork_release(bool child)
 {
 	for (struct zpool *pool = pools; pool; pool = pool->next) {
 		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
-		zp_pool_unlock_limit(pool, child);
+		pthread_mutex_unlock(&pool->core_limit_lock);
 		if (child && !can_follow(pool))
 			strand(pool);
 	}
