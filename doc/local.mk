@@ -47,7 +47,8 @@ zpool_man_links = \
 	doc/man/zpool_unregister_driver.3 \
 	doc/man/zpool_version.3
 
-dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7
+dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7 \
+	doc/man/zpool-zsmalloc.7
 man_MANS = $(zpool_man_links)
 if ENABLE_TOOLS
 dist_man_MANS += doc/man/zpoolctl.1

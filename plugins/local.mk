@@ -1,6 +1,6 @@
 # Drivers, each a plugin of its own.  They are linked here, in one directory, so that tests can point at it.
 
-plugin_LTLIBRARIES += plugins/zbud.la plugins/libc.la
+plugin_LTLIBRARIES += plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 
 plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
 plugin_ldflags = -module -avoid-version -no-undefined -Wl,-z,now $(PLUGIN_LDFLAGS) $(HARDEN_LDFLAGS)
@@ -13,6 +13,20 @@ plugins/libtool: libtool
 CLEANFILES += plugins/libtool
 plugin_link = $(SHELL) plugins/libtool $(AM_V_lt) --tag=CC $(AM_LIBTOOLFLAGS) $(LIBTOOLFLAGS) --mode=link $(CCLD) \
 	$(AM_CFLAGS) $(CFLAGS) $(plugin_ldflags) $(LDFLAGS) -o $@
+
+plugins_zsmalloc_la_SOURCES = \
+	plugins/zsmalloc/zsmalloc.c \
+	plugins/zsmalloc/zsmalloc.h \
+	plugins/zsmalloc/zsmalloc_class.c \
+	plugins/zsmalloc/zsmalloc_compact.c \
+	plugins/zsmalloc/zsmalloc_reclaim.c \
+	plugins/zsmalloc/zsmalloc_stats.c \
+	plugins/zsmalloc/zsmalloc_zspage.c
+plugins_zsmalloc_la_CPPFLAGS = $(plugin_cppflags)
+plugins_zsmalloc_la_LDFLAGS = $(plugin_ldflags)
+plugins_zsmalloc_la_LIBADD = $(plugin_libadd)
+plugins_zsmalloc_la_LINK = $(plugin_link)
+EXTRA_plugins_zsmalloc_la_DEPENDENCIES = plugins/libtool
 
 plugins_zbud_la_SOURCES = \
 	plugins/zbud/zbud.c \

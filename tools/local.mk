@@ -37,7 +37,8 @@ tools_zpoolctl_LDADD = libzpool/libzpool.la $(TOOLS_LIBS)
 # Without shared libraries there are no plugins to load: the tool brings the drivers along.
 if !ENABLE_SHARED
 zpoolctl_preload_cppflags = -DZPOOLCTL_PRELOAD
-zpoolctl_preload_ldflags = -static -dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la
-EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zbud.la plugins/libc.la
+zpoolctl_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plugins/zbud.la \
+	-dlpreopen plugins/libc.la
+EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 endif
 endif

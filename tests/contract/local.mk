@@ -51,8 +51,9 @@ tests_contract_contract_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 # Without shared libraries there are no plugins to load: the suite brings the drivers along.
 if !ENABLE_SHARED
 contract_preload_cppflags = -DCONTRACT_PRELOAD
-contract_preload_ldflags = -static -dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la
-EXTRA_tests_contract_contract_DEPENDENCIES = plugins/zbud.la plugins/libc.la
+contract_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plugins/zbud.la \
+	-dlpreopen plugins/libc.la
+EXTRA_tests_contract_contract_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 endif
 
 # The suite on drivers of its own that have little more than what they must, and behind a filter.
@@ -67,5 +68,5 @@ tests_contract_with_mocks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/sup
 tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
 tests_contract_with_mocks_LDADD = libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
 if !ENABLE_SHARED
-EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zbud.la plugins/libc.la
+EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 endif

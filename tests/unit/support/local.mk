@@ -14,7 +14,8 @@ support_tests = \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
 	tests/unit/plugins/zbud \
-	tests/unit/plugins/zbud_shrink
+	tests/unit/plugins/zbud_shrink \
+	tests/unit/plugins/zsmalloc
 
 check_PROGRAMS += $(support_tests)
 TESTS += $(support_tests)
@@ -67,7 +68,7 @@ tests_unit_support_handles_shared_narrow_SOURCES = tests/unit/support/handles_sh
 tests_unit_support_handles_shared_narrow_CPPFLAGS = $(support_test_cppflags) -DZP_HANDLE_NARROW=1
 tests_unit_support_handles_shared_narrow_LDADD = $(support_test_ldadd)
 
-plugin_test_cppflags = $(support_test_cppflags) -I$(top_srcdir)/plugins/zbud
+plugin_test_cppflags = $(support_test_cppflags) -I$(top_srcdir)/plugins/zbud -I$(top_srcdir)/plugins/zsmalloc
 zbud_test_sources = $(plugins_zbud_la_SOURCES) tests/unit/plugins/harness.h tests/unit/plugins/zbud_fixture.h \
 	tests/unit/support/unit.h
 
@@ -88,4 +89,10 @@ tests_unit_plugins_zbud_LDADD = $(support_test_ldadd)
 tests_unit_plugins_zbud_shrink_SOURCES = tests/unit/plugins/zbud_shrink.c $(zbud_test_sources)
 tests_unit_plugins_zbud_shrink_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_zbud_shrink_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_zsmalloc_SOURCES = tests/unit/plugins/zsmalloc.c tests/unit/plugins/zsmalloc_fixture.h \
+	tests/unit/plugins/zsmalloc_threads.c $(plugins_zsmalloc_la_SOURCES) \
+	tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_zsmalloc_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zsmalloc_LDADD = $(support_test_ldadd)
 endif

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc - dense: objects of one size class packed into zspages, and packed again by compaction
+ *
+ * Sizes.  Every size belongs to a class, 16 bytes apart up to a page and a sixty-fourth of their size apart above it.
+ * Classes whose zspages would hold the same number of objects are one.
+ *
+ * A zspage
+ *
+ *     | handles | slot 0 | slot 1 | ...          | slot n-1 | tail |
+ *     page 0         page 1         page 2  ...          page p-1
+ *
+ * is a run of up to 32 contiguous pages (the chain) cut into equal slots, the length chosen so that little is left at the
+ * end.  Slots cross pages as they fall: addresses are contiguous, so map is a pointer and copies nothing.  Objects have no
+ * header.  In front stands the slot of the handle table that each object has, four bytes an object, for compaction and
+ * eviction need the way back; zspages of up to four slots have that in their record, so that objects of whole pages fit
+ * whole pages.  What stands there is checked against the handle table before it is believed, because an overrun of the
+ * zspage before may have written there.  Which slots are used is a bitmap in the record, out of reach of any object.
+ *
+ * Memory comes late and goes early.  A run is address space at first.  Slots are taken lowest first, and a page gets its
+ * memory when the first object lies on it; so a class with one object costs a page or two, however long its chain.
+ * Compaction takes the memory of single pages back from zspages that stay half-used.
+ *
+ * Where an object goes: into the fullest zspage of its class that has room (by tenths), so that the emptier ones run
+ * empty.  One that is empty goes back, save that a class keeps one of two pages or less: a program that stores and frees
+ * one object should not have the page allocator in its loop.
+ *
+ * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
+ * and of the slot.  Map pins the word and computes the address from the zspage's record, without a lock.  A class keeps
+ * some slots of the table that its frees left, so malloc and free meet only their class's lock: three atomic operations a
+ * pair.
+ *
+ * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than two
+ * pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class.
+ *
+ * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
+ *
+ * Locks: a class's lock guards its zspages, their slots and lists; a record's constant part is read without by who has an
+ * object of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held while
+ * the owner is asked to evict; copying under a lock is bounded to 16 KiB a hold.
+ *
+ * ZPOOL_GFP_NOWAIT: a free slot that has memory, else a zspage from the reserve; a kept slot of the handle table, else one
+ * of a committed group; every lock is only tried.
+ *
+ * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not contiguous,
+ * objects carry headers, and memory comes by whole zspages.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <stdlib.h>
+#include <string.h>
+
+#include "zsmalloc.h"
+
+enum { PARAM_CHAIN, PARAM_STEP, PARAM_MAX, PARAM_COMPACT, PARAMS };
+
+static const struct zpool_param zsmalloc_params[PARAMS] = {
+	[PARAM_CHAIN] = {
+		.key = "chain",
+		.help = "pages of a zspage at most; long chains pack large pools denser",
+		.default_value = "32",
+		.min = 1,
+		.max = ZSMALLOC_CHAIN_MAX,
+		.type = ZPOOL_PARAM_UINT,
+	},
+	[PARAM_STEP] = {
+		.key = "step",
+		.help = "bytes between size classes, rounded up to a multiple of 16",
+		.default_value = "16",
+		.min = ZSMALLOC_ALIGN_BYTES,
+		.max = 1024,
+		.type = ZPOOL_PARAM_SIZE,
+	},
+	[PARAM_MAX] = {
+		.key = "max",
+		.help = "largest object in bytes",
+		.default_value = "64K",
+		.min = 1,
+		.max = ZSMALLOC_OBJECT_BYTES_MAX,
+		.type = ZPOOL_PARAM_SIZE,
+	},
+	[PARAM_COMPACT] = {
+		.key = "compact",
+		.help = "compact by itself, inside free, where much is wasted",
+		.default_value = "yes",
+		.type = ZPOOL_PARAM_BOOL,
+		.flags = ZPOOL_PARAM_RUNTIME,
+	},
+};
+
+static inline void count(_Atomic(uint64_t) *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * A pool's life
+ */
+
+static uint64_t value_of(const struct zpool_create_args *args, uint32_t index)
+{
+	const char *values = (const char *)args->values;
+
+	return ((const struct zpool_value *)(const void *)(values + index * (size_t)args->value_size))->number;
+}
+
+static int pool_init(struct zsmalloc_pool *pool, const struct zpool_create_args *args)
+{
+	int err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
+	if (err)
+		return err;
+	zsmalloc_records_init(pool);
+	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
+	if (!err)
+		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
+	if (err)
+		goto fini_pages;
+	err = zsmalloc_classes_init(pool, (unsigned int)value_of(args, PARAM_CHAIN),
+				    (unsigned int)value_of(args, PARAM_STEP));
+	if (!err)
+		return 0;
+	zp_handles_fini(&pool->handles);
+fini_pages:
+	zp_pages_fini(&pool->pages);
+	return err;
+}
+
+static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	struct zsmalloc_pool *pool = calloc(1, sizeof *pool);
+	if (!pool)
+		return -ENOMEM;
+	pool->host = args->host;
+	pool->core = args->core;
+	pool->evict = args->evict;
+	pool->evict_context = args->evict_context;
+	pool->object_bytes_max = value_of(args, PARAM_MAX);
+	atomic_init(&pool->auto_compact, value_of(args, PARAM_COMPACT) != 0);
+	int err = pool_init(pool, args);
+	if (err) {
+		free(pool);
+		if (err == -ENOMEM && args->limit_bytes)
+			args->host->error(
+				args->core,
+				"No zsmalloc pool could be made within a limit of %llu bytes. Raise the limit.",
+				(unsigned long long)args->limit_bytes);
+		return err;
+	}
+	out->pool = pool;
+	out->max_object_bytes = pool->object_bytes_max;
+	return 0;
+}
+
+static void zsmalloc_destroy(void *pool_)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	zsmalloc_classes_fini(pool);
+	zsmalloc_records_fini(pool);
+	zp_handles_fini(&pool->handles);
+	zp_pages_fini(&pool->pages);
+	free(pool);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Objects
+ */
+
+/* A slot of the handle table, and a place: what an object needs, taken but not yet published. */
+struct place {
+	uint32_t handle_slot;
+	uint32_t zspage;
+	unsigned int slot;
+};
+
+/* A slot of the handle table: one that the class kept, or some from the table, of which it keeps the rest. */
+static int take_handle_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *slot)
+{
+	if (class->spare_count == 0) {
+		unsigned int wanted = class->objects < ZSMALLOC_SPARE_SLOTS ? 1 : ZSMALLOC_SPARE_SLOTS / 2;
+		int got = zp_handles_get(&pool->handles, gfp, class->spare_slots, wanted);
+		if (got < 0)
+			return got;
+		class->spare_count = (unsigned int)got;
+	}
+	*slot = class->spare_slots[--class->spare_count];
+	return 0;
+}
+
+/* A slot in this zspage.  0; -ENOENT: it has no room; or -errno. */
+static int take_place_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, zpool_gfp_t gfp,
+			 struct place *place)
+{
+	int slot = zsmalloc_slot_find(class, zsmalloc_zspage(pool, number), gfp & ZPOOL_GFP_NOWAIT);
+
+	if (slot < 0)
+		return -ENOENT;
+	int err = zsmalloc_slot_take(pool, class, number, (unsigned int)slot, place->handle_slot, gfp);
+	if (err)
+		return err;
+	place->zspage = number;
+	place->slot = (unsigned int)slot;
+	if (pool->evict)
+		zsmalloc_zspage_touch(pool, class, number);
+	return 0;
+}
+
+/*
+ * A slot in a zspage that is there: one of the fullest; or, as under NOWAIT room without memory is none, the first in one
+ * of the other groups.
+ */
+static int take_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
+{
+	uint32_t groups = class->group_mask & ((1u << ZSMALLOC_FULL) - 1), number = class->spare;
+	int err = -ENOENT;
+
+	while (groups && err == -ENOENT) {
+		unsigned int group = 31 - (unsigned int)__builtin_clz(groups);
+
+		err = take_place_in(pool, class, class->groups[group], gfp, place);
+		groups &= ~(1u << group);
+	}
+	if (err != -ENOENT || number == ZSMALLOC_NONE)
+		return err;
+	class->spare = ZSMALLOC_NONE;
+	zsmalloc_zspage_list(pool, class, number);
+	return take_place_in(pool, class, number, gfp, place);
+}
+
+/* Lets the class have another zspage; with the lock held, which is let go meanwhile (never with NOWAIT). */
+static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number)
+{
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
+
+	if (!nowait)
+		zp_unlock(&class->lock);
+	int err = zsmalloc_zspage_create(pool, class, gfp, number);
+	if (!nowait)
+		zp_lock(&class->lock);
+	if (err)
+		return err;
+	zsmalloc_zspage_join(pool, class, *number);
+	zsmalloc_zspage_list(pool, class, *number);
+	return 0;
+}
+
+/* With the class's lock held. */
+static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
+{
+	int err = take_handle_slot(pool, class, gfp, &place->handle_slot);
+	if (err)
+		return err;
+	err = take_place(pool, class, gfp, place);
+	if (err == -ENOENT) {
+		uint32_t number;
+
+		/* Its first slot has memory, and nobody else has had the lock since it was listed. */
+		err = add_zspage(pool, class, gfp, &number);
+		if (!err)
+			err = take_place_in(pool, class, number, gfp, place);
+	}
+	if (!err)
+		return 0;
+	/* While the lock was let go others may have filled what was kept. */
+	if (class->spare_count < ZSMALLOC_SPARE_SLOTS)
+		class->spare_slots[class->spare_count++] = place->handle_slot;
+	else
+		zp_handles_put(&pool->handles, &place->handle_slot, 1);
+	return err;
+}
+
+static int malloc_failed(struct zsmalloc_pool *pool, int err)
+{
+	count(err == -EAGAIN ? &pool->failed_again : &pool->failed_memory);
+	return err;
+}
+
+static int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+	struct place place;
+
+	if (size == 0)
+		return -EINVAL;
+	if (size > pool->object_bytes_max)
+		return -ENOSPC;
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, size);
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		zp_lock(&class->lock);
+	else if (!zp_trylock(&class->lock))
+		return malloc_failed(pool, -EAGAIN);
+	int err = find_place(pool, class, gfp, &place);
+	zp_unlock(&class->lock);
+	if (err)
+		return malloc_failed(pool, err);
+	/* Until it is published nobody moves or evicts it. */
+	if (gfp & ZPOOL_GFP_ZERO)
+		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, place.zspage), place.slot), 0,
+		       class->slot_bytes);
+	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
+	return 0;
+}
+
+/* An empty zspage: true, if it is the caller's to destroy. */
+static bool retire_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	if (!zspage->listed)
+		return false;
+	zsmalloc_zspage_unlist(pool, class, number);
+	if (class->spare == ZSMALLOC_NONE && __builtin_popcountll(zspage->committed) <= ZSMALLOC_SPARE_PAGES) {
+		class->spare = number;
+		return false;
+	}
+	zsmalloc_zspage_leave(pool, class, number);
+	return true;
+}
+
+static int zsmalloc_free(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t location;
+	uint32_t handle_slot;
+	bool emptied = false;
+
+	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
+	if (err) {
+		count(&pool->refused_handles);
+		return err;
+	}
+	uint32_t number = zsmalloc_location_zspage(location);
+	struct zsmalloc_class *class = zsmalloc_class(pool, zsmalloc_zspage(pool, number));
+	zp_lock(&class->lock);
+	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
+	if (zsmalloc_zspage(pool, number)->used_slots == 0)
+		emptied = retire_zspage(pool, class, number);
+	bool keep = class->spare_count < ZSMALLOC_SPARE_SLOTS;
+	if (keep && zp_handles_end_free_keep(&pool->handles, handle_slot))
+		class->spare_slots[class->spare_count++] = handle_slot;
+	bool wants = zsmalloc_wants_compaction(pool, class);
+	zp_unlock(&class->lock);
+	if (!keep)
+		zp_handles_end_free(&pool->handles, handle_slot);
+	if (emptied)
+		zsmalloc_zspage_destroy(pool, number);
+	if (wants)
+		zsmalloc_compact_some(pool, class);
+	return 0;
+}
+
+static void *zsmalloc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t location;
+
+	(void)mode;
+	int err = zp_handles_pin(&pool->handles, handle, &location);
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	return zsmalloc_slot_address(zsmalloc_class(pool, zspage), zspage, zsmalloc_location_slot(location));
+}
+
+static int zsmalloc_unmap(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	return zp_handles_unpin(&pool->handles, handle);
+}
+
+static int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t location, before = UINT64_MAX;
+	uint32_t bytes = 0;
+
+	/* Nothing keeps the object where it is: what was read is true if it is still there afterwards. */
+	for (;;) {
+		int err = zp_handles_lookup(&pool->handles, handle, &location);
+		if (err)
+			return err;
+		if (location == before)
+			return bytes;
+		before = location;
+		/* A record that went back meanwhile has no class; then the next look finds another place, or none. */
+		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+		uint16_t index = atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
+		bytes = index < pool->class_count ? pool->classes[index].slot_bytes : 0;
+	}
+}
+
+struct visit {
+	struct zsmalloc_pool *pool;
+	int (*fn)(unsigned long handle, size_t size, void *user);
+	void *user;
+};
+
+static int visit_object(unsigned long handle, uint64_t location, void *user)
+{
+	struct visit *visit = user;
+	int64_t size = zsmalloc_obj_size(visit->pool, handle);
+
+	(void)location;
+	/* Freed since the walk saw it? */
+	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
+}
+
+static int zsmalloc_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
+{
+	struct zsmalloc_pool *pool = pool_;
+	struct visit visit = { pool, fn, user };
+
+	return zp_handles_each(&pool->handles, visit_object, &visit);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The pool as a whole
+ */
+
+static uint64_t zsmalloc_total_size(void *pool_)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	return zp_pages_held_bytes(&pool->pages);
+}
+
+static int zsmalloc_set(void *pool_, uint32_t index, const struct zpool_value *value)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	if (index != PARAM_COMPACT)
+		return -EINVAL;
+	atomic_store(&pool->auto_compact, value->number != 0);
+	return 0;
+}
+
+static int zsmalloc_set_limit(void *pool_, uint64_t limit_bytes)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	zp_pages_set_limit(&pool->pages, limit_bytes);
+	return 0;
+}
+
+static int zsmalloc_trim(void *pool_, uint64_t *released)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
+
+	zsmalloc_drop_spares(pool);
+	zsmalloc_records_trim(pool);
+	zp_handles_trim(&pool->handles, &ignored);
+	zp_pages_trim(&pool->pages, &ignored);
+	uint64_t after = zp_pages_held_bytes(&pool->pages);
+	*released = before > after ? before - after : 0;
+	return 0;
+}
+
+static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	if (phase == ZPOOL_FORK_PREPARE) {
+		for (unsigned int i = 0; i < pool->class_count; i++)
+			zp_lock(&pool->classes[i].lock);
+		zp_lock(&pool->record_lock);
+		zp_handles_fork(&pool->handles, phase);
+		zp_pages_fork(&pool->pages, phase);
+		return;
+	}
+	zp_pages_fork(&pool->pages, phase);
+	zp_handles_fork(&pool->handles, phase);
+	zp_unlock(&pool->record_lock);
+	for (unsigned int i = 0; i < pool->class_count; i++)
+		zp_unlock(&pool->classes[i].lock);
+}
+
+ZPOOL_DRIVER_DEFINE(zsmalloc, ZPOOL_VERSION, "size classes packed into zspages, compacted and evicted by zspage",
+		    .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_NOWAIT | ZPOOL_DRIVER_MOVABLE,
+		    .params = zsmalloc_params, .param_count = PARAMS, .max_object_bytes = ZSMALLOC_OBJECT_BYTES_MAX,
+		    .alignment_bytes = ZSMALLOC_ALIGN_BYTES, .create = zsmalloc_create, .destroy = zsmalloc_destroy,
+		    .malloc = zsmalloc_malloc, .free = zsmalloc_free, .total_size = zsmalloc_total_size,
+		    .map = zsmalloc_map, .unmap = zsmalloc_unmap, .shrink = zsmalloc_shrink,
+		    .compact = zsmalloc_compact, .obj_size = zsmalloc_obj_size, .stats = zsmalloc_stats,
+		    .each_class = zsmalloc_each_class, .each_object = zsmalloc_each_object, .set = zsmalloc_set,
+		    .set_limit = zsmalloc_set_limit, .trim = zsmalloc_trim, .fork = zsmalloc_fork,
+		    .verify = zsmalloc_verify)

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc.h - what the files of the zsmalloc driver share; zsmalloc.c tells the design
+ */
+#ifndef ZSMALLOC_H
+#define ZSMALLOC_H
+
+#include <zpool-driver.h>
+
+#include "handles.h"
+#include "lock.h"
+#include "pages.h"
+
+enum {
+	ZSMALLOC_ALIGN_SHIFT = 4,
+	ZSMALLOC_ALIGN_BYTES = 1 << ZSMALLOC_ALIGN_SHIFT,
+	ZSMALLOC_OBJECT_BYTES_MAX = 65536,
+	ZSMALLOC_CHAIN_MAX = 64,  /* the pages of a zspage fit one word */
+	ZSMALLOC_SLOTS_MAX = 256, /* so do the slots of a zspage four words */
+	ZSMALLOC_SLOT_BITS = 8,
+	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handles in the record */
+	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
+	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
+	ZSMALLOC_SPARE_SLOTS = 8, /* of the handle table, kept by a class */
+	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
+};
+
+#define ZSMALLOC_NONE UINT32_C(0) /* no zspage has number 0 */
+#define ZSMALLOC_NO_CLASS UINT16_MAX
+
+/* Records come in blocks of growing size, so that their addresses never change and map needs no lock. */
+enum { ZSMALLOC_BLOCK_SHIFT = 10, ZSMALLOC_BLOCKS = 15 };
+
+/*
+ * A zspage: a run of pages, cut into slots.  Guarded by its class's lock; base, class and handles' address are constant
+ * while an object in it is live, so whoever has one pinned reads them without.
+ */
+struct zsmalloc_zspage {
+	char *base;            /* of slot 0 */
+	uint64_t committed;    /* a bit for each page that has memory */
+	uint64_t stamp;        /* when an object was last stored; only kept in pools that evict */
+	uint32_t next, prev;   /* zspages of the same class and group */
+	uint32_t newer, older; /* zspages of the same class, by stamp */
+	uint64_t passed;       /* the last compaction that could not empty it */
+	uint32_t pgno;
+	uint16_t used_slots;
+	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free */
+	uint8_t group;
+	bool listed;                            /* false: empty and kept as spare, or under reclaim */
+	uint64_t used[ZSMALLOC_SLOTS_MAX / 64]; /* of few slots only the first word, and in the others the handles */
+};
+
+/* A size class: zspages of one geometry.  The geometry is constant, the rest guarded by lock. */
+struct zsmalloc_class {
+	uint32_t slot_bytes;
+	uint16_t slots;      /* in a zspage */
+	uint16_t pages;      /* in a zspage */
+	uint32_t head_bytes; /* in front of slot 0: the handles */
+
+	struct zp_lock lock;
+	uint32_t groups[ZSMALLOC_GROUPS]; /* first of each group's ring */
+	uint32_t group_mask;              /* groups that are not empty */
+	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
+	uint32_t spare;                   /* an empty zspage */
+	uint32_t spare_record;            /* one without pages: taken under NOWAIT, and then not needed */
+	uint32_t zspages;
+	uint64_t objects;
+	uint64_t committed_pages;
+	uint32_t spare_slots[ZSMALLOC_SPARE_SLOTS];
+	unsigned int spare_count;
+};
+
+struct zsmalloc_pool {
+	/* Constant. */
+	struct zp_handles handles;
+	struct zp_pages pages;
+	const struct zpool_host *host;
+	void *core;
+	int (*evict)(void *evict_context, unsigned long handle);
+	void *evict_context;
+	size_t object_bytes_max;
+	unsigned int class_count;
+	uint16_t *class_of;             /* by size in units of ZSMALLOC_ALIGN_BYTES, rounded up */
+	struct zsmalloc_class *classes; /* smallest first */
+	void *tables;                   /* both of them, in one range */
+	size_t table_bytes;
+	_Atomic(bool) auto_compact;
+
+	/* Records of zspages; the blocks' addresses are read without the lock. */
+	struct zp_lock record_lock;
+	uintptr_t record_base[ZSMALLOC_BLOCKS]; /* address that record 0 would have if the block began with it */
+	void *record_blocks[ZSMALLOC_BLOCKS];
+	uint32_t records;       /* handed out once */
+	uint32_t records_ready; /* committed */
+	uint32_t record_free;   /* list through next */
+
+	/* The zspage that an object was stored in last, in pools that evict, and when. */
+	_Atomic(uint64_t) clock;
+	_Atomic(uint32_t) newest;
+
+	_Atomic(uint64_t) compactions; /* also what tells one from another */
+	_Atomic(uint64_t) moved_bytes, released_bytes;
+	_Atomic(uint64_t) evictions, evict_refused;
+	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
+};
+
+/* ---- numbers ---- */
+
+/* Where an object is, as the handle table keeps it: zspage and slot. */
+_Static_assert(ZSMALLOC_SLOTS_MAX <= 1 << ZSMALLOC_SLOT_BITS, "a slot's number fits its bits");
+
+static inline uint64_t zsmalloc_location(uint32_t zspage, unsigned int slot)
+{
+	return (uint64_t)zspage << ZSMALLOC_SLOT_BITS | slot;
+}
+
+static inline uint32_t zsmalloc_location_zspage(uint64_t location)
+{
+	return (uint32_t)(location >> ZSMALLOC_SLOT_BITS);
+}
+
+static inline unsigned int zsmalloc_location_slot(uint64_t location)
+{
+	return (unsigned int)location & ((1u << ZSMALLOC_SLOT_BITS) - 1);
+}
+
+static inline unsigned int zsmalloc_record_block(uint32_t number)
+{
+	return (unsigned int)(31 - ZSMALLOC_BLOCK_SHIFT + 1) -
+	       (unsigned int)__builtin_clz(number | ((1u << ZSMALLOC_BLOCK_SHIFT) - 1));
+}
+
+static inline struct zsmalloc_zspage *zsmalloc_zspage(const struct zsmalloc_pool *pool, uint32_t number)
+{
+	uintptr_t base = pool->record_base[zsmalloc_record_block(number)];
+
+	return (struct zsmalloc_zspage *)(base + (uintptr_t)number * sizeof(struct zsmalloc_zspage));
+}
+
+static inline struct zsmalloc_class *zsmalloc_class_of(const struct zsmalloc_pool *pool, size_t size)
+{
+	return &pool->classes[pool->class_of[(size + ZSMALLOC_ALIGN_BYTES - 1) >> ZSMALLOC_ALIGN_SHIFT]];
+}
+
+static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *pool,
+						    const struct zsmalloc_zspage *zspage)
+{
+	return &pool->classes[atomic_load_explicit(&zspage->class_index, memory_order_relaxed)];
+}
+
+static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage,
+					  unsigned int slot)
+{
+	return zspage->base + (size_t)slot * class->slot_bytes;
+}
+
+/*
+ * The handle table's slot of each object, 0 where a slot is free.  They stand in front of slot 0, or in the record; there
+ * an overrun of the zspage before may have written, so whoever follows one checks that it leads back.
+ */
+static inline uint32_t *zsmalloc_handles(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
+{
+	return class->head_bytes ? (uint32_t *)(void *)(zspage->base - class->head_bytes)
+				 : (uint32_t *)(void *)&zspage->used[1];
+}
+
+/* The pages that a slot lies on, as a mask like zspage->committed. */
+static inline uint64_t zsmalloc_slot_pages(const struct zsmalloc_class *class, unsigned int slot)
+{
+	size_t from = class->head_bytes + (size_t)slot * class->slot_bytes;
+	unsigned int first = (unsigned int)(from >> ZP_PAGE_SHIFT);
+	unsigned int last = (unsigned int)((from + class->slot_bytes - 1) >> ZP_PAGE_SHIFT);
+
+	return (UINT64_MAX >> (63 - (last - first))) << first;
+}
+
+/* Words of zspage->used that are about slots. */
+static inline unsigned int zsmalloc_used_words(const struct zsmalloc_class *class)
+{
+	return (class->slots + 63u) / 64;
+}
+
+static inline bool zsmalloc_slot_is_used(const struct zsmalloc_zspage *zspage, unsigned int slot)
+{
+	return zspage->used[slot / 64] >> (slot % 64) & 1;
+}
+
+/* Bytes with memory behind them in which no object lies; what the class's tails and heads take included. */
+static inline uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class)
+{
+	return class->committed_pages * ZP_PAGE_BYTES - class->objects * class->slot_bytes;
+}
+
+/* ---- zsmalloc_class.c: the geometry ---- */
+
+/* 0 or -ENOMEM.  chain: pages of a zspage at most; step: bytes between classes at least. */
+int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsigned int step);
+void zsmalloc_classes_fini(struct zsmalloc_pool *pool);
+
+/* ---- zsmalloc_zspage.c: zspages and their slots; with the class's lock held but where it says otherwise ---- */
+
+/*
+ * A zspage of the class, on no list, with memory for its first slot.  0 or -errno.  Without the class's lock; but with
+ * it under NOWAIT.
+ */
+int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number);
+
+/* Without the lock: give an empty zspage that is on no list back. */
+void zsmalloc_zspage_destroy(struct zsmalloc_pool *pool, uint32_t number);
+
+/* Count a zspage among its class's, or no longer. */
+void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+void zsmalloc_zspage_leave(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Put a zspage on the lists of its class's groups and age, there as the youngest, or take it off. */
+void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* The fullest zspage that has room, or ZSMALLOC_NONE. */
+uint32_t zsmalloc_fullest(const struct zsmalloc_class *class);
+
+/* The lowest free slot, or -1; with nowait, one that has memory. */
+int zsmalloc_slot_find(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage, bool nowait);
+
+/* Take a free slot for an object, commit its pages, and have it filed by its new fullness.  0 or -errno. */
+int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+		       uint32_t handle_slot, zpool_gfp_t gfp);
+void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
+			   unsigned int slot);
+
+/* Take memory from pages on which no object lies.  Returns how many. */
+unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Mark the zspage as the one stored into last. */
+void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Make `heir` as young as an older sister that gave it an object. */
+void zsmalloc_zspage_inherit(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t heir, uint32_t from);
+
+/* The table of records; trim gives memory behind the last one in use back. */
+void zsmalloc_records_init(struct zsmalloc_pool *pool);
+void zsmalloc_records_trim(struct zsmalloc_pool *pool);
+void zsmalloc_records_fini(struct zsmalloc_pool *pool);
+
+/* ---- zsmalloc_compact.c ---- */
+
+int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
+
+/* Give back what classes keep for their next object. */
+void zsmalloc_drop_spares(struct zsmalloc_pool *pool);
+
+/* After a free, without a lock: compact a class that wastes too much, a little. */
+void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
+bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
+
+/* ---- zsmalloc_reclaim.c ---- */
+
+int zsmalloc_shrink(void *pool, unsigned int pages, unsigned int *reclaimed);
+
+/* ---- zsmalloc_stats.c ---- */
+
+int zsmalloc_stats(void *pool, struct zpool_stats *stats, size_t stats_size);
+int zsmalloc_each_class(void *pool, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
+			void *user);
+int zsmalloc_verify(void *pool);
+
+#endif

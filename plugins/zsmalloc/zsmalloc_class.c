@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_class.c - which sizes there are, and how many of them a zspage holds
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "zsmalloc.h"
+
+/* Above a page, classes are this share of their size apart: a fixed step would make thousands of them. */
+enum { STEP_SHARE = 64 };
+
+struct geometry {
+	unsigned int pages;
+	unsigned int slots;
+	size_t head_bytes;
+};
+
+static size_t round_up(size_t bytes, size_t to)
+{
+	return (bytes + to - 1) / to * to;
+}
+
+static size_t head_bytes_of(unsigned int slots)
+{
+	return slots <= ZSMALLOC_INLINE_SLOTS ? 0 : round_up(slots * sizeof(uint32_t), ZSMALLOC_ALIGN_BYTES);
+}
+
+static unsigned int slots_in(size_t bytes, size_t slot_bytes)
+{
+	size_t slots = bytes / slot_bytes;
+
+	if (slots > ZSMALLOC_SLOTS_MAX)
+		slots = ZSMALLOC_SLOTS_MAX;
+	while (slots && head_bytes_of((unsigned int)slots) + slots * slot_bytes > bytes)
+		slots--;
+	return (unsigned int)slots;
+}
+
+/*
+ * The chain that wastes least; of equals the longest, which needs the fewest records.  It costs no memory to be long,
+ * for pages that no object has reached have none.
+ */
+static struct geometry choose(size_t slot_bytes, unsigned int chain)
+{
+	struct geometry best = { 0 };
+	unsigned int fewest = (unsigned int)((slot_bytes + ZP_PAGE_BYTES - 1) / ZP_PAGE_BYTES);
+
+	for (unsigned int pages = fewest; pages <= (chain > fewest ? chain : fewest); pages++) {
+		unsigned int slots = slots_in(pages * ZP_PAGE_BYTES, slot_bytes);
+
+		/* slots / pages against the best, cross-multiplied */
+		if (slots && slots * best.pages >= best.slots * pages)
+			best = (struct geometry){ pages, slots, head_bytes_of(slots) };
+	}
+	return best;
+}
+
+static size_t next_size(size_t size, size_t step)
+{
+	size_t wanted = size > ZP_PAGE_BYTES ? round_up(size / STEP_SHARE, ZSMALLOC_ALIGN_BYTES) : 0;
+
+	return size + (wanted > step ? wanted : step);
+}
+
+/*
+ * Sizes whose zspages would be alike make one class, of the largest slot that fits: walked from the smallest size, a
+ * class is closed when the geometry changes.
+ */
+static unsigned int build(struct zsmalloc_class *classes, uint16_t *class_of, size_t size_max, unsigned int chain,
+			  size_t step)
+{
+	unsigned int count = 0;
+	struct geometry previous = { 0 };
+	size_t covered = 0;
+
+	for (size_t size = step; covered < size_max; size = next_size(size, step)) {
+		if (size > size_max)
+			size = round_up(size_max, ZSMALLOC_ALIGN_BYTES);
+		struct geometry now = choose(size, chain);
+		if (count == 0 || now.pages != previous.pages || now.slots != previous.slots)
+			count++;
+		if (classes) {
+			struct zsmalloc_class *class = &classes[count - 1];
+			class->pages = (uint16_t)now.pages;
+			class->slots = (uint16_t)now.slots;
+			class->head_bytes = (uint32_t)now.head_bytes;
+			class->slot_bytes = (uint32_t)((now.pages * ZP_PAGE_BYTES - now.head_bytes) / now.slots &
+						       ~(size_t)(ZSMALLOC_ALIGN_BYTES - 1));
+			for (size_t unit = covered / ZSMALLOC_ALIGN_BYTES + 1; unit <= size / ZSMALLOC_ALIGN_BYTES;
+			     unit++)
+				class_of[unit] = (uint16_t)(count - 1);
+		}
+		previous = now;
+		covered = size;
+	}
+	return count;
+}
+
+int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsigned int step)
+{
+	size_t units = round_up(pool->object_bytes_max, ZSMALLOC_ALIGN_BYTES) / ZSMALLOC_ALIGN_BYTES;
+	size_t lookup_bytes = round_up((units + 1) * sizeof *pool->class_of, 64);
+	size_t step_bytes = round_up(step, ZSMALLOC_ALIGN_BYTES);
+	int err;
+
+	pool->class_count = build(NULL, NULL, pool->object_bytes_max, chain, step_bytes);
+	pool->table_bytes = round_up(lookup_bytes + pool->class_count * sizeof *pool->classes, ZP_PAGE_BYTES);
+	pool->tables = zp_pages_meta_reserve(&pool->pages, pool->table_bytes);
+	if (!pool->tables)
+		return -ENOMEM;
+	err = zp_pages_meta_commit(&pool->pages, pool->tables, pool->table_bytes, ZPOOL_GFP_KERNEL);
+	if (err) {
+		zp_pages_meta_release(&pool->pages, pool->tables, pool->table_bytes, 0);
+		pool->tables = NULL;
+		return err;
+	}
+	pool->class_of = pool->tables;
+	pool->classes = (struct zsmalloc_class *)(void *)((char *)pool->tables + lookup_bytes);
+	(void)build(pool->classes, pool->class_of, pool->object_bytes_max, chain, step_bytes);
+	for (unsigned int i = 0; i < pool->class_count; i++)
+		zp_lock_init(&pool->classes[i].lock);
+	return 0;
+}
+
+void zsmalloc_classes_fini(struct zsmalloc_pool *pool)
+{
+	if (pool->tables)
+		zp_pages_meta_release(&pool->pages, pool->tables, pool->table_bytes, pool->table_bytes);
+	pool->tables = NULL;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_stats.c - counters, size classes, and the check of the pool's own invariants
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <string.h>
+
+#include "zsmalloc.h"
+
+/* Visits every zspage of a class that is on its lists.  With the lock held. */
+static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
+			void (*fn)(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user),
+			void *user)
+{
+	for (unsigned int group = 0; group < ZSMALLOC_GROUPS; group++) {
+		uint32_t first = class->groups[group], number = first;
+
+		if (first == ZSMALLOC_NONE)
+			continue;
+		do {
+			struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+			fn(class, zspage, user);
+			number = zspage->next;
+		} while (number != first);
+	}
+}
+
+static int handle_is_mapped(unsigned long handle, uint64_t location, void *user)
+{
+	struct {
+		struct zp_handles *handles;
+		uint64_t mapped;
+	} *count = user;
+
+	(void)location;
+	count->mapped += zp_handles_is_pinned(count->handles, handle);
+	return 0;
+}
+
+static uint64_t count_mapped(struct zsmalloc_pool *pool)
+{
+	struct {
+		struct zp_handles *handles;
+		uint64_t mapped;
+	} count = { &pool->handles, 0 };
+
+	(void)zp_handles_each(&pool->handles, handle_is_mapped, &count);
+	return count.mapped;
+}
+
+int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
+{
+	struct zsmalloc_pool *pool = pool_;
+	struct zpool_stats now = {
+		.pool_bytes = zp_pages_held_bytes(&pool->pages),
+		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
+		.mapped_handles = count_mapped(pool),
+		.compactions = atomic_load(&pool->compactions),
+		.compact_moved_bytes = atomic_load(&pool->moved_bytes),
+		.compact_released_bytes = atomic_load(&pool->released_bytes),
+		.evictions = atomic_load(&pool->evictions),
+		.evict_refused = atomic_load(&pool->evict_refused),
+		.malloc_failed_limit = atomic_load(&pool->failed_limit),
+		.malloc_failed_memory = atomic_load(&pool->failed_memory),
+		.malloc_failed_again = atomic_load(&pool->failed_again),
+		.refused_handles = atomic_load(&pool->refused_handles),
+	};
+
+	for (unsigned int i = 0; i < pool->class_count; i++) {
+		struct zsmalloc_class *class = &pool->classes[i];
+
+		zp_lock(&class->lock);
+		now.objects += class->objects;
+		now.stored_bytes += class->objects * class->slot_bytes;
+		now.pages += class->committed_pages;
+		now.free_slots += zsmalloc_class_waste(class) / class->slot_bytes;
+		zp_unlock(&class->lock);
+	}
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
+}
+
+static void add_fullness(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user)
+{
+	struct zpool_class_stats *stats = user;
+
+	(void)class;
+	stats->fullness[zspage->group]++;
+}
+
+int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
+			void *user)
+{
+	struct zsmalloc_pool *pool = pool_;
+	int err = 0;
+
+	for (unsigned int i = 0; i < pool->class_count && !err; i++) {
+		struct zsmalloc_class *class = &pool->classes[i];
+		struct zpool_class_stats stats = { .object_bytes = class->slot_bytes,
+						   .pages_per_zspage = class->pages };
+
+		zp_lock(&class->lock);
+		stats.objects = class->objects;
+		stats.zspages = class->zspages;
+		stats.slots = (uint64_t) class->zspages * class->slots;
+		stats.pages = class->committed_pages;
+		stats.freeable_pages = zsmalloc_class_waste(class) / ZP_PAGE_BYTES;
+		each_listed(pool, class, add_fullness, &stats);
+		zp_unlock(&class->lock);
+		if (stats.zspages)
+			err = fn(&stats, sizeof stats, user);
+	}
+	return err;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Verification
+ */
+
+/* What the walk over a class adds up, and the first thing that it finds wrong. */
+struct audit {
+	struct zsmalloc_pool *pool;
+	uint64_t zspages, objects, pages;
+	const char *wrong;
+};
+
+static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user)
+{
+	struct audit *audit = user;
+	unsigned int used = 0;
+	uint64_t needed = 0;
+
+	for (unsigned int slot = 0; slot < class->slots; slot++) {
+		uint32_t handle_slot = zsmalloc_handles(class, zspage)[slot];
+
+		if (!zsmalloc_slot_is_used(zspage, slot)) {
+			if (handle_slot)
+				audit->wrong = "a free slot has a handle";
+			continue;
+		}
+		used++;
+		needed |= zsmalloc_slot_pages(class, slot);
+		if (handle_slot == 0 || handle_slot >= zp_handles_slots(&audit->pool->handles))
+			audit->wrong = "an object has no handle";
+	}
+	if (used != zspage->used_slots)
+		audit->wrong = "a zspage's count of objects is wrong";
+	if (needed & ~zspage->committed)
+		audit->wrong = "an object lies on a page without memory";
+	if (zspage->used_slots * (unsigned int)ZSMALLOC_FULL / class->slots != zspage->group)
+		audit->wrong = "a zspage is in the wrong group";
+	if (!zspage->listed)
+		audit->wrong = "a zspage on the lists says that it is on none";
+	for (unsigned int page = 0; page < class->pages; page++)
+		if ((zspage->committed >> page & 1) && !zp_pages_is_committed(&audit->pool->pages, zspage->pgno + page))
+			audit->wrong = "a zspage and the page allocator disagree about a page's memory";
+	audit->zspages++;
+	audit->objects += used;
+	audit->pages += (unsigned int)__builtin_popcountll(zspage->committed);
+}
+
+/* The ring by age has the same zspages, oldest first from the newest's other end. */
+static void audit_ages(struct audit *audit, const struct zsmalloc_class *class)
+{
+	uint64_t found = 0, stamp = UINT64_MAX;
+	uint32_t number = class->newest;
+
+	if (!audit->pool->evict)
+		return;
+	if (number != ZSMALLOC_NONE) {
+		do {
+			const struct zsmalloc_zspage *zspage = zsmalloc_zspage(audit->pool, number);
+			if (zspage->stamp > stamp)
+				audit->wrong = "the ring by age is out of order";
+			stamp = zspage->stamp;
+			number = zspage->older;
+			found++;
+		} while (number != class->newest && found <= audit->zspages);
+	}
+	if (found != audit->zspages)
+		audit->wrong = "the ring by age has lost or doubled a zspage";
+}
+
+static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	struct audit audit = { .pool = pool };
+
+	zp_lock(&class->lock);
+	each_listed(pool, class, audit_zspage, &audit);
+	audit_ages(&audit, class);
+	if (class->spare != ZSMALLOC_NONE) {
+		const struct zsmalloc_zspage *spare = zsmalloc_zspage(pool, class->spare);
+		if (spare->used_slots || spare->listed)
+			audit.wrong = "the spare zspage is in use";
+		audit.zspages++;
+		audit.pages += (unsigned int)__builtin_popcountll(spare->committed);
+	}
+	/* Zspages under reclaim, and those being made, are on no list: then the sums may be short. */
+	if (audit.zspages > class->zspages || audit.objects > class->objects || audit.pages > class->committed_pages)
+		audit.wrong = "a class's counts are short of what it has";
+	if (audit.zspages == class->zspages &&
+	    (audit.objects != class->objects || audit.pages != class->committed_pages))
+		audit.wrong = "a class's counts are not what it has";
+	for (unsigned int group = 0; group < ZSMALLOC_GROUPS; group++)
+		if ((class->groups[group] != ZSMALLOC_NONE) != (class->group_mask >> group & 1))
+			audit.wrong = "a class's mask of groups is wrong";
+	zp_unlock(&class->lock);
+	return audit.wrong;
+}
+
+int zsmalloc_verify(void *pool_)
+{
+	struct zsmalloc_pool *pool = pool_;
+	const char *wrong = NULL;
+
+	for (unsigned int i = 0; i < pool->class_count && !wrong; i++)
+		wrong = audit_class(pool, &pool->classes[i]);
+	if (!wrong)
+		wrong = zp_handles_verify(&pool->handles);
+	if (!wrong)
+		wrong = zp_pages_verify(&pool->pages);
+	if (!wrong)
+		return 0;
+	pool->host->error(pool->core, "zsmalloc: %s.", wrong);
+	return -EUCLEAN;
+}

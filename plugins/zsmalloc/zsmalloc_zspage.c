@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_zspage.c - zspages: their records, their lists, their slots and the memory behind these
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <string.h>
+
+#include "zsmalloc.h"
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Records
+ */
+
+static uint32_t block_first(unsigned int block)
+{
+	return block ? UINT32_C(1) << (ZSMALLOC_BLOCK_SHIFT + block - 1) : 0;
+}
+
+static uint32_t block_records(unsigned int block)
+{
+	return block ? block_first(block) : UINT32_C(1) << ZSMALLOC_BLOCK_SHIFT;
+}
+
+static size_t block_bytes(unsigned int block)
+{
+	size_t bytes = block_records(block) * sizeof(struct zsmalloc_zspage);
+
+	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+}
+
+static size_t ready_bytes(const struct zsmalloc_pool *pool, unsigned int block)
+{
+	uint32_t first = block_first(block), ready = pool->records_ready;
+	uint32_t inside = ready <= first ? 0 : ready - first;
+
+	if (inside >= block_records(block))
+		return block_bytes(block);
+	return (inside * sizeof(struct zsmalloc_zspage) + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+}
+
+void zsmalloc_records_init(struct zsmalloc_pool *pool)
+{
+	zp_lock_init(&pool->record_lock);
+	pool->records = 1; /* number 0 is ZSMALLOC_NONE */
+	pool->records_ready = 0;
+	pool->record_free = ZSMALLOC_NONE;
+}
+
+void zsmalloc_records_fini(struct zsmalloc_pool *pool)
+{
+	for (unsigned int block = 0; block < ZSMALLOC_BLOCKS && pool->record_blocks[block]; block++)
+		zp_pages_meta_release(&pool->pages, pool->record_blocks[block], block_bytes(block),
+				      ready_bytes(pool, block));
+}
+
+/* Makes the next page of records usable.  With record_lock held. */
+static int records_grow(struct zsmalloc_pool *pool, zpool_gfp_t gfp)
+{
+	unsigned int block = zsmalloc_record_block(pool->records_ready);
+	uint32_t first = block_first(block);
+
+	if (block >= ZSMALLOC_BLOCKS)
+		return -ENOMEM;
+	if (!pool->record_blocks[block]) {
+		if (gfp & ZPOOL_GFP_NOWAIT)
+			return -ENOMEM;
+		void *address = zp_pages_meta_reserve(&pool->pages, block_bytes(block));
+		if (!address)
+			return -ENOMEM;
+		pool->record_blocks[block] = address;
+		pool->record_base[block] = (uintptr_t)address - (uintptr_t)first * sizeof(struct zsmalloc_zspage);
+	}
+	size_t done = ready_bytes(pool, block);
+	int err = zp_pages_meta_commit(&pool->pages, (char *)pool->record_blocks[block] + done, ZP_PAGE_BYTES, gfp);
+	if (err)
+		return err;
+	uint32_t inside = (uint32_t)((done + ZP_PAGE_BYTES) / sizeof(struct zsmalloc_zspage));
+	pool->records_ready = first + (inside < block_records(block) ? inside : block_records(block));
+	return 0;
+}
+
+static int record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *number)
+{
+	int err = 0;
+
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		zp_lock(&pool->record_lock);
+	else if (!zp_trylock(&pool->record_lock))
+		return -EAGAIN;
+	if (pool->record_free != ZSMALLOC_NONE) {
+		*number = pool->record_free;
+		pool->record_free = zsmalloc_zspage(pool, *number)->next;
+	} else {
+		while (!err && pool->records >= pool->records_ready)
+			err = records_grow(pool, gfp);
+		if (!err)
+			*number = pool->records++;
+	}
+	/* Any class, lest a trim take the record for a free one. */
+	if (!err)
+		atomic_store_explicit(&zsmalloc_zspage(pool, *number)->class_index, 0, memory_order_relaxed);
+	zp_unlock(&pool->record_lock);
+	return err;
+}
+
+static void record_put(struct zsmalloc_pool *pool, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	zp_lock(&pool->record_lock);
+	atomic_store_explicit(&zspage->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
+	zspage->next = pool->record_free;
+	pool->record_free = number;
+	zp_unlock(&pool->record_lock);
+}
+
+static bool record_is_free(const struct zsmalloc_pool *pool, uint32_t number)
+{
+	return atomic_load_explicit(&zsmalloc_zspage(pool, number)->class_index, memory_order_relaxed) ==
+	       ZSMALLOC_NO_CLASS;
+}
+
+/*
+ * Takes memory from the records of the last block with any that lie behind the last one in use.  true: that was all of
+ * the block, and the one before it is next.  With record_lock held.
+ */
+static bool records_recede(struct zsmalloc_pool *pool)
+{
+	if (pool->records_ready == 0)
+		return false;
+	unsigned int block = zsmalloc_record_block(pool->records_ready - 1);
+	uint32_t first = block_first(block);
+	size_t used_bytes = pool->records > first ? (pool->records - first) * sizeof(struct zsmalloc_zspage) : 0;
+	size_t keep = (used_bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1), ready = ready_bytes(pool, block);
+
+	if (ready <= keep ||
+	    zp_pages_meta_decommit(&pool->pages, (char *)pool->record_blocks[block] + keep, ready - keep))
+		return false;
+	pool->records_ready = first + (uint32_t)(keep / sizeof(struct zsmalloc_zspage));
+	return keep == 0;
+}
+
+/*
+ * The pages of records behind the last one in use go back, and the free ones are put in order, so that the lowest are
+ * taken first and the next trim finds more.  Who asks for the size of a freed object may look into what went: only the
+ * system's source lets that be read.
+ */
+void zsmalloc_records_trim(struct zsmalloc_pool *pool)
+{
+	if (!zp_pages_always_readable(&pool->pages))
+		return;
+	zp_lock(&pool->record_lock);
+	while (pool->records > 1 && record_is_free(pool, pool->records - 1))
+		pool->records--;
+	pool->record_free = ZSMALLOC_NONE;
+	for (uint32_t number = pool->records; number-- > 1;) {
+		if (!record_is_free(pool, number))
+			continue;
+		zsmalloc_zspage(pool, number)->next = pool->record_free;
+		pool->record_free = number;
+	}
+	while (records_recede(pool))
+		continue;
+	zp_unlock(&pool->record_lock);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * A zspage's life
+ */
+
+static unsigned int pages_for(size_t bytes)
+{
+	return (unsigned int)((bytes + ZP_PAGE_BYTES - 1) >> ZP_PAGE_SHIFT);
+}
+
+int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number)
+{
+	unsigned int first_pages = pages_for((size_t) class->head_bytes + class->slot_bytes);
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
+	uint32_t pgno;
+
+	int err = 0;
+	*number = nowait ? class->spare_record : ZSMALLOC_NONE;
+	if (*number == ZSMALLOC_NONE)
+		err = record_get(pool, gfp, number);
+	if (err)
+		return err;
+	err = zp_pages_get_lazy(&pool->pages, class->pages, first_pages, gfp, &pgno);
+	/* Giving the record back could mean to wait: it is kept for the next such call. */
+	if (nowait)
+		class->spare_record = err ? *number : ZSMALLOC_NONE;
+	else if (err)
+		record_put(pool, *number);
+	if (err)
+		return err;
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, *number);
+	char *run = zp_pages_address(&pool->pages, pgno);
+	zspage->base = run + class->head_bytes;
+	zspage->pgno = pgno;
+	/* The number may be known as the one stored into last, from an earlier life. */
+	if (atomic_load_explicit(&pool->newest, memory_order_relaxed) == *number)
+		atomic_store_explicit(&pool->newest, ZSMALLOC_NONE, memory_order_relaxed);
+	zspage->committed = (UINT64_C(2) << (first_pages - 1)) - 1;
+	/* With NOWAIT a run keeps what memory it has behind the first pages, for the next such calls. */
+	for (unsigned int page = first_pages; nowait && page < class->pages; page++)
+		if (zp_pages_commit(&pool->pages, pgno + page, 1, gfp) == 0)
+			zspage->committed |= UINT64_C(1) << page;
+	zspage->stamp = 0;
+	zspage->used_slots = 0;
+	zspage->listed = false;
+	zspage->passed = 0;
+	memset(zspage->used, 0, sizeof zspage->used);
+	/* Read without a lock by those who ask for the size of an object that used to be in this record's zspage. */
+	atomic_store_explicit(&zspage->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
+	memset(zsmalloc_handles(class, zspage), 0, class->slots * sizeof(uint32_t));
+	return 0;
+}
+
+void zsmalloc_zspage_destroy(struct zsmalloc_pool *pool, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	zp_pages_put(&pool->pages, zspage->pgno, zsmalloc_class(pool, zspage)->pages);
+	record_put(pool, number);
+}
+
+void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	class->zspages++;
+	class->committed_pages += (unsigned int)__builtin_popcountll(zsmalloc_zspage(pool, number)->committed);
+}
+
+void zsmalloc_zspage_leave(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	class->zspages--;
+	class->committed_pages -= (unsigned int)__builtin_popcountll(zsmalloc_zspage(pool, number)->committed);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Lists: rings of numbers
+ */
+
+static void group_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint32_t *head = &class->groups[zspage->group];
+
+	if (*head == ZSMALLOC_NONE) {
+		zspage->next = zspage->prev = number;
+		class->group_mask |= 1u << zspage->group;
+	} else {
+		struct zsmalloc_zspage *first = zsmalloc_zspage(pool, *head);
+		zspage->next = *head;
+		zspage->prev = first->prev;
+		zsmalloc_zspage(pool, first->prev)->next = number;
+		first->prev = number;
+	}
+	*head = number;
+}
+
+static void group_remove(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint32_t *head = &class->groups[zspage->group];
+
+	if (zspage->next == number) {
+		*head = ZSMALLOC_NONE;
+		class->group_mask &= ~(1u << zspage->group);
+		return;
+	}
+	zsmalloc_zspage(pool, zspage->prev)->next = zspage->next;
+	zsmalloc_zspage(pool, zspage->next)->prev = zspage->prev;
+	if (*head == number)
+		*head = zspage->next;
+}
+
+static uint8_t group_of(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
+{
+	return (uint8_t)(zspage->used_slots * (unsigned int)ZSMALLOC_FULL / class->slots);
+}
+
+static void age_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	if (class->newest == ZSMALLOC_NONE) {
+		zspage->newer = zspage->older = number;
+	} else {
+		struct zsmalloc_zspage *newest = zsmalloc_zspage(pool, class->newest);
+		uint32_t oldest = newest->newer;
+		zspage->older = class->newest;
+		zspage->newer = oldest;
+		newest->newer = number;
+		zsmalloc_zspage(pool, oldest)->older = number;
+	}
+	class->newest = number;
+}
+
+static void age_remove(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	if (zspage->newer == number) {
+		class->newest = ZSMALLOC_NONE;
+		return;
+	}
+	zsmalloc_zspage(pool, zspage->older)->newer = zspage->newer;
+	zsmalloc_zspage(pool, zspage->newer)->older = zspage->older;
+	if (class->newest == number)
+		class->newest = zspage->older;
+}
+
+static void stamp(struct zsmalloc_pool *pool, uint32_t number)
+{
+	atomic_store_explicit(&pool->newest, number, memory_order_relaxed);
+	zsmalloc_zspage(pool, number)->stamp = atomic_fetch_add_explicit(&pool->clock, 1, memory_order_relaxed) + 1;
+}
+
+void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	zspage->group = group_of(class, zspage);
+	zspage->listed = true;
+	group_add(pool, class, number);
+	if (!pool->evict)
+		return;
+	stamp(pool, number);
+	age_add(pool, class, number);
+}
+
+void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	zsmalloc_zspage(pool, number)->listed = false;
+	group_remove(pool, class, number);
+	if (pool->evict)
+		age_remove(pool, class, number);
+}
+
+static void refile(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint8_t group = group_of(class, zspage);
+
+	if (!zspage->listed || group == zspage->group)
+		return;
+	group_remove(pool, class, number);
+	zspage->group = group;
+	group_add(pool, class, number);
+}
+
+void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	/* As long as one zspage takes every object, the clock need not tick. */
+	if (class->newest == number && atomic_load_explicit(&pool->newest, memory_order_relaxed) == number)
+		return;
+	stamp(pool, number);
+	if (class->newest != number && zspage->listed) {
+		age_remove(pool, class, number);
+		age_add(pool, class, number);
+	}
+}
+
+void zsmalloc_zspage_inherit(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t heir, uint32_t from)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, heir), *sister = zsmalloc_zspage(pool, from);
+
+	zspage->stamp = sister->stamp;
+	age_remove(pool, class, heir);
+	zspage->older = from;
+	zspage->newer = sister->newer;
+	zsmalloc_zspage(pool, sister->newer)->older = heir;
+	sister->newer = heir;
+	if (class->newest == from)
+		class->newest = heir;
+}
+
+uint32_t zsmalloc_fullest(const struct zsmalloc_class *class)
+{
+	uint32_t with_room = class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
+
+	return with_room ? class->groups[31 - __builtin_clz(with_room)] : ZSMALLOC_NONE;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Slots
+ */
+
+int zsmalloc_slot_find(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage, bool nowait)
+{
+	for (unsigned int word = 0; word < zsmalloc_used_words(class); word++) {
+		uint64_t vacant = ~zspage->used[word];
+
+		for (; vacant; vacant &= vacant - 1) {
+			unsigned int slot = word * 64 + (unsigned int)__builtin_ctzll(vacant);
+
+			if (slot >= class->slots)
+				return -1;
+			if (!nowait || !(zsmalloc_slot_pages(class, slot) & ~zspage->committed))
+				return (int)slot;
+		}
+	}
+	return -1;
+}
+
+/* Memory for the pages of a mask that have none. */
+static int commit_pages(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
+			uint64_t missing, zpool_gfp_t gfp)
+{
+	unsigned int first = (unsigned int)__builtin_ctzll(missing);
+	unsigned int pages = 64 - (unsigned int)__builtin_clzll(missing) - first;
+
+	int err = zp_pages_commit(&pool->pages, zspage->pgno + first, pages, gfp);
+	if (err)
+		return err;
+	zspage->committed |= missing;
+	class->committed_pages += (unsigned int)__builtin_popcountll(missing);
+	return 0;
+}
+
+int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+		       uint32_t handle_slot, zpool_gfp_t gfp)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint64_t missing = zsmalloc_slot_pages(class, slot) & ~zspage->committed;
+
+	if (missing) {
+		int err = commit_pages(pool, class, zspage, missing, gfp);
+		if (err)
+			return err;
+	}
+	zspage->used[slot / 64] |= UINT64_C(1) << (slot % 64);
+	zspage->used_slots++;
+	zsmalloc_handles(class, zspage)[slot] = handle_slot;
+	class->objects++;
+	refile(pool, class, number);
+	return 0;
+}
+
+void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	zspage->used[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
+	zspage->used_slots--;
+	zsmalloc_handles(class, zspage)[slot] = 0;
+	class->objects--;
+	refile(pool, class, number);
+}
+
+/* The pages that must keep their memory: those with objects, and the first ones, with the handles. */
+static uint64_t needed_pages(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
+{
+	uint64_t needed = class->head_bytes ? 1 : 0;
+
+	for (unsigned int word = 0; word < zsmalloc_used_words(class); word++)
+		for (uint64_t used = zspage->used[word]; used; used &= used - 1)
+			needed |= zsmalloc_slot_pages(class, word * 64 + (unsigned int)__builtin_ctzll(used));
+	return needed;
+}
+
+unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint64_t idle = zspage->committed & ~needed_pages(class, zspage);
+	unsigned int released = 0;
+
+	while (idle) {
+		unsigned int first = (unsigned int)__builtin_ctzll(idle);
+		uint64_t from = idle >> first;
+		unsigned int pages = from == UINT64_MAX ? 64 : (unsigned int)__builtin_ctzll(~from);
+		uint64_t run = (UINT64_MAX >> (64 - pages)) << first;
+
+		idle &= ~run;
+		if (zp_pages_decommit(&pool->pages, zspage->pgno + first, pages))
+			continue; /* The source keeps them, and so do we. */
+		zspage->committed &= ~run;
+		released += pages;
+	}
+	class->committed_pages -= released;
+	return released;
+}
