@@ -39,6 +39,14 @@ die() {
     exit "$status"
 }
 
+private_dir=
+proc_mounted=no
+
+clean_up() {
+    [[ -z $private_dir ]] || rm -rf "$private_dir"
+    [[ $proc_mounted == no ]] || umount --lazy /proc
+}
+
 # Is this package there?  A command that it brings may as well come from elsewhere.
 have_package() {
     case $1 in
@@ -131,8 +139,20 @@ configure_tree() {
     run_logged "$PWD/build/refresh.out" "building" make -C build -s am--refresh config.h
 }
 
+# A fresh chroot has none, and a process cannot see there how much memory it holds.
+provide_proc() {
+    [[ ! -e /proc/self ]] || return 0
+    if ((EUID == 0)) && mount -t proc proc /proc 2>/dev/null; then
+        proc_mounted=yes
+        say "/proc was missing: it is mounted while this runs"
+    else
+        say "/proc is missing, without which some tests must fail; as root: mount -t proc proc /proc"
+    fi
+}
+
 set_up() {
     check_source_dir
+    provide_proc
     mkdir -p build
     install_packages
     # Flags of a make that called us are none of our business.
@@ -146,10 +166,6 @@ set_up() {
 # for a group: the tool gets a copy of the plugins in a directory of ours.
 run_zpoolctl() {
     private_dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-quickstart.XXXXXX")
-    trap 'rm -rf "$private_dir"' EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
     install -m 755 build/plugins/.libs/*.so "$private_dir" || die 1 "no plugins in build/plugins/.libs"
     (cd -- "$caller_dir" && ZPOOL_PLUGIN_PATH=$private_dir "$source_dir/build/tools/zpoolctl" "$@")
 }
@@ -231,6 +247,10 @@ main() {
     source_dir=$PWD
     [[ -f configure.ac && -d libzpool ]] || die 3 "$PWD is no libzpool source tree"
     exec </dev/null
+    trap clean_up EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     set_up
     case $command in
     store) run_main_job ;;

@@ -10,6 +10,11 @@ command -v script >/dev/null || {
     echo "there is no script(1) to make a terminal with"
     exit 77
 }
+# An empty chroot has the program, but no /dev/pts.
+script -qec true /dev/null </dev/null >/dev/null 2>&1 || {
+    echo "no pseudo-terminal is to be had"
+    exit 77
+}
 use_drivers libc
 text_file "$work/text" 131072
 
