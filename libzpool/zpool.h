@@ -80,10 +80,7 @@ struct zpool_ops {
 	int (*evict)(struct zpool *pool, unsigned long handle);
 };
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Pools
- */
-
+/* ---- Pools ---- */
 /*
  * Where a pool's pages come from, for a host that wants huge pages, a NUMA policy, a memfd or an accountant in between.
  * The table must stay valid as long as a pool that was opened with it lives; the pool calls it from any thread.
@@ -181,10 +178,8 @@ ZPOOL_PUBLIC void zpool_destroy_pool(struct zpool *pool);
 
 /* zpool_get_type - the driver's name, the last part of the spec.  Owned by the pool.  NULL, EINVAL: pool is NULL. */
 ZPOOL_PUBLIC const char *zpool_get_type(struct zpool *pool);
-
 /* zpool_get_spec - the whole spec that the pool was made with.  Owned by the pool.  NULL, EINVAL: pool is NULL. */
 ZPOOL_PUBLIC const char *zpool_get_spec(struct zpool *pool);
-
 /* zpool_get_name - the pool's name.  Owned by the pool.  NULL, EINVAL: pool is NULL. */
 ZPOOL_PUBLIC const char *zpool_get_name(struct zpool *pool);
 
@@ -199,7 +194,6 @@ ZPOOL_PUBLIC uint64_t zpool_get_total_size(struct zpool *pool);
 
 /* zpool_max_object_size - the largest size that zpool_malloc() takes, in bytes.  0, errno EINVAL: pool is NULL. */
 ZPOOL_PUBLIC size_t zpool_max_object_size(struct zpool *pool);
-
 /* zpool_alignment - alignment of every mapped object, in bytes, at least 8.  0, errno EINVAL: pool is NULL. */
 ZPOOL_PUBLIC size_t zpool_alignment(struct zpool *pool);
 
@@ -223,10 +217,7 @@ ZPOOL_PUBLIC int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes);
  */
 ZPOOL_PUBLIC int zpool_set_param(struct zpool *pool, const char *key, const char *value);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Objects
- */
-
+/* ---- Objects ---- */
 /*
  * zpool_malloc - store room for an object
  *
@@ -297,10 +288,7 @@ ZPOOL_PUBLIC int zpool_each_object(struct zpool *pool,
 				   int (*fn)(struct zpool *pool, unsigned long handle, size_t size, void *user),
 				   void *user);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Giving memory back
- */
-
+/* ---- Giving memory back ---- */
 /*
  * zpool_shrink - have objects evicted
  *
@@ -334,16 +322,11 @@ ZPOOL_PUBLIC int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64
  */
 ZPOOL_PUBLIC int zpool_trim(struct zpool *pool, uint64_t *released);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * What a pool can do and how it does
- */
-
+/* ---- What a pool can do and how it does ---- */
 /* zpool_evictable - does zpool_shrink() work: the driver can evict and the pool has a callback.  false: pool is NULL. */
 ZPOOL_PUBLIC bool zpool_evictable(struct zpool *pool);
-
 /* zpool_can_sleep_mapped - may a thread block while it has an object mapped?  false: pool is NULL. */
 ZPOOL_PUBLIC bool zpool_can_sleep_mapped(struct zpool *pool);
-
 /* zpool_malloc_support_movable - does the driver make use of ZPOOL_GFP_MOVABLE?  false: pool is NULL. */
 ZPOOL_PUBLIC bool zpool_malloc_support_movable(struct zpool *pool);
 
@@ -404,10 +387,7 @@ ZPOOL_PUBLIC int zpool_each_class(struct zpool *pool,
 				  int (*fn)(const struct zpool_class_stats *stats, size_t stats_size, void *user),
 				  void *user);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Drivers
- */
-
+/* ---- Drivers ---- */
 /*
  * zpool_has_pool - could a pool of this type be made?  Loads the driver if need be.  type is a name or a spec, of which
  * every part is looked at.  false, and zpool_last_error() says why not.
@@ -568,10 +548,7 @@ struct zpool_param {
 ZPOOL_PUBLIC int zpool_each_param(const char *type, int (*fn)(const struct zpool_param *param, size_t size, void *user),
 				  void *user);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Messages
- */
-
+/* ---- Messages ---- */
 /*
  * zpool_last_error - the calling thread's last error, in whole sentences
  *
