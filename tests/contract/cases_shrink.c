@@ -155,15 +155,16 @@ static void pages_are_counted_once(void)
 	full = zpool_get_total_size(evictor.pool);
 	while (evictor.set.count > 0) {
 		unsigned int reclaimed = 0, asked = evictor.asked;
+		int err = zpool_shrink(evictor.pool, 3, &reclaimed);
 
-		CT_MUST(zpool_shrink(evictor.pool, 3 < evictor.set.count ? 3 : 1, &reclaimed));
+		/* The last objects may lie on fewer pages than that. */
+		CT_CHECK(err == 0 || (err == -EINVAL && evictor.set.count == 0),
+			 "shrink gave %d with %zu objects live: %s", err, evictor.set.count, zpool_last_error());
 		CT_CHECK(evictor.asked > asked, "shrink told %u pages and asked for no object", reclaimed);
 		sum += reclaimed;
 		/* Two objects at least fit a small page; a driver that counts a page for each counts some twice. */
 		CT_CHECK(sum <= full / 4096, "%llu bytes were held, but %llu pages were told so far",
 			 (unsigned long long)full, (unsigned long long)sum);
-		if (evictor.set.count < 6)
-			break;
 	}
 	ct_evictor_close(&evictor);
 }
