@@ -15,10 +15,10 @@
  * zpool_register_driver().
  *
  * What the core has checked before it calls: pool and out pointers are not NULL, handle is not 0, sizes are between 1
- * and max_object_bytes, flags are known, map modes are known, shrink has pages > 0.  What it leaves to the driver: whether a handle is
- * live, the limit (if it has set_limit), locking.  Every callback may run in several threads at once, create and
- * destroy of one pool excepted.  No lock of the core is held while a callback runs, and a driver holds none of its own
- * when it calls evict or a lower driver's shrink.
+ * and max_object_bytes, flags are known, map modes are known, shrink has pages > 0.  What it leaves to the driver:
+ * whether a handle is live, the limit (if it has set_limit), locking.  Every callback may run in several threads at
+ * once, create and destroy of one pool excepted.  No lock of the core is held while a callback runs, and a driver holds
+ * none of its own when it calls evict or a lower driver's shrink.
  *
  * How the structures here grow: append only.  Each carries its size as its author's compiler saw it; the reader copies
  * the smaller of two sizes over zeroes.  abi_minor rises when members are added, abi_major when a meaning changes.
@@ -47,7 +47,7 @@ extern "C" {
 #define ZPOOL_DRIVER_MOVABLE 0x2u      /* makes use of ZPOOL_GFP_MOVABLE */
 #define ZPOOL_DRIVER_NOWAIT 0x4u       /* ZPOOL_GFP_NOWAIT can succeed */
 
-/* A parameter's value, parsed and checked.  Entries stand in the order of the driver's table, one for each parameter. */
+/* A parameter's value, parsed and checked.  Entries stand in the order of the driver's table, one a parameter. */
 struct zpool_value {
 	const char *key;
 	const char *text; /* as given, unescaped; the default if nothing was; NULL: neither */
@@ -103,8 +103,8 @@ struct zpool_host {
  * evict_context stay as long as the pool.
  *
  * limit_bytes    bound for total_size, 0: none.  For a driver without set_limit the core sees to it: while a limit is
- *                in force it makes malloc calls take turns, and frees what was too much, so that total_size may pass the
- *                limit for the time of one malloc.
+ *                in force it makes malloc calls take turns, and frees what was too much, so that total_size may pass
+ *                the limit for the time of one malloc.
  * evict          ask the owner to let go of an object (see struct zpool_ops); NULL: the pool has no eviction
  * page_source    the host's, or NULL: the driver takes pages from the system
  * values         count entries, value_size bytes apart

@@ -323,7 +323,7 @@ ZPOOL_PUBLIC int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64
 ZPOOL_PUBLIC int zpool_trim(struct zpool *pool, uint64_t *released);
 
 /* ---- What a pool can do and how it does ---- */
-/* zpool_evictable - does zpool_shrink() work: the driver can evict and the pool has a callback.  false: pool is NULL. */
+/* zpool_evictable - does zpool_shrink() work: the driver can evict and the pool has a callback?  false too for NULL. */
 ZPOOL_PUBLIC bool zpool_evictable(struct zpool *pool);
 /* zpool_can_sleep_mapped - may a thread block while it has an object mapped?  false: pool is NULL. */
 ZPOOL_PUBLIC bool zpool_can_sleep_mapped(struct zpool *pool);
@@ -449,8 +449,9 @@ ZPOOL_PUBLIC int zpool_rescan(void);
 /*
  * zpool_loading_disable - from here on open no plugin
  *
- * Waits for loads under way.  Drivers that are loaded, registered or linked in go on, and are all that zpool_each_driver()
- * then shows; others give EPERM.  For a program about to enter a sandbox.  Cannot be undone.  0, or -EDEADLK: called from inside a load.
+ * Waits for loads under way.  Drivers that are loaded, registered or linked in go on, and are all that
+ * zpool_each_driver() then shows; others give EPERM.  For a program about to enter a sandbox.  Cannot be undone.  0, or
+ * -EDEADLK: called from inside a load.
  */
 ZPOOL_PUBLIC int zpool_loading_disable(void);
 

@@ -54,8 +54,8 @@ struct zpool {
 	struct zp_layer layers[];
 };
 
-/* In place of the top driver's malloc, for one that leaves the limit to the core. */
-int zp_pool_limited_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+/* In place of the top driver's malloc, for one that leaves the limit to the core; the context is the pool. */
+int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle);
 
 static inline struct zp_layer *zp_pool_top(struct zpool *pool)
 {

@@ -36,8 +36,8 @@ struct zp_record {
 	struct zp_load_failure failure;
 };
 
-/* The driver of this type, loaded if need be.  0, and zp_registry_put() is due; or -errno, error text set. */
-int zp_registry_get(const char *type, struct zp_record **record);
+/* The driver of this type, loaded if need be.  0 and *out, and zp_registry_put() is due; or -errno, error text set. */
+int zp_registry_get(const char *type, struct zp_record **out);
 void zp_registry_put(struct zp_record *record);
 
 /*

@@ -110,8 +110,8 @@ static bool append_file(char path[PATH_MAX], const char *type)
 }
 
 /*
- * The first directory that has a file of that name decides.  0 and candidate->path; -ENOENT, and each path tried goes to
- * `tried` if that is not NULL.
+ * The first directory that has a file of that name decides.  0 and candidate->path; -ENOENT, and each path tried goes
+ * to `tried` if that is not NULL.
  */
 static int find_file(const char *type, const char *path, struct candidate *candidate, FILE *tried)
 {
@@ -250,8 +250,8 @@ static int load_file(const char *type, const struct zp_load_failure *remembered,
 		     struct zp_load_failure *failure)
 {
 	/*
-	 * On the heap, for several paths are much for the stack of a thread that a host made small; and not cleared, for
-	 * each page that a cold load touches costs it a fault.
+	 * On the heap, for several paths are much for the stack of a thread that a host made small; and not cleared,
+	 * for each page that a cold load touches costs it a fault.
 	 */
 	struct candidate *candidate = malloc(sizeof *candidate);
 	if (!candidate)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two kinds of module.  Files are opened by dlopen(RTLD_NOW | RTLD_LOCAL) with an absolute path and without a lock: that
- * resolves every symbol at once, searches nothing and tells the true error.  Modules linked into a program by libtool's
- * -dlpreopen are found by libltdl, whose table of them is the program's.
+ * Two kinds of module.  Files are opened by dlopen(RTLD_NOW | RTLD_LOCAL) with an absolute path and without a lock:
+ * that resolves every symbol at once, searches nothing and tells the true error.  Modules linked into a program by
+ * libtool's -dlpreopen are found by libltdl, whose table of them is the program's.
  *
  * Files do not go through lt_dlopen as well.  It would add nothing that we use, and it is not thread-safe: it calls
  * dlopen under the one lock that has to stand around it, and a constructor that calls back while another thread loads

@@ -27,13 +27,13 @@ void zp_module_enter(void);
 void zp_module_leave(void);
 
 /*
- * Open the file at an absolute, resolved path.  0 and *module; or -ENOEXEC when the linker refuses it, -ENOMEM; the
+ * Open the file at an absolute, resolved path.  0 and *out; or -ENOEXEC when the linker refuses it, -ENOMEM; the
  * reason is in *why, to be freed (NULL: none, out of memory).
  */
-int zp_module_open(const char *path, struct zp_module **module, char **why);
+int zp_module_open(const char *path, struct zp_module **out, char **why);
 
 /* Open a driver that was linked into the program (libtool's -dlpreopen).  -ENOENT: there is none of that name. */
-int zp_module_open_preloaded(const char *type, struct zp_module **module);
+int zp_module_open_preloaded(const char *type, struct zp_module **out);
 
 /* The symbol zpool_driver of the module itself, and its size in the file (0: unknown).  NULL: it has none. */
 const struct zpool_driver *zp_module_driver(const struct zp_module *module, size_t *symbol_bytes);

@@ -6,8 +6,8 @@
  * host TYPE...           also stores an object in a pool of each type and reads it back
  * host --drop FROM TO    asks for the driver "bump", which is not there; moves the plugin FROM to TO; asks again
  *
- * Exit status 0, or 1 with a message; 3 where the plugins' directory may be changed by others, which is the builder's umask
- * and not the library's fault.
+ * Exit status 0, or 1 with a message; 3 where the plugins' directory may be changed by others, which is the builder's
+ * umask and not the library's fault.
  */
 #include <errno.h>
 #include <stdio.h>
