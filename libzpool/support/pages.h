@@ -64,6 +64,9 @@ enum {
 
 #define ZP_RESERVE_DEFAULT UINT64_MAX
 
+/* What a page table of the system spans (where it has other ones, less is given back). */
+enum { ZP_TABLE_PAGES = 512 };
+
 struct zp_segment {
 	struct zp_list bucket;  /* in pages->buckets */
 	struct zp_list reserve; /* in pages->reserve, while reserve_pages > 0 */
@@ -74,6 +77,7 @@ struct zp_segment {
 	uint16_t bound;          /* no free run is longer */
 	uint16_t used_pages;
 	uint16_t reserve_pages; /* committed and not used */
+	uint8_t tables; /* a bit for each part of ZP_TABLE_PAGES that had memory since its page table went back */
 };
 
 struct zp_pages {
@@ -126,6 +130,12 @@ int zp_pages_get(struct zp_pages *pages, unsigned int npages, zpool_gfp_t gfp, u
 int zp_pages_get_lazy(struct zp_pages *pages, unsigned int npages, unsigned int ncommit, zpool_gfp_t gfp,
 		      uint32_t *pgno);
 
+/*
+ * For those who move what lies in a run: a run without memory, the lowest of all below a page.  0, or -ENOMEM: there is
+ * none.  Looks at every segment below.
+ */
+int zp_pages_get_lowest(struct zp_pages *pages, unsigned int npages, uint32_t below, uint32_t *pgno);
+
 /* Give a run back, just as it was taken, whatever part of it is committed. */
 void zp_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int npages);
 
@@ -140,6 +150,9 @@ int zp_pages_commit(struct zp_pages *pages, uint32_t pgno, unsigned int npages, 
  * has lost pages this way goes on as if they were never committed.
  */
 int zp_pages_decommit(struct zp_pages *pages, uint32_t pgno, unsigned int npages);
+
+/* How many pages of those that share a page's page table have memory, in runs or in the reserve. */
+unsigned int zp_pages_in_table(struct zp_pages *pages, uint32_t pgno);
 
 /* Does a page inside a run that was handed out have memory? */
 bool zp_pages_is_committed(struct zp_pages *pages, uint32_t pgno);

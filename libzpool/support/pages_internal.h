@@ -54,6 +54,14 @@ static inline struct zp_bits zp_segment_kept(const struct zp_segment *segment)
 	return out;
 }
 
+/* Pages are about to get memory, so the system has page tables for them from now on. */
+static inline void zp_segment_set_committed(struct zp_segment *segment, unsigned int first, unsigned int count)
+{
+	zp_bits_set(&segment->committed, first, count);
+	for (unsigned int part = first / ZP_TABLE_PAGES; part <= (first + count - 1) / ZP_TABLE_PAGES; part++)
+		segment->tables |= (uint8_t)(1u << part);
+}
+
 static inline unsigned int zp_bucket_of(unsigned int run)
 {
 	return run <= ZP_BUCKETS_EXACT ? run : ZP_BUCKETS_EXACT + 26u - (unsigned int)__builtin_clz(run);

@@ -221,7 +221,7 @@ static void run_take(struct zp_pages *pages, struct run *run)
 		zp_segment_unkeep(pages, segment, kept);
 	if (run->fresh_pages) {
 		note_fresh(&run->fresh, segment, run->first, run->commit_pages);
-		zp_bits_set(&segment->committed, run->first, run->commit_pages);
+		zp_segment_set_committed(segment, run->first, run->commit_pages);
 	}
 	if (segment->used_pages == ZP_SEGMENT_PAGES)
 		zp_segment_enter(pages, segment, 0);
@@ -310,6 +310,30 @@ int zp_pages_get(struct zp_pages *pages, unsigned int npages, zpool_gfp_t gfp, u
 	return zp_pages_get_lazy(pages, npages, npages, gfp, pgno);
 }
 
+int zp_pages_get_lowest(struct zp_pages *pages, unsigned int npages, uint32_t below, uint32_t *pgno)
+{
+	struct run run = { .pages = npages };
+	bool found = false;
+
+	zp_lock(&pages->lock);
+	for (uint32_t number = 1; number <= zp_segment_of(below) && !found; number++) {
+		run.segment = zp_segment(pages, number);
+		if (!zp_segment_base(pages, number) || run.segment->bound < npages)
+			continue;
+		run.first = find_vacant_in(run.segment, npages);
+		found = run.first != ZP_BITS && zp_pgno(number, run.first) < below;
+	}
+	if (found)
+		run_take(pages, &run);
+	zp_unlock(&pages->lock);
+	if (!found)
+		return -ENOMEM;
+	*pgno = zp_pgno(run.segment->number, run.first);
+	/* What is left of the reserve there goes, or stays committed, and held. */
+	(void)zp_pages_decommit(pages, *pgno, npages);
+	return 0;
+}
+
 void zp_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int npages)
 {
 	struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
@@ -343,7 +367,7 @@ int zp_pages_commit(struct zp_pages *pages, uint32_t pgno, unsigned int npages, 
 		paid = missing == 0 || (!nowait && zp_account_charge(&pages->account, missing * ZP_PAGE_BYTES));
 		if (paid && missing) {
 			note_fresh(&fresh, segment, first, npages);
-			zp_bits_set(&segment->committed, first, npages);
+			zp_segment_set_committed(segment, first, npages);
 			atomic_fetch_add_explicit(&pages->run_pages, missing, memory_order_relaxed);
 		}
 		zp_unlock(&pages->lock);
@@ -397,4 +421,15 @@ bool zp_pages_is_committed(struct zp_pages *pages, uint32_t pgno)
 	committed = segment->committed.word[page / 64] >> (page % 64) & 1;
 	zp_unlock(&pages->lock);
 	return committed;
+}
+
+unsigned int zp_pages_in_table(struct zp_pages *pages, uint32_t pgno)
+{
+	const struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
+	unsigned int first = zp_page_of(pgno) & ~(ZP_TABLE_PAGES - 1u), count;
+
+	zp_lock(&pages->lock);
+	count = zp_bits_count(&segment->committed, first, ZP_TABLE_PAGES);
+	zp_unlock(&pages->lock);
+	return count;
 }

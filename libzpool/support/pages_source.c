@@ -324,6 +324,45 @@ static uint64_t chunk_remove(struct zp_pages *pages, uint32_t number)
 	return committed;
 }
 
+/*
+ * The page table of a part of a segment in which no page is used or kept.  Linux since 6.14 gives it back when the
+ * whole of its span is told to be not needed at once; before, it goes with the chunk.  With slow_lock held.
+ */
+static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsigned int part)
+{
+	const struct zpool_page_source *source = pages->source;
+	unsigned int first = part * ZP_TABLE_PAGES;
+
+	zp_lock(&pages->lock);
+	bool idle = segment->tables >> part & 1 && zp_bits_count(&segment->used, first, ZP_TABLE_PAGES) == 0 &&
+		    zp_bits_count(&segment->committed, first, ZP_TABLE_PAGES) == 0;
+	if (idle) {
+		zp_segment_set_used(segment, first, ZP_TABLE_PAGES);
+		segment->tables &= (uint8_t) ~(1u << part);
+	}
+	zp_unlock(&pages->lock);
+	if (!idle)
+		return;
+	(void)source->decommit(source->context, zp_segment_base(pages, segment->number) + first * ZP_PAGE_BYTES,
+			       ZP_TABLE_PAGES * ZP_PAGE_BYTES);
+	zp_lock(&pages->lock);
+	zp_segment_set_free(pages, segment, first, ZP_TABLE_PAGES);
+	zp_unlock(&pages->lock);
+}
+
+/* Only of the system's source: another may not like to lose pages that it never gave. */
+static void tables_drop(struct zp_pages *pages)
+{
+	if (!zp_pages_always_readable(pages))
+		return;
+	for (uint32_t number = 1; number < pages->segments; number++) {
+		if (!zp_segment_base(pages, number))
+			continue;
+		for (unsigned int part = 0; part < ZP_SEGMENT_PAGES / ZP_TABLE_PAGES; part++)
+			table_drop(pages, zp_segment(pages, number), part);
+	}
+}
+
 void zp_pages_trim(struct zp_pages *pages, uint64_t *released)
 {
 	zp_lock(&pages->slow_lock);
@@ -335,5 +374,6 @@ void zp_pages_trim(struct zp_pages *pages, uint64_t *released)
 			if (zp_segment_base(pages, number))
 				*released += chunk_remove(pages, number);
 	}
+	tables_drop(pages);
 	zp_unlock(&pages->slow_lock);
 }

@@ -354,6 +354,36 @@ START_TEST(trim_gives_back_the_reserve_and_vacant_chunks)
 }
 END_TEST
 
+/* Only the system's source has page tables to give back. */
+START_TEST(trim_gives_back_page_tables_of_idle_parts)
+{
+	static struct zp_pages own;
+	uint32_t low, high, again;
+	uint64_t released;
+
+	ck_assert_int_eq(zp_pages_init(&own, NULL, -1, 0), 0);
+	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &low), 0);
+	ck_assert_int_eq(zp_pages_get(&own, 3, ZPOOL_GFP_KERNEL, &high), 0);
+	const struct zp_segment *segment = &own.blocks[0][1];
+	memset(zp_pages_address(&own, low), 0x77, ZP_TABLE_PAGES * ZP_PAGE_BYTES);
+	memset(zp_pages_address(&own, high), 0x77, 3 * ZP_PAGE_BYTES);
+	ck_assert_uint_eq(segment->tables, 3);
+	zp_pages_trim(&own, &released);
+	ck_assert_uint_eq(segment->tables, 3);
+	zp_pages_put(&own, low, ZP_TABLE_PAGES);
+	zp_pages_trim(&own, &released);
+	ck_assert_uint_eq(segment->tables, 2);
+	ck_assert_ptr_null(zp_pages_verify(&own));
+	ck_assert_int_eq(*(char *)zp_pages_address(&own, high), 0x77);
+	/* The part can be used as before. */
+	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &again), 0);
+	ck_assert_uint_eq(again, low);
+	ck_assert_int_eq(*(char *)zp_pages_address(&own, again), 0);
+	ck_assert_uint_eq(segment->tables, 3);
+	zp_pages_fini(&own);
+}
+END_TEST
+
 START_TEST(chunks_shrink_where_large_reservations_fail)
 {
 	atomic_store(&source.reserve_bytes_max, 9 * MIB);
@@ -485,6 +515,7 @@ int main(void)
 	tcase_add_test(bounds, charges_count_and_spend_the_reserve);
 	tcase_add_test(bounds, nowait_takes_from_the_reserve_alone);
 	tcase_add_test(sources, trim_gives_back_the_reserve_and_vacant_chunks);
+	tcase_add_test(sources, trim_gives_back_page_tables_of_idle_parts);
 	tcase_add_test(sources, chunks_shrink_where_large_reservations_fail);
 	tcase_add_test(sources, commit_that_fails_changes_nothing);
 	tcase_add_test(sources, decommit_that_fails_keeps_the_pages_and_is_asked_again);
