@@ -19,7 +19,9 @@ plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc.h \
 	plugins/zsmalloc/zsmalloc_class.c \
 	plugins/zsmalloc/zsmalloc_compact.c \
+	plugins/zsmalloc/zsmalloc_move.c \
 	plugins/zsmalloc/zsmalloc_reclaim.c \
+	plugins/zsmalloc/zsmalloc_settle.c \
 	plugins/zsmalloc/zsmalloc_stats.c \
 	plugins/zsmalloc/zsmalloc_zspage.c
 plugins_zsmalloc_la_CPPFLAGS = $(plugin_cppflags)

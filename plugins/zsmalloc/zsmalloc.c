@@ -10,40 +10,41 @@
  *     | handles | slot 0 | slot 1 | ...          | slot n-1 | tail |
  *     page 0         page 1         page 2  ...          page p-1
  *
- * is a run of up to 32 contiguous pages (the chain) cut into equal slots, the length chosen so that little is left at the
- * end.  Slots cross pages as they fall: addresses are contiguous, so map is a pointer and copies nothing.  Objects have no
- * header.  In front stands the slot of the handle table that each object has, four bytes an object, for compaction and
- * eviction need the way back; zspages of up to four slots have that in their record, so that objects of whole pages fit
- * whole pages.  What stands there is checked against the handle table before it is believed, because an overrun of the
- * zspage before may have written there.  Which slots are used is a bitmap in the record, out of reach of any object.
+ * is a run of up to 32 contiguous pages (the chain) cut into equal slots, the length chosen so that little is left at
+ * the end.  Slots cross pages as they fall: addresses are contiguous, so map is a pointer and copies nothing.  Objects
+ * have no header.  In front stands the slot of the handle table that each object has, four bytes an object, for
+ * compaction and eviction need the way back; zspages of up to four slots have that in their record, so that objects of
+ * whole pages fit whole pages.  What stands there is checked against the handle table before it is believed, because an
+ * overrun of the zspage before may have written there.  Which slots are used is a bitmap in the record, out of reach of
+ * any object.
  *
- * Memory comes late and goes early.  A run is address space at first.  Slots are taken lowest first, and a page gets its
- * memory when the first object lies on it; so a class with one object costs a page or two, however long its chain.
+ * Memory comes late and goes early.  A run is address space at first.  Slots are taken lowest first, and a page gets
+ * its memory when the first object lies on it; so a class with one object costs a page or two, however long its chain.
  * Compaction takes the memory of single pages back from zspages that stay half-used.
  *
  * Where an object goes: into the fullest zspage of its class that has room (by tenths), so that the emptier ones run
- * empty.  One that is empty goes back, save that a class keeps one of two pages or less: a program that stores and frees
- * one object should not have the page allocator in its loop.
+ * empty.  One that is empty goes back, save that a class keeps one of two pages or less: a program that stores and
+ * frees one object should not have the page allocator in its loop.
  *
  * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
  * and of the slot.  Map pins the word and computes the address from the zspage's record, without a lock.  A class keeps
- * some slots of the table that its frees left, so malloc and free meet only their class's lock: three atomic operations a
- * pair.
+ * some slots of the table that its frees left, so malloc and free meet only their class's lock: three atomic operations
+ * a pair.
  *
- * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than two
- * pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class.
+ * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
+ * two pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *
- * Locks: a class's lock guards its zspages, their slots and lists; a record's constant part is read without by who has an
- * object of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held while
- * the owner is asked to evict; copying under a lock is bounded to 16 KiB a hold.
+ * Locks: a class's lock guards its zspages, their slots and lists; a record's constant part is read without by who has
+ * an object of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held
+ * while the owner is asked to evict; copying under a lock is bounded to 16 KiB a hold.
  *
- * ZPOOL_GFP_NOWAIT: a free slot that has memory, else a zspage from the reserve; a kept slot of the handle table, else one
- * of a committed group; every lock is only tried.
+ * ZPOOL_GFP_NOWAIT: a free slot that has memory, else a zspage from the reserve; a kept slot of the handle table, else
+ * one of a committed group; every lock is only tried.
  *
- * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not contiguous,
- * objects carry headers, and memory comes by whole zspages.
+ * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not
+ * contiguous, objects carry headers, and memory comes by whole zspages.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -207,8 +208,8 @@ static int take_place_in(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 }
 
 /*
- * A slot in a zspage that is there: one of the fullest; or, as under NOWAIT room without memory is none, the first in one
- * of the other groups.
+ * A slot in a zspage that is there: one of the fullest; or, as under NOWAIT room without memory is none, the first in
+ * one of the other groups.
  */
 static int take_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
 {

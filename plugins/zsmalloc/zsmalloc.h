@@ -36,17 +36,17 @@ enum { ZSMALLOC_BLOCK_SHIFT = 10, ZSMALLOC_BLOCKS = 15 };
  * while an object in it is live, so whoever has one pinned reads them without.
  */
 struct zsmalloc_zspage {
-	char *base;            /* of slot 0 */
-	uint64_t committed;    /* a bit for each page that has memory */
-	uint64_t stamp;        /* when an object was last stored; only kept in pools that evict */
-	uint32_t next, prev;   /* zspages of the same class and group */
-	uint32_t newer, older; /* zspages of the same class, by stamp */
-	uint64_t passed;       /* the last compaction that could not empty it */
-	uint32_t pgno;
+	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free; read by anybody at any time */
 	uint16_t used_slots;
-	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free */
 	uint8_t group;
-	bool listed;                            /* false: empty and kept as spare, or under reclaim */
+	bool listed; /* false: empty and kept as spare, or under reclaim */
+	uint32_t pgno;
+	char *base;                             /* of slot 0 */
+	uint64_t committed;                     /* a bit for each page that has memory */
+	uint64_t stamp;                         /* when an object was last stored; only kept in pools that evict */
+	uint32_t next, prev;                    /* zspages of the same class and group */
+	uint32_t newer, older;                  /* zspages of the same class, by stamp */
+	uint64_t passed;                        /* the last compaction that could not empty it */
 	uint64_t used[ZSMALLOC_SLOTS_MAX / 64]; /* of few slots only the first word, and in the others the handles */
 };
 
@@ -91,6 +91,7 @@ struct zsmalloc_pool {
 	uintptr_t record_base[ZSMALLOC_BLOCKS]; /* address that record 0 would have if the block began with it */
 	void *record_blocks[ZSMALLOC_BLOCKS];
 	uint32_t records;       /* handed out once */
+	uint32_t records_live;  /* of these not free */
 	uint32_t records_ready; /* committed */
 	uint32_t record_free;   /* list through next */
 
@@ -155,8 +156,8 @@ static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, co
 }
 
 /*
- * The handle table's slot of each object, 0 where a slot is free.  They stand in front of slot 0, or in the record; there
- * an overrun of the zspage before may have written, so whoever follows one checks that it leads back.
+ * The handle table's slot of each object, 0 where a slot is free.  They stand in front of slot 0, or in the record;
+ * there an overrun of the zspage before may have written, so whoever follows one checks that it leads back.
  */
 static inline uint32_t *zsmalloc_handles(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
@@ -237,10 +238,52 @@ void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 /* Make `heir` as young as an older sister that gave it an object. */
 void zsmalloc_zspage_inherit(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t heir, uint32_t from);
 
-/* The table of records; trim gives memory behind the last one in use back. */
+/*
+ * Another record for a zspage that is on its lists: the lowest free one, if zsmalloc_records_trim() goes before; and it
+ * must follow, for the record that it had to be used again.  Its objects must be the caller's, for their locations
+ * change with it.  0 and *to, or -errno.
+ */
+int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t *to);
+
+/* The lowest pages that are free for a zspage whose objects are the caller's.  false: none, and nothing changed. */
+bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* The table of records; trim puts the free ones in order and gives memory behind the last one in use back. */
 void zsmalloc_records_init(struct zsmalloc_pool *pool);
 void zsmalloc_records_trim(struct zsmalloc_pool *pool);
 void zsmalloc_records_fini(struct zsmalloc_pool *pool);
+
+/* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
+
+/*
+ * The object in a slot becomes the caller's, as zp_handles_begin_move() says.  0, its slot of the handle table and its
+ * location; -EBUSY: it is mapped, or in somebody's hands, or its zspage's handles are damaged.
+ */
+int zsmalloc_object_seize(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+			  uint32_t *handle_slot);
+
+struct zsmalloc_place {
+	struct zsmalloc_class *class;
+	uint32_t zspage;
+	unsigned int slot;
+};
+
+/* 0; -EBUSY: it cannot be moved now; -ENOMEM: its new place can get no memory. */
+int zsmalloc_object_move(struct zsmalloc_pool *pool, struct zsmalloc_place from, struct zsmalloc_place to);
+
+/* The highest slot in use below one, or -1. */
+int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
+
+/* ---- zsmalloc_settle.c: what a whole compaction does with packed classes ---- */
+
+/*
+ * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
+ * as a page is won.  With the class's lock held.  Returns the bytes moved.
+ */
+uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
+
+/* Zspages with high record numbers, or nearly alone under a page table, move.  Without a lock. */
+void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);
 
 /* ---- zsmalloc_compact.c ---- */
 

@@ -43,8 +43,8 @@ static unsigned int slots_in(size_t bytes, size_t slot_bytes)
  */
 static struct geometry choose(size_t slot_bytes, unsigned int chain)
 {
-	struct geometry best = { 0 };
 	unsigned int fewest = (unsigned int)((slot_bytes + ZP_PAGE_BYTES - 1) / ZP_PAGE_BYTES);
+	struct geometry best = { fewest, 1, 0 };
 
 	for (unsigned int pages = fewest; pages <= (chain > fewest ? chain : fewest); pages++) {
 		unsigned int slots = slots_in(pages * ZP_PAGE_BYTES, slot_bytes);

@@ -18,11 +18,12 @@
 
 #include "zsmalloc.h"
 
-enum { STEP_BYTES = 16 << 10 };           /* under one hold of a lock */
-enum { RING_STEPS = 32 };                 /* looked at for one choice */
-enum { SOME_BYTES = 64 << 10 };           /* at most, inside a free */
-enum { SOME_IDLE_STEPS = 4 };             /* that moved nothing, likewise */
-enum { SOME_PAGES = 2, SOME_SHARE = 16 }; /* what a class may waste: pages, and a share of what it has */
+enum { STEP_BYTES = 32 << 10 };             /* under one hold of a lock */
+enum { RING_STEPS = 32 };                   /* looked at in a group for one choice */
+enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
+enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
+enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
+enum { SOME_PAGES = 2, SOME_SHARE = 16 };   /* what a class may waste: pages, and a share of what it has */
 
 /* One run of compaction. */
 struct run {
@@ -31,17 +32,17 @@ struct run {
 	uint64_t id;
 	uint64_t moved_bytes;
 	int64_t released_pages;  /* less those that targets were given */
+	unsigned int window;     /* mask of tenths of fullness that count as equal */
 	unsigned int idle_steps; /* may still move nothing; 0: any number */
 };
 
 /*
- * Of the zspages in a ring that pass the filter, the one with the highest (or lowest) address.  Survivors gather at low
- * addresses that way, and whole segments behind them, with their page tables, can go back.  A long ring is not walked
- * to its end.
+ * Of the zspages in a ring that pass the filter, the one with the highest (or lowest) address, if it is better than
+ * `best`.  A long ring is not walked to its end.
  */
-static uint32_t outermost(const struct run *run, uint32_t first, uint32_t but, bool highest)
+static uint32_t outermost(const struct run *run, uint32_t first, uint32_t best, uint32_t but, bool highest)
 {
-	uint32_t number = first, best = ZSMALLOC_NONE;
+	uint32_t number = first;
 
 	for (unsigned int steps = 0; steps < RING_STEPS; steps++) {
 		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, number);
@@ -57,76 +58,47 @@ static uint32_t outermost(const struct run *run, uint32_t first, uint32_t but, b
 	return best;
 }
 
-/* Which zspage to empty: of the emptiest tenth that has one which this run has not passed by. */
+static uint32_t outermost_of(const struct run *run, uint32_t groups, uint32_t but, bool highest)
+{
+	uint32_t best = ZSMALLOC_NONE;
+
+	for (; groups; groups &= groups - 1)
+		best = outermost(run, run->class->groups[__builtin_ctz(groups)], best, but, highest);
+	return best;
+}
+
+static uint32_t groups_with_room(const struct zsmalloc_class *class)
+{
+	return class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
+}
+
+/*
+ * Which zspage to empty: among the emptiest that this run has not passed by, the one with the highest address; and
+ * where its objects go: among the fullest that have room, the lowest.  Survivors gather at low addresses that way, and
+ * whole segments behind them, with their page tables, can go back.  run->window says how many tenths of fullness count
+ * as equal.
+ */
 static uint32_t choose_source(const struct run *run)
 {
-	uint32_t groups = run->class->group_mask & ((1u << ZSMALLOC_FULL) - 1), best = ZSMALLOC_NONE;
+	uint32_t groups = groups_with_room(run->class), best = ZSMALLOC_NONE;
 
 	for (; groups && best == ZSMALLOC_NONE; groups &= groups - 1)
-		best = outermost(run, run->class->groups[__builtin_ctz(groups)], ZSMALLOC_NONE, true);
+		best = outermost_of(run, groups & (run->window << __builtin_ctz(groups)), ZSMALLOC_NONE, true);
 	return best;
 }
 
-/* Where its objects go: of the fullest tenth that has room. */
 static uint32_t choose_target(const struct run *run, uint32_t source)
 {
-	uint32_t groups = run->class->group_mask & ((1u << ZSMALLOC_FULL) - 1), best = ZSMALLOC_NONE;
+	uint32_t groups = groups_with_room(run->class), best = ZSMALLOC_NONE;
 
 	while (groups && best == ZSMALLOC_NONE) {
-		unsigned int group = 31 - (unsigned int)__builtin_clz(groups);
+		unsigned int top = 31 - (unsigned int)__builtin_clz(groups);
+		uint64_t window = ((uint64_t)run->window << top) / (run->window / 2 + 1);
 
-		best = outermost(run, run->class->groups[group], source, false);
-		groups &= ~(1u << group);
+		best = outermost_of(run, groups & (uint32_t)window, source, false);
+		groups &= ~(1u << top);
 	}
 	return best;
-}
-
-static int highest_used(const struct zsmalloc_zspage *zspage, int below)
-{
-	for (int slot = below - 1; slot >= 0; slot--) {
-		uint64_t used = zspage->used[slot / 64] & (UINT64_MAX >> (63 - slot % 64));
-
-		if (used)
-			return slot / 64 * 64 + 63 - __builtin_clzll(used);
-		slot = slot / 64 * 64;
-	}
-	return -1;
-}
-
-/* 0; -EBUSY: it cannot be moved now; -ENOMEM: its new place can get no memory. */
-static int move_object(struct run *run, uint32_t source, unsigned int from, uint32_t target, unsigned int to)
-{
-	struct zsmalloc_pool *pool = run->pool;
-	struct zsmalloc_class *class = run->class;
-	struct zsmalloc_zspage *old = zsmalloc_zspage(pool, source), *new = zsmalloc_zspage(pool, target);
-	uint32_t handle_slot = zsmalloc_handles(class, old)[from];
-	uint64_t location;
-
-	/* The handles lie beside objects: what an overrun left there is not followed. */
-	if (handle_slot == 0 || handle_slot >= zp_handles_slots(&pool->handles) ||
-	    zp_handles_begin_move(&pool->handles, handle_slot, &location))
-		return -EBUSY;
-	if (location != zsmalloc_location(source, from)) {
-		zp_handles_end_move(&pool->handles, handle_slot, location);
-		pool->host->log(
-			pool->core, ZPOOL_LOG_ERROR,
-			"The handles of a zspage were overwritten, by a write behind an object's end; it is not "
-			"compacted.");
-		return -EBUSY;
-	}
-	int err = zsmalloc_slot_take(pool, class, target, to, handle_slot, ZPOOL_GFP_KERNEL);
-	if (err) {
-		zp_handles_end_move(&pool->handles, handle_slot, location);
-		return err;
-	}
-	memcpy(zsmalloc_slot_address(class, new, to), zsmalloc_slot_address(class, old, from), class->slot_bytes);
-	zp_handles_end_move(&pool->handles, handle_slot, zsmalloc_location(target, to));
-	zsmalloc_slot_release(pool, class, source, from);
-	/* Its objects are as young as those that joined them. */
-	if (source != target && pool->evict && new->stamp < old->stamp)
-		zsmalloc_zspage_inherit(pool, class, target, source);
-	run->moved_bytes += class->slot_bytes;
-	return 0;
 }
 
 /* Empties a zspage into others and towards its own beginning, until `budget` bytes are moved.  true: it is done. */
@@ -134,24 +106,25 @@ static bool drain(struct run *run, uint32_t source, uint64_t budget)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
-	int slot = highest_used(zspage, class->slots);
+	int slot = zsmalloc_highest_used(zspage, class->slots);
+	uint32_t target = source;
 
 	while (slot >= 0 && run->moved_bytes < budget) {
-		uint32_t target = choose_target(run, source);
-		int to = -1;
-
-		if (target != ZSMALLOC_NONE) {
-			to = zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target), false);
-		} else {
+		/* The others' room first; when there is none, its own. */
+		if (target == source || zsmalloc_zspage(run->pool, target)->used_slots == class->slots)
+			target = choose_target(run, source);
+		if (target == ZSMALLOC_NONE)
 			target = source;
-			to = zsmalloc_slot_find(class, zspage, false);
-			if (to < 0 || to > slot)
-				return true;
-		}
-		int err = move_object(run, source, (unsigned int)slot, target, (unsigned int)to);
+		int to = zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target), false);
+		if (target == source && (to < 0 || to > slot))
+			return true;
+		int err = zsmalloc_object_move(run->pool, (struct zsmalloc_place){ class, source, (unsigned int)slot },
+					       (struct zsmalloc_place){ class, target, (unsigned int)to });
 		if (err == -ENOMEM)
 			return true;
-		slot = highest_used(zspage, slot);
+		if (!err)
+			run->moved_bytes += class->slot_bytes;
+		slot = zsmalloc_highest_used(zspage, slot);
 	}
 	return slot < 0;
 }
@@ -245,11 +218,11 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static struct run run_begin(struct zsmalloc_pool *pool)
+static struct run run_begin(struct zsmalloc_pool *pool, unsigned int window)
 {
 	uint64_t id = atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed) + 1;
 
-	return (struct run){ .pool = pool, .id = id };
+	return (struct run){ .pool = pool, .id = id, .window = window };
 }
 
 /* Returns the bytes that it won. */
@@ -265,7 +238,7 @@ static uint64_t run_end(const struct run *run)
 int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct zsmalloc_pool *pool = pool_;
-	struct run run = run_begin(pool);
+	struct run run = run_begin(pool, WINDOW_WHOLE);
 	uint64_t bytes = budget->bytes ? budget->bytes : UINT64_MAX;
 	uint64_t deadline_ns = budget->ns ? now_ns() + budget->ns : 0;
 	uint64_t of_pages = 0, of_handles = 0;
@@ -277,15 +250,21 @@ int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *r
 		drop_spare(&run);
 		drop_spare_slots(&run);
 		compact_class(&run, bytes, deadline_ns, now_ns);
+		uint64_t pages = run.class->committed_pages;
+		run.moved_bytes += zsmalloc_settle_tail(pool, run.class);
+		run.released_pages += (int64_t)(pages - run.class->committed_pages);
 		zp_unlock(&run.class->lock);
 		ended = run.moved_bytes >= bytes || (deadline_ns && now_ns() >= deadline_ns);
 	}
-	if (!ended) {
-		zsmalloc_records_trim(pool);
-		zp_handles_trim(&pool->handles, &of_handles);
-	}
 	/* What was emptied lies in the reserve as yet. */
 	zp_pages_trim(&pool->pages, &of_pages);
+	if (!ended) {
+		zsmalloc_records_trim(pool);
+		zsmalloc_settle_zspages(pool);
+		zsmalloc_records_trim(pool);
+		zp_handles_trim(&pool->handles, &of_handles);
+		zp_pages_trim(&pool->pages, &of_pages);
+	}
 	*released = run_end(&run) + of_handles;
 	return ended ? 1 : 0;
 }
@@ -300,7 +279,7 @@ bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zs
 
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
-	struct run run = run_begin(pool);
+	struct run run = run_begin(pool, WINDOW_SOME);
 
 	run.class = class;
 	run.idle_steps = SOME_IDLE_STEPS;

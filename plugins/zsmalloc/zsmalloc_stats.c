@@ -149,7 +149,9 @@ static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zsp
 		audit->wrong = "a zspage's count of objects is wrong";
 	if (needed & ~zspage->committed)
 		audit->wrong = "an object lies on a page without memory";
-	if (zspage->used_slots * (unsigned int)ZSMALLOC_FULL / class->slots != zspage->group)
+	/* The group is used * 10 / slots, cross-multiplied. */
+	unsigned int tenths = zspage->used_slots * (unsigned int)ZSMALLOC_FULL;
+	if (tenths < zspage->group * class->slots || tenths >= (zspage->group + 1u) * class->slots)
 		audit->wrong = "a zspage is in the wrong group";
 	if (!zspage->listed)
 		audit->wrong = "a zspage on the lists says that it is on none";

@@ -99,8 +99,10 @@ static int record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *num
 			*number = pool->records++;
 	}
 	/* Any class, lest a trim take the record for a free one. */
-	if (!err)
+	if (!err) {
 		atomic_store_explicit(&zsmalloc_zspage(pool, *number)->class_index, 0, memory_order_relaxed);
+		pool->records_live++;
+	}
 	zp_unlock(&pool->record_lock);
 	return err;
 }
@@ -113,6 +115,16 @@ static void record_put(struct zsmalloc_pool *pool, uint32_t number)
 	atomic_store_explicit(&zspage->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
 	zspage->next = pool->record_free;
 	pool->record_free = number;
+	pool->records_live--;
+	zp_unlock(&pool->record_lock);
+}
+
+/* As record_put(), but it is not given out again before zsmalloc_records_trim() has put the free ones in order. */
+static void record_abandon(struct zsmalloc_pool *pool, uint32_t number)
+{
+	zp_lock(&pool->record_lock);
+	atomic_store_explicit(&zsmalloc_zspage(pool, number)->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
+	pool->records_live--;
 	zp_unlock(&pool->record_lock);
 }
 
@@ -143,14 +155,12 @@ static bool records_recede(struct zsmalloc_pool *pool)
 }
 
 /*
- * The pages of records behind the last one in use go back, and the free ones are put in order, so that the lowest are
- * taken first and the next trim finds more.  Who asks for the size of a freed object may look into what went: only the
- * system's source lets that be read.
+ * The free records are put in order, so that the lowest are taken first, and the pages of those behind the last one in
+ * use go back.  Who asks for the size of a freed object may look into what went: only the system's source lets that be
+ * read.
  */
 void zsmalloc_records_trim(struct zsmalloc_pool *pool)
 {
-	if (!zp_pages_always_readable(&pool->pages))
-		return;
 	zp_lock(&pool->record_lock);
 	while (pool->records > 1 && record_is_free(pool, pool->records - 1))
 		pool->records--;
@@ -161,7 +171,7 @@ void zsmalloc_records_trim(struct zsmalloc_pool *pool)
 		zsmalloc_zspage(pool, number)->next = pool->record_free;
 		pool->record_free = number;
 	}
-	while (records_recede(pool))
+	while (zp_pages_always_readable(&pool->pages) && records_recede(pool))
 		continue;
 	zp_unlock(&pool->record_lock);
 }
@@ -209,7 +219,6 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 			zspage->committed |= UINT64_C(1) << page;
 	zspage->stamp = 0;
 	zspage->used_slots = 0;
-	zspage->listed = false;
 	zspage->passed = 0;
 	memset(zspage->used, 0, sizeof zspage->used);
 	/* Read without a lock by those who ask for the size of an object that used to be in this record's zspage. */
@@ -379,6 +388,46 @@ void zsmalloc_zspage_inherit(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		class->newest = heir;
 }
 
+/* The zspage in a ring that points to another number from now on: its neighbours, or itself where it is alone. */
+static void ring_renumber(uint32_t *next_of_prev, uint32_t *prev_of_next, uint32_t *head, uint32_t from, uint32_t to)
+{
+	*next_of_prev = to;
+	*prev_of_next = to;
+	if (*head == from)
+		*head = to;
+}
+
+int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t *to)
+{
+	int err = record_get(pool, ZPOOL_GFP_KERNEL, to);
+	if (!err && *to > from) {
+		record_put(pool, *to);
+		err = -ENOENT;
+	}
+	if (err)
+		return err;
+	struct zsmalloc_zspage *old = zsmalloc_zspage(pool, from), *new = zsmalloc_zspage(pool, *to);
+	const size_t skip = sizeof new->class_index;
+	/* All but the index, which others read. */
+	memcpy((char *)new + skip, (const char *)old + skip, sizeof *new - skip);
+	atomic_store_explicit(&new->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
+	if (new->next == from)
+		new->next = new->prev = *to;
+	ring_renumber(&zsmalloc_zspage(pool, new->prev)->next, &zsmalloc_zspage(pool, new->next)->prev,
+		      &class->groups[new->group], from, *to);
+	if (pool->evict) {
+		if (new->newer == from)
+			new->newer = new->older = *to;
+		ring_renumber(&zsmalloc_zspage(pool, new->older)->newer, &zsmalloc_zspage(pool, new->newer)->older,
+			      &class->newest, from, *to);
+		uint32_t newest = from;
+		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
+	}
+	old->listed = false;
+	record_abandon(pool, from);
+	return 0;
+}
+
 uint32_t zsmalloc_fullest(const struct zsmalloc_class *class)
 {
 	uint32_t with_room = class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
@@ -463,24 +512,64 @@ static uint64_t needed_pages(const struct zsmalloc_class *class, const struct zs
 	return needed;
 }
 
+/* Takes the lowest run of pages out of a mask.  false: it is empty. */
+static bool next_run_of(uint64_t *mask, unsigned int *first, unsigned int *pages)
+{
+	if (!*mask)
+		return false;
+	*first = (unsigned int)__builtin_ctzll(*mask);
+	uint64_t from = *mask >> *first;
+	*pages = from == UINT64_MAX ? 64 : (unsigned int)__builtin_ctzll(~from);
+	*mask &= ~((UINT64_MAX >> (64 - *pages)) << *first);
+	return true;
+}
+
 unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint64_t idle = zspage->committed & ~needed_pages(class, zspage);
-	unsigned int released = 0;
+	unsigned int released = 0, first, pages;
 
-	while (idle) {
-		unsigned int first = (unsigned int)__builtin_ctzll(idle);
-		uint64_t from = idle >> first;
-		unsigned int pages = from == UINT64_MAX ? 64 : (unsigned int)__builtin_ctzll(~from);
-		uint64_t run = (UINT64_MAX >> (64 - pages)) << first;
-
-		idle &= ~run;
+	while (next_run_of(&idle, &first, &pages)) {
 		if (zp_pages_decommit(&pool->pages, zspage->pgno + first, pages))
 			continue; /* The source keeps them, and so do we. */
-		zspage->committed &= ~run;
+		zspage->committed &= ~((UINT64_MAX >> (64 - pages)) << first);
 		released += pages;
 	}
 	class->committed_pages -= released;
 	return released;
+}
+
+/* Memory for the pages of a run that a mask names.  0 or -errno. */
+static int commit_mask(struct zsmalloc_pool *pool, uint32_t pgno, uint64_t mask)
+{
+	unsigned int first, pages;
+	int err = 0;
+
+	while (!err && next_run_of(&mask, &first, &pages))
+		err = zp_pages_commit(&pool->pages, pgno + first, pages, ZPOOL_GFP_KERNEL);
+	return err;
+}
+
+bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint64_t mask = zspage->committed;
+	unsigned int first, pages;
+	uint32_t pgno;
+
+	if (zp_pages_get_lowest(&pool->pages, class->pages, zspage->pgno, &pgno))
+		return false;
+	if (commit_mask(pool, pgno, mask)) {
+		zp_pages_put(&pool->pages, pgno, class->pages);
+		return false;
+	}
+	char *to = zp_pages_address(&pool->pages, pgno);
+	const char *from = zp_pages_address(&pool->pages, zspage->pgno);
+	while (next_run_of(&mask, &first, &pages))
+		memcpy(to + first * ZP_PAGE_BYTES, from + first * ZP_PAGE_BYTES, pages * ZP_PAGE_BYTES);
+	zp_pages_put(&pool->pages, zspage->pgno, class->pages);
+	zspage->pgno = pgno;
+	zspage->base = to + class->head_bytes;
+	return true;
 }

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_settle.c - what a whole compaction does once its classes are packed
+ *
+ * Tails.  A packed class still ends in a page that is half full on average; with some two hundred classes that is what
+ * the pool wastes most.  The objects on such a page go to free slots of a class a little larger, slots that have memory
+ * already, if all of them find room: they waste a few bytes of room that was idle, and a page is won.  An object of a
+ * larger class is as good as any other of it: it is freed, moved and evicted there.
+ *
+ * Zspages.  Compaction leaves records with high numbers and zspages at high addresses.  A zspage whose number is beyond
+ * what so many records need takes the lowest free record, without a byte copied; one that lies where a page table
+ * serves little else is copied to the lowest place that is free.  Then the table of records and the page tables shrink
+ * to what is live.
+ *
+ * Both need every object of a zspage in hand, so a mapped object keeps its zspage where it is.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "zsmalloc.h"
+
+enum { TAIL_CLASSES = 8, TAIL_SHARE = 8 }; /* how many classes up, and by what share of its size an object may grow */
+enum { RECORDS_SLACK_SHARE = 16 };         /* what the table of records may be longer than needed */
+enum { LONELY_PAGES = 128 };               /* of those under a page table: fewer are not worth it */
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Tails
+ */
+
+/* Free slots of a zspage that have memory. */
+static unsigned int count_ready_slots(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
+{
+	unsigned int ready = 0;
+
+	for (unsigned int slot = 0; slot < class->slots; slot++)
+		ready += !zsmalloc_slot_is_used(zspage, slot) &&
+			 !(zsmalloc_slot_pages(class, slot) & ~zspage->committed);
+	return ready;
+}
+
+/* Objects that lie on the page of the highest one. */
+static unsigned int count_last_objects(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
+{
+	int slot = zsmalloc_highest_used(zspage, class->slots);
+	uint64_t pages = slot < 0 ? 0 : zsmalloc_slot_pages(class, (unsigned int)slot);
+	uint64_t last = pages & ~(pages >> 1);
+	unsigned int count = 0;
+
+	for (; slot >= 0 && (zsmalloc_slot_pages(class, (unsigned int)slot) & last);
+	     slot = zsmalloc_highest_used(zspage, slot))
+		count++;
+	return count;
+}
+
+/* Moves the last `count` objects of a zspage.  With both locks held. */
+static unsigned int move_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
+			      unsigned int count, struct zsmalloc_class *larger, uint32_t target)
+{
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source), *room = zsmalloc_zspage(pool, target);
+	unsigned int moved = 0;
+
+	for (int slot = class->slots; moved < count; moved++) {
+		int to = zsmalloc_slot_find(larger, room, true);
+
+		slot = zsmalloc_highest_used(zspage, slot);
+		if (to < 0 || slot < 0 ||
+		    zsmalloc_object_move(pool, (struct zsmalloc_place){ class, source, (unsigned int)slot },
+					 (struct zsmalloc_place){ larger, target, (unsigned int)to }))
+			break;
+	}
+	return moved;
+}
+
+/* Tries one larger class.  The objects that were moved, all of the page or (if one was mapped) some; 0: no room. */
+static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
+			       unsigned int count, struct zsmalloc_class *larger)
+{
+	unsigned int moved = 0;
+
+	/* The only place where two classes' locks are held: the smaller class's first. */
+	zp_lock(&larger->lock);
+	uint32_t target = zsmalloc_fullest(larger);
+	if (target != ZSMALLOC_NONE) {
+		const struct zsmalloc_zspage *room = zsmalloc_zspage(pool, target);
+		bool keeps_order = !pool->evict || room->stamp >= zsmalloc_zspage(pool, source)->stamp;
+
+		if (keeps_order && count_ready_slots(larger, room) >= count)
+			moved = move_last(pool, class, source, count, larger, target);
+	}
+	zp_unlock(&larger->lock);
+	return moved;
+}
+
+uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	struct zsmalloc_class *end = pool->classes + pool->class_count, *larger = class + 1;
+	uint32_t source = zsmalloc_fullest(class);
+	uint64_t moved_bytes = 0;
+
+	while (source != ZSMALLOC_NONE && larger < end && larger <= class + TAIL_CLASSES &&
+	       larger->slot_bytes <= class->slot_bytes + class->slot_bytes / TAIL_SHARE) {
+		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source);
+		unsigned int count = count_last_objects(class, zspage);
+		unsigned int moved = lodge_last(pool, class, source, count, larger);
+
+		moved_bytes += (uint64_t)moved * class->slot_bytes;
+		if (zspage->used_slots == 0) {
+			zsmalloc_zspage_unlist(pool, class, source);
+			zsmalloc_zspage_leave(pool, class, source);
+			zsmalloc_zspage_destroy(pool, source);
+			break;
+		}
+		if (moved)
+			(void)zsmalloc_zspage_thin(pool, class, source);
+		if (moved < count)
+			larger++;
+	}
+	return moved_bytes;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Zspages
+ */
+
+/* Ends the move of the objects in a zspage's slots below `end`: they are in zspage `number` now. */
+static void let_go(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int end)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	for (unsigned int slot = 0; slot < end; slot++)
+		if (zsmalloc_slot_is_used(zspage, slot))
+			zp_handles_end_move(&pool->handles, zsmalloc_handles(class, zspage)[slot],
+					    zsmalloc_location(number, slot));
+}
+
+/* Takes every object of a zspage in hand.  false: not all could be had, and none is. */
+static bool seize_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	uint32_t handle_slot;
+
+	for (unsigned int slot = 0; slot < class->slots; slot++) {
+		if (!zsmalloc_slot_is_used(zspage, slot) ||
+		    zsmalloc_object_seize(pool, class, number, slot, &handle_slot) == 0)
+			continue;
+		let_go(pool, class, number, slot);
+		return false;
+	}
+	return true;
+}
+
+/* With the class's lock held, and the zspage on its lists. */
+static void settle_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, uint32_t numbers)
+{
+	bool lonely = zp_pages_in_table(&pool->pages, zsmalloc_zspage(pool, number)->pgno) < LONELY_PAGES;
+	uint32_t now = number;
+
+	if ((number < numbers && !lonely) || !seize_all(pool, class, number))
+		return;
+	if (lonely)
+		(void)zsmalloc_zspage_resettle(pool, class, number);
+	if (number >= numbers && zsmalloc_zspage_renumber(pool, class, number, &now))
+		now = number;
+	let_go(pool, class, now, class->slots);
+}
+
+void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
+{
+	zp_lock(&pool->record_lock);
+	uint32_t records = pool->records, live = pool->records_live;
+	zp_unlock(&pool->record_lock);
+	uint32_t numbers = live + live / RECORDS_SLACK_SHARE;
+
+	for (uint32_t number = records; number-- > 1;) {
+		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+		uint16_t index = atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
+
+		if (index >= pool->class_count)
+			continue;
+		struct zsmalloc_class *class = &pool->classes[index];
+		zp_lock(&class->lock);
+		/* Whoever makes a zspage of a record, or ends it, has this lock when the zspage is listed. */
+		if (atomic_load_explicit(&zspage->class_index, memory_order_relaxed) == index && zspage->listed)
+			settle_zspage(pool, class, number, numbers);
+		zp_unlock(&class->lock);
+	}
+}

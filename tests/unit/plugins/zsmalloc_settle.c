@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_settle.c - what a whole compaction does with packed classes: tails, record numbers, page tables
+ */
+#include "zsmalloc_fixture.h"
+
+enum { SIZES = 160, SIZE_STEP = 16 };
+
+static struct {
+	unsigned long handle;
+	size_t size;
+} objects[OBJECTS];
+
+static const struct zsmalloc_pool *internals(void)
+{
+	return pool;
+}
+
+static uint32_t zspage_of(unsigned long handle)
+{
+	struct zsmalloc_pool *self = pool;
+	uint64_t location;
+
+	unit_require(zp_handles_lookup(&self->handles, handle, &location) == 0);
+	return zsmalloc_location_zspage(location);
+}
+
+static void fill_with_many_sizes(struct unit_random *random)
+{
+	for (unsigned int i = 0; i < OBJECTS; i++) {
+		objects[i].size = (1 + unit_below(random, SIZES)) * SIZE_STEP;
+		objects[i].handle = store(objects[i].size);
+	}
+}
+
+static void thin_to(struct unit_random *random, unsigned int percent)
+{
+	for (unsigned int i = 0; i < OBJECTS; i++) {
+		if (!objects[i].handle || unit_below(random, 100) < percent)
+			continue;
+		release(objects[i].handle);
+		objects[i].handle = 0;
+	}
+}
+
+static void check_contents(void)
+{
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		unit_require(!objects[i].handle || is_intact(objects[i].handle, objects[i].size));
+	check_sound();
+}
+
+START_TEST(last_page_goes_where_a_larger_class_has_room)
+{
+	/* One object of 1008 bytes leaves three quarters of its page free; the one of 992 has a page to itself. */
+	unsigned long small = store(992), large = store(1008);
+	uint64_t pages = stats().pages;
+
+	ck_assert_uint_ne(zspage_of(small), zspage_of(large));
+	ck_assert_uint_ge(compact(0, 0), ZP_PAGE_BYTES);
+	ck_assert_uint_eq(zspage_of(small), zspage_of(large));
+	ck_assert_uint_lt(stats().pages, pages);
+	ck_assert_int_ge(zsmalloc->obj_size(pool, small), 992);
+	unit_require(is_intact(small, 992) && is_intact(large, 1008));
+	check_sound();
+	release(large);
+	release(small);
+	ck_assert_uint_eq(stats().objects, 0);
+}
+END_TEST
+
+START_TEST(tail_does_not_make_an_older_zspage_younger)
+{
+	/* The larger object's zspage is the older one: with the young object in it, it would be evicted too soon. */
+	unsigned long large = store(1008), small = store(992);
+
+	(void)compact(0, 0);
+	ck_assert_uint_ne(zspage_of(small), zspage_of(large));
+	(void)shrink(1, 0);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], large);
+}
+END_TEST
+
+START_TEST(mapped_tail_stays)
+{
+	unsigned long small = store(992), large = store(1008);
+	uint32_t before = zspage_of(small);
+
+	ck_assert_ptr_nonnull(zsmalloc->map(pool, small, ZPOOL_MM_RO));
+	(void)compact(0, 0);
+	ck_assert_uint_eq(zspage_of(small), before);
+	ck_assert_int_eq(zsmalloc->unmap(pool, small), 0);
+	(void)compact(0, 0);
+	ck_assert_uint_eq(zspage_of(small), zspage_of(large));
+	check_sound();
+}
+END_TEST
+
+START_TEST(records_are_as_many_as_zspages)
+{
+	struct unit_random random = unit_seed("records_are_as_many_as_zspages");
+
+	fill_with_many_sizes(&random);
+	uint32_t before = internals()->records;
+	thin_to(&random, 20);
+	(void)compact(0, 0);
+	ck_assert_uint_lt(internals()->records, before);
+	ck_assert_uint_le(internals()->records, internals()->records_live + internals()->records_live / 16 + 2);
+	check_contents();
+	/* Numbers that were given up are used again. */
+	fill_with_many_sizes(&random);
+	ck_assert_uint_le(internals()->records, before + before / 4);
+	check_contents();
+}
+END_TEST
+
+START_TEST(mapped_object_keeps_its_zspage)
+{
+	struct unit_random random = unit_seed("mapped_object_keeps_its_zspage");
+	static char *at[OBJECTS];
+
+	fill_with_many_sizes(&random);
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		at[i] = i % 97 == 0 ? zsmalloc->map(pool, objects[i].handle, ZPOOL_MM_RW) : NULL;
+	for (unsigned int i = 0; i < OBJECTS; i++) {
+		if (at[i] || unit_below(&random, 5) == 0)
+			continue;
+		release(objects[i].handle);
+		objects[i].handle = 0;
+	}
+	(void)compact(0, 0);
+	for (unsigned int i = 0; i < OBJECTS; i++) {
+		if (!at[i])
+			continue;
+		unit_require(zsmalloc->map(pool, objects[i].handle, ZPOOL_MM_RO) == at[i]);
+		unit_require(zsmalloc->unmap(pool, objects[i].handle) == 0);
+		unit_require(zsmalloc->unmap(pool, objects[i].handle) == 0);
+	}
+	check_contents();
+	(void)compact(0, 0);
+	check_contents();
+}
+END_TEST
+
+/* Page tables that serve less than an eighth of what they could. */
+static unsigned int count_lonely(void)
+{
+	struct zsmalloc_pool *self = pool;
+	unsigned int lonely = 0;
+
+	for (uint32_t segment = 1; segment < self->pages.segments; segment++)
+		for (uint32_t page = 0; page < ZP_SEGMENT_PAGES; page += ZP_TABLE_PAGES) {
+			unsigned int used = zp_pages_in_table(&self->pages, segment << ZP_SEGMENT_SHIFT | page);
+
+			lonely += used > 0 && used < ZP_TABLE_PAGES / 8;
+		}
+	return lonely;
+}
+
+START_TEST(lonely_zspages_join_others)
+{
+	enum { SCATTERED = 12, BETWEEN = 700, COMPANY = 1400 };
+	static unsigned long between[SCATTERED * BETWEEN];
+	unsigned long scattered[SCATTERED];
+
+	for (unsigned int i = 0; i < COMPANY; i++)
+		(void)store(4096);
+	for (unsigned int i = 0; i < SCATTERED; i++) {
+		for (unsigned int k = 0; k < BETWEEN; k++)
+			between[i * BETWEEN + k] = store(4096);
+		scattered[i] = store(100 + 200 * i);
+	}
+	for (unsigned int i = 0; i < SCATTERED * BETWEEN; i++)
+		release(between[i]);
+	ck_assert_uint_gt(compact(0, 0), 0);
+	ck_assert_uint_le(count_lonely(), 1);
+	for (unsigned int i = 0; i < SCATTERED; i++)
+		unit_require(is_intact(scattered[i], 100 + 200 * i));
+	check_sound();
+}
+END_TEST
+
+START_TEST(order_of_eviction_outlives_new_numbers)
+{
+	struct unit_random random = unit_seed("order_of_eviction_outlives_new_numbers");
+
+	fill_with_many_sizes(&random);
+	thin_to(&random, 25);
+	(void)compact(0, 0);
+	check_contents();
+	/* Age is the zspage's: an object is never asked for before one whose zspage had an older stamp. */
+	uint64_t stamp = 0;
+	while (stats().objects) {
+		const struct zsmalloc_zspage *oldest = NULL;
+		struct zsmalloc_pool *self = pool;
+
+		for (uint32_t number = 1; number < self->records; number++) {
+			const struct zsmalloc_zspage *zspage = zsmalloc_zspage(self, number);
+
+			if (zspage->class_index < self->class_count && zspage->listed &&
+			    (!oldest || zspage->stamp < oldest->stamp))
+				oldest = zspage;
+		}
+		unit_require(oldest && oldest->stamp >= stamp);
+		stamp = oldest->stamp;
+		(void)shrink(1, 0);
+	}
+	check_sound();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("plugins/zsmalloc: settling");
+	TCase *tcase = tcase_create("settling");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, last_page_goes_where_a_larger_class_has_room);
+	tcase_add_test(tcase, tail_does_not_make_an_older_zspage_younger);
+	tcase_add_test(tcase, mapped_tail_stays);
+	tcase_add_test(tcase, records_are_as_many_as_zspages);
+	tcase_add_test(tcase, mapped_object_keeps_its_zspage);
+	tcase_add_test(tcase, lonely_zspages_join_others);
+	tcase_add_test(tcase, order_of_eviction_outlives_new_numbers);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
