@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * bench.h - what the benchmarks share: a clock and a median
+ * bench.h - what the benchmarks share: clocks and a median
  */
 #ifndef ZPOOL_TESTS_BENCH_H
 #define ZPOOL_TESTS_BENCH_H 1
@@ -8,11 +8,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-static inline double bench_now_ns(void)
+static inline double bench_clock_ns(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static inline double bench_now_ns(void)
+{
+	return bench_clock_ns(CLOCK_MONOTONIC);
 }
 
 static inline int bench_compare(const void *a, const void *b)

@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The benchmarks work: on few objects each measures every driver and finds in its objects what it put there, and what
+# does not depend on time or machine holds.  `make bench' prints the figures.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+build=${abs_top_builddir:?is the build tree, set by make check}/tests/bench
+
+fail()
+{
+	echo "selftest: $*" >&2
+	cat "$dir/out" >&2
+	exit 1
+}
+
+# Without shared libraries there are no plugins to measure.
+ls "${ZPOOL_PLUGIN_PATH:-/nowhere}"/*.so >/dev/null 2>&1 || exit 77
+
+# run PROGRAM [ARGUMENT...]: it must end well, and print a row for each driver and for glibc.
+run()
+{
+	program=$1
+	shift
+	"$build/$program" --objects 2000 --rounds 1 --trace "$dir/sizes" "$@" >"$dir/out" || fail "$program failed"
+	for plugin in "$ZPOOL_PLUGIN_PATH"/*.so; do
+		type=$(basename "$plugin" .so)
+		grep -q "^$type  *[0-9.]" "$dir/out" || fail "$program has no figures of $type"
+	done
+}
+
+# figure SUBJECT COLUMN: from the last table printed; columns have no targets with so few objects.
+figure()
+{
+	awk -v subject="$1" -v column="$2" '$1 == subject { print $(column + 1) }' "$dir/out"
+}
+
+# At most, as awk compares numbers.
+at_most()
+{
+	awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a <= b) }'
+}
+
+# Sizes as they come from compressing pages, the same for every run.
+awk 'BEGIN { x = 1; for (i = 0; i < 500; i++) { x = (x * 16807) % 2147483647; print 64 + x % 3800 } }' >"$dir/sizes"
+
+run density --no-peers --seed 3
+cp "$dir/out" "$dir/first"
+# fill, churn, drop, purged: freeing three quarters leaves holes, and compaction takes them away.
+at_most "$(figure zsmalloc:compact=no 4)" "$(figure zsmalloc:compact=no 3)" ||
+	fail "compaction made the footprint larger"
+at_most 2 "$(figure zsmalloc:compact=no 3)" || fail "there are no holes to compact"
+if [ -z "${SANITIZER_CFLAGS:-}" ]; then
+	for subject in zsmalloc zbud; do
+		at_most 1 "$(figure $subject 1)" || fail "$subject is smaller than what it holds"
+	done
+fi
+# The objects on a page do not depend on chance beyond the seed.
+run density --no-peers --seed 3
+for type in zbud zsmalloc; do
+	grep "^$type " "$dir/first" | awk '{ print $7 }' >"$dir/a"
+	grep "^$type " "$dir/out" | awk '{ print $7 }' >"$dir/b"
+	cmp -s "$dir/a" "$dir/b" || fail "$type stores the same draw otherwise"
+done
+
+run speed --no-peers
+# The mallocs that are installed are measured too, and those that are not are named.
+"$build/speed" --objects 2000 --rounds 1 --trace "$dir/sizes" --type libc >"$dir/out" || fail "speed failed"
+for peer in glibc jemalloc mimalloc tcmalloc; do
+	grep -Eq "^$peer +([0-9]|not installed)" "$dir/out" || fail "speed does not tell of $peer"
+done
+
+# A driver that cannot be had is an error, and so is a trace that is none.
+! "$build/speed" --objects 2000 --type nosuch --trace "$dir/sizes" >"$dir/out" 2>&1 || fail "nosuch was measured"
+grep -q 'No driver "nosuch"' "$dir/out" || fail "it is not said why nosuch was not measured"
+! "$build/density" --trace "$0" >"$dir/out" 2>&1 || fail "a script was taken for a trace"
