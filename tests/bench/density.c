@@ -83,12 +83,6 @@ struct run {
 	struct figures figures;
 };
 
-static void fail(const char *what)
-{
-	fprintf(stderr, "%s: %s\n", what, zpool_last_error());
-	exit(1);
-}
-
 static double footprint(const struct run *run)
 {
 	return (double)(footprint_bytes() - run->base_bytes) / (double)run->live_bytes;
@@ -107,17 +101,9 @@ static void count_operation(struct run *run)
 
 static void store(struct run *run, struct object *object)
 {
-	void *to;
-
 	object->size = draw_size(&run->rng, run->trace);
 	object->content = (uint32_t)draw_next(&run->rng);
-	if (!subject_malloc(&run->subject, object->size, &object->id))
-		fail("store");
-	to = subject_map(&run->subject, object->id);
-	if (!to)
-		fail("map");
-	memcpy(to, draw_bytes(object->content), object->size);
-	subject_unmap(&run->subject, object->id);
+	object->id = subject_store(&run->subject, object->size, draw_bytes(object->content));
 	run->live_bytes += object->size;
 	count_operation(run);
 }
@@ -321,7 +307,9 @@ static bool measure_trace(struct report_table *table, const struct options *opti
 
 int main(int argc, char **argv)
 {
-	static const struct options defaults = { .objects = AIM_OBJECTS, .rounds = 1, .seed = 1, .uncompacted = true };
+	static const struct options defaults = {
+		.objects = AIM_OBJECTS, .rounds = 1, .default_traces = 2, .seed = 1, .uncompacted = true
+	};
 	static struct report_table tables[OPTIONS_TRACES];
 	static struct options options;
 	bool done = true;

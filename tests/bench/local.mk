@@ -19,7 +19,8 @@ tests_bench_load_SOURCES = tests/bench/load.c tests/bench/bench.h
 tests_bench_load_LDADD = libzpool/libzpool.la
 
 # What measures drivers, beside other allocators.
-check_PROGRAMS += tests/bench/density tests/bench/speed
+bench_drivers = tests/bench/density tests/bench/speed tests/bench/threads
+check_PROGRAMS += $(bench_drivers)
 
 bench_support = \
 	tests/bench/bench.h \
@@ -50,11 +51,16 @@ tests_bench_speed_CPPFLAGS = $(bench_cppflags)
 tests_bench_speed_CFLAGS = $(bench_cflags)
 tests_bench_speed_LDADD = $(bench_ldadd)
 
-BENCH = frontend load density speed
+tests_bench_threads_SOURCES = $(bench_support) tests/bench/threads.c
+tests_bench_threads_CPPFLAGS = $(bench_cppflags)
+tests_bench_threads_CFLAGS = $(bench_cflags)
+tests_bench_threads_LDADD = $(bench_ldadd)
+
+BENCH = frontend load density speed threads
 BENCH_FLAGS =
 
 .PHONY: bench
-bench: all $(bench_programs) tests/bench/density tests/bench/speed tests/bench/nothing.la
+bench: all $(bench_programs) $(bench_drivers) tests/bench/nothing.la
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) ZPOOL_TEST_MODULES=tests/bench/.libs/nothing.so; export ZPOOL_TEST_MODULES; \
 	for program in $(BENCH); do \
 		$(top_srcdir)/tests/with-plugins tests/bench/$$program $(BENCH_FLAGS) || exit 1; done

@@ -136,6 +136,8 @@ void options_parse(struct options *options, const struct options *defaults, int 
 		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
 	};
 
+	static const char *const traces[] = { BENCH_TRACES "/py.lz4.sizes", BENCH_TRACES "/py.zstd.sizes" };
+
 	*options = (struct options){
 		.argv = argv,
 		.program = base_name(argv[0]),
@@ -153,10 +155,9 @@ void options_parse(struct options *options, const struct options *defaults, int 
 		fprintf(stderr, "%s: --json is not in a build without tools\n", options->program);
 		exit(2);
 	}
-	if (!options->trace_count) {
-		add_trace(options, BENCH_TRACES "/py.lz4.sizes");
-		add_trace(options, BENCH_TRACES "/py.zstd.sizes");
-	}
+	if (!options->trace_count)
+		for (unsigned int i = 0; i < defaults->default_traces; i++)
+			add_trace(options, traces[i]);
 	if (options->as)
 		subject_prepare(options->as);
 	else

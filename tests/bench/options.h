@@ -25,6 +25,7 @@ struct options {
 	size_t trace_count;
 	size_t objects;
 	unsigned int rounds;
+	unsigned int default_traces; /* of those in the tree, lz4 first */
 	uint64_t seed;
 	bool peers;
 	bool uncompacted; /* by default, put zsmalloc without its automatic compaction beside zsmalloc */
@@ -32,7 +33,7 @@ struct options {
 };
 
 /*
- * Parses, or exits after a message or --help.  `defaults` holds objects, rounds, seed and uncompacted.  In a child only `as`, the traces and the numbers are filled in, and the subject is prepared.
+ * Parses, or exits after a message or --help.  `defaults` holds all that has a default.  In a child only `as`, the traces and the numbers are filled in, and the subject is prepared.
  */
 void options_parse(struct options *options, const struct options *defaults, int argc, char **argv, const char *help);
 

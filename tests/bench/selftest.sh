@@ -64,6 +64,7 @@ for type in zbud zsmalloc; do
 	cmp -s "$dir/a" "$dir/b" || fail "$type stores the same draw otherwise"
 done
 
+run threads --no-peers
 run speed --no-peers
 # The mallocs that are installed are measured too, and those that are not are named.
 "$build/speed" --objects 2000 --rounds 1 --trace "$dir/sizes" --type libc >"$dir/out" || fail "speed failed"

@@ -56,25 +56,6 @@ struct work {
 	char *far;
 };
 
-static void fail(const char *what)
-{
-	fprintf(stderr, "%s: %s\n", what, zpool_last_error());
-	exit(1);
-}
-
-static void store(const struct work *work, uint32_t at, uint32_t size, const void *bytes)
-{
-	void *to;
-
-	if (!subject_malloc(&work->subject, size, &work->objects[at]))
-		fail("store");
-	to = subject_map(&work->subject, work->objects[at]);
-	if (!to)
-		fail("map");
-	memcpy(to, bytes, size);
-	subject_unmap(&work->subject, work->objects[at]);
-}
-
 static void draw_steps(struct work *work)
 {
 	for (size_t i = 0; i < work->step_count; i++) {
@@ -96,7 +77,8 @@ static double replace_all(struct work *work, bool far, double *wall_ns)
 		const struct step *step = &work->steps[i];
 
 		subject_free(&work->subject, work->objects[step->victim]);
-		store(work, step->victim, step->size, far ? work->far + step->from : draw_bytes(step->victim));
+		work->objects[step->victim] = subject_store(&work->subject, step->size,
+							    far ? work->far + step->from : draw_bytes(step->victim));
 	}
 	cpu = bench_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	*wall_ns = (bench_now_ns() - wall) / (double)work->step_count;
@@ -110,7 +92,7 @@ static double hot_pairs(const struct work *work)
 
 	for (int i = 0; i < HOT_PAIRS; i++) {
 		if (!subject_malloc(&work->subject, HOT_BYTES, &object))
-			fail("malloc");
+			subject_fail(&work->subject, "malloc");
 		subject_free(&work->subject, object);
 	}
 	return (bench_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / HOT_PAIRS;
@@ -127,7 +109,7 @@ static double maps(struct work *work, bool any)
 		unsigned long object = work->objects[any ? work->steps[step].victim : 0];
 
 		if (!zpool_map_handle(work->subject.pool, object, ZPOOL_MM_RW))
-			fail("map");
+			subject_fail(&work->subject, "map");
 		zpool_unmap_handle(work->subject.pool, object);
 	}
 	return (bench_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / MAPS;
@@ -148,7 +130,7 @@ static void set_up(struct work *work, const struct options *options, uint32_t tr
 		memcpy(work->far + i, draw_bytes(i), DRAW_BYTES_MAX);
 	subject_open(&work->subject, options->as);
 	for (size_t i = 0; i < work->count; i++)
-		store(work, (uint32_t)i, draw_size(&work->rng, work->trace), draw_bytes(i));
+		work->objects[i] = subject_store(&work->subject, draw_size(&work->rng, work->trace), draw_bytes(i));
 	/* A fresh heap is faster than it will ever be again. */
 	(void)replace_all(work, false, &wall_ns);
 }
@@ -271,7 +253,7 @@ static bool measure_trace(struct report_table *table, const struct options *opti
 
 int main(int argc, char **argv)
 {
-	static const struct options defaults = { .objects = OBJECTS, .rounds = ROUNDS, .seed = 1 };
+	static const struct options defaults = { .objects = OBJECTS, .rounds = ROUNDS, .default_traces = 2, .seed = 1 };
 	static struct report_table tables[OPTIONS_TRACES];
 	static struct options options;
 	bool done = true;

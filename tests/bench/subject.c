@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <string.h>
 
 /* The peers are found by name in the running process, so that none has to be there to compile this. */
 static bool find(const char *name, void *function_pointer)
@@ -120,4 +119,10 @@ void subject_purge(struct subject *subject)
 		subject->purge();
 	else if (zpool_compact(subject->pool, 0, 0, NULL) < 0)
 		(void)zpool_trim(subject->pool, NULL);
+}
+
+void subject_fail(const struct subject *subject, const char *what)
+{
+	fprintf(stderr, "%s failed%s%s\n", what, subject->pool ? ": " : "", subject->pool ? zpool_last_error() : "");
+	exit(1);
 }

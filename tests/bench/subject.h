@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zpool.h>
 
 struct subject {
@@ -70,6 +71,25 @@ static inline void subject_unmap(const struct subject *subject, unsigned long ob
 {
 	if (subject->pool)
 		zpool_unmap_handle(subject->pool, object);
+}
+
+/* Exits after a message of what failed, and why where libzpool knows. */
+_Noreturn void subject_fail(const struct subject *subject, const char *what);
+
+/* Take an object and copy its contents in; or fail. */
+static inline unsigned long subject_store(const struct subject *subject, size_t size, const void *bytes)
+{
+	unsigned long object;
+	void *to;
+
+	if (!subject_malloc(subject, size, &object))
+		subject_fail(subject, "malloc");
+	to = subject_map(subject, object);
+	if (!to)
+		subject_fail(subject, "map");
+	memcpy(to, bytes, size);
+	subject_unmap(subject, object);
+	return object;
 }
 
 #endif
