@@ -2,7 +2,10 @@
 
 noinst_LTLIBRARIES += libzpool/support/libzpsupport.la
 
-libzpool_support_libzpsupport_la_SOURCES = \
+libzpool_support_libzpsupport_la_SOURCES = $(support_sources) libzpool/support/lock.c
+
+# Without lock.c, which a benchmark leaves as it is while it compiles these in its own way.
+support_sources = \
 	libzpool/support/account.h \
 	libzpool/support/bits.c \
 	libzpool/support/bits.h \
@@ -11,7 +14,6 @@ libzpool_support_libzpsupport_la_SOURCES = \
 	libzpool/support/handles_groups.c \
 	libzpool/support/handles_internal.h \
 	libzpool/support/list.h \
-	libzpool/support/lock.c \
 	libzpool/support/lock.h \
 	libzpool/support/os_pages.c \
 	libzpool/support/os_pages.h \
