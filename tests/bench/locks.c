@@ -5,8 +5,10 @@
  * The driver measured is a copy that notes how long its locks are held (timed/timed_lock.h).  Objects are stored,
  * replaced at random and three quarters of them freed, as in density.c: with automatic compaction, which runs inside,
  * and without, so that a whole compaction has all to do.  A place in the driver's code that takes a lock has a row.
- * Every run is in a process of its own; the longest hold is the median of those of the runs, since an interrupt may
- * count among a thread's CPU time.
+ *
+ * Interrupts, and what a hypervisor takes, count among a thread's CPU time.  But the same draw makes the driver take the
+ * same locks for the same work in every run: so of each hold the shortest time of all runs is taken, hold by hold, and
+ * the longest of these is the longest hold.  What was measured at most in any run stands beside it.
  */
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -21,7 +23,7 @@
 #include "subject.h"
 #include "timed/timed_lock.h"
 
-enum { OBJECTS = 100000, ROUNDS = 5, ROUNDS_MAX = 1000, REPLACES = 4, PLACES = REPORT_ROWS, LABEL = 64 };
+enum { OBJECTS = 100000, ROUNDS = 5, REPLACES = 4, LABEL = 64, HOLDS_PER_OBJECT = 32 };
 
 /* What is done, and whether the spec compacts by itself. */
 enum { STORE, REPLACE, FREE, COMPACT, STAGES };
@@ -35,66 +37,55 @@ static const struct {
 	[COMPACT] = { "compaction of the whole pool, 75 % holes", "zsmalloc:compact=no" },
 };
 
-enum { HOLDS, P50, P99, P999, MAX, WORST, FIGURES };
+enum { HOLDS, P50, P99, P999, LONGEST, MEASURED, FIGURES };
 static const struct report_column columns[FIGURES] = {
-	[HOLDS] = { "holds", "holds", 0 },      [P50] = { "p50_us", "p50 us", 2 },
-	[P99] = { "p99_us", "p99 us", 2 },      [P999] = { "p999_us", "p99.9 us", 2 },
-	[MAX] = { "longest_us", "longest", 2 }, [WORST] = { "longest_of_all_us", "of all", 2 },
+	[HOLDS] = { "holds", "holds", 0 },
+	[P50] = { "p50_us", "p50 us", 2 },
+	[P99] = { "p99_us", "p99", 2 },
+	[P999] = { "p999_us", "p99.9", 2 },
+	[LONGEST] = { "longest_us", "longest", 2 },
+	[MEASURED] = { "longest_measured_us", "measured", 0 },
 };
 
 /* For every lock, while compaction comes by itself. */
 static const double aim_us = 100;
 
-/* A place's figures of one run. */
-struct place {
-	char label[LABEL];
-	double of[WORST];
-};
-
+/* What a child answers; behind it come `holds` holds. */
 struct answer {
-	uint32_t count;
 	double clock_us;
-	struct place places[PLACES];
+	uint64_t holds;
+	char sites[TIMED_SITES][LABEL];
 };
 
 /* ---- in a child ---- */
 
-static struct timed_site *(*find_sites)(void);
-static void (*reset)(void);
+static struct {
+	void (*start)(struct timed_hold *log, size_t room);
+	size_t (*count)(void);
+	const struct timed_site *(*site)(unsigned int number);
+} timed;
 
 static void find_timed(void)
 {
 	char directory[PATH_MAX - 64] = "", path[PATH_MAX];
-	void *module, *symbols[2] = { NULL, NULL };
+	void *module, *start = NULL, *count = NULL, *site = NULL;
 
 	zpool_get_plugin_path(directory, sizeof(directory));
 	directory[strcspn(directory, ":")] = '\0';
 	snprintf(path, sizeof(path), "%s/zsmalloc.so", directory);
 	module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
 	if (module) {
-		symbols[0] = dlsym(module, "timed_sites");
-		symbols[1] = dlsym(module, "timed_reset");
+		start = dlsym(module, "timed_start");
+		count = dlsym(module, "timed_count");
+		site = dlsym(module, "timed_site");
 	}
-	if (!symbols[0] || !symbols[1]) {
+	if (!start || !count || !site) {
 		fprintf(stderr, "%s does not time its locks; make bench BENCH=locks uses one that does\n", path);
 		exit(1);
 	}
-	memcpy(&find_sites, &symbols[0], sizeof(find_sites));
-	memcpy(&reset, &symbols[1], sizeof(reset));
-}
-
-static double percentile_us(const struct timed_site *site, double share)
-{
-	uint64_t wanted = (uint64_t)((double)site->holds * share), seen = 0;
-	unsigned int bucket = 0;
-
-	for (; bucket < TIMED_BUCKETS - 1; bucket++) {
-		seen += site->buckets[bucket];
-		if (seen > wanted)
-			break;
-	}
-	uint64_t ns = timed_bucket_ns(bucket);
-	return (double)(ns < site->max_ns ? ns : site->max_ns) / 1e3;
+	memcpy(&timed.start, &start, sizeof(start));
+	memcpy(&timed.count, &count, sizeof(count));
+	memcpy(&timed.site, &site, sizeof(site));
 }
 
 static double clock_us(void)
@@ -109,24 +100,21 @@ static double clock_us(void)
 	return bench_median(samples, 101);
 }
 
-static void collect(struct answer *answer)
+static void answer_with(const struct timed_hold *log)
 {
-	answer->count = 0;
-	answer->clock_us = clock_us();
-	for (struct timed_site *site = find_sites(); site && answer->count < PLACES; site = site->next) {
-		struct place *place = &answer->places[answer->count];
+	static struct answer answer;
 
-		if (!site->holds)
-			continue;
-		snprintf(place->label, sizeof(place->label), "%s:%d %s", site->function, site->line,
-			 site->lock + (site->lock[0] == '&'));
-		place->of[HOLDS] = (double)site->holds;
-		place->of[P50] = percentile_us(site, 0.5);
-		place->of[P99] = percentile_us(site, 0.99);
-		place->of[P999] = percentile_us(site, 0.999);
-		place->of[MAX] = (double)site->max_ns / 1e3;
-		answer->count++;
+	answer.holds = timed.count();
+	answer.clock_us = clock_us();
+	for (unsigned int i = 0; i < TIMED_SITES; i++) {
+		const struct timed_site *site = timed.site(i);
+
+		if (site)
+			snprintf(answer.sites[i], LABEL, "%s:%d %s", site->function, site->line,
+				 site->lock + (site->lock[0] == '&'));
 	}
+	peer_answer(&answer, sizeof(answer));
+	peer_answer(log, answer.holds * sizeof(*log));
 }
 
 struct work {
@@ -171,8 +159,9 @@ static void run_stage(struct work *work, uint32_t stage)
 
 static int serve(const struct options *options)
 {
-	static struct answer answer;
 	static struct work work;
+	size_t room = options->objects * HOLDS_PER_OBJECT;
+	struct timed_hold *log = draw_array(room, sizeof(*log));
 	uint32_t stage;
 
 	find_timed();
@@ -184,10 +173,9 @@ static int serve(const struct options *options)
 	draw_shuffle(&work.rng, work.order, work.count);
 	subject_open(&work.subject, options->as);
 	while (peer_next(&stage, sizeof(stage))) {
-		reset();
+		timed.start(log, room);
 		run_stage(&work, stage);
-		collect(&answer);
-		peer_answer(&answer, sizeof(answer));
+		answer_with(log);
 	}
 	subject_close(&work.subject);
 	return 0;
@@ -195,85 +183,125 @@ static int serve(const struct options *options)
 
 /* ---- in the parent ---- */
 
-struct merged {
-	char label[LABEL];
-	double of[WORST][ROUNDS_MAX];
-	unsigned int rounds;
+/* Of all runs of a stage. */
+struct result {
+	struct answer answer;         /* of the first run */
+	struct timed_hold *holds;     /* the shortest of all runs */
+	double measured[TIMED_SITES]; /* the longest, in microseconds */
+	unsigned int runs;
+	bool differ;
 };
 
-struct stage_result {
-	struct merged places[PLACES];
-	size_t count;
-	double clock_us;
-};
-
-static struct merged *merged_place(struct stage_result *result, const char *label)
+/* Did this run do the same as the first? */
+static bool same_work(const struct result *result, const struct answer *answer, const struct timed_hold *holds)
 {
-	for (size_t i = 0; i < result->count; i++)
-		if (!strcmp(result->places[i].label, label))
-			return &result->places[i];
-	if (result->count == PLACES)
-		return NULL;
-	memcpy(result->places[result->count].label, label, LABEL);
-	return &result->places[result->count++];
+	if (answer->holds != result->answer.holds ||
+	    memcmp(answer->sites, result->answer.sites, sizeof(answer->sites)) != 0)
+		return false;
+	for (uint64_t i = 0; i < answer->holds; i++)
+		if (holds[i].site != result->holds[i].site)
+			return false;
+	return true;
 }
 
-static void merge(struct stage_result *result, const struct answer *answer)
+static void merge(struct result *result, const struct answer *answer, struct timed_hold *holds)
 {
-	result->clock_us = answer->clock_us;
-	for (uint32_t i = 0; i < answer->count; i++) {
-		struct merged *place = merged_place(result, answer->places[i].label);
-
-		for (int f = 0; place && f < WORST; f++)
-			place->of[f][place->rounds] = answer->places[i].of[f];
-		if (place)
-			place->rounds++;
+	if (result->runs++ == 0) {
+		result->answer = *answer;
+		result->holds = holds;
+	} else if (!same_work(result, answer, holds)) {
+		result->differ = true;
+		free(holds);
+		return;
 	}
+	for (uint64_t i = 0; i < answer->holds; i++) {
+		uint32_t site = holds[i].site < TIMED_SITES ? holds[i].site : 0;
+
+		if (holds[i].ns < result->holds[i].ns)
+			result->holds[i].ns = holds[i].ns;
+		if (holds[i].ns / 1e3 > result->measured[site])
+			result->measured[site] = holds[i].ns / 1e3;
+	}
+	if (holds != result->holds)
+		free(holds);
 }
 
-/* All stages up to the last of its spec. */
-static bool run_once(const struct options *options, const char *spec, struct stage_result *results)
+static bool run_stage_in(struct peer *peer, uint32_t stage, struct result *result)
 {
 	static struct answer answer;
+	struct timed_hold *holds;
+
+	if (!peer_ask(peer, &stage, sizeof(stage), &answer, sizeof(answer)))
+		return false;
+	holds = calloc(answer.holds + 1, sizeof(*holds));
+	if (!holds || !peer_ask(peer, NULL, 0, holds, answer.holds * sizeof(*holds))) {
+		free(holds);
+		return false;
+	}
+	if (result)
+		merge(result, &answer, holds);
+	else
+		free(holds);
+	return true;
+}
+
+/* Only the stages of this spec are of interest, but those before are needed. */
+static bool run_once(const struct options *options, const char *spec, struct result *results)
+{
 	struct peer peer;
 	bool done = true;
 
 	peer_start(&peer, options->argv, spec);
 	for (uint32_t stage = 0; stage < STAGES && done; stage++) {
-		if (stage == COMPACT && strcmp(stages[stage].spec, spec) != 0)
-			continue;
-		done = peer_ask(&peer, &stage, sizeof(stage), &answer, sizeof(answer));
-		if (done && !strcmp(stages[stage].spec, spec))
-			merge(&results[stage], &answer);
+		bool wanted = !strcmp(stages[stage].spec, spec);
+
+		if (wanted || stage < COMPACT)
+			done = run_stage_in(&peer, stage, wanted ? &results[stage] : NULL);
 	}
 	return peer_stop(&peer) && done;
 }
 
 static int compare_rows(const void *a, const void *b)
 {
-	double x = ((const struct report_row *)a)->cells[MAX].value,
-	       y = ((const struct report_row *)b)->cells[MAX].value;
+	double x = ((const struct report_row *)a)->cells[LONGEST].value;
+	double y = ((const struct report_row *)b)->cells[LONGEST].value;
 
 	return (x < y) - (x > y);
 }
 
-static void fill_table(struct report_table *table, uint32_t stage, struct stage_result *result)
+static void add_row(struct report_table *table, uint32_t stage, const struct result *result, uint32_t site, double *us)
 {
-	report_table_init(table, columns, FIGURES,
-			  "%s (%s); %.2f us of each figure are the clock's, and twice so much "
-			  "for each lock taken inside",
-			  stages[stage].title, stages[stage].spec, result->clock_us);
-	for (size_t i = 0; i < result->count; i++) {
-		struct merged *place = &result->places[i];
-		struct report_row *row = report_row(table, place->label);
+	struct report_row *row;
+	size_t count = 0;
 
-		for (int f = 0; f < WORST; f++)
-			report_set(row, (size_t)f, bench_median(place->of[f], place->rounds));
-		/* The medians left the values sorted. */
-		report_set(row, WORST, place->of[MAX][place->rounds - 1]);
-		if (stage == REPLACE || stage == FREE)
-			report_aim(row, MAX, REPORT_AT_MOST, aim_us);
-	}
+	for (uint64_t i = 0; i < result->answer.holds; i++)
+		if (result->holds[i].site == site)
+			us[count++] = result->holds[i].ns / 1e3;
+	if (!count)
+		return;
+	qsort(us, count, sizeof(*us), bench_compare);
+	row = report_row(table, result->answer.sites[site]);
+	report_set(row, HOLDS, (double)count);
+	report_set(row, P50, us[count / 2]);
+	report_set(row, P99, us[count * 99 / 100]);
+	report_set(row, P999, us[count * 999 / 1000]);
+	report_set(row, LONGEST, us[count - 1]);
+	report_set(row, MEASURED, result->measured[site]);
+	if (stage == REPLACE || stage == FREE)
+		report_aim(row, LONGEST, REPORT_AT_MOST, aim_us);
+}
+
+static void fill_table(struct report_table *table, uint32_t stage, const struct result *result)
+{
+	double *us = calloc(result->answer.holds + 1, sizeof(*us));
+
+	report_table_init(table, columns, FIGURES,
+			  "%s (%s); %.2f us are the clock's own, and twice so much for each lock inside%s",
+			  stages[stage].title, stages[stage].spec, result->answer.clock_us,
+			  result->differ ? "; the runs did not do the same work" : "");
+	for (uint32_t site = 1; site < TIMED_SITES && us; site++)
+		add_row(table, stage, result, site, us);
+	free(us);
 	qsort(table->rows, table->row_count, sizeof(table->rows[0]), compare_rows);
 }
 
@@ -281,7 +309,7 @@ int main(int argc, char **argv)
 {
 	static const struct options defaults = { .objects = OBJECTS, .rounds = ROUNDS, .default_traces = 1, .seed = 1 };
 	static struct report_table tables[STAGES];
-	static struct stage_result results[STAGES];
+	static struct result results[STAGES];
 	static struct options options;
 
 	options_parse(&options, &defaults, argc, argv,

@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-/* What this thread holds; fork takes more than fit, and those are not counted. */
+/* What this thread holds; fork takes more than fit, and those are not logged. */
 enum { HELD_MAX = 16 };
 static __thread struct held {
 	const struct zp_lock *lock;
@@ -12,7 +12,12 @@ static __thread struct held {
 } held[HELD_MAX];
 static __thread unsigned int held_count;
 
-static _Atomic(struct timed_site *) sites;
+static struct timed_site *_Atomic sites[TIMED_SITES];
+static _Atomic(uint16_t) site_count;
+
+static struct timed_hold *holds;
+static size_t room;
+static _Atomic(size_t) count;
 
 static uint64_t now_ns(void)
 {
@@ -22,15 +27,18 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void list(struct timed_site *site)
+/* Two threads that use a site for the first time may give it two numbers; both mean it. */
+static uint16_t number_of(struct timed_site *site)
 {
-	struct timed_site *first = atomic_load(&sites);
+	uint16_t number = atomic_load_explicit(&site->number, memory_order_relaxed);
 
-	if (atomic_exchange(&site->listed, true))
-		return;
-	do
-		site->next = first;
-	while (!atomic_compare_exchange_weak(&sites, &first, site));
+	if (number == 0) {
+		number = (uint16_t)(atomic_fetch_add(&site_count, 1) + 1);
+		if (number < TIMED_SITES)
+			atomic_store(&sites[number], site);
+		atomic_store(&site->number, number);
+	}
+	return number;
 }
 
 void timed_taken(struct zp_lock *lock, struct timed_site *site)
@@ -41,37 +49,39 @@ void timed_taken(struct zp_lock *lock, struct timed_site *site)
 
 void timed_releasing(struct zp_lock *lock)
 {
-	uint64_t now = now_ns(), most, ns;
+	uint64_t now = now_ns();
 	unsigned int at = held_count;
-	struct timed_site *site;
+	struct held hold;
+	size_t entry;
 
 	while (at > 0 && held[at - 1].lock != lock)
 		at--;
 	if (at == 0)
 		return;
-	site = held[at - 1].site;
-	ns = now - held[at - 1].since_ns;
+	hold = held[at - 1];
 	held[at - 1] = held[--held_count];
-	if (!atomic_load_explicit(&site->listed, memory_order_relaxed))
-		list(site);
-	atomic_fetch_add_explicit(&site->holds, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&site->buckets[timed_bucket(ns)], 1, memory_order_relaxed);
-	most = atomic_load_explicit(&site->max_ns, memory_order_relaxed);
-	while (ns > most && !atomic_compare_exchange_weak(&site->max_ns, &most, ns))
-		;
+	entry = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+	if (entry < room)
+		holds[entry] = (struct timed_hold){ number_of(hold.site), (uint32_t)(now - hold.since_ns) };
 }
 
-__attribute__((visibility("default"))) struct timed_site *timed_sites(void)
+#define EXPORTED __attribute__((visibility("default")))
+
+EXPORTED void timed_start(struct timed_hold *log, size_t log_room)
 {
-	return atomic_load(&sites);
+	holds = log;
+	room = log_room;
+	atomic_store(&count, 0);
 }
 
-__attribute__((visibility("default"))) void timed_reset(void)
+EXPORTED size_t timed_count(void)
 {
-	for (struct timed_site *site = atomic_load(&sites); site; site = site->next) {
-		atomic_store(&site->holds, 0);
-		atomic_store(&site->max_ns, 0);
-		for (unsigned int i = 0; i < TIMED_BUCKETS; i++)
-			atomic_store(&site->buckets[i], 0);
-	}
+	size_t logged = atomic_load(&count);
+
+	return logged < room ? logged : room;
+}
+
+EXPORTED const struct timed_site *timed_site(unsigned int number)
+{
+	return number < TIMED_SITES ? atomic_load(&sites[number]) : NULL;
 }

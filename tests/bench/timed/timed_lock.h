@@ -11,48 +11,33 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lock.h"
 
-/* Eight buckets for each power of two of nanoseconds, up to an hour. */
-enum { TIMED_SUB_BITS = 3, TIMED_BUCKETS = (42 - TIMED_SUB_BITS + 1) << TIMED_SUB_BITS };
+enum { TIMED_SITES = 128 };
 
 /* A place that takes a lock. */
 struct timed_site {
 	const char *lock, *function;
 	int line;
-	struct timed_site *next; /* of those that were used */
-	atomic_bool listed;
-	_Atomic(uint64_t) holds, max_ns;
-	_Atomic(uint64_t) buckets[TIMED_BUCKETS];
+	_Atomic(uint16_t) number; /* in order of the first use, from 1; 0: not used yet */
 };
 
-static inline unsigned int timed_bucket(uint64_t ns)
-{
-	unsigned int exponent, bucket;
+/* From a lock's taking to its release. */
+struct timed_hold {
+	uint32_t site; /* its number */
+	uint32_t ns;
+};
 
-	if (ns < 1u << TIMED_SUB_BITS)
-		return (unsigned int)ns;
-	exponent = 63 - (unsigned int)__builtin_clzll(ns);
-	bucket = (exponent - TIMED_SUB_BITS + 1) << TIMED_SUB_BITS;
-	bucket += (unsigned int)(ns >> (exponent - TIMED_SUB_BITS)) & ((1u << TIMED_SUB_BITS) - 1);
-	return bucket < TIMED_BUCKETS ? bucket : TIMED_BUCKETS - 1;
-}
-
-/* The largest value in a bucket. */
-static inline uint64_t timed_bucket_ns(unsigned int bucket)
-{
-	unsigned int exponent = bucket >> TIMED_SUB_BITS, sub = bucket & ((1u << TIMED_SUB_BITS) - 1);
-
-	if (exponent == 0)
-		return sub;
-	return ((uint64_t)((1u << TIMED_SUB_BITS) + sub + 1) << (exponent - 1)) - 1;
-}
-
-/* The driver has these two for whoever measures, found with dlsym(): the places that were used, and a new beginning. */
-struct timed_site *timed_sites(void);
-void timed_reset(void);
+/*
+ * What whoever measures finds with dlsym(): begin a log, which ends when it is full; how many holds were logged since;
+ * and the site of a number, or NULL.
+ */
+void timed_start(struct timed_hold *log, size_t room);
+size_t timed_count(void);
+const struct timed_site *timed_site(unsigned int number);
 
 void timed_taken(struct zp_lock *lock, struct timed_site *site);
 void timed_releasing(struct zp_lock *lock);
