@@ -163,7 +163,7 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *   shrink      empty `pages` backing pages, oldest first, through evict; *reclaimed (never NULL) is always set
  *   compact     move objects together; 0: nothing left to gain, 1: the budget ended it; *released in bytes
  *   obj_size    usable bytes or -EINVAL
- *   stats       fill the structure; the core has zeroed it
+ *   stats       fill the structure; the core has zeroed it, and adds what it refused itself (limit, handles)
  *   each_class, each_object   visit, no lock held in fn
  *   set         change a RUNTIME parameter: index in the table, and the value
  *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well

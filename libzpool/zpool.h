@@ -331,9 +331,11 @@ ZPOOL_PUBLIC bool zpool_can_sleep_mapped(struct zpool *pool);
 ZPOOL_PUBLIC bool zpool_malloc_support_movable(struct zpool *pool);
 
 /*
- * What zpool_get_stats() tells.  Grows at its end.  Members that a driver does not count are 0.
+ * What zpool_get_stats() tells.  Grows at its end.  What a driver has not got (pages, compaction, eviction) is 0.
  *
- * *_peak are the highest values since the pool was made.  free_slots are those that compaction could give back.
+ * *_peak are the highest values since the pool was made, counters run from then on.  free_slots are those that
+ * compaction could give back.  Every malloc that fails with -ENOMEM or -EAGAIN is counted under one reason; one that is
+ * refused for its arguments is not.
  */
 struct zpool_stats {
 	uint64_t objects;
@@ -342,16 +344,16 @@ struct zpool_stats {
 	uint64_t pool_bytes_peak;
 	uint64_t pages;
 	uint64_t free_slots;
-	uint64_t mapped_handles;
+	uint64_t mapped_handles; /* handles, not mappings */
 	uint64_t compactions;
 	uint64_t compact_moved_bytes;
 	uint64_t compact_released_bytes;
 	uint64_t evictions;
-	uint64_t evict_refused; /* the callback returned other than 0, or kept the object */
+	uint64_t evict_refused; /* the callback was asked, and the object stayed */
 	uint64_t malloc_failed_limit;
-	uint64_t malloc_failed_memory;
+	uint64_t malloc_failed_memory; /* NOWAIT that found nothing at hand included */
 	uint64_t malloc_failed_again;
-	uint64_t refused_handles; /* stale, foreign, invented, or mapped when freed */
+	uint64_t refused_handles; /* in any call: not live, mapped when freed or too often, unmapped when not */
 };
 
 /*

@@ -250,6 +250,17 @@ bool zpool_malloc_support_movable(struct zpool *pool)
 	return has_cap(pool, ZPOOL_CAP_MOVABLE);
 }
 
+/* What the driver cannot know, or need not: the core meets every handle that is refused on its way out. */
+static void add_core_stats(struct zpool *pool, struct zpool_stats *stats)
+{
+	uint64_t refused_handles = atomic_load_explicit(&pool->refused_handles, memory_order_relaxed);
+
+	stats->malloc_failed_limit += atomic_load_explicit(&pool->failed_limit, memory_order_relaxed);
+	stats->malloc_failed_again += atomic_load_explicit(&pool->failed_again, memory_order_relaxed);
+	if (stats->refused_handles < refused_handles)
+		stats->refused_handles = refused_handles;
+}
+
 int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_size)
 {
 	static const char what[] = "zpool_get_stats()";
@@ -265,6 +276,7 @@ int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_
 	err = zp_pool_top(pool)->driver->stats(pool->driver_pool, &own, sizeof own);
 	if (err)
 		return driver_failed(zp_pool_top(pool)->driver, what, err);
+	add_core_stats(pool, &own);
 	memset(stats, 0, stats_size);
 	memcpy(stats, &own, stats_size < sizeof own ? stats_size : sizeof own);
 	return 0;

@@ -65,6 +65,7 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 		return err;
 	if (driver->total_size(pool->driver_pool) > limit) {
 		(void)driver->free(pool->driver_pool, given);
+		atomic_fetch_add_explicit(&pool->failed_limit, 1, memory_order_relaxed);
 		return -ENOMEM;
 	}
 	*handle = given;
@@ -82,10 +83,12 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
 	if (having_turn == pool)
 		return malloc_within(pool, limit, size, gfp, handle);
-	if (!(gfp & ZPOOL_GFP_NOWAIT))
+	if (!(gfp & ZPOOL_GFP_NOWAIT)) {
 		pthread_mutex_lock(&pool->core_limit_lock);
-	else if (pthread_mutex_trylock(&pool->core_limit_lock) != 0)
+	} else if (pthread_mutex_trylock(&pool->core_limit_lock) != 0) {
+		atomic_fetch_add_explicit(&pool->failed_again, 1, memory_order_relaxed);
 		return -EAGAIN;
+	}
 	const struct zpool *outer = having_turn;
 	having_turn = pool;
 	int err = malloc_within(pool, limit, size, gfp, handle);
@@ -103,11 +106,13 @@ int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long
 }
 
 /* Puts into words what a driver says of a handle; `what` is the call, as the caller knows it. */
-COLD static int handle_failed(const struct zpool *pool, unsigned long handle, const char *what, int64_t result)
+COLD static int handle_failed(struct zpool *pool, unsigned long handle, const char *what, int64_t result)
 {
 	int err = zp_driver_errno(result);
 	if (!pool)
 		return zp_fail(EINVAL, "%s was given no pool.", what);
+	if (!handle || err == -EINVAL || err == -EBUSY)
+		atomic_fetch_add_explicit(&pool->refused_handles, 1, memory_order_relaxed);
 	if (!handle)
 		return zp_fail(EINVAL, "%s was given handle 0 for pool \"%s\"; no object has that.", what, pool->name);
 	if (zp_error_take_driver_text())
@@ -132,7 +137,7 @@ COLD static int handle_failed(const struct zpool *pool, unsigned long handle, co
 }
 
 /* For functions without a result the log is how a caller's mistake becomes known. */
-COLD static void handle_refused(const struct zpool *pool, unsigned long handle, const char *what, int err)
+COLD static void handle_refused(struct zpool *pool, unsigned long handle, const char *what, int err)
 {
 	(void)handle_failed(pool, handle, what, err);
 	zp_log(ZPOOL_LOG_ERROR, "%s", zpool_last_error());
@@ -151,7 +156,7 @@ COLD static int map_errno(void)
 	return errno == EBUSY || errno == EOPNOTSUPP || errno == ENOMEM || errno == EIO ? errno : EINVAL;
 }
 
-COLD static void *map_failed(const struct zpool *pool, unsigned long handle, enum zpool_mapmode mode, int err)
+COLD static void *map_failed(struct zpool *pool, unsigned long handle, enum zpool_mapmode mode, int err)
 {
 	if (pool && handle && (unsigned)mode > ZPOOL_MM_WO)
 		return zp_fail_null(EINVAL, "zpool_map_handle(): %d is not one of enum zpool_mapmode.", (int)mode);
@@ -217,7 +222,7 @@ static int64_t check_range(struct zpool *pool, unsigned long handle, const void 
 }
 
 /* What a driver's read or write gave, made a sane value. */
-static int64_t copied(const struct zpool *pool, unsigned long handle, int64_t done, size_t len, const char *what)
+static int64_t copied(struct zpool *pool, unsigned long handle, int64_t done, size_t len, const char *what)
 {
 	if (done >= 0 && (uint64_t)done <= len)
 		return done;

@@ -43,6 +43,9 @@ struct zpool {
 	/* For zp_pool_limited_malloc(): the limit, 0 for none, and what makes its callers take turns. */
 	_Atomic uint64_t core_limit_bytes;
 	pthread_mutex_t core_limit_lock;
+
+	/* What zpool_get_stats() adds to the driver's own: failures that the driver knows nothing of. */
+	_Atomic uint64_t failed_limit, failed_again, refused_handles;
 	struct zpool *next, *previous; /* pools.c's list, under its lock */
 	struct zp_spec spec;
 	char *name;

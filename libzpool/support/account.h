@@ -16,6 +16,7 @@ struct zp_account {
 	_Atomic(uint64_t) held_bytes;
 	_Atomic(uint64_t) peak_bytes;
 	_Atomic(uint64_t) limit_bytes; /* UINT64_MAX: none */
+	_Atomic(uint64_t) refusals;    /* by the limit, with all that could be given back given back */
 };
 
 /* limit_bytes 0: none.  A limit below what is held only stops growth. */
@@ -28,6 +29,7 @@ static inline void zp_account_init(struct zp_account *account, uint64_t limit_by
 {
 	atomic_store_explicit(&account->held_bytes, 0, memory_order_relaxed);
 	atomic_store_explicit(&account->peak_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&account->refusals, 0, memory_order_relaxed);
 	zp_account_set_limit(account, limit_bytes);
 }
 

@@ -249,3 +249,23 @@ int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, 
 	}
 	return 0;
 }
+
+uint64_t zp_handles_mapped(struct zp_handles *handles)
+{
+	uint32_t groups = atomic_load_explicit(&handles->slots, memory_order_acquire) >> ZP_GROUP_SHIFT;
+	uint64_t mapped = 0;
+
+	for (uint32_t group = 0; group < groups; group++) {
+		uint32_t first = group << ZP_GROUP_SHIFT;
+
+		if (atomic_load_explicit(&zp_group_at(handles, group)->taken, memory_order_acquire) == 0)
+			continue;
+		for (uint32_t slot = first; slot < first + ZP_GROUP_SLOTS; slot++) {
+			unsigned int state = zp_word_state(
+				atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed));
+
+			mapped += state > ZP_STATE_LIVE && state < ZP_STATE_FREEING;
+		}
+	}
+	return mapped;
+}

@@ -178,6 +178,9 @@ int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t
 /* Is the object mapped, or in the hands of somebody who frees or moves it?  false too where it is not live. */
 bool zp_handles_is_pinned(struct zp_handles *handles, unsigned long handle);
 
+/* How many live slots are mapped.  Looks at every slot that is taken; without a lock. */
+uint64_t zp_handles_mapped(struct zp_handles *handles);
+
 /*
  * Visit every live slot, in order, without a lock; fn may call everything but fini.  Slots that come or go meanwhile
  * may be seen or not.  0, or what fn returned if that was not 0.

@@ -183,6 +183,16 @@ static inline uint64_t zp_pages_handed_out(struct zp_pages *pages)
 	return atomic_load_explicit(&pages->run_pages, memory_order_relaxed);
 }
 
+/*
+ * How often the limit kept something from being committed or charged.  Who sees it risen after a malloc that failed
+ * knows that the limit was the reason, and not the system; other threads' failures meanwhile count as well, but they
+ * met the same limit.  Under NOWAIT nobody asks for more than is held, so the limit is never the reason.
+ */
+static inline uint64_t zp_pages_limit_refusals(struct zp_pages *pages)
+{
+	return atomic_load_explicit(&pages->account.refusals, memory_order_relaxed);
+}
+
 static inline void zp_pages_set_limit(struct zp_pages *pages, uint64_t limit_bytes)
 {
 	zp_account_set_limit(&pages->account, limit_bytes);

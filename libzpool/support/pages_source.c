@@ -144,9 +144,10 @@ int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes)
 	zp_lock(&pages->lock);
 	kept = pages->reserve_pages;
 	zp_unlock(&pages->lock);
-	if (missing_pages > kept)
-		return -ENOMEM;
-	return flush_to(pages, kept - (uint32_t)missing_pages) ? 0 : -ENOMEM;
+	if (missing_pages <= kept && flush_to(pages, kept - (uint32_t)missing_pages))
+		return 0;
+	atomic_fetch_add_explicit(&pages->account.refusals, 1, memory_order_relaxed);
+	return -ENOMEM;
 }
 
 int zp_pages_make_room(struct zp_pages *pages, uint64_t bytes)

@@ -128,7 +128,7 @@ static void libc_destroy(void *pool_)
 static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct libc_pool *pool = pool_;
-	uint64_t bytes;
+	uint64_t bytes, refusals;
 	uint32_t slot;
 	void *block;
 	int err;
@@ -137,13 +137,12 @@ static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 		return -EINVAL;
 	if (size > OBJECT_BYTES_MAX)
 		return -ENOSPC;
-	if (gfp & ZPOOL_GFP_NOWAIT)
-		return -ENOMEM;
-	block = block_alloc(size, gfp & ZPOOL_GFP_ZERO);
+	block = gfp & ZPOOL_GFP_NOWAIT ? NULL : block_alloc(size, gfp & ZPOOL_GFP_ZERO);
 	if (!block) {
 		count(&pool->failed_memory);
 		return -ENOMEM;
 	}
+	refusals = zp_pages_limit_refusals(&pool->pages);
 	bytes = block_bytes(block, size);
 	err = zp_pages_charge(&pool->pages, bytes, gfp);
 	if (err)
@@ -160,7 +159,7 @@ refund:
 	zp_pages_refund(&pool->pages, bytes);
 free_block:
 	free(block);
-	count(err == -ENOMEM ? &pool->failed_limit : &pool->failed_memory);
+	count(refusals != zp_pages_limit_refusals(&pool->pages) ? &pool->failed_limit : &pool->failed_memory);
 	return err;
 }
 
@@ -230,6 +229,7 @@ static int libc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 		.stored_bytes = atomic_load(&pool->stored_bytes),
 		.pool_bytes = zp_pages_held_bytes(&pool->pages),
 		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
+		.mapped_handles = zp_handles_mapped(&pool->handles),
 		.malloc_failed_limit = atomic_load(&pool->failed_limit),
 		.malloc_failed_memory = atomic_load(&pool->failed_memory),
 		.refused_handles = atomic_load(&pool->refused_handles),

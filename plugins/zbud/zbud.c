@@ -176,9 +176,16 @@ static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_
 	return err;
 }
 
+static int malloc_failed(struct zbud_pool *pool, int err, bool limit)
+{
+	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
+	return err;
+}
+
 static int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zbud_pool *pool = pool_;
+	uint64_t refusals;
 	unsigned int chunks;
 	int err;
 
@@ -187,13 +194,13 @@ static int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	if (size > ZBUD_OBJECT_BYTES_MAX)
 		return -ENOSPC;
 	chunks = (unsigned int)((size + ZBUD_CHUNK_BYTES - 1) >> ZBUD_CHUNK_SHIFT);
-	if (gfp & ZPOOL_GFP_NOWAIT)
+	if (gfp & ZPOOL_GFP_NOWAIT) {
 		err = malloc_nowait(pool, chunks, gfp, handle);
-	else
-		err = malloc_waiting(pool, chunks, gfp, handle);
-	if (err)
-		count(err == -EAGAIN ? &pool->failed_again : &pool->failed_memory);
-	return err;
+		return err ? malloc_failed(pool, err, false) : 0;
+	}
+	refusals = zp_pages_limit_refusals(&pool->pages);
+	err = malloc_waiting(pool, chunks, gfp, handle);
+	return err ? malloc_failed(pool, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
 }
 
 static int zbud_free(void *pool_, unsigned long handle)
@@ -295,6 +302,8 @@ static int zbud_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	struct zpool_stats now = {
 		.pool_bytes = zp_pages_held_bytes(&pool->pages),
 		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
+		.mapped_handles = zp_handles_mapped(&pool->handles),
+		.malloc_failed_limit = atomic_load(&pool->failed_limit),
 		.malloc_failed_memory = atomic_load(&pool->failed_memory),
 		.malloc_failed_again = atomic_load(&pool->failed_again),
 		.refused_handles = atomic_load(&pool->refused_handles),

@@ -53,7 +53,7 @@ struct zbud_pool {
 	uint64_t evictions, evict_refused;
 	uint32_t spare_slot; /* of the handle table: taken under NOWAIT, and then not needed */
 
-	_Atomic(uint64_t) failed_memory, failed_again, refused_handles;
+	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
 };
 
 /*

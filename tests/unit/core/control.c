@@ -447,6 +447,32 @@ START_TEST(stats_of_a_newer_caller_are_filled_with_zero)
 }
 END_TEST
 
+START_TEST(stats_tell_what_the_core_refused_itself)
+{
+	struct zpool_stats stats;
+	unsigned long handle;
+	char byte;
+	start_empty();
+	driver.set_limit = NULL;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock", false);
+	for (int i = 0; i < 100; i++)
+		(void)(zpool_free(pool, 0), zpool_map_handle(pool, 99, ZPOOL_MM_RO));
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof stats), 0);
+	ck_assert_uint_eq(stats.refused_handles, 200);
+	/* A range outside of an object says nothing against its handle. */
+	ck_assert_int_eq(zpool_malloc(pool, 8, 0, &handle), 0);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, &byte, 1, 1 << 20), -EINVAL);
+	ck_assert_int_eq(zpool_set_limit(pool, 1), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), -ENOMEM);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof stats), 0);
+	ck_assert_uint_eq(stats.malloc_failed_limit, 3);
+	ck_assert_uint_eq(stats.refused_handles, 200);
+	finish();
+}
+END_TEST
+
 START_TEST(stats_that_fail_leave_the_callers_structure_alone)
 {
 	struct zpool_stats stats = { .objects = 7 };
@@ -502,6 +528,7 @@ int main(void)
 		trim_tells_what_it_gave_back,
 		stats_of_an_older_caller_are_cut,
 		stats_of_a_newer_caller_are_filled_with_zero,
+		stats_tell_what_the_core_refused_itself,
 		stats_that_fail_leave_the_callers_structure_alone,
 		walks_visit_all_and_end_with_the_visitors_value,
 	};

@@ -91,6 +91,7 @@ START_TEST(sixty_pins_and_no_more)
 	for (int i = 0; i < ZP_PINS_MAX; i++)
 		ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), 0);
 	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), -EBUSY);
+	ck_assert_uint_eq(zp_handles_mapped(&handles), 1);
 	ck_assert_int_eq(zp_handles_lookup(&handles, handle, &location), 0);
 	ck_assert(zp_handles_is_pinned(&handles, handle));
 	for (int i = 0; i < ZP_PINS_MAX; i++) {
@@ -374,6 +375,8 @@ START_TEST(walk_meets_live_objects_once_and_can_be_ended)
 	ck_assert_int_eq(zp_handles_begin_free(&handles, handle[1], &slot, &location), 0);
 	ck_assert_int_eq(zp_handles_pin(&handles, handle[2], &location), 0);
 	ck_assert_int_eq(zp_handles_get(&handles, 0, &loose, 1), 1);
+	/* Nor are those mapped that are being freed, or taken and not yet published. */
+	ck_assert_uint_eq(zp_handles_mapped(&handles), 1);
 	ck_assert_int_eq(zp_handles_each(&handles, collect, seen), 0);
 	for (int i = 0; i < OBJECTS; i++)
 		ck_assert_uint_eq(seen[i], i % 3 != 0 && i != 1 && i != 777);

@@ -255,14 +255,20 @@ START_TEST(limit_is_exact_and_spends_the_reserve_before_it_fails)
 	for (int i = 0; i < 10; i++)
 		pgno[i] = take(1);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), limit);
+	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 0);
+	ck_assert_int_eq(zp_pages_get(&pages, 1, ZPOOL_GFP_NOWAIT, &run), -ENOMEM);
+	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 0);
 	ck_assert_int_eq(zp_pages_get(&pages, 1, 0, &run), -ENOMEM);
+	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 1);
 	/* Scattered pages of the reserve are no run of 5, but their memory becomes one. */
 	for (int i = 0; i < 10; i += 2)
 		zp_pages_put(&pages, pgno[i], 1);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), limit);
 	ck_assert_int_eq(zp_pages_get(&pages, 6, 0, &run), -ENOMEM);
 	ck_assert_uint_eq(pages.reserve_pages, 5);
+	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 2);
 	run = take(5);
+	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 2);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), limit);
 	ck_assert_uint_eq(zp_pages_peak_bytes(&pages), limit);
 	/* Lowering it only stops growth. */
