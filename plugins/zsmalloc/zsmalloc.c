@@ -271,9 +271,9 @@ static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return err;
 }
 
-static int malloc_failed(struct zsmalloc_pool *pool, int err)
+static int malloc_failed(struct zsmalloc_pool *pool, int err, bool limit)
 {
-	count(err == -EAGAIN ? &pool->failed_again : &pool->failed_memory);
+	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
 	return err;
 }
 
@@ -290,11 +290,13 @@ static int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned l
 	if (!(gfp & ZPOOL_GFP_NOWAIT))
 		zp_lock(&class->lock);
 	else if (!zp_trylock(&class->lock))
-		return malloc_failed(pool, -EAGAIN);
+		return malloc_failed(pool, -EAGAIN, false);
+	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
 	int err = find_place(pool, class, gfp, &place);
 	zp_unlock(&class->lock);
 	if (err)
-		return malloc_failed(pool, err);
+		return malloc_failed(pool, err,
+				     !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
 	if (gfp & ZPOOL_GFP_ZERO)
 		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, place.zspage), place.slot), 0,

@@ -27,36 +27,13 @@ static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_
 	}
 }
 
-static int handle_is_mapped(unsigned long handle, uint64_t location, void *user)
-{
-	struct {
-		struct zp_handles *handles;
-		uint64_t mapped;
-	} *count = user;
-
-	(void)location;
-	count->mapped += zp_handles_is_pinned(count->handles, handle);
-	return 0;
-}
-
-static uint64_t count_mapped(struct zsmalloc_pool *pool)
-{
-	struct {
-		struct zp_handles *handles;
-		uint64_t mapped;
-	} count = { &pool->handles, 0 };
-
-	(void)zp_handles_each(&pool->handles, handle_is_mapped, &count);
-	return count.mapped;
-}
-
 int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zsmalloc_pool *pool = pool_;
 	struct zpool_stats now = {
 		.pool_bytes = zp_pages_held_bytes(&pool->pages),
 		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
-		.mapped_handles = count_mapped(pool),
+		.mapped_handles = zp_handles_mapped(&pool->handles),
 		.compactions = atomic_load(&pool->compactions),
 		.compact_moved_bytes = atomic_load(&pool->moved_bytes),
 		.compact_released_bytes = atomic_load(&pool->released_bytes),
