@@ -18,6 +18,7 @@ extern const struct ct_case ct_cases_memory[];
 extern const struct ct_case ct_cases_sources[];
 extern const struct ct_case ct_cases_walk[];
 extern const struct ct_case ct_cases_extras[];
+extern const struct ct_case ct_cases_stats[];
 extern const struct ct_case ct_cases_params[];
 extern const struct ct_case ct_cases_nowait[];
 extern const struct ct_case ct_cases_shrink[];

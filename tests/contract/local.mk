@@ -38,6 +38,7 @@ contract_sources = \
 	tests/contract/cases_pools.c \
 	tests/contract/cases_shrink.c \
 	tests/contract/cases_sources.c \
+	tests/contract/cases_stats.c \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
 	tests/contract/main.c \

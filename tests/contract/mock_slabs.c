@@ -45,7 +45,8 @@ struct slabs_pool {
 	struct zp_lock lock;
 	struct zp_list classes[SLABS_CLASSES];
 	struct zp_list order; /* allocated from last is first */
-	uint64_t objects, stored_bytes;
+	uint64_t objects, stored_bytes, slabs;
+	struct zpool_stats counted; /* the members that only ever rise */
 };
 
 static size_t class_bytes(unsigned int class)
@@ -158,9 +159,8 @@ static int slab_make(struct slabs_pool *pool, unsigned int class, zpool_gfp_t gf
 	return 0;
 }
 
-static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+static int take_object(struct slabs_pool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
-	struct slabs_pool *pool = context;
 	struct slab *slab, *fresh = NULL;
 	unsigned int class = 0;
 	uint64_t location = 0;
@@ -185,6 +185,7 @@ static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lo
 		}
 		slab = fresh;
 		zp_lock(&pool->lock);
+		pool->slabs++;
 	} else {
 		slab_leave(slab);
 	}
@@ -198,6 +199,23 @@ static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lo
 	slab->handles[location & (SLABS_SLOTS_MAX - 1)] = *handle;
 	zp_unlock(&pool->lock);
 	return 0;
+}
+
+static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct slabs_pool *pool = context;
+	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
+	int err = take_object(pool, size, gfp, handle);
+
+	if (!err)
+		return 0;
+	zp_lock(&pool->lock);
+	if (!(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages))
+		pool->counted.malloc_failed_limit++;
+	else
+		pool->counted.malloc_failed_memory++;
+	zp_unlock(&pool->lock);
+	return err;
 }
 
 /* Clear a slot; true: its slab is now the caller's to give back.  The lock is held. */
@@ -225,6 +243,7 @@ static int slabs_free(void *context, unsigned long handle)
 	pool->objects--;
 	pool->stored_bytes -= class_bytes(slab_at(pool, location)->class);
 	vacant = slab_drop(slab_at(pool, location), location);
+	pool->slabs -= vacant;
 	zp_unlock(&pool->lock);
 	if (vacant)
 		zp_pages_put(&pool->pages, (uint32_t)(location >> SLABS_SLOT_BITS), SLABS_PAGES);
@@ -285,6 +304,8 @@ static void slab_evict(struct slabs_pool *pool, struct slab *slab)
 		zp_unlock(&pool->lock);
 		err = pool->evict(pool->evict_context, handle);
 		zp_lock(&pool->lock);
+		pool->counted.evictions += slab->handles[slot] != handle;
+		pool->counted.evict_refused += slab->handles[slot] == handle;
 		/* Kept all the same: then the slab cannot be emptied. */
 		if (slab->handles[slot] == handle)
 			break;
@@ -306,6 +327,7 @@ static int reclaim_slab(struct slabs_pool *pool)
 		slab_leave(slab);
 		slab_evict(pool, slab);
 		if (slab->used == 0) {
+			pool->slabs--;
 			zp_unlock(&pool->lock);
 			zp_pages_put(&pool->pages, slab->pgno, SLABS_PAGES);
 			return 0;
@@ -382,8 +404,10 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, uint64_t *
 			if (!to || !move_object(pool, from, slot, to))
 				return 0;
 			*budget_bytes -= class_bytes(class);
+			pool->counted.compact_moved_bytes += class_bytes(class);
 		}
 		slab_leave(from);
+		pool->slabs--;
 		zp_pages_put(&pool->pages, from->pgno, SLABS_PAGES);
 		*released += SLABS_PAGES * 4096;
 	}
@@ -400,6 +424,8 @@ static int slabs_compact(void *context, const struct zpool_budget *budget, uint6
 	zp_lock(&pool->lock);
 	for (unsigned int class = 0; class < SLABS_CLASSES && result == 0; class ++)
 		result = compact_class(pool, class, &bytes, released);
+	pool->counted.compactions++;
+	pool->counted.compact_released_bytes += *released;
 	zp_unlock(&pool->lock);
 	return result;
 }
@@ -437,12 +463,23 @@ static int slabs_set_limit(void *context, uint64_t limit_bytes)
 static int slabs_stats(void *context, struct zpool_stats *stats, size_t stats_size)
 {
 	struct slabs_pool *pool = context;
-	struct zpool_stats now = { .pool_bytes = zp_pages_held_bytes(&pool->pages) };
+	struct zpool_stats now;
 
 	zp_lock(&pool->lock);
+	now = pool->counted;
 	now.objects = pool->objects;
 	now.stored_bytes = pool->stored_bytes;
+	now.pages = pool->slabs * SLABS_PAGES;
+	for (unsigned int class = 0; class < SLABS_CLASSES; class ++) {
+		struct zp_list *link;
+
+		zp_list_for_each (link, &pool->classes[class])
+			now.free_slots += class_slots(class) - zp_list_entry(link, struct slab, in_class)->used;
+	}
 	zp_unlock(&pool->lock);
+	now.pool_bytes = zp_pages_held_bytes(&pool->pages);
+	now.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages);
+	now.mapped_handles = zp_handles_mapped(&pool->handles);
 	memcpy(stats, &now, stats_size < sizeof(now) ? stats_size : sizeof(now));
 	return 0;
 }
@@ -460,7 +497,10 @@ static int slabs_each_class(void *context, int (*fn)(const struct zpool_class_st
 
 		zp_lock(&pool->lock);
 		zp_list_for_each (link, &pool->classes[class]) {
-			stats.objects += zp_list_entry(link, struct slab, in_class)->used;
+			const struct slab *slab = zp_list_entry(link, struct slab, in_class);
+
+			stats.objects += slab->used;
+			stats.fullness[slab->used * 10 / class_slots(class)]++;
 			stats.slots += class_slots(class);
 			stats.pages += SLABS_PAGES;
 			stats.zspages++;

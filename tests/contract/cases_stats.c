@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_stats.c - what zpool_get_stats() and zpool_each_class() tell
+ */
+#include "cases.h"
+#include "crowd.h"
+#include "evictor.h"
+#include "source.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define STALE 0x1234567ul
+
+static struct zpool_stats stats_of(struct zpool *pool)
+{
+	struct zpool_stats stats;
+
+	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	return stats;
+}
+
+/* A member has this value. */
+#define STAT_IS(stats, member, value, when)                                                                            \
+	CT_CHECK((stats).member == (uint64_t)(value), "%s: %s is told as %llu and is %llu", when, #member,             \
+		 (unsigned long long)(stats).member, (unsigned long long)(value))
+
+static uint64_t bytes_behind(struct zpool *pool, const struct ct_set *set)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < set->count; i++)
+		bytes += ct_can(ZPOOL_CAP_OBJ_SIZE) ? (uint64_t)zpool_obj_size(pool, set->at[i].handle)
+						    : set->at[i].size;
+	return bytes;
+}
+
+static void expect_contents(struct zpool *pool, const struct ct_set *set, const char *when)
+{
+	struct zpool_stats stats = stats_of(pool);
+
+	STAT_IS(stats, objects, set->count, when);
+	STAT_IS(stats, stored_bytes, bytes_behind(pool, set), when);
+	STAT_IS(stats, pool_bytes, zpool_get_total_size(pool), when);
+	CT_CHECK(stats.pages * 4096 <= stats.pool_bytes, "%s: %llu pages are told for a pool of %llu bytes", when,
+		 (unsigned long long)stats.pages, (unsigned long long)stats.pool_bytes);
+	CT_CHECK(stats.pages == 0 || stats.pages * 4096 >= stats.stored_bytes,
+		 "%s: %llu bytes are told to lie in %llu pages", when, (unsigned long long)stats.stored_bytes,
+		 (unsigned long long)stats.pages);
+}
+
+static void stats_tell_what_is_stored(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS);
+	ct_set_init(&set, 3000);
+	expect_contents(pool, &set, "empty");
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(pool, &set, 3000, &ct.rng);
+		expect_contents(pool, &set, "filled");
+		ct_set_thin(pool, &set, 700, &ct.rng);
+		expect_contents(pool, &set, "after frees");
+		ct_trim(pool);
+		expect_contents(pool, &set, "after trim");
+		if (ct_can(ZPOOL_CAP_COMPACT))
+			CT_MUST(zpool_compact(pool, 0, 0, NULL));
+		expect_contents(pool, &set, "after compaction");
+	}
+	ct_set_free_all(pool, &set);
+	expect_contents(pool, &set, "after the last free");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void stats_of_a_new_pool_are_zero(void)
+{
+	struct zpool *pool = ct_pool();
+	struct zpool_stats stats;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS);
+	ct_set_init(&set, 2000);
+	ct_set_fill(pool, &set, 2000, &ct.rng);
+	ct_set_check(pool, &set, "stored");
+	stats = stats_of(pool);
+	STAT_IS(stats, mapped_handles, 0, "nothing is mapped");
+	STAT_IS(stats, evictions, 0, "nothing was evicted");
+	STAT_IS(stats, evict_refused, 0, "nothing was evicted");
+	STAT_IS(stats, malloc_failed_limit, 0, "no malloc failed");
+	STAT_IS(stats, malloc_failed_memory, 0, "no malloc failed");
+	STAT_IS(stats, malloc_failed_again, 0, "no malloc failed");
+	STAT_IS(stats, refused_handles, 0, "no handle was refused");
+	if (!ct_can(ZPOOL_CAP_COMPACT)) {
+		STAT_IS(stats, free_slots, 0, "the driver does not compact");
+		STAT_IS(stats, compactions, 0, "the driver does not compact");
+		STAT_IS(stats, compact_moved_bytes, 0, "the driver does not compact");
+		STAT_IS(stats, compact_released_bytes, 0, "the driver does not compact");
+	}
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void the_peak_stays(void)
+{
+	struct zpool *pool = ct_pool_limited(64u << 20);
+	uint64_t most = 0, peak = 0;
+	struct zpool_stats stats;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS);
+	ct_set_init(&set, 4000);
+	for (int round = 0; round < 4; round++) {
+		/* Each time fewer than the time before. */
+		ct_set_fill(pool, &set, 4000u >> round, &ct.rng);
+		if (zpool_get_total_size(pool) > most)
+			most = zpool_get_total_size(pool);
+		stats = stats_of(pool);
+		CT_CHECK(stats.pool_bytes_peak >= most, "the pool held %llu bytes once, and a peak of %llu is told",
+			 (unsigned long long)most, (unsigned long long)stats.pool_bytes_peak);
+		CT_CHECK(stats.pool_bytes_peak <= 64u << 20, "the peak of %llu is above the limit",
+			 (unsigned long long)stats.pool_bytes_peak);
+		CT_CHECK(stats.pool_bytes_peak >= peak, "the peak sank from %llu to %llu", (unsigned long long)peak,
+			 (unsigned long long)stats.pool_bytes_peak);
+		peak = stats.pool_bytes_peak;
+		ct_set_free_all(pool, &set);
+		ct_trim(pool);
+		stats = stats_of(pool);
+		STAT_IS(stats, pool_bytes_peak, peak, "after giving all back");
+	}
+	CT_CHECK(peak < most + most / 4 + (1u << 20), "no more than %llu bytes were ever seen, the peak is %llu",
+		 (unsigned long long)most, (unsigned long long)peak);
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void stats_count_mapped_handles(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS | ZPOOL_CAP_MAP);
+	ct_set_init(&set, 2000);
+	ct_set_fill(pool, &set, 2000, &ct.rng);
+	for (size_t i = 0; i < set.count; i++) {
+		/* A handle that is mapped several times is one. */
+		for (size_t times = 0; times <= i % 3; times++)
+			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "a map failed");
+		if (i % 100 == 0)
+			STAT_IS(stats_of(pool), mapped_handles, i + 1, "while handles are mapped");
+	}
+	zpool_free(pool, set.at[0].handle);
+	STAT_IS(stats_of(pool), mapped_handles, 2000, "after freeing a mapped object was refused");
+	for (size_t i = 0; i < set.count; i++) {
+		for (size_t times = 0; times <= i % 3; times++) {
+			if (i % 100 == 2)
+				STAT_IS(stats_of(pool), mapped_handles, 2000 - i, "while one mapping is left");
+			zpool_unmap_handle(pool, set.at[i].handle);
+		}
+	}
+	STAT_IS(stats_of(pool), mapped_handles, 0, "after the last unmap");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void stats_count_refused_handles(void)
+{
+	struct zpool *pool = ct_pool(), *other = ct_pool();
+	struct ct_object object, foreign;
+	uint64_t expected = 0;
+	char byte = 0;
+
+	ct_need(ZPOOL_CAP_STATS);
+	ct_object_make(pool, &object, 100, 1);
+	ct_object_make(other, &foreign, 100, 2);
+	for (int round = 0; round < 3; round++) {
+		zpool_free(pool, STALE);
+		zpool_free(pool, 0);
+		zpool_free(pool, foreign.handle);
+		expected += 3;
+		CT_CHECK(zpool_obj_read(pool, STALE, &byte, 1, 0) < 0 && zpool_obj_write(pool, STALE, &byte, 1, 0) < 0,
+			 "an invented handle was followed");
+		expected += 2;
+		if (!ct_can(ZPOOL_CAP_MAP))
+			continue;
+		CT_CHECK(zpool_map_handle(pool, STALE, ZPOOL_MM_RO) == NULL, "an invented handle was mapped");
+		zpool_unmap_handle(pool, object.handle);
+		expected += 2;
+		CT_CHECK(zpool_map_handle(pool, object.handle, ZPOOL_MM_RO) != NULL, "a map failed");
+		zpool_free(pool, object.handle);
+		zpool_unmap_handle(pool, object.handle);
+		expected++;
+	}
+	STAT_IS(stats_of(pool), refused_handles, expected, "after refused calls");
+	STAT_IS(stats_of(other), refused_handles, 0, "in a pool that refused none");
+	STAT_IS(stats_of(pool), objects, 1, "after refused calls");
+	zpool_destroy_pool(other);
+	zpool_destroy_pool(pool);
+}
+
+/* Failures that the limit is the reason of: whatever the driver keeps at hand, a waiting malloc may ask for more. */
+static void stats_tell_the_limit_from_want_of_memory(void)
+{
+	struct zpool *pool = ct_pool_limited(2u << 20);
+	uint64_t limit = 0, nowait = 0;
+	struct zpool_stats stats;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS);
+	ct_set_init(&set, 70000);
+	for (int round = 0; round < 6; round++) {
+		for (int failures = 0; failures < 50;) {
+			bool wait = ct_rng_below(&ct.rng, 3) > 0;
+			int result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes),
+						wait ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_NOWAIT);
+
+			CT_CHECK(result == 0 || result == -ENOMEM, "malloc at the limit gave %s",
+				 ct_error_name(result));
+			if (result == 0)
+				continue;
+			failures += wait;
+			*(wait ? &limit : &nowait) += 1;
+		}
+		stats = stats_of(pool);
+		STAT_IS(stats, malloc_failed_limit, limit, "mallocs failed at the limit");
+		STAT_IS(stats, malloc_failed_memory, nowait, "mallocs found nothing at hand");
+		STAT_IS(stats, malloc_failed_again, 0, "no lock was taken");
+		ct_set_thin(pool, &set, set.count / 2, &ct.rng);
+	}
+	CT_REFUSED(zpool_malloc(pool, 0, ZPOOL_GFP_KERNEL, &set.at[0].handle), EINVAL);
+	CT_REFUSED(zpool_malloc(pool, ct.max_bytes + 1, ZPOOL_GFP_KERNEL, &set.at[0].handle), ENOSPC);
+	stats = stats_of(pool);
+	STAT_IS(stats, malloc_failed_limit + stats.malloc_failed_memory, limit + nowait,
+		"after calls refused for their arguments");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void stats_tell_a_source_without_memory(void)
+{
+	static struct ct_source source;
+	uint64_t failures = 0;
+	struct zpool_stats stats;
+	struct zpool *pool;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS);
+	if (!ct_source_holds_objects())
+		ct_skip("the driver's objects are not in the source's pages");
+	ct_source_init(&source);
+	pool = ct_source_pool(&source);
+	CT_MUST(zpool_set_limit(pool, 1u << 30));
+	ct_set_init(&set, 4000);
+	ct_set_fill(pool, &set, 500, &ct.rng);
+	atomic_store(&source.refuse_commit, true);
+	while (failures < 100)
+		failures += ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) != 0;
+	stats = stats_of(pool);
+	STAT_IS(stats, malloc_failed_memory, failures, "the source refused");
+	STAT_IS(stats, malloc_failed_limit, 0, "the limit was far");
+	atomic_store(&source.refuse_commit, false);
+	ct_set_make(pool, &set, ct.max_bytes);
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static int keep_or_free(struct ct_evictor *evictor, size_t position)
+{
+	unsigned int kind = (unsigned int)ct_rng_below(&ct.rng, 4);
+
+	/* Refused; kept in spite of success; freed in spite of failure; evicted. */
+	if (kind < 2)
+		return kind == 0 ? -EIO : 0;
+	ct_evict_save(evictor, position);
+	return kind == 2 ? -EIO : 0;
+}
+
+static void stats_count_evictions(void)
+{
+	struct ct_evictor evictor;
+	struct zpool_stats stats;
+
+	ct_need(ZPOOL_CAP_STATS | ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, keep_or_free, 2000);
+	for (int round = 0; round < 100; round++) {
+		ct_set_fill(evictor.pool, &evictor.set, 1000, &ct.rng);
+		(void)zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 20), NULL);
+		stats = stats_of(evictor.pool);
+		STAT_IS(stats, evictions, evictor.evicted, "objects left in callbacks");
+		STAT_IS(stats, evict_refused, evictor.asked - evictor.evicted, "objects stayed in spite of callbacks");
+		STAT_IS(stats, objects, evictor.set.count, "after evictions");
+	}
+	CT_CHECK(evictor.evicted > 0 && evictor.evicted < evictor.asked, "%u of %u objects were evicted",
+		 evictor.evicted, evictor.asked);
+	ct_evictor_close(&evictor);
+}
+
+static void stats_count_compaction(void)
+{
+	struct zpool *pool = ct_pool();
+	struct zpool_stats before, after;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_STATS | ZPOOL_CAP_COMPACT);
+	ct_set_init(&set, 6000);
+	for (int round = 0; round < 3; round++) {
+		uint64_t released = 0, stored;
+
+		ct_set_fill(pool, &set, 6000, &ct.rng);
+		ct_set_thin(pool, &set, 1500, &ct.rng);
+		before = stats_of(pool);
+		CT_CHECK(before.free_slots > 0, "three quarters were freed, and no slot that compaction could win");
+		CT_MUST(zpool_compact(pool, 0, 0, &released));
+		after = stats_of(pool);
+		stored = after.stored_bytes;
+		CT_CHECK(after.compactions > before.compactions, "a compaction was not counted");
+		CT_CHECK(after.compact_moved_bytes > before.compact_moved_bytes &&
+				 after.compact_moved_bytes - before.compact_moved_bytes <= 2 * stored,
+			 "%llu bytes are stored, and %llu are told as moved", (unsigned long long)stored,
+			 (unsigned long long)(after.compact_moved_bytes - before.compact_moved_bytes));
+		STAT_IS(after, compact_released_bytes - before.compact_released_bytes, released,
+			"what compaction told and what is counted");
+		CT_CHECK(after.free_slots < before.free_slots, "compaction won nothing of %llu free slots",
+			 (unsigned long long)before.free_slots);
+		STAT_IS(after, objects, 1500, "after compaction");
+	}
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * While others work
+ */
+
+struct busy {
+	struct zpool *pool;
+	atomic_ulong nomem, again, waited_nomem;
+	atomic_uint ended;
+};
+
+#define BUSY_OBJECTS 300u
+#define BUSY_THREADS 3u
+
+static void work_at_the_limit(struct ct_thread *thread)
+{
+	struct busy *busy = thread->arg;
+	unsigned long handles[BUSY_OBJECTS];
+	size_t held = 0;
+
+	for (int i = 0; i < (ct_instrumented() ? 3000 : 30000) && !ct_stopping(); i++) {
+		zpool_gfp_t gfp = ct_rng_below(&thread->rng, 2) ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_NOWAIT;
+		size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
+		int result;
+
+		if (held == BUSY_OBJECTS || (held > 0 && ct_rng_below(&thread->rng, 5) < 2)) {
+			zpool_free(busy->pool, handles[--held]);
+			continue;
+		}
+		result = zpool_malloc(busy->pool, size, gfp, &handles[held]);
+		held += result == 0;
+		if (result == -EAGAIN)
+			atomic_fetch_add(&busy->again, 1);
+		else if (result != 0)
+			atomic_fetch_add(gfp & ZPOOL_GFP_NOWAIT ? &busy->nomem : &busy->waited_nomem, 1);
+	}
+	while (held > 0)
+		zpool_free(busy->pool, handles[--held]);
+	atomic_fetch_add(&busy->ended, 1);
+}
+
+static void expect_rising(const struct zpool_stats *before, const struct zpool_stats *now)
+{
+	CT_CHECK(now->objects <= BUSY_THREADS * BUSY_OBJECTS, "at most %u objects live, %llu are told",
+		 BUSY_THREADS * BUSY_OBJECTS, (unsigned long long)now->objects);
+	CT_CHECK(now->mapped_handles == 0, "nothing is mapped, %llu are told", (unsigned long long)now->mapped_handles);
+	CT_CHECK(now->stored_bytes <= 2u << 20, "%llu bytes are told as stored with a limit of 2 MiB",
+		 (unsigned long long)now->stored_bytes);
+	CT_CHECK(now->pool_bytes_peak >= before->pool_bytes_peak, "the peak sank");
+	CT_CHECK(now->malloc_failed_limit >= before->malloc_failed_limit &&
+			 now->malloc_failed_memory >= before->malloc_failed_memory &&
+			 now->malloc_failed_again >= before->malloc_failed_again &&
+			 now->compactions >= before->compactions &&
+			 now->compact_moved_bytes >= before->compact_moved_bytes &&
+			 now->compact_released_bytes >= before->compact_released_bytes,
+		 "a counter sank while threads worked");
+}
+
+static void stats_are_true_after_threads(void)
+{
+	struct zpool_stats before = { 0 }, now;
+	struct busy busy = { .pool = ct_pool_limited(2u << 20) };
+
+	ct_need(ZPOOL_CAP_STATS);
+	ct_threads_start(BUSY_THREADS, work_at_the_limit, &busy);
+	do {
+		now = stats_of(busy.pool);
+		expect_rising(&before, &now);
+		before = now;
+	} while (atomic_load(&busy.ended) < BUSY_THREADS && !ct_stopping());
+	ct_threads_join();
+	now = stats_of(busy.pool);
+	STAT_IS(now, objects, 0, "threads freed all");
+	STAT_IS(now, stored_bytes, 0, "threads freed all");
+	STAT_IS(now, pool_bytes, zpool_get_total_size(busy.pool), "after threads");
+	STAT_IS(now, malloc_failed_limit, atomic_load(&busy.waited_nomem), "threads met the limit");
+	STAT_IS(now, malloc_failed_memory, atomic_load(&busy.nomem), "threads found nothing at hand");
+	STAT_IS(now, malloc_failed_again, atomic_load(&busy.again), "threads met locks");
+	STAT_IS(now, refused_handles, 0, "threads used their own handles");
+	zpool_destroy_pool(busy.pool);
+}
+
+static void stats_fit_older_and_newer_callers(void)
+{
+	struct {
+		struct zpool_stats known;
+		uint64_t later[4];
+	} stats;
+	const unsigned char *bytes = (const unsigned char *)&stats;
+	struct zpool *pool = ct_pool();
+
+	ct_need(ZPOOL_CAP_STATS);
+	memset(&stats, 0xee, sizeof(stats));
+	CT_MUST(zpool_get_stats(pool, &stats.known, 16));
+	for (size_t i = 16; i < sizeof(stats); i++)
+		CT_CHECK(bytes[i] == 0xee, "an older caller's 16 bytes were asked for, byte %zu was written", i);
+	CT_MUST(zpool_get_stats(pool, &stats.known, sizeof(stats)));
+	for (size_t i = 0; i < 4; i++)
+		CT_CHECK(stats.later[i] == 0, "a member that the library does not know reads as %#llx",
+			 (unsigned long long)stats.later[i]);
+	CT_REFUSED(zpool_get_stats(pool, &stats.known, 0), EINVAL);
+	zpool_destroy_pool(pool);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Size classes
+ */
+
+struct class_sum {
+	struct zpool_stats stats; /* of the whole pool */
+	uint64_t object_bytes;    /* of the class before */
+	uint64_t objects, stored_bytes, pages;
+};
+
+static int add_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	struct class_sum *sum = user;
+	uint64_t zspages = 0;
+
+	CT_CHECK(stats_size >= sizeof(*stats), "a class of %zu bytes was told", stats_size);
+	CT_CHECK(stats->object_bytes > sum->object_bytes, "a class of %llu bytes comes after one of %llu",
+		 (unsigned long long)stats->object_bytes, (unsigned long long)sum->object_bytes);
+	CT_CHECK(stats->objects <= stats->slots, "a class has %llu objects in %llu slots",
+		 (unsigned long long)stats->objects, (unsigned long long)stats->slots);
+	for (int i = 0; i <= 10; i++)
+		zspages += stats->fullness[i];
+	CT_CHECK(zspages <= stats->zspages && zspages + 1 >= stats->zspages,
+		 "a class has %llu zspages, of which one at most is empty, and its histogram %llu",
+		 (unsigned long long)stats->zspages, (unsigned long long)zspages);
+	CT_CHECK(stats->slots == 0 || stats->fullness[10] * stats->slots <= stats->objects * stats->zspages,
+		 "a class's %llu objects cannot fill %llu zspages", (unsigned long long)stats->objects,
+		 (unsigned long long)stats->fullness[10]);
+	CT_CHECK(stats->objects < stats->slots || stats->slots == 0 || stats->fullness[10] == stats->zspages,
+		 "every slot is taken, and of %llu zspages %llu are full", (unsigned long long)stats->zspages,
+		 (unsigned long long)stats->fullness[10]);
+	CT_CHECK(stats->pages <= stats->zspages * stats->pages_per_zspage && stats->freeable_pages <= stats->pages,
+		 "a class has %llu zspages and %llu pages", (unsigned long long)stats->zspages,
+		 (unsigned long long)stats->pages);
+	sum->object_bytes = stats->object_bytes;
+	sum->objects += stats->objects;
+	sum->stored_bytes += stats->objects * stats->object_bytes;
+	sum->pages += stats->pages;
+	return 0;
+}
+
+static int stop_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	(void)stats;
+	(void)stats_size;
+	(void)user;
+	return 99;
+}
+
+static void expect_classes(struct zpool *pool, const struct ct_set *set, const char *when)
+{
+	struct class_sum sum = { { 0 }, 0, 0, 0, 0 };
+
+	CT_MUST(zpool_each_class(pool, add_class, &sum));
+	CT_CHECK(sum.objects == set->count, "%s: %zu objects are live, the classes tell %llu", when, set->count,
+		 (unsigned long long)sum.objects);
+	if (!ct_can(ZPOOL_CAP_STATS))
+		return;
+	sum.stats = stats_of(pool);
+	STAT_IS(sum.stats, stored_bytes, sum.stored_bytes, when);
+	STAT_IS(sum.stats, pages, sum.pages, when);
+}
+
+static void classes_hold_all_objects(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_CLASSES);
+	ct_set_init(&set, 4000);
+	expect_classes(pool, &set, "empty");
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(pool, &set, 4000, &ct.rng);
+		expect_classes(pool, &set, "filled");
+		ct_set_thin(pool, &set, 1200, &ct.rng);
+		expect_classes(pool, &set, "after frees");
+		if (ct_can(ZPOOL_CAP_COMPACT))
+			CT_MUST(zpool_compact(pool, 0, 0, NULL));
+		expect_classes(pool, &set, "after compaction");
+	}
+	CT_CHECK(zpool_each_class(pool, stop_class, NULL) == 99,
+		 "the walk over classes did not return the callback's value");
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+const struct ct_case ct_cases_stats[] = {
+	{ "stats_tell_what_is_stored", "zpool_get_stats() tells objects, their bytes, and what the pool holds.",
+	  stats_tell_what_is_stored, 0 },
+	{ "stats_of_a_new_pool_are_zero", "Nothing is counted that did not happen.", stats_of_a_new_pool_are_zero, 0 },
+	{ "the_peak_stays", "pool_bytes_peak is the most that the pool ever held.", the_peak_stays, 0 },
+	{ "stats_count_mapped_handles", "mapped_handles are the handles that are mapped now, each once.",
+	  stats_count_mapped_handles, 0 },
+	{ "stats_count_refused_handles", "refused_handles counts every call that was refused for its handle.",
+	  stats_count_refused_handles, 0 },
+	{ "stats_tell_the_limit_from_want_of_memory",
+	  "A malloc that fails at the limit is counted as that, one that finds nothing at hand as want of memory.",
+	  stats_tell_the_limit_from_want_of_memory, 0 },
+	{ "stats_tell_a_source_without_memory",
+	  "A malloc that fails since the system has no memory is counted as that.", stats_tell_a_source_without_memory,
+	  0 },
+	{ "stats_count_evictions", "Evictions and refusals are counted by whether the object stayed.",
+	  stats_count_evictions, 0 },
+	{ "stats_count_compaction", "Compactions are counted, with the bytes that they moved and gave back.",
+	  stats_count_compaction, 0 },
+	{ "stats_are_true_after_threads",
+	  "Statistics may be asked for while threads work, never go back, and are exact when the threads are done.",
+	  stats_are_true_after_threads, 0 },
+	{ "stats_fit_older_and_newer_callers",
+	  "zpool_get_stats() writes stats_size bytes; what the library does not know reads as 0.",
+	  stats_fit_older_and_newer_callers, 0 },
+	{ "classes_hold_all_objects",
+	  "The size classes, in order of size, together hold every object, its bytes and its pages.",
+	  classes_hold_all_objects, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
