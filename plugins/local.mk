@@ -1,6 +1,7 @@
 # Drivers, each a plugin of its own.  They are linked here, in one directory, so that tests can point at it.
 
 plugin_LTLIBRARIES += plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
+plugin_LTLIBRARIES += plugins/zblock.la
 
 plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
 plugin_ldflags = -module -avoid-version -no-undefined -Wl,-z,now $(PLUGIN_LDFLAGS) $(HARDEN_LDFLAGS)
@@ -41,6 +42,20 @@ plugins_zbud_la_LDFLAGS = $(plugin_ldflags)
 plugins_zbud_la_LIBADD = $(plugin_libadd)
 plugins_zbud_la_LINK = $(plugin_link)
 EXTRA_plugins_zbud_la_DEPENDENCIES = plugins/libtool
+
+plugins_zblock_la_SOURCES = \
+	plugins/zblock/zblock.c \
+	plugins/zblock/zblock.h \
+	plugins/zblock/zblock_block.c \
+	plugins/zblock/zblock_records.c \
+	plugins/zblock/zblock_stats.c \
+	plugins/zblock/zblock_type.c \
+	plugins/zblock/zblock_verify.c
+plugins_zblock_la_CPPFLAGS = $(plugin_cppflags)
+plugins_zblock_la_LDFLAGS = $(plugin_ldflags)
+plugins_zblock_la_LIBADD = $(plugin_libadd)
+plugins_zblock_la_LINK = $(plugin_link)
+EXTRA_plugins_zblock_la_DEPENDENCIES = plugins/libtool
 
 plugins_libc_la_SOURCES = plugins/libc/libc.c
 plugins_libc_la_CPPFLAGS = $(plugin_cppflags)

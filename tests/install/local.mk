@@ -30,6 +30,7 @@ tests_install_static_host_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_install_static_host_LDFLAGS = $(AM_LDFLAGS) -static
 tests_install_static_host_LDADD = libzpool/libzpool.la -dlpreopen plugins/zsmalloc.la \
 	-dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la \
+	-dlpreopen plugins/zblock.la \
 	$(LTDL_LIBS) $(CHECK_LIBS) $(PTHREAD_LIBS)
 endif
 endif

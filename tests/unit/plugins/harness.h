@@ -12,6 +12,7 @@
 #include <string.h>
 
 extern const struct zpool_driver zsmalloc_LTX_zpool_driver, zbud_LTX_zpool_driver, libc_LTX_zpool_driver;
+extern const struct zpool_driver zblock_LTX_zpool_driver;
 
 struct harness {
 	const struct zpool_driver *driver;

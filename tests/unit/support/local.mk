@@ -13,6 +13,7 @@ support_tests = \
 	tests/unit/support/pages_lazy \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
+	tests/unit/plugins/zblock \
 	tests/unit/plugins/zbud \
 	tests/unit/plugins/zbud_shrink \
 	tests/unit/plugins/zsmalloc \
@@ -70,6 +71,7 @@ tests_unit_support_handles_shared_narrow_CPPFLAGS = $(support_test_cppflags) -DZ
 tests_unit_support_handles_shared_narrow_LDADD = $(support_test_ldadd)
 
 plugin_test_cppflags = $(support_test_cppflags) -I$(top_srcdir)/plugins/zbud -I$(top_srcdir)/plugins/zsmalloc
+plugin_test_cppflags += -I$(top_srcdir)/plugins/zblock
 zbud_test_sources = $(plugins_zbud_la_SOURCES) tests/unit/plugins/harness.h tests/unit/plugins/zbud_fixture.h \
 	tests/unit/support/unit.h
 
@@ -81,6 +83,12 @@ tests_unit_plugins_libc_LDADD = $(support_test_ldadd)
 tests_unit_plugins_promises_SOURCES = tests/unit/plugins/promises.c $(zbud_test_sources)
 tests_unit_plugins_promises_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_promises_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_zblock_SOURCES = tests/unit/plugins/zblock.c tests/unit/plugins/zblock_fixture.h \
+	tests/unit/plugins/zblock_damage.c tests/unit/plugins/zblock_pool.c tests/unit/plugins/zblock_threads.c \
+	$(plugins_zblock_la_SOURCES) tests/unit/plugins/harness.h $(strict_source)
+tests_unit_plugins_zblock_CPPFLAGS = $(plugin_test_cppflags) -DUNIT_TRACES='"$(abs_top_srcdir)/tests/traces"'
+tests_unit_plugins_zblock_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_zbud_SOURCES = tests/unit/plugins/zbud.c $(zbud_test_sources) \
 	tests/unit/support/strict_source.c tests/unit/support/strict_source.h

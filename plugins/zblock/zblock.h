@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zblock.h - what the files of the zblock driver share; zblock.c tells the design
+ */
+#ifndef ZBLOCK_H
+#define ZBLOCK_H
+
+#include <zpool-driver.h>
+
+#include "handles.h"
+#include "lock.h"
+#include "pages.h"
+
+enum {
+	ZBLOCK_ALIGN_SHIFT = 3,
+	ZBLOCK_ALIGN_BYTES = 1 << ZBLOCK_ALIGN_SHIFT,
+	ZBLOCK_HEAD_BYTES = 32, /* in front of slot 0: where the model has its header */
+	ZBLOCK_OBJECT_BYTES_MAX = 4672,
+	ZBLOCK_TYPES = 29,
+	ZBLOCK_PAGES_MAX = 8,
+	ZBLOCK_SLOT_BITS = 5,
+	ZBLOCK_SLOTS_MAX = 1 << ZBLOCK_SLOT_BITS,
+	ZBLOCK_SPARE_SLOTS = 8, /* of the handle table, kept by a type */
+	ZBLOCK_SPARE_PAGES = 2, /* an empty block with no more memory than this stays with its type */
+	ZBLOCK_NOWAIT_LOOKS = 8 /* blocks with room that a NOWAIT call looks at */
+};
+
+#define ZBLOCK_NONE UINT32_C(0) /* no block has number 0 */
+#define ZBLOCK_NO_TYPE 0        /* nor does a type */
+
+/* Records come in chunks, each as large as all before it: their addresses never change, and map needs no lock. */
+enum {
+	ZBLOCK_CHUNK_SHIFT = 10,
+	ZBLOCK_CHUNKS = 21,
+	ZBLOCK_NUMBER_BITS = ZBLOCK_CHUNK_SHIFT + ZBLOCK_CHUNKS - 1,
+	ZBLOCK_RECORD_BYTES = 32,
+	ZBLOCK_PAGE_RECORDS = 4096 / ZBLOCK_RECORD_BYTES
+};
+
+enum zblock_list { ZBLOCK_UNLISTED, ZBLOCK_ROOM, ZBLOCK_FULL, ZBLOCK_SPARE };
+
+/*
+ * The record of a block.  `taken` is guarded by record_lock, `next` too while the record is free.  From joining its
+ * type to leaving it everything else is guarded by the type's lock; base and type do not change meanwhile, so whoever
+ * has an object of it pinned reads them without.
+ */
+struct zblock_block {
+	_Alignas(ZBLOCK_RECORD_BYTES) char *base; /* of slot 0 */
+	uint32_t pgno;
+	uint32_t vacant;       /* a bit for each slot that is free */
+	uint32_t backed;       /* a bit for each slot all of whose pages have memory */
+	uint32_t next, prev;   /* of the same type's list */
+	_Atomic(uint8_t) type; /* ZBLOCK_NO_TYPE: it belongs to none */
+	uint8_t committed;     /* a bit for each page that has memory */
+	uint8_t list;          /* enum zblock_list */
+	bool taken;            /* the record is in use */
+};
+
+_Static_assert(sizeof(struct zblock_block) == ZBLOCK_RECORD_BYTES, "a record is as long as the model's header");
+_Static_assert(ZBLOCK_NUMBER_BITS + ZBLOCK_SLOT_BITS <= ZP_LOCATION_BITS, "a location holds block and slot");
+_Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
+
+/* A block type: blocks of one geometry, which is constant.  The rest is guarded by lock. */
+struct zblock_type {
+	_Alignas(64) uint16_t slot_bytes;
+	uint8_t slots;       /* in a block */
+	uint8_t pages;       /* in a block */
+	uint8_t first_pages; /* on which slot 0 lies */
+	uint32_t all_slots;  /* a bit for each slot */
+
+	struct zp_lock lock;
+	uint32_t room;         /* list of blocks with a free slot: the one that got its room last is first */
+	uint32_t full;         /* list of the others */
+	uint32_t spare;        /* an empty block */
+	uint32_t spare_record; /* one without pages: taken under NOWAIT, and then not needed */
+	uint32_t blocks;       /* on the lists, and the spare */
+	uint32_t spare_count;
+	uint32_t spare_slots[ZBLOCK_SPARE_SLOTS];
+	uint64_t objects;
+	uint64_t committed_pages;
+};
+
+struct zblock_pool {
+	/* Constant. */
+	struct zp_handles handles;
+	struct zp_pages pages;
+	const struct zpool_host *host;
+	void *core;
+	uint16_t slot_bytes[ZBLOCK_TYPES + 1]; /* by type, away from the types' locks: map reads it */
+	uint8_t type_of[ZBLOCK_OBJECT_BYTES_MAX / ZBLOCK_ALIGN_BYTES + 1]; /* by size in units of 8, rounded up */
+
+	/* Records; the chunks' addresses are read without the lock. */
+	uintptr_t chunk_base[ZBLOCK_CHUNKS]; /* address that record 0 would have if the chunk began with it */
+	struct zp_lock record_lock;
+	void *chunks[ZBLOCK_CHUNKS];
+	uint32_t records;       /* below which each was handed out once */
+	uint32_t records_ready; /* committed */
+	uint32_t record_free;   /* list through next */
+
+	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
+
+	struct zblock_type types[ZBLOCK_TYPES + 1]; /* from 1, smallest first */
+};
+
+/* ---- numbers ---- */
+
+/* Where an object is, as the handle table keeps it: block and slot. */
+static inline uint64_t zblock_location(uint32_t number, unsigned int slot)
+{
+	return (uint64_t)number << ZBLOCK_SLOT_BITS | slot;
+}
+
+static inline uint32_t zblock_location_block(uint64_t location)
+{
+	return (uint32_t)(location >> ZBLOCK_SLOT_BITS);
+}
+
+static inline unsigned int zblock_location_slot(uint64_t location)
+{
+	return (unsigned int)location & (ZBLOCK_SLOTS_MAX - 1);
+}
+
+static inline unsigned int zblock_chunk_of(uint32_t number)
+{
+	return 32u - ZBLOCK_CHUNK_SHIFT - (unsigned int)__builtin_clz(number | ((1u << ZBLOCK_CHUNK_SHIFT) - 1));
+}
+
+static inline struct zblock_block *zblock_block(const struct zblock_pool *pool, uint32_t number)
+{
+	uintptr_t base = pool->chunk_base[zblock_chunk_of(number)];
+
+	return (struct zblock_block *)(base + (uintptr_t)number * ZBLOCK_RECORD_BYTES);
+}
+
+static inline unsigned int zblock_type_index(const struct zblock_block *block)
+{
+	return atomic_load_explicit(&block->type, memory_order_relaxed);
+}
+
+static inline unsigned int zblock_used_slots(const struct zblock_type *type, const struct zblock_block *block)
+{
+	return type->slots - (unsigned int)__builtin_popcount(block->vacant);
+}
+
+/* The pages that a slot lies on, as a mask like block->committed. */
+static inline unsigned int zblock_slot_pages(const struct zblock_type *type, unsigned int slot)
+{
+	unsigned int from = ZBLOCK_HEAD_BYTES + slot * type->slot_bytes;
+	unsigned int first = from >> ZP_PAGE_SHIFT, last = (from + type->slot_bytes - 1) >> ZP_PAGE_SHIFT;
+
+	return ((2u << (last - first)) - 1) << first;
+}
+
+/* The slots that lie wholly on these pages. */
+static inline uint32_t zblock_slots_on(const struct zblock_type *type, unsigned int pages)
+{
+	uint32_t slots = 0;
+
+	for (unsigned int slot = 0; slot < type->slots; slot++)
+		if (!(zblock_slot_pages(type, slot) & ~pages))
+			slots |= UINT32_C(1) << slot;
+	return slots;
+}
+
+/* The pages with memory on which no object lies. */
+static inline unsigned int zblock_idle_pages(const struct zblock_type *type, const struct zblock_block *block)
+{
+	unsigned int needed = 0;
+
+	for (uint32_t used = type->all_slots & ~block->vacant; used; used &= used - 1)
+		needed |= zblock_slot_pages(type, (unsigned int)__builtin_ctz(used));
+	return block->committed & ~needed;
+}
+
+/* ---- zblock_type.c ---- */
+
+void zblock_types_init(struct zblock_pool *pool);
+
+/* ---- zblock_block.c: with the type's lock held where it does not say otherwise ---- */
+
+/*
+ * A block of the type, in no list, with memory for its first slot.  0 or -errno.  Without the type's lock; but with it
+ * under NOWAIT.
+ */
+int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *number);
+
+/* Without the lock: give a block that has left its type back. */
+void zblock_block_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t number);
+
+/* A new block becomes the type's, first of those with room; and one that is in no list becomes nobody's. */
+void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
+void zblock_block_leave(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
+
+/* Put a block first in a list, or take it off the one that it is in. */
+void zblock_block_list(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, enum zblock_list list);
+void zblock_block_unlist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
+
+/* Memory for a slot that is not backed.  0 or -errno. */
+int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct zblock_block *block, unsigned int slot,
+		     zpool_gfp_t gfp);
+
+/* Without locks: give back what types keep for their next object, and take memory from pages without an object. */
+void zblock_drop_spares(struct zblock_pool *pool);
+void zblock_thin(struct zblock_pool *pool);
+
+/* ---- zblock_records.c ---- */
+
+void zblock_records_init(struct zblock_pool *pool);
+void zblock_records_fini(struct zblock_pool *pool);
+int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number); /* 0 or -errno */
+void zblock_record_put(struct zblock_pool *pool, uint32_t number);
+void zblock_records_trim(struct zblock_pool *pool);
+
+/* ---- zblock_stats.c ---- */
+
+int zblock_stats(void *pool, struct zpool_stats *stats, size_t stats_size);
+int zblock_each_class(void *pool, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
+		      void *user);
+
+/* ---- zblock_verify.c ---- */
+
+int zblock_verify(void *pool);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zblock_stats.c - counters, by pool and by block type
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <string.h>
+
+#include "zblock.h"
+
+enum { FULLNESS_TENTHS = 10 };
+
+/* What only a look at each block with room tells; full ones have no idle pages. */
+struct room {
+	uint64_t idle_pages;
+	uint64_t fullness[FULLNESS_TENTHS];
+};
+
+static void add_room(const struct zblock_type *type, const struct zblock_block *block, struct room *room)
+{
+	room->idle_pages += (unsigned int)__builtin_popcount(zblock_idle_pages(type, block));
+	room->fullness[zblock_used_slots(type, block) * FULLNESS_TENTHS / type->slots]++;
+}
+
+/* With the type's lock held. */
+static struct room sum_room(const struct zblock_pool *pool, const struct zblock_type *type)
+{
+	struct room room = { 0 };
+	uint32_t number = type->room;
+
+	if (number != ZBLOCK_NONE) {
+		do {
+			const struct zblock_block *block = zblock_block(pool, number);
+
+			add_room(type, block, &room);
+			number = block->next;
+		} while (number != type->room);
+	}
+	if (type->spare != ZBLOCK_NONE)
+		add_room(type, zblock_block(pool, type->spare), &room);
+	return room;
+}
+
+int zblock_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
+{
+	struct zblock_pool *pool = pool_;
+	struct zpool_stats now = {
+		.pool_bytes = zp_pages_held_bytes(&pool->pages),
+		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
+		.mapped_handles = zp_handles_mapped(&pool->handles),
+		.malloc_failed_limit = atomic_load(&pool->failed_limit),
+		.malloc_failed_memory = atomic_load(&pool->failed_memory),
+		.malloc_failed_again = atomic_load(&pool->failed_again),
+		.refused_handles = atomic_load(&pool->refused_handles),
+	};
+
+	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++) {
+		struct zblock_type *type = &pool->types[i];
+
+		zp_lock(&type->lock);
+		now.objects += type->objects;
+		now.stored_bytes += type->objects * type->slot_bytes;
+		now.pages += type->committed_pages;
+		zp_unlock(&type->lock);
+	}
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
+}
+
+int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
+		      void *user)
+{
+	struct zblock_pool *pool = pool_;
+	int err = 0;
+
+	for (unsigned int i = 1; i <= ZBLOCK_TYPES && !err; i++) {
+		struct zblock_type *type = &pool->types[i];
+		struct zpool_class_stats stats = { .object_bytes = type->slot_bytes, .pages_per_zspage = type->pages };
+		struct room room;
+		uint64_t full;
+
+		zp_lock(&type->lock);
+		stats.objects = type->objects;
+		stats.zspages = full = type->blocks;
+		stats.slots = (uint64_t)type->blocks * type->slots;
+		stats.pages = type->committed_pages;
+		room = sum_room(pool, type);
+		zp_unlock(&type->lock);
+		stats.freeable_pages = room.idle_pages;
+		for (unsigned int tenth = 0; tenth < FULLNESS_TENTHS; tenth++) {
+			stats.fullness[tenth] = room.fullness[tenth];
+			full -= room.fullness[tenth];
+		}
+		stats.fullness[FULLNESS_TENTHS] = full;
+		if (stats.zspages)
+			err = fn(&stats, sizeof stats, user);
+	}
+	return err;
+}

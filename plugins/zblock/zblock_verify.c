@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zblock_verify.c - the driver's invariants
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "zblock.h"
+
+/* What the walk over the types adds up. */
+struct audit {
+	struct zblock_pool *pool;
+	uint64_t slots_used, committed_pages, kept_handle_slots, live;
+	const char *fault;
+};
+
+/* Is what a record says of its block's memory so? */
+static const char *audit_memory(struct zblock_pool *pool, const struct zblock_type *type,
+				const struct zblock_block *block)
+{
+	if (block->base != (char *)zp_pages_address(&pool->pages, block->pgno) + ZBLOCK_HEAD_BYTES)
+		return "a block's slots begin elsewhere than its pages";
+	if (block->committed >> type->pages)
+		return "a block has more pages than its type";
+	if (block->backed != zblock_slots_on(type, block->committed))
+		return "a block's map of slots with memory is wrong";
+	if (type->all_slots & ~block->vacant & ~block->backed)
+		return "an object lies on a page without memory";
+	for (unsigned int page = 0; page < type->pages; page++)
+		if (block->committed >> page & 1 && !zp_pages_is_committed(&pool->pages, block->pgno + page))
+			return "a block and the page allocator disagree about a page's memory";
+	return NULL;
+}
+
+static const char *audit_block(struct audit *audit, const struct zblock_type *type, uint32_t number,
+			       enum zblock_list list)
+{
+	const struct zblock_block *block = zblock_block(audit->pool, number);
+
+	if (zblock_type_index(block) != (unsigned int)(type - audit->pool->types) || block->list != list)
+		return "a block is in the list of another type, or of other blocks";
+	if (!block->taken)
+		return "the record of a block in use is free";
+	if (block->vacant & ~type->all_slots)
+		return "a block has free slots behind its last";
+	if ((block->vacant == 0) != (list == ZBLOCK_FULL))
+		return "a block with free slots is not in the list of those with room, or one without is";
+	if ((block->vacant == type->all_slots) != (list == ZBLOCK_SPARE))
+		return "an empty block was not given back, or the spare one is in use";
+	audit->slots_used += zblock_used_slots(type, block);
+	audit->committed_pages += (unsigned int)__builtin_popcount(block->committed);
+	return audit_memory(audit->pool, type, block);
+}
+
+/* One of a type's lists; *blocks counts what all of them have. */
+static const char *audit_list(struct audit *audit, const struct zblock_type *type, enum zblock_list list,
+			      uint32_t *blocks)
+{
+	uint32_t head = list == ZBLOCK_ROOM ? type->room : type->full, number = head;
+	const char *fault = NULL;
+
+	if (head == ZBLOCK_NONE)
+		return NULL;
+	if (head >= audit->pool->records)
+		return "a list of blocks leads nowhere";
+	do {
+		uint32_t next = zblock_block(audit->pool, number)->next;
+
+		if (++*blocks > type->blocks)
+			return "a type has more blocks in its lists than it counts";
+		fault = audit_block(audit, type, number, list);
+		if (fault)
+			return fault;
+		if (next == ZBLOCK_NONE || next >= audit->pool->records)
+			return "a list of blocks leads nowhere";
+		if (zblock_block(audit->pool, next)->prev != number)
+			return "the links of a list of blocks do not agree";
+		number = next;
+	} while (number != head);
+	return NULL;
+}
+
+static const char *audit_type(struct audit *audit, const struct zblock_type *type)
+{
+	uint64_t slots_before = audit->slots_used, pages_before = audit->committed_pages;
+	uint32_t blocks = 0;
+	const char *fault = audit_list(audit, type, ZBLOCK_ROOM, &blocks);
+
+	if (!fault)
+		fault = audit_list(audit, type, ZBLOCK_FULL, &blocks);
+	if (!fault && type->spare != ZBLOCK_NONE) {
+		blocks++;
+		fault = audit_block(audit, type, type->spare, ZBLOCK_SPARE);
+	}
+	if (fault)
+		return fault;
+	if (blocks != type->blocks)
+		return "a type has lost a block";
+	if (audit->slots_used - slots_before != type->objects)
+		return "a type's count of objects differs from its blocks'";
+	if (audit->committed_pages - pages_before != type->committed_pages)
+		return "a type's count of pages differs from its blocks'";
+	if (type->spare_count > ZBLOCK_SPARE_SLOTS)
+		return "a type keeps more slots of the handle table than it can";
+	audit->kept_handle_slots += type->spare_count;
+	return NULL;
+}
+
+/* Every record is in use, or in the list of free ones.  With record_lock held. */
+static const char *audit_records(const struct zblock_pool *pool)
+{
+	uint32_t taken = 0, vacant = 0;
+
+	if (pool->records > pool->records_ready && pool->records > 1)
+		return "records without memory were handed out";
+	for (uint32_t number = 1; number < pool->records; number++)
+		taken += zblock_block(pool, number)->taken;
+	for (uint32_t number = pool->record_free; number != ZBLOCK_NONE; number = zblock_block(pool, number)->next) {
+		if (number >= pool->records || zblock_block(pool, number)->taken || ++vacant > pool->records)
+			return "the list of free records is broken";
+	}
+	return taken + vacant == pool->records - 1 ? NULL : "a record is neither free nor in use";
+}
+
+/* A live handle leads to a slot that is in use.  With all types' locks held: what is freed now waits for them. */
+static int audit_handle(unsigned long handle, uint64_t location, void *user)
+{
+	struct audit *audit = user;
+	uint32_t number = zblock_location_block(location);
+	const struct zblock_block *block;
+	unsigned int index;
+
+	(void)handle;
+	audit->live++;
+	audit->fault = "a handle leads to no block";
+	if (number == ZBLOCK_NONE || number >= audit->pool->records)
+		return -EUCLEAN;
+	block = zblock_block(audit->pool, number);
+	index = zblock_type_index(block);
+	if (index == ZBLOCK_NO_TYPE || index > ZBLOCK_TYPES)
+		return -EUCLEAN;
+	audit->fault = "a handle leads to a free slot";
+	if (!((audit->pool->types[index].all_slots & ~block->vacant) >> zblock_location_slot(location) & 1))
+		return -EUCLEAN;
+	audit->fault = NULL;
+	return 0;
+}
+
+/*
+ * Handles against slots.  An object on its way in or out has its slot of the handle table longer than its slot of a
+ * block, and is live for a shorter time than either.
+ */
+static const char *audit_handles(struct audit *audit)
+{
+	if (zp_handles_each(&audit->pool->handles, audit_handle, audit))
+		return audit->fault;
+	if (audit->live > audit->slots_used)
+		return "two handles lead to one slot";
+	if (audit->slots_used + audit->kept_handle_slots > zp_handles_taken(&audit->pool->handles))
+		return "a slot is in use without a handle";
+	return NULL;
+}
+
+/* With all types' locks held. */
+static const char *audit_pool(struct zblock_pool *pool)
+{
+	struct audit audit = { .pool = pool };
+	const char *fault = NULL;
+
+	zp_lock(&pool->record_lock);
+	for (unsigned int i = 1; i <= ZBLOCK_TYPES && !fault; i++)
+		fault = audit_type(&audit, &pool->types[i]);
+	if (!fault)
+		fault = audit_records(pool);
+	if (!fault)
+		fault = audit_handles(&audit);
+	if (!fault && audit.committed_pages > zp_pages_handed_out(&pool->pages))
+		fault = "more pages are in use than were handed out";
+	zp_unlock(&pool->record_lock);
+	return fault;
+}
+
+int zblock_verify(void *pool_)
+{
+	struct zblock_pool *pool = pool_;
+	const char *fault;
+
+	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
+		zp_lock(&pool->types[i].lock);
+	fault = audit_pool(pool);
+	for (unsigned int i = ZBLOCK_TYPES; i >= 1; i--)
+		zp_unlock(&pool->types[i].lock);
+	if (!fault)
+		fault = zp_handles_verify(&pool->handles);
+	if (!fault)
+		fault = zp_pages_verify(&pool->pages);
+	if (!fault)
+		return 0;
+	pool->host->error(pool->core, "The zblock pool is damaged: %s.", fault);
+	return -EUCLEAN;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Damage: what verify must find, and what a caller who writes too far cannot do.
+ */
+#include "zblock_fixture.h"
+
+enum { SIZE = 1016, SLOTS = 8 };
+
+/* Of type 1016: a full block, one with two free slots, and the spare one; and a record in the list of free ones. */
+static unsigned long handles[2 * SLOTS];
+static struct zblock_pool *inside;
+static struct zblock_type *type;
+static struct zblock_block *room, *full, *spare;
+
+static void setup_blocks(void)
+{
+	unsigned long gone[SLOTS];
+
+	setup();
+	inside = pool;
+	type = &inside->types[inside->type_of[SIZE / 8]];
+	for (int i = 0; i < 2 * SLOTS; i++)
+		handles[i] = store(SIZE);
+	for (int i = 0; i < SLOTS; i++)
+		gone[i] = store(SIZE);
+	for (int i = 0; i < SLOTS; i++)
+		release(gone[i]);
+	/* Too large to be kept. */
+	for (int i = 0; i < 7; i++)
+		gone[i] = store(LARGEST);
+	for (int i = 0; i < 7; i++)
+		release(gone[i]);
+	release(handles[2]);
+	release(handles[5]);
+	handles[2] = handles[5] = 0;
+	room = zblock_block(inside, type->room);
+	full = zblock_block(inside, type->full);
+	spare = zblock_block(inside, type->spare);
+	ck_assert_uint_eq(room->vacant, 1u << 2 | 1u << 5);
+	ck_assert_uint_eq(type->blocks, 3);
+	ck_assert_uint_ne(type->spare, ZBLOCK_NONE);
+	ck_assert_uint_ne(inside->record_free, ZBLOCK_NONE);
+	check_sound();
+}
+
+static void expect_fault(const char *words)
+{
+	harness.error[0] = 0;
+	ck_assert_int_eq(zblock->verify(pool), -EUCLEAN);
+	ck_assert_msg(strstr(harness.error, words), "not \"%s\" but: %s", words, harness.error);
+}
+
+/* Change a value, see that it is found under that name, and put it back. */
+#define DAMAGE(place, value, words)                                                                                    \
+	do {                                                                                                           \
+		__typeof__((place) + 0) kept = (place);                                                                \
+		(place) = (value);                                                                                     \
+		expect_fault(words);                                                                                   \
+		(place) = kept;                                                                                        \
+		check_sound();                                                                                         \
+	} while (0)
+
+START_TEST(verify_finds_wrong_counts)
+{
+	DAMAGE(type->objects, type->objects + 1, "count of objects");
+	DAMAGE(type->committed_pages, type->committed_pages - 1, "count of pages");
+	DAMAGE(type->blocks, 4, "lost a block");
+	DAMAGE(type->blocks, 1, "more blocks");
+	DAMAGE(type->spare_count, ZBLOCK_SPARE_SLOTS + 1, "keeps more slots");
+}
+END_TEST
+
+START_TEST(verify_finds_broken_lists)
+{
+	DAMAGE(type->room, ZBLOCK_NONE, "lost a block");
+	DAMAGE(type->room, inside->records + 5, "leads nowhere");
+	DAMAGE(type->full, type->room, "list of another type, or of other blocks");
+	DAMAGE(type->spare, ZBLOCK_NONE, "lost a block");
+	DAMAGE(room->list, ZBLOCK_FULL, "or of other blocks");
+	DAMAGE(spare->list, ZBLOCK_ROOM, "or of other blocks");
+	DAMAGE(room->type, zblock_type_index(room) + 1, "list of another type");
+	DAMAGE(full->prev, full->prev + 1, "links");
+	DAMAGE(full->next, ZBLOCK_NONE, "leads nowhere");
+}
+END_TEST
+
+START_TEST(verify_finds_wrong_maps_of_slots)
+{
+	DAMAGE(full->vacant, 1, "not in the list of those with room");
+	DAMAGE(room->vacant, 0, "without is");
+	DAMAGE(room->vacant, type->all_slots, "empty block");
+	DAMAGE(room->vacant, room->vacant | 1u << SLOTS, "behind its last");
+	DAMAGE(spare->vacant, type->all_slots & ~1u, "empty block");
+	/* With a count that agrees: a slot taken for nothing, and one free though its object lives. */
+	type->objects++;
+	room->vacant &= ~(1u << 2);
+	expect_fault("in use without a handle");
+	room->vacant |= 1u << 2;
+	type->objects -= 2;
+	room->vacant |= 1u << 3;
+	expect_fault("leads to a free slot");
+	room->vacant &= ~(1u << 3);
+	type->objects++;
+	check_sound();
+}
+END_TEST
+
+START_TEST(verify_finds_wrong_memory)
+{
+	DAMAGE(room->base, room->base + 8, "begin elsewhere");
+	DAMAGE(room->pgno, room->pgno + 1, "begin elsewhere");
+	DAMAGE(room->backed, room->backed & ~1u, "map of slots with memory");
+	DAMAGE(room->committed, 7, "more pages than its type");
+	room->committed = 1;
+	room->backed = zblock_slots_on(type, 1);
+	expect_fault("a page without memory");
+	room->committed = 3;
+	room->backed = zblock_slots_on(type, 3);
+	check_sound();
+	/* The spare one has as much as its first objects needed; the allocator took a page of it without its knowledge. */
+	ck_assert_int_eq(zp_pages_decommit(&inside->pages, spare->pgno, 1), 0);
+	expect_fault("disagree");
+	ck_assert_int_eq(zp_pages_commit(&inside->pages, spare->pgno, 1, 0), 0);
+	check_sound();
+}
+END_TEST
+
+START_TEST(verify_finds_wrong_records)
+{
+	uint32_t number = inside->record_free;
+
+	DAMAGE(room->taken, false, "record of a block in use");
+	DAMAGE(zblock_block(inside, number)->taken, true, "list of free records");
+	DAMAGE(zblock_block(inside, number)->next, number, "list of free records");
+	DAMAGE(inside->record_free, ZBLOCK_NONE, "neither free nor in use");
+	DAMAGE(inside->records, inside->records_ready + 1, "without memory");
+}
+END_TEST
+
+START_TEST(verify_follows_every_handle)
+{
+	uint64_t location;
+	uint32_t slot;
+
+	ck_assert_int_eq(zp_handles_lookup(&inside->handles, handles[0], &location), 0);
+	ck_assert_int_eq(zp_handles_get(&inside->handles, 0, &slot, 1), 1);
+	(void)zp_handles_publish(&inside->handles, slot, location);
+	expect_fault("two handles lead to one slot");
+	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->records, 0));
+	expect_fault("leads to no block");
+	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->record_free, 0));
+	expect_fault("leads to no block");
+	(void)zp_handles_publish(&inside->handles, slot, zblock_location(type->room, SLOTS));
+	expect_fault("leads to a free slot");
+	(void)zp_handles_publish(&inside->handles, slot, zblock_location(type->room, 2));
+	expect_fault("leads to a free slot");
+	/* The free slot's object would be given back twice, so it goes by hand. */
+	ck_assert_int_eq(zp_handles_begin_free(&inside->handles,
+					       zp_handle_make(&inside->handles, slot,
+							      zp_word_generation(atomic_load(
+								      zp_handles_word(&inside->handles, slot)))),
+					       &slot, &location),
+			 0);
+	zp_handles_end_free(&inside->handles, slot);
+	check_sound();
+}
+END_TEST
+
+/* Every byte of the blocks that belongs to no live object is overwritten, as wild writes of callers could. */
+START_TEST(nothing_that_a_caller_can_reach_is_believed)
+{
+	const struct zblock_block *blocks[] = { room, full, spare };
+	unsigned long fresh[3 * SLOTS];
+
+	for (int i = 0; i < 3; i++) {
+		char *run = zp_pages_address(&inside->pages, blocks[i]->pgno);
+
+		memset(run, 0xff, ZBLOCK_HEAD_BYTES);
+		memset(run + ZBLOCK_HEAD_BYTES + SLOTS * SIZE, 0xff, 2 * 4096 - ZBLOCK_HEAD_BYTES - SLOTS * SIZE);
+		for (unsigned int slot = 0; slot < SLOTS; slot++)
+			if (blocks[i]->vacant >> slot & 1)
+				memset(blocks[i]->base + (size_t)slot * SIZE, 0xff, SIZE);
+	}
+	check_sound();
+	for (int i = 0; i < 2 * SLOTS; i++)
+		unit_require(!handles[i] || is_intact(handles[i], SIZE));
+	for (int i = 0; i < 3 * SLOTS - (2 * SLOTS - 2); i++)
+		fresh[i] = store(SIZE);
+	ck_assert_uint_eq(type->blocks, 3);
+	check_sound();
+	for (int i = 0; i < 3 * SLOTS - (2 * SLOTS - 2); i++) {
+		unit_require(is_intact(fresh[i], SIZE));
+		release(fresh[i]);
+	}
+	for (int i = 0; i < 2 * SLOTS; i++)
+		if (handles[i])
+			release(handles[i]);
+	check_sound();
+	ck_assert_uint_eq(type->objects, 0);
+}
+END_TEST
+
+void add_damage_tests(Suite *suite)
+{
+	TCase *tcase = tcase_create("damage");
+
+	tcase_add_checked_fixture(tcase, setup_blocks, teardown);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, verify_finds_wrong_counts);
+	tcase_add_test(tcase, verify_finds_broken_lists);
+	tcase_add_test(tcase, verify_finds_wrong_maps_of_slots);
+	tcase_add_test(tcase, verify_finds_wrong_memory);
+	tcase_add_test(tcase, verify_finds_wrong_records);
+	tcase_add_test(tcase, verify_follows_every_handle);
+	tcase_add_test(tcase, nothing_that_a_caller_can_reach_is_believed);
+	suite_add_tcase(suite, tcase);
+}
