@@ -309,7 +309,7 @@ ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned i
  * released       receives the bytes given back; may be NULL
  *
  * 0 when nothing is left to gain, 1 when the budget ended it first; -EINVAL: pool is NULL; -EOPNOTSUPP: the driver does
- * not move objects (zbud and libc do not).
+ * not move objects (zbud, zblock and libc do not).
  */
 ZPOOL_PUBLIC int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns, uint64_t *released);
 
