@@ -4,8 +4,11 @@
  */
 #include <config.h>
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "intake.h"
 #include "message.h"
@@ -40,6 +43,24 @@ static int take_in(struct store *store)
 		return STATUS_FAILED;
 	}
 	return 0;
+}
+
+/* A trace of sizes for others to draw from.  0, or STATUS_FAILED after a message. */
+static int write_sizes(const struct units *units, const char *path)
+{
+	FILE *file = fopen(path, "we");
+	int error = 0;
+
+	for (size_t i = 0; file && i < units->count; i++)
+		if (!unit_is_same_filled(&units->at[i]))
+			fprintf(file, "%" PRIu32 "\n", units->at[i].stored_bytes);
+	if (!file || ferror(file))
+		error = errno ? errno : EIO;
+	if (file && fclose(file) && !error)
+		error = errno;
+	if (error)
+		say("%s: %s", path, strerror(error));
+	return error ? STATUS_FAILED : 0;
 }
 
 static enum store_outcome judge(struct trial_result *result)
@@ -111,6 +132,8 @@ int cmd_store(int argc, char **argv)
 		status = store_plan(&store);
 	if (!status)
 		status = take_in(&store);
+	if (!status && store.options.sizes_path)
+		status = write_sizes(&store.units, store.options.sizes_path);
 	if (!status) {
 		store_report_input(&store);
 		status = try_drivers(&store);

@@ -17,6 +17,7 @@
 
 #define TIMEOUT_SECONDS_DEFAULT 30
 #define KEY_TIMEOUT 0x100
+#define KEY_SIZES 0x101
 
 static const struct argp_option argp_options[] = {
 	{ .name = "type",
@@ -37,6 +38,10 @@ static const struct argp_option argp_options[] = {
 	  .key = KEY_TIMEOUT,
 	  .arg = "SECONDS",
 	  .doc = "stop a driver that makes no headway for so long (default: 30)" },
+	{ .name = "sizes",
+	  .key = KEY_SIZES,
+	  .arg = "FILE",
+	  .doc = "write the number of bytes that is to be stored of each unit to FILE, one a line" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
 	{ 0 },
 };
@@ -134,6 +139,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_TIMEOUT:
 		options->timeout_seconds = (unsigned int)parse_number(
 			arg, 86400, "--timeout must be a number of seconds from 1 to 86400", state);
+		return 0;
+	case KEY_SIZES:
+		options->sizes_path = arg;
 		return 0;
 	case 'j':
 		options->as_json = true;

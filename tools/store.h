@@ -24,6 +24,7 @@ struct store_options {
 	uint64_t limit_bytes; /* 0: none */
 	unsigned int timeout_seconds;
 	struct compressor *compressor;
+	const char *sizes_path; /* where to write the size of each unit; NULL: nowhere */
 	bool as_json;
 };
 

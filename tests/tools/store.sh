@@ -73,6 +73,20 @@ for unit in 512 1K 64K; do
 done
 is "units of 64K: one for each file that is not empty, and one more of the longest" 6 "$(value input units)"
 
+run store -t libc --sizes "$work/sizes" --json "$work/in"
+exits "sizes are written: all is given back" 0
+is "a size for each unit that is stored" "$(value drivers 0 stored)" "$(wc -l <"$work/sizes")"
+is "the sizes add up" "$(value input stored_bytes)" "$(awk '{ sum += $1 } END { print sum }' "$work/sizes")"
+is "incompressible units have their own size" 16 "$(grep -c '^4096$' "$work/sizes")"
+run store -t libc --sizes "$work/nowhere/sizes" "$work/in"
+exits "a file that cannot be written is a failure" 1
+says "that file is named" "$work/nowhere/sizes: No such file or directory"
+if [ -w /dev/full ]; then
+    run store -t libc --sizes /dev/full "$work/in"
+    exits "a full disk is a failure" 1
+    says "what is full is named" "/dev/full: No space left on device"
+fi
+
 run store --json "$work/in" "$work/in/text" "$work/in/deep" "$work/in"
 is "a file that is named more than once is read once" 6 "$(value input files)"
 run store -t libc --json "$work/in/link"
