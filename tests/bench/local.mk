@@ -64,7 +64,7 @@ tests_bench_compact_LDADD = $(bench_ldadd)
 
 # A copy of the driver that notes how long its locks are held.  lock.c stays as it is, a library of its own, for what is
 # in it is how locks are waited for.
-EXTRA_LTLIBRARIES += tests/bench/timed/liblock.la tests/bench/timed/zsmalloc.la
+check_LTLIBRARIES += tests/bench/timed/liblock.la tests/bench/timed/zsmalloc.la
 tests_bench_timed_liblock_la_SOURCES = libzpool/support/lock.c libzpool/support/lock.h
 tests_bench_timed_zsmalloc_la_SOURCES = \
 	tests/bench/timed/timed_lock.c tests/bench/timed/timed_lock.h \

@@ -6,9 +6,9 @@
  * replaced at random and three quarters of them freed, as in density.c: with automatic compaction, which runs inside,
  * and without, so that a whole compaction has all to do.  A place in the driver's code that takes a lock has a row.
  *
- * Interrupts, and what a hypervisor takes, count among a thread's CPU time.  But the same draw makes the driver take the
- * same locks for the same work in every run: so of each hold the shortest time of all runs is taken, hold by hold, and
- * the longest of these is the longest hold.  What was measured at most in any run stands beside it.
+ * Interrupts, and what a hypervisor takes, count among a thread's CPU time.  But the same draw makes the driver take
+ * the same locks for the same work in every run: so of each hold the shortest time of all runs is taken, hold by hold,
+ * and the longest of these is the longest hold.  What was measured at most in any run stands beside it.
  */
 #include <dlfcn.h>
 #include <inttypes.h>

@@ -33,7 +33,8 @@ struct options {
 };
 
 /*
- * Parses, or exits after a message or --help.  `defaults` holds all that has a default.  In a child only `as`, the traces and the numbers are filled in, and the subject is prepared.
+ * Parses, or exits after a message or --help.  `defaults` holds all that has a default.  In a child only `as`, the
+ * traces and the numbers are filled in, and the subject is prepared.
  */
 void options_parse(struct options *options, const struct options *defaults, int argc, char **argv, const char *help);
 

@@ -72,6 +72,35 @@ for peer in glibc jemalloc mimalloc tcmalloc; do
 	grep -Eq "^$peer +([0-9]|not installed)" "$dir/out" || fail "speed does not tell of $peer"
 done
 
+# JSON says the same as the table, where it is built.
+json=$build/../tools/json-get
+if [ -x "$json" ]; then
+	"$build/density" --no-peers --type zbud --objects 2000 --trace "$dir/sizes" --seed 3 --json >"$dir/json" ||
+		fail "density wrote no JSON"
+	value=$("$json" tables 0 rows subject=zbud objects_per_page value <"$dir/json") || fail "there is nothing in it"
+	awk -v a="$value" -v b="$(awk '$1 == "zbud" { print $7 }' "$dir/first")" \
+		'BEGIN { exit !(a - b < 0.006 && b - a < 0.006) }' || fail "JSON has $value objects a page"
+fi
+
+# Holes are filled by moving objects, in drivers that do.
+"$build/compact" --no-peers --objects 2000 --rounds 1 --trace "$dir/sizes" >"$dir/out" || fail "compact failed"
+grep -q "^libc  *does not move objects" "$dir/out" || fail "libc moves objects"
+at_most 0.1 "$(figure zsmalloc:compact=no 1)" || fail "nothing was moved"
+
+# The same draw takes the same locks, so that runs can be compared hold by hold.
+mkdir "$dir/plugins"
+cp "$build/timed/.libs/zsmalloc.so" "$dir/plugins/"
+chmod -R go-w "$dir"
+ZPOOL_PLUGIN_PATH=$dir/plugins "$build/locks" --no-peers --objects 2000 --rounds 2 --trace "$dir/sizes" >"$dir/out" ||
+	fail "locks failed"
+! grep -q "did not do the same work" "$dir/out" || fail "two runs of one draw took other locks"
+for stage in storing replacing freeing compaction; do
+	grep -q "^$stage" "$dir/out" || fail "locks does not tell of $stage"
+done
+[ "$(grep -c "class->lock  *[1-9]" "$dir/out")" -ge 4 ] || fail "the locks of size classes are not among those timed"
+! "$build/locks" --objects 2000 --rounds 1 --trace "$dir/sizes" >"$dir/out" 2>&1 || fail "an ordinary driver was timed"
+grep -q "does not time its locks" "$dir/out" || fail "it is not said what an ordinary driver lacks"
+
 # A driver that cannot be had is an error, and so is a trace that is none.
 ! "$build/speed" --objects 2000 --type nosuch --trace "$dir/sizes" >"$dir/out" 2>&1 || fail "nosuch was measured"
 grep -q 'No driver "nosuch"' "$dir/out" || fail "it is not said why nosuch was not measured"

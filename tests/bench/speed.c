@@ -3,9 +3,11 @@
  * speed.c - what a replace costs, and a malloc and free of something hot, and a map
  *
  * A replace frees a random object of a working set, takes another of a size drawn from a trace, and copies its bytes
- * in: from the cache, where a compressor would leave them, and from memory that no cache holds.  Every subject runs in a process of its own and holds its working set all the time; they are measured in turn,
- * round by round, all with the same draw.  Times are CPU time of the one thread; the time that went by stands beside
- * replace, and differs from it where others wanted the processor.
+ * in: from the cache, where a compressor would leave them, and from memory that no cache holds.
+ *
+ * Every subject runs in a process of its own and holds its working set all the time; they are measured in turn, round
+ * by round, all with the same draw.  Times are CPU time of the one thread; the time that went by stands beside replace,
+ * and differs from it where others wanted the processor.
  */
 #include <inttypes.h>
 #include <stdio.h>

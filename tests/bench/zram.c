@@ -117,8 +117,8 @@ static const char *claim(size_t pages)
 }
 
 /*
- * Random bytes and then zeros.  LZ4 leaves the first as they are and adds a byte for each 255 of either, and some twelve
- * more.
+ * Random bytes and then zeros.  LZ4 leaves the first as they are and adds a byte for each 255 of either, and some
+ * twelve more.
  */
 static void make_page(unsigned char *page, uint32_t compressed, uint64_t content)
 {
