@@ -204,6 +204,9 @@ static void measure(struct run *run, const char *name)
 	run->figures.of[DROP] = footprint(run);
 	purge(run);
 	check_contents(run);
+	for (size_t i = 0; i < run->count; i++)
+		if (run->objects[i].size)
+			subject_free(&run->subject, run->objects[i].id);
 	subject_close(&run->subject);
 }
 

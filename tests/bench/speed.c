@@ -154,6 +154,8 @@ static int serve(const struct options *options)
 		times[MAP_ANY] = work.subject.pool ? maps(&work, true) : 0;
 		peer_answer(times, sizeof(times));
 	}
+	for (size_t i = 0; i < work.count; i++)
+		subject_free(&work.subject, work.objects[i]);
 	subject_close(&work.subject);
 	return 0;
 }
