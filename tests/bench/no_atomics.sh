@@ -3,7 +3,7 @@
 #
 # The front end adds no atomic operation to malloc, free, map and unmap: none is in their machine code.
 set -eu
-library=$abs_top_builddir/libzpool/.libs/libzpool.so
+library=${abs_top_builddir:?is the build tree, set by make check}/libzpool/.libs/libzpool.so
 if ! command -v objdump >/dev/null || [ "$(uname -m)" != x86_64 ] || [ ! -e "$library" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAGS" ]; then
 	echo "SKIP: needs objdump and a plain shared x86-64 build"
 	exit 77
