@@ -122,6 +122,18 @@ bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot)
 	return false;
 }
 
+bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
+
+	if (ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot))
+		return false;
+	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
+	return true;
+}
+
 /* ---- objects ---- */
 
 /* The word of a handle's slot if its generation is right, after any move has ended.  0 or -EINVAL. */

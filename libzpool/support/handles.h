@@ -189,8 +189,9 @@ int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, 
 		    void *user);
 
 /*
- * Instead of end_free, to store the next object in the same slot: its generation goes up and it is as zp_handles_get()
- * gives one.  Takes no lock.  false: its generations are spent, and end_free is due.
+ * Instead of end_free, to store the next object in the same slot and the same place: its generation goes up and it is
+ * as zp_handles_get() gives one, but keeps the location, zp_handles_kept_location().  Takes no lock.  false: its
+ * generations are spent, and end_free is due.
  */
 bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot);
 
@@ -258,6 +259,12 @@ static inline unsigned int zp_word_state(uint64_t word)
 static inline unsigned long zp_handle_make(const struct zp_handles *handles, uint32_t slot, uint32_t generation)
 {
 	return (unsigned long)((uint64_t)(handles->tag ^ generation) << ZP_HANDLE_SLOT_BITS | slot);
+}
+
+/* Of a slot between zp_handles_recycle() and zp_handles_publish(). */
+static inline uint64_t zp_handles_kept_location(struct zp_handles *handles, uint32_t slot)
+{
+	return atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed) & ZP_LOCATION_MASK;
 }
 
 /* The slow ways: an object that is not simply live.  */

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 /* A chunk is a power of two segments, so that a hole which a released one leaves in the numbers fits a later one. */
-enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64 };
+enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64, EXCESS_PAGES = 48 };
 
 /* Runs of the reserve on their way to the source. */
 struct batch {
@@ -96,40 +96,58 @@ static bool batch_decommit(struct zp_pages *pages, struct batch *batch)
 	return !refused;
 }
 
+/* With slow_lock held: give back `want` pages, or a batch.  true: go on; *taken grows by what went. */
+static bool flush_batch(struct zp_pages *pages, uint32_t want, uint32_t *taken)
+{
+	struct batch batch;
+
+	zp_lock(&pages->lock);
+	batch_collect(pages, &batch, want);
+	zp_unlock(&pages->lock);
+	if (batch.count == 0)
+		return false;
+	bool willing = batch_decommit(pages, &batch);
+	zp_lock(&pages->lock);
+	uint32_t gone = batch_settle(pages, &batch);
+	/* A source that refuses is not asked at every turn. */
+	pages->flush_retry_pages = willing ? 0 : 2 * pages->reserve_pages;
+	zp_unlock(&pages->lock);
+	zp_account_refund(&pages->account, gone * ZP_PAGE_BYTES);
+	*taken += gone;
+	return willing;
+}
+
+static uint32_t reserve_excess(struct zp_pages *pages, uint32_t target)
+{
+	zp_lock(&pages->lock);
+	uint32_t kept = pages->reserve_pages;
+	zp_unlock(&pages->lock);
+	return kept > target ? kept - target : 0;
+}
+
 /* With slow_lock held: give back until `target` pages are left.  Returns how many went. */
 static uint32_t flush_to(struct zp_pages *pages, uint32_t target)
 {
 	uint32_t flushed = 0;
-	bool willing = true;
-	struct batch batch;
 
-	do {
-		uint32_t taken;
-
-		zp_lock(&pages->lock);
-		batch_collect(pages, &batch, pages->reserve_pages > target ? pages->reserve_pages - target : 0);
-		zp_unlock(&pages->lock);
-		if (batch.count == 0)
-			break;
-		willing = batch_decommit(pages, &batch);
-		zp_lock(&pages->lock);
-		taken = batch_settle(pages, &batch);
-		/* A source that refuses is not asked at every turn. */
-		pages->flush_retry_pages = willing ? 0 : 2 * pages->reserve_pages;
-		zp_unlock(&pages->lock);
-		zp_account_refund(&pages->account, taken * ZP_PAGE_BYTES);
-		flushed += taken;
-	} while (willing);
+	while (flush_batch(pages, reserve_excess(pages, target), &flushed))
+		continue;
 	return flushed;
 }
 
+/*
+ * Whoever has the lock is flushing, or will leave the excess to the next to give pages back.  This may be a part of a
+ * free, where no lock is to be held for long: others may have it after every few pages.
+ */
 void zp_pages_flush_excess(struct zp_pages *pages)
 {
-	/* Whoever has the lock is flushing, or will leave the excess to the next to give pages back. */
-	if (!zp_trylock(&pages->slow_lock))
-		return;
-	flush_to(pages, reserve_bound_pages(pages) / 2);
-	zp_unlock(&pages->slow_lock);
+	uint32_t target = reserve_bound_pages(pages) / 2, flushed = 0, excess;
+	bool willing = true;
+
+	while (willing && (excess = reserve_excess(pages, target)) > 0 && zp_trylock(&pages->slow_lock)) {
+		willing = flush_batch(pages, excess < EXCESS_PAGES ? excess : EXCESS_PAGES, &flushed);
+		zp_unlock(&pages->slow_lock);
+	}
 }
 
 int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes)

@@ -173,6 +173,7 @@ struct place {
 	uint32_t handle_slot;
 	uint32_t zspage;
 	unsigned int slot;
+	bool grew; /* the class has a zspage more */
 };
 
 /* A slot of the handle table: one that the class kept, or some from the table, of which it keeps the rest. */
@@ -183,7 +184,7 @@ static int take_handle_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 		int got = zp_handles_get(&pool->handles, gfp, class->spare_slots, wanted);
 		if (got < 0)
 			return got;
-		class->spare_count = (unsigned int)got;
+		class->spare_count = (uint8_t)got;
 	}
 	*slot = class->spare_slots[--class->spare_count];
 	return 0;
@@ -246,9 +247,25 @@ static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return 0;
 }
 
+/* The place of the object that was freed last, which the processor still knows. */
+static void take_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct place *place)
+{
+	place->handle_slot = class->kept[--class->kept_count];
+	uint64_t location = zp_handles_kept_location(&pool->handles, place->handle_slot);
+	place->zspage = zsmalloc_location_zspage(location);
+	place->slot = zsmalloc_location_slot(location);
+	class->objects++;
+	if (pool->evict)
+		zsmalloc_zspage_touch(pool, class, place->zspage);
+}
+
 /* With the class's lock held. */
 static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
 {
+	if (class->kept_count) {
+		take_kept(pool, class, place);
+		return 0;
+	}
 	int err = take_handle_slot(pool, class, gfp, &place->handle_slot);
 	if (err)
 		return err;
@@ -258,6 +275,7 @@ static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 
 		/* Its first slot has memory, and nobody else has had the lock since it was listed. */
 		err = add_zspage(pool, class, gfp, &number);
+		place->grew = !err;
 		if (!err)
 			err = take_place_in(pool, class, number, gfp, place);
 	}
@@ -277,77 +295,103 @@ static int malloc_failed(struct zsmalloc_pool *pool, int err, bool limit)
 	return err;
 }
 
+/* A place for an object of the class.  0 or -errno. */
+static int find_place_locked(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
+			     struct place *place)
+{
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		zp_lock(&class->lock);
+	else if (!zp_trylock(&class->lock))
+		return -EAGAIN;
+	int err = find_place(pool, class, gfp, place);
+	zp_unlock(&class->lock);
+	return err;
+}
+
 static int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zsmalloc_pool *pool = pool_;
-	struct place place;
+	struct place place = { .grew = false };
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
 
 	if (size == 0)
 		return -EINVAL;
 	if (size > pool->object_bytes_max)
 		return -ENOSPC;
 	struct zsmalloc_class *class = zsmalloc_class_of(pool, size);
-	if (!(gfp & ZPOOL_GFP_NOWAIT))
-		zp_lock(&class->lock);
-	else if (!zp_trylock(&class->lock))
-		return malloc_failed(pool, -EAGAIN, false);
 	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
-	int err = find_place(pool, class, gfp, &place);
-	zp_unlock(&class->lock);
+	int err = find_place_locked(pool, class, gfp, &place);
+	if (err == -ENOMEM && !nowait && zsmalloc_make_room(pool, class->slot_bytes))
+		err = find_place_locked(pool, class, gfp, &place);
 	if (err)
-		return malloc_failed(pool, err,
-				     !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages));
+		return malloc_failed(pool, err, !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
 	if (gfp & ZPOOL_GFP_ZERO)
 		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, place.zspage), place.slot), 0,
 		       class->slot_bytes);
 	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
+	if (place.grew && !nowait)
+		zsmalloc_compact_next(pool);
 	return 0;
 }
 
-/* An empty zspage: true, if it is the caller's to destroy. */
-static bool retire_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+/*
+ * Keeps the place of an object that is being freed for the next one: slot and handle stay as they are, save that the
+ * handle is stale.  A zspage under reclaim is to run empty.  With the class's lock held.
+ */
+static bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+		       uint32_t handle_slot)
 {
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
 
-	if (!zspage->listed)
+	if (class->kept_count >= ZSMALLOC_KEPT_MAX || class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE ||
+	    class->objects <= 1 || !zspage->listed || !zp_handles_recycle(&pool->handles, handle_slot))
 		return false;
-	zsmalloc_zspage_unlist(pool, class, number);
-	if (class->spare == ZSMALLOC_NONE && __builtin_popcountll(zspage->committed) <= ZSMALLOC_SPARE_PAGES) {
-		class->spare = number;
-		return false;
-	}
-	zsmalloc_zspage_leave(pool, class, number);
+	class->kept[class->kept_count++] = handle_slot;
+	class->objects--;
+	zsmalloc_slot_prefetch(class, zspage, zsmalloc_location_slot(location));
 	return true;
+}
+
+/* Without keeping it.  true: the slot of the handle table is still to be given back. */
+static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+			  uint32_t handle_slot, uint32_t *emptied)
+{
+	uint32_t number = zsmalloc_location_zspage(location);
+
+	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
+	if (zsmalloc_zspage(pool, number)->used_slots == 0)
+		zsmalloc_zspage_retire(pool, class, number, emptied);
+	if (class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE + 1 || class->objects == 0)
+		zsmalloc_kept_release(pool, class, emptied);
+	if (class->spare_count == ZSMALLOC_SPARE_SLOTS)
+		return true;
+	if (zp_handles_end_free_keep(&pool->handles, handle_slot))
+		class->spare_slots[class->spare_count++] = handle_slot;
+	return false;
 }
 
 static int zsmalloc_free(void *pool_, unsigned long handle)
 {
 	struct zsmalloc_pool *pool = pool_;
 	uint64_t location;
-	uint32_t handle_slot;
-	bool emptied = false;
+	uint32_t handle_slot, emptied = ZSMALLOC_NONE;
 
 	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
 	if (err) {
 		count(&pool->refused_handles);
 		return err;
 	}
-	uint32_t number = zsmalloc_location_zspage(location);
-	struct zsmalloc_class *class = zsmalloc_class(pool, zsmalloc_zspage(pool, number));
+	struct zsmalloc_class *class = zsmalloc_class(pool, zsmalloc_zspage(pool, zsmalloc_location_zspage(location)));
 	zp_lock(&class->lock);
-	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
-	if (zsmalloc_zspage(pool, number)->used_slots == 0)
-		emptied = retire_zspage(pool, class, number);
-	bool keep = class->spare_count < ZSMALLOC_SPARE_SLOTS;
-	if (keep && zp_handles_end_free_keep(&pool->handles, handle_slot))
-		class->spare_slots[class->spare_count++] = handle_slot;
+	bool surplus = !keep_place(pool, class, location, handle_slot) &&
+		       release_place(pool, class, location, handle_slot, &emptied);
 	bool wants = zsmalloc_wants_compaction(pool, class);
 	zp_unlock(&class->lock);
-	if (!keep)
+	if (surplus)
 		zp_handles_end_free(&pool->handles, handle_slot);
-	if (emptied)
-		zsmalloc_zspage_destroy(pool, number);
+	if (emptied != ZSMALLOC_NONE)
+		zsmalloc_zspages_destroy(pool, emptied);
 	if (wants)
 		zsmalloc_compact_some(pool, class);
 	return 0;
@@ -454,7 +498,7 @@ static int zsmalloc_trim(void *pool_, uint64_t *released)
 	struct zsmalloc_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 
-	zsmalloc_drop_spares(pool);
+	zsmalloc_drop_kept(pool);
 	zsmalloc_records_trim(pool);
 	zp_handles_trim(&pool->handles, &ignored);
 	zp_pages_trim(&pool->pages, &ignored);

@@ -22,6 +22,8 @@ enum {
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
 	ZSMALLOC_SPARE_SLOTS = 8, /* of the handle table, kept by a class */
+	ZSMALLOC_KEPT_MAX = 8,    /* freed objects whose place a class keeps for the next */
+	ZSMALLOC_KEPT_SHARE = 16, /* but one, and a share of its objects */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
 };
 
@@ -37,7 +39,7 @@ enum { ZSMALLOC_BLOCK_SHIFT = 10, ZSMALLOC_BLOCKS = 15 };
  */
 struct zsmalloc_zspage {
 	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free; read by anybody at any time */
-	uint16_t used_slots;
+	uint16_t used_slots;           /* by objects, and by places that are kept */
 	uint8_t group;
 	bool listed; /* false: empty and kept as spare, or under reclaim */
 	uint32_t pgno;
@@ -64,10 +66,11 @@ struct zsmalloc_class {
 	uint32_t spare;                   /* an empty zspage */
 	uint32_t spare_record;            /* one without pages: taken under NOWAIT, and then not needed */
 	uint32_t zspages;
-	uint64_t objects;
+	uint64_t objects; /* live ones; places that are kept are none */
 	uint64_t committed_pages;
 	uint32_t spare_slots[ZSMALLOC_SPARE_SLOTS];
-	unsigned int spare_count;
+	uint32_t kept[ZSMALLOC_KEPT_MAX]; /* slots of the handle table that still know their place; the last is next */
+	uint8_t spare_count, kept_count;
 };
 
 struct zsmalloc_pool {
@@ -98,6 +101,8 @@ struct zsmalloc_pool {
 	/* The zspage that an object was stored in last, in pools that evict, and when. */
 	_Atomic(uint64_t) clock;
 	_Atomic(uint32_t) newest;
+
+	_Atomic(uint32_t) next_class; /* for compaction inside malloc */
 
 	_Atomic(uint64_t) compactions; /* also what tells one from another */
 	_Atomic(uint64_t) moved_bytes, released_bytes;
@@ -155,9 +160,21 @@ static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, co
 	return zspage->base + (size_t)slot * class->slot_bytes;
 }
 
+/* Memory that somebody will soon write to: the processor may fetch its beginning, and look its pages up, meanwhile. */
+static inline void zsmalloc_slot_prefetch(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage,
+					  unsigned int slot)
+{
+	const char *first = zsmalloc_slot_address(class, zspage, slot), *last = first + class->slot_bytes - 1;
+
+	__builtin_prefetch(first, 1);
+	if (((uintptr_t)first ^ (uintptr_t)last) & ~(ZP_PAGE_BYTES - 1))
+		__builtin_prefetch(last, 1);
+}
+
 /*
- * The handle table's slot of each object, 0 where a slot is free.  They stand in front of slot 0, or in the record;
- * there an overrun of the zspage before may have written, so whoever follows one checks that it leads back.
+ * The handle table's slot of each object; where a slot is free, of the one that was there.  They stand in front of slot
+ * 0, or in the record; there an overrun of the zspage before may have written, so whoever follows one checks that it
+ * leads back.
  */
 static inline uint32_t *zsmalloc_handles(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
@@ -229,6 +246,17 @@ int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
 			   unsigned int slot);
 
+/*
+ * Give the places that a class keeps free.  Zspages that are empty then go on a chain (through next), for
+ * zsmalloc_zspages_destroy() without the lock.
+ */
+void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+
+/* An empty zspage leaves its class, for the chain, or to be its spare. */
+void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
+			    uint32_t *emptied);
+void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied);
+
 /* Take memory from pages on which no object lies.  Returns how many. */
 unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
@@ -278,9 +306,9 @@ int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
 
 /*
  * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
- * as a page is won.  With the class's lock held.  Returns the bytes moved.
+ * as a page is won.  With the class's lock held.  Returns the bytes moved; what is emptied goes on the chain.
  */
-uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
+uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
 
 /* Zspages with high record numbers, or nearly alone under a page table, move.  Without a lock. */
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);
@@ -289,11 +317,21 @@ void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);
 
 int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
 
-/* Give back what classes keep for their next object. */
-void zsmalloc_drop_spares(struct zsmalloc_pool *pool);
+/* Give up what classes keep for their next objects. */
+void zsmalloc_drop_kept(struct zsmalloc_pool *pool);
 
-/* After a free, without a lock: compact a class that wastes too much, a little. */
+/*
+ * Compaction by itself, without a lock, and a little at a time: after a free, of a class that wastes too much; after a
+ * malloc for which the pool grew, of the next such class.
+ */
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
+void zsmalloc_compact_next(struct zsmalloc_pool *pool);
+
+/*
+ * For a malloc that found no memory: what classes keep goes back, and (where the pool may compact by itself) what a
+ * little compaction wins, about so many bytes.  true: something went, so it is worth another try.
+ */
+bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes);
 bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
 
 /* ---- zsmalloc_reclaim.c ---- */

@@ -23,6 +23,7 @@ enum { RING_STEPS = 32 };                   /* looked at in a group for one choi
 enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
 enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
+enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
 enum { SOME_PAGES = 2, SOME_SHARE = 16 };   /* what a class may waste: pages, and a share of what it has */
 
 /* One run of compaction. */
@@ -129,17 +130,14 @@ static bool drain(struct run *run, uint32_t source, uint64_t budget)
 	return slot < 0;
 }
 
-/*
- * One hold of the class's lock.  true: there is more to do in this class.  An emptied zspage is handed out to be given
- * back without the lock.
- */
+/* One hold of the class's lock.  true: there is more to do in this class.  What is emptied goes on the chain. */
 static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 {
 	struct zsmalloc_class *class = run->class;
-	uint32_t source = choose_source(run);
 	uint64_t moved = run->moved_bytes, until = moved + STEP_BYTES, pages = class->committed_pages;
 
-	*emptied = ZSMALLOC_NONE;
+	zsmalloc_kept_release(run->pool, class, emptied);
+	uint32_t source = choose_source(run);
 	if (source == ZSMALLOC_NONE)
 		return false;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
@@ -147,6 +145,7 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 	if (zspage->used_slots == 0) {
 		zsmalloc_zspage_unlist(run->pool, class, source);
 		zsmalloc_zspage_leave(run->pool, class, source);
+		zspage->next = *emptied;
 		*emptied = source;
 	} else if (done) {
 		/* Of runs at the same time the later one's mark stands, lest each undo the other's for ever. */
@@ -160,7 +159,7 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 /* With the lock held at the beginning and the end, but not between. */
 static void compact_class(struct run *run, uint64_t budget, uint64_t deadline_ns, uint64_t (*now)(void))
 {
-	uint32_t emptied;
+	uint32_t emptied = ZSMALLOC_NONE;
 	bool more = true;
 
 	while (more && run->moved_bytes < budget && (!deadline_ns || now() < deadline_ns)) {
@@ -168,45 +167,42 @@ static void compact_class(struct run *run, uint64_t budget, uint64_t deadline_ns
 		if (emptied == ZSMALLOC_NONE && !more)
 			break;
 		zp_unlock(&run->class->lock);
-		if (emptied != ZSMALLOC_NONE)
-			zsmalloc_zspage_destroy(run->pool, emptied);
+		zsmalloc_zspages_destroy(run->pool, emptied);
+		emptied = ZSMALLOC_NONE;
 		zp_lock(&run->class->lock);
 	}
 }
 
-/* Gives an empty zspage that the class kept back.  With the lock held, which is let go meanwhile. */
-static void drop_spare(struct run *run)
+/*
+ * Gives up what a class keeps for its next objects: places, slots of the handle table, an empty zspage.  With the lock
+ * held; returns the pages that go.
+ */
+static uint64_t drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
-	struct zsmalloc_class *class = run->class;
-	uint32_t spare = class->spare;
+	uint64_t pages = class->committed_pages;
 
-	if (spare == ZSMALLOC_NONE)
-		return;
-	class->spare = ZSMALLOC_NONE;
-	run->released_pages += __builtin_popcountll(zsmalloc_zspage(run->pool, spare)->committed);
-	zsmalloc_zspage_leave(run->pool, class, spare);
-	zp_unlock(&class->lock);
-	zsmalloc_zspage_destroy(run->pool, spare);
-	zp_lock(&class->lock);
+	zsmalloc_kept_release(pool, class, emptied);
+	/* So that groups of the table can fall idle. */
+	zp_handles_put(&pool->handles, class->spare_slots, class->spare_count);
+	class->spare_count = 0;
+	if (class->spare != ZSMALLOC_NONE) {
+		zsmalloc_zspage_leave(pool, class, class->spare);
+		zsmalloc_zspage(pool, class->spare)->next = *emptied;
+		*emptied = class->spare;
+		class->spare = ZSMALLOC_NONE;
+	}
+	return pages - class->committed_pages;
 }
 
-/* Slots of the handle table that the class kept go back too, so that its groups can fall idle. */
-static void drop_spare_slots(struct run *run)
+void zsmalloc_drop_kept(struct zsmalloc_pool *pool)
 {
-	zp_handles_put(&run->pool->handles, run->class->spare_slots, run->class->spare_count);
-	run->class->spare_count = 0;
-}
-
-void zsmalloc_drop_spares(struct zsmalloc_pool *pool)
-{
-	struct run run = { .pool = pool };
-
 	for (unsigned int i = 0; i < pool->class_count; i++) {
-		run.class = &pool->classes[i];
-		zp_lock(&run.class->lock);
-		drop_spare(&run);
-		drop_spare_slots(&run);
-		zp_unlock(&run.class->lock);
+		uint32_t emptied = ZSMALLOC_NONE;
+
+		zp_lock(&pool->classes[i].lock);
+		(void)drop_kept(pool, &pool->classes[i], &emptied);
+		zp_unlock(&pool->classes[i].lock);
+		zsmalloc_zspages_destroy(pool, emptied);
 	}
 }
 
@@ -245,15 +241,17 @@ int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *r
 	bool ended = false;
 
 	for (unsigned int i = pool->class_count; i-- > 0 && !ended;) {
+		uint32_t emptied = ZSMALLOC_NONE;
+
 		run.class = &pool->classes[i];
 		zp_lock(&run.class->lock);
-		drop_spare(&run);
-		drop_spare_slots(&run);
+		run.released_pages += (int64_t)drop_kept(pool, run.class, &emptied);
 		compact_class(&run, bytes, deadline_ns, now_ns);
 		uint64_t pages = run.class->committed_pages;
-		run.moved_bytes += zsmalloc_settle_tail(pool, run.class);
+		run.moved_bytes += zsmalloc_settle_tail(pool, run.class, &emptied);
 		run.released_pages += (int64_t)(pages - run.class->committed_pages);
 		zp_unlock(&run.class->lock);
+		zsmalloc_zspages_destroy(pool, emptied);
 		ended = run.moved_bytes >= bytes || (deadline_ns && now_ns() >= deadline_ns);
 	}
 	/* What was emptied lies in the reserve as yet. */
@@ -277,15 +275,75 @@ bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zs
 	       zsmalloc_class_waste(class) > SOME_PAGES * ZP_PAGE_BYTES + held / SOME_SHARE;
 }
 
+/* Until `bytes` are moved; only if `wanted` says so, now that the lock is held. */
+static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t bytes,
+			     bool (*wanted)(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class),
+			     uint64_t *released_bytes)
+{
+	uint64_t moved_bytes = 0;
+
+	zp_lock(&class->lock);
+	if (wanted(pool, class)) {
+		struct run run = run_begin(pool, WINDOW_SOME);
+
+		run.class = class;
+		run.idle_steps = SOME_IDLE_STEPS;
+		compact_class(&run, bytes, 0, now_ns);
+		moved_bytes = run.moved_bytes;
+		*released_bytes += run_end(&run);
+	}
+	zp_unlock(&class->lock);
+	return moved_bytes;
+}
+
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
-	struct run run = run_begin(pool, WINDOW_SOME);
+	uint64_t released_bytes = 0;
 
-	run.class = class;
-	run.idle_steps = SOME_IDLE_STEPS;
-	zp_lock(&class->lock);
-	if (zsmalloc_wants_compaction(pool, class))
-		compact_class(&run, SOME_BYTES, 0, now_ns);
-	zp_unlock(&class->lock);
-	(void)run_end(&run);
+	(void)compact_some(pool, class, SOME_BYTES, zsmalloc_wants_compaction, &released_bytes);
+}
+
+/* Stays with a class for as long as it wastes too much. */
+void zsmalloc_compact_next(struct zsmalloc_pool *pool)
+{
+	uint32_t first = atomic_load_explicit(&pool->next_class, memory_order_relaxed);
+	bool wants = false;
+
+	for (unsigned int i = 0; i < SOME_CLASSES && !wants; i++) {
+		struct zsmalloc_class *class = &pool->classes[(first + i) % pool->class_count];
+
+		zp_lock(&class->lock);
+		wants = zsmalloc_wants_compaction(pool, class);
+		zp_unlock(&class->lock);
+		if (wants)
+			zsmalloc_compact_some(pool, class);
+		atomic_store_explicit(&pool->next_class, first + i + !wants, memory_order_relaxed);
+	}
+}
+
+/* Is there a page to win, at least? */
+static bool wastes_a_page(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
+{
+	return atomic_load_explicit(&pool->auto_compact, memory_order_relaxed) &&
+	       zsmalloc_class_waste(class) >= ZP_PAGE_BYTES + class->zspages * (uint64_t) class->head_bytes;
+}
+
+bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes)
+{
+	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
+	uint64_t wanted = (bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES, released_bytes = 0, moved_bytes = 0;
+
+	for (unsigned int i = 0; i < pool->class_count && released_bytes < wanted; i++) {
+		struct zsmalloc_class *class = &pool->classes[(first + i) % pool->class_count];
+		uint32_t emptied = ZSMALLOC_NONE;
+
+		zp_lock(&class->lock);
+		released_bytes += drop_kept(pool, class, &emptied) * ZP_PAGE_BYTES;
+		zp_unlock(&class->lock);
+		zsmalloc_zspages_destroy(pool, emptied);
+		if (released_bytes < wanted && moved_bytes < SOME_BYTES)
+			moved_bytes +=
+				compact_some(pool, class, SOME_BYTES - moved_bytes, wastes_a_page, &released_bytes);
+	}
+	return released_bytes > 0;
 }

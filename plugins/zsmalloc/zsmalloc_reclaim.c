@@ -24,13 +24,18 @@ static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
 
+		uint32_t emptied = ZSMALLOC_NONE;
+
 		zp_lock(&class->lock);
+		/* A zspage of nothing but kept places is none to evict. */
+		zsmalloc_kept_release(pool, class, &emptied);
 		uint32_t oldest = oldest_of(pool, class);
 		if (oldest != ZSMALLOC_NONE && zsmalloc_zspage(pool, oldest)->stamp < stamp) {
 			stamp = zsmalloc_zspage(pool, oldest)->stamp;
 			found = class;
 		}
 		zp_unlock(&class->lock);
+		zsmalloc_zspages_destroy(pool, emptied);
 	}
 	return found;
 }
@@ -79,29 +84,38 @@ static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	}
 }
 
-/* Empties the class's oldest zspage.  The pages that were won; 0: it stays. */
-static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+/* Empties a zspage.  The pages that were won; 0: it stays.  With the lock held, but not while the owner is asked. */
+static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
+				   uint32_t *emptied)
 {
-	zp_lock(&class->lock);
-	uint32_t number = oldest_of(pool, class);
-	if (number == ZSMALLOC_NONE) {
-		zp_unlock(&class->lock);
-		return 0;
-	}
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
 	zsmalloc_zspage_unlist(pool, class, number);
 	/* A zspage with a mapped object cannot be emptied: then nobody is asked for the others. */
 	if (!has_unevictable(pool, class, zspage))
 		evict_objects(pool, class, zspage);
 	if (zspage->used_slots) {
 		zsmalloc_zspage_list(pool, class, number);
-		zp_unlock(&class->lock);
 		return 0;
 	}
-	unsigned int pages = (unsigned int)__builtin_popcountll(zspage->committed);
 	zsmalloc_zspage_leave(pool, class, number);
+	zspage->next = *emptied;
+	*emptied = number;
+	return (unsigned int)__builtin_popcountll(zspage->committed);
+}
+
+/* Empties the class's oldest zspage. */
+static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	uint32_t emptied = ZSMALLOC_NONE;
+
+	zp_lock(&class->lock);
+	/* Places that are kept would stay, and look like objects that somebody has mapped. */
+	zsmalloc_kept_release(pool, class, &emptied);
+	uint32_t number = oldest_of(pool, class);
+	unsigned int pages = number == ZSMALLOC_NONE ? 0 : reclaim_zspage(pool, class, number, &emptied);
 	zp_unlock(&class->lock);
-	zsmalloc_zspage_destroy(pool, number);
+	zsmalloc_zspages_destroy(pool, emptied);
 	return pages;
 }
 

@@ -91,7 +91,7 @@ static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class
 	return moved;
 }
 
-uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
 	struct zsmalloc_class *end = pool->classes + pool->class_count, *larger = class + 1;
 	uint32_t source = zsmalloc_fullest(class);
@@ -107,7 +107,8 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
 		if (zspage->used_slots == 0) {
 			zsmalloc_zspage_unlist(pool, class, source);
 			zsmalloc_zspage_leave(pool, class, source);
-			zsmalloc_zspage_destroy(pool, source);
+			zspage->next = *emptied;
+			*emptied = source;
 			break;
 		}
 		if (moved)

@@ -77,8 +77,11 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		struct zsmalloc_class *class = &pool->classes[i];
 		struct zpool_class_stats stats = { .object_bytes = class->slot_bytes,
 						   .pages_per_zspage = class->pages };
+		uint32_t emptied = ZSMALLOC_NONE;
 
 		zp_lock(&class->lock);
+		/* Places that are kept look used, and would stand in the histogram as objects. */
+		zsmalloc_kept_release(pool, class, &emptied);
 		stats.objects = class->objects;
 		stats.zspages = class->zspages;
 		stats.slots = (uint64_t) class->zspages * class->slots;
@@ -86,6 +89,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		stats.freeable_pages = zsmalloc_class_waste(class) / ZP_PAGE_BYTES;
 		each_listed(pool, class, add_fullness, &stats);
 		zp_unlock(&class->lock);
+		zsmalloc_zspages_destroy(pool, emptied);
 		if (stats.zspages)
 			err = fn(&stats, sizeof stats, user);
 	}
@@ -112,11 +116,8 @@ static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zsp
 	for (unsigned int slot = 0; slot < class->slots; slot++) {
 		uint32_t handle_slot = zsmalloc_handles(class, zspage)[slot];
 
-		if (!zsmalloc_slot_is_used(zspage, slot)) {
-			if (handle_slot)
-				audit->wrong = "a free slot has a handle";
+		if (!zsmalloc_slot_is_used(zspage, slot))
 			continue;
-		}
 		used++;
 		needed |= zsmalloc_slot_pages(class, slot);
 		if (handle_slot == 0 || handle_slot >= zp_handles_slots(&audit->pool->handles))
@@ -177,10 +178,11 @@ static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class
 		audit.pages += (unsigned int)__builtin_popcountll(spare->committed);
 	}
 	/* Zspages under reclaim, and those being made, are on no list: then the sums may be short. */
-	if (audit.zspages > class->zspages || audit.objects > class->objects || audit.pages > class->committed_pages)
+	if (audit.zspages > class->zspages || audit.objects > class->objects + class->kept_count ||
+	    audit.pages > class->committed_pages)
 		audit.wrong = "a class's counts are short of what it has";
 	if (audit.zspages == class->zspages &&
-	    (audit.objects != class->objects || audit.pages != class->committed_pages))
+	    (audit.objects != class->objects + class->kept_count || audit.pages != class->committed_pages))
 		audit.wrong = "a class's counts are not what it has";
 	for (unsigned int group = 0; group < ZSMALLOC_GROUPS; group++)
 		if ((class->groups[group] != ZSMALLOC_NONE) != (class->group_mask >> group & 1))

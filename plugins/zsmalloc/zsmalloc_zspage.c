@@ -496,9 +496,50 @@ void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 
 	zspage->used[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 	zspage->used_slots--;
-	zsmalloc_handles(class, zspage)[slot] = 0;
 	class->objects--;
 	refile(pool, class, number);
+}
+
+void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
+			    uint32_t *emptied)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	if (!zspage->listed)
+		return;
+	zsmalloc_zspage_unlist(pool, class, number);
+	if (class->spare == ZSMALLOC_NONE && __builtin_popcountll(zspage->committed) <= ZSMALLOC_SPARE_PAGES) {
+		class->spare = number;
+		return;
+	}
+	zsmalloc_zspage_leave(pool, class, number);
+	zspage->next = *emptied;
+	*emptied = number;
+}
+
+void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied)
+{
+	while (emptied != ZSMALLOC_NONE) {
+		uint32_t number = emptied;
+
+		emptied = zsmalloc_zspage(pool, number)->next;
+		zsmalloc_zspage_destroy(pool, number);
+	}
+}
+
+void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+{
+	for (unsigned int i = 0; i < class->kept_count; i++) {
+		uint64_t location = zp_handles_kept_location(&pool->handles, class->kept[i]);
+		uint32_t number = zsmalloc_location_zspage(location);
+
+		class->objects++; /* as if it were live for once */
+		zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
+		if (zsmalloc_zspage(pool, number)->used_slots == 0)
+			zsmalloc_zspage_retire(pool, class, number, emptied);
+	}
+	zp_handles_put(&pool->handles, class->kept, class->kept_count);
+	class->kept_count = 0;
 }
 
 /* The pages that must keep their memory: those with objects, and the first ones, with the handles. */

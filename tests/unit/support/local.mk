@@ -17,6 +17,7 @@ support_tests = \
 	tests/unit/plugins/zbud \
 	tests/unit/plugins/zbud_shrink \
 	tests/unit/plugins/zsmalloc \
+	tests/unit/plugins/zsmalloc_room \
 	tests/unit/plugins/zsmalloc_settle
 
 check_PROGRAMS += $(support_tests)
@@ -104,6 +105,11 @@ tests_unit_plugins_zsmalloc_SOURCES = tests/unit/plugins/zsmalloc.c tests/unit/p
 	tests/unit/plugins/harness.h tests/unit/support/unit.h
 tests_unit_plugins_zsmalloc_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_zsmalloc_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_zsmalloc_room_SOURCES = tests/unit/plugins/zsmalloc_room.c tests/unit/plugins/zsmalloc_fixture.h \
+	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_zsmalloc_room_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zsmalloc_room_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_zsmalloc_settle_SOURCES = tests/unit/plugins/zsmalloc_settle.c tests/unit/plugins/zsmalloc_fixture.h \
 	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_room.c - places that are kept for the next object, and compaction inside malloc
+ */
+#include "zsmalloc_fixture.h"
+
+enum { COUNT = 4000 };
+
+static unsigned long handles[COUNT];
+
+static const struct zsmalloc_class *class_of(size_t size)
+{
+	return zsmalloc_class_of(pool, size);
+}
+
+static void fill(size_t size)
+{
+	for (unsigned int i = 0; i < COUNT; i++)
+		handles[i] = store(size);
+}
+
+static void free_every_other(void)
+{
+	for (unsigned int i = 0; i < COUNT; i += 2) {
+		release(handles[i]);
+		handles[i] = 0;
+	}
+}
+
+static void check_contents(size_t size)
+{
+	for (unsigned int i = 0; i < COUNT; i++)
+		unit_require(!handles[i] || is_intact(handles[i], size));
+	check_sound();
+}
+
+static void set_compact(bool on)
+{
+	struct zpool_value value = { .key = "compact", .number = on, .given = 1 };
+
+	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &value), 0);
+}
+
+START_TEST(freed_places_are_used_first)
+{
+	fill(1000);
+	const void *at = zsmalloc->map(pool, handles[1234], ZPOOL_MM_RO);
+	ck_assert_int_eq(zsmalloc->unmap(pool, handles[1234]), 0);
+	release(handles[1234]);
+	ck_assert_uint_eq(class_of(1000)->kept_count, 1);
+	ck_assert_uint_eq(stats().objects, COUNT - 1);
+	check_sound();
+	unsigned long next = store(1001);
+	ck_assert_uint_eq(class_of(1000)->kept_count, 0);
+	ck_assert_ptr_eq(zsmalloc->map(pool, next, ZPOOL_MM_RO), at);
+	ck_assert_int_eq(zsmalloc->unmap(pool, next), 0);
+	ck_assert_uint_ne(next, handles[1234]);
+	ck_assert_int_eq(zsmalloc->free(pool, handles[1234]), -EINVAL);
+	handles[1234] = 0;
+	check_contents(1000);
+}
+END_TEST
+
+START_TEST(few_places_are_kept_and_none_by_an_empty_class)
+{
+	fill(1000);
+	for (unsigned int i = 0; i < COUNT; i++) {
+		release(handles[i]);
+		ck_assert_uint_le(class_of(1000)->kept_count, ZSMALLOC_KEPT_MAX);
+		ck_assert_uint_le(class_of(1000)->kept_count, 1 + (COUNT - 1 - i) / ZSMALLOC_KEPT_SHARE);
+	}
+	ck_assert_uint_eq(class_of(1000)->kept_count, 0);
+	ck_assert_uint_eq(stats().objects, 0);
+	ck_assert_uint_le(stats().pages, ZSMALLOC_SPARE_PAGES);
+	check_sound();
+}
+END_TEST
+
+START_TEST(trim_compaction_and_shrink_give_kept_places_up)
+{
+	uint64_t released;
+
+	for (int round = 0; round < 3; round++) {
+		fill(1000);
+		release(handles[7]);
+		ck_assert_uint_eq(class_of(1000)->kept_count, 1);
+		if (round == 0)
+			ck_assert_int_eq(zsmalloc->trim(pool, &released), 0);
+		else if (round == 1)
+			(void)compact(0, 0);
+		else
+			(void)shrink(1, 0);
+		ck_assert_uint_eq(class_of(1000)->kept_count, 0);
+		check_sound();
+		while (stats().objects)
+			(void)shrink(1, 0);
+		evictor.asked = 0;
+	}
+}
+END_TEST
+
+/* A place that is kept looks used: eviction must neither ask for it nor be stopped by it. */
+START_TEST(kept_place_does_not_stop_eviction)
+{
+	fill(1000);
+	release(handles[0]);
+	(void)shrink(1, 0);
+	ck_assert_uint_gt(evictor.asked, 0);
+	for (unsigned int i = 0; i < evictor.asked; i++)
+		unit_require(evictor.handles[i] != handles[0]);
+	ck_assert_uint_eq(evictor.handles[0], handles[1]);
+}
+END_TEST
+
+START_TEST(spent_handles_are_not_kept)
+{
+	struct zsmalloc_pool *self = pool;
+
+	/* The table of a pool has 2^22 generations; with four, a slot is spent in as many lives. */
+	self->handles.generation_mask = 3;
+	fill(1000);
+	for (int i = 0; i < 100; i++) {
+		release(handles[9]);
+		handles[9] = store(1000);
+	}
+	check_contents(1000);
+	self->handles.generation_mask = (1u << ZP_HANDLE_GENERATION_BITS) - 1;
+}
+END_TEST
+
+/* Half of the pages could be had back, but only by moving objects: so malloc does, a little at a time. */
+START_TEST(malloc_at_the_limit_compacts)
+{
+	unsigned long handle;
+	unsigned int stored = 0;
+
+	fill(1000);
+	free_every_other();
+	uint64_t limit = zsmalloc->total_size(pool);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, limit), 0);
+	while (zsmalloc->malloc(pool, 2000, ZPOOL_GFP_KERNEL, &handle) == 0)
+		stored++;
+	ck_assert_uint_lt(stored, 100);
+	set_compact(true);
+	for (stored = 0; zsmalloc->malloc(pool, 2000, ZPOOL_GFP_KERNEL, &handle) == 0; stored++)
+		unit_require(zsmalloc->total_size(pool) <= limit);
+	/* 2000 objects of 1000 bytes are gone, so nearly 1000 of 2000 fit. */
+	ck_assert_uint_gt(stored, 800);
+	check_contents(1000);
+}
+END_TEST
+
+START_TEST(nowait_at_the_limit_does_not_compact)
+{
+	unsigned long handle;
+
+	fill(1000);
+	free_every_other();
+	ck_assert_int_eq(zsmalloc->set_limit(pool, zsmalloc->total_size(pool)), 0);
+	set_compact(true);
+	uint64_t moved = stats().compact_moved_bytes;
+	while (zsmalloc->malloc(pool, 2000, ZPOOL_GFP_NOWAIT, &handle) == 0)
+		continue;
+	ck_assert_uint_eq(stats().compact_moved_bytes, moved);
+}
+END_TEST
+
+/* Waste that frees left while they could not compact is found by mallocs for which the pool grows. */
+START_TEST(growing_pool_compacts_other_classes)
+{
+	uint64_t before, largest = 0;
+
+	fill(1000);
+	free_every_other();
+	uint64_t wasted = zsmalloc_class_waste(class_of(1000));
+	set_compact(true);
+	for (int i = 0; i < COUNT; i++) {
+		before = stats().compact_moved_bytes;
+		(void)store(3000);
+		uint64_t moved = stats().compact_moved_bytes - before;
+		largest = moved > largest ? moved : largest;
+	}
+	ck_assert_uint_gt(largest, 0);
+	ck_assert_uint_le(largest, (64 << 10) + class_of(1000)->slot_bytes);
+	ck_assert_uint_lt(zsmalloc_class_waste(class_of(1000)), wasted / 4);
+	check_contents(1000);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("plugins/zsmalloc: room");
+	TCase *tcase = tcase_create("room");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, freed_places_are_used_first);
+	tcase_add_test(tcase, few_places_are_kept_and_none_by_an_empty_class);
+	tcase_add_test(tcase, trim_compaction_and_shrink_give_kept_places_up);
+	tcase_add_test(tcase, kept_place_does_not_stop_eviction);
+	tcase_add_test(tcase, spent_handles_are_not_kept);
+	tcase_add_test(tcase, malloc_at_the_limit_compacts);
+	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
+	tcase_add_test(tcase, growing_pool_compacts_other_classes);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
