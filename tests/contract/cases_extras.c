@@ -58,7 +58,7 @@ static void compact_gives_back_and_keeps_contents(void)
 	ct_set_init(&set, 6000);
 	for (int round = 0; round < 3; round++) {
 		ct_set_fill(pool, &set, 6000, &ct.rng);
-		ct_set_thin(pool, &set, 1500, &ct.rng);
+		ct_set_thin_mapped(pool, &set, 1500, &ct.rng);
 		ct_trim(pool);
 		before = zpool_get_total_size(pool);
 		result = zpool_compact(pool, 0, 0, &released);
@@ -82,7 +82,7 @@ static void compact_keeps_to_its_budget(void)
 	ct_need(ZPOOL_CAP_COMPACT);
 	ct_set_init(&set, 6000);
 	ct_set_fill(pool, &set, 6000, &ct.rng);
-	ct_set_thin(pool, &set, 1500, &ct.rng);
+	ct_set_thin_mapped(pool, &set, 1500, &ct.rng);
 	do {
 		uint64_t released = 0;
 

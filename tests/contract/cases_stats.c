@@ -308,7 +308,7 @@ static void stats_count_compaction(void)
 		uint64_t released = 0, stored;
 
 		ct_set_fill(pool, &set, 6000, &ct.rng);
-		ct_set_thin(pool, &set, 1500, &ct.rng);
+		ct_set_thin_mapped(pool, &set, 1500, &ct.rng);
 		before = stats_of(pool);
 		CT_CHECK(before.free_slots > 0, "three quarters were freed, and no slot that compaction could win");
 		CT_MUST(zpool_compact(pool, 0, 0, &released));

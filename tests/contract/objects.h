@@ -64,6 +64,12 @@ void ct_set_free_all(struct zpool *pool, struct ct_set *set);
 /* Free objects chosen at random until `count` are left. */
 void ct_set_thin(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng);
 
+/*
+ * The same, with those that stay mapped until the others are gone: so a driver that moves objects inside free, too,
+ * leaves something to zpool_compact().
+ */
+void ct_set_thin_mapped(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng);
+
 void ct_set_check(struct zpool *pool, const struct ct_set *set, const char *when);
 
 #endif /* CT_OBJECTS_H */

@@ -141,6 +141,27 @@ void ct_set_thin(struct zpool *pool, struct ct_set *set, size_t count, struct ct
 		ct_set_free(pool, set, ct_rng_below(rng, set->count));
 }
 
+void ct_set_thin_mapped(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng)
+{
+	size_t all = set->count;
+	unsigned long *handles = calloc(all, sizeof(*handles));
+
+	CT_CHECK(handles != NULL, "the suite has no memory for %zu handles", all);
+	for (size_t i = 0; i < all; i++) {
+		size_t other = ct_rng_below(rng, i + 1);
+
+		handles[i] = handles[other];
+		handles[other] = set->at[i].handle;
+	}
+	for (size_t i = 0; i < count && ct_can(ZPOOL_CAP_MAP); i++)
+		CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "a map failed");
+	for (size_t i = count; i < all; i++)
+		ct_set_free(pool, set, ct_set_find(set, handles[i]));
+	for (size_t i = 0; i < count && ct_can(ZPOOL_CAP_MAP); i++)
+		zpool_unmap_handle(pool, handles[i]);
+	free(handles);
+}
+
 void ct_set_check(struct zpool *pool, const struct ct_set *set, const char *when)
 {
 	for (size_t i = 0; i < set->count; i++)
