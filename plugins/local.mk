@@ -31,6 +31,22 @@ plugins_zsmalloc_la_LIBADD = $(plugin_libadd)
 plugins_zsmalloc_la_LINK = $(plugin_link)
 EXTRA_plugins_zsmalloc_la_DEPENDENCIES = plugins/libtool
 
+plugin_LTLIBRARIES += plugins/z3fold.la
+plugins_z3fold_la_SOURCES = \
+	plugins/z3fold/z3fold.c \
+	plugins/z3fold/z3fold.h \
+	plugins/z3fold/z3fold_compact.c \
+	plugins/z3fold/z3fold_move.c \
+	plugins/z3fold/z3fold_page.c \
+	plugins/z3fold/z3fold_reclaim.c \
+	plugins/z3fold/z3fold_record.c \
+	plugins/z3fold/z3fold_stats.c
+plugins_z3fold_la_CPPFLAGS = $(plugin_cppflags)
+plugins_z3fold_la_LDFLAGS = $(plugin_ldflags)
+plugins_z3fold_la_LIBADD = $(plugin_libadd)
+plugins_z3fold_la_LINK = $(plugin_link)
+EXTRA_plugins_z3fold_la_DEPENDENCIES = plugins/libtool
+
 plugins_zbud_la_SOURCES = \
 	plugins/zbud/zbud.c \
 	plugins/zbud/zbud.h \

@@ -40,7 +40,7 @@ zpoolctl_preload_cppflags = -DZPOOLCTL_PRELOAD
 zpoolctl_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plugins/zbud.la \
 	-dlpreopen plugins/libc.la
 EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-zpoolctl_preload_ldflags += -dlpreopen plugins/zblock.la
-EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/zblock.la
+zpoolctl_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
+EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 endif
 endif

@@ -55,8 +55,8 @@ contract_preload_cppflags = -DCONTRACT_PRELOAD
 contract_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plugins/zbud.la \
 	-dlpreopen plugins/libc.la
 EXTRA_tests_contract_contract_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-contract_preload_ldflags += -dlpreopen plugins/zblock.la
-EXTRA_tests_contract_contract_DEPENDENCIES += plugins/zblock.la
+contract_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
+EXTRA_tests_contract_contract_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 endif
 
 # The suite on drivers of its own that have little more than what they must, and behind a filter.
@@ -72,5 +72,5 @@ tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
 tests_contract_with_mocks_LDADD = libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
 if !ENABLE_SHARED
 EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/zblock.la
+EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 endif

@@ -28,7 +28,7 @@ tests_install_static_host_SOURCES = tests/install/static_host.c
 tests_install_static_host_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # Without -static libtool would put plugins on the command line of the linker as shared objects.
 tests_install_static_host_LDFLAGS = $(AM_LDFLAGS) -static
-tests_install_static_host_LDADD = libzpool/libzpool.la -dlpreopen plugins/zsmalloc.la \
+tests_install_static_host_LDADD = libzpool/libzpool.la -dlpreopen plugins/z3fold.la -dlpreopen plugins/zsmalloc.la \
 	-dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la \
 	-dlpreopen plugins/zblock.la \
 	$(LTDL_LIBS) $(CHECK_LIBS) $(PTHREAD_LIBS)

@@ -14,7 +14,7 @@
 
 #include <zpool.h>
 
-static const char *const types[] = { "zsmalloc", "zbud", "zblock", "libc" };
+static const char *const types[] = { "zsmalloc", "z3fold", "zbud", "zblock", "libc" };
 #define TYPES ((int)(sizeof(types) / sizeof(types[0])))
 
 static void forget_plugin_directories(void)

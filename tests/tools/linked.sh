@@ -16,7 +16,7 @@ text_file "$work/text" 131072
 
 run list
 exits "list succeeds" 0
-for driver in libc zblock zbud zsmalloc; do
+for driver in libc z3fold zblock zbud zsmalloc; do
     prints "$driver is there" "^$driver +[0-9.]+ +1\.[0-9]+ +yes +linked in +[a-z]"
     run info --json "$driver"
     exits "info $driver succeeds" 0
@@ -26,5 +26,5 @@ for driver in libc zblock zbud zsmalloc; do
 done
 run store "$work/text"
 exits "store succeeds" 0
-is "store tries all" 4 "$(grep -c 'identical$' "$work/out")"
+is "store tries all" 5 "$(grep -c 'identical$' "$work/out")"
 finish

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+extern const struct zpool_driver z3fold_LTX_zpool_driver;
 extern const struct zpool_driver zsmalloc_LTX_zpool_driver, zbud_LTX_zpool_driver, libc_LTX_zpool_driver;
 extern const struct zpool_driver zblock_LTX_zpool_driver;
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * z3fold_reclaim.c - emptying pages through the owner's evict callback
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "z3fold.h"
+
+/* The order in which a page's objects go. */
+static const enum z3fold_buddy order[Z3FOLD_BUDDIES] = { Z3FOLD_MIDDLE, Z3FOLD_FIRST, Z3FOLD_LAST };
+
+/* The handle of an object, or 0: there is none, it is mapped, or in the hands of somebody who frees it. */
+static unsigned long evictable_handle(struct z3fold_pool *pool, const struct z3fold_page *page, enum z3fold_buddy buddy)
+{
+	uint64_t word;
+
+	if (!page->chunks[buddy])
+		return 0;
+	word = atomic_load_explicit(zp_handles_word(&pool->handles, page->slots[buddy]), memory_order_relaxed);
+	if (zp_word_state(word) != ZP_STATE_LIVE)
+		return 0;
+	return zp_handle_make(&pool->handles, page->slots[buddy], zp_word_generation(word));
+}
+
+/* Does one of the page's objects refuse to go, whatever its owner says? */
+static bool has_unevictable(struct z3fold_pool *pool, const struct z3fold_page *page)
+{
+	for (unsigned int i = 0; i < Z3FOLD_BUDDIES; i++)
+		if (page->chunks[i] && !evictable_handle(pool, page, i))
+			return true;
+	return false;
+}
+
+/*
+ * Ask for the objects of a page that is on no ring any more, until one stays.  Called and returns with the lock held,
+ * but not between.  No object is put into a page under reclaim, and none moves, so what is there is what was kept.
+ */
+static void evict_objects(struct z3fold_pool *pool, struct z3fold_page *page)
+{
+	int err = 0;
+
+	page->state = Z3FOLD_PAGE_UNDER_RECLAIM;
+	pool->reclaim_pages++;
+	for (unsigned int i = 0; i < Z3FOLD_BUDDIES && !err; i++) {
+		/* Looked up only now: the callback for one may have freed others as well. */
+		unsigned long handle = evictable_handle(pool, page, order[i]);
+
+		if (!handle)
+			continue;
+		zp_unlock(&pool->lock);
+		err = pool->evict(pool->evict_context, handle);
+		zp_lock(&pool->lock);
+		if (page->chunks[order[i]]) {
+			pool->evict_refused++;
+			err = -EBUSY;
+		} else {
+			pool->evictions++;
+		}
+	}
+	page->state = Z3FOLD_PAGE_FREE;
+	pool->reclaim_pages--;
+}
+
+/* Empty one page, the oldest that lets itself be emptied.  0, -EAGAIN or -EINVAL. */
+static int reclaim_page(struct z3fold_pool *pool)
+{
+	zp_lock(&pool->lock);
+	for (unsigned int tries = 0; tries < Z3FOLD_RECLAIM_TRIES; tries++) {
+		struct z3fold_page *page;
+		uint32_t pgno;
+
+		if (pool->newest == ZP_PGNO_NONE) {
+			zp_unlock(&pool->lock);
+			return -EINVAL;
+		}
+		pgno = z3fold_page_at(pool, pool->newest)->links[Z3FOLD_BY_AGE].prev;
+		page = z3fold_page_at(pool, pgno);
+		z3fold_page_leave_rings(pool, pgno);
+		if (!has_unevictable(pool, page))
+			evict_objects(pool, page);
+		if (z3fold_page_objects(page) == 0) {
+			zp_unlock(&pool->lock);
+			z3fold_page_put(pool, pgno);
+			return 0;
+		}
+		z3fold_page_enter_rings(pool, pgno);
+	}
+	zp_unlock(&pool->lock);
+	return -EAGAIN;
+}
+
+int z3fold_shrink(void *pool_, unsigned int pages, unsigned int *reclaimed)
+{
+	struct z3fold_pool *pool = pool_;
+	int err = 0;
+
+	*reclaimed = 0;
+	if (!pool->evict || pages == 0)
+		return -EINVAL;
+	while (*reclaimed < pages && !err) {
+		err = reclaim_page(pool);
+		if (!err)
+			++*reclaimed;
+	}
+	return err;
+}

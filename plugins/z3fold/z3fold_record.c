@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * z3fold_record.c - the table of pages' records
+ *
+ * Records are found by page number.  Address space for them comes in blocks, each for as many pages as all before it,
+ * and memory in units of 512 records, five pages, when the first page of a unit is taken; trim takes it from units of
+ * which no page is in use.  What a record says is guarded by the pool's lock, that it is there by record_lock.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "z3fold.h"
+
+enum { UNIT_RECORDS = 1 << Z3FOLD_UNIT_SHIFT, UNIT_BYTES = sizeof(struct z3fold_page) << Z3FOLD_UNIT_SHIFT };
+
+static uint32_t block_first_page(unsigned int block)
+{
+	return block ? 1u << (Z3FOLD_BLOCK_SHIFT - 1 + block) : 0;
+}
+
+static uint32_t block_units(unsigned int block)
+{
+	return (block ? block_first_page(block) : 1u << Z3FOLD_BLOCK_SHIFT) / UNIT_RECORDS;
+}
+
+static struct z3fold_unit *unit_of(struct z3fold_pool *pool, uint32_t pgno)
+{
+	unsigned int block = z3fold_block_of(pgno);
+
+	return &pool->blocks[block].units[(pgno - block_first_page(block)) >> Z3FOLD_UNIT_SHIFT];
+}
+
+static void *unit_records(struct z3fold_block *block, uint32_t unit)
+{
+	return (char *)block->units + block->head_bytes + (size_t)unit * UNIT_BYTES;
+}
+
+/* With record_lock held. */
+static int block_reserve(struct z3fold_pool *pool, unsigned int number)
+{
+	struct z3fold_block *block = &pool->blocks[number];
+	size_t units_bytes = block_units(number) * sizeof(struct z3fold_unit);
+	size_t head_bytes = (units_bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+	size_t bytes = head_bytes + (size_t)block_units(number) * UNIT_BYTES;
+	void *units = zp_pages_meta_reserve(&pool->pages, bytes);
+	int err;
+
+	if (!units)
+		return -ENOMEM;
+	err = zp_pages_meta_commit(&pool->pages, units, head_bytes, ZPOOL_GFP_KERNEL);
+	if (err) {
+		zp_pages_meta_release(&pool->pages, units, bytes, 0);
+		return err;
+	}
+	block->units = units;
+	block->head_bytes = head_bytes;
+	block->bytes = bytes;
+	block->base = (uintptr_t)units + head_bytes - (uintptr_t)block_first_page(number) * sizeof(struct z3fold_page);
+	return 0;
+}
+
+static int unit_commit(struct z3fold_pool *pool, uint32_t pgno, zpool_gfp_t gfp)
+{
+	unsigned int number = z3fold_block_of(pgno);
+	struct z3fold_block *block = &pool->blocks[number];
+	struct z3fold_unit *unit;
+	int err = 0;
+
+	if (!block->units)
+		err = gfp & ZPOOL_GFP_NOWAIT ? -ENOMEM : block_reserve(pool, number);
+	if (err)
+		return err;
+	unit = unit_of(pool, pgno);
+	if (unit->committed)
+		return 0;
+	err = zp_pages_meta_commit(&pool->pages, unit_records(block, (uint32_t)(unit - block->units)), UNIT_BYTES, gfp);
+	if (!err)
+		unit->committed = 1;
+	return err;
+}
+
+int z3fold_record_get(struct z3fold_pool *pool, uint32_t pgno, zpool_gfp_t gfp)
+{
+	int err;
+
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		zp_lock(&pool->record_lock);
+	else if (!zp_trylock(&pool->record_lock))
+		return -EAGAIN;
+	err = unit_commit(pool, pgno, gfp);
+	if (!err)
+		atomic_fetch_add_explicit(&unit_of(pool, pgno)->in_use, 1, memory_order_relaxed);
+	zp_unlock(&pool->record_lock);
+	if (!err)
+		z3fold_page_init(pool, pgno);
+	return err;
+}
+
+void z3fold_page_put(struct z3fold_pool *pool, uint32_t pgno)
+{
+	/* Release: what was done with the record comes before a trim that takes its memory. */
+	atomic_fetch_sub_explicit(&unit_of(pool, pgno)->in_use, 1, memory_order_release);
+	zp_pages_put(&pool->pages, pgno, 1);
+}
+
+bool z3fold_record_is_ready(struct z3fold_pool *pool, uint32_t pgno)
+{
+	bool ready;
+
+	if (pgno >> ZP_PGNO_BITS)
+		return false;
+	zp_lock(&pool->record_lock);
+	ready = pool->blocks[z3fold_block_of(pgno)].units && unit_of(pool, pgno)->committed;
+	zp_unlock(&pool->record_lock);
+	return ready;
+}
+
+static uint64_t unit_trim(struct z3fold_pool *pool, struct z3fold_block *block, uint32_t number)
+{
+	struct z3fold_unit *unit = &block->units[number];
+
+	if (!unit->committed || atomic_load_explicit(&unit->in_use, memory_order_acquire))
+		return 0;
+	if (zp_pages_meta_decommit(&pool->pages, unit_records(block, number), UNIT_BYTES))
+		return 0; /* The source keeps it, and so do we. */
+	unit->committed = 0;
+	return UNIT_BYTES;
+}
+
+uint64_t z3fold_records_trim(struct z3fold_pool *pool)
+{
+	uint64_t released = 0;
+
+	for (unsigned int block = 0; block < Z3FOLD_BLOCKS; block++) {
+		/* One block after the other, lest a malloc that needs a record wait for all of them. */
+		zp_lock(&pool->record_lock);
+		for (uint32_t unit = 0; pool->blocks[block].units && unit < block_units(block); unit++)
+			released += unit_trim(pool, &pool->blocks[block], unit);
+		zp_unlock(&pool->record_lock);
+	}
+	return released;
+}
+
+void z3fold_records_fini(struct z3fold_pool *pool)
+{
+	for (unsigned int number = 0; number < Z3FOLD_BLOCKS; number++) {
+		struct z3fold_block *block = &pool->blocks[number];
+		size_t committed_bytes = block->head_bytes;
+
+		if (!block->units)
+			continue;
+		for (uint32_t unit = 0; unit < block_units(number); unit++)
+			committed_bytes += block->units[unit].committed ? UNIT_BYTES : 0;
+		zp_pages_meta_release(&pool->pages, block->units, block->bytes, committed_bytes);
+		block->units = NULL;
+	}
+}
