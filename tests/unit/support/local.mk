@@ -13,6 +13,7 @@ support_tests = \
 	tests/unit/support/pages_lazy \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
+	tests/unit/plugins/z3fold \
 	tests/unit/plugins/zblock \
 	tests/unit/plugins/zbud \
 	tests/unit/plugins/zbud_shrink \
@@ -99,6 +100,13 @@ tests_unit_plugins_zbud_LDADD = $(support_test_ldadd)
 tests_unit_plugins_zbud_shrink_SOURCES = tests/unit/plugins/zbud_shrink.c $(zbud_test_sources)
 tests_unit_plugins_zbud_shrink_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_zbud_shrink_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_z3fold_SOURCES = tests/unit/plugins/z3fold.c tests/unit/plugins/z3fold_fixture.h \
+	tests/unit/plugins/z3fold_damage.c tests/unit/plugins/z3fold_moves.c tests/unit/plugins/z3fold_shrink.c \
+	tests/unit/plugins/z3fold_threads.c \
+	$(plugins_z3fold_la_SOURCES) $(strict_source) tests/unit/plugins/harness.h
+tests_unit_plugins_z3fold_CPPFLAGS = $(plugin_test_cppflags) -I$(top_srcdir)/plugins/z3fold
+tests_unit_plugins_z3fold_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_zsmalloc_SOURCES = tests/unit/plugins/zsmalloc.c tests/unit/plugins/zsmalloc_fixture.h \
 	tests/unit/plugins/zsmalloc_threads.c $(plugins_zsmalloc_la_SOURCES) \

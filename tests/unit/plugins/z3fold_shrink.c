@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * z3fold_shrink.c - eviction: its order, refusals, and what else may happen meanwhile
+ */
+#include "z3fold_fixture.h"
+
+/* Objects of these sizes fill a page. */
+enum { FIRST = 22, LAST = 20, MIDDLE = 64 - FIRST - LAST };
+
+struct page {
+	unsigned long first, last, middle;
+};
+
+static struct page store_page(void)
+{
+	struct page page;
+
+	page.first = store_chunks(FIRST);
+	page.last = store_chunks(LAST);
+	page.middle = store_chunks(MIDDLE);
+	unit_require(page_of(page.first) == page_of(page.last) && page_of(page.first) == page_of(page.middle));
+	return page;
+}
+
+static bool page_is_intact(const struct page *page)
+{
+	return chunks_are_intact(page->first, FIRST) && chunks_are_intact(page->last, LAST) &&
+	       chunks_are_intact(page->middle, MIDDLE);
+}
+
+static void expect_asked(unsigned int at, const struct page *page)
+{
+	ck_assert_uint_eq(evictor.handles[at], page->middle);
+	ck_assert_uint_eq(evictor.handles[at + 1], page->first);
+	ck_assert_uint_eq(evictor.handles[at + 2], page->last);
+}
+
+START_TEST(pages_go_oldest_first_and_middle_before_first_before_last)
+{
+	struct page page[5];
+
+	for (int i = 0; i < 5; i++)
+		page[i] = store_page();
+	/* A read does not make page 0 younger; storing into page 1 does. */
+	ck_assert(page_is_intact(&page[0]));
+	release(page[1].last);
+	page[1].last = store_chunks(LAST);
+	ck_assert_uint_eq(page_of(page[1].first), page_of(page[1].last));
+	ck_assert_uint_eq(shrink(4, 0), 4);
+	ck_assert_uint_eq(evictor.asked, 12);
+	expect_asked(0, &page[0]);
+	expect_asked(3, &page[2]);
+	expect_asked(6, &page[3]);
+	expect_asked(9, &page[4]);
+	ck_assert(page_is_intact(&page[1]));
+	ck_assert_uint_eq(stats().evictions, 12);
+	ck_assert_uint_eq(stats().evict_refused, 0);
+	ck_assert_uint_eq(stats().pages, 1);
+}
+END_TEST
+
+START_TEST(free_does_not_make_a_page_younger)
+{
+	struct page old = store_page(), young = store_page();
+
+	release(old.last);
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.asked, 2);
+	ck_assert_uint_eq(evictor.handles[0], old.middle);
+	ck_assert_uint_eq(evictor.handles[1], old.first);
+	ck_assert(page_is_intact(&young));
+}
+END_TEST
+
+START_TEST(moved_object_takes_its_age_along)
+{
+	unsigned long wide = store_chunks(34), second = store(4096), large = store_chunks(50), small = store_chunks(14);
+
+	/* The youngest object's page dissolves into the oldest page, which is the youngest then. */
+	ck_assert_uint_eq(page_of(large), page_of(small));
+	release(large);
+	ck_assert_uint_eq(page_of(small), page_of(wide));
+	check_sound();
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], second);
+	ck_assert(chunks_are_intact(wide, 34) && chunks_are_intact(small, 14));
+}
+END_TEST
+
+START_TEST(old_object_does_not_make_its_new_page_older)
+{
+	unsigned long large = store_chunks(60), small = store_chunks(4), second = store(4096), wide = store_chunks(40);
+
+	ck_assert_uint_eq(page_of(large), page_of(small));
+	release(large);
+	ck_assert_uint_eq(page_of(small), page_of(wide));
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.handles[0], second);
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.handles[1], wide);
+	ck_assert_uint_eq(evictor.handles[2], small);
+}
+END_TEST
+
+START_TEST(refused_pages_go_to_the_head_and_eight_refusals_end_the_step)
+{
+	unsigned long handle[12];
+
+	for (int i = 0; i < 12; i++)
+		handle[i] = store(4096);
+	evictor.act = evict_refuses;
+	ck_assert_uint_eq(shrink(3, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 8);
+	for (int i = 0; i < 8; i++)
+		ck_assert_uint_eq(evictor.handles[i], handle[i]);
+	ck_assert_uint_eq(stats().evict_refused, 8);
+	evictor.asked = 0;
+	evictor.act = evict_frees;
+	ck_assert_uint_eq(shrink(6, 0), 6);
+	for (int i = 0; i < 6; i++)
+		ck_assert_uint_eq(evictor.handles[i], handle[(8 + i) % 12]);
+}
+END_TEST
+
+static int (*acts[])(unsigned long handle) = { evict_refuses, evict_lies };
+
+START_TEST(refusal_spares_the_others_of_the_page)
+{
+	struct page page = store_page();
+
+	evictor.act = acts[_i];
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 8);
+	for (unsigned int i = 0; i < evictor.asked; i++)
+		ck_assert_uint_eq(evictor.handles[i], page.middle);
+	ck_assert(page_is_intact(&page));
+	ck_assert_uint_eq(stats().evictions, 0);
+	ck_assert_uint_eq(stats().evict_refused, 8);
+}
+END_TEST
+
+/* ---- what the callback may do ---- */
+
+static struct page mine;
+static unsigned int let_go; /* callbacks that free, before the others refuse */
+
+static int evict_some(unsigned long handle)
+{
+	return evictor.asked <= let_go ? evict_frees(handle) : -EIO;
+}
+
+START_TEST(page_emptied_in_part_stays_usable)
+{
+	static const unsigned int left_chunks[] = { 0, FIRST + LAST, LAST };
+	unsigned int room = 64 - left_chunks[_i];
+	unsigned long object;
+
+	mine = store_page();
+	evictor.act = evict_some;
+	let_go = (unsigned int)_i;
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	check_sound();
+	ck_assert_uint_eq(stats().evictions, _i);
+	ck_assert_uint_eq(stats().objects, 3 - (unsigned int)_i);
+	ck_assert(chunks_are_intact(mine.last, LAST));
+	object = store_chunks(room);
+	ck_assert_uint_eq(page_of(object), page_of(mine.last));
+	ck_assert_uint_eq(stats().pages, 1);
+	ck_assert(chunks_are_intact(mine.last, LAST) && chunks_are_intact(object, room));
+}
+END_TEST
+
+static int evict_frees_all(unsigned long handle)
+{
+	ck_assert_uint_eq(handle, mine.middle);
+	/* Freed while their page is under reclaim, without having been asked for. */
+	release(mine.last);
+	release(mine.first);
+	release(mine.middle);
+	ck_assert_uint_eq(stats().pages, 1);
+	check_sound();
+	/* The page is still the reclaim's: what comes now gets another. */
+	(void)store(10);
+	ck_assert_uint_eq(stats().pages, 2);
+	check_sound();
+	return 0;
+}
+
+START_TEST(frees_within_a_reclaim_leave_the_page_to_it)
+{
+	mine = store_page();
+	evictor.act = evict_frees_all;
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	/* Nobody is asked for an object that is gone. */
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(stats().objects, 1);
+	ck_assert_uint_eq(stats().pages, 1);
+	ck_assert_uint_eq(zp_pages_handed_out(&pool->pages), 1);
+}
+END_TEST
+
+static int evict_beside_compaction(unsigned long handle)
+{
+	uint64_t location;
+	uint32_t page = page_of(mine.first);
+
+	if (handle != mine.middle)
+		return evict_frees(handle);
+	/* Of the page under reclaim one object is left, and there is room for it elsewhere: it stays all the same. */
+	release(mine.middle);
+	release(mine.last);
+	location = location_of(mine.first);
+	(void)compact(0, 0);
+	ck_assert_uint_eq(location_of(mine.first), location);
+	/* And nothing moves in. */
+	release(store_chunks(3));
+	ck_assert_uint_ne(page_of(store_chunks(1)), page);
+	check_sound();
+	return 0;
+}
+
+START_TEST(compaction_leaves_a_page_under_reclaim_alone)
+{
+	unsigned long other;
+
+	mine = store_page();
+	other = store_chunks(30);
+	evictor.act = evict_beside_compaction;
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.asked, 2);
+	ck_assert(chunks_are_intact(other, 30));
+	ck_assert_uint_eq(stats().objects, 2);
+	ck_assert_uint_eq(stats().pages, 1);
+	ck_assert_uint_eq(zp_pages_handed_out(&pool->pages), 1);
+}
+END_TEST
+
+static int evict_shrinks_too(unsigned long handle)
+{
+	unsigned int reclaimed;
+
+	/* Another page goes; this one is out of the order. */
+	if (evictor.asked == 1)
+		unit_require(z3fold->shrink(pool, 1, &reclaimed) == 0 && reclaimed == 1);
+	return evict_frees(handle);
+}
+
+START_TEST(shrink_inside_the_callback_takes_the_next_page)
+{
+	struct page old = store_page(), young = store_page();
+
+	evictor.act = evict_shrinks_too;
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.handles[0], old.middle);
+	expect_asked(1, &young);
+	ck_assert_uint_eq(evictor.handles[4], old.first);
+	ck_assert_uint_eq(stats().pages, 0);
+	ck_assert_uint_eq(zp_pages_handed_out(&pool->pages), 0);
+}
+END_TEST
+
+START_TEST(mapped_objects_page_is_passed_over_without_a_question)
+{
+	struct page old = store_page();
+	unsigned long other = store(4096), in[3];
+
+	in[0] = old.first;
+	in[1] = old.middle;
+	in[2] = old.last;
+	pin(in[_i]);
+	ck_assert_int_eq(z3fold->free(pool, in[_i]), -EBUSY);
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], other);
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 1);
+	unpin(in[_i]);
+	ck_assert(page_is_intact(&old));
+	ck_assert_uint_eq(shrink(1, 0), 1);
+}
+END_TEST
+
+START_TEST(shrink_with_nothing_to_evict_says_so)
+{
+	struct zpool_create_args args;
+	struct harness deaf;
+	unsigned int reclaimed = 9;
+
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+	(void)store(1);
+	ck_assert_uint_eq(shrink(0, -EINVAL), 0);
+	ck_assert_uint_eq(shrink(2, -EINVAL), 1);
+	args = harness_args(&deaf, z3fold);
+	ck_assert_int_eq(harness_create(&deaf, &args), 0);
+	ck_assert_int_eq(z3fold->shrink(deaf.pool, 1, &reclaimed), -EINVAL);
+	ck_assert_uint_eq(reclaimed, 0);
+	z3fold->destroy(deaf.pool);
+}
+END_TEST
+
+void add_shrink_tests(Suite *suite)
+{
+	TCase *tcase = tcase_create("shrink");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 300);
+	suite_add_tcase(suite, tcase);
+	tcase_add_test(tcase, pages_go_oldest_first_and_middle_before_first_before_last);
+	tcase_add_test(tcase, free_does_not_make_a_page_younger);
+	tcase_add_test(tcase, moved_object_takes_its_age_along);
+	tcase_add_test(tcase, old_object_does_not_make_its_new_page_older);
+	tcase_add_test(tcase, refused_pages_go_to_the_head_and_eight_refusals_end_the_step);
+	tcase_add_loop_test(tcase, refusal_spares_the_others_of_the_page, 0, 2);
+	tcase_add_loop_test(tcase, page_emptied_in_part_stays_usable, 1, 3);
+	tcase_add_test(tcase, frees_within_a_reclaim_leave_the_page_to_it);
+	tcase_add_test(tcase, compaction_leaves_a_page_under_reclaim_alone);
+	tcase_add_test(tcase, shrink_inside_the_callback_takes_the_next_page);
+	tcase_add_loop_test(tcase, mapped_objects_page_is_passed_over_without_a_question, 0, 3);
+	tcase_add_test(tcase, shrink_with_nothing_to_evict_says_so);
+}
