@@ -7,6 +7,7 @@
 #   sizes                   files and functions that have grown too long
 #   check-valgrind          the test programs under memcheck
 #   check-asan, check-tsan  the test suite in a build of its own with sanitizers
+#   check-debug             unit tests and the contract suite in a build of its own in which drivers verify themselves
 #   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
 #   check-chroot            the two commands of README.md in an empty Debian system (root)
 #
@@ -22,7 +23,7 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; find $(room
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
 .PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes
-.PHONY: check-valgrind check-asan check-tsan coverage check-chroot clean-coverage
+.PHONY: check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage
 
 CLANG_FORMAT = clang-format
 CLANG_TIDY = clang-tidy
@@ -86,6 +87,10 @@ check-asan:
 check-tsan:
 	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/sanitized.sh' '$(srcdir)' thread
 
+check-debug:
+	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/verified.sh' '$(srcdir)' \
+		$(filter tests/unit/%,$(TESTS)) $(filter tests/contract/%,$(TESTS))
+
 if ENABLE_COVERAGE
 coverage:
 	@$(call need,lcov,lcov)
@@ -114,6 +119,7 @@ check-chroot:
 AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 
 distclean-local:
-	rm -rf sanitize-address,undefined sanitize-thread
+	rm -rf sanitize-address,undefined sanitize-thread debug-checks
 
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
+	tests/dist/verified.sh

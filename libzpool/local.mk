@@ -28,7 +28,8 @@ libzpool_sources = \
 	libzpool/core/registry.c libzpool/core/registry.h \
 	libzpool/core/spec.c libzpool/core/spec.h \
 	libzpool/core/stack.c libzpool/core/stack.h \
-	libzpool/core/thread_exit.c libzpool/core/thread_exit.h
+	libzpool/core/thread_exit.c libzpool/core/thread_exit.h \
+	libzpool/core/verify.c libzpool/core/verify.h
 
 libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
 

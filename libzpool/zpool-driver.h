@@ -169,7 +169,8 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well
  *   trim        give free pages back; *released in bytes
  *   fork        PREPARE takes the pool's locks, PARENT and CHILD release them
- *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that says which is broken
+ *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that says which is broken.
+ *               Builds with debug checks call it after every call, beside other threads and inside evict as well.
  */
 struct zpool_driver {
 	uint64_t magic;

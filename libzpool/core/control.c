@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "core/param.h"
 #include "core/pool.h"
+#include "core/verify.h"
 
 static int fail_no_pool(const char *what)
 {
@@ -103,6 +104,8 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 		if (err)
 			err = driver_failed(layer->driver, "zpool_set_limit()", err);
 	}
+	if (!err)
+		zp_pool_verify(pool, "zpool_set_limit()");
 	return err;
 }
 
@@ -158,6 +161,7 @@ int zpool_set_param(struct zpool *pool, const char *key, const char *text)
 			       param->key, layer->driver->type);
 	value.given = 1;
 	err = layer->driver->set(layer->created.pool, (uint32_t)index, &value);
+	zp_pool_verify(pool, what);
 	return err ? driver_failed(layer->driver, what, err) : 0;
 }
 
@@ -178,6 +182,7 @@ int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed
 			       zp_pool_top(pool)->evict ? "the pool's driver cannot evict"
 							: "the pool was made without an evict callback");
 	err = zp_pool_top(pool)->driver->shrink(pool->driver_pool, pages, &done);
+	zp_pool_verify(pool, what);
 	if (reclaimed)
 		*reclaimed = done;
 	if (!err)
@@ -207,6 +212,7 @@ int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns,
 	if (!zp_pool_top(pool)->driver->compact)
 		return fail_unsupported(what, pool);
 	err = zp_pool_top(pool)->driver->compact(pool->driver_pool, &budget, &done);
+	zp_pool_verify(pool, what);
 	if (released)
 		*released = done;
 	return err < 0 || err > 1 ? driver_failed(zp_pool_top(pool)->driver, what, err) : err;
@@ -225,6 +231,7 @@ int zpool_trim(struct zpool *pool, uint64_t *released)
 	if (!zp_pool_top(pool)->driver->trim)
 		return fail_unsupported(what, pool);
 	err = zp_pool_top(pool)->driver->trim(pool->driver_pool, &done);
+	zp_pool_verify(pool, what);
 	if (released)
 		*released = done;
 	return err ? driver_failed(zp_pool_top(pool)->driver, what, err) : 0;

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "core/pool.h"
+#include "core/verify.h"
 
 #define COLD __attribute__((cold, noinline))
 
@@ -102,6 +103,8 @@ int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long
 	if (ZP_UNLIKELY(!pool || !handle || size - 1 >= pool->max_object_bytes || (gfp & ~ZPOOL_GFP_ALL)))
 		return malloc_refused(pool, size, gfp, handle);
 	int err = pool->malloc(pool->malloc_context, size, gfp, handle);
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		zp_pool_verify(pool, "zpool_malloc()");
 	return ZP_UNLIKELY(err) ? malloc_failed(err) : 0;
 }
 
@@ -148,6 +151,8 @@ void zpool_free(struct zpool *pool, unsigned long handle)
 	int err = -EINVAL;
 	if (ZP_UNLIKELY(!pool || !handle || (err = pool->free(pool->driver_pool, handle)) != 0))
 		handle_refused(pool, handle, "zpool_free()", err);
+	if (pool)
+		zp_pool_verify(pool, "zpool_free()");
 }
 
 /* What a driver's map left in errno; what cannot be from there is what a handle that is not live gives. */
@@ -169,6 +174,7 @@ void *zpool_map_handle(struct zpool *pool, unsigned long handle, enum zpool_mapm
 	if (ZP_UNLIKELY(!pool || !handle || (unsigned)mode > ZPOOL_MM_WO))
 		return map_failed(pool, handle, mode, EINVAL);
 	void *address = pool->map(pool->driver_pool, handle, mode);
+	zp_pool_verify(pool, "zpool_map_handle()");
 	if (ZP_UNLIKELY(!address))
 		return map_failed(pool, handle, mode, map_errno());
 	return address;
@@ -179,6 +185,8 @@ void zpool_unmap_handle(struct zpool *pool, unsigned long handle)
 	int err = -EINVAL;
 	if (ZP_UNLIKELY(!pool || !handle || (err = pool->unmap(pool->driver_pool, handle)) != 0))
 		handle_refused(pool, handle, "zpool_unmap_handle()", err);
+	if (pool)
+		zp_pool_verify(pool, "zpool_unmap_handle()");
 }
 
 static int64_t object_size(struct zpool *pool, unsigned long handle, const char *what)
@@ -238,6 +246,7 @@ int64_t zpool_obj_read(struct zpool *pool, unsigned long handle, void *buf, size
 		return err;
 	if (driver_copies) {
 		err = zp_pool_top(pool)->driver->read(pool->driver_pool, handle, buf, len, offset);
+		zp_pool_verify(pool, what);
 		return copied(pool, handle, err, len, what);
 	}
 	const char *from = pool->map(pool->driver_pool, handle, ZPOOL_MM_RO);
@@ -245,6 +254,7 @@ int64_t zpool_obj_read(struct zpool *pool, unsigned long handle, void *buf, size
 		return handle_failed(pool, handle, what, -map_errno());
 	memcpy(buf, from + offset, len);
 	(void)pool->unmap(pool->driver_pool, handle);
+	zp_pool_verify(pool, what);
 	return (int64_t)len;
 }
 
@@ -257,6 +267,7 @@ int64_t zpool_obj_write(struct zpool *pool, unsigned long handle, const void *bu
 		return err;
 	if (driver_copies) {
 		err = zp_pool_top(pool)->driver->write(pool->driver_pool, handle, buf, len, offset);
+		zp_pool_verify(pool, what);
 		return copied(pool, handle, err, len, what);
 	}
 	char *to = pool->map(pool->driver_pool, handle, ZPOOL_MM_RW);
@@ -264,5 +275,6 @@ int64_t zpool_obj_write(struct zpool *pool, unsigned long handle, const void *bu
 		return handle_failed(pool, handle, what, -map_errno());
 	memcpy(to + offset, buf, len);
 	(void)pool->unmap(pool->driver_pool, handle);
+	zp_pool_verify(pool, what);
 	return (int64_t)len;
 }

@@ -16,6 +16,7 @@
 #include "core/pool.h"
 #include "core/pools.h"
 #include "core/stack.h"
+#include "core/verify.h"
 
 /* What Linux has at most. */
 enum { MAX_NODE = 1023 };
@@ -208,6 +209,7 @@ void zpool_destroy_pool(struct zpool *pool)
 	/* A driver that does not follow into a child is not called there, not even to end its pool: see strand(). */
 	if (!pool || pool->inherited)
 		return;
+	zp_pool_verify(pool, "the last call");
 	zp_pools_remove(pool);
 	pool_free(pool);
 }

@@ -46,6 +46,9 @@ struct zpool {
 
 	/* What zpool_get_stats() adds to the driver's own: failures that the driver knows nothing of. */
 	_Atomic uint64_t failed_limit, failed_again, refused_handles;
+#ifdef ZPOOL_DEBUG_CHECKS
+	_Atomic unsigned long calls; /* see verify.h */
+#endif
 	struct zpool *next, *previous; /* pools.c's list, under its lock */
 	struct zp_spec spec;
 	char *name;

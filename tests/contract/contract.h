@@ -18,6 +18,9 @@
 /* The case forks while threads run: left out where the tool that watches (thread sanitizer) cannot follow. */
 #define CT_FORKS 0x1u
 
+/* Where the library verifies pools it shall do so after each single call, however large they are. */
+#define CT_EVERY_CALL 0x2u
+
 struct ct_case {
 	const char *name;
 	const char *promise;
@@ -79,5 +82,8 @@ bool ct_instrumented(void);
 
 /* ... namely the thread sanitizer. */
 bool ct_thread_sanitized(void);
+
+/* Does the library verify the pool after every call (--enable-debug-checks)?  Slower, but otherwise as usual. */
+bool ct_verified(void);
 
 #endif /* CONTRACT_H */

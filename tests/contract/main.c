@@ -32,8 +32,9 @@ static const char usage_text[] =
 	"  --case NAME       only this case; may be repeated\n"
 	"  --list            print the cases and what they prove, and run none\n"
 	"  --seed N          what all random choices come from; a random one by default, printed\n"
-	"  --ops N           operations of the model check (200000; 20000 under a sanitizer or valgrind)\n"
-	"  --timeout SECONDS for each case (60; ten times that under a sanitizer or valgrind)\n"
+	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000 under a\n"
+	"                    sanitizer or valgrind)\n"
+	"  --timeout SECONDS for each case (60; 600 where it is slower)\n"
 	"  --no-fork         run cases in this process, for debuggers and sanitizers\n"
 	"  --fail-fast       stop at the first failure\n"
 	"  --no-rss          do not compare the pool's size with the resident memory\n"
@@ -178,8 +179,8 @@ int main(int argc, char **argv)
 		.specs = specs,
 		.cases = cases,
 		.seed = random_seed(),
-		.operations = ct_instrumented() ? 20000 : 200000,
-		.timeout_s = ct_instrumented() ? 600 : 60,
+		.operations = ct_instrumented() ? 20000 : ct_verified() ? 100000 : 1000000,
+		.timeout_s = ct_instrumented() || ct_verified() ? 600 : 60,
 		.isolate = !ct_thread_sanitized(),
 		.rss = !ct_instrumented(),
 	};

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,12 +83,23 @@ _Noreturn void ct_skip(const char *format, ...)
 	ct_outcome_leave();
 }
 
+/* A driver that finds itself damaged, in a build with debug checks, has said so and ends the process. */
+static void on_abort(int signal_number)
+{
+	(void)signal_number;
+	ct_fail(__FILE__, __LINE__, "the process was aborted; the last error of that thread: %s", zpool_last_error());
+}
+
 void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_options *options,
 		    struct ct_result *result)
 {
 	outcome_result = result;
 	outcome_thread = pthread_self();
 	outcome_process = getpid();
+	if (options->isolate)
+		signal(SIGABRT, on_abort);
+	if (c->flags & CT_EVERY_CALL)
+		setenv("ZPOOL_VERIFY", "1", 0);
 	if (setjmp(outcome_return) == 0) {
 		ct_setup(spec, options, result);
 		ct.rng.state = ct_seed_for(options->seed, c->name);

@@ -2,6 +2,9 @@
  *
  * runner.c - every case on every driver, each in a process of its own, reported in TAP
  */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
 #include "contract.h"
 #include "outcome.h"
 
@@ -56,6 +59,15 @@ bool ct_instrumented(void)
 	const char *preload = getenv("LD_PRELOAD");
 
 	return ct_thread_sanitized() || address_sanitized() || (preload && strstr(preload, "vgpreload"));
+}
+
+bool ct_verified(void)
+{
+#ifdef ZPOOL_DEBUG_CHECKS
+	return true;
+#else
+	return false;
+#endif
 }
 
 bool ct_case_exists(const char *name)

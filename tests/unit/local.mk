@@ -24,7 +24,8 @@ unit_tests = \
 	tests/unit/core/registry \
 	tests/unit/core/spec \
 	tests/unit/core/stack \
-	tests/unit/core/thread_exit
+	tests/unit/core/thread_exit \
+	tests/unit/core/verify
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -142,6 +143,10 @@ tests_unit_core_spec_LDFLAGS = $(failing_memory_ldflags)
 tests_unit_core_stack_SOURCES = tests/unit/core/stack.c
 tests_unit_core_stack_CFLAGS = $(unit_cflags)
 tests_unit_core_stack_LDADD = $(unit_ldadd)
+
+tests_unit_core_verify_SOURCES = tests/unit/core/verify.c
+tests_unit_core_verify_CFLAGS = $(unit_cflags)
+tests_unit_core_verify_LDADD = $(unit_ldadd)
 
 tests_unit_core_thread_exit_SOURCES = tests/unit/core/thread_exit.c $(failing_memory)
 tests_unit_core_thread_exit_CFLAGS = $(unit_cflags)
