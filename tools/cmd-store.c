@@ -80,7 +80,7 @@ static int try_drivers(struct store *store)
 {
 	for (size_t i = 0; i < store->row_count; i++) {
 		struct store_row *row = &store->rows[i];
-		const struct trial trial = {
+		struct trial trial = {
 			.spec = row->spec,
 			.units = &store->units,
 			.evicting = store->options.limit_bytes != 0,
@@ -88,6 +88,9 @@ static int try_drivers(struct store *store)
 		};
 
 		if (row->run) {
+			trial.told = row->told = trial_stats_new();
+			if (!row->told)
+				out_of_memory();
 			if (trial_run(&trial, &row->result))
 				return STATUS_FAILED;
 			row->outcome = judge(&row->result);
@@ -117,6 +120,7 @@ static void store_free(struct store *store)
 	for (size_t i = 0; i < store->row_count; i++) {
 		free(store->rows[i].label);
 		free(store->rows[i].spec);
+		trial_stats_free(store->rows[i].told);
 	}
 	free(store->rows);
 	units_fini(&store->units);

@@ -24,9 +24,10 @@ tools_zpoolctl_SOURCES = \
 	tools/rss.c tools/rss.h \
 	tools/size.c tools/size.h \
 	tools/spool.c tools/spool.h \
-	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store.h \
+	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
 	tools/trial.c tools/trial.h \
+	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
 tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) $(zpoolctl_preload_cppflags)

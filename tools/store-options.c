@@ -18,6 +18,7 @@
 #define TIMEOUT_SECONDS_DEFAULT 30
 #define KEY_TIMEOUT 0x100
 #define KEY_SIZES 0x101
+#define KEY_STATS 0x102
 
 static const struct argp_option argp_options[] = {
 	{ .name = "type",
@@ -42,6 +43,9 @@ static const struct argp_option argp_options[] = {
 	  .key = KEY_SIZES,
 	  .arg = "FILE",
 	  .doc = "write the number of bytes that is to be stored of each unit to FILE, one a line" },
+	{ .name = "stats",
+	  .key = KEY_STATS,
+	  .doc = "print each driver's own counters too, and its size classes with how full they are" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
 	{ 0 },
 };
@@ -142,6 +146,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SIZES:
 		options->sizes_path = arg;
+		return 0;
+	case KEY_STATS:
+		options->stats = true;
 		return 0;
 	case 'j':
 		options->as_json = true;

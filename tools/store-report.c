@@ -219,19 +219,21 @@ static json_t *row_json(const struct store *store, const struct store_row *row)
 	json_t *refused = json_pack("{s:I, s:I}", "too_large", (json_int_t)result->refused_too_large, "no_memory",
 				    (json_int_t)result->refused_no_memory);
 
-	return json_pack(
-		"{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
-		"driver", json_text(row->label), "spec", json_text(row->spec), "units", (json_int_t)store->units.count,
-		"same_filled", (json_int_t)store->units.same_filled, "stored", (json_int_t)result->stored, "refused",
-		refused, "evicted", (json_int_t)result->evicted, "stored_bytes", (json_int_t)result->live_bytes,
-		"pool_bytes", (json_int_t)result->pool_bytes, "rss_growth_bytes", (json_int_t)result->rss_growth_bytes,
-		"density", result->rss_growth_bytes ? json_real(density(result)) : json_null(), "store_ns",
-		(json_int_t)per(result->store_ns, result->stored), "load_ns",
-		(json_int_t)per(result->load_ns, result->loaded), "unpack_ns",
-		(json_int_t)per(result->unpack_ns, result->unpacked), "evict_ns",
-		(json_int_t)per(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared,
-		"differing", (json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
-		*result->message ? json_text(result->message) : json_null());
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
+			 "s:o, s:o, s:o}",
+			 "driver", json_text(row->label), "spec", json_text(row->spec), "units",
+			 (json_int_t)store->units.count, "same_filled", (json_int_t)store->units.same_filled, "stored",
+			 (json_int_t)result->stored, "refused", refused, "evicted", (json_int_t)result->evicted,
+			 "stored_bytes", (json_int_t)result->live_bytes, "pool_bytes", (json_int_t)result->pool_bytes,
+			 "rss_growth_bytes", (json_int_t)result->rss_growth_bytes, "density",
+			 result->rss_growth_bytes ? json_real(density(result)) : json_null(), "store_ns",
+			 (json_int_t)per(result->store_ns, result->stored), "load_ns",
+			 (json_int_t)per(result->load_ns, result->loaded), "unpack_ns",
+			 (json_int_t)per(result->unpack_ns, result->unpacked), "evict_ns",
+			 (json_int_t)per(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared,
+			 "differing", (json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
+			 *result->message ? json_text(result->message) : json_null(), "statistics",
+			 store_stats_json(row), "classes", store_classes_json(row));
 }
 
 void store_report(const struct store *store)
@@ -240,6 +242,8 @@ void store_report(const struct store *store)
 
 	if (!store->options.as_json) {
 		print_table(store);
+		if (store->options.stats)
+			store_print_stats(store);
 		return;
 	}
 	rows = json_array();

@@ -9,8 +9,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <jansson.h>
+
 #include "compressor.h"
 #include "intake.h"
+#include "trial-stats.h"
 #include "trial.h"
 #include "units.h"
 
@@ -25,6 +28,7 @@ struct store_options {
 	unsigned int timeout_seconds;
 	struct compressor *compressor;
 	const char *sizes_path; /* where to write the size of each unit; NULL: nowhere */
+	bool stats;             /* print the drivers' own counters and classes */
 	bool as_json;
 };
 
@@ -43,6 +47,7 @@ struct store_row {
 	bool run;    /* it came to a trial */
 	enum store_outcome outcome;
 	struct trial_result result;
+	struct trial_stats *told; /* NULL: it came to no trial */
 };
 
 struct store {
@@ -68,5 +73,10 @@ int store_plan(struct store *store);
 /* store-report.c: the input and the table, or JSON */
 void store_report_input(const struct store *store);
 void store_report(const struct store *store);
+
+/* store-stats.c: the drivers' statistics, printed, or for their row; null where a driver has none */
+void store_print_stats(const struct store *store);
+json_t *store_stats_json(const struct store_row *row);
+json_t *store_classes_json(const struct store_row *row);
 
 #endif /* STORE_H */

@@ -347,6 +347,8 @@ static void try_in_child(int out, void *arg)
 	if (!error)
 		error = load_all(&tester);
 	tell_progress(&tester, error ? tester.result.phase : TRIAL_CLOSING, tester.result.units_done);
+	if (tester.pool)
+		trial_stats_take(job->trial->told, tester.pool);
 	zpool_destroy_pool(tester.pool);
 	if (!error)
 		tester.result.phase = TRIAL_DONE;

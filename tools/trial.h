@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "message.h"
+#include "trial-stats.h"
 #include "units.h"
 
 enum trial_phase { TRIAL_OPENING, TRIAL_WARMING, TRIAL_STORING, TRIAL_LOADING, TRIAL_CLOSING, TRIAL_DONE };
@@ -49,6 +50,7 @@ struct trial {
 	const struct units *units;
 	bool evicting; /* make room by eviction where the pool is full */
 	unsigned int timeout_seconds;
+	struct trial_stats *told; /* filled when all is loaded back, or at what ended that */
 };
 
 /* 0, or -errno after a message: no child could be made.  A child that came to no good end is an error in the result. */

@@ -41,6 +41,7 @@ completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
 completes "drivers for info" "copying zbud" "$zpoolctl" info ""
 completes "drivers for --type" "zbud" "$zpoolctl" store --type z
+completes "statistics" "--stats" "$zpoolctl" store --st
 completes "compressors" "zstd zstd:1 zstd:3 zstd:9 zstd:19" "$zpoolctl" store -c zs
 completes "files" "some-file" "$zpoolctl" store some
 for command in list info store; do

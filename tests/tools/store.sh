@@ -65,6 +65,43 @@ for compressor in lz4 zstd zstd:1 zstd:19 zstd:-5; do
         "$(value drivers driver=zbud stored_bytes)"
 done
 
+# What the drivers count must be what the tool did.
+run store --json "$work/in"
+is "zbud counts its objects" "$(value drivers driver=zbud stored)" "$(value drivers driver=zbud statistics objects)"
+is "zbud counts what it holds" "$(value drivers driver=zbud pool_bytes)" \
+    "$(value drivers driver=zbud statistics pool_bytes)"
+holds "zbud's peak is no less" "$(value drivers driver=zbud statistics pool_bytes_peak)" -ge \
+    "$(value drivers driver=zbud pool_bytes)"
+is "libc counts the bytes" "$(value drivers driver=libc stored_bytes)" \
+    "$(value drivers driver=libc statistics stored_bytes)"
+is "nothing is mapped any more" 0 "$(value drivers driver=libc statistics mapped_handles)"
+is "no malloc failed" 0 "$(value drivers driver=libc statistics malloc_failed_limit)"
+is "zbud has no size classes" null "$(value drivers driver=zbud classes)"
+is "a driver that does not count says nothing" null "$(value drivers driver=copying statistics)"
+run store --stats "$work/in"
+exits "with statistics: all is given back" 0
+prints "a column for each driver that counts, and no others" "^STATISTICS +libc +zbud\$"
+prints "a line for objects" "^objects +49 +33\$"
+prints "a line for the highest size" "^held at most "
+run store "$work/in"
+prints_not "no statistics unless asked for" "STATISTICS"
+run store -t copying --stats "$work/in"
+prints_not "no table of statistics where no driver counts" "STATISTICS"
+
+use_drivers zbud libc copying sieve zsmalloc
+run store -t zsmalloc --json "$work/in"
+is "zsmalloc counts its objects" "$(value drivers 0 stored)" "$(value drivers 0 statistics objects)"
+holds "the smallest class has slots" "$(value drivers 0 classes 0 slots)" -gt 0
+holds "and a histogram" "$(value drivers 0 classes 0 fullness 0)" -ge 0
+run store -t zsmalloc --stats "$work/in"
+exits "with classes: all is given back" 0
+prints "the classes are told" "^zsmalloc: size classes, and how many zspages are how full\$"
+prints "class by class, with tenths" "^ *SIZE +OBJECTS +SLOTS .*<10% .*<100% +FULL\$"
+run store -t zbud --limit 60K --json "$work/in"
+is "evictions are counted" "$(value drivers 0 evicted)" "$(value drivers 0 statistics evictions)"
+holds "mallocs that met the limit are counted" "$(value drivers 0 statistics malloc_failed_limit)" -gt 0
+use_drivers zbud libc copying sieve
+
 for unit in 512 1K 64K; do
     run store -t libc -u "$unit" --json "$work/in"
     exits "units of $unit: all is given back" 0

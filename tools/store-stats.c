@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store-stats.c - the drivers' statistics in what zpoolctl store prints
+ */
+#include <config.h>
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "message.h"
+#include "size.h"
+#include "store.h"
+#include "table.h"
+
+#define FULLNESS 11
+
+/* Every member of struct zpool_stats: its name in JSON, and in the table. */
+static const struct counter {
+	const char *key;
+	const char *name;
+	size_t offset;
+	bool bytes;
+} counters[] = {
+	{ "objects", "objects", offsetof(struct zpool_stats, objects), false },
+	{ "stored_bytes", "stored in them", offsetof(struct zpool_stats, stored_bytes), true },
+	{ "pool_bytes", "held", offsetof(struct zpool_stats, pool_bytes), true },
+	{ "pool_bytes_peak", "held at most", offsetof(struct zpool_stats, pool_bytes_peak), true },
+	{ "pages", "pages", offsetof(struct zpool_stats, pages), false },
+	{ "free_slots", "free slots", offsetof(struct zpool_stats, free_slots), false },
+	{ "mapped_handles", "handles mapped", offsetof(struct zpool_stats, mapped_handles), false },
+	{ "compactions", "compactions", offsetof(struct zpool_stats, compactions), false },
+	{ "compact_moved_bytes", "- moved", offsetof(struct zpool_stats, compact_moved_bytes), true },
+	{ "compact_released_bytes", "- given back", offsetof(struct zpool_stats, compact_released_bytes), true },
+	{ "evictions", "evictions", offsetof(struct zpool_stats, evictions), false },
+	{ "evict_refused", "- refused", offsetof(struct zpool_stats, evict_refused), false },
+	{ "malloc_failed_limit", "mallocs failed: limit", offsetof(struct zpool_stats, malloc_failed_limit), false },
+	{ "malloc_failed_memory", "- no memory", offsetof(struct zpool_stats, malloc_failed_memory), false },
+	{ "malloc_failed_again", "- lock taken", offsetof(struct zpool_stats, malloc_failed_again), false },
+	{ "refused_handles", "handles refused", offsetof(struct zpool_stats, refused_handles), false },
+};
+
+#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+static uint64_t value_of(const struct trial_stats *told, const struct counter *counter)
+{
+	return *(const uint64_t *)(const void *)((const char *)&told->stats + counter->offset);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * For people
+ */
+
+/* A line for each counter, a column for each driver that counts. */
+static void print_counters(const struct store *store)
+{
+	struct table_column *columns = calloc(store->row_count + 1, sizeof(*columns));
+	char(*text)[SIZE_TEXT * 2] = calloc(store->row_count + 1, sizeof(*text));
+	const char **cells = calloc(store->row_count + 1, sizeof(*cells));
+	struct table *table;
+	size_t count = 1;
+
+	if (!columns || !text || !cells)
+		out_of_memory();
+	columns[0].name = "STATISTICS";
+	for (size_t r = 0; r < store->row_count; r++)
+		if (store->rows[r].told && store->rows[r].told->counted)
+			columns[count++] = (struct table_column){ .name = store->rows[r].label, .number = true };
+	if (count > 1) {
+		table = table_new(columns, count);
+		for (size_t c = 0; c < COUNTERS; c++) {
+			size_t column = 0;
+
+			cells[column++] = counters[c].name;
+			for (size_t r = 0; r < store->row_count; r++) {
+				const struct trial_stats *told = store->rows[r].told;
+
+				if (!told || !told->counted)
+					continue;
+				if (counters[c].bytes)
+					size_format(value_of(told, &counters[c]), text[column]);
+				else
+					snprintf(text[column], sizeof(text[column]), "%" PRIu64,
+						 value_of(told, &counters[c]));
+				cells[column] = text[column];
+				column++;
+			}
+			table_add(table, cells);
+		}
+		putchar('\n');
+		table_print(table);
+	}
+	free(columns);
+	free(text);
+	free(cells);
+}
+
+enum column { SIZE, OBJECTS, SLOTS, ZSPAGES, OF_PAGES, PAGES, FREEABLE, FIRST_TENTH, COLUMNS = FIRST_TENTH + FULLNESS };
+
+static void print_classes(const struct store_row *row)
+{
+	static const struct table_column columns[COLUMNS] = {
+		[SIZE] = { .name = "SIZE", .number = true },
+		[OBJECTS] = { .name = "OBJECTS", .number = true },
+		[SLOTS] = { .name = "SLOTS", .number = true },
+		[ZSPAGES] = { .name = "ZSPAGES", .number = true },
+		[OF_PAGES] = { .name = "OF PAGES", .number = true },
+		[PAGES] = { .name = "PAGES", .number = true },
+		[FREEABLE] = { .name = "FREEABLE", .number = true },
+		[FIRST_TENTH] = { .name = "<10%", .number = true },
+		{ .name = "<20%", .number = true },
+		{ .name = "<30%", .number = true },
+		{ .name = "<40%", .number = true },
+		{ .name = "<50%", .number = true },
+		{ .name = "<60%", .number = true },
+		{ .name = "<70%", .number = true },
+		{ .name = "<80%", .number = true },
+		{ .name = "<90%", .number = true },
+		{ .name = "<100%", .number = true },
+		{ .name = "FULL", .number = true },
+	};
+	struct table *table = table_new(columns, COLUMNS);
+
+	for (size_t i = 0; i < trial_stats_classes(row->told); i++) {
+		const struct zpool_class_stats *class = &row->told->classes[i];
+		const uint64_t numbers[FIRST_TENTH] = {
+			class->object_bytes,     class->objects, class->slots,          class->zspages,
+			class->pages_per_zspage, class->pages,   class->freeable_pages,
+		};
+		char text[COLUMNS][24];
+		const char *cells[COLUMNS];
+
+		for (unsigned int c = 0; c < COLUMNS; c++) {
+			uint64_t number = c < FIRST_TENTH ? numbers[c] : class->fullness[c - FIRST_TENTH];
+
+			/* Most tenths of most classes are empty: what is not shall be seen. */
+			snprintf(text[c], sizeof(text[c]), "%" PRIu64, number);
+			cells[c] = c < FIRST_TENTH || number ? text[c] : "";
+		}
+		table_add(table, cells);
+	}
+	printf("\n%s: size classes, and how many zspages are how full\n", row->label);
+	table_print(table);
+}
+
+void store_print_stats(const struct store *store)
+{
+	print_counters(store);
+	for (size_t r = 0; r < store->row_count; r++)
+		if (store->rows[r].told && trial_stats_classes(store->rows[r].told))
+			print_classes(&store->rows[r]);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * For programs
+ */
+
+json_t *store_stats_json(const struct store_row *row)
+{
+	json_t *object;
+
+	if (!row->told || !row->told->counted)
+		return json_null();
+	object = json_object();
+	for (size_t c = 0; c < COUNTERS; c++)
+		json_object_set_new(object, counters[c].key, json_number(value_of(row->told, &counters[c])));
+	return object;
+}
+
+static json_t *class_json(const struct zpool_class_stats *class)
+{
+	json_t *fullness = json_array();
+
+	for (unsigned int i = 0; i < FULLNESS; i++)
+		json_array_append_new(fullness, json_number(class->fullness[i]));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "object_bytes", json_number(class->object_bytes),
+			 "objects", json_number(class->objects), "slots", json_number(class->slots), "zspages",
+			 json_number(class->zspages), "pages_per_zspage", json_number(class->pages_per_zspage), "pages",
+			 json_number(class->pages), "freeable_pages", json_number(class->freeable_pages), "fullness",
+			 fullness);
+}
+
+json_t *store_classes_json(const struct store_row *row)
+{
+	json_t *classes;
+
+	if (!row->told || !row->told->classed)
+		return json_null();
+	classes = json_array();
+	for (size_t i = 0; i < trial_stats_classes(row->told); i++)
+		json_array_append_new(classes, class_json(&row->told->classes[i]));
+	return classes;
+}
