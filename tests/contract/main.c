@@ -32,7 +32,8 @@ static const char usage_text[] =
 	"  --case NAME       only this case; may be repeated\n"
 	"  --list            print the cases and what they prove, and run none\n"
 	"  --seed N          what all random choices come from; a random one by default, printed\n"
-	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000 under a\n"
+	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000 under "
+	"a\n"
 	"                    sanitizer or valgrind)\n"
 	"  --timeout SECONDS for each case (60; 600 where it is slower)\n"
 	"  --no-fork         run cases in this process, for debuggers and sanitizers\n"
@@ -179,7 +180,9 @@ int main(int argc, char **argv)
 		.specs = specs,
 		.cases = cases,
 		.seed = random_seed(),
-		.operations = ct_instrumented() ? 20000 : ct_verified() ? 100000 : 1000000,
+		.operations = ct_instrumented() ? 20000
+			      : ct_verified()   ? 100000
+						: 1000000,
 		.timeout_s = ct_instrumented() || ct_verified() ? 600 : 60,
 		.isolate = !ct_thread_sanitized(),
 		.rss = !ct_instrumented(),
