@@ -6,8 +6,9 @@
  * zpool_last_error(): the call that did the damage, or the one after it, is on the stack.
  *
  * Looking costs as much as the pool is large, so a large pool is looked at less often: up to 256 KiB after every
- * call, up to 512 KiB after every second, and so on.  The environment variable ZPOOL_VERIFY fixes that: after every call (1), every second
- * (2), or never (0).  What a NOWAIT call did is seen by the next that may wait, for looking takes locks.
+ * call, up to 512 KiB after every second, and so on.  The environment variable ZPOOL_VERIFY fixes that: after every
+ * call (1), every second (2), or never (0).  What a NOWAIT call did is seen by the next that may wait, for looking
+ * takes locks.
  */
 #ifndef ZP_CORE_VERIFY_H
 #define ZP_CORE_VERIFY_H 1

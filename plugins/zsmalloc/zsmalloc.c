@@ -176,17 +176,20 @@ struct place {
 	bool grew; /* the class has a zspage more */
 };
 
-/* A slot of the handle table: one that the class kept, or some from the table, of which it keeps the rest. */
+/* A slot of the handle table: one of the stock, or some from the table, of which the stock gets the rest. */
 static int take_handle_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *slot)
 {
-	if (class->spare_count == 0) {
-		unsigned int wanted = class->objects < ZSMALLOC_SPARE_SLOTS ? 1 : ZSMALLOC_SPARE_SLOTS / 2;
-		int got = zp_handles_get(&pool->handles, gfp, class->spare_slots, wanted);
-		if (got < 0)
-			return got;
-		class->spare_count = (uint8_t)got;
-	}
-	*slot = class->spare_slots[--class->spare_count];
+	if (zsmalloc_stock_get(class, slot))
+		return 0;
+	uint32_t fresh[ZSMALLOC_STOCK / 2];
+	unsigned int room = ZSMALLOC_STOCK - class->kept_count;
+	unsigned int wanted = class->objects < ZSMALLOC_STOCK || room < ZSMALLOC_STOCK / 2 ? 1 : ZSMALLOC_STOCK / 2;
+	int got = zp_handles_get(&pool->handles, gfp, fresh, wanted);
+	if (got < 0)
+		return got;
+	while (--got > 0)
+		(void)zsmalloc_stock_put(class, fresh[got]);
+	*slot = fresh[0];
 	return 0;
 }
 
@@ -250,7 +253,7 @@ static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 /* The place of the object that was freed last, which the processor still knows. */
 static void take_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct place *place)
 {
-	place->handle_slot = class->kept[--class->kept_count];
+	place->handle_slot = class->stock[--class->kept_count];
 	uint64_t location = zp_handles_kept_location(&pool->handles, place->handle_slot);
 	place->zspage = zsmalloc_location_zspage(location);
 	place->slot = zsmalloc_location_slot(location);
@@ -281,10 +284,8 @@ static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	}
 	if (!err)
 		return 0;
-	/* While the lock was let go others may have filled what was kept. */
-	if (class->spare_count < ZSMALLOC_SPARE_SLOTS)
-		class->spare_slots[class->spare_count++] = place->handle_slot;
-	else
+	/* While the lock was let go others may have filled the stock. */
+	if (!zsmalloc_stock_put(class, place->handle_slot))
 		zp_handles_put(&pool->handles, &place->handle_slot, 1);
 	return err;
 }
@@ -347,7 +348,14 @@ static bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	if (class->kept_count >= ZSMALLOC_KEPT_MAX || class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE ||
 	    class->objects <= 1 || !zspage->listed || !zp_handles_recycle(&pool->handles, handle_slot))
 		return false;
-	class->kept[class->kept_count++] = handle_slot;
+	if (class->kept_count + class->spare_count == ZSMALLOC_STOCK) {
+		/* A place is worth more than a bare slot. */
+		uint32_t surplus = 0;
+
+		(void)zsmalloc_stock_get(class, &surplus);
+		zp_handles_put(&pool->handles, &surplus, 1);
+	}
+	class->stock[class->kept_count++] = handle_slot;
 	class->objects--;
 	zsmalloc_slot_prefetch(class, zspage, zsmalloc_location_slot(location));
 	return true;
@@ -364,10 +372,10 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 		zsmalloc_zspage_retire(pool, class, number, emptied);
 	if (class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE + 1 || class->objects == 0)
 		zsmalloc_kept_release(pool, class, emptied);
-	if (class->spare_count == ZSMALLOC_SPARE_SLOTS)
+	if (class->kept_count + class->spare_count == ZSMALLOC_STOCK)
 		return true;
 	if (zp_handles_end_free_keep(&pool->handles, handle_slot))
-		class->spare_slots[class->spare_count++] = handle_slot;
+		(void)zsmalloc_stock_put(class, handle_slot);
 	return false;
 }
 

@@ -21,9 +21,9 @@ enum {
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handles in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
-	ZSMALLOC_SPARE_SLOTS = 8, /* of the handle table, kept by a class */
-	ZSMALLOC_KEPT_MAX = 8,    /* freed objects whose place a class keeps for the next */
-	ZSMALLOC_KEPT_SHARE = 16, /* but one, and a share of its objects */
+	ZSMALLOC_STOCK = 9,       /* slots of the handle table that a class keeps */
+	ZSMALLOC_KEPT_MAX = 7,    /* of these, with the place of an object that was freed */
+	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of its objects */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
 };
 
@@ -52,26 +52,33 @@ struct zsmalloc_zspage {
 	uint64_t used[ZSMALLOC_SLOTS_MAX / 64]; /* of few slots only the first word, and in the others the handles */
 };
 
-/* A size class: zspages of one geometry.  The geometry is constant, the rest guarded by lock. */
+/*
+ * A size class: zspages of one geometry.  slot_bytes to head_bytes are constant, the rest is guarded by lock.  The first
+ * cache line is all that a malloc, a free and a map touch as a rule.
+ *
+ * stock has slots of the handle table: from the front those of objects that were freed and still know their place, a
+ * stack; from the back bare ones.
+ */
 struct zsmalloc_class {
-	uint32_t slot_bytes;
-	uint16_t slots;      /* in a zspage */
-	uint16_t pages;      /* in a zspage */
-	uint32_t head_bytes; /* in front of slot 0: the handles */
-
 	struct zp_lock lock;
+	uint32_t stock[ZSMALLOC_STOCK];
+	uint8_t kept_count, spare_count; /* in front, and behind */
+	uint16_t head_bytes;             /* in front of slot 0: the handles */
+	uint32_t slot_bytes;
+	uint16_t slots;   /* in a zspage */
+	uint16_t pages;   /* in a zspage */
+	uint32_t objects; /* live ones; places that are kept are none */
+	uint32_t committed_pages;
+
 	uint32_t groups[ZSMALLOC_GROUPS]; /* first of each group's ring */
 	uint32_t group_mask;              /* groups that are not empty */
 	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
 	uint32_t spare;                   /* an empty zspage */
 	uint32_t spare_record;            /* one without pages: taken under NOWAIT, and then not needed */
 	uint32_t zspages;
-	uint64_t objects; /* live ones; places that are kept are none */
-	uint64_t committed_pages;
-	uint32_t spare_slots[ZSMALLOC_SPARE_SLOTS];
-	uint32_t kept[ZSMALLOC_KEPT_MAX]; /* slots of the handle table that still know their place; the last is next */
-	uint8_t spare_count, kept_count;
 };
+
+_Static_assert(sizeof(struct zsmalloc_class) == 128, "a class is two cache lines");
 
 struct zsmalloc_pool {
 	/* Constant. */
@@ -203,10 +210,27 @@ static inline bool zsmalloc_slot_is_used(const struct zsmalloc_zspage *zspage, u
 	return zspage->used[slot / 64] >> (slot % 64) & 1;
 }
 
+/* A bare slot of the handle table into the stock, or out of it.  false: there is no room, or there is none. */
+static inline bool zsmalloc_stock_put(struct zsmalloc_class *class, uint32_t handle_slot)
+{
+	if (class->kept_count + class->spare_count == ZSMALLOC_STOCK)
+		return false;
+	class->stock[ZSMALLOC_STOCK - ++class->spare_count] = handle_slot;
+	return true;
+}
+
+static inline bool zsmalloc_stock_get(struct zsmalloc_class *class, uint32_t *handle_slot)
+{
+	if (class->spare_count == 0)
+		return false;
+	*handle_slot = class->stock[ZSMALLOC_STOCK - class->spare_count--];
+	return true;
+}
+
 /* Bytes with memory behind them in which no object lies; what the class's tails and heads take included. */
 static inline uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class)
 {
-	return class->committed_pages * ZP_PAGE_BYTES - class->objects * class->slot_bytes;
+	return class->committed_pages * ZP_PAGE_BYTES - (uint64_t) class->objects * class->slot_bytes;
 }
 
 /* ---- zsmalloc_class.c: the geometry ---- */

@@ -84,7 +84,7 @@ static unsigned int build(struct zsmalloc_class *classes, uint16_t *class_of, si
 			struct zsmalloc_class *class = &classes[count - 1];
 			class->pages = (uint16_t)now.pages;
 			class->slots = (uint16_t)now.slots;
-			class->head_bytes = (uint32_t)now.head_bytes;
+			class->head_bytes = (uint16_t)now.head_bytes;
 			class->slot_bytes = (uint32_t)((now.pages * ZP_PAGE_BYTES - now.head_bytes) / now.slots &
 						       ~(size_t)(ZSMALLOC_ALIGN_BYTES - 1));
 			for (size_t unit = covered / ZSMALLOC_ALIGN_BYTES + 1; unit <= size / ZSMALLOC_ALIGN_BYTES;

@@ -183,7 +183,7 @@ static uint64_t drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 
 	zsmalloc_kept_release(pool, class, emptied);
 	/* So that groups of the table can fall idle. */
-	zp_handles_put(&pool->handles, class->spare_slots, class->spare_count);
+	zp_handles_put(&pool->handles, &class->stock[ZSMALLOC_STOCK - class->spare_count], class->spare_count);
 	class->spare_count = 0;
 	if (class->spare != ZSMALLOC_NONE) {
 		zsmalloc_zspage_leave(pool, class, class->spare);

@@ -530,7 +530,7 @@ void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied)
 void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
 	for (unsigned int i = 0; i < class->kept_count; i++) {
-		uint64_t location = zp_handles_kept_location(&pool->handles, class->kept[i]);
+		uint64_t location = zp_handles_kept_location(&pool->handles, class->stock[i]);
 		uint32_t number = zsmalloc_location_zspage(location);
 
 		class->objects++; /* as if it were live for once */
@@ -538,7 +538,7 @@ void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		if (zsmalloc_zspage(pool, number)->used_slots == 0)
 			zsmalloc_zspage_retire(pool, class, number, emptied);
 	}
-	zp_handles_put(&pool->handles, class->kept, class->kept_count);
+	zp_handles_put(&pool->handles, class->stock, class->kept_count);
 	class->kept_count = 0;
 }
 

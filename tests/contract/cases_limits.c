@@ -96,7 +96,7 @@ static void failed_mallocs_leave_nothing_behind(void)
 	fill_to_limit(pool, &set, limit);
 	while (ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
 		;
-	/* What the first failures made ready for the malloc after them, a page of some table, may stay; but that is all. */
+	/* What the first failures made ready for the next malloc, a page of some table, may stay; but that is all. */
 	fail_mallocs(pool, 100);
 	before = zpool_get_total_size(pool);
 	fail_mallocs(pool, 100000);

@@ -117,7 +117,7 @@ START_TEST(verify_finds_wrong_memory)
 	room->committed = 3;
 	room->backed = zblock_slots_on(type, 3);
 	check_sound();
-	/* The spare one has as much as its first objects needed; the allocator took a page of it without its knowledge. */
+	/* The spare one has what its first objects needed; the allocator took a page of it without its knowledge. */
 	ck_assert_int_eq(zp_pages_decommit(&inside->pages, spare->pgno, 1), 0);
 	expect_fault("disagree");
 	ck_assert_int_eq(zp_pages_commit(&inside->pages, spare->pgno, 1, 0), 0);
