@@ -308,8 +308,7 @@ ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned i
  * budget_ns      how many nanoseconds to take, about; 0: no bound
  * released       receives the bytes given back; may be NULL
  *
- * 0 when nothing is left to gain, 1 when the budget ended it first; -EINVAL: pool is NULL; -EOPNOTSUPP: the driver does
- * not move objects (zbud, zblock and libc do not).
+ * 0 when nothing is left to gain, 1 when the budget ended it; -EINVAL: pool is NULL; -EOPNOTSUPP: the driver moves none.
  */
 ZPOOL_PUBLIC int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns, uint64_t *released);
 

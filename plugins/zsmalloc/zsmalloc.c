@@ -27,18 +27,27 @@
  * frees one object should not have the page allocator in its loop.
  *
  * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
- * and of the slot.  Map pins the word and computes the address from the zspage's record, without a lock.  A class keeps
- * some slots of the table that its frees left, so malloc and free meet only their class's lock: three atomic operations
- * a pair.
+ * and of the slot.  Map pins the word and computes the address from the zspage's record, without a lock.
+ *
+ * Kept places.  A free leaves slot and handle together, up to seven a class and a sixteenth of its objects: the slot
+ * still counts as used in its zspage, the handle's word is dead and keeps the location.  The next malloc of the class
+ * takes the last of them, and neither bitmaps, lists nor the back pointer are touched: a pair is two words of the
+ * handle table, a record read and one line of the class, with three atomic operations.  The free asks the processor to
+ * fetch the object's beginning, for who stores next will write there.  Whatever must know what is free (compaction,
+ * eviction, trim, the walk over classes, a class that runs empty) gives the kept places up first, under the class's
+ * lock.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
- * two pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class.
+ * two pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class; a malloc for which the
+ * pool grew does so for the next class that wastes so much, and one that finds no memory wherever a page can be won.  A
+ * whole compaction also settles what stays (zsmalloc_settle.c): last pages, records, page tables.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *
  * Locks: a class's lock guards its zspages, their slots and lists; a record's constant part is read without by who has
  * an object of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held
- * while the owner is asked to evict; copying under a lock is bounded to 16 KiB a hold.
+ * while the owner is asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where
+ * a whole compaction moves one, to a zspage.
  *
  * ZPOOL_GFP_NOWAIT: a free slot that has memory, else a zspage from the reserve; a kept slot of the handle table, else
  * one of a committed group; every lock is only tried.

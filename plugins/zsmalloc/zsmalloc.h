@@ -53,8 +53,8 @@ struct zsmalloc_zspage {
 };
 
 /*
- * A size class: zspages of one geometry.  slot_bytes to head_bytes are constant, the rest is guarded by lock.  The first
- * cache line is all that a malloc, a free and a map touch as a rule.
+ * A size class: zspages of one geometry.  slot_bytes to head_bytes are constant, the rest is guarded by lock.  The
+ * first cache line is all that a malloc, a free and a map touch as a rule.
  *
  * stock has slots of the handle table: from the front those of objects that were freed and still know their place, a
  * stack; from the back bare ones.
@@ -239,6 +239,21 @@ static inline uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class)
 int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsigned int step);
 void zsmalloc_classes_fini(struct zsmalloc_pool *pool);
 
+/* ---- zsmalloc_records.c: the table of records; without a class's lock, but with NOWAIT ---- */
+
+void zsmalloc_records_init(struct zsmalloc_pool *pool);
+void zsmalloc_records_fini(struct zsmalloc_pool *pool);
+
+/* Put the free ones in order, lowest first, and give memory behind the last one in use back. */
+void zsmalloc_records_trim(struct zsmalloc_pool *pool);
+
+/* 0 and *number, -ENOMEM, or (NOWAIT) -EAGAIN. */
+int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *number);
+void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number);
+
+/* As put, but it is not given out again before zsmalloc_records_trim() has put the free ones in order. */
+void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number);
+
 /* ---- zsmalloc_zspage.c: zspages and their slots; with the class's lock held but where it says otherwise ---- */
 
 /*
@@ -299,11 +314,6 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 
 /* The lowest pages that are free for a zspage whose objects are the caller's.  false: none, and nothing changed. */
 bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
-
-/* The table of records; trim puts the free ones in order and gives memory behind the last one in use back. */
-void zsmalloc_records_init(struct zsmalloc_pool *pool);
-void zsmalloc_records_trim(struct zsmalloc_pool *pool);
-void zsmalloc_records_fini(struct zsmalloc_pool *pool);
 
 /* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
 

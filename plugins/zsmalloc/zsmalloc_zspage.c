@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_zspage.c - zspages: their records, their lists, their slots and the memory behind these
+ * zsmalloc_zspage.c - zspages: their lists, their slots and the memory behind these
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -8,173 +8,6 @@
 #include <string.h>
 
 #include "zsmalloc.h"
-
-/* ------------------------------------------------------------------------------------------------------------------
- * Records
- */
-
-static uint32_t block_first(unsigned int block)
-{
-	return block ? UINT32_C(1) << (ZSMALLOC_BLOCK_SHIFT + block - 1) : 0;
-}
-
-static uint32_t block_records(unsigned int block)
-{
-	return block ? block_first(block) : UINT32_C(1) << ZSMALLOC_BLOCK_SHIFT;
-}
-
-static size_t block_bytes(unsigned int block)
-{
-	size_t bytes = block_records(block) * sizeof(struct zsmalloc_zspage);
-
-	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
-}
-
-static size_t ready_bytes(const struct zsmalloc_pool *pool, unsigned int block)
-{
-	uint32_t first = block_first(block), ready = pool->records_ready;
-	uint32_t inside = ready <= first ? 0 : ready - first;
-
-	if (inside >= block_records(block))
-		return block_bytes(block);
-	return (inside * sizeof(struct zsmalloc_zspage) + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
-}
-
-void zsmalloc_records_init(struct zsmalloc_pool *pool)
-{
-	zp_lock_init(&pool->record_lock);
-	pool->records = 1; /* number 0 is ZSMALLOC_NONE */
-	pool->records_ready = 0;
-	pool->record_free = ZSMALLOC_NONE;
-}
-
-void zsmalloc_records_fini(struct zsmalloc_pool *pool)
-{
-	for (unsigned int block = 0; block < ZSMALLOC_BLOCKS && pool->record_blocks[block]; block++)
-		zp_pages_meta_release(&pool->pages, pool->record_blocks[block], block_bytes(block),
-				      ready_bytes(pool, block));
-}
-
-/* Makes the next page of records usable.  With record_lock held. */
-static int records_grow(struct zsmalloc_pool *pool, zpool_gfp_t gfp)
-{
-	unsigned int block = zsmalloc_record_block(pool->records_ready);
-	uint32_t first = block_first(block);
-
-	if (block >= ZSMALLOC_BLOCKS)
-		return -ENOMEM;
-	if (!pool->record_blocks[block]) {
-		if (gfp & ZPOOL_GFP_NOWAIT)
-			return -ENOMEM;
-		void *address = zp_pages_meta_reserve(&pool->pages, block_bytes(block));
-		if (!address)
-			return -ENOMEM;
-		pool->record_blocks[block] = address;
-		pool->record_base[block] = (uintptr_t)address - (uintptr_t)first * sizeof(struct zsmalloc_zspage);
-	}
-	size_t done = ready_bytes(pool, block);
-	int err = zp_pages_meta_commit(&pool->pages, (char *)pool->record_blocks[block] + done, ZP_PAGE_BYTES, gfp);
-	if (err)
-		return err;
-	uint32_t inside = (uint32_t)((done + ZP_PAGE_BYTES) / sizeof(struct zsmalloc_zspage));
-	pool->records_ready = first + (inside < block_records(block) ? inside : block_records(block));
-	return 0;
-}
-
-static int record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *number)
-{
-	int err = 0;
-
-	if (!(gfp & ZPOOL_GFP_NOWAIT))
-		zp_lock(&pool->record_lock);
-	else if (!zp_trylock(&pool->record_lock))
-		return -EAGAIN;
-	if (pool->record_free != ZSMALLOC_NONE) {
-		*number = pool->record_free;
-		pool->record_free = zsmalloc_zspage(pool, *number)->next;
-	} else {
-		while (!err && pool->records >= pool->records_ready)
-			err = records_grow(pool, gfp);
-		if (!err)
-			*number = pool->records++;
-	}
-	/* Any class, lest a trim take the record for a free one. */
-	if (!err) {
-		atomic_store_explicit(&zsmalloc_zspage(pool, *number)->class_index, 0, memory_order_relaxed);
-		pool->records_live++;
-	}
-	zp_unlock(&pool->record_lock);
-	return err;
-}
-
-static void record_put(struct zsmalloc_pool *pool, uint32_t number)
-{
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-
-	zp_lock(&pool->record_lock);
-	atomic_store_explicit(&zspage->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
-	zspage->next = pool->record_free;
-	pool->record_free = number;
-	pool->records_live--;
-	zp_unlock(&pool->record_lock);
-}
-
-/* As record_put(), but it is not given out again before zsmalloc_records_trim() has put the free ones in order. */
-static void record_abandon(struct zsmalloc_pool *pool, uint32_t number)
-{
-	zp_lock(&pool->record_lock);
-	atomic_store_explicit(&zsmalloc_zspage(pool, number)->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
-	pool->records_live--;
-	zp_unlock(&pool->record_lock);
-}
-
-static bool record_is_free(const struct zsmalloc_pool *pool, uint32_t number)
-{
-	return atomic_load_explicit(&zsmalloc_zspage(pool, number)->class_index, memory_order_relaxed) ==
-	       ZSMALLOC_NO_CLASS;
-}
-
-/*
- * Takes memory from the records of the last block with any that lie behind the last one in use.  true: that was all of
- * the block, and the one before it is next.  With record_lock held.
- */
-static bool records_recede(struct zsmalloc_pool *pool)
-{
-	if (pool->records_ready == 0)
-		return false;
-	unsigned int block = zsmalloc_record_block(pool->records_ready - 1);
-	uint32_t first = block_first(block);
-	size_t used_bytes = pool->records > first ? (pool->records - first) * sizeof(struct zsmalloc_zspage) : 0;
-	size_t keep = (used_bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1), ready = ready_bytes(pool, block);
-
-	if (ready <= keep ||
-	    zp_pages_meta_decommit(&pool->pages, (char *)pool->record_blocks[block] + keep, ready - keep))
-		return false;
-	pool->records_ready = first + (uint32_t)(keep / sizeof(struct zsmalloc_zspage));
-	return keep == 0;
-}
-
-/*
- * The free records are put in order, so that the lowest are taken first, and the pages of those behind the last one in
- * use go back.  Who asks for the size of a freed object may look into what went: only the system's source lets that be
- * read.
- */
-void zsmalloc_records_trim(struct zsmalloc_pool *pool)
-{
-	zp_lock(&pool->record_lock);
-	while (pool->records > 1 && record_is_free(pool, pool->records - 1))
-		pool->records--;
-	pool->record_free = ZSMALLOC_NONE;
-	for (uint32_t number = pool->records; number-- > 1;) {
-		if (!record_is_free(pool, number))
-			continue;
-		zsmalloc_zspage(pool, number)->next = pool->record_free;
-		pool->record_free = number;
-	}
-	while (zp_pages_always_readable(&pool->pages) && records_recede(pool))
-		continue;
-	zp_unlock(&pool->record_lock);
-}
 
 /* ------------------------------------------------------------------------------------------------------------------
  * A zspage's life
@@ -194,7 +27,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	int err = 0;
 	*number = nowait ? class->spare_record : ZSMALLOC_NONE;
 	if (*number == ZSMALLOC_NONE)
-		err = record_get(pool, gfp, number);
+		err = zsmalloc_record_get(pool, gfp, number);
 	if (err)
 		return err;
 	err = zp_pages_get_lazy(&pool->pages, class->pages, first_pages, gfp, &pgno);
@@ -202,7 +35,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	if (nowait)
 		class->spare_record = err ? *number : ZSMALLOC_NONE;
 	else if (err)
-		record_put(pool, *number);
+		zsmalloc_record_put(pool, *number);
 	if (err)
 		return err;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, *number);
@@ -232,7 +65,7 @@ void zsmalloc_zspage_destroy(struct zsmalloc_pool *pool, uint32_t number)
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zp_pages_put(&pool->pages, zspage->pgno, zsmalloc_class(pool, zspage)->pages);
-	record_put(pool, number);
+	zsmalloc_record_put(pool, number);
 }
 
 void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
@@ -399,9 +232,9 @@ static void ring_renumber(uint32_t *next_of_prev, uint32_t *prev_of_next, uint32
 
 int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t *to)
 {
-	int err = record_get(pool, ZPOOL_GFP_KERNEL, to);
+	int err = zsmalloc_record_get(pool, ZPOOL_GFP_KERNEL, to);
 	if (!err && *to > from) {
-		record_put(pool, *to);
+		zsmalloc_record_put(pool, *to);
 		err = -ENOENT;
 	}
 	if (err)
@@ -424,7 +257,7 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
 	}
 	old->listed = false;
-	record_abandon(pool, from);
+	zsmalloc_record_abandon(pool, from);
 	return 0;
 }
 
