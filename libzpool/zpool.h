@@ -304,7 +304,8 @@ ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned i
 /*
  * zpool_compact - move objects together and give the memory between them back
  *
- * budget_bytes   how many bytes to move at most; 0: no bound
+ * budget_bytes   how many bytes to move; the object that reaches it is the last, so that one object more may be moved;
+ *                0: no bound
  * budget_ns      how many nanoseconds to take, about; 0: no bound
  * released       receives the bytes given back; may be NULL
  *

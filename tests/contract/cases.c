@@ -22,6 +22,7 @@ const struct ct_group ct_groups[] = {
 	{ "shrinking", ct_cases_shrink },
 	{ "evict callbacks", ct_cases_evict },
 	{ "eviction among threads", ct_cases_evict_threads },
+	{ "compaction", ct_cases_compact },
 	{ "threads", ct_cases_threads },
 	{ "fork", ct_cases_fork },
 	{ "model", ct_cases_model },

@@ -170,11 +170,22 @@ void ct_crowd_walk(struct ct_crowd *crowd)
 	CT_CHECK(result == 0 || ct_stopping(), "a walk gave %s", ct_error_name(result));
 }
 
+static int visit_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	(void)user;
+	CT_CHECK(stats_size > 0 && stats->objects <= stats->slots,
+		 "while threads work, a class of %llu bytes has %llu objects in %llu slots",
+		 (unsigned long long)stats->object_bytes, (unsigned long long)stats->objects,
+		 (unsigned long long)stats->slots);
+	return 0;
+}
+
 void ct_crowd_tend(struct ct_crowd *crowd, struct ct_rng *rng)
 {
+	struct zpool_stats stats;
 	int result;
 
-	switch (ct_rng_below(rng, 4)) {
+	switch (ct_rng_below(rng, 5)) {
 	case 0:
 		ct_trim(crowd->pool);
 		break;
@@ -183,6 +194,12 @@ void ct_crowd_tend(struct ct_crowd *crowd, struct ct_rng *rng)
 		break;
 	case 2:
 		CT_MUST(zpool_set_limit(crowd->pool, 0));
+		break;
+	case 3:
+		if (ct_can(ZPOOL_CAP_STATS))
+			CT_MUST(zpool_get_stats(crowd->pool, &stats, sizeof(stats)));
+		if (ct_can(ZPOOL_CAP_CLASSES))
+			CT_MUST(zpool_each_class(crowd->pool, visit_class, NULL));
 		break;
 	default:
 		result = zpool_compact(crowd->pool, 64 * 1024, 0, NULL);

@@ -47,7 +47,7 @@ void ct_crowd_step(struct ct_crowd *crowd, struct ct_rng *rng);
 /* Visit all objects, if the driver can. */
 void ct_crowd_walk(struct ct_crowd *crowd);
 
-/* Trim, ask sizes, set limits and parameters, compact. */
+/* Trim, ask for sizes, statistics and classes, set limits, compact. */
 void ct_crowd_tend(struct ct_crowd *crowd, struct ct_rng *rng);
 
 /* Sleep for a moment. */

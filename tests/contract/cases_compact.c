@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_compact.c - objects moved together: alone, within budgets, around what is mapped, and beside other threads
+ */
+#include "cases.h"
+#include "crowd.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MANY 6000u
+#define FEW 1500u
+
+/* A pool of which three objects in four were freed at random. */
+static struct zpool *holed_pool(struct ct_set *set)
+{
+	struct zpool *pool;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	pool = ct_pool();
+	ct_set_init(set, MANY);
+	ct_set_fill(pool, set, MANY, &ct.rng);
+	ct_set_thin_mapped(pool, set, FEW, &ct.rng);
+	return pool;
+}
+
+static void drop(struct zpool *pool, struct ct_set *set)
+{
+	zpool_destroy_pool(pool);
+	ct_set_fini(set);
+}
+
+/* 0 or 1 and nothing else; true: 1. */
+static bool compact(struct zpool *pool, uint64_t bytes, uint64_t ns)
+{
+	int result = zpool_compact(pool, bytes, ns, NULL);
+
+	CT_CHECK(result == 0 || (result == 1 && (bytes || ns)), "compact by %llu bytes and %llu ns gave %s",
+		 (unsigned long long)bytes, (unsigned long long)ns, ct_error_name(result));
+	return result == 1;
+}
+
+static void compact_gives_back_and_keeps_contents(void)
+{
+	struct zpool *pool = ct_pool();
+	uint64_t before, released = 0;
+	struct ct_set set;
+	int result;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	ct_set_init(&set, MANY);
+	for (int round = 0; round < 3; round++) {
+		ct_set_fill(pool, &set, MANY, &ct.rng);
+		ct_set_thin_mapped(pool, &set, FEW, &ct.rng);
+		ct_trim(pool);
+		before = zpool_get_total_size(pool);
+		result = zpool_compact(pool, 0, 0, &released);
+		CT_CHECK(result == 0, "compact without a budget gave %s", ct_error_name(result));
+		CT_CHECK(zpool_get_total_size(pool) <= before, "compaction made the pool grow from %llu to %llu",
+			 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
+		CT_CHECK(released > 0, "three quarters of the objects were freed, and compaction gave nothing back");
+		ct_trim(pool);
+		CT_CHECK(zpool_get_total_size(pool) + released / 2 <= before,
+			 "compaction told %llu bytes as given back, and the pool went from %llu to %llu",
+			 (unsigned long long)released, (unsigned long long)before,
+			 (unsigned long long)zpool_get_total_size(pool));
+		ct_set_check(pool, &set, "after compact");
+		CT_MUST(zpool_compact(pool, 0, 0, NULL));
+	}
+	drop(pool, &set);
+}
+
+static uint64_t moved_bytes(struct zpool *pool)
+{
+	struct zpool_stats stats = { 0 };
+
+	if (ct_can(ZPOOL_CAP_STATS))
+		CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	return stats.compact_moved_bytes;
+}
+
+static void compact_keeps_to_its_budget(void)
+{
+	/* One that is less than any object has, for which a single one may be moved; and two to make use of. */
+	static const uint64_t budgets[] = { 1, 70000, 300000 };
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
+		struct ct_set set;
+		struct zpool *pool = holed_pool(&set);
+		unsigned int calls = 0;
+		bool more;
+
+		do {
+			uint64_t before = moved_bytes(pool), most = budgets[i] - 1 + ct.max_bytes;
+
+			more = compact(pool, budgets[i], 0);
+			CT_CHECK(moved_bytes(pool) - before <= most, "%llu bytes were moved on a budget of %llu",
+				 (unsigned long long)(moved_bytes(pool) - before), (unsigned long long)budgets[i]);
+			CT_CHECK(++calls < 10000, "compact with a budget of %llu bytes still gives 1 after %u calls",
+				 (unsigned long long)budgets[i], calls);
+		} while (more && (budgets[i] > 1 || calls < 10));
+		CT_CHECK(calls > 1, "%u objects, three quarters freed, were compacted by moving at most %llu bytes",
+			 MANY, (unsigned long long)budgets[i]);
+		ct_set_check(pool, &set, "after compacting by budgets");
+		drop(pool, &set);
+	}
+}
+
+static void compact_by_time_comes_to_its_end(void)
+{
+	struct ct_set set;
+	struct zpool *pool = holed_pool(&set);
+	unsigned int calls = 0;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	(void)compact(pool, 0, 1);
+	ct_set_check(pool, &set, "after compacting for a nanosecond");
+	while (compact(pool, 0, 50000))
+		CT_CHECK(++calls < 100000, "compact by 50 us still gives 1 after %u calls", calls);
+	ct_set_check(pool, &set, "after compacting by time");
+	drop(pool, &set);
+}
+
+/* What is mapped stays where it is, and what was written there meanwhile is there afterwards. */
+static void compact_moves_around_what_is_mapped(void)
+{
+	struct ct_set set;
+	struct zpool *pool = holed_pool(&set);
+	char **address = calloc(FEW, sizeof(*address));
+	uint64_t around, after;
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
+	CT_CHECK(address != NULL, "the suite itself is out of memory");
+	for (size_t i = 0; i < FEW; i += 4) {
+		address[i] = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW);
+		CT_CHECK(address[i] != NULL, "a map failed");
+	}
+	while (compact(pool, 100000, 0))
+		;
+	CT_MUST(zpool_compact(pool, 0, 0, NULL));
+	for (size_t i = 0; i < FEW; i += 4) {
+		char *again = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW);
+
+		CT_CHECK(again == address[i], "a mapped object was at %p, and after compaction is at %p",
+			 (void *)address[i], (void *)again);
+		zpool_unmap_handle(pool, set.at[i].handle);
+		set.at[i].tag = ct_rng_next(&ct.rng);
+		ct_pattern_fill(address[i], set.at[i].size, set.at[i].tag, 0);
+	}
+	ct_set_check(pool, &set, "after compaction around mapped objects");
+	ct_trim(pool);
+	around = zpool_get_total_size(pool);
+	for (size_t i = 0; i < FEW; i += 4)
+		zpool_unmap_handle(pool, set.at[i].handle);
+	CT_MUST(zpool_compact(pool, 0, 0, NULL));
+	ct_trim(pool);
+	after = zpool_get_total_size(pool);
+	CT_CHECK(after <= around, "with nothing mapped compaction made the pool grow from %llu to %llu",
+		 (unsigned long long)around, (unsigned long long)after);
+	ct_set_check(pool, &set, "after compaction with nothing mapped any more");
+	free(address);
+	drop(pool, &set);
+}
+
+/* Room that compaction has won, and what it left behind, is used again: by objects that read as zero, too. */
+static void what_compaction_won_is_used_again(void)
+{
+	struct ct_set set;
+	struct zpool *pool = holed_pool(&set);
+	uint64_t full = 0;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	for (int round = 0; round < 6; round++) {
+		CT_MUST(zpool_compact(pool, 0, 0, NULL));
+		while (set.count < MANY) {
+			struct ct_object object = { 0, ct_rng_size(&ct.rng, ct.max_bytes), set.next_tag++ };
+			unsigned char byte = 1;
+
+			CT_MUST(zpool_malloc(pool, object.size, ZPOOL_GFP_ZERO, &object.handle));
+			ct_bytes_get(pool, object.handle, &byte, 1, object.size - 1);
+			CT_CHECK(byte == 0, "the last byte of an object of %zu that should be zero is %#x", object.size,
+				 byte);
+			zpool_free(pool, object.handle);
+			ct_set_make(pool, &set, object.size);
+		}
+		ct_set_check(pool, &set, "in room that compaction has won");
+		if (round == 0)
+			full = zpool_get_total_size(pool);
+		CT_CHECK(zpool_get_total_size(pool) < full + full / 4,
+			 "%u objects held %llu bytes, and after %d compactions and refills %llu", MANY,
+			 (unsigned long long)full, round, (unsigned long long)zpool_get_total_size(pool));
+		ct_set_thin(pool, &set, FEW, &ct.rng);
+	}
+	drop(pool, &set);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Beside other threads
+ */
+
+static unsigned int rounds(unsigned int full)
+{
+	return ct_instrumented() || ct_verified() ? full / 10 : full;
+}
+
+/* Keep an object mapped for a while, and write it through the one address. */
+static void hold_mapped(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	struct ct_object object;
+	char *address, *again;
+
+	if (!ct_can(ZPOOL_CAP_MAP) || !ct_crowd_take(crowd, rng, &object))
+		return;
+	address = zpool_map_handle(crowd->pool, object.handle, ZPOOL_MM_RW);
+	CT_CHECK(address != NULL, "mapping a live object gave NULL: %s", zpool_last_error());
+	CT_CHECK(ct_pattern_differs(address, object.size, object.tag, 0) == object.size,
+		 "an object of %zu bytes has others than its own, while objects are moved", object.size);
+	object.tag = ct_rng_next(rng);
+	ct_pattern_fill(address, object.size / 2, object.tag, 0);
+	ct_nap();
+	ct_pattern_fill(address + object.size / 2, object.size - object.size / 2, object.tag, object.size / 2);
+	again = zpool_map_handle(crowd->pool, object.handle, ZPOOL_MM_RO);
+	CT_CHECK(again == address, "an object that was mapped all the time was at %p and is at %p", (void *)address,
+		 (void *)again);
+	zpool_unmap_handle(crowd->pool, object.handle);
+	zpool_unmap_handle(crowd->pool, object.handle);
+	ct_crowd_put(crowd, &object);
+}
+
+static void compact_or_work(struct ct_thread *thread)
+{
+	struct ct_crowd *crowd = thread->arg;
+
+	for (unsigned int i = 0; i < rounds(20000) && !ct_stopping(); i++) {
+		if (thread->index > 0)
+			ct_crowd_step(crowd, &thread->rng);
+		if (thread->index == 1 && i % 16 == 0)
+			hold_mapped(crowd, &thread->rng);
+		if (thread->index == 0 && i % 16 == 0)
+			(void)compact(crowd->pool, i % 64 ? 1 + ct_rng_below(&thread->rng, 100000) : 0, 0);
+	}
+}
+
+static void compact_runs_while_others_work(void)
+{
+	struct ct_crowd crowd;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	ct_crowd_open(&crowd, 2000);
+	ct_set_fill(crowd.pool, &crowd.set, 2000, &ct.rng);
+	ct_threads_run(4, compact_or_work, &crowd);
+	ct_crowd_close(&crowd);
+}
+
+static void compact_shrink_or_work(struct ct_thread *thread)
+{
+	struct ct_crowd *crowd = thread->arg;
+
+	for (unsigned int i = 0; i < rounds(16000) && !ct_stopping(); i++) {
+		unsigned int reclaimed = 4711;
+		int result;
+
+		ct_crowd_step(crowd, &thread->rng);
+		if (i % 8 != 0)
+			continue;
+		if (thread->index < 2) {
+			(void)compact(crowd->pool, i % 64 ? 1 + ct_rng_below(&thread->rng, 100000) : 0, 0);
+		} else if (thread->index == 2) {
+			result = zpool_shrink(crowd->pool, 1 + (unsigned int)ct_rng_below(&thread->rng, 4), &reclaimed);
+			CT_CHECK(result == 0 || result == -EAGAIN || result == -EINVAL, "shrink gave %s",
+				 ct_error_name(result));
+			CT_CHECK(reclaimed < 4711, "shrink did not set *reclaimed");
+		} else {
+			ct_trim(crowd->pool);
+		}
+	}
+}
+
+static void compact_runs_beside_shrink(void)
+{
+	struct ct_crowd crowd;
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_EVICT);
+	ct_crowd_open(&crowd, 2000);
+	ct_set_fill(crowd.pool, &crowd.set, 2000, &ct.rng);
+	ct_threads_run(4, compact_shrink_or_work, &crowd);
+	CT_CHECK(atomic_load(&crowd.evicted) > 0, "shrinks beside compaction evicted nothing");
+	ct_crowd_close(&crowd);
+}
+
+static int compact_before_evict(struct ct_crowd *crowd)
+{
+	(void)compact(crowd->pool, ct_rng_below(&ct.rng, 2) ? 20000 : 0, 0);
+	return 0;
+}
+
+static void callback_may_compact(void)
+{
+	struct ct_crowd crowd;
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_EVICT);
+	ct_crowd_open(&crowd, 3000);
+	crowd.before_evict = compact_before_evict;
+	for (int round = 0; round < 20; round++) {
+		unsigned int reclaimed = 0;
+
+		ct_set_fill(crowd.pool, &crowd.set, 1500, &ct.rng);
+		ct_set_thin(crowd.pool, &crowd.set, 600, &ct.rng);
+		CT_MUST(zpool_shrink(crowd.pool, 8, &reclaimed));
+		CT_CHECK(reclaimed >= 8, "shrink by 8 pages gave 0 and told %u", reclaimed);
+		ct_set_check(crowd.pool, &crowd.set, "after a shrink whose callbacks compacted");
+	}
+	ct_crowd_close(&crowd);
+}
+
+const struct ct_case ct_cases_compact[] = {
+	{ "compact_gives_back_and_keeps_contents",
+	  "zpool_compact() gives memory back, and every object keeps its bytes.", compact_gives_back_and_keeps_contents,
+	  0 },
+	{ "compact_keeps_to_its_budget",
+	  "The object that reaches the budget is the last moved, compaction gives 1, and further calls bring it to its "
+	  "end.",
+	  compact_keeps_to_its_budget, 0 },
+	{ "compact_by_time_comes_to_its_end",
+	  "A budget of time ends compaction with 1; further calls bring it to its end.",
+	  compact_by_time_comes_to_its_end, 0 },
+	{ "compact_moves_around_what_is_mapped",
+	  "Compaction leaves mapped objects where they are, and moves them when they are no longer mapped.",
+	  compact_moves_around_what_is_mapped, 0 },
+	{ "what_compaction_won_is_used_again", "Room that compaction won is used again, and reads as zero where asked.",
+	  what_compaction_won_is_used_again, 0 },
+	{ "compact_runs_while_others_work",
+	  "zpool_compact() may run while other threads use the pool and hold objects mapped.",
+	  compact_runs_while_others_work, 0 },
+	{ "compact_runs_beside_shrink", "Several threads may compact while others shrink and trim.",
+	  compact_runs_beside_shrink, 0 },
+	{ "callback_may_compact", "A callback may call zpool_compact().", callback_may_compact, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
