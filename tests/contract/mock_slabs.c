@@ -47,6 +47,7 @@ struct slabs_pool {
 	struct zp_list order; /* allocated from last is first */
 	uint64_t objects, stored_bytes, slabs;
 	struct zpool_stats counted; /* the members that only ever rise */
+	_Atomic(uint64_t) failed_limit, failed_memory;
 };
 
 static size_t class_bytes(unsigned int class)
@@ -209,12 +210,10 @@ static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lo
 
 	if (!err)
 		return 0;
-	zp_lock(&pool->lock);
 	if (!(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages))
-		pool->counted.malloc_failed_limit++;
+		atomic_fetch_add(&pool->failed_limit, 1);
 	else
-		pool->counted.malloc_failed_memory++;
-	zp_unlock(&pool->lock);
+		atomic_fetch_add(&pool->failed_memory, 1);
 	return err;
 }
 
@@ -480,6 +479,8 @@ static int slabs_stats(void *context, struct zpool_stats *stats, size_t stats_si
 	now.pool_bytes = zp_pages_held_bytes(&pool->pages);
 	now.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages);
 	now.mapped_handles = zp_handles_mapped(&pool->handles);
+	now.malloc_failed_limit = atomic_load(&pool->failed_limit);
+	now.malloc_failed_memory = atomic_load(&pool->failed_memory);
 	memcpy(stats, &now, stats_size < sizeof(now) ? stats_size : sizeof(now));
 	return 0;
 }
