@@ -3,10 +3,11 @@
 #
 # check-mutation.sh: does the contract suite notice when a driver is wrong?
 #
-# Each mutation below is one line of the zbud driver made wrong, as somebody could get it wrong.  The mutated driver is
-# built in a temporary directory and the suite is run on it: at least one case must fail.  A hang is caught by the
-# suite's own time limit.  First the driver as it is must pass, and each mutation must really change one line, so that
-# none of them rots when the driver changes.
+# Each mutation below is one line of a driver made wrong, as somebody could get it wrong: of zbud, and for what zbud
+# cannot do (move objects, size classes) of the suite's own mock_slabs.  The mutated driver is built in a temporary
+# directory and the suite is run on it: at least one case must fail.  A hang is caught by the suite's own time limit.
+# First each driver as it is must pass, and each mutation must really change one line, so that none of them rots when
+# the driver changes.
 #
 # Run by `make check-mutation`, which sets the environment; without that, CC, CFLAGS, abs_top_srcdir and abs_top_builddir
 # are to be set by hand.
@@ -17,7 +18,7 @@ srcdir=${abs_top_srcdir:?is the source tree, set by make check-mutation}
 builddir=${abs_top_builddir:?is the build tree, set by make check-mutation}
 contract=$builddir/tests/contract/contract
 # The same random choices every time.
-run_flags="--driver zbud --seed 1 --ops 20000 --no-rss"
+run_flags="--seed 1 --ops 20000 --no-rss"
 # What hangs is caught after so many seconds.  The cases take far less, and a mutation is wrong whatever the reason.
 mutant_flags="--fail-fast --timeout 5"
 
@@ -46,32 +47,38 @@ for source in "$srcdir"/libzpool/support/*.c; do
     compile -c "$source" -o "$dir/support/$(basename "$source" .c).o"
 done
 
-# build SOURCES PLUGINS: make PLUGINS/zbud.so from the sources in a directory.
+# build SOURCES PLUGINS: make PLUGINS/$driver.so from the sources in a directory.
 build() {
     mkdir "$2"
-    compile -shared -I"$1" "$1"/*.c "$dir"/support/*.o -o "$2/zbud.so"
+    compile -shared -Wl,-z,defs -I"$1" "$1"/*.c "$dir"/support/*.o -o "$2/$driver.so"
 }
 
-# run PLUGINS [ARGUMENT...]: the suite on the zbud of a directory, its output in $dir/output.
+# run PLUGINS [ARGUMENT...]: the suite on the driver of a directory, its output in $dir/output.
 run() {
     ZPOOL_PLUGIN_PATH=$1
     export ZPOOL_PLUGIN_PATH
     shift
     # shellcheck disable=SC2086
-    "$contract" $run_flags "$@" >"$dir/output" 2>&1
+    "$contract" --driver "$driver" $run_flags "$@" >"$dir/output" 2>&1
 }
 
 failed_cases() {
-    sed -n 's/^not ok [0-9]* - zbud: //p' "$dir/output" | tr '\n' ' '
+    sed -n "s/^not ok [0-9]* - $driver: //p" "$dir/output" | tr '\n' ' '
 }
 
-build "$srcdir/plugins/zbud" "$dir/plain"
-if ! run "$dir/plain"; then
-    cat "$dir/output"
-    echo "FAIL: the driver does not pass as it is, so nothing can be said of mutations"
-    exit 1
-fi
-echo "as it is: $(tail -n 1 "$dir/output")"
+# mutate DRIVER SOURCES: the driver that the mutations from here on are of; it must pass as it is.
+mutate() {
+    driver=$1
+    sources=$2
+    rm -rf "$dir/plain"
+    build "$sources" "$dir/plain"
+    if ! run "$dir/plain"; then
+        cat "$dir/output"
+        echo "FAIL: $driver does not pass as it is, so nothing can be said of mutations"
+        exit 1
+    fi
+    echo "$driver as it is: $(tail -n 1 "$dir/output")"
+}
 
 tried=0
 survived=0
@@ -87,10 +94,10 @@ $4
     shift 4
     tried=$((tried + 1))
     rm -rf "$dir/mutant" "$dir/plugins"
-    cp -R "$srcdir/plugins/zbud" "$dir/mutant"
+    cp -R "$sources" "$dir/mutant"
     chmod -R u+w "$dir/mutant"
-    sed "$script" "$srcdir/plugins/zbud/$file" >"$dir/mutant/$file"
-    changed=$(diff "$srcdir/plugins/zbud/$file" "$dir/mutant/$file" | grep -c '^<' || :)
+    sed "$script" "$sources/$file" >"$dir/mutant/$file"
+    changed=$(diff "$sources/$file" "$dir/mutant/$file" | grep -c '^<' || :)
     if [ "$changed" -ne 1 ]; then
         echo "FAIL: $name changes $changed lines of $file instead of one: write it anew"
         survived=$((survived + 1))
@@ -117,6 +124,8 @@ $4
         survived=$((survived + 1))
     fi
 }
+
+mutate zbud "$srcdir/plugins/zbud"
 
 mutation wrong_list zbud_page.c unbuddied_enter \
     's/room = zbud_free_chunks(page);/room = zbud_free_chunks(page) + 1;/' \
@@ -177,6 +186,85 @@ mutation forgotten_reclaim_mark zbud_reclaim.c evict_objects \
 mutation page_counted_twice zbud_reclaim.c zbud_shrink \
     's/++\*reclaimed;/*reclaimed += 2;/' \
     pages_are_counted_once shrink_empties_the_pages_it_tells
+
+mutation limit_counted_as_memory zbud.c malloc_failed \
+    's/limit ? &pool->failed_limit : //' \
+    stats_tell_the_limit_from_want_of_memory
+
+mutation memory_counted_as_limit zbud.c zbud_malloc \
+    's/refusals != zp_pages_limit_refusals(&pool->pages)/true/' \
+    stats_tell_a_source_without_memory
+
+mutation mapped_not_counted zbud.c zbud_stats \
+    's/.mapped_handles = .*,/.mapped_handles = 0,/' \
+    stats_count_mapped_handles
+
+mutation peak_of_now zbud.c zbud_stats \
+    's/zp_pages_peak_bytes/zp_pages_held_bytes/' \
+    the_peak_stays
+
+mutation bytes_not_given_back zbud_page.c zbud_page_drop_object \
+    's/pool->stored_bytes -= .*;//' \
+    stats_tell_what_is_stored
+
+mutation refusals_not_counted zbud_reclaim.c evict_objects \
+    's/pool->evict_refused += .*;//' \
+    stats_count_evictions
+
+mutation evictions_counted_by_answer zbud_reclaim.c evict_objects \
+    's/pool->evictions += .*;/pool->evictions += !err;/' \
+    stats_count_evictions
+
+mutation stale_page_order zbud_page.c zbud_page_enter_lists \
+    's/zp_list_add(&page->lru, &pool->lru);/zp_list_add(\&page->lru, pool->lru.prev);/' \
+    shrink_takes_the_oldest_first
+
+# The mock is made a plugin by a line that exports it.
+mkdir "$dir/slabs"
+cp "$srcdir/tests/contract/mock_slabs.c" "$srcdir/tests/contract/mocks.h" "$dir/slabs"
+echo 'extern __attribute__((visibility("default"), alias("mock_slabs"))) const struct zpool_driver zpool_driver;' \
+    >>"$dir/slabs/mock_slabs.c"
+mutate mock_slabs "$dir/slabs"
+
+mutation mapped_objects_move mock_slabs.c move_object \
+    's/if (zp_handles_begin_move(.*) != 0)/if ((zp_handles_lookup(\&pool->handles, handle, \&old), 0))/' \
+    compact_moves_around_what_is_mapped mapped_objects_do_not_move
+
+mutation bytes_stay_behind mock_slabs.c move_object \
+    's/memcpy(.*);/memcpy(slot_address(to, new), slot_address(from, old), class_bytes(from->class) - 64);/' \
+    compact_gives_back_and_keeps_contents
+
+mutation handle_stays_behind mock_slabs.c move_object \
+    's/to->handles\[.*= handle;/to->handles[new \& (SLABS_SLOTS_MAX - 1)] = 1;/' \
+    callback_may_compact compact_runs_beside_shrink random_operations_match_a_reference
+
+mutation emptied_slab_kept mock_slabs.c compact_class \
+    's/zp_pages_put(.*);//' \
+    compact_gives_back_and_keeps_contents
+
+mutation budget_ignored mock_slabs.c compact_class \
+    's/\*budget_bytes -= class_bytes(class);//' \
+    compact_keeps_to_its_budget
+
+mutation budget_never_resumed mock_slabs.c compact_class \
+    's/if (\*budget_bytes < class_bytes(class))/if (*budget_bytes < 1 << 30)/' \
+    compact_keeps_to_its_budget
+
+mutation compaction_not_counted mock_slabs.c slabs_compact \
+    's/pool->counted.compactions++;//' \
+    stats_count_compaction
+
+mutation moved_bytes_not_counted mock_slabs.c compact_class \
+    's/pool->counted.compact_moved_bytes += .*;//' \
+    stats_count_compaction
+
+mutation histogram_shifted mock_slabs.c slabs_each_class \
+    's/slab->used \* 10/slab->used * 9/' \
+    classes_hold_all_objects
+
+mutation pages_of_classes_forgotten mock_slabs.c slabs_each_class \
+    's/stats.pages += SLABS_PAGES;/stats.pages += 4;/' \
+    classes_hold_all_objects
 
 echo "$tried mutations, $((tried - survived)) caught, $survived not"
 [ "$survived" -eq 0 ]
