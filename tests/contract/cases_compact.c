@@ -173,6 +173,24 @@ static void compact_moves_around_what_is_mapped(void)
 	drop(pool, &set);
 }
 
+/* Around mapped objects there may be something left to gain that cannot be won: that is an end as well. */
+static void compact_ends_around_what_is_mapped(void)
+{
+	struct ct_set set;
+	struct zpool *pool = holed_pool(&set);
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
+	for (size_t i = 0; i < FEW; i += 4)
+		CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "a map failed");
+	for (unsigned int calls = 0; compact(pool, 100000, 0); calls++)
+		CT_CHECK(calls < 10000, "with some objects mapped, compact with a budget still gives 1 after %u calls",
+			 calls);
+	ct_set_check(pool, &set, "after compaction around mapped objects");
+	for (size_t i = 0; i < FEW; i += 4)
+		zpool_unmap_handle(pool, set.at[i].handle);
+	drop(pool, &set);
+}
+
 /* Room that compaction has won, and what it left behind, is used again: by objects that read as zero, too. */
 static void what_compaction_won_is_used_again(void)
 {
@@ -338,6 +356,9 @@ const struct ct_case ct_cases_compact[] = {
 	{ "compact_moves_around_what_is_mapped",
 	  "Compaction leaves mapped objects where they are, and moves them when they are no longer mapped.",
 	  compact_moves_around_what_is_mapped, 0 },
+	{ "compact_ends_around_what_is_mapped",
+	  "Further calls with a budget come to an end also where mapped objects are in the way.",
+	  compact_ends_around_what_is_mapped, 0 },
 	{ "what_compaction_won_is_used_again", "Room that compaction won is used again, and reads as zero where asked.",
 	  what_compaction_won_is_used_again, 0 },
 	{ "compact_runs_while_others_work",
