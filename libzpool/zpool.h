@@ -304,12 +304,11 @@ ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned i
 /*
  * zpool_compact - move objects together and give the memory between them back
  *
- * budget_bytes   how many bytes to move; the object that reaches it is the last, so that one object more may be moved;
- *                0: no bound
+ * budget_bytes   how many bytes to move; the object that reaches it is the last; 0: no bound
  * budget_ns      how many nanoseconds to take, about; 0: no bound
  * released       receives the bytes given back; may be NULL
  *
- * 0 when nothing is left to gain, 1 when the budget ended it; -EINVAL: pool is NULL; -EOPNOTSUPP: the driver moves none.
+ * 0 when nothing is left to gain, 1 when the budget ended it; -EINVAL: pool is NULL; -EOPNOTSUPP: it moves no objects.
  */
 ZPOOL_PUBLIC int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns, uint64_t *released);
 
