@@ -92,7 +92,7 @@ static const struct zpool_param zsmalloc_params[PARAMS] = {
 	},
 	[PARAM_COMPACT] = {
 		.key = "compact",
-		.help = "compact by itself, inside free, where much is wasted",
+		.help = "compact by itself, inside free and malloc, where much is wasted",
 		.default_value = "yes",
 		.type = ZPOOL_PARAM_BOOL,
 		.flags = ZPOOL_PARAM_RUNTIME,
