@@ -111,7 +111,12 @@ struct zsmalloc_pool {
 
 	_Atomic(uint32_t) next_class; /* for compaction inside malloc */
 
-	_Atomic(uint64_t) compactions; /* also what tells one from another */
+	/* Where a budget ended a compaction: the next one with a budget goes on there.  Guarded by record_lock. */
+	uint64_t resume_id;
+	uint32_t resume_classes; /* of the smallest so many are left; 0: there is nothing to go on with */
+
+	_Atomic(uint64_t) compaction_id; /* the last run's */
+	_Atomic(uint64_t) compactions;
 	_Atomic(uint64_t) moved_bytes, released_bytes;
 	_Atomic(uint64_t) evictions, evict_refused;
 	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
@@ -340,9 +345,11 @@ int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
 
 /*
  * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
- * as a page is won.  With the class's lock held.  Returns the bytes moved; what is emptied goes on the chain.
+ * as a page is won.  With the class's lock held.  Returns the bytes moved, at most `budget`; what is
+ * emptied goes on the chain.
  */
-uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
+			      uint32_t *emptied);
 
 /* Zspages with high record numbers, or nearly alone under a page table, move.  Without a lock. */
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);

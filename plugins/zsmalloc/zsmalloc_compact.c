@@ -149,7 +149,7 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 		*emptied = source;
 	} else if (done) {
 		/* Of runs at the same time the later one's mark stands, lest each undo the other's for ever. */
-		zspage->passed = run->id;
+		zspage->passed = zspage->passed > run->id ? zspage->passed : run->id;
 		(void)zsmalloc_zspage_thin(run->pool, class, source);
 	}
 	run->released_pages += (int64_t)(pages - class->committed_pages);
@@ -162,7 +162,8 @@ static void compact_class(struct run *run, uint64_t budget, uint64_t deadline_ns
 	uint32_t emptied = ZSMALLOC_NONE;
 	bool more = true;
 
-	while (more && run->moved_bytes < budget && (!deadline_ns || now() < deadline_ns)) {
+	/* One step always, or a very short time would never lead anywhere. */
+	while (more && run->moved_bytes < budget) {
 		more = step(run, budget, &emptied);
 		if (emptied == ZSMALLOC_NONE && !more)
 			break;
@@ -170,6 +171,8 @@ static void compact_class(struct run *run, uint64_t budget, uint64_t deadline_ns
 		zsmalloc_zspages_destroy(run->pool, emptied);
 		emptied = ZSMALLOC_NONE;
 		zp_lock(&run->class->lock);
+		if (deadline_ns && now() >= deadline_ns)
+			break;
 	}
 }
 
@@ -216,7 +219,7 @@ static uint64_t now_ns(void)
 
 static struct run run_begin(struct zsmalloc_pool *pool, unsigned int window)
 {
-	uint64_t id = atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed) + 1;
+	uint64_t id = atomic_fetch_add_explicit(&pool->compaction_id, 1, memory_order_relaxed) + 1;
 
 	return (struct run){ .pool = pool, .id = id, .window = window };
 }
@@ -231,38 +234,84 @@ static uint64_t run_end(const struct run *run)
 	return released_bytes;
 }
 
+/*
+ * With a budget, a run goes on where the one before was ended, with its marks of what could not be emptied: else mapped
+ * objects would have each begin anew with moving others to and fro.  Returns how many classes are to do.
+ */
+static unsigned int resume(struct run *run, bool has_budget)
+{
+	struct zsmalloc_pool *pool = run->pool;
+	unsigned int classes = pool->class_count;
+
+	zp_lock(&pool->record_lock);
+	if (has_budget && pool->resume_classes) {
+		classes = pool->resume_classes;
+		run->id = pool->resume_id;
+	}
+	zp_unlock(&pool->record_lock);
+	return classes;
+}
+
+static void suspend(const struct run *run, unsigned int classes_left)
+{
+	zp_lock(&run->pool->record_lock);
+	run->pool->resume_id = run->id;
+	run->pool->resume_classes = classes_left;
+	zp_unlock(&run->pool->record_lock);
+}
+
+static void compact_whole_class(struct run *run, uint64_t budget, uint64_t deadline_ns)
+{
+	struct zsmalloc_class *class = run->class;
+	uint32_t emptied = ZSMALLOC_NONE;
+
+	zp_lock(&class->lock);
+	run->released_pages += (int64_t)drop_kept(run->pool, class, &emptied);
+	compact_class(run, budget, deadline_ns, now_ns);
+	uint64_t pages = class->committed_pages;
+	run->moved_bytes += zsmalloc_settle_tail(run->pool, class, budget - run->moved_bytes, &emptied);
+	run->released_pages += (int64_t)(pages - class->committed_pages);
+	zp_unlock(&class->lock);
+	zsmalloc_zspages_destroy(run->pool, emptied);
+}
+
+/* Shrinks what grew with the pool beside its zspages.  Returns the bytes that the handle table gave. */
+static uint64_t settle(struct zsmalloc_pool *pool, bool has_budget)
+{
+	uint64_t of_handles = 0;
+
+	zsmalloc_records_trim(pool);
+	if (!has_budget) {
+		zsmalloc_settle_zspages(pool);
+		zsmalloc_records_trim(pool);
+	}
+	zp_handles_trim(&pool->handles, &of_handles);
+	return of_handles;
+}
+
 int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct zsmalloc_pool *pool = pool_;
 	struct run run = run_begin(pool, WINDOW_WHOLE);
+	bool has_budget = budget->bytes || budget->ns, ended = false;
 	uint64_t bytes = budget->bytes ? budget->bytes : UINT64_MAX;
 	uint64_t deadline_ns = budget->ns ? now_ns() + budget->ns : 0;
 	uint64_t of_pages = 0, of_handles = 0;
-	bool ended = false;
+	unsigned int classes = resume(&run, has_budget);
 
-	for (unsigned int i = pool->class_count; i-- > 0 && !ended;) {
-		uint32_t emptied = ZSMALLOC_NONE;
-
-		run.class = &pool->classes[i];
-		zp_lock(&run.class->lock);
-		run.released_pages += (int64_t)drop_kept(pool, run.class, &emptied);
-		compact_class(&run, bytes, deadline_ns, now_ns);
-		uint64_t pages = run.class->committed_pages;
-		run.moved_bytes += zsmalloc_settle_tail(pool, run.class, &emptied);
-		run.released_pages += (int64_t)(pages - run.class->committed_pages);
-		zp_unlock(&run.class->lock);
-		zsmalloc_zspages_destroy(pool, emptied);
+	for (; classes > 0 && !ended; classes -= !ended) {
+		run.class = &pool->classes[classes - 1];
+		compact_whole_class(&run, bytes, deadline_ns);
 		ended = run.moved_bytes >= bytes || (deadline_ns && now_ns() >= deadline_ns);
 	}
+	suspend(&run, classes);
 	/* What was emptied lies in the reserve as yet. */
 	zp_pages_trim(&pool->pages, &of_pages);
 	if (!ended) {
-		zsmalloc_records_trim(pool);
-		zsmalloc_settle_zspages(pool);
-		zsmalloc_records_trim(pool);
-		zp_handles_trim(&pool->handles, &of_handles);
+		of_handles = settle(pool, has_budget);
 		zp_pages_trim(&pool->pages, &of_pages);
 	}
+	atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
 	*released = run_end(&run) + of_handles;
 	return ended ? 1 : 0;
 }
@@ -290,6 +339,8 @@ static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		run.idle_steps = SOME_IDLE_STEPS;
 		compact_class(&run, bytes, 0, now_ns);
 		moved_bytes = run.moved_bytes;
+		if (moved_bytes || run.released_pages)
+			atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
 		*released_bytes += run_end(&run);
 	}
 	zp_unlock(&class->lock);

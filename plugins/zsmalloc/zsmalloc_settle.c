@@ -91,7 +91,8 @@ static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class
 	return moved;
 }
 
-uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
+			      uint32_t *emptied)
 {
 	struct zsmalloc_class *end = pool->classes + pool->class_count, *larger = class + 1;
 	uint32_t source = zsmalloc_fullest(class);
@@ -101,6 +102,8 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	       larger->slot_bytes <= class->slot_bytes + class->slot_bytes / TAIL_SHARE) {
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source);
 		unsigned int count = count_last_objects(class, zspage);
+		if (moved_bytes + (uint64_t)count * class->slot_bytes > budget)
+			break;
 		unsigned int moved = lodge_last(pool, class, source, count, larger);
 
 		moved_bytes += (uint64_t)moved * class->slot_bytes;
