@@ -24,3 +24,24 @@ support_sources = \
 	libzpool/support/pages_source.c \
 	libzpool/support/secret.c \
 	libzpool/support/secret.h
+
+# The same, installed for drivers that are built elsewhere: position-independent, every symbol hidden, so that a plugin
+# that links it exports nothing of it.  No libtool, which would want a shared library beside it.
+# Without u, which the binutils of today only warn of.
+ARFLAGS = cr
+lib_LIBRARIES = libzpool/libzpool-support.a
+libzpool_libzpool_support_a_SOURCES = $(libzpool_support_libzpsupport_la_SOURCES)
+libzpool_libzpool_support_a_CFLAGS = $(AM_CFLAGS) -fPIC
+
+supportincludedir = $(includedir)/zpool-support
+supportinclude_HEADERS = \
+	libzpool/support/account.h \
+	libzpool/support/bits.h \
+	libzpool/support/handles.h \
+	libzpool/support/list.h \
+	libzpool/support/lock.h \
+	libzpool/support/os_pages.h \
+	libzpool/support/pages.h \
+	libzpool/support/secret.h
+
+pkgconfig_DATA += libzpool/libzpool-driver.pc

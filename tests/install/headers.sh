@@ -1,19 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# headers.sh - the public headers compile alone, in any order and twice, as C99 and as C11, without a warning
+# headers.sh - the public headers compile alone, in any order and twice, as C99 and as C11, without a warning; those of
+# the support library each alone, as C11
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
 
 include_dir=$srcdir/libzpool
 make_scratch
+# Where drivers find them once they are installed.
+ln -s "$(cd "$include_dir" && pwd)/support" "$scratch/zpool-support"
 
 # compile FILE OPTION...
 compile() {
     compiled=$1
     shift
-    run_cc "$@" -Wall -Wextra -Wpedantic -Werror -I"$include_dir" -fsyntax-only -x c "$compiled" ||
+    run_cc "$@" -Wall -Wextra -Wpedantic -Werror -I"$include_dir" -I"$scratch" -fsyntax-only -x c "$compiled" ||
         fail "$(basename "$compiled") with $*"
 }
 
@@ -30,5 +33,13 @@ for std in c99 c11 gnu11; do
         compile "$scratch/$file" -std=$std -DZPOOL_KERNEL_NAMES
     done
     compile "$scratch/kernel_caller" -std=$std
+done
+
+headers=$(sed -n 's|.*libzpool/support/\([a-z_]*\.h\).*|\1|p' "$srcdir/libzpool/support/local.mk" | grep -v _internal | sort -u)
+[ -n "$headers" ] || fail "no header of the support library was found"
+for header in $headers; do
+    echo "#include <zpool-support/$header>" >"$scratch/support"
+    compile "$scratch/support" -std=c11
+    compile "$scratch/support" -std=gnu11 -DZPOOL_KERNEL_NAMES
 done
 finish

@@ -13,21 +13,37 @@ set -u
 : "${libdir:?}" "${includedir:?}" "${plugindir:?}" "${bindir:?}" "${mandir:?}" "${enable_shared:?}" "${enable_tools:?}"
 make_scratch
 
-# pkg_config OPTION... - what the installed .pc file says, DESTDIR put before directories.
-pkg_config() {
-    PKG_CONFIG_LIBDIR=$DESTDIR$libdir/pkgconfig PKG_CONFIG_PATH='' PKG_CONFIG_SYSROOT_DIR=$DESTDIR \
-        PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 "$PKG_CONFIG" "$@" libzpool
+# with_pkg_config COMMAND... - pkg-config finds the installed .pc files alone, and puts DESTDIR before directories.
+with_pkg_config() {
+    env PKG_CONFIG_LIBDIR="$DESTDIR$libdir/pkgconfig" PKG_CONFIG_PATH='' PKG_CONFIG_SYSROOT_DIR="$DESTDIR" \
+        PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 "$@"
 }
 
-check_pkg_config() {
-    PKG_CONFIG_LIBDIR=$DESTDIR$libdir/pkgconfig "$PKG_CONFIG" --print-errors --exists libzpool ||
-        fail "pkg-config does not know libzpool"
-    version=$(pkg_config --modversion)
-    [ "$version" = "$PACKAGE_VERSION" ] || fail "libzpool.pc says version $version instead of $PACKAGE_VERSION"
+# pkg_config OPTION... - what libzpool.pc says
+pkg_config() {
+    with_pkg_config "$PKG_CONFIG" "$@" libzpool
+}
+
+# check_pc MODULE
+check_pc() {
+    PKG_CONFIG_LIBDIR=$DESTDIR$libdir/pkgconfig "$PKG_CONFIG" --print-errors --exists "$1" ||
+        fail "pkg-config does not know $1"
+    version=$(with_pkg_config "$PKG_CONFIG" --modversion "$1")
+    [ "$version" = "$PACKAGE_VERSION" ] || fail "$1.pc says version $version instead of $PACKAGE_VERSION"
     for pair in "plugindir=$plugindir" "abi_major=$ABI_MAJOR" "includedir=$includedir" "libdir=$libdir"; do
         value=$(PKG_CONFIG_SYSROOT_DIR='' PKG_CONFIG_LIBDIR=$DESTDIR$libdir/pkgconfig \
-            "$PKG_CONFIG" --variable="${pair%%=*}" libzpool)
-        [ "$value" = "${pair#*=}" ] || fail "libzpool.pc says ${pair%%=*}=$value instead of ${pair#*=}"
+            "$PKG_CONFIG" --variable="${pair%%=*}" "$1")
+        [ "$value" = "${pair#*=}" ] || fail "$1.pc says ${pair%%=*}=$value instead of ${pair#*=}"
+    done
+}
+
+# A plugin does not link with libzpool, so its .pc file must not ask for that.
+check_driver_pc() {
+    for option in $(with_pkg_config "$PKG_CONFIG" --static --libs libzpool-driver); do
+        case $option in
+        -L* | -lzpool-support) ;;
+        *) fail "libzpool-driver.pc makes plugins link $option" ;;
+        esac
     done
 }
 
@@ -35,8 +51,27 @@ check_headers() {
     for header in zpool.h zpool-driver.h; do
         cmp "$srcdir/libzpool/$header" "$DESTDIR$includedir/$header" || fail "$header was not installed as it is"
     done
-    others=$(cd "$DESTDIR$includedir" && find . -name 'zp*' ! -name zpool.h ! -name zpool-driver.h)
+    for header in $(cd "$srcdir/libzpool/support" && find . -name '*.h' ! -name '*_internal.h' | sed 's|^\./||'); do
+        cmp "$srcdir/libzpool/support/$header" "$DESTDIR$includedir/zpool-support/$header" ||
+            fail "zpool-support/$header was not installed as it is"
+        printf '#include <zpool-support/%s>\n' "$header" >"$scratch/support.c"
+        # shellcheck disable=SC2046,SC2086 # lists of options
+        run_cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(with_pkg_config "$PKG_CONFIG" --cflags libzpool-driver) \
+            -fsyntax-only "$scratch/support.c" || fail "zpool-support/$header does not compile by itself"
+    done
+    others=$(cd "$DESTDIR$includedir" && find . -name 'zp*' ! -name zpool.h ! -name zpool-driver.h ! -name zpool-support)
     [ -z "$others" ] || fail "headers were installed that are not public: $others"
+    others=$(cd "$DESTDIR$includedir/zpool-support" && find . -name '*_internal.h')
+    [ -z "$others" ] || fail "headers of the support library were installed that are its own: $others"
+}
+
+check_archive() {
+    archive=$DESTDIR$libdir/libzpool-support.a
+    wanted=$(run_nm -u "$archive" | awk '$NF ~ /^zpool_/ { print $NF }')
+    [ -z "$wanted" ] || fail "$archive has undefined symbols of libzpool: $wanted"
+    foreign=$(run_nm -g --defined-only "$archive" | awk 'NF == 3 && $3 !~ /^zp_/ { print $3 }' |
+        grep -vE '^(__odr_asan|__gcov_|asan\.|DW\.ref)')
+    [ -z "$foreign" ] || fail "$archive defines names that are not its own: $foreign"
 }
 
 # The host is linked in the way that the .pc file tells, with the static library where there is no shared one.
@@ -108,8 +143,11 @@ check_tools() {
     done
 }
 
-check_pkg_config
+check_pc libzpool
+check_pc libzpool-driver
+check_driver_pc
 check_headers
+check_archive
 build_host
 if [ "$enable_shared" = yes ]; then
     mkdir -m 755 "$scratch/plugins"
