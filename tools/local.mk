@@ -9,6 +9,7 @@ tools_zpoolctl_SOURCES = \
 	tools/clock.h \
 	tools/cmd-info.c \
 	tools/cmd-list.c \
+	tools/cmd-new.c \
 	tools/cmd-store.c \
 	tools/compressor.c tools/compressor.h \
 	tools/drivers.c tools/drivers.h \
@@ -21,6 +22,7 @@ tools_zpoolctl_SOURCES = \
 	tools/preload.c tools/preload.h \
 	tools/probe.c tools/probe.h \
 	tools/progress.c tools/progress.h \
+	tools/project.c tools/project.h tools/template/template.h \
 	tools/rss.c tools/rss.h \
 	tools/size.c tools/size.h \
 	tools/spool.c tools/spool.h \
@@ -44,4 +46,26 @@ EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/
 zpoolctl_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
 EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 endif
+endif
+
+# What `zpoolctl new' writes is part of the tool, so that it needs no file of its own to be found at run time.
+template_files = \
+	tools/template/LICENSE.in \
+	tools/template/Makefile.am.in \
+	tools/template/README.md.in \
+	tools/template/check.sh.in \
+	tools/template/configure.ac.in \
+	tools/template/driver.c.in \
+	tools/template/gitignore-autotools.in \
+	tools/template/gitignore.in \
+	tools/template/project.mk.in \
+	tools/template/roundtrip.c.in
+EXTRA_DIST += $(template_files) tools/template/embed.awk
+
+if ENABLE_TOOLS
+nodist_tools_zpoolctl_SOURCES = tools/template-data.c
+tools/template-data.c: $(template_files) tools/template/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) tools && (cd '$(srcdir)' && $(AWK) -f tools/template/embed.awk $(template_files)) >$@.tmp && \
+	mv $@.tmp $@
+CLEANFILES += tools/template-data.c
 endif

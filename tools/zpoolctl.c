@@ -18,6 +18,7 @@
 
 /* In the order of --help. */
 static const struct command commands[] = {
+	{ "new", "write the project of a new plugin", cmd_new },
 	{ "list", "show the drivers that can be had", cmd_list },
 	{ "info", "load a driver and show its parameters, limits and capabilities", cmd_info },
 	{ "store", "store real data through drivers, read it back, compare", cmd_store },

@@ -22,6 +22,7 @@ struct command {
 
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_new(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 
 #endif /* ZPOOLCTL_H */

@@ -126,6 +126,58 @@ check_foreign_plugin() {
         fail "a plugin dropped into a directory while the host runs was not found"
 }
 
+# project_make ARGUMENT... - build in the folder of the new plugin with what is installed, warnings as errors
+project_make() {
+    # Sanitizer runtimes are resolved from the program.
+    case $EXTRA_CFLAGS in
+    *-fsanitize*) set -- "$@" PLUGIN_LDFLAGS=-shared ;;
+    esac
+    (
+        unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+        LD_LIBRARY_PATH=$DESTDIR$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+        export LD_LIBRARY_PATH
+        with_pkg_config "${MAKE:-make}" -s -C "$scratch/kit" CC="$CC" PKG_CONFIG="$PKG_CONFIG" CFLAGS="$EXTRA_CFLAGS -O1" \
+            WARN_CFLAGS="-Wall -Wextra -Wpedantic -Werror" DESTDIR='' "$@"
+    )
+}
+
+# Without zpoolctl the project is made from the template in the sources.
+write_project() {
+    if [ "$enable_tools" = yes ] && [ "$enable_shared" = yes ]; then
+        LD_LIBRARY_PATH=$DESTDIR$libdir "$DESTDIR$bindir/zpoolctl" new kit --dir "$scratch/kit" >/dev/null
+        return
+    fi
+    mkdir "$scratch/kit" "$scratch/kit/tests"
+    template=$srcdir/tools/template
+    sed 's/@type@/kit/g' "$template/driver.c.in" >"$scratch/kit/kit.c"
+    sed 's/@type@/kit/g' "$template/project.mk.in" >"$scratch/kit/Makefile"
+    sed 's/@type@/kit/g' "$template/roundtrip.c.in" >"$scratch/kit/tests/roundtrip.c"
+    sed 's/@type@/kit/g' "$template/check.sh.in" >"$scratch/kit/tests/check.sh"
+}
+
+# A plugin on the support library, and a program that loads it, or has its driver linked in: with the shared library and
+# with the static one, as far as they were installed.
+check_project() {
+    write_project || {
+        fail "the project of a new plugin cannot be written"
+        return
+    }
+    if [ "$enable_shared" = yes ]; then
+        project_make check check-linked || fail "a new plugin does not build and work with the shared library"
+        plugin_dir=$scratch/kit sh "$srcdir/tests/install/plugins.sh" || fail "a new plugin's file is not as it should be"
+    fi
+    [ -e "$DESTDIR$libdir/libzpool.a" ] || return
+    rm -f "$scratch/kit/tests/roundtrip" "$scratch/kit/tests/linked"
+    private=$(pkg_config --static --libs | sed 's/-lzpool\( \|$\)/ /')
+    set -- check-linked
+    [ "$enable_shared" = no ] || set -- check check-linked
+    project_make "$@" HOST_LIBS="$DESTDIR$libdir/libzpool.a $private" ||
+        fail "a new plugin does not build and work with the static library"
+    case $("$READELF" -dW "$scratch/kit/tests/linked") in
+    *NEEDED*libzpool*) fail "the program that was to be linked with libzpool.a needs the shared library" ;;
+    esac
+}
+
 check_tools() {
     version=$(LD_LIBRARY_PATH=$DESTDIR$libdir "$DESTDIR$bindir/zpoolctl" --version) || fail "zpoolctl --version fails"
     case $version in
@@ -149,6 +201,7 @@ check_driver_pc
 check_headers
 check_archive
 build_host
+check_project
 if [ "$enable_shared" = yes ]; then
     mkdir -m 755 "$scratch/plugins"
     install -m 755 "$DESTDIR$plugindir"/*.so "$scratch/plugins"

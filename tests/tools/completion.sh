@@ -12,6 +12,7 @@ library=/usr/share/bash-completion/bash_completion
 }
 use_drivers copying zbud
 : >"$work/some-file"
+mkdir "$work/some-folder"
 srcdir=$(cd "${srcdir:-.}" && pwd)
 
 # completes NAME EXPECTED WORD...: what the last word can become
@@ -36,15 +37,16 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "list info store" "$zpoolctl" ""
+completes "commands" "list info new store" "$zpoolctl" ""
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
 completes "drivers for info" "copying zbud" "$zpoolctl" info ""
 completes "drivers for --type" "zbud" "$zpoolctl" store --type z
 completes "statistics" "--stats" "$zpoolctl" store --st
 completes "compressors" "zstd zstd:1 zstd:3 zstd:9 zstd:19" "$zpoolctl" store -c zs
-completes "files" "some-file" "$zpoolctl" store some
-for command in list info store; do
+completes "files" "some-file" "$zpoolctl" store some-fi
+completes "folders for --dir" "some-folder" "$zpoolctl" new --dir some
+for command in list info new store; do
     for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z]*' | sort -u); do
         completes "$command $option" "$option" "$zpoolctl" $command "$option"
     done

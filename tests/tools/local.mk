@@ -11,6 +11,7 @@ tools_tests = \
 	tests/tools/limit.sh \
 	tests/tools/linked.sh \
 	tests/tools/list.sh \
+	tests/tools/new.sh \
 	tests/tools/pid.sh \
 	tests/tools/progress.sh \
 	tests/tools/store.sh \

@@ -11,14 +11,14 @@ random_file "$work/file" 100
 
 run --help
 exits "--help succeeds" 0
-for command in list info store; do
+for command in list info new store; do
     prints "--help names $command" "^ +$command "
 done
 run --version
 exits "--version succeeds" 0
 prints "--version tells the tool's and the library's" \
     "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
-for command in list info store; do
+for command in list info new store; do
     run "$command" --help
     exits "$command --help succeeds" 0
     prints "$command --help shows how to call it" "^Usage: zpoolctl $command "
@@ -49,6 +49,17 @@ usage "info without a type" "name of a driver is missing" info
 usage "info with two types" "one driver at a time" info zbud libc
 usage "info with a spec" "is no driver's name" info zbud:limit=1M
 usage "info with an empty name" "is no driver's name" info ""
+usage "new without a name" "name of a driver is missing" new
+usage "new with two names" "one driver at a time" new one two
+usage "new with an empty folder" "--dir must be" new --dir "" one
+for name in "" A 1a _a -- a.b a/b ../a "a b" a:b "a
+b" bool linux zpool zpool_x zp zp-x a23456789012345678901234567890123; do
+    usage "new with the name \"$name\"" "cannot be a driver's name" new --dir "$work/new" -- "$name"
+done
+[ ! -e "$work/new" ] || {
+    echo "FAILED: a name that was refused made a folder"
+    failures=$((failures + 1))
+}
 usage "store without a source" "nothing to store" store
 usage "store with two sources" "two sources" store --pid 1 "$work/file"
 usage "an empty path" "an empty path" store ""

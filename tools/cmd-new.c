@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd-new.c - zpoolctl new
+ */
+#include <config.h>
+
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+#include "project.h"
+#include "zpoolctl.h"
+
+enum { TYPE_BYTES_MAX = 32 };
+
+struct arguments {
+	const char *name;
+	const char *dir;
+	bool autotools;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'd':
+		if (!*arg)
+			argp_error(state, "--dir must be the name of a folder");
+		arguments->dir = arg;
+		return 0;
+	case 'a':
+		arguments->autotools = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (arguments->name)
+			argp_error(state, "one driver at a time, not \"%s\" as well", arg);
+		arguments->name = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "the name of a driver is missing");
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The type that a name stands for, as in a spec: "-" is read as "_". */
+static bool type_of(const char *name, char type[TYPE_BYTES_MAX + 1])
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+	size_t length = strlen(name);
+
+	if (length == 0 || length > TYPE_BYTES_MAX || !strchr(letters, name[0]) ||
+	    name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")])
+		return false;
+	for (size_t i = 0; i <= length; i++)
+		type[i] = (char)(name[i] == '-' ? '_' : name[i]);
+	return true;
+}
+
+/* Identifiers that begin so are libzpool's, or the name is a macro somewhere: the driver would not compile. */
+static bool is_taken(const char *type)
+{
+	static const char *const taken[] = { "bool", "errno", "false", "i386", "linux", "true", "unix", "zp", "zpool" };
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		if (!strcmp(type, taken[i]))
+			return true;
+	return !strncmp(type, "zp_", 3) || !strncmp(type, "zpool_", 6);
+}
+
+int cmd_new(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ .name = "dir", .key = 'd', .arg = "DIR", .doc = "the folder to make, instead of one called NAME" },
+		{ .name = "autotools", .key = 'a', .doc = "write configure.ac and Makefile.am instead of a Makefile" },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "NAME",
+		.doc = "Write the project of a new plugin: a driver called NAME that works, its tests, and what builds "
+		       "them.",
+	};
+	struct arguments arguments = { NULL, NULL, false };
+	char type[TYPE_BYTES_MAX + 1];
+	struct project project = { .type = type };
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
+		return STATUS_USAGE;
+	if (!type_of(arguments.name, type)) {
+		say("\"%s\" cannot be a driver's name: that is a letter from a to z and up to 31 of a-z, 0-9 and _",
+		    arguments.name);
+		return STATUS_USAGE;
+	}
+	if (is_taken(type)) {
+		say("\"%s\" cannot be a driver's name: libzpool or the C language has it already", type);
+		return STATUS_USAGE;
+	}
+	project.dir = arguments.dir ? arguments.dir : arguments.name;
+	project.autotools = arguments.autotools;
+	if (!project_write(&project))
+		return STATUS_FAILED;
+	printf("%s: the project of driver %s\n", project.dir, type);
+	if (project.autotools)
+		printf("Next: cd %s && autoreconf -fi && ./configure && make check\n", project.dir);
+	else
+		printf("Next: make -C %s check\n", project.dir);
+	return STATUS_OK;
+}

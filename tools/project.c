@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * project.c - writing the project of a new plugin
+ *
+ * The folder is made here and so was empty: what goes wrong later can be undone by removing what was written, and
+ * nothing of anybody else's is touched.  Signals wait meanwhile, so that they cut nothing in two.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <zpool.h>
+
+#include "interrupt.h"
+#include "message.h"
+#include "project.h"
+#include "template/template.h"
+
+enum { PATH_BYTES = 64, YEAR_BYTES = 24 };
+
+struct project_file {
+	const char *path; /* in which @type@ stands for the type */
+	const char *const *lines;
+};
+
+static const struct project_file make_files[] = {
+	{ "Makefile", template_project_mk },     { "tests/roundtrip.c", template_roundtrip_c },
+	{ "tests/check.sh", template_check_sh }, { "README.md", template_README_md },
+	{ "LICENSE", template_LICENSE },         { ".gitignore", template_gitignore },
+	{ "@type@.c", template_driver_c },       { NULL, NULL },
+};
+
+static const struct project_file autotools_files[] = {
+	{ "configure.ac", template_configure_ac },
+	{ "Makefile.am", template_Makefile_am },
+	{ "tests/roundtrip.c", template_roundtrip_c },
+	{ "tests/check.sh", template_check_sh },
+	{ "README.md", template_README_md },
+	{ "LICENSE", template_LICENSE },
+	{ ".gitignore", template_gitignore_autotools },
+	{ "@type@.c", template_driver_c },
+	{ NULL, NULL },
+};
+
+/* What stands between two @ in a template; NULL: nothing of ours, and the @ is one. */
+static const char *value_of(const struct project *project, const char *word, size_t length)
+{
+	static char year[YEAR_BYTES];
+	const time_t now = time(NULL);
+	struct tm date;
+
+	if (length == 4 && !memcmp(word, "type", length))
+		return project->type;
+	if (length == 7 && !memcmp(word, "version", length))
+		return ZPOOL_VERSION;
+	if (length == 5 && !memcmp(word, "build", length))
+		return project->autotools ? "autoreconf -fi && ./configure && make" : "make";
+	if (length == 4 && !memcmp(word, "year", length) && localtime_r(&now, &date)) {
+		snprintf(year, sizeof(year), "%ld", date.tm_year + 1900L);
+		return year;
+	}
+	return NULL;
+}
+
+static void put_text(const struct project *project, const char *text, FILE *stream)
+{
+	while (*text) {
+		size_t plain = strcspn(text, "@");
+		const char *end = text[plain] ? strchr(text + plain + 1, '@') : NULL;
+		const char *value = end ? value_of(project, text + plain + 1, (size_t)(end - text) - plain - 1) : NULL;
+
+		fwrite(text, 1, plain, stream);
+		text += plain;
+		if (value) {
+			fputs(value, stream);
+			text = end + 1;
+		} else if (*text) {
+			fputc(*text++, stream);
+		}
+	}
+}
+
+static void path_of(const struct project *project, const struct project_file *file, char path[PATH_BYTES])
+{
+	FILE *stream = fmemopen(path, PATH_BYTES, "w");
+
+	if (!stream)
+		out_of_memory();
+	put_text(project, file->path, stream);
+	fclose(stream);
+}
+
+/* *made: there is a file, whether or not it is complete.  true, or false and errno. */
+static bool write_file(const struct project *project, int folder, const struct project_file *file, bool *made)
+{
+	char path[PATH_BYTES];
+	FILE *stream;
+	int fd;
+	int err;
+
+	path_of(project, file, path);
+	fd = openat(folder, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	*made = fd >= 0;
+	if (fd < 0)
+		return false;
+	stream = fdopen(fd, "w");
+	if (!stream) {
+		err = errno;
+		close(fd);
+		errno = err;
+		return false;
+	}
+	errno = 0;
+	for (const char *const *line = file->lines; *line; line++) {
+		put_text(project, *line, stream);
+		fputc('\n', stream);
+	}
+	err = fflush(stream) || ferror(stream) ? errno ? errno : EIO : 0;
+	if (fclose(stream) && !err)
+		err = errno;
+	errno = err;
+	return err == 0;
+}
+
+static void remove_files(const struct project *project, int folder, const struct project_file *files, size_t count)
+{
+	char path[PATH_BYTES];
+
+	for (size_t i = 0; i < count; i++) {
+		path_of(project, &files[i], path);
+		unlinkat(folder, path, 0);
+	}
+	unlinkat(folder, "tests", AT_REMOVEDIR);
+}
+
+/* Fill the folder, or leave it empty.  true, or false after a message. */
+static bool fill_folder(const struct project *project, int folder)
+{
+	const struct project_file *files = project->autotools ? autotools_files : make_files;
+	bool good = mkdirat(folder, "tests", 0777) == 0;
+	size_t count = 0;
+
+	if (!good)
+		say("cannot make %s/tests: %s", project->dir, strerror(errno));
+	while (good && files[count].path) {
+		char path[PATH_BYTES];
+		bool made;
+
+		path_of(project, &files[count], path);
+		good = write_file(project, folder, &files[count], &made);
+		if (!good)
+			say("cannot write %s/%s: %s; nothing was kept", project->dir, path, strerror(errno));
+		count += made;
+	}
+	if (!good)
+		remove_files(project, folder, files, count);
+	return good;
+}
+
+bool project_write(const struct project *project)
+{
+	sigset_t former;
+	bool good = false;
+	int folder;
+
+	interrupt_block(&former);
+	if (mkdir(project->dir, 0777)) {
+		say("cannot make the folder %s: %s; nothing was written", project->dir, strerror(errno));
+		interrupt_unblock(&former);
+		return false;
+	}
+	folder = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0) {
+		say("cannot open the folder %s: %s", project->dir, strerror(errno));
+	} else {
+		good = fill_folder(project, folder);
+		close(folder);
+	}
+	if (!good)
+		rmdir(project->dir);
+	interrupt_unblock(&former);
+	return good;
+}
