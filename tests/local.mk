@@ -24,6 +24,7 @@ include $(top_srcdir)/tests/loader/local.mk
 include $(top_srcdir)/tests/contract/local.mk
 include $(top_srcdir)/tests/stress/local.mk
 include $(top_srcdir)/tests/mutation/local.mk
+include $(top_srcdir)/tests/check/local.mk
 include $(top_srcdir)/tests/tools/local.mk
 include $(top_srcdir)/tests/install/local.mk
 include $(top_srcdir)/tests/bench/local.mk

@@ -5,8 +5,10 @@ bin_PROGRAMS += tools/zpoolctl
 dist_bashcompletion_DATA = tools/completion/zpoolctl
 
 tools_zpoolctl_SOURCES = \
+	tools/check-report.c tools/check-report.h \
 	tools/child.c tools/child.h \
 	tools/clock.h \
+	tools/cmd-check.c \
 	tools/cmd-info.c \
 	tools/cmd-list.c \
 	tools/cmd-new.c \
@@ -32,10 +34,10 @@ tools_zpoolctl_SOURCES = \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
-tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/contract $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) $(zpoolctl_preload_ldflags)
-tools_zpoolctl_LDADD = libzpool/libzpool.la $(TOOLS_LIBS)
+tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOOLS_LIBS)
 
 # Without shared libraries there are no plugins to load: the tool brings the drivers along.
 if !ENABLE_SHARED

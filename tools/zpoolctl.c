@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{ "new", "write the project of a new plugin", cmd_new },
 	{ "list", "show the drivers that can be had", cmd_list },
 	{ "info", "load a driver and show its parameters, limits and capabilities", cmd_info },
+	{ "check", "put a driver to the proof, case by case", cmd_check },
 	{ "store", "store real data through drivers, read it back, compare", cmd_store },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

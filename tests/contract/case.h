@@ -20,11 +20,13 @@
  * spec       the driver under test, as named by the user; type is its last part, under which zpool_each_driver() has it
  * caps       what it can do; only known where the spec is one driver without filters
  * max_bytes, alignment_bytes   of its pools
+ * file       for cases about it: the plugin's file
  * rng        for the case's main thread; seeded from the seed and the case's name
  */
 struct ct_context {
 	const char *spec;
 	const char *type;
+	const char *file;
 	bool caps_known;
 	uint32_t caps;
 	size_t max_bytes;

@@ -14,12 +14,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* The case forks while threads run: left out where the tool that watches (thread sanitizer) cannot follow. */
 #define CT_FORKS 0x1u
 
 /* Where the library verifies pools it shall do so after each single call, however large they are. */
 #define CT_EVERY_CALL 0x2u
+
+/* The case is about the plugin's file: nothing is loaded, and no pool made, before it runs. */
+#define CT_FILE 0x4u
+
+/* It runs as long as it is told, and has a time limit of its own. */
+#define CT_SLOW 0x8u
 
 struct ct_case {
 	const char *name;
@@ -37,21 +44,65 @@ struct ct_group {
 /* All groups, ended by one without a subject.  The very first case is whether a pool can be made at all. */
 extern const struct ct_group ct_groups[];
 
+/* What can be said of a plugin's file. */
+extern const struct ct_group ct_groups_file[];
+
+enum ct_outcome {
+	CT_RUNNING,
+	CT_ENDING, /* claimed by the thread that writes the text */
+	CT_PASSED,
+	CT_FAILED,
+	CT_SKIPPED
+};
+
+/* What became of a case: text is why it failed or was skipped. */
+struct ct_verdict {
+	const struct ct_case *c;
+	const char *subject;
+	const char *spec;
+	const char *text;
+	enum ct_outcome outcome;
+	unsigned int number;
+	double seconds;
+};
+
+struct ct_options;
+
+/* Who is told of the run, as it goes on: count is how many verdicts there were. */
+struct ct_report {
+	void (*begin)(const struct ct_options *options);
+	void (*verdict)(const struct ct_options *options, const struct ct_verdict *verdict);
+	void (*left_out)(const struct ct_options *options, const char *spec);
+	void (*end)(const struct ct_options *options, unsigned int count);
+};
+
+/* In TAP, on standard output. */
+extern const struct ct_report ct_report_tap;
+
 /*
  * How to run.
  *
+ * groups      the cases
+ * report      whom to tell
  * command     print the command that runs a failed case alone, without a newline
+ * debuggers   programs that can be put before that command, ended by NULL; or NULL
+ * file        the plugin that ct_groups_file is to be run on, and its driver's type; or NULL
  * specs       drivers, or whole specs; count 0: every driver that zpool_each_driver() shows
  * cases       names of cases; count 0: all
  * seed        what all random choices come from, together with the case's name
  * operations  length of the model check; other cases that repeat scale theirs by it
- * timeout_s   for each case
+ * timeout_s   for each case; slow_timeout_s for those marked CT_SLOW
  * isolate     a process for each case; false: in this process, for debuggers and sanitizers
  * fail_fast   stop at the first failure
  * rss         compare total_size with the resident memory
  */
 struct ct_options {
-	void (*command)(const struct ct_options *options, const char *spec, const char *case_name);
+	const struct ct_group *groups;
+	const struct ct_report *report;
+	void (*command)(FILE *to, const struct ct_options *options, const char *spec, const char *case_name);
+	const char *const *debuggers;
+	const char *file;
+	const char *file_type;
 	const char *const *specs;
 	size_t spec_count;
 	const char *const *cases;
@@ -59,6 +110,7 @@ struct ct_options {
 	uint64_t seed;
 	unsigned long operations;
 	unsigned int timeout_s;
+	unsigned int slow_timeout_s;
 	bool isolate;
 	bool fail_fast;
 	bool rss;
@@ -71,10 +123,13 @@ struct ct_totals {
 	unsigned int skipped;
 };
 
-/* Is there a case of that name? */
-bool ct_case_exists(const char *name);
+/* Is there a case of that name in the groups? */
+bool ct_case_exists(const struct ct_group *groups, const char *name);
 
-/* Run, and report in TAP on standard output. */
+/* Print how a case is run alone: the environment that it needs, a debugger or "", and the command. */
+void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
+		    const char *case_name);
+
 void ct_run(const struct ct_options *options, struct ct_totals *totals);
 
 /* Running under valgrind or with a sanitizer: slower, and with more system calls and memory than the driver's own. */

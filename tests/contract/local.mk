@@ -3,7 +3,7 @@
 check_PROGRAMS += tests/contract/contract
 TESTS += tests/contract/contract
 
-# The cases and what they are written with; the soak test shares the crowd of objects.
+# The cases and what they are written with.
 contract_support = \
 	tests/contract/case.h \
 	tests/contract/checks.c \
@@ -27,6 +27,7 @@ contract_sources = \
 	tests/contract/cases_evict.c \
 	tests/contract/cases_evict_threads.c \
 	tests/contract/cases_extras.c \
+	tests/contract/cases_file.c \
 	tests/contract/cases_fork.c \
 	tests/contract/cases_handles.c \
 	tests/contract/cases_limits.c \
@@ -42,13 +43,24 @@ contract_sources = \
 	tests/contract/cases_stats.c \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
-	tests/contract/main.c \
-	tests/contract/runner.c
+	tests/contract/module.c tests/contract/module.h \
+	tests/contract/runner.c \
+	tests/contract/tap.c \
+	tests/stress/soak.h tests/stress/soak_case.c \
+	tests/bench/footprint.c tests/bench/footprint.h
 
-tests_contract_contract_SOURCES = $(contract_sources)
+# The suite as a library, for the programs here and for zpoolctl check.
+if ENABLE_TOOLS
+noinst_LIBRARIES += tests/contract/libzpcontract.a
+else
+check_LIBRARIES += tests/contract/libzpcontract.a
+endif
+tests_contract_libzpcontract_a_SOURCES = $(contract_sources)
+
+tests_contract_contract_SOURCES = tests/contract/main.c
 tests_contract_contract_CPPFLAGS = $(AM_CPPFLAGS) $(contract_preload_cppflags)
 tests_contract_contract_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
-tests_contract_contract_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
+tests_contract_contract_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(PTHREAD_LIBS)
 
 # Without shared libraries there are no plugins to load: the suite brings the drivers along.
 if !ENABLE_SHARED
@@ -65,12 +77,13 @@ check_PROGRAMS += tests/contract/with_mocks
 TESTS += tests/contract/mocks.sh
 EXTRA_DIST += tests/contract/mocks.sh
 
-tests_contract_with_mocks_SOURCES = $(contract_sources) \
+tests_contract_with_mocks_SOURCES = \
+	tests/contract/main.c \
 	tests/contract/mock_slabs.c \
 	tests/contract/mocks.c tests/contract/mocks.h
 tests_contract_with_mocks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support $(contract_preload_cppflags)
 tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
-tests_contract_with_mocks_LDADD = libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
+tests_contract_with_mocks_LDADD = tests/contract/libzpcontract.a libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
 if !ENABLE_SHARED
 EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la

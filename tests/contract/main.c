@@ -86,7 +86,7 @@ static void list_add(const char **list, size_t *count, const char *text)
 
 static void case_add(const char **cases, size_t *count, const char *name)
 {
-	if (!ct_case_exists(name)) {
+	if (!ct_case_exists(ct_groups, name)) {
 		fprintf(stderr, "contract: there is no case \"%s\"; --list shows those there are\n", name);
 		exit(2);
 	}
@@ -165,10 +165,10 @@ static void parse(int argc, char **argv, struct ct_options *options, const char 
 
 static const char *program;
 
-static void print_command(const struct ct_options *options, const char *spec, const char *case_name)
+static void print_command(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
 {
-	printf("%s --driver '%s' --case %s --seed %" PRIu64 " --ops %lu%s", program, spec, case_name, options->seed,
-	       options->operations, options->isolate ? "" : " --no-fork");
+	fprintf(to, "%s --driver '%s' --case %s --seed %" PRIu64 " --ops %lu%s", program, spec, case_name,
+		options->seed, options->operations, options->isolate ? "" : " --no-fork");
 }
 
 int main(int argc, char **argv)
@@ -176,6 +176,8 @@ int main(int argc, char **argv)
 	const char *specs[LIST_MAX];
 	const char *cases[LIST_MAX];
 	struct ct_options options = {
+		.groups = ct_groups,
+		.report = &ct_report_tap,
 		.command = print_command,
 		.specs = specs,
 		.cases = cases,

@@ -101,7 +101,10 @@ void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_o
 	if (c->flags & CT_EVERY_CALL)
 		setenv("ZPOOL_VERIFY", "1", 0);
 	if (setjmp(outcome_return) == 0) {
-		ct_setup(spec, options, result);
+		if (c->flags & CT_FILE)
+			ct_setup_context(spec, options);
+		else
+			ct_setup(spec, options, result);
 		ct.rng.state = ct_seed_for(options->seed, c->name);
 		c->run();
 		atomic_store(&result->outcome, CT_PASSED);

@@ -10,14 +10,6 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-enum ct_outcome {
-	CT_RUNNING,
-	CT_ENDING, /* claimed by the thread that writes the text */
-	CT_PASSED,
-	CT_FAILED,
-	CT_SKIPPED
-};
-
 /*
  * What a case tells the runner, in memory shared with every process that the case forks.
  *
@@ -42,6 +34,9 @@ _Noreturn void ct_outcome_leave(void);
 
 /* Is the outcome known, from whatever thread or process of the case? */
 bool ct_outcome_known(void);
+
+/* What the case is told of its driver without asking it (setup.c). */
+void ct_setup_context(const char *spec, const struct ct_options *options);
 
 /* Learn what driver is under test; fails the case if it cannot be had (setup.c). */
 void ct_setup(const char *spec, const struct ct_options *options, struct ct_result *result);

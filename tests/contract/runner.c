@@ -9,7 +9,6 @@
 #include "outcome.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,9 +69,9 @@ bool ct_verified(void)
 #endif
 }
 
-bool ct_case_exists(const char *name)
+bool ct_case_exists(const struct ct_group *groups, const char *name)
 {
-	for (const struct ct_group *g = ct_groups; g->subject; g++)
+	for (const struct ct_group *g = groups; g->subject; g++)
 		for (const struct ct_case *c = g->cases; c->name; c++)
 			if (strcmp(c->name, name) == 0)
 				return true;
@@ -157,7 +156,8 @@ static void judge(struct ct_result *result, bool in_time, unsigned int timeout_s
 }
 
 /* Runs body(arg) in a child, and returns when its outcome is in the result. */
-static void isolate(struct runner *runner, void (*body)(struct runner *runner, const void *arg), const void *arg)
+static void isolate(struct runner *runner, void (*body)(struct runner *runner, const void *arg), const void *arg,
+		    unsigned int timeout_s)
 {
 	sigset_t child, before;
 	bool in_time;
@@ -175,6 +175,8 @@ static void isolate(struct runner *runner, void (*body)(struct runner *runner, c
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
 		sigprocmask(SIG_SETMASK, &before, NULL);
+		/* What a driver prints is not the report's. */
+		dup2(STDERR_FILENO, STDOUT_FILENO);
 		body(runner, arg);
 		/* Not _exit(): what looks for leaks does so at exit. */
 		exit(0);
@@ -182,8 +184,8 @@ static void isolate(struct runner *runner, void (*body)(struct runner *runner, c
 	if (pid < 0) {
 		result_fail(runner->result, "fork failed");
 	} else {
-		in_time = await(pid, runner->options->timeout_s, &status);
-		judge(runner->result, in_time, runner->options->timeout_s, status);
+		in_time = await(pid, timeout_s, &status);
+		judge(runner->result, in_time, timeout_s, status);
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
@@ -194,6 +196,7 @@ static void isolate(struct runner *runner, void (*body)(struct runner *runner, c
 
 struct job {
 	const struct ct_case *c;
+	const char *subject;
 	const char *spec;
 };
 
@@ -202,6 +205,11 @@ static void job_run(struct runner *runner, const void *arg)
 	const struct job *job = arg;
 
 	ct_outcome_run(job->c, job->spec, runner->options, runner->result);
+}
+
+static unsigned int timeout_of(const struct runner *runner, const struct job *job)
+{
+	return job->c->flags & CT_SLOW ? runner->options->slow_timeout_s : runner->options->timeout_s;
 }
 
 static void on_alarm(int signal_number)
@@ -219,93 +227,86 @@ static void job_run_here(struct runner *runner, const struct job *job)
 {
 	signal(SIGALRM, on_alarm);
 	fflush(NULL);
-	alarm(runner->options->timeout_s);
+	alarm(timeout_of(runner, job));
 	job_run(runner, job);
 	alarm(0);
 }
 
-static void print_lines(const char *label, const char *text)
+static void report(struct runner *runner, const struct job *job, double seconds)
 {
-	printf("#   %-9s ", label);
-	for (; *text != '\0'; text++) {
-		putchar(*text);
-		if (*text == '\n')
-			printf("#   %-9s ", "");
-	}
-	putchar('\n');
-}
+	struct ct_verdict verdict = { job->c,
+				      job->subject,
+				      job->spec,
+				      runner->result->text,
+				      (enum ct_outcome)atomic_load(&runner->result->outcome),
+				      ++runner->number,
+				      seconds };
 
-static void print_failure(const struct runner *runner, const struct job *job)
-{
-	const struct ct_options *options = runner->options;
-	const char *path = getenv("ZPOOL_PLUGIN_PATH");
-
-	print_lines("promised:", job->c->promise);
-	print_lines("happened:", runner->result->text);
-	printf("#   %-9s %" PRIu64 "\n", "seed:", options->seed);
-	printf("#   %-9s ", "alone:");
-	if (path)
-		printf("ZPOOL_PLUGIN_PATH='%s' ", path);
-	options->command(options, job->spec, job->c->name);
-	putchar('\n');
-}
-
-static void report(struct runner *runner, const struct job *job)
-{
-	const char *text = runner->result->text;
-
-	runner->number++;
-	switch (atomic_load(&runner->result->outcome)) {
-	case CT_PASSED:
+	if (verdict.outcome == CT_PASSED) {
 		runner->totals->passed++;
-		printf("ok %u - %s: %s\n", runner->number, job->spec, job->c->name);
-		break;
-	case CT_SKIPPED:
+	} else if (verdict.outcome == CT_SKIPPED) {
 		runner->totals->skipped++;
-		printf("ok %u - %s: %s # SKIP %s\n", runner->number, job->spec, job->c->name, text);
-		break;
-	default:
+	} else {
 		runner->totals->failed++;
-		printf("not ok %u - %s: %s\n", runner->number, job->spec, job->c->name);
-		print_failure(runner, job);
-		break;
+		verdict.outcome = CT_FAILED;
 	}
-	fflush(stdout);
+	runner->options->report->verdict(runner->options, &verdict);
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void run_case(struct runner *runner, const struct job *job)
 {
+	double began = seconds_now();
+
 	result_clear(runner->result);
 	if ((job->c->flags & CT_FORKS) && ct_thread_sanitized()) {
 		snprintf(runner->result->text, sizeof(runner->result->text),
 			 "the thread sanitizer cannot follow a fork of a process with threads");
 		atomic_store(&runner->result->outcome, CT_SKIPPED);
 	} else if (runner->options->isolate) {
-		isolate(runner, job_run, job);
+		isolate(runner, job_run, job, timeout_of(runner, job));
 	} else {
 		job_run_here(runner, job);
 	}
-	report(runner, job);
+	report(runner, job, seconds_now() - began);
+}
+
+static bool had_enough(const struct runner *runner)
+{
+	return runner->totals->failed > 0 && runner->options->fail_fast;
+}
+
+static void run_groups(struct runner *runner, const struct ct_group *groups, const char *spec)
+{
+	for (const struct ct_group *g = groups; g->subject; g++) {
+		for (const struct ct_case *c = g->cases; c->name; c++) {
+			struct job job = { c, g->subject, spec };
+
+			if (!wanted(runner->options, c))
+				continue;
+			run_case(runner, &job);
+			if (had_enough(runner))
+				return;
+			if (!(c->flags & CT_FILE) && !runner->result->ready &&
+			    atomic_load(&runner->result->outcome) == CT_FAILED) {
+				runner->options->report->left_out(runner->options, spec);
+				return;
+			}
+		}
+	}
 }
 
 static void run_spec(struct runner *runner, const char *spec)
 {
 	runner->totals->drivers++;
-	for (const struct ct_group *g = ct_groups; g->subject; g++) {
-		for (const struct ct_case *c = g->cases; c->name; c++) {
-			struct job job = { c, spec };
-
-			if (!wanted(runner->options, c))
-				continue;
-			run_case(runner, &job);
-			if (runner->totals->failed && runner->options->fail_fast)
-				return;
-			if (!runner->result->ready && atomic_load(&runner->result->outcome) == CT_FAILED) {
-				printf("# %s: no pool can be made, so the other cases are left out\n", spec);
-				return;
-			}
-		}
-	}
+	run_groups(runner, runner->options->groups, spec);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -335,34 +336,69 @@ static void probe(struct runner *runner, const void *arg)
 	ct_outcome_probe(arg, runner->result);
 }
 
-static void run_found(struct runner *runner)
+/* A filter is nothing alone: that needs its code, so it is asked in a process of its own. */
+static bool is_filter(struct runner *runner, const char *type)
 {
-	struct found found = { { NULL }, { false }, 0 };
+	result_clear(runner->result);
+	if (runner->options->isolate)
+		isolate(runner, probe, type, runner->options->timeout_s);
+	else
+		probe(runner, type);
+	return runner->result->ready && (runner->result->caps & ZPOOL_CAP_FILTER);
+}
+
+static void find(struct runner *runner, struct found *found)
+{
+	memset(found, 0, sizeof(*found));
+	zpool_each_driver(found_add, found);
+	for (size_t i = 0; i < found->count; i++)
+		found->filter[i] = is_filter(runner, found->types[i]);
+}
+
+static void lose(struct found *found)
+{
+	for (size_t i = 0; i < found->count; i++)
+		free(found->types[i]);
+}
+
+/* A filter is tested in front of each driver. */
+static void run_in_front(struct runner *runner, const struct found *found, const char *filter)
+{
 	char spec[128];
 
-	zpool_each_driver(found_add, &found);
-	for (size_t i = 0; i < found.count; i++) {
-		result_clear(runner->result);
-		if (runner->options->isolate)
-			isolate(runner, probe, found.types[i]);
-		else
-			probe(runner, found.types[i]);
-		found.filter[i] = runner->result->ready && (runner->result->caps & ZPOOL_CAP_FILTER);
+	for (size_t i = 0; i < found->count; i++) {
+		if (found->filter[i] || had_enough(runner))
+			continue;
+		snprintf(spec, sizeof(spec), "%s+%s", filter, found->types[i]);
+		run_spec(runner, spec);
 	}
+}
+
+static void run_found(struct runner *runner)
+{
+	struct found found;
+
+	find(runner, &found);
 	for (size_t i = 0; i < found.count; i++)
-		if (!found.filter[i] && !(runner->totals->failed && runner->options->fail_fast))
+		if (!found.filter[i] && !had_enough(runner))
 			run_spec(runner, found.types[i]);
-	/* A filter is nothing alone: it is tested in front of each driver. */
-	for (size_t i = 0; i < found.count; i++) {
-		for (size_t j = 0; found.filter[i] && j < found.count; j++) {
-			if (found.filter[j] || (runner->totals->failed && runner->options->fail_fast))
-				continue;
-			snprintf(spec, sizeof(spec), "%s+%s", found.types[i], found.types[j]);
-			run_spec(runner, spec);
-		}
-	}
 	for (size_t i = 0; i < found.count; i++)
-		free(found.types[i]);
+		if (found.filter[i])
+			run_in_front(runner, &found, found.types[i]);
+	lose(&found);
+}
+
+static void run_asked(struct runner *runner, const char *spec)
+{
+	struct found found;
+
+	if (strpbrk(spec, "+:") || !is_filter(runner, spec)) {
+		run_spec(runner, spec);
+		return;
+	}
+	find(runner, &found);
+	run_in_front(runner, &found, spec);
+	lose(&found);
 }
 
 void ct_run(const struct ct_options *options, struct ct_totals *totals)
@@ -376,12 +412,14 @@ void ct_run(const struct ct_options *options, struct ct_totals *totals)
 		totals->failed++;
 		return;
 	}
-	printf("TAP version 13\n# seed %" PRIu64 "\n", options->seed);
+	options->report->begin(options);
+	if (options->file)
+		run_groups(&runner, ct_groups_file, options->file_type);
 	for (size_t i = 0; i < options->spec_count; i++)
-		if (!(totals->failed && options->fail_fast))
-			run_spec(&runner, options->specs[i]);
+		if (!had_enough(&runner))
+			run_asked(&runner, options->specs[i]);
 	if (options->spec_count == 0)
 		run_found(&runner);
-	printf("1..%u\n", runner.number);
+	options->report->end(options, runner.number);
 	munmap(runner.result, sizeof(*runner.result));
 }

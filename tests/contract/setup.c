@@ -119,10 +119,9 @@ static void learn_caps(struct zpool *pool)
 		ct.caps = told | ct_caps_by_behaviour(pool);
 }
 
-void ct_setup(const char *spec, const struct ct_options *options, struct ct_result *result)
+void ct_setup_context(const char *spec, const struct ct_options *options)
 {
 	static char type[64];
-	struct zpool *pool;
 
 	memset(&ct, 0, sizeof(ct));
 	ct.spec = spec;
@@ -133,6 +132,14 @@ void ct_setup(const char *spec, const struct ct_options *options, struct ct_resu
 	for (const char *part = spec; part;)
 		part = part_name(part, type, sizeof(type));
 	ct.type = type;
+	ct.file = options->file;
+}
+
+void ct_setup(const char *spec, const struct ct_options *options, struct ct_result *result)
+{
+	struct zpool *pool;
+
+	ct_setup_context(spec, options);
 	pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	result->ready = true;
 	ct.max_bytes = zpool_max_object_size(pool);

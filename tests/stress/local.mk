@@ -6,9 +6,8 @@
 EXTRA_PROGRAMS += tests/stress/soak
 CLEANFILES += tests/stress/soak
 
-tests_stress_soak_SOURCES = $(contract_support) tests/contract/runner.c tests/stress/soak.c \
-	tests/bench/footprint.c tests/bench/footprint.h
-tests_stress_soak_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
+tests_stress_soak_SOURCES = tests/stress/soak.c
+tests_stress_soak_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(PTHREAD_LIBS)
 
 SOAK_FLAGS =
 

@@ -1,0 +1,111 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# faults.sh: does zpoolctl check catch broken drivers, each by the case that is about its fault?
+#
+# broken.c is built once for each fault below, and once without any, which must be green.
+set -eu
+. "${srcdir:-.}/tests/tools/common.sh"
+
+case ${SANITIZER_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
+?*)
+    echo "broken drivers are tried in a plain build only"
+    exit 77
+    ;;
+esac
+srcdir=${abs_top_srcdir:?is the source tree, set by make check}
+support=$builddir/libzpool/support/.libs/libzpsupport.a
+[ -e "$support" ] || {
+    echo "plugins cannot be built: the support library is not position-independent here"
+    exit 77
+}
+
+# build NAME [FLAG...]: $work/plugins/NAME.so.  CC and CFLAGS are lists of words.
+# shellcheck disable=SC2086
+build()
+{
+    name=$1
+    shift
+    ${CC:-cc} -std=gnu11 -pthread -fPIC -fvisibility=hidden ${CFLAGS:--O2} -w -DHAVE_CONFIG_H -I"$builddir" \
+        -I"$srcdir/libzpool" -I"$srcdir/libzpool/support" "-DTYPE=$name" "-DFAULT_$name" -shared -Wl,-z,now "$@" \
+        "$srcdir/tests/check/broken.c" -o "$work/plugins/$name.so" "$support" || {
+        echo "FAILED: $name does not compile"
+        exit 1
+    }
+}
+
+# The same random choices every time.
+patience=60
+check()
+{
+    run check --seed 1 --ops 20000 --timeout $patience "$@"
+}
+
+# fault NAME CASE [FLAG...]: that case notices.
+faults=0
+fault()
+{
+    name=$1
+    case_name=$2
+    shift 2
+    build "$name" "$@"
+    check --case "$case_name" "$work/plugins/$name.so"
+    exits "$name is no success" 1
+    prints "$name is caught by $case_name" "^not ok [0-9]+ - $name: $case_name\$"
+    sed -n 's/^#   happened: /    /p' "$work/out"
+    faults=$((faults + 1))
+    rm "$work/plugins/$name.so"
+}
+
+build sound
+check "$work/plugins/sound.so"
+exits "the driver without a fault is a success" 0
+prints_not "no case fails" "^not ok"
+prints "its file is looked at" "^ok [0-9]+ - sound: file_goes_and_comes_again\$"
+
+build bare
+check "$work/plugins/bare.so"
+exits "the driver with as little as it must have is a success" 0
+prints "what it cannot do is skipped and said" "^ok [0-9]+ - bare: shrink_.* # SKIP bare cannot evict objects"
+
+fault handle_is_zero live_handles_differ
+fault handle_given_twice live_handles_differ
+fault loses_a_byte contents_last_through_everything
+fault overruns_by_a_byte contents_last_through_everything
+fault refuses_large_sizes every_size_is_stored
+fault exits every_size_is_stored
+fault zero_is_not_zeroed zero_means_zero_also_in_used_memory
+fault alignment_is_less every_address_is_aligned
+fault unmap_does_nothing unmapping_too_often_is_refused
+fault stale_handles_are_mapped stale_handles_are_refused
+fault free_takes_anything stale_handles_are_refused
+fault ignores_the_limit limit_is_never_passed
+fault wrong_error_code limit_is_never_passed
+fault leaks_pages total_size_follows_what_is_stored
+fault total_size_is_too_small total_size_follows_what_is_stored
+fault leaks_the_pool an_ended_pool_leaves_nothing_resident
+fault trim_tells_too_much trim_tells_what_it_gave_back
+fault wrong_size obj_size_covers_the_request
+fault walks_twice walk_visits_each_live_object_once
+fault nowait_calls_the_system nowait_makes_no_system_call
+fault forgets_to_evict shrink_empties_the_pages_it_tells
+fault mapped_object_moves compact_moves_around_what_is_mapped
+fault ignores_the_budget compact_keeps_to_its_budget
+fault free_is_not_thread_safe stats_are_true_after_threads
+fault starts_a_thread no_thread_is_started
+fault crashes_in_create pool_can_be_made
+fault stays_after_unload file_goes_and_comes_again
+fault shows_another_symbol file_shows_only_its_driver
+fault calls_libzpool file_asks_nothing_of_libzpool
+fault bound_call_by_call file_is_bound_at_once -Wl,-z,lazy
+fault note_is_another file_note_tells_the_head
+
+# These hang.
+patience=5
+fault evicts_with_a_lock_held a_slow_callback_stops_nobody
+prints "a deadlock is told as such" "still running after 5 s, and killed"
+fault hangs_in_shrink shrink_empties_the_pages_it_tells
+prints "a hang is told as such" "still running after 5 s, and killed"
+
+echo "$faults faults tried"
+finish

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_file.c - what a plugin's file owes: a name, a head and a note that agree, nothing shown but the driver, nothing
+ * asked of libzpool's symbols, all of it bound at once, and that it can go and come again
+ */
+#include "cases.h"
+#include "module.h"
+#include "objects.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zpool-driver.h>
+
+/* What the library tells of the driver, in copies that stay. */
+struct told {
+	bool found, loaded, has_note;
+	char path[PATH_MAX];
+	char version[128], description[512], fault[1024];
+	uint32_t abi_major, abi_minor, caps;
+};
+
+static int tell(const struct zpool_driver_info *info, void *user)
+{
+	struct told *told = user;
+
+	if (strcmp(info->type, ct.type) != 0)
+		return 0;
+	told->found = true;
+	told->loaded = info->loaded;
+	told->has_note = info->has_note;
+	told->caps = info->caps;
+	told->abi_major = info->abi_major;
+	told->abi_minor = info->abi_minor;
+	snprintf(told->path, sizeof(told->path), "%s", info->path ? info->path : "");
+	snprintf(told->version, sizeof(told->version), "%s", info->version ? info->version : "");
+	snprintf(told->description, sizeof(told->description), "%s", info->description ? info->description : "");
+	snprintf(told->fault, sizeof(told->fault), "%s", info->fault ? info->fault : "");
+	return 1;
+}
+
+static void ask(struct told *told)
+{
+	memset(told, 0, sizeof(*told));
+	zpool_each_driver(tell, told);
+}
+
+static void open_module(struct ct_module *module)
+{
+	const char *fault = ct_module_open(module, ct.file);
+
+	CT_CHECK(fault == NULL, "%s: %s", ct.file, fault);
+}
+
+static void is_sound_to_the_eye(void)
+{
+	struct told told;
+
+	ask(&told);
+	CT_CHECK(told.found, "the library does not see driver \"%s\" in %s", ct.type, ct.file);
+	CT_CHECK(strcmp(told.path, ct.file) == 0, "driver \"%s\" comes from %s, which hides %s", ct.type,
+		 told.path[0] ? told.path : "the program itself", ct.file);
+	CT_CHECK(told.fault[0] == '\0', "%s: %s", ct.file, told.fault);
+	CT_CHECK(zpool_has_pool(ct.type), "it does not load: %s", zpool_last_error());
+}
+
+static void note_tells_the_head(void)
+{
+	struct told note, head;
+
+	ask(&note);
+	if (!note.has_note)
+		ct_skip("%s carries no note, which ZPOOL_DRIVER_DEFINE writes; tools cannot tell what it is", ct.file);
+	CT_CHECK(zpool_has_pool(ct.type), "it does not load: %s", zpool_last_error());
+	ask(&head);
+	CT_CHECK(head.loaded, "it was loaded, but the library does not show it so");
+	CT_CHECK(note.abi_major == head.abi_major && note.abi_minor == head.abi_minor,
+		 "the note says ABI %u.%u, the driver %u.%u", note.abi_major, note.abi_minor, head.abi_major,
+		 head.abi_minor);
+	CT_CHECK(strcmp(note.version, head.version) == 0, "the note says version \"%s\", the driver \"%s\"",
+		 note.version, head.version);
+	CT_CHECK(strcmp(note.description, head.description) == 0, "the note says \"%s\", the driver \"%s\"",
+		 note.description, head.description);
+}
+
+/* Names that begin with two underscores, and these, are the compiler's and the linker's. */
+static bool is_the_compilers(const char *name)
+{
+	static const char *const names[] = { "_init", "_fini", "_edata", "_end", "_etext" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return name[0] == '_' && name[1] == '_';
+}
+
+static void expect_drivers_own(const char *name, void *user)
+{
+	char own[64];
+
+	(void)user;
+	snprintf(own, sizeof(own), "%s_LTX_zpool_driver", ct.type);
+	CT_CHECK(strcmp(name, "zpool_driver") == 0 || strcmp(name, own) == 0 || is_the_compilers(name),
+		 "%s shows the symbol \"%s\" to everybody: compile with -fvisibility=hidden, or make it static",
+		 ct.file, name);
+}
+
+static void shows_only_its_driver(void)
+{
+	struct ct_module module;
+
+	open_module(&module);
+	ct_module_symbols(&module, true, expect_drivers_own, NULL);
+	ct_module_close(&module);
+}
+
+static void expect_not_ours(const char *name, void *user)
+{
+	(void)user;
+	CT_CHECK(strncmp(name, "zpool_", 6) != 0,
+		 "%s wants \"%s\" from the program that loads it; what a driver needs comes with create's arguments",
+		 ct.file, name);
+}
+
+static void expect_other_library(const char *name, void *user)
+{
+	(void)user;
+	CT_CHECK(strncmp(name, "libzpool.so", 11) != 0,
+		 "%s is linked with %s: in a program that has libzpool linked in there would be two of it", ct.file,
+		 name);
+}
+
+static void asks_nothing_of_libzpool(void)
+{
+	struct ct_module module;
+
+	open_module(&module);
+	ct_module_symbols(&module, false, expect_not_ours, NULL);
+	ct_module_needed(&module, expect_other_library, NULL);
+	ct_module_close(&module);
+}
+
+static void is_bound_at_once(void)
+{
+	struct ct_module module;
+
+	open_module(&module);
+	CT_CHECK(ct_module_binds_now(&module),
+		 "%s is bound call by call, and would take the loader's lock inside malloc: link with -Wl,-z,now",
+		 ct.file);
+	ct_module_close(&module);
+}
+
+/* Is the file, which the library opens by this name, mapped into this process? */
+static bool is_mapped(const char *path)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[PATH_MAX + 256];
+	bool mapped = false;
+
+	if (!maps)
+		ct_skip("this system has no /proc/self/maps");
+	while (!mapped && fgets(line, sizeof(line), maps)) {
+		const char *at = strchr(line, '/');
+		size_t length = at ? strcspn(at, "\n") : 0;
+
+		mapped = at && length == strlen(path) && memcmp(at, path, length) == 0;
+	}
+	fclose(maps);
+	return mapped;
+}
+
+static void use_driver(int round)
+{
+	struct told told;
+	struct zpool *pool;
+	struct ct_object object;
+
+	CT_CHECK(zpool_has_pool(ct.type), "the driver cannot be loaded for the %d. time: %s", round,
+		 zpool_last_error());
+	ask(&told);
+	/* A filter has no pools of its own. */
+	if (told.caps & ZPOOL_CAP_FILTER)
+		return;
+	ct.caps = told.caps;
+	pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	ct_object_make(pool, &object, 1, 1);
+	ct_object_check(pool, &object, "after it was stored");
+	zpool_destroy_pool(pool);
+}
+
+/* Does the driver itself, which is loaded, say that it stays? */
+static bool is_resident(const char *path)
+{
+	void *module = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+	const struct zpool_driver *driver = module ? dlsym(module, "zpool_driver") : NULL;
+	bool resident = driver && driver->flags_required & ZPOOL_DRIVER_RESIDENT;
+
+	if (module)
+		dlclose(module);
+	return resident;
+}
+
+static void goes_and_comes_again(void)
+{
+	char resolved[PATH_MAX];
+	bool resident;
+	int result;
+
+	CT_CHECK(realpath(ct.file, resolved) != NULL, "%s is not there", ct.file);
+	for (int round = 1; round <= 3; round++) {
+		use_driver(round);
+		CT_CHECK(is_mapped(resolved), "%s is loaded, but not mapped", resolved);
+		resident = is_resident(resolved);
+		result = zpool_unload_driver(ct.type);
+		if (result == -EOPNOTSUPP && (resident || ct_instrumented()))
+			ct_skip("%s", zpool_last_error());
+		CT_CHECK(result == 0, "unloading gave %s: %s", ct_error_name(result), zpool_last_error());
+		CT_CHECK(!is_mapped(resolved), "%s was unloaded, but is still mapped", resolved);
+	}
+}
+
+static const struct ct_case file_cases[] = {
+	{ "file_is_a_plugin", "The file has a driver's name, can be trusted, and its head and note are in order.",
+	  is_sound_to_the_eye, CT_FILE },
+	{ "file_note_tells_the_head", "Version, ABI and description in the file's note are those of the driver.",
+	  note_tells_the_head, CT_FILE },
+	{ "file_shows_only_its_driver", "The file exports the driver's structure, by its two names, and nothing else.",
+	  shows_only_its_driver, CT_FILE },
+	{ "file_asks_nothing_of_libzpool", "The file has no undefined zpool_ symbol and is not linked with libzpool.",
+	  asks_nothing_of_libzpool, CT_FILE },
+	{ "file_is_bound_at_once",
+	  "All its symbols are bound when it is loaded, so that no call takes the loader's lock.", is_bound_at_once,
+	  CT_FILE },
+	{ "file_goes_and_comes_again",
+	  "The driver can be unloaded and is unmapped then, unless it says ZPOOL_DRIVER_RESIDENT, and can be loaded "
+	  "and used again.",
+	  goes_and_comes_again, CT_FILE },
+	{ NULL, NULL, NULL, 0 },
+};
+
+const struct ct_group ct_groups_file[] = { { "the file", file_cases }, { NULL, NULL } };

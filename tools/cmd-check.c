@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd-check.c - zpoolctl check: the contract suite on anybody's driver
+ *
+ * The suite's cases are linked into the tool.  A driver that is a file is found as the library finds every plugin: the
+ * file's directory goes before all others in the plugin path.
+ */
+#include <config.h>
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <zpool.h>
+
+#include "../tests/stress/soak.h"
+#include "check-report.h"
+#include "interrupt.h"
+#include "message.h"
+#include "zpoolctl.h"
+
+enum { SECONDS_MAX = 10000000, CASES_MAX = 256, GROUPS_MAX = 64 };
+
+/* Beyond what the soak is told, for its last round and the checks at its end. */
+#define SOAK_GRACE_SECONDS 300
+
+struct check_options {
+	struct ct_options suite;
+	const char *subject; /* as the command line has it */
+	const char *spec;
+	const char *cases[CASES_MAX];
+	struct ct_group groups[GROUPS_MAX];
+	const char *junit;
+	unsigned int stress_seconds;
+	bool as_json;
+	bool list;
+	char path[PATH_MAX]; /* of a file */
+	char type[64];
+};
+
+enum { KEY_CASE = 256, KEY_FAIL_FAST, KEY_JUNIT, KEY_LIST, KEY_NO_FORK, KEY_OPS, KEY_SEED, KEY_STRESS, KEY_TIMEOUT };
+
+static const struct argp_option argp_options[] = {
+	{ .name = "case", .key = KEY_CASE, .arg = "NAME", .doc = "check only this; may be given more than once" },
+	{ .name = "list", .key = KEY_LIST, .doc = "show what is checked, and check nothing" },
+	{ .name = "seed", .key = KEY_SEED, .arg = "N", .doc = "what all random choices come from" },
+	{ .name = "ops", .key = KEY_OPS, .arg = "N", .doc = "operations of the longest case (default 1000000)" },
+	{ .name = "stress",
+	  .key = KEY_STRESS,
+	  .arg = "SECONDS",
+	  .doc = "at the end work on a pool with many threads for so long" },
+	{ .name = "timeout", .key = KEY_TIMEOUT, .arg = "SECONDS", .doc = "for each case (default 60)" },
+	{ .name = "fail-fast", .key = KEY_FAIL_FAST, .doc = "stop at the first failure" },
+	{ .name = "no-fork", .key = KEY_NO_FORK, .doc = "run cases in this process, for debuggers" },
+	{ .name = "json", .key = 'j', .doc = "print JSON" },
+	{ .name = "junit", .key = KEY_JUNIT, .arg = "FILE", .doc = "write a JUnit report to this file as well" },
+	{ 0 },
+};
+
+static uint64_t number(struct argp_state *state, const char *name, const char *text, uint64_t least, uint64_t most)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno || end == text || *end || *text == '-' || value < least || value > most)
+		argp_error(state, "--%s must be a number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", name, least,
+			   most, text);
+	return value;
+}
+
+static void add_case(struct check_options *options, struct argp_state *state, const char *name)
+{
+	if (!ct_case_exists(ct_groups, name) && !ct_case_exists(ct_groups_file, name) &&
+	    !ct_case_exists(ct_groups_soak, name))
+		argp_error(state, "there is no case \"%s\"; --list shows those there are", name);
+	if (options->suite.case_count == CASES_MAX)
+		argp_error(state, "at most %d cases", CASES_MAX);
+	options->cases[options->suite.case_count++] = name;
+}
+
+static void check_sense(const struct check_options *options, struct argp_state *state)
+{
+	bool asked = false;
+
+	if (!options->subject && !options->list)
+		argp_error(state, "the file or the name of a driver is missing");
+	for (size_t i = 0; i < options->suite.case_count; i++)
+		asked = asked || ct_case_exists(ct_groups_soak, options->cases[i]);
+	if (asked && !options->stress_seconds)
+		argp_error(state, "case \"soak\" needs --stress SECONDS");
+	for (size_t i = 0; i < options->suite.case_count; i++)
+		if (options->subject && !options->path[0] && ct_case_exists(ct_groups_file, options->cases[i]))
+			argp_error(state, "case \"%s\" is about a file: name the file, not the driver",
+				   options->cases[i]);
+}
+
+/* A path, which a spec can never be. */
+static bool is_file(const char *subject)
+{
+	size_t length = strlen(subject);
+
+	return strchr(subject, '/') || (length > 3 && !strcmp(subject + length - 3, ".so"));
+}
+
+/* The path and the type of a file, which its name decides. */
+static void take_file(struct check_options *options, struct argp_state *state, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	const char *name = slash ? slash + 1 : file;
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+	char directory[PATH_MAX], resolved[PATH_MAX];
+
+	if (strcmp(name + length, ".so") != 0 || length == 0 || length > 32 || *name < 'a')
+		argp_error(state, "\"%s\" cannot be a driver's file, which is [a-z][a-z0-9_]*.so and at most 32 long",
+			   file);
+	snprintf(options->type, sizeof(options->type), "%.*s", (int)length, name);
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
+	if (access(file, F_OK) || !realpath(directory, resolved)) {
+		say("%s: %s", file, strerror(errno));
+		exit(STATUS_FAILED);
+	}
+	if (snprintf(options->path, sizeof(options->path), "%s/%s", strcmp(resolved, "/") ? resolved : "", name) >=
+	    (int)sizeof(options->path))
+		argp_error(state, "\"%s\" is too long", file);
+	options->spec = options->type;
+	options->suite.file = options->path;
+	options->suite.file_type = options->type;
+}
+
+static void take_subject(struct check_options *options, struct argp_state *state, const char *subject)
+{
+	if (options->subject)
+		argp_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->subject, subject);
+	if (!*subject)
+		argp_error(state, "an empty name is no driver's");
+	options->subject = subject;
+	options->spec = subject;
+	if (is_file(subject))
+		take_file(options, state, subject);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct check_options *options = state->input;
+
+	switch (key) {
+	case KEY_CASE:
+		add_case(options, state, arg);
+		return 0;
+	case KEY_LIST:
+		options->list = true;
+		return 0;
+	case KEY_SEED:
+		options->suite.seed = number(state, "seed", arg, 0, UINT64_MAX);
+		return 0;
+	case KEY_OPS:
+		options->suite.operations = (unsigned long)number(state, "ops", arg, 1, ULONG_MAX);
+		return 0;
+	case KEY_STRESS:
+		options->stress_seconds = (unsigned int)number(state, "stress", arg, 1, SECONDS_MAX);
+		return 0;
+	case KEY_TIMEOUT:
+		options->suite.timeout_s = (unsigned int)number(state, "timeout", arg, 1, SECONDS_MAX);
+		return 0;
+	case KEY_FAIL_FAST:
+		options->suite.fail_fast = true;
+		return 0;
+	case KEY_NO_FORK:
+		options->suite.isolate = false;
+		return 0;
+	case 'j':
+		options->as_json = true;
+		return 0;
+	case KEY_JUNIT:
+		options->junit = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		take_subject(options, state, arg);
+		return 0;
+	case ARGP_KEY_END:
+		check_sense(options, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void list_groups(const struct ct_group *groups)
+{
+	for (const struct ct_group *group = groups; group->subject; group++) {
+		printf("%s\n", group->subject);
+		for (const struct ct_case *c = group->cases; c->name; c++)
+			printf("  %-40s %s\n", c->name, c->promise);
+	}
+}
+
+/* The suite's groups, and the soak where it is asked for. */
+static void gather(struct check_options *options)
+{
+	size_t count = 0;
+
+	for (const struct ct_group *group = ct_groups; group->subject && count < GROUPS_MAX - 2; group++)
+		options->groups[count++] = *group;
+	if (options->stress_seconds) {
+		options->groups[count++] = *ct_groups_soak;
+		ct_soak.seconds = options->stress_seconds;
+		options->suite.slow_timeout_s = options->stress_seconds + SOAK_GRACE_SECONDS;
+	}
+	options->groups[count] = (struct ct_group){ NULL, NULL };
+	options->suite.groups = options->groups;
+}
+
+/*
+ * The file's directory, and the others behind it: a filter's file needs drivers to stand in front of.  In the
+ * environment too, which is part of the commands that the report tells.
+ */
+static bool look_there(const char *file)
+{
+	char others[PATH_MAX] = "";
+	char *path = NULL;
+	int err = zpool_get_plugin_path(others, sizeof(others));
+
+	if (err < 0)
+		others[0] = '\0';
+	if (asprintf(&path, "%.*s%s%s", (int)(strrchr(file, '/') - file), file, *others ? ":" : "", others) < 0)
+		out_of_memory();
+	err = zpool_set_plugin_path(path);
+	if (err)
+		say("%s cannot be looked into: %s", path, zpool_last_error());
+	if (setenv("ZPOOL_PLUGIN_PATH", path, 1))
+		out_of_memory();
+	free(path);
+	return !err;
+}
+
+static uint64_t random_seed(void)
+{
+	uint32_t seed;
+
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+		seed = (uint32_t)time(NULL);
+	return seed;
+}
+
+/* For a file the same file is named again: its spec alone would not lead to it. */
+static void print_command(FILE *to, const struct ct_options *suite, const char *spec, const char *case_name)
+{
+	const char *subject = suite->file && !strcmp(spec, suite->file_type) ? suite->file : spec;
+
+	fprintf(to, "%s check '%s' --case %s --seed %" PRIu64 " --ops %lu", program_invocation_name, subject, case_name,
+		suite->seed, suite->operations);
+	if (ct_case_exists(ct_groups_soak, case_name))
+		fprintf(to, " --stress %u", ct_soak.seconds);
+	if (!suite->isolate)
+		fputs(" --no-fork", to);
+}
+
+static int run(struct check_options *options)
+{
+	struct ct_totals totals;
+
+	if (options->path[0] && !look_there(options->path))
+		return STATUS_FAILED;
+	if (!check_report_start(options->as_json, options->junit))
+		return STATUS_FAILED;
+	gather(options);
+	/* The children are the suite's own: who interrupts the tool ends it, and them with it. */
+	interrupt_default();
+	ct_run(&options->suite, &totals);
+	if (!totals.passed && !totals.failed)
+		say("nothing was checked: all is skipped, or there is no driver that it could stand in front of");
+	return check_report_finish() && !totals.failed && totals.passed ? STATUS_OK : STATUS_FAILED;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = argp_options,
+		.parser = parse,
+		.args_doc = "FILE.so|TYPE",
+		.doc = "Put a driver to the proof of what zpool.h promises, each case in a process of its own.",
+	};
+	static const char *const debuggers[] = { "gdb --args", "valgrind", NULL };
+	static struct check_options options;
+
+	options.suite = (struct ct_options){
+		.report = &check_report,
+		.command = print_command,
+		.debuggers = debuggers,
+		.specs = &options.spec,
+		.spec_count = 1,
+		.cases = options.cases,
+		.seed = random_seed(),
+		.operations = ct_instrumented() ? 20000
+			      : ct_verified()   ? 100000
+						: 1000000,
+		.timeout_s = ct_instrumented() || ct_verified() ? 600 : 60,
+		.isolate = !ct_thread_sanitized(),
+		.rss = !ct_instrumented(),
+	};
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
+		return STATUS_USAGE;
+	if (options.list) {
+		list_groups(ct_groups_file);
+		list_groups(ct_groups);
+		list_groups(ct_groups_soak);
+		return STATUS_OK;
+	}
+	return run(&options);
+}
