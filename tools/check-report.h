@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "contract.h"
+#include "../tests/contract/contract.h"
 
 /*
  * TAP as the checks go on, or with as_json JSON at the end, on standard output; and JUnit to this file at the end,

@@ -34,7 +34,7 @@ tools_zpoolctl_SOURCES = \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
-tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/contract $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) $(zpoolctl_preload_ldflags)
 tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOOLS_LIBS)

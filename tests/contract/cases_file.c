@@ -85,10 +85,10 @@ static void note_tells_the_head(void)
 		 note.description, head.description);
 }
 
-/* Names that begin with two underscores, and these, are the compiler's and the linker's. */
+/* Names that begin with two underscores, and these, are the compiler's and the linker's, or of libraries of theirs. */
 static bool is_the_compilers(const char *name)
 {
-	static const char *const names[] = { "_init", "_fini", "_edata", "_end", "_etext" };
+	static const char *const names[] = { "_init", "_fini", "_edata", "_end", "_etext", "mangle_path" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)

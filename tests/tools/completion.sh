@@ -13,6 +13,7 @@ library=/usr/share/bash-completion/bash_completion
 use_drivers copying zbud
 : >"$work/some-file"
 mkdir "$work/some-folder"
+: >"$work/own.so"
 srcdir=$(cd "${srcdir:-.}" && pwd)
 
 # completes NAME EXPECTED WORD...: what the last word can become
@@ -37,7 +38,7 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "list info new store" "$zpoolctl" ""
+completes "commands" "list info new check store" "$zpoolctl" ""
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
 completes "drivers for info" "copying zbud" "$zpoolctl" info ""
@@ -46,8 +47,11 @@ completes "statistics" "--stats" "$zpoolctl" store --st
 completes "compressors" "zstd zstd:1 zstd:3 zstd:9 zstd:19" "$zpoolctl" store -c zs
 completes "files" "some-file" "$zpoolctl" store some-fi
 completes "folders for --dir" "some-folder" "$zpoolctl" new --dir some
-for command in list info new store; do
-    for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z]*' | sort -u); do
+completes "drivers for check" "copying" "$zpoolctl" check co
+completes "plugins for check" "own.so" "$zpoolctl" check ow
+completes "cases" "soak" "$zpoolctl" check --case so
+for command in list info new check store; do
+    for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
         completes "$command $option" "$option" "$zpoolctl" $command "$option"
     done
 done

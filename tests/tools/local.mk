@@ -5,6 +5,7 @@
 
 tools_tests = \
 	tests/tools/broken.sh \
+	tests/tools/check.sh \
 	tests/tools/completion.sh \
 	tests/tools/info.sh \
 	tests/tools/interrupt.sh \

@@ -11,14 +11,14 @@ random_file "$work/file" 100
 
 run --help
 exits "--help succeeds" 0
-for command in list info new store; do
+for command in list info new check store; do
     prints "--help names $command" "^ +$command "
 done
 run --version
 exits "--version succeeds" 0
 prints "--version tells the tool's and the library's" \
     "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
-for command in list info new store; do
+for command in list info new check store; do
     run "$command" --help
     exits "$command --help succeeds" 0
     prints "$command --help shows how to call it" "^Usage: zpoolctl $command "
@@ -60,6 +60,19 @@ done
     echo "FAILED: a name that was refused made a folder"
     failures=$((failures + 1))
 }
+usage "check without a driver" "file or the name of a driver is missing" check
+usage "check with two drivers" "one driver at a time" check zbud libc
+usage "check with an empty name" "an empty name" check ""
+usage "a file that cannot be a driver's" "cannot be a driver's file" check "$work/file"
+usage "a file whose name is no type" "cannot be a driver's file" check "$work/9lives.so"
+usage "an unknown case" 'no case "bogus"' check --case bogus zbud
+usage "a case about a file of a driver named" "is about a file" check --case file_is_a_plugin zbud
+usage "the soak without a time" "needs --stress" check --case soak zbud
+for number in -1 x 1x 99999999999999999999 ""; do
+    usage "a seed of \"$number\"" "--seed must be a number" check --seed "$number" zbud
+    usage "a stress of \"$number\"" "--stress must be a number" check --stress "$number" zbud
+    usage "a timeout of \"$number\"" "--timeout must be a number" check --timeout "$number" zbud
+done
 usage "store without a source" "nothing to store" store
 usage "store with two sources" "two sources" store --pid 1 "$work/file"
 usage "an empty path" "an empty path" store ""

@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# zpoolctl check: what it reports, in which forms, and its exit status.  tests/check/faults.sh shows what it catches.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+use_drivers crash exits copying zbud
+file=$work/plugins/zbud.so
+few="--case live_handles_differ --case what_compaction_won_is_used_again --case node_is_a_preference"
+
+run check --list
+exits "the cases are listed" 0
+prints "of the file" "^  file_is_a_plugin +[A-Z].*\\.\$"
+prints "of objects" "^  live_handles_differ +Handles are never 0"
+prints "and the soak" "^  soak +"
+
+# shellcheck disable=SC2086
+run check --seed 7 $few zbud
+exits "a driver that keeps its promises is a success" 0
+prints "the report is TAP" "^TAP version 13\$"
+prints "the seed is told" "^# seed 7\$"
+prints "a case that holds" "^ok [1-3] - zbud: live_handles_differ\$"
+prints "a case that is skipped, with the reason" \
+    "^ok [1-3] - zbud: what_compaction_won_is_used_again # SKIP zbud cannot compact\$"
+prints "as many as were asked for" "^1\\.\\.3\$"
+prints "the totals" "^# 2 passed, 0 failed, 1 skipped\$"
+silent "nothing else is said"
+
+run check --case live_handles_differ zbud:reserve=64K
+exits "a spec with parameters" 0
+prints "is named in full" "^ok 1 - zbud:reserve=64K: live_handles_differ\$"
+
+run check --case what_compaction_won_is_used_again zbud
+exits "that all is skipped proves nothing" 1
+says "and is told" "nothing was checked"
+
+run check --no-fork --case live_handles_differ zbud
+exits "cases run without processes of their own" 0
+
+run check nowhere
+exits "a driver that is not there is a failure" 1
+prints "and is told, with the paths that were tried" "happened: .*$work/plugins"
+prints "the rest is left out" "^# nowhere: no pool can be made, so the other cases are left out\$"
+run check "$work/plugins/nowhere.so"
+exits "a file that is not there is a failure" 1
+says "and is told" "nowhere.so: No such file"
+
+run check --seed 7 crash
+exits "a driver that crashes is a failure" 1
+prints "the case fails" "^not ok [0-9]+ - crash: "
+prints "what was promised is told" "^#   promised: [A-Z]"
+prints "what happened is told" "^#   happened: .*(SIGABRT|[Aa]borted)"
+prints "how to run it alone is told" "^#   alone: .* check 'crash' --case [a-z_]+ --seed 7 "
+prints "and with a debugger" "^#   or with: .*gdb --args .* check 'crash' --case [a-z_]+ --seed 7 .*--no-fork\$"
+prints "and with valgrind" "^# .*valgrind .* check 'crash' --case "
+run check --fail-fast crash
+is "the first failure may end it" 1 "$(grep -c '^not ok' "$work/out")"
+
+run check exits
+exits "a driver that exits is a failure" 1
+prints "that it exited is told" "^#   happened: the process ended with status 0 in the middle of the case"
+
+# shellcheck disable=SC2086
+run check --json --seed 7 --junit "$work/report.xml" $few zbud
+exits "the same as JSON and JUnit" 0
+is "the seed" 7 "$(value seed)"
+is "passed" 2 "$(value passed)"
+is "failed" 0 "$(value failed)"
+is "skipped" 1 "$(value skipped)"
+is "a case that holds" passed "$(value checks case=live_handles_differ result)"
+is "it has no reason" null "$(value checks case=live_handles_differ reason)"
+is "a case that is skipped" skipped "$(value checks case=what_compaction_won_is_used_again result)"
+is "its reason" "zbud cannot compact" "$(value checks case=what_compaction_won_is_used_again reason)"
+is "JUnit's sum" 1 "$(grep -c '<testsuite .*tests="3" failures="0" skipped="1"' "$work/report.xml")"
+is "JUnit's cases" 3 "$(grep -c '<testcase classname="zbud" name="' "$work/report.xml")"
+is "JUnit's reason" 1 "$(grep -c '<skipped message="zbud cannot compact"/>' "$work/report.xml")"
+
+run check --json --seed 7 --junit "$work/report.xml" crash
+exits "a crash as JSON and JUnit" 1
+holds "it is counted" "$(value failed)" -ge 1
+is "JUnit's failure" "$(value failed)" "$(grep -c '<failure message=".*">promised: ' "$work/report.xml")"
+holds "JUnit tells how to run it" "$(grep -c '^alone: .* check .*crash' "$work/report.xml")" -ge 1
+if command -v xmllint >/dev/null; then
+    xmllint --noout "$work/report.xml" 2>"$work/err" || :
+    silent "the report is XML"
+fi
+run check --junit "$work/no/such/folder" zbud
+exits "a report that cannot be written is a failure" 1
+says "and is told before anything is checked" "no/such/folder cannot be written"
+is "nothing was checked" "" "$(cat "$work/out")"
+
+run check --stress 1 --case soak zbud
+exits "the soak, for a second" 0
+prints "is the case that was asked for" "^ok 1 - zbud: soak\$"
+
+if [ -e "$file" ]; then
+    unset ZPOOL_PLUGIN_PATH
+    run check --case file_is_a_plugin --case file_goes_and_comes_again --case node_is_a_preference "$file"
+    exits "a file outside of the plugin path" 0
+    prints "it is looked at" "^ok 1 - zbud: file_is_a_plugin\$"
+    prints "and so is the driver in it" "^ok 3 - zbud: node_is_a_preference\$"
+    cd "$work/plugins" || exit 1
+    run check --case file_is_a_plugin zbud.so
+    exits "a file in the folder that one is in" 0
+
+    cp zbud.so other.so
+    run check other.so
+    exits "a file with another driver's note is a failure" 1
+    prints "and is told" "happened: .*its note says that it is driver \"zbud\""
+
+    printf 'no ELF file' >text.so
+    for case_name in file_is_a_plugin file_shows_only_its_driver file_is_bound_at_once; do
+        run check --case $case_name text.so
+        exits "a file that is none of ELF fails $case_name" 1
+        prints "and is no crash" "happened: cases_file.c:"
+    done
+    # Every prefix of a plugin has to be read without a crash, whatever is then missing.
+    for size in 0 1 16 63 64 65 1000 4096 10000; do
+        head -c $size zbud.so >cut.so
+        run check --case file_shows_only_its_driver --case file_is_bound_at_once cut.so
+        exits "a plugin cut off after $size bytes fails" 1
+        prints_not "and is no crash" "killed by signal"
+    done
+    cd / || exit 1
+fi
+finish
