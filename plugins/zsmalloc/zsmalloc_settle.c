@@ -20,8 +20,8 @@
 #include "zsmalloc.h"
 
 enum { TAIL_CLASSES = 16, TAIL_SHARE = 4 }; /* how many classes up, and by what share of its size an object may grow */
-enum { RECORDS_SLACK_SHARE = 16 };         /* what the table of records may be longer than needed */
-enum { LONELY_PAGES = 256 };               /* of those under a page table: fewer are not worth it */
+enum { RECORDS_SLACK_SHARE = 16 };          /* what the table of records may be longer than needed */
+enum { LONELY_PAGES = 256 };                /* of those under a page table: fewer are not worth it */
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Tails
