@@ -77,6 +77,7 @@ struct zpool_lower {
  * lower_create        filters only, inside create: make the pool of lower_spec.  evict and evict_context are what the
  *                     lower driver calls; NULL: it cannot evict.  0 or -errno.
  * lower_destroy       filters only, inside destroy, or after a create that failed: end it
+ * malloc_caller       inside malloc: the address in the program that the zpool_malloc() call returns to, for reports
  */
 struct zpool_host {
 	uint32_t struct_size;
@@ -96,6 +97,7 @@ struct zpool_host {
 	int (*lower_create)(void *core, int (*evict)(void *evict_context, unsigned long handle), void *evict_context,
 			    struct zpool_lower *lower, size_t lower_size);
 	void (*lower_destroy)(void *core, struct zpool_lower *lower);
+	const void *(*malloc_caller)(void *core);
 };
 
 /*
@@ -166,7 +168,9 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *   stats       fill the structure; the core has zeroed it, and adds what it refused itself (limit, handles)
  *   each_class, each_object   visit, no lock held in fn
  *   set         change a RUNTIME parameter: index in the table, and the value
- *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well
+ *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well.  The core tells the whole
+ *               limit to every layer of a stack, the lowest first; a filter that holds memory then lowers the limit of
+ *               the driver below by as much
  *   trim        give free pages back; *released in bytes
  *   fork        PREPARE takes the pool's locks, PARENT and CHILD release them
  *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that says which is broken.

@@ -353,6 +353,7 @@ struct zpool_stats {
 	uint64_t malloc_failed_memory; /* NOWAIT that found nothing at hand included */
 	uint64_t malloc_failed_again;
 	uint64_t refused_handles; /* in any call: not live, mapped when freed or too often, unmapped when not */
+	uint64_t errors;          /* misuse and damage that a checking filter (guard) found; 0 without one */
 };
 
 /*

@@ -95,12 +95,13 @@ size_t zpool_alignment(struct zpool *pool)
 int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 {
 	int err = check_pool(pool, "zpool_set_limit()");
-	for (unsigned i = 0; !err && i < pool->layer_count; i++) {
+	if (!err)
+		atomic_store(&pool->core_limit_bytes, limit_bytes);
+	/* From below upwards: a filter that holds memory itself lowers what it leaves to the driver below. */
+	for (unsigned i = pool->layer_count; !err && i-- > 0;) {
 		const struct zp_layer *layer = &pool->layers[i];
 		if (layer->driver->set_limit)
 			err = layer->driver->set_limit(layer->created.pool, limit_bytes);
-		else if (i == 0)
-			atomic_store(&pool->core_limit_bytes, limit_bytes);
 		if (err)
 			err = driver_failed(layer->driver, "zpool_set_limit()", err);
 	}

@@ -98,8 +98,16 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 	return err;
 }
 
+static _Thread_local const void *malloc_caller __attribute__((tls_model("initial-exec")));
+
+const void *zp_pool_malloc_caller(void)
+{
+	return malloc_caller;
+}
+
 int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
+	malloc_caller = __builtin_return_address(0);
 	if (ZP_UNLIKELY(!pool || !handle || size - 1 >= pool->max_object_bytes || (gfp & ~ZPOOL_GFP_ALL)))
 		return malloc_refused(pool, size, gfp, handle);
 	int err = pool->malloc(pool->malloc_context, size, gfp, handle);

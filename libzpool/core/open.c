@@ -100,12 +100,21 @@ static int unmap_unsupported(void *pool, unsigned long handle)
 	return -EOPNOTSUPP;
 }
 
+/* Does every layer hold itself to the limit?  If not, the core does. */
+static bool keeps_limit(const struct zpool *pool)
+{
+	for (unsigned i = 0; i < pool->layer_count; i++)
+		if (!pool->layers[i].driver->set_limit)
+			return false;
+	return true;
+}
+
 /* Puts what every call needs where it is at hand. */
 static void fill_front(struct zpool *pool)
 {
 	const struct zp_layer *top = zp_pool_top(pool);
 	pool->driver_pool = top->created.pool;
-	bool limited = !top->driver->set_limit;
+	bool limited = !keeps_limit(pool);
 	pool->malloc_context = limited ? (void *)pool : pool->driver_pool;
 	pool->malloc = limited ? zp_pool_limited_malloc : top->driver->malloc;
 	pool->core_limit_bytes = pool->limit_bytes;

@@ -63,6 +63,9 @@ struct zpool {
 /* In place of the top driver's malloc, for one that leaves the limit to the core; the context is the pool. */
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle);
 
+/* Where the calling thread's last zpool_malloc() was called from. */
+const void *zp_pool_malloc_caller(void);
+
 static inline struct zp_layer *zp_pool_top(struct zpool *pool)
 {
 	return &pool->layers[0];

@@ -55,6 +55,12 @@ static void host_thread_exit_cancel(void *core, void (*fn)(void *arg), void *arg
 	zp_thread_exit_cancel(fn, arg);
 }
 
+static const void *host_malloc_caller(void *core)
+{
+	(void)core;
+	return zp_pool_malloc_caller();
+}
+
 static int host_lower_create(void *core, int (*evict)(void *evict_context, unsigned long handle), void *evict_context,
 			     struct zpool_lower *lower, size_t lower_size);
 static void host_lower_destroy(void *core, struct zpool_lower *lower);
@@ -68,6 +74,7 @@ static const struct zpool_host host = {
 	.thread_exit_cancel = host_thread_exit_cancel,
 	.lower_create = host_lower_create,
 	.lower_destroy = host_lower_destroy,
+	.malloc_caller = host_malloc_caller,
 };
 
 /* ------------------------------------------------------------------------------------------------------------------
