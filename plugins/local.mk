@@ -74,6 +74,26 @@ plugins_zblock_la_LIBADD = $(plugin_libadd)
 plugins_zblock_la_LINK = $(plugin_link)
 EXTRA_plugins_zblock_la_DEPENDENCIES = plugins/libtool
 
+plugin_LTLIBRARIES += plugins/fault.la
+plugins_fault_la_SOURCES = plugins/fault/fault.c
+plugins_fault_la_CPPFLAGS = $(plugin_cppflags)
+plugins_fault_la_LDFLAGS = $(plugin_ldflags)
+plugins_fault_la_LIBADD = $(plugin_libadd)
+plugins_fault_la_LINK = $(plugin_link)
+EXTRA_plugins_fault_la_DEPENDENCIES = plugins/libtool
+
+plugin_LTLIBRARIES += plugins/guard.la
+plugins_guard_la_SOURCES = \
+	plugins/guard/guard.c \
+	plugins/guard/guard.h \
+	plugins/guard/guard_check.c \
+	plugins/guard/guard_leaks.c
+plugins_guard_la_CPPFLAGS = $(plugin_cppflags)
+plugins_guard_la_LDFLAGS = $(plugin_ldflags)
+plugins_guard_la_LIBADD = $(plugin_libadd)
+plugins_guard_la_LINK = $(plugin_link)
+EXTRA_plugins_guard_la_DEPENDENCIES = plugins/libtool
+
 plugins_libc_la_SOURCES = plugins/libc/libc.c
 plugins_libc_la_CPPFLAGS = $(plugin_cppflags)
 plugins_libc_la_LDFLAGS = $(plugin_ldflags)

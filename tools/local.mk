@@ -47,6 +47,8 @@ zpoolctl_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plu
 EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 zpoolctl_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
 EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
+zpoolctl_preload_ldflags += -dlpreopen plugins/guard.la -dlpreopen plugins/fault.la
+EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/guard.la plugins/fault.la
 endif
 endif
 

@@ -9,6 +9,8 @@ support_sources = \
 	libzpool/support/account.h \
 	libzpool/support/bits.c \
 	libzpool/support/bits.h \
+	libzpool/support/filter.c \
+	libzpool/support/filter.h \
 	libzpool/support/handles.c \
 	libzpool/support/handles.h \
 	libzpool/support/handles_groups.c \

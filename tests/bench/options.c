@@ -44,10 +44,32 @@ static int add_driver(const struct zpool_driver_info *info, void *user)
 	return 0;
 }
 
+/* A filter is nothing alone. */
+static int drop_filter(const struct zpool_driver_info *info, void *user)
+{
+	struct options *options = user;
+
+	for (size_t i = 0; i < options->subject_count && info->caps & ZPOOL_CAP_FILTER; i++)
+		if (!strcmp(options->subjects[i], info->type)) {
+			free(options->subjects[i]);
+			options->subjects[i--] = options->subjects[--options->subject_count];
+		}
+	return 0;
+}
+
+static void add_installed(struct options *options)
+{
+	zpool_each_driver(add_driver, options);
+	/* What a driver can do is known once it is loaded. */
+	for (size_t i = 0; i < options->subject_count; i++)
+		(void)zpool_has_pool(options->subjects[i]);
+	zpool_each_driver(drop_filter, options);
+}
+
 static void add_defaults(struct options *options)
 {
 	if (!options->subject_count)
-		zpool_each_driver(add_driver, options);
+		add_installed(options);
 	if (!options->subject_count) {
 		fprintf(stderr, "%s: no driver is installed; ZPOOL_PLUGIN_PATH names where they are\n",
 			options->program);

@@ -70,6 +70,8 @@ contract_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plu
 EXTRA_tests_contract_contract_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 contract_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
 EXTRA_tests_contract_contract_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
+contract_preload_ldflags += -dlpreopen plugins/guard.la -dlpreopen plugins/fault.la
+EXTRA_tests_contract_contract_DEPENDENCIES += plugins/guard.la plugins/fault.la
 endif
 
 # The suite on drivers of its own that have little more than what they must, and behind a filter.
@@ -87,4 +89,5 @@ tests_contract_with_mocks_LDADD = tests/contract/libzpcontract.a libzpool/suppor
 if !ENABLE_SHARED
 EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
+EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/guard.la plugins/fault.la
 endif

@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard - a filter that finds what callers do wrong
+ *
+ * It stands in front of any driver that maps, and gives the driver objects that are larger by a red zone on each side:
+ *
+ *     | handle 8 | 0xb1 ...  | the caller's bytes, as many as asked for | 0xb2 ...  |
+ *     base                   base + front_bytes                                back_bytes
+ *
+ * so that the byte right behind the object is watched, whatever sizes the driver rounds to.  The handle stands at the
+ * outer end of the front zone, where an underrun comes last; it is how guard finds its way from a handle of the lower
+ * driver's, which that wants to evict, to its own (and where an underrun did reach it, it looks at all objects).
+ *
+ * What is found, and when
+ *
+ *     overrun, underrun    a zone is not as it was drawn: at the end of a mapping for writing, at the next first map, at
+ *                          free, at the end of the pool
+ *     use after unmap      the contents are not as they were when the last mapping for writing ended: at the next first
+ *                          map, at free, at the end of the pool; a checksum is taken at that unmap.  Writing through a
+ *                          mapping that is for reading is found the same way.
+ *     use after free       contents are overwritten with 0x6b before they go back, so that who reads on sees it
+ *     double free, stale and foreign handles, free while mapped, unmap of what is not mapped: by the handle table
+ *     leaks, maps left     at the end of the pool, by the place in the program that stored the objects
+ *
+ * Calls with a handle that is refused go back as ever, with a message that says which case it was.  Damage is told in
+ * the log as an error, and the call goes on: the zone is drawn anew and the contents are taken as they are, so that
+ * each damage is told once.  Everything but leaks adds to the statistics' `errors`.  With abort=yes the program ends at
+ * the first of them, in the thread that met it.
+ *
+ * Handles are guard's own, of the shared table, whose slot has the size asked for as the location and a record
+ * (struct guard_object) as its payload: so stale ones are refused by guard, and the driver below never sees them.
+ *
+ * Maps.  The first map of an object checks it and the last unmap seals it; what lies between is the caller's.  These
+ * two must not meet, so the record's part about maps is guarded by one of 64 locks, chosen by the slot.  It is held
+ * across map and unmap below and the checksum.  Nothing else is locked: malloc owns a slot that nobody knows, free one
+ * that nobody else gets at, and a look at all objects takes them one by one out of others' reach as a move would.
+ *
+ * Limit.  The table has a part of it and the driver below the rest.  When the table needs more, limit_lock is taken, the
+ * driver's limit is lowered, and if that holds no more than is left to it, the table's is raised.
+ *
+ * Eviction.  guard_evict() maps an object below to read its handle.  For that moment the driver takes a free of it for
+ * a free of a mapped object; guard_free() tries again.
+ *
+ * Cost: twice the red zone an object, 64 bytes in the table, a map below more at malloc and at free, and
+ * three passes over the contents (checksum at unmap and at free, poison).
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "guard.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARAM_REDZONE, PARAM_POISON, PARAM_CHECKSUM, PARAM_LEAKS, PARAM_ABORT, PARAMS };
+
+#define BOOL_PARAM(key_, help_, default_)                                                                              \
+	{                                                                                                              \
+		.key = key_, .help = help_, .default_value = default_, .type = ZPOOL_PARAM_BOOL                        \
+	}
+
+static const struct zpool_param guard_params[PARAMS] = {
+	[PARAM_REDZONE] = {
+		.key = "redzone",
+		.help = "bytes watched before and behind each object; before it, rounded up to a multiple of 16",
+		.default_value = "16",
+		.min = 16,
+		.max = 1024,
+		.type = ZPOOL_PARAM_SIZE,
+	},
+	[PARAM_POISON] = BOOL_PARAM("poison", "overwrite objects that are freed with 0x6b", "yes"),
+	[PARAM_CHECKSUM] = BOOL_PARAM("checksum", "find writes to objects that are not mapped for writing", "yes"),
+	[PARAM_LEAKS] = BOOL_PARAM("leaks", "tell at the end of the pool which objects are left, and who stored them",
+				   "yes"),
+	[PARAM_ABORT] = BOOL_PARAM("abort", "end the program at the first error", "no"),
+};
+
+static const struct zpool_value *value_of(const struct zpool_create_args *args, uint32_t index)
+{
+	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Eviction
+ */
+
+static bool is_handle_of(struct guard_pool *pool, unsigned long handle, unsigned long below)
+{
+	uint64_t size;
+
+	return handle && zp_handles_lookup(&pool->handles, handle, &size) == 0 &&
+	       atomic_load_explicit(&guard_object(pool, zp_handle_slot(handle))->below, memory_order_relaxed) == below;
+}
+
+struct find_visit {
+	struct guard_pool *pool;
+	unsigned long below;
+	unsigned long handle;
+};
+
+static int find_below(unsigned long handle, uint64_t size, void *user)
+{
+	struct find_visit *visit = user;
+
+	(void)size;
+	if (!is_handle_of(visit->pool, handle, visit->below))
+		return 0;
+	visit->handle = handle;
+	return 1;
+}
+
+static int guard_evict(void *pool_, unsigned long below)
+{
+	struct guard_pool *pool = pool_;
+	const struct zpool_lower *lower = &pool->filter.lower;
+	struct find_visit visit = { pool, below, 0 };
+	const char *base = lower->driver->map(lower->pool, below, ZPOOL_MM_RO);
+
+	if (!base)
+		return -EBUSY;
+	visit.handle = (unsigned long)__atomic_load_n((const uint64_t *)(const void *)base, __ATOMIC_RELAXED);
+	(void)lower->driver->unmap(lower->pool, below);
+	/* Not found at all: it is being stored or freed just now. */
+	if (!is_handle_of(pool, visit.handle, below) && !zp_handles_each(&pool->handles, find_below, &visit))
+		return -EBUSY;
+	return pool->filter.evict(pool->filter.evict_context, visit.handle);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Limit
+ */
+
+enum { LIMIT_STEP_BYTES = 16 << 10 };
+
+/* With limit_lock held. */
+static int share_limit(struct guard_pool *pool)
+{
+	zp_pages_set_limit(&pool->pages, pool->limit_bytes ? pool->own_bytes : 0);
+	return zp_filter_limit(&pool->filter, pool->limit_bytes, pool->own_bytes);
+}
+
+static int guard_set_limit(void *pool_, uint64_t limit_bytes)
+{
+	struct guard_pool *pool = pool_;
+	int err;
+
+	zp_lock(&pool->limit_lock);
+	pool->limit_bytes = limit_bytes;
+	pool->own_bytes = zp_pages_held_bytes(&pool->pages);
+	err = share_limit(pool);
+	zp_unlock(&pool->limit_lock);
+	return err;
+}
+
+/* Move a part of the limit from the driver below to the table.  false: the driver needs it, or there is no limit. */
+static bool take_share(struct guard_pool *pool)
+{
+	uint64_t more, released;
+	bool fits = false;
+
+	zp_lock(&pool->limit_lock);
+	more = pool->own_bytes + LIMIT_STEP_BYTES;
+	if (pool->limit_bytes > more) {
+		(void)zp_filter_limit(&pool->filter, pool->limit_bytes, more);
+		if (zp_filter_total_size(&pool->filter) > pool->limit_bytes - more && pool->filter.lower.driver->trim)
+			(void)zp_filter_trim(&pool->filter, &released);
+		fits = zp_filter_total_size(&pool->filter) <= pool->limit_bytes - more;
+		if (fits)
+			pool->own_bytes = more;
+		(void)share_limit(pool);
+	}
+	zp_unlock(&pool->limit_lock);
+	return fits;
+}
+
+/* A slot of the table; 0 or -errno. */
+static int get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
+{
+	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
+	bool limited = false;
+	int err;
+
+	for (int i = 0; i < GUARD_KEPT; i++) {
+		if (atomic_load_explicit(&pool->kept[i], memory_order_relaxed) == ZP_SLOT_NONE)
+			continue;
+		*slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
+		if (*slot != ZP_SLOT_NONE)
+			return 0;
+	}
+	err = zp_handles_get(&pool->handles, gfp, slot, 1);
+
+	while (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages)) {
+		limited = true;
+		if (!take_share(pool))
+			break;
+		refusals = zp_pages_limit_refusals(&pool->pages);
+		err = zp_handles_get(&pool->handles, gfp, slot, 1);
+	}
+	if (err > 0)
+		return 0;
+	atomic_fetch_add_explicit(err == -EAGAIN ? &pool->failed_again
+				  : limited      ? &pool->failed_limit
+						 : &pool->failed_memory,
+				  1, memory_order_relaxed);
+	return err;
+}
+
+/* Give a slot back that is not live: to those kept, so that no lock is waited for, while there is room. */
+static void put_slot(struct guard_pool *pool, uint32_t slot)
+{
+	for (int i = 0; i < GUARD_KEPT; i++) {
+		uint32_t none = ZP_SLOT_NONE;
+
+		if (atomic_compare_exchange_strong_explicit(&pool->kept[i], &none, slot, memory_order_release,
+							    memory_order_relaxed))
+			return;
+	}
+	zp_handles_put(&pool->handles, &slot, 1);
+}
+
+static void put_kept_slots(struct guard_pool *pool)
+{
+	for (int i = 0; i < GUARD_KEPT; i++) {
+		uint32_t slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
+
+		if (slot != ZP_SLOT_NONE)
+			zp_handles_put(&pool->handles, &slot, 1);
+	}
+}
+
+static uint64_t kept_slots(struct guard_pool *pool)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < GUARD_KEPT; i++)
+		count += atomic_load_explicit(&pool->kept[i], memory_order_relaxed) != ZP_SLOT_NONE;
+	return count;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Life of a pool
+ */
+
+static void take_params(struct guard_pool *pool, const struct zpool_create_args *args)
+{
+	size_t redzone = (size_t)value_of(args, PARAM_REDZONE)->number;
+
+	pool->front_bytes = (redzone + GUARD_ALIGNMENT_BYTES - 1) & ~(size_t)(GUARD_ALIGNMENT_BYTES - 1);
+	pool->back_bytes = redzone;
+	pool->poison = value_of(args, PARAM_POISON)->number;
+	pool->checksum = value_of(args, PARAM_CHECKSUM)->number;
+	pool->leaks = value_of(args, PARAM_LEAKS)->number;
+	pool->abort = value_of(args, PARAM_ABORT)->number;
+	pool->has_caller = args->host->struct_size >= offsetof(struct zpool_host, malloc_caller) + sizeof(void *) &&
+			   args->host->malloc_caller;
+}
+
+/* Is the lower driver one to stand in front of?  If so, what is left of its objects for the caller. */
+static int take_lower(struct guard_pool *pool, struct zpool_created *out)
+{
+	const struct zp_filter *filter = &pool->filter;
+	size_t zones = pool->front_bytes + pool->back_bytes;
+
+	if (!filter->lower.driver->map || !filter->lower.driver->unmap) {
+		filter->host->error(filter->core,
+				    "Filter \"guard\" needs a driver that maps, and \"%s\" only copies objects.",
+				    filter->lower.driver->type);
+		return -EOPNOTSUPP;
+	}
+	if (filter->lower.max_object_bytes <= zones) {
+		filter->host->error(
+			filter->core,
+			"The red zones of filter \"guard\" take %zu bytes, and the largest object of \"%s\" "
+			"has %zu. Choose a smaller redzone.",
+			zones, filter->lower.driver->type, filter->lower.max_object_bytes);
+		return -EINVAL;
+	}
+	out->max_object_bytes = filter->lower.max_object_bytes - zones;
+	if (out->alignment_bytes > GUARD_ALIGNMENT_BYTES)
+		out->alignment_bytes = GUARD_ALIGNMENT_BYTES;
+	/* These it does itself. */
+	out->caps |= ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_OBJECTS | ZPOOL_CAP_STATS;
+	return 0;
+}
+
+static int guard_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	struct guard_pool *pool = calloc(1, sizeof(*pool));
+	int err;
+
+	if (!pool)
+		return -ENOMEM;
+	take_params(pool, args);
+	for (int i = 0; i < GUARD_LOCKS; i++)
+		zp_lock_init(&pool->locks[i]);
+	err = zp_filter_init(&pool->filter, args, out, guard_evict);
+	if (err)
+		goto free_pool;
+	err = take_lower(pool, out);
+	if (err)
+		goto fini_filter;
+	err = zp_pages_init(&pool->pages, args->page_source, args->node, 0);
+	if (err)
+		goto fini_filter;
+	err = zp_pages_charge(&pool->pages, sizeof(*pool), ZPOOL_GFP_KERNEL);
+	if (!err)
+		err = zp_handles_init(&pool->handles, &pool->pages, sizeof(struct guard_object), 0);
+	if (err)
+		goto fini_pages;
+	zp_lock_init(&pool->limit_lock);
+	err = guard_set_limit(pool, args->limit_bytes);
+	if (err)
+		goto fini_handles;
+	out->pool = pool;
+	return 0;
+
+fini_handles:
+	zp_handles_fini(&pool->handles);
+fini_pages:
+	zp_pages_fini(&pool->pages);
+fini_filter:
+	zp_filter_fini(&pool->filter);
+free_pool:
+	free(pool);
+	return err;
+}
+
+static void guard_destroy(void *pool_)
+{
+	struct guard_pool *pool = pool_;
+	uint64_t errors;
+
+	guard_check_all(pool, "zpool_destroy_pool()");
+	guard_report_leaks(pool);
+	errors = atomic_load(&pool->errors);
+	if (errors)
+		pool->filter.host->log(pool->filter.core, ZPOOL_LOG_WARNING,
+				       "%llu errors were found in the life of the pool.", (unsigned long long)errors);
+	zp_filter_fini(&pool->filter);
+	zp_handles_fini(&pool->handles);
+	zp_pages_fini(&pool->pages);
+	free(pool);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Objects
+ */
+
+static uint64_t guard_total_size(void *pool_)
+{
+	struct guard_pool *pool = pool_;
+
+	return zp_filter_total_size(&pool->filter) + zp_pages_held_bytes(&pool->pages);
+}
+
+static void note_peak(struct guard_pool *pool)
+{
+	uint64_t now = guard_total_size(pool);
+	uint64_t peak = atomic_load_explicit(&pool->peak_bytes, memory_order_relaxed);
+
+	while (peak < now && !atomic_compare_exchange_weak_explicit(&pool->peak_bytes, &peak, now, memory_order_relaxed,
+								    memory_order_relaxed))
+		continue;
+}
+
+/* Store an object below and draw its zones.  0 and *below, or -errno. */
+static int store_below(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
+		       unsigned long *below)
+{
+	const struct zpool_lower *lower = &pool->filter.lower;
+	int err = lower->driver->malloc(lower->pool, pool->front_bytes + size + pool->back_bytes, gfp, below);
+	char *base;
+
+	if (err)
+		return err;
+	base = lower->driver->map(lower->pool, *below, ZPOOL_MM_RW);
+	if (!base) {
+		err = errno ? -errno : -ENOMEM;
+		(void)lower->driver->free(lower->pool, *below);
+		return err;
+	}
+	guard_draw_zones(pool, base, handle, size);
+	(void)lower->driver->unmap(lower->pool, *below);
+	return 0;
+}
+
+static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct guard_pool *pool = pool_;
+	struct guard_object *object;
+	unsigned long below = 0, own;
+	uint32_t slot;
+	int err = get_slot(pool, gfp, &slot);
+
+	if (err)
+		return err;
+	own = zp_handle_make(
+		&pool->handles, slot,
+		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
+	err = store_below(pool, own, size, gfp, &below);
+	if (err) {
+		put_slot(pool, slot);
+		return err;
+	}
+	object = guard_object(pool, slot);
+	atomic_store_explicit(&object->below, below, memory_order_relaxed);
+	object->caller = pool->has_caller ? pool->filter.host->malloc_caller(pool->filter.core) : NULL;
+	object->base = NULL;
+	object->maps = 0;
+	object->writing = false;
+	object->sealed = false;
+	atomic_fetch_add_explicit(&pool->stored_bytes, size, memory_order_relaxed);
+	note_peak(pool);
+	*handle = zp_handles_publish(&pool->handles, slot, size);
+	return 0;
+}
+
+/* Free below, where guard_evict() may have the object mapped for a moment. */
+static int free_below(struct guard_pool *pool, unsigned long below)
+{
+	enum { ROUNDS_MAX = 100000 };
+	const struct zpool_lower *lower = &pool->filter.lower;
+	struct zp_backoff backoff = { 0 };
+	int err = lower->driver->free(lower->pool, below);
+
+	for (int round = 0; err == -EBUSY && round < ROUNDS_MAX; round++) {
+		zp_backoff_wait(&backoff);
+		err = lower->driver->free(lower->pool, below);
+	}
+	return err;
+}
+
+static int guard_free(void *pool_, unsigned long handle)
+{
+	struct guard_pool *pool = pool_;
+	const struct zpool_lower *lower = &pool->filter.lower;
+	struct guard_object *object;
+	unsigned long below;
+	uint32_t slot;
+	uint64_t size;
+	char *base;
+	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
+
+	if (err) {
+		guard_refuse(pool, handle, "free", err);
+		return err;
+	}
+	object = guard_object(pool, slot);
+	below = atomic_load_explicit(&object->below, memory_order_relaxed);
+	base = lower->driver->map(lower->pool, below, ZPOOL_MM_RW);
+	if (base) {
+		__builtin_prefetch(base + pool->front_bytes + size);
+		(void)guard_check(pool, base, handle, size, object, "zpool_free()");
+		if (pool->poison)
+			memset(base + pool->front_bytes, GUARD_POISON_BYTE, size);
+		(void)lower->driver->unmap(lower->pool, below);
+	}
+	atomic_store_explicit(&object->below, 0, memory_order_relaxed);
+	err = free_below(pool, below);
+	if (err)
+		guard_report(pool, "driver \"%s\" refuses to free handle 0x%lx of its own: %s.", lower->driver->type,
+			     below, strerror(-err));
+	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
+	if (zp_handles_end_free_keep(&pool->handles, slot))
+		put_slot(pool, slot);
+	return 0;
+}
+
+static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
+{
+	struct guard_pool *pool = pool_;
+	const struct zpool_lower *lower = &pool->filter.lower;
+	uint32_t slot = zp_handle_slot(handle);
+	struct guard_object *object;
+	uint64_t size;
+	char *base;
+	int err = zp_handles_pin(&pool->handles, handle, &size);
+
+	if (err) {
+		guard_refuse(pool, handle, "map", err);
+		errno = -err;
+		return NULL;
+	}
+	object = guard_object(pool, slot);
+	zp_lock(guard_lock(pool, slot));
+	/* Write-only maps are for writing the contents, but the zones are read. */
+	base = lower->driver->map(lower->pool, atomic_load_explicit(&object->below, memory_order_relaxed),
+				  mode == ZPOOL_MM_RO ? ZPOOL_MM_RO : ZPOOL_MM_RW);
+	if (!base) {
+		err = errno;
+		zp_unlock(guard_lock(pool, slot));
+		(void)zp_handles_unpin(&pool->handles, handle);
+		errno = err;
+		return NULL;
+	}
+	if (object->maps++ == 0)
+		(void)guard_check(pool, base, handle, size, object, "zpool_map_handle()");
+	object->base = base;
+	if (mode != ZPOOL_MM_RO) {
+		object->writing = true;
+		object->sealed = false;
+	}
+	zp_unlock(guard_lock(pool, slot));
+	return base + pool->front_bytes;
+}
+
+/* The last mapping ends: what was written is to stay.  With the slot's lock held. */
+static void seal(struct guard_pool *pool, unsigned long handle, size_t size, struct guard_object *object)
+{
+	if (!object->writing)
+		return;
+	(void)guard_check(pool, object->base, handle, size, object, "zpool_unmap_handle()");
+	object->writing = false;
+	if (!pool->checksum)
+		return;
+	atomic_store_explicit(&object->checksum, guard_checksum(object->base + pool->front_bytes, size),
+			      memory_order_relaxed);
+	object->sealed = true;
+}
+
+static int guard_unmap(void *pool_, unsigned long handle)
+{
+	struct guard_pool *pool = pool_;
+	const struct zpool_lower *lower = &pool->filter.lower;
+	uint32_t slot = zp_handle_slot(handle);
+	struct guard_object *object;
+	uint64_t size;
+
+	if (zp_handles_lookup(&pool->handles, handle, &size))
+		goto refuse;
+	object = guard_object(pool, slot);
+	zp_lock(guard_lock(pool, slot));
+	/* Mapped, it can neither go nor change its slot; it may have gone before the lock was taken. */
+	if (zp_handles_lookup(&pool->handles, handle, &size) || !object->maps) {
+		zp_unlock(guard_lock(pool, slot));
+		goto refuse;
+	}
+	if (--object->maps == 0)
+		seal(pool, handle, size, object);
+	(void)lower->driver->unmap(lower->pool, atomic_load_explicit(&object->below, memory_order_relaxed));
+	zp_unlock(guard_lock(pool, slot));
+	return zp_handles_unpin(&pool->handles, handle);
+
+refuse:
+	guard_refuse(pool, handle, "unmap", -EINVAL);
+	return -EINVAL;
+}
+
+static int64_t guard_obj_size(void *pool_, unsigned long handle)
+{
+	struct guard_pool *pool = pool_;
+	uint64_t size;
+	int err = zp_handles_lookup(&pool->handles, handle, &size);
+
+	if (err)
+		guard_refuse(pool, handle, "obj_size", err);
+	return err ? err : (int64_t)size;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The pool as a whole
+ */
+
+static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
+{
+	struct guard_pool *pool = pool_;
+	const struct zpool_lower *lower = &pool->filter.lower;
+	struct zpool_stats now = { 0 };
+	int err = lower->driver->stats ? lower->driver->stats(lower->pool, &now, sizeof(now)) : 0;
+
+	if (err)
+		return err;
+	note_peak(pool);
+	now.objects = zp_handles_taken(&pool->handles) - kept_slots(pool);
+	now.stored_bytes = atomic_load_explicit(&pool->stored_bytes, memory_order_relaxed);
+	now.pool_bytes = guard_total_size(pool);
+	now.pool_bytes_peak = atomic_load_explicit(&pool->peak_bytes, memory_order_relaxed);
+	now.mapped_handles = zp_handles_mapped(&pool->handles);
+	now.malloc_failed_limit += atomic_load_explicit(&pool->failed_limit, memory_order_relaxed);
+	now.malloc_failed_again += atomic_load_explicit(&pool->failed_again, memory_order_relaxed);
+	now.malloc_failed_memory += atomic_load_explicit(&pool->failed_memory, memory_order_relaxed);
+	now.errors += atomic_load_explicit(&pool->errors, memory_order_relaxed);
+	memcpy(stats, &now, stats_size < sizeof(now) ? stats_size : sizeof(now));
+	return 0;
+}
+
+struct object_visit {
+	int (*fn)(unsigned long handle, size_t size, void *user);
+	void *user;
+};
+
+static int visit_object(unsigned long handle, uint64_t size, void *user)
+{
+	const struct object_visit *visit = user;
+
+	return visit->fn(handle, size, visit->user);
+}
+
+static int guard_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
+{
+	struct guard_pool *pool = pool_;
+	struct object_visit visit = { fn, user };
+
+	return zp_handles_each(&pool->handles, visit_object, &visit);
+}
+
+static int guard_trim(void *pool_, uint64_t *released)
+{
+	struct guard_pool *pool = pool_;
+	uint64_t own = 0;
+	int err = zp_filter_trim(&pool->filter, released);
+
+	if (err)
+		return err;
+	put_kept_slots(pool);
+	zp_handles_trim(&pool->handles, &own);
+	*released += own;
+	return 0;
+}
+
+static void guard_fork(void *pool_, enum zpool_fork_phase phase)
+{
+	struct guard_pool *pool = pool_;
+
+	if (phase == ZPOOL_FORK_PREPARE) {
+		zp_lock(&pool->limit_lock);
+		for (int i = 0; i < GUARD_LOCKS; i++)
+			zp_lock(&pool->locks[i]);
+		zp_handles_fork(&pool->handles, phase);
+		zp_pages_fork(&pool->pages, phase);
+	} else {
+		zp_pages_fork(&pool->pages, phase);
+		zp_handles_fork(&pool->handles, phase);
+		for (int i = 0; i < GUARD_LOCKS; i++)
+			zp_unlock(&pool->locks[i]);
+		zp_unlock(&pool->limit_lock);
+	}
+}
+
+/* The pool's own records; damage that callers did is told in the log, and is not the pool's. */
+static int guard_verify(void *pool_)
+{
+	struct guard_pool *pool = pool_;
+	const char *fault = zp_handles_verify(&pool->handles);
+
+	if (!fault)
+		fault = zp_pages_verify(&pool->pages);
+	if (!fault) {
+		guard_check_all(pool, "a check of all objects");
+		return 0;
+	}
+	pool->filter.host->error(pool->filter.core, "The records of filter \"guard\" are damaged: %s.", fault);
+	return -EUCLEAN;
+}
+
+ZPOOL_DRIVER_DEFINE(guard, ZPOOL_VERSION, "filter: finds overruns, stale handles, leaks and the like",
+		    .flags_required = ZPOOL_DRIVER_FILTER, .flags_ignorable = ZP_FILTER_FLAGS, .params = guard_params,
+		    .param_count = PARAMS, .max_object_bytes = ZP_FILTER_OBJECT_BYTES_MAX,
+		    .alignment_bytes = ZP_FILTER_ALIGNMENT_BYTES, .create = guard_create, .destroy = guard_destroy,
+		    .malloc = guard_malloc, .free = guard_free, .total_size = guard_total_size, .map = guard_map,
+		    .unmap = guard_unmap, .shrink = zp_filter_shrink, .compact = zp_filter_compact,
+		    .obj_size = guard_obj_size, .stats = guard_stats, .each_object = guard_each_object,
+		    .set_limit = guard_set_limit, .trim = guard_trim, .fork = guard_fork, .verify = guard_verify)

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard.h - what the parts of guard share; the design is told at the head of guard.c
+ */
+#ifndef GUARD_H
+#define GUARD_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "filter.h"
+#include "handles.h"
+
+enum {
+	GUARD_FRONT_BYTE = 0xb1,
+	GUARD_BACK_BYTE = 0xb2,
+	GUARD_POISON_BYTE = 0x6b,
+	GUARD_ALIGNMENT_BYTES = 16,
+	GUARD_HANDLE_BYTES = 8,
+	GUARD_LOCKS = 64,
+	GUARD_KEPT = 16
+};
+
+/* The record of an object, in its slot of the handle table; the slot's location is the size that was asked for. */
+struct guard_object {
+	_Atomic(uint64_t) below;    /* handle of the lower driver's, or 0; read without a lock by guard_evict() */
+	_Atomic(uint64_t) checksum; /* of the contents, while `sealed` */
+	const void *caller;         /* of zpool_malloc() */
+	char *base;                 /* where the lower driver has it, while mapped; guarded as `maps` */
+	uint16_t maps;              /* guarded, as the next two, by the lock of the slot */
+	bool writing;               /* one of the maps, or of those that ended while others were left, may write */
+	bool sealed;                /* nobody may have changed the contents since `checksum` was taken */
+	uint32_t fill[5];           /* a slot of the table, with its word, is a cache line */
+};
+
+_Static_assert(sizeof(struct guard_object) == 56 || sizeof(void *) < 8, "a slot of the table is a cache line");
+_Static_assert(sizeof(struct guard_object) % 8 == 0, "a payload of the handle table is a multiple of 8 bytes");
+
+struct guard_pool {
+	struct zp_filter filter; /* first: callbacks of filter.h take the pool */
+	struct zp_handles handles;
+	struct zp_pages pages; /* the table's memory; no runs */
+	size_t front_bytes;    /* before each object: its handle, and the rest GUARD_FRONT_BYTE */
+	size_t back_bytes;     /* behind it: GUARD_BACK_BYTE */
+	bool poison, checksum, leaks, abort;
+	bool has_caller;
+	_Atomic(uint64_t) stored_bytes;
+	_Atomic(uint64_t) peak_bytes;
+	_Atomic(uint64_t) failed_limit, failed_memory, failed_again;
+	_Atomic(uint64_t) errors;
+	_Atomic(uint32_t) kept[GUARD_KEPT]; /* slots of the table to use next, or ZP_SLOT_NONE */
+	struct zp_lock limit_lock; /* serialises changes of the limit and of how it is shared; guards the next two */
+	uint64_t limit_bytes;      /* of the whole, 0: none */
+	uint64_t own_bytes;        /* of it, what the table may take; the driver below has the rest */
+	struct zp_lock locks[GUARD_LOCKS]; /* each guards the records of every so manyth slot */
+};
+
+static inline struct guard_object *guard_object(struct guard_pool *pool, uint32_t slot)
+{
+	return zp_handles_payload(&pool->handles, slot);
+}
+
+static inline struct zp_lock *guard_lock(struct guard_pool *pool, uint32_t slot)
+{
+	return &pool->locks[slot % GUARD_LOCKS];
+}
+
+/* ---- guard_check.c ---- */
+
+uint64_t guard_checksum(const void *data, size_t bytes);
+
+/* Write the red zones of a new object; `base` is where the lower driver has it. */
+void guard_draw_zones(const struct guard_pool *pool, char *base, unsigned long handle, size_t size);
+
+/*
+ * Look at the red zones, and at the contents of an object that is sealed, and report what is wrong; `when` names the
+ * call.  What was found is put right (zones) or taken as it is (contents), so that it is reported once.  true: whole.
+ */
+bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size_t size, struct guard_object *object,
+		 const char *when);
+
+/* An error that the log shall tell; counts, and ends the program where abort=yes. */
+void guard_report(struct guard_pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for a call that is refused: what zpool_last_error() says, and the core logs where the call has no result. */
+void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *call, int err);
+
+/* Where an object was stored, for messages: "file(function+offset)", in `text`. */
+const char *guard_where(const void *address, char *text, size_t bytes);
+
+/* ---- guard_leaks.c ---- */
+
+/* Check every object that is not mapped. */
+void guard_check_all(struct guard_pool *pool, const char *when);
+
+/* At the end: what is still live, and mapped. */
+void guard_report_leaks(struct guard_pool *pool);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard_check.c - red zones, checksums, and how errors are told
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "guard.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__has_include)
+#if __has_include(<execinfo.h>)
+#include <execinfo.h>
+#define GUARD_HAS_SYMBOLS 1
+#endif
+#endif
+
+#include "secret.h"
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Telling
+ */
+
+static void count_error(struct guard_pool *pool)
+{
+	atomic_fetch_add_explicit(&pool->errors, 1, memory_order_relaxed);
+}
+
+void guard_report(struct guard_pool *pool, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	count_error(pool);
+	pool->filter.host->log(pool->filter.core, ZPOOL_LOG_ERROR, "%s", text);
+	if (pool->abort)
+		abort();
+}
+
+const char *guard_where(const void *address, char *text, size_t bytes)
+{
+#ifdef GUARD_HAS_SYMBOLS
+	void *addresses[1] = { (void *)address };
+	char **symbols = address ? backtrace_symbols(addresses, 1) : NULL;
+
+	if (symbols) {
+		(void)snprintf(text, bytes, "%s", symbols[0]);
+		free(symbols);
+		return text;
+	}
+#endif
+	if (address)
+		(void)snprintf(text, bytes, "[%p]", address);
+	else
+		(void)snprintf(text, bytes, "an unknown place");
+	return text;
+}
+
+/* Of a handle that is not live: is it one of this pool's?  By what its slot shows now. */
+static bool was_live_once(struct guard_pool *pool, unsigned long handle)
+{
+	uint32_t slot = zp_handle_slot(handle), generation = zp_handle_generation(&pool->handles, handle);
+
+	return slot != ZP_SLOT_NONE && slot < zp_handles_slots(&pool->handles) &&
+	       !(generation & ~pool->handles.generation_mask);
+}
+
+void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *call, int err)
+{
+	const struct zp_filter *filter = &pool->filter;
+	bool is_free = strcmp(call, "free") == 0;
+	uint64_t size;
+
+	count_error(pool);
+	if (err == -EBUSY)
+		filter->host->error(filter->core, "guard: %s of handle 0x%lx, which is mapped%s.", call, handle,
+				    is_free ? "; unmap it first" : " as often as it can be");
+	else if (zp_handles_lookup(&pool->handles, handle, &size) == 0)
+		filter->host->error(filter->core, "guard: map balance: %s of handle 0x%lx, which is not mapped.", call,
+				    handle);
+	else if (!was_live_once(pool, handle))
+		filter->host->error(filter->core,
+				    "guard: foreign handle: %s of handle 0x%lx, which is another pool's, or was never "
+				    "given out.",
+				    call, handle);
+	else if (is_free)
+		filter->host->error(filter->core, "guard: double free of handle 0x%lx.", handle);
+	else
+		filter->host->error(filter->core,
+				    "guard: stale handle: %s of handle 0x%lx, whose object was freed before.", call,
+				    handle);
+	if (pool->abort)
+		abort();
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Checksum
+ */
+
+typedef uint64_t guard_lanes __attribute__((vector_size(32)));
+
+/*
+ * Sums, and sums of the sums, in lanes side by side: a change of one word, and any exchange of words, changes it for
+ * certain; it is quick because it does not multiply.
+ */
+uint64_t guard_checksum(const void *data, size_t bytes)
+{
+	enum { STEP = 2 * sizeof(guard_lanes) };
+	guard_lanes a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 }, words[2];
+	const char *at = data;
+	uint64_t sum = bytes;
+
+	for (; bytes >= STEP; at += STEP, bytes -= STEP) {
+		memcpy(words, at, STEP);
+		a += words[0];
+		c += words[1];
+		b += a;
+		d += c;
+	}
+	if (bytes) {
+		memset(words, 0, sizeof(words));
+		memcpy(words, at, bytes);
+		a += words[0];
+		c += words[1];
+		b += a;
+		d += c;
+	}
+	for (int i = 0; i < 4; i++) {
+		sum = zp_mix(sum + a[i]);
+		sum = zp_mix(sum + b[i]);
+		sum = zp_mix(sum + c[i]);
+		sum = zp_mix(sum + d[i]);
+	}
+	return sum;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Red zones
+ */
+
+void guard_draw_zones(const struct guard_pool *pool, char *base, unsigned long handle, size_t size)
+{
+	/* guard_evict() may read it at any time. */
+	__atomic_store_n((uint64_t *)(void *)base, (uint64_t)handle, __ATOMIC_RELAXED);
+	memset(base + GUARD_HANDLE_BYTES, GUARD_FRONT_BYTE, pool->front_bytes - GUARD_HANDLE_BYTES);
+	memset(base + pool->front_bytes + size, GUARD_BACK_BYTE, pool->back_bytes);
+}
+
+/* How many bytes of a zone are not what they should be, and the first of them and the last. */
+static size_t differing(const char *at, size_t bytes, unsigned char expected, size_t *first, size_t *last)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < bytes; i++) {
+		if ((unsigned char)at[i] == expected)
+			continue;
+		if (count++ == 0)
+			*first = i;
+		*last = i;
+	}
+	return count;
+}
+
+static bool front_is_whole(const struct guard_pool *pool, const char *base, unsigned long handle)
+{
+	size_t first, last;
+
+	return __atomic_load_n((const uint64_t *)(const void *)base, __ATOMIC_RELAXED) == handle &&
+	       differing(base + GUARD_HANDLE_BYTES, pool->front_bytes - GUARD_HANDLE_BYTES, GUARD_FRONT_BYTE, &first,
+			 &last) == 0;
+}
+
+/* How far before the object the zone was written; counted in bytes from the object backwards. */
+static size_t underrun_bytes(const struct guard_pool *pool, const char *base, unsigned long handle)
+{
+	size_t first = 0, last = 0;
+	const uint64_t word = handle;
+
+	if (memcmp(base, &word, sizeof(word)) != 0)
+		return pool->front_bytes;
+	(void)differing(base + GUARD_HANDLE_BYTES, pool->front_bytes - GUARD_HANDLE_BYTES, GUARD_FRONT_BYTE, &first,
+			&last);
+	return pool->front_bytes - GUARD_HANDLE_BYTES - first;
+}
+
+bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size_t size, struct guard_object *object,
+		 const char *when)
+{
+	char *back = base + pool->front_bytes + size;
+	size_t first = 0, last = 0;
+	char where[256];
+	bool whole = true;
+
+	if (!front_is_whole(pool, base, handle)) {
+		guard_report(pool,
+			     "underrun: handle 0x%lx, of %zu bytes, was written up to %zu bytes before its start; "
+			     "seen in %s; stored by %s.",
+			     handle, size, underrun_bytes(pool, base, handle), when,
+			     guard_where(object->caller, where, sizeof(where)));
+		whole = false;
+	}
+	if (differing(back, pool->back_bytes, GUARD_BACK_BYTE, &first, &last)) {
+		guard_report(pool,
+			     "overrun: handle 0x%lx, of %zu bytes, was written %zu to %zu bytes past its end; "
+			     "seen in %s; stored by %s.",
+			     handle, size, first + 1, last + 1, when,
+			     guard_where(object->caller, where, sizeof(where)));
+		whole = false;
+	}
+	if (!whole)
+		guard_draw_zones(pool, base, handle, size);
+	if (object->sealed) {
+		uint64_t now = guard_checksum(base + pool->front_bytes, size);
+
+		if (now != atomic_load_explicit(&object->checksum, memory_order_relaxed)) {
+			guard_report(pool,
+				     "use after unmap: handle 0x%lx, of %zu bytes, was written while it was not mapped "
+				     "for writing; seen in %s; stored by %s.",
+				     handle, size, when, guard_where(object->caller, where, sizeof(where)));
+			atomic_store_explicit(&object->checksum, now, memory_order_relaxed);
+			whole = false;
+		}
+	}
+	return whole;
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Filter guard: each mistake of a caller's is found, on every shipped driver, once and by its name.
+ */
+#include "config.h"
+
+#include "tests/filters/stack.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct zpool *pool;
+
+static void open_guard(const char *filter, int driver)
+{
+	pool = stack_open(filter, stack_drivers[driver], NULL);
+}
+
+/* So many errors in the statistics and in the log, of which one has this part; and none that is told again at the end. */
+static void expect_errors(unsigned int errors, const char *part)
+{
+	ck_assert_uint_eq(stack_stats(pool).errors, errors);
+	ck_assert_msg(stack_errors == errors, "%u errors were logged, not %u:\n%s", stack_errors, errors, stack_log);
+	if (part)
+		assert_contains(stack_log, part);
+}
+
+static void close_guard(unsigned int errors)
+{
+	zpool_destroy_pool(pool);
+	ck_assert_msg(stack_errors == errors, "%u errors were logged, not %u:\n%s", stack_errors, errors, stack_log);
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+}
+
+/* Sizes around those that drivers round to. */
+static const size_t sizes[] = { 1, 7, 8, 31, 100, 1000, 2047, 3000 };
+enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
+
+START_TEST(correct_use_is_silent)
+{
+	unsigned long handles[SIZES];
+
+	open_guard("guard", _i);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < SIZES; i++)
+			handles[i] = stack_store(pool, sizes[i]);
+		for (size_t i = 0; i < SIZES; i++) {
+			const unsigned char *at = zpool_map_handle(pool, handles[i], ZPOOL_MM_RO);
+
+			ck_assert_ptr_nonnull(at);
+			ck_assert_uint_eq(at[0], 0x55);
+			ck_assert_uint_eq(at[sizes[i] - 1], 0x55);
+			ck_assert_int_eq(zpool_obj_size(pool, handles[i]), (int64_t)sizes[i]);
+			zpool_unmap_handle(pool, handles[i]);
+			zpool_free(pool, handles[i]);
+		}
+	}
+	expect_errors(0, NULL);
+	close_guard(0);
+	ck_assert_str_eq(stack_log, "");
+}
+END_TEST
+
+START_TEST(a_double_free_is_found)
+{
+	unsigned long handle;
+
+	open_guard("guard", _i);
+	handle = stack_store(pool, 500);
+	zpool_free(pool, handle);
+	zpool_free(pool, handle);
+	expect_errors(1, "double free");
+	assert_contains(zpool_last_error(), "double free");
+	ck_assert_uint_eq(stack_stats(pool).refused_handles, 1);
+	close_guard(1);
+}
+END_TEST
+
+START_TEST(a_stale_handle_is_found)
+{
+	unsigned long stale, handle;
+
+	open_guard("guard", _i);
+	stale = stack_store(pool, 500);
+	zpool_free(pool, stale);
+	handle = stack_store(pool, 500);
+	ck_assert_ptr_null(zpool_map_handle(pool, stale, ZPOOL_MM_RO));
+	assert_contains(zpool_last_error(), "stale handle: map");
+	ck_assert_int_eq(zpool_obj_size(pool, stale), -EINVAL);
+	zpool_unmap_handle(pool, stale);
+	assert_contains(stack_log, "stale handle: unmap");
+	ck_assert_uint_eq(stack_stats(pool).errors, 3);
+	zpool_free(pool, handle);
+	close_guard(1);
+}
+END_TEST
+
+START_TEST(a_foreign_handle_is_found)
+{
+	unsigned long handle;
+	struct zpool *other;
+
+	open_guard("guard", _i);
+	other = stack_open("guard", stack_drivers[_i], NULL);
+	handle = stack_store(other, 500);
+	zpool_free(pool, handle);
+	expect_errors(1, "foreign handle: free");
+	ck_assert_int_eq(zpool_obj_size(other, handle), 500);
+	zpool_free(other, handle);
+	zpool_destroy_pool(other);
+	close_guard(1);
+}
+END_TEST
+
+/* One byte right behind the object, whatever its size; found by the unmap that follows. */
+START_TEST(an_overrun_by_one_byte_is_found)
+{
+	open_guard("guard", _i);
+	for (size_t i = 0; i < SIZES; i++) {
+		unsigned long handle = stack_store(pool, sizes[i]);
+		char *at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+		char expected[100];
+
+		at[sizes[i]] = 0;
+		zpool_unmap_handle(pool, handle);
+		(void)snprintf(expected, sizeof(expected), "of %zu bytes, was written 1 to 1 bytes past its end",
+			       sizes[i]);
+		expect_errors((unsigned int)i + 1, expected);
+		zpool_free(pool, handle);
+	}
+	ck_assert_uint_eq(stack_logged("overrun: "), SIZES);
+	close_guard(SIZES);
+}
+END_TEST
+
+START_TEST(an_underrun_is_found)
+{
+	static const ptrdiff_t depths[] = { 1, 8, 16 };
+
+	open_guard("guard", _i);
+	for (unsigned int i = 0; i < 3; i++) {
+		unsigned long handle = stack_store(pool, 200);
+		char *at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+		char expected[100];
+
+		at[-depths[i]] ^= 1;
+		zpool_unmap_handle(pool, handle);
+		(void)snprintf(expected, sizeof(expected), "was written up to %td bytes before its start", depths[i]);
+		expect_errors(i + 1, expected);
+		zpool_free(pool, handle);
+	}
+	ck_assert_uint_eq(stack_logged("underrun: "), 3);
+	close_guard(3);
+}
+END_TEST
+
+START_TEST(an_overrun_through_a_mapping_for_reading_is_found_at_free)
+{
+	unsigned long handle;
+	char *at;
+
+	open_guard("guard", _i);
+	handle = stack_store(pool, 300);
+	at = zpool_map_handle(pool, handle, ZPOOL_MM_RO);
+	at[300] = 1;
+	zpool_unmap_handle(pool, handle);
+	expect_errors(0, NULL);
+	zpool_free(pool, handle);
+	expect_errors(1, "seen in zpool_free()");
+	close_guard(1);
+}
+END_TEST
+
+/* The address stays mapped in all our drivers, so that the write itself goes unseen. */
+START_TEST(a_use_after_unmap_is_found_at_the_next_check)
+{
+	unsigned long handles[3];
+	char *at[3];
+
+	open_guard("guard", _i);
+	for (int i = 0; i < 3; i++) {
+		handles[i] = stack_store(pool, 900);
+		at[i] = zpool_map_handle(pool, handles[i], ZPOOL_MM_RW);
+		zpool_unmap_handle(pool, handles[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		at[i][i * 449] ^= 1;
+	ck_assert_ptr_nonnull(zpool_map_handle(pool, handles[0], ZPOOL_MM_RO));
+	expect_errors(1, "use after unmap: ");
+	assert_contains(stack_log, "seen in zpool_map_handle()");
+	zpool_unmap_handle(pool, handles[0]);
+	zpool_free(pool, handles[0]);
+	expect_errors(1, NULL);
+	zpool_free(pool, handles[1]);
+	expect_errors(2, "seen in zpool_free()");
+	close_guard(3);
+	assert_contains(stack_log, "seen in zpool_destroy_pool()");
+}
+END_TEST
+
+START_TEST(maps_out_of_balance_are_found)
+{
+	unsigned long handle;
+
+	open_guard("guard", _i);
+	handle = stack_store(pool, 100);
+	zpool_unmap_handle(pool, handle);
+	expect_errors(1, "which is not mapped");
+	ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RO));
+	zpool_free(pool, handle);
+	expect_errors(2, "which is mapped; unmap it first");
+	zpool_destroy_pool(pool);
+	assert_contains(stack_log, "map balance: 1 objects are still mapped");
+	assert_contains(stack_log, "3 errors were found");
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+}
+END_TEST
+
+/* The place in the program is told; objects of one place are told together. */
+START_TEST(a_leak_is_told_with_its_caller)
+{
+	unsigned long handle;
+	char expected[64];
+	const char *line;
+
+	open_guard("guard", _i);
+	for (int i = 0; i < 5; i++)
+		(void)stack_store(pool, 100);
+	ck_assert_int_eq(zpool_malloc(pool, 77, ZPOOL_GFP_KERNEL, &handle), 0);
+	close_guard(0);
+	assert_contains(stack_log, "leak: 6 objects of 577 bytes are left");
+	(void)snprintf(expected, sizeof(expected), "handle 0x%lx among them, stored by ", handle);
+	line = strstr(stack_log, expected);
+	ck_assert_msg(line != NULL, "no line has \"%s\":\n%s", expected, stack_log);
+	ck_assert_uint_ge(stack_logged(", stored by "), 2);
+	/* The program's own name, and not the library's. */
+	line += strlen(expected);
+	ck_assert_msg(memchr(line, '[', strcspn(line, "\n")) != NULL, "no address is told:\n%s", stack_log);
+	ck_assert_msg(strstr(line, "guard(") != NULL && strstr(line, "guard(") < line + strcspn(line, "\n"),
+		      "the program is not named:\n%s", stack_log);
+}
+END_TEST
+
+START_TEST(leaks_are_silent_where_asked)
+{
+	open_guard("guard:leaks=no", _i);
+	(void)stack_store(pool, 100);
+	close_guard(0);
+	ck_assert_str_eq(stack_log, "");
+}
+END_TEST
+
+START_TEST(freed_objects_are_poisoned)
+{
+	unsigned long handle;
+	unsigned char *at;
+
+	/* In front of a driver whose memory stays readable, and where nobody writes into what is free. */
+	pool = stack_open("guard", "zbud", NULL);
+	(void)stack_store(pool, 1000);
+	handle = stack_store(pool, 1000);
+	at = zpool_map_handle(pool, handle, ZPOOL_MM_RO);
+	zpool_unmap_handle(pool, handle);
+	zpool_free(pool, handle);
+	for (int i = 0; i < 1000; i++)
+		ck_assert_uint_eq(at[i], 0x6b);
+	close_guard(0);
+}
+END_TEST
+
+START_TEST(without_checksums_a_use_after_unmap_goes_unseen)
+{
+	unsigned long handle;
+	char *at;
+
+	open_guard("guard:checksum=no,poison=no", _i);
+	handle = stack_store(pool, 1000);
+	at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+	zpool_unmap_handle(pool, handle);
+	at[5] ^= 1;
+	zpool_free(pool, handle);
+	close_guard(0);
+}
+END_TEST
+
+START_TEST(wider_zones_find_what_is_further_away)
+{
+	unsigned long handle;
+	char *at;
+
+	open_guard("guard:redzone=200", _i);
+	handle = stack_store(pool, 1000);
+	at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+	at[1000 + 199] = 0;
+	at[-200] = 0;
+	zpool_unmap_handle(pool, handle);
+	expect_errors(2, "was written 200 to 200 bytes past its end");
+	assert_contains(stack_log, "up to 200 bytes before");
+	zpool_free(pool, handle);
+	close_guard(2);
+}
+END_TEST
+
+static int evict_and_free(struct zpool *of, unsigned long handle)
+{
+	zpool_free(of, handle);
+	return 0;
+}
+
+static const struct zpool_ops evicting = { .evict = evict_and_free };
+
+/* Also where an underrun has destroyed the handle that stands before the object. */
+START_TEST(evictions_come_with_guards_own_handles)
+{
+	unsigned int pages = 0;
+
+	pool = stack_open("guard", stack_drivers[_i], &evicting);
+	if (!zpool_evictable(pool)) {
+		close_guard(0);
+		return;
+	}
+	for (int i = 0; i < 300; i++) {
+		unsigned long handle = stack_store(pool, 1000);
+
+		if (i % 100 == 0) {
+			char *at = zpool_map_handle(pool, handle, ZPOOL_MM_RO);
+
+			memset(at - 16, 0, 16);
+			zpool_unmap_handle(pool, handle);
+		}
+	}
+	ck_assert_int_eq(zpool_shrink(pool, UINT32_MAX, &pages), -EINVAL);
+	ck_assert_uint_gt(pages, 0);
+	ck_assert_uint_eq(stack_stats(pool).objects, 0);
+	expect_errors(3, "underrun: ");
+	close_guard(3);
+}
+END_TEST
+
+START_TEST(filters_stand_in_a_row)
+{
+	unsigned long handle;
+	char *at;
+
+	open_guard("guard+fault+guard", _i);
+	handle = stack_store(pool, 500);
+	at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+	at[500] = 0;
+	zpool_unmap_handle(pool, handle);
+	zpool_free(pool, handle);
+	/* The inner one sees nothing wrong: what was overrun is part of its object. */
+	expect_errors(1, "overrun: ");
+	close_guard(1);
+}
+END_TEST
+
+static int misuse(void)
+{
+	unsigned long handle;
+
+	open_guard("guard:abort=yes", 0);
+	handle = stack_store(pool, 500);
+	zpool_free(pool, handle);
+	zpool_free(pool, handle);
+	return 0;
+}
+
+START_TEST(with_abort_the_first_error_ends_the_program)
+{
+	if (unit_may_fork())
+		ck_assert_int_eq(unit_in_child(misuse), -1);
+}
+END_TEST
+
+START_TEST(a_filter_alone_is_refused)
+{
+	assert_fails_null(zpool_create_pool("guard", ZPOOL_GFP_KERNEL, NULL), EINVAL,
+			  "\"guard\" is a filter and needs a driver behind it");
+	assert_fails_null(zpool_create_pool("fault", ZPOOL_GFP_KERNEL, NULL), EINVAL,
+			  "\"fault\" is a filter and needs a driver behind it");
+	assert_fails_null(zpool_create_pool("zbud+guard", ZPOOL_GFP_KERNEL, NULL), EINVAL, "zbud");
+	assert_fails_null(zpool_create_pool("guard:redzone=8+zbud", ZPOOL_GFP_KERNEL, NULL), EINVAL, "redzone");
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const on_each[] = {
+		correct_use_is_silent,
+		a_double_free_is_found,
+		a_stale_handle_is_found,
+		a_foreign_handle_is_found,
+		an_overrun_by_one_byte_is_found,
+		an_underrun_is_found,
+		an_overrun_through_a_mapping_for_reading_is_found_at_free,
+		a_use_after_unmap_is_found_at_the_next_check,
+		maps_out_of_balance_are_found,
+		a_leak_is_told_with_its_caller,
+		leaks_are_silent_where_asked,
+		without_checksums_a_use_after_unmap_goes_unseen,
+		wider_zones_find_what_is_further_away,
+		evictions_come_with_guards_own_handles,
+		filters_stand_in_a_row,
+	};
+	const TTest *const once[] = {
+		freed_objects_are_poisoned,
+		with_abort_the_first_error_ends_the_program,
+		a_filter_alone_is_refused,
+	};
+	Suite *suite = suite_create("guard");
+	TCase *tcase = tcase_create("guard");
+	SRunner *runner;
+	int failed;
+
+	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)
+		tcase_add_loop_test(tcase, on_each[i], 0, STACK_DRIVERS);
+	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+		tcase_add_test(tcase, once[i]);
+	tcase_set_timeout(tcase, 60);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

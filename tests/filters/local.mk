@@ -1,0 +1,21 @@
+# The shipped filters, in front of every shipped driver.  They are loaded as plugins.
+
+EXTRA_DIST += tests/filters/stack.h
+
+if HAVE_CHECK
+if ENABLE_SHARED
+filter_tests = tests/filters/guard tests/filters/fault
+check_PROGRAMS += $(filter_tests)
+TESTS += $(filter_tests)
+
+tests_filters_guard_SOURCES = tests/filters/guard.c tests/filters/stack.h
+tests_filters_guard_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_filters_guard_CFLAGS = $(unit_cflags)
+tests_filters_guard_LDADD = $(unit_ldadd)
+
+tests_filters_fault_SOURCES = tests/filters/fault.c tests/filters/stack.h
+tests_filters_fault_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_filters_fault_CFLAGS = $(unit_cflags)
+tests_filters_fault_LDADD = $(unit_ldadd)
+endif
+endif
