@@ -66,7 +66,7 @@ static const struct zpool_param guard_params[PARAMS] = {
 		.help = "bytes watched before and behind each object; before it, rounded up to a multiple of 16",
 		.default_value = "16",
 		.min = 16,
-		.max = 1024,
+		.max = GUARD_ZONE_BYTES_MAX,
 		.type = ZPOOL_PARAM_SIZE,
 	},
 	[PARAM_POISON] = BOOL_PARAM("poison", "overwrite objects that are freed with 0x6b", "yes"),
@@ -248,6 +248,8 @@ static void take_params(struct guard_pool *pool, const struct zpool_create_args 
 
 	pool->front_bytes = (redzone + GUARD_ALIGNMENT_BYTES - 1) & ~(size_t)(GUARD_ALIGNMENT_BYTES - 1);
 	pool->back_bytes = redzone;
+	memset(pool->front_zone, GUARD_FRONT_BYTE, sizeof(pool->front_zone));
+	memset(pool->back_zone, GUARD_BACK_BYTE, sizeof(pool->back_zone));
 	pool->poison = value_of(args, PARAM_POISON)->number;
 	pool->checksum = value_of(args, PARAM_CHECKSUM)->number;
 	pool->leaks = value_of(args, PARAM_LEAKS)->number;

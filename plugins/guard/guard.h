@@ -18,6 +18,7 @@ enum {
 	GUARD_POISON_BYTE = 0x6b,
 	GUARD_ALIGNMENT_BYTES = 16,
 	GUARD_HANDLE_BYTES = 8,
+	GUARD_ZONE_BYTES_MAX = 1024,
 	GUARD_LOCKS = 64,
 	GUARD_KEPT = 16
 };
@@ -43,6 +44,7 @@ struct guard_pool {
 	struct zp_pages pages; /* the table's memory; no runs */
 	size_t front_bytes;    /* before each object: its handle, and the rest GUARD_FRONT_BYTE */
 	size_t back_bytes;     /* behind it: GUARD_BACK_BYTE */
+	char front_zone[GUARD_ZONE_BYTES_MAX], back_zone[GUARD_ZONE_BYTES_MAX]; /* what they should hold */
 	bool poison, checksum, leaks, abort;
 	bool has_caller;
 	_Atomic(uint64_t) stored_bytes;
