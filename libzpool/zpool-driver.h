@@ -168,9 +168,9 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *   stats       fill the structure; the core has zeroed it, and adds what it refused itself (limit, handles)
  *   each_class, each_object   visit, no lock held in fn
  *   set         change a RUNTIME parameter: index in the table, and the value
- *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well.  The core tells the whole
- *               limit to every layer of a stack, the lowest first; a filter that holds memory then lowers the limit of
- *               the driver below by as much
+ *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well.  The core tells the
+ *               whole limit to every layer of a stack, the lowest first; a filter that holds memory then lowers the
+ *               limit of the driver below by as much
  *   trim        give free pages back; *released in bytes
  *   fork        PREPARE takes the pool's locks, PARENT and CHILD release them
  *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that says which is broken.

@@ -361,7 +361,6 @@ struct zpool_stats {
  *
  * stats        receives them
  * stats_size   sizeof(struct zpool_stats) as the caller was compiled; what this library does not know reads as 0
- *
  * 0, or -EINVAL: a NULL argument, stats_size 0; -EOPNOTSUPP: the driver does not count.
  */
 ZPOOL_PUBLIC int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_size);

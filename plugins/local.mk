@@ -87,7 +87,8 @@ plugins_guard_la_SOURCES = \
 	plugins/guard/guard.c \
 	plugins/guard/guard.h \
 	plugins/guard/guard_check.c \
-	plugins/guard/guard_leaks.c
+	plugins/guard/guard_leaks.c \
+	plugins/guard/guard_slots.c
 plugins_guard_la_CPPFLAGS = $(plugin_cppflags)
 plugins_guard_la_LDFLAGS = $(plugin_ldflags)
 plugins_guard_la_LIBADD = $(plugin_libadd)

@@ -13,8 +13,8 @@
  *
  * What is found, and when
  *
- *     overrun, underrun    a zone is not as it was drawn: at the end of a mapping for writing, at the next first map, at
- *                          free, at the end of the pool
+ *     overrun, underrun    a zone is not as it was drawn: at the end of a mapping for writing, at the next first map,
+ *                          at free, at the end of the pool
  *     use after unmap      the contents are not as they were when the last mapping for writing ended: at the next first
  *                          map, at free, at the end of the pool; a checksum is taken at that unmap.  Writing through a
  *                          mapping that is for reading is found the same way.
@@ -35,8 +35,8 @@
  * across map and unmap below and the checksum.  Nothing else is locked: malloc owns a slot that nobody knows, free one
  * that nobody else gets at, and a look at all objects takes them one by one out of others' reach as a move would.
  *
- * Limit.  The table has a part of it and the driver below the rest.  When the table needs more, limit_lock is taken, the
- * driver's limit is lowered, and if that holds no more than is left to it, the table's is raised.
+ * Limit.  The table has a part of it and the driver below the rest.  When the table needs more, limit_lock is taken,
+ * the driver's limit is lowered, and if that holds no more than is left to it, the table's is raised.
  *
  * Eviction.  guard_evict() maps an object below to read its handle.  For that moment the driver takes a free of it for
  * a free of a mapped object; guard_free() tries again.
@@ -125,117 +125,6 @@ static int guard_evict(void *pool_, unsigned long below)
 	if (!is_handle_of(pool, visit.handle, below) && !zp_handles_each(&pool->handles, find_below, &visit))
 		return -EBUSY;
 	return pool->filter.evict(pool->filter.evict_context, visit.handle);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * Limit
- */
-
-enum { LIMIT_STEP_BYTES = 16 << 10 };
-
-/* With limit_lock held. */
-static int share_limit(struct guard_pool *pool)
-{
-	zp_pages_set_limit(&pool->pages, pool->limit_bytes ? pool->own_bytes : 0);
-	return zp_filter_limit(&pool->filter, pool->limit_bytes, pool->own_bytes);
-}
-
-static int guard_set_limit(void *pool_, uint64_t limit_bytes)
-{
-	struct guard_pool *pool = pool_;
-	int err;
-
-	zp_lock(&pool->limit_lock);
-	pool->limit_bytes = limit_bytes;
-	pool->own_bytes = zp_pages_held_bytes(&pool->pages);
-	err = share_limit(pool);
-	zp_unlock(&pool->limit_lock);
-	return err;
-}
-
-/* Move a part of the limit from the driver below to the table.  false: the driver needs it, or there is no limit. */
-static bool take_share(struct guard_pool *pool)
-{
-	uint64_t more, released;
-	bool fits = false;
-
-	zp_lock(&pool->limit_lock);
-	more = pool->own_bytes + LIMIT_STEP_BYTES;
-	if (pool->limit_bytes > more) {
-		(void)zp_filter_limit(&pool->filter, pool->limit_bytes, more);
-		if (zp_filter_total_size(&pool->filter) > pool->limit_bytes - more && pool->filter.lower.driver->trim)
-			(void)zp_filter_trim(&pool->filter, &released);
-		fits = zp_filter_total_size(&pool->filter) <= pool->limit_bytes - more;
-		if (fits)
-			pool->own_bytes = more;
-		(void)share_limit(pool);
-	}
-	zp_unlock(&pool->limit_lock);
-	return fits;
-}
-
-/* A slot of the table; 0 or -errno. */
-static int get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
-{
-	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
-	bool limited = false;
-	int err;
-
-	for (int i = 0; i < GUARD_KEPT; i++) {
-		if (atomic_load_explicit(&pool->kept[i], memory_order_relaxed) == ZP_SLOT_NONE)
-			continue;
-		*slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
-		if (*slot != ZP_SLOT_NONE)
-			return 0;
-	}
-	err = zp_handles_get(&pool->handles, gfp, slot, 1);
-
-	while (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages)) {
-		limited = true;
-		if (!take_share(pool))
-			break;
-		refusals = zp_pages_limit_refusals(&pool->pages);
-		err = zp_handles_get(&pool->handles, gfp, slot, 1);
-	}
-	if (err > 0)
-		return 0;
-	atomic_fetch_add_explicit(err == -EAGAIN ? &pool->failed_again
-				  : limited      ? &pool->failed_limit
-						 : &pool->failed_memory,
-				  1, memory_order_relaxed);
-	return err;
-}
-
-/* Give a slot back that is not live: to those kept, so that no lock is waited for, while there is room. */
-static void put_slot(struct guard_pool *pool, uint32_t slot)
-{
-	for (int i = 0; i < GUARD_KEPT; i++) {
-		uint32_t none = ZP_SLOT_NONE;
-
-		if (atomic_compare_exchange_strong_explicit(&pool->kept[i], &none, slot, memory_order_release,
-							    memory_order_relaxed))
-			return;
-	}
-	zp_handles_put(&pool->handles, &slot, 1);
-}
-
-static void put_kept_slots(struct guard_pool *pool)
-{
-	for (int i = 0; i < GUARD_KEPT; i++) {
-		uint32_t slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
-
-		if (slot != ZP_SLOT_NONE)
-			zp_handles_put(&pool->handles, &slot, 1);
-	}
-}
-
-static uint64_t kept_slots(struct guard_pool *pool)
-{
-	uint64_t count = 0;
-
-	for (int i = 0; i < GUARD_KEPT; i++)
-		count += atomic_load_explicit(&pool->kept[i], memory_order_relaxed) != ZP_SLOT_NONE;
-	return count;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -393,7 +282,7 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	struct guard_object *object;
 	unsigned long below = 0, own;
 	uint32_t slot;
-	int err = get_slot(pool, gfp, &slot);
+	int err = guard_get_slot(pool, gfp, &slot);
 
 	if (err)
 		return err;
@@ -402,7 +291,7 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
 	err = store_below(pool, own, size, gfp, &below);
 	if (err) {
-		put_slot(pool, slot);
+		guard_put_slot(pool, slot);
 		return err;
 	}
 	object = guard_object(pool, slot);
@@ -465,7 +354,7 @@ static int guard_free(void *pool_, unsigned long handle)
 			     below, strerror(-err));
 	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	if (zp_handles_end_free_keep(&pool->handles, slot))
-		put_slot(pool, slot);
+		guard_put_slot(pool, slot);
 	return 0;
 }
 
@@ -574,7 +463,7 @@ static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size
 	if (err)
 		return err;
 	note_peak(pool);
-	now.objects = zp_handles_taken(&pool->handles) - kept_slots(pool);
+	now.objects = zp_handles_taken(&pool->handles) - guard_kept_slots(pool);
 	now.stored_bytes = atomic_load_explicit(&pool->stored_bytes, memory_order_relaxed);
 	now.pool_bytes = guard_total_size(pool);
 	now.pool_bytes_peak = atomic_load_explicit(&pool->peak_bytes, memory_order_relaxed);
@@ -615,7 +504,7 @@ static int guard_trim(void *pool_, uint64_t *released)
 
 	if (err)
 		return err;
-	put_kept_slots(pool);
+	guard_put_kept_slots(pool);
 	zp_handles_trim(&pool->handles, &own);
 	*released += own;
 	return 0;

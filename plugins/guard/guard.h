@@ -91,6 +91,18 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *cal
 /* Where an object was stored, for messages: "file(function+offset)", in `text`. */
 const char *guard_where(const void *address, char *text, size_t bytes);
 
+/* ---- guard_slots.c ---- */
+
+int guard_set_limit(void *pool, uint64_t limit_bytes);
+
+/* A slot of the table; 0 or -errno. */
+int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot);
+
+/* Give a slot back that is not live: to those kept, so that no lock is waited for, while there is room. */
+void guard_put_slot(struct guard_pool *pool, uint32_t slot);
+void guard_put_kept_slots(struct guard_pool *pool);
+uint64_t guard_kept_slots(struct guard_pool *pool);
+
 /* ---- guard_leaks.c ---- */
 
 /* Check every object that is not mapped. */

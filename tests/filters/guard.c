@@ -16,7 +16,7 @@ static void open_guard(const char *filter, int driver)
 	pool = stack_open(filter, stack_drivers[driver], NULL);
 }
 
-/* So many errors in the statistics and in the log, of which one has this part; and none that is told again at the end. */
+/* So many errors in the statistics and in the log, of which one has this part. */
 static void expect_errors(unsigned int errors, const char *part)
 {
 	ck_assert_uint_eq(stack_stats(pool).errors, errors);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard_slots.c - slots of the handle table, those kept for the next objects, and the table's share of the limit
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "guard.h"
+
+enum { LIMIT_STEP_BYTES = 16 << 10 };
+
+/* With limit_lock held. */
+static int share_limit(struct guard_pool *pool)
+{
+	zp_pages_set_limit(&pool->pages, pool->limit_bytes ? pool->own_bytes : 0);
+	return zp_filter_limit(&pool->filter, pool->limit_bytes, pool->own_bytes);
+}
+
+int guard_set_limit(void *pool_, uint64_t limit_bytes)
+{
+	struct guard_pool *pool = pool_;
+	int err;
+
+	zp_lock(&pool->limit_lock);
+	pool->limit_bytes = limit_bytes;
+	pool->own_bytes = zp_pages_held_bytes(&pool->pages);
+	err = share_limit(pool);
+	zp_unlock(&pool->limit_lock);
+	return err;
+}
+
+/* Move a part of the limit from the driver below to the table.  false: the driver needs it, or there is no limit. */
+static bool take_share(struct guard_pool *pool)
+{
+	uint64_t more, released;
+	bool fits = false;
+
+	zp_lock(&pool->limit_lock);
+	more = pool->own_bytes + LIMIT_STEP_BYTES;
+	if (pool->limit_bytes > more) {
+		(void)zp_filter_limit(&pool->filter, pool->limit_bytes, more);
+		if (zp_filter_total_size(&pool->filter) > pool->limit_bytes - more && pool->filter.lower.driver->trim)
+			(void)zp_filter_trim(&pool->filter, &released);
+		fits = zp_filter_total_size(&pool->filter) <= pool->limit_bytes - more;
+		if (fits)
+			pool->own_bytes = more;
+		(void)share_limit(pool);
+	}
+	zp_unlock(&pool->limit_lock);
+	return fits;
+}
+
+int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
+{
+	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
+	bool limited = false;
+	int err;
+
+	for (int i = 0; i < GUARD_KEPT; i++) {
+		if (atomic_load_explicit(&pool->kept[i], memory_order_relaxed) == ZP_SLOT_NONE)
+			continue;
+		*slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
+		if (*slot != ZP_SLOT_NONE)
+			return 0;
+	}
+	err = zp_handles_get(&pool->handles, gfp, slot, 1);
+
+	while (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages)) {
+		limited = true;
+		if (!take_share(pool))
+			break;
+		refusals = zp_pages_limit_refusals(&pool->pages);
+		err = zp_handles_get(&pool->handles, gfp, slot, 1);
+	}
+	if (err > 0)
+		return 0;
+	atomic_fetch_add_explicit(err == -EAGAIN ? &pool->failed_again
+				  : limited      ? &pool->failed_limit
+						 : &pool->failed_memory,
+				  1, memory_order_relaxed);
+	return err;
+}
+
+void guard_put_slot(struct guard_pool *pool, uint32_t slot)
+{
+	for (int i = 0; i < GUARD_KEPT; i++) {
+		uint32_t none = ZP_SLOT_NONE;
+
+		if (atomic_compare_exchange_strong_explicit(&pool->kept[i], &none, slot, memory_order_release,
+							    memory_order_relaxed))
+			return;
+	}
+	zp_handles_put(&pool->handles, &slot, 1);
+}
+
+void guard_put_kept_slots(struct guard_pool *pool)
+{
+	for (int i = 0; i < GUARD_KEPT; i++) {
+		uint32_t slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
+
+		if (slot != ZP_SLOT_NONE)
+			zp_handles_put(&pool->handles, &slot, 1);
+	}
+}
+
+uint64_t guard_kept_slots(struct guard_pool *pool)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < GUARD_KEPT; i++)
+		count += atomic_load_explicit(&pool->kept[i], memory_order_relaxed) != ZP_SLOT_NONE;
+	return count;
+}
