@@ -36,12 +36,12 @@ enum { FAULT_PARAM_SEED = 2 * FAULT_KINDS, FAULT_PARAMS };
 
 #define NTH_PARAM(key_, what)                                                                                          \
 	{                                                                                                              \
-		.key = key_, .help = "the number of the " what " that fails, counted from when it was set; 0: none",   \
+		.key = (key_), .help = "the number of the " what " that fails, counted from when it was set; 0: none", \
 		.default_value = "0", .max = UINT64_MAX, .type = ZPOOL_PARAM_UINT, .flags = ZPOOL_PARAM_RUNTIME        \
 	}
 #define SHARE_PARAM(key_, what)                                                                                        \
 	{                                                                                                              \
-		.key = key_, .help = "how many " what " in a thousand fail, at random", .default_value = "0",          \
+		.key = (key_), .help = "how many " what " in a thousand fail, at random", .default_value = "0",        \
 		.max = FAULT_SHARE_ALL, .type = ZPOOL_PARAM_UINT, .flags = ZPOOL_PARAM_RUNTIME                         \
 	}
 

@@ -57,7 +57,7 @@ enum { PARAM_REDZONE, PARAM_POISON, PARAM_CHECKSUM, PARAM_LEAKS, PARAM_ABORT, PA
 
 #define BOOL_PARAM(key_, help_, default_)                                                                              \
 	{                                                                                                              \
-		.key = key_, .help = help_, .default_value = default_, .type = ZPOOL_PARAM_BOOL                        \
+		.key = (key_), .help = (help_), .default_value = (default_), .type = ZPOOL_PARAM_BOOL                  \
 	}
 
 static const struct zpool_param guard_params[PARAMS] = {
