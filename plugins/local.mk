@@ -101,3 +101,16 @@ plugins_libc_la_LDFLAGS = $(plugin_ldflags)
 plugins_libc_la_LIBADD = $(plugin_libadd)
 plugins_libc_la_LINK = $(plugin_link)
 EXTRA_plugins_libc_la_DEPENDENCIES = plugins/libtool
+
+plugin_LTLIBRARIES += plugins/trace.la
+plugins_trace_la_SOURCES = \
+	plugins/trace/trace.c \
+	plugins/trace/trace.h \
+	plugins/trace/trace_format.h \
+	plugins/trace/trace_objects.c \
+	plugins/trace/trace_writer.c
+plugins_trace_la_CPPFLAGS = $(plugin_cppflags)
+plugins_trace_la_LDFLAGS = $(plugin_ldflags)
+plugins_trace_la_LIBADD = $(plugin_libadd)
+plugins_trace_la_LINK = $(plugin_link)
+EXTRA_plugins_trace_la_DEPENDENCIES = plugins/libtool

@@ -12,6 +12,7 @@ tools_zpoolctl_SOURCES = \
 	tools/cmd-info.c \
 	tools/cmd-list.c \
 	tools/cmd-new.c \
+	tools/cmd-replay.c \
 	tools/cmd-store.c \
 	tools/compressor.c tools/compressor.h \
 	tools/drivers.c tools/drivers.h \
@@ -25,11 +26,13 @@ tools_zpoolctl_SOURCES = \
 	tools/probe.c tools/probe.h \
 	tools/progress.c tools/progress.h \
 	tools/project.c tools/project.h tools/template/template.h \
+	tools/replay.c tools/replay-report.c tools/replay.h \
 	tools/rss.c tools/rss.h \
 	tools/size.c tools/size.h \
 	tools/spool.c tools/spool.h \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
+	tools/trace-file.c tools/trace-file.h plugins/trace/trace_format.h \
 	tools/trial.c tools/trial.h \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
@@ -49,6 +52,8 @@ zpoolctl_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fo
 EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 zpoolctl_preload_ldflags += -dlpreopen plugins/guard.la -dlpreopen plugins/fault.la
 EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/guard.la plugins/fault.la
+zpoolctl_preload_ldflags += -dlpreopen plugins/trace.la
+EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/trace.la
 endif
 endif
 

@@ -21,7 +21,7 @@ static int find_filter(const struct zpool_driver_info *info, void *user)
 	const struct probe_job *job = user;
 	size_t length = strcspn(job->spec, ":+");
 
-	return info->caps & ZPOOL_CAP_FILTER && job->spec[length] != '+' && strlen(info->type) == length &&
+	return info->caps & ZPOOL_CAP_FILTER && !strchr(job->spec, '+') && strlen(info->type) == length &&
 	       !strncmp(info->type, job->spec, length);
 }
 

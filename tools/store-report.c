@@ -69,7 +69,7 @@ static void print_input(const struct store *store)
 	       size_format(units->packed.bytes, packed));
 }
 
-static char *outcome_text(const struct store_row *row)
+char *store_outcome_text(const struct store_row *row)
 {
 	const struct trial_result *result = &row->result;
 	char *text;
@@ -172,7 +172,7 @@ static void print_table(const struct store *store)
 		const struct store_row *row = &store->rows[r];
 		struct cells cells = { .at = { NULL } };
 		const char *at[COLUMN_COUNT];
-		char *outcome = outcome_text(row);
+		char *outcome = store_outcome_text(row);
 
 		if (row->run)
 			fill_cells(store, row, &cells);

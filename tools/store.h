@@ -74,6 +74,9 @@ int store_plan(struct store *store);
 void store_report_input(const struct store *store);
 void store_report(const struct store *store);
 
+/* The last column of the table.  Free it. */
+char *store_outcome_text(const struct store_row *row);
+
 /* store-stats.c: the drivers' statistics, printed, or for their row; null where a driver has none */
 void store_print_stats(const struct store *store);
 json_t *store_stats_json(const struct store_row *row);

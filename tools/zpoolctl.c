@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "list", "show the drivers that can be had", cmd_list },
 	{ "info", "load a driver and show its parameters, limits and capabilities", cmd_info },
 	{ "check", "put a driver to the proof, case by case", cmd_check },
+	{ "replay", "make the calls that the filter trace recorded on drivers, compare", cmd_replay },
 	{ "store", "store real data through drivers, read it back, compare", cmd_store },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

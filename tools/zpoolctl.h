@@ -24,6 +24,7 @@ int cmd_check(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_new(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 
 #endif /* ZPOOLCTL_H */

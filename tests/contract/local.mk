@@ -72,6 +72,8 @@ contract_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fo
 EXTRA_tests_contract_contract_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 contract_preload_ldflags += -dlpreopen plugins/guard.la -dlpreopen plugins/fault.la
 EXTRA_tests_contract_contract_DEPENDENCIES += plugins/guard.la plugins/fault.la
+contract_preload_ldflags += -dlpreopen plugins/trace.la
+EXTRA_tests_contract_contract_DEPENDENCIES += plugins/trace.la
 endif
 
 # The suite on drivers of its own that have little more than what they must, and behind a filter.
@@ -90,4 +92,5 @@ if !ENABLE_SHARED
 EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
 EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/guard.la plugins/fault.la
+EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/trace.la
 endif

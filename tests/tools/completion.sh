@@ -38,7 +38,7 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "list info new check store" "$zpoolctl" ""
+completes "commands" "list info new check replay store" "$zpoolctl" ""
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
 completes "drivers for info" "copying zbud" "$zpoolctl" info ""
@@ -50,7 +50,8 @@ completes "folders for --dir" "some-folder" "$zpoolctl" new --dir some
 completes "drivers for check" "copying" "$zpoolctl" check co
 completes "plugins for check" "own.so" "$zpoolctl" check ow
 completes "cases" "soak" "$zpoolctl" check --case so
-for command in list info new check store; do
+completes "a trace" "some-file" "$zpoolctl" replay some-fi
+for command in list info new check replay store; do
     for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
         completes "$command $option" "$option" "$zpoolctl" $command "$option"
     done

@@ -15,6 +15,7 @@ tools_tests = \
 	tests/tools/new.sh \
 	tests/tools/pid.sh \
 	tests/tools/progress.sh \
+	tests/tools/replay.sh \
 	tests/tools/store.sh \
 	tests/tools/usage.sh
 
@@ -24,6 +25,9 @@ if ENABLE_TOOLS
 TESTS += $(tools_tests)
 
 check_PROGRAMS += tests/tools/json-get tests/tools/victim
+check_PROGRAMS += tests/tools/recorder
+tests_tools_recorder_SOURCES = tests/tools/recorder.c
+tests_tools_recorder_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 tests_tools_json_get_SOURCES = tests/tools/json-get.c
 tests_tools_json_get_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 tests_tools_json_get_LDADD = $(TOOLS_LIBS)

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * trace - a filter that records every call
+ *
+ * It stands in front of another driver, trace:file=/tmp/run+zsmalloc, passes every call on under the very same
+ * handles, and adds a record of it to the block that its writer is filling; a full block goes to the file
+ * (trace_format.h).  What the pool holds, its limit and its answers are those of the driver below.  `zpoolctl replay'
+ * makes the same calls on other drivers.
+ *
+ * Handles say nothing to a reader, and each driver has its own: a record names an object by the number of the malloc
+ * that made it.  A hash table (trace_objects.c) knows the number of each live handle.  The memory of the table and of
+ * the block is not counted in total_size: the limit shall strike where it strikes without the filter.
+ *
+ * One lock guards the table and the writer.  free, map and unmap are called with it held, so that their records stand
+ * in the order in which the driver saw them.  malloc is not, for it may call evict, and no lock may be held then; a
+ * malloc's record stands before that of any call that has its handle.  ZPOOL_GFP_NOWAIT: the lock is only tried, the
+ * block only filled, the table only used to its end; where that is not enough the object goes back, and -EAGAIN comes
+ * out.  A call that cannot be recorded for want of memory, or since the file cannot be written, goes through all the
+ * same; how many there were is in the log when the pool ends, and for the former in the file too.
+ *
+ * A forked child's pool goes on without being recorded: the file is the parent's.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "trace.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct trace_pool {
+	struct zpool_lower lower;
+	const struct zpool_host *host;
+	void *core;
+	int (*evict)(void *evict_context, unsigned long handle);
+	void *evict_context;
+	char *path;
+	_Atomic(uint64_t) limit_bytes; /* of a driver below that does not keep it itself; 0: none */
+
+	struct zp_lock lock; /* guards what follows */
+	struct trace_objects objects;
+	uint64_t next_number;
+	bool told; /* that the file cannot be written */
+	struct trace_writer writer;
+};
+
+enum { TRACE_FILE, TRACE_OVERWRITE, TRACE_BUFFER };
+
+static const struct zpool_param trace_params[] = {
+	[TRACE_FILE] = { .key = "file",
+			 .help = "where to write the trace, needed",
+			 .min = 1,
+			 .max = 4000,
+			 .type = ZPOOL_PARAM_STRING },
+	[TRACE_OVERWRITE] = { .key = "overwrite",
+			      .help = "write over a file that is there already",
+			      .default_value = "no",
+			      .type = ZPOOL_PARAM_BOOL },
+	[TRACE_BUFFER] = { .key = "buffer",
+			   .help = "bytes of records to keep before they are written",
+			   .default_value = "64K",
+			   .min = 4096,
+			   .max = TRACE_PAYLOAD_BYTES_MAX,
+			   .type = ZPOOL_PARAM_SIZE },
+};
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Records
+ */
+
+/* A record of a call that may wait.  With the lock held. */
+static void trace_add(struct trace_pool *trace, enum trace_op op, int err, const uint64_t *operands, unsigned int count)
+{
+	if (!trace_writer_has_room(&trace->writer))
+		trace_writer_flush(&trace->writer);
+	trace_writer_add(&trace->writer, op, err, operands, count);
+	err = trace_writer_flush(&trace->writer);
+	if (!err || trace->told)
+		return;
+	trace->told = true;
+	trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The trace ends here, %s cannot be written: %s.", trace->path,
+			 strerror(err));
+}
+
+static void trace_record(struct trace_pool *trace, enum trace_op op, int err, const uint64_t *operands,
+			 unsigned int count)
+{
+	zp_lock(&trace->lock);
+	trace_add(trace, op, err, operands, count);
+	zp_unlock(&trace->lock);
+}
+
+/* How far back the object lies.  With the lock held. */
+static uint64_t trace_back(const struct trace_pool *trace, unsigned long handle)
+{
+	const struct trace_slot *object = trace_objects_find(&trace->objects, handle);
+
+	return object ? trace->next_number - object->number : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The pool
+ */
+
+static int trace_evict(void *context, unsigned long handle)
+{
+	struct trace_pool *trace = context;
+	uint64_t number, operand;
+	int err;
+
+	zp_lock(&trace->lock);
+	operand = trace_back(trace, handle);
+	number = trace->next_number - operand;
+	trace_add(trace, TRACE_EVICT, 0, &operand, 1);
+	zp_unlock(&trace->lock);
+	err = trace->evict(trace->evict_context, handle);
+	zp_lock(&trace->lock);
+	if (operand)
+		operand = trace->next_number - number;
+	trace_add(trace, TRACE_EVICTED, err, &operand, 1);
+	zp_unlock(&trace->lock);
+	return err;
+}
+
+static const struct zpool_value *trace_value(const struct zpool_create_args *args, unsigned int index)
+{
+	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
+}
+
+/* The file is touched last, so that no pool that cannot be made leaves one behind. */
+static int trace_open(struct trace_pool *trace, const struct zpool_create_args *args)
+{
+	const struct zpool_value *file = trace_value(args, TRACE_FILE);
+	bool overwrite = trace_value(args, TRACE_OVERWRITE)->number;
+	int err;
+
+	trace->path = strdup(file->text);
+	err = trace->path ? trace_objects_init(&trace->objects) : -ENOMEM;
+	if (err)
+		return err;
+	err = trace_writer_init(&trace->writer, trace->path, overwrite, (size_t)trace_value(args, TRACE_BUFFER)->number,
+				args->lower_spec, args->limit_bytes);
+	if (err == -EEXIST)
+		args->host->error(args->core, "The trace file %s is there already. Name another, or add overwrite=yes.",
+				  trace->path);
+	else if (err)
+		args->host->error(args->core, "The trace file %s cannot be written: %s.", trace->path, strerror(-err));
+	return err;
+}
+
+static int trace_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	struct trace_pool *trace;
+	int err;
+
+	if (!trace_value(args, TRACE_FILE)->given) {
+		args->host->error(args->core, "The filter trace needs a file to write to: trace:file=/path+%s.",
+				  args->lower_spec);
+		return -EINVAL;
+	}
+	trace = calloc(1, sizeof *trace);
+	if (!trace)
+		return -ENOMEM;
+	trace->host = args->host;
+	trace->core = args->core;
+	trace->evict = args->evict;
+	trace->evict_context = args->evict_context;
+	zp_lock_init(&trace->lock);
+	err = args->host->lower_create(args->core, args->evict ? trace_evict : NULL, trace, &trace->lower,
+				       sizeof trace->lower);
+	if (!err) {
+		err = trace_open(trace, args);
+		if (err)
+			args->host->lower_destroy(args->core, &trace->lower);
+	}
+	if (err) {
+		trace_objects_fini(&trace->objects);
+		free(trace->path);
+		free(trace);
+		return err;
+	}
+	trace->limit_bytes = trace->lower.driver->set_limit ? 0 : args->limit_bytes;
+	out->pool = trace;
+	out->caps = (out->caps & ZPOOL_CAP_FILTER) | (trace->lower.caps & ~ZPOOL_CAP_FILTER);
+	if (trace->lower.max_object_bytes < out->max_object_bytes)
+		out->max_object_bytes = trace->lower.max_object_bytes;
+	out->alignment_bytes = trace->lower.alignment_bytes;
+	return 0;
+}
+
+static uint64_t trace_total_size(void *pool)
+{
+	struct trace_pool *trace = pool;
+
+	return trace->lower.driver->total_size(trace->lower.pool);
+}
+
+static void trace_destroy(void *pool)
+{
+	struct trace_pool *trace = pool;
+	bool recording = trace->writer.fd >= 0;
+
+	trace_writer_fini(&trace->writer, trace_total_size(trace));
+	if (trace->writer.error && recording)
+		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The end of the trace %s cannot be written: %s.",
+				 trace->path, strerror(trace->writer.error));
+	if (trace->writer.lost)
+		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu calls are missing in the trace %s.",
+				 (unsigned long long)trace->writer.lost, trace->path);
+	trace->host->lower_destroy(trace->core, &trace->lower);
+	trace_objects_fini(&trace->objects);
+	free(trace->path);
+	free(trace);
+}
+
+static int trace_set_limit(void *pool, uint64_t limit_bytes)
+{
+	struct trace_pool *trace = pool;
+
+	/* The core tells every layer.  A driver that does not listen is watched from here. */
+	if (!trace->lower.driver->set_limit)
+		trace->limit_bytes = limit_bytes;
+	trace_record(trace, TRACE_SET_LIMIT, 0, &limit_bytes, 1);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Objects
+ */
+
+static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	const struct zpool_driver *driver = trace->lower.driver;
+	int err = driver->malloc(trace->lower.pool, size, gfp, handle);
+
+	if (err || !trace->limit_bytes || driver->total_size(trace->lower.pool) <= trace->limit_bytes)
+		return err;
+	(void)driver->free(trace->lower.pool, *handle);
+	return -ENOMEM;
+}
+
+/* What a malloc did.  With the lock held, and room for a record.  false: the table is full. */
+static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *object, int err, zpool_gfp_t gfp,
+			     uint64_t held_bytes)
+{
+	const uint64_t operands[] = { object->size, gfp };
+	bool wait = !(gfp & ZPOOL_GFP_NOWAIT);
+	struct trace_slot added = *object;
+
+	added.number = trace->next_number;
+	if (!err && !trace_objects_add(&trace->objects, &added, wait)) {
+		trace->writer.lost += wait;
+		return false;
+	}
+	if (wait)
+		trace_add(trace, TRACE_MALLOC, err, operands, 2);
+	else
+		trace_writer_add(&trace->writer, TRACE_MALLOC, err, operands, 2);
+	trace->next_number += !err;
+	if (!err && held_bytes > trace->writer.held_peak)
+		trace->writer.held_peak = held_bytes;
+	return true;
+}
+
+static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct trace_pool *trace = pool;
+	struct trace_slot object = { .size = (uint32_t)size };
+	bool wait = !(gfp & ZPOOL_GFP_NOWAIT), recorded = false;
+	int err = trace_lower_malloc(trace, size, gfp, &object.handle);
+	uint64_t held_bytes = err ? 0 : trace_total_size(trace);
+	bool locked = wait || zp_trylock(&trace->lock);
+
+	if (wait)
+		zp_lock(&trace->lock);
+	if (locked) {
+		if (wait || trace_writer_has_room(&trace->writer))
+			recorded = trace_add_malloc(trace, &object, err, gfp, held_bytes);
+		zp_unlock(&trace->lock);
+	}
+	if (!recorded && !wait) {
+		if (!err)
+			(void)trace->lower.driver->free(trace->lower.pool, object.handle);
+		return -EAGAIN;
+	}
+	if (!err)
+		*handle = object.handle;
+	return err;
+}
+
+static int trace_free(void *pool, unsigned long handle)
+{
+	struct trace_pool *trace = pool;
+	uint64_t operand;
+	int err;
+
+	zp_lock(&trace->lock);
+	operand = trace_back(trace, handle);
+	err = trace->lower.driver->free(trace->lower.pool, handle);
+	if (!err)
+		trace_objects_remove(&trace->objects, handle);
+	trace_add(trace, TRACE_FREE, err, &operand, 1);
+	zp_unlock(&trace->lock);
+	return err;
+}
+
+static void *trace_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
+{
+	struct trace_pool *trace = pool;
+	uint64_t operands[2] = { 0, mode };
+	void *address;
+	int err;
+
+	if (!trace->lower.driver->map) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	zp_lock(&trace->lock);
+	address = trace->lower.driver->map(trace->lower.pool, handle, mode);
+	err = address ? 0 : -errno;
+	operands[0] = trace_back(trace, handle);
+	trace_add(trace, TRACE_MAP, err, operands, 2);
+	zp_unlock(&trace->lock);
+	errno = -err;
+	return address;
+}
+
+static int trace_unmap(void *pool, unsigned long handle)
+{
+	struct trace_pool *trace = pool;
+	uint64_t operand;
+	int err;
+
+	if (!trace->lower.driver->unmap)
+		return -EOPNOTSUPP;
+	zp_lock(&trace->lock);
+	operand = trace_back(trace, handle);
+	err = trace->lower.driver->unmap(trace->lower.pool, handle);
+	trace_add(trace, TRACE_UNMAP, err, &operand, 1);
+	zp_unlock(&trace->lock);
+	return err;
+}
+
+static int64_t trace_obj_size(void *pool, unsigned long handle)
+{
+	struct trace_pool *trace = pool;
+	const struct trace_slot *object;
+	int64_t size;
+
+	if (trace->lower.driver->obj_size)
+		return trace->lower.driver->obj_size(trace->lower.pool, handle);
+	zp_lock(&trace->lock);
+	object = trace_objects_find(&trace->objects, handle);
+	size = object ? (int64_t)object->size : -EINVAL;
+	zp_unlock(&trace->lock);
+	return size;
+}
+
+static void trace_record_copy(struct trace_pool *trace, enum trace_op op, unsigned long handle, size_t len,
+			      size_t offset, int64_t done)
+{
+	uint64_t operands[] = { 0, len, offset };
+
+	zp_lock(&trace->lock);
+	operands[0] = trace_back(trace, handle);
+	trace_add(trace, op, done < 0 ? (int)done : 0, operands, 3);
+	zp_unlock(&trace->lock);
+}
+
+/* The core has looked at the range where the driver below copies nothing itself: trace_obj_size() tells the size. */
+static int64_t trace_copy(struct trace_pool *trace, unsigned long handle, void *to, const void *from, size_t len,
+			  size_t offset)
+{
+	const struct zpool_driver *driver = trace->lower.driver;
+	char *object = driver->map(trace->lower.pool, handle, to ? ZPOOL_MM_RO : ZPOOL_MM_RW);
+
+	if (!object)
+		return -errno;
+	if (to)
+		memcpy(to, object + offset, len);
+	else
+		memcpy(object + offset, from, len);
+	(void)driver->unmap(trace->lower.pool, handle);
+	return (int64_t)len;
+}
+
+static int64_t trace_read(void *pool, unsigned long handle, void *buf, size_t len, size_t offset)
+{
+	struct trace_pool *trace = pool;
+	const struct zpool_driver *driver = trace->lower.driver;
+	int64_t done = driver->read ? driver->read(trace->lower.pool, handle, buf, len, offset)
+				    : trace_copy(trace, handle, buf, NULL, len, offset);
+
+	trace_record_copy(trace, TRACE_READ, handle, len, offset, done);
+	return done;
+}
+
+static int64_t trace_write(void *pool, unsigned long handle, const void *buf, size_t len, size_t offset)
+{
+	struct trace_pool *trace = pool;
+	const struct zpool_driver *driver = trace->lower.driver;
+	int64_t done = driver->write ? driver->write(trace->lower.pool, handle, buf, len, offset)
+				     : trace_copy(trace, handle, NULL, buf, len, offset);
+
+	trace_record_copy(trace, TRACE_WRITE, handle, len, offset, done);
+	return done;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The rest goes through
+ */
+
+static int trace_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
+{
+	struct trace_pool *trace = pool;
+	uint64_t operand = pages;
+	int err;
+
+	*reclaimed = 0;
+	if (!trace->lower.driver->shrink)
+		return -EOPNOTSUPP;
+	trace_record(trace, TRACE_SHRINK, 0, &operand, 1);
+	err = trace->lower.driver->shrink(trace->lower.pool, pages, reclaimed);
+	operand = *reclaimed;
+	trace_record(trace, TRACE_SHRUNK, err, &operand, 1);
+	return err;
+}
+
+static int trace_compact(void *pool, const struct zpool_budget *budget, uint64_t *released)
+{
+	struct trace_pool *trace = pool;
+	int err;
+
+	if (!trace->lower.driver->compact)
+		return -EOPNOTSUPP;
+	err = trace->lower.driver->compact(trace->lower.pool, budget, released);
+	trace_record(trace, TRACE_COMPACT, err < 0 ? err : 0, (uint64_t[]){ budget->bytes, budget->ns, *released }, 3);
+	return err;
+}
+
+static int trace_trim(void *pool, uint64_t *released)
+{
+	struct trace_pool *trace = pool;
+	int err;
+
+	if (!trace->lower.driver->trim)
+		return -EOPNOTSUPP;
+	err = trace->lower.driver->trim(trace->lower.pool, released);
+	trace_record(trace, TRACE_TRIM, err, released, 1);
+	return err;
+}
+
+static int trace_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
+{
+	struct trace_pool *trace = pool;
+
+	return trace->lower.driver->stats ? trace->lower.driver->stats(trace->lower.pool, stats, stats_size)
+					  : -EOPNOTSUPP;
+}
+
+static int trace_each_class(void *pool, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
+			    void *user)
+{
+	struct trace_pool *trace = pool;
+
+	return trace->lower.driver->each_class ? trace->lower.driver->each_class(trace->lower.pool, fn, user)
+					       : -EOPNOTSUPP;
+}
+
+static int trace_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
+{
+	struct trace_pool *trace = pool;
+
+	return trace->lower.driver->each_object ? trace->lower.driver->each_object(trace->lower.pool, fn, user)
+						: -EOPNOTSUPP;
+}
+
+/* The core calls the driver below by itself, as it does for verify. */
+static void trace_fork(void *pool, enum zpool_fork_phase phase)
+{
+	struct trace_pool *trace = pool;
+
+	if (phase == ZPOOL_FORK_PREPARE) {
+		zp_lock(&trace->lock);
+		return;
+	}
+	if (phase == ZPOOL_FORK_CHILD)
+		trace_writer_abandon(&trace->writer);
+	zp_unlock(&trace->lock);
+}
+
+ZPOOL_DRIVER_DEFINE(trace, ZPOOL_VERSION, "records every call to a file, for zpoolctl replay",
+		    .flags_required = ZPOOL_DRIVER_FILTER,
+		    .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE | ZPOOL_DRIVER_NOWAIT,
+		    .max_object_bytes = TRACE_OBJECT_BYTES_MAX, .alignment_bytes = 8, .params = trace_params,
+		    .param_count = sizeof trace_params / sizeof trace_params[0], .create = trace_create,
+		    .destroy = trace_destroy, .malloc = trace_malloc, .free = trace_free,
+		    .total_size = trace_total_size, .map = trace_map, .unmap = trace_unmap, .read = trace_read,
+		    .write = trace_write, .shrink = trace_shrink, .compact = trace_compact, .obj_size = trace_obj_size,
+		    .stats = trace_stats, .each_class = trace_each_class, .each_object = trace_each_object,
+		    .set_limit = trace_set_limit, .trim = trace_trim, .fork = trace_fork)

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * trace_writer.c - records into blocks, blocks into the file
+ *
+ * A block is encoded in memory where it is written from, behind its head, which is filled in at the end.  The first
+ * write that fails is the last: half a block in the middle of a file could not be read past.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "secret.h"
+
+static uint64_t trace_ns(clockid_t clock)
+{
+	struct timespec now = { 0, 0 };
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The file
+ */
+
+static void trace_write(struct trace_writer *writer, const uint8_t *bytes, size_t count)
+{
+	while (count && writer->fd >= 0) {
+		ssize_t done = write(writer->fd, bytes, count);
+
+		if (done > 0) {
+			bytes += done;
+			count -= (size_t)done;
+		} else if (done == 0 || errno != EINTR) {
+			writer->error = done == 0 ? EIO : errno;
+			close(writer->fd);
+			writer->fd = -1;
+		}
+	}
+}
+
+/* The block as it stands goes to the file, and the next one begins. */
+static void trace_write_block(struct trace_writer *writer, const char *kind)
+{
+	size_t bytes = (size_t)(writer->at - writer->head);
+	uint32_t check;
+
+	memcpy(writer->head, kind, 4);
+	trace_put(writer->head + 4, bytes - TRACE_BLOCK_BYTES, 4);
+	trace_put(writer->head + 8, writer->records, 4);
+	check = trace_check(TRACE_CHECK_BEGIN, writer->head, 12);
+	check = trace_check(check, writer->head + TRACE_BLOCK_BYTES, bytes - TRACE_BLOCK_BYTES);
+	trace_put(writer->head + 12, check, 4);
+	trace_write(writer, writer->head, bytes);
+	if (writer->fd < 0) {
+		writer->calls -= writer->records;
+		writer->lost += writer->records;
+	}
+	writer->at = writer->head + TRACE_BLOCK_BYTES;
+	writer->records = 0;
+}
+
+static void trace_write_header(struct trace_writer *writer, const char *spec, uint64_t limit_bytes)
+{
+	uint8_t header[TRACE_HEADER_BYTES];
+	size_t spec_bytes = strlen(spec);
+	uint32_t check;
+
+	for (unsigned int i = 0; i < 8; i++)
+		header[i] = (uint8_t)TRACE_MAGIC[i];
+	trace_put(header + 8, TRACE_VERSION, 4);
+	trace_put(header + 12, spec_bytes, 4);
+	trace_put(header + 16, trace_ns(CLOCK_REALTIME), 8);
+	trace_put(header + 24, limit_bytes, 8);
+	check = trace_check(TRACE_CHECK_BEGIN, header, 32);
+	trace_put(header + 32, trace_check(check, (const uint8_t *)spec, spec_bytes), 4);
+	trace_write(writer, header, sizeof header);
+	trace_write(writer, (const uint8_t *)spec, spec_bytes);
+}
+
+int trace_writer_init(struct trace_writer *writer, const char *path, bool overwrite, size_t buffer_bytes,
+		      const char *spec, uint64_t limit_bytes)
+{
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (overwrite ? O_TRUNC : O_EXCL);
+
+	memset(writer, 0, sizeof *writer);
+	writer->head = malloc(TRACE_BLOCK_BYTES + buffer_bytes);
+	if (!writer->head)
+		return -ENOMEM;
+	writer->at = writer->head + TRACE_BLOCK_BYTES;
+	writer->end = writer->at + buffer_bytes;
+	writer->last_thread = 1;
+	writer->last_ns = trace_ns(CLOCK_MONOTONIC);
+	writer->fd = open(path, flags, 0600);
+	if (writer->fd >= 0)
+		trace_write_header(writer, spec, limit_bytes);
+	else
+		writer->error = errno;
+	if (!writer->error)
+		return 0;
+	free(writer->head);
+	return -writer->error;
+}
+
+void trace_writer_fini(struct trace_writer *writer, uint64_t held_bytes)
+{
+	if (writer->records)
+		trace_write_block(writer, TRACE_BLOCK_DATA);
+	if (writer->fd >= 0) {
+		uint8_t *at = writer->at;
+
+		trace_put(at, writer->calls, 8);
+		trace_put(at + 8, writer->lost, 8);
+		trace_put(at + 16, writer->held_peak, 8);
+		trace_put(at + 24, held_bytes, 8);
+		writer->at += TRACE_END_BYTES;
+		trace_write_block(writer, TRACE_BLOCK_END);
+	}
+	if (writer->fd >= 0 && close(writer->fd) != 0)
+		writer->error = errno;
+	free(writer->head);
+}
+
+void trace_writer_abandon(struct trace_writer *writer)
+{
+	if (writer->fd >= 0)
+		close(writer->fd);
+	writer->fd = -1;
+	writer->records = 0;
+}
+
+int trace_writer_flush(struct trace_writer *writer)
+{
+	if (writer->fd >= 0 && writer->end - writer->at < (writer->end - writer->head) / 2)
+		trace_write_block(writer, TRACE_BLOCK_DATA);
+	return writer->error;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Records
+ */
+
+/* The calling thread's number.  One that has its pthread_t from a thread that ended has its number too. */
+static uint32_t trace_thread(struct trace_writer *writer)
+{
+	pthread_t self = pthread_self();
+	uintptr_t key = 0;
+	size_t at;
+
+	memcpy(&key, &self, sizeof self < sizeof key ? sizeof self : sizeof key);
+	at = (size_t)zp_mix(key) % TRACE_THREAD_SLOTS;
+	while (writer->threads[at].number && !pthread_equal(writer->threads[at].self, self))
+		at = (at + 1) % TRACE_THREAD_SLOTS;
+	if (!writer->threads[at].number && writer->thread_count < TRACE_THREADS_MAX)
+		writer->threads[at] = (struct trace_thread){ self, ++writer->thread_count };
+	return writer->threads[at].number;
+}
+
+static enum trace_error trace_error_of(int err)
+{
+	static const struct {
+		int number;
+		enum trace_error error;
+	} errors[] = { { EINVAL, TRACE_EINVAL }, { ENOMEM, TRACE_ENOMEM }, { ENOSPC, TRACE_ENOSPC },
+		       { EAGAIN, TRACE_EAGAIN }, { EBUSY, TRACE_EBUSY },   { EOPNOTSUPP, TRACE_EOPNOTSUPP } };
+
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+		if (errors[i].number == -err)
+			return errors[i].error;
+	return TRACE_EOTHER;
+}
+
+void trace_writer_add(struct trace_writer *writer, enum trace_op op, int err, const uint64_t *operands,
+		      unsigned int count)
+{
+	uint32_t thread;
+	uint64_t now;
+	uint8_t *at = writer->at;
+
+	if (writer->fd < 0) {
+		writer->lost++;
+		return;
+	}
+	thread = trace_thread(writer);
+	now = trace_ns(CLOCK_MONOTONIC);
+	*at++ = (uint8_t)((unsigned int)op | (thread != writer->last_thread ? TRACE_THREAD : 0u) |
+			  (err ? TRACE_FAILED : 0u));
+	at = trace_put_varint(at, now - writer->last_ns);
+	if (thread != writer->last_thread)
+		at = trace_put_varint(at, thread);
+	if (err)
+		at = trace_put_varint(at, trace_error_of(err));
+	for (unsigned int i = 0; i < count; i++)
+		at = trace_put_varint(at, operands[i]);
+	writer->at = at;
+	writer->last_thread = thread;
+	writer->last_ns = now;
+	writer->records++;
+	writer->calls++;
+}

@@ -1,0 +1,205 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The filter trace records what a program does, and zpoolctl replay does it again.
+#
+# ZPOOL_TEST_TRACE_CALLS: how many calls the long trace has (default: 60000)
+
+# shellcheck source=tests/tools/common.sh
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+recorder=$builddir/tests/tools/recorder
+calls=${ZPOOL_TEST_TRACE_CALLS:-60000}
+seed=${ZPOOL_TEST_SEED:-$(date +%s)}
+trace=$work/run.trace
+echo "ZPOOL_TEST_SEED=$seed"
+
+use_drivers trace zsmalloc zbud z3fold zblock libc copying crash
+if is_linked_in trace; then
+    echo "the recorder has no drivers linked in"
+    exit 77
+fi
+
+# record SPEC CALLS [THREADS]: what the program prints is in $work/did.
+record()
+{
+    rm -f "$trace"
+    "$recorder" "$1" "$2" "$seed" ${3:+"$3"} >"$work/did" 2>"$work/err" || {
+        : >"$work/out"
+        report no "recording $1" "it failed"
+    }
+}
+did()
+{
+    sed -n "s/^$1 //p" "$work/did"
+}
+
+# same_as_recorded DRIVER: everything that a run on the driver that was recorded has to come to.
+same_as_recorded()
+{
+    for key in objects objects_live objects_peak bytes bytes_live bytes_peak pool_bytes_peak pool_bytes; do
+        is "$1: $key" "$(value recorded "$key")" "$(value drivers 0 "$key")"
+    done
+    for reason in invalid no_memory too_large again busy unsupported other; do
+        is "$1: failed, $reason" "$(value recorded failed "$reason")" "$(value drivers 0 failed "$reason")"
+    done
+    is "$1: identical" identical "$(value drivers 0 result)"
+    is "$1: nothing skipped" "0 0" "$(value drivers 0 skipped) $(value drivers 0 surplus)"
+}
+
+# --- What was recorded is what the program did, and what a replay does -----------------------------------------------
+
+for spec in zsmalloc zsmalloc:limit=2M zbud z3fold:limit=2M zblock:limit=1M; do
+    record "trace:file=$trace+$spec" "$calls"
+    run replay --json "$trace"
+    exits "$spec: replay succeeds" 0
+    is "$spec: is the recorded spec" "$spec" "$(value recorded spec)"
+    for key in objects bytes objects_live bytes_live pool_bytes; do
+        is "$spec: recorded $key" "$(did "$key")" "$(value recorded "$key")"
+    done
+    for reason in no_memory again too_large busy invalid; do
+        is "$spec: recorded failures, $reason" "$(did "$reason")" "$(value recorded failed "$reason")"
+    done
+    same_as_recorded "$spec"
+    size=$(wc -c <"$trace")
+    holds "$spec: $size bytes are under 16 a call" "$size" -lt $((16 * calls))
+done
+# What libc holds is what malloc tells, and that is never twice the same.
+record "trace:file=$trace+libc" "$calls"
+run replay --json "$trace"
+for key in objects objects_live objects_peak bytes bytes_live bytes_peak; do
+    is "libc: $key" "$(value recorded "$key")" "$(value drivers 0 "$key")"
+done
+record "trace:file=$trace+zblock:limit=1M" "$calls"
+is "a limit makes the driver refuse" yes "$([ "$(did no_memory)" -gt 100 ] && echo yes)"
+
+record "trace:file=$trace,limit=2M+zbud" "$calls"
+run replay --json "$trace"
+exits "replay with the filter's limit succeeds" 0
+is "the filter's limit is the driver's" "zbud:limit=2097152" "$(value drivers 0 spec)"
+same_as_recorded "limit of the filter"
+holds "objects were evicted" "$(value drivers 0 evicted)" -gt 0
+
+# --- Other drivers ---------------------------------------------------------------------------------------------------
+
+run replay "$trace" --type zsmalloc --type z3fold --type zblock --type libc --type copying
+exits "other drivers take it" 0
+is "each has a line" 5 "$(grep -cE '^(zsmalloc|z3fold|zblock|libc|copying) .* identical$' "$work/out")"
+prints "the recorded one too" '^\(recorded\) '
+run replay "$trace" --type zsmalloc:limit=256K --json
+exits "a smaller limit is no failure" 0
+holds "it refuses more" "$(value drivers 0 failed no_memory)" -gt "$(value recorded failed no_memory)"
+holds "and what is not there is skipped" "$(value drivers 0 skipped)" -gt 0
+run replay "$trace" --stats --type zbud
+prints "counters are printed" '^STATISTICS +zbud'
+run replay "$trace" --type crash
+exits "a driver that crashes fails" 1
+says "and is told of" 'crash: killed by SIG'
+run replay "$trace" --type no_such_driver
+exits "a driver that is not there fails" 1
+run replay "$trace" --type trace
+exits "a filter alone fails" 1
+run replay "$trace" --type "trace:file=$work/again.trace,overwrite=yes+zbud:limit=2M" --json
+exits "a replay can be recorded" 0
+
+# --- Threads ---------------------------------------------------------------------------------------------------------
+
+record "trace:file=$trace+zsmalloc" "$calls" 4
+run replay --json "$trace"
+exits "what threads did is replayed" 0
+is "there were threads" 4 "$(value recorded threads)"
+for key in objects bytes objects_live bytes_live objects_peak bytes_peak; do
+    is "threads: $key" "$(value recorded "$key")" "$(value drivers 0 "$key")"
+done
+is "threads: objects that the program made" "$(did objects)" "$(value recorded objects)"
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+cp "$trace" "$work/before"
+"$recorder" "trace:file=$trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
+status=$?
+exits "a file that is there is not written over" 1
+says "and the message says how to" "is there already.*overwrite=yes"
+is "it has not changed" same "$(cmp -s "$trace" "$work/before" && echo same)"
+"$recorder" "trace:file=$work/a%2bb%2cc%3ad%25.trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
+is "the path is unescaped" 1 "$(find "$work" -name 'a+b,c:d%.trace' | wc -l)"
+"$recorder" "trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
+says "a file is needed" "needs a file"
+"$recorder" "trace:file=$work/none/x+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
+says "a file that cannot be is told of" "none/x cannot be written: No such file"
+if [ -w /dev/full ]; then
+    ZPOOL_DEBUG=error "$recorder" "trace:file=/dev/full,overwrite=yes,buffer=4K+zsmalloc" 20000 "$seed" \
+        >"$work/out" 2>"$work/err"
+    status=$?
+    # The header is the first thing written.
+    exits "a full disk at the beginning fails" 1
+    says "and is told of" "/dev/full cannot be written: No space"
+fi
+(
+    # shellcheck disable=SC3045
+    ulimit -f 8 2>/dev/null || exit 9
+    trap '' XFSZ
+    ZPOOL_DEBUG=error "$recorder" "trace:file=$work/short.trace,buffer=4K+zsmalloc" 20000 "$seed" 2>&1 >"$work/out"
+    echo "status $?"
+) | cat >"$work/err"
+status=$(sed -n 's/^status //p' "$work/err")
+status=${status:-9}
+if [ "$status" -ne 9 ]; then
+    exits "a disk that fills up fails no call" 0
+    says "the end of the trace is logged" "trace ends here, .*short.trace cannot be written: File too large"
+    says "and what it lacks" "[0-9]+ calls are missing in the trace"
+    run replay "$work/short.trace"
+    exits "what is cut off fails" 1
+    says "and is said to be" "short.trace: cut off after [0-9]+ bytes"
+fi
+
+# --- What is no trace ------------------------------------------------------------------------------------------------
+
+bytes=$(wc -c <"$trace")
+head -c $((bytes - 1)) "$trace" >"$work/bad"
+run replay "$work/bad"
+exits "a trace without its end fails" 1
+says "and is told of" "bad: cut off"
+head -c 20 "$trace" >"$work/bad"
+run replay "$work/bad"
+says "a piece of a header" "cut off inside its header"
+{
+    head -c 5000 "$trace"
+    printf '\377\376'
+    tail -c +5003 "$trace"
+} >"$work/bad"
+run replay "$work/bad"
+exits "a trace that was changed fails" 1
+says "and is told of" "damaged: the block at byte [0-9]+ has changed"
+{
+    cat "$trace"
+    echo more
+} >"$work/bad"
+run replay "$work/bad"
+says "something behind the end" "damaged: something follows its end"
+{
+    head -c 8 "$trace"
+    printf '\002'
+    tail -c +10 "$trace"
+} >"$work/bad"
+run replay "$work/bad"
+exits "a newer version fails" 1
+says "and is told of" "version 2 of the format, and this program knows up to 1"
+run replay "$zpoolctl"
+exits "another file fails" 1
+says "and is told of" "not a trace file"
+: >"$work/bad"
+run replay "$work/bad"
+says "an empty file" "not a trace file"
+run replay "$work"
+says "a folder" "Is a directory"
+run replay "$work/none"
+says "no file" "No such file"
+run replay
+exits "no argument" 2
+run replay "$trace" "$trace"
+exits "two arguments" 2
+run replay "$trace" --timeout 0
+exits "no time" 2
+finish

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd-replay.c - zpoolctl replay
+ */
+#include <config.h>
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "message.h"
+#include "replay.h"
+#include "zpoolctl.h"
+
+#define TIMEOUT_SECONDS_DEFAULT 30
+#define TIMEOUT_SECONDS_MAX 86400
+#define KEY_TIMEOUT 0x100
+#define KEY_STATS 0x101
+
+static const struct argp_option argp_options[] = {
+	{ .name = "type",
+	  .key = 't',
+	  .arg = "SPEC",
+	  .doc = "replay on this driver, such as zbud or zsmalloc:limit=64M; may be given more than once (default: the "
+		 "one that was recorded, with its limit)" },
+	{ .name = "timeout",
+	  .key = KEY_TIMEOUT,
+	  .arg = "SECONDS",
+	  .doc = "stop a driver that makes no headway for so long (default: 30)" },
+	{ .name = "stats",
+	  .key = KEY_STATS,
+	  .doc = "print each driver's own counters too, and its size classes with how full they are" },
+	{ .name = "json", .key = 'j', .doc = "print JSON" },
+	{ 0 },
+};
+
+static void add_spec(struct store_options *options, char *spec)
+{
+	options->specs = reallocarray(options->specs, options->spec_count + 2, sizeof(*options->specs));
+	if (!options->specs)
+		out_of_memory();
+	options->specs[options->spec_count++] = spec;
+	options->specs[options->spec_count] = NULL;
+}
+
+static void parse_type(struct store_options *options, char *arg, struct argp_state *state)
+{
+	for (size_t i = 0; i < options->spec_count; i++)
+		if (!strcmp(options->specs[i], arg))
+			argp_error(state, "--type %s is given twice", arg);
+	add_spec(options, arg);
+}
+
+static unsigned int parse_timeout(const char *arg, struct argp_state *state)
+{
+	char *end;
+	unsigned long seconds;
+
+	errno = 0;
+	seconds = strtoul(arg, &end, 10);
+	if (errno || *arg < '0' || *arg > '9' || *end || !seconds || seconds > TIMEOUT_SECONDS_MAX)
+		argp_error(state, "--timeout must be a number of seconds from 1 to %d, not \"%s\"", TIMEOUT_SECONDS_MAX,
+			   arg);
+	return (unsigned int)seconds;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct replay *replay = state->input;
+	struct store_options *options = &replay->store.options;
+
+	switch (key) {
+	case 't':
+		parse_type(options, arg, state);
+		return 0;
+	case KEY_TIMEOUT:
+		options->timeout_seconds = parse_timeout(arg, state);
+		return 0;
+	case KEY_STATS:
+		options->stats = true;
+		return 0;
+	case 'j':
+		options->as_json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (replay->path)
+			argp_error(state, "one trace at a time");
+		replay->path = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!replay->path)
+			argp_error(state, "nothing to replay: give a file that the filter trace wrote");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int read_trace(struct replay *replay)
+{
+	char text[TRACE_TEXT];
+
+	if (!trace_file_read(&replay->trace, replay->path, text))
+		return 0;
+	say("%s: %s", replay->path, text);
+	return STATUS_FAILED;
+}
+
+/* The stack that was recorded, with the limit that the filter had if it has none itself.  Free it. */
+static char *recorded_spec(const struct trace_file *trace)
+{
+	const char *last = strrchr(trace->spec, '+');
+	char *spec;
+	int length;
+
+	last = last ? last + 1 : trace->spec;
+	if (trace->limit_bytes && !strstr(trace->spec, "limit="))
+		length = asprintf(&spec, "%s%climit=%" PRIu64, trace->spec, strchr(last, ':') ? ',' : ':',
+				  trace->limit_bytes);
+	else
+		length = asprintf(&spec, "%s", trace->spec);
+	if (length < 0)
+		out_of_memory();
+	return spec;
+}
+
+static struct replay_result *new_result(void)
+{
+	void *result =
+		mmap(NULL, sizeof(struct replay_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (result == MAP_FAILED)
+		out_of_memory();
+	return result;
+}
+
+static void judge(struct store_row *row, const struct replay_result *result)
+{
+	row->outcome = result->error ? STORE_FAILED : result->differing ? STORE_DIFFERS : STORE_IDENTICAL;
+	row->result.error = result->error;
+	row->result.differing = result->differing;
+	snprintf(row->result.message, sizeof(row->result.message), "%.*s", (int)sizeof(result->message) - 1,
+		 result->message);
+	if (*row->result.message)
+		say("%s: %s", row->label, row->result.message);
+}
+
+/* 0, or STATUS_FAILED after a message. */
+static int try_drivers(struct replay *replay)
+{
+	struct store *store = &replay->store;
+
+	replay->results = calloc(store->row_count + 1, sizeof(*replay->results));
+	if (!replay->results)
+		out_of_memory();
+	for (size_t r = 0; r < store->row_count; r++) {
+		struct store_row *row = &store->rows[r];
+
+		if (!row->run)
+			continue;
+		replay->results[r] = new_result();
+		row->told = &replay->results[r]->told;
+		if (replay_run(&replay->trace, row->spec, store->options.timeout_seconds, replay->results[r]))
+			return STATUS_FAILED;
+		judge(row, replay->results[r]);
+	}
+	return 0;
+}
+
+static int status_of(const struct store *store)
+{
+	for (size_t r = 0; r < store->row_count; r++)
+		if (store->rows[r].outcome != STORE_IDENTICAL)
+			return STATUS_FAILED;
+	return STATUS_OK;
+}
+
+static void replay_free(struct replay *replay)
+{
+	for (size_t r = 0; r < replay->store.row_count; r++) {
+		if (replay->results && replay->results[r])
+			munmap(replay->results[r], sizeof(*replay->results[r]));
+		free(replay->store.rows[r].label);
+		free(replay->store.rows[r].spec);
+	}
+	free(replay->results);
+	free(replay->store.rows);
+	store_options_free(&replay->store.options);
+	trace_file_free(&replay->trace);
+}
+
+int cmd_replay(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = argp_options,
+		.parser = parse,
+		.args_doc = "FILE",
+		.doc = "Make the calls that the filter trace recorded in FILE on drivers, with contents that are "
+		       "compared, "
+		       "and print how each did.\v"
+		       "A program records with a spec such as trace:file=/tmp/run.trace+zsmalloc.  The exit status is "
+		       "0 if "
+		       "every driver gave back what was stored in it.",
+	};
+	struct replay replay = { .store.options.timeout_seconds = TIMEOUT_SECONDS_DEFAULT };
+	char *spec = NULL;
+	int status = argp_parse(&argp, argc, argv, 0, NULL, &replay) ? STATUS_USAGE : 0;
+
+	if (!status)
+		status = read_trace(&replay);
+	if (!status && !replay.store.options.spec_count) {
+		spec = recorded_spec(&replay.trace);
+		add_spec(&replay.store.options, spec);
+	}
+	if (!status)
+		status = store_plan(&replay.store);
+	if (!status)
+		status = try_drivers(&replay);
+	if (!status) {
+		replay_report(&replay);
+		status = status_of(&replay.store);
+	}
+	replay_free(&replay);
+	free(spec);
+	return status;
+}

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replay.c - the calls of a trace, one after the other in the order of the recording, on a pool of any driver
+ *
+ * One thread makes the calls of all.  Each object is filled when it is made and whenever it is mapped for writing, and
+ * compared when it is mapped for reading, when it is evicted, and at the end.  Its contents are made from its number
+ * and how often they were written.
+ *
+ * Drivers differ in what they refuse and whom they evict, so the calls cannot all be the same.  What this driver
+ * refused or evicted is not there for later calls, which are skipped; what it takes and the recorded one did not is
+ * freed at once, as nobody will.  When the pool is shrunk every object that the driver offers is evicted, but for those
+ * that the recorded callback refused; what that callback did to its object is not done again.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zpool.h>
+
+#include "child.h"
+#include "clock.h"
+#include "object.h"
+#include "progress.h"
+#include "replay.h"
+#include "rss.h"
+
+#define TELL_NS UINT64_C(100000000)
+
+struct replay_object {
+	unsigned long handle; /* 0: not in the pool */
+	uint32_t size;
+	uint16_t version; /* of its contents */
+	uint8_t maps;     /* how often it is mapped */
+	bool kept;        /* the evict callback refuses */
+};
+
+/* Finds the object of a handle: open addressing, with room for every object there ever is. */
+struct replay_slot {
+	unsigned long handle;
+	size_t object;
+};
+
+struct replayer {
+	const struct trace_file *trace;
+	struct replay_result *result;
+	struct zpool *pool;
+	struct replay_object *objects;
+	struct replay_slot *slots; /* NULL: nothing is ever evicted */
+	size_t slot_mask;
+	uint64_t *evicting;        /* of each thread: the object that its callback has, plus 1 */
+	uint8_t *expected, *found; /* contents */
+	uint64_t rss_before;
+	uint64_t told_ns;
+	int out;
+};
+
+static int fail(struct replayer *replayer, int error, const char *what, const char *why)
+{
+	struct replay_result *result = replayer->result;
+
+	if (!result->message[0])
+		snprintf(result->message, sizeof(result->message), "call %" PRIu64 ": %s: %s", result->calls, what,
+			 why);
+	result->error = error;
+	return error;
+}
+
+static void count_failure(struct replayer *replayer, int err)
+{
+	enum trace_error reason = err == -EINVAL       ? TRACE_EINVAL
+				  : err == -ENOMEM     ? TRACE_ENOMEM
+				  : err == -ENOSPC     ? TRACE_ENOSPC
+				  : err == -EAGAIN     ? TRACE_EAGAIN
+				  : err == -EBUSY      ? TRACE_EBUSY
+				  : err == -EOPNOTSUPP ? TRACE_EOPNOTSUPP
+						       : TRACE_EOTHER;
+
+	replayer->result->failed[reason]++;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Contents
+ */
+
+static void generate(struct replayer *replayer, const struct replay_object *object)
+{
+	uint64_t state = ((uint64_t)(object - replayer->objects) << 16 | object->version) + 1;
+
+	for (uint32_t at = 0; at < object->size; at += sizeof(state)) {
+		uint32_t rest = object->size - at;
+
+		state += UINT64_C(0x9e3779b97f4a7c15);
+		uint64_t word = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+		memcpy(replayer->expected + at, &word, rest < sizeof(word) ? rest : sizeof(word));
+	}
+}
+
+static void compare(struct replayer *replayer, const struct replay_object *object, const void *found)
+{
+	generate(replayer, object);
+	replayer->result->compared++;
+	if (memcmp(replayer->expected, found, object->size) != 0)
+		replayer->result->differing++;
+}
+
+static int compare_stored(struct replayer *replayer, const struct replay_object *object)
+{
+	int error = object_get(replayer->pool, object->handle, replayer->found, object->size);
+
+	if (error)
+		return fail(replayer, error, "reading an object", zpool_last_error());
+	compare(replayer, object, replayer->found);
+	return 0;
+}
+
+/* New contents, where the object is mapped (NULL: by copying). */
+static int rewrite(struct replayer *replayer, struct replay_object *object, void *address)
+{
+	int error;
+
+	object->version++;
+	generate(replayer, object);
+	if (address) {
+		memcpy(address, replayer->expected, object->size);
+		return 0;
+	}
+	error = object_put(replayer->pool, object->handle, replayer->expected, object->size);
+	return error ? fail(replayer, error, "writing an object", zpool_last_error()) : 0;
+}
+
+static int compare_zeros(struct replayer *replayer, const struct replay_object *object)
+{
+	int error = object_get(replayer->pool, object->handle, replayer->found, object->size);
+
+	if (error)
+		return fail(replayer, error, "reading an object", zpool_last_error());
+	replayer->result->compared++;
+	for (uint32_t i = 0; i < object->size; i++) {
+		if (replayer->found[i]) {
+			replayer->result->differing++;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Calls
+ */
+
+static struct replay_slot *find_slot(const struct replayer *replayer, unsigned long handle)
+{
+	size_t at = (size_t)((uint64_t)handle * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+
+	while (replayer->slots[at & replayer->slot_mask].handle &&
+	       replayer->slots[at & replayer->slot_mask].handle != handle)
+		at++;
+	return &replayer->slots[at & replayer->slot_mask];
+}
+
+static void note_peaks(struct replay_result *result, uint64_t held_bytes)
+{
+	if (result->objects_live > result->objects_peak)
+		result->objects_peak = result->objects_live;
+	if (result->bytes_live > result->bytes_peak)
+		result->bytes_peak = result->bytes_live;
+	if (held_bytes > result->held_peak)
+		result->held_peak = held_bytes;
+}
+
+static void note_gone(struct replayer *replayer, struct replay_object *object)
+{
+	object->handle = 0;
+	replayer->result->objects_live--;
+	replayer->result->bytes_live -= object->size;
+}
+
+static int call_malloc(struct replayer *replayer, const struct trace_record *record)
+{
+	struct replay_result *result = replayer->result;
+	struct replay_object *object;
+	unsigned long handle = 0;
+	zpool_gfp_t gfp = (zpool_gfp_t)record->operands[1];
+	uint64_t start = clock_ns();
+	int error = zpool_malloc(replayer->pool, (size_t)record->operands[0], gfp, &handle);
+
+	result->malloc_ns += clock_ns() - start;
+	result->mallocs++;
+	if (error) {
+		count_failure(replayer, error);
+		return 0;
+	}
+	if (!handle)
+		return fail(replayer, -EPROTO, "zpool_malloc", "it gave 0 for a handle");
+	if (record->error) {
+		result->surplus++;
+		zpool_free(replayer->pool, handle);
+		return 0;
+	}
+	object = &replayer->objects[record->object];
+	*object = (struct replay_object){ .handle = handle, .size = (uint32_t)record->operands[0] };
+	if (replayer->slots)
+		*find_slot(replayer, handle) = (struct replay_slot){ handle, (size_t)record->object };
+	result->objects++;
+	result->objects_live++;
+	result->bytes += object->size;
+	result->bytes_live += object->size;
+	note_peaks(result, zpool_get_total_size(replayer->pool));
+	error = gfp & ZPOOL_GFP_ZERO ? compare_zeros(replayer, object) : 0;
+	return error ? error : rewrite(replayer, object, NULL);
+}
+
+/* zpool_free() tells nothing: what it is to do is known from the object. */
+static void call_free(struct replayer *replayer, struct replay_object *object)
+{
+	struct replay_result *result = replayer->result;
+	uint64_t start = clock_ns();
+
+	zpool_free(replayer->pool, object->handle);
+	result->free_ns += clock_ns() - start;
+	result->frees++;
+	if (object->maps)
+		count_failure(replayer, -EBUSY);
+	else
+		note_gone(replayer, object);
+}
+
+static int call_map(struct replayer *replayer, struct replay_object *object, enum zpool_mapmode mode)
+{
+	struct replay_result *result = replayer->result;
+	uint64_t start = clock_ns();
+	void *address = zpool_map_handle(replayer->pool, object->handle, mode);
+
+	result->map_ns += clock_ns() - start;
+	result->maps++;
+	if (!address && errno == EOPNOTSUPP) {
+		int error = mode == ZPOOL_MM_WO ? 0 : compare_stored(replayer, object);
+
+		return error || mode == ZPOOL_MM_RO ? error : rewrite(replayer, object, NULL);
+	}
+	if (!address) {
+		count_failure(replayer, -errno);
+		return 0;
+	}
+	object->maps++;
+	if (mode != ZPOOL_MM_WO)
+		compare(replayer, object, address);
+	return mode == ZPOOL_MM_RO ? 0 : rewrite(replayer, object, address);
+}
+
+static void call_unmap(struct replayer *replayer, struct replay_object *object)
+{
+	if (!object->maps) {
+		/* It could not be mapped here, or the recorded program was wrong. */
+		replayer->result->skipped++;
+		return;
+	}
+	zpool_unmap_handle(replayer->pool, object->handle);
+	object->maps--;
+}
+
+/* What lies in the object is compared; what lies behind, in what the recorded driver rounded up, is not touched. */
+static int call_copy(struct replayer *replayer, struct replay_object *object, const struct trace_record *record)
+{
+	uint64_t length = record->operands[0], offset = record->operands[1];
+	int64_t done;
+
+	if (!length || offset >= object->size) {
+		replayer->result->skipped++;
+		return 0;
+	}
+	if (length > object->size - offset)
+		length = object->size - offset;
+	generate(replayer, object);
+	if (record->op == TRACE_WRITE) {
+		done = zpool_obj_write(replayer->pool, object->handle, replayer->expected + offset, length, offset);
+	} else {
+		done = zpool_obj_read(replayer->pool, object->handle, replayer->found, length, offset);
+		replayer->result->compared++;
+		if (done == (int64_t)length && memcmp(replayer->found, replayer->expected + offset, length) != 0)
+			replayer->result->differing++;
+	}
+	if (done < 0)
+		count_failure(replayer, (int)done);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Eviction
+ */
+
+static int evict(struct zpool *pool, unsigned long handle, void *user)
+{
+	struct replayer *replayer = user;
+	const struct replay_slot *slot;
+	struct replay_object *object;
+
+	if (!replayer->slots)
+		return -ENOENT;
+	slot = find_slot(replayer, handle);
+	object = &replayer->objects[slot->object];
+	if (slot->handle != handle || object->handle != handle)
+		return -ENOENT;
+	if (object->kept || object->maps)
+		return -EAGAIN;
+	(void)compare_stored(replayer, object);
+	zpool_free(pool, handle);
+	note_gone(replayer, object);
+	replayer->result->evicted++;
+	return 0;
+}
+
+/* Those that the callback of this call of shrink refused, as the records up to its end tell. */
+static void mark_kept(struct replayer *replayer, const struct trace_cursor *begin, uint32_t thread, bool kept)
+{
+	struct trace_cursor cursor = *begin;
+	struct trace_record record;
+
+	while (trace_next(&cursor, &record) && !(record.op == TRACE_SHRUNK && record.thread == thread))
+		if (record.op == TRACE_EVICTED && record.thread == thread && record.error && record.known)
+			if (record.object < replayer->trace->totals.objects)
+				replayer->objects[record.object].kept = kept;
+}
+
+static void call_shrink(struct replayer *replayer, const struct trace_cursor *cursor, const struct trace_record *record)
+{
+	unsigned int reclaimed = 0;
+	int error;
+
+	mark_kept(replayer, cursor, record->thread, true);
+	error = zpool_shrink(replayer->pool, record->operands[0] ? (unsigned int)record->operands[0] : 1, &reclaimed);
+	mark_kept(replayer, cursor, record->thread, false);
+	if (error)
+		count_failure(replayer, error);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The trace
+ */
+
+static int call_on_object(struct replayer *replayer, const struct trace_record *record)
+{
+	struct replay_object *object = &replayer->objects[record->object];
+
+	if (!record->known) {
+		/* No handle can stand for one that was invented or freed; the pool would refuse it. */
+		if (record->error)
+			replayer->result->failed[record->error]++;
+		return 0;
+	}
+	if (replayer->evicting[record->thread] == record->object + 1)
+		return 0;
+	if (!object->handle) {
+		replayer->result->skipped++;
+		return 0;
+	}
+	switch (record->op) {
+	case TRACE_FREE:
+		call_free(replayer, object);
+		return 0;
+	case TRACE_MAP:
+		return call_map(replayer, object, (enum zpool_mapmode)record->operands[0]);
+	case TRACE_UNMAP:
+		call_unmap(replayer, object);
+		return 0;
+	default:
+		return call_copy(replayer, object, record);
+	}
+}
+
+static void call_on_pool(struct replayer *replayer, const struct trace_cursor *cursor,
+			 const struct trace_record *record)
+{
+	uint64_t released;
+	int error = 0;
+
+	if (record->op == TRACE_SHRINK)
+		call_shrink(replayer, cursor, record);
+	else if (record->op == TRACE_COMPACT)
+		error = zpool_compact(replayer->pool, record->operands[0], record->operands[1], &released);
+	else if (record->op == TRACE_TRIM)
+		error = zpool_trim(replayer->pool, &released);
+	else if (record->op == TRACE_SET_LIMIT)
+		error = zpool_set_limit(replayer->pool, record->operands[0]);
+	if (error < 0)
+		count_failure(replayer, error);
+}
+
+static int replay_record(struct replayer *replayer, const struct trace_cursor *cursor,
+			 const struct trace_record *record)
+{
+	switch (record->op) {
+	case TRACE_MALLOC:
+		return call_malloc(replayer, record);
+	case TRACE_EVICT:
+		replayer->evicting[record->thread] = record->known ? record->object + 1 : 0;
+		return 0;
+	case TRACE_EVICTED:
+		replayer->evicting[record->thread] = 0;
+		return 0;
+	case TRACE_FREE:
+	case TRACE_MAP:
+	case TRACE_UNMAP:
+	case TRACE_READ:
+	case TRACE_WRITE:
+		return call_on_object(replayer, record);
+	default:
+		call_on_pool(replayer, cursor, record);
+		return 0;
+	}
+}
+
+/* The parent counts the bytes that it gets as signs of life. */
+static void tell(struct replayer *replayer)
+{
+	uint64_t now = clock_ns();
+
+	if (now - replayer->told_ns < TELL_NS)
+		return;
+	replayer->told_ns = now;
+	child_tell(replayer->out, "", 1);
+}
+
+static void measure(struct replayer *replayer)
+{
+	uint64_t rss = rss_bytes();
+	struct replay_result *result = replayer->result;
+
+	result->live_at_peak = result->bytes_live;
+	result->held_at_peak = zpool_get_total_size(replayer->pool);
+	result->rss_growth_bytes = rss > replayer->rss_before ? rss - replayer->rss_before : 0;
+	result->measured = true;
+}
+
+static int replay_all(struct replayer *replayer)
+{
+	struct replay_result *result = replayer->result;
+	struct trace_cursor cursor;
+	struct trace_record record;
+	int error = 0;
+
+	trace_begin(replayer->trace, &cursor);
+	while (!error && !result->error && trace_next(&cursor, &record)) {
+		error = replay_record(replayer, &cursor, &record);
+		if (result->calls++ == replayer->trace->totals.peak_call)
+			measure(replayer);
+		if (result->calls % 64 == 0 || record.op > TRACE_WRITE)
+			tell(replayer);
+	}
+	result->held_live = zpool_get_total_size(replayer->pool);
+	trial_stats_take(&result->told, replayer->pool);
+	for (uint64_t i = 0; !result->error && i < replayer->trace->totals.objects; i++) {
+		if (replayer->objects[i].handle)
+			(void)compare_stored(replayer, &replayer->objects[i]);
+		tell(replayer);
+	}
+	return result->error;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The child and its parent
+ */
+
+static struct zpool *open_pool(struct replayer *replayer, const char *spec)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+
+	args.name = "zpoolctl";
+	args.evict = evict;
+	args.user = replayer;
+	return zpool_open(spec, &args, sizeof(args));
+}
+
+/* Everything that the child needs is resident before the pool is made: the growth after that is the pool's. */
+static int prepare(struct replayer *replayer)
+{
+	const struct trace_totals *totals = &replayer->trace->totals;
+	size_t slots = 2;
+
+	replayer->objects = rss_array((size_t)totals->objects, sizeof(*replayer->objects));
+	replayer->evicting = rss_array(TRACE_THREADS_MAX + 1, sizeof(*replayer->evicting));
+	replayer->expected = rss_array((size_t)totals->largest, 1);
+	replayer->found = rss_array((size_t)totals->largest, 1);
+	if (totals->shrinks) {
+		while (slots < 2 * totals->objects)
+			slots *= 2;
+		replayer->slot_mask = slots - 1;
+		replayer->slots = rss_array(slots, sizeof(*replayer->slots));
+		if (!replayer->slots)
+			return -ENOMEM;
+	}
+	return replayer->objects && replayer->evicting && replayer->expected && replayer->found ? 0 : -ENOMEM;
+}
+
+struct replay_job {
+	const struct trace_file *trace;
+	const char *spec;
+	struct replay_result *result;
+};
+
+/* Once through the driver's code, with a pool of its own. */
+static void warm_up(struct replayer *replayer, const char *spec)
+{
+	struct zpool *pool = open_pool(replayer, spec);
+	unsigned long handle;
+
+	if (pool && !zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle)) {
+		object_put(pool, handle, "", 1);
+		zpool_free(pool, handle);
+	}
+	zpool_destroy_pool(pool);
+	rss_bytes();
+	rss_settle();
+}
+
+static void replay_in_child(int out, void *arg)
+{
+	const struct replay_job *job = arg;
+	struct replayer replayer = { .trace = job->trace, .result = job->result, .out = out };
+
+	if (prepare(&replayer)) {
+		fail(&replayer, -ENOMEM, "making room for the objects", "out of memory");
+		return;
+	}
+	warm_up(&replayer, job->spec);
+	replayer.rss_before = rss_bytes();
+	replayer.pool = open_pool(&replayer, job->spec);
+	if (!replayer.pool) {
+		fail(&replayer, errno ? -errno : -EINVAL, "opening the pool", zpool_last_error());
+		return;
+	}
+	job->result->opened = true;
+	if (!replay_all(&replayer)) {
+		zpool_destroy_pool(replayer.pool);
+		job->result->done = true;
+	}
+}
+
+static void hear(void *user, const void *bytes, size_t count)
+{
+	const struct replay_result *result = user;
+
+	(void)bytes;
+	(void)count;
+	progress_update(result->calls);
+}
+
+int replay_run(const struct trace_file *trace, const char *spec, unsigned int timeout_seconds,
+	       struct replay_result *result)
+{
+	struct replay_job job = { trace, spec, result };
+	struct child_job child = {
+		.run = replay_in_child, .arg = &job, .sink = hear, .user = result, .timeout_seconds = timeout_seconds
+	};
+	struct child_end end;
+	char text[CHILD_TEXT];
+	int error;
+
+	progress_start(spec, trace->totals.calls);
+	error = child_run(&child, &end);
+	progress_end();
+	if (error || (child_succeeded(&end) && (result->done || result->error)))
+		return error;
+	child_describe(&end, text);
+	snprintf(result->message, sizeof(result->message), "%s at call %" PRIu64 " of %" PRIu64, text, result->calls,
+		 trace->totals.calls);
+	result->error = -EPROTO;
+	return 0;
+}
