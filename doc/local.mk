@@ -51,6 +51,7 @@ dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7
 	doc/man/zpool-z3fold.7 doc/man/zpool-zsmalloc.7
 dist_man_MANS += doc/man/zpool-zblock.7
 dist_man_MANS += doc/man/zpool-guard.7 doc/man/zpool-fault.7
+dist_man_MANS += doc/man/zpool-trace.7
 man_MANS = $(zpool_man_links)
 if ENABLE_TOOLS
 dist_man_MANS += doc/man/zpoolctl.1

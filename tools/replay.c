@@ -34,7 +34,7 @@ struct replay_object {
 	unsigned long handle; /* 0: not in the pool */
 	uint32_t size;
 	uint16_t version; /* of its contents */
-	uint8_t maps;     /* how often it is mapped */
+	uint16_t maps;    /* how often it is mapped */
 	bool kept;        /* the evict callback refuses */
 };
 
@@ -242,8 +242,10 @@ static int call_map(struct replayer *replayer, struct replay_object *object, enu
 
 		return error || mode == ZPOOL_MM_RO ? error : rewrite(replayer, object, NULL);
 	}
-	if (!address) {
-		count_failure(replayer, -errno);
+	if (!address || object->maps == UINT16_MAX) {
+		count_failure(replayer, address ? -EBUSY : -errno);
+		if (address)
+			zpool_unmap_handle(replayer->pool, object->handle);
 		return 0;
 	}
 	object->maps++;

@@ -206,6 +206,7 @@ struct scan {
 	struct trace_totals totals;
 	uint32_t *sizes; /* of each object; 0: freed */
 	size_t room;
+	bool out_of_memory;
 };
 
 static bool note_object(struct scan *scan, uint64_t size, uint64_t call)
@@ -216,8 +217,10 @@ static bool note_object(struct scan *scan, uint64_t size, uint64_t call)
 		size_t room = scan->room ? 2 * scan->room : 1024;
 		uint32_t *sizes = reallocarray(scan->sizes, room, sizeof(*sizes));
 
-		if (!sizes)
+		if (!sizes) {
+			scan->out_of_memory = true;
 			return false;
+		}
 		scan->sizes = sizes;
 		scan->room = room;
 	}
@@ -297,6 +300,8 @@ static int check_records(struct trace_file *file, char text[TRACE_TEXT])
 			error = REFUSE(text, "damaged: a block has more in it than its calls");
 	}
 	free(scan.sizes);
+	if (scan.out_of_memory)
+		return REFUSE(text, "out of memory for %" PRIu64 " objects", scan.totals.objects);
 	if (error)
 		return error;
 	if (scan.totals.calls != file->totals.calls)

@@ -39,6 +39,7 @@ supportincludedir = $(includedir)/zpool-support
 supportinclude_HEADERS = \
 	libzpool/support/account.h \
 	libzpool/support/bits.h \
+	libzpool/support/filter.h \
 	libzpool/support/handles.h \
 	libzpool/support/list.h \
 	libzpool/support/lock.h \

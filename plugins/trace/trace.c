@@ -36,7 +36,9 @@ struct trace_pool {
 	int (*evict)(void *evict_context, unsigned long handle);
 	void *evict_context;
 	char *path;
-	_Atomic(uint64_t) limit_bytes; /* of a driver below that does not keep it itself; 0: none */
+	_Atomic(uint64_t) limit_bytes;  /* of a driver below that does not keep it itself; 0: none */
+	_Atomic(uint64_t) failed_again; /* mallocs that could not be recorded without waiting */
+	_Atomic(uint64_t) unrecorded;   /* mallocs that failed anyhow, and could not either */
 
 	struct zp_lock lock; /* guards what follows */
 	struct trace_objects objects;
@@ -201,6 +203,7 @@ static void trace_destroy(void *pool)
 	struct trace_pool *trace = pool;
 	bool recording = trace->writer.fd >= 0;
 
+	trace->writer.lost += trace->unrecorded;
 	trace_writer_fini(&trace->writer, trace_total_size(trace));
 	if (trace->writer.error && recording)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The end of the trace %s cannot be written: %s.",
@@ -263,6 +266,18 @@ static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *
 	return true;
 }
 
+/* A malloc that may not wait: what it made goes back. */
+static int trace_not_recorded(struct trace_pool *trace, int err, unsigned long handle)
+{
+	if (err) {
+		trace->unrecorded++;
+		return err;
+	}
+	trace->failed_again++;
+	(void)trace->lower.driver->free(trace->lower.pool, handle);
+	return -EAGAIN;
+}
+
 static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct trace_pool *trace = pool;
@@ -279,11 +294,8 @@ static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long 
 			recorded = trace_add_malloc(trace, &object, err, gfp, held_bytes);
 		zp_unlock(&trace->lock);
 	}
-	if (!recorded && !wait) {
-		if (!err)
-			(void)trace->lower.driver->free(trace->lower.pool, object.handle);
-		return -EAGAIN;
-	}
+	if (!recorded && !wait)
+		err = trace_not_recorded(trace, err, object.handle);
 	if (!err)
 		*handle = object.handle;
 	return err;
@@ -454,9 +466,21 @@ static int trace_trim(void *pool, uint64_t *released)
 static int trace_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
 {
 	struct trace_pool *trace = pool;
+	int err;
 
-	return trace->lower.driver->stats ? trace->lower.driver->stats(trace->lower.pool, stats, stats_size)
-					  : -EOPNOTSUPP;
+	if (!trace->lower.driver->stats)
+		return -EOPNOTSUPP;
+	err = trace->lower.driver->stats(trace->lower.pool, stats, stats_size);
+	if (!err && stats_size >= offsetof(struct zpool_stats, malloc_failed_again) + sizeof(uint64_t))
+		stats->malloc_failed_again += trace->failed_again;
+	return err;
+}
+
+/* For walks, of whose failures the core does not speak. */
+static int trace_unsupported(struct trace_pool *trace)
+{
+	trace->host->error(trace->core, "Driver \"%s\" cannot do that.", trace->lower.driver->type);
+	return -EOPNOTSUPP;
 }
 
 static int trace_each_class(void *pool, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
@@ -465,7 +489,7 @@ static int trace_each_class(void *pool, int (*fn)(const struct zpool_class_stats
 	struct trace_pool *trace = pool;
 
 	return trace->lower.driver->each_class ? trace->lower.driver->each_class(trace->lower.pool, fn, user)
-					       : -EOPNOTSUPP;
+					       : trace_unsupported(trace);
 }
 
 static int trace_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
@@ -473,7 +497,7 @@ static int trace_each_object(void *pool, int (*fn)(unsigned long handle, size_t 
 	struct trace_pool *trace = pool;
 
 	return trace->lower.driver->each_object ? trace->lower.driver->each_object(trace->lower.pool, fn, user)
-						: -EOPNOTSUPP;
+						: trace_unsupported(trace);
 }
 
 /* The core calls the driver below by itself, as it does for verify. */

@@ -23,9 +23,9 @@
  *
  * The check is the 32-bit FNV-1a of the bytes: it tells of each byte that changed alone, and of others by chance.
  *
- * The payload of the end is TRACE_END_BYTES: four numbers of 8 bytes, the calls recorded, the calls that were not
- * (memory ran out), the most that the pool held after any recorded zpool_malloc, and what it held at the end.  A file
- * without an end was cut off: its pool was never destroyed, or it could not be written.
+ * The payload of the end is TRACE_END_BYTES: four numbers of 8 bytes, the calls recorded, the calls that were not (for
+ * want of memory, or of time to wait), the most that the pool held after any recorded zpool_malloc, and what it held at
+ * the end.  A file without an end was cut off: its pool was never destroyed, or it could not be written.
  *
  * Record: a byte, of which the low four bits are one of enum trace_op and the others flags, then varints:
  *

@@ -13,3 +13,7 @@ tests_fuzz_elf_SOURCES = tests/fuzz/elf.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h
 tests_fuzz_elf_LDADD = $(fuzz_ldadd)
 tests_fuzz_spec_SOURCES = tests/fuzz/spec.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h
 tests_fuzz_spec_LDADD = $(fuzz_ldadd)
+
+check_PROGRAMS += tests/fuzz/trace
+TESTS += tests/fuzz/trace
+tests_fuzz_trace_SOURCES = tests/fuzz/trace.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h tools/trace-file.c tools/trace-file.h

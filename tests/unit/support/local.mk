@@ -13,6 +13,7 @@ support_tests = \
 	tests/unit/support/pages_lazy \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
+	tests/unit/plugins/trace \
 	tests/unit/plugins/z3fold \
 	tests/unit/plugins/zblock \
 	tests/unit/plugins/zbud \
@@ -85,6 +86,11 @@ tests_unit_plugins_libc_LDADD = $(support_test_ldadd)
 tests_unit_plugins_promises_SOURCES = tests/unit/plugins/promises.c $(zbud_test_sources)
 tests_unit_plugins_promises_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_promises_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_trace_SOURCES = tests/unit/plugins/trace.c tests/unit/support/unit.h \
+	plugins/trace/trace.h plugins/trace/trace_format.h plugins/trace/trace_objects.c plugins/trace/trace_writer.c
+tests_unit_plugins_trace_CPPFLAGS = $(plugin_test_cppflags) -I$(top_srcdir)/plugins/trace
+tests_unit_plugins_trace_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_zblock_SOURCES = tests/unit/plugins/zblock.c tests/unit/plugins/zblock_fixture.h \
 	tests/unit/plugins/zblock_damage.c tests/unit/plugins/zblock_pool.c tests/unit/plugins/zblock_threads.c \
