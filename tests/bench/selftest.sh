@@ -26,6 +26,8 @@ run()
 	"$build/$program" --objects 2000 --rounds 1 --trace "$dir/sizes" "$@" >"$dir/out" || fail "$program failed"
 	for plugin in "$ZPOOL_PLUGIN_PATH"/*.so; do
 		type=$(basename "$plugin" .so)
+		# Filters have no objects of their own to measure.
+		case $type in fault|guard|trace) continue ;; esac
 		grep -q "^$type  *[0-9.]" "$dir/out" || fail "$program has no figures of $type"
 	done
 }

@@ -111,10 +111,22 @@ void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_o
 	}
 }
 
+/* A string without a default, of at least a byte: nothing can be put there for it. */
+static int note_needed(const struct zpool_param *param, size_t size, void *user)
+{
+	bool *needs_value = user;
+
+	(void)size;
+	*needs_value = *needs_value || (param->type == ZPOOL_PARAM_STRING && !param->default_value && param->min > 0);
+	return 0;
+}
+
 void ct_outcome_probe(const char *type, struct ct_result *result)
 {
 	/* A filter has no pools of its own, but asking for one loads it, and then its caps are told. */
 	zpool_has_pool(type);
 	result->ready = ct_caps_of(type, &result->caps);
+	result->needs_value = false;
+	(void)zpool_each_param(type, note_needed, &result->needs_value);
 	atomic_store(&result->outcome, CT_PASSED);
 }

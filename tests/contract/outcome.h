@@ -18,6 +18,7 @@
 struct ct_result {
 	_Atomic int outcome;
 	bool ready;
+	bool needs_value; /* has a parameter that it cannot do without */
 	uint32_t caps;
 	char text[4096];
 };

@@ -315,7 +315,7 @@ static void run_spec(struct runner *runner, const char *spec)
 
 struct found {
 	char *types[SPECS_MAX];
-	bool filter[SPECS_MAX];
+	bool filter[SPECS_MAX], needs_value[SPECS_MAX];
 	size_t count;
 };
 
@@ -351,8 +351,10 @@ static void find(struct runner *runner, struct found *found)
 {
 	memset(found, 0, sizeof(*found));
 	zpool_each_driver(found_add, found);
-	for (size_t i = 0; i < found->count; i++)
+	for (size_t i = 0; i < found->count; i++) {
 		found->filter[i] = is_filter(runner, found->types[i]);
+		found->needs_value[i] = runner->result->needs_value;
+	}
 }
 
 static void lose(struct found *found)
@@ -382,8 +384,9 @@ static void run_found(struct runner *runner)
 	for (size_t i = 0; i < found.count; i++)
 		if (!found.filter[i] && !had_enough(runner))
 			run_spec(runner, found.types[i]);
+	/* One that must be given a value, as where to write, is run when it is named with it. */
 	for (size_t i = 0; i < found.count; i++)
-		if (found.filter[i])
+		if (found.filter[i] && !found.needs_value[i])
 			run_in_front(runner, &found, found.types[i]);
 	lose(&found);
 }
