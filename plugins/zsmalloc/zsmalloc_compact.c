@@ -268,8 +268,8 @@ static void compact_whole_class(struct run *run, uint64_t budget, uint64_t deadl
 	zp_lock(&class->lock);
 	run->released_pages += (int64_t)drop_kept(run->pool, class, &emptied);
 	compact_class(run, budget, deadline_ns, now_ns);
-	uint64_t pages = class->committed_pages;
-	run->moved_bytes += zsmalloc_settle_tail(run->pool, class, budget - run->moved_bytes, &emptied);
+	uint64_t pages = class->committed_pages, left = run->moved_bytes < budget ? budget - run->moved_bytes : 0;
+	run->moved_bytes += zsmalloc_settle_tail(run->pool, class, left, &emptied);
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	zp_unlock(&class->lock);
 	zsmalloc_zspages_destroy(run->pool, emptied);

@@ -97,6 +97,29 @@ START_TEST(mapped_tail_stays)
 }
 END_TEST
 
+/* The object that reaches the budget is the last one, in whatever part of the compaction that happens. */
+START_TEST(tails_stay_within_the_budget)
+{
+	struct unit_random random = unit_seed("tails_stay_within_the_budget");
+	struct zpool_budget budget = { .struct_size = sizeof budget };
+	uint64_t released;
+	int err = 1;
+
+	fill_with_many_sizes(&random);
+	thin_to(&random, 20);
+	while (err == 1) {
+		uint64_t moved = stats().compact_moved_bytes;
+
+		budget.bytes = 1 + unit_below(&random, 3000);
+		err = zsmalloc->compact(pool, &budget, &released);
+		unit_require(err == 0 || err == 1);
+		moved = stats().compact_moved_bytes - moved;
+		unit_require(moved < budget.bytes + SIZES * SIZE_STEP + 16);
+	}
+	check_contents();
+}
+END_TEST
+
 START_TEST(records_are_as_many_as_zspages)
 {
 	struct unit_random random = unit_seed("records_are_as_many_as_zspages");
@@ -220,6 +243,7 @@ int main(void)
 	tcase_add_test(tcase, last_page_goes_where_a_larger_class_has_room);
 	tcase_add_test(tcase, tail_does_not_make_an_older_zspage_younger);
 	tcase_add_test(tcase, mapped_tail_stays);
+	tcase_add_test(tcase, tails_stay_within_the_budget);
 	tcase_add_test(tcase, records_are_as_many_as_zspages);
 	tcase_add_test(tcase, mapped_object_keeps_its_zspage);
 	tcase_add_test(tcase, lonely_zspages_join_others);
