@@ -61,13 +61,12 @@ static void slot_release(struct zp_handles *handles, uint32_t slot, bool spent)
 	uint32_t group = slot >> ZP_GROUP_SHIFT;
 	struct zp_group *at = zp_group_at(handles, group);
 	zp_word *word = zp_handles_word(handles, slot);
+	uint32_t generation = zp_word_generation(atomic_load_explicit(word, memory_order_relaxed));
 
+	atomic_store_explicit(word, zp_dead_word(generation, spent ? 0 : at->head), memory_order_relaxed);
 	if (spent) {
 		at->retired++;
 	} else {
-		uint32_t generation = zp_word_generation(atomic_load_explicit(word, memory_order_relaxed));
-
-		atomic_store_explicit(word, zp_dead_word(generation, at->head), memory_order_relaxed);
 		at->head = (uint16_t)(slot & (ZP_GROUP_SLOTS - 1));
 		zp_group_mark_room(handles, group, true);
 	}
@@ -75,17 +74,6 @@ static void slot_release(struct zp_handles *handles, uint32_t slot, bool spent)
 	if (zp_group_taken(at) == 0)
 		handles->groups_idle++;
 	atomic_fetch_sub_explicit(&handles->taken, 1, memory_order_relaxed);
-}
-
-/* A freed slot begins its next life, dead as yet.  false: it has none left. */
-static bool slot_renew(struct zp_handles *handles, uint32_t slot)
-{
-	zp_word *at = zp_handles_word(handles, slot);
-	uint32_t generation = zp_word_generation(atomic_load_explicit(at, memory_order_relaxed));
-	uint32_t next = (generation + 1) & handles->generation_mask;
-
-	atomic_store_explicit(at, zp_dead_word(next, 0), memory_order_relaxed);
-	return !ZP_HANDLE_RETIRE || next != zp_slot_start(handles, slot);
 }
 
 /* Give slots back, and with them groups that have nothing else to do. */
@@ -111,27 +99,15 @@ void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned 
 
 void zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
 {
-	slots_release(handles, &slot, 1, !slot_renew(handles, slot));
+	slots_release(handles, &slot, 1, !zp_handles_recycle(handles, slot));
 }
 
 bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot)
 {
-	if (slot_renew(handles, slot))
+	if (zp_handles_recycle(handles, slot))
 		return true;
 	slots_release(handles, &slot, 1, true);
 	return false;
-}
-
-bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
-{
-	zp_word *at = zp_handles_word(handles, slot);
-	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
-
-	if (ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot))
-		return false;
-	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
-	return true;
 }
 
 /* ---- objects ---- */
@@ -193,7 +169,7 @@ bool zp_handles_is_pinned(struct zp_handles *handles, unsigned long handle)
 	return zp_word_generation(word) == zp_handle_generation(handles, handle) && zp_word_state(word) > ZP_STATE_LIVE;
 }
 
-int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot, uint64_t *location)
+int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
 	zp_word *at;
 	uint64_t word, freeing;
@@ -208,7 +184,6 @@ int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint
 		freeing = word + (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
 	} while (
 		!atomic_compare_exchange_weak_explicit(at, &word, freeing, memory_order_acquire, memory_order_relaxed));
-	*slot = zp_handle_slot(handle);
 	*location = word & ZP_LOCATION_MASK;
 	return 0;
 }

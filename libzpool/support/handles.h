@@ -59,6 +59,7 @@
 #include <limits.h>
 
 #include "pages.h"
+#include "secret.h"
 
 /* Tests set it to 1 to have the layout of 32-bit machines. */
 #ifndef ZP_HANDLE_NARROW
@@ -116,15 +117,15 @@ struct zp_table_block {
 
 struct zp_handles {
 	/* Read by everybody without a lock; written when the table grows. */
-	_Atomic(uint32_t) slots;              /* those below may be read */
-	uint32_t tag;                         /* in place, above the generation */
-	uint32_t stride_bytes;                /* word and payload */
+	_Atomic(uint32_t) slots; /* those below may be read */
+	uint32_t tag;            /* in place, above the generation */
+	uint32_t stride_bytes;   /* word and payload */
+	uint32_t generation_mask;
+	uint64_t secret;
 	uintptr_t slot_base[ZP_TABLE_BLOCKS]; /* address that slot 0 would have if the block began with it */
 	char separate[64];
 
 	struct zp_pages *pages;
-	uint64_t secret;
-	uint32_t generation_mask;
 	struct zp_lock lock;
 	struct zp_table_block blocks[ZP_TABLE_BLOCKS];
 	uint32_t blocks_with_room; /* a bit each */
@@ -156,12 +157,11 @@ int zp_handles_get(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots,
 void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned int count);
 
 /*
- * begin_free: a live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.
- * end_free: its generation goes up and it may be handed out again.
+ * After zp_handles_begin_free():
+ * end_free: the slot's generation goes up and it may be handed out again.
  * end_free_keep: the same without the lock, but the slot stays the caller's, as after zp_handles_get().  false: its
  * generations are used up, it was retired instead.
  */
-int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot, uint64_t *location);
 void zp_handles_end_free(struct zp_handles *handles, uint32_t slot);
 bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot);
 
@@ -187,13 +187,6 @@ uint64_t zp_handles_mapped(struct zp_handles *handles);
  */
 int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, uint64_t location, void *user),
 		    void *user);
-
-/*
- * Instead of end_free, to store the next object in the same slot and the same place: its generation goes up and it is
- * as zp_handles_get() gives one, but keeps the location, zp_handles_kept_location().  Takes no lock.  false: its
- * generations are spent, and end_free is due.
- */
-bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot);
 
 /* Slots below this have words that may be read. */
 static inline uint32_t zp_handles_slots(struct zp_handles *handles)
@@ -261,30 +254,53 @@ static inline unsigned long zp_handle_make(const struct zp_handles *handles, uin
 	return (unsigned long)((uint64_t)(handles->tag ^ generation) << ZP_HANDLE_SLOT_BITS | slot);
 }
 
+static inline uint64_t zp_dead_word(uint32_t generation, uint64_t link)
+{
+	return (uint64_t)generation << ZP_GENERATION_SHIFT | link;
+}
+
+/* The generation of a slot's first life. */
+static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t slot)
+{
+	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
+}
+
 /* Of a slot between zp_handles_recycle() and zp_handles_publish(). */
 static inline uint64_t zp_handles_kept_location(struct zp_handles *handles, uint32_t slot)
 {
 	return atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed) & ZP_LOCATION_MASK;
 }
 
+/* Generation and state as a word has them, for one comparison of both; a foreign tag is in neither's reach. */
+static inline uint64_t zp_word_life(uint64_t word)
+{
+	return word >> ZP_STATE_SHIFT;
+}
+
+static inline uint64_t zp_handle_life(const struct zp_handles *handles, unsigned long handle)
+{
+	return (uint64_t)zp_handle_generation(handles, handle) << (ZP_GENERATION_SHIFT - ZP_STATE_SHIFT) |
+	       ZP_STATE_LIVE;
+}
+
 /* The slow ways: an object that is not simply live.  */
 int zp_handles_pin_slow(zp_word *at, uint32_t generation, uint64_t *word);
+int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 
 /* The object neither moves nor goes away until unpin.  0; -EINVAL: not live; -EBUSY: pinned ZP_PINS_MAX times. */
 static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
-	uint32_t slot = zp_handle_slot(handle), generation = zp_handle_generation(handles, handle);
+	uint32_t slot = zp_handle_slot(handle);
+	uint64_t life = zp_handle_life(handles, handle), word;
 	zp_word *at;
-	uint64_t word;
 
 	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
 		return -EINVAL;
 	at = zp_handles_word(handles, slot);
 	word = atomic_load_explicit(at, memory_order_relaxed);
 	do {
-		while (zp_word_generation(word) != generation ||
-		       zp_word_state(word) - ZP_STATE_LIVE >= (unsigned int)ZP_PINS_MAX) {
-			int err = zp_handles_pin_slow(at, generation, &word);
+		while (zp_word_life(word) - life >= (uint64_t)ZP_PINS_MAX) {
+			int err = zp_handles_pin_slow(at, zp_handle_generation(handles, handle), &word);
 
 			if (err)
 				return err;
@@ -298,21 +314,61 @@ static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handl
 /* 0; -EINVAL: not live, or not pinned. */
 static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long handle)
 {
-	uint32_t slot = zp_handle_slot(handle), generation = zp_handle_generation(handles, handle);
+	uint32_t slot = zp_handle_slot(handle);
+	uint64_t life = zp_handle_life(handles, handle), word;
 	zp_word *at;
-	uint64_t word;
 
 	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
 		return -EINVAL;
 	at = zp_handles_word(handles, slot);
 	word = atomic_load_explicit(at, memory_order_relaxed);
 	do {
-		if (zp_word_generation(word) != generation ||
-		    zp_word_state(word) - ZP_STATE_LIVE - 1 >= (unsigned int)ZP_PINS_MAX)
+		if (zp_word_life(word) - life - 1 >= (uint64_t)ZP_PINS_MAX)
 			return -EINVAL;
 	} while (!atomic_compare_exchange_weak_explicit(at, &word, word - ZP_STATE_UNIT, memory_order_release,
 							memory_order_relaxed));
 	return 0;
+}
+
+/*
+ * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.  One of
+ * zp_handles_end_free(), zp_handles_end_free_keep() and zp_handles_recycle() follows.
+ */
+static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot,
+					uint64_t *location)
+{
+	const uint64_t freeing = (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
+
+	*slot = zp_handle_slot(handle);
+	if (*slot < atomic_load_explicit(&handles->slots, memory_order_acquire)) {
+		zp_word *at = zp_handles_word(handles, *slot);
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+		if (zp_word_life(word) == zp_handle_life(handles, handle) &&
+		    atomic_compare_exchange_strong_explicit(at, &word, word + freeing, memory_order_acquire,
+							    memory_order_relaxed)) {
+			*location = word & ZP_LOCATION_MASK;
+			return 0;
+		}
+	}
+	return zp_handles_begin_free_slow(handles, handle, location);
+}
+
+/*
+ * Instead of end_free, to store the next object in the same slot, and perhaps the same place: its generation goes up
+ * and it is as zp_handles_get() gives one, but keeps the location, zp_handles_kept_location().  Takes no lock.  false:
+ * its generations are spent, and end_free is due.
+ */
+static inline bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
+
+	if (ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot))
+		return false;
+	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
+	return true;
 }
 
 /* Make a slot that was taken live, and give it its handle.  Payload and object are written before. */
@@ -324,6 +380,16 @@ static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint3
 	atomic_store_explicit(at, (uint64_t)generation << ZP_GENERATION_SHIFT | ZP_STATE_UNIT | location,
 			      memory_order_release);
 	return zp_handle_make(handles, slot, generation);
+}
+
+/* The same for a slot that zp_handles_recycle() kept, at the location that it keeps. */
+static inline unsigned long zp_handles_publish_kept(struct zp_handles *handles, uint32_t slot)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+	atomic_store_explicit(at, word + ZP_STATE_UNIT, memory_order_release);
+	return zp_handle_make(handles, slot, zp_word_generation(word));
 }
 
 #endif

@@ -9,7 +9,6 @@
 #define ZP_SUPPORT_HANDLES_INTERNAL_H
 
 #include "handles.h"
-#include "secret.h"
 
 #define ZP_GROUP_NONE UINT32_MAX
 
@@ -44,17 +43,6 @@ static inline void zp_group_set_taken(struct zp_group *group, uint32_t taken)
 {
 	/* Release, for zp_handles_each(): whoever sees a slot taken may read the group's words. */
 	atomic_store_explicit(&group->taken, (uint16_t)taken, memory_order_release);
-}
-
-/* The generation of a slot's first life. */
-static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t slot)
-{
-	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
-}
-
-static inline uint64_t zp_dead_word(uint32_t generation, uint32_t link)
-{
-	return (uint64_t)generation << ZP_GENERATION_SHIFT | link;
 }
 
 /* All but the last with the table's lock held (handles_groups.c). */

@@ -259,25 +259,9 @@ static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return 0;
 }
 
-/* The place of the object that was freed last, which the processor still knows. */
-static void take_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct place *place)
-{
-	place->handle_slot = class->stock[--class->kept_count];
-	uint64_t location = zp_handles_kept_location(&pool->handles, place->handle_slot);
-	place->zspage = zsmalloc_location_zspage(location);
-	place->slot = zsmalloc_location_slot(location);
-	class->objects++;
-	if (pool->evict)
-		zsmalloc_zspage_touch(pool, class, place->zspage);
-}
-
 /* With the class's lock held. */
 static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
 {
-	if (class->kept_count) {
-		take_kept(pool, class, place);
-		return 0;
-	}
 	int err = take_handle_slot(pool, class, gfp, &place->handle_slot);
 	if (err)
 		return err;
@@ -305,34 +289,29 @@ static int malloc_failed(struct zsmalloc_pool *pool, int err, bool limit)
 	return err;
 }
 
-/* A place for an object of the class.  0 or -errno. */
-static int find_place_locked(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
+/* Lets the lock go. */
+static int find_place_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
 			     struct place *place)
 {
-	if (!(gfp & ZPOOL_GFP_NOWAIT))
-		zp_lock(&class->lock);
-	else if (!zp_trylock(&class->lock))
-		return -EAGAIN;
 	int err = find_place(pool, class, gfp, place);
+
 	zp_unlock(&class->lock);
 	return err;
 }
 
-static int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+/* A place that is not kept.  With the lock held, which is let go. */
+static __attribute__((noinline)) int malloc_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
+						   zpool_gfp_t gfp, unsigned long *handle)
 {
-	struct zsmalloc_pool *pool = pool_;
 	struct place place = { .grew = false };
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
-
-	if (size == 0)
-		return -EINVAL;
-	if (size > pool->object_bytes_max)
-		return -ENOSPC;
-	struct zsmalloc_class *class = zsmalloc_class_of(pool, size);
 	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
-	int err = find_place_locked(pool, class, gfp, &place);
-	if (err == -ENOMEM && !nowait && zsmalloc_make_room(pool, class->slot_bytes))
-		err = find_place_locked(pool, class, gfp, &place);
+
+	int err = find_place_unlock(pool, class, gfp, &place);
+	if (err == -ENOMEM && !nowait && zsmalloc_make_room(pool, class->slot_bytes)) {
+		zp_lock(&class->lock);
+		err = find_place_unlock(pool, class, gfp, &place);
+	}
 	if (err)
 		return malloc_failed(pool, err, !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
@@ -345,15 +324,49 @@ static int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned l
 	return 0;
 }
 
+static __attribute__((noinline)) void zero_kept(struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
+						uint32_t handle_slot)
+{
+	uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+
+	memset(zsmalloc_slot_address(class, zspage, zsmalloc_location_slot(location)), 0, class->slot_bytes);
+}
+
+/* As a rule the place of the object of its class that was freed last, which the processor still knows. */
+static int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	if (size - 1 >= pool->object_bytes_max)
+		return size ? -ENOSPC : -EINVAL;
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, size);
+	if (!zp_trylock(&class->lock)) {
+		if (gfp & ZPOOL_GFP_NOWAIT)
+			return malloc_failed(pool, -EAGAIN, false);
+		zp_lock_contended(&class->lock);
+	}
+	if (class->kept_count == 0)
+		return malloc_unlock(pool, class, gfp, handle);
+	uint32_t handle_slot = class->stock[--class->kept_count];
+	class->objects++;
+	if (pool->evict)
+		zsmalloc_zspage_touch(pool, class,
+				      zsmalloc_location_zspage(zp_handles_kept_location(&pool->handles, handle_slot)));
+	zp_unlock(&class->lock);
+	if (gfp & ZPOOL_GFP_ZERO)
+		zero_kept(pool, class, handle_slot);
+	*handle = zp_handles_publish_kept(&pool->handles, handle_slot);
+	return 0;
+}
+
 /*
  * Keeps the place of an object that is being freed for the next one: slot and handle stay as they are, save that the
  * handle is stale.  A zspage under reclaim is to run empty.  With the class's lock held.
  */
-static bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
-		       uint32_t handle_slot)
+static inline bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
+			      const struct zsmalloc_zspage *zspage, uint32_t handle_slot)
 {
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
-
 	if (class->kept_count >= ZSMALLOC_KEPT_MAX || class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE ||
 	    class->objects <= 1 || !zspage->listed || !zp_handles_recycle(&pool->handles, handle_slot))
 		return false;
@@ -366,7 +379,6 @@ static bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	}
 	class->stock[class->kept_count++] = handle_slot;
 	class->objects--;
-	zsmalloc_slot_prefetch(class, zspage, zsmalloc_location_slot(location));
 	return true;
 }
 
@@ -388,22 +400,14 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	return false;
 }
 
-static int zsmalloc_free(void *pool_, unsigned long handle)
+/* A place that is not kept.  With the lock held, which is let go. */
+static __attribute__((noinline)) int free_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
+						 uint64_t location, uint32_t handle_slot)
 {
-	struct zsmalloc_pool *pool = pool_;
-	uint64_t location;
-	uint32_t handle_slot, emptied = ZSMALLOC_NONE;
-
-	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
-	if (err) {
-		count(&pool->refused_handles);
-		return err;
-	}
-	struct zsmalloc_class *class = zsmalloc_class(pool, zsmalloc_zspage(pool, zsmalloc_location_zspage(location)));
-	zp_lock(&class->lock);
-	bool surplus = !keep_place(pool, class, location, handle_slot) &&
-		       release_place(pool, class, location, handle_slot, &emptied);
+	uint32_t emptied = ZSMALLOC_NONE;
+	bool surplus = release_place(pool, class, location, handle_slot, &emptied);
 	bool wants = zsmalloc_wants_compaction(pool, class);
+
 	zp_unlock(&class->lock);
 	if (surplus)
 		zp_handles_end_free(&pool->handles, handle_slot);
@@ -411,6 +415,31 @@ static int zsmalloc_free(void *pool_, unsigned long handle)
 		zsmalloc_zspages_destroy(pool, emptied);
 	if (wants)
 		zsmalloc_compact_some(pool, class);
+	return 0;
+}
+
+static __attribute__((cold, noinline)) int handle_refused(struct zsmalloc_pool *pool, int err)
+{
+	count(&pool->refused_handles);
+	return err;
+}
+
+static int zsmalloc_free(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t location;
+	uint32_t handle_slot;
+
+	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
+	if (err)
+		return handle_refused(pool, err);
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	struct zsmalloc_class *class = zsmalloc_class(pool, zspage);
+	zp_lock(&class->lock);
+	if (!keep_place(pool, class, zspage, handle_slot))
+		return free_unlock(pool, class, location, handle_slot);
+	zsmalloc_slot_prefetch(class, zspage, zsmalloc_location_slot(location));
+	zp_unlock(&class->lock);
 	return 0;
 }
 
