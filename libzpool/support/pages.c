@@ -141,10 +141,13 @@ void zp_pages_fork(struct zp_pages *pages, enum zpool_fork_phase phase)
 	if (phase == ZPOOL_FORK_PREPARE) {
 		zp_lock(&pages->slow_lock);
 		zp_lock(&pages->lock);
-	} else {
-		zp_unlock(&pages->lock);
-		zp_unlock(&pages->slow_lock);
+		return;
 	}
+	/* They are not in the child. */
+	if (phase == ZPOOL_FORK_CHILD)
+		pages->hoarders = 0;
+	zp_unlock(&pages->lock);
+	zp_unlock(&pages->slow_lock);
 }
 
 /* One segment against its own counts, adding to the totals of pages in runs and in the reserve. */

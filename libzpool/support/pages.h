@@ -97,6 +97,7 @@ struct zp_pages {
 	struct zp_list reserve;  /* segments with reserve pages, the last given to first */
 	uint32_t reserve_pages;
 	uint32_t flush_retry_pages; /* the source refused: do not ask again below this many */
+	uint32_t hoarders;          /* who want the reserve to be left alone */
 	uint32_t growth;            /* counts chunks that came; written with both locks held */
 	_Atomic(uint64_t) reserve_bound_bytes;
 
@@ -200,6 +201,12 @@ static inline void zp_pages_set_limit(struct zp_pages *pages, uint64_t limit_byt
 
 /* How much to keep for the next take: bytes, or ZP_RESERVE_DEFAULT.  What is kept beyond it goes back now. */
 void zp_pages_set_reserve(struct zp_pages *pages, uint64_t bytes);
+
+/*
+ * Between begin and end the reserve grows without bound, save for the limit: for those who give many runs back one by
+ * one, and end with zp_pages_trim(), which gives neighbours back in one call.
+ */
+void zp_pages_hoard(struct zp_pages *pages, bool begin);
 
 /* Give back the whole reserve, and chunks (but the first) without a page in use.  *released in bytes. */
 void zp_pages_trim(struct zp_pages *pages, uint64_t *released);

@@ -7,7 +7,10 @@
 #include <errno.h>
 
 /* A chunk is a power of two segments, so that a hole which a released one leaves in the numbers fits a later one. */
-enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64, EXCESS_PAGES = 48 };
+enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64 };
+
+/* How many pages go under one hold of slow_lock: inside a free, and in a trim. */
+enum { EXCESS_PAGES = 48, TRIM_PAGES = 1024 };
 
 /* Runs of the reserve on their way to the source. */
 struct batch {
@@ -34,7 +37,8 @@ static uint32_t reserve_bound_pages(struct zp_pages *pages)
 
 bool zp_pages_reserve_is_full(struct zp_pages *pages)
 {
-	return pages->reserve_pages > reserve_bound_pages(pages) && pages->reserve_pages >= pages->flush_retry_pages;
+	return pages->hoarders == 0 && pages->reserve_pages > reserve_bound_pages(pages) &&
+	       pages->reserve_pages >= pages->flush_retry_pages;
 }
 
 /* Take runs out of the reserve, from the segments that were given to longest ago.  Their pages count as used. */
@@ -148,6 +152,13 @@ void zp_pages_flush_excess(struct zp_pages *pages)
 		willing = flush_batch(pages, excess < EXCESS_PAGES ? excess : EXCESS_PAGES, &flushed);
 		zp_unlock(&pages->slow_lock);
 	}
+}
+
+void zp_pages_hoard(struct zp_pages *pages, bool begin)
+{
+	zp_lock(&pages->lock);
+	pages->hoarders += begin ? 1 : UINT32_MAX;
+	zp_unlock(&pages->lock);
 }
 
 int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes)
@@ -382,10 +393,26 @@ static void tables_drop(struct zp_pages *pages)
 	}
 }
 
+/* All that is kept now; what comes meanwhile may stay.  Others may have slow_lock after every batch. */
+static uint32_t flush_in_turns(struct zp_pages *pages)
+{
+	uint32_t excess = reserve_excess(pages, 0), flushed = 0;
+	bool willing = true;
+
+	while (willing && flushed < excess) {
+		uint32_t left = excess - flushed;
+
+		zp_lock(&pages->slow_lock);
+		willing = flush_batch(pages, left < TRIM_PAGES ? left : TRIM_PAGES, &flushed);
+		zp_unlock(&pages->slow_lock);
+	}
+	return flushed;
+}
+
 void zp_pages_trim(struct zp_pages *pages, uint64_t *released)
 {
+	*released = flush_in_turns(pages) * (uint64_t)ZP_PAGE_BYTES;
 	zp_lock(&pages->slow_lock);
-	*released = flush_to(pages, 0) * (uint64_t)ZP_PAGE_BYTES;
 	if (pages->segments > 1) {
 		uint32_t number = 1 + zp_segment(pages, 1)->chunk_segments;
 

@@ -299,12 +299,14 @@ int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *r
 	uint64_t of_pages = 0, of_handles = 0;
 	unsigned int classes = resume(&run, has_budget);
 
+	zp_pages_hoard(&pool->pages, true);
 	for (; classes > 0 && !ended; classes -= !ended) {
 		run.class = &pool->classes[classes - 1];
 		compact_whole_class(&run, bytes, deadline_ns);
 		ended = run.moved_bytes >= bytes || (deadline_ns && now_ns() >= deadline_ns);
 	}
 	suspend(&run, classes);
+	zp_pages_hoard(&pool->pages, false);
 	/* What was emptied lies in the reserve as yet. */
 	zp_pages_trim(&pool->pages, &of_pages);
 	if (!ended) {
