@@ -38,9 +38,10 @@
  * lock.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
- * two pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class; a malloc for which the
- * pool grew does so for the next class that wastes so much, and one that finds no memory wherever a page can be won.  A
- * whole compaction also settles what stays (zsmalloc_settle.c): last pages, records, page tables.
+ * three pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class, and leaves it two
+ * idle pages at most; a malloc for which the pool grew does so for the next class that wastes so much, and one that
+ * finds no memory wherever a page can be won.  A whole compaction also settles what stays (zsmalloc_settle.c): last
+ * pages, records, page tables.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *

@@ -301,8 +301,9 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 			    uint32_t *emptied);
 void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied);
 
-/* Take memory from pages on which no object lies.  Returns how many. */
-unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+/* Take memory from pages on which no object lies, save the first `spared` of them.  Returns how many. */
+unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
+				  unsigned int spared);
 
 /* Mark the zspage as the one stored into last. */
 void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);

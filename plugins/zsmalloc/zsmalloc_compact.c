@@ -24,7 +24,8 @@ enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
 enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
 enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
-enum { SOME_PAGES = 2, SOME_SHARE = 16 };   /* what a class may waste: pages, and a share of what it has */
+enum { SOME_PAGES = 3, SOME_SHARE = 16 };   /* what a class may waste: pages, and a share of what it has */
+enum { SOME_SPARED = 2 };                   /* idle pages left to it, or the next objects would ask for them again */
 
 /* One run of compaction. */
 struct run {
@@ -32,9 +33,10 @@ struct run {
 	struct zsmalloc_class *class;
 	uint64_t id;
 	uint64_t moved_bytes;
-	int64_t released_pages;  /* less those that targets were given */
-	unsigned int window;     /* mask of tenths of fullness that count as equal */
-	unsigned int idle_steps; /* may still move nothing; 0: any number */
+	int64_t released_pages;    /* less those that targets were given */
+	unsigned int window;       /* mask of tenths of fullness that count as equal */
+	unsigned int spared_pages; /* may stay idle in a zspage */
+	unsigned int idle_steps;   /* may still move nothing; 0: any number */
 };
 
 /*
@@ -102,6 +104,19 @@ static uint32_t choose_target(const struct run *run, uint32_t source)
 	return best;
 }
 
+/* An object that will be moved soon: the word of its handle and its beginning are cold, each in a place of its own. */
+static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
+			    int slot)
+{
+	uint32_t handle_slot = slot < 0 ? 0 : zsmalloc_handles(class, zspage)[slot];
+
+	if (handle_slot >= zp_handles_slots(&pool->handles))
+		return;
+	__builtin_prefetch(zp_handles_word(&pool->handles, handle_slot), 1);
+	if (slot >= 0)
+		__builtin_prefetch(zsmalloc_slot_address(class, zspage, (unsigned int)slot));
+}
+
 /* Empties a zspage into others and towards its own beginning, until `budget` bytes are moved.  true: it is done. */
 static bool drain(struct run *run, uint32_t source, uint64_t budget)
 {
@@ -117,6 +132,7 @@ static bool drain(struct run *run, uint32_t source, uint64_t budget)
 		if (target == ZSMALLOC_NONE)
 			target = source;
 		int to = zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target), false);
+		prefetch_object(run->pool, class, zspage, zsmalloc_highest_used(zspage, slot));
 		if (target == source && (to < 0 || to > slot))
 			return true;
 		int err = zsmalloc_object_move(run->pool, (struct zsmalloc_place){ class, source, (unsigned int)slot },
@@ -150,7 +166,7 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 	} else if (done) {
 		/* Of runs at the same time the later one's mark stands, lest each undo the other's for ever. */
 		zspage->passed = zspage->passed > run->id ? zspage->passed : run->id;
-		(void)zsmalloc_zspage_thin(run->pool, class, source);
+		(void)zsmalloc_zspage_thin(run->pool, class, source, run->spared_pages);
 	}
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	return *emptied != ZSMALLOC_NONE || run->moved_bytes != moved || !run->idle_steps || --run->idle_steps;
@@ -326,19 +342,29 @@ bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zs
 	       zsmalloc_class_waste(class) > SOME_PAGES * ZP_PAGE_BYTES + held / SOME_SHARE;
 }
 
-/* Until `bytes` are moved; only if `wanted` says so, now that the lock is held. */
-static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t bytes,
-			     bool (*wanted)(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class),
+/* Is there a page to win, at least? */
+static bool wastes_a_page(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
+{
+	return atomic_load_explicit(&pool->auto_compact, memory_order_relaxed) &&
+	       zsmalloc_class_waste(class) >= ZP_PAGE_BYTES + class->zspages * (uint64_t) class->head_bytes;
+}
+
+/*
+ * Until `bytes` are moved, and only if the class wastes too much, now that the lock is held; `need`: if it wastes
+ * anything, and then it keeps nothing idle.
+ */
+static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t bytes, bool need,
 			     uint64_t *released_bytes)
 {
 	uint64_t moved_bytes = 0;
 
 	zp_lock(&class->lock);
-	if (wanted(pool, class)) {
+	if (need ? wastes_a_page(pool, class) : zsmalloc_wants_compaction(pool, class)) {
 		struct run run = run_begin(pool, WINDOW_SOME);
 
 		run.class = class;
 		run.idle_steps = SOME_IDLE_STEPS;
+		run.spared_pages = need ? 0 : SOME_SPARED;
 		compact_class(&run, bytes, 0, now_ns);
 		moved_bytes = run.moved_bytes;
 		if (moved_bytes || run.released_pages)
@@ -353,7 +379,7 @@ void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 {
 	uint64_t released_bytes = 0;
 
-	(void)compact_some(pool, class, SOME_BYTES, zsmalloc_wants_compaction, &released_bytes);
+	(void)compact_some(pool, class, SOME_BYTES, false, &released_bytes);
 }
 
 /* Stays with a class for as long as it wastes too much. */
@@ -374,13 +400,6 @@ void zsmalloc_compact_next(struct zsmalloc_pool *pool)
 	}
 }
 
-/* Is there a page to win, at least? */
-static bool wastes_a_page(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
-{
-	return atomic_load_explicit(&pool->auto_compact, memory_order_relaxed) &&
-	       zsmalloc_class_waste(class) >= ZP_PAGE_BYTES + class->zspages * (uint64_t) class->head_bytes;
-}
-
 bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes)
 {
 	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
@@ -395,8 +414,7 @@ bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes)
 		zp_unlock(&class->lock);
 		zsmalloc_zspages_destroy(pool, emptied);
 		if (released_bytes < wanted && moved_bytes < SOME_BYTES)
-			moved_bytes +=
-				compact_some(pool, class, SOME_BYTES - moved_bytes, wastes_a_page, &released_bytes);
+			moved_bytes += compact_some(pool, class, SOME_BYTES - moved_bytes, true, &released_bytes);
 	}
 	return released_bytes > 0;
 }

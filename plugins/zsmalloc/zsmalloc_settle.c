@@ -115,7 +115,7 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
 			break;
 		}
 		if (moved)
-			(void)zsmalloc_zspage_thin(pool, class, source);
+			(void)zsmalloc_zspage_thin(pool, class, source, 0);
 		if (moved < count)
 			larger++;
 	}

@@ -398,12 +398,15 @@ static bool next_run_of(uint64_t *mask, unsigned int *first, unsigned int *pages
 	return true;
 }
 
-unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+unsigned int zsmalloc_zspage_thin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
+				  unsigned int spared)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint64_t idle = zspage->committed & ~needed_pages(class, zspage);
 	unsigned int released = 0, first, pages;
 
+	for (; spared > 0; spared--)
+		idle &= idle - 1;
 	while (next_run_of(&idle, &first, &pages)) {
 		if (zp_pages_decommit(&pool->pages, zspage->pgno + first, pages))
 			continue; /* The source keeps them, and so do we. */
