@@ -4,8 +4,7 @@
  *
  * A pool stores objects of varying size and gives out a handle for each.  Because callers hold handles and not
  * pointers, the allocator behind the pool (its driver) may pack objects densely, move them while they are not mapped,
- * have them evicted, and give memory back to the system.  Drivers are plugins, loaded by name the first time that
- * their name is asked for.
+ * have them evicted, and give memory back to the system.  Drivers are plugins, loaded when first asked for by name.
  *
  * Conventions, true of every function unless it says otherwise:
  *
@@ -361,6 +360,7 @@ struct zpool_stats {
  *
  * stats        receives them
  * stats_size   sizeof(struct zpool_stats) as the caller was compiled; what this library does not know reads as 0
+ *
  * 0, or -EINVAL: a NULL argument, stats_size 0; -EOPNOTSUPP: the driver does not count.
  */
 ZPOOL_PUBLIC int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_size);

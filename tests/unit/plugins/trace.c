@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,15 @@
 
 enum { MODEL_OBJECTS = 3000, MODEL_STEPS = 60000 };
 
-static char path[] = "/tmp/zpool-trace-unit.XXXXXX";
+static char path[PATH_MAX];
 
 static void setup(void)
 {
+	const char *parent = getenv("TMPDIR");
 	int fd;
 
-	memcpy(path + sizeof path - 7, "XXXXXX", 6);
+	unit_require(snprintf(path, sizeof path, "%s/zpool-trace-unit.XXXXXX", parent && *parent ? parent : "/tmp") <
+		     (int)sizeof path);
 	fd = mkstemp(path);
 	unit_require(fd >= 0);
 	close(fd);
