@@ -21,6 +21,7 @@ plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc_class.c \
 	plugins/zsmalloc/zsmalloc_compact.c \
 	plugins/zsmalloc/zsmalloc_move.c \
+	plugins/zsmalloc/zsmalloc_objects.c \
 	plugins/zsmalloc/zsmalloc_reclaim.c \
 	plugins/zsmalloc/zsmalloc_records.c \
 	plugins/zsmalloc/zsmalloc_settle.c \

@@ -128,15 +128,6 @@ static int settled_word(zp_word *at, uint32_t generation, uint64_t *word)
 	}
 }
 
-int zp_handles_pin_slow(zp_word *at, uint32_t generation, uint64_t *word)
-{
-	int err = settled_word(at, generation, word);
-
-	if (!err && zp_word_state(*word) == ZP_STATE_LIVE + ZP_PINS_MAX)
-		err = -EBUSY;
-	return err;
-}
-
 static int find(struct zp_handles *handles, unsigned long handle, zp_word **at, uint64_t *word)
 {
 	uint32_t slot = zp_handle_slot(handle);
@@ -145,6 +136,24 @@ static int find(struct zp_handles *handles, unsigned long handle, zp_word **at, 
 		return -EINVAL;
 	*at = zp_handles_word(handles, slot);
 	return settled_word(*at, zp_handle_generation(handles, handle), word);
+}
+
+int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+{
+	zp_word *at;
+	uint64_t word;
+
+	do {
+		int err = find(handles, handle, &at, &word);
+
+		if (err)
+			return err;
+		if (zp_word_state(word) == ZP_STATE_LIVE + ZP_PINS_MAX)
+			return -EBUSY;
+	} while (!atomic_compare_exchange_weak_explicit(at, &word, word + ZP_STATE_UNIT, memory_order_acquire,
+							memory_order_relaxed));
+	*location = word & ZP_LOCATION_MASK;
+	return 0;
 }
 
 int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t *location)

@@ -284,31 +284,30 @@ static inline uint64_t zp_handle_life(const struct zp_handles *handles, unsigned
 }
 
 /* The slow ways: an object that is not simply live.  */
-int zp_handles_pin_slow(zp_word *at, uint32_t generation, uint64_t *word);
+int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 
-/* The object neither moves nor goes away until unpin.  0; -EINVAL: not live; -EBUSY: pinned ZP_PINS_MAX times. */
-static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+/*
+ * The object neither moves nor goes away until unpin.  0; -EINVAL: not live; -EBUSY: pinned ZP_PINS_MAX times.
+ * try_pin: only what is live, and not pinned too often already; false: it may yet be done the slow way.
+ */
+static inline bool zp_handles_try_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
 	uint32_t slot = zp_handle_slot(handle);
-	uint64_t life = zp_handle_life(handles, handle), word;
-	zp_word *at;
 
 	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
-		return -EINVAL;
-	at = zp_handles_word(handles, slot);
-	word = atomic_load_explicit(at, memory_order_relaxed);
-	do {
-		while (zp_word_life(word) - life >= (uint64_t)ZP_PINS_MAX) {
-			int err = zp_handles_pin_slow(at, zp_handle_generation(handles, handle), &word);
-
-			if (err)
-				return err;
-		}
-	} while (!atomic_compare_exchange_weak_explicit(at, &word, word + ZP_STATE_UNIT, memory_order_acquire,
-							memory_order_relaxed));
+		return false;
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	*location = word & ZP_LOCATION_MASK;
-	return 0;
+	return zp_word_life(word) - zp_handle_life(handles, handle) < (uint64_t)ZP_PINS_MAX &&
+	       atomic_compare_exchange_strong_explicit(at, &word, word + ZP_STATE_UNIT, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+{
+	return zp_handles_try_pin(handles, handle, location) ? 0 : zp_handles_pin_slow(handles, handle, location);
 }
 
 /* 0; -EINVAL: not live, or not pinned. */
@@ -333,25 +332,30 @@ static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long han
 /*
  * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.  One of
  * zp_handles_end_free(), zp_handles_end_free_keep() and zp_handles_recycle() follows.
+ * try_begin_free: only what is simply live; false: it may yet be done the slow way.
  */
+static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+{
+	const uint64_t freeing = (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
+	uint32_t slot = zp_handle_slot(handle);
+
+	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
+		return false;
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	*location = word & ZP_LOCATION_MASK;
+	return zp_word_life(word) == zp_handle_life(handles, handle) &&
+	       atomic_compare_exchange_strong_explicit(at, &word, word + freeing, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
 static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot,
 					uint64_t *location)
 {
-	const uint64_t freeing = (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
-
 	*slot = zp_handle_slot(handle);
-	if (*slot < atomic_load_explicit(&handles->slots, memory_order_acquire)) {
-		zp_word *at = zp_handles_word(handles, *slot);
-		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-
-		if (zp_word_life(word) == zp_handle_life(handles, handle) &&
-		    atomic_compare_exchange_strong_explicit(at, &word, word + freeing, memory_order_acquire,
-							    memory_order_relaxed)) {
-			*location = word & ZP_LOCATION_MASK;
-			return 0;
-		}
-	}
-	return zp_handles_begin_free_slow(handles, handle, location);
+	return zp_handles_try_begin_free(handles, handle, location)
+		       ? 0
+		       : zp_handles_begin_free_slow(handles, handle, location);
 }
 
 /*

@@ -355,6 +355,15 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
 /* Zspages with high record numbers, or nearly alone under a page table, move.  Without a lock. */
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);
 
+/* ---- zsmalloc_objects.c ---- */
+
+int zsmalloc_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+int zsmalloc_free(void *pool, unsigned long handle);
+void *zsmalloc_map(void *pool, unsigned long handle, enum zpool_mapmode mode);
+int zsmalloc_unmap(void *pool, unsigned long handle);
+int64_t zsmalloc_obj_size(void *pool, unsigned long handle);
+int zsmalloc_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user);
+
 /* ---- zsmalloc_compact.c ---- */
 
 int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_objects.c - the way of an object: malloc, free, map, unmap
+ *
+ * What happens as a rule is a straight line: malloc takes the place that its class keeps, free leaves one, map pins a
+ * word.  All else is left to functions of their own that are called last, so that the rule pays for no register that
+ * only they need.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <string.h>
+
+#include "zsmalloc.h"
+
+#define OUTLINE __attribute__((noinline))
+
+static inline void count(_Atomic(uint64_t) *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* A slot of the handle table, and a place: what an object needs, taken but not yet published. */
+struct place {
+	uint32_t handle_slot;
+	uint32_t zspage;
+	unsigned int slot;
+	bool grew; /* the class has a zspage more */
+};
+
+/* A slot of the handle table: one of the stock, or some from the table, of which the stock gets the rest. */
+static int take_handle_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *slot)
+{
+	if (zsmalloc_stock_get(class, slot))
+		return 0;
+	uint32_t fresh[ZSMALLOC_STOCK / 2];
+	unsigned int room = ZSMALLOC_STOCK - class->kept_count;
+	unsigned int wanted = class->objects < ZSMALLOC_STOCK || room < ZSMALLOC_STOCK / 2 ? 1 : ZSMALLOC_STOCK / 2;
+	int got = zp_handles_get(&pool->handles, gfp, fresh, wanted);
+	if (got < 0)
+		return got;
+	while (--got > 0)
+		(void)zsmalloc_stock_put(class, fresh[got]);
+	*slot = fresh[0];
+	return 0;
+}
+
+/* A slot in this zspage.  0; -ENOENT: it has no room; or -errno. */
+static int take_place_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, zpool_gfp_t gfp,
+			 struct place *place)
+{
+	int slot = zsmalloc_slot_find(class, zsmalloc_zspage(pool, number), gfp & ZPOOL_GFP_NOWAIT);
+
+	if (slot < 0)
+		return -ENOENT;
+	int err = zsmalloc_slot_take(pool, class, number, (unsigned int)slot, place->handle_slot, gfp);
+	if (err)
+		return err;
+	place->zspage = number;
+	place->slot = (unsigned int)slot;
+	if (pool->evict)
+		zsmalloc_zspage_touch(pool, class, number);
+	return 0;
+}
+
+/*
+ * A slot in a zspage that is there: one of the fullest; or, as under NOWAIT room without memory is none, the first in
+ * one of the other groups.
+ */
+static int take_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
+{
+	uint32_t groups = class->group_mask & ((1u << ZSMALLOC_FULL) - 1), number = class->spare;
+	int err = -ENOENT;
+
+	while (groups && err == -ENOENT) {
+		unsigned int group = 31 - (unsigned int)__builtin_clz(groups);
+
+		err = take_place_in(pool, class, class->groups[group], gfp, place);
+		groups &= ~(1u << group);
+	}
+	if (err != -ENOENT || number == ZSMALLOC_NONE)
+		return err;
+	class->spare = ZSMALLOC_NONE;
+	zsmalloc_zspage_list(pool, class, number);
+	return take_place_in(pool, class, number, gfp, place);
+}
+
+/* Lets the class have another zspage; with the lock held, which is let go meanwhile (never with NOWAIT). */
+static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number)
+{
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
+
+	if (!nowait)
+		zp_unlock(&class->lock);
+	int err = zsmalloc_zspage_create(pool, class, gfp, number);
+	if (!nowait)
+		zp_lock(&class->lock);
+	if (err)
+		return err;
+	zsmalloc_zspage_join(pool, class, *number);
+	zsmalloc_zspage_list(pool, class, *number);
+	return 0;
+}
+
+/* With the class's lock held. */
+static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, struct place *place)
+{
+	int err = take_handle_slot(pool, class, gfp, &place->handle_slot);
+	if (err)
+		return err;
+	err = take_place(pool, class, gfp, place);
+	if (err == -ENOENT) {
+		uint32_t number;
+
+		/* Its first slot has memory, and nobody else has had the lock since it was listed. */
+		err = add_zspage(pool, class, gfp, &number);
+		place->grew = !err;
+		if (!err)
+			err = take_place_in(pool, class, number, gfp, place);
+	}
+	if (!err)
+		return 0;
+	/* While the lock was let go others may have filled the stock. */
+	if (!zsmalloc_stock_put(class, place->handle_slot))
+		zp_handles_put(&pool->handles, &place->handle_slot, 1);
+	return err;
+}
+
+static int malloc_failed(struct zsmalloc_pool *pool, int err, bool limit)
+{
+	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
+	return err;
+}
+
+/* Lets the lock go. */
+static int find_place_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
+			     struct place *place)
+{
+	int err = find_place(pool, class, gfp, place);
+
+	zp_unlock(&class->lock);
+	return err;
+}
+
+/* A place that is not kept.  With the lock held, which is let go. */
+static int malloc_anew(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct place place = { .grew = false };
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
+	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
+
+	int err = find_place_unlock(pool, class, gfp, &place);
+	if (err == -ENOMEM && !nowait && zsmalloc_make_room(pool, class->slot_bytes)) {
+		zp_lock(&class->lock);
+		err = find_place_unlock(pool, class, gfp, &place);
+	}
+	if (err)
+		return malloc_failed(pool, err, !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
+	/* Until it is published nobody moves or evicts it. */
+	if (gfp & ZPOOL_GFP_ZERO)
+		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, place.zspage), place.slot), 0,
+		       class->slot_bytes);
+	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
+	if (place.grew && !nowait)
+		zsmalloc_compact_next(pool);
+	return 0;
+}
+
+/* The same where a place is kept. */
+static int malloc_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, unsigned long *handle)
+{
+	uint32_t handle_slot = class->stock[--class->kept_count];
+	uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
+	uint32_t number = zsmalloc_location_zspage(location);
+
+	class->objects++;
+	if (pool->evict)
+		zsmalloc_zspage_touch(pool, class, number);
+	zp_unlock(&class->lock);
+	if (gfp & ZPOOL_GFP_ZERO)
+		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, number), zsmalloc_location_slot(location)), 0,
+		       class->slot_bytes);
+	*handle = zp_handles_publish_kept(&pool->handles, handle_slot);
+	return 0;
+}
+
+/* `locked`: with the class's lock held, which is let go. */
+static OUTLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
+			       unsigned long *handle, bool locked)
+{
+	if (!locked && !(gfp & ZPOOL_GFP_NOWAIT))
+		zp_lock(&class->lock);
+	else if (!locked && !zp_trylock(&class->lock))
+		return malloc_failed(pool, -EAGAIN, false);
+	if (class->kept_count)
+		return malloc_kept(pool, class, gfp, handle);
+	return malloc_anew(pool, class, gfp, handle);
+}
+
+/* As a rule the place of the object of its class that was freed last, which the processor still knows. */
+int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	if (size - 1 >= pool->object_bytes_max)
+		return size ? -ENOSPC : -EINVAL;
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, size);
+	if (!zp_trylock(&class->lock))
+		return malloc_slow(pool, class, gfp, handle, false);
+	if (class->kept_count == 0 || pool->evict || (gfp & ZPOOL_GFP_ZERO))
+		return malloc_slow(pool, class, gfp, handle, true);
+	uint32_t handle_slot = class->stock[--class->kept_count];
+	class->objects++;
+	zp_unlock(&class->lock);
+	*handle = zp_handles_publish_kept(&pool->handles, handle_slot);
+	return 0;
+}
+
+/*
+ * Keeps the place of an object that is being freed for the next one: slot and handle stay as they are, save that the
+ * handle is stale.  A zspage under reclaim is to run empty.  With the class's lock held.
+ */
+static inline bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
+			      const struct zsmalloc_zspage *zspage, uint32_t handle_slot)
+{
+	unsigned int kept = class->kept_count;
+
+	if (kept >= ZSMALLOC_KEPT_MAX || kept > class->objects / ZSMALLOC_KEPT_SHARE || class->objects <= 1 ||
+	    kept + class->spare_count == ZSMALLOC_STOCK || !zspage->listed ||
+	    !zp_handles_recycle(&pool->handles, handle_slot))
+		return false;
+	class->stock[kept] = handle_slot;
+	class->kept_count++;
+	class->objects--;
+	return true;
+}
+
+/* Where the stock is full: a place is worth more than a bare slot. */
+static void make_room_in_stock(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	uint32_t surplus;
+
+	if (class->kept_count < ZSMALLOC_KEPT_MAX && class->kept_count + class->spare_count == ZSMALLOC_STOCK &&
+	    zsmalloc_stock_get(class, &surplus))
+		zp_handles_put(&pool->handles, &surplus, 1);
+}
+
+/* Without keeping it.  true: the slot of the handle table is still to be given back. */
+static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+			  uint32_t handle_slot, uint32_t *emptied)
+{
+	uint32_t number = zsmalloc_location_zspage(location);
+
+	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
+	if (zsmalloc_zspage(pool, number)->used_slots == 0)
+		zsmalloc_zspage_retire(pool, class, number, emptied);
+	if (class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE + 1 || class->objects == 0)
+		zsmalloc_kept_release(pool, class, emptied);
+	if (class->kept_count + class->spare_count == ZSMALLOC_STOCK)
+		return true;
+	if (zp_handles_end_free_keep(&pool->handles, handle_slot))
+		(void)zsmalloc_stock_put(class, handle_slot);
+	return false;
+}
+
+/* `locked`: with the class's lock held, which is let go. */
+static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+			     uint32_t handle_slot, bool locked)
+{
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	uint32_t emptied = ZSMALLOC_NONE;
+	bool surplus = false;
+
+	if (!locked)
+		zp_lock(&class->lock);
+	make_room_in_stock(pool, class);
+	if (!keep_place(pool, class, zspage, handle_slot))
+		surplus = release_place(pool, class, location, handle_slot, &emptied);
+	bool wants = zsmalloc_wants_compaction(pool, class);
+	zp_unlock(&class->lock);
+	if (surplus)
+		zp_handles_end_free(&pool->handles, handle_slot);
+	if (emptied != ZSMALLOC_NONE)
+		zsmalloc_zspages_destroy(pool, emptied);
+	if (wants)
+		zsmalloc_compact_some(pool, class);
+	return 0;
+}
+
+/* Of an object that is not simply live: mapped, on the move, or none. */
+static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
+{
+	uint32_t handle_slot;
+	uint64_t location;
+
+	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
+	if (err) {
+		count(&pool->refused_handles);
+		return err;
+	}
+	return free_slow(pool, zsmalloc_class(pool, zsmalloc_zspage(pool, zsmalloc_location_zspage(location))),
+			 location, handle_slot, false);
+}
+
+int zsmalloc_free(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint32_t handle_slot = zp_handle_slot(handle);
+	uint64_t location;
+
+	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
+		return free_hard(pool, handle);
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	struct zsmalloc_class *class = zsmalloc_class(pool, zspage);
+	if (!zp_trylock(&class->lock))
+		return free_slow(pool, class, location, handle_slot, false);
+	if (!keep_place(pool, class, zspage, handle_slot))
+		return free_slow(pool, class, location, handle_slot, true);
+	zsmalloc_slot_prefetch(class, zspage, zsmalloc_location_slot(location));
+	zp_unlock(&class->lock);
+	return 0;
+}
+
+static inline void *address_of(const struct zsmalloc_pool *pool, uint64_t location)
+{
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+
+	return zsmalloc_slot_address(zsmalloc_class(pool, zspage), zspage, zsmalloc_location_slot(location));
+}
+
+static OUTLINE void *map_hard(struct zsmalloc_pool *pool, unsigned long handle)
+{
+	uint64_t location;
+
+	int err = zp_handles_pin(&pool->handles, handle, &location);
+	if (!err)
+		return address_of(pool, location);
+	errno = -err;
+	return NULL;
+}
+
+void *zsmalloc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t location;
+
+	(void)mode;
+	if (!zp_handles_try_pin(&pool->handles, handle, &location))
+		return map_hard(pool, handle);
+	return address_of(pool, location);
+}
+
+int zsmalloc_unmap(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	return zp_handles_unpin(&pool->handles, handle);
+}
+
+int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint64_t location, before = UINT64_MAX;
+	uint32_t bytes = 0;
+
+	/* Nothing keeps the object where it is: what was read is true if it is still there afterwards. */
+	for (;;) {
+		int err = zp_handles_lookup(&pool->handles, handle, &location);
+		if (err)
+			return err;
+		if (location == before)
+			return bytes;
+		before = location;
+		/* A record that went back meanwhile has no class; then the next look finds another place, or none. */
+		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+		uint16_t index = atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
+		bytes = index < pool->class_count ? pool->classes[index].slot_bytes : 0;
+	}
+}
+
+struct visit {
+	struct zsmalloc_pool *pool;
+	int (*fn)(unsigned long handle, size_t size, void *user);
+	void *user;
+};
+
+static int visit_object(unsigned long handle, uint64_t location, void *user)
+{
+	struct visit *visit = user;
+	int64_t size = zsmalloc_obj_size(visit->pool, handle);
+
+	(void)location;
+	/* Freed since the walk saw it? */
+	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
+}
+
+int zsmalloc_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
+{
+	struct zsmalloc_pool *pool = pool_;
+	struct visit visit = { pool, fn, user };
+
+	return zp_handles_each(&pool->handles, visit_object, &visit);
+}
