@@ -9,6 +9,8 @@ support_sources = \
 	libzpool/support/account.h \
 	libzpool/support/bits.c \
 	libzpool/support/bits.h \
+	libzpool/support/counts.c \
+	libzpool/support/counts.h \
 	libzpool/support/filter.c \
 	libzpool/support/filter.h \
 	libzpool/support/handles.c \
@@ -39,6 +41,7 @@ supportincludedir = $(includedir)/zpool-support
 supportinclude_HEADERS = \
 	libzpool/support/account.h \
 	libzpool/support/bits.h \
+	libzpool/support/counts.h \
 	libzpool/support/filter.h \
 	libzpool/support/handles.h \
 	libzpool/support/list.h \

@@ -25,6 +25,7 @@
 #include <malloc.h>
 #endif
 
+#include "counts.h"
 #include "handles.h"
 
 enum { OBJECT_BYTES_MAX = 65536, ALIGNMENT_BYTES = 16, BLOCK_HEADER_BYTES = 8 };
@@ -37,13 +38,8 @@ struct libc_pool {
 	const struct zpool_host *host;
 	void *core;
 	_Atomic(uint64_t) stored_bytes;
-	_Atomic(uint64_t) failed_limit, failed_memory, refused_handles;
+	struct zp_counts counts;
 };
-
-static inline void count(_Atomic(uint64_t) *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
 
 static inline void **libc_block(struct libc_pool *pool, uint32_t slot)
 {
@@ -138,10 +134,8 @@ static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	if (size > OBJECT_BYTES_MAX)
 		return -ENOSPC;
 	block = gfp & ZPOOL_GFP_NOWAIT ? NULL : block_alloc(size, gfp & ZPOOL_GFP_ZERO);
-	if (!block) {
-		count(&pool->failed_memory);
-		return -ENOMEM;
-	}
+	if (!block)
+		return zp_counts_malloc_failed(&pool->counts, -ENOMEM, false);
 	refusals = zp_pages_limit_refusals(&pool->pages);
 	bytes = block_bytes(block, size);
 	err = zp_pages_charge(&pool->pages, bytes, gfp);
@@ -159,8 +153,7 @@ refund:
 	zp_pages_refund(&pool->pages, bytes);
 free_block:
 	free(block);
-	count(refusals != zp_pages_limit_refusals(&pool->pages) ? &pool->failed_limit : &pool->failed_memory);
-	return err;
+	return zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages));
 }
 
 static int libc_free(void *pool_, unsigned long handle)
@@ -171,10 +164,8 @@ static int libc_free(void *pool_, unsigned long handle)
 	void *block;
 	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
 
-	if (err) {
-		count(&pool->refused_handles);
-		return err;
-	}
+	if (err)
+		return zp_counts_refused(&pool->counts, err);
 	block = *libc_block(pool, slot);
 	bytes = block_bytes(block, size);
 	free(block);
@@ -224,19 +215,11 @@ static int64_t libc_obj_size(void *pool_, unsigned long handle)
 static int libc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct libc_pool *pool = pool_;
-	struct zpool_stats now = {
-		.objects = zp_handles_taken(&pool->handles),
-		.stored_bytes = atomic_load(&pool->stored_bytes),
-		.pool_bytes = zp_pages_held_bytes(&pool->pages),
-		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
-		.mapped_handles = zp_handles_mapped(&pool->handles),
-		.malloc_failed_limit = atomic_load(&pool->failed_limit),
-		.malloc_failed_memory = atomic_load(&pool->failed_memory),
-		.refused_handles = atomic_load(&pool->refused_handles),
-	};
+	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
 
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
-	return 0;
+	now.objects = zp_handles_taken(&pool->handles);
+	now.stored_bytes = atomic_load(&pool->stored_bytes);
+	return zp_stats_end(&now, stats, stats_size);
 }
 
 struct libc_visit {

@@ -65,7 +65,6 @@
 #include <config.h>
 #endif
 #include <stdlib.h>
-#include <string.h>
 
 #include "z3fold.h"
 
@@ -81,11 +80,6 @@ static const struct zpool_param z3fold_params[Z3FOLD_PARAMS] = {
 		.flags = ZPOOL_PARAM_RUNTIME,
 	},
 };
-
-static inline void count(_Atomic(uint64_t) *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
 
 /* ---- a pool's life ---- */
 
@@ -230,12 +224,6 @@ static int malloc_nowait(struct z3fold_pool *pool, unsigned int chunks, zpool_gf
 	return err;
 }
 
-static int malloc_failed(struct z3fold_pool *pool, int err, bool limit)
-{
-	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
-	return err;
-}
-
 static int z3fold_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct z3fold_pool *pool = pool_;
@@ -250,11 +238,11 @@ static int z3fold_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned lon
 	chunks = (unsigned int)((size + Z3FOLD_CHUNK_BYTES - 1) >> Z3FOLD_CHUNK_SHIFT);
 	if (gfp & ZPOOL_GFP_NOWAIT) {
 		err = malloc_nowait(pool, chunks, gfp, handle);
-		return err ? malloc_failed(pool, err, false) : 0;
+		return err ? zp_counts_malloc_failed(&pool->counts, err, false) : 0;
 	}
 	refusals = zp_pages_limit_refusals(&pool->pages);
 	err = malloc_waiting(pool, chunks, gfp, handle);
-	return err ? malloc_failed(pool, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
+	return err ? zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
 }
 
 static int z3fold_free(void *pool_, unsigned long handle)
@@ -264,10 +252,8 @@ static int z3fold_free(void *pool_, unsigned long handle)
 	uint32_t slot, emptied;
 	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &location);
 
-	if (err) {
-		count(&pool->refused_handles);
-		return err;
-	}
+	if (err)
+		return zp_counts_refused(&pool->counts, err);
 	zp_lock(&pool->lock);
 	emptied = z3fold_drop(pool, location);
 	zp_unlock(&pool->lock);
@@ -315,28 +301,11 @@ static int64_t z3fold_obj_size(void *pool_, unsigned long handle)
 	return size;
 }
 
-struct visit {
-	struct z3fold_pool *pool;
-	int (*fn)(unsigned long handle, size_t size, void *user);
-	void *user;
-};
-
-static int visit_object(unsigned long handle, uint64_t location, void *user)
-{
-	struct visit *visit = user;
-	int64_t size = z3fold_obj_size(visit->pool, handle);
-
-	(void)location;
-	/* Freed since the walk saw it? */
-	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
-}
-
 static int z3fold_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
 {
 	struct z3fold_pool *pool = pool_;
-	struct visit visit = { pool, fn, user };
 
-	return zp_handles_each(&pool->handles, visit_object, &visit);
+	return zp_each_object(&pool->handles, z3fold_obj_size, pool, fn, user);
 }
 
 /* ---- the pool as a whole ---- */

@@ -7,6 +7,7 @@
 
 #include <zpool-driver.h>
 
+#include "counts.h"
 #include "handles.h"
 #include "lock.h"
 #include "pages.h"
@@ -91,7 +92,7 @@ struct z3fold_pool {
 	struct zp_lock record_lock;
 	struct z3fold_block blocks[Z3FOLD_BLOCKS];
 
-	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
+	struct zp_counts counts;
 };
 
 /*

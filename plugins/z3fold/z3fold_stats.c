@@ -5,22 +5,12 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <string.h>
-
 #include "z3fold.h"
 
 int z3fold_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct z3fold_pool *pool = pool_;
-	struct zpool_stats now = {
-		.pool_bytes = zp_pages_held_bytes(&pool->pages),
-		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
-		.mapped_handles = zp_handles_mapped(&pool->handles),
-		.malloc_failed_limit = atomic_load(&pool->failed_limit),
-		.malloc_failed_memory = atomic_load(&pool->failed_memory),
-		.malloc_failed_again = atomic_load(&pool->failed_again),
-		.refused_handles = atomic_load(&pool->refused_handles),
-	};
+	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
 
 	zp_lock(&pool->lock);
 	now.objects = pool->objects;
@@ -33,8 +23,7 @@ int z3fold_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	now.evictions = pool->evictions;
 	now.evict_refused = pool->evict_refused;
 	zp_unlock(&pool->lock);
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
-	return 0;
+	return zp_stats_end(&now, stats, stats_size);
 }
 
 /* ---- verification ---- */

@@ -76,11 +76,6 @@ static const struct zpool_param zblock_params[ZBLOCK_PARAMS] = {
 	},
 };
 
-static inline void count(_Atomic(uint64_t) *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 /* ------------------------------------------------------------------------------------------------------------------
  * A pool's life
  */
@@ -273,8 +268,7 @@ static int malloc_failed(struct zblock_pool *pool, zpool_gfp_t gfp, uint64_t ref
 {
 	bool limit = !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages);
 
-	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
-	return err;
+	return zp_counts_malloc_failed(&pool->counts, err, limit);
 }
 
 static int zblock_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
@@ -351,10 +345,8 @@ static int zblock_free(void *pool_, unsigned long handle)
 	bool emptied, keep;
 	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
 
-	if (err) {
-		count(&pool->refused_handles);
-		return err;
-	}
+	if (err)
+		return zp_counts_refused(&pool->counts, err);
 	number = zblock_location_block(location);
 	type = &pool->types[zblock_type_index(zblock_block(pool, number))];
 	zp_lock(&type->lock);
@@ -412,28 +404,11 @@ static int64_t zblock_obj_size(void *pool_, unsigned long handle)
 	return err ? err : pool->slot_bytes[index];
 }
 
-struct visit {
-	struct zblock_pool *pool;
-	int (*fn)(unsigned long handle, size_t size, void *user);
-	void *user;
-};
-
-static int visit_object(unsigned long handle, uint64_t location, void *user)
-{
-	struct visit *visit = user;
-	int64_t size = zblock_obj_size(visit->pool, handle);
-
-	(void)location;
-	/* Freed since the walk saw it? */
-	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
-}
-
 static int zblock_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
 {
 	struct zblock_pool *pool = pool_;
-	struct visit visit = { pool, fn, user };
 
-	return zp_handles_each(&pool->handles, visit_object, &visit);
+	return zp_each_object(&pool->handles, zblock_obj_size, pool, fn, user);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 
 #include <zpool-driver.h>
 
+#include "counts.h"
 #include "handles.h"
 #include "lock.h"
 #include "pages.h"
@@ -97,7 +98,7 @@ struct zblock_pool {
 	uint32_t records_ready; /* committed */
 	uint32_t record_free;   /* list through next */
 
-	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
+	struct zp_counts counts;
 
 	struct zblock_type types[ZBLOCK_TYPES + 1]; /* from 1, smallest first */
 };

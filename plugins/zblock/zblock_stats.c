@@ -5,8 +5,6 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <string.h>
-
 #include "zblock.h"
 
 enum { FULLNESS_TENTHS = 10 };
@@ -45,15 +43,7 @@ static struct room sum_room(const struct zblock_pool *pool, const struct zblock_
 int zblock_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zblock_pool *pool = pool_;
-	struct zpool_stats now = {
-		.pool_bytes = zp_pages_held_bytes(&pool->pages),
-		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
-		.mapped_handles = zp_handles_mapped(&pool->handles),
-		.malloc_failed_limit = atomic_load(&pool->failed_limit),
-		.malloc_failed_memory = atomic_load(&pool->failed_memory),
-		.malloc_failed_again = atomic_load(&pool->failed_again),
-		.refused_handles = atomic_load(&pool->refused_handles),
-	};
+	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
 
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++) {
 		struct zblock_type *type = &pool->types[i];
@@ -64,8 +54,7 @@ int zblock_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 		now.pages += type->committed_pages;
 		zp_unlock(&type->lock);
 	}
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
-	return 0;
+	return zp_stats_end(&now, stats, stats_size);
 }
 
 int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),

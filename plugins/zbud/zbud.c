@@ -45,7 +45,6 @@
 #include <config.h>
 #endif
 #include <stdlib.h>
-#include <string.h>
 
 #include "zbud.h"
 
@@ -61,11 +60,6 @@ static const struct zpool_param zbud_params[ZBUD_PARAMS] = {
 		.flags = ZPOOL_PARAM_RUNTIME,
 	},
 };
-
-static inline void count(_Atomic(uint64_t) *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
 
 /* ---- a pool's life ---- */
 
@@ -176,12 +170,6 @@ static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_
 	return err;
 }
 
-static int malloc_failed(struct zbud_pool *pool, int err, bool limit)
-{
-	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
-	return err;
-}
-
 static int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zbud_pool *pool = pool_;
@@ -196,11 +184,11 @@ static int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	chunks = (unsigned int)((size + ZBUD_CHUNK_BYTES - 1) >> ZBUD_CHUNK_SHIFT);
 	if (gfp & ZPOOL_GFP_NOWAIT) {
 		err = malloc_nowait(pool, chunks, gfp, handle);
-		return err ? malloc_failed(pool, err, false) : 0;
+		return err ? zp_counts_malloc_failed(&pool->counts, err, false) : 0;
 	}
 	refusals = zp_pages_limit_refusals(&pool->pages);
 	err = malloc_waiting(pool, chunks, gfp, handle);
-	return err ? malloc_failed(pool, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
+	return err ? zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
 }
 
 static int zbud_free(void *pool_, unsigned long handle)
@@ -211,10 +199,8 @@ static int zbud_free(void *pool_, unsigned long handle)
 	bool vacant;
 	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &location);
 
-	if (err) {
-		count(&pool->refused_handles);
-		return err;
-	}
+	if (err)
+		return zp_counts_refused(&pool->counts, err);
 	zp_lock(&pool->lock);
 	vacant = zbud_page_drop_object(pool, location);
 	zp_unlock(&pool->lock);
@@ -263,28 +249,11 @@ static int64_t zbud_obj_size(void *pool_, unsigned long handle)
 	return size;
 }
 
-struct visit {
-	struct zbud_pool *pool;
-	int (*fn)(unsigned long handle, size_t size, void *user);
-	void *user;
-};
-
-static int visit_object(unsigned long handle, uint64_t location, void *user)
-{
-	struct visit *visit = user;
-	int64_t size = zbud_obj_size(visit->pool, handle);
-
-	(void)location;
-	/* Freed since the walk saw it? */
-	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
-}
-
 static int zbud_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
 {
 	struct zbud_pool *pool = pool_;
-	struct visit visit = { pool, fn, user };
 
-	return zp_handles_each(&pool->handles, visit_object, &visit);
+	return zp_each_object(&pool->handles, zbud_obj_size, pool, fn, user);
 }
 
 /* ---- the pool as a whole ---- */
@@ -299,15 +268,7 @@ static uint64_t zbud_total_size(void *pool_)
 static int zbud_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zbud_pool *pool = pool_;
-	struct zpool_stats now = {
-		.pool_bytes = zp_pages_held_bytes(&pool->pages),
-		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
-		.mapped_handles = zp_handles_mapped(&pool->handles),
-		.malloc_failed_limit = atomic_load(&pool->failed_limit),
-		.malloc_failed_memory = atomic_load(&pool->failed_memory),
-		.malloc_failed_again = atomic_load(&pool->failed_again),
-		.refused_handles = atomic_load(&pool->refused_handles),
-	};
+	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
 
 	zp_lock(&pool->lock);
 	now.objects = pool->objects;
@@ -316,8 +277,7 @@ static int zbud_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	now.evictions = pool->evictions;
 	now.evict_refused = pool->evict_refused;
 	zp_unlock(&pool->lock);
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
-	return 0;
+	return zp_stats_end(&now, stats, stats_size);
 }
 
 static int zbud_set(void *pool_, uint32_t index, const struct zpool_value *value)

@@ -7,6 +7,7 @@
 
 #include <zpool-driver.h>
 
+#include "counts.h"
 #include "handles.h"
 #include "list.h"
 #include "pages.h"
@@ -53,7 +54,7 @@ struct zbud_pool {
 	uint64_t evictions, evict_refused;
 	uint32_t spare_slot; /* of the handle table: taken under NOWAIT, and then not needed */
 
-	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
+	struct zp_counts counts;
 };
 
 /*

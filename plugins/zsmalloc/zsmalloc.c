@@ -60,7 +60,6 @@
 #include <config.h>
 #endif
 #include <stdlib.h>
-#include <string.h>
 
 #include "zsmalloc.h"
 

@@ -7,6 +7,7 @@
 
 #include <zpool-driver.h>
 
+#include "counts.h"
 #include "handles.h"
 #include "lock.h"
 #include "pages.h"
@@ -119,7 +120,7 @@ struct zsmalloc_pool {
 	_Atomic(uint64_t) compactions;
 	_Atomic(uint64_t) moved_bytes, released_bytes;
 	_Atomic(uint64_t) evictions, evict_refused;
-	_Atomic(uint64_t) failed_limit, failed_memory, failed_again, refused_handles;
+	struct zp_counts counts;
 };
 
 /* ---- numbers ---- */

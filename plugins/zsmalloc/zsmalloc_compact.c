@@ -13,7 +13,6 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <string.h>
 #include <time.h>
 
 #include "zsmalloc.h"

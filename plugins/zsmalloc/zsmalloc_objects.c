@@ -15,11 +15,6 @@
 
 #define OUTLINE __attribute__((noinline))
 
-static inline void count(_Atomic(uint64_t) *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 /* A slot of the handle table, and a place: what an object needs, taken but not yet published. */
 struct place {
 	uint32_t handle_slot;
@@ -126,12 +121,6 @@ static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return err;
 }
 
-static int malloc_failed(struct zsmalloc_pool *pool, int err, bool limit)
-{
-	count(err == -EAGAIN ? &pool->failed_again : limit ? &pool->failed_limit : &pool->failed_memory);
-	return err;
-}
-
 /* Lets the lock go. */
 static int find_place_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
 			     struct place *place)
@@ -155,7 +144,8 @@ static int malloc_anew(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 		err = find_place_unlock(pool, class, gfp, &place);
 	}
 	if (err)
-		return malloc_failed(pool, err, !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
+		return zp_counts_malloc_failed(&pool->counts, err,
+					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
 	if (gfp & ZPOOL_GFP_ZERO)
 		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, place.zspage), place.slot), 0,
@@ -191,7 +181,7 @@ static OUTLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_class
 	if (!locked && !(gfp & ZPOOL_GFP_NOWAIT))
 		zp_lock(&class->lock);
 	else if (!locked && !zp_trylock(&class->lock))
-		return malloc_failed(pool, -EAGAIN, false);
+		return zp_counts_malloc_failed(&pool->counts, -EAGAIN, false);
 	if (class->kept_count)
 		return malloc_kept(pool, class, gfp, handle);
 	return malloc_anew(pool, class, gfp, handle);
@@ -294,10 +284,8 @@ static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 	uint64_t location;
 
 	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
-	if (err) {
-		count(&pool->refused_handles);
-		return err;
-	}
+	if (err)
+		return zp_counts_refused(&pool->counts, err);
 	return free_slow(pool, zsmalloc_class(pool, zsmalloc_zspage(pool, zsmalloc_location_zspage(location))),
 			 location, handle_slot, false);
 }
@@ -378,26 +366,9 @@ int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
 	}
 }
 
-struct visit {
-	struct zsmalloc_pool *pool;
-	int (*fn)(unsigned long handle, size_t size, void *user);
-	void *user;
-};
-
-static int visit_object(unsigned long handle, uint64_t location, void *user)
-{
-	struct visit *visit = user;
-	int64_t size = zsmalloc_obj_size(visit->pool, handle);
-
-	(void)location;
-	/* Freed since the walk saw it? */
-	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
-}
-
 int zsmalloc_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
 {
 	struct zsmalloc_pool *pool = pool_;
-	struct visit visit = { pool, fn, user };
 
-	return zp_handles_each(&pool->handles, visit_object, &visit);
+	return zp_each_object(&pool->handles, zsmalloc_obj_size, pool, fn, user);
 }

@@ -5,8 +5,6 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <string.h>
-
 #include "zsmalloc.h"
 
 /* Visits every zspage of a class that is on its lists.  With the lock held. */
@@ -30,21 +28,13 @@ static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_
 int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zsmalloc_pool *pool = pool_;
-	struct zpool_stats now = {
-		.pool_bytes = zp_pages_held_bytes(&pool->pages),
-		.pool_bytes_peak = zp_pages_peak_bytes(&pool->pages),
-		.mapped_handles = zp_handles_mapped(&pool->handles),
-		.compactions = atomic_load(&pool->compactions),
-		.compact_moved_bytes = atomic_load(&pool->moved_bytes),
-		.compact_released_bytes = atomic_load(&pool->released_bytes),
-		.evictions = atomic_load(&pool->evictions),
-		.evict_refused = atomic_load(&pool->evict_refused),
-		.malloc_failed_limit = atomic_load(&pool->failed_limit),
-		.malloc_failed_memory = atomic_load(&pool->failed_memory),
-		.malloc_failed_again = atomic_load(&pool->failed_again),
-		.refused_handles = atomic_load(&pool->refused_handles),
-	};
+	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
 
+	now.compactions = atomic_load(&pool->compactions);
+	now.compact_moved_bytes = atomic_load(&pool->moved_bytes);
+	now.compact_released_bytes = atomic_load(&pool->released_bytes);
+	now.evictions = atomic_load(&pool->evictions);
+	now.evict_refused = atomic_load(&pool->evict_refused);
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
 
@@ -55,8 +45,7 @@ int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 		now.free_slots += zsmalloc_class_waste(class) / class->slot_bytes;
 		zp_unlock(&class->lock);
 	}
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
-	return 0;
+	return zp_stats_end(&now, stats, stats_size);
 }
 
 static void add_fullness(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user)
