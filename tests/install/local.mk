@@ -15,10 +15,15 @@ EXTRA_DIST += $(install_tests) \
 	tests/install/common.sh \
 	tests/install/installed.sh \
 	tests/install/host.c \
-	tests/install/bump.c \
-	tests/install/kernel_caller.c
+	tests/install/bump.c
 
 TESTS += $(install_tests)
+
+# Without plugins it has but its own driver, and is skipped.
+check_PROGRAMS += tests/install/kernel_caller
+TESTS += tests/install/kernel_caller
+tests_install_kernel_caller_SOURCES = tests/install/kernel_caller.c
+tests_install_kernel_caller_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 
 if HAVE_CHECK
 if ENABLE_STATIC
