@@ -213,6 +213,13 @@ int64_t zpool_obj_size(struct zpool *pool, unsigned long handle)
 	return object_size(pool, handle, "zpool_obj_size()");
 }
 
+/* A filter has obj_size, but what is behind it may not: the pool's capabilities tell. */
+static bool measures(struct zpool *pool)
+{
+	const struct zp_layer *top = zp_pool_top(pool);
+	return top->driver->obj_size && (top->created.caps & ZPOOL_CAP_OBJ_SIZE);
+}
+
 /*
  * Is offset + len inside an object that the driver can measure?  One that cannot, and does the copying itself, checks
  * the range itself.
@@ -226,7 +233,7 @@ static int64_t check_range(struct zpool *pool, unsigned long handle, const void 
 		return zp_fail(EINVAL, "%s was given no buffer.", what);
 	if (len == 0 || len > INT64_MAX)
 		return zp_fail(EINVAL, "%s was asked for %zu bytes.", what, len);
-	if (!zp_pool_top(pool)->driver->obj_size && driver_copies)
+	if (!measures(pool) && driver_copies)
 		return 0;
 	int64_t size = object_size(pool, handle, what);
 	if (size < 0)

@@ -115,6 +115,9 @@ int64_t zp_filter_read(void *filter_, unsigned long handle, void *buf, size_t le
 
 	if (filter->lower.driver->read)
 		return filter->lower.driver->read(filter->lower.pool, zp_filter_veil(filter, handle), buf, len, offset);
+	/* Where the driver below has obj_size the core has looked at the range; where it has not nobody can. */
+	if (!filter->lower.driver->obj_size)
+		return zp_filter_unsupported(filter, "zpool_obj_read()");
 	from = zp_filter_map(filter, handle, ZPOOL_MM_RO);
 	if (!from)
 		return -errno;
@@ -131,6 +134,8 @@ int64_t zp_filter_write(void *filter_, unsigned long handle, const void *buf, si
 	if (filter->lower.driver->write)
 		return filter->lower.driver->write(filter->lower.pool, zp_filter_veil(filter, handle), buf, len,
 						   offset);
+	if (!filter->lower.driver->obj_size)
+		return zp_filter_unsupported(filter, "zpool_obj_write()");
 	to = zp_filter_map(filter, handle, ZPOOL_MM_RW);
 	if (!to)
 		return -errno;

@@ -184,7 +184,7 @@ static int trace_create(const struct zpool_create_args *args, struct zpool_creat
 	}
 	trace->limit_bytes = trace->lower.driver->set_limit ? 0 : args->limit_bytes;
 	out->pool = trace;
-	out->caps = (out->caps & ZPOOL_CAP_FILTER) | (trace->lower.caps & ~ZPOOL_CAP_FILTER);
+	out->caps = (out->caps & ZPOOL_CAP_FILTER) | (trace->lower.caps & ~ZPOOL_CAP_FILTER) | ZPOOL_CAP_OBJ_SIZE;
 	if (trace->lower.max_object_bytes < out->max_object_bytes)
 		out->max_object_bytes = trace->lower.max_object_bytes;
 	out->alignment_bytes = trace->lower.alignment_bytes;

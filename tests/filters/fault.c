@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "tests/filters/stack.h"
+#include "zpool-driver.h"
 
 static struct zpool *pool;
 
@@ -168,6 +169,119 @@ START_TEST(guard_in_front_keeps_its_books)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * In front of drivers that cannot tell an object's size: one object, of 8 bytes, with something behind it
+ */
+
+enum { SINGLE_BYTES = 8, SINGLE_HANDLE = 5 };
+
+struct single_pool {
+	char bytes[SINGLE_BYTES];
+	char behind[SINGLE_BYTES];
+};
+
+static int single_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	(void)args;
+	out->pool = calloc(1, sizeof(struct single_pool));
+	return out->pool ? 0 : -ENOMEM;
+}
+
+static int single_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	(void)pool_, (void)size, (void)gfp;
+	*handle = SINGLE_HANDLE;
+	return 0;
+}
+
+static int single_free(void *pool_, unsigned long handle)
+{
+	(void)pool_;
+	return handle == SINGLE_HANDLE ? 0 : -EINVAL;
+}
+
+static uint64_t single_total_size(void *pool_)
+{
+	(void)pool_;
+	return sizeof(struct single_pool);
+}
+
+static bool single_holds(unsigned long handle, size_t len, size_t offset)
+{
+	return handle == SINGLE_HANDLE && offset <= SINGLE_BYTES && len <= SINGLE_BYTES - offset;
+}
+
+static int64_t single_read(void *pool_, unsigned long handle, void *buf, size_t len, size_t offset)
+{
+	if (!single_holds(handle, len, offset))
+		return -EINVAL;
+	memcpy(buf, (char *)pool_ + offset, len);
+	return (int64_t)len;
+}
+
+static int64_t single_write(void *pool_, unsigned long handle, const void *buf, size_t len, size_t offset)
+{
+	if (!single_holds(handle, len, offset))
+		return -EINVAL;
+	memcpy((char *)pool_ + offset, buf, len);
+	return (int64_t)len;
+}
+
+static void *single_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
+{
+	(void)handle, (void)mode;
+	return pool_;
+}
+
+static int single_unmap(void *pool_, unsigned long handle)
+{
+	(void)pool_, (void)handle;
+	return 0;
+}
+
+#define SINGLE(name)                                                                                                   \
+	.magic = ZPOOL_DRIVER_MAGIC, .abi_major = ZPOOL_ABI_MAJOR, .struct_size = sizeof(struct zpool_driver),         \
+	.param_size = sizeof(struct zpool_param), .type = (name), .max_object_bytes = SINGLE_BYTES,                    \
+	.alignment_bytes = 8, .create = single_create, .destroy = free, .malloc = single_malloc, .free = single_free,  \
+	.total_size = single_total_size
+
+static const struct zpool_driver copying_driver = { SINGLE("copying"), .read = single_read, .write = single_write };
+static const struct zpool_driver mapping_driver = { SINGLE("mapping"), .map = single_map, .unmap = single_unmap };
+
+START_TEST(a_driver_that_only_copies_does_so_behind_a_filter)
+{
+	unsigned long handle;
+	char bytes[SINGLE_BYTES] = "";
+
+	ck_assert_int_eq(zpool_register_driver(&copying_driver), 0);
+	pool = stack_open("fault", "copying", NULL);
+	ck_assert_int_eq(zpool_malloc(pool, SINGLE_BYTES, ZPOOL_GFP_KERNEL, &handle), 0);
+	ck_assert_int_eq(zpool_obj_write(pool, handle, "abcd", 4, 4), 4);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, bytes, 3, 5), 3);
+	ck_assert_str_eq(bytes, "bcd");
+	ck_assert_int_eq(zpool_obj_write(pool, handle, "abcd", 4, 5), -EINVAL);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, bytes, 1, SINGLE_BYTES), -EINVAL);
+	ck_assert_int_eq(zpool_obj_size(pool, handle), -EOPNOTSUPP);
+	close_fault();
+	ck_assert_int_eq(zpool_unregister_driver(&copying_driver), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_copied_where_nobody_can_measure_the_object)
+{
+	unsigned long handle;
+	char bytes[2 * SINGLE_BYTES] = "";
+
+	ck_assert_int_eq(zpool_register_driver(&mapping_driver), 0);
+	pool = stack_open("fault", "mapping", NULL);
+	ck_assert_int_eq(zpool_malloc(pool, SINGLE_BYTES, ZPOOL_GFP_KERNEL, &handle), 0);
+	ck_assert_int_eq(zpool_obj_write(pool, handle, bytes, sizeof(bytes), 0), -EOPNOTSUPP);
+	ck_assert_int_eq(zpool_obj_read(pool, handle, bytes, sizeof(bytes), 0), -EOPNOTSUPP);
+	close_fault();
+	ck_assert_int_eq(zpool_unregister_driver(&mapping_driver), 0);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const on_each[] = {
@@ -185,6 +299,8 @@ int main(void)
 
 	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)
 		tcase_add_loop_test(tcase, on_each[i], 0, STACK_DRIVERS);
+	tcase_add_test(tcase, a_driver_that_only_copies_does_so_behind_a_filter);
+	tcase_add_test(tcase, nothing_is_copied_where_nobody_can_measure_the_object);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
