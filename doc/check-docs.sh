@@ -5,7 +5,9 @@
 #
 # - every public function of zpool.h has a man page with its prototype and every errno that its comment names
 # - the pages carry the library's version and pass mandoc's lint, where there is mandoc
-# - every program and plugin in README.md, the tutorial and the man pages compiles and runs
+# - every program and plugin in README.md, the tutorial and the man pages compiles and runs, and the contract suite finds
+#   nothing wrong with any plugin of the tutorial, at any of its steps
+# - links between the documents lead somewhere
 #
 # `make check' runs this in the build directory, with $srcdir set.
 
@@ -113,22 +115,57 @@ else
 	echo "no mandoc here: the pages' syntax was not checked"
 fi
 
+# --- Links ----------------------------------------------------------------------------------------------------------
+
+# [text](file), relative to the document; not what stands in code or leads out of the tree.
+for document in $(cd "$srcdir" && ls README.md doc/*.md doc/*/*.md); do
+	grep -v '^    ' "$srcdir/$document" | grep -oE '\]\([^)#: ]+\)' | tr -d '])(' >"$work/links"
+	while read -r link; do
+		test -e "$srcdir/$(dirname "$document")/$link" || fault "$document: there is no $link"
+	done <"$work/links"
+done
+
 # --- Examples -------------------------------------------------------------------------------------------------------
 #
-# An example is a block that begins with a comment, /* NAME.c: ... */.  One that has ZPOOL_DRIVER_DEFINE is a plugin, any
-# other a program that ends with status 0.  Each plugin is also used by README.md's keep.c, which takes a driver's name.
+# An example is a block that begins with a comment, /* NAME.c: ... */.  One that has ZPOOL_DRIVER_DEFINE is a plugin, one
+# with a main() a program that ends with status 0, any other is only compiled.
+#
+# One that is told in steps has several blocks: each that begins with /* NAME.c, step N: ... is added to what was there,
+# and where one follows that begins with /* NAME.c, the last lines */ there is a whole file again.
+#
+# Each plugin is also used by README.md's keep.c, which takes a driver's name; and those of documents that teach how to
+# write one are put to the proof of everything that is promised, at every step.
 
-# Writes each example of a document to directory $2.
+# Writes each example of a document to directory $2, and the states of one that is told in steps to $2/step1, 2, ...
 extract() {
 	awk -v directory="$2" '
-		/^(```|\.EE)/ && file { close(file); file = ""; next }
+		function write(file, text) { printf "%s", text > file; close(file) }
+		/^(```|\.EE)/ && name {
+			if (last) {
+				place = directory "/step" ++steps[name]
+				system("mkdir -p " place)
+				write(place "/" name, body[name] text)
+			} else if (step) {
+				body[name] = body[name] text "\n"
+			} else {
+				write(directory "/" name, text)
+			}
+			name = ""
+			next
+		}
 		/^(```c|\.EX)$/ { first = 1; next }
 		first {
 			first = 0
-			if (match($0, /^\/\* [a-z_]+\.c:/))
-				file = directory "/" substr($0, 4, RLENGTH - 4)
+			if (match($0, /^\/\* [a-z_]+\.c[:,]/)) {
+				name = substr($0, 4, RLENGTH - 4)
+				text = ""
+				step = $0 ~ /^[^,:]*, step [0-9]+:/
+				last = $0 ~ /^[^,:]*, the last lines/
+				if ($0 ~ /^[^,:]*,/ && !step && !last)
+					name = ""
+			}
 		}
-		file { print > file }
+		name { text = text $0 "\n" }
 	' "$1"
 }
 
@@ -145,7 +182,11 @@ done
 ZPOOL_PLUGIN_PATH=$plugins
 export ZPOOL_PLUGIN_PATH
 
-flags="-std=gnu11 -O1 -g -Wall -Wextra -Werror -I$srcdir/libzpool"
+# As `make install' would lay out the headers.
+mkdir "$work/include"
+ln -s "$(cd "$srcdir/libzpool" && pwd)/zpool.h" "$(cd "$srcdir/libzpool" && pwd)/zpool-driver.h" "$work/include/"
+ln -s "$(cd "$srcdir/libzpool/support" && pwd)" "$work/include/zpool-support"
+flags="-std=gnu11 -O1 -g -Wall -Wextra -Werror -I$work/include"
 
 # A program of the documents, and its arguments.
 run() {
@@ -154,34 +195,66 @@ run() {
 	fault "$document: $(basename "$1").c ${2-} failed"
 }
 
-for document in README.md doc/writing-a-driver.md doc/man/zpool.3 doc/man/zpool-driver.7; do
+# The tool looks at the file as well; a build without it has the suite as a program.  A filter is tried on zbud alone.
+prove() {
+	rm -rf "$work/alone"
+	mkdir "$work/alone"
+	cp "$plugins/$1.so" "$plugins/zbud.so" "$work/alone/"
+	if test -x tools/zpoolctl && test -z "$(make_variable SANITIZER_CFLAGS)"; then
+		set -- tools/zpoolctl check "$work/alone/$1.so"
+	else
+		set -- tests/contract/contract --driver "$2"
+	fi
+	ZPOOL_PLUGIN_PATH=$work/alone timeout 1800 "$@" --ops 10000 >"$work/output" 2>&1 || {
+		grep -v '^ok' "$work/output"
+		fault "$document: a plugin does not keep what is promised: $*"
+	}
+	tail -n 1 "$work/output"
+}
+
+# What a plugin is named as: one that is a filter needs a driver behind it.
+spec_of() {
+	case $(cat "$1") in
+	*ZPOOL_DRIVER_FILTER*) echo "$(basename "$1" .c)+zbud" ;;
+	*) basename "$1" .c ;;
+	esac
+}
+
+for document in README.md doc/writing-a-driver/first-driver.md doc/writing-a-driver/filters.md \
+	doc/writing-a-driver/porting.md doc/writing-a-driver/abi.md doc/man/zpool.3 doc/man/zpool-driver.7; do
 	place=$work/$(basename "$document").d
 	mkdir "$place"
 	extract "$srcdir/$document" "$place"
 	programs=
 	drivers=
-	for example in "$place"/*.c; do
+	others=
+	for example in "$place"/step*/*.c "$place"/*.c; do
 		test -f "$example" || continue
 		case $document in *.[0-9]) unescape "$example" ;; esac
 		name=$(basename "$example" .c)
 		if grep -q ZPOOL_DRIVER_DEFINE "$example"; then
-			drivers="$drivers $name"
-			$cc $flags -fPIC -shared -o "$plugins/$name.so" "$example" ||
+			spec=$(spec_of "$example")
+			drivers="$drivers $spec"
+			$cc $flags -fPIC -fvisibility=hidden -shared -Wl,-z,now -o "$plugins/$name.so" "$example" \
+				libzpool/libzpool-support.a ||
 				fault "$document: the plugin $name.c does not compile"
-		else
+			test -f "$plugins/zbud.so" || continue
+			run "$work/README.md.d/keep" "$spec"
+			case $document in doc/writing-a-driver/*) prove "$name" "$spec" ;; esac
+		elif grep -q '^int main(' "$example"; then
 			programs="$programs $name"
 			./libtool --silent --tag=CC --mode=link $cc $flags -o "$place/$name" "$example" libzpool/libzpool.la ||
 				fault "$document: the program $name.c does not compile"
+		else
+			others="$others $name"
+			$cc $flags -c -o "$place/$name.o" "$example" || fault "$document: $name.c does not compile"
 		fi
 	done
-	echo "$document: programs:${programs:- none}, plugins:${drivers:- none}"
-	test -n "$programs$drivers" || fault "$document: has no example"
+	echo "$document: programs:${programs:- none}, plugins:${drivers:- none}, others:${others:- none}"
+	test -n "$programs$drivers$others" || fault "$document: has no example"
 	test -f "$plugins/zbud.so" || continue
 	for program in $programs; do
 		run "$place/$program"
-	done
-	for driver in $drivers; do
-		run "$work/README.md.d/keep" "$driver"
 	done
 done
 

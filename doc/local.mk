@@ -70,6 +70,10 @@ EXTRA_DIST += \
 	doc/design.md \
 	doc/hacking.md \
 	doc/locking.md \
-	doc/writing-a-driver.md
+	doc/writing-a-driver.md \
+	doc/writing-a-driver/abi.md \
+	doc/writing-a-driver/filters.md \
+	doc/writing-a-driver/first-driver.md \
+	doc/writing-a-driver/porting.md
 
 TESTS += doc/check-docs.sh
