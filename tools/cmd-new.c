@@ -18,6 +18,7 @@ struct arguments {
 	const char *name;
 	const char *dir;
 	bool autotools;
+	bool filter;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -32,6 +33,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'a':
 		arguments->autotools = true;
+		return 0;
+	case 'f':
+		arguments->filter = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->name)
@@ -76,16 +80,17 @@ int cmd_new(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ .name = "dir", .key = 'd', .arg = "DIR", .doc = "the folder to make, instead of one called NAME" },
 		{ .name = "autotools", .key = 'a', .doc = "write configure.ac and Makefile.am instead of a Makefile" },
+		{ .name = "filter", .key = 'f', .doc = "write a filter, which stands in front of a driver" },
 		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
 		.args_doc = "NAME",
-		.doc = "Write the project of a new plugin: a driver called NAME that works, its tests, and what builds "
-		       "them.",
+		.doc = "Write the project of a new plugin: a driver or a filter called NAME that works, its tests, and "
+		       "what builds them.",
 	};
-	struct arguments arguments = { NULL, NULL, false };
+	struct arguments arguments = { NULL, NULL, false, false };
 	char type[TYPE_BYTES_MAX + 1];
 	struct project project = { .type = type };
 
@@ -102,9 +107,10 @@ int cmd_new(int argc, char **argv)
 	}
 	project.dir = arguments.dir ? arguments.dir : arguments.name;
 	project.autotools = arguments.autotools;
+	project.filter = arguments.filter;
 	if (!project_write(&project))
 		return STATUS_FAILED;
-	printf("%s: the project of driver %s\n", project.dir, type);
+	printf("%s: the project of %s %s\n", project.dir, project.filter ? "filter" : "driver", type);
 	if (project.autotools)
 		printf("Next: cd %s && autoreconf -fi && ./configure && make check\n", project.dir);
 	else

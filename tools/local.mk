@@ -65,6 +65,7 @@ template_files = \
 	tools/template/check.sh.in \
 	tools/template/configure.ac.in \
 	tools/template/driver.c.in \
+	tools/template/filter.c.in \
 	tools/template/gitignore-autotools.in \
 	tools/template/gitignore.in \
 	tools/template/project.mk.in \

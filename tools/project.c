@@ -22,18 +22,22 @@
 #include "project.h"
 #include "template/template.h"
 
-enum { PATH_BYTES = 64, YEAR_BYTES = 24 };
+enum { PATH_BYTES = 64, YEAR_BYTES = 24, STACK_BYTES = 64 };
 
 struct project_file {
-	const char *path; /* in which @type@ stands for the type */
-	const char *const *lines;
+	const char *path;         /* in which @type@ stands for the type */
+	const char *const *lines; /* NULL: those of the driver or of the filter */
 };
 
 static const struct project_file make_files[] = {
-	{ "Makefile", template_project_mk },     { "tests/roundtrip.c", template_roundtrip_c },
-	{ "tests/check.sh", template_check_sh }, { "README.md", template_README_md },
-	{ "LICENSE", template_LICENSE },         { ".gitignore", template_gitignore },
-	{ "@type@.c", template_driver_c },       { NULL, NULL },
+	{ "Makefile", template_project_mk },
+	{ "tests/roundtrip.c", template_roundtrip_c },
+	{ "tests/check.sh", template_check_sh },
+	{ "README.md", template_README_md },
+	{ "LICENSE", template_LICENSE },
+	{ ".gitignore", template_gitignore },
+	{ "@type@.c", NULL },
+	{ NULL, NULL },
 };
 
 static const struct project_file autotools_files[] = {
@@ -44,27 +48,33 @@ static const struct project_file autotools_files[] = {
 	{ "README.md", template_README_md },
 	{ "LICENSE", template_LICENSE },
 	{ ".gitignore", template_gitignore_autotools },
-	{ "@type@.c", template_driver_c },
+	{ "@type@.c", NULL },
 	{ NULL, NULL },
 };
 
 /* What stands between two @ in a template; NULL: nothing of ours, and the @ is one. */
 static const char *value_of(const struct project *project, const char *word, size_t length)
 {
-	static char year[YEAR_BYTES];
+	static char year[YEAR_BYTES], stack[STACK_BYTES];
 	const time_t now = time(NULL);
-	struct tm date;
+	struct tm date = { 0 };
+	const char *const values[][2] = {
+		{ "type", project->type },
+		{ "spec", project->filter ? stack : project->type },
+		{ "kind", project->filter ? "filter" : "driver" },
+		{ "does", project->filter ? "it counts objects, and says in the log when there are too many"
+					  : "it keeps each object in a run of pages of its own" },
+		{ "version", ZPOOL_VERSION },
+		{ "build", project->autotools ? "autoreconf -fi && ./configure && make" : "make" },
+		{ "year", year },
+	};
 
-	if (length == 4 && !memcmp(word, "type", length))
-		return project->type;
-	if (length == 7 && !memcmp(word, "version", length))
-		return ZPOOL_VERSION;
-	if (length == 5 && !memcmp(word, "build", length))
-		return project->autotools ? "autoreconf -fi && ./configure && make" : "make";
-	if (length == 4 && !memcmp(word, "year", length) && localtime_r(&now, &date)) {
-		snprintf(year, sizeof(year), "%ld", date.tm_year + 1900L);
-		return year;
-	}
+	(void)localtime_r(&now, &date);
+	snprintf(year, sizeof(year), "%ld", date.tm_year + 1900L);
+	snprintf(stack, sizeof(stack), "%s+zbud", project->type);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		if (strlen(values[i][0]) == length && !memcmp(values[i][0], word, length))
+			return values[i][1];
 	return NULL;
 }
 
@@ -99,6 +109,7 @@ static void path_of(const struct project *project, const struct project_file *fi
 /* *made: there is a file, whether or not it is complete.  true, or false and errno. */
 static bool write_file(const struct project *project, int folder, const struct project_file *file, bool *made)
 {
+	const char *const *lines = file->lines;
 	char path[PATH_BYTES];
 	FILE *stream;
 	int fd;
@@ -117,7 +128,9 @@ static bool write_file(const struct project *project, int folder, const struct p
 		return false;
 	}
 	errno = 0;
-	for (const char *const *line = file->lines; *line; line++) {
+	if (!lines)
+		lines = project->filter ? template_filter_c : template_driver_c;
+	for (const char *const *line = lines; *line; line++) {
 		put_text(project, *line, stream);
 		fputc('\n', stream);
 	}

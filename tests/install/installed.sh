@@ -135,45 +135,56 @@ project_make() {
     (
         unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
         LD_LIBRARY_PATH=$DESTDIR$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-        export LD_LIBRARY_PATH
-        with_pkg_config "${MAKE:-make}" -s -C "$scratch/kit" CC="$CC" PKG_CONFIG="$PKG_CONFIG" CFLAGS="$EXTRA_CFLAGS -O1" \
-            WARN_CFLAGS="-Wall -Wextra -Wpedantic -Werror" DESTDIR='' "$@"
+        ZPOOL_PLUGIN_PATH=$scratch/plugins
+        export LD_LIBRARY_PATH ZPOOL_PLUGIN_PATH
+        with_pkg_config "${MAKE:-make}" -s -C "$scratch/$project" CC="$CC" PKG_CONFIG="$PKG_CONFIG" \
+            CFLAGS="$EXTRA_CFLAGS -O1" WARN_CFLAGS="-Wall -Wextra -Wpedantic -Werror" DESTDIR='' "$@"
     )
+}
+
+# from_template FILE - as `zpoolctl new' fills it in
+from_template() {
+    spec=$project
+    [ "$kind" = driver ] || spec=$project+zbud
+    sed "s/@type@/$project/g; s/@spec@/$spec/g; s/@kind@/$kind/g" "$srcdir/tools/template/$1"
 }
 
 # Without zpoolctl the project is made from the template in the sources.
 write_project() {
     if [ "$enable_tools" = yes ] && [ "$enable_shared" = yes ]; then
-        LD_LIBRARY_PATH=$DESTDIR$libdir "$DESTDIR$bindir/zpoolctl" new kit --dir "$scratch/kit" >/dev/null
+        [ "$kind" = driver ] || set -- --filter
+        LD_LIBRARY_PATH=$DESTDIR$libdir "$DESTDIR$bindir/zpoolctl" new "$@" "$project" --dir "$scratch/$project" >/dev/null
         return
     fi
-    mkdir "$scratch/kit" "$scratch/kit/tests"
-    template=$srcdir/tools/template
-    sed 's/@type@/kit/g' "$template/driver.c.in" >"$scratch/kit/kit.c"
-    sed 's/@type@/kit/g' "$template/project.mk.in" >"$scratch/kit/Makefile"
-    sed 's/@type@/kit/g' "$template/roundtrip.c.in" >"$scratch/kit/tests/roundtrip.c"
-    sed 's/@type@/kit/g' "$template/check.sh.in" >"$scratch/kit/tests/check.sh"
+    mkdir "$scratch/$project" "$scratch/$project/tests"
+    from_template "$kind.c.in" >"$scratch/$project/$project.c"
+    from_template project.mk.in >"$scratch/$project/Makefile"
+    from_template roundtrip.c.in >"$scratch/$project/tests/roundtrip.c"
+    from_template check.sh.in >"$scratch/$project/tests/check.sh"
 }
 
-# A plugin on the support library, and a program that loads it, or has its driver linked in: with the shared library and
-# with the static one, as far as they were installed.
+# check_project NAME KIND - a plugin on the support library, and a program that loads it, or has its driver linked in:
+# with the shared library and with the static one, as far as they were installed.
 check_project() {
+    project=$1
+    kind=$2
     write_project || {
-        fail "the project of a new plugin cannot be written"
+        fail "the project of a new $kind cannot be written"
         return
     }
     if [ "$enable_shared" = yes ]; then
-        project_make check check-linked || fail "a new plugin does not build and work with the shared library"
-        plugin_dir=$scratch/kit sh "$srcdir/tests/install/plugins.sh" || fail "a new plugin's file is not as it should be"
+        project_make check check-linked || fail "a new $kind does not build and work with the shared library"
+        plugin_dir=$scratch/$project sh "$srcdir/tests/install/plugins.sh" ||
+            fail "a new $kind's file is not as it should be"
     fi
     [ -e "$DESTDIR$libdir/libzpool.a" ] || return
-    rm -f "$scratch/kit/tests/roundtrip" "$scratch/kit/tests/linked"
+    rm -f "$scratch/$project/tests/roundtrip" "$scratch/$project/tests/linked"
     private=$(pkg_config --static --libs | sed 's/-lzpool\( \|$\)/ /')
     set -- check-linked
     [ "$enable_shared" = no ] || set -- check check-linked
     project_make "$@" HOST_LIBS="$DESTDIR$libdir/libzpool.a $private" ||
-        fail "a new plugin does not build and work with the static library"
-    case $("$READELF" -dW "$scratch/kit/tests/linked") in
+        fail "a new $kind does not build and work with the static library"
+    case $("$READELF" -dW "$scratch/$project/tests/linked") in
     *NEEDED*libzpool*) fail "the program that was to be linked with libzpool.a needs the shared library" ;;
     esac
 }
@@ -201,10 +212,11 @@ check_driver_pc
 check_headers
 check_archive
 build_host
-check_project
 if [ "$enable_shared" = yes ]; then
     mkdir -m 755 "$scratch/plugins"
     install -m 755 "$DESTDIR$plugindir"/*.so "$scratch/plugins"
+    # A filter needs a driver to stand in front of.
+    check_project sieve filter
     check_installed_plugins
     check_foreign_plugin
     [ "$enable_tools" = no ] || check_tools
@@ -213,6 +225,7 @@ if [ "$enable_shared" = yes ]; then
 else
     run_host || fail "a host linked statically does not run"
 fi
+check_project kit driver
 for page in man3/zpool.3 man7/zpool-driver.7; do
     [ -e "$DESTDIR$mandir/$page" ] || fail "$page was not installed"
 done

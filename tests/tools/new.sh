@@ -61,7 +61,7 @@ prints "the next command is told" "make -C fresh check"
 silent "and nothing else said"
 is "its files" ".gitignore LICENSE Makefile README.md fresh.c tests/check.sh tests/roundtrip.c " \
     "$(cd fresh && find . -type f | sed 's|^\./||' | LC_ALL=C sort | tr '\n' ' ')"
-is "no place of the template is left open" "" "$(grep -rE '@(type|year|version|build)@' fresh)"
+is "no place of the template is left open" "" "$(grep -rE '@(type|spec|kind|does|year|version|build)@' fresh)"
 holds "the driver has less than 150 lines" "$(wc -l <fresh/fresh.c)" -lt 150
 for file in fresh.c Makefile tests/check.sh tests/roundtrip.c; do
     holds "$file names its licence" "$(head -n 2 "fresh/$file" | grep -c 'SPDX-License-Identifier: MIT')" -gt 0
@@ -88,11 +88,41 @@ fi
 builds "what was built is removed again" fresh clean
 is "and the project is as it was written" 7 "$(find fresh -type f | wc -l | tr -d ' ')"
 
+# A filter, which has to be tried in front of a driver.
+run new --filter strain
+exits "the project of a filter is written" 0
+prints "it is told that it is one" "strain: the project of filter strain"
+is "no place of its template is left open" "" "$(grep -rE '@(type|spec|kind|does|year|version|build)@' strain)"
+is "it has the files of a driver's project" "$(cd fresh && find . -type f ! -name fresh.c | LC_ALL=C sort)" \
+    "$(cd strain && find . -type f ! -name strain.c | LC_ALL=C sort)"
+holds "the filter has less than 150 lines" "$(wc -l <strain/strain.c)" -lt 150
+if [ -e "$sdk/lib/libzpool.so" ]; then
+    builds "the filter works where it is linked in" strain check-linked
+    prints "it stored objects in a driver" "^strain: 500 objects stored and compared, 0 failures"
+    builds "the filter's plugin builds and passes its test" strain check
+    prints "the filter stored objects" "^strain: 500 objects stored and compared, 0 failures"
+    exports_its_driver_alone "the filter's plugin exports its driver and nothing more" strain/strain.so strain
+    builds "the filter is installed where it is told" strain install DESTDIR="$work/stage" plugindir=/plugins
+    for driver in zbud zsmalloc; do
+        status=0
+        ZPOOL_PLUGIN_PATH=$work/stage/plugins:$ZPOOL_PLUGIN_PATH "$builddir/tests/contract/contract" \
+            --driver "strain+$driver" --ops 20000 ${ZPOOL_TEST_NO_FORK:+--no-fork} \
+            >"$work/out" 2>"$work/err" </dev/null || status=$?
+        exits "in front of $driver the filter keeps every promise" 0
+        prints "and was asked in front of $driver for more than a few" "^1[0-9][0-9] passed, 0 failed"
+        grep -E '^not ok|^# seed|^[0-9]+ passed' "$work/out"
+    done
+fi
+
 # The longest name, "-" for "_", a folder of another name.
 run new --dir elsewhere a-2345678901234567890123456789_z
 exits "a folder of another name" 0
 prints "the type is told" "elsewhere: the project of driver a_2345678901234567890123456789_z"
 builds "the longest name builds" elsewhere check-linked
+
+run new --filter --autotools --dir autofilter autofilter
+exits "a filter's project with Autotools" 0
+prints "its next command too" "cd autofilter && autoreconf -fi && ./configure && make check"
 
 run new --autotools --dir auto auto
 exits "a project with Autotools" 0

@@ -13,6 +13,7 @@ extern const char *const template_README_md[];
 extern const char *const template_check_sh[];
 extern const char *const template_configure_ac[];
 extern const char *const template_driver_c[];
+extern const char *const template_filter_c[];
 extern const char *const template_gitignore[];
 extern const char *const template_gitignore_autotools[];
 extern const char *const template_project_mk[];
