@@ -96,13 +96,24 @@ plugin_types() {
     done
 }
 
+# What a pool of each is made of: a filter wants a driver behind it.
+plugin_specs() {
+    for type in $(plugin_types); do
+        case $type in
+        guard | fault) echo "$type+zbud" ;;
+        trace) echo "trace:file=$scratch/calls+zbud" ;;
+        *) echo "$type" ;;
+        esac
+    done
+}
+
 # Where the compiled-in directory is the real one it is used; status 3 says that the host does not trust it (a umask of 002,
 # for root), and then, as with DESTDIR, copies of the plugins in a directory of ours stand in.
 check_installed_plugins() {
-    types=$(plugin_types)
+    specs=$(plugin_specs)
     if [ -z "$DESTDIR" ]; then
         # shellcheck disable=SC2086 # a list of names
-        (unset ZPOOL_PLUGIN_PATH && run_host $types)
+        (unset ZPOOL_PLUGIN_PATH && run_host $specs)
         status=$?
         [ "$status" -eq 3 ] || {
             [ "$status" -eq 0 ] || fail "a host cannot use the plugins in $plugindir"
@@ -111,7 +122,7 @@ check_installed_plugins() {
         printf '%s may be changed by others: checking copies of its plugins\n' "$plugindir"
     fi
     # shellcheck disable=SC2086 # a list of names
-    ZPOOL_PLUGIN_PATH=$scratch/plugins run_host $types || fail "a host cannot use copies of the installed plugins"
+    ZPOOL_PLUGIN_PATH=$scratch/plugins run_host $specs || fail "a host cannot use copies of the installed plugins"
 }
 
 check_foreign_plugin() {
