@@ -51,7 +51,7 @@ lint-cppcheck:
 	@$(call need,cppcheck,cppcheck)
 	$(AM_V_at)cd '$(srcdir)' && cppcheck --quiet --std=c11 --language=c --inline-suppr --error-exitcode=1 \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem -j "$$(nproc)" \
-		-Ilibzpool -DHAVE_CONFIG_H -D__x86_64__ -D__linux__ -D__GNUC__ \
+		-Ilibzpool -Ilibzpool/support -DHAVE_CONFIG_H -D__x86_64__ -D__linux__ -D__GNUC__ \
 		$(cppcheck_macros) libzpool plugins tools
 
 lint_flags = $(DEFS) $(DEFAULT_INCLUDES) $(libzpool_cppflags) $(plugin_cppflags) $(TOOLS_CFLAGS) $(CPPFLAGS) -std=gnu11
