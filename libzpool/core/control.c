@@ -95,8 +95,9 @@ size_t zpool_alignment(struct zpool *pool)
 int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 {
 	int err = check_pool(pool, "zpool_set_limit()");
-	if (!err)
-		atomic_store(&pool->core_limit_bytes, limit_bytes);
+	if (err)
+		return err;
+	atomic_store(&pool->core_limit_bytes, limit_bytes);
 	/* From below upwards: a filter that holds memory itself lowers what it leaves to the driver below. */
 	for (unsigned i = pool->layer_count; !err && i-- > 0;) {
 		const struct zp_layer *layer = &pool->layers[i];
