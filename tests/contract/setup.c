@@ -187,14 +187,27 @@ int ct_evict_nothing(struct zpool *pool, unsigned long handle, void *user)
 	return -EBUSY;
 }
 
+/* In place of what the last part already says of that key. */
 const char *ct_spec_with(const char *extra)
 {
 	static _Thread_local char spec[1024];
 	const char *last = strrchr(ct.spec, '+');
-	const char *separator = strchr(last ? last : ct.spec, ':') ? "," : ":";
+	const char *keys = strchr(last ? last : ct.spec, ':');
+	size_t used = keys ? (size_t)(keys - ct.spec) : strlen(ct.spec), key_bytes = strcspn(extra, "=") + 1;
+	char separator = ':';
 
-	CT_CHECK(snprintf(spec, sizeof(spec), "%s%s%s", ct.spec, separator, extra) < (int)sizeof(spec),
-		 "the spec with %s is too long", extra);
+	CT_CHECK(strlen(ct.spec) + strlen(extra) + 2 <= sizeof(spec), "the spec with %s is too long", extra);
+	memcpy(spec, ct.spec, used);
+	while (keys && *keys) {
+		const char *key = keys + 1;
+
+		keys = key + strcspn(key, ",");
+		if (strncmp(key, extra, key_bytes) == 0)
+			continue;
+		used += (size_t)snprintf(spec + used, sizeof(spec) - used, "%c%.*s", separator, (int)(keys - key), key);
+		separator = ',';
+	}
+	snprintf(spec + used, sizeof(spec) - used, "%c%s", separator, extra);
 	return spec;
 }
 
