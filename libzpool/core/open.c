@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,9 +48,11 @@ static int check_page_source(const struct zpool_page_source *source)
 {
 	if (!source)
 		return 0;
-	if (source->struct_size < sizeof *source || source->flags)
+	/* What the first release had; a member that comes later may be missing. */
+	const size_t least = offsetof(struct zpool_page_source, release) + sizeof source->release;
+	if (source->struct_size < least || source->flags)
 		return zp_fail(EINVAL, "The page source has struct_size %u and flags 0x%x; %zu and 0 are understood.",
-			       source->struct_size, source->flags, sizeof *source);
+			       source->struct_size, source->flags, least);
 	if (!source->reserve || !source->commit || !source->decommit || !source->release)
 		return zp_fail(EINVAL, "The page source lacks one of reserve, commit, decommit and release.");
 	return 0;
