@@ -9,11 +9,14 @@
 #include <config.h>
 #endif
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,6 +41,30 @@ static void broken_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int
 	(void)npages;
 }
 #define zp_pages_put broken_pages_put
+#endif
+
+#ifdef FAULT_moves_all_but_a_byte
+#include <string.h>
+static void *broken_copy(void *to, const void *from, size_t bytes)
+{
+	return memcpy(to, from, bytes < 256 ? bytes : bytes - 1);
+}
+#define memcpy broken_copy
+#endif
+
+#ifdef FAULT_moves_what_was_mapped_meanwhile
+/* Looked at, and then moved: who maps it between the two has the old place. */
+static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location)
+{
+	int err = zp_handles_begin_move(handles, slot, location);
+
+	if (!err) {
+		zp_handles_end_move(handles, slot, *location);
+		sched_yield();
+	}
+	return err;
+}
+#define zp_handles_begin_move broken_begin_move
 #endif
 
 #include "../contract/mock_slabs.c"
@@ -345,6 +372,8 @@ static int broken_trim(void *pool, uint64_t *released)
 #define BROKEN_TRIM broken_trim
 #endif
 
+#include "subtle.h"
+
 /* No fault: it has no more than it must. */
 #ifdef FAULT_bare
 #define BROKEN_OBJ_SIZE NULL
@@ -430,6 +459,12 @@ __attribute__((used)) static const char *broken_version(void)
 #ifndef BROKEN_TRIM
 #define BROKEN_TRIM slabs_trim
 #endif
+#ifndef BROKEN_FORK
+#define BROKEN_FORK slabs_fork
+#endif
+#ifndef BROKEN_COPIES
+#define BROKEN_COPIES
+#endif
 #ifndef BROKEN_FLAGS
 #define BROKEN_FLAGS 0
 #endif
@@ -455,4 +490,4 @@ DEFINE(TYPE, .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE
        .map = BROKEN_MAP, .unmap = BROKEN_UNMAP, .shrink = BROKEN_SHRINK, .compact = BROKEN_COMPACT,
        .obj_size = BROKEN_OBJ_SIZE, .stats = BROKEN_STATS, .each_class = BROKEN_EACH_CLASS,
        .each_object = BROKEN_EACH_OBJECT, .set_limit = BROKEN_SET_LIMIT, .trim = BROKEN_TRIM,
-       .fork = slabs_fork BROKEN_VERSION)
+       .fork = BROKEN_FORK BROKEN_COPIES BROKEN_VERSION)

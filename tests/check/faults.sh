@@ -100,8 +100,42 @@ fault calls_libzpool file_asks_nothing_of_libzpool
 fault bound_call_by_call file_is_bound_at_once -Wl,-z,lazy
 fault note_is_another file_note_tells_the_head
 
+# Faults that show late or elsewhere.
+fault class_is_a_byte_too_small every_size_is_stored
+fault zeroes_a_pointers_size zero_means_zero_also_in_used_memory
+fault failed_malloc_writes_a_handle limit_is_never_passed
+fault map_leaves_errno one_handle_is_mapped_sixty_times
+fault range_check_overflows ranges_outside_are_refused
+fault limit_is_a_page_too_wide limit_is_kept_to_the_page
+fault threads_pass_the_limit limit_holds_under_threads
+fault total_size_never_shrinks total_size_follows_what_is_stored
+if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
+    fault pools_leak_a_record ended_pools_leave_nothing_behind
+    fault pools_leak_addresses ended_pools_leave_nothing_behind
+    fault pools_leak_descriptors ended_pools_leave_nothing_behind
+    fault failed_pools_leak refused_pools_leave_nothing_behind
+    fault objects_leak_a_record freed_objects_leave_nothing_behind
+fi
+fault prints_a_line nothing_is_printed
+fault nowait_waits_for_a_lock nowait_does_not_wait_for_others
+fault evicts_another shrink_empties_the_pages_it_tells
+fault shrink_ends_early shrink_empties_the_pages_it_tells
+fault shrink_counts_what_was_refused refusing_callbacks_end_in_eagain
+fault moves_all_but_a_byte contents_last_through_everything
+fault moves_what_was_mapped_meanwhile a_map_meets_a_move
+fault ignores_the_time compact_by_time_comes_to_its_end
+fault thread_caches_stay ended_threads_leave_their_objects
+fault threads_call_back_after_unload file_goes_and_comes_again
+fault child_shares_the_pages a_child_has_copies_of_its_own
+fault stats_drift stats_count_evictions
+fault full_classes_look_half_empty classes_hold_all_objects
+
 # These hang.
 patience=5
+fault nowait_waits_for_a_lock nowait_does_not_wait_for_pages
+fault walks_with_a_lock_held walk_callback_may_change_the_pool
+fault fork_takes_no_lock fork_waits_for_threads_at_work
+fault child_keeps_the_lock a_child_has_copies_of_its_own
 fault evicts_with_a_lock_held a_slow_callback_stops_nobody
 prints "a deadlock is told as such" "still running after 5 s, and killed"
 fault hangs_in_shrink shrink_empties_the_pages_it_tells

@@ -14,6 +14,7 @@ const struct ct_group ct_groups[] = {
 	{ "limits", ct_cases_limits },
 	{ "memory", ct_cases_memory },
 	{ "page sources", ct_cases_sources },
+	{ "what stays behind", ct_cases_leftovers },
 	{ "walks", ct_cases_walk },
 	{ "extras", ct_cases_extras },
 	{ "statistics", ct_cases_stats },

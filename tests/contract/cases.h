@@ -16,6 +16,7 @@ extern const struct ct_case ct_cases_badinput[];
 extern const struct ct_case ct_cases_limits[];
 extern const struct ct_case ct_cases_memory[];
 extern const struct ct_case ct_cases_sources[];
+extern const struct ct_case ct_cases_leftovers[];
 extern const struct ct_case ct_cases_walk[];
 extern const struct ct_case ct_cases_extras[];
 extern const struct ct_case ct_cases_stats[];

@@ -5,6 +5,7 @@
 #include "cases.h"
 #include "crowd.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +120,8 @@ static void compact_by_time_comes_to_its_end(void)
 	unsigned int calls = 0;
 
 	before = zpool_get_total_size(pool);
-	(void)compact(pool, 0, 1);
+	CT_CHECK(compact(pool, 0, 1), "three quarters of %u objects were freed, and compact by 1 ns moved the rest",
+		 MANY);
 	ct_set_check(pool, &set, "after compacting for a nanosecond");
 	while (compact(pool, 0, ns)) {
 		CT_CHECK(ns < UINT64_C(60000000000), "compact by %llu ns still gives 1 after %u calls",
@@ -319,6 +321,76 @@ static void compact_runs_beside_shrink(void)
 	ct_crowd_close(&crowd);
 }
 
+/*
+ * Objects of the thread's own, held mapped for a moment each, and three in four of them freed and stored again all the
+ * time: so that there is always something to move, and what is moved is likely to be mapped in that very moment.
+ */
+enum { OWN = 400 };
+
+static void map_under_a_move(struct ct_crowd *crowd, struct ct_object *object, struct ct_rng *rng)
+{
+	char *address = zpool_map_handle(crowd->pool, object->handle, ZPOOL_MM_RW), *again;
+
+	CT_CHECK(address != NULL, "mapping a live object gave NULL: %s", zpool_last_error());
+	object->tag = ct_rng_next(rng);
+	ct_pattern_fill(address, object->size, object->tag, 0);
+	/* The others' turn, on a machine with one processor too. */
+	sched_yield();
+	again = zpool_map_handle(crowd->pool, object->handle, ZPOOL_MM_RO);
+	CT_CHECK(again == address, "an object that was mapped all the time was at %p and is at %p", (void *)address,
+		 (void *)again);
+	zpool_unmap_handle(crowd->pool, object->handle);
+	zpool_unmap_handle(crowd->pool, object->handle);
+	ct_object_check(crowd->pool, object, "written while mapped, when others were moved");
+}
+
+static void thin_and_map(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	struct ct_object own[OWN];
+	size_t count = 0;
+
+	for (unsigned int round = 0; round < rounds(80) && !ct_stopping(); round++) {
+		while (count < OWN)
+			ct_object_make(crowd->pool, &own[count++], 1 + ct_rng_below(rng, 300 % ct.max_bytes + 1),
+				       ct_rng_next(rng));
+		while (count > OWN / 4) {
+			size_t i = ct_rng_below(rng, count);
+
+			zpool_free(crowd->pool, own[i].handle);
+			own[i] = own[--count];
+			for (int maps = 0; maps < 4 && !ct_stopping(); maps++)
+				map_under_a_move(crowd, &own[ct_rng_below(rng, count)], rng);
+		}
+	}
+	while (count > 0)
+		zpool_free(crowd->pool, own[--count].handle);
+}
+
+static void move_or_map(struct ct_thread *thread)
+{
+	struct ct_crowd *crowd = thread->arg;
+
+	if (thread->index > 0) {
+		thin_and_map(crowd, &thread->rng);
+		atomic_fetch_add(&crowd->done, 1);
+		return;
+	}
+	while (atomic_load(&crowd->done) < 3 && !ct_stopping()) {
+		(void)compact(crowd->pool, 0, 0);
+		sched_yield();
+	}
+}
+
+static void a_map_meets_a_move(void)
+{
+	struct ct_crowd crowd;
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
+	ct_crowd_open(&crowd, 16);
+	ct_threads_run(4, move_or_map, &crowd);
+	ct_crowd_close(&crowd);
+}
+
 static int compact_before_evict(struct ct_crowd *crowd)
 {
 	(void)compact(crowd->pool, ct_rng_below(&ct.rng, 2) ? 20000 : 0, 0);
@@ -366,6 +438,9 @@ const struct ct_case ct_cases_compact[] = {
 	{ "compact_runs_while_others_work",
 	  "zpool_compact() may run while other threads use the pool and hold objects mapped.",
 	  compact_runs_while_others_work, 0 },
+	{ "a_map_meets_a_move",
+	  "An object that is mapped while compaction is at it is either moved before, or not at all.",
+	  a_map_meets_a_move, 0 },
 	{ "compact_runs_beside_shrink", "Several threads may compact while others shrink and trim.",
 	  compact_runs_beside_shrink, 0 },
 	{ "callback_may_compact", "A callback may call zpool_compact().", callback_may_compact, 0 },

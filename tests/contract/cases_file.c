@@ -4,8 +4,8 @@
  * asked of libzpool's symbols, all of it bound at once, and that it can go and come again
  */
 #include "cases.h"
+#include "crowd.h"
 #include "module.h"
-#include "objects.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -203,6 +203,38 @@ static bool is_resident(const char *path)
 	return resident;
 }
 
+/* A thread that uses the driver, and outlives it. */
+static struct {
+	pthread_t thread;
+	int round;
+	atomic_bool used, gone;
+} witness;
+
+static void *use_and_stay(void *arg)
+{
+	use_driver(witness.round);
+	atomic_store(&witness.used, true);
+	while (!atomic_load(&witness.gone) && !ct_stopping())
+		ct_nap();
+	return arg;
+}
+
+static void witness_start(int round)
+{
+	witness.round = round;
+	atomic_store(&witness.used, false);
+	atomic_store(&witness.gone, false);
+	CT_CHECK(pthread_create(&witness.thread, NULL, use_and_stay, NULL) == 0, "no thread can be started");
+	while (!atomic_load(&witness.used) && !ct_stopping())
+		ct_nap();
+}
+
+static void witness_end(void)
+{
+	atomic_store(&witness.gone, true);
+	pthread_join(witness.thread, NULL);
+}
+
 static void goes_and_comes_again(void)
 {
 	char resolved[PATH_MAX];
@@ -212,9 +244,12 @@ static void goes_and_comes_again(void)
 	CT_CHECK(realpath(ct.file, resolved) != NULL, "%s is not there", ct.file);
 	for (int round = 1; round <= 3; round++) {
 		use_driver(round);
+		witness_start(round);
 		CT_CHECK(is_mapped(resolved), "%s is loaded, but not mapped", resolved);
 		resident = is_resident(resolved);
 		result = zpool_unload_driver(ct.type);
+		/* What the driver wants to do at a thread's end has to be cancelled when its pools go. */
+		witness_end();
 		if (result == -EOPNOTSUPP && (resident || ct_instrumented()))
 			ct_skip("%s", zpool_last_error());
 		CT_CHECK(result == 0, "unloading gave %s: %s", ct_error_name(result), zpool_last_error());
@@ -235,8 +270,8 @@ static const struct ct_case file_cases[] = {
 	  "All its symbols are bound when it is loaded, so that no call takes the loader's lock.", is_bound_at_once,
 	  CT_FILE },
 	{ "file_goes_and_comes_again",
-	  "The driver can be unloaded and is unmapped then, unless it says ZPOOL_DRIVER_RESIDENT, and can be loaded "
-	  "and used again.",
+	  "The driver can be unloaded and is unmapped then, unless it says ZPOOL_DRIVER_RESIDENT; threads that used "
+	  "it end without it, and it can be loaded and used again.",
 	  goes_and_comes_again, CT_FILE },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -75,6 +75,27 @@ static void limit_is_never_passed(void)
 	ct_set_fini(&set);
 }
 
+/* Whatever a driver takes at once, several pages or a chunk of its table: some of these limits are in its middle. */
+static void limit_is_kept_to_the_page(void)
+{
+	struct ct_set set;
+
+	ct_set_init(&set, 70000);
+	for (uint64_t i = 0; i < 48; i++) {
+		uint64_t limit = MIB / 2 + i * 4096 + i % 3 * 2047;
+		struct zpool *pool = ct_pool_limited(limit);
+
+		fill_to_limit(pool, &set, limit);
+		while (ct_set_try(pool, &set, 1 + i * 87 % ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
+			;
+		CT_CHECK(zpool_get_total_size(pool) <= limit, "the limit is %llu, the pool holds %llu",
+			 (unsigned long long)limit, (unsigned long long)zpool_get_total_size(pool));
+		ct_set_free_all(pool, &set);
+		zpool_destroy_pool(pool);
+	}
+	ct_set_fini(&set);
+}
+
 static void fail_mallocs(struct zpool *pool, unsigned int count)
 {
 	struct ct_object object;
@@ -306,6 +327,8 @@ const struct ct_case ct_cases_limits[] = {
 	{ "limit_is_never_passed",
 	  "zpool_get_total_size() never exceeds the limit; malloc gives -ENOMEM at it, and freeing makes room again.",
 	  limit_is_never_passed, 0 },
+	{ "limit_is_kept_to_the_page", "A limit is kept whatever its value, and not only up to a page or a chunk.",
+	  limit_is_kept_to_the_page, 0 },
 	{ "failed_mallocs_leave_nothing_behind", "A malloc that fails changes nothing.",
 	  failed_mallocs_leave_nothing_behind, 0 },
 	{ "limit_zero_is_none", "A limit of 0 is no limit.", limit_zero_is_none, 0 },

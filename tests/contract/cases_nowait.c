@@ -6,8 +6,10 @@
  * case with its number.  The filter is on one thread only, so that others may work on the pool as usual.
  */
 #include "cases.h"
-#include "objects.h"
+#include "crowd.h"
+#include "source.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #ifdef __linux__
@@ -125,6 +127,8 @@ static void maps_make_no_system_call(void)
 	ct_in_child(watch_maps, NULL);
 }
 
+static atomic_ulong neighbours_done;
+
 static void busy_neighbour(struct ct_thread *thread)
 {
 	struct zpool *pool = thread->arg;
@@ -132,7 +136,7 @@ static void busy_neighbour(struct ct_thread *thread)
 	size_t held = 0;
 
 	/* The process ends with the thread that is watched. */
-	for (;;) {
+	for (;; atomic_fetch_add(&neighbours_done, 1)) {
 		if (held < 64 && ct_rng_below(&thread->rng, 2) == 0) {
 			size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
 
@@ -153,7 +157,8 @@ static void watch_among_threads(void *arg)
 	(void)arg;
 	ct_threads_start(3, busy_neighbour, pool);
 	forbid_system_calls(true);
-	for (int i = 0; i < 100000; i++) {
+	/* As long as it takes until the others have had the locks often: they may not even run yet. */
+	for (int i = 0; i < 100000 || atomic_load(&neighbours_done) < 200000; i++) {
 		unsigned long handle = 0;
 		int result = zpool_malloc(pool, 1 + ct_rng_below(&ct.rng, 1000), ZPOOL_GFP_NOWAIT, &handle);
 
@@ -187,6 +192,88 @@ static void nowait_does_not_wait_for_others(void)
 	ct_skip("this system cannot filter system calls");
 }
 #endif
+
+/* A host's page source that takes its time: the thread that waits for it may hold whatever lock the driver likes. */
+struct slow_source {
+	struct zpool_page_source table;
+	struct ct_source source;
+	struct zpool *pool;
+	atomic_bool slow; /* from here on commit waits, until... */
+	atomic_bool in_commit, done;
+};
+
+static int commit_slowly(void *context, void *address, size_t bytes)
+{
+	struct slow_source *slow = context;
+
+	if (atomic_load(&slow->slow)) {
+		atomic_store(&slow->in_commit, true);
+		while (!atomic_load(&slow->done) && !ct_stopping())
+			ct_nap();
+	}
+	return slow->source.table.commit(slow->source.table.context, address, bytes);
+}
+
+static void *reserve_as_usual(void *context, size_t bytes, size_t align_bytes, int node)
+{
+	struct slow_source *slow = context;
+
+	return slow->source.table.reserve(slow->source.table.context, bytes, align_bytes, node);
+}
+
+static int decommit_as_usual(void *context, void *address, size_t bytes)
+{
+	struct slow_source *slow = context;
+
+	return slow->source.table.decommit(slow->source.table.context, address, bytes);
+}
+
+static void release_as_usual(void *context, void *address, size_t bytes)
+{
+	struct slow_source *slow = context;
+
+	slow->source.table.release(slow->source.table.context, address, bytes);
+}
+
+static void wait_for_pages_or_not(struct ct_thread *thread)
+{
+	struct slow_source *slow = thread->arg;
+	unsigned long handle;
+
+	if (thread->index == 0) {
+		for (int i = 0; i < 20000 && !atomic_load(&slow->done) && !ct_stopping(); i++)
+			CT_MUST(zpool_malloc(slow->pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle));
+		atomic_store(&slow->done, true);
+		return;
+	}
+	while (!atomic_load(&slow->in_commit) && !atomic_load(&slow->done) && !ct_stopping())
+		ct_nap();
+	for (int i = 0; i < 1000; i++) {
+		int result = zpool_malloc(slow->pool, 1 + ct_rng_below(&thread->rng, ct.max_bytes), ZPOOL_GFP_NOWAIT,
+					  &handle);
+
+		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc without waiting gave %s",
+			 ct_error_name(result));
+	}
+	atomic_store(&slow->done, true);
+}
+
+static void nowait_does_not_wait_for_pages(void)
+{
+	static struct slow_source slow;
+
+	if (!ct_source_holds_objects())
+		ct_skip("%s keeps objects outside of a page source's pages", ct.spec);
+	ct_source_init(&slow.source);
+	slow.table = (struct zpool_page_source){
+		sizeof(slow.table), 0, &slow, reserve_as_usual, commit_slowly, decommit_as_usual, release_as_usual
+	};
+	slow.pool = ct_pool_from(&slow.table);
+	atomic_store(&slow.slow, true);
+	ct_threads_run(2, wait_for_pages_or_not, &slow);
+	CT_CHECK(atomic_load(&slow.in_commit), "20000 objects of %zu bytes took no page from the source", ct.max_bytes);
+	zpool_destroy_pool(slow.pool);
+}
 
 static void nowait_fails_or_gives_a_whole_object(void)
 {
@@ -225,6 +312,9 @@ const struct ct_case ct_cases_nowait[] = {
 	{ "nowait_does_not_wait_for_others",
 	  "With ZPOOL_GFP_NOWAIT malloc only tries locks: it never sleeps, and gives -EAGAIN when one is taken.",
 	  nowait_does_not_wait_for_others, CT_FORKS },
+	{ "nowait_does_not_wait_for_pages",
+	  "ZPOOL_GFP_NOWAIT does not wait for a thread that waits for the page source.", nowait_does_not_wait_for_pages,
+	  0 },
 	{ "nowait_fails_or_gives_a_whole_object", "What ZPOOL_GFP_NOWAIT gives is an object like any other.",
 	  nowait_fails_or_gives_a_whole_object, 0 },
 	{ NULL, NULL, NULL, 0 },

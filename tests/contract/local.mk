@@ -30,6 +30,7 @@ contract_sources = \
 	tests/contract/cases_file.c \
 	tests/contract/cases_fork.c \
 	tests/contract/cases_handles.c \
+	tests/contract/cases_leftovers.c \
 	tests/contract/cases_limits.c \
 	tests/contract/cases_maps.c \
 	tests/contract/cases_memory.c \

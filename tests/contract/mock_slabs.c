@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "handles.h"
 
@@ -388,8 +389,21 @@ static struct slab *slab_to_empty(struct slabs_pool *pool, unsigned int class)
 	return emptiest && room >= class_slots(class) ? emptiest : NULL;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+struct slabs_budget {
+	uint64_t bytes;
+	uint64_t deadline_ns; /* 0: none */
+};
+
 /* 0: nothing left to gain in this class; 1: the budget is spent. */
-static int compact_class(struct slabs_pool *pool, unsigned int class, uint64_t *budget_bytes, uint64_t *released)
+static int compact_class(struct slabs_pool *pool, unsigned int class, struct slabs_budget *budget, uint64_t *released)
 {
 	struct slab *from, *to;
 
@@ -397,13 +411,15 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, uint64_t *
 		for (unsigned int slot = 0; slot < class_slots(class); slot++) {
 			if (from->handles[slot] == 0)
 				continue;
-			if (*budget_bytes < class_bytes(class))
+			if (budget->bytes < class_bytes(class))
 				return 1;
 			to = slab_with_room(pool, class, from);
 			if (!to || !move_object(pool, from, slot, to))
 				return 0;
-			*budget_bytes -= class_bytes(class);
+			budget->bytes -= class_bytes(class);
 			pool->counted.compact_moved_bytes += class_bytes(class);
+			if (budget->deadline_ns && now_ns() >= budget->deadline_ns)
+				budget->bytes = 0;
 		}
 		slab_leave(from);
 		pool->slabs--;
@@ -416,13 +432,14 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, uint64_t *
 static int slabs_compact(void *context, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct slabs_pool *pool = context;
-	uint64_t bytes = budget->bytes ? budget->bytes : UINT64_MAX;
+	struct slabs_budget left = { budget->bytes ? budget->bytes : UINT64_MAX,
+				     budget->ns ? now_ns() + budget->ns : 0 };
 	int result = 0;
 
 	*released = 0;
 	zp_lock(&pool->lock);
 	for (unsigned int class = 0; class < SLABS_CLASSES && result == 0; class ++)
-		result = compact_class(pool, class, &bytes, released);
+		result = compact_class(pool, class, &left, released);
 	pool->counted.compactions++;
 	pool->counted.compact_released_bytes += *released;
 	zp_unlock(&pool->lock);
