@@ -26,7 +26,7 @@ tools_zpoolctl_SOURCES = \
 	tools/probe.c tools/probe.h \
 	tools/progress.c tools/progress.h \
 	tools/project.c tools/project.h tools/template/template.h \
-	tools/replay.c tools/replay-report.c tools/replay.h \
+	tools/replay.c tools/replay-contents.c tools/replay-contents.h tools/replay-report.c tools/replay.h \
 	tools/rss.c tools/rss.h \
 	tools/size.c tools/size.h \
 	tools/spool.c tools/spool.h \

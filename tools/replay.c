@@ -2,14 +2,14 @@
  *
  * replay.c - the calls of a trace, one after the other in the order of the recording, on a pool of any driver
  *
- * One thread makes the calls of all.  Each object is filled when it is made and whenever it is mapped for writing, and
- * compared when it is mapped for reading, when it is evicted, and at the end.  Its contents are made from its number
- * and how often they were written.
+ * One thread makes the calls of all, and only those: a filter that counts them (fault) must come to the same numbers.
+ * So an object is filled when it is mapped for writing or wholly written, and compared when it is mapped for reading,
+ * when it is evicted, and at the end.  Its contents are made from its number and how often they were written.
  *
  * Drivers differ in what they refuse and whom they evict, so the calls cannot all be the same.  What this driver
- * refused or evicted is not there for later calls, which are skipped; what it takes and the recorded one did not is
- * freed at once, as nobody will.  When the pool is shrunk every object that the driver offers is evicted, but for those
- * that the recorded callback refused; what that callback did to its object is not done again.
+ * refused or evicted is not there for later calls, which are skipped; what it takes or maps and the recorded one did
+ * not is freed or unmapped at once, as nobody will.  When the pool is shrunk every object that the driver offers is
+ * evicted, but for those that the recorded callback refused; before that it is read as often as that callback did.
  */
 #include <config.h>
 
@@ -25,18 +25,11 @@
 #include "clock.h"
 #include "object.h"
 #include "progress.h"
+#include "replay-contents.h"
 #include "replay.h"
 #include "rss.h"
 
 #define TELL_NS UINT64_C(100000000)
-
-struct replay_object {
-	unsigned long handle; /* 0: not in the pool */
-	uint32_t size;
-	uint16_t version; /* of its contents */
-	uint16_t maps;    /* how often it is mapped */
-	bool kept;        /* the evict callback refuses */
-};
 
 /* Finds the object of a handle: open addressing, with room for every object there ever is. */
 struct replay_slot {
@@ -49,10 +42,10 @@ struct replayer {
 	struct replay_result *result;
 	struct zpool *pool;
 	struct replay_object *objects;
+	struct replay_contents contents;
 	struct replay_slot *slots; /* NULL: nothing is ever evicted */
 	size_t slot_mask;
-	uint64_t *evicting;        /* of each thread: the object that its callback has, plus 1 */
-	uint8_t *expected, *found; /* contents */
+	uint64_t *evicting; /* of each thread: the object that its callback has, plus 1 */
 	uint64_t rss_before;
 	uint64_t told_ns;
 	int out;
@@ -80,72 +73,6 @@ static void count_failure(struct replayer *replayer, int err)
 						       : TRACE_EOTHER;
 
 	replayer->result->failed[reason]++;
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * Contents
- */
-
-static void generate(struct replayer *replayer, const struct replay_object *object)
-{
-	uint64_t state = ((uint64_t)(object - replayer->objects) << 16 | object->version) + 1;
-
-	for (uint32_t at = 0; at < object->size; at += sizeof(state)) {
-		uint32_t rest = object->size - at;
-
-		state += UINT64_C(0x9e3779b97f4a7c15);
-		uint64_t word = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-		memcpy(replayer->expected + at, &word, rest < sizeof(word) ? rest : sizeof(word));
-	}
-}
-
-static void compare(struct replayer *replayer, const struct replay_object *object, const void *found)
-{
-	generate(replayer, object);
-	replayer->result->compared++;
-	if (memcmp(replayer->expected, found, object->size) != 0)
-		replayer->result->differing++;
-}
-
-static int compare_stored(struct replayer *replayer, const struct replay_object *object)
-{
-	int error = object_get(replayer->pool, object->handle, replayer->found, object->size);
-
-	if (error)
-		return fail(replayer, error, "reading an object", zpool_last_error());
-	compare(replayer, object, replayer->found);
-	return 0;
-}
-
-/* New contents, where the object is mapped (NULL: by copying). */
-static int rewrite(struct replayer *replayer, struct replay_object *object, void *address)
-{
-	int error;
-
-	object->version++;
-	generate(replayer, object);
-	if (address) {
-		memcpy(address, replayer->expected, object->size);
-		return 0;
-	}
-	error = object_put(replayer->pool, object->handle, replayer->expected, object->size);
-	return error ? fail(replayer, error, "writing an object", zpool_last_error()) : 0;
-}
-
-static int compare_zeros(struct replayer *replayer, const struct replay_object *object)
-{
-	int error = object_get(replayer->pool, object->handle, replayer->found, object->size);
-
-	if (error)
-		return fail(replayer, error, "reading an object", zpool_last_error());
-	replayer->result->compared++;
-	for (uint32_t i = 0; i < object->size; i++) {
-		if (replayer->found[i]) {
-			replayer->result->differing++;
-			break;
-		}
-	}
-	return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -202,7 +129,9 @@ static int call_malloc(struct replayer *replayer, const struct trace_record *rec
 		return 0;
 	}
 	object = &replayer->objects[record->object];
-	*object = (struct replay_object){ .handle = handle, .size = (uint32_t)record->operands[0] };
+	*object = (struct replay_object){ .handle = handle,
+					  .size = (uint32_t)record->operands[0],
+					  .zero = gfp & ZPOOL_GFP_ZERO };
 	if (replayer->slots)
 		*find_slot(replayer, handle) = (struct replay_slot){ handle, (size_t)record->object };
 	result->objects++;
@@ -210,8 +139,7 @@ static int call_malloc(struct replayer *replayer, const struct trace_record *rec
 	result->bytes += object->size;
 	result->bytes_live += object->size;
 	note_peaks(result, zpool_get_total_size(replayer->pool));
-	error = gfp & ZPOOL_GFP_ZERO ? compare_zeros(replayer, object) : 0;
-	return error ? error : rewrite(replayer, object, NULL);
+	return 0;
 }
 
 /* zpool_free() tells nothing: what it is to do is known from the object. */
@@ -229,29 +157,42 @@ static void call_free(struct replayer *replayer, struct replay_object *object)
 		note_gone(replayer, object);
 }
 
-static int call_map(struct replayer *replayer, struct replay_object *object, enum zpool_mapmode mode)
+/* Where the driver only copies. */
+static int copy_mapped(struct replayer *replayer, struct replay_object *object, enum zpool_mapmode mode)
+{
+	int error = mode == ZPOOL_MM_WO ? 0 : replay_compare_stored(&replayer->contents, object);
+
+	if (error)
+		return fail(replayer, error, "reading an object", zpool_last_error());
+	error = mode == ZPOOL_MM_RO ? 0 : replay_rewrite_stored(&replayer->contents, object);
+	return error ? fail(replayer, error, "writing an object", zpool_last_error()) : 0;
+}
+
+static int call_map(struct replayer *replayer, struct replay_object *object, const struct trace_record *record)
 {
 	struct replay_result *result = replayer->result;
+	enum zpool_mapmode mode = (enum zpool_mapmode)record->operands[0];
 	uint64_t start = clock_ns();
 	void *address = zpool_map_handle(replayer->pool, object->handle, mode);
 
 	result->map_ns += clock_ns() - start;
 	result->maps++;
-	if (!address && errno == EOPNOTSUPP) {
-		int error = mode == ZPOOL_MM_WO ? 0 : compare_stored(replayer, object);
-
-		return error || mode == ZPOOL_MM_RO ? error : rewrite(replayer, object, NULL);
-	}
-	if (!address || object->maps == UINT16_MAX) {
+	if (!address && errno == EOPNOTSUPP)
+		return copy_mapped(replayer, object, mode);
+	if (!address || object->maps == UINT16_MAX)
 		count_failure(replayer, address ? -EBUSY : -errno);
-		if (address)
-			zpool_unmap_handle(replayer->pool, object->handle);
+	if (!address)
+		return 0;
+	if (record->error || object->maps == UINT16_MAX) {
+		zpool_unmap_handle(replayer->pool, object->handle);
 		return 0;
 	}
 	object->maps++;
 	if (mode != ZPOOL_MM_WO)
-		compare(replayer, object, address);
-	return mode == ZPOOL_MM_RO ? 0 : rewrite(replayer, object, address);
+		replay_compare(&replayer->contents, object, address, 0, object->size);
+	if (mode != ZPOOL_MM_RO)
+		memcpy(address, replay_renew(&replayer->contents, object), object->size);
+	return 0;
 }
 
 static void call_unmap(struct replayer *replayer, struct replay_object *object)
@@ -277,15 +218,10 @@ static int call_copy(struct replayer *replayer, struct replay_object *object, co
 	}
 	if (length > object->size - offset)
 		length = object->size - offset;
-	generate(replayer, object);
-	if (record->op == TRACE_WRITE) {
-		done = zpool_obj_write(replayer->pool, object->handle, replayer->expected + offset, length, offset);
-	} else {
-		done = zpool_obj_read(replayer->pool, object->handle, replayer->found, length, offset);
-		replayer->result->compared++;
-		if (done == (int64_t)length && memcmp(replayer->found, replayer->expected + offset, length) != 0)
-			replayer->result->differing++;
-	}
+	if (record->op == TRACE_WRITE)
+		done = replay_write(&replayer->contents, object, offset, length);
+	else
+		done = replay_read(&replayer->contents, object, offset, length);
 	if (done < 0)
 		count_failure(replayer, (int)done);
 	return 0;
@@ -307,25 +243,44 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	object = &replayer->objects[slot->object];
 	if (slot->handle != handle || object->handle != handle)
 		return -ENOENT;
+	for (unsigned int looks = object->offered ? object->looks : 1; looks > 0; looks--) {
+		int error = replay_compare_stored(&replayer->contents, object);
+
+		if (error)
+			count_failure(replayer, error);
+	}
 	if (object->kept || object->maps)
 		return -EAGAIN;
-	(void)compare_stored(replayer, object);
 	zpool_free(pool, handle);
 	note_gone(replayer, object);
 	replayer->result->evicted++;
 	return 0;
 }
 
-/* Those that the callback of this call of shrink refused, as the records up to its end tell. */
-static void mark_kept(struct replayer *replayer, const struct trace_cursor *begin, uint32_t thread, bool kept)
+/* What the callback of this call of shrink did, as the records up to its end tell; or that it is over. */
+static void mark_offered(struct replayer *replayer, const struct trace_cursor *begin, uint32_t thread, bool begins)
 {
 	struct trace_cursor cursor = *begin;
+	struct replay_object *object = NULL;
 	struct trace_record record;
 
-	while (trace_next(&cursor, &record) && !(record.op == TRACE_SHRUNK && record.thread == thread))
-		if (record.op == TRACE_EVICTED && record.thread == thread && record.error && record.known)
-			if (record.object < replayer->trace->totals.objects)
-				replayer->objects[record.object].kept = kept;
+	while (trace_next(&cursor, &record) && !(record.op == TRACE_SHRUNK && record.thread == thread)) {
+		if (record.thread != thread || !record.known || record.object >= replayer->trace->totals.objects)
+			continue;
+		if (record.op == TRACE_EVICT) {
+			object = &replayer->objects[record.object];
+			object->offered = begins;
+			object->looks = 0;
+			object->kept = false;
+		} else if (object != &replayer->objects[record.object]) {
+			continue;
+		} else if (record.op == TRACE_EVICTED) {
+			object->kept = begins && record.error;
+			object = NULL;
+		} else if (record.op == TRACE_MAP || record.op == TRACE_READ || record.op == TRACE_WRITE) {
+			object->looks += begins && object->looks < UINT16_MAX;
+		}
+	}
 }
 
 static void call_shrink(struct replayer *replayer, const struct trace_cursor *cursor, const struct trace_record *record)
@@ -333,9 +288,9 @@ static void call_shrink(struct replayer *replayer, const struct trace_cursor *cu
 	unsigned int reclaimed = 0;
 	int error;
 
-	mark_kept(replayer, cursor, record->thread, true);
+	mark_offered(replayer, cursor, record->thread, true);
 	error = zpool_shrink(replayer->pool, record->operands[0] ? (unsigned int)record->operands[0] : 1, &reclaimed);
-	mark_kept(replayer, cursor, record->thread, false);
+	mark_offered(replayer, cursor, record->thread, false);
 	if (error)
 		count_failure(replayer, error);
 }
@@ -365,7 +320,7 @@ static int call_on_object(struct replayer *replayer, const struct trace_record *
 		call_free(replayer, object);
 		return 0;
 	case TRACE_MAP:
-		return call_map(replayer, object, (enum zpool_mapmode)record->operands[0]);
+		return call_map(replayer, object, record);
 	case TRACE_UNMAP:
 		call_unmap(replayer, object);
 		return 0;
@@ -438,6 +393,17 @@ static void measure(struct replayer *replayer)
 	result->measured = true;
 }
 
+/* -ENOMEM is no driver's, but a filter's (fault) that was told to; it may give way. */
+static void compare_at_the_end(struct replayer *replayer, const struct replay_object *object)
+{
+	int error = replay_compare_stored(&replayer->contents, object);
+
+	for (int tries = 0; error == -ENOMEM && tries < 20; tries++)
+		error = replay_compare_stored(&replayer->contents, object);
+	if (error && error != -ENOMEM)
+		fail(replayer, error, "reading an object", zpool_last_error());
+}
+
 static int replay_all(struct replayer *replayer)
 {
 	struct replay_result *result = replayer->result;
@@ -457,7 +423,7 @@ static int replay_all(struct replayer *replayer)
 	trial_stats_take(&result->told, replayer->pool);
 	for (uint64_t i = 0; !result->error && i < replayer->trace->totals.objects; i++) {
 		if (replayer->objects[i].handle)
-			(void)compare_stored(replayer, &replayer->objects[i]);
+			compare_at_the_end(replayer, &replayer->objects[i]);
 		tell(replayer);
 	}
 	return result->error;
@@ -485,8 +451,10 @@ static int prepare(struct replayer *replayer)
 
 	replayer->objects = rss_array((size_t)totals->objects, sizeof(*replayer->objects));
 	replayer->evicting = rss_array(TRACE_THREADS_MAX + 1, sizeof(*replayer->evicting));
-	replayer->expected = rss_array((size_t)totals->largest, 1);
-	replayer->found = rss_array((size_t)totals->largest, 1);
+	replayer->contents = (struct replay_contents){ .objects = replayer->objects,
+						       .result = replayer->result,
+						       .expected = rss_array((size_t)totals->largest, 1),
+						       .found = rss_array((size_t)totals->largest, 1) };
 	if (totals->shrinks) {
 		while (slots < 2 * totals->objects)
 			slots *= 2;
@@ -495,7 +463,9 @@ static int prepare(struct replayer *replayer)
 		if (!replayer->slots)
 			return -ENOMEM;
 	}
-	return replayer->objects && replayer->evicting && replayer->expected && replayer->found ? 0 : -ENOMEM;
+	return replayer->objects && replayer->evicting && replayer->contents.expected && replayer->contents.found
+		       ? 0
+		       : -ENOMEM;
 }
 
 struct replay_job {
@@ -511,7 +481,7 @@ static void warm_up(struct replayer *replayer, const char *spec)
 	unsigned long handle;
 
 	if (pool && !zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle)) {
-		object_put(pool, handle, "", 1);
+		(void)object_put(pool, handle, "", 1);
 		zpool_free(pool, handle);
 	}
 	zpool_destroy_pool(pool);
@@ -535,6 +505,7 @@ static void replay_in_child(int out, void *arg)
 		fail(&replayer, errno ? -errno : -EINVAL, "opening the pool", zpool_last_error());
 		return;
 	}
+	replayer.contents.pool = replayer.pool;
 	job->result->opened = true;
 	if (!replay_all(&replayer)) {
 		zpool_destroy_pool(replayer.pool);

@@ -15,7 +15,7 @@ seed=${ZPOOL_TEST_SEED:-$(date +%s)}
 trace=$work/run.trace
 echo "ZPOOL_TEST_SEED=$seed"
 
-use_drivers trace zsmalloc zbud z3fold zblock libc copying crash
+use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying crash
 if is_linked_in trace; then
     echo "the recorder has no drivers linked in"
     exit 77
@@ -80,6 +80,22 @@ exits "replay with the filter's limit succeeds" 0
 is "the filter's limit is the driver's" "zbud:limit=2097152" "$(value drivers 0 spec)"
 same_as_recorded "limit of the filter"
 holds "objects were evicted" "$(value drivers 0 evicted)" -gt 0
+
+# --- Failures that were put in come again, for replay makes no calls of its own -----------------------------------------
+
+for filter in fault:malloc_share=50,map_share=20,evict_share=300 guard+fault:map_share=50,evict_nth=3 \
+    fault:malloc_nth=77,map_nth=500+guard; do
+    for driver in zsmalloc zbud z3fold zblock; do
+        record "trace:file=$trace+$filter+$driver:limit=2M" $((calls / 4))
+        run replay --json "$trace"
+        exits "$filter+$driver: replay succeeds" 0
+        same_as_recorded "$filter+$driver"
+    done
+    run replay --json --type zsmalloc "$trace"
+    exits "$filter: replay without the filter succeeds" 0
+    # Objects whose map failed when it was recorded would stay mapped, and could not be freed.
+    holds "$filter: no map stays that was none" "$(value drivers 0 failed busy)" -le "$(value recorded failed busy)"
+done
 
 # --- Other drivers ---------------------------------------------------------------------------------------------------
 
