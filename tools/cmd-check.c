@@ -103,12 +103,14 @@ static void check_sense(const struct check_options *options, struct argp_state *
 				   options->cases[i]);
 }
 
-/* A path, which a spec can never be. */
+/* A path: what is before the first part's parameters or the next part has a slash, or the end is that of a file. */
 static bool is_file(const char *subject)
 {
-	size_t length = strlen(subject);
+	size_t name = strcspn(subject, ":+"), length = strlen(subject);
 
-	return strchr(subject, '/') || (length > 3 && !strcmp(subject + length - 3, ".so"));
+	if (memchr(subject, '/', name))
+		return true;
+	return length > 3 && !strcmp(subject + length - 3, ".so") && (name == length || !access(subject, F_OK));
 }
 
 /* The path and the type of a file, which its name decides. */

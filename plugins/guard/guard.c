@@ -114,13 +114,20 @@ static int guard_evict(void *pool_, unsigned long below)
 {
 	struct guard_pool *pool = pool_;
 	const struct zpool_lower *lower = &pool->filter.lower;
+	/* Any of the locks, which a fork takes all: what is mapped in that moment would be so in the child for good. */
+	struct zp_lock *lock = guard_lock(pool, (uint32_t)below);
 	struct find_visit visit = { pool, below, 0 };
-	const char *base = lower->driver->map(lower->pool, below, ZPOOL_MM_RO);
+	const char *base;
 
+	zp_lock(lock);
+	base = lower->driver->map(lower->pool, below, ZPOOL_MM_RO);
+	if (base) {
+		visit.handle = (unsigned long)__atomic_load_n((const uint64_t *)(const void *)base, __ATOMIC_RELAXED);
+		(void)lower->driver->unmap(lower->pool, below);
+	}
+	zp_unlock(lock);
 	if (!base)
 		return -EBUSY;
-	visit.handle = (unsigned long)__atomic_load_n((const uint64_t *)(const void *)base, __ATOMIC_RELAXED);
-	(void)lower->driver->unmap(lower->pool, below);
 	/* Not found at all: it is being stored or freed just now. */
 	if (!is_handle_of(pool, visit.handle, below) && !zp_handles_each(&pool->handles, find_below, &visit))
 		return -EBUSY;
@@ -172,6 +179,10 @@ static int take_lower(struct guard_pool *pool, struct zpool_created *out)
 		out->alignment_bytes = GUARD_ALIGNMENT_BYTES;
 	/* These it does itself. */
 	out->caps |= ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_OBJECTS | ZPOOL_CAP_STATS;
+	/* A malloc maps what it got, to draw the zones, and filters (trace, another guard) have a lock for that. */
+	pool->nowait = !(filter->lower.caps & ZPOOL_CAP_FILTER);
+	if (!pool->nowait)
+		out->caps &= ~(uint32_t)ZPOOL_CAP_NOWAIT;
 	return 0;
 }
 
@@ -282,8 +293,13 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	struct guard_object *object;
 	unsigned long below = 0, own;
 	uint32_t slot;
-	int err = guard_get_slot(pool, gfp, &slot);
+	int err;
 
+	if ((gfp & ZPOOL_GFP_NOWAIT) && !pool->nowait) {
+		atomic_fetch_add_explicit(&pool->failed_memory, 1, memory_order_relaxed);
+		return -ENOMEM;
+	}
+	err = guard_get_slot(pool, gfp, &slot);
 	if (err)
 		return err;
 	own = zp_handle_make(
@@ -291,7 +307,10 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
 	err = store_below(pool, own, size, gfp, &below);
 	if (err) {
-		guard_put_slot(pool, slot);
+		if (gfp & ZPOOL_GFP_NOWAIT)
+			guard_drop_slot(pool, slot);
+		else
+			guard_put_slot(pool, slot);
 		return err;
 	}
 	object = guard_object(pool, slot);

@@ -32,7 +32,8 @@ struct guard_object {
 	uint16_t maps;              /* guarded, as the next two, by the lock of the slot */
 	bool writing;               /* one of the maps, or of those that ended while others were left, may write */
 	bool sealed;                /* nobody may have changed the contents since `checksum` was taken */
-	uint32_t fill[5];           /* a slot of the table, with its word, is a cache line */
+	uint32_t next;              /* of the slots that were dropped; see guard_drop_slot() */
+	uint32_t fill[4];           /* a slot of the table, with its word, is a cache line */
 };
 
 _Static_assert(sizeof(struct guard_object) == 56 || sizeof(void *) < 8, "a slot of the table is a cache line");
@@ -47,11 +48,14 @@ struct guard_pool {
 	char front_zone[GUARD_ZONE_BYTES_MAX], back_zone[GUARD_ZONE_BYTES_MAX]; /* what they should hold */
 	bool poison, checksum, leaks, abort;
 	bool has_caller;
+	bool nowait; /* ZPOOL_GFP_NOWAIT can be kept: the map below takes no lock */
 	_Atomic(uint64_t) stored_bytes;
 	_Atomic(uint64_t) peak_bytes;
 	_Atomic(uint64_t) failed_limit, failed_memory, failed_again;
 	_Atomic(uint64_t) errors;
 	_Atomic(uint32_t) kept[GUARD_KEPT]; /* slots of the table to use next, or ZP_SLOT_NONE */
+	_Atomic(uint32_t) dropped;          /* the first of a list of such slots, of NOWAIT calls that failed */
+	_Atomic(uint32_t) dropped_count;
 	struct zp_lock limit_lock; /* serialises changes of the limit and of how it is shared; guards the next two */
 	uint64_t limit_bytes;      /* of the whole, 0: none */
 	uint64_t own_bytes;        /* of it, what the table may take; the driver below has the rest */
@@ -100,6 +104,8 @@ int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot);
 
 /* Give a slot back that is not live: to those kept, so that no lock is waited for, while there is room. */
 void guard_put_slot(struct guard_pool *pool, uint32_t slot);
+/* The same without ever waiting. */
+void guard_drop_slot(struct guard_pool *pool, uint32_t slot);
 void guard_put_kept_slots(struct guard_pool *pool);
 uint64_t guard_kept_slots(struct guard_pool *pool);
 

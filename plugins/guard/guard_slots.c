@@ -50,12 +50,51 @@ static bool take_share(struct guard_pool *pool)
 	return fits;
 }
 
+/* Slots before `head` in the order of their links; the last link becomes the rest of the list. */
+static void push_dropped(struct guard_pool *pool, uint32_t head)
+{
+	uint32_t last = head, first = atomic_load_explicit(&pool->dropped, memory_order_relaxed);
+
+	while (guard_object(pool, last)->next != ZP_SLOT_NONE)
+		last = guard_object(pool, last)->next;
+	do
+		guard_object(pool, last)->next = first;
+	while (!atomic_compare_exchange_weak_explicit(&pool->dropped, &first, head, memory_order_release,
+						      memory_order_relaxed));
+}
+
+/* Takes the whole list, so that no other thread can have seen a part of it, and puts back what it does not need. */
+static bool take_dropped(struct guard_pool *pool, uint32_t *slot)
+{
+	uint32_t rest;
+
+	if (atomic_load_explicit(&pool->dropped, memory_order_relaxed) == ZP_SLOT_NONE)
+		return false;
+	*slot = atomic_exchange_explicit(&pool->dropped, ZP_SLOT_NONE, memory_order_acquire);
+	if (*slot == ZP_SLOT_NONE)
+		return false;
+	rest = guard_object(pool, *slot)->next;
+	if (rest != ZP_SLOT_NONE)
+		push_dropped(pool, rest);
+	atomic_fetch_sub_explicit(&pool->dropped_count, 1, memory_order_relaxed);
+	return true;
+}
+
+void guard_drop_slot(struct guard_pool *pool, uint32_t slot)
+{
+	atomic_fetch_add_explicit(&pool->dropped_count, 1, memory_order_relaxed);
+	guard_object(pool, slot)->next = ZP_SLOT_NONE;
+	push_dropped(pool, slot);
+}
+
 int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
 {
 	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
 	bool limited = false;
 	int err;
 
+	if (take_dropped(pool, slot))
+		return 0;
 	for (int i = 0; i < GUARD_KEPT; i++) {
 		if (atomic_load_explicit(&pool->kept[i], memory_order_relaxed) == ZP_SLOT_NONE)
 			continue;
@@ -95,6 +134,10 @@ void guard_put_slot(struct guard_pool *pool, uint32_t slot)
 
 void guard_put_kept_slots(struct guard_pool *pool)
 {
+	uint32_t dropped;
+
+	while (take_dropped(pool, &dropped))
+		zp_handles_put(&pool->handles, &dropped, 1);
 	for (int i = 0; i < GUARD_KEPT; i++) {
 		uint32_t slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
 
@@ -105,7 +148,7 @@ void guard_put_kept_slots(struct guard_pool *pool)
 
 uint64_t guard_kept_slots(struct guard_pool *pool)
 {
-	uint64_t count = 0;
+	uint64_t count = atomic_load_explicit(&pool->dropped_count, memory_order_relaxed);
 
 	for (int i = 0; i < GUARD_KEPT; i++)
 		count += atomic_load_explicit(&pool->kept[i], memory_order_relaxed) != ZP_SLOT_NONE;

@@ -13,9 +13,9 @@
  *
  * One lock guards the table and the writer.  free, map and unmap are called with it held, so that their records stand
  * in the order in which the driver saw them.  malloc is not, for it may call evict, and no lock may be held then; a
- * malloc's record stands before that of any call that has its handle.  ZPOOL_GFP_NOWAIT: the lock is only tried, the
- * block only filled, the table only used to its end; where that is not enough the object goes back, and -EAGAIN comes
- * out.  A call that cannot be recorded for want of memory, or since the file cannot be written, goes through all the
+ * malloc's record stands before that of any call that has its handle.  ZPOOL_GFP_NOWAIT: the lock is only tried, and
+ * held while the driver is asked, which then asks for no evictions; where the block or the table has no room, or the
+ * lock is taken, -EAGAIN comes out.  A call that cannot be recorded for want of memory, or since the file cannot be written, goes through all the
  * same; how many there were is in the log when the pool ends, and for the former in the file too.
  *
  * A forked child's pool goes on without being recorded: the file is the parent's.
@@ -38,7 +38,6 @@ struct trace_pool {
 	char *path;
 	_Atomic(uint64_t) limit_bytes;  /* of a driver below that does not keep it itself; 0: none */
 	_Atomic(uint64_t) failed_again; /* mallocs that could not be recorded without waiting */
-	_Atomic(uint64_t) unrecorded;   /* mallocs that failed anyhow, and could not either */
 
 	struct zp_lock lock; /* guards what follows */
 	struct trace_objects objects;
@@ -203,12 +202,11 @@ static void trace_destroy(void *pool)
 	struct trace_pool *trace = pool;
 	bool recording = trace->writer.fd >= 0;
 
-	trace->writer.lost += trace->unrecorded;
 	trace_writer_fini(&trace->writer, trace_total_size(trace));
 	if (trace->writer.error && recording)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The end of the trace %s cannot be written: %s.",
 				 trace->path, strerror(trace->writer.error));
-	if (trace->writer.lost)
+	if (trace->writer.lost && !trace->writer.abandoned)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu calls are missing in the trace %s.",
 				 (unsigned long long)trace->writer.lost, trace->path);
 	trace->host->lower_destroy(trace->core, &trace->lower);
@@ -221,11 +219,18 @@ static int trace_set_limit(void *pool, uint64_t limit_bytes)
 {
 	struct trace_pool *trace = pool;
 
-	/* The core tells every layer.  A driver that does not listen is watched from here. */
-	if (!trace->lower.driver->set_limit)
+	int err = 0;
+
+	/*
+	 * The core has told the driver below as well, but a filter above that needs a part of the limit speaks to this
+	 * one alone.  A driver that does not listen is watched from here.
+	 */
+	if (trace->lower.driver->set_limit)
+		err = trace->lower.driver->set_limit(trace->lower.pool, limit_bytes);
+	else
 		trace->limit_bytes = limit_bytes;
-	trace_record(trace, TRACE_SET_LIMIT, 0, &limit_bytes, 1);
-	return 0;
+	trace_record(trace, TRACE_SET_LIMIT, err, &limit_bytes, 1);
+	return err;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -266,36 +271,44 @@ static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *
 	return true;
 }
 
-/* A malloc that may not wait: what it made goes back. */
-static int trace_not_recorded(struct trace_pool *trace, int err, unsigned long handle)
+/*
+ * A malloc that may not wait: undoing it could mean to wait, so that lock, table and block are seen to first.  The lock
+ * is held meanwhile, which such a malloc allows: it does not ask for evictions.
+ */
+static int trace_malloc_nowait(struct trace_pool *trace, struct trace_slot *object, zpool_gfp_t gfp)
 {
-	if (err) {
-		trace->unrecorded++;
-		return err;
+	int err = -EAGAIN;
+
+	if (!zp_trylock(&trace->lock)) {
+		trace->failed_again++;
+		return -EAGAIN;
 	}
-	trace->failed_again++;
-	(void)trace->lower.driver->free(trace->lower.pool, handle);
-	return -EAGAIN;
+	if (trace_writer_has_room(&trace->writer) && trace_objects_has_room(&trace->objects)) {
+		err = trace_lower_malloc(trace, object->size, gfp, &object->handle);
+		(void)trace_add_malloc(trace, object, err, gfp, err ? 0 : trace_total_size(trace));
+	} else {
+		trace->failed_again++;
+	}
+	zp_unlock(&trace->lock);
+	return err;
 }
 
 static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct trace_pool *trace = pool;
 	struct trace_slot object = { .size = (uint32_t)size };
-	bool wait = !(gfp & ZPOOL_GFP_NOWAIT), recorded = false;
-	int err = trace_lower_malloc(trace, size, gfp, &object.handle);
-	uint64_t held_bytes = err ? 0 : trace_total_size(trace);
-	bool locked = wait || zp_trylock(&trace->lock);
+	uint64_t held_bytes;
+	int err;
 
-	if (wait)
+	if (gfp & ZPOOL_GFP_NOWAIT) {
+		err = trace_malloc_nowait(trace, &object, gfp);
+	} else {
+		err = trace_lower_malloc(trace, size, gfp, &object.handle);
+		held_bytes = err ? 0 : trace_total_size(trace);
 		zp_lock(&trace->lock);
-	if (locked) {
-		if (wait || trace_writer_has_room(&trace->writer))
-			recorded = trace_add_malloc(trace, &object, err, gfp, held_bytes);
+		(void)trace_add_malloc(trace, &object, err, gfp, held_bytes);
 		zp_unlock(&trace->lock);
 	}
-	if (!recorded && !wait)
-		err = trace_not_recorded(trace, err, object.handle);
 	if (!err)
 		*handle = object.handle;
 	return err;

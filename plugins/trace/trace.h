@@ -35,6 +35,8 @@ void trace_objects_fini(struct trace_objects *objects);
 /* A handle that is there already is the new object's.  May ask the system for memory unless `wait` is false.  false: no
  * memory. */
 bool trace_objects_add(struct trace_objects *objects, const struct trace_slot *object, bool wait);
+/* Can an object be added by a call that does not wait? */
+bool trace_objects_has_room(const struct trace_objects *objects);
 /* NULL: no such object.  Good until the next change. */
 const struct trace_slot *trace_objects_find(const struct trace_objects *objects, unsigned long handle);
 void trace_objects_remove(struct trace_objects *objects, unsigned long handle);
@@ -63,6 +65,7 @@ struct trace_writer {
 	uint64_t calls;     /* records in the file or on their way there */
 	uint64_t lost;      /* calls that are not */
 	uint64_t held_peak; /* bytes */
+	bool abandoned;     /* in a forked child: nobody misses its calls */
 };
 
 /* Opens the file and writes the header.  0 or -errno. */

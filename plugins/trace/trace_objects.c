@@ -55,6 +55,11 @@ static void trace_objects_grow(struct trace_objects *objects)
 	*objects = larger;
 }
 
+bool trace_objects_has_room(const struct trace_objects *objects)
+{
+	return objects->used < objects->mask / 8 * 7;
+}
+
 /* Grown at half full, so that calls that may not wait find the other half; seven eighths are the end. */
 bool trace_objects_add(struct trace_objects *objects, const struct trace_slot *object, bool wait)
 {
@@ -64,7 +69,7 @@ bool trace_objects_add(struct trace_objects *objects, const struct trace_slot *o
 		trace_objects_grow(objects);
 	slot = trace_slot_of(objects, object->handle);
 	if (!slot->handle) {
-		if (objects->used >= objects->mask / 8 * 7)
+		if (!trace_objects_has_room(objects))
 			return false;
 		objects->used++;
 	}

@@ -135,6 +135,7 @@ void trace_writer_abandon(struct trace_writer *writer)
 		close(writer->fd);
 	writer->fd = -1;
 	writer->records = 0;
+	writer->abandoned = true;
 }
 
 int trace_writer_flush(struct trace_writer *writer)

@@ -181,9 +181,11 @@ static void work_and_fail(void)
 	unsigned long handle = 0;
 
 	for (size_t i = 0; zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handle) == 0; i++) {
-		zpool_map_handle(pool, handle, ZPOOL_MM_RW);
-		zpool_free(pool, handle);
-		zpool_unmap_handle(pool, handle);
+		/* Refused, and so there is an end. */
+		if (zpool_map_handle(pool, handle, ZPOOL_MM_RW)) {
+			zpool_free(pool, handle);
+			zpool_unmap_handle(pool, handle);
+		}
 	}
 	zpool_free(pool, handle);
 	zpool_free(pool, handle);

@@ -79,8 +79,8 @@ endif
 
 # The suite on drivers of its own that have little more than what they must, and behind a filter.
 check_PROGRAMS += tests/contract/with_mocks
-TESTS += tests/contract/mocks.sh
-EXTRA_DIST += tests/contract/mocks.sh
+TESTS += tests/contract/mocks.sh tests/contract/stacks.sh
+EXTRA_DIST += tests/contract/mocks.sh tests/contract/stacks.sh
 
 tests_contract_with_mocks_SOURCES = \
 	tests/contract/main.c \

@@ -100,6 +100,24 @@ uint32_t ct_caps_by_behaviour(struct zpool *pool)
 	return caps;
 }
 
+/* Several filters may wait for each other, and then give -ENOMEM where each alone need not. */
+static bool succeeds_without_waiting(struct zpool *pool)
+{
+	unsigned long handles[64], handle;
+
+	for (size_t i = 0; i < 64; i++)
+		CT_MUST(zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handles[i]));
+	for (size_t i = 0; i < 64; i++)
+		zpool_free(pool, handles[i]);
+	for (size_t i = 0; i < 64; i++) {
+		if (zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, &handle) == 0) {
+			zpool_free(pool, handle);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A stack can what it shows; what only words tell it can where all of its parts can. */
 static void learn_caps(struct zpool *pool)
 {
@@ -117,6 +135,8 @@ static void learn_caps(struct zpool *pool)
 	}
 	if (strchr(ct.spec, '+'))
 		ct.caps = told | ct_caps_by_behaviour(pool);
+	if (strchr(ct.spec, '+') != strrchr(ct.spec, '+') && !succeeds_without_waiting(pool))
+		ct.caps &= ~ZPOOL_CAP_NOWAIT;
 }
 
 void ct_setup_context(const char *spec, const struct ct_options *options)
