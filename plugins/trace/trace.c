@@ -15,8 +15,9 @@
  * in the order in which the driver saw them.  malloc is not, for it may call evict, and no lock may be held then; a
  * malloc's record stands before that of any call that has its handle.  ZPOOL_GFP_NOWAIT: the lock is only tried, and
  * held while the driver is asked, which then asks for no evictions; where the block or the table has no room, or the
- * lock is taken, -EAGAIN comes out.  A call that cannot be recorded for want of memory, or since the file cannot be written, goes through all the
- * same; how many there were is in the log when the pool ends, and for the former in the file too.
+ * lock is taken, -EAGAIN comes out.  A call that cannot be recorded for want of memory, or since the file cannot be
+ * written, goes through all the same; how many there were is in the log when the pool ends, and for the former in the
+ * file too.
  *
  * A forked child's pool goes on without being recorded: the file is the parent's.
  */
