@@ -258,8 +258,10 @@ static void print_command(FILE *to, const struct ct_options *suite, const char *
 {
 	const char *subject = suite->file && !strcmp(spec, suite->file_type) ? suite->file : spec;
 
-	fprintf(to, "%s check '%s' --case %s --seed %" PRIu64 " --ops %lu", program_invocation_name, subject, case_name,
-		suite->seed, suite->operations);
+	ct_print_word(to, program_invocation_name);
+	fputs(" check ", to);
+	ct_print_word(to, subject);
+	fprintf(to, " --case %s --seed %" PRIu64 " --ops %lu", case_name, suite->seed, suite->operations);
 	if (ct_case_exists(ct_groups_soak, case_name))
 		fprintf(to, " --stress %u", ct_soak.seconds);
 	if (!suite->isolate)

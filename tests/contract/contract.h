@@ -126,6 +126,9 @@ struct ct_totals {
 /* Is there a case of that name in the groups? */
 bool ct_case_exists(const struct ct_group *groups, const char *name);
 
+/* Print a word of a command line, in quotes where it needs them. */
+void ct_print_word(FILE *to, const char *word);
+
 /* Print how a case is run alone: the environment that it needs, a debugger or "", and the command. */
 void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
 		    const char *case_name);

@@ -167,8 +167,11 @@ static const char *program;
 
 static void print_command(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
 {
-	fprintf(to, "%s --driver '%s' --case %s --seed %" PRIu64 " --ops %lu%s", program, spec, case_name,
-		options->seed, options->operations, options->isolate ? "" : " --no-fork");
+	ct_print_word(to, program);
+	fputs(" --driver ", to);
+	ct_print_word(to, spec);
+	fprintf(to, " --case %s --seed %" PRIu64 " --ops %lu%s", case_name, options->seed, options->operations,
+		options->isolate ? "" : " --no-fork");
 }
 
 int main(int argc, char **argv)

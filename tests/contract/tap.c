@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void tap_begin(const struct ct_options *options)
 {
@@ -24,6 +25,30 @@ static void print_lines(const char *label, const char *text)
 	putchar('\n');
 }
 
+/* As sh(1) reads it back: in quotes, and a quote itself outside of them. */
+void ct_print_word(FILE *to, const char *word)
+{
+	if (*word &&
+	    strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:,=%@") == strlen(word)) {
+		fputs(word, to);
+		return;
+	}
+	putc('\'', to);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\'", to);
+		putc(*word, to);
+	}
+	putc('\'', to);
+}
+
+/* One line whatever is in it. */
+static void print_name(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < ' ' || *text == '#' ? '?' : *text);
+}
+
 void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
 		    const char *case_name)
 {
@@ -32,11 +57,29 @@ void ct_print_alone(FILE *to, const struct ct_options *options, const char *debu
 
 	if (*debugger)
 		here.isolate = false;
-	if (path)
-		fprintf(to, "ZPOOL_PLUGIN_PATH='%s' ", path);
+	if (path) {
+		fputs("ZPOOL_PLUGIN_PATH=", to);
+		ct_print_word(to, path);
+		putc(' ', to);
+	}
 	if (*debugger)
 		fprintf(to, "%s ", debugger);
 	here.command(to, &here, spec, case_name);
+}
+
+static void print_way(const struct ct_options *options, const struct ct_verdict *verdict, const char *label,
+		      const char *debugger)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return;
+	ct_print_alone(stream, options, debugger, verdict->spec, verdict->c->name);
+	if (fclose(stream) == 0)
+		print_lines(label, text);
+	free(text);
 }
 
 static void print_failure(const struct ct_options *options, const struct ct_verdict *verdict)
@@ -44,20 +87,16 @@ static void print_failure(const struct ct_options *options, const struct ct_verd
 	print_lines("promised:", verdict->c->promise);
 	print_lines("happened:", verdict->text);
 	printf("#   %-9s %" PRIu64 "\n", "seed:", options->seed);
-	printf("#   %-9s ", "alone:");
-	ct_print_alone(stdout, options, "", verdict->spec, verdict->c->name);
-	putchar('\n');
-	for (const char *const *debugger = options->debuggers; debugger && *debugger; debugger++) {
-		printf("#   %-9s ", debugger == options->debuggers ? "or with:" : "");
-		ct_print_alone(stdout, options, *debugger, verdict->spec, verdict->c->name);
-		putchar('\n');
-	}
+	print_way(options, verdict, "alone:", "");
+	for (const char *const *debugger = options->debuggers; debugger && *debugger; debugger++)
+		print_way(options, verdict, debugger == options->debuggers ? "or with:" : "", *debugger);
 }
 
 static void tap_verdict(const struct ct_options *options, const struct ct_verdict *verdict)
 {
-	printf("%sok %u - %s: %s", verdict->outcome == CT_FAILED ? "not " : "", verdict->number, verdict->spec,
-	       verdict->c->name);
+	printf("%sok %u - ", verdict->outcome == CT_FAILED ? "not " : "", verdict->number);
+	print_name(verdict->spec);
+	printf(": %s", verdict->c->name);
 	if (verdict->outcome == CT_SKIPPED)
 		printf(" # SKIP %s", verdict->text);
 	putchar('\n');
@@ -69,7 +108,9 @@ static void tap_verdict(const struct ct_options *options, const struct ct_verdic
 static void tap_left_out(const struct ct_options *options, const char *spec)
 {
 	(void)options;
-	printf("# %s: no pool can be made, so the other cases are left out\n", spec);
+	printf("# ");
+	print_name(spec);
+	printf(": no pool can be made, so the other cases are left out\n");
 }
 
 static void tap_end(const struct ct_options *options, unsigned int count)

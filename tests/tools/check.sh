@@ -52,9 +52,9 @@ exits "a driver that crashes is a failure" 1
 prints "the case fails" "^not ok [0-9]+ - crash: "
 prints "what was promised is told" "^#   promised: [A-Z]"
 prints "what happened is told" "^#   happened: .*(SIGABRT|[Aa]borted)"
-prints "how to run it alone is told" "^#   alone: .* check 'crash' --case [a-z_]+ --seed 7 "
-prints "and with a debugger" "^#   or with: .*gdb --args .* check 'crash' --case [a-z_]+ --seed 7 .*--no-fork\$"
-prints "and with valgrind" "^# .*valgrind .* check 'crash' --case "
+prints "how to run it alone is told" "^#   alone: .* check crash --case [a-z_]+ --seed 7 "
+prints "and with a debugger" "^#   or with: .*gdb --args .* check crash --case [a-z_]+ --seed 7 .*--no-fork\$"
+prints "and with valgrind" "^# .*valgrind .* check crash --case "
 run check --fail-fast crash
 is "the first failure may end it" 1 "$(grep -c '^not ok' "$work/out")"
 
@@ -94,6 +94,23 @@ is "nothing was checked" "" "$(cat "$work/out")"
 run check --stress 1 --case soak zbud
 exits "the soak, for a second" 0
 prints "is the case that was asked for" "^ok 1 - zbud: soak\$"
+
+# The command runs as it is printed, whatever is in the path.
+strange="$work/it's a \"dir\" \$HOME"
+mkdir "$strange"
+if [ -e "$work/plugins/crash.so" ]; then
+    cp "$work/plugins/crash.so" "$strange"
+    run check --fail-fast --seed 7 "$strange/crash.so"
+    exits "a driver in a folder with quotes in its name" 1
+    sed -n 's/^#   alone: *//p' "$work/out" >"$work/command"
+    sh "$work/command" >"$work/again" 2>"$work/err" || :
+    is "its command can be pasted" "$(grep '^not ok' "$work/out" | sed 's/^not ok [0-9]* //')" \
+        "$(grep '^not ok' "$work/again" | sed 's/^not ok [0-9]* //')"
+fi
+run check "$(printf 'zbud\nok 2 - made up # SKIP')"
+is "a name with a line's end makes no line" 1 "$(grep -c '^\(not \)\{0,1\}ok' "$work/out")"
+run check --case pool_can_be_made "trace:file=$work/trace+zbud"
+prints "a spec with a path in it is not taken for a file" "^(not )?ok 1 - trace:file="
 
 if [ -e "$file" ]; then
     unset ZPOOL_PLUGIN_PATH
