@@ -325,7 +325,7 @@ static void compact_runs_beside_shrink(void)
  * Objects of the thread's own, held mapped for a moment each, and three in four of them freed and stored again all the
  * time: so that there is always something to move, and what is moved is likely to be mapped in that very moment.
  */
-enum { OWN = 400 };
+enum { OWN = 100 };
 
 static void map_under_a_move(struct ct_crowd *crowd, struct ct_object *object, struct ct_rng *rng)
 {
@@ -349,7 +349,7 @@ static void thin_and_map(struct ct_crowd *crowd, struct ct_rng *rng)
 	struct ct_object own[OWN];
 	size_t count = 0;
 
-	for (unsigned int round = 0; round < rounds(80) && !ct_stopping(); round++) {
+	for (unsigned int round = 0; round < rounds(100) && !ct_stopping(); round++) {
 		while (count < OWN)
 			ct_object_make(crowd->pool, &own[count++], 1 + ct_rng_below(rng, 300 % ct.max_bytes + 1),
 				       ct_rng_next(rng));
