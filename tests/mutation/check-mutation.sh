@@ -187,8 +187,8 @@ mutation page_counted_twice zbud_reclaim.c zbud_shrink \
     's/++\*reclaimed;/*reclaimed += 2;/' \
     pages_are_counted_once shrink_empties_the_pages_it_tells
 
-mutation limit_counted_as_memory zbud.c malloc_failed \
-    's/limit ? &pool->failed_limit : //' \
+mutation limit_counted_as_memory zbud.c zbud_malloc \
+    's/refusals != zp_pages_limit_refusals(&pool->pages)/false/' \
     stats_tell_the_limit_from_want_of_memory
 
 mutation memory_counted_as_limit zbud.c zbud_malloc \
@@ -196,11 +196,11 @@ mutation memory_counted_as_limit zbud.c zbud_malloc \
     stats_tell_a_source_without_memory
 
 mutation mapped_not_counted zbud.c zbud_stats \
-    's/.mapped_handles = .*,/.mapped_handles = 0,/' \
+    's/now.objects = pool->objects;/& now.mapped_handles = 0;/' \
     stats_count_mapped_handles
 
 mutation peak_of_now zbud.c zbud_stats \
-    's/zp_pages_peak_bytes/zp_pages_held_bytes/' \
+    's/now.objects = pool->objects;/& now.pool_bytes_peak = now.pool_bytes;/' \
     the_peak_stays
 
 mutation bytes_not_given_back zbud_page.c zbud_page_drop_object \
