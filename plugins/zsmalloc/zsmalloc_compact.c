@@ -17,7 +17,8 @@
 
 #include "zsmalloc.h"
 
-enum { STEP_BYTES = 32 << 10 };             /* under one hold of a lock */
+enum { STEP_BYTES = 32 << 10 }; /* under one hold of a lock */
+enum { PREFETCH_BYTES = 2 << 10, CACHE_LINE_BYTES = 64 };
 enum { RING_STEPS = 32 };                   /* looked at in a group for one choice */
 enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
@@ -103,17 +104,18 @@ static uint32_t choose_target(const struct run *run, uint32_t source)
 	return best;
 }
 
-/* An object that will be moved soon: the word of its handle and its beginning are cold, each in a place of its own. */
+/* The object that will be moved next: the word of its handle and what of it the caches can take are on their way. */
 static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
 			    int slot)
 {
 	uint32_t handle_slot = slot < 0 ? 0 : zsmalloc_handles(class, zspage)[slot];
 
-	if (handle_slot >= zp_handles_slots(&pool->handles))
+	if (slot < 0 || handle_slot >= zp_handles_slots(&pool->handles))
 		return;
 	__builtin_prefetch(zp_handles_word(&pool->handles, handle_slot), 1);
-	if (slot >= 0)
-		__builtin_prefetch(zsmalloc_slot_address(class, zspage, (unsigned int)slot));
+	const char *object = zsmalloc_slot_address(class, zspage, (unsigned int)slot);
+	for (size_t i = 0; i < class->slot_bytes && i < PREFETCH_BYTES; i += CACHE_LINE_BYTES)
+		__builtin_prefetch(object + i);
 }
 
 /* Empties a zspage into others and towards its own beginning, until `budget` bytes are moved.  true: it is done. */
