@@ -320,6 +320,7 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	object->maps = 0;
 	object->writing = false;
 	object->sealed = false;
+	object->fresh = true;
 	atomic_fetch_add_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	note_peak(pool);
 	*handle = zp_handles_publish(&pool->handles, slot, size);
@@ -404,9 +405,11 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 		errno = err;
 		return NULL;
 	}
-	if (object->maps++ == 0)
+	/* The zones of one that was just stored are as they were drawn. */
+	if (object->maps++ == 0 && !object->fresh)
 		(void)guard_check(pool, base, handle, size, object, "zpool_map_handle()");
 	object->base = base;
+	object->fresh = false;
 	if (mode != ZPOOL_MM_RO) {
 		object->writing = true;
 		object->sealed = false;
@@ -437,11 +440,11 @@ static int guard_unmap(void *pool_, unsigned long handle)
 	struct guard_object *object;
 	uint64_t size;
 
-	if (zp_handles_lookup(&pool->handles, handle, &size))
+	if (slot >= zp_handles_slots(&pool->handles))
 		goto refuse;
 	object = guard_object(pool, slot);
 	zp_lock(guard_lock(pool, slot));
-	/* Mapped, it can neither go nor change its slot; it may have gone before the lock was taken. */
+	/* Mapped, it can neither go nor change its slot. */
 	if (zp_handles_lookup(&pool->handles, handle, &size) || !object->maps) {
 		zp_unlock(guard_lock(pool, slot));
 		goto refuse;

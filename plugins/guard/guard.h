@@ -29,11 +29,12 @@ struct guard_object {
 	_Atomic(uint64_t) checksum; /* of the contents, while `sealed` */
 	const void *caller;         /* of zpool_malloc() */
 	char *base;                 /* where the lower driver has it, while mapped; guarded as `maps` */
-	uint16_t maps;              /* guarded, as the next two, by the lock of the slot */
+	uint16_t maps;              /* guarded, as the next three, by the lock of the slot */
 	bool writing;               /* one of the maps, or of those that ended while others were left, may write */
 	bool sealed;                /* nobody may have changed the contents since `checksum` was taken */
+	bool fresh;                 /* stored and not mapped since */
 	uint32_t next;              /* of the slots that were dropped; see guard_drop_slot() */
-	uint32_t fill[4];           /* a slot of the table, with its word, is a cache line */
+	uint32_t fill[3];           /* a slot of the table, with its word, is a cache line */
 };
 
 _Static_assert(sizeof(struct guard_object) == 56 || sizeof(void *) < 8, "a slot of the table is a cache line");

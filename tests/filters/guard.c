@@ -198,6 +198,31 @@ START_TEST(a_use_after_unmap_is_found_at_the_next_check)
 }
 END_TEST
 
+/* The checksum goes through an object in steps of 64 bytes, and what is left at its end in a way of its own. */
+START_TEST(every_byte_of_an_object_is_watched)
+{
+	static const size_t lengths[] = { 1, 7, 63, 64, 65, 79, 127, 128, 129, 200 };
+	unsigned int errors = 0;
+
+	open_guard("guard", _i);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		unsigned long handle = stack_store(pool, lengths[i]);
+
+		for (size_t byte = 0; byte < lengths[i]; byte++) {
+			char *at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+
+			zpool_unmap_handle(pool, handle);
+			at[byte] ^= (char)0x80;
+			ck_assert_ptr_eq(zpool_map_handle(pool, handle, ZPOOL_MM_RO), at);
+			ck_assert_uint_eq(stack_stats(pool).errors, ++errors);
+			zpool_unmap_handle(pool, handle);
+		}
+		zpool_free(pool, handle);
+	}
+	close_guard(errors);
+}
+END_TEST
+
 START_TEST(maps_out_of_balance_are_found)
 {
 	unsigned long handle;
@@ -394,6 +419,7 @@ int main(void)
 		an_underrun_is_found,
 		an_overrun_through_a_mapping_for_reading_is_found_at_free,
 		a_use_after_unmap_is_found_at_the_next_check,
+		every_byte_of_an_object_is_watched,
 		maps_out_of_balance_are_found,
 		a_leak_is_told_with_its_caller,
 		leaks_are_silent_where_asked,
