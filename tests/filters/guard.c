@@ -438,6 +438,9 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	/* Where drivers verify themselves after each call, guard finds everything at once and not when it says. */
+	if (setenv("ZPOOL_VERIFY", "0", 1))
+		return 99;
 	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)
 		tcase_add_loop_test(tcase, on_each[i], 0, STACK_DRIVERS);
 	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
