@@ -27,7 +27,8 @@
  * frees one object should not have the page allocator in its loop.
  *
  * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
- * and of the slot.  Map pins the word and computes the address from the zspage's record, without a lock.
+ * and of the slot.  Map pins the word and computes the address from the zspage's home, without a lock: what free and map
+ * need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's cache.
  *
  * Kept places.  A free leaves slot and handle together, up to seven a class and a sixteenth of its objects: the slot
  * still counts as used in its zspage, the handle's word is dead and keeps the location.  The next malloc of the class
@@ -45,8 +46,8 @@
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *
- * Locks: a class's lock guards its zspages, their slots and lists; a record's constant part is read without by who has
- * an object of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held
+ * Locks: a class's lock guards its zspages, their slots and lists; a zspage's home is read without by who has an object
+ * of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held
  * while the owner is asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where
  * a whole compaction moves one, to a zspage.
  *

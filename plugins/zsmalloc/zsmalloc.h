@@ -31,20 +31,33 @@ enum {
 #define ZSMALLOC_NONE UINT32_C(0) /* no zspage has number 0 */
 #define ZSMALLOC_NO_CLASS UINT16_MAX
 
-/* Records come in blocks of growing size, so that their addresses never change and map needs no lock. */
+/* Tables come in blocks of growing size, so that their entries' addresses never change and map needs no lock. */
 enum { ZSMALLOC_BLOCK_SHIFT = 10, ZSMALLOC_BLOCKS = 15 };
 
+struct zsmalloc_table {
+	uintptr_t base[ZSMALLOC_BLOCKS]; /* address that entry 0 would have if the block began with it */
+	void *blocks[ZSMALLOC_BLOCKS];
+	uint32_t ready; /* committed entries */
+	uint32_t entry_bytes;
+};
+
 /*
- * A zspage: a run of pages, cut into slots.  Guarded by its class's lock; base, class and handles' address are constant
- * while an object in it is live, so whoever has one pinned reads them without.
+ * Where a zspage is and whose: all of it that free and map need as a rule.  Apart from the record and small, so that
+ * those of a large pool stay in the processor's cache, where the records would not.  base and class_index are constant
+ * while an object in the zspage is live, so whoever has one pinned reads them without a lock.
  */
-struct zsmalloc_zspage {
+struct zsmalloc_home {
+	char *base;                    /* of slot 0 */
 	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free; read by anybody at any time */
-	uint16_t used_slots;           /* by objects, and by places that are kept */
-	uint8_t group;
-	bool listed; /* false: empty and kept as spare, or under reclaim */
+	bool listed; /* false: empty and kept as spare, or under reclaim; guarded by the class's lock */
+};
+
+/* A zspage: a run of pages, cut into slots.  Guarded by its class's lock. */
+struct zsmalloc_zspage {
+	struct zsmalloc_home *home; /* constant while the record is in use */
 	uint32_t pgno;
-	char *base;                             /* of slot 0 */
+	uint16_t used_slots; /* by objects, and by places that are kept */
+	uint8_t group;
 	uint64_t committed;                     /* a bit for each page that has memory */
 	uint64_t stamp;                         /* when an object was last stored; only kept in pools that evict */
 	uint32_t next, prev;                    /* zspages of the same class and group */
@@ -97,14 +110,12 @@ struct zsmalloc_pool {
 	size_t table_bytes;
 	_Atomic(bool) auto_compact;
 
-	/* Records of zspages; the blocks' addresses are read without the lock. */
+	/* Zspages' homes and records, by number; the blocks' addresses are read without the lock. */
+	struct zsmalloc_table home_table, record_table;
 	struct zp_lock record_lock;
-	uintptr_t record_base[ZSMALLOC_BLOCKS]; /* address that record 0 would have if the block began with it */
-	void *record_blocks[ZSMALLOC_BLOCKS];
-	uint32_t records;       /* handed out once */
-	uint32_t records_live;  /* of these not free */
-	uint32_t records_ready; /* committed */
-	uint32_t record_free;   /* list through next */
+	uint32_t records;      /* handed out once */
+	uint32_t records_live; /* of these not free */
+	uint32_t record_free;  /* list through next */
 
 	/* The zspage that an object was stored in last, in pools that evict, and when. */
 	_Atomic(uint64_t) clock;
@@ -149,9 +160,16 @@ static inline unsigned int zsmalloc_record_block(uint32_t number)
 	       (unsigned int)__builtin_clz(number | ((1u << ZSMALLOC_BLOCK_SHIFT) - 1));
 }
 
+static inline struct zsmalloc_home *zsmalloc_home(const struct zsmalloc_pool *pool, uint32_t number)
+{
+	uintptr_t base = pool->home_table.base[zsmalloc_record_block(number)];
+
+	return (struct zsmalloc_home *)(base + (uintptr_t)number * sizeof(struct zsmalloc_home));
+}
+
 static inline struct zsmalloc_zspage *zsmalloc_zspage(const struct zsmalloc_pool *pool, uint32_t number)
 {
-	uintptr_t base = pool->record_base[zsmalloc_record_block(number)];
+	uintptr_t base = pool->record_table.base[zsmalloc_record_block(number)];
 
 	return (struct zsmalloc_zspage *)(base + (uintptr_t)number * sizeof(struct zsmalloc_zspage));
 }
@@ -161,23 +179,22 @@ static inline struct zsmalloc_class *zsmalloc_class_of(const struct zsmalloc_poo
 	return &pool->classes[pool->class_of[(size + ZSMALLOC_ALIGN_BYTES - 1) >> ZSMALLOC_ALIGN_SHIFT]];
 }
 
-static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *pool,
-						    const struct zsmalloc_zspage *zspage)
+static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *pool, const struct zsmalloc_home *home)
 {
-	return &pool->classes[atomic_load_explicit(&zspage->class_index, memory_order_relaxed)];
+	return &pool->classes[atomic_load_explicit(&home->class_index, memory_order_relaxed)];
 }
 
-static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage,
+static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, const struct zsmalloc_home *home,
 					  unsigned int slot)
 {
-	return zspage->base + (size_t)slot * class->slot_bytes;
+	return home->base + (size_t)slot * class->slot_bytes;
 }
 
 /* Memory that somebody will soon write to: the processor may fetch its beginning, and look its pages up, meanwhile. */
-static inline void zsmalloc_slot_prefetch(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage,
+static inline void zsmalloc_slot_prefetch(const struct zsmalloc_class *class, const struct zsmalloc_home *home,
 					  unsigned int slot)
 {
-	const char *first = zsmalloc_slot_address(class, zspage, slot), *last = first + class->slot_bytes - 1;
+	const char *first = zsmalloc_slot_address(class, home, slot), *last = first + class->slot_bytes - 1;
 
 	__builtin_prefetch(first, 1);
 	if (((uintptr_t)first ^ (uintptr_t)last) & ~(ZP_PAGE_BYTES - 1))
@@ -191,7 +208,7 @@ static inline void zsmalloc_slot_prefetch(const struct zsmalloc_class *class, co
  */
 static inline uint32_t *zsmalloc_handles(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
-	return class->head_bytes ? (uint32_t *)(void *)(zspage->base - class->head_bytes)
+	return class->head_bytes ? (uint32_t *)(void *)(zspage->home->base - class->head_bytes)
 				 : (uint32_t *)(void *)&zspage->used[1];
 }
 

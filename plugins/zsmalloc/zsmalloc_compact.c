@@ -113,7 +113,7 @@ static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	if (slot < 0 || handle_slot >= zp_handles_slots(&pool->handles))
 		return;
 	__builtin_prefetch(zp_handles_word(&pool->handles, handle_slot), 1);
-	const char *object = zsmalloc_slot_address(class, zspage, (unsigned int)slot);
+	const char *object = zsmalloc_slot_address(class, zspage->home, (unsigned int)slot);
 	for (size_t i = 0; i < class->slot_bytes && i < PREFETCH_BYTES; i += CACHE_LINE_BYTES)
 		__builtin_prefetch(object + i);
 }

@@ -148,7 +148,7 @@ static int malloc_anew(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
 	if (gfp & ZPOOL_GFP_ZERO)
-		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, place.zspage), place.slot), 0,
+		memset(zsmalloc_slot_address(class, zsmalloc_home(pool, place.zspage), place.slot), 0,
 		       class->slot_bytes);
 	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
 	if (place.grew && !nowait)
@@ -168,7 +168,7 @@ static int malloc_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 		zsmalloc_zspage_touch(pool, class, number);
 	zp_unlock(&class->lock);
 	if (gfp & ZPOOL_GFP_ZERO)
-		memset(zsmalloc_slot_address(class, zsmalloc_zspage(pool, number), zsmalloc_location_slot(location)), 0,
+		memset(zsmalloc_slot_address(class, zsmalloc_home(pool, number), zsmalloc_location_slot(location)), 0,
 		       class->slot_bytes);
 	*handle = zp_handles_publish_kept(&pool->handles, handle_slot);
 	return 0;
@@ -211,12 +211,12 @@ int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *ha
  * handle is stale.  A zspage under reclaim is to run empty.  With the class's lock held.
  */
 static inline bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
-			      const struct zsmalloc_zspage *zspage, uint32_t handle_slot)
+			      const struct zsmalloc_home *home, uint32_t handle_slot)
 {
 	unsigned int kept = class->kept_count;
 
 	if (kept >= ZSMALLOC_KEPT_MAX || kept > class->objects / ZSMALLOC_KEPT_SHARE || class->objects <= 1 ||
-	    kept + class->spare_count == ZSMALLOC_STOCK || !zspage->listed ||
+	    kept + class->spare_count == ZSMALLOC_STOCK || !home->listed ||
 	    !zp_handles_recycle(&pool->handles, handle_slot))
 		return false;
 	class->stock[kept] = handle_slot;
@@ -257,14 +257,14 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			     uint32_t handle_slot, bool locked)
 {
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
 	uint32_t emptied = ZSMALLOC_NONE;
 	bool surplus = false;
 
 	if (!locked)
 		zp_lock(&class->lock);
 	make_room_in_stock(pool, class);
-	if (!keep_place(pool, class, zspage, handle_slot))
+	if (!keep_place(pool, class, home, handle_slot))
 		surplus = release_place(pool, class, location, handle_slot, &emptied);
 	bool wants = zsmalloc_wants_compaction(pool, class);
 	zp_unlock(&class->lock);
@@ -286,8 +286,8 @@ static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
 	if (err)
 		return zp_counts_refused(&pool->counts, err);
-	return free_slow(pool, zsmalloc_class(pool, zsmalloc_zspage(pool, zsmalloc_location_zspage(location))),
-			 location, handle_slot, false);
+	return free_slow(pool, zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_location_zspage(location))), location,
+			 handle_slot, false);
 }
 
 int zsmalloc_free(void *pool_, unsigned long handle)
@@ -298,22 +298,22 @@ int zsmalloc_free(void *pool_, unsigned long handle)
 
 	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
 		return free_hard(pool, handle);
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
-	struct zsmalloc_class *class = zsmalloc_class(pool, zspage);
+	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
+	struct zsmalloc_class *class = zsmalloc_class(pool, home);
 	if (!zp_trylock(&class->lock))
 		return free_slow(pool, class, location, handle_slot, false);
-	if (!keep_place(pool, class, zspage, handle_slot))
+	if (!keep_place(pool, class, home, handle_slot))
 		return free_slow(pool, class, location, handle_slot, true);
-	zsmalloc_slot_prefetch(class, zspage, zsmalloc_location_slot(location));
+	zsmalloc_slot_prefetch(class, home, zsmalloc_location_slot(location));
 	zp_unlock(&class->lock);
 	return 0;
 }
 
 static inline void *address_of(const struct zsmalloc_pool *pool, uint64_t location)
 {
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
 
-	return zsmalloc_slot_address(zsmalloc_class(pool, zspage), zspage, zsmalloc_location_slot(location));
+	return zsmalloc_slot_address(zsmalloc_class(pool, home), home, zsmalloc_location_slot(location));
 }
 
 static OUTLINE void *map_hard(struct zsmalloc_pool *pool, unsigned long handle)
@@ -360,8 +360,8 @@ int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
 			return bytes;
 		before = location;
 		/* A record that went back meanwhile has no class; then the next look finds another place, or none. */
-		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
-		uint16_t index = atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
+		const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
+		uint16_t index = atomic_load_explicit(&home->class_index, memory_order_relaxed);
 		bytes = index < pool->class_count ? pool->classes[index].slot_bytes : 0;
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_records.c - the table of zspages' records: blocks that grow, so that addresses stay, and a list of free ones
+ * zsmalloc_records.c - what zspages' numbers stand for: the tables of homes and of records, and a list of free ones
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -17,61 +17,71 @@ static uint32_t block_records(unsigned int block)
 	return block ? block_first(block) : UINT32_C(1) << ZSMALLOC_BLOCK_SHIFT;
 }
 
-static size_t block_bytes(unsigned int block)
+static size_t whole_pages(size_t bytes)
 {
-	size_t bytes = block_records(block) * sizeof(struct zsmalloc_zspage);
-
 	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
 }
 
-static size_t ready_bytes(const struct zsmalloc_pool *pool, unsigned int block)
+static size_t block_bytes(const struct zsmalloc_table *table, unsigned int block)
 {
-	uint32_t first = block_first(block), ready = pool->records_ready;
+	return whole_pages((size_t)block_records(block) * table->entry_bytes);
+}
+
+static size_t ready_bytes(const struct zsmalloc_table *table, unsigned int block)
+{
+	uint32_t first = block_first(block), ready = table->ready;
 	uint32_t inside = ready <= first ? 0 : ready - first;
 
 	if (inside >= block_records(block))
-		return block_bytes(block);
-	return (inside * sizeof(struct zsmalloc_zspage) + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+		return block_bytes(table, block);
+	return whole_pages((size_t)inside * table->entry_bytes);
 }
 
 void zsmalloc_records_init(struct zsmalloc_pool *pool)
 {
 	zp_lock_init(&pool->record_lock);
+	pool->home_table = (struct zsmalloc_table){ .entry_bytes = sizeof(struct zsmalloc_home) };
+	pool->record_table = (struct zsmalloc_table){ .entry_bytes = sizeof(struct zsmalloc_zspage) };
 	pool->records = 1; /* number 0 is ZSMALLOC_NONE */
-	pool->records_ready = 0;
 	pool->record_free = ZSMALLOC_NONE;
+}
+
+static void table_release(struct zsmalloc_pool *pool, const struct zsmalloc_table *table)
+{
+	for (unsigned int block = 0; block < ZSMALLOC_BLOCKS && table->blocks[block]; block++)
+		zp_pages_meta_release(&pool->pages, table->blocks[block], block_bytes(table, block),
+				      ready_bytes(table, block));
 }
 
 void zsmalloc_records_fini(struct zsmalloc_pool *pool)
 {
-	for (unsigned int block = 0; block < ZSMALLOC_BLOCKS && pool->record_blocks[block]; block++)
-		zp_pages_meta_release(&pool->pages, pool->record_blocks[block], block_bytes(block),
-				      ready_bytes(pool, block));
+	table_release(pool, &pool->record_table);
+	table_release(pool, &pool->home_table);
 }
 
-/* Makes the next page of records usable.  With record_lock held. */
-static int records_grow(struct zsmalloc_pool *pool, zpool_gfp_t gfp)
+/* Makes the next page of a table usable.  With record_lock held. */
+static int table_grow(struct zsmalloc_pool *pool, struct zsmalloc_table *table, zpool_gfp_t gfp)
 {
-	unsigned int block = zsmalloc_record_block(pool->records_ready);
+	unsigned int block = zsmalloc_record_block(table->ready);
 	uint32_t first = block_first(block);
 
 	if (block >= ZSMALLOC_BLOCKS)
 		return -ENOMEM;
-	if (!pool->record_blocks[block]) {
+	if (!table->blocks[block]) {
 		if (gfp & ZPOOL_GFP_NOWAIT)
 			return -ENOMEM;
-		void *address = zp_pages_meta_reserve(&pool->pages, block_bytes(block));
+		void *address = zp_pages_meta_reserve(&pool->pages, block_bytes(table, block));
 		if (!address)
 			return -ENOMEM;
-		pool->record_blocks[block] = address;
-		pool->record_base[block] = (uintptr_t)address - (uintptr_t)first * sizeof(struct zsmalloc_zspage);
+		table->blocks[block] = address;
+		table->base[block] = (uintptr_t)address - (uintptr_t)first * table->entry_bytes;
 	}
-	size_t done = ready_bytes(pool, block);
-	int err = zp_pages_meta_commit(&pool->pages, (char *)pool->record_blocks[block] + done, ZP_PAGE_BYTES, gfp);
+	size_t done = ready_bytes(table, block);
+	int err = zp_pages_meta_commit(&pool->pages, (char *)table->blocks[block] + done, ZP_PAGE_BYTES, gfp);
 	if (err)
 		return err;
-	uint32_t inside = (uint32_t)((done + ZP_PAGE_BYTES) / sizeof(struct zsmalloc_zspage));
-	pool->records_ready = first + (inside < block_records(block) ? inside : block_records(block));
+	uint32_t inside = (uint32_t)((done + ZP_PAGE_BYTES) / table->entry_bytes);
+	table->ready = first + (inside < block_records(block) ? inside : block_records(block));
 	return 0;
 }
 
@@ -87,14 +97,19 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 		*number = pool->record_free;
 		pool->record_free = zsmalloc_zspage(pool, *number)->next;
 	} else {
-		while (!err && pool->records >= pool->records_ready)
-			err = records_grow(pool, gfp);
+		while (!err && pool->records >= pool->home_table.ready)
+			err = table_grow(pool, &pool->home_table, gfp);
+		while (!err && pool->records >= pool->record_table.ready)
+			err = table_grow(pool, &pool->record_table, gfp);
 		if (!err)
 			*number = pool->records++;
 	}
 	/* Any class, lest a trim take the record for a free one. */
 	if (!err) {
-		atomic_store_explicit(&zsmalloc_zspage(pool, *number)->class_index, 0, memory_order_relaxed);
+		struct zsmalloc_home *home = zsmalloc_home(pool, *number);
+
+		zsmalloc_zspage(pool, *number)->home = home;
+		atomic_store_explicit(&home->class_index, 0, memory_order_relaxed);
 		pool->records_live++;
 	}
 	zp_unlock(&pool->record_lock);
@@ -103,11 +118,9 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 
 void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number)
 {
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-
 	zp_lock(&pool->record_lock);
-	atomic_store_explicit(&zspage->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
-	zspage->next = pool->record_free;
+	atomic_store_explicit(&zsmalloc_home(pool, number)->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
+	zsmalloc_zspage(pool, number)->next = pool->record_free;
 	pool->record_free = number;
 	pool->records_live--;
 	zp_unlock(&pool->record_lock);
@@ -116,34 +129,33 @@ void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number)
 void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number)
 {
 	zp_lock(&pool->record_lock);
-	atomic_store_explicit(&zsmalloc_zspage(pool, number)->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
+	atomic_store_explicit(&zsmalloc_home(pool, number)->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
 	pool->records_live--;
 	zp_unlock(&pool->record_lock);
 }
 
 static bool record_is_free(const struct zsmalloc_pool *pool, uint32_t number)
 {
-	return atomic_load_explicit(&zsmalloc_zspage(pool, number)->class_index, memory_order_relaxed) ==
+	return atomic_load_explicit(&zsmalloc_home(pool, number)->class_index, memory_order_relaxed) ==
 	       ZSMALLOC_NO_CLASS;
 }
 
 /*
- * Takes memory from the records of the last block with any that lie behind the last one in use.  true: that was all of
+ * Takes memory from the entries of the last block with any that lie behind the last one in use.  true: that was all of
  * the block, and the one before it is next.  With record_lock held.
  */
-static bool records_recede(struct zsmalloc_pool *pool)
+static bool table_recede(struct zsmalloc_pool *pool, struct zsmalloc_table *table)
 {
-	if (pool->records_ready == 0)
+	if (table->ready == 0)
 		return false;
-	unsigned int block = zsmalloc_record_block(pool->records_ready - 1);
+	unsigned int block = zsmalloc_record_block(table->ready - 1);
 	uint32_t first = block_first(block);
-	size_t used_bytes = pool->records > first ? (pool->records - first) * sizeof(struct zsmalloc_zspage) : 0;
-	size_t keep = (used_bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1), ready = ready_bytes(pool, block);
+	size_t used_bytes = pool->records > first ? (size_t)(pool->records - first) * table->entry_bytes : 0;
+	size_t keep = whole_pages(used_bytes), ready = ready_bytes(table, block);
 
-	if (ready <= keep ||
-	    zp_pages_meta_decommit(&pool->pages, (char *)pool->record_blocks[block] + keep, ready - keep))
+	if (ready <= keep || zp_pages_meta_decommit(&pool->pages, (char *)table->blocks[block] + keep, ready - keep))
 		return false;
-	pool->records_ready = first + (uint32_t)(keep / sizeof(struct zsmalloc_zspage));
+	table->ready = first + (uint32_t)(keep / table->entry_bytes);
 	return keep == 0;
 }
 
@@ -164,7 +176,9 @@ void zsmalloc_records_trim(struct zsmalloc_pool *pool)
 		zsmalloc_zspage(pool, number)->next = pool->record_free;
 		pool->record_free = number;
 	}
-	while (zp_pages_always_readable(&pool->pages) && records_recede(pool))
+	while (zp_pages_always_readable(&pool->pages) && table_recede(pool, &pool->record_table))
+		continue;
+	while (zp_pages_always_readable(&pool->pages) && table_recede(pool, &pool->home_table))
 		continue;
 	zp_unlock(&pool->record_lock);
 }

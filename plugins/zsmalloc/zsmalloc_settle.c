@@ -176,15 +176,15 @@ void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
 	uint32_t numbers = live + live / RECORDS_SLACK_SHARE;
 
 	for (uint32_t number = records; number-- > 1;) {
-		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-		uint16_t index = atomic_load_explicit(&zspage->class_index, memory_order_relaxed);
+		const struct zsmalloc_home *home = zsmalloc_home(pool, number);
+		uint16_t index = atomic_load_explicit(&home->class_index, memory_order_relaxed);
 
 		if (index >= pool->class_count)
 			continue;
 		struct zsmalloc_class *class = &pool->classes[index];
 		zp_lock(&class->lock);
 		/* Whoever makes a zspage of a record, or ends it, has this lock when the zspage is listed. */
-		if (atomic_load_explicit(&zspage->class_index, memory_order_relaxed) == index && zspage->listed)
+		if (atomic_load_explicit(&home->class_index, memory_order_relaxed) == index && home->listed)
 			settle_zspage(pool, class, number, numbers);
 		zp_unlock(&class->lock);
 	}

@@ -120,7 +120,7 @@ static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zsp
 	unsigned int tenths = zspage->used_slots * (unsigned int)ZSMALLOC_FULL;
 	if (tenths < zspage->group * class->slots || tenths >= (zspage->group + 1u) * class->slots)
 		audit->wrong = "a zspage is in the wrong group";
-	if (!zspage->listed)
+	if (!zspage->home->listed)
 		audit->wrong = "a zspage on the lists says that it is on none";
 	for (unsigned int page = 0; page < class->pages; page++)
 		if ((zspage->committed >> page & 1) && !zp_pages_is_committed(&audit->pool->pages, zspage->pgno + page))
@@ -161,7 +161,7 @@ static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class
 	audit_ages(&audit, class);
 	if (class->spare != ZSMALLOC_NONE) {
 		const struct zsmalloc_zspage *spare = zsmalloc_zspage(pool, class->spare);
-		if (spare->used_slots || spare->listed)
+		if (spare->used_slots || spare->home->listed)
 			audit.wrong = "the spare zspage is in use";
 		audit.zspages++;
 		audit.pages += (unsigned int)__builtin_popcountll(spare->committed);

@@ -40,7 +40,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		return err;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, *number);
 	char *run = zp_pages_address(&pool->pages, pgno);
-	zspage->base = run + class->head_bytes;
+	zspage->home->base = run + class->head_bytes;
 	zspage->pgno = pgno;
 	/* The number may be known as the one stored into last, from an earlier life. */
 	if (atomic_load_explicit(&pool->newest, memory_order_relaxed) == *number)
@@ -55,7 +55,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	zspage->passed = 0;
 	memset(zspage->used, 0, sizeof zspage->used);
 	/* Read without a lock by those who ask for the size of an object that used to be in this record's zspage. */
-	atomic_store_explicit(&zspage->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
+	atomic_store_explicit(&zspage->home->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
 	memset(zsmalloc_handles(class, zspage), 0, class->slots * sizeof(uint32_t));
 	return 0;
 }
@@ -64,7 +64,7 @@ void zsmalloc_zspage_destroy(struct zsmalloc_pool *pool, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
-	zp_pages_put(&pool->pages, zspage->pgno, zsmalloc_class(pool, zspage)->pages);
+	zp_pages_put(&pool->pages, zspage->pgno, zsmalloc_class(pool, zspage->home)->pages);
 	zsmalloc_record_put(pool, number);
 }
 
@@ -165,7 +165,7 @@ void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zspage->group = group_of(class, zspage);
-	zspage->listed = true;
+	zspage->home->listed = true;
 	group_add(pool, class, number);
 	if (!pool->evict)
 		return;
@@ -175,7 +175,7 @@ void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 
 void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
-	zsmalloc_zspage(pool, number)->listed = false;
+	zsmalloc_home(pool, number)->listed = false;
 	group_remove(pool, class, number);
 	if (pool->evict)
 		age_remove(pool, class, number);
@@ -186,7 +186,7 @@ static void refile(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uin
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint8_t group = group_of(class, zspage);
 
-	if (!zspage->listed || group == zspage->group)
+	if (!zspage->home->listed || group == zspage->group)
 		return;
 	group_remove(pool, class, number);
 	zspage->group = group;
@@ -201,7 +201,7 @@ void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	if (class->newest == number && atomic_load_explicit(&pool->newest, memory_order_relaxed) == number)
 		return;
 	stamp(pool, number);
-	if (class->newest != number && zspage->listed) {
+	if (class->newest != number && zspage->home->listed) {
 		age_remove(pool, class, number);
 		age_add(pool, class, number);
 	}
@@ -240,10 +240,12 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 	if (err)
 		return err;
 	struct zsmalloc_zspage *old = zsmalloc_zspage(pool, from), *new = zsmalloc_zspage(pool, *to);
-	const size_t skip = sizeof new->class_index;
-	/* All but the index, which others read. */
-	memcpy((char *)new + skip, (const char *)old + skip, sizeof *new - skip);
-	atomic_store_explicit(&new->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
+	struct zsmalloc_home *home = new->home;
+	*new = *old;
+	new->home = home;
+	home->base = old->home->base;
+	home->listed = true;
+	atomic_store_explicit(&home->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
 	if (new->next == from)
 		new->next = new->prev = *to;
 	ring_renumber(&zsmalloc_zspage(pool, new->prev)->next, &zsmalloc_zspage(pool, new->next)->prev,
@@ -256,7 +258,7 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		uint32_t newest = from;
 		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
 	}
-	old->listed = false;
+	old->home->listed = false;
 	zsmalloc_record_abandon(pool, from);
 	return 0;
 }
@@ -338,7 +340,7 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
-	if (!zspage->listed)
+	if (!zspage->home->listed)
 		return;
 	zsmalloc_zspage_unlist(pool, class, number);
 	if (class->spare == ZSMALLOC_NONE && __builtin_popcountll(zspage->committed) <= ZSMALLOC_SPARE_PAGES) {
@@ -447,6 +449,6 @@ bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class 
 		memcpy(to + first * ZP_PAGE_BYTES, from + first * ZP_PAGE_BYTES, pages * ZP_PAGE_BYTES);
 	zp_pages_put(&pool->pages, zspage->pgno, class->pages);
 	zspage->pgno = pgno;
-	zspage->base = to + class->head_bytes;
+	zspage->home->base = to + class->head_bytes;
 	return true;
 }

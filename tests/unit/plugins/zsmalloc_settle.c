@@ -219,9 +219,10 @@ START_TEST(order_of_eviction_outlives_new_numbers)
 		struct zsmalloc_pool *self = pool;
 
 		for (uint32_t number = 1; number < self->records; number++) {
+			const struct zsmalloc_home *home = zsmalloc_home(self, number);
 			const struct zsmalloc_zspage *zspage = zsmalloc_zspage(self, number);
 
-			if (zspage->class_index < self->class_count && zspage->listed &&
+			if (home->class_index < self->class_count && home->listed &&
 			    (!oldest || zspage->stamp < oldest->stamp))
 				oldest = zspage;
 		}
