@@ -181,6 +181,7 @@ static void purge(struct run *run)
 static void measure(struct run *run, const char *name)
 {
 	(void)draw_bytes(0);
+	footprint_settle();
 	(void)footprint_bytes();
 	run->base_bytes = footprint_bytes();
 
