@@ -27,19 +27,20 @@
  * frees one object should not have the page allocator in its loop.
  *
  * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
- * and of the slot.  Map pins the word and computes the address from the zspage's home, without a lock: what free and map
- * need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's cache.
+ * and of the slot.  Map pins the word and computes the address from the zspage's home, without a lock: what free and
+ * map need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's
+ * cache.
  *
- * Kept places.  A free leaves slot and handle together, up to seven a class and a sixteenth of its objects: the slot
+ * Kept places.  A free leaves slot and handle together, up to twenty a class and a sixteenth of its objects: the slot
  * still counts as used in its zspage, the handle's word is dead and keeps the location.  The next malloc of the class
  * takes the last of them, and neither bitmaps, lists nor the back pointer are touched: a pair is two words of the
- * handle table, a record read and one line of the class, with three atomic operations.  The free asks the processor to
- * fetch the object's beginning, for who stores next will write there.  Whatever must know what is free (compaction,
- * eviction, trim, the walk over classes, a class that runs empty) gives the kept places up first, under the class's
- * lock.
+ * handle table, a home and a line or two of the class, with three atomic operations.  The processor is asked to fetch
+ * the object's beginning, for who stores next will write there; at the thread's next free, which has to wait for a
+ * handle's word anyway.  Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class
+ * that runs empty) gives the kept places up first, under the class's lock.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
- * three pages and a sixteenth of what the class holds moves up to 64 KiB of objects in that class, and leaves it two
+ * four pages and a twentieth of what the class holds moves up to 64 KiB of objects in that class, and leaves it two
  * idle pages at most; a malloc for which the pool grew does so for the next class that wastes so much, and one that
  * finds no memory wherever a page can be won.  A whole compaction also settles what stays (zsmalloc_settle.c): last
  * pages, records, page tables.

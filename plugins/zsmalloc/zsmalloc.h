@@ -22,9 +22,10 @@ enum {
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handles in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
-	ZSMALLOC_STOCK = 9,       /* slots of the handle table that a class keeps */
-	ZSMALLOC_KEPT_MAX = 7,    /* of these, with the place of an object that was freed */
+	ZSMALLOC_STOCK = 25,      /* slots of the handle table that a class keeps */
+	ZSMALLOC_KEPT_MAX = 20,   /* of these, with the place of an object that was freed */
 	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of its objects */
+	ZSMALLOC_BARE_BATCH = 4,  /* slots of the handle table that a class takes at once */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
 };
 
@@ -67,23 +68,24 @@ struct zsmalloc_zspage {
 };
 
 /*
- * A size class: zspages of one geometry.  slot_bytes to head_bytes are constant, the rest is guarded by lock.  The
- * first cache line is all that a malloc, a free and a map touch as a rule.
+ * A size class: zspages of one geometry.  slot_bytes and head_bytes to pages are constant, the rest is guarded by
+ * lock.  The first cache line, and the one where the stock goes on, are all that a malloc, a free and a map touch as a
+ * rule.
  *
  * stock has slots of the handle table: from the front those of objects that were freed and still know their place, a
  * stack; from the back bare ones.
  */
 struct zsmalloc_class {
 	struct zp_lock lock;
-	uint32_t stock[ZSMALLOC_STOCK];
-	uint8_t kept_count, spare_count; /* in front, and behind */
-	uint16_t head_bytes;             /* in front of slot 0: the handles */
 	uint32_t slot_bytes;
-	uint16_t slots;   /* in a zspage */
-	uint16_t pages;   /* in a zspage */
-	uint32_t objects; /* live ones; places that are kept are none */
-	uint32_t committed_pages;
+	uint32_t objects;                /* live ones; places that are kept are none */
+	uint8_t kept_count, spare_count; /* in front of the stock, and behind */
+	uint16_t head_bytes;             /* in front of slot 0: the handles */
+	uint16_t slots;                  /* in a zspage */
+	uint16_t pages;                  /* in a zspage */
+	uint32_t stock[ZSMALLOC_STOCK];
 
+	uint32_t committed_pages;
 	uint32_t groups[ZSMALLOC_GROUPS]; /* first of each group's ring */
 	uint32_t group_mask;              /* groups that are not empty */
 	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
@@ -92,7 +94,8 @@ struct zsmalloc_class {
 	uint32_t zspages;
 };
 
-_Static_assert(sizeof(struct zsmalloc_class) == 128, "a class is two cache lines");
+_Static_assert(sizeof(struct zsmalloc_class) == 192, "a class is three cache lines");
+_Static_assert(ZSMALLOC_KEPT_MAX + ZSMALLOC_BARE_BATCH <= ZSMALLOC_STOCK + 1, "a batch finds room, but for one in use");
 
 struct zsmalloc_pool {
 	/* Constant. */
@@ -188,17 +191,6 @@ static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, co
 					  unsigned int slot)
 {
 	return home->base + (size_t)slot * class->slot_bytes;
-}
-
-/* Memory that somebody will soon write to: the processor may fetch its beginning, and look its pages up, meanwhile. */
-static inline void zsmalloc_slot_prefetch(const struct zsmalloc_class *class, const struct zsmalloc_home *home,
-					  unsigned int slot)
-{
-	const char *first = zsmalloc_slot_address(class, home, slot), *last = first + class->slot_bytes - 1;
-
-	__builtin_prefetch(first, 1);
-	if (((uintptr_t)first ^ (uintptr_t)last) & ~(ZP_PAGE_BYTES - 1))
-		__builtin_prefetch(last, 1);
 }
 
 /*

@@ -24,7 +24,7 @@ enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
 enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
 enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
-enum { SOME_PAGES = 3, SOME_SHARE = 16 };   /* what a class may waste: pages, and a share of what it has */
+enum { SOME_PAGES = 4, SOME_SHARE = 20 };   /* what a class may waste: pages, and a share of what it has */
 enum { SOME_SPARED = 2 };                   /* idle pages left to it, or the next objects would ask for them again */
 
 /* One run of compaction. */

@@ -28,9 +28,9 @@ static int take_handle_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 {
 	if (zsmalloc_stock_get(class, slot))
 		return 0;
-	uint32_t fresh[ZSMALLOC_STOCK / 2];
-	unsigned int room = ZSMALLOC_STOCK - class->kept_count;
-	unsigned int wanted = class->objects < ZSMALLOC_STOCK || room < ZSMALLOC_STOCK / 2 ? 1 : ZSMALLOC_STOCK / 2;
+	uint32_t fresh[ZSMALLOC_BARE_BATCH];
+	/* A class of few objects may never need them. */
+	unsigned int wanted = class->objects < 2 * ZSMALLOC_BARE_BATCH ? 1 : ZSMALLOC_BARE_BATCH;
 	int got = zp_handles_get(&pool->handles, gfp, fresh, wanted);
 	if (got < 0)
 		return got;
@@ -290,12 +290,21 @@ static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 			 handle_slot, false);
 }
 
+/*
+ * Where the thread's last freed object began.  Whoever gets that place will write there, so it is worth fetching; what
+ * takes long is to find its page, and the next free is when that costs nothing: it has to wait for a handle's word
+ * anyway, and both come together.  Only ever given to the processor as a hint: the pool may be gone by then.
+ */
+static _Thread_local const char *freed_last;
+
 int zsmalloc_free(void *pool_, unsigned long handle)
 {
 	struct zsmalloc_pool *pool = pool_;
 	uint32_t handle_slot = zp_handle_slot(handle);
+	const char **last = &freed_last;
 	uint64_t location;
 
+	__builtin_prefetch(*last, 1);
 	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
 		return free_hard(pool, handle);
 	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
@@ -304,7 +313,7 @@ int zsmalloc_free(void *pool_, unsigned long handle)
 		return free_slow(pool, class, location, handle_slot, false);
 	if (!keep_place(pool, class, home, handle_slot))
 		return free_slow(pool, class, location, handle_slot, true);
-	zsmalloc_slot_prefetch(class, home, zsmalloc_location_slot(location));
+	*last = zsmalloc_slot_address(class, home, zsmalloc_location_slot(location));
 	zp_unlock(&class->lock);
 	return 0;
 }
