@@ -306,6 +306,9 @@ void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
  */
 void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
 
+/* Only those in one zspage, which stays on its lists even if it is empty then. */
+void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
 /* An empty zspage leaves its class, for the chain, or to be its spare. */
 void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
 			    uint32_t *emptied);

@@ -24,7 +24,7 @@ enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
 enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
 enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
-enum { SOME_PAGES = 4, SOME_SHARE = 20 };   /* what a class may waste: pages, and a share of what it has */
+enum { SOME_PAGES = 4, SOME_SHARE = 24 };   /* what a class may waste: pages, and a share of what it has */
 enum { SOME_SPARED = 2 };                   /* idle pages left to it, or the next objects would ask for them again */
 
 /* One run of compaction. */
@@ -37,6 +37,7 @@ struct run {
 	unsigned int window;       /* mask of tenths of fullness that count as equal */
 	unsigned int spared_pages; /* may stay idle in a zspage */
 	unsigned int idle_steps;   /* may still move nothing; 0: any number */
+	bool committed_only;       /* into slots that have memory, so that the pool does not grow meanwhile */
 };
 
 /*
@@ -132,7 +133,11 @@ static bool drain(struct run *run, uint32_t source, uint64_t budget)
 			target = choose_target(run, source);
 		if (target == ZSMALLOC_NONE)
 			target = source;
-		int to = zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target), false);
+		int to = zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target), run->committed_only);
+		if (to < 0 && target != source) {
+			target = source;
+			to = zsmalloc_slot_find(class, zspage, run->committed_only);
+		}
 		prefetch_object(run->pool, class, zspage, zsmalloc_highest_used(zspage, slot));
 		if (target == source && (to < 0 || to > slot))
 			return true;
@@ -153,10 +158,10 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 	struct zsmalloc_class *class = run->class;
 	uint64_t moved = run->moved_bytes, until = moved + STEP_BYTES, pages = class->committed_pages;
 
-	zsmalloc_kept_release(run->pool, class, emptied);
 	uint32_t source = choose_source(run);
 	if (source == ZSMALLOC_NONE)
 		return false;
+	zsmalloc_kept_release_in(run->pool, class, source);
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
 	bool done = drain(run, source, until < budget ? until : budget);
 	if (zspage->used_slots == 0) {
@@ -365,6 +370,7 @@ static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *
 
 		run.class = class;
 		run.idle_steps = SOME_IDLE_STEPS;
+		run.committed_only = true;
 		run.spared_pages = need ? 0 : SOME_SPARED;
 		compact_class(&run, bytes, 0, now_ns);
 		moved_bytes = run.moved_bytes;

@@ -362,19 +362,48 @@ void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied)
 	}
 }
 
+/* The place that a slot of the handle table still knows is free from now on.  Returns the zspage. */
+static uint32_t kept_place_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot)
+{
+	uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
+	uint32_t number = zsmalloc_location_zspage(location);
+
+	class->objects++; /* as if it were live for once */
+	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
+	return number;
+}
+
 void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
 	for (unsigned int i = 0; i < class->kept_count; i++) {
-		uint64_t location = zp_handles_kept_location(&pool->handles, class->stock[i]);
-		uint32_t number = zsmalloc_location_zspage(location);
+		uint32_t number = kept_place_release(pool, class, class->stock[i]);
 
-		class->objects++; /* as if it were live for once */
-		zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
 		if (zsmalloc_zspage(pool, number)->used_slots == 0)
 			zsmalloc_zspage_retire(pool, class, number, emptied);
 	}
 	zp_handles_put(&pool->handles, class->stock, class->kept_count);
 	class->kept_count = 0;
+}
+
+void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	uint32_t released[ZSMALLOC_KEPT_MAX];
+	unsigned int stay = 0, go = 0;
+
+	for (unsigned int i = 0; i < class->kept_count; i++) {
+		uint32_t handle_slot = class->stock[i];
+		uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
+
+		if (zsmalloc_location_zspage(location) != number) {
+			class->stock[stay++] = handle_slot;
+			continue;
+		}
+		(void)kept_place_release(pool, class, handle_slot);
+		released[go++] = handle_slot;
+	}
+	class->kept_count = (uint8_t)stay;
+	if (go)
+		zp_handles_put(&pool->handles, released, go);
 }
 
 /* The pages that must keep their memory: those with objects, and the first ones, with the handles. */

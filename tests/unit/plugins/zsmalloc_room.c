@@ -187,6 +187,46 @@ START_TEST(growing_pool_compacts_other_classes)
 }
 END_TEST
 
+/* A compaction inside a free needs the places in the zspage that it empties, and no other. */
+START_TEST(compaction_in_a_free_leaves_kept_places_elsewhere)
+{
+	unsigned int kept = 0;
+
+	fill(1000);
+	set_compact(true);
+	for (unsigned int i = 1; i < COUNT && stats().compactions == 0; i += 2) {
+		kept = class_of(1000)->kept_count;
+		release(handles[i]);
+		handles[i] = 0;
+	}
+	ck_assert_uint_gt(stats().compactions, 0);
+	ck_assert_uint_eq(kept, ZSMALLOC_KEPT_MAX);
+	ck_assert_uint_gt(class_of(1000)->kept_count, 0);
+	check_contents(1000);
+}
+END_TEST
+
+/* Where the fullest zspages have free slots on pages without memory, objects are not moved there. */
+START_TEST(free_never_makes_the_pool_grow)
+{
+	enum { PER_TURN = 7 };
+
+	set_compact(true);
+	fill(1000);
+	for (unsigned int turn = 0; turn < PER_TURN; turn++) {
+		/* In between a few come again, so that the zspages are of all ages and fullnesses. */
+		for (unsigned int i = turn; i < COUNT; i += PER_TURN) {
+			uint64_t before = zsmalloc->total_size(pool);
+
+			release(handles[i]);
+			unit_require(zsmalloc->total_size(pool) <= before);
+			handles[i] = turn < PER_TURN / 2 && i % 5 == 0 ? store(1000) : 0;
+		}
+		check_contents(1000);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("plugins/zsmalloc: room");
@@ -202,6 +242,8 @@ int main(void)
 	tcase_add_test(tcase, malloc_at_the_limit_compacts);
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
+	tcase_add_test(tcase, compaction_in_a_free_leaves_kept_places_elsewhere);
+	tcase_add_test(tcase, free_never_makes_the_pool_grow);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
