@@ -37,8 +37,8 @@
  * handle table, a home and a line or two of the class, with three atomic operations.  The processor is asked to fetch
  * the object's beginning, for who stores next will write there; at the thread's next free, which has to wait for a
  * handle's word anyway.  Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class
- * that runs empty) gives the kept places up first, under the class's lock; compaction that comes by itself only those in
- * the zspage that it empties.
+ * that runs empty) gives the kept places up first, under the class's lock; compaction that comes by itself only those
+ * in the zspage that it empties.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
  * four pages and a twenty-fourth of what the class holds moves up to 64 KiB of objects in that class, into slots that
