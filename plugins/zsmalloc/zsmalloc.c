@@ -31,10 +31,10 @@
  * map need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's
  * cache.
  *
- * Kept places.  A free leaves slot and handle together, up to twenty a class and a sixteenth of its objects: the slot
+ * Kept places.  A free leaves slot and handle together, up to ten a class and a sixteenth of its objects: the slot
  * still counts as used in its zspage, the handle's word is dead and keeps the location.  The next malloc of the class
  * takes the last of them, and neither bitmaps, lists nor the back pointer are touched: a pair is two words of the
- * handle table, a home and a line or two of the class, with three atomic operations.  The processor is asked to fetch
+ * handle table, a home and a line of the class, with three atomic operations.  The processor is asked to fetch
  * the object's beginning, for who stores next will write there; at the thread's next free, which has to wait for a
  * handle's word anyway.  Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class
  * that runs empty) gives the kept places up first, under the class's lock; compaction that comes by itself only those

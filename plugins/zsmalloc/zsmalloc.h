@@ -22,8 +22,8 @@ enum {
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handles in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
-	ZSMALLOC_STOCK = 25,      /* slots of the handle table that a class keeps */
-	ZSMALLOC_KEPT_MAX = 20,   /* of these, with the place of an object that was freed */
+	ZSMALLOC_STOCK = 16,      /* slots of the handle table that a class keeps */
+	ZSMALLOC_KEPT_MAX = 10,   /* of these, with the place of an object that was freed */
 	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of its objects */
 	ZSMALLOC_BARE_BATCH = 4,  /* slots of the handle table that a class takes at once */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
@@ -68,15 +68,15 @@ struct zsmalloc_zspage {
 };
 
 /*
- * A size class: zspages of one geometry.  slot_bytes and head_bytes to pages are constant, the rest is guarded by
- * lock.  The first cache line, and the one where the stock goes on, are all that a malloc, a free and a map touch as a
- * rule.
+ * A size class: zspages of one geometry.  slot_bytes and head_bytes to pages are constant, the rest is guarded by lock.
+ * The first cache line, down to the last place that is kept, is all that a malloc, a free and a map touch as a rule:
+ * with a second one, two threads would have two to take from each other.
  *
  * stock has slots of the handle table: from the front those of objects that were freed and still know their place, a
  * stack; from the back bare ones.
  */
 struct zsmalloc_class {
-	struct zp_lock lock;
+	_Alignas(64) struct zp_lock lock;
 	uint32_t slot_bytes;
 	uint32_t objects;                /* live ones; places that are kept are none */
 	uint8_t kept_count, spare_count; /* in front of the stock, and behind */
@@ -94,7 +94,7 @@ struct zsmalloc_class {
 	uint32_t zspages;
 };
 
-_Static_assert(sizeof(struct zsmalloc_class) == 192, "a class is three cache lines");
+_Static_assert(offsetof(struct zsmalloc_class, stock[ZSMALLOC_KEPT_MAX]) <= 64, "kept places are in the first line");
 _Static_assert(ZSMALLOC_KEPT_MAX + ZSMALLOC_BARE_BATCH <= ZSMALLOC_STOCK + 1, "a batch finds room, but for one in use");
 
 struct zsmalloc_pool {
