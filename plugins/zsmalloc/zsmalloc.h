@@ -26,6 +26,7 @@ enum {
 	ZSMALLOC_KEPT_MAX = 10,   /* of these, with the place of an object that was freed */
 	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of its objects */
 	ZSMALLOC_BARE_BATCH = 4,  /* slots of the handle table that a class takes at once */
+	ZSMALLOC_STRIPES = 16,    /* threads by their addresses, so that few share a cache line */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
 };
 
@@ -119,6 +120,12 @@ struct zsmalloc_pool {
 	uint32_t records;      /* handed out once */
 	uint32_t records_live; /* of these not free */
 	uint32_t record_free;  /* list through next */
+
+	/* For each stripe where the object that was freed last began; given to the processor as a hint, never followed. */
+	struct {
+		_Atomic(uintptr_t) address;
+		char separate[64 - sizeof(uintptr_t)];
+	} freed_last[ZSMALLOC_STRIPES];
 
 	/* The zspage that an object was stored in last, in pools that evict, and when. */
 	_Atomic(uint64_t) clock;

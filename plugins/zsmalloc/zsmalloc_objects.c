@@ -290,21 +290,30 @@ static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 			 handle_slot, false);
 }
 
-/*
- * Where the thread's last freed object began.  Whoever gets that place will write there, so it is worth fetching; what
- * takes long is to find its page, and the next free is when that costs nothing: it has to wait for a handle's word
- * anyway, and both come together.  Only ever given to the processor as a hint: the pool may be gone by then.
- */
-static _Thread_local const char *freed_last;
+/* The calling thread's.  A thread-local variable of a plugin would cost a call. */
+static inline _Atomic(uintptr_t) *freed_last(struct zsmalloc_pool *pool)
+{
+#if defined(__x86_64__) || defined(__aarch64__)
+	uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
+#else
+	uintptr_t thread = (uintptr_t)&errno;
+#endif
+	return &pool->freed_last[(thread >> ZP_PAGE_SHIFT) % ZSMALLOC_STRIPES].address;
+}
 
+/*
+ * Whoever gets the place of a freed object will write there, so its beginning is worth fetching.  What takes long is to
+ * find its page, and the thread's next free is when that costs nothing: it has to wait for a handle's word anyway, and
+ * both come together.
+ */
 int zsmalloc_free(void *pool_, unsigned long handle)
 {
 	struct zsmalloc_pool *pool = pool_;
 	uint32_t handle_slot = zp_handle_slot(handle);
-	const char **last = &freed_last;
+	_Atomic(uintptr_t) *last = freed_last(pool);
 	uint64_t location;
 
-	__builtin_prefetch(*last, 1);
+	__builtin_prefetch((const void *)atomic_load_explicit(last, memory_order_relaxed), 1);
 	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
 		return free_hard(pool, handle);
 	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
@@ -313,8 +322,9 @@ int zsmalloc_free(void *pool_, unsigned long handle)
 		return free_slow(pool, class, location, handle_slot, false);
 	if (!keep_place(pool, class, home, handle_slot))
 		return free_slow(pool, class, location, handle_slot, true);
-	*last = zsmalloc_slot_address(class, home, zsmalloc_location_slot(location));
+	uintptr_t address = (uintptr_t)zsmalloc_slot_address(class, home, zsmalloc_location_slot(location));
 	zp_unlock(&class->lock);
+	atomic_store_explicit(last, address, memory_order_relaxed);
 	return 0;
 }
 
