@@ -121,7 +121,7 @@ struct zsmalloc_pool {
 	uint32_t records_live; /* of these not free */
 	uint32_t record_free;  /* list through next */
 
-	/* For each stripe where the object that was freed last began; given to the processor as a hint, never followed. */
+	/* For each stripe where the object that was freed last began; a hint for the processor, never followed. */
 	struct {
 		_Atomic(uintptr_t) address;
 		char separate[64 - sizeof(uintptr_t)];

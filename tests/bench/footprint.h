@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /*
- * Have every page of the programs and libraries here, so that code which runs for the first time later does not count as
- * memory that was asked for.  Where the kernel does not do that (before Linux 5.14), it counts.
+ * Have every page of the programs and libraries here, so that code which runs for the first time later does not count
+ * as memory that was asked for.  Where the kernel does not do that (before Linux 5.14), it counts.
  */
 void footprint_settle(void);
 
