@@ -18,6 +18,7 @@ plugin_link = $(SHELL) plugins/libtool $(AM_V_lt) --tag=CC $(AM_LIBTOOLFLAGS) $(
 plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc.c \
 	plugins/zsmalloc/zsmalloc.h \
+	plugins/zsmalloc/zsmalloc_cache.c \
 	plugins/zsmalloc/zsmalloc_class.c \
 	plugins/zsmalloc/zsmalloc_compact.c \
 	plugins/zsmalloc/zsmalloc_move.c \

@@ -31,27 +31,29 @@
  * map need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's
  * cache.
  *
- * Kept places.  A free leaves slot and handle together, up to ten a class and a sixteenth of its objects: the slot
- * still counts as used in its zspage, the handle's word is dead and keeps the location.  The next malloc of the class
- * takes the last of them, and neither bitmaps, lists nor the back pointer are touched: a pair is two words of the
- * handle table, a home and a line of the class, with three atomic operations.  The processor is asked to fetch
- * the object's beginning, for who stores next will write there; at the thread's next free, which has to wait for a
- * handle's word anyway.  Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class
- * that runs empty) gives the kept places up first, under the class's lock; compaction that comes by itself only those
- * in the zspage that it empties.
+ * Kept places (zsmalloc_cache.c).  A free leaves slot and handle together in its thread's cache, up to fourteen a class
+ * and a sixteenth of what the class has in use: the slot still counts as used in its zspage, the handle's word is dead
+ * and keeps the location.  The thread's next malloc of the class takes the last of them, and neither the class, its
+ * bitmaps and lists nor the back pointer are touched: a pair is two words of the handle table, a home and two lines of
+ * the cache, with three atomic operations, none of them on a line that another thread writes as a rule.  The processor
+ * is asked to fetch the object's beginning, for who stores next will write there; at the thread's next free, which has
+ * to wait for a handle's word anyway.  A cache that keeps too many gives the oldest to their class, one that has none
+ * gets half of another's.  Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class
+ * that runs empty, a thread that ends) gives the kept places up first, under the class's lock; compaction that comes by
+ * itself only those in the zspage that it empties.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
- * four pages and a twenty-fourth of what the class holds moves up to 64 KiB of objects in that class, into slots that
- * have memory, and leaves it two idle pages at most; a malloc for which the pool grew does so for the next class that
- * wastes so much, and one that finds no memory wherever a page can be won.  A whole compaction also settles what stays
- * (zsmalloc_settle.c): last pages, records, page tables.
+ * four pages and a thirty-second of what the class holds moves up to 64 KiB of objects in that class, into slots that
+ * have memory, and leaves a zspage one idle page at most; a malloc for which the pool grew does so for the next class
+ * that wastes so much, and one that finds no memory wherever a page can be won.  A whole compaction also settles what
+ * stays (zsmalloc_settle.c): last pages, records, page tables.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *
  * Locks: a class's lock guards its zspages, their slots and lists; a zspage's home is read without by who has an object
- * of it pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  No lock is held
- * while the owner is asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where
- * a whole compaction moves one, to a zspage.
+ * of it pinned.  Behind it stand record_lock, the caches' locks, the handle table's and the page allocator's.  No lock
+ * is held while the owner is asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where a whole
+ * compaction moves one, to a zspage.
  *
  * ZPOOL_GFP_NOWAIT: a free slot that has memory, else a zspage from the reserve; a kept slot of the handle table, else
  * one of a committed group; every lock is only tried.
@@ -164,6 +166,7 @@ static void zsmalloc_destroy(void *pool_)
 {
 	struct zsmalloc_pool *pool = pool_;
 
+	zsmalloc_caches_fini(pool);
 	zsmalloc_classes_fini(pool);
 	zsmalloc_records_fini(pool);
 	zp_handles_fini(&pool->handles);
@@ -197,6 +200,7 @@ static int zsmalloc_set_limit(void *pool_, uint64_t limit_bytes)
 	struct zsmalloc_pool *pool = pool_;
 
 	zp_pages_set_limit(&pool->pages, limit_bytes);
+	atomic_store_explicit(&pool->cache_refused, false, memory_order_relaxed);
 	return 0;
 }
 
@@ -222,12 +226,14 @@ static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
 		for (unsigned int i = 0; i < pool->class_count; i++)
 			zp_lock(&pool->classes[i].lock);
 		zp_lock(&pool->record_lock);
+		zsmalloc_caches_lock(pool);
 		zp_handles_fork(&pool->handles, phase);
 		zp_pages_fork(&pool->pages, phase);
 		return;
 	}
 	zp_pages_fork(&pool->pages, phase);
 	zp_handles_fork(&pool->handles, phase);
+	zsmalloc_caches_unlock(pool);
 	zp_unlock(&pool->record_lock);
 	for (unsigned int i = 0; i < pool->class_count; i++)
 		zp_unlock(&pool->classes[i].lock);

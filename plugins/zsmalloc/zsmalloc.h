@@ -22,11 +22,12 @@ enum {
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handles in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
-	ZSMALLOC_STOCK = 16,      /* slots of the handle table that a class keeps */
-	ZSMALLOC_KEPT_MAX = 10,   /* of these, with the place of an object that was freed */
-	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of its objects */
-	ZSMALLOC_BARE_BATCH = 4,  /* slots of the handle table that a class takes at once */
-	ZSMALLOC_STRIPES = 16,    /* threads by their addresses, so that few share a cache line */
+	ZSMALLOC_BARE_MAX = 8,    /* slots of the handle table that a class keeps */
+	ZSMALLOC_BARE_BATCH = 4,  /* and takes at once */
+	ZSMALLOC_CACHES = 64,     /* threads by their addresses, so that few share one */
+	ZSMALLOC_KEPT_MAX = 14,   /* places of freed objects that a cache keeps for each class */
+	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of the class's slots in use */
+	ZSMALLOC_KEPT_FLUSH = 3,  /* given back at once where that is too many */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
 };
 
@@ -45,13 +46,14 @@ struct zsmalloc_table {
 
 /*
  * Where a zspage is and whose: all of it that free and map need as a rule.  Apart from the record and small, so that
- * those of a large pool stay in the processor's cache, where the records would not.  base and class_index are constant
- * while an object in the zspage is live, so whoever has one pinned reads them without a lock.
+ * those of a large pool stay in the processor's cache, where the records would not.  base, slot_bytes and class_index
+ * are constant while an object in the zspage is live, so whoever has one pinned reads them without a lock.
  */
 struct zsmalloc_home {
-	char *base;                    /* of slot 0 */
+	char *base; /* of slot 0 */
+	uint32_t slot_bytes;
 	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free; read by anybody at any time */
-	bool listed; /* false: empty and kept as spare, or under reclaim; guarded by the class's lock */
+	_Atomic(bool) listed;          /* false: empty and kept as spare, or under reclaim; likewise */
 };
 
 /* A zspage: a run of pages, cut into slots.  Guarded by its class's lock. */
@@ -70,21 +72,16 @@ struct zsmalloc_zspage {
 
 /*
  * A size class: zspages of one geometry.  slot_bytes and head_bytes to pages are constant, the rest is guarded by lock.
- * The first cache line, down to the last place that is kept, is all that a malloc, a free and a map touch as a rule:
- * with a second one, two threads would have two to take from each other.
- *
- * stock has slots of the handle table: from the front those of objects that were freed and still know their place, a
- * stack; from the back bare ones.
  */
 struct zsmalloc_class {
 	_Alignas(64) struct zp_lock lock;
 	uint32_t slot_bytes;
-	uint32_t objects;                /* live ones; places that are kept are none */
-	uint8_t kept_count, spare_count; /* in front of the stock, and behind */
-	uint16_t head_bytes;             /* in front of slot 0: the handles */
-	uint16_t slots;                  /* in a zspage */
-	uint16_t pages;                  /* in a zspage */
-	uint32_t stock[ZSMALLOC_STOCK];
+	uint16_t head_bytes; /* in front of slot 0: the handles */
+	uint16_t slots;      /* in a zspage */
+	uint16_t pages;      /* in a zspage */
+	uint16_t bare_count;
+	uint32_t used_slots;              /* by objects, and by places that are kept */
+	uint32_t bare[ZSMALLOC_BARE_MAX]; /* slots of the handle table without a place */
 
 	uint32_t committed_pages;
 	uint32_t groups[ZSMALLOC_GROUPS]; /* first of each group's ring */
@@ -95,8 +92,31 @@ struct zsmalloc_class {
 	uint32_t zspages;
 };
 
-_Static_assert(offsetof(struct zsmalloc_class, stock[ZSMALLOC_KEPT_MAX]) <= 64, "kept places are in the first line");
-_Static_assert(ZSMALLOC_KEPT_MAX + ZSMALLOC_BARE_BATCH <= ZSMALLOC_STOCK + 1, "a batch finds room, but for one in use");
+/*
+ * What a cache keeps for one class: slots of the handle table of objects that were freed and still know their place, a
+ * stack.  A line of the processor's cache.
+ */
+struct zsmalloc_bin {
+	_Alignas(64) _Atomic(uint8_t) count; /* read without the lock, for a hint */
+	uint8_t max;                         /* of its class's size when it was last looked at */
+	uint32_t kept[ZSMALLOC_KEPT_MAX];
+};
+
+_Static_assert(sizeof(struct zsmalloc_bin) == 64, "a malloc and a free have one line of a cache to themselves");
+
+/*
+ * What a thread keeps: all that its mallocs and frees touch as a rule, so that threads take no line of the processor's
+ * cache from each other.  Threads whose addresses collide share one.  Guarded by lock, but for freed_last; the lock
+ * comes behind those of classes.
+ */
+struct zsmalloc_cache {
+	_Alignas(64) struct zp_lock lock;
+	_Atomic(uintptr_t) freed_last; /* where the object that was freed last began; a hint, never followed */
+	struct zsmalloc_pool *pool;
+	struct zsmalloc_cache *next; /* constant, as is pool */
+	_Atomic(bool) owned;         /* a thread will empty it when it ends */
+	_Alignas(64) struct zsmalloc_bin bins[];
+};
 
 struct zsmalloc_pool {
 	/* Constant. */
@@ -121,11 +141,10 @@ struct zsmalloc_pool {
 	uint32_t records_live; /* of these not free */
 	uint32_t record_free;  /* list through next */
 
-	/* For each stripe where the object that was freed last began; a hint for the processor, never followed. */
-	struct {
-		_Atomic(uintptr_t) address;
-		char separate[64 - sizeof(uintptr_t)];
-	} freed_last[ZSMALLOC_STRIPES];
+	/* Made when a thread first has a use for one, under record_lock; by threads' numbers, and as a list. */
+	_Atomic(struct zsmalloc_cache *) caches[ZSMALLOC_CACHES];
+	_Atomic(struct zsmalloc_cache *) cache_list;
+	_Atomic(bool) cache_refused; /* there was no memory for one */
 
 	/* The zspage that an object was stored in last, in pools that evict, and when. */
 	_Atomic(uint64_t) clock;
@@ -184,9 +203,14 @@ static inline struct zsmalloc_zspage *zsmalloc_zspage(const struct zsmalloc_pool
 	return (struct zsmalloc_zspage *)(base + (uintptr_t)number * sizeof(struct zsmalloc_zspage));
 }
 
+static inline unsigned int zsmalloc_class_index(const struct zsmalloc_pool *pool, size_t size)
+{
+	return pool->class_of[(size + ZSMALLOC_ALIGN_BYTES - 1) >> ZSMALLOC_ALIGN_SHIFT];
+}
+
 static inline struct zsmalloc_class *zsmalloc_class_of(const struct zsmalloc_pool *pool, size_t size)
 {
-	return &pool->classes[pool->class_of[(size + ZSMALLOC_ALIGN_BYTES - 1) >> ZSMALLOC_ALIGN_SHIFT]];
+	return &pool->classes[zsmalloc_class_index(pool, size)];
 }
 
 static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *pool, const struct zsmalloc_home *home)
@@ -194,10 +218,9 @@ static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *
 	return &pool->classes[atomic_load_explicit(&home->class_index, memory_order_relaxed)];
 }
 
-static inline char *zsmalloc_slot_address(const struct zsmalloc_class *class, const struct zsmalloc_home *home,
-					  unsigned int slot)
+static inline char *zsmalloc_slot_address(const struct zsmalloc_home *home, unsigned int slot)
 {
-	return home->base + (size_t)slot * class->slot_bytes;
+	return home->base + (size_t)slot * home->slot_bytes;
 }
 
 /*
@@ -232,27 +255,27 @@ static inline bool zsmalloc_slot_is_used(const struct zsmalloc_zspage *zspage, u
 	return zspage->used[slot / 64] >> (slot % 64) & 1;
 }
 
-/* A bare slot of the handle table into the stock, or out of it.  false: there is no room, or there is none. */
-static inline bool zsmalloc_stock_put(struct zsmalloc_class *class, uint32_t handle_slot)
+/* A slot of the handle table that the class keeps, or no longer.  false: there is no room, or there is none. */
+static inline bool zsmalloc_bare_put(struct zsmalloc_class *class, uint32_t handle_slot)
 {
-	if (class->kept_count + class->spare_count == ZSMALLOC_STOCK)
+	if (class->bare_count == ZSMALLOC_BARE_MAX)
 		return false;
-	class->stock[ZSMALLOC_STOCK - ++class->spare_count] = handle_slot;
+	class->bare[class->bare_count++] = handle_slot;
 	return true;
 }
 
-static inline bool zsmalloc_stock_get(struct zsmalloc_class *class, uint32_t *handle_slot)
+static inline bool zsmalloc_bare_get(struct zsmalloc_class *class, uint32_t *handle_slot)
 {
-	if (class->spare_count == 0)
+	if (class->bare_count == 0)
 		return false;
-	*handle_slot = class->stock[ZSMALLOC_STOCK - class->spare_count--];
+	*handle_slot = class->bare[--class->bare_count];
 	return true;
 }
 
-/* Bytes with memory behind them in which no object lies; what the class's tails and heads take included. */
+/* Bytes with memory behind them that no slot in use takes; what the class's tails and heads take included. */
 static inline uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class)
 {
-	return class->committed_pages * ZP_PAGE_BYTES - (uint64_t) class->objects * class->slot_bytes;
+	return class->committed_pages * ZP_PAGE_BYTES - (uint64_t) class->used_slots * class->slot_bytes;
 }
 
 /* ---- zsmalloc_class.c: the geometry ---- */
@@ -307,15 +330,6 @@ int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
 			   unsigned int slot);
 
-/*
- * Give the places that a class keeps free.  Zspages that are empty then go on a chain (through next), for
- * zsmalloc_zspages_destroy() without the lock.
- */
-void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
-
-/* Only those in one zspage, which stays on its lists even if it is empty then. */
-void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
-
 /* An empty zspage leaves its class, for the chain, or to be its spare. */
 void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
 			    uint32_t *emptied);
@@ -340,6 +354,106 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 
 /* The lowest pages that are free for a zspage whose objects are the caller's.  false: none, and nothing changed. */
 bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* ---- zsmalloc_cache.c: the places of freed objects that threads keep for their next ones ---- */
+
+/* By the calling thread's address; a thread-local variable of a plugin would cost a call. */
+static inline unsigned int zsmalloc_cache_index(void)
+{
+#if defined(__x86_64__) || defined(__aarch64__)
+	uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
+#else
+	uintptr_t thread = (uintptr_t)&errno;
+#endif
+	return (thread >> ZP_PAGE_SHIFT) % ZSMALLOC_CACHES;
+}
+
+static inline struct zsmalloc_cache *zsmalloc_caches(struct zsmalloc_pool *pool)
+{
+	return atomic_load_explicit(&pool->cache_list, memory_order_acquire);
+}
+
+/* The calling thread's cache, or NULL. */
+static inline struct zsmalloc_cache *zsmalloc_cache(struct zsmalloc_pool *pool)
+{
+	return atomic_load_explicit(&pool->caches[zsmalloc_cache_index()], memory_order_acquire);
+}
+
+static inline struct zsmalloc_bin *zsmalloc_bin(const struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
+						const struct zsmalloc_class *class)
+{
+	return &cache->bins[class - pool->classes];
+}
+
+/* The same with the cache's lock held: the place that was put last.  false: there is none. */
+static inline bool zsmalloc_bin_get(struct zsmalloc_bin *bin, uint32_t *handle_slot)
+{
+	unsigned int count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+
+	if (count == 0)
+		return false;
+	*handle_slot = bin->kept[count - 1];
+	atomic_store_explicit(&bin->count, (uint8_t)(count - 1), memory_order_relaxed);
+	return true;
+}
+
+/*
+ * Keeps the place of an object that is being freed: slot and handle stay as they are, save that the handle is stale.  A
+ * zspage under reclaim is to run empty.  With the cache's lock held.  false: it is not kept.
+ */
+static inline bool zsmalloc_bin_put(struct zsmalloc_pool *pool, struct zsmalloc_bin *bin,
+				    const struct zsmalloc_home *home, uint32_t handle_slot)
+{
+	unsigned int count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+
+	if (count >= bin->max || !atomic_load_explicit(&home->listed, memory_order_relaxed) ||
+	    !zp_handles_recycle(&pool->handles, handle_slot))
+		return false;
+	bin->kept[count] = handle_slot;
+	atomic_store_explicit(&bin->count, (uint8_t)(count + 1), memory_order_relaxed);
+	return true;
+}
+
+static inline bool zsmalloc_cache_is_owned(const struct zsmalloc_cache *cache)
+{
+	return cache && atomic_load_explicit(&cache->owned, memory_order_relaxed);
+}
+
+/*
+ * The calling thread's cache, which is made if it must (and there is memory), has an owner from now on: when it ends it
+ * empties it.  Without a lock.
+ */
+void zsmalloc_cache_adopt(struct zsmalloc_pool *pool);
+void zsmalloc_caches_fini(struct zsmalloc_pool *pool);
+
+/* Every cache's lock, around fork(). */
+void zsmalloc_caches_lock(struct zsmalloc_pool *pool);
+void zsmalloc_caches_unlock(struct zsmalloc_pool *pool);
+
+/* The rest with the class's lock held.  How many places of the class are kept, in all caches. */
+uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
+
+/* Have a cache that keeps none get half of what another has.  Without a cache's lock.  false: nobody has enough. */
+bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache);
+
+/* How many a cache may keep, as the class is now. */
+uint8_t zsmalloc_kept_max(const struct zsmalloc_class *class);
+
+/*
+ * Give the places of a class that caches keep free.  Zspages that are empty then go on a chain (through next), for
+ * zsmalloc_zspages_destroy() without the lock.
+ */
+void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+
+/*
+ * Only those in one zspage, which stays on its lists even if it is empty then.  Of a zspage that is on none, no place
+ * is kept from then on.
+ */
+void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Only the oldest of one cache, if it keeps as many as it may.  With its lock held. */
+void zsmalloc_kept_flush(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_bin *bin,
+			 uint32_t *emptied);
 
 /* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
 

@@ -24,8 +24,8 @@ enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
 enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
 enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
-enum { SOME_PAGES = 4, SOME_SHARE = 24 };   /* what a class may waste: pages, and a share of what it has */
-enum { SOME_SPARED = 2 };                   /* idle pages left to it, or the next objects would ask for them again */
+enum { SOME_PAGES = 4, SOME_SHARE = 32 };   /* what a class may waste: pages, and a share of what it has */
+enum { SOME_SPARED = 1 };                   /* idle pages left to a zspage, for the next objects */
 
 /* One run of compaction. */
 struct run {
@@ -40,9 +40,20 @@ struct run {
 	bool committed_only;       /* into slots that have memory, so that the pool does not grow meanwhile */
 };
 
+/* May it be the source of a move, or else the target: one that takes an object without asking for memory if it must? */
+static bool is_fit(const struct run *run, const struct zsmalloc_zspage *zspage, bool source)
+{
+	const struct zsmalloc_class *class = run->class;
+	size_t held_bytes = (size_t)__builtin_popcountll(zspage->committed) * ZP_PAGE_BYTES;
+
+	if (source)
+		return zspage->passed < run->id;
+	return !run->committed_only || class->head_bytes + (zspage->used_slots + 1u) * class->slot_bytes <= held_bytes;
+}
+
 /*
- * Of the zspages in a ring that pass the filter, the one with the highest (or lowest) address, if it is better than
- * `best`.  A long ring is not walked to its end.
+ * Of the zspages in a ring that are fit, the one with the highest (or lowest) address, if it is better than `best`.  A
+ * long ring is not walked to its end.
  */
 static uint32_t outermost(const struct run *run, uint32_t first, uint32_t best, uint32_t but, bool highest)
 {
@@ -50,9 +61,8 @@ static uint32_t outermost(const struct run *run, uint32_t first, uint32_t best, 
 
 	for (unsigned int steps = 0; steps < RING_STEPS; steps++) {
 		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, number);
-		bool wanted = number != but && !(highest && zspage->passed >= run->id);
 
-		if (wanted &&
+		if (number != but && is_fit(run, zspage, highest) &&
 		    (best == ZSMALLOC_NONE || (zspage->pgno > zsmalloc_zspage(run->pool, best)->pgno) == highest))
 			best = number;
 		number = zspage->next;
@@ -114,7 +124,7 @@ static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	if (slot < 0 || handle_slot >= zp_handles_slots(&pool->handles))
 		return;
 	__builtin_prefetch(zp_handles_word(&pool->handles, handle_slot), 1);
-	const char *object = zsmalloc_slot_address(class, zspage->home, (unsigned int)slot);
+	const char *object = zsmalloc_slot_address(zspage->home, (unsigned int)slot);
 	for (size_t i = 0; i < class->slot_bytes && i < PREFETCH_BYTES; i += CACHE_LINE_BYTES)
 		__builtin_prefetch(object + i);
 }
@@ -208,8 +218,8 @@ static uint64_t drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 
 	zsmalloc_kept_release(pool, class, emptied);
 	/* So that groups of the table can fall idle. */
-	zp_handles_put(&pool->handles, &class->stock[ZSMALLOC_STOCK - class->spare_count], class->spare_count);
-	class->spare_count = 0;
+	zp_handles_put(&pool->handles, class->bare, class->bare_count);
+	class->bare_count = 0;
 	if (class->spare != ZSMALLOC_NONE) {
 		zsmalloc_zspage_leave(pool, class, class->spare);
 		zsmalloc_zspage(pool, class->spare)->next = *emptied;

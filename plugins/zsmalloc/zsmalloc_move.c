@@ -53,8 +53,8 @@ int zsmalloc_object_move(struct zsmalloc_pool *pool, struct zsmalloc_place from,
 		zp_handles_end_move(&pool->handles, handle_slot, zsmalloc_location(from.zspage, from.slot));
 		return err;
 	}
-	memcpy(zsmalloc_slot_address(to.class, new->home, to.slot),
-	       zsmalloc_slot_address(from.class, old->home, from.slot), from.class->slot_bytes);
+	memcpy(zsmalloc_slot_address(new->home, to.slot), zsmalloc_slot_address(old->home, from.slot),
+	       from.class->slot_bytes);
 	zp_handles_end_move(&pool->handles, handle_slot, zsmalloc_location(to.zspage, to.slot));
 	zsmalloc_slot_release(pool, from.class, from.zspage, from.slot);
 	/* Its objects are as young as those that joined them. */

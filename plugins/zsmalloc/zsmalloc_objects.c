@@ -23,19 +23,19 @@ struct place {
 	bool grew; /* the class has a zspage more */
 };
 
-/* A slot of the handle table: one of the stock, or some from the table, of which the stock gets the rest. */
+/* A slot of the handle table: one that the class keeps, or some from the table, of which it keeps the rest. */
 static int take_handle_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *slot)
 {
-	if (zsmalloc_stock_get(class, slot))
+	if (zsmalloc_bare_get(class, slot))
 		return 0;
 	uint32_t fresh[ZSMALLOC_BARE_BATCH];
 	/* A class of few objects may never need them. */
-	unsigned int wanted = class->objects < 2 * ZSMALLOC_BARE_BATCH ? 1 : ZSMALLOC_BARE_BATCH;
+	unsigned int wanted = class->used_slots < 2 * ZSMALLOC_BARE_BATCH ? 1 : ZSMALLOC_BARE_BATCH;
 	int got = zp_handles_get(&pool->handles, gfp, fresh, wanted);
 	if (got < 0)
 		return got;
 	while (--got > 0)
-		(void)zsmalloc_stock_put(class, fresh[got]);
+		(void)zsmalloc_bare_put(class, fresh[got]);
 	*slot = fresh[0];
 	return 0;
 }
@@ -115,8 +115,8 @@ static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	}
 	if (!err)
 		return 0;
-	/* While the lock was let go others may have filled the stock. */
-	if (!zsmalloc_stock_put(class, place->handle_slot))
+	/* While the lock was let go others may have left no room. */
+	if (!zsmalloc_bare_put(class, place->handle_slot))
 		zp_handles_put(&pool->handles, &place->handle_slot, 1);
 	return err;
 }
@@ -148,91 +148,89 @@ static int malloc_anew(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
 	if (gfp & ZPOOL_GFP_ZERO)
-		memset(zsmalloc_slot_address(class, zsmalloc_home(pool, place.zspage), place.slot), 0,
-		       class->slot_bytes);
+		memset(zsmalloc_slot_address(zsmalloc_home(pool, place.zspage), place.slot), 0, class->slot_bytes);
 	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
 	if (place.grew && !nowait)
 		zsmalloc_compact_next(pool);
 	return 0;
 }
 
-/* The same where a place is kept. */
-static int malloc_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, unsigned long *handle)
+/* The place of an object that was freed.  With the class's lock held, which is let go. */
+static int malloc_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t handle_slot,
+		       unsigned long *handle)
 {
-	uint32_t handle_slot = class->stock[--class->kept_count];
 	uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
 	uint32_t number = zsmalloc_location_zspage(location);
 
-	class->objects++;
 	if (pool->evict)
 		zsmalloc_zspage_touch(pool, class, number);
 	zp_unlock(&class->lock);
 	if (gfp & ZPOOL_GFP_ZERO)
-		memset(zsmalloc_slot_address(class, zsmalloc_home(pool, number), zsmalloc_location_slot(location)), 0,
+		memset(zsmalloc_slot_address(zsmalloc_home(pool, number), zsmalloc_location_slot(location)), 0,
 		       class->slot_bytes);
 	*handle = zp_handles_publish_kept(&pool->handles, handle_slot);
 	return 0;
 }
 
-/* `locked`: with the class's lock held, which is let go. */
-static OUTLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
-			       unsigned long *handle, bool locked)
+/*
+ * A place that the thread's cache keeps, or that it gets from another's: where some threads store what others free, all
+ * places come to rest with these.  With the class's lock held.  false: there is none.
+ */
+static bool take_kept(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, struct zsmalloc_class *class,
+		      zpool_gfp_t gfp, uint32_t *handle_slot)
 {
-	if (!locked && !(gfp & ZPOOL_GFP_NOWAIT))
+	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT, found;
+
+	do {
+		if (!nowait)
+			zp_lock(&cache->lock);
+		else if (!zp_trylock(&cache->lock))
+			return false;
+		bin->max = zsmalloc_kept_max(class);
+		found = zsmalloc_bin_get(bin, handle_slot);
+		zp_unlock(&cache->lock);
+	} while (!found && !nowait && zsmalloc_kept_steal(pool, class, cache));
+	return found;
+}
+
+static OUTLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
+			       unsigned long *handle)
+{
+	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
+	uint32_t handle_slot;
+
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
 		zp_lock(&class->lock);
-	else if (!locked && !zp_trylock(&class->lock))
+	else if (!zp_trylock(&class->lock))
 		return zp_counts_malloc_failed(&pool->counts, -EAGAIN, false);
-	if (class->kept_count)
-		return malloc_kept(pool, class, gfp, handle);
-	return malloc_anew(pool, class, gfp, handle);
+	if (cache && take_kept(pool, cache, class, gfp, &handle_slot))
+		return malloc_kept(pool, class, gfp, handle_slot, handle);
+	bool keeps = zsmalloc_kept_max(class) > 0;
+	int err = malloc_anew(pool, class, gfp, handle);
+	if (keeps && !err && !(gfp & ZPOOL_GFP_NOWAIT) && !zsmalloc_cache_is_owned(cache))
+		zsmalloc_cache_adopt(pool);
+	return err;
 }
 
 /* As a rule the place of the object of its class that was freed last, which the processor still knows. */
 int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zsmalloc_pool *pool = pool_;
+	uint32_t handle_slot;
 
 	if (size - 1 >= pool->object_bytes_max)
 		return size ? -ENOSPC : -EINVAL;
-	struct zsmalloc_class *class = zsmalloc_class_of(pool, size);
-	if (!zp_trylock(&class->lock))
-		return malloc_slow(pool, class, gfp, handle, false);
-	if (class->kept_count == 0 || pool->evict || (gfp & ZPOOL_GFP_ZERO))
-		return malloc_slow(pool, class, gfp, handle, true);
-	uint32_t handle_slot = class->stock[--class->kept_count];
-	class->objects++;
-	zp_unlock(&class->lock);
+	unsigned int index = zsmalloc_class_index(pool, size);
+	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
+	if (!cache || pool->evict || (gfp & ZPOOL_GFP_ZERO) || !zp_trylock(&cache->lock))
+		return malloc_slow(pool, &pool->classes[index], gfp, handle);
+	bool found = zsmalloc_bin_get(&cache->bins[index], &handle_slot);
+	zp_unlock(&cache->lock);
+	if (!found)
+		return malloc_slow(pool, &pool->classes[index], gfp, handle);
 	*handle = zp_handles_publish_kept(&pool->handles, handle_slot);
 	return 0;
-}
-
-/*
- * Keeps the place of an object that is being freed for the next one: slot and handle stay as they are, save that the
- * handle is stale.  A zspage under reclaim is to run empty.  With the class's lock held.
- */
-static inline bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
-			      const struct zsmalloc_home *home, uint32_t handle_slot)
-{
-	unsigned int kept = class->kept_count;
-
-	if (kept >= ZSMALLOC_KEPT_MAX || kept > class->objects / ZSMALLOC_KEPT_SHARE || class->objects <= 1 ||
-	    kept + class->spare_count == ZSMALLOC_STOCK || !home->listed ||
-	    !zp_handles_recycle(&pool->handles, handle_slot))
-		return false;
-	class->stock[kept] = handle_slot;
-	class->kept_count++;
-	class->objects--;
-	return true;
-}
-
-/* Where the stock is full: a place is worth more than a bare slot. */
-static void make_room_in_stock(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
-{
-	uint32_t surplus;
-
-	if (class->kept_count < ZSMALLOC_KEPT_MAX && class->kept_count + class->spare_count == ZSMALLOC_STOCK &&
-	    zsmalloc_stock_get(class, &surplus))
-		zp_handles_put(&pool->handles, &surplus, 1);
 }
 
 /* Without keeping it.  true: the slot of the handle table is still to be given back. */
@@ -244,30 +242,48 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
 	if (zsmalloc_zspage(pool, number)->used_slots == 0)
 		zsmalloc_zspage_retire(pool, class, number, emptied);
-	if (class->kept_count > class->objects / ZSMALLOC_KEPT_SHARE + 1 || class->objects == 0)
+	/* A class without an object keeps no place. */
+	if (class->used_slots <= ZSMALLOC_KEPT_MAX && class->used_slots == zsmalloc_kept_count(pool, class))
 		zsmalloc_kept_release(pool, class, emptied);
-	if (class->kept_count + class->spare_count == ZSMALLOC_STOCK)
+	if (class->bare_count == ZSMALLOC_BARE_MAX)
 		return true;
 	if (zp_handles_end_free_keep(&pool->handles, handle_slot))
-		(void)zsmalloc_stock_put(class, handle_slot);
+		(void)zsmalloc_bare_put(class, handle_slot);
 	return false;
 }
 
-/* `locked`: with the class's lock held, which is let go. */
-static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
-			     uint32_t handle_slot, bool locked)
+/* Lets the thread's cache keep the place, in the stead of older ones if it must.  With the class's lock held. */
+static bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+		       uint32_t handle_slot, uint32_t *emptied)
 {
 	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
+	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
+
+	if (!cache)
+		return false;
+	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
+	zp_lock(&cache->lock);
+	bin->max = zsmalloc_kept_max(class);
+	zsmalloc_kept_flush(pool, class, bin, emptied);
+	bool kept = zsmalloc_bin_put(pool, bin, home, handle_slot);
+	zp_unlock(&cache->lock);
+	return kept;
+}
+
+static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+			     uint32_t handle_slot)
+{
 	uint32_t emptied = ZSMALLOC_NONE;
 	bool surplus = false;
 
-	if (!locked)
-		zp_lock(&class->lock);
-	make_room_in_stock(pool, class);
-	if (!keep_place(pool, class, home, handle_slot))
+	zp_lock(&class->lock);
+	if (!keep_place(pool, class, location, handle_slot, &emptied))
 		surplus = release_place(pool, class, location, handle_slot, &emptied);
 	bool wants = zsmalloc_wants_compaction(pool, class);
+	bool keeps = zsmalloc_kept_max(class) > 0;
 	zp_unlock(&class->lock);
+	if (keeps && !zsmalloc_cache_is_owned(zsmalloc_cache(pool)))
+		zsmalloc_cache_adopt(pool);
 	if (surplus)
 		zp_handles_end_free(&pool->handles, handle_slot);
 	if (emptied != ZSMALLOC_NONE)
@@ -287,18 +303,7 @@ static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 	if (err)
 		return zp_counts_refused(&pool->counts, err);
 	return free_slow(pool, zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_location_zspage(location))), location,
-			 handle_slot, false);
-}
-
-/* The calling thread's.  A thread-local variable of a plugin would cost a call. */
-static inline _Atomic(uintptr_t) *freed_last(struct zsmalloc_pool *pool)
-{
-#if defined(__x86_64__) || defined(__aarch64__)
-	uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
-#else
-	uintptr_t thread = (uintptr_t)&errno;
-#endif
-	return &pool->freed_last[(thread >> ZP_PAGE_SHIFT) % ZSMALLOC_STRIPES].address;
+			 handle_slot);
 }
 
 /*
@@ -310,21 +315,23 @@ int zsmalloc_free(void *pool_, unsigned long handle)
 {
 	struct zsmalloc_pool *pool = pool_;
 	uint32_t handle_slot = zp_handle_slot(handle);
-	_Atomic(uintptr_t) *last = freed_last(pool);
+	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
 	uint64_t location;
 
-	__builtin_prefetch((const void *)atomic_load_explicit(last, memory_order_relaxed), 1);
+	if (cache)
+		__builtin_prefetch((const void *)atomic_load_explicit(&cache->freed_last, memory_order_relaxed), 1);
 	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
 		return free_hard(pool, handle);
 	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
-	struct zsmalloc_class *class = zsmalloc_class(pool, home);
-	if (!zp_trylock(&class->lock))
-		return free_slow(pool, class, location, handle_slot, false);
-	if (!keep_place(pool, class, home, handle_slot))
-		return free_slow(pool, class, location, handle_slot, true);
-	uintptr_t address = (uintptr_t)zsmalloc_slot_address(class, home, zsmalloc_location_slot(location));
-	zp_unlock(&class->lock);
-	atomic_store_explicit(last, address, memory_order_relaxed);
+	unsigned int index = atomic_load_explicit(&home->class_index, memory_order_relaxed);
+	uintptr_t address = (uintptr_t)zsmalloc_slot_address(home, zsmalloc_location_slot(location));
+	if (!cache || !zp_trylock(&cache->lock))
+		return free_slow(pool, &pool->classes[index], location, handle_slot);
+	bool kept = zsmalloc_bin_put(pool, &cache->bins[index], home, handle_slot);
+	zp_unlock(&cache->lock);
+	if (!kept)
+		return free_slow(pool, &pool->classes[index], location, handle_slot);
+	atomic_store_explicit(&cache->freed_last, address, memory_order_relaxed);
 	return 0;
 }
 
@@ -332,7 +339,7 @@ static inline void *address_of(const struct zsmalloc_pool *pool, uint64_t locati
 {
 	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
 
-	return zsmalloc_slot_address(zsmalloc_class(pool, home), home, zsmalloc_location_slot(location));
+	return zsmalloc_slot_address(home, zsmalloc_location_slot(location));
 }
 
 static OUTLINE void *map_hard(struct zsmalloc_pool *pool, unsigned long handle)

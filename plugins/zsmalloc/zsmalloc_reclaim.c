@@ -91,6 +91,7 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zsmalloc_zspage_unlist(pool, class, number);
+	zsmalloc_kept_release_in(pool, class, number);
 	/* A zspage with a mapped object cannot be emptied: then nobody is asked for the others. */
 	if (!has_unevictable(pool, class, zspage))
 		evict_objects(pool, class, zspage);

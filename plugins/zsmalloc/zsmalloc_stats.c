@@ -39,10 +39,11 @@ int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 		struct zsmalloc_class *class = &pool->classes[i];
 
 		zp_lock(&class->lock);
-		now.objects += class->objects;
-		now.stored_bytes += class->objects * class->slot_bytes;
+		uint64_t kept = zsmalloc_kept_count(pool, class), objects = class->used_slots - kept;
+		now.objects += objects;
+		now.stored_bytes += objects * class->slot_bytes;
 		now.pages += class->committed_pages;
-		now.free_slots += zsmalloc_class_waste(class) / class->slot_bytes;
+		now.free_slots += kept + zsmalloc_class_waste(class) / class->slot_bytes;
 		zp_unlock(&class->lock);
 	}
 	return zp_stats_end(&now, stats, stats_size);
@@ -71,7 +72,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		zp_lock(&class->lock);
 		/* Places that are kept look used, and would stand in the histogram as objects. */
 		zsmalloc_kept_release(pool, class, &emptied);
-		stats.objects = class->objects;
+		stats.objects = class->used_slots - zsmalloc_kept_count(pool, class);
 		stats.zspages = class->zspages;
 		stats.slots = (uint64_t) class->zspages * class->slots;
 		stats.pages = class->committed_pages;
@@ -167,11 +168,10 @@ static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class
 		audit.pages += (unsigned int)__builtin_popcountll(spare->committed);
 	}
 	/* Zspages under reclaim, and those being made, are on no list: then the sums may be short. */
-	if (audit.zspages > class->zspages || audit.objects > class->objects + class->kept_count ||
-	    audit.pages > class->committed_pages)
+	if (audit.zspages > class->zspages || audit.objects > class->used_slots || audit.pages > class->committed_pages)
 		audit.wrong = "a class's counts are short of what it has";
 	if (audit.zspages == class->zspages &&
-	    (audit.objects != class->objects + class->kept_count || audit.pages != class->committed_pages))
+	    (audit.objects != class->used_slots || audit.pages != class->committed_pages))
 		audit.wrong = "a class's counts are not what it has";
 	for (unsigned int group = 0; group < ZSMALLOC_GROUPS; group++)
 		if ((class->groups[group] != ZSMALLOC_NONE) != (class->group_mask >> group & 1))

@@ -41,6 +41,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, *number);
 	char *run = zp_pages_address(&pool->pages, pgno);
 	zspage->home->base = run + class->head_bytes;
+	zspage->home->slot_bytes = class->slot_bytes;
 	zspage->pgno = pgno;
 	/* The number may be known as the one stored into last, from an earlier life. */
 	if (atomic_load_explicit(&pool->newest, memory_order_relaxed) == *number)
@@ -160,12 +161,17 @@ static void stamp(struct zsmalloc_pool *pool, uint32_t number)
 	zsmalloc_zspage(pool, number)->stamp = atomic_fetch_add_explicit(&pool->clock, 1, memory_order_relaxed) + 1;
 }
 
+static void set_listed(struct zsmalloc_home *home, bool listed)
+{
+	atomic_store_explicit(&home->listed, listed, memory_order_relaxed);
+}
+
 void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zspage->group = group_of(class, zspage);
-	zspage->home->listed = true;
+	set_listed(zspage->home, true);
 	group_add(pool, class, number);
 	if (!pool->evict)
 		return;
@@ -175,7 +181,7 @@ void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 
 void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
-	zsmalloc_home(pool, number)->listed = false;
+	set_listed(zsmalloc_home(pool, number), false);
 	group_remove(pool, class, number);
 	if (pool->evict)
 		age_remove(pool, class, number);
@@ -244,7 +250,8 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 	*new = *old;
 	new->home = home;
 	home->base = old->home->base;
-	home->listed = true;
+	home->slot_bytes = class->slot_bytes;
+	set_listed(home, true);
 	atomic_store_explicit(&home->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
 	if (new->next == from)
 		new->next = new->prev = *to;
@@ -258,7 +265,7 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		uint32_t newest = from;
 		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
 	}
-	old->home->listed = false;
+	set_listed(old->home, false);
 	zsmalloc_record_abandon(pool, from);
 	return 0;
 }
@@ -320,7 +327,7 @@ int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	zspage->used[slot / 64] |= UINT64_C(1) << (slot % 64);
 	zspage->used_slots++;
 	zsmalloc_handles(class, zspage)[slot] = handle_slot;
-	class->objects++;
+	class->used_slots++;
 	refile(pool, class, number);
 	return 0;
 }
@@ -331,7 +338,7 @@ void zsmalloc_slot_release(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 
 	zspage->used[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 	zspage->used_slots--;
-	class->objects--;
+	class->used_slots--;
 	refile(pool, class, number);
 }
 
@@ -360,50 +367,6 @@ void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied)
 		emptied = zsmalloc_zspage(pool, number)->next;
 		zsmalloc_zspage_destroy(pool, number);
 	}
-}
-
-/* The place that a slot of the handle table still knows is free from now on.  Returns the zspage. */
-static uint32_t kept_place_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot)
-{
-	uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
-	uint32_t number = zsmalloc_location_zspage(location);
-
-	class->objects++; /* as if it were live for once */
-	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
-	return number;
-}
-
-void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
-{
-	for (unsigned int i = 0; i < class->kept_count; i++) {
-		uint32_t number = kept_place_release(pool, class, class->stock[i]);
-
-		if (zsmalloc_zspage(pool, number)->used_slots == 0)
-			zsmalloc_zspage_retire(pool, class, number, emptied);
-	}
-	zp_handles_put(&pool->handles, class->stock, class->kept_count);
-	class->kept_count = 0;
-}
-
-void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
-{
-	uint32_t released[ZSMALLOC_KEPT_MAX];
-	unsigned int stay = 0, go = 0;
-
-	for (unsigned int i = 0; i < class->kept_count; i++) {
-		uint32_t handle_slot = class->stock[i];
-		uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
-
-		if (zsmalloc_location_zspage(location) != number) {
-			class->stock[stay++] = handle_slot;
-			continue;
-		}
-		(void)kept_place_release(pool, class, handle_slot);
-		released[go++] = handle_slot;
-	}
-	class->kept_count = (uint8_t)stay;
-	if (go)
-		zp_handles_put(&pool->handles, released, go);
 }
 
 /* The pages that must keep their memory: those with objects, and the first ones, with the handles. */

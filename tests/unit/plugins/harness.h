@@ -20,6 +20,9 @@ struct harness {
 	void *pool;
 	struct zpool_host host;
 	char error[256];
+	/* What the driver wants done when a thread ends: the last one it told; tests call it. */
+	void (*exit_fn)(void *arg);
+	void *exit_arg;
 };
 
 #if defined(__GNUC__)
@@ -36,12 +39,31 @@ harness_error(void *core, const char *format, ...)
 	va_end(arguments);
 }
 
+static inline int harness_thread_exit_add(void *core, void (*fn)(void *arg), void *arg)
+{
+	struct harness *harness = core;
+
+	harness->exit_fn = fn;
+	harness->exit_arg = arg;
+	return 0;
+}
+
+static inline void harness_thread_exit_cancel(void *core, void (*fn)(void *arg), void *arg)
+{
+	struct harness *harness = core;
+
+	if (harness->exit_fn == fn && harness->exit_arg == arg)
+		harness->exit_fn = NULL;
+}
+
 static inline struct zpool_create_args harness_args(struct harness *harness, const struct zpool_driver *driver)
 {
 	memset(harness, 0, sizeof(*harness));
 	harness->driver = driver;
 	harness->host.struct_size = sizeof(harness->host);
 	harness->host.error = harness_error;
+	harness->host.thread_exit_add = harness_thread_exit_add;
+	harness->host.thread_exit_cancel = harness_thread_exit_cancel;
 	return (struct zpool_create_args){
 		.struct_size = sizeof(struct zpool_create_args),
 		.value_size = sizeof(struct zpool_value),

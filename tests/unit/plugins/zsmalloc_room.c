@@ -2,6 +2,8 @@
  *
  * zsmalloc_room.c - places that are kept for the next object, and compaction inside malloc
  */
+#include <pthread.h>
+
 #include "zsmalloc_fixture.h"
 
 enum { COUNT = 4000 };
@@ -11,6 +13,11 @@ static unsigned long handles[COUNT];
 static const struct zsmalloc_class *class_of(size_t size)
 {
 	return zsmalloc_class_of(pool, size);
+}
+
+static uint32_t kept_of(size_t size)
+{
+	return zsmalloc_kept_count(pool, class_of(size));
 }
 
 static void fill(size_t size)
@@ -47,11 +54,11 @@ START_TEST(freed_places_are_used_first)
 	const void *at = zsmalloc->map(pool, handles[1234], ZPOOL_MM_RO);
 	ck_assert_int_eq(zsmalloc->unmap(pool, handles[1234]), 0);
 	release(handles[1234]);
-	ck_assert_uint_eq(class_of(1000)->kept_count, 1);
+	ck_assert_uint_eq(kept_of(1000), 1);
 	ck_assert_uint_eq(stats().objects, COUNT - 1);
 	check_sound();
 	unsigned long next = store(1001);
-	ck_assert_uint_eq(class_of(1000)->kept_count, 0);
+	ck_assert_uint_eq(kept_of(1000), 0);
 	ck_assert_ptr_eq(zsmalloc->map(pool, next, ZPOOL_MM_RO), at);
 	ck_assert_int_eq(zsmalloc->unmap(pool, next), 0);
 	ck_assert_uint_ne(next, handles[1234]);
@@ -65,11 +72,14 @@ START_TEST(few_places_are_kept_and_none_by_an_empty_class)
 {
 	fill(1000);
 	for (unsigned int i = 0; i < COUNT; i++) {
+		/* The bound is as old as the last look at the class, which goes by slots in use, kept ones too. */
+		unsigned int used = COUNT - 1 - i + 2 * ZSMALLOC_KEPT_MAX;
+
 		release(handles[i]);
-		ck_assert_uint_le(class_of(1000)->kept_count, ZSMALLOC_KEPT_MAX);
-		ck_assert_uint_le(class_of(1000)->kept_count, 1 + (COUNT - 1 - i) / ZSMALLOC_KEPT_SHARE);
+		ck_assert_uint_le(kept_of(1000), ZSMALLOC_KEPT_MAX);
+		ck_assert_uint_le(kept_of(1000), 1 + used / ZSMALLOC_KEPT_SHARE);
 	}
-	ck_assert_uint_eq(class_of(1000)->kept_count, 0);
+	ck_assert_uint_eq(kept_of(1000), 0);
 	ck_assert_uint_eq(stats().objects, 0);
 	ck_assert_uint_le(stats().pages, ZSMALLOC_SPARE_PAGES);
 	check_sound();
@@ -83,14 +93,14 @@ START_TEST(trim_compaction_and_shrink_give_kept_places_up)
 	for (int round = 0; round < 3; round++) {
 		fill(1000);
 		release(handles[7]);
-		ck_assert_uint_eq(class_of(1000)->kept_count, 1);
+		ck_assert_uint_eq(kept_of(1000), 1);
 		if (round == 0)
 			ck_assert_int_eq(zsmalloc->trim(pool, &released), 0);
 		else if (round == 1)
 			(void)compact(0, 0);
 		else
 			(void)shrink(1, 0);
-		ck_assert_uint_eq(class_of(1000)->kept_count, 0);
+		ck_assert_uint_eq(kept_of(1000), 0);
 		check_sound();
 		while (stats().objects)
 			(void)shrink(1, 0);
@@ -125,6 +135,112 @@ START_TEST(spent_handles_are_not_kept)
 	}
 	check_contents(1000);
 	self->handles.generation_mask = (1u << ZP_HANDLE_GENERATION_BITS) - 1;
+}
+END_TEST
+
+/* Frees objects 0 to `count` in a thread of its own. */
+static void *free_first(void *count)
+{
+	for (unsigned int i = 0; i < *(unsigned int *)count; i++) {
+		release(handles[i]);
+		handles[i] = 0;
+	}
+	return NULL;
+}
+
+static void free_in_a_thread(unsigned int count)
+{
+	pthread_t thread;
+
+	unit_require(pthread_create(&thread, NULL, free_first, &count) == 0);
+	unit_require(pthread_join(thread, NULL) == 0);
+}
+
+START_TEST(thread_that_ends_gives_its_places_up)
+{
+	fill(1000);
+	void *of_this_thread = harness.exit_arg;
+	ck_assert_ptr_nonnull(of_this_thread);
+	free_in_a_thread(5);
+	ck_assert_uint_eq(kept_of(1000), 4); /* the first free made the cache */
+	ck_assert_ptr_ne(harness.exit_arg, of_this_thread);
+	check_contents(1000);
+	harness.exit_fn(harness.exit_arg);
+	ck_assert_uint_eq(kept_of(1000), 0);
+	ck_assert_uint_eq(stats().objects, COUNT - 5);
+	check_contents(1000);
+	/* Whoever has the cache next empties it again. */
+	harness.exit_arg = NULL;
+	for (unsigned int i = 0; i < 5; i++)
+		handles[i] = store(1000);
+	free_in_a_thread(5);
+	ck_assert_ptr_nonnull(harness.exit_arg);
+}
+END_TEST
+
+START_TEST(pool_that_ends_leaves_no_hook)
+{
+	fill(1000);
+	ck_assert(harness.exit_fn != NULL);
+	zsmalloc->destroy(pool);
+	ck_assert(harness.exit_fn == NULL);
+	setup();
+}
+END_TEST
+
+/* Where one thread stores what another frees, the places come back. */
+START_TEST(places_that_other_threads_keep_are_taken_before_the_pool_grows)
+{
+	enum { FREED = 9 };
+
+	fill(1000);
+	uint64_t pages = stats().pages;
+	free_in_a_thread(FREED);
+	for (unsigned int i = 0; i < FREED; i++)
+		handles[i] = store(1000);
+	ck_assert_uint_le(stats().pages, pages);
+	ck_assert_uint_eq(stats().objects, COUNT);
+	check_contents(1000);
+}
+END_TEST
+
+START_TEST(places_that_other_threads_keep_are_room_for_any_class_at_the_limit)
+{
+	enum { LARGE = 30, BYTES = 8192 };
+	unsigned long handle;
+
+	for (unsigned int i = 0; i < 16 * LARGE; i++)
+		handles[i] = store(BYTES);
+	free_in_a_thread(LARGE);
+	unsigned int kept = kept_of(BYTES);
+	ck_assert_uint_gt(kept, 0);
+	uint64_t limit = zsmalloc->total_size(pool);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, limit), 0);
+	while (kept_of(BYTES) && zsmalloc->malloc(pool, 60000, ZPOOL_GFP_KERNEL, &handle) == 0)
+		unit_require(zsmalloc->total_size(pool) <= limit);
+	ck_assert_uint_eq(kept_of(BYTES), 0);
+	check_sound();
+}
+END_TEST
+
+START_TEST(pool_without_memory_for_a_cache_works)
+{
+	handles[0] = store(1000);
+	handles[1] = store(1000);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, zsmalloc->total_size(pool) + ZP_PAGE_BYTES), 0);
+	handles[2] = store(1000);
+	handles[3] = store(1000);
+	ck_assert(harness.exit_fn == NULL);
+	release(handles[1]);
+	ck_assert_uint_eq(kept_of(1000), 0);
+	ck_assert_uint_eq(stats().objects, 3);
+	handles[1] = store(1000);
+	handles[4] = store(1000);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, 0), 0);
+	handles[5] = store(1000);
+	ck_assert(harness.exit_fn != NULL);
+	for (unsigned int i = 0; i < 6; i++)
+		ck_assert(is_intact(handles[i], 1000));
 }
 END_TEST
 
@@ -195,13 +311,13 @@ START_TEST(compaction_in_a_free_leaves_kept_places_elsewhere)
 	fill(1000);
 	set_compact(true);
 	for (unsigned int i = 1; i < COUNT && stats().compactions == 0; i += 2) {
-		kept = class_of(1000)->kept_count;
+		kept = kept_of(1000);
 		release(handles[i]);
 		handles[i] = 0;
 	}
 	ck_assert_uint_gt(stats().compactions, 0);
 	ck_assert_uint_eq(kept, ZSMALLOC_KEPT_MAX);
-	ck_assert_uint_gt(class_of(1000)->kept_count, 0);
+	ck_assert_uint_gt(kept_of(1000), 0);
 	check_contents(1000);
 }
 END_TEST
@@ -239,6 +355,11 @@ int main(void)
 	tcase_add_test(tcase, trim_compaction_and_shrink_give_kept_places_up);
 	tcase_add_test(tcase, kept_place_does_not_stop_eviction);
 	tcase_add_test(tcase, spent_handles_are_not_kept);
+	tcase_add_test(tcase, thread_that_ends_gives_its_places_up);
+	tcase_add_test(tcase, pool_that_ends_leaves_no_hook);
+	tcase_add_test(tcase, places_that_other_threads_keep_are_taken_before_the_pool_grows);
+	tcase_add_test(tcase, places_that_other_threads_keep_are_room_for_any_class_at_the_limit);
+	tcase_add_test(tcase, pool_without_memory_for_a_cache_works);
 	tcase_add_test(tcase, malloc_at_the_limit_compacts);
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
