@@ -265,7 +265,7 @@ static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t 
 	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
 }
 
-/* Of a slot between zp_handles_recycle() and zp_handles_publish(). */
+/* Of a slot between begin_free or recycle and publish. */
 static inline uint64_t zp_handles_kept_location(struct zp_handles *handles, uint32_t slot)
 {
 	return atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed) & ZP_LOCATION_MASK;
@@ -358,20 +358,35 @@ static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned lon
 		       : zp_handles_begin_free_slow(handles, handle, location);
 }
 
+/* Is this the last life of the handle's slot?  Nobody needs to have the object for that. */
+static inline bool zp_handles_is_last_life(const struct zp_handles *handles, unsigned long handle)
+{
+	uint32_t next = (zp_handle_generation(handles, handle) + 1) & handles->generation_mask;
+
+	return ZP_HANDLE_RETIRE && next == zp_slot_start(handles, zp_handle_slot(handle));
+}
+
 /*
  * Instead of end_free, to store the next object in the same slot, and perhaps the same place: its generation goes up
- * and it is as zp_handles_get() gives one, but keeps the location, zp_handles_kept_location().  Takes no lock.  false:
- * its generations are spent, and end_free is due.
+ * and it is as zp_handles_get() gives one, but keeps the location, zp_handles_kept_location().  Takes no lock.
+ * recycle: false if its generations are spent, and end_free is due; renew: for who knows that they are not.
  */
-static inline bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
+static inline void zp_handles_renew(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
 
-	if (ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot))
-		return false;
 	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
+}
+
+static inline bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
+{
+	uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
+
+	if (zp_handles_is_last_life(handles, zp_handle_make(handles, slot, zp_word_generation(word))))
+		return false;
+	zp_handles_renew(handles, slot);
 	return true;
 }
 

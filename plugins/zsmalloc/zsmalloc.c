@@ -35,12 +35,16 @@
  * and a sixteenth of what the class has in use: the slot still counts as used in its zspage, the handle's word is dead
  * and keeps the location.  The thread's next malloc of the class takes the last of them, and neither the class, its
  * bitmaps and lists nor the back pointer are touched: a pair is two words of the handle table, a home and two lines of
- * the cache, with three atomic operations, none of them on a line that another thread writes as a rule.  The processor
- * is asked to fetch the object's beginning, for who stores next will write there; at the thread's next free, which has
- * to wait for a handle's word anyway.  A cache that keeps too many gives the oldest to their class, one that has none
- * gets half of another's.  Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class
- * that runs empty, a thread that ends) gives the kept places up first, under the class's lock; compaction that comes by
- * itself only those in the zspage that it empties.
+ * the cache, with three atomic operations, none of them on a line that another thread writes as a rule.
+ *
+ * What a free waits for is its handle's word.  So it checks and claims that, leaves the place as the cache's fresh one,
+ * and does for the place before it what depends on a word's content: it puts that in its bin, and asks the processor
+ * to fetch where the object began, for who stores next will write there.
+ *
+ * A cache that keeps too many places gives the oldest to their class, one that has none gets half of another's.
+ * Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class that runs empty, a thread
+ * that ends) gives the kept places up first, under the class's lock; compaction that comes by itself only those in the
+ * zspage that it empties.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
  * four pages and a thirty-second of what the class holds moves up to 64 KiB of objects in that class, into slots that

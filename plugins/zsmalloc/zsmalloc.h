@@ -106,15 +106,19 @@ _Static_assert(sizeof(struct zsmalloc_bin) == 64, "a malloc and a free have one 
 
 /*
  * What a thread keeps: all that its mallocs and frees touch as a rule, so that threads take no line of the processor's
- * cache from each other.  Threads whose addresses collide share one.  Guarded by lock, but for freed_last; the lock
- * comes behind those of classes.
+ * cache from each other.  Threads whose addresses collide share one.  Guarded by lock, which comes behind those of
+ * classes.
+ *
+ * fresh is the slot of the handle table of the object that was freed last, as zp_handles_begin_free() leaves it: a kept
+ * place, too, which the thread's next free puts into its bin.  A handle's word comes from far, and until then the
+ * processor has something else to go on with.
  */
 struct zsmalloc_cache {
 	_Alignas(64) struct zp_lock lock;
-	_Atomic(uintptr_t) freed_last; /* where the object that was freed last began; a hint, never followed */
+	_Atomic(uint32_t) fresh; /* ZP_SLOT_NONE: there is none; read without the lock, for a hint */
+	_Atomic(bool) owned;     /* a thread will empty it when it ends */
 	struct zsmalloc_pool *pool;
 	struct zsmalloc_cache *next; /* constant, as is pool */
-	_Atomic(bool) owned;         /* a thread will empty it when it ends */
 	_Alignas(64) struct zsmalloc_bin bins[];
 };
 
@@ -221,6 +225,11 @@ static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *
 static inline char *zsmalloc_slot_address(const struct zsmalloc_home *home, unsigned int slot)
 {
 	return home->base + (size_t)slot * home->slot_bytes;
+}
+
+static inline bool zsmalloc_home_is_listed(const struct zsmalloc_home *home)
+{
+	return atomic_load_explicit(&home->listed, memory_order_relaxed);
 }
 
 /*
@@ -397,20 +406,34 @@ static inline bool zsmalloc_bin_get(struct zsmalloc_bin *bin, uint32_t *handle_s
 	return true;
 }
 
-/*
- * Keeps the place of an object that is being freed: slot and handle stay as they are, save that the handle is stale.  A
- * zspage under reclaim is to run empty.  With the cache's lock held.  false: it is not kept.
- */
-static inline bool zsmalloc_bin_put(struct zsmalloc_pool *pool, struct zsmalloc_bin *bin,
-				    const struct zsmalloc_home *home, uint32_t handle_slot)
+/* Likewise a place that is kept from now on.  false: there are enough. */
+static inline bool zsmalloc_bin_put(struct zsmalloc_bin *bin, uint32_t handle_slot)
 {
 	unsigned int count = atomic_load_explicit(&bin->count, memory_order_relaxed);
 
-	if (count >= bin->max || !atomic_load_explicit(&home->listed, memory_order_relaxed) ||
-	    !zp_handles_recycle(&pool->handles, handle_slot))
+	if (count >= bin->max)
 		return false;
 	bin->kept[count] = handle_slot;
 	atomic_store_explicit(&bin->count, (uint8_t)(count + 1), memory_order_relaxed);
+	return true;
+}
+
+/* The zspage of a place that is kept; with the lock of the cache, or of the class, that has it. */
+static inline uint32_t zsmalloc_kept_zspage(struct zsmalloc_pool *pool, uint32_t handle_slot)
+{
+	return zsmalloc_location_zspage(zp_handles_kept_location(&pool->handles, handle_slot));
+}
+
+/* Likewise the place that the cache's thread freed last, if it is of that class, for the caller. */
+static inline bool zsmalloc_fresh_get(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
+				      const struct zsmalloc_class *class, uint32_t *handle_slot)
+{
+	*handle_slot = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
+	if (*handle_slot == ZP_SLOT_NONE ||
+	    zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_kept_zspage(pool, *handle_slot))) != class)
+		return false;
+	atomic_store_explicit(&cache->fresh, ZP_SLOT_NONE, memory_order_relaxed);
+	zp_handles_renew(&pool->handles, *handle_slot);
 	return true;
 }
 
@@ -451,9 +474,12 @@ void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
  */
 void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
-/* Only the oldest of one cache, if it keeps as many as it may.  With its lock held. */
-void zsmalloc_kept_flush(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_bin *bin,
-			 uint32_t *emptied);
+/*
+ * Have the thread's cache keep a place that is in nobody's hands, in the stead of older ones if it must; without a
+ * cache, or in a zspage under reclaim, it is free.
+ */
+void zsmalloc_kept_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot,
+		       uint32_t *emptied);
 
 /* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
 

@@ -83,12 +83,21 @@ static void release_taken(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 		zp_handles_put(&pool->handles, taken, count);
 }
 
+/* Takes all places of a class; `taken` has room for one more than a bin.  With the cache's lock held. */
+static unsigned int cache_take(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
+			       const struct zsmalloc_class *class, uint32_t *taken)
+{
+	unsigned int count = bin_take(zsmalloc_bin(pool, cache, class), taken, ZSMALLOC_KEPT_MAX);
+
+	return count + zsmalloc_fresh_get(pool, cache, class, &taken[count]);
+}
+
 /* When the thread ends that owns it. */
 static void empty(void *cache_)
 {
 	struct zsmalloc_cache *cache = cache_;
 	struct zsmalloc_pool *pool = cache->pool;
-	uint32_t taken[ZSMALLOC_KEPT_MAX];
+	uint32_t taken[ZSMALLOC_KEPT_MAX + 1];
 
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
@@ -97,7 +106,7 @@ static void empty(void *cache_)
 		zp_lock(&class->lock);
 		zp_lock(&cache->lock);
 		cache->bins[i].max = 0; /* so that whoever comes next comes the slow way, and becomes the owner */
-		unsigned int count = bin_take(&cache->bins[i], taken, ZSMALLOC_KEPT_MAX);
+		unsigned int count = cache_take(pool, cache, class, taken);
 		zp_unlock(&cache->lock);
 		release_taken(pool, class, taken, count, &emptied);
 		zp_unlock(&class->lock);
@@ -160,19 +169,30 @@ uint8_t zsmalloc_kept_max(const struct zsmalloc_class *class)
 	return (uint8_t)(share < ZSMALLOC_KEPT_MAX ? share : ZSMALLOC_KEPT_MAX);
 }
 
+static bool is_fresh(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, const struct zsmalloc_class *class)
+{
+	uint32_t fresh = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
+
+	return fresh != ZP_SLOT_NONE &&
+	       zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_kept_zspage(pool, fresh))) == class;
+}
+
 uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
 {
 	uint32_t kept = 0;
 
-	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next)
-		kept += bin_count(zsmalloc_bin(pool, cache, class));
+	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next) {
+		zp_lock(&cache->lock);
+		kept += bin_count(zsmalloc_bin(pool, cache, class)) + is_fresh(pool, cache, class);
+		zp_unlock(&cache->lock);
+	}
 	return kept;
 }
 
 bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache)
 {
 	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
-	uint32_t taken[ZSMALLOC_KEPT_MAX];
+	uint32_t taken[ZSMALLOC_KEPT_MAX + 1];
 	unsigned int count = 0;
 
 	for (struct zsmalloc_cache *other = zsmalloc_caches(pool); other && !count; other = other->next) {
@@ -196,61 +216,75 @@ bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 	return true;
 }
 
-void zsmalloc_kept_flush(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_bin *bin,
-			 uint32_t *emptied)
+void zsmalloc_kept_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot,
+		       uint32_t *emptied)
 {
-	unsigned int count = bin_count(bin);
+	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_kept_zspage(pool, handle_slot));
+	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
 	uint32_t taken[ZSMALLOC_KEPT_MAX];
+	unsigned int count = 0;
 
-	if (count < bin->max)
+	if (!cache || !zsmalloc_home_is_listed(home)) {
+		release_taken(pool, class, &handle_slot, 1, emptied);
 		return;
-	unsigned int surplus = count - bin->max + ZSMALLOC_KEPT_FLUSH;
-	release_taken(pool, class, taken, bin_take(bin, taken, surplus), emptied);
+	}
+	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
+	zp_lock(&cache->lock);
+	bin->max = zsmalloc_kept_max(class);
+	if (bin_count(bin) >= bin->max)
+		count = bin_take(bin, taken, bin_count(bin) - bin->max + ZSMALLOC_KEPT_FLUSH);
+	bool kept = zsmalloc_bin_put(bin, handle_slot);
+	zp_unlock(&cache->lock);
+	release_taken(pool, class, taken, count, emptied);
+	if (!kept)
+		release_taken(pool, class, &handle_slot, 1, emptied);
 }
 
 void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
-	uint32_t taken[ZSMALLOC_KEPT_MAX];
+	uint32_t taken[ZSMALLOC_KEPT_MAX + 1];
 
 	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next) {
-		struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
-
-		if (bin_count(bin) == 0)
+		if (bin_count(zsmalloc_bin(pool, cache, class)) == 0 &&
+		    atomic_load_explicit(&cache->fresh, memory_order_relaxed) == ZP_SLOT_NONE)
 			continue;
 		zp_lock(&cache->lock);
-		unsigned int count = bin_take(bin, taken, ZSMALLOC_KEPT_MAX);
+		unsigned int count = cache_take(pool, cache, class, taken);
 		zp_unlock(&cache->lock);
 		release_taken(pool, class, taken, count, emptied);
 	}
 }
 
-/* Takes the places that lie in one zspage.  With the cache's lock held. */
-static unsigned int bin_take_in(struct zsmalloc_pool *pool, struct zsmalloc_bin *bin, uint32_t number, uint32_t *taken)
+/* The same of those that lie in one zspage of the class. */
+static unsigned int cache_take_in(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
+				  const struct zsmalloc_class *class, uint32_t number, uint32_t *taken)
 {
+	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
+	uint32_t fresh = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
 	unsigned int count = bin_count(bin), stay = 0, go = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		uint32_t handle_slot = bin->kept[i];
 
-		if (zsmalloc_location_zspage(zp_handles_kept_location(&pool->handles, handle_slot)) == number)
+		if (zsmalloc_kept_zspage(pool, handle_slot) == number)
 			taken[go++] = handle_slot;
 		else
 			bin->kept[stay++] = handle_slot;
 	}
 	atomic_store_explicit(&bin->count, (uint8_t)stay, memory_order_relaxed);
+	if (fresh != ZP_SLOT_NONE && zsmalloc_kept_zspage(pool, fresh) == number)
+		go += zsmalloc_fresh_get(pool, cache, class, &taken[go]);
 	return go;
 }
 
 void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
-	uint32_t taken[ZSMALLOC_KEPT_MAX];
+	uint32_t taken[ZSMALLOC_KEPT_MAX + 1];
 
 	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next) {
-		struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
-
 		/* Even if it looks empty: whoever is just putting a place there took the zspage for a listed one. */
 		zp_lock(&cache->lock);
-		unsigned int count = bin_take_in(pool, bin, number, taken);
+		unsigned int count = cache_take_in(pool, cache, class, number, taken);
 		zp_unlock(&cache->lock);
 		release_taken(pool, class, taken, count, NULL);
 	}

@@ -421,17 +421,20 @@ bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes)
 {
 	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
 	uint64_t wanted = (bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES, released_bytes = 0, moved_bytes = 0;
+	bool found = false; /* free slots, if no page: enough where the class is the right one */
 
 	for (unsigned int i = 0; i < pool->class_count && released_bytes < wanted; i++) {
 		struct zsmalloc_class *class = &pool->classes[(first + i) % pool->class_count];
 		uint32_t emptied = ZSMALLOC_NONE;
 
 		zp_lock(&class->lock);
+		uint32_t used_slots = class->used_slots;
 		released_bytes += drop_kept(pool, class, &emptied) * ZP_PAGE_BYTES;
+		found |= class->used_slots < used_slots;
 		zp_unlock(&class->lock);
 		zsmalloc_zspages_destroy(pool, emptied);
 		if (released_bytes < wanted && moved_bytes < SOME_BYTES)
 			moved_bytes += compact_some(pool, class, SOME_BYTES - moved_bytes, true, &released_bytes);
 	}
-	return released_bytes > 0;
+	return found || released_bytes > 0;
 }

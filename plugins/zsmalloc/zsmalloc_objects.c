@@ -172,9 +172,19 @@ static int malloc_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	return 0;
 }
 
+/* Has the zspage that comes first a free slot with memory?  With the class's lock held. */
+static bool is_slot_ready(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
+{
+	uint32_t number = zsmalloc_fullest(class);
+
+	return number != ZSMALLOC_NONE && zsmalloc_slot_find(class, zsmalloc_zspage(pool, number), true) >= 0;
+}
+
 /*
  * A place that the thread's cache keeps, or that it gets from another's: where some threads store what others free, all
- * places come to rest with these.  With the class's lock held.  false: there is none.
+ * places come to rest with these.  The one that was freed last stays for the next malloc if there is another way but to
+ * ask for memory: with two of them going round a malloc finds one in the bin.  With the class's lock held.  false: there
+ * is none.
  */
 static bool take_kept(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, struct zsmalloc_class *class,
 		      zpool_gfp_t gfp, uint32_t *handle_slot)
@@ -189,6 +199,8 @@ static bool take_kept(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, 
 			return false;
 		bin->max = zsmalloc_kept_max(class);
 		found = zsmalloc_bin_get(bin, handle_slot);
+		if (!found && (nowait || !is_slot_ready(pool, class)))
+			found = zsmalloc_fresh_get(pool, cache, class, handle_slot);
 		zp_unlock(&cache->lock);
 	} while (!found && !nowait && zsmalloc_kept_steal(pool, class, cache));
 	return found;
@@ -233,7 +245,7 @@ int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *ha
 	return 0;
 }
 
-/* Without keeping it.  true: the slot of the handle table is still to be given back. */
+/* Its place is free from now on.  true: the slot of the handle table is still to be given back. */
 static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			  uint32_t handle_slot, uint32_t *emptied)
 {
@@ -242,9 +254,6 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
 	if (zsmalloc_zspage(pool, number)->used_slots == 0)
 		zsmalloc_zspage_retire(pool, class, number, emptied);
-	/* A class without an object keeps no place. */
-	if (class->used_slots <= ZSMALLOC_KEPT_MAX && class->used_slots == zsmalloc_kept_count(pool, class))
-		zsmalloc_kept_release(pool, class, emptied);
 	if (class->bare_count == ZSMALLOC_BARE_MAX)
 		return true;
 	if (zp_handles_end_free_keep(&pool->handles, handle_slot))
@@ -252,48 +261,41 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	return false;
 }
 
-/* Lets the thread's cache keep the place, in the stead of older ones if it must.  With the class's lock held. */
-static bool keep_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
-		       uint32_t handle_slot, uint32_t *emptied)
+/*
+ * The slow way to end a free: of an object that is the caller's as zp_handles_begin_free() says, or (`kept`) a place
+ * that has left the cache because its bin is full.
+ */
+static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot, bool kept)
 {
-	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
-	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
-
-	if (!cache)
-		return false;
-	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
-	zp_lock(&cache->lock);
-	bin->max = zsmalloc_kept_max(class);
-	zsmalloc_kept_flush(pool, class, bin, emptied);
-	bool kept = zsmalloc_bin_put(pool, bin, home, handle_slot);
-	zp_unlock(&cache->lock);
-	return kept;
-}
-
-static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
-			     uint32_t handle_slot)
-{
+	uint64_t location = zp_handles_kept_location(&pool->handles, handle_slot);
 	uint32_t emptied = ZSMALLOC_NONE;
 	bool surplus = false;
 
 	zp_lock(&class->lock);
-	if (!keep_place(pool, class, location, handle_slot, &emptied))
-		surplus = release_place(pool, class, location, handle_slot, &emptied);
-	bool wants = zsmalloc_wants_compaction(pool, class);
 	bool keeps = zsmalloc_kept_max(class) > 0;
+	if (!kept && keeps && zsmalloc_home_is_listed(zsmalloc_home(pool, zsmalloc_location_zspage(location))))
+		kept = zp_handles_recycle(&pool->handles, handle_slot);
+	if (kept)
+		zsmalloc_kept_add(pool, class, handle_slot, &emptied);
+	else
+		surplus = release_place(pool, class, location, handle_slot, &emptied);
+	/* A class without an object keeps no place. */
+	if (class->used_slots <= ZSMALLOC_KEPT_MAX && class->used_slots == zsmalloc_kept_count(pool, class))
+		zsmalloc_kept_release(pool, class, &emptied);
+	bool wants = zsmalloc_wants_compaction(pool, class);
 	zp_unlock(&class->lock);
-	if (keeps && !zsmalloc_cache_is_owned(zsmalloc_cache(pool)))
-		zsmalloc_cache_adopt(pool);
 	if (surplus)
 		zp_handles_end_free(&pool->handles, handle_slot);
 	if (emptied != ZSMALLOC_NONE)
 		zsmalloc_zspages_destroy(pool, emptied);
+	if (keeps && !zsmalloc_cache_is_owned(zsmalloc_cache(pool)))
+		zsmalloc_cache_adopt(pool);
 	if (wants)
 		zsmalloc_compact_some(pool, class);
 	return 0;
 }
 
-/* Of an object that is not simply live: mapped, on the move, or none. */
+/* Of an object that is not simply live: mapped, on the move, none, or its slot's last. */
 static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 {
 	uint32_t handle_slot;
@@ -302,14 +304,31 @@ static OUTLINE int free_hard(struct zsmalloc_pool *pool, unsigned long handle)
 	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
 	if (err)
 		return zp_counts_refused(&pool->counts, err);
-	return free_slow(pool, zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_location_zspage(location))), location,
-			 handle_slot);
+	return free_slow(pool, zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_location_zspage(location))),
+			 handle_slot, false);
+}
+
+/* Puts the place that was freed before into its bin.  With the cache's lock held, which is let go. */
+static inline int free_before(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, uint32_t before)
+{
+	uint64_t location = zp_handles_kept_location(&pool->handles, before);
+	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
+	unsigned int index = atomic_load_explicit(&home->class_index, memory_order_relaxed);
+
+	/* Whoever gets it will write there. */
+	__builtin_prefetch(zsmalloc_slot_address(home, zsmalloc_location_slot(location)), 1);
+	zp_handles_renew(&pool->handles, before);
+	bool kept = zsmalloc_bin_put(&cache->bins[index], before);
+	zp_unlock(&cache->lock);
+	return kept ? 0 : free_slow(pool, &pool->classes[index], before, true);
 }
 
 /*
- * Whoever gets the place of a freed object will write there, so its beginning is worth fetching.  What takes long is to
- * find its page, and the thread's next free is when that costs nothing: it has to wait for a handle's word anyway, and
- * both come together.
+ * Keeps the place: slot and handle stay as they are, save that the handle is stale.  A zspage under reclaim is to run
+ * empty.
+ *
+ * All that has to wait for the handle's word is whether it is as it should be, and as a rule it is: the processor goes
+ * on with the place that was freed before, whose word has come.
  */
 int zsmalloc_free(void *pool_, unsigned long handle)
 {
@@ -318,20 +337,22 @@ int zsmalloc_free(void *pool_, unsigned long handle)
 	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
 	uint64_t location;
 
-	if (cache)
-		__builtin_prefetch((const void *)atomic_load_explicit(&cache->freed_last, memory_order_relaxed), 1);
-	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
+	if (zp_handles_is_last_life(&pool->handles, handle) ||
+	    !zp_handles_try_begin_free(&pool->handles, handle, &location))
 		return free_hard(pool, handle);
 	const struct zsmalloc_home *home = zsmalloc_home(pool, zsmalloc_location_zspage(location));
 	unsigned int index = atomic_load_explicit(&home->class_index, memory_order_relaxed);
-	uintptr_t address = (uintptr_t)zsmalloc_slot_address(home, zsmalloc_location_slot(location));
 	if (!cache || !zp_trylock(&cache->lock))
-		return free_slow(pool, &pool->classes[index], location, handle_slot);
-	bool kept = zsmalloc_bin_put(pool, &cache->bins[index], home, handle_slot);
+		return free_slow(pool, &pool->classes[index], handle_slot, false);
+	uint32_t before = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
+	if (cache->bins[index].max == 0 || !zsmalloc_home_is_listed(home)) {
+		zp_unlock(&cache->lock);
+		return free_slow(pool, &pool->classes[index], handle_slot, false);
+	}
+	atomic_store_explicit(&cache->fresh, handle_slot, memory_order_relaxed);
+	if (before != ZP_SLOT_NONE)
+		return free_before(pool, cache, before);
 	zp_unlock(&cache->lock);
-	if (!kept)
-		return free_slow(pool, &pool->classes[index], location, handle_slot);
-	atomic_store_explicit(&cache->freed_last, address, memory_order_relaxed);
 	return 0;
 }
 

@@ -183,6 +183,7 @@ START_TEST(oldest_zspage_is_evicted_first)
 		ck_assert_uint_eq(evictor.handles[i], handles[i]);
 	unsigned int first = evictor.asked;
 	release(handles[first]);
+	release(handles[first + 1]);
 	handles[first] = store(1000); /* in the hole, and so the second zspage is the youngest */
 	(void)shrink(1, 0);
 	ck_assert_uint_eq(evictor.handles[first], handles[2 * first]);
