@@ -213,6 +213,16 @@ const char *zp_handles_verify(struct zp_handles *handles);
 
 typedef _Atomic(uint64_t) zp_word;
 
+/* Compare and swap, of a word that was just loaded. */
+static inline bool zp_word_change(zp_word *at, uint64_t *word, uint64_t to, memory_order order)
+{
+	if (zp_is_single_threaded()) {
+		atomic_store_explicit(at, to, memory_order_relaxed);
+		return true;
+	}
+	return atomic_compare_exchange_strong_explicit(at, word, to, order, memory_order_relaxed);
+}
+
 static inline unsigned int zp_table_block_of(uint32_t slot)
 {
 	return ZP_TABLE_FIRST_SHIFT - (unsigned int)__builtin_clz(slot | ((1u << ZP_TABLE_FIRST_SHIFT) - 1));
@@ -301,8 +311,7 @@ static inline bool zp_handles_try_pin(struct zp_handles *handles, unsigned long 
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	*location = word & ZP_LOCATION_MASK;
 	return zp_word_life(word) - zp_handle_life(handles, handle) < (uint64_t)ZP_PINS_MAX &&
-	       atomic_compare_exchange_strong_explicit(at, &word, word + ZP_STATE_UNIT, memory_order_acquire,
-						       memory_order_relaxed);
+	       zp_word_change(at, &word, word + ZP_STATE_UNIT, memory_order_acquire);
 }
 
 static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
@@ -324,8 +333,7 @@ static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long han
 	do {
 		if (zp_word_life(word) - life - 1 >= (uint64_t)ZP_PINS_MAX)
 			return -EINVAL;
-	} while (!atomic_compare_exchange_weak_explicit(at, &word, word - ZP_STATE_UNIT, memory_order_release,
-							memory_order_relaxed));
+	} while (!zp_word_change(at, &word, word - ZP_STATE_UNIT, memory_order_release));
 	return 0;
 }
 
@@ -345,8 +353,7 @@ static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigne
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	*location = word & ZP_LOCATION_MASK;
 	return zp_word_life(word) == zp_handle_life(handles, handle) &&
-	       atomic_compare_exchange_strong_explicit(at, &word, word + freeing, memory_order_acquire,
-						       memory_order_relaxed);
+	       zp_word_change(at, &word, word + freeing, memory_order_acquire);
 }
 
 static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot,

@@ -17,6 +17,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#define ZP_HAVE_SINGLE_THREADED 1
+#include <sys/single_threaded.h>
+#endif
+#endif
 #ifdef ZPOOL_DEBUG_CHECKS
 #include <pthread.h>
 #include <stdlib.h>
@@ -33,6 +39,21 @@ struct zp_backoff {
 
 void zp_backoff_wait(struct zp_backoff *backoff);
 void zp_lock_contended(struct zp_lock *lock);
+
+/*
+ * Has the process never had a second thread?  Then what has to be atomic need not be locked, which takes the processor
+ * longer than all else in a short path: a locked instruction lets nothing pass that is still on its way to memory.
+ * Only the calling thread could end that, and not in the middle of a function of ours.  Threads that the C library does
+ * not know of are not supported, by its malloc either.
+ */
+static inline bool zp_is_single_threaded(void)
+{
+#ifdef ZP_HAVE_SINGLE_THREADED
+	return __libc_single_threaded;
+#else
+	return false;
+#endif
+}
 
 static inline uintptr_t zp_lock_self(void)
 {
@@ -52,6 +73,12 @@ static inline bool zp_trylock(struct zp_lock *lock)
 {
 	uintptr_t free_word = 0;
 
+	if (zp_is_single_threaded()) {
+		if (atomic_load_explicit(&lock->owner, memory_order_relaxed) != 0)
+			return false;
+		atomic_store_explicit(&lock->owner, zp_lock_self(), memory_order_relaxed);
+		return true;
+	}
 	return atomic_compare_exchange_strong_explicit(&lock->owner, &free_word, zp_lock_self(), memory_order_acquire,
 						       memory_order_relaxed);
 }

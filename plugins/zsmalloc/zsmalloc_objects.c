@@ -183,8 +183,8 @@ static bool is_slot_ready(const struct zsmalloc_pool *pool, const struct zsmallo
 /*
  * A place that the thread's cache keeps, or that it gets from another's: where some threads store what others free, all
  * places come to rest with these.  The one that was freed last stays for the next malloc if there is another way but to
- * ask for memory: with two of them going round a malloc finds one in the bin.  With the class's lock held.  false: there
- * is none.
+ * ask for memory: with two of them going round a malloc finds one in the bin.  With the class's lock held.  false:
+ * there is none.
  */
 static bool take_kept(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, struct zsmalloc_class *class,
 		      zpool_gfp_t gfp, uint32_t *handle_slot)

@@ -42,6 +42,29 @@ static void *try(void *unused)
 	return zp_trylock(&lock) ? &lock : NULL;
 }
 
+static void *look(void *alone)
+{
+	*(bool *)alone = zp_is_single_threaded();
+	return NULL;
+}
+
+/* While nobody else could look, locks take the short way; that must end before a second thread does anything. */
+START_TEST(process_with_a_second_thread_is_not_single_threaded)
+{
+	bool alone = true;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, look, &alone), 0);
+	pthread_join(thread, NULL);
+	ck_assert(!alone);
+	/* What glibc says once they are gone again is its business, but a lock works either way. */
+	zp_lock_init(&lock);
+	ck_assert(zp_trylock(&lock));
+	ck_assert(!zp_trylock(&lock));
+	zp_unlock(&lock);
+}
+END_TEST
+
 START_TEST(trylock_of_another_threads_lock_fails)
 {
 	pthread_t thread;
@@ -148,6 +171,7 @@ int main(void)
 
 	tcase_set_timeout(locks, 120);
 	tcase_add_test(locks, threads_exclude_each_other);
+	tcase_add_test(locks, process_with_a_second_thread_is_not_single_threaded);
 	tcase_add_test(locks, trylock_of_another_threads_lock_fails);
 	tcase_add_test(locks, waiter_that_sleeps_gets_the_lock_in_the_end);
 	tcase_add_test(lists, list_keeps_the_order_of_insertions_and_moves);
