@@ -47,10 +47,11 @@
  * zspage that it empties.
  *
  * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
- * four pages and a thirty-second of what the class holds moves up to 64 KiB of objects in that class, into slots that
- * have memory, and leaves a zspage one idle page at most; a malloc for which the pool grew does so for the next class
- * that wastes so much, and one that finds no memory wherever a page can be won.  A whole compaction also settles what
- * stays (zsmalloc_settle.c): last pages, records, page tables.
+ * four pages and a thirty-sixth of what the class holds gives back pages that ran empty and, if that is not enough,
+ * moves up to 64 KiB of objects in that class, into slots that have memory; it leaves a zspage one idle page at most.
+ * A malloc for which the pool grew does so for the next class that wastes so much, and one that finds no memory
+ * wherever a page can be won.  A whole compaction also settles what stays (zsmalloc_settle.c): last pages, records,
+ * page tables.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *

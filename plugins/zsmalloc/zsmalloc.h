@@ -424,14 +424,23 @@ static inline uint32_t zsmalloc_kept_zspage(struct zsmalloc_pool *pool, uint32_t
 	return zsmalloc_location_zspage(zp_handles_kept_location(&pool->handles, handle_slot));
 }
 
-/* Likewise the place that the cache's thread freed last, if it is of that class, for the caller. */
+/* Likewise: is the place that the cache's thread freed last of that class? */
+static inline bool zsmalloc_is_fresh(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
+				     const struct zsmalloc_class *class)
+{
+	uint32_t fresh = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
+
+	return fresh != ZP_SLOT_NONE &&
+	       zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_kept_zspage(pool, fresh))) == class;
+}
+
+/* If it is, it is the caller's. */
 static inline bool zsmalloc_fresh_get(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
 				      const struct zsmalloc_class *class, uint32_t *handle_slot)
 {
-	*handle_slot = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
-	if (*handle_slot == ZP_SLOT_NONE ||
-	    zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_kept_zspage(pool, *handle_slot))) != class)
+	if (!zsmalloc_is_fresh(pool, cache, class))
 		return false;
+	*handle_slot = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
 	atomic_store_explicit(&cache->fresh, ZP_SLOT_NONE, memory_order_relaxed);
 	zp_handles_renew(&pool->handles, *handle_slot);
 	return true;

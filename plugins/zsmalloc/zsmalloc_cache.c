@@ -169,21 +169,13 @@ uint8_t zsmalloc_kept_max(const struct zsmalloc_class *class)
 	return (uint8_t)(share < ZSMALLOC_KEPT_MAX ? share : ZSMALLOC_KEPT_MAX);
 }
 
-static bool is_fresh(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, const struct zsmalloc_class *class)
-{
-	uint32_t fresh = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
-
-	return fresh != ZP_SLOT_NONE &&
-	       zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_kept_zspage(pool, fresh))) == class;
-}
-
 uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
 {
 	uint32_t kept = 0;
 
 	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next) {
 		zp_lock(&cache->lock);
-		kept += bin_count(zsmalloc_bin(pool, cache, class)) + is_fresh(pool, cache, class);
+		kept += bin_count(zsmalloc_bin(pool, cache, class)) + zsmalloc_is_fresh(pool, cache, class);
 		zp_unlock(&cache->lock);
 	}
 	return kept;

@@ -24,7 +24,7 @@ enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
 enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
 enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
 enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
-enum { SOME_PAGES = 4, SOME_SHARE = 32 };   /* what a class may waste: pages, and a share of what it has */
+enum { SOME_PAGES = 4, SOME_SHARE = 36 };   /* what a class may waste: pages, and a share of what it has */
 enum { SOME_SPARED = 1 };                   /* idle pages left to a zspage, for the next objects */
 
 /* One run of compaction. */
@@ -38,6 +38,7 @@ struct run {
 	unsigned int spared_pages; /* may stay idle in a zspage */
 	unsigned int idle_steps;   /* may still move nothing; 0: any number */
 	bool committed_only;       /* into slots that have memory, so that the pool does not grow meanwhile */
+	bool until_bearable;       /* only while the class wastes too much */
 };
 
 /* May it be the source of a move, or else the target: one that takes an object without asking for memory if it must? */
@@ -173,6 +174,12 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 		return false;
 	zsmalloc_kept_release_in(run->pool, class, source);
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
+	/* Pages that ran empty, as where objects go in the order in which they came, are won without a move. */
+	if (run->until_bearable && zsmalloc_zspage_thin(run->pool, class, source, run->spared_pages) &&
+	    !zsmalloc_wants_compaction(run->pool, class)) {
+		run->released_pages += (int64_t)(pages - class->committed_pages);
+		return false;
+	}
 	bool done = drain(run, source, until < budget ? until : budget);
 	if (zspage->used_slots == 0) {
 		zsmalloc_zspage_unlist(run->pool, class, source);
@@ -381,6 +388,7 @@ static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		run.class = class;
 		run.idle_steps = SOME_IDLE_STEPS;
 		run.committed_only = true;
+		run.until_bearable = !need;
 		run.spared_pages = need ? 0 : SOME_SPARED;
 		compact_class(&run, bytes, 0, now_ns);
 		moved_bytes = run.moved_bytes;

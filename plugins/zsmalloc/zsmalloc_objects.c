@@ -199,7 +199,7 @@ static bool take_kept(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache, 
 			return false;
 		bin->max = zsmalloc_kept_max(class);
 		found = zsmalloc_bin_get(bin, handle_slot);
-		if (!found && (nowait || !is_slot_ready(pool, class)))
+		if (!found && zsmalloc_is_fresh(pool, cache, class) && (nowait || !is_slot_ready(pool, class)))
 			found = zsmalloc_fresh_get(pool, cache, class, handle_slot);
 		zp_unlock(&cache->lock);
 	} while (!found && !nowait && zsmalloc_kept_steal(pool, class, cache));

@@ -369,6 +369,23 @@ START_TEST(compaction_in_a_free_leaves_kept_places_elsewhere)
 }
 END_TEST
 
+/* Pages run empty one after the other then, and go back without anything being moved away from them. */
+START_TEST(frees_in_order_hardly_move_objects)
+{
+	set_compact(true);
+	fill(1000);
+	uint64_t stored = stats().stored_bytes;
+	for (unsigned int i = 0; i < COUNT; i++) {
+		release(handles[i]);
+		handles[i] = 0;
+		struct zpool_stats now = stats();
+		unit_require(now.pages * ZP_PAGE_BYTES <= now.stored_bytes + now.stored_bytes / 8 + 160 * 1024);
+	}
+	ck_assert_uint_gt(stats().compact_released_bytes, 0);
+	ck_assert_uint_lt(stats().compact_moved_bytes, stored / 16);
+}
+END_TEST
+
 /* Where the fullest zspages have free slots on pages without memory, objects are not moved there. */
 START_TEST(free_never_makes_the_pool_grow)
 {
@@ -413,6 +430,7 @@ int main(void)
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
 	tcase_add_test(tcase, compaction_in_a_free_leaves_kept_places_elsewhere);
+	tcase_add_test(tcase, frees_in_order_hardly_move_objects);
 	tcase_add_test(tcase, free_never_makes_the_pool_grow);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
