@@ -22,9 +22,10 @@ enum {
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handles in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
-	ZSMALLOC_BARE_MAX = 8,    /* slots of the handle table that a class keeps */
-	ZSMALLOC_BARE_BATCH = 4,  /* and takes at once */
-	ZSMALLOC_CACHES = 64,     /* threads by their addresses, so that few share one */
+	ZSMALLOC_BARE_MAX = 8,   /* slots of the handle table that a class keeps */
+	ZSMALLOC_BARE_BATCH = 4, /* and takes at once */
+	ZSMALLOC_CACHES = 64,    /* for so many threads at a time one each; a power of two */
+	ZSMALLOC_CACHE_SHIFT = 6,
 	ZSMALLOC_KEPT_MAX = 14,   /* places of freed objects that a cache keeps for each class */
 	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of the class's slots in use */
 	ZSMALLOC_KEPT_FLUSH = 3,  /* given back at once where that is too many */
@@ -106,8 +107,8 @@ _Static_assert(sizeof(struct zsmalloc_bin) == 64, "a malloc and a free have one 
 
 /*
  * What a thread keeps: all that its mallocs and frees touch as a rule, so that threads take no line of the processor's
- * cache from each other.  Threads whose addresses collide share one.  Guarded by lock, which comes behind those of
- * classes.
+ * cache from each other.  Where there are too many threads some share one.  Guarded by lock, which comes behind those
+ * of classes.
  *
  * fresh is the slot of the handle table of the object that was freed last, as zp_handles_begin_free() leaves it: a kept
  * place, too, which the thread's next free puts into its bin.  A handle's word comes from far, and until then the
@@ -115,8 +116,8 @@ _Static_assert(sizeof(struct zsmalloc_bin) == 64, "a malloc and a free have one 
  */
 struct zsmalloc_cache {
 	_Alignas(64) struct zp_lock lock;
-	_Atomic(uint32_t) fresh; /* ZP_SLOT_NONE: there is none; read without the lock, for a hint */
-	_Atomic(bool) owned;     /* a thread will empty it when it ends */
+	_Atomic(uintptr_t) thread; /* whose it is, who will empty it at the end; 0: nobody's */
+	_Atomic(uint32_t) fresh;   /* ZP_SLOT_NONE: there is none; read without the lock, for a hint */
 	struct zsmalloc_pool *pool;
 	struct zsmalloc_cache *next; /* constant, as is pool */
 	_Alignas(64) struct zsmalloc_bin bins[];
@@ -145,7 +146,7 @@ struct zsmalloc_pool {
 	uint32_t records_live; /* of these not free */
 	uint32_t record_free;  /* list through next */
 
-	/* Made when a thread first has a use for one, under record_lock; by threads' numbers, and as a list. */
+	/* Made when a thread first has a use for one, under record_lock; in a hash table by thread, and as a list. */
 	_Atomic(struct zsmalloc_cache *) caches[ZSMALLOC_CACHES];
 	_Atomic(struct zsmalloc_cache *) cache_list;
 	_Atomic(bool) cache_refused; /* there was no memory for one */
@@ -366,15 +367,20 @@ bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class 
 
 /* ---- zsmalloc_cache.c: the places of freed objects that threads keep for their next ones ---- */
 
-/* By the calling thread's address; a thread-local variable of a plugin would cost a call. */
-static inline unsigned int zsmalloc_cache_index(void)
+/* The calling thread, by an address of its own; a thread-local variable of a plugin would cost a call. */
+static inline uintptr_t zsmalloc_thread(void)
 {
 #if defined(__x86_64__) || defined(__aarch64__)
-	uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
+	return (uintptr_t)__builtin_thread_pointer();
 #else
-	uintptr_t thread = (uintptr_t)&errno;
+	return (uintptr_t)&errno;
 #endif
-	return (thread >> ZP_PAGE_SHIFT) % ZSMALLOC_CACHES;
+}
+
+/* Where its cache is in the table, or would be if nobody else's were there; of addresses that differ in few bits. */
+static inline unsigned int zsmalloc_cache_index(uintptr_t thread)
+{
+	return (unsigned int)((uint32_t)(thread >> 6) * UINT32_C(0x9e3779b1) >> (32 - ZSMALLOC_CACHE_SHIFT));
 }
 
 static inline struct zsmalloc_cache *zsmalloc_caches(struct zsmalloc_pool *pool)
@@ -383,9 +389,17 @@ static inline struct zsmalloc_cache *zsmalloc_caches(struct zsmalloc_pool *pool)
 }
 
 /* The calling thread's cache, or NULL. */
+struct zsmalloc_cache *zsmalloc_cache_find(struct zsmalloc_pool *pool, uintptr_t thread);
+
 static inline struct zsmalloc_cache *zsmalloc_cache(struct zsmalloc_pool *pool)
 {
-	return atomic_load_explicit(&pool->caches[zsmalloc_cache_index()], memory_order_acquire);
+	uintptr_t thread = zsmalloc_thread();
+	struct zsmalloc_cache *cache =
+		atomic_load_explicit(&pool->caches[zsmalloc_cache_index(thread)], memory_order_acquire);
+
+	if (cache && atomic_load_explicit(&cache->thread, memory_order_relaxed) == thread)
+		return cache;
+	return cache ? zsmalloc_cache_find(pool, thread) : NULL;
 }
 
 static inline struct zsmalloc_bin *zsmalloc_bin(const struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
@@ -446,15 +460,7 @@ static inline bool zsmalloc_fresh_get(struct zsmalloc_pool *pool, struct zsmallo
 	return true;
 }
 
-static inline bool zsmalloc_cache_is_owned(const struct zsmalloc_cache *cache)
-{
-	return cache && atomic_load_explicit(&cache->owned, memory_order_relaxed);
-}
-
-/*
- * The calling thread's cache, which is made if it must (and there is memory), has an owner from now on: when it ends it
- * empties it.  Without a lock.
- */
+/* Have the calling thread have a cache, if there is memory for it.  Without a lock. */
 void zsmalloc_cache_adopt(struct zsmalloc_pool *pool);
 void zsmalloc_caches_fini(struct zsmalloc_pool *pool);
 

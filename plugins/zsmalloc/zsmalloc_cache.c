@@ -2,9 +2,9 @@
  *
  * zsmalloc_cache.c - the places of freed objects that threads keep for their next ones
  *
- * A cache belongs to the threads whose addresses fall on its number, as a rule one.  It is made when one of them stores
- * an object in a class that has some already, and stays until the pool ends; the thread that found it without an owner
- * empties it on its way out.  Everything that must know which slots are free empties it too, class by class.
+ * A thread gets a cache when it first stores or frees an object in a class that has some: one whose thread has ended,
+ * or a new one, which stays until the pool ends.  On its way out the thread empties it.  Everything that must know which
+ * slots are free empties it too, class by class.
  *
  * How much is kept follows the class: a bin learns its bound whenever its thread comes by the class's lock, and of its
  * places the oldest go first.
@@ -16,6 +16,7 @@
 
 #include "zsmalloc.h"
 
+enum { PROBES = 8 };          /* places of the table in which a thread's cache may be */
 enum { KEPT_FROM_SLOTS = 3 }; /* a class of fewer slots in use keeps none, lest it keep more than it holds */
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -27,6 +28,11 @@ static size_t cache_bytes(const struct zsmalloc_pool *pool)
 	size_t bytes = sizeof(struct zsmalloc_cache) + pool->class_count * sizeof(struct zsmalloc_bin);
 
 	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+}
+
+static struct zsmalloc_cache *cache_at(struct zsmalloc_pool *pool, unsigned int index)
+{
+	return atomic_load_explicit(&pool->caches[index % ZSMALLOC_CACHES], memory_order_acquire);
 }
 
 static unsigned int bin_count(const struct zsmalloc_bin *bin)
@@ -105,32 +111,65 @@ static void empty(void *cache_)
 
 		zp_lock(&class->lock);
 		zp_lock(&cache->lock);
-		cache->bins[i].max = 0; /* so that whoever comes next comes the slow way, and becomes the owner */
+		cache->bins[i].max = 0;
 		unsigned int count = cache_take(pool, cache, class, taken);
 		zp_unlock(&cache->lock);
 		release_taken(pool, class, taken, count, &emptied);
 		zp_unlock(&class->lock);
 		zsmalloc_zspages_destroy(pool, emptied);
 	}
-	atomic_store_explicit(&cache->owned, false, memory_order_release);
+	atomic_store_explicit(&cache->thread, 0, memory_order_release);
+}
+
+/*
+ * The table is probed from a thread's index on.  A thread takes the first place that nobody has; where all have an
+ * owner it shares the first.
+ */
+struct zsmalloc_cache *zsmalloc_cache_find(struct zsmalloc_pool *pool, uintptr_t thread)
+{
+	unsigned int first = zsmalloc_cache_index(thread);
+	bool crowded = true;
+
+	for (unsigned int i = 0; i < PROBES; i++) {
+		struct zsmalloc_cache *cache = cache_at(pool, first + i);
+		uintptr_t owner = cache ? atomic_load_explicit(&cache->thread, memory_order_relaxed) : 0;
+
+		if (owner == thread)
+			return cache;
+		crowded &= owner != 0;
+	}
+	return crowded ? cache_at(pool, first) : NULL;
+}
+
+/* With record_lock held; NULL: there is no memory. */
+static struct zsmalloc_cache *take_vacant(struct zsmalloc_pool *pool, uintptr_t thread)
+{
+	unsigned int index = zsmalloc_cache_index(thread);
+
+	while (cache_at(pool, index) && atomic_load_explicit(&cache_at(pool, index)->thread, memory_order_acquire))
+		index++;
+	struct zsmalloc_cache *cache = cache_at(pool, index);
+	if (!cache)
+		cache = make(pool);
+	if (!cache)
+		return NULL;
+	atomic_store_explicit(&cache->thread, thread, memory_order_relaxed);
+	atomic_store_explicit(&pool->caches[index % ZSMALLOC_CACHES], cache, memory_order_release);
+	return cache;
 }
 
 void zsmalloc_cache_adopt(struct zsmalloc_pool *pool)
 {
-	unsigned int index = zsmalloc_cache_index();
-	bool owned = false;
+	uintptr_t thread = zsmalloc_thread();
 
-	if (atomic_load_explicit(&pool->cache_refused, memory_order_relaxed))
+	if (atomic_load_explicit(&pool->cache_refused, memory_order_relaxed) || zsmalloc_cache_find(pool, thread))
 		return;
 	zp_lock(&pool->record_lock);
-	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
-	if (!cache) {
-		cache = make(pool);
-		atomic_store_explicit(&pool->cache_refused, !cache, memory_order_relaxed);
-		atomic_store_explicit(&pool->caches[index], cache, memory_order_release);
-	}
+	/* Only a thread itself takes a place for itself, so it still has none, but others may have come. */
+	struct zsmalloc_cache *cache = zsmalloc_cache_find(pool, thread) ? NULL : take_vacant(pool, thread);
+	atomic_store_explicit(&pool->cache_refused, !cache && !zsmalloc_cache_find(pool, thread), memory_order_relaxed);
 	zp_unlock(&pool->record_lock);
-	if (cache && atomic_compare_exchange_strong(&cache->owned, &owned, true) && pool->host->thread_exit_add)
+	if (cache && pool->host->thread_exit_add)
 		(void)pool->host->thread_exit_add(pool->core, empty, cache);
 }
 

@@ -220,7 +220,7 @@ static OUTLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_class
 		return malloc_kept(pool, class, gfp, handle_slot, handle);
 	bool keeps = zsmalloc_kept_max(class) > 0;
 	int err = malloc_anew(pool, class, gfp, handle);
-	if (keeps && !err && !(gfp & ZPOOL_GFP_NOWAIT) && !zsmalloc_cache_is_owned(cache))
+	if (!cache && keeps && !err && !(gfp & ZPOOL_GFP_NOWAIT))
 		zsmalloc_cache_adopt(pool);
 	return err;
 }
@@ -288,7 +288,7 @@ static OUTLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		zp_handles_end_free(&pool->handles, handle_slot);
 	if (emptied != ZSMALLOC_NONE)
 		zsmalloc_zspages_destroy(pool, emptied);
-	if (keeps && !zsmalloc_cache_is_owned(zsmalloc_cache(pool)))
+	if (keeps && !zsmalloc_cache(pool))
 		zsmalloc_cache_adopt(pool);
 	if (wants)
 		zsmalloc_compact_some(pool, class);
