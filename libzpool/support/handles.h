@@ -275,7 +275,7 @@ static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t 
 	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
 }
 
-/* Of a slot between begin_free or recycle and publish. */
+/* Of a slot between begin_free, recycle or keep, and publish. */
 static inline uint64_t zp_handles_kept_location(struct zp_handles *handles, uint32_t slot)
 {
 	return atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed) & ZP_LOCATION_MASK;
@@ -395,6 +395,15 @@ static inline bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
 		return false;
 	zp_handles_renew(handles, slot);
 	return true;
+}
+
+/* Have a slot that was taken and not published keep a location. */
+static inline void zp_handles_keep(struct zp_handles *handles, uint32_t slot, uint64_t location)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+	atomic_store_explicit(at, zp_dead_word(zp_word_generation(word), location), memory_order_relaxed);
 }
 
 /* Make a slot that was taken live, and give it its handle.  Payload and object are written before. */

@@ -41,7 +41,8 @@
  * and does for the place before it what depends on a word's content: it puts that in its bin, and asks the processor
  * to fetch where the object began, for who stores next will write there.
  *
- * A cache that keeps too many places gives the oldest to their class, one that has none gets half of another's.
+ * A cache that keeps too many places gives the oldest to their class; one that has none gets half of another's, or a
+ * few of the class's that have memory: a class is visited for some objects at a time.
  * Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class that runs empty, a thread
  * that ends) gives the kept places up first, under the class's lock; compaction that comes by itself only those in the
  * zspage that it empties.

@@ -29,6 +29,7 @@ enum {
 	ZSMALLOC_KEPT_MAX = 14,   /* places of freed objects that a cache keeps for each class */
 	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of the class's slots in use */
 	ZSMALLOC_KEPT_FLUSH = 3,  /* given back at once where that is too many */
+	ZSMALLOC_KEPT_REFILL = 2, /* taken besides where there is none */
 	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
 };
 
@@ -473,6 +474,10 @@ uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_c
 
 /* Have a cache that keeps none get half of what another has.  Without a cache's lock.  false: nobody has enough. */
 bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache);
+
+/* Have a cache keep a few places that nothing was in.  Without a cache's lock. */
+void zsmalloc_kept_store(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache,
+			 const uint32_t *handle_slots, unsigned int count);
 
 /* How many a cache may keep, as the class is now. */
 uint8_t zsmalloc_kept_max(const struct zsmalloc_class *class);

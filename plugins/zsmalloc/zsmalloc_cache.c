@@ -3,8 +3,8 @@
  * zsmalloc_cache.c - the places of freed objects that threads keep for their next ones
  *
  * A thread gets a cache when it first stores or frees an object in a class that has some: one whose thread has ended,
- * or a new one, which stays until the pool ends.  On its way out the thread empties it.  Everything that must know which
- * slots are free empties it too, class by class.
+ * or a new one, which stays until the pool ends.  On its way out the thread empties it.  Everything that must know
+ * which slots are free empties it too, class by class.
  *
  * How much is kept follows the class: a bin learns its bound whenever its thread comes by the class's lock, and of its
  * places the oldest go first.
@@ -220,9 +220,23 @@ uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_c
 	return kept;
 }
 
-bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache)
+void zsmalloc_kept_store(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache,
+			 const uint32_t *handle_slots, unsigned int count)
 {
 	struct zsmalloc_bin *bin = zsmalloc_bin(pool, cache, class);
+
+	zp_lock(&cache->lock);
+	unsigned int there = bin_count(bin), room = ZSMALLOC_KEPT_MAX - there;
+	unsigned int moved = count < room ? count : room;
+	memcpy(bin->kept + there, handle_slots, moved * sizeof *handle_slots);
+	atomic_store_explicit(&bin->count, (uint8_t)(there + moved), memory_order_relaxed);
+	zp_unlock(&cache->lock);
+	/* Another thread shares the cache and has filled it meanwhile. */
+	release_taken(pool, class, handle_slots + moved, count - moved, NULL);
+}
+
+bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache)
+{
 	uint32_t taken[ZSMALLOC_KEPT_MAX + 1];
 	unsigned int count = 0;
 
@@ -236,14 +250,7 @@ bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 	}
 	if (!count)
 		return false;
-	zp_lock(&cache->lock);
-	unsigned int there = bin_count(bin), room = ZSMALLOC_KEPT_MAX - there;
-	unsigned int moved = count < room ? count : room;
-	memcpy(bin->kept + there, taken, moved * sizeof *taken);
-	atomic_store_explicit(&bin->count, (uint8_t)(there + moved), memory_order_relaxed);
-	zp_unlock(&cache->lock);
-	/* Another thread shares the cache and has filled it meanwhile. */
-	release_taken(pool, class, taken + moved, count - moved, NULL);
+	zsmalloc_kept_store(pool, class, cache, taken, count);
 	return true;
 }
 

@@ -121,12 +121,44 @@ static int find_place(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return err;
 }
 
+/*
+ * The class is at hand, and its zspage in the processor's cache: the thread's next mallocs get places too, if there are
+ * free slots with memory.
+ */
+static void refill(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	struct zsmalloc_cache *cache = zsmalloc_cache(pool);
+	uint32_t kept[ZSMALLOC_KEPT_REFILL];
+	unsigned int free = ZSMALLOC_KEPT_REFILL;
+
+	if (!cache || pool->evict || zsmalloc_kept_max(class) < ZSMALLOC_KEPT_MAX)
+		return;
+	for (; free > 0; free--) {
+		uint32_t number = zsmalloc_fullest(class);
+		struct place place;
+
+		if (number == ZSMALLOC_NONE || take_handle_slot(pool, class, ZPOOL_GFP_NOWAIT, &place.handle_slot))
+			break;
+		if (take_place_in(pool, class, number, ZPOOL_GFP_NOWAIT, &place)) {
+			if (!zsmalloc_bare_put(class, place.handle_slot))
+				zp_handles_put(&pool->handles, &place.handle_slot, 1);
+			break;
+		}
+		zp_handles_keep(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
+		kept[free - 1] = place.handle_slot;
+	}
+	if (free < ZSMALLOC_KEPT_REFILL)
+		zsmalloc_kept_store(pool, class, cache, kept + free, ZSMALLOC_KEPT_REFILL - free);
+}
+
 /* Lets the lock go. */
 static int find_place_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp,
 			     struct place *place)
 {
 	int err = find_place(pool, class, gfp, place);
 
+	if (!err && !(gfp & ZPOOL_GFP_NOWAIT))
+		refill(pool, class);
 	zp_unlock(&class->lock);
 	return err;
 }
