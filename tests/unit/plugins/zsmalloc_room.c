@@ -264,8 +264,11 @@ START_TEST(last_place_of_another_thread_is_found_at_the_limit)
 	ck_assert_int_eq(zsmalloc->set_limit(pool, zsmalloc->total_size(pool)), 0);
 	while (zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[i]) == 0)
 		i++;
-	free_in_a_thread(1);
+	free_in_a_thread(2); /* the first into a bin, where others take it, and the second stays before it */
+	ck_assert_uint_eq(kept_of(BYTES), 2);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[0]), 0);
+	ck_assert_uint_eq(kept_of(BYTES), 1);
+	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[1]), 0);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[i]), -ENOMEM);
 }
 END_TEST
