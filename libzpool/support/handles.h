@@ -339,7 +339,7 @@ static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long han
 
 /*
  * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.  One of
- * zp_handles_end_free(), zp_handles_end_free_keep() and zp_handles_recycle() follows.
+ * zp_handles_end_free(), zp_handles_end_free_keep(), zp_handles_recycle() and zp_handles_renew() follows.
  * try_begin_free: only what is simply live; false: it may yet be done the slow way.
  */
 static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)

@@ -43,6 +43,7 @@
  *
  * A cache that keeps too many places gives the oldest to their class; one that has none gets half of another's, or a
  * few of the class's that have memory: a class is visited for some objects at a time.
+ *
  * Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class that runs empty, a thread
  * that ends) gives the kept places up first, under the class's lock; compaction that comes by itself only those in the
  * zspage that it empties.
@@ -61,8 +62,8 @@
  * is held while the owner is asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where a whole
  * compaction moves one, to a zspage.
  *
- * ZPOOL_GFP_NOWAIT: a free slot that has memory, else a zspage from the reserve; a kept slot of the handle table, else
- * one of a committed group; every lock is only tried.
+ * ZPOOL_GFP_NOWAIT: a kept place, else a free slot that has memory, else a zspage from the reserve; for these a slot of
+ * the handle table that the class keeps, else one of a committed group; every lock is only tried.
  *
  * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not
  * contiguous, objects carry headers, and memory comes by whole zspages.
@@ -239,7 +240,7 @@ static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
 	}
 	zp_pages_fork(&pool->pages, phase);
 	zp_handles_fork(&pool->handles, phase);
-	zsmalloc_caches_unlock(pool);
+	zsmalloc_caches_unlock(pool, phase == ZPOOL_FORK_CHILD);
 	zp_unlock(&pool->record_lock);
 	for (unsigned int i = 0; i < pool->class_count; i++)
 		zp_unlock(&pool->classes[i].lock);

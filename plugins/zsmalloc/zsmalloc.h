@@ -409,7 +409,7 @@ static inline struct zsmalloc_bin *zsmalloc_bin(const struct zsmalloc_pool *pool
 	return &cache->bins[class - pool->classes];
 }
 
-/* The same with the cache's lock held: the place that was put last.  false: there is none. */
+/* With the cache's lock held: the place that was put last, for the caller.  false: there is none. */
 static inline bool zsmalloc_bin_get(struct zsmalloc_bin *bin, uint32_t *handle_slot)
 {
 	unsigned int count = atomic_load_explicit(&bin->count, memory_order_relaxed);
@@ -465,9 +465,9 @@ static inline bool zsmalloc_fresh_get(struct zsmalloc_pool *pool, struct zsmallo
 void zsmalloc_cache_adopt(struct zsmalloc_pool *pool);
 void zsmalloc_caches_fini(struct zsmalloc_pool *pool);
 
-/* Every cache's lock, around fork(). */
+/* Every cache's lock, around fork(); in the child only the calling thread is left to have one. */
 void zsmalloc_caches_lock(struct zsmalloc_pool *pool);
-void zsmalloc_caches_unlock(struct zsmalloc_pool *pool);
+void zsmalloc_caches_unlock(struct zsmalloc_pool *pool, bool child);
 
 /* The rest with the class's lock held.  How many places of the class are kept, in all caches. */
 uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
@@ -475,7 +475,7 @@ uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_c
 /* Have a cache that keeps none get half of what another has.  Without a cache's lock.  false: nobody has enough. */
 bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache);
 
-/* Have a cache keep a few places that nothing was in.  Without a cache's lock. */
+/* Have a cache keep a few places that are the caller's.  Without a cache's lock. */
 void zsmalloc_kept_store(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache,
 			 const uint32_t *handle_slots, unsigned int count);
 

@@ -189,10 +189,16 @@ void zsmalloc_caches_lock(struct zsmalloc_pool *pool)
 		zp_lock(&cache->lock);
 }
 
-void zsmalloc_caches_unlock(struct zsmalloc_pool *pool)
+void zsmalloc_caches_unlock(struct zsmalloc_pool *pool, bool child)
 {
-	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next)
+	uintptr_t thread = zsmalloc_thread();
+
+	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next) {
+		/* What the others left there is for whoever has the cache next. */
+		if (child && atomic_load_explicit(&cache->thread, memory_order_relaxed) != thread)
+			atomic_store_explicit(&cache->thread, 0, memory_order_relaxed);
 		zp_unlock(&cache->lock);
+	}
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

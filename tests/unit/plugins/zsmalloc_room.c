@@ -205,6 +205,24 @@ START_TEST(thread_that_ends_gives_its_places_up)
 }
 END_TEST
 
+/* In the child no thread but one is left to empty its cache; another may come to have the same address. */
+START_TEST(child_has_no_caches_of_threads_that_it_lacks)
+{
+	fill(1000);
+	free_in_a_thread(5);
+	harness.exit_arg = NULL;
+	zsmalloc->fork(pool, ZPOOL_FORK_PREPARE);
+	zsmalloc->fork(pool, ZPOOL_FORK_CHILD);
+	ck_assert_uint_eq(kept_of(1000), 4);
+	for (unsigned int i = 0; i < 5; i++)
+		handles[i] = store(1000);
+	ck_assert_ptr_null(harness.exit_arg); /* this thread still has its own */
+	free_in_a_thread(5);
+	ck_assert_ptr_nonnull(harness.exit_arg);
+	check_sound();
+}
+END_TEST
+
 START_TEST(pool_that_ends_leaves_no_hook)
 {
 	fill(1000);
@@ -424,6 +442,7 @@ int main(void)
 	tcase_add_test(tcase, kept_place_does_not_stop_eviction);
 	tcase_add_test(tcase, spent_handles_are_not_kept);
 	tcase_add_test(tcase, thread_that_ends_gives_its_places_up);
+	tcase_add_test(tcase, child_has_no_caches_of_threads_that_it_lacks);
 	tcase_add_test(tcase, pool_that_ends_leaves_no_hook);
 	tcase_add_test(tcase, places_that_other_threads_keep_are_taken_before_the_pool_grows);
 	tcase_add_test(tcase, places_that_other_threads_keep_are_room_for_any_class_at_the_limit);
