@@ -9,6 +9,7 @@ support_sources = \
 	libzpool/support/account.h \
 	libzpool/support/bits.c \
 	libzpool/support/bits.h \
+	libzpool/support/cancel.h \
 	libzpool/support/counts.c \
 	libzpool/support/counts.h \
 	libzpool/support/filter.c \
@@ -41,6 +42,7 @@ supportincludedir = $(includedir)/zpool-support
 supportinclude_HEADERS = \
 	libzpool/support/account.h \
 	libzpool/support/bits.h \
+	libzpool/support/cancel.h \
 	libzpool/support/counts.h \
 	libzpool/support/filter.h \
 	libzpool/support/handles.h \

@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <time.h>
 
+#include "cancel.h"
+
 /* A hold is some hundred nanoseconds: about a microsecond of spinning sees most of them end. */
 enum { SPIN_ROUNDS = 64, YIELD_ROUNDS = 16, SLEEP_FIRST_NS = 1000, SLEEP_MAX_NS = 1000000 };
 
@@ -40,7 +42,10 @@ void zp_backoff_wait(struct zp_backoff *backoff)
 		pause.tv_nsec = SLEEP_FIRST_NS << round;
 	else
 		backoff->rounds--; /* stay at the longest sleep, and never wrap */
+	/* Who waits may hold other locks, which a thread that is cancelled in its sleep would never release. */
+	int cancel_state = zp_cancel_disable();
 	nanosleep(&pause, NULL);
+	zp_cancel_restore(cancel_state);
 }
 
 void zp_lock_contended(struct zp_lock *lock)

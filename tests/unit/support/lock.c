@@ -2,7 +2,9 @@
 #include "lock.h"
 
 #include <pthread.h>
+#include <sched.h>
 
+#include "cancel.h"
 #include "list.h"
 #include "unit.h"
 
@@ -107,6 +109,58 @@ START_TEST(waiter_that_sleeps_gets_the_lock_in_the_end)
 }
 END_TEST
 
+static _Atomic bool waiting, locked;
+
+static void *wait_to_be_cancelled(void *unused)
+{
+	(void)unused;
+	atomic_store(&waiting, true);
+	zp_lock(&lock);
+	atomic_store(&locked, true);
+	zp_unlock(&lock);
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(waiter_that_is_cancelled_gets_the_lock_first)
+{
+	struct timespec hold = { 0, 20000000 };
+	pthread_t thread;
+	void *result;
+
+	zp_lock_init(&lock);
+	zp_lock(&lock);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_to_be_cancelled, NULL), 0);
+	while (!atomic_load(&waiting))
+		sched_yield();
+	ck_assert_int_eq(pthread_cancel(thread), 0);
+	/* Long enough that a waiter sleeps; one that does not yet passes all the same. */
+	nanosleep(&hold, NULL);
+	zp_unlock(&lock);
+	pthread_join(thread, &result);
+	ck_assert(atomic_load(&locked));
+	ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+}
+END_TEST
+
+START_TEST(cancelability_is_restored_as_it_was)
+{
+	int state;
+
+	{
+		ZP_CANCEL_DISABLED_HERE;
+		int inner = zp_cancel_disable();
+
+		ck_assert_int_eq(inner, PTHREAD_CANCEL_DISABLE);
+		zp_cancel_restore(inner);
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+		ck_assert_int_eq(state, PTHREAD_CANCEL_DISABLE);
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+	ck_assert_int_eq(state, PTHREAD_CANCEL_ENABLE);
+}
+END_TEST
+
 struct item {
 	int number;
 	struct zp_list link;
@@ -174,6 +228,8 @@ int main(void)
 	tcase_add_test(locks, process_with_a_second_thread_is_not_single_threaded);
 	tcase_add_test(locks, trylock_of_another_threads_lock_fails);
 	tcase_add_test(locks, waiter_that_sleeps_gets_the_lock_in_the_end);
+	tcase_add_test(locks, waiter_that_is_cancelled_gets_the_lock_first);
+	tcase_add_test(locks, cancelability_is_restored_as_it_was);
 	tcase_add_test(lists, list_keeps_the_order_of_insertions_and_moves);
 	tcase_add_test(lists, safe_walk_survives_removal_of_every_link);
 	suite_add_tcase(suite, locks);
