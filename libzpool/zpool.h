@@ -518,7 +518,7 @@ struct zpool_driver_info {
  */
 ZPOOL_PUBLIC int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user), void *user);
 
-/* The kinds of value that a driver's parameter takes, as written in a spec. */
+/* The kinds of value that a driver's parameter takes, as written in a spec.  A file's name is always a STRING. */
 enum zpool_param_type {
 	ZPOOL_PARAM_BOOL = 1, /* yes, no, on, off, true, false, 1, 0 */
 	ZPOOL_PARAM_UINT,     /* a decimal number, min to max */

@@ -6,7 +6,6 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,8 @@
 
 #include "message.h"
 #include "replay.h"
+#include "shipped.h"
+#include "spec.h"
 #include "zpoolctl.h"
 
 #define TIMEOUT_SECONDS_DEFAULT 30
@@ -110,22 +111,60 @@ static int read_trace(struct replay *replay)
 	return STATUS_FAILED;
 }
 
+/* No spec of our own drivers needs other bytes, and a terminal obeys some of them. */
+static bool is_plain_text(const char *text)
+{
+	while (*text >= ' ' && *text <= '~')
+		text++;
+	return !*text;
+}
+
+/*
+ * The recorded spec is a stranger's: it chooses neither whose code runs nor which files are written.  The names are
+ * looked at here; that no value names a file is found out when the plan is made, for it takes the drivers' tables.
+ */
+static bool may_be_opened(const struct replay *replay)
+{
+	const char *recorded = replay->trace.spec;
+	const char *foreign = NULL;
+	struct spec spec;
+
+	if (!is_plain_text(recorded) || !spec_parse(&spec, recorded)) {
+		say("%s: the spec in it is not valid; give --type SPEC to choose the driver", replay->path);
+		return false;
+	}
+	for (size_t i = 0; i < spec.part_count && !foreign; i++)
+		if (!is_shipped(spec.parts[i].type))
+			foreign = spec.parts[i].type;
+	if (foreign)
+		say("%s: it was recorded with \"%s\", which is not one of libzpool's own drivers, so its name is not "
+		    "taken from a file; give --type SPEC to choose the driver",
+		    replay->path, foreign);
+	spec_free(&spec);
+	return !foreign;
+}
+
 /* The stack that was recorded, with the limit that the filter had if it has none itself.  Free it. */
 static char *recorded_spec(const struct trace_file *trace)
 {
-	const char *last = strrchr(trace->spec, '+');
-	char *spec;
-	int length;
+	char *spec = trace->limit_bytes && !spec_is_limited(trace->spec)
+			     ? spec_add_limit(trace->spec, trace->limit_bytes)
+			     : strdup(trace->spec);
 
-	last = last ? last + 1 : trace->spec;
-	if (trace->limit_bytes && !strstr(trace->spec, "limit="))
-		length = asprintf(&spec, "%s%climit=%" PRIu64, trace->spec, strchr(last, ':') ? ',' : ':',
-				  trace->limit_bytes);
-	else
-		length = asprintf(&spec, "%s", trace->spec);
-	if (length < 0)
+	if (!spec)
 		out_of_memory();
 	return spec;
+}
+
+/* 0, or STATUS_FAILED after a message. */
+static int choose_recorded(struct replay *replay, char **spec)
+{
+	if (!may_be_opened(replay))
+		return STATUS_FAILED;
+	*spec = recorded_spec(&replay->trace);
+	add_spec(&replay->store.options, *spec);
+	replay->store.options.foreign_specs = true;
+	return 0;
 }
 
 static struct replay_result *new_result(void)
@@ -212,10 +251,8 @@ int cmd_replay(int argc, char **argv)
 
 	if (!status)
 		status = read_trace(&replay);
-	if (!status && !replay.store.options.spec_count) {
-		spec = recorded_spec(&replay.trace);
-		add_spec(&replay.store.options, spec);
-	}
+	if (!status && !replay.store.options.spec_count)
+		status = choose_recorded(&replay, &spec);
 	if (!status)
 		status = store_plan(&replay.store);
 	if (!status)

@@ -28,7 +28,9 @@ tools_zpoolctl_SOURCES = \
 	tools/project.c tools/project.h tools/template/template.h \
 	tools/replay.c tools/replay-contents.c tools/replay-contents.h tools/replay-report.c tools/replay.h \
 	tools/rss.c tools/rss.h \
+	tools/shipped.c tools/shipped.h \
 	tools/size.c tools/size.h \
+	tools/spec.c tools/spec-files.c tools/spec.h \
 	tools/spool.c tools/spool.h \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
@@ -37,7 +39,7 @@ tools_zpoolctl_SOURCES = \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
-tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"' $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) $(zpoolctl_preload_ldflags)
 tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOOLS_LIBS)

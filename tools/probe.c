@@ -3,26 +3,24 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zpool.h>
 
 #include "child.h"
 #include "probe.h"
-
-struct probe_job {
-	const char *spec;
-	bool evicting;
-};
+#include "spec.h"
 
 /* Is this the driver, and a filter, that stands alone in the spec?  A driver's flags show once it is loaded. */
 static int find_filter(const struct zpool_driver_info *info, void *user)
 {
-	const struct probe_job *job = user;
-	size_t length = strcspn(job->spec, ":+");
+	const struct probe_question *question = user;
+	const char *spec = question->spec;
+	size_t length = strcspn(spec, ":+");
 
-	return info->caps & ZPOOL_CAP_FILTER && !strchr(job->spec, '+') && strlen(info->type) == length &&
-	       !strncmp(info->type, job->spec, length);
+	return info->caps & ZPOOL_CAP_FILTER && !strchr(spec, '+') && strlen(info->type) == length &&
+	       !strncmp(info->type, spec, length);
 }
 
 static int never_evict(struct zpool *pool, unsigned long handle, void *user)
@@ -33,26 +31,65 @@ static int never_evict(struct zpool *pool, unsigned long handle, void *user)
 	return -EPERM;
 }
 
-static void probe_in_child(int out, void *arg)
+static void fail(struct probe *probe, int error, const char *message)
 {
-	const struct probe_job *job = arg;
+	probe->error = error;
+	snprintf(probe->message, sizeof(probe->message), "%s", message);
+}
+
+/* Does the spec name a file?  If so, that is the answer. */
+static bool refuse_files(const char *text, struct probe *probe)
+{
+	const char *key = NULL;
+	struct spec spec;
+
+	if (!spec_parse(&spec, text))
+		return false;
+	for (size_t i = 0; i < spec.part_count && !key; i++) {
+		key = spec_file_key(&spec.parts[i]);
+		if (!key)
+			continue;
+		probe->error = -EPERM;
+		snprintf(probe->message, sizeof(probe->message),
+			 "the parameter \"%s\" of %s may name a file, which a spec that comes from a file must not do; "
+			 "give --type SPEC to choose the driver",
+			 key, spec.parts[i].type);
+	}
+	spec_free(&spec);
+	return key != NULL;
+}
+
+static void probe_pool(const char *spec, bool evicting, struct probe *probe)
+{
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
-	static struct probe probe;
 	struct zpool *pool;
 
-	probe.answered = true;
-	if (job->evicting)
+	if (evicting)
 		args.evict = never_evict;
-	probe.filter = zpool_has_pool(job->spec) && zpool_each_driver(find_filter, arg) > 0;
-	if (!probe.filter) {
-		pool = zpool_open(job->spec, &args, sizeof(args));
-		if (pool) {
-			probe.evictable = zpool_evictable(pool);
-			zpool_destroy_pool(pool);
-		} else {
-			probe.error = errno ? -errno : -EINVAL;
-			snprintf(probe.message, sizeof(probe.message), "%s", zpool_last_error());
-		}
+	pool = zpool_open(spec, &args, sizeof(args));
+	if (!pool) {
+		fail(probe, errno ? -errno : -EINVAL, zpool_last_error());
+		return;
+	}
+	probe->evictable = zpool_evictable(pool);
+	zpool_destroy_pool(pool);
+}
+
+static void probe_in_child(int out, void *arg)
+{
+	const struct probe_question *question = arg;
+	static struct probe probe;
+	char *bare;
+
+	probe.answered = true;
+	probe.filter = zpool_has_pool(question->spec) && zpool_each_driver(find_filter, arg) > 0;
+	if (!probe.filter && !(question->foreign && refuse_files(question->spec, &probe))) {
+		bare = spec_without_files(question->spec);
+		if (bare)
+			probe_pool(bare, question->evicting, &probe);
+		else
+			probe.evictable = true;
+		free(bare);
 	}
 	child_tell(out, &probe, sizeof(probe));
 }
@@ -73,12 +110,12 @@ static void take_answer(void *user, const void *bytes, size_t count)
 	answer->have += count;
 }
 
-int probe_driver(const char *spec, bool evicting, unsigned int timeout_seconds, struct probe *probe)
+int probe_driver(const struct probe_question *question, unsigned int timeout_seconds, struct probe *probe)
 {
-	struct probe_job job = { spec, evicting };
+	struct probe_question copy = *question;
 	struct probe_answer answer = { probe, 0 };
 	struct child_job child = { .run = probe_in_child,
-				   .arg = &job,
+				   .arg = &copy,
 				   .sink = take_answer,
 				   .user = &answer,
 				   .timeout_seconds = timeout_seconds };

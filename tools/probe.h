@@ -17,7 +17,16 @@ struct probe {
 	char message[REASON_BYTES];
 };
 
-/* Open a pool of `spec`, with an evict callback if `evicting`.  0, or -errno after a message: there was no child. */
-int probe_driver(const char *spec, bool evicting, unsigned int timeout_seconds, struct probe *probe);
+struct probe_question {
+	const char *spec;
+	bool evicting; /* give the pool an evict callback */
+	bool foreign;  /* the spec comes from a file: refuse one that names a file itself */
+};
+
+/*
+ * Open a pool of the spec, without the filters that would write to a file; where the driver itself is given a file,
+ * nothing is opened and the answer is that it works and evicts.  0, or -errno after a message: there was no child.
+ */
+int probe_driver(const struct probe_question *question, unsigned int timeout_seconds, struct probe *probe);
 
 #endif /* PROBE_H */

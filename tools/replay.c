@@ -28,6 +28,7 @@
 #include "replay-contents.h"
 #include "replay.h"
 #include "rss.h"
+#include "spec.h"
 
 #define TELL_NS UINT64_C(100000000)
 
@@ -474,11 +475,14 @@ struct replay_job {
 	struct replay_result *result;
 };
 
-/* Once through the driver's code, with a pool of its own. */
-static void warm_up(struct replayer *replayer, const char *spec)
+/* Once through the driver's code, with a pool of its own, which touches no file. */
+static void warm_up(struct replayer *replayer, const char *text)
 {
-	struct zpool *pool = open_pool(replayer, spec);
+	char *spec = spec_without_files(text);
+	struct zpool *pool = spec ? open_pool(replayer, spec) : NULL;
 	unsigned long handle;
+
+	free(spec);
 
 	if (pool && !zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle)) {
 		(void)object_put(pool, handle, "", 1);

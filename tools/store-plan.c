@@ -2,11 +2,11 @@
  *
  * store-plan.c - which drivers zpoolctl store tries
  *
- * Each is opened once, in a child, before any input is read: a name or a parameter that is wrong is told at once.
+ * Each is opened in a child before any input is read, so that a name or a parameter that is wrong is reported at once.
+ * Parts that name a file are left out of that pool: the trial alone opens the file.
  */
 #include <config.h>
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,40 +14,9 @@
 #include "drivers.h"
 #include "message.h"
 #include "probe.h"
+#include "spec.h"
 #include "store.h"
 #include "zpoolctl.h"
-
-/* Does any part of the spec set a limit? */
-static bool has_limit(const char *spec)
-{
-	bool keys = false; /* inside a part's keys, not in its name */
-
-	for (const char *c = spec; *c; c++) {
-		bool key_begins = *c == ':' ? !keys : keys && *c == ',';
-
-		keys = *c == '+' ? false : keys || *c == ':';
-		if (key_begins && !strncmp(c + 1, "limit=", 6))
-			return true;
-	}
-	return false;
-}
-
-/* The spec with the limit in its last part; a copy without one.  Free it. */
-static char *limited_spec(const char *spec, uint64_t limit_bytes)
-{
-	const char *part = strrchr(spec, '+');
-	char *text;
-	int length;
-
-	if (limit_bytes)
-		length = asprintf(&text, "%s%climit=%" PRIu64, spec, strchr(part ? part : spec, ':') ? ',' : ':',
-				  limit_bytes);
-	else
-		length = asprintf(&text, "%s", spec);
-	if (length < 0)
-		out_of_memory();
-	return text;
-}
 
 static struct store_row *add_row(struct store *store, const char *label, bool named)
 {
@@ -58,8 +27,8 @@ static struct store_row *add_row(struct store *store, const char *label, bool na
 		out_of_memory();
 	row = &store->rows[store->row_count++];
 	*row = (struct store_row){ .named = named, .label = strdup(label) };
-	row->spec = limited_spec(label, store->options.limit_bytes);
-	if (!row->label)
+	row->spec = store->options.limit_bytes ? spec_add_limit(label, store->options.limit_bytes) : strdup(label);
+	if (!row->label || !row->spec)
 		out_of_memory();
 	return row;
 }
@@ -83,9 +52,12 @@ static int plan_driver(struct store *store, const char *label, bool named)
 {
 	const struct store_options *options = &store->options;
 	struct store_row *row = add_row(store, label, named);
+	const struct probe_question question = { .spec = row->spec,
+						 .evicting = options->limit_bytes != 0,
+						 .foreign = options->foreign_specs };
 	struct probe probe;
 
-	if (probe_driver(row->spec, options->limit_bytes != 0, options->timeout_seconds, &probe))
+	if (probe_driver(&question, options->timeout_seconds, &probe))
 		return STATUS_FAILED;
 	row->run = true;
 	if (!probe.answered)
@@ -117,7 +89,7 @@ static int plan_named(struct store *store)
 	for (size_t i = 0; i < store->options.spec_count; i++) {
 		const char *spec = store->options.specs[i];
 
-		if (store->options.limit_bytes && has_limit(spec)) {
+		if (store->options.limit_bytes && spec_is_limited(spec)) {
 			say("%s has a limit of its own: take it out, or leave out --limit, which sets one that evicts",
 			    spec);
 			return STATUS_USAGE;

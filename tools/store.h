@@ -28,6 +28,7 @@ struct store_options {
 	unsigned int timeout_seconds;
 	struct compressor *compressor;
 	const char *sizes_path; /* where to write the size of each unit; NULL: nowhere */
+	bool foreign_specs;     /* a file names them: they must not name files themselves */
 	bool stats;             /* print the drivers' own counters and classes */
 	bool as_json;
 };

@@ -7,6 +7,7 @@ tools_tests = \
 	tests/tools/broken.sh \
 	tests/tools/check.sh \
 	tests/tools/completion.sh \
+	tests/tools/foreign.sh \
 	tests/tools/info.sh \
 	tests/tools/interrupt.sh \
 	tests/tools/limit.sh \
@@ -25,7 +26,8 @@ if ENABLE_TOOLS
 TESTS += $(tools_tests)
 
 check_PROGRAMS += tests/tools/json-get tests/tools/victim
-check_PROGRAMS += tests/tools/recorder
+check_PROGRAMS += tests/tools/forge tests/tools/recorder
+tests_tools_forge_SOURCES = tests/tools/forge.c plugins/trace/trace_format.h
 tests_tools_recorder_SOURCES = tests/tools/recorder.c
 tests_tools_recorder_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 tests_tools_json_get_SOURCES = tests/tools/json-get.c

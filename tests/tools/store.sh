@@ -177,6 +177,24 @@ run store -t libc:limit=64K --json "$work/in/deep/random" "$work/in/text"
 holds "a limit in the spec makes the pool refuse units" "$(value drivers 0 refused no_memory)" -gt 0
 is "what is within the limit is given back" identical "$(value drivers 0 result)"
 
+# A pool that writes to a file is opened once, by the trial: a second pool would find the file there, or truncate it.
+use_drivers zbud libc copying sieve trace guard
+for spec in "trace:file=$work/once.trace+zbud" "guard+trace:file=$work/once.trace+zbud:limit=16M" \
+    "trace:file=$work/once.trace,overwrite=yes+copying"; do
+    rm -f "$work/once.trace"
+    run store -t "$spec" "$work/in/text"
+    exits "$spec is tried" 0
+    run replay --json -t zbud "$work/once.trace"
+    exits "its trace is whole" 0
+    holds "and has the calls of the trial" "$(value recorded calls)" -gt 3
+    run replay -t "trace:file=$work/twice.trace+zbud" "$work/once.trace"
+    exits "a replay can write to a file, too" 0
+    rm "$work/twice.trace"
+done
+run store -t "trace:file=$work/once.trace+zbud" "$work/in/text"
+exits "a trace that is there already is a failure" 1
+says "and the message says why" "once.trace .*already"
+
 TMPDIR=$work/nowhere run store -t libc "$work/in"
 exits "a missing TMPDIR is a failure" 1
 says "a missing TMPDIR is told" "cannot make a temporary file in $work/nowhere.*TMPDIR"

@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Files that come from somebody else: a trace must not choose whose code zpoolctl runs, nor which files it writes.
+
+# shellcheck source=tests/tools/common.sh
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+forge=$builddir/tests/tools/forge
+use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying crash
+: >"$work/out"
+: >"$work/err"
+
+# forge SPEC [LIMIT]: a trace in $work/foreign.trace of the calls on standard input
+forge()
+{
+    "$forge" "$@" >"$work/foreign.trace" || report no "forging $1" "exit status $?"
+}
+
+few_calls()
+{
+    printf '%s\n' 'malloc 100 0' 'map 1 2' 'unmap 1' 'map 1 0' 'unmap 1' 'free 1'
+}
+
+# --- A recorded spec that names a file -------------------------------------------------------------------------------
+
+echo precious >"$work/precious"
+for spec in "trace:file=$work/precious,overwrite=yes+zbud" "guard+trace:overwrite=yes,file=$work/precious+zbud" \
+    "trace:fi%6Ce=$work/precious,overwrite=yes+zbud" "trace:file=$work/new+zsmalloc:limit=1M" \
+    "trace:overwrite=yes,%66ile=$work/%70recious+fault+libc"; do
+    few_calls | forge "$spec"
+    run replay "$work/foreign.trace"
+    exits "$spec is refused" 1
+    says "and the message says what to do" 'parameter "file" of trace may name a file, .*give --type'
+    is "the file is as it was" precious "$(cat "$work/precious")"
+    is "and no other was made" "" "$(find "$work" -name new)"
+    run replay --type zbud "$work/foreign.trace"
+    exits "with --type it is replayed" 0
+done
+
+# --- A recorded spec that names other code ---------------------------------------------------------------------------
+
+# `copying' works and `crash' does not; neither is libzpool's own.
+for spec in copying guard+copying crash fault+crash nosuch; do
+    few_calls | forge "$spec"
+    run replay "$work/foreign.trace"
+    exits "$spec is refused" 1
+    says "and the message names it" "recorded with \"${spec#*+}\", which is not one of libzpool's own.*give --type"
+done
+for spec in ../zbud zb%75d /tmp/zbud zbud.so Zbud '' + zbud+ 'zbud:limit' "$(printf 'zbud:limit=\0331')" \
+    "$(printf 'zbud:a=\351')" a+a+a+a+a+a+a+a+a+a+a+a+a+a+a+a+zbud; do
+    few_calls | forge "$spec"
+    run replay "$work/foreign.trace"
+    exits "\"$(printf %s "$spec" | tr -dc ' -~')\" is refused" 1
+    says "and the message says what to do" 'the spec in it is not valid; give --type'
+    is "no byte of it reaches the terminal" "" "$(tr -d ' -~\n' <"$work/err")"
+done
+few_calls | forge zbud:nosuch=1
+run replay "$work/foreign.trace"
+exits "a parameter that is not there is refused" 1
+says "and the message says so" 'has no parameter "nosuch"'
+few_calls | forge trace+zbud
+run replay "$work/foreign.trace"
+exits "a trace without a file is refused" 1
+
+# --- What is still taken ---------------------------------------------------------------------------------------------
+
+for spec in zbud z3fold zblock libc zsmalloc:chain=4 guard:redzone=32+zsmalloc guard+fault:malloc_share=0+zbud \
+    zbud:limit=1M; do
+    few_calls | forge "$spec" 2097152
+    run replay --json "$work/foreign.trace"
+    exits "$spec is replayed" 0
+done
+is "a limit in the spec stays" "zbud:limit=1M" "$(value drivers 0 spec)"
+few_calls | forge "zbud:l%69mit=1M" 2097152
+run replay --json "$work/foreign.trace"
+is "however it is written" "zbud:l%69mit=1M" "$(value drivers 0 spec)"
+run store --limit 64K --type zbud:l%69mit=1M "$work/precious"
+exits "store finds it, too" 2
+says "and says so" "has a limit of its own"
+finish

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * spec-files.c - which parts of a spec name a file
+ */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <zpool.h>
+
+#include "message.h"
+#include "spec.h"
+
+struct search {
+	const struct spec_part *part;
+	const char *key;
+};
+
+static int find_text(const struct zpool_param *param, size_t size, void *user)
+{
+	struct search *search = user;
+
+	(void)size;
+	if (param->type != ZPOOL_PARAM_STRING)
+		return 0;
+	for (size_t i = 0; i < search->part->key_count; i++)
+		if (!strcmp(search->part->keys[i].key, param->key))
+			search->key = search->part->keys[i].key;
+	return search->key != NULL;
+}
+
+const char *spec_file_key(const struct spec_part *part)
+{
+	struct search search = { part, NULL };
+
+	(void)zpool_each_param(part->type, find_text, &search);
+	return search.key;
+}
+
+char *spec_without_files(const char *text)
+{
+	char *left = calloc(1, strlen(text) + 1);
+	bool names_file = false;
+	struct spec spec;
+
+	if (!left)
+		out_of_memory();
+	if (!spec_parse(&spec, text))
+		return strcpy(left, text);
+	for (size_t i = 0; i < spec.part_count; i++) {
+		const struct spec_part *part = &spec.parts[i];
+
+		names_file = spec_file_key(part) != NULL;
+		if (names_file)
+			continue;
+		if (*left)
+			strcat(left, "+");
+		strncat(left, part->text, part->bytes);
+	}
+	spec_free(&spec);
+	if (!names_file)
+		return left;
+	/* The last part is the driver, and cannot be left out. */
+	free(left);
+	return NULL;
+}
