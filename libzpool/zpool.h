@@ -149,6 +149,8 @@ struct zpool_open_args {
  *   EAGAIN   the plugin's file was replaced while it was being loaded; try again
  *   EBUSY    the plugin's file was replaced, and another part of the program keeps the former one mapped
  *   ENOMEM   out of memory, or the limit is below what an empty pool needs
+ *   EMFILE, ENFILE  no file descriptor is left to read a plugin with
+ *   EACCES   a plugin directory may not be searched, and no other one has a driver of that name
  *   EIO      the driver's create succeeded with a result that cannot be: an error of the driver
  *   any errno that the driver's create gives
  */
@@ -514,7 +516,10 @@ struct zpool_driver_info {
  * fn   gets each; a return value other than 0 ends the walk and is returned.  No lock is held.  Of several files of
  *      one name only the first in the path is shown, being the one that decides.
  *
- * 0, fn's value, or -EINVAL: fn is NULL; -ENOMEM; -EDEADLK: called from inside a load.
+ * 0, fn's value, or -EINVAL: fn is NULL; -EDEADLK: called from inside a load; and without a call of fn -ENOMEM,
+ * -EMFILE or -ENFILE: no memory or no file descriptor is left; -E2BIG: the plugin directories hold more than 65536
+ * files.  If a plugin directory exists and cannot be read, the drivers elsewhere are visited, and then the reason is
+ * returned, such as -EACCES.
  */
 ZPOOL_PUBLIC int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user), void *user);
 

@@ -113,6 +113,7 @@ int cmd_list(int argc, char **argv)
 	bool as_json = false;
 	char path[4096] = "";
 	json_t *drivers;
+	int status = STATUS_OK;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &as_json))
 		return STATUS_USAGE;
@@ -120,16 +121,17 @@ int cmd_list(int argc, char **argv)
 	if (!drivers)
 		out_of_memory();
 	if (zpool_each_driver(collect, drivers)) {
-		say("cannot look for drivers: %s", zpool_last_error());
-		json_decref(drivers);
-		return STATUS_FAILED;
+		say("%s", zpool_last_error());
+		status = STATUS_FAILED;
 	}
 	zpool_get_plugin_path(path, sizeof(path));
 	if (as_json) {
 		json_print(json_pack("{s:o, s:o}", "plugin_path", json_text(path), "drivers", drivers));
 	} else {
-		print_table(drivers, path);
+		/* After a failure, "no driver found" would be untrue. */
+		if (status == STATUS_OK || json_array_size(drivers))
+			print_table(drivers, path);
 		json_decref(drivers);
 	}
-	return STATUS_OK;
+	return status;
 }

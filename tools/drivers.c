@@ -67,7 +67,7 @@ char **drivers_usable(void)
 	if (!names.at)
 		out_of_memory();
 	if (zpool_each_driver(add_name, &names))
-		say("cannot look for drivers: %s", zpool_last_error());
+		say("%s", zpool_last_error());
 	return names.at;
 }
 

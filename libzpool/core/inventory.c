@@ -25,7 +25,9 @@ struct inventory {
 	struct entry *entries;
 	size_t count;
 	size_t room;
+	size_t in_memory; /* the first entries: drivers that are live or linked in */
 	bool out_of_memory;
+	struct zp_listing files;
 };
 
 static struct entry *add_entry(struct inventory *inventory, enum zpool_driver_origin origin)
@@ -77,9 +79,10 @@ static void add_live(const struct zp_record *record, void *user)
 	entry->info.pools = record->users;
 }
 
-static struct entry *find_entry(struct inventory *inventory, const char *type)
+/* The entry of a driver that is in memory.  Files are not searched: no two of a listing have one name. */
+static struct entry *find_in_memory(struct inventory *inventory, const char *type)
 {
-	for (size_t i = 0; i < inventory->count; i++)
+	for (size_t i = 0; i < inventory->in_memory; i++)
 		if (inventory->entries[i].strings[0] && strcmp(inventory->entries[i].strings[0], type) == 0)
 			return &inventory->entries[i];
 	return NULL;
@@ -91,7 +94,8 @@ static int add_preloaded(const char *type, const struct zpool_driver *given, voi
 	struct zpool_driver own;
 	char why[256] = "out of memory";
 
-	if (find_entry(inventory, type))
+	inventory->in_memory = inventory->count;
+	if (find_in_memory(inventory, type))
 		return 0;
 	struct entry *entry = add_entry(inventory, ZPOOL_ORIGIN_PRELOADED);
 	if (!entry)
@@ -116,7 +120,7 @@ static const char *text_or_null(const char *text)
 static void add_installed(struct inventory *inventory, const struct zp_installed *installed)
 {
 	const struct zp_elf_report *report = &installed->report;
-	struct entry *entry = installed->type[0] ? find_entry(inventory, installed->type) : NULL;
+	struct entry *entry = installed->type[0] ? find_in_memory(inventory, installed->type) : NULL;
 	if (entry) {
 		/* In memory already: of the file only the note is news. */
 		if (entry->strings[1] && strcmp(entry->strings[1], installed->path) == 0)
@@ -134,25 +138,31 @@ static void add_installed(struct inventory *inventory, const struct zp_installed
 	entry->info.abi_minor = report->abi_minor;
 }
 
+static int fail_incomplete(const struct zp_listing *files)
+{
+	if (files->err == -ENOMEM || !files->problem)
+		return zp_fail(ENOMEM, "Out of memory while listing drivers.");
+	return zp_fail(-files->err, "%s", files->problem);
+}
+
 static int take_inventory(struct inventory *inventory)
 {
-	struct zp_installed *list = NULL;
-	size_t count = 0;
+	struct zp_listing *files = &inventory->files;
 
 	int err = zp_registry_begin_load();
 	if (err)
 		return err;
 	zp_registry_each_live(add_live, inventory);
 	zp_module_each_preloaded(add_preloaded, inventory);
+	inventory->in_memory = inventory->count;
 	if (zp_registry_files_allowed())
-		err = zp_loader_list_installed(&list, &count);
-	for (size_t i = 0; i < count; i++)
-		add_installed(inventory, &list[i]);
-	zp_loader_free_installed(list, count);
+		err = zp_loader_list_installed(files);
+	for (size_t i = 0; i < files->count; i++)
+		add_installed(inventory, &files->files[i]);
 	zp_registry_end_load();
-	if (err || inventory->out_of_memory)
+	if (inventory->out_of_memory)
 		return zp_fail(ENOMEM, "Out of memory while listing drivers.");
-	return 0;
+	return err ? fail_incomplete(files) : 0;
 }
 
 static int by_type(const void *a, const void *b)
@@ -182,6 +192,10 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 			free(entry->strings[s]);
 	}
 	free(inventory.entries);
+	/* A directory that cannot be read hides its own drivers, and not those of the others. */
+	if (!result && inventory.files.err)
+		result = fail_incomplete(&inventory.files);
+	zp_loader_free_listing(&inventory.files);
 	return result;
 }
 

@@ -15,10 +15,14 @@
 
 #include "zpool-driver.h"
 
-/* Far above what real plugins have, and low enough that a forged header cannot make us read for ever. */
+/*
+ * Limits far above what real plugins need.  A forged header can name large ranges many times over, in a sparse file
+ * that takes no room on the disk: ZP_ELF_BUDGET_BYTES bounds what all of them together make us read.  The system's own
+ * linker copies the program headers to its stack, so their number has a limit too.
+ */
 #define MAX_SECTIONS 4096u
+#define MAX_PROGRAM_HEADERS 128u
 #define MAX_NOTE_BYTES (64u << 10)
-#define MAX_TABLE_BYTES (64u << 20)
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define NATIVE_DATA ELFDATA2LSB
@@ -73,10 +77,26 @@ static int read_all(const struct elf_file *file, char *to, uint64_t offset, uint
 	return 0;
 }
 
-/* A copy of a range of the file, with a NUL behind it.  NULL: not inside the file; or err says why it was not read. */
-static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes, uint64_t max_bytes)
+/* Takes `bytes` from the budget of this file; false and a fault if it has not that much left. */
+static bool charge(struct elf_file *file, uint64_t bytes)
 {
-	if (bytes > max_bytes || offset > file->bytes || bytes > file->bytes - offset)
+	if (bytes > ZP_ELF_BUDGET_BYTES - file->report->bytes_read) {
+		fault(file, "its tables have more than %u bytes, which is the most that is read of a plugin's file",
+		      ZP_ELF_BUDGET_BYTES);
+		return false;
+	}
+	file->report->bytes_read += bytes;
+	return true;
+}
+
+/*
+ * A copy of a range of the file, with a NUL behind it.  NULL: the range is not inside the file, or it exceeds the
+ * budget; or err says why it was not read.
+ */
+static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes)
+{
+	bool in_window = offset <= file->window_bytes && bytes <= file->window_bytes - offset;
+	if (offset > file->bytes || bytes > file->bytes - offset || (!in_window && !charge(file, bytes)))
 		return NULL;
 	char *copy = malloc((size_t)bytes + 1);
 	if (!copy) {
@@ -84,7 +104,7 @@ static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes, 
 		return NULL;
 	}
 	copy[bytes] = '\0';
-	if (offset + bytes <= file->window_bytes) {
+	if (in_window) {
 		memcpy(copy, file->window + offset, (size_t)bytes);
 		return copy;
 	}
@@ -185,7 +205,8 @@ static void take_note(struct elf_file *file, const char *text, size_t bytes)
 /* A note section is a row of notes: three words, a name and a text, each padded to four bytes. */
 static void examine_notes(struct elf_file *file, const ElfW(Shdr) *section)
 {
-	char *notes = read_range(file, section->sh_offset, section->sh_size, MAX_NOTE_BYTES);
+	/* Notes of others can be large, SystemTap's for instance; ours is never among those. */
+	char *notes = section->sh_size > MAX_NOTE_BYTES ? NULL : read_range(file, section->sh_offset, section->sh_size);
 	if (!notes)
 		return;
 	uint64_t at = 0, end = section->sh_size;
@@ -219,7 +240,7 @@ static bool read_strings(struct elf_file *file, const ElfW(Shdr) *section)
 	free(file->strings);
 	file->strings_index = section->sh_link;
 	file->strings_bytes = strings->sh_size;
-	file->strings = read_range(file, strings->sh_offset, strings->sh_size, MAX_TABLE_BYTES);
+	file->strings = read_range(file, strings->sh_offset, strings->sh_size);
 	return file->strings != NULL;
 }
 
@@ -229,9 +250,26 @@ static const char *string_at(const struct elf_file *file, uint64_t offset)
 	return offset < file->strings_bytes ? file->strings + offset : NULL;
 }
 
+static void examine_symbol(struct elf_file *file, const ElfW(Sym) *symbol, bool *found)
+{
+	const char *name = string_at(file, symbol->st_name);
+	if (!name)
+		return;
+	if (symbol->st_shndx == SHN_UNDEF) {
+		if (strncmp(name, "zpool_", 6) == 0)
+			fault(file,
+			      "it calls %.100s: a plugin must use the host table that create gets, and not link with "
+			      "libzpool",
+			      name);
+	} else if (strcmp(name, "zpool_driver") == 0) {
+		*found = true;
+		file->report->driver_bytes = symbol->st_size;
+	}
+}
+
 static void examine_symbols(struct elf_file *file, const ElfW(Shdr) *section)
 {
-	ElfW(Sym) *symbols = read_range(file, section->sh_offset, section->sh_size, MAX_TABLE_BYTES);
+	ElfW(Sym) *symbols = read_range(file, section->sh_offset, section->sh_size);
 	bool found = false;
 
 	if (!symbols || !read_strings(file, section)) {
@@ -239,18 +277,8 @@ static void examine_symbols(struct elf_file *file, const ElfW(Shdr) *section)
 		free(symbols);
 		return;
 	}
-	for (uint64_t i = 0; i < section->sh_size / sizeof *symbols; i++) {
-		const char *name = string_at(file, symbols[i].st_name);
-		if (!name)
-			continue;
-		if (symbols[i].st_shndx != SHN_UNDEF)
-			found = found || strcmp(name, "zpool_driver") == 0;
-		else if (strncmp(name, "zpool_", 6) == 0)
-			fault(file,
-			      "it calls %.100s: a plugin must use the host table that create gets, and not link with "
-			      "libzpool",
-			      name);
-	}
+	for (uint64_t i = 0; i < section->sh_size / sizeof *symbols; i++)
+		examine_symbol(file, &symbols[i], &found);
 	if (!found)
 		fault(file, "it exports no symbol zpool_driver");
 	free(symbols);
@@ -267,7 +295,7 @@ static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 	/* Most files do not have the name among their strings at all, and are spared the reading. */
 	if (!read_strings(file, section) || !memmem(file->strings, file->strings_bytes, "libzpool.so", 11))
 		return;
-	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size, MAX_TABLE_BYTES);
+	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size);
 	for (uint64_t i = 0; entries && i < section->sh_size / sizeof *entries; i++) {
 		const char *name = entries[i].d_tag == DT_NEEDED ? string_at(file, entries[i].d_un.d_val) : NULL;
 		if (name && is_our_soname(name))
@@ -279,24 +307,35 @@ static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 	free(entries);
 }
 
+/* The one section of this type; NULL: there is none, or there are several, which no linker makes and is a fault. */
+static const ElfW(Shdr) *find_section(struct elf_file *file, uint32_t type, const char *noun)
+{
+	const ElfW(Shdr) *found = NULL;
+	for (unsigned i = 0; i < file->head.e_shnum; i++) {
+		if (file->sections[i].sh_type != type)
+			continue;
+		if (found) {
+			fault(file, "it has more than one %s", noun);
+			return NULL;
+		}
+		found = &file->sections[i];
+	}
+	return found;
+}
+
 static void examine_sections(struct elf_file *file)
 {
-	const ElfW(Ehdr) *head = &file->head;
-	bool symbols = false;
-
-	for (unsigned i = 0; i < head->e_shnum; i++)
+	for (unsigned i = 0; i < file->head.e_shnum && !file->report->has_note; i++)
 		if (file->sections[i].sh_type == SHT_NOTE)
 			examine_notes(file, &file->sections[i]);
-	for (unsigned i = 0; i < head->e_shnum; i++) {
-		if (file->sections[i].sh_type == SHT_DYNAMIC)
-			examine_dynamic(file, &file->sections[i]);
-		if (file->sections[i].sh_type == SHT_DYNSYM) {
-			symbols = true;
-			examine_symbols(file, &file->sections[i]);
-		}
-	}
-	if (!symbols)
+	const ElfW(Shdr) *dynamic = find_section(file, SHT_DYNAMIC, "dynamic section");
+	const ElfW(Shdr) *symbols = find_section(file, SHT_DYNSYM, "table of dynamic symbols");
+	if (symbols)
+		examine_symbols(file, symbols);
+	else
 		fault(file, "it has no dynamic symbols");
+	if (dynamic)
+		examine_dynamic(file, dynamic);
 }
 
 /* The file behind the head, which is ours. */
@@ -304,12 +343,19 @@ static void examine_body(struct elf_file *file)
 {
 	const ElfW(Ehdr) *head = &file->head;
 
+	if (head->e_phnum > MAX_PROGRAM_HEADERS) {
+		fault(file, "it has %u program headers; at most %u are accepted", head->e_phnum, MAX_PROGRAM_HEADERS);
+		return;
+	}
 	/* Without section headers (a thorough strip) the linker can still load it; there is only less to see before. */
 	if (head->e_shoff == 0 || head->e_shnum == 0)
 		return;
-	if (head->e_shentsize == sizeof *file->sections && head->e_shnum <= MAX_SECTIONS)
-		file->sections = read_range(file, head->e_shoff, (uint64_t)head->e_shnum * sizeof *file->sections,
-					    MAX_TABLE_BYTES);
+	if (head->e_shnum > MAX_SECTIONS) {
+		fault(file, "it has %u sections; at most %u are accepted", head->e_shnum, MAX_SECTIONS);
+		return;
+	}
+	if (head->e_shentsize == sizeof *file->sections)
+		file->sections = read_range(file, head->e_shoff, (uint64_t)head->e_shnum * sizeof *file->sections);
 	if (file->sections)
 		examine_sections(file);
 	else
@@ -318,26 +364,37 @@ static void examine_body(struct elf_file *file)
 	free(file->sections);
 }
 
-int zp_elf_examine(int fd, struct zp_elf_report *report)
+static int examine_file(struct elf_file *file)
 {
-	struct elf_file file;
 	struct stat st;
 
-	*report = (struct zp_elf_report){ 0 };
-	if (fstat(fd, &st) < 0)
+	if (fstat(file->fd, &st) < 0)
 		return -errno;
-	ssize_t n = pread(fd, file.window, sizeof file.window, 0);
+	ssize_t n = pread(file->fd, file->window, sizeof file->window, 0);
 	if (n < 0)
 		return -errno;
-	file.fd = fd;
-	file.err = 0;
-	file.window_bytes = (size_t)n;
-	file.bytes = (size_t)n < sizeof file.head ? 0 : (uint64_t)st.st_size;
-	file.sections = NULL;
-	file.strings = NULL;
-	file.report = report;
-	memcpy(&file.head, file.window, sizeof file.head);
-	if (head_is_ours(&file))
-		examine_body(&file);
-	return file.err;
+	file->err = 0;
+	file->report->bytes_read = (uint64_t)n;
+	file->window_bytes = (size_t)n;
+	file->bytes = (size_t)n < sizeof file->head ? 0 : (uint64_t)st.st_size;
+	file->sections = NULL;
+	file->strings = NULL;
+	memcpy(&file->head, file->window, sizeof file->head);
+	if (head_is_ours(file))
+		examine_body(file);
+	return file->err;
+}
+
+int zp_elf_examine(int fd, struct zp_elf_report *report)
+{
+	*report = (struct zp_elf_report){ 0 };
+	/* On the heap, because a host's threads may have small stacks; not cleared, because the window is large. */
+	struct elf_file *file = malloc(sizeof *file);
+	if (!file)
+		return -ENOMEM;
+	file->fd = fd;
+	file->report = report;
+	int err = examine_file(file);
+	free(file);
+	return err;
 }

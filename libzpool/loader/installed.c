@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,135 +17,227 @@
 #include "loader/loader.h"
 #include "loader/trust.h"
 
-struct listing {
-	struct zp_installed *list;
-	size_t count;
-	size_t room;
+/*
+ * Limits of one listing, so that a directory full of forged files cannot keep the caller busy for long.  A real plugin
+ * costs some ten KiB of reading.
+ */
+#define MAX_FILES 65536u
+#define MAX_READ_BYTES (UINT64_C(1) << 30)
+
+/* A listing in progress.  It is on the heap, because several paths are much for the stack of a small thread. */
+struct walk {
+	struct zp_listing *listing;
+	size_t room; /* of listing->files */
+	struct zp_trust trust;
+	uint64_t bytes_read;  /* of all files so far */
+	unsigned directories; /* how many were visited */
+	char directory[PATH_MAX];
+	char resolved[PATH_MAX];
+	char why[PATH_MAX + 160];
 };
 
-/* false: out of memory. */
-static bool set_fault(struct zp_installed *entry, const char *fault)
+/* Is this something that every further file would meet, and no fault of the one that was looked at? */
+static bool ends_listing(int err)
 {
-	entry->fault = strdup(fault);
-	return entry->fault != NULL;
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -E2BIG;
 }
 
-/*
- * The same judgement as before a load, in the same order, so that what is listed as sound loads.  false: out of memory.
- */
-static bool find_fault(struct zp_installed *entry, const char *stem, const struct zp_trust *trust)
+/* Notes why the listing is incomplete.  The first problem stays, unless the new one ends the listing. */
+__attribute__((format(printf, 3, 4))) static int note_problem(struct walk *walk, int err, const char *format, ...)
 {
-	char resolved[PATH_MAX], why[PATH_MAX + 160];
-
-	if (!zp_type_parse(stem, strlen(stem), entry->type) || strchr(stem, '-')) {
-		entry->type[0] = '\0';
-		return set_fault(entry, "its name cannot be a driver's, which is [a-z][a-z0-9_]* and at most 32 long");
-	}
-	int err = zp_trust_resolve(trust, entry->path, resolved, why, sizeof why);
-	if (err == -ENOMEM)
-		return false;
-	if (err)
-		return set_fault(entry, why);
-	int fd = open(resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	err = fd < 0 ? -errno : zp_elf_examine(fd, &entry->report);
-	if (fd >= 0)
-		close(fd);
-	if (err == -ENOMEM)
-		return false;
-	if (err)
-		return set_fault(entry, strerror(-err));
-	if (entry->report.fault[0])
-		return set_fault(entry, entry->report.fault);
-	if (entry->report.has_note && strcmp(entry->report.type, entry->type) != 0) {
-		snprintf(why, sizeof why, "its note says that it is driver \"%s\"", entry->report.type);
-		return set_fault(entry, why);
-	}
-	return true;
-}
-
-static bool is_listed(const struct listing *listing, const char *name)
-{
-	for (size_t i = 0; i < listing->count; i++)
-		if (strcmp(strrchr(listing->list[i].path, '/') + 1, name) == 0)
-			return true;
-	return false;
-}
-
-static int add(struct listing *listing, const char *directory, const char *name, const struct zp_trust *trust)
-{
-	size_t length = strlen(name);
-	char stem[NAME_MAX + 1];
-
-	if (length <= 3 || length > NAME_MAX || strcmp(name + length - 3, ".so") != 0 || is_listed(listing, name))
-		return 0;
-	if (listing->count == listing->room) {
-		size_t room = listing->room ? 2 * listing->room : 16;
-		struct zp_installed *list = realloc(listing->list, room * sizeof *list);
-		if (!list)
-			return -ENOMEM;
-		listing->list = list;
-		listing->room = room;
-	}
-	struct zp_installed *entry = &listing->list[listing->count];
-	*entry = (struct zp_installed){ 0 };
-	if (asprintf(&entry->path, "%s/%s", directory, name) < 0) {
-		entry->path = NULL;
-		return -ENOMEM;
-	}
-	listing->count++;
-	memcpy(stem, name, length - 3);
-	stem[length - 3] = '\0';
-	return find_fault(entry, stem, trust) ? 0 : -ENOMEM;
-}
-
-static int add_directory(struct listing *listing, const char *directory, const struct zp_trust *trust)
-{
-	DIR *dir = opendir(directory);
-	const struct dirent *entry;
-	int err = 0;
-
-	/* A directory that is not there, or not for us, has no plugins for us either. */
-	while (dir && !err && (entry = readdir(dir)))
-		err = add(listing, directory, entry->d_name, trust);
-	if (dir)
-		closedir(dir);
+	struct zp_listing *listing = walk->listing;
+	va_list args;
+	if (listing->err && !ends_listing(err))
+		return err;
+	free(listing->problem);
+	va_start(args, format);
+	if (vasprintf(&listing->problem, format, args) < 0)
+		listing->problem = NULL;
+	va_end(args);
+	listing->err = err;
 	return err;
 }
 
-static int by_name(const void *a, const void *b)
+static int note_unread(struct walk *walk, const char *path, int err)
 {
-	const struct zp_installed *x = a, *y = b;
-	return strcmp(strrchr(x->path, '/'), strrchr(y->path, '/'));
+	return note_problem(walk, err, "The plugin directories cannot be listed completely: %s: %s.", path,
+			    strerror(-err));
 }
 
-int zp_loader_list_installed(struct zp_installed **list, size_t *count)
+static int set_fault(struct walk *walk, struct zp_installed *entry, const char *fault)
 {
-	struct listing listing = { 0 };
-	char directory[PATH_MAX];
-	struct zp_trust trust;
-	char *path = zp_search_get_path();
-	int err = path ? 0 : -ENOMEM;
+	entry->fault = strdup(fault);
+	return entry->fault ? 0 : note_unread(walk, entry->path, -ENOMEM);
+}
 
-	zp_trust_self(&trust);
-	for (const char *cursor = path; !err && zp_search_next(&cursor, directory);)
-		err = add_directory(&listing, directory, &trust);
-	free(path);
-	if (err) {
-		zp_loader_free_installed(listing.list, listing.count);
-		return err;
+/* Reads the file at walk->resolved.  0, with or without a fault; or the -errno of what ends the listing. */
+static int examine(struct walk *walk, struct zp_installed *entry)
+{
+	if (walk->bytes_read > MAX_READ_BYTES)
+		return set_fault(walk, entry,
+				 "it was not examined: more than 1 GiB was read of the other files of the plugin path");
+	int fd = open(walk->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	int err = fd < 0 ? -errno : zp_elf_examine(fd, &entry->report);
+	if (fd >= 0)
+		close(fd);
+	walk->bytes_read += entry->report.bytes_read;
+	if (ends_listing(err))
+		return note_unread(walk, entry->path, err);
+	if (err)
+		return set_fault(walk, entry, strerror(-err));
+	if (entry->report.fault[0])
+		return set_fault(walk, entry, entry->report.fault);
+	if (entry->report.has_note && strcmp(entry->report.type, entry->type) != 0) {
+		snprintf(walk->why, sizeof walk->why, "its note says that it is driver \"%s\"", entry->report.type);
+		return set_fault(walk, entry, walk->why);
 	}
-	if (listing.count)
-		qsort(listing.list, listing.count, sizeof *listing.list, by_name);
-	*list = listing.list;
-	*count = listing.count;
 	return 0;
 }
 
-void zp_loader_free_installed(struct zp_installed *list, size_t count)
+/* The same judgement as before a load, in the same order, so that what is listed as sound loads. */
+static int judge(struct walk *walk, struct zp_installed *entry)
 {
-	for (size_t i = 0; i < count; i++) {
-		free(list[i].path);
-		free(list[i].fault);
+	const char *name = strrchr(entry->path, '/') + 1;
+	size_t stem_length = strlen(name) - strlen(".so");
+
+	if (!zp_type_parse(name, stem_length, entry->type) || memchr(name, '-', stem_length)) {
+		entry->type[0] = '\0';
+		return set_fault(walk, entry,
+				 "its name cannot be a driver's, which is [a-z][a-z0-9_]* and at most 32 long");
 	}
-	free(list);
+	int err = zp_trust_resolve(&walk->trust, entry->path, walk->resolved, walk->why, sizeof walk->why);
+	if (ends_listing(err))
+		return note_unread(walk, entry->path, err);
+	return err ? set_fault(walk, entry, walk->why) : examine(walk, entry);
+}
+
+static int add(struct walk *walk, const char *name)
+{
+	struct zp_listing *listing = walk->listing;
+	size_t length = strlen(name);
+
+	if (length <= 3 || strcmp(name + length - 3, ".so") != 0)
+		return 0;
+	if (listing->count == MAX_FILES)
+		return note_problem(
+			walk, -E2BIG,
+			"The plugin directories hold more than %u files whose names end in .so; the last one "
+			"read is %s.",
+			MAX_FILES, walk->directory);
+	if (listing->count == walk->room) {
+		size_t room = walk->room ? 2 * walk->room : 16;
+		struct zp_installed *files = realloc(listing->files, room * sizeof *files);
+		if (!files)
+			return note_unread(walk, walk->directory, -ENOMEM);
+		listing->files = files;
+		walk->room = room;
+	}
+	struct zp_installed *entry = &listing->files[listing->count];
+	*entry = (struct zp_installed){ .directory = walk->directories };
+	if (asprintf(&entry->path, "%s/%s", walk->directory, name) < 0)
+		return note_unread(walk, walk->directory, -ENOMEM);
+	listing->count++;
+	return 0;
+}
+
+/* Adds every file of walk->directory.  0, or the -errno of what ends the listing. */
+static int add_directory(struct walk *walk)
+{
+	DIR *dir = opendir(walk->directory);
+	const struct dirent *entry;
+	int err = 0;
+
+	if (!dir) {
+		/* A directory of the path need not exist. */
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		err = note_unread(walk, walk->directory, -errno);
+		return ends_listing(err) ? err : 0;
+	}
+	for (errno = 0; !err && (entry = readdir(dir)); errno = 0)
+		err = add(walk, entry->d_name);
+	if (!err && errno) {
+		err = note_unread(walk, walk->directory, -errno);
+		err = ends_listing(err) ? err : 0;
+	}
+	closedir(dir);
+	return err;
+}
+
+/* By file name, then by the order of the directories. */
+static int by_name(const void *a, const void *b)
+{
+	const struct zp_installed *x = a, *y = b;
+	int order = strcmp(strrchr(x->path, '/'), strrchr(y->path, '/'));
+	return order ? order : (x->directory > y->directory) - (x->directory < y->directory);
+}
+
+/* Of several files of one name only the first one stays, since that is the one that a load would take. */
+static void drop_hidden(struct zp_listing *listing)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < listing->count; i++) {
+		struct zp_installed *entry = &listing->files[i];
+		if (kept && strcmp(strrchr(listing->files[kept - 1].path, '/'), strrchr(entry->path, '/')) == 0)
+			free(entry->path);
+		else
+			listing->files[kept++] = *entry;
+	}
+	listing->count = kept;
+}
+
+static int list_path(struct walk *walk, const char *path)
+{
+	struct zp_listing *listing = walk->listing;
+	int err = 0;
+
+	zp_trust_self(&walk->trust);
+	for (const char *cursor = path; !err && zp_search_next(&cursor, walk->directory); walk->directories++)
+		err = add_directory(walk);
+	if (err)
+		return err;
+	if (listing->count)
+		qsort(listing->files, listing->count, sizeof *listing->files, by_name);
+	drop_hidden(listing);
+	for (size_t i = 0; !err && i < listing->count; i++)
+		err = judge(walk, &listing->files[i]);
+	return err;
+}
+
+static void free_files(struct zp_listing *listing)
+{
+	for (size_t i = 0; i < listing->count; i++) {
+		free(listing->files[i].path);
+		free(listing->files[i].fault);
+	}
+	free(listing->files);
+	listing->files = NULL;
+	listing->count = 0;
+}
+
+int zp_loader_list_installed(struct zp_listing *listing)
+{
+	struct walk *walk = calloc(1, sizeof *walk);
+	char *path = zp_search_get_path();
+
+	*listing = (struct zp_listing){ 0 };
+	int err = -ENOMEM;
+	if (walk && path) {
+		walk->listing = listing;
+		err = list_path(walk, path);
+	}
+	if (err) {
+		free_files(listing);
+		listing->err = err;
+	}
+	free(path);
+	free(walk);
+	return err;
+}
+
+void zp_loader_free_listing(struct zp_listing *listing)
+{
+	free_files(listing);
+	free(listing->problem);
+	listing->problem = NULL;
 }

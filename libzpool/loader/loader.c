@@ -110,19 +110,23 @@ static bool append_file(char path[PATH_MAX], const char *type)
 }
 
 /*
- * The first directory that has a file of that name decides.  0 and candidate->path; -ENOENT, and each path tried goes
- * to `tried` if that is not NULL.
+ * The first directory that has a file of that name decides.  0 and candidate->path; or -ENOENT, and each path tried
+ * goes to `tried` if that is not NULL.  A directory in which nothing can be looked up is passed over, and its errno is
+ * the result if no other directory has the file, as execvp(3) does it.
  */
 static int find_file(const char *type, const char *path, struct candidate *candidate, FILE *tried)
 {
 	struct stat st;
 	unsigned directories = 0;
+	int err = -ENOENT;
 
 	for (const char *cursor = path; zp_search_next(&cursor, candidate->path); directories++) {
 		const char *reason = "too long for a path";
 		if (append_file(candidate->path, type)) {
 			if (lstat(candidate->path, &st) == 0)
 				return 0;
+			if (errno != ENOENT && errno != ENOTDIR)
+				err = -errno;
 			reason = strerror(errno);
 		}
 		if (tried)
@@ -130,11 +134,12 @@ static int find_file(const char *type, const char *path, struct candidate *candi
 	}
 	if (!directories && tried)
 		fprintf(tried, " no directory, for the plugin path \"%.200s\" has none that is absolute;", path);
-	return -ENOENT;
+	return err;
 }
 
 /* Searches once more, to tell where: a search that succeeds should not pay for the tale of one that failed. */
-static int fail_absent(const char *type, const char *path, struct candidate *candidate, struct zp_load_failure *failure)
+static int fail_absent(const char *type, const char *path, int err, struct candidate *candidate,
+		       struct zp_load_failure *failure)
 {
 	char *text = NULL;
 	size_t text_bytes = 0;
@@ -146,8 +151,8 @@ static int fail_absent(const char *type, const char *path, struct candidate *can
 	}
 	if (text && text_bytes)
 		text[text_bytes - 1] = '\0';
-	int err = fail(
-		failure, ENOENT,
+	err = fail(
+		failure, -err,
 		"No driver \"%s\": none is registered or linked into the program; tried%s. Install the plugin in one "
 		"of these directories, or name others with zpool_set_plugin_path() or ZPOOL_PLUGIN_PATH.",
 		type, text ? text : " (out of memory)");
@@ -162,7 +167,7 @@ static int search(const char *type, struct candidate *candidate, struct zp_load_
 		return fail(failure, ENOMEM, "Out of memory while looking for driver \"%s\".", type);
 	int err = find_file(type, path, candidate, NULL);
 	if (err)
-		err = fail_absent(type, path, candidate, failure);
+		err = fail_absent(type, path, err, candidate, failure);
 	free(path);
 	return err;
 }
@@ -189,7 +194,11 @@ static int check_unchanged(const char *type, const struct candidate *candidate, 
 	if (stat(candidate->resolved, &st) < 0 || st.st_dev != candidate->id.device || st.st_ino != candidate->id.inode)
 		return fail(failure, EAGAIN, "Driver \"%s\": %s was replaced while it was being loaded; try again.",
 			    type, candidate->path);
-	if (zp_module_is_outdated(module, candidate->id.inode))
+	int outdated = zp_module_is_outdated(module, candidate->id.inode);
+	if (outdated < 0)
+		return fail(failure, -outdated, "Driver \"%s\" is not loaded from %s: /proc/self/maps: %s.", type,
+			    candidate->path, strerror(-outdated));
+	if (outdated)
 		return fail(
 			failure, EBUSY,
 			"Driver \"%s\": %s was replaced, but the former file is still mapped by another part of the "
@@ -213,6 +222,8 @@ static int open_file(const char *type, const struct candidate *candidate, struct
 	err = check_unchanged(type, candidate, loaded->module, failure);
 	if (!err) {
 		loaded->driver = zp_module_driver(loaded->module, &loaded->symbol_bytes);
+		if (!loaded->symbol_bytes)
+			loaded->symbol_bytes = candidate->report.driver_bytes;
 		if (!loaded->driver)
 			err = fail_content(failure, candidate, type, "it exports no symbol zpool_driver of its own");
 	}

@@ -65,15 +65,25 @@ void zp_loader_discard(struct zp_loaded *loaded);
 struct zp_installed {
 	char type[ZP_TYPE_BYTES]; /* "" if the file's name can be none */
 	char *path;
-	char *fault; /* NULL: nothing seen */
+	char *fault;        /* NULL: nothing seen */
+	unsigned directory; /* the place of its directory in the path */
 	struct zp_elf_report report;
 };
 
+struct zp_listing {
+	struct zp_installed *files;
+	size_t count;
+	int err;       /* 0; or the -errno of what keeps it from being complete */
+	char *problem; /* the sentence that goes with err; NULL: out of memory */
+};
+
 /*
- * Every <name>.so in the directories of the path, the first of each name, sorted by name.  *list has *count entries and
- * goes back through zp_loader_free_installed().  0 or -ENOMEM.
+ * Every <name>.so in the directories of the path, the first of each name, sorted by name.  0, where a directory that
+ * could not be read is in listing->err and does not keep the others from being listed; or -errno, which is
+ * listing->err as well, and an empty list: after a shortage of memory or of file descriptors, and -E2BIG if there are
+ * too many files.  Either way the listing goes back through zp_loader_free_listing().
  */
-int zp_loader_list_installed(struct zp_installed **list, size_t *count);
-void zp_loader_free_installed(struct zp_installed *list, size_t count);
+int zp_loader_list_installed(struct zp_listing *listing);
+void zp_loader_free_listing(struct zp_listing *listing);
 
 #endif

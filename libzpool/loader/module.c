@@ -179,6 +179,48 @@ static const struct zpool_driver *preloaded_driver(lt_dlhandle lt)
 	return lt_dlsym(lt, "zpool_driver");
 }
 
+/* A question to dl_iterate_phdr(3): does this address lie in the object of this link map? */
+struct place {
+	uintptr_t address;
+	const struct link_map *map;
+};
+
+static int is_inside(struct dl_phdr_info *info, size_t size, void *user)
+{
+	const struct place *place = user;
+	(void)size;
+	if (info->dlpi_addr != place->map->l_addr || !info->dlpi_name ||
+	    strcmp(info->dlpi_name, place->map->l_name) != 0)
+		return 0;
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		if (segment->p_type == PT_LOAD &&
+		    place->address - (info->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
+			return 1;
+	}
+	return 0;
+}
+
+static bool lies_in(const void *symbol, const struct link_map *map)
+{
+	struct place place = { (uintptr_t)symbol, map };
+	return dl_iterate_phdr(is_inside, &place) != 0;
+}
+
+/* 0: unknown, as in C libraries other than glibc. */
+static size_t size_of_symbol(const void *symbol)
+{
+#ifdef HAVE_DLADDR1
+	const ElfW(Sym) *entry = NULL;
+	Dl_info info;
+	if (dladdr1(symbol, &info, (void **)&entry, RTLD_DL_SYMENT) && entry && info.dli_saddr == symbol)
+		return entry->st_size;
+#else
+	(void)symbol;
+#endif
+	return 0;
+}
+
 const struct zpool_driver *zp_module_driver(const struct zp_module *module, size_t *symbol_bytes)
 {
 	*symbol_bytes = 0;
@@ -190,36 +232,36 @@ const struct zpool_driver *zp_module_driver(const struct zp_module *module, size
 		return driver;
 	}
 	void *symbol = dlsym(module->dl, "zpool_driver");
-	struct link_map *own = NULL, *found = NULL;
-	const ElfW(Sym) *entry = NULL;
-	Dl_info info;
+	struct link_map *own = NULL;
 
 	/* dlsym also looks through what the module depends on: that would be somebody else's driver. */
-	if (!symbol || dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0 ||
-	    !dladdr1(symbol, &info, (void **)&found, RTLD_DL_LINKMAP) || own != found)
+	if (!symbol || dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0 || !lies_in(symbol, own))
 		return NULL;
-	if (dladdr1(symbol, &info, (void **)&entry, RTLD_DL_SYMENT) && entry && info.dli_saddr == symbol)
-		*symbol_bytes = entry->st_size;
+	*symbol_bytes = size_of_symbol(symbol);
 	return symbol;
 }
 
-bool zp_module_is_outdated(const struct zp_module *module, ino_t inode)
+int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 {
 	size_t bytes;
 	const void *symbol = module->was_mapped ? zp_module_driver(module, &bytes) : NULL;
-	FILE *maps = symbol ? fopen("/proc/self/maps", "re") : NULL;
+	if (!symbol)
+		return 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	if (!maps)
+		/* Where there is no /proc it cannot be known; a lack of descriptors or memory ends later. */
+		return errno == ENOENT || errno == EACCES ? 0 : -errno;
 	unsigned long from, to, mapped_inode;
 	bool outdated = false;
 	char *line = NULL;
 	size_t line_bytes = 0;
 
-	while (maps && getline(&line, &line_bytes, maps) > 0)
+	while (getline(&line, &line_bytes, maps) > 0)
 		if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &mapped_inode) == 3 &&
 		    (uintptr_t)symbol >= from && (uintptr_t)symbol < to)
 			outdated = mapped_inode != (unsigned long)inode;
 	free(line);
-	if (maps)
-		fclose(maps);
+	fclose(maps);
 	return outdated;
 }
 

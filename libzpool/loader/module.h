@@ -40,9 +40,9 @@ const struct zpool_driver *zp_module_driver(const struct zp_module *module, size
 
 /*
  * Was the module mapped before we opened it, from a file that has been replaced since?  The linker goes by name and
- * then gives the old code for the new file.
+ * then gives the old code for the new file.  1: yes; 0: no, or there is no /proc that would show it; or -errno.
  */
-bool zp_module_is_outdated(const struct zp_module *module, ino_t inode);
+int zp_module_is_outdated(const struct zp_module *module, ino_t inode);
 
 /* Never unmap it, whoever closes it. */
 void zp_module_make_resident(struct zp_module *module);

@@ -34,8 +34,10 @@ END {
 }
 
 function check_file() {
-    if (lines > 600) {
-        printf "%s: %d lines, more than 600\n", file, lines
+    # The public header documents every function in place.
+    most = file ~ /libzpool\/zpool\.h$/ ? 900 : 600
+    if (lines > most) {
+        printf "%s: %d lines, more than %d\n", file, lines, most
         failed = 1
     }
     lines = 0

@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_text(report.description, sizeof report.description);
 	check_text(report.fault, sizeof report.fault);
 	fuzz_assert(report.has_note || (!report.type[0] && !report.version[0] && !report.description[0]));
+	fuzz_assert(report.bytes_read <= ZP_ELF_BUDGET_BYTES && report.bytes_read == again.bytes_read);
 	/* The report is of the file, and of nothing that was in memory before. */
 	fuzz_assert(strcmp(report.fault, again.fault) == 0);
 	fuzz_assert(strcmp(report.type, again.type) == 0 && strcmp(report.version, again.version) == 0);

@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/base/error \
 	tests/unit/base/log \
 	tests/unit/loader/elf \
+	tests/unit/loader/elf_limits \
 	tests/unit/loader/installed \
 	tests/unit/loader/loader \
 	tests/unit/loader/module \
@@ -66,10 +67,14 @@ tests_unit_base_log_CFLAGS = $(unit_cflags)
 tests_unit_base_log_LDADD = $(unit_ldadd)
 tests_unit_base_log_LDFLAGS = $(failing_memory_ldflags)
 
-tests_unit_loader_elf_SOURCES = tests/unit/loader/elf.c $(failing_memory)
+tests_unit_loader_elf_SOURCES = tests/unit/loader/elf.c tests/unit/loader/elf_fixture.h $(failing_memory)
 tests_unit_loader_elf_CFLAGS = $(unit_cflags)
 tests_unit_loader_elf_LDADD = $(unit_ldadd)
 tests_unit_loader_elf_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_elf_limits_SOURCES = tests/unit/loader/elf_limits.c tests/unit/loader/elf_fixture.h
+tests_unit_loader_elf_limits_CFLAGS = $(unit_cflags)
+tests_unit_loader_elf_limits_LDADD = $(unit_ldadd)
 
 tests_unit_loader_installed_SOURCES = tests/unit/loader/installed.c $(failing_memory)
 tests_unit_loader_installed_CFLAGS = $(unit_cflags)

@@ -3,12 +3,14 @@
 
 #include "tests/unit/run.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,4 +93,21 @@ int unit_run_self(const char *argument, const char *variable, char *text, size_t
 	close(ends[0]);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void unit_leave_descriptors(int count)
+{
+	static struct rlimit before;
+	struct rlimit limit;
+	if (count < 0) {
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+		return;
+	}
+	int lowest = open("/", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(lowest, 0);
+	close(lowest);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)(lowest + count);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }

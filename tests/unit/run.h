@@ -29,6 +29,9 @@ unsigned unit_seed(void);
 /* The program itself, started anew with one argument and one more variable; its standard error comes in text. */
 int unit_run_self(const char *argument, const char *variable, char *text, size_t text_bytes);
 
+/* Leaves this many file descriptors to be opened; -1 takes the limit away. */
+void unit_leave_descriptors(int count);
+
 #define assert_contains(text, part)                                                                                    \
 	ck_assert_msg(strstr((text), (part)) != NULL, "\"%s\" does not contain \"%s\"", (text), (part))
 #define assert_lacks(text, part) ck_assert_msg(strstr((text), (part)) == NULL, "\"%s\" contains \"%s\"", (text), (part))

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/failing-memory.h"
@@ -128,6 +129,44 @@ START_TEST(files_are_shown_with_their_faults_and_not_loaded)
 	ck_assert_uint_eq(seen->info.abi_major, 0);
 	assert_contains(look("Bad-Name.so")->fault, "its name cannot be a driver's");
 	ck_assert_uint_eq(look("readme.txt")->times, 0);
+	finish();
+}
+END_TEST
+
+static int count_drivers(const struct zpool_driver_info *info, void *user)
+{
+	(void)info;
+	++*(unsigned *)user;
+	return 0;
+}
+
+START_TEST(listing_without_descriptors_fails_and_shows_nothing)
+{
+	unsigned shown = 0;
+	start();
+	unit_leave_descriptors(0);
+	int err = zpool_each_driver(count_drivers, &shown);
+	unit_leave_descriptors(-1);
+	ck_assert_int_eq(err, -EMFILE);
+	ck_assert_uint_eq(shown, 0);
+	assert_contains(zpool_last_error(), "Too many open files");
+	assert_contains(zpool_last_error(), scratch_path(""));
+	finish();
+}
+END_TEST
+
+START_TEST(unreadable_directory_does_not_hide_other_drivers)
+{
+	unsigned shown = 0;
+	start();
+	/* Root may read everything, but cannot open a path with a loop in it either. */
+	if (geteuid() != 0)
+		scratch_directory("shut", 0000);
+	else
+		scratch_link("shut", "shut");
+	ck_assert_int_eq(zpool_set_plugin_path(scratch_path("shut")), 0);
+	assert_fails(zpool_each_driver(count_drivers, &shown), geteuid() != 0 ? EACCES : ELOOP, scratch_path("shut"));
+	ck_assert_uint_ge(shown, 3);
 	finish();
 }
 END_TEST
@@ -364,6 +403,8 @@ int main(void)
 		functions_without_a_visitor_are_refused,
 		registered_driver_is_shown_with_all_that_is_known,
 		files_are_shown_with_their_faults_and_not_loaded,
+		listing_without_descriptors_fails_and_shows_nothing,
+		unreadable_directory_does_not_hide_other_drivers,
 		file_of_a_registered_type_is_not_shown,
 		plugin_is_shown_by_its_note_before_and_in_full_after_the_load,
 		linked_drivers_are_shown_sound_or_not,

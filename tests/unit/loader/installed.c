@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,8 +14,7 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-static struct zp_installed *list;
-static size_t count;
+static struct zp_listing listing;
 
 static void start(void)
 {
@@ -27,18 +29,16 @@ static void start(void)
 
 static void finish(void)
 {
-	zp_loader_free_installed(list, count);
-	list = NULL;
-	count = 0;
+	zp_loader_free_listing(&listing);
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
 	scratch_remove();
 }
 
 static void read_list(size_t expected)
 {
-	zp_loader_free_installed(list, count);
-	ck_assert_int_eq(zp_loader_list_installed(&list, &count), 0);
-	ck_assert_uint_eq(count, expected);
+	zp_loader_free_listing(&listing);
+	ck_assert_int_eq(zp_loader_list_installed(&listing), 0);
+	ck_assert_uint_eq(listing.count, expected);
 }
 
 START_TEST(empty_directories_hold_nothing)
@@ -59,8 +59,8 @@ START_TEST(only_names_that_end_in_so_are_listed)
 	scratch_file("first/c.la", 0644, "x", 1);
 	scratch_file("first/README", 0644, "x", 1);
 	read_list(1);
-	ck_assert_str_eq(list[0].type, "a");
-	ck_assert_str_eq(list[0].path, scratch_path("first/a.so"));
+	ck_assert_str_eq(listing.files[0].type, "a");
+	ck_assert_str_eq(listing.files[0].path, scratch_path("first/a.so"));
 	finish();
 }
 END_TEST
@@ -72,8 +72,8 @@ START_TEST(first_file_of_a_name_hides_the_others)
 	scratch_file("second/a.so", 0644, "x", 1);
 	scratch_file("second/b.so", 0644, "x", 1);
 	read_list(2);
-	ck_assert_str_eq(list[0].path, scratch_path("first/a.so"));
-	ck_assert_str_eq(list[1].path, scratch_path("second/b.so"));
+	ck_assert_str_eq(listing.files[0].path, scratch_path("first/a.so"));
+	ck_assert_str_eq(listing.files[1].path, scratch_path("second/b.so"));
 	finish();
 }
 END_TEST
@@ -89,7 +89,7 @@ START_TEST(list_is_sorted_by_name_across_directories)
 	read_list(50);
 	for (int i = 0; i < 50; i++) {
 		(void)snprintf(name, sizeof name, "n%02d", i);
-		ck_assert_str_eq(list[i].type, name);
+		ck_assert_str_eq(listing.files[i].type, name);
 	}
 	finish();
 }
@@ -98,9 +98,9 @@ END_TEST
 static void shows(const char *file, const char *fault)
 {
 	read_list(1);
-	assert_contains(list[0].path, file);
-	ck_assert_ptr_nonnull(list[0].fault);
-	assert_contains(list[0].fault, fault);
+	assert_contains(listing.files[0].path, file);
+	ck_assert_ptr_nonnull(listing.files[0].fault);
+	assert_contains(listing.files[0].fault, fault);
 	ck_assert(remove(scratch_path(file)) == 0);
 }
 
@@ -130,7 +130,7 @@ START_TEST(name_that_can_be_no_drivers_has_no_type)
 	start();
 	scratch_file("first/Name.so", 0644, "x", 1);
 	read_list(1);
-	ck_assert_str_eq(list[0].type, "");
+	ck_assert_str_eq(listing.files[0].type, "");
 	finish();
 }
 END_TEST
@@ -140,9 +140,9 @@ START_TEST(plugin_is_read_and_not_run)
 	start();
 	if (scratch_plugin("first/planted.so", "planted")) {
 		read_list(1);
-		ck_assert_ptr_null(list[0].fault);
-		ck_assert(list[0].report.has_note);
-		ck_assert_str_eq(list[0].report.version, "0.7");
+		ck_assert_ptr_null(listing.files[0].fault);
+		ck_assert(listing.files[0].report.has_note);
+		ck_assert_str_eq(listing.files[0].report.version, "0.7");
 		FILE *maps = fopen("/proc/self/maps", "re");
 		char line[PATH_MAX + 128];
 		while (maps && fgets(line, sizeof line, maps))
@@ -151,7 +151,7 @@ START_TEST(plugin_is_read_and_not_run)
 			fclose(maps);
 		ck_assert(scratch_plugin("first/renamed.so", "planted"));
 		read_list(2);
-		assert_contains(list[1].fault, "its note says that it is driver \"planted\"");
+		assert_contains(listing.files[1].fault, "its note says that it is driver \"planted\"");
 	}
 	finish();
 }
@@ -162,14 +162,16 @@ START_TEST(unreadable_file_is_shown_with_the_reason)
 	start();
 	scratch_file("first/shut.so", 0000, "x", 1);
 	read_list(1);
-	assert_contains(list[0].fault, geteuid() == 0 ? "it is not an ELF file" : "Permission denied");
+	assert_contains(listing.files[0].fault, geteuid() == 0 ? "it is not an ELF file" : "Permission denied");
 	finish();
 }
 END_TEST
 
 START_TEST(free_of_nothing_is_harmless)
 {
-	zp_loader_free_installed(NULL, 0);
+	struct zp_listing empty = { 0 };
+	zp_loader_free_listing(&empty);
+	zp_loader_free_listing(&empty);
 }
 END_TEST
 
@@ -182,19 +184,127 @@ START_TEST(every_failing_allocation_is_reported)
 		scratch_file(name, 0644, "x", 1);
 	}
 	for (unsigned nth = 1;; nth++) {
-		struct zp_installed *found = NULL;
-		size_t number = 0;
 		memory_fail_at(nth);
-		int err = zp_loader_list_installed(&found, &number);
-		if (!memory_stop()) {
-			ck_assert_int_eq(err, 0);
-			ck_assert_uint_eq(number, 18);
-			zp_loader_free_installed(found, number);
+		int err = zp_loader_list_installed(&listing);
+		bool failed = memory_stop();
+		ck_assert_int_eq(err, failed ? -ENOMEM : 0);
+		ck_assert_int_eq(listing.err, err);
+		ck_assert_uint_eq(listing.count, failed ? 0 : 18);
+		zp_loader_free_listing(&listing);
+		if (!failed)
 			break;
-		}
-		ck_assert_int_eq(err, -ENOMEM);
-		ck_assert_ptr_null(found);
 	}
+	finish();
+}
+END_TEST
+
+START_TEST(lack_of_descriptors_is_an_error_and_not_an_empty_directory)
+{
+	start();
+	scratch_file("first/a.so", 0644, "x", 1);
+	unit_leave_descriptors(0);
+	int err = zp_loader_list_installed(&listing);
+	unit_leave_descriptors(-1);
+	ck_assert_int_eq(err, -EMFILE);
+	ck_assert_int_eq(listing.err, -EMFILE);
+	ck_assert_uint_eq(listing.count, 0);
+	assert_contains(listing.problem, scratch_path("first"));
+	assert_contains(listing.problem, "Too many open files");
+	finish();
+}
+END_TEST
+
+START_TEST(unreadable_directory_is_reported_beside_the_files_of_others)
+{
+	start();
+	scratch_file("second/b.so", 0644, "x", 1);
+	if (geteuid() != 0) {
+		scratch_directory("shut", 0000);
+	} else {
+		/* Root may read everything, but cannot open a path with a loop in it either. */
+		scratch_link("shut", "shut");
+	}
+	char path[3 * PATH_MAX];
+	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("shut"), scratch_path("second"));
+	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
+	ck_assert_int_eq(zp_loader_list_installed(&listing), 0);
+	ck_assert_int_eq(listing.err, geteuid() != 0 ? -EACCES : -ELOOP);
+	assert_contains(listing.problem, scratch_path("shut"));
+	ck_assert_uint_eq(listing.count, 1);
+	zp_loader_free_listing(&listing);
+	finish();
+}
+END_TEST
+
+START_TEST(directory_that_does_not_exist_is_no_error)
+{
+	start();
+	scratch_file("plain", 0644, "x", 1);
+	ck_assert_int_eq(zpool_set_plugin_path(scratch_path("plain")), 0);
+	read_list(0);
+	ck_assert_int_eq(listing.err, 0);
+	finish();
+}
+END_TEST
+
+/* A link that leads nowhere is quickly made, and is a file to the listing. */
+static void make_many(unsigned number)
+{
+	char name[PATH_MAX];
+	for (unsigned i = 0; i < number; i++) {
+		(void)snprintf(name, sizeof name, "%s/n%u.so", scratch_path("first"), i);
+		ck_assert_int_eq(symlink("nowhere", name), 0);
+	}
+}
+
+START_TEST(more_files_than_are_listed_are_an_error)
+{
+	start();
+	make_many(65537);
+	ck_assert_int_eq(zp_loader_list_installed(&listing), -E2BIG);
+	ck_assert_uint_eq(listing.count, 0);
+	assert_contains(listing.problem, "more than 65536 files");
+	assert_contains(listing.problem, scratch_path("first"));
+	zp_loader_free_listing(&listing);
+	finish();
+}
+END_TEST
+
+/* Files of seven MiB of symbols each, mostly holes, which only the limit on their sum bounds. */
+START_TEST(what_is_read_of_all_files_is_limited)
+{
+	start();
+	if (!scratch_plugin("first/n0.so", "planted")) {
+		finish();
+		return;
+	}
+	ElfW(Ehdr) head;
+	ElfW(Shdr) section;
+	int fd = open(scratch_path("first/n0.so"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(pread(fd, &head, sizeof head, 0), sizeof head);
+	for (off_t i = 0; i < head.e_shnum; i++) {
+		off_t at = (off_t)head.e_shoff + i * (off_t)sizeof section;
+		ck_assert_int_eq(pread(fd, &section, sizeof section, at), sizeof section);
+		if (section.sh_type == SHT_DYNSYM)
+			section.sh_size = 7 << 20;
+		ck_assert_int_eq(pwrite(fd, &section, sizeof section, at), sizeof section);
+	}
+	ck_assert_int_eq(ftruncate(fd, 16 << 20), 0);
+	close(fd);
+	char name[PATH_MAX];
+	for (int i = 1; i < 200; i++) {
+		(void)snprintf(name, sizeof name, "%s/n%d.so", scratch_path("first"), i);
+		ck_assert_int_eq(link(scratch_path("first/n0.so"), name), 0);
+	}
+	read_list(200);
+	uint64_t bytes_read = 0;
+	unsigned not_examined = 0;
+	for (size_t i = 0; i < listing.count; i++) {
+		bytes_read += listing.files[i].report.bytes_read;
+		not_examined += listing.files[i].fault && strstr(listing.files[i].fault, "more than 1 GiB was read");
+	}
+	ck_assert_uint_le(bytes_read, (UINT64_C(1) << 30) + ZP_ELF_BUDGET_BYTES);
+	ck_assert_uint_gt(not_examined, 40);
 	finish();
 }
 END_TEST
@@ -212,6 +322,11 @@ int main(void)
 		unreadable_file_is_shown_with_the_reason,
 		free_of_nothing_is_harmless,
 		every_failing_allocation_is_reported,
+		lack_of_descriptors_is_an_error_and_not_an_empty_directory,
+		unreadable_directory_is_reported_beside_the_files_of_others,
+		directory_that_does_not_exist_is_no_error,
+		more_files_than_are_listed_are_an_error,
+		what_is_read_of_all_files_is_limited,
 	};
 	return UNIT_RUN("loader/installed", tests);
 }

@@ -98,6 +98,44 @@ START_TEST(directory_whose_files_names_get_too_long_is_told)
 }
 END_TEST
 
+START_TEST(lack_of_descriptors_is_told_and_passes)
+{
+	start();
+	if (scratch_plugin("second/planted.so", "planted")) {
+		zp_load_failure_clear(&failure);
+		unit_leave_descriptors(0);
+		int err = zp_loader_load("planted", true, &nothing, &loaded, &failure);
+		unit_leave_descriptors(-1);
+		ck_assert_int_eq(err, -EMFILE);
+		assert_contains(failure.message, "Too many open files");
+		ck_assert(!failure.content);
+		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
+		zp_loader_discard(&loaded);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(directory_that_cannot_be_searched_is_not_one_without_plugins)
+{
+	char path[2 * PATH_MAX];
+	start();
+	/* Root may search everything, but cannot open a path with a loop in it either. */
+	if (geteuid() != 0)
+		scratch_directory("shut", 0000);
+	else
+		scratch_link("shut", "shut");
+	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("shut"), scratch_path("second"));
+	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
+	fails("planted", &nothing, geteuid() != 0 ? EACCES : ELOOP, scratch_path("shut/planted.so"));
+	if (scratch_plugin("second/planted.so", "planted")) {
+		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
+		zp_loader_discard(&loaded);
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(first_directory_that_has_the_file_decides)
 {
 	start();
@@ -281,6 +319,8 @@ int main(void)
 		absent_driver_is_told_with_every_path_in_order,
 		path_without_an_absolute_directory_is_told,
 		directory_whose_files_names_get_too_long_is_told,
+		lack_of_descriptors_is_told_and_passes,
+		directory_that_cannot_be_searched_is_not_one_without_plugins,
 		first_directory_that_has_the_file_decides,
 		fault_of_the_content_is_marked_with_the_files_identity,
 		untrusted_file_is_not_loaded_and_not_remembered,

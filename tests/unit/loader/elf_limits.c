@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How much is read of a file, however large the tables are that it names.
+ */
+#include "config.h"
+
+#include "tests/unit/loader/elf_fixture.h"
+
+/* A file that takes no room on the disk however large it is: the image, and holes behind it up to `bytes`. */
+static void examine_sparse(off_t bytes, const ElfW(Shdr) *sections, size_t count, const char *fault)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	ck_assert_int_eq(write(fd, &image, sizeof image), sizeof image);
+	if (count)
+		ck_assert_int_eq(write(fd, sections, count * sizeof *sections), (ssize_t)(count * sizeof *sections));
+	ck_assert_int_eq(ftruncate(fd, bytes), 0);
+	memset(&report, 0xff, sizeof report);
+	ck_assert_int_eq(zp_elf_examine(fd, &report), 0);
+	close(fd);
+	ck_assert_uint_le(report.bytes_read, ZP_ELF_BUDGET_BYTES);
+	assert_contains(report.fault, fault);
+}
+
+static const off_t sparse_bytes = (off_t)1 << 40;
+static const uint64_t most = ZP_ELF_BUDGET_BYTES;
+
+START_TEST(sound_file_is_read_once)
+{
+	fresh();
+	examine("");
+	ck_assert_uint_gt(report.bytes_read, 0);
+	ck_assert_uint_le(report.bytes_read, sizeof image);
+}
+END_TEST
+
+START_TEST(no_table_is_larger_than_what_is_read_of_a_file)
+{
+	static const int tables[] = { SYMBOLS, STRINGS };
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		fresh();
+		image.sections[tables[i]].sh_size = most;
+		examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
+		fresh();
+		image.sections[tables[i]].sh_size = sparse_bytes - (off_t)sizeof image;
+		examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
+	}
+	/* The dynamic entries are read only where the strings have our name among them. */
+	fresh();
+	(void)add_string("libzpool.so");
+	image.sections[DYNAMIC].sh_size = most;
+	examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
+}
+END_TEST
+
+START_TEST(tables_share_what_is_read_of_a_file)
+{
+	fresh();
+	image.sections[SYMBOLS].sh_size = most / 4 * 3;
+	image.sections[STRINGS].sh_size = most / 4;
+	examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
+}
+END_TEST
+
+START_TEST(file_has_one_table_of_each_kind)
+{
+	fresh();
+	image.sections[0] = image.sections[SYMBOLS];
+	examine("it has more than one table of dynamic symbols");
+	fresh();
+	image.sections[0] = image.sections[DYNAMIC];
+	examine("it has more than one dynamic section");
+}
+END_TEST
+
+/* Each section alone is small enough; together they name 256 MiB, or two large tables by turns. */
+START_TEST(many_sections_do_not_multiply_what_is_read)
+{
+	static ElfW(Shdr) sections[4096];
+	static const uint32_t types[] = { SHT_NOTE, SHT_DYNSYM, SHT_DYNAMIC };
+	static const char *const faults[] = { "its tables have more than 8388608 bytes",
+					      "it has more than one table of dynamic symbols",
+					      "it has more than one dynamic section" };
+	for (size_t kind = 0; kind < 3; kind++) {
+		fresh();
+		for (size_t i = 0; i < 4096; i++) {
+			sections[i].sh_type = types[kind];
+			sections[i].sh_offset = 1 << 20;
+			sections[i].sh_size = 64 << 10;
+			sections[i].sh_link = i % 2;
+		}
+		image.head.e_shoff = sizeof image;
+		image.head.e_shnum = 4096;
+		examine_sparse(sparse_bytes, sections, 4096, faults[kind]);
+	}
+}
+END_TEST
+
+START_TEST(number_of_program_headers_is_limited)
+{
+	fresh();
+	image.head.e_phnum = 128;
+	examine("");
+	image.head.e_phnum = 129;
+	examine("it has 129 program headers; at most 128 are accepted");
+	fresh();
+	image.head.e_phnum = 0xffff;
+	examine("it has 65535 program headers; at most 128 are accepted");
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		sound_file_is_read_once,
+		no_table_is_larger_than_what_is_read_of_a_file,
+		tables_share_what_is_read_of_a_file,
+		file_has_one_table_of_each_kind,
+		many_sections_do_not_multiply_what_is_read,
+		number_of_program_headers_is_limited,
+	};
+	return UNIT_RUN("loader/elf_limits", tests);
+}
