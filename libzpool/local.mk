@@ -37,6 +37,7 @@ libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
 noinst_LTLIBRARIES += libzpool/libzpcore.la
 libzpool_libzpcore_la_SOURCES = $(libzpool_sources)
 libzpool_libzpcore_la_CPPFLAGS = $(libzpool_cppflags)
+libzpool_libzpcore_la_CFLAGS = $(AM_CFLAGS) $(STACK_CFLAGS)
 libzpool_libzpcore_la_LIBADD = $(LTDL_LIBS) $(PTHREAD_LIBS)
 
 libzpool_libzpool_la_SOURCES =

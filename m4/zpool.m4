@@ -78,6 +78,14 @@ AC_DEFUN([ZPOOL_ARG_DEBUG_CHECKS], [
 		[AC_DEFINE([ZPOOL_DEBUG_CHECKS], [1], [Define to verify invariants at run time.])])
 	AM_CONDITIONAL([DEBUG_CHECKS], [test "$enable_debug_checks" = yes])])
 
+# A host's thread may have a stack of 16 KiB, of which libzpool's functions and a plugin's must not use much.  Sanitizers
+# and builds without optimisation have larger frames.
+AC_DEFUN([ZPOOL_STACK_WARNING], [
+	STACK_CFLAGS=
+	AS_IF([test -z "$enable_sanitizer" && test "$enable_coverage" != yes],
+		[AS_CASE([$CFLAGS], [*-O@<:@123s@:>@*], [ZPOOL_TRY_FLAG([STACK_CFLAGS], [-Wframe-larger-than=2048])])])
+	AC_SUBST([STACK_CFLAGS])])
+
 # What the shared library and the plugins need of the linker.
 AC_DEFUN([ZPOOL_LINK_FLAGS], [
 	LIB_LDFLAGS= PLUGIN_LDFLAGS= VERSION_SCRIPT_LDFLAGS=

@@ -4,6 +4,7 @@ plugin_LTLIBRARIES += plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 plugin_LTLIBRARIES += plugins/zblock.la
 
 plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
+plugin_cflags = $(AM_CFLAGS) $(STACK_CFLAGS)
 plugin_ldflags = -module -avoid-version -no-undefined -Wl,-z,now $(PLUGIN_LDFLAGS) $(HARDEN_LDFLAGS)
 plugin_libadd = libzpool/support/libzpsupport.la $(PTHREAD_LIBS)
 
@@ -29,6 +30,7 @@ plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc_stats.c \
 	plugins/zsmalloc/zsmalloc_zspage.c
 plugins_zsmalloc_la_CPPFLAGS = $(plugin_cppflags)
+plugins_zsmalloc_la_CFLAGS = $(plugin_cflags)
 plugins_zsmalloc_la_LDFLAGS = $(plugin_ldflags)
 plugins_zsmalloc_la_LIBADD = $(plugin_libadd)
 plugins_zsmalloc_la_LINK = $(plugin_link)
@@ -45,6 +47,7 @@ plugins_z3fold_la_SOURCES = \
 	plugins/z3fold/z3fold_record.c \
 	plugins/z3fold/z3fold_stats.c
 plugins_z3fold_la_CPPFLAGS = $(plugin_cppflags)
+plugins_z3fold_la_CFLAGS = $(plugin_cflags)
 plugins_z3fold_la_LDFLAGS = $(plugin_ldflags)
 plugins_z3fold_la_LIBADD = $(plugin_libadd)
 plugins_z3fold_la_LINK = $(plugin_link)
@@ -57,6 +60,7 @@ plugins_zbud_la_SOURCES = \
 	plugins/zbud/zbud_reclaim.c \
 	plugins/zbud/zbud_verify.c
 plugins_zbud_la_CPPFLAGS = $(plugin_cppflags)
+plugins_zbud_la_CFLAGS = $(plugin_cflags)
 plugins_zbud_la_LDFLAGS = $(plugin_ldflags)
 plugins_zbud_la_LIBADD = $(plugin_libadd)
 plugins_zbud_la_LINK = $(plugin_link)
@@ -71,6 +75,7 @@ plugins_zblock_la_SOURCES = \
 	plugins/zblock/zblock_type.c \
 	plugins/zblock/zblock_verify.c
 plugins_zblock_la_CPPFLAGS = $(plugin_cppflags)
+plugins_zblock_la_CFLAGS = $(plugin_cflags)
 plugins_zblock_la_LDFLAGS = $(plugin_ldflags)
 plugins_zblock_la_LIBADD = $(plugin_libadd)
 plugins_zblock_la_LINK = $(plugin_link)
@@ -79,6 +84,7 @@ EXTRA_plugins_zblock_la_DEPENDENCIES = plugins/libtool
 plugin_LTLIBRARIES += plugins/fault.la
 plugins_fault_la_SOURCES = plugins/fault/fault.c
 plugins_fault_la_CPPFLAGS = $(plugin_cppflags)
+plugins_fault_la_CFLAGS = $(plugin_cflags)
 plugins_fault_la_LDFLAGS = $(plugin_ldflags)
 plugins_fault_la_LIBADD = $(plugin_libadd)
 plugins_fault_la_LINK = $(plugin_link)
@@ -92,6 +98,7 @@ plugins_guard_la_SOURCES = \
 	plugins/guard/guard_leaks.c \
 	plugins/guard/guard_slots.c
 plugins_guard_la_CPPFLAGS = $(plugin_cppflags)
+plugins_guard_la_CFLAGS = $(plugin_cflags)
 plugins_guard_la_LDFLAGS = $(plugin_ldflags)
 plugins_guard_la_LIBADD = $(plugin_libadd)
 plugins_guard_la_LINK = $(plugin_link)
@@ -99,6 +106,7 @@ EXTRA_plugins_guard_la_DEPENDENCIES = plugins/libtool
 
 plugins_libc_la_SOURCES = plugins/libc/libc.c
 plugins_libc_la_CPPFLAGS = $(plugin_cppflags)
+plugins_libc_la_CFLAGS = $(plugin_cflags)
 plugins_libc_la_LDFLAGS = $(plugin_ldflags)
 plugins_libc_la_LIBADD = $(plugin_libadd)
 plugins_libc_la_LINK = $(plugin_link)
@@ -112,6 +120,7 @@ plugins_trace_la_SOURCES = \
 	plugins/trace/trace_objects.c \
 	plugins/trace/trace_writer.c
 plugins_trace_la_CPPFLAGS = $(plugin_cppflags)
+plugins_trace_la_CFLAGS = $(plugin_cflags)
 plugins_trace_la_LDFLAGS = $(plugin_ldflags)
 plugins_trace_la_LIBADD = $(plugin_libadd)
 plugins_trace_la_LINK = $(plugin_link)

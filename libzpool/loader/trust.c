@@ -108,21 +108,27 @@ static int walk_error(struct walk *walk, const char *path, int err)
 /* Puts the target of the link that resolved ends with in front of what is still to go. */
 static int follow_link(struct walk *walk, size_t parent_length)
 {
-	char target[PATH_MAX];
-	char *joined;
+	size_t next_bytes = strlen(walk->next) + 1;
 	if (++walk->links > MAX_LINKS)
 		return walk_error(walk, walk->resolved, ELOOP);
-	ssize_t length = readlink(walk->resolved, target, sizeof target);
-	if (length < 0)
-		return walk_error(walk, walk->resolved, errno);
-	if ((size_t)length + 1 + strlen(walk->next) >= PATH_MAX)
-		return walk_error(walk, walk->resolved, ENAMETOOLONG);
-	if (asprintf(&joined, "%.*s/%s", (int)length, target, walk->next) < 0)
+	/* On the heap, because a host's threads may have small stacks. */
+	char *joined = malloc(PATH_MAX + next_bytes);
+	if (!joined)
 		return walk_error(walk, walk->resolved, ENOMEM);
+	ssize_t length = readlink(walk->resolved, joined, PATH_MAX);
+	int err = length < 0 ? errno : 0;
+	if (!err && (size_t)length + next_bytes >= PATH_MAX)
+		err = ENAMETOOLONG;
+	if (err) {
+		free(joined);
+		return walk_error(walk, walk->resolved, err);
+	}
+	joined[length] = '/';
+	memcpy(joined + length + 1, walk->next, next_bytes);
 	free(walk->pending);
 	walk->pending = joined;
 	walk->next = joined;
-	walk->resolved_length = target[0] == '/' ? 0 : parent_length;
+	walk->resolved_length = joined[0] == '/' ? 0 : parent_length;
 	walk->resolved[walk->resolved_length] = '\0';
 	return 0;
 }

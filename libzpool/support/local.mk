@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libzpool/support/libzpsupport.la
 
 libzpool_support_libzpsupport_la_SOURCES = $(support_sources) libzpool/support/lock.c
+libzpool_support_libzpsupport_la_CFLAGS = $(AM_CFLAGS) $(STACK_CFLAGS)
 
 # Without lock.c, which a benchmark leaves as it is while it compiles these in its own way.
 support_sources = \
@@ -36,7 +37,7 @@ support_sources = \
 ARFLAGS = cr
 lib_LIBRARIES = libzpool/libzpool-support.a
 libzpool_libzpool_support_a_SOURCES = $(libzpool_support_libzpsupport_la_SOURCES)
-libzpool_libzpool_support_a_CFLAGS = $(AM_CFLAGS) -fPIC
+libzpool_libzpool_support_a_CFLAGS = $(AM_CFLAGS) $(STACK_CFLAGS) -fPIC
 
 supportincludedir = $(includedir)/zpool-support
 supportinclude_HEADERS = \

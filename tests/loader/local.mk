@@ -9,6 +9,11 @@ EXTRA_DIST += \
 	tests/loader/mocks/mock_driver.h \
 	tests/loader/mocks/mock_filter.h
 
+# It uses the real plugins, and no mocks.
+check_PROGRAMS += tests/loader/small_stack
+TESTS += tests/loader/small_stack
+tests_loader_small_stack_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
+
 if HAVE_CHECK
 if ENABLE_SHARED
 

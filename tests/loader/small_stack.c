@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * small_stack.c - every public function works on the smallest stack that the system gives to a thread
+ *
+ * It runs on this build's plugins, with and without messages on standard error, and prints how much of its stack each
+ * group of functions used.  zpool(3) promises this.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <zpool-driver.h>
+#include <zpool.h>
+
+enum { SKIPPED = 77, PAINT = 0xa5 };
+
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			fprintf(stderr, "small_stack.c:%d: %s: %s\n", __LINE__, #condition, zpool_last_error());       \
+			failed = 1;                                                                                    \
+		}                                                                                                      \
+	} while (0)
+
+static int failed;
+static unsigned visited;
+
+static int visit_driver(const struct zpool_driver_info *info, void *user)
+{
+	(void)user;
+	visited += info->type != NULL;
+	return 0;
+}
+
+static int visit_param(const struct zpool_param *param, size_t size, void *user)
+{
+	(void)size, (void)user;
+	visited += param->key != NULL;
+	return 0;
+}
+
+static int visit_object(struct zpool *pool, unsigned long handle, size_t size, void *user)
+{
+	(void)pool, (void)size, (void)user;
+	visited += handle != 0;
+	return 0;
+}
+
+static int visit_class(const struct zpool_class_stats *stats, size_t size, void *user)
+{
+	(void)size, (void)user;
+	visited += stats->slots != 0;
+	return 0;
+}
+
+static int evict(struct zpool *pool, unsigned long handle, void *user)
+{
+	(void)user;
+	zpool_free(pool, handle);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * What runs on the small stack
+ */
+
+static void list_drivers(const char *unused)
+{
+	(void)unused;
+	visited = 0;
+	CHECK(zpool_each_driver(visit_driver, NULL) == 0);
+	CHECK(visited > 0);
+}
+
+static void search(const char *spec)
+{
+	char path[64];
+	CHECK(zpool_has_pool(spec));
+	CHECK(!zpool_has_pool("nosuch"));
+	CHECK(zpool_create_pool("zbud:limt=1M", ZPOOL_GFP_KERNEL, NULL) == NULL);
+	CHECK(zpool_get_plugin_path(path, sizeof path) > 0);
+	CHECK(zpool_rescan() == 0);
+	CHECK(zpool_each_param("zsmalloc", visit_param, NULL) == 0);
+}
+
+static void ask(struct zpool *pool)
+{
+	struct zpool_stats stats;
+	(void)zpool_get_type(pool), (void)zpool_get_spec(pool), (void)zpool_get_name(pool);
+	(void)zpool_get_total_size(pool), (void)zpool_max_object_size(pool), (void)zpool_alignment(pool);
+	(void)zpool_evictable(pool), (void)zpool_can_sleep_mapped(pool), (void)zpool_malloc_support_movable(pool);
+	CHECK(zpool_get_stats(pool, &stats, sizeof stats) == 0);
+	(void)zpool_each_class(pool, visit_class, NULL);
+	(void)zpool_each_object(pool, visit_object, NULL);
+	(void)zpool_set_limit(pool, UINT64_C(64) << 20);
+	(void)zpool_set_param(pool, "nosuch", "1");
+}
+
+static void store(struct zpool *pool, unsigned long *handles, size_t count)
+{
+	char byte = 'x';
+	for (size_t i = 0; i < count; i++) {
+		CHECK(zpool_malloc(pool, 1 + i * 37 % 3900, ZPOOL_GFP_KERNEL, &handles[i]) == 0);
+		CHECK(zpool_obj_write(pool, handles[i], &byte, 1, 0) == 1);
+		CHECK(zpool_obj_read(pool, handles[i], &byte, 1, 0) == 1);
+		void *object = zpool_map_handle(pool, handles[i], ZPOOL_MM_RW);
+		if (object)
+			zpool_unmap_handle(pool, handles[i]);
+		(void)zpool_obj_size(pool, handles[i]);
+	}
+	for (size_t i = 0; i < count; i += 3)
+		zpool_free(pool, handles[i]);
+}
+
+static void use_pool(const char *spec)
+{
+	static unsigned long handles[1500];
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	uint64_t released;
+	unsigned reclaimed;
+
+	args.evict = evict;
+	struct zpool *pool = zpool_open(spec, &args, sizeof args);
+	CHECK(pool != NULL);
+	if (!pool)
+		return;
+	store(pool, handles, sizeof handles / sizeof *handles);
+	ask(pool);
+	zpool_free(pool, handles[0]); /* was freed before: refused, with a message */
+	(void)zpool_map_handle(pool, handles[0], ZPOOL_MM_RO);
+	(void)zpool_shrink(pool, 3, &reclaimed);
+	(void)zpool_compact(pool, 0, 0, &released);
+	(void)zpool_trim(pool, &released);
+	(void)zpool_evict(pool, handles[0]);
+	zpool_destroy_pool(pool);
+}
+
+static void unload(const char *type)
+{
+	(void)zpool_unload_driver(type);
+	CHECK(zpool_unregister_driver(NULL) == -EINVAL);
+	CHECK(zpool_register_driver(NULL) == -EINVAL);
+}
+
+static void quiet(enum zpool_log_level level, const char *message, void *user)
+{
+	(void)level, (void)message, (void)user;
+}
+
+static void set_up(const char *unused)
+{
+	(void)unused;
+	CHECK(zpool_set_log_handler(quiet, ZPOOL_LOG_DEBUG, NULL) == 0);
+	CHECK(zpool_set_log_handler(NULL, ZPOOL_LOG_DEBUG, NULL) == 0);
+	CHECK(zpool_set_plugin_path("/nonexistent") == 0);
+	CHECK(zpool_set_plugin_path(NULL) == 0);
+	CHECK(zpool_version() != NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The thread
+ */
+
+struct job {
+	void (*fn)(const char *argument);
+	const char *argument;
+};
+
+static void *run_job(void *arg)
+{
+	const struct job *job = arg;
+	job->fn(job->argument);
+	return NULL;
+}
+
+/* A stack of the smallest size, between two pages that may not be touched, and painted, so that its use shows. */
+static void on_small_stack(const char *name, void (*fn)(const char *argument), const char *argument)
+{
+	struct job job = { fn, argument };
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE), bytes = (size_t)PTHREAD_STACK_MIN, untouched = 0;
+	unsigned char *area = mmap(NULL, bytes + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *stack = area + page_bytes;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (area == MAP_FAILED || mprotect(stack, bytes, PROT_READ | PROT_WRITE) != 0 ||
+	    pthread_attr_init(&attr) != 0 || pthread_attr_setstack(&attr, stack, bytes) != 0) {
+		perror("a small stack");
+		exit(99);
+	}
+	memset(stack, PAINT, bytes);
+	int err = pthread_create(&thread, &attr, run_job, &job);
+	if (err) {
+		fprintf(stderr, "pthread_create: %s\n", strerror(err));
+		exit(99);
+	}
+	(void)pthread_join(thread, NULL);
+	(void)pthread_attr_destroy(&attr);
+	while (untouched < bytes && stack[untouched] == PAINT)
+		untouched++;
+	printf("%-12s %-24s %6zu of %zu bytes of stack\n", name, argument ? argument : "", bytes - untouched, bytes);
+	(void)munmap(area, bytes + 2 * page_bytes);
+}
+
+/* A path through a symbolic link costs the search more than a plain one. */
+static bool make_link(const char *path, char *link, size_t link_bytes)
+{
+	if (snprintf(link, link_bytes, "%s/link", path) >= (int)link_bytes)
+		return false;
+	return symlink(path, link) == 0 || errno == EEXIST;
+}
+
+static void run_all(const char *path)
+{
+	static const char *const specs[] = { "zbud", "z3fold",         "zsmalloc",        "zblock",
+					     "libc", "guard+zsmalloc", "fault+guard+zbud" };
+	char text[PATH_MAX + 64];
+
+	CHECK(make_link(path, text, sizeof text));
+	CHECK(zpool_set_plugin_path(text) == 0);
+	on_small_stack("list", list_drivers, NULL);
+	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+		on_small_stack("search", search, specs[i]);
+		on_small_stack("use", use_pool, specs[i]);
+		on_small_stack("unload", unload, specs[i]);
+	}
+	(void)snprintf(text, sizeof text, "trace:file=%s/calls,overwrite=yes+zbud", path);
+	on_small_stack("use", use_pool, text);
+	on_small_stack("list", list_drivers, NULL);
+	on_small_stack("set up", set_up, NULL);
+}
+
+/* Runs everything, then all of it again with messages: in a new program, because the variable is read once. */
+int main(int argc, char **argv)
+{
+	const char *path = getenv("ZPOOL_PLUGIN_PATH");
+	char file[PATH_MAX];
+
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	puts("skipped: sanitizers need more stack");
+	return SKIPPED;
+#endif
+	if (!path || snprintf(file, sizeof file, "%s/zbud.so", path) >= (int)sizeof file || access(file, R_OK) != 0) {
+		puts("skipped: built without plugins");
+		return SKIPPED;
+	}
+	run_all(path);
+	if (failed || argc > 1)
+		return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	char loud[] = "loud", *arguments[] = { argv[0], loud, NULL };
+	(void)setenv("ZPOOL_DEBUG", "debug", 1);
+	(void)execv("/proc/self/exe", arguments);
+	perror("/proc/self/exe");
+	return EXIT_FAILURE;
+}
