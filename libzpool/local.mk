@@ -10,12 +10,14 @@ libzpool_sources = \
 	libzpool/base/env.c libzpool/base/env.h \
 	libzpool/base/error.c libzpool/base/error.h \
 	libzpool/base/log.c libzpool/base/log.h \
+	libzpool/loader/acl.c libzpool/loader/acl.h \
 	libzpool/loader/elf.c libzpool/loader/elf.h \
 	libzpool/loader/installed.c \
 	libzpool/loader/loader.c libzpool/loader/loader.h \
 	libzpool/loader/module.c libzpool/loader/module.h \
 	libzpool/loader/search.c libzpool/loader/search.h \
 	libzpool/loader/trust.c libzpool/loader/trust.h \
+	libzpool/loader/userns.c libzpool/loader/userns.h \
 	libzpool/core/control.c \
 	libzpool/core/driver.c libzpool/core/driver.h \
 	libzpool/core/fork.c libzpool/core/fork.h \

@@ -4,7 +4,9 @@
 #include "loader/trust.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "loader/acl.h"
+#include "loader/userns.h"
 
 /* As many as Linux follows itself. */
 enum { MAX_LINKS = 40 };
@@ -24,85 +28,152 @@ struct walk {
 	const char *next; /* in the path given, or in pending */
 	char *pending;    /* from the first link on: its target and what came behind it */
 	unsigned links;
-	mode_t mode; /* of what resolved names */
+	mode_t mode;             /* of what resolved names */
+	bool hidden_is_accepted; /* components of hidden owners may be trusted on this path */
+	bool hidden_seen;        /* there was one */
+	bool shared_seen;        /* a component passed that others may write: a sticky directory, or the group's */
 	char *why;
 	size_t why_bytes;
 };
 
-/* Does no line of /proc/self/uid_map map the outer root?  Then its files show as the overflow uid. */
-static bool outer_root_is_unmapped(void)
-{
-	FILE *map = fopen("/proc/self/uid_map", "re");
-	if (!map)
-		return false;
-	unsigned long inside, outside, count;
-	bool lines = false, mapped = false;
-	while (fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3) {
-		lines = true;
-		if (outside == 0 && count > 0)
-			mapped = true;
-	}
-	fclose(map);
-	return lines && !mapped;
-}
-
-static bool is_overflow_uid(uid_t uid)
-{
-	unsigned overflow = 65534;
-	FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
-	if (file && fscanf(file, "%u", &overflow) != 1)
-		overflow = 65534;
-	if (file)
-		fclose(file);
-	return uid == overflow;
-}
-
-bool zp_trust_uid_stands_for_root(uid_t uid)
-{
-	return is_overflow_uid(uid) && outer_root_is_unmapped();
-}
-
 void zp_trust_self(struct zp_trust *trust)
 {
+	struct zp_userns userns;
+
+	zp_userns_read(&userns);
 	*trust = (struct zp_trust){ .euid = geteuid(),
 				    .secure = zp_is_secure(),
-				    .stands_for_root = zp_trust_uid_stands_for_root };
+				    .hides_owners = !userns.complete,
+				    .hidden_uid = userns.overflow_uid };
+	if (userns.known && !userns.complete && !trust->secure)
+		trust->hidden_owner_dir = ZPOOL_PLUGINDIR;
 }
 
-static bool owner_is_trusted(const struct zp_trust *trust, uid_t uid)
+/* "" stands for every directory; any other must be what the file lies in by the path's own words. */
+static bool hidden_is_accepted_at(const struct zp_trust *trust, const char *path)
 {
-	return uid == 0 || (!trust->secure && uid == trust->euid) || trust->stands_for_root(uid);
+	const char *dir = trust->hidden_owner_dir;
+	if (!trust->hides_owners || !dir)
+		return false;
+	if (!*dir)
+		return true;
+	size_t length = strlen(dir);
+	while (length > 1 && dir[length - 1] == '/')
+		length--;
+	return strncmp(path, dir, length) == 0 && path[length] == '/' && !strchr(path + length + 1, '/');
 }
 
-static int judge(struct walk *walk, const char *path, const struct stat *st, bool holds_plugin)
+struct zp_trust zp_trust_of_named(const struct zp_trust *trust, const char *path)
+{
+	struct zp_trust named = *trust;
+	named.hidden_owner_dir = hidden_is_accepted_at(trust, path) ? "" : NULL;
+	return named;
+}
+
+static bool is_hidden(const struct zp_trust *trust, uid_t uid)
+{
+	return trust->hides_owners && uid == trust->hidden_uid;
+}
+
+__attribute__((format(printf, 2, 3))) static int refuse(struct walk *walk, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(walk->why, walk->why_bytes, format, args);
+	va_end(args);
+	return -EPERM;
+}
+
+/*
+ * A hidden owner is root or anybody.  It is taken for root where an administrator chose the place: the compiled plugin
+ * directory, with nothing but hidden owners from the first one on, and nothing on the path that anyone in the namespace
+ * could have put there.  A path that leads back to owners who are shown was not laid out by the system's root.
+ */
+static int judge_hidden_owner(struct walk *walk, const char *path, const struct stat *st, const char *noun)
+{
+	if (!walk->hidden_is_accepted)
+		return refuse(walk,
+			      "%s %s belongs to a user who has no mapping in this user namespace and may be anybody; "
+			      "that is accepted in the compiled plugin directory only",
+			      noun, path);
+	walk->hidden_seen = true;
+	if (walk->shared_seen || (!S_ISLNK(st->st_mode) && (st->st_mode & (S_IWGRP | S_IWOTH))))
+		return refuse(
+			walk,
+			"%s %s belongs to a user who has no mapping in this user namespace, and %s may be written "
+			"by others",
+			noun, path, walk->shared_seen ? "a directory above it" : "it");
+	if (!S_ISLNK(st->st_mode) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
+		return refuse(walk,
+			      "%s %s belongs to a user who has no mapping in this user namespace, but this process can "
+			      "write it, so it is not root's",
+			      noun, path);
+	return 0;
+}
+
+static int judge_owner(struct walk *walk, const char *path, const struct stat *st, const char *noun)
 {
 	const struct zp_trust *trust = walk->trust;
-	const char *noun = S_ISDIR(st->st_mode) ? "directory" : "file";
 
-	if (!owner_is_trusted(trust, st->st_uid)) {
-		snprintf(walk->why, walk->why_bytes, "%s %s belongs to user %lu, who is neither root%s", noun, path,
-			 (unsigned long)st->st_uid, trust->secure ? " (required in a privileged program)" : " nor you");
-		return -EPERM;
-	}
-	if (S_ISLNK(st->st_mode))
+	if (is_hidden(trust, st->st_uid))
+		return judge_hidden_owner(walk, path, st, noun);
+	if (walk->hidden_seen)
+		return refuse(
+			walk,
+			"%s %s lies below a directory of a user who has no mapping in this user namespace and may "
+			"be anybody",
+			noun, path);
+	if (st->st_uid == 0 || (!trust->secure && st->st_uid == trust->euid))
 		return 0;
-	bool sticky_parent = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) && !holds_plugin;
-	if ((st->st_mode & S_IWOTH) && !sticky_parent) {
-		snprintf(walk->why, walk->why_bytes, "%s %s is world-writable; chmod o-w it", noun, path);
-		return -EPERM;
-	}
-	if ((st->st_mode & S_IWGRP) && !sticky_parent && (trust->euid == 0 || trust->secure)) {
-		snprintf(walk->why, walk->why_bytes,
-			 "%s %s is group-writable, which is refused for privileged users; chmod g-w it", noun, path);
-		return -EPERM;
-	}
-	return 0;
+	return refuse(walk, "%s %s belongs to user %lu, who is neither root%s", noun, path, (unsigned long)st->st_uid,
+		      trust->secure ? " (required in a privileged program)" : " nor you");
 }
 
 static int walk_error(struct walk *walk, const char *path, int err)
 {
 	snprintf(walk->why, walk->why_bytes, "%s: %s", path, strerror(err));
 	return -err;
+}
+
+/* The mode's group bits show that others than the owner may write: the group, or users of an access control list. */
+static int judge_group_write(struct walk *walk, const char *path, const char *noun)
+{
+	const struct zp_trust *trust = walk->trust;
+	struct zp_acl_writer writer;
+	bool euid_is_trusted = !trust->secure && !is_hidden(trust, trust->euid);
+
+	int result = zp_acl_find_writer(path, euid_is_trusted ? trust->euid : 0, &writer);
+	if (result == -ENOMEM)
+		return walk_error(walk, path, ENOMEM);
+	if (result < 0)
+		return refuse(walk, "%s %s: its access control list cannot be read: %s", noun, path, strerror(-result));
+	if (result > 0)
+		return refuse(walk,
+			      "%s %s may be written by %s %lu, whom its access control list names; remove that entry "
+			      "with setfacl -x %c:%lu",
+			      noun, path, writer.is_group ? "group" : "user", (unsigned long)writer.id,
+			      writer.is_group ? 'g' : 'u', (unsigned long)writer.id);
+	if (trust->euid == 0 || trust->secure)
+		return refuse(walk, "%s %s is group-writable, which is refused for privileged users; chmod g-w it",
+			      noun, path);
+	walk->shared_seen = true;
+	return 0;
+}
+
+static int judge(struct walk *walk, const char *path, const struct stat *st, bool holds_plugin)
+{
+	const char *noun = S_ISDIR(st->st_mode) ? "directory" : "file";
+
+	int err = judge_owner(walk, path, st, noun);
+	if (err || S_ISLNK(st->st_mode) || !(st->st_mode & (S_IWGRP | S_IWOTH)))
+		return err;
+	if (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) && !holds_plugin) {
+		walk->shared_seen = true;
+		return 0;
+	}
+	if (st->st_mode & S_IWOTH)
+		return refuse(walk, "%s %s is world-writable; chmod o-w it", noun, path);
+	return judge_group_write(walk, path, noun);
 }
 
 /* Puts the target of the link that resolved ends with in front of what is still to go. */
@@ -199,27 +270,62 @@ static int walk_all(struct walk *walk)
 	struct stat st;
 	if (stat("/", &st) < 0)
 		return walk_error(walk, "/", errno);
+	walk->mode = st.st_mode;
 	int err = judge(walk, "/", &st, false);
 	while (err == 0)
 		err = step(walk);
-	if (err < 0)
-		return err;
-	if (S_ISREG(walk->mode))
-		return 0;
-	snprintf(walk->why, walk->why_bytes, "%s is not a regular file", walk->resolved[0] ? walk->resolved : "/");
-	return -ENOEXEC;
+	return err < 0 ? err : 0;
+}
+
+static int walk_path(struct walk *walk, const char *path)
+{
+	walk->resolved[0] = '\0';
+	walk->next = path;
+	if (path[0] != '/')
+		return walk_error(walk, path, EINVAL);
+	if (strnlen(path, PATH_MAX) == PATH_MAX)
+		return walk_error(walk, "the path", ENAMETOOLONG);
+	walk->hidden_is_accepted = hidden_is_accepted_at(walk->trust, path);
+	int err = walk_all(walk);
+	free(walk->pending);
+	return err;
 }
 
 int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resolved, char *why, size_t why_bytes)
 {
-	struct walk walk = { .trust = trust, .resolved = resolved, .next = path, .why = why, .why_bytes = why_bytes };
+	struct walk walk = { .trust = trust, .resolved = resolved, .why = why, .why_bytes = why_bytes };
 
-	resolved[0] = '\0';
-	if (path[0] != '/')
-		return walk_error(&walk, path, EINVAL);
-	if (strnlen(path, PATH_MAX) == PATH_MAX)
-		return walk_error(&walk, "the path", ENAMETOOLONG);
-	int err = walk_all(&walk);
-	free(walk.pending);
-	return err;
+	int err = walk_path(&walk, path);
+	if (err || S_ISREG(walk.mode))
+		return err;
+	snprintf(why, why_bytes, "%s is not a regular file", resolved[0] ? resolved : "/");
+	return -ENOEXEC;
+}
+
+/* After a walk that ended at a missing component: resolved names it, and its parent was a directory. */
+static int judge_parent_of_missing(struct walk *walk)
+{
+	const char *slash = strrchr(walk->resolved, '/');
+	return judge_holder(walk, slash ? (size_t)(slash - walk->resolved) : 0);
+}
+
+int zp_trust_resolve_directory(const struct zp_trust *trust, const char *path, char *resolved, char *why,
+			       size_t why_bytes)
+{
+	struct walk walk = { .trust = trust, .resolved = resolved, .why = why, .why_bytes = why_bytes };
+	struct stat st;
+
+	int err = walk_path(&walk, path);
+	if (err == -ENOENT) {
+		int parent_err = judge_parent_of_missing(&walk);
+		return parent_err ? parent_err : err;
+	}
+	if (err)
+		return err;
+	const char *shown = resolved[0] ? resolved : "/";
+	if (!S_ISDIR(walk.mode)) {
+		snprintf(why, why_bytes, "%s is not a directory", shown);
+		return -ENOTDIR;
+	}
+	return lstat(shown, &st) < 0 ? walk_error(&walk, shown, errno) : judge(&walk, shown, &st, true);
 }

@@ -6,20 +6,28 @@
 #define ZP_LOADER_TRUST_H 1
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
-/* Who is asking.  Filled by zp_trust_self(); tests make their own. */
+/* The user for whom files are judged.  Filled by zp_trust_self(); tests make their own. */
 struct zp_trust {
 	uid_t euid;
 	bool secure; /* AT_SECURE: only root's files, and nothing from the environment */
-	/* Asked of owners that are neither root nor euid, because the answer is slow to find. */
-	bool (*stands_for_root)(uid_t uid);
+	/*
+	 * The user namespace hides owners, and shows all of them as hidden_uid.  That number is never taken for root or
+	 * for the effective user.
+	 */
+	bool hides_owners;
+	uid_t hidden_uid;
+	/* Hidden owners are accepted in this directory, if nobody in the namespace can write there.  NULL: nowhere. */
+	const char *hidden_owner_dir;
 };
 
+/* Hidden owners are accepted in the plugin directory that was compiled into the library, and in no other. */
 void zp_trust_self(struct zp_trust *trust);
 
-/* In a user namespace that the outer root is not mapped to, its files show as the overflow uid's. */
-bool zp_trust_uid_stands_for_root(uid_t uid);
+/* The rules for what a trusted file names: hidden owners are accepted everywhere, if they were for the file. */
+struct zp_trust zp_trust_of_named(const struct zp_trust *trust, const char *path);
 
 /*
  * Walks an absolute path from the root, through every symbolic link, and judges each component: nobody but root and
@@ -29,5 +37,12 @@ bool zp_trust_uid_stands_for_root(uid_t uid);
  * 0, or -ENOENT, -EPERM, another -errno of the file system, with the reason in `why` (a sentence without its end).
  */
 int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resolved, char *why, size_t why_bytes);
+
+/*
+ * The same for a directory that files are taken from.  -ENOENT: it does not exist, and nobody else can create it; where
+ * others could, that is -EPERM.
+ */
+int zp_trust_resolve_directory(const struct zp_trust *trust, const char *path, char *resolved, char *why,
+			       size_t why_bytes);
 
 #endif

@@ -30,21 +30,8 @@ static int resolve(const char *path)
 	return zp_trust_resolve(&trust, path, resolved, why, sizeof why);
 }
 
-static bool nobody_stands_for_root(uid_t uid)
-{
-	(void)uid;
-	return false;
-}
-
-static bool overflow_stands_for_root(uid_t uid)
-{
-	return uid == OVERFLOW_USER;
-}
-
 static int resolve_as(struct zp_trust trust, const char *path)
 {
-	if (!trust.stands_for_root)
-		trust.stands_for_root = nobody_stands_for_root;
 	why[0] = '\0';
 	return zp_trust_resolve(&trust, path, resolved, why, sizeof why);
 }
@@ -214,19 +201,22 @@ START_TEST(a_privileged_program_takes_only_roots_files)
 }
 END_TEST
 
-START_TEST(the_overflow_user_counts_as_root_only_where_root_is_not_mapped)
+START_TEST(the_overflow_user_of_a_user_namespace_is_not_taken_for_root)
 {
-	if (!is_root("the_overflow_user_counts_as_root_only_where_root_is_not_mapped"))
+	if (!is_root("the_overflow_user_of_a_user_namespace_is_not_taken_for_root"))
 		return;
 	const char *path = fixture_install("good");
 	struct zp_trust trust = { .euid = 1000 };
 	ck_assert_int_eq(chown(path, OVERFLOW_USER, 0), 0);
 	ck_assert_int_eq(resolve_as(trust, path), -EPERM);
 	expect_why("belongs to user 65534");
-	trust.stands_for_root = overflow_stands_for_root;
-	ck_assert_msg(resolve_as(trust, path) == 0, "%s", why);
-	trust.secure = true;
-	ck_assert_msg(resolve_as(trust, path) == 0, "%s", why);
+	trust.hides_owners = true;
+	trust.hidden_uid = OVERFLOW_USER;
+	ck_assert_int_eq(resolve_as(trust, path), -EPERM);
+	expect_why("no mapping in this user namespace");
+	trust.euid = OVERFLOW_USER;
+	ck_assert_int_eq(resolve_as(trust, path), -EPERM);
+	expect_why("no mapping in this user namespace");
 }
 END_TEST
 
@@ -345,7 +335,7 @@ int main(void)
 	tcase_add_test(tests, a_strangers_directory_is_refused);
 	tcase_add_test(tests, a_strangers_link_is_refused);
 	tcase_add_test(tests, a_privileged_program_takes_only_roots_files);
-	tcase_add_test(tests, the_overflow_user_counts_as_root_only_where_root_is_not_mapped);
+	tcase_add_test(tests, the_overflow_user_of_a_user_namespace_is_not_taken_for_root);
 	tcase_add_test(tests, trust_is_asked_for_in_the_name_of_the_effective_user);
 	tcase_add_test(tests, a_chain_of_links_is_followed_to_its_end);
 	tcase_add_test(tests, a_link_into_a_directory_that_others_may_write_is_refused);

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/base/env \
 	tests/unit/base/error \
 	tests/unit/base/log \
+	tests/unit/loader/acl \
 	tests/unit/loader/elf \
 	tests/unit/loader/elf_limits \
 	tests/unit/loader/installed \
@@ -14,6 +15,8 @@ unit_tests = \
 	tests/unit/loader/module \
 	tests/unit/loader/search \
 	tests/unit/loader/trust \
+	tests/unit/loader/trust_hidden \
+	tests/unit/loader/userns \
 	tests/unit/core/control \
 	tests/unit/core/driver \
 	tests/unit/core/fork \
@@ -67,6 +70,10 @@ tests_unit_base_log_CFLAGS = $(unit_cflags)
 tests_unit_base_log_LDADD = $(unit_ldadd)
 tests_unit_base_log_LDFLAGS = $(failing_memory_ldflags)
 
+tests_unit_loader_acl_SOURCES = tests/unit/loader/acl.c
+tests_unit_loader_acl_CFLAGS = $(unit_cflags)
+tests_unit_loader_acl_LDADD = $(unit_ldadd)
+
 tests_unit_loader_elf_SOURCES = tests/unit/loader/elf.c tests/unit/loader/elf_fixture.h $(failing_memory)
 tests_unit_loader_elf_CFLAGS = $(unit_cflags)
 tests_unit_loader_elf_LDADD = $(unit_ldadd)
@@ -98,6 +105,14 @@ tests_unit_loader_search_LDFLAGS = $(failing_memory_ldflags)
 tests_unit_loader_trust_SOURCES = tests/unit/loader/trust.c
 tests_unit_loader_trust_CFLAGS = $(unit_cflags)
 tests_unit_loader_trust_LDADD = $(unit_ldadd)
+
+tests_unit_loader_trust_hidden_SOURCES = tests/unit/loader/trust_hidden.c
+tests_unit_loader_trust_hidden_CFLAGS = $(unit_cflags)
+tests_unit_loader_trust_hidden_LDADD = $(unit_ldadd)
+
+tests_unit_loader_userns_SOURCES = tests/unit/loader/userns.c
+tests_unit_loader_userns_CFLAGS = $(unit_cflags)
+tests_unit_loader_userns_LDADD = $(unit_ldadd)
 
 tests_unit_core_control_SOURCES = tests/unit/core/control.c
 tests_unit_core_control_CFLAGS = $(unit_cflags)

@@ -15,14 +15,7 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-enum { STRANGER = 12345, OVERFLOW_USER = 65534 };
-
-static uid_t root_stand_in;
-
-static bool stands_for_root(uid_t uid)
-{
-	return root_stand_in && uid == root_stand_in;
-}
+enum { STRANGER = 12345 };
 
 static struct zp_trust trust;
 static char resolved[PATH_MAX], why[PATH_MAX + 160];
@@ -30,8 +23,7 @@ static char resolved[PATH_MAX], why[PATH_MAX + 160];
 /* The user who runs the test, as an ordinary user would be judged. */
 static void start(void)
 {
-	root_stand_in = 0;
-	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242, .stands_for_root = stands_for_root };
+	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242 };
 	scratch_make();
 	scratch_directory("d", 0755);
 	scratch_file("d/x.so", 0644, "x", 1);
@@ -75,23 +67,6 @@ START_TEST(self_is_the_effective_user)
 	zp_trust_self(&trust);
 	ck_assert_uint_eq(trust.euid, geteuid());
 	ck_assert(!trust.secure);
-	ck_assert(trust.stands_for_root == zp_trust_uid_stands_for_root);
-}
-END_TEST
-
-START_TEST(ordinary_users_do_not_stand_for_root)
-{
-	ck_assert(!zp_trust_uid_stands_for_root(0));
-	ck_assert(!zp_trust_uid_stands_for_root(STRANGER));
-	/* The overflow user does only where the outer root is unmapped. */
-	FILE *map = fopen("/proc/self/uid_map", "re");
-	unsigned long inside, outside, count;
-	bool mapped = !map;
-	while (map && fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3)
-		mapped = mapped || outside == 0;
-	if (map)
-		fclose(map);
-	ck_assert_int_eq(zp_trust_uid_stands_for_root(OVERFLOW_USER), !mapped);
 }
 END_TEST
 
@@ -299,19 +274,46 @@ START_TEST(own_files_are_trusted_but_not_in_a_privileged_program)
 }
 END_TEST
 
-START_TEST(user_that_stands_for_root_is_trusted)
+/* ------------------------------------------------------------------------------------------------------------------
+ * Directories that files are taken from
+ */
+
+static void directory_is(const char *path, int err, const char *reason)
+{
+	why[0] = '\0';
+	ck_assert_int_eq(zp_trust_resolve_directory(&trust, path, resolved, why, sizeof why), -err);
+	assert_contains(why, reason);
+}
+
+START_TEST(directory_of_files_is_judged_like_the_one_around_a_file)
 {
 	start();
-	if (geteuid() != 0) {
-		finish();
-		return;
-	}
-	own("d/x.so", OVERFLOW_USER);
-	refuses(scratch_path("d/x.so"), EPERM, "belongs to user 65534");
-	root_stand_in = OVERFLOW_USER;
-	trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
-	trust.secure = true;
-	trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+	directory_is(scratch_path("d"), 0, "");
+	ck_assert_str_eq(resolved, scratch_path("d"));
+	directory_is(scratch_path("d/."), 0, "");
+	mode("d", 01777);
+	directory_is(scratch_path("d"), EPERM, "/d is world-writable");
+	directory_is(scratch_path("d/."), EPERM, "/d is world-writable");
+	directory_is(scratch_path("d/../d/"), EPERM, "/d is world-writable");
+	mode("d", 0755);
+	directory_is(scratch_path("d/x.so"), ENOTDIR, "is not a directory");
+	directory_is("/", 0, "");
+	finish();
+}
+END_TEST
+
+START_TEST(missing_directory_is_refused_where_others_could_make_it)
+{
+	start();
+	directory_is(scratch_path("d/none"), ENOENT, "d/none: No such file");
+	directory_is(scratch_path("d/none/below"), ENOENT, "d/none: No such file");
+	mode("d", 01777);
+	directory_is(scratch_path("d/none"), EPERM, "/d is world-writable");
+	directory_is(scratch_path("d/none/below"), EPERM, "/d is world-writable");
+	mode("d", 0755);
+	scratch_directory("open", 01777);
+	scratch_link("d/link", "../open/none");
+	directory_is(scratch_path("d/link"), EPERM, "/open is world-writable");
 	finish();
 }
 END_TEST
@@ -412,7 +414,6 @@ int main(void)
 	const TTest *const tests[] = {
 		plain_file_is_trusted_and_resolved_to_itself,
 		self_is_the_effective_user,
-		ordinary_users_do_not_stand_for_root,
 		absent_file_and_absent_directory_are_told_by_their_path,
 		relative_and_empty_paths_are_refused,
 		path_of_path_max_bytes_is_too_long,
@@ -426,7 +427,8 @@ int main(void)
 		group_writable_is_refused_for_root_and_privileged_programs_only,
 		strangers_file_directory_or_link_is_refused,
 		own_files_are_trusted_but_not_in_a_privileged_program,
-		user_that_stands_for_root_is_trusted,
+		directory_of_files_is_judged_like_the_one_around_a_file,
+		missing_directory_is_refused_where_others_could_make_it,
 		links_are_followed_and_what_they_lead_to_is_judged,
 		parent_of_a_link_is_the_targets_parent,
 		links_in_a_circle_are_told,

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "loader/userns.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* The kernel's default, which a system administrator can change. */
+enum { DEFAULT_OVERFLOW_UID = 65534 };
+
+/* All numbers but (uid_t)-1, which is no user. */
+#define ALL_UIDS UINT64_C(4294967295)
+
+/*
+ * The map of a nested namespace counts in the numbers of its parent, but it can only map what the parent has mapped.  A
+ * map of all numbers therefore hides nobody at any depth.
+ */
+static void read_map(struct zp_userns *userns, FILE *map)
+{
+	unsigned long long inside, outside, count;
+	uint64_t mapped = 0;
+
+	while (fscanf(map, "%llu %llu %llu", &inside, &outside, &count) == 3)
+		mapped += count;
+	userns->known = !ferror(map);
+	userns->complete = userns->known && mapped >= ALL_UIDS;
+}
+
+void zp_userns_read_files(struct zp_userns *userns, const char *map_path, const char *overflow_path)
+{
+	unsigned overflow;
+
+	*userns = (struct zp_userns){ .overflow_uid = DEFAULT_OVERFLOW_UID };
+	FILE *map = fopen(map_path, "re");
+	if (map) {
+		read_map(userns, map);
+		fclose(map);
+	}
+	if (userns->complete)
+		return;
+	FILE *file = fopen(overflow_path, "re");
+	if (!file)
+		return;
+	if (fscanf(file, "%u", &overflow) == 1)
+		userns->overflow_uid = overflow;
+	fclose(file);
+}
+
+void zp_userns_read(struct zp_userns *userns)
+{
+	zp_userns_read_files(userns, "/proc/self/uid_map", "/proc/sys/kernel/overflowuid");
+}
+
+bool zp_userns_hides(const struct zp_userns *userns, uid_t uid)
+{
+	return !userns->complete && uid == userns->overflow_uid;
+}

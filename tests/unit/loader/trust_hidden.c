@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owners whom a user namespace hides, and writers whom access control lists name.  What takes another owner needs root,
+ * and is left out for others.
+ */
+#include "config.h"
+
+#include "loader/trust.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "tests/unit/run.h"
+#include "tests/unit/scratch.h"
+
+enum { STRANGER = 12345, HIDDEN_USER = 65534 };
+
+static struct zp_trust trust;
+static char resolved[PATH_MAX], why[PATH_MAX + 160];
+
+/* The user who runs the test, as an ordinary user would be judged. */
+static void start(void)
+{
+	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242 };
+	scratch_make();
+	scratch_directory("d", 0755);
+	scratch_file("d/x.so", 0644, "x", 1);
+}
+
+static void finish(void)
+{
+	scratch_remove();
+}
+
+static void trusts(const char *path, const char *expected)
+{
+	why[0] = '\0';
+	int err = zp_trust_resolve(&trust, path, resolved, why, sizeof why);
+	ck_assert_msg(err == 0, "%s: %d, %s", path, err, why);
+	ck_assert_str_eq(resolved, expected);
+}
+
+static void refuses(const char *path, int err, const char *reason)
+{
+	why[0] = '\0';
+	ck_assert_int_eq(zp_trust_resolve(&trust, path, resolved, why, sizeof why), -err);
+	assert_contains(why, reason);
+}
+
+static void mode(const char *entry, mode_t bits)
+{
+	ck_assert_int_eq(chmod(scratch_path(entry), bits), 0);
+}
+
+static void own(const char *entry, uid_t uid)
+{
+	ck_assert_int_eq(lchown(scratch_path(entry), uid, (gid_t)-1), 0);
+}
+
+START_TEST(hidden_owner_is_neither_root_nor_the_effective_user)
+{
+	start();
+	if (geteuid() != 0) {
+		finish();
+		return;
+	}
+	own("d/x.so", HIDDEN_USER);
+	refuses(scratch_path("d/x.so"), EPERM, "belongs to user 65534");
+	trust.hides_owners = true;
+	trust.hidden_uid = HIDDEN_USER;
+	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and may be anybody");
+	/* Nor is it the process's own number, if that is hidden as well. */
+	trust.euid = HIDDEN_USER;
+	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and may be anybody");
+	/* The scratch directory's parents are not hidden, and one of them is writable by all. */
+	trust.hidden_owner_dir = scratch_path("d");
+	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace");
+	finish();
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Hidden owners from the root directory on: in a child whose root directory is the scratch directory
+ */
+
+static void enter_jail(uid_t uid)
+{
+	if (chroot(scratch_path("")) != 0 || chdir("/") != 0 || setgid(uid) != 0 || setuid(uid) != 0)
+		_exit(99);
+	trust = (struct zp_trust){
+		.euid = uid, .hides_owners = true, .hidden_uid = HIDDEN_USER, .hidden_owner_dir = "/plugins"
+	};
+}
+
+/* What a child that is such a user finds; 0 or a positive errno. */
+static int judge_in_jail(uid_t uid, const char *path)
+{
+	int status;
+	pid_t pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		enter_jail(uid);
+		_exit(-zp_trust_resolve(&trust, path, resolved, why, sizeof why));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static const char *const jail_entries[] = { "",    "plugins", "plugins/x.so", "home", "home/x.so", "plugins/l.so",
+					    "tmp", "tmp/p",   "tmp/p/x.so" };
+
+/* false: this needs root, and fork(). */
+static bool make_jail(void)
+{
+	start();
+	if (geteuid() != 0 || !unit_may_fork()) {
+		finish();
+		return false;
+	}
+	scratch_directory("plugins", 0755);
+	scratch_file("plugins/x.so", 0644, "x", 1);
+	scratch_directory("home", 0755);
+	scratch_file("home/x.so", 0644, "x", 1);
+	scratch_link("plugins/l.so", "/home/x.so");
+	scratch_directory("tmp", 01777);
+	scratch_directory("tmp/p", 0755);
+	scratch_file("tmp/p/x.so", 0644, "x", 1);
+	mode("", 0755);
+	for (size_t i = 0; i < sizeof jail_entries / sizeof *jail_entries; i++)
+		own(jail_entries[i], HIDDEN_USER);
+	return true;
+}
+
+START_TEST(hidden_owners_are_trusted_in_the_one_directory)
+{
+	if (!make_jail())
+		return;
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
+	/* Where a link in it leads to was chosen by the owner of the directory. */
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/l.so"), 0);
+	/* Root's directories above it, as a container's own root directory is. */
+	own("", 0);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
+	finish();
+}
+END_TEST
+
+START_TEST(hidden_owners_are_refused_elsewhere)
+{
+	if (!make_jail())
+		return;
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), EPERM);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/tmp/p/x.so"), EPERM);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/../home/x.so"), EPERM);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/./x.so"), EPERM);
+	/* A file of the process's own does not help below a directory of an unknown owner. */
+	own("home/x.so", STRANGER);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), EPERM);
+	own("home", STRANGER);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), EPERM);
+	own("", STRANGER);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), 0);
+	finish();
+}
+END_TEST
+
+START_TEST(hidden_owners_are_refused_where_someone_inside_may_write)
+{
+	static const mode_t shared[] = { 0775, 0757, 01777, 02775 };
+	if (!make_jail())
+		return;
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+		mode("plugins", shared[i]);
+		ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+		mode("plugins", 0755);
+		mode("", shared[i]);
+		ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+		own("", 0);
+		ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+		mode("", 0755);
+		own("", HIDDEN_USER);
+	}
+	mode("plugins/x.so", 0664);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+	mode("plugins/x.so", 0644);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
+	/* A link in the directory leads to a place where others may write. */
+	mode("home", 01777);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/l.so"), EPERM);
+	mode("home", 0755);
+	/* The process is the hidden owner itself: these are no files of root's. */
+	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/plugins/x.so"), EPERM);
+	finish();
+}
+END_TEST
+
+START_TEST(hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused)
+{
+	if (!make_jail())
+		return;
+	own("plugins", STRANGER);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+	own("plugins", 0);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+	own("plugins", HIDDEN_USER);
+	own("plugins/x.so", STRANGER);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
+	finish();
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * A user namespace that the kernel makes
+ */
+
+/* A file of the system that is root's with all directories above it: a shell. */
+static char system_file[PATH_MAX], system_directory[PATH_MAX];
+
+static bool find_system_file(void)
+{
+	const struct zp_trust strict = { .euid = 0 };
+	if (zp_trust_resolve(&strict, "/bin/sh", system_file, why, sizeof why) != 0)
+		return false;
+	strcpy(system_directory, system_file);
+	*strrchr(system_directory, '/') = '\0';
+	return true;
+}
+
+/* Written in one call each, as the kernel demands. */
+static bool write_to(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* Becomes an ordinary user in a namespace of its own that has no mapping, or one for that user. */
+static void enter_namespace(bool mapped)
+{
+	char map[64];
+	uid_t uid = geteuid() ? geteuid() : STRANGER;
+	/* A process that changed its user has its files in /proc owned by root, unless it may be dumped. */
+	if ((geteuid() == 0 && setuid(uid) != 0) || prctl(PR_SET_DUMPABLE, 1) != 0 || unshare(CLONE_NEWUSER) != 0)
+		_exit(77);
+	(void)snprintf(map, sizeof map, "0 %lu 1", (unsigned long)uid);
+	if (mapped && !write_to("/proc/self/uid_map", map))
+		_exit(77);
+}
+
+static bool check_namespace(bool mapped)
+{
+	enter_namespace(mapped);
+	zp_trust_self(&trust);
+	if (!trust.hides_owners || trust.euid != (mapped ? 0 : trust.hidden_uid) || !trust.hidden_owner_dir)
+		return false;
+	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof why) != -EPERM)
+		return false;
+	trust.hidden_owner_dir = system_directory;
+	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof why) != 0)
+		return false;
+	/* The directory is root's, but everybody's. */
+	trust.hidden_owner_dir = "";
+	return zp_trust_resolve_directory(&trust, "/tmp", resolved, why, sizeof why) == -EPERM;
+}
+
+static void expect_in_namespace(bool mapped)
+{
+	int status;
+	if (!unit_may_fork() || !find_system_file())
+		return;
+	pid_t pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(check_namespace(mapped) ? 0 : 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		printf("loader/trust_hidden: user namespaces cannot be made here: nothing is tested\n");
+	else
+		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+START_TEST(root_is_hidden_in_a_namespace_without_a_map)
+{
+	expect_in_namespace(false);
+}
+END_TEST
+
+START_TEST(root_is_hidden_in_a_namespace_of_one_user)
+{
+	expect_in_namespace(true);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Access control lists
+ */
+
+/* The owner rw, the group r, others r, and one entry for a user (tag 2) or a group (tag 8).  false: no lists here. */
+static bool set_list(const char *entry, unsigned char tag, unsigned char perm, unsigned id, unsigned char mask)
+{
+	unsigned char list[4 + 5 * 8] = { 2 };
+	const unsigned char rows[5][8] = {
+		{ 0x01, 0, 7, 0, 0xff, 0xff, 0xff, 0xff },
+		{ tag, 0, perm, 0, (unsigned char)id, (unsigned char)(id >> 8), 0, 0 },
+		{ 0x04, 0, 5, 0, 0xff, 0xff, 0xff, 0xff },
+		{ 0x10, 0, mask, 0, 0xff, 0xff, 0xff, 0xff },
+		{ 0x20, 0, 5, 0, 0xff, 0xff, 0xff, 0xff },
+	};
+	/* A user's entry stands before the owning group's, a group's behind it. */
+	const int order[5] = { 0, tag == 2 ? 1 : 2, tag == 2 ? 2 : 1, 3, 4 };
+	for (int i = 0; i < 5; i++)
+		memcpy(list + 4 + 8 * i, rows[order[i]], 8);
+	if (setxattr(scratch_path(entry), "system.posix_acl_access", list, sizeof list, 0) == 0)
+		return true;
+	ck_assert_msg(errno == ENOTSUP || errno == EPERM, "setxattr: %s", strerror(errno));
+	printf("loader/trust_hidden: no access control lists here: nothing is tested\n");
+	return false;
+}
+
+enum { NAMED_USER = 2, NAMED_GROUP = 8 };
+
+START_TEST(file_that_a_list_lets_another_user_or_group_write_is_refused)
+{
+	start();
+	if (set_list("d/x.so", NAMED_USER, 6, STRANGER, 7)) {
+		refuses(scratch_path("d/x.so"), EPERM,
+			"d/x.so may be written by user 12345, whom its access control list names; remove that entry "
+			"with "
+			"setfacl -x u:12345");
+		set_list("d/x.so", NAMED_GROUP, 7, STRANGER, 7);
+		refuses(scratch_path("d/x.so"), EPERM, "by group 12345");
+		/* The mask takes the permission away, or the entry does not have it. */
+		set_list("d/x.so", NAMED_USER, 7, STRANGER, 5);
+		trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+		set_list("d/x.so", NAMED_USER, 5, STRANGER, 7);
+		trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+		set_list("d/x.so", NAMED_USER, 7, 0, 7);
+		trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(directory_that_a_list_lets_another_user_write_is_refused)
+{
+	start();
+	scratch_directory("d/e", 0755);
+	scratch_file("d/e/y.so", 0644, "y", 1);
+	if (set_list("d", NAMED_USER, 7, STRANGER, 7)) {
+		refuses(scratch_path("d/x.so"), EPERM, "/d may be written by user 12345");
+		refuses(scratch_path("d/e/y.so"), EPERM, "/d may be written by user 12345");
+		/* Nobody can replace another's entry of a sticky directory, but anybody who writes it can add one. */
+		mode("d", 01775);
+		trusts(scratch_path("d/e/y.so"), scratch_path("d/e/y.so"));
+		refuses(scratch_path("d/x.so"), EPERM, "/d may be written by user 12345");
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(list_may_name_the_effective_user_but_not_in_a_privileged_program)
+{
+	start();
+	if (set_list("d/x.so", NAMED_USER, 7, trust.euid & 0xffff, 7) && trust.euid <= 0xffff) {
+		trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+		trust.secure = true;
+		if (geteuid() == 0)
+			refuses(scratch_path("d/x.so"), EPERM, "may be written by user");
+		/* Group bits are refused to root whatever the list says. */
+		trust = (struct zp_trust){ .euid = 0 };
+		if (geteuid() == 0) {
+			refuses(scratch_path("d/x.so"), EPERM, "may be written by user 4242");
+			set_list("d/x.so", NAMED_USER, 7, 0, 7);
+			refuses(scratch_path("d/x.so"), EPERM, "group-writable");
+		}
+	}
+	finish();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		hidden_owner_is_neither_root_nor_the_effective_user,
+		hidden_owners_are_trusted_in_the_one_directory,
+		hidden_owners_are_refused_elsewhere,
+		hidden_owners_are_refused_where_someone_inside_may_write,
+		hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused,
+		root_is_hidden_in_a_namespace_without_a_map,
+		root_is_hidden_in_a_namespace_of_one_user,
+		file_that_a_list_lets_another_user_or_group_write_is_refused,
+		directory_that_a_list_lets_another_user_write_is_refused,
+		list_may_name_the_effective_user_but_not_in_a_privileged_program,
+	};
+	return UNIT_RUN("loader/trust_hidden", tests);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Maps of user namespaces as files, and the map of the process itself.
+ */
+#include "config.h"
+
+#include "loader/userns.h"
+
+#include "tests/unit/run.h"
+#include "tests/unit/scratch.h"
+
+static struct zp_userns userns;
+
+/* NULL: there is no such file. */
+static void read_texts(const char *map, const char *overflow)
+{
+	scratch_make();
+	if (map)
+		scratch_file("uid_map", 0644, map, strlen(map));
+	if (overflow)
+		scratch_file("overflowuid", 0644, overflow, strlen(overflow));
+	zp_userns_read_files(&userns, scratch_path("uid_map"), scratch_path("overflowuid"));
+	scratch_remove();
+}
+
+START_TEST(map_of_all_users_hides_nobody)
+{
+	read_texts("         0          0 4294967295\n", "65534\n");
+	ck_assert(userns.known && userns.complete);
+	ck_assert(!zp_userns_hides(&userns, 65534));
+	read_texts("0 4 1\n1 0 2\n3 3 1\n4 4 4294967291\n", "65534\n");
+	ck_assert(userns.complete);
+}
+END_TEST
+
+START_TEST(any_smaller_map_hides_users_behind_the_overflow_uid)
+{
+	static const char *const maps[] = { "",
+					    "0 1000 1\n",
+					    "1000 1000 1\n",
+					    "0 0 1\n",
+					    "0 0 65536\n",
+					    "0 1000 1\n1 100000 65536\n",
+					    "0 0 4294967294\n" };
+	for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+		read_texts(maps[i], "65534\n");
+		ck_assert(userns.known && !userns.complete);
+		ck_assert(zp_userns_hides(&userns, 65534));
+		ck_assert(!zp_userns_hides(&userns, 0));
+		ck_assert(!zp_userns_hides(&userns, 1000));
+	}
+}
+END_TEST
+
+START_TEST(overflow_uid_is_the_one_that_the_system_uses)
+{
+	read_texts("0 1000 1\n", "4711\n");
+	ck_assert(zp_userns_hides(&userns, 4711));
+	ck_assert(!zp_userns_hides(&userns, 65534));
+	/* Even root's number. */
+	read_texts("0 1000 1\n", "0\n");
+	ck_assert(zp_userns_hides(&userns, 0));
+	read_texts("0 1000 1\n", NULL);
+	ck_assert(zp_userns_hides(&userns, 65534));
+	read_texts("0 1000 1\n", "many\n");
+	ck_assert(zp_userns_hides(&userns, 65534));
+}
+END_TEST
+
+START_TEST(map_that_cannot_be_read_is_not_known)
+{
+	read_texts(NULL, "65534\n");
+	ck_assert(!userns.known && !userns.complete);
+	ck_assert(zp_userns_hides(&userns, 65534));
+	/* Reading a directory fails. */
+	zp_userns_read_files(&userns, "/", "/");
+	ck_assert(!userns.known && !userns.complete);
+}
+END_TEST
+
+START_TEST(map_of_this_process_is_read)
+{
+	zp_userns_read(&userns);
+	ck_assert(userns.complete || zp_userns_hides(&userns, userns.overflow_uid));
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		map_of_all_users_hides_nobody,
+		any_smaller_map_hides_users_behind_the_overflow_uid,
+		overflow_uid_is_the_one_that_the_system_uses,
+		map_that_cannot_be_read_is_not_known,
+		map_of_this_process_is_read,
+	};
+	return UNIT_RUN("loader/userns", tests);
+}
