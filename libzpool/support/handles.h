@@ -203,6 +203,12 @@ static inline uint64_t zp_handles_taken(struct zp_handles *handles)
 /* Let every idle group fall dormant.  *released in bytes. */
 void zp_handles_trim(struct zp_handles *handles, uint64_t *released);
 
+/* A few of them, those with the highest numbers.  Returns how many; 0: there is none, or the source refused. */
+uint32_t zp_handles_trim_some(struct zp_handles *handles);
+
+/* Groups that could fall dormant. */
+uint32_t zp_handles_idle_groups(struct zp_handles *handles);
+
 /* As zp_pages_fork(), and before it.  A slot that another thread was freeing at that moment stays so in the child. */
 void zp_handles_fork(struct zp_handles *handles, enum zpool_fork_phase phase);
 

@@ -11,7 +11,7 @@ _Static_assert(ZP_PGNO_BITS < ZP_LOCATION_BITS, "a location holds a page number"
 
 enum { FRESH_ASLEEP = UINT16_MAX };            /* group->fresh where its memory is not committed */
 enum { IDLE_GROUPS_MIN = 4, IDLE_SHARE = 32 }; /* how many idle groups stay awake */
-enum { LEAVING_MAX = 32 };
+enum { LEAVING_MAX = 32, LEAVING_SOME = 4 };
 
 static size_t group_bytes(const struct zp_handles *handles)
 {
@@ -172,13 +172,16 @@ static uint32_t group_lives(struct zp_handles *handles, uint32_t group, struct z
 	return most;
 }
 
-/* Choose idle groups, the highest first, until `keep` are left.  They have no room meanwhile.  With the lock held. */
-static unsigned int choose_leaving(struct zp_handles *handles, uint32_t keep, uint32_t *leaving)
+/*
+ * Choose idle groups, `most` at most and the highest first, until `keep` are left.  They have no room meanwhile.  With
+ * the lock held.
+ */
+static unsigned int choose_leaving(struct zp_handles *handles, uint32_t keep, uint32_t *leaving, unsigned int most)
 {
 	unsigned int count = 0;
 	bool idle_above = false;
 
-	for (uint32_t group = handles->top; group-- > 0 && handles->groups_idle > keep && count < LEAVING_MAX;) {
+	for (uint32_t group = handles->top; group-- > 0 && handles->groups_idle > keep && count < most;) {
 		struct zp_group *at = zp_group_at(handles, group);
 
 		if (at->fresh != FRESH_ASLEEP && zp_group_taken(at) == 0) {
@@ -238,22 +241,30 @@ static bool decommit_leaving(struct zp_handles *handles, const uint32_t *leaving
 	return willing;
 }
 
-/* Give the memory of idle groups back until `keep` are left.  The lock is not held while the source has them. */
-void zp_groups_put_to_sleep(struct zp_handles *handles, uint32_t keep, uint64_t *released)
+/*
+ * Give the memory of idle groups back, `most` at most, until `keep` are left.  The lock is not held while the source has
+ * them.  true: that were so many, and there may be more.
+ */
+static bool put_some_to_sleep(struct zp_handles *handles, uint32_t keep, unsigned int most, uint64_t *released)
 {
 	uint32_t leaving[LEAVING_MAX];
 	bool refused[LEAVING_MAX], willing;
 	unsigned int count;
 
-	do {
-		zp_lock(&handles->lock);
-		count = choose_leaving(handles, keep, leaving);
-		zp_unlock(&handles->lock);
-		willing = decommit_leaving(handles, leaving, refused, count, released);
-		zp_lock(&handles->lock);
-		settle_leaving(handles, leaving, refused, count);
-		zp_unlock(&handles->lock);
-	} while (willing && count == LEAVING_MAX);
+	zp_lock(&handles->lock);
+	count = choose_leaving(handles, keep, leaving, most);
+	zp_unlock(&handles->lock);
+	willing = decommit_leaving(handles, leaving, refused, count, released);
+	zp_lock(&handles->lock);
+	settle_leaving(handles, leaving, refused, count);
+	zp_unlock(&handles->lock);
+	return willing && count == most;
+}
+
+void zp_groups_put_to_sleep(struct zp_handles *handles, uint32_t keep, uint64_t *released)
+{
+	while (put_some_to_sleep(handles, keep, LEAVING_MAX, released))
+		continue;
 }
 
 /* With the lock held: are there so many idle groups that half of them should go? */
@@ -272,6 +283,23 @@ void zp_handles_trim(struct zp_handles *handles, uint64_t *released)
 	*released = 0;
 	if (zp_pages_always_readable(handles->pages))
 		zp_groups_put_to_sleep(handles, 0, released);
+}
+
+uint32_t zp_handles_trim_some(struct zp_handles *handles)
+{
+	uint64_t released = 0;
+
+	if (zp_pages_always_readable(handles->pages))
+		(void)put_some_to_sleep(handles, 0, LEAVING_SOME, &released);
+	return (uint32_t)(released / group_bytes(handles));
+}
+
+uint32_t zp_handles_idle_groups(struct zp_handles *handles)
+{
+	zp_lock(&handles->lock);
+	uint32_t idle = handles->groups_idle;
+	zp_unlock(&handles->lock);
+	return idle;
 }
 
 /* ---- life and checks ---- */

@@ -10,6 +10,8 @@ support_sources = \
 	libzpool/support/account.h \
 	libzpool/support/bits.c \
 	libzpool/support/bits.h \
+	libzpool/support/budget.c \
+	libzpool/support/budget.h \
 	libzpool/support/cancel.h \
 	libzpool/support/counts.c \
 	libzpool/support/counts.h \
@@ -43,6 +45,7 @@ supportincludedir = $(includedir)/zpool-support
 supportinclude_HEADERS = \
 	libzpool/support/account.h \
 	libzpool/support/bits.h \
+	libzpool/support/budget.h \
 	libzpool/support/cancel.h \
 	libzpool/support/counts.h \
 	libzpool/support/filter.h \

@@ -212,6 +212,18 @@ void zp_pages_hoard(struct zp_pages *pages, bool begin);
 void zp_pages_trim(struct zp_pages *pages, uint64_t *released);
 
 /*
+ * The same in pieces, for callers that look at the clock between them.  trim_some gives a few runs of the reserve back;
+ * returns how many pages went, and 0 where the reserve is empty or the source refuses.  trim_segments looks at a few
+ * segments from number *segment on (0 to begin with) for page tables and chunks without a page in use; false: that was
+ * the last one.
+ */
+uint32_t zp_pages_trim_some(struct zp_pages *pages);
+bool zp_pages_trim_segments(struct zp_pages *pages, uint32_t *segment);
+
+/* How many pages the reserve has. */
+uint32_t zp_pages_reserved(struct zp_pages *pages);
+
+/*
  * Count bytes of the driver's own among what is held; 0 or -ENOMEM.  Empties the reserve to make room (never with
  * NOWAIT, which also makes no system call).
  */

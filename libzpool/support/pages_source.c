@@ -12,6 +12,9 @@ enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7
 /* How many pages go under one hold of slow_lock: inside a free, and in a trim. */
 enum { EXCESS_PAGES = 48, TRIM_PAGES = 1024 };
 
+/* What a trim in pieces does at once: pages and runs of the reserve, and segments that it looks at. */
+enum { SOME_PAGES = 64, SOME_RUNS = 4, SOME_SEGMENTS = 64, SOME_ASKED = 4 };
+
 /* Runs of the reserve on their way to the source. */
 struct batch {
 	unsigned int count;
@@ -41,16 +44,19 @@ bool zp_pages_reserve_is_full(struct zp_pages *pages)
 	       pages->reserve_pages >= pages->flush_retry_pages;
 }
 
-/* Take runs out of the reserve, from the segments that were given to longest ago.  Their pages count as used. */
-static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t want)
+/*
+ * Take up to `runs` runs out of the reserve, from the segments that were given to longest ago.  Their pages count as
+ * used.
+ */
+static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t want, unsigned int runs)
 {
 	batch->count = 0;
-	while (want > 0 && batch->count < BATCH_RUNS && !zp_list_empty(&pages->reserve)) {
+	while (want > 0 && batch->count < runs && !zp_list_empty(&pages->reserve)) {
 		struct zp_segment *segment = zp_list_entry(pages->reserve.prev, struct zp_segment, reserve);
 		struct zp_bits kept = zp_segment_kept(segment);
 		unsigned int first = 0, count;
 
-		while (want > 0 && batch->count < BATCH_RUNS && zp_bits_next_run(&kept, &first, &count)) {
+		while (want > 0 && batch->count < runs && zp_bits_next_run(&kept, &first, &count)) {
 			if (count > want)
 				count = want;
 			zp_segment_set_used(segment, first, count);
@@ -100,13 +106,13 @@ static bool batch_decommit(struct zp_pages *pages, struct batch *batch)
 	return !refused;
 }
 
-/* With slow_lock held: give back `want` pages, or a batch.  true: go on; *taken grows by what went. */
-static bool flush_batch(struct zp_pages *pages, uint32_t want, uint32_t *taken)
+/* With slow_lock held: give back `want` pages, or so many runs.  true: go on; *taken grows by what went. */
+static bool flush_batch(struct zp_pages *pages, uint32_t want, unsigned int runs, uint32_t *taken)
 {
 	struct batch batch;
 
 	zp_lock(&pages->lock);
-	batch_collect(pages, &batch, want);
+	batch_collect(pages, &batch, want, runs);
 	zp_unlock(&pages->lock);
 	if (batch.count == 0)
 		return false;
@@ -134,7 +140,7 @@ static uint32_t flush_to(struct zp_pages *pages, uint32_t target)
 {
 	uint32_t flushed = 0;
 
-	while (flush_batch(pages, reserve_excess(pages, target), &flushed))
+	while (flush_batch(pages, reserve_excess(pages, target), BATCH_RUNS, &flushed))
 		continue;
 	return flushed;
 }
@@ -149,7 +155,7 @@ void zp_pages_flush_excess(struct zp_pages *pages)
 	bool willing = true;
 
 	while (willing && (excess = reserve_excess(pages, target)) > 0 && zp_trylock(&pages->slow_lock)) {
-		willing = flush_batch(pages, excess < EXCESS_PAGES ? excess : EXCESS_PAGES, &flushed);
+		willing = flush_batch(pages, excess < EXCESS_PAGES ? excess : EXCESS_PAGES, BATCH_RUNS, &flushed);
 		zp_unlock(&pages->slow_lock);
 	}
 }
@@ -403,7 +409,7 @@ static uint32_t flush_in_turns(struct zp_pages *pages)
 		uint32_t left = excess - flushed;
 
 		zp_lock(&pages->slow_lock);
-		willing = flush_batch(pages, left < TRIM_PAGES ? left : TRIM_PAGES, &flushed);
+		willing = flush_batch(pages, left < TRIM_PAGES ? left : TRIM_PAGES, BATCH_RUNS, &flushed);
 		zp_unlock(&pages->slow_lock);
 	}
 	return flushed;
@@ -422,4 +428,55 @@ void zp_pages_trim(struct zp_pages *pages, uint64_t *released)
 	}
 	tables_drop(pages);
 	zp_unlock(&pages->slow_lock);
+}
+
+uint32_t zp_pages_reserved(struct zp_pages *pages)
+{
+	return reserve_excess(pages, 0);
+}
+
+uint32_t zp_pages_trim_some(struct zp_pages *pages)
+{
+	uint32_t flushed = 0;
+
+	zp_lock(&pages->slow_lock);
+	(void)flush_batch(pages, SOME_PAGES, SOME_RUNS, &flushed);
+	zp_unlock(&pages->slow_lock);
+	return flushed;
+}
+
+/* A chunk without a used page, or page tables of a segment that stays.  true: the source may have been asked. */
+static bool segment_trim(struct zp_pages *pages, uint32_t number)
+{
+	struct zp_segment *segment = zp_segment(pages, number);
+
+	if (!zp_segment_base(pages, number))
+		return false;
+	/* The first chunk stays. */
+	if (segment->chunk_segments && number > 1)
+		(void)chunk_remove(pages, number);
+	if (!zp_segment_base(pages, number))
+		return true;
+	zp_lock(&pages->lock);
+	bool has_tables = segment->tables && segment->used_pages < ZP_SEGMENT_PAGES;
+	zp_unlock(&pages->lock);
+	if (!has_tables || !zp_pages_always_readable(pages))
+		return false;
+	for (unsigned int part = 0; part < ZP_SEGMENT_PAGES / ZP_TABLE_PAGES; part++)
+		table_drop(pages, segment, part);
+	return true;
+}
+
+bool zp_pages_trim_segments(struct zp_pages *pages, uint32_t *segment)
+{
+	unsigned int asked = 0;
+
+	zp_lock(&pages->slow_lock);
+	if (*segment == 0)
+		*segment = 1;
+	for (unsigned int i = 0; i < SOME_SEGMENTS && asked < SOME_ASKED && *segment < pages->segments; i++)
+		asked += segment_trim(pages, (*segment)++);
+	bool more = *segment < pages->segments;
+	zp_unlock(&pages->slow_lock);
+	return more;
 }
