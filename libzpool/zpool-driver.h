@@ -163,7 +163,8 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *
  * Optional (NULL):
  *   shrink      empty `pages` backing pages, oldest first, through evict; *reclaimed (never NULL) is always set
- *   compact     move objects together; 0: nothing left to gain, 1: the budget ended it; *released in bytes
+ *   compact     move objects together; 0: nothing left to gain, 1: the budget ended it; *released is how much less the
+ *               pool holds afterwards; each call does at least one step, and the next continues behind it
  *   obj_size    usable bytes or -EINVAL
  *   stats       fill the structure; the core has zeroed it, and adds what it refused itself (limit, handles)
  *   each_class, each_object   visit, no lock held in fn

@@ -306,8 +306,12 @@ ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned i
  * zpool_compact - move objects together and give the memory between them back
  *
  * budget_bytes   how many bytes to move; the object that reaches it is the last; 0: no bound
- * budget_ns      how many nanoseconds to take, about; 0: no bound
- * released       receives the bytes given back; may be NULL
+ * budget_ns      how many nanoseconds to take, giving back included; 0: no bound
+ * released       receives the bytes given back, which is how much less the pool holds; may be NULL
+ *
+ * A call does at least one step of the work, whatever its budget, and exceeds its time by at most one: some tens of
+ * KiB moved, or a few calls of madvise(2).  The next call with a budget continues behind it.  A loop over calls that
+ * give 1 ends, also around mapped objects and while other threads store and free.
  *
  * 0 when nothing is left to gain, 1 when the budget ended it; -EINVAL: pool is NULL; -EOPNOTSUPP: it moves no objects.
  */
@@ -316,7 +320,7 @@ ZPOOL_PUBLIC int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64
 /*
  * zpool_trim - give the pool's free pages back now, instead of keeping some for the next zpool_malloc()
  *
- * released   receives the bytes given back; may be NULL
+ * released   receives the bytes given back, which is how much less the pool holds; may be NULL
  *
  * 0, or -EINVAL: pool is NULL; -EOPNOTSUPP: the driver keeps none.
  */

@@ -20,12 +20,14 @@ plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc.c \
 	plugins/zsmalloc/zsmalloc.h \
 	plugins/zsmalloc/zsmalloc_cache.c \
+	plugins/zsmalloc/zsmalloc_cache.h \
 	plugins/zsmalloc/zsmalloc_class.c \
 	plugins/zsmalloc/zsmalloc_compact.c \
 	plugins/zsmalloc/zsmalloc_move.c \
 	plugins/zsmalloc/zsmalloc_objects.c \
 	plugins/zsmalloc/zsmalloc_reclaim.c \
 	plugins/zsmalloc/zsmalloc_records.c \
+	plugins/zsmalloc/zsmalloc_round.c \
 	plugins/zsmalloc/zsmalloc_settle.c \
 	plugins/zsmalloc/zsmalloc_stats.c \
 	plugins/zsmalloc/zsmalloc_zspage.c

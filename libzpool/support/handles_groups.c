@@ -242,8 +242,8 @@ static bool decommit_leaving(struct zp_handles *handles, const uint32_t *leaving
 }
 
 /*
- * Give the memory of idle groups back, `most` at most, until `keep` are left.  The lock is not held while the source has
- * them.  true: that were so many, and there may be more.
+ * Give the memory of idle groups back, `most` at most, until `keep` are left.  The lock is not held while the source
+ * has them.  true: it took so many, and there may be more.
  */
 static bool put_some_to_sleep(struct zp_handles *handles, uint32_t keep, unsigned int most, uint64_t *released)
 {

@@ -249,13 +249,6 @@ static void guard_destroy(void *pool_)
  * Objects
  */
 
-static uint64_t guard_total_size(void *pool_)
-{
-	struct guard_pool *pool = pool_;
-
-	return zp_filter_total_size(&pool->filter) + zp_pages_held_bytes(&pool->pages);
-}
-
 static void note_peak(struct guard_pool *pool)
 {
 	uint64_t now = guard_total_size(pool);
@@ -518,20 +511,6 @@ static int guard_each_object(void *pool_, int (*fn)(unsigned long handle, size_t
 	return zp_handles_each(&pool->handles, visit_object, &visit);
 }
 
-static int guard_trim(void *pool_, uint64_t *released)
-{
-	struct guard_pool *pool = pool_;
-	uint64_t own = 0;
-	int err = zp_filter_trim(&pool->filter, released);
-
-	if (err)
-		return err;
-	guard_put_kept_slots(pool);
-	zp_handles_trim(&pool->handles, &own);
-	*released += own;
-	return 0;
-}
-
 static void guard_fork(void *pool_, enum zpool_fork_phase phase)
 {
 	struct guard_pool *pool = pool_;
@@ -572,6 +551,6 @@ ZPOOL_DRIVER_DEFINE(guard, ZPOOL_VERSION, "filter: finds overruns, stale handles
 		    .param_count = PARAMS, .max_object_bytes = ZP_FILTER_OBJECT_BYTES_MAX,
 		    .alignment_bytes = ZP_FILTER_ALIGNMENT_BYTES, .create = guard_create, .destroy = guard_destroy,
 		    .malloc = guard_malloc, .free = guard_free, .total_size = guard_total_size, .map = guard_map,
-		    .unmap = guard_unmap, .shrink = zp_filter_shrink, .compact = zp_filter_compact,
+		    .unmap = guard_unmap, .shrink = zp_filter_shrink, .compact = guard_compact,
 		    .obj_size = guard_obj_size, .stats = guard_stats, .each_object = guard_each_object,
 		    .set_limit = guard_set_limit, .trim = guard_trim, .fork = guard_fork, .verify = guard_verify)

@@ -99,6 +99,9 @@ const char *guard_where(const void *address, char *text, size_t bytes);
 /* ---- guard_slots.c ---- */
 
 int guard_set_limit(void *pool, uint64_t limit_bytes);
+uint64_t guard_total_size(void *pool);
+int guard_trim(void *pool, uint64_t *released);
+int guard_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
 
 /* A slot of the table; 0 or -errno. */
 int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * guard_slots.c - slots of the handle table, those kept for the next objects, and the table's share of the limit
+ * guard_slots.c - the table's memory: slots that are kept for the next objects, its share of the limit, giving it back
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -153,4 +153,50 @@ uint64_t guard_kept_slots(struct guard_pool *pool)
 	for (int i = 0; i < GUARD_KEPT; i++)
 		count += atomic_load_explicit(&pool->kept[i], memory_order_relaxed) != ZP_SLOT_NONE;
 	return count;
+}
+
+uint64_t guard_total_size(void *pool_)
+{
+	struct guard_pool *pool = pool_;
+
+	return zp_filter_total_size(&pool->filter) + zp_pages_held_bytes(&pool->pages);
+}
+
+/* Gives back what the table keeps. */
+static void trim_own(struct guard_pool *pool)
+{
+	uint64_t ignored;
+
+	guard_put_kept_slots(pool);
+	zp_handles_trim(&pool->handles, &ignored);
+	zp_pages_trim(&pool->pages, &ignored);
+}
+
+int guard_trim(void *pool_, uint64_t *released)
+{
+	struct guard_pool *pool = pool_;
+	uint64_t before = guard_total_size(pool), after;
+	int err = zp_filter_trim(&pool->filter, released);
+
+	if (err)
+		return err;
+	trim_own(pool);
+	after = guard_total_size(pool);
+	*released = before > after ? before - after : 0;
+	return 0;
+}
+
+/* The table's own memory goes where the driver below has come to its end. */
+int guard_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
+{
+	struct guard_pool *pool = pool_;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), after;
+	int result = zp_filter_compact(&pool->filter, budget, released);
+
+	if (result)
+		return result;
+	trim_own(pool);
+	after = zp_pages_held_bytes(&pool->pages);
+	*released += before > after ? before - after : 0;
+	return 0;
 }

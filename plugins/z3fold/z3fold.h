@@ -7,6 +7,7 @@
 
 #include <zpool-driver.h>
 
+#include "budget.h"
 #include "counts.h"
 #include "handles.h"
 #include "lock.h"
@@ -65,6 +66,23 @@ struct z3fold_block {
 	uintptr_t base; /* address that the record of page 0 would have */
 };
 
+/*
+ * Where a compaction by budgets stopped.  Of calls at the same time, which began at the same place, the one that got
+ * further counts.  Zero: at the beginning.
+ */
+struct z3fold_round {
+	uint64_t series;   /* compactions by budgets that came to their end before this one */
+	uint64_t steps;    /* done in this one */
+	unsigned int room; /* the ring that is being gone round; 0: the round begins */
+	uint32_t left;     /* pages of that ring that are still to try */
+	unsigned int rounds;
+	bool gained;         /* this round has emptied a page */
+	bool at_trim;        /* the rounds are over */
+	uint32_t owed_pages; /* that were emptied, and lie in the reserve */
+	uint32_t record_unit;
+	struct zp_trim trim;
+};
+
 struct z3fold_pool {
 	struct zp_handles handles;
 	struct zp_pages pages;
@@ -87,6 +105,7 @@ struct z3fold_pool {
 	uint64_t evictions, evict_refused;
 	/* Taken under NOWAIT, and then not needed: a slot of the handle table, and a page that has no record yet. */
 	uint32_t spare_slot, spare_pgno;
+	struct z3fold_round round;
 
 	/* Guards the blocks and what of them is committed; a page's record may be used without by whose the page is. */
 	struct zp_lock record_lock;
@@ -229,8 +248,11 @@ void z3fold_page_put(struct z3fold_pool *pool, uint32_t pgno);
 /* Has this number a record that may be read?  For checks. */
 bool z3fold_record_is_ready(struct z3fold_pool *pool, uint32_t pgno);
 
-/* Give back the memory of records that no page uses.  Returns how many bytes. */
-uint64_t z3fold_records_trim(struct z3fold_pool *pool);
+/*
+ * Give back the memory of records that no page uses: of a few units, from number *unit on (0 to begin with).  false:
+ * that was the last one.
+ */
+bool z3fold_records_trim(struct z3fold_pool *pool, uint32_t *unit);
 void z3fold_records_fini(struct z3fold_pool *pool);
 
 /* ---- z3fold_compact.c, z3fold_reclaim.c, z3fold_stats.c ---- */

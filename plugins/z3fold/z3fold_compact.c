@@ -6,12 +6,15 @@
  * the tightest holes that take them, is given back.  A page whose objects do not keeps them all, so nothing is copied
  * in vain but a middle object that made way.  Each ring of pages with as much room is gone round once, by the number
  * of pages that it had when it was come to; so the end comes, whatever other threads do meanwhile.
+ *
+ * With a budget a call works in steps: some pages tried, or some memory given back.  The pool remembers where the last
+ * call stopped, and the next one continues there.  A page that could not be emptied stands last in its ring then, so
+ * that objects which stay mapped do not keep the calls from what lies behind them.  After a round that emptied a page
+ * another one begins.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <time.h>
-
 #include "z3fold.h"
 
 /* Under one hold of the lock: pages looked at, and bytes copied save for what the last page adds. */
@@ -19,16 +22,14 @@ enum { STEP_PAGES = 32, STEP_BYTES = 16 << 10 };
 
 struct run {
 	struct z3fold_pool *pool;
-	unsigned int room; /* the ring that is being gone round, and how many of its pages are left */
-	uint32_t left;
-	uint64_t budget_bytes;
+	struct zp_budget budget;
+	struct z3fold_round at;
 	uint64_t moved_bytes;
-	uint64_t emptied_pages;
 };
 
-static bool budget_is_spent(const struct run *run)
+static bool bytes_are_spent(const struct run *run)
 {
-	return run->moved_bytes >= run->budget_bytes;
+	return run->moved_bytes >= run->budget.bytes;
 }
 
 /* The next page to try, with the lock held.  ZP_PGNO_NONE: all were tried. */
@@ -36,18 +37,18 @@ static uint32_t next_page(struct run *run)
 {
 	struct z3fold_pool *pool = run->pool;
 
-	while (run->left == 0 || pool->room_pages[run->room] == 0) {
-		if (run->room == 1)
+	while (run->at.left == 0 || pool->room_pages[run->at.room] == 0) {
+		if (run->at.room == 1)
 			return ZP_PGNO_NONE;
-		run->room--;
-		run->left = pool->room_pages[run->room];
+		run->at.room--;
+		run->at.left = pool->room_pages[run->at.room];
 	}
-	run->left--;
-	return pool->by_room[run->room];
+	run->at.left--;
+	return pool->by_room[run->at.room];
 }
 
 /* One hold of the lock.  true: there is more to try. */
-static bool step(struct run *run)
+static bool try_pages(struct run *run)
 {
 	struct z3fold_pool *pool = run->pool;
 	uint32_t emptied[STEP_PAGES];
@@ -56,7 +57,7 @@ static bool step(struct run *run)
 	bool more = true;
 
 	zp_lock(&pool->lock);
-	for (unsigned int i = 0; i < STEP_PAGES && run->moved_bytes < until && !budget_is_spent(run); i++) {
+	for (unsigned int i = 0; i < STEP_PAGES && run->moved_bytes < until && !bytes_are_spent(run); i++) {
 		uint64_t before = pool->moved_bytes;
 		uint32_t pgno = next_page(run);
 
@@ -66,29 +67,27 @@ static bool step(struct run *run)
 		if (z3fold_empty_page(pool, pgno))
 			emptied[count++] = pgno;
 		else /* It stands first in its ring again: the next one is to be. */
-			pool->by_room[run->room] = z3fold_page_at(pool, pgno)->links[Z3FOLD_BY_ROOM].next;
+			pool->by_room[run->at.room] = z3fold_page_at(pool, pgno)->links[Z3FOLD_BY_ROOM].next;
 		run->moved_bytes += pool->moved_bytes - before;
 	}
-	pool->released_bytes += count * ZP_PAGE_BYTES;
 	zp_unlock(&pool->lock);
 	for (unsigned int i = 0; i < count; i++)
 		z3fold_page_put(pool, emptied[i]);
-	run->emptied_pages += count;
+	run->at.owed_pages += count;
+	run->at.gained |= count > 0;
 	return more;
 }
 
-static uint64_t now_ns(void)
+static void end_round(struct run *run)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	run->at.rounds++;
+	run->at.room = 0;
+	run->at.at_trim = !run->budget.given || !run->at.gained || run->at.rounds == ZP_BUDGET_ROUNDS_MAX;
+	run->at.gained = false;
 }
 
-/* Gives back what the pool keeps beside its pages.  Returns how many bytes; those of the reserve are *of_pages. */
-static uint64_t trim(struct z3fold_pool *pool, uint64_t *of_pages)
+static void drop_spares(struct z3fold_pool *pool)
 {
-	uint64_t of_handles;
 	uint32_t spare_slot, spare_pgno;
 
 	zp_lock(&pool->lock);
@@ -101,46 +100,97 @@ static uint64_t trim(struct z3fold_pool *pool, uint64_t *of_pages)
 		zp_handles_put(&pool->handles, &spare_slot, 1);
 	if (spare_pgno != ZP_PGNO_NONE)
 		zp_pages_put(&pool->pages, spare_pgno, 1);
-	zp_handles_trim(&pool->handles, &of_handles);
-	zp_pages_trim(&pool->pages, of_pages);
-	return of_handles + z3fold_records_trim(pool);
+}
+
+/* One step of the work.  false: all is done. */
+static bool step(struct run *run)
+{
+	struct z3fold_pool *pool = run->pool;
+
+	run->at.steps++;
+	/* Where time counts, what was emptied goes before more is moved; else it can wait for its neighbours. */
+	if (run->budget.deadline_ns && run->at.owed_pages) {
+		uint32_t gone = zp_pages_trim_some(&pool->pages);
+
+		run->at.owed_pages -= gone && gone < run->at.owed_pages ? gone : run->at.owed_pages;
+		return true;
+	}
+	if (run->at.at_trim)
+		return z3fold_records_trim(pool, &run->at.record_unit) ||
+		       zp_trim_step(&run->at.trim, &pool->handles, &pool->pages);
+	if (run->at.room == 0) {
+		run->at.room = Z3FOLD_PAGE_CHUNKS;
+		run->at.left = 0;
+	}
+	if (!try_pages(run))
+		end_round(run);
+	if (run->at.at_trim)
+		drop_spares(pool);
+	return true;
+}
+
+static struct run run_begin(struct z3fold_pool *pool, const struct zpool_budget *budget)
+{
+	struct run run = { .pool = pool, .budget = zp_budget_begin(budget) };
+
+	zp_lock(&pool->lock);
+	pool->compactions++;
+	if (run.budget.given)
+		run.at = pool->round;
+	zp_unlock(&pool->lock);
+	return run;
+}
+
+static void run_end(struct run *run, bool more, uint64_t released)
+{
+	struct z3fold_pool *pool = run->pool;
+
+	zp_lock(&pool->lock);
+	pool->released_bytes += released;
+	if (run->budget.given && run->at.series == pool->round.series && run->at.steps > pool->round.steps)
+		pool->round = more ? run->at : (struct z3fold_round){ .series = run->at.series + 1 };
+	zp_unlock(&pool->lock);
+}
+
+static uint64_t released_since(struct z3fold_pool *pool, uint64_t held_before)
+{
+	uint64_t held = zp_pages_held_bytes(&pool->pages);
+
+	return held_before > held ? held_before - held : 0;
 }
 
 int z3fold_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct z3fold_pool *pool = pool_;
-	struct run run = { .pool = pool,
-			   .room = Z3FOLD_PAGE_CHUNKS,
-			   .budget_bytes = budget->bytes ? budget->bytes : UINT64_MAX };
-	uint64_t deadline_ns = budget->ns ? now_ns() + budget->ns : 0;
-	uint64_t beside = 0, of_pages;
-	bool more = true, late = false;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), of_pages;
+	struct run run = run_begin(pool, budget);
+	bool more;
 
-	zp_lock(&pool->lock);
-	pool->compactions++;
-	zp_unlock(&pool->lock);
-	while (more && !late && !budget_is_spent(&run)) {
+	zp_pages_hoard(&pool->pages, true);
+	do
 		more = step(&run);
-		late = deadline_ns && now_ns() >= deadline_ns;
-	}
-	/* What was emptied lies in the reserve as yet. */
-	if (!more)
-		beside = trim(pool, &of_pages);
-	else
+	while (more && !bytes_are_spent(&run) && !zp_budget_is_late(&run.budget));
+	zp_pages_hoard(&pool->pages, false);
+	if (!run.budget.deadline_ns) {
 		zp_pages_trim(&pool->pages, &of_pages);
-	if (beside) {
-		zp_lock(&pool->lock);
-		pool->released_bytes += beside;
-		zp_unlock(&pool->lock);
+		run.at.owed_pages = 0;
 	}
-	*released = run.emptied_pages * ZP_PAGE_BYTES + beside;
+	*released = released_since(pool, before);
+	run_end(&run, more, *released);
 	return more ? 1 : 0;
 }
 
-int z3fold_trim(void *pool, uint64_t *released)
+int z3fold_trim(void *pool_, uint64_t *released)
 {
-	uint64_t of_pages, beside = trim(pool, &of_pages);
+	struct z3fold_pool *pool = pool_;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
+	uint32_t unit = 0;
 
-	*released = of_pages + beside;
+	drop_spares(pool);
+	zp_handles_trim(&pool->handles, &ignored);
+	while (z3fold_records_trim(pool, &unit))
+		continue;
+	zp_pages_trim(&pool->pages, &ignored);
+	*released = released_since(pool, before);
 	return 0;
 }

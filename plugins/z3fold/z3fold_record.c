@@ -13,6 +13,9 @@
 
 enum { UNIT_RECORDS = 1 << Z3FOLD_UNIT_SHIFT, UNIT_BYTES = sizeof(struct z3fold_page) << Z3FOLD_UNIT_SHIFT };
 
+/* Units that one piece of a trim looks at, and asks the source to take. */
+enum { TRIM_LOOKS = 1024, TRIM_ASKED = 4 };
+
 static uint32_t block_first_page(unsigned int block)
 {
 	return block ? 1u << (Z3FOLD_BLOCK_SHIFT - 1 + block) : 0;
@@ -115,30 +118,32 @@ bool z3fold_record_is_ready(struct z3fold_pool *pool, uint32_t pgno)
 	return ready;
 }
 
-static uint64_t unit_trim(struct z3fold_pool *pool, struct z3fold_block *block, uint32_t number)
+/* true: the source was asked. */
+static bool unit_trim(struct z3fold_pool *pool, struct z3fold_block *block, uint32_t number)
 {
 	struct z3fold_unit *unit = &block->units[number];
 
 	if (!unit->committed || atomic_load_explicit(&unit->in_use, memory_order_acquire))
-		return 0;
-	if (zp_pages_meta_decommit(&pool->pages, unit_records(block, number), UNIT_BYTES))
-		return 0; /* The source keeps it, and so do we. */
-	unit->committed = 0;
-	return UNIT_BYTES;
+		return false;
+	/* What the source keeps we keep. */
+	if (zp_pages_meta_decommit(&pool->pages, unit_records(block, number), UNIT_BYTES) == 0)
+		unit->committed = 0;
+	return true;
 }
 
-uint64_t z3fold_records_trim(struct z3fold_pool *pool)
+bool z3fold_records_trim(struct z3fold_pool *pool, uint32_t *unit)
 {
-	uint64_t released = 0;
+	unsigned int number = z3fold_block_of(*unit << Z3FOLD_UNIT_SHIFT), asked = 0;
+	struct z3fold_block *block = &pool->blocks[number];
+	uint32_t first = block_first_page(number) >> Z3FOLD_UNIT_SHIFT, end = first + block_units(number);
 
-	for (unsigned int block = 0; block < Z3FOLD_BLOCKS; block++) {
-		/* One block after the other, lest a malloc that needs a record wait for all of them. */
-		zp_lock(&pool->record_lock);
-		for (uint32_t unit = 0; pool->blocks[block].units && unit < block_units(block); unit++)
-			released += unit_trim(pool, &pool->blocks[block], unit);
-		zp_unlock(&pool->record_lock);
-	}
-	return released;
+	zp_lock(&pool->record_lock);
+	if (!block->units)
+		*unit = end;
+	for (unsigned int looks = 0; looks < TRIM_LOOKS && asked < TRIM_ASKED && *unit < end; looks++)
+		asked += unit_trim(pool, block, (*unit)++ - first);
+	zp_unlock(&pool->record_lock);
+	return *unit < 1u << (ZP_PGNO_BITS - Z3FOLD_UNIT_SHIFT);
 }
 
 void z3fold_records_fini(struct z3fold_pool *pool)

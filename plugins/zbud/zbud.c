@@ -301,11 +301,19 @@ static int zbud_set_limit(void *pool_, uint64_t limit_bytes)
 static int zbud_trim(void *pool_, uint64_t *released)
 {
 	struct zbud_pool *pool = pool_;
-	uint64_t of_handles;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), after, ignored;
+	uint32_t spare_slot;
 
-	zp_handles_trim(&pool->handles, &of_handles);
-	zp_pages_trim(&pool->pages, released);
-	*released += of_handles;
+	zp_lock(&pool->lock);
+	spare_slot = pool->spare_slot;
+	pool->spare_slot = ZP_SLOT_NONE;
+	zp_unlock(&pool->lock);
+	if (spare_slot != ZP_SLOT_NONE)
+		zp_handles_put(&pool->handles, &spare_slot, 1);
+	zp_handles_trim(&pool->handles, &ignored);
+	zp_pages_trim(&pool->pages, &ignored);
+	after = zp_pages_held_bytes(&pool->pages);
+	*released = before > after ? before - after : 0;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include <zpool-driver.h>
 
+#include "budget.h"
 #include "counts.h"
 #include "handles.h"
 #include "lock.h"
@@ -124,6 +125,24 @@ struct zsmalloc_cache {
 	_Alignas(64) struct zsmalloc_bin bins[];
 };
 
+/*
+ * Where a compaction by budgets stopped.  Of calls at the same time, which began at the same place, the one that got
+ * further counts.  Zero: at the beginning.
+ */
+struct zsmalloc_round {
+	uint64_t series;       /* compactions by budgets that came to their end before this one */
+	uint64_t steps;        /* done in this one */
+	uint64_t id;           /* of the marks of zspages that could not be emptied in this round */
+	uint32_t classes_left; /* the smallest so many, of which the largest is at hand; 0: the round begins */
+	uint32_t steps_left;   /* that the class at hand may still take; 0: it is only come to */
+	bool at_tail;          /* its last page is at hand */
+	bool gained;           /* this round has won a page */
+	bool at_trim;          /* the rounds are over */
+	uint8_t rounds;
+	uint32_t owed_pages; /* that were emptied, and lie in the reserve */
+	struct zp_trim trim;
+};
+
 struct zsmalloc_pool {
 	/* Constant. */
 	struct zp_handles handles;
@@ -158,9 +177,7 @@ struct zsmalloc_pool {
 
 	_Atomic(uint32_t) next_class; /* for compaction inside malloc */
 
-	/* Where a budget ended a compaction: the next one with a budget goes on there.  Guarded by record_lock. */
-	uint64_t resume_id;
-	uint32_t resume_classes; /* of the smallest so many are left; 0: there is nothing to go on with */
+	struct zsmalloc_round round; /* guarded by record_lock */
 
 	_Atomic(uint64_t) compaction_id; /* the last run's */
 	_Atomic(uint64_t) compactions;
@@ -366,141 +383,6 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 /* The lowest pages that are free for a zspage whose objects are the caller's.  false: none, and nothing changed. */
 bool zsmalloc_zspage_resettle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
-/* ---- zsmalloc_cache.c: the places of freed objects that threads keep for their next ones ---- */
-
-/* The calling thread, by an address of its own; a thread-local variable of a plugin would cost a call. */
-static inline uintptr_t zsmalloc_thread(void)
-{
-#if defined(__x86_64__) || defined(__aarch64__)
-	return (uintptr_t)__builtin_thread_pointer();
-#else
-	return (uintptr_t)&errno;
-#endif
-}
-
-/* Where its cache is in the table, or would be if nobody else's were there; of addresses that differ in few bits. */
-static inline unsigned int zsmalloc_cache_index(uintptr_t thread)
-{
-	return (unsigned int)((uint32_t)(thread >> 6) * UINT32_C(0x9e3779b1) >> (32 - ZSMALLOC_CACHE_SHIFT));
-}
-
-static inline struct zsmalloc_cache *zsmalloc_caches(struct zsmalloc_pool *pool)
-{
-	return atomic_load_explicit(&pool->cache_list, memory_order_acquire);
-}
-
-/* The calling thread's cache, or NULL. */
-struct zsmalloc_cache *zsmalloc_cache_find(struct zsmalloc_pool *pool, uintptr_t thread);
-
-static inline struct zsmalloc_cache *zsmalloc_cache(struct zsmalloc_pool *pool)
-{
-	uintptr_t thread = zsmalloc_thread();
-	struct zsmalloc_cache *cache =
-		atomic_load_explicit(&pool->caches[zsmalloc_cache_index(thread)], memory_order_acquire);
-
-	if (cache && atomic_load_explicit(&cache->thread, memory_order_relaxed) == thread)
-		return cache;
-	return cache ? zsmalloc_cache_find(pool, thread) : NULL;
-}
-
-static inline struct zsmalloc_bin *zsmalloc_bin(const struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
-						const struct zsmalloc_class *class)
-{
-	return &cache->bins[class - pool->classes];
-}
-
-/* With the cache's lock held: the place that was put last, for the caller.  false: there is none. */
-static inline bool zsmalloc_bin_get(struct zsmalloc_bin *bin, uint32_t *handle_slot)
-{
-	unsigned int count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-
-	if (count == 0)
-		return false;
-	*handle_slot = bin->kept[count - 1];
-	atomic_store_explicit(&bin->count, (uint8_t)(count - 1), memory_order_relaxed);
-	return true;
-}
-
-/* Likewise a place that is kept from now on.  false: there are enough. */
-static inline bool zsmalloc_bin_put(struct zsmalloc_bin *bin, uint32_t handle_slot)
-{
-	unsigned int count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-
-	if (count >= bin->max)
-		return false;
-	bin->kept[count] = handle_slot;
-	atomic_store_explicit(&bin->count, (uint8_t)(count + 1), memory_order_relaxed);
-	return true;
-}
-
-/* The zspage of a place that is kept; with the lock of the cache, or of the class, that has it. */
-static inline uint32_t zsmalloc_kept_zspage(struct zsmalloc_pool *pool, uint32_t handle_slot)
-{
-	return zsmalloc_location_zspage(zp_handles_kept_location(&pool->handles, handle_slot));
-}
-
-/* Likewise: is the place that the cache's thread freed last of that class? */
-static inline bool zsmalloc_is_fresh(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
-				     const struct zsmalloc_class *class)
-{
-	uint32_t fresh = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
-
-	return fresh != ZP_SLOT_NONE &&
-	       zsmalloc_class(pool, zsmalloc_home(pool, zsmalloc_kept_zspage(pool, fresh))) == class;
-}
-
-/* If it is, it is the caller's. */
-static inline bool zsmalloc_fresh_get(struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
-				      const struct zsmalloc_class *class, uint32_t *handle_slot)
-{
-	if (!zsmalloc_is_fresh(pool, cache, class))
-		return false;
-	*handle_slot = atomic_load_explicit(&cache->fresh, memory_order_relaxed);
-	atomic_store_explicit(&cache->fresh, ZP_SLOT_NONE, memory_order_relaxed);
-	zp_handles_renew(&pool->handles, *handle_slot);
-	return true;
-}
-
-/* Have the calling thread have a cache, if there is memory for it.  Without a lock. */
-void zsmalloc_cache_adopt(struct zsmalloc_pool *pool);
-void zsmalloc_caches_fini(struct zsmalloc_pool *pool);
-
-/* Every cache's lock, around fork(); in the child only the calling thread is left to have one. */
-void zsmalloc_caches_lock(struct zsmalloc_pool *pool);
-void zsmalloc_caches_unlock(struct zsmalloc_pool *pool, bool child);
-
-/* The rest with the class's lock held.  How many places of the class are kept, in all caches. */
-uint32_t zsmalloc_kept_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
-
-/* Have a cache that keeps none get half of what another has.  Without a cache's lock.  false: nobody has enough. */
-bool zsmalloc_kept_steal(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache);
-
-/* Have a cache keep a few places that are the caller's.  Without a cache's lock. */
-void zsmalloc_kept_store(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_cache *cache,
-			 const uint32_t *handle_slots, unsigned int count);
-
-/* How many a cache may keep, as the class is now. */
-uint8_t zsmalloc_kept_max(const struct zsmalloc_class *class);
-
-/*
- * Give the places of a class that caches keep free.  Zspages that are empty then go on a chain (through next), for
- * zsmalloc_zspages_destroy() without the lock.
- */
-void zsmalloc_kept_release(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
-
-/*
- * Only those in one zspage, which stays on its lists even if it is empty then.  Of a zspage that is on none, no place
- * is kept from then on.
- */
-void zsmalloc_kept_release_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
-
-/*
- * Have the thread's cache keep a place that is in nobody's hands, in the stead of older ones if it must; without a
- * cache, or in a zspage under reclaim, it is free.
- */
-void zsmalloc_kept_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot,
-		       uint32_t *emptied);
-
 /* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
 
 /*
@@ -526,8 +408,8 @@ int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
 
 /*
  * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
- * as a page is won.  With the class's lock held.  Returns the bytes moved, at most `budget`; what is
- * emptied goes on the chain.
+ * as a page is won.  With the class's lock held.  Returns the bytes moved; the object that reaches `budget` is the
+ * last, and the next call continues behind it.  0: there is nothing to move.  What is emptied goes on the chain.
  */
 uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
 			      uint32_t *emptied);
@@ -546,10 +428,44 @@ int zsmalloc_each_object(void *pool, int (*fn)(unsigned long handle, size_t size
 
 /* ---- zsmalloc_compact.c ---- */
 
+/* One run of compaction. */
+struct zsmalloc_run {
+	struct zsmalloc_pool *pool;
+	struct zsmalloc_class *class;
+	uint64_t id;
+	uint64_t moved_bytes;
+	int64_t released_pages;    /* less those that targets were given */
+	unsigned int window;       /* mask of tenths of fullness that count as equal */
+	unsigned int spared_pages; /* may stay idle in a zspage */
+	unsigned int idle_steps;   /* may still move nothing; 0: any number */
+	bool committed_only;       /* into slots that have memory, so that the pool does not grow meanwhile */
+	bool until_bearable;       /* only while the class wastes too much */
+};
+
+enum { ZSMALLOC_STEP_BYTES = 32 << 10 }; /* moved under one hold of a lock */
+
+/*
+ * One hold of the class's lock: moves until `budget` bytes are moved by the run, but a step's worth at most.  true:
+ * there is more to do in this class.  What is emptied goes on the chain.
+ */
+bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *emptied);
+
+/*
+ * Gives up what a class keeps for its next objects: places, slots of the handle table, an empty zspage.  With the lock
+ * held; returns the pages that go.
+ */
+uint64_t zsmalloc_class_drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+
+/* The same of all classes, without a lock. */
+void zsmalloc_drop_kept(struct zsmalloc_pool *pool);
+
+uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
+
+/* ---- zsmalloc_round.c: compaction that is asked for ---- */
+
 int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
 
-/* Give up what classes keep for their next objects. */
-void zsmalloc_drop_kept(struct zsmalloc_pool *pool);
+/* ---- zsmalloc_compact.c: compaction by itself ---- */
 
 /*
  * Compaction by itself, without a lock, and a little at a time: after a free, of a class that wastes too much; after a
@@ -575,5 +491,7 @@ int zsmalloc_stats(void *pool, struct zpool_stats *stats, size_t stats_size);
 int zsmalloc_each_class(void *pool, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
 			void *user);
 int zsmalloc_verify(void *pool);
+
+#include "zsmalloc_cache.h"
 
 #endif

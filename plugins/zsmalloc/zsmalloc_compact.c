@@ -7,42 +7,25 @@
  * back whole, and from the one zspage that stays half-used go the pages behind its last object.  Afterwards a class has
  * full zspages and at most one other, unless objects were mapped.
  *
- * A lock is held for STEP_BYTES of copying at a time.  An object that is mapped, or just being freed, is left where it
- * is; a zspage that could not be emptied for that reason is passed by until the next compaction.
+ * A lock is held for ZSMALLOC_STEP_BYTES of copying at a time.  An object that is mapped, or just being freed, is left
+ * where it is; a zspage that could not be emptied for that reason is passed by until the next compaction.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <time.h>
-
 #include "zsmalloc.h"
 
-enum { STEP_BYTES = 32 << 10 }; /* under one hold of a lock */
 enum { PREFETCH_BYTES = 2 << 10, CACHE_LINE_BYTES = 64 };
-enum { RING_STEPS = 32 };                   /* looked at in a group for one choice */
-enum { WINDOW_WHOLE = 7, WINDOW_SOME = 1 }; /* masks: three tenths, or one */
-enum { SOME_BYTES = 64 << 10 };             /* at most, inside a free */
-enum { SOME_IDLE_STEPS = 4 };               /* that moved nothing, likewise */
-enum { SOME_CLASSES = 16 };                 /* looked at, inside a malloc for which the pool grew */
-enum { SOME_PAGES = 4, SOME_SHARE = 36 };   /* what a class may waste: pages, and a share of what it has */
-enum { SOME_SPARED = 1 };                   /* idle pages left to a zspage, for the next objects */
-
-/* One run of compaction. */
-struct run {
-	struct zsmalloc_pool *pool;
-	struct zsmalloc_class *class;
-	uint64_t id;
-	uint64_t moved_bytes;
-	int64_t released_pages;    /* less those that targets were given */
-	unsigned int window;       /* mask of tenths of fullness that count as equal */
-	unsigned int spared_pages; /* may stay idle in a zspage */
-	unsigned int idle_steps;   /* may still move nothing; 0: any number */
-	bool committed_only;       /* into slots that have memory, so that the pool does not grow meanwhile */
-	bool until_bearable;       /* only while the class wastes too much */
-};
+enum { RING_STEPS = 32 };                 /* looked at in a group for one choice */
+enum { WINDOW_SOME = 1 };                 /* a mask: one tenth */
+enum { SOME_BYTES = 64 << 10 };           /* at most, inside a free */
+enum { SOME_IDLE_STEPS = 4 };             /* that moved nothing, likewise */
+enum { SOME_CLASSES = 16 };               /* looked at, inside a malloc for which the pool grew */
+enum { SOME_PAGES = 4, SOME_SHARE = 36 }; /* what a class may waste: pages, and a share of what it has */
+enum { SOME_SPARED = 1 };                 /* idle pages left to a zspage, for the next objects */
 
 /* May it be the source of a move, or else the target: one that takes an object without asking for memory if it must? */
-static bool is_fit(const struct run *run, const struct zsmalloc_zspage *zspage, bool source)
+static bool is_fit(const struct zsmalloc_run *run, const struct zsmalloc_zspage *zspage, bool source)
 {
 	const struct zsmalloc_class *class = run->class;
 	size_t held_bytes = (size_t)__builtin_popcountll(zspage->committed) * ZP_PAGE_BYTES;
@@ -56,7 +39,7 @@ static bool is_fit(const struct run *run, const struct zsmalloc_zspage *zspage, 
  * Of the zspages in a ring that are fit, the one with the highest (or lowest) address, if it is better than `best`.  A
  * long ring is not walked to its end.
  */
-static uint32_t outermost(const struct run *run, uint32_t first, uint32_t best, uint32_t but, bool highest)
+static uint32_t outermost(const struct zsmalloc_run *run, uint32_t first, uint32_t best, uint32_t but, bool highest)
 {
 	uint32_t number = first;
 
@@ -73,7 +56,7 @@ static uint32_t outermost(const struct run *run, uint32_t first, uint32_t best, 
 	return best;
 }
 
-static uint32_t outermost_of(const struct run *run, uint32_t groups, uint32_t but, bool highest)
+static uint32_t outermost_of(const struct zsmalloc_run *run, uint32_t groups, uint32_t but, bool highest)
 {
 	uint32_t best = ZSMALLOC_NONE;
 
@@ -93,7 +76,7 @@ static uint32_t groups_with_room(const struct zsmalloc_class *class)
  * whole segments behind them, with their page tables, can go back.  run->window says how many tenths of fullness count
  * as equal.
  */
-static uint32_t choose_source(const struct run *run)
+static uint32_t choose_source(const struct zsmalloc_run *run)
 {
 	uint32_t groups = groups_with_room(run->class), best = ZSMALLOC_NONE;
 
@@ -102,7 +85,7 @@ static uint32_t choose_source(const struct run *run)
 	return best;
 }
 
-static uint32_t choose_target(const struct run *run, uint32_t source)
+static uint32_t choose_target(const struct zsmalloc_run *run, uint32_t source)
 {
 	uint32_t groups = groups_with_room(run->class), best = ZSMALLOC_NONE;
 
@@ -131,7 +114,7 @@ static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 }
 
 /* Empties a zspage into others and towards its own beginning, until `budget` bytes are moved.  true: it is done. */
-static bool drain(struct run *run, uint32_t source, uint64_t budget)
+static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
@@ -163,11 +146,10 @@ static bool drain(struct run *run, uint32_t source, uint64_t budget)
 	return slot < 0;
 }
 
-/* One hold of the class's lock.  true: there is more to do in this class.  What is emptied goes on the chain. */
-static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
+bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *emptied)
 {
 	struct zsmalloc_class *class = run->class;
-	uint64_t moved = run->moved_bytes, until = moved + STEP_BYTES, pages = class->committed_pages;
+	uint64_t moved = run->moved_bytes, until = moved + ZSMALLOC_STEP_BYTES, pages = class->committed_pages;
 
 	uint32_t source = choose_source(run);
 	if (source == ZSMALLOC_NONE)
@@ -196,30 +178,23 @@ static bool step(struct run *run, uint64_t budget, uint32_t *emptied)
 }
 
 /* With the lock held at the beginning and the end, but not between. */
-static void compact_class(struct run *run, uint64_t budget, uint64_t deadline_ns, uint64_t (*now)(void))
+static void compact_class(struct zsmalloc_run *run, uint64_t budget)
 {
 	uint32_t emptied = ZSMALLOC_NONE;
 	bool more = true;
 
-	/* One step always, or a very short time would never lead anywhere. */
 	while (more && run->moved_bytes < budget) {
-		more = step(run, budget, &emptied);
+		more = zsmalloc_compact_step(run, budget, &emptied);
 		if (emptied == ZSMALLOC_NONE && !more)
 			break;
 		zp_unlock(&run->class->lock);
 		zsmalloc_zspages_destroy(run->pool, emptied);
 		emptied = ZSMALLOC_NONE;
 		zp_lock(&run->class->lock);
-		if (deadline_ns && now() >= deadline_ns)
-			break;
 	}
 }
 
-/*
- * Gives up what a class keeps for its next objects: places, slots of the handle table, an empty zspage.  With the lock
- * held; returns the pages that go.
- */
-static uint64_t drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+uint64_t zsmalloc_class_drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
 	uint64_t pages = class->committed_pages;
 
@@ -227,6 +202,9 @@ static uint64_t drop_kept(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	/* So that groups of the table can fall idle. */
 	zp_handles_put(&pool->handles, class->bare, class->bare_count);
 	class->bare_count = 0;
+	if (class->spare_record != ZSMALLOC_NONE)
+		zsmalloc_record_put(pool, class->spare_record);
+	class->spare_record = ZSMALLOC_NONE;
 	if (class->spare != ZSMALLOC_NONE) {
 		zsmalloc_zspage_leave(pool, class, class->spare);
 		zsmalloc_zspage(pool, class->spare)->next = *emptied;
@@ -242,119 +220,43 @@ void zsmalloc_drop_kept(struct zsmalloc_pool *pool)
 		uint32_t emptied = ZSMALLOC_NONE;
 
 		zp_lock(&pool->classes[i].lock);
-		(void)drop_kept(pool, &pool->classes[i], &emptied);
+		(void)zsmalloc_class_drop_kept(pool, &pool->classes[i], &emptied);
 		zp_unlock(&pool->classes[i].lock);
 		zsmalloc_zspages_destroy(pool, emptied);
 	}
 }
 
-static uint64_t now_ns(void)
+uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return atomic_fetch_add_explicit(&pool->compaction_id, 1, memory_order_relaxed) + 1;
 }
 
-static struct run run_begin(struct zsmalloc_pool *pool, unsigned int window)
-{
-	uint64_t id = atomic_fetch_add_explicit(&pool->compaction_id, 1, memory_order_relaxed) + 1;
+/* ------------------------------------------------------------------------------------------------------------------
+ * By itself
+ */
 
-	return (struct run){ .pool = pool, .id = id, .window = window };
+static struct zsmalloc_run run_begin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, bool need)
+{
+	return (struct zsmalloc_run){
+		.pool = pool,
+		.class = class,
+		.id = zsmalloc_next_compaction_id(pool),
+		.window = WINDOW_SOME,
+		.idle_steps = SOME_IDLE_STEPS,
+		.committed_only = true,
+		.until_bearable = !need,
+		.spared_pages = need ? 0 : SOME_SPARED,
+	};
 }
 
 /* Returns the bytes that it won. */
-static uint64_t run_end(const struct run *run)
+static uint64_t run_end(const struct zsmalloc_run *run)
 {
 	uint64_t released_bytes = run->released_pages > 0 ? (uint64_t)run->released_pages * ZP_PAGE_BYTES : 0;
 
 	atomic_fetch_add_explicit(&run->pool->moved_bytes, run->moved_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&run->pool->released_bytes, released_bytes, memory_order_relaxed);
 	return released_bytes;
-}
-
-/*
- * With a budget, a run goes on where the one before was ended, with its marks of what could not be emptied: else mapped
- * objects would have each begin anew with moving others to and fro.  Returns how many classes are to do.
- */
-static unsigned int resume(struct run *run, bool has_budget)
-{
-	struct zsmalloc_pool *pool = run->pool;
-	unsigned int classes = pool->class_count;
-
-	zp_lock(&pool->record_lock);
-	if (has_budget && pool->resume_classes) {
-		classes = pool->resume_classes;
-		run->id = pool->resume_id;
-	}
-	zp_unlock(&pool->record_lock);
-	return classes;
-}
-
-static void suspend(const struct run *run, unsigned int classes_left)
-{
-	zp_lock(&run->pool->record_lock);
-	run->pool->resume_id = run->id;
-	run->pool->resume_classes = classes_left;
-	zp_unlock(&run->pool->record_lock);
-}
-
-static void compact_whole_class(struct run *run, uint64_t budget, uint64_t deadline_ns)
-{
-	struct zsmalloc_class *class = run->class;
-	uint32_t emptied = ZSMALLOC_NONE;
-
-	zp_lock(&class->lock);
-	run->released_pages += (int64_t)drop_kept(run->pool, class, &emptied);
-	compact_class(run, budget, deadline_ns, now_ns);
-	uint64_t pages = class->committed_pages, left = run->moved_bytes < budget ? budget - run->moved_bytes : 0;
-	run->moved_bytes += zsmalloc_settle_tail(run->pool, class, left, &emptied);
-	run->released_pages += (int64_t)(pages - class->committed_pages);
-	zp_unlock(&class->lock);
-	zsmalloc_zspages_destroy(run->pool, emptied);
-}
-
-/* Shrinks what grew with the pool beside its zspages.  Returns the bytes that the handle table gave. */
-static uint64_t settle(struct zsmalloc_pool *pool, bool has_budget)
-{
-	uint64_t of_handles = 0;
-
-	zsmalloc_records_trim(pool);
-	if (!has_budget) {
-		zsmalloc_settle_zspages(pool);
-		zsmalloc_records_trim(pool);
-	}
-	zp_handles_trim(&pool->handles, &of_handles);
-	return of_handles;
-}
-
-int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
-{
-	struct zsmalloc_pool *pool = pool_;
-	struct run run = run_begin(pool, WINDOW_WHOLE);
-	bool has_budget = budget->bytes || budget->ns, ended = false;
-	uint64_t bytes = budget->bytes ? budget->bytes : UINT64_MAX;
-	uint64_t deadline_ns = budget->ns ? now_ns() + budget->ns : 0;
-	uint64_t of_pages = 0, of_handles = 0;
-	unsigned int classes = resume(&run, has_budget);
-
-	zp_pages_hoard(&pool->pages, true);
-	for (; classes > 0 && !ended; classes -= !ended) {
-		run.class = &pool->classes[classes - 1];
-		compact_whole_class(&run, bytes, deadline_ns);
-		ended = run.moved_bytes >= bytes || (deadline_ns && now_ns() >= deadline_ns);
-	}
-	suspend(&run, classes);
-	zp_pages_hoard(&pool->pages, false);
-	/* What was emptied lies in the reserve as yet. */
-	zp_pages_trim(&pool->pages, &of_pages);
-	if (!ended) {
-		of_handles = settle(pool, has_budget);
-		zp_pages_trim(&pool->pages, &of_pages);
-	}
-	atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
-	*released = run_end(&run) + of_handles;
-	return ended ? 1 : 0;
 }
 
 bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
@@ -383,14 +285,9 @@ static uint64_t compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *
 
 	zp_lock(&class->lock);
 	if (need ? wastes_a_page(pool, class) : zsmalloc_wants_compaction(pool, class)) {
-		struct run run = run_begin(pool, WINDOW_SOME);
+		struct zsmalloc_run run = run_begin(pool, class, need);
 
-		run.class = class;
-		run.idle_steps = SOME_IDLE_STEPS;
-		run.committed_only = true;
-		run.until_bearable = !need;
-		run.spared_pages = need ? 0 : SOME_SPARED;
-		compact_class(&run, bytes, 0, now_ns);
+		compact_class(&run, bytes);
 		moved_bytes = run.moved_bytes;
 		if (moved_bytes || run.released_pages)
 			atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
@@ -437,7 +334,7 @@ bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes)
 
 		zp_lock(&class->lock);
 		uint32_t used_slots = class->used_slots;
-		released_bytes += drop_kept(pool, class, &emptied) * ZP_PAGE_BYTES;
+		released_bytes += zsmalloc_class_drop_kept(pool, class, &emptied) * ZP_PAGE_BYTES;
 		found |= class->used_slots < used_slots;
 		zp_unlock(&class->lock);
 		zsmalloc_zspages_destroy(pool, emptied);

@@ -71,9 +71,12 @@ static unsigned int move_last(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	return moved;
 }
 
-/* Tries one larger class.  The objects that were moved, all of the page or (if one was mapped) some; 0: no room. */
+/*
+ * Tries one larger class, which must have room for all `count` objects of the page.  How many were moved: `most`, or
+ * less if one was mapped; 0: no room.
+ */
 static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
-			       unsigned int count, struct zsmalloc_class *larger)
+			       unsigned int count, unsigned int most, struct zsmalloc_class *larger)
 {
 	unsigned int moved = 0;
 
@@ -85,7 +88,7 @@ static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class
 		bool keeps_order = !pool->evict || room->stamp >= zsmalloc_zspage(pool, source)->stamp;
 
 		if (keeps_order && count_ready_slots(larger, room) >= count)
-			moved = move_last(pool, class, source, count, larger, target);
+			moved = move_last(pool, class, source, most, larger, target);
 	}
 	zp_unlock(&larger->lock);
 	return moved;
@@ -98,13 +101,13 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	uint32_t source = zsmalloc_fullest(class);
 	uint64_t moved_bytes = 0;
 
-	while (source != ZSMALLOC_NONE && larger < end && larger <= class + TAIL_CLASSES &&
+	while (source != ZSMALLOC_NONE && moved_bytes < budget && larger < end && larger <= class + TAIL_CLASSES &&
 	       larger->slot_bytes <= class->slot_bytes + class->slot_bytes / TAIL_SHARE) {
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source);
 		unsigned int count = count_last_objects(class, zspage);
-		if (moved_bytes + (uint64_t)count * class->slot_bytes > budget)
-			break;
-		unsigned int moved = lodge_last(pool, class, source, count, larger);
+		uint64_t affordable = (budget - moved_bytes - 1) / class->slot_bytes + 1;
+		unsigned int most = affordable < count ? (unsigned int)affordable : count;
+		unsigned int moved = lodge_last(pool, class, source, count, most, larger);
 
 		moved_bytes += (uint64_t)moved * class->slot_bytes;
 		if (zspage->used_slots == 0) {
@@ -116,7 +119,7 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
 		}
 		if (moved)
 			(void)zsmalloc_zspage_thin(pool, class, source, 0);
-		if (moved < count)
+		if (moved < most)
 			larger++;
 	}
 	return moved_bytes;

@@ -24,6 +24,7 @@ const struct ct_group ct_groups[] = {
 	{ "evict callbacks", ct_cases_evict },
 	{ "eviction among threads", ct_cases_evict_threads },
 	{ "compaction", ct_cases_compact },
+	{ "compaction by budgets", ct_cases_budget },
 	{ "threads", ct_cases_threads },
 	{ "fork", ct_cases_fork },
 	{ "model", ct_cases_model },

@@ -22,6 +22,7 @@ contract_sources = \
 	$(contract_support) \
 	tests/contract/cases.c tests/contract/cases.h \
 	tests/contract/cases_badinput.c \
+	tests/contract/cases_budget.c \
 	tests/contract/cases_compact.c \
 	tests/contract/cases_copies.c \
 	tests/contract/cases_evict.c \

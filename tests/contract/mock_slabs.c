@@ -402,8 +402,8 @@ struct slabs_budget {
 	uint64_t deadline_ns; /* 0: none */
 };
 
-/* 0: nothing left to gain in this class; 1: the budget is spent. */
-static int compact_class(struct slabs_pool *pool, unsigned int class, struct slabs_budget *budget, uint64_t *released)
+/* 0: nothing left to gain in this class; 1: the budget is spent.  The object that reaches it is the last. */
+static int compact_class(struct slabs_pool *pool, unsigned int class, struct slabs_budget *budget)
 {
 	struct slab *from, *to;
 
@@ -411,12 +411,12 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, struct sla
 		for (unsigned int slot = 0; slot < class_slots(class); slot++) {
 			if (from->handles[slot] == 0)
 				continue;
-			if (budget->bytes < class_bytes(class))
+			if (budget->bytes == 0)
 				return 1;
 			to = slab_with_room(pool, class, from);
 			if (!to || !move_object(pool, from, slot, to))
 				return 0;
-			budget->bytes -= class_bytes(class);
+			budget->bytes -= budget->bytes < class_bytes(class) ? budget->bytes : class_bytes(class);
 			pool->counted.compact_moved_bytes += class_bytes(class);
 			if (budget->deadline_ns && now_ns() >= budget->deadline_ns)
 				budget->bytes = 0;
@@ -424,9 +424,19 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, struct sla
 		slab_leave(from);
 		pool->slabs--;
 		zp_pages_put(&pool->pages, from->pgno, SLABS_PAGES);
-		*released += SLABS_PAGES * 4096;
 	}
 	return 0;
+}
+
+/* Gives back what is kept.  Returns how much less is held than before. */
+static uint64_t trim_since(struct slabs_pool *pool, uint64_t before)
+{
+	uint64_t ignored, after;
+
+	zp_handles_trim(&pool->handles, &ignored);
+	zp_pages_trim(&pool->pages, &ignored);
+	after = zp_pages_held_bytes(&pool->pages);
+	return before > after ? before - after : 0;
 }
 
 static int slabs_compact(void *context, const struct zpool_budget *budget, uint64_t *released)
@@ -434,12 +444,13 @@ static int slabs_compact(void *context, const struct zpool_budget *budget, uint6
 	struct slabs_pool *pool = context;
 	struct slabs_budget left = { budget->bytes ? budget->bytes : UINT64_MAX,
 				     budget->ns ? now_ns() + budget->ns : 0 };
+	uint64_t before = zp_pages_held_bytes(&pool->pages);
 	int result = 0;
 
-	*released = 0;
 	zp_lock(&pool->lock);
 	for (unsigned int class = 0; class < SLABS_CLASSES && result == 0; class ++)
-		result = compact_class(pool, class, &left, released);
+		result = compact_class(pool, class, &left);
+	*released = trim_since(pool, before);
 	pool->counted.compactions++;
 	pool->counted.compact_released_bytes += *released;
 	zp_unlock(&pool->lock);
@@ -449,11 +460,8 @@ static int slabs_compact(void *context, const struct zpool_budget *budget, uint6
 static int slabs_trim(void *context, uint64_t *released)
 {
 	struct slabs_pool *pool = context;
-	uint64_t of_handles;
 
-	zp_handles_trim(&pool->handles, &of_handles);
-	zp_pages_trim(&pool->pages, released);
-	*released += of_handles;
+	*released = trim_since(pool, zp_pages_held_bytes(&pool->pages));
 	return 0;
 }
 

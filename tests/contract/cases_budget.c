@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_budget.c - compaction by budgets: it comes to its end, keeps to its time, and says what it gave back
+ *
+ * A budget of one nanosecond is over when the driver first looks at the clock, so such a call makes one step of the
+ * driver's work and no more.  That shows how large a step is without any measuring of time.
+ */
+#include "cases.h"
+#include "crowd.h"
+#include "source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MANY 4000u
+#define FEW 1000u
+
+/* More than any driver needs for so few objects, if each call makes a step that counts. */
+#define CALLS_MAX 400000u
+
+struct budget {
+	uint64_t bytes, ns;
+};
+
+static const struct budget budgets[] = { { 0, 1 }, { 1, 0 }, { 1, 1 }, { 0, 30000 }, { 50000, 0 }, { 50000, 20000 } };
+
+#define BUDGETS (sizeof(budgets) / sizeof(budgets[0]))
+
+/* Compacts until a call gives 0.  Returns what the calls said that they gave back. */
+static uint64_t compact_to_the_end(struct zpool *pool, const struct budget *budget, const char *when)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int calls = 1;; calls++) {
+		uint64_t released = 0;
+		int result = zpool_compact(pool, budget->bytes, budget->ns, &released);
+
+		CT_CHECK(result == 0 || result == 1, "compact by %llu bytes and %llu ns gave %s",
+			 (unsigned long long)budget->bytes, (unsigned long long)budget->ns, ct_error_name(result));
+		sum += released;
+		if (result == 0)
+			return sum;
+		CT_CHECK(calls < CALLS_MAX, "%s, compact by %llu bytes and %llu ns still gives 1 after %u calls", when,
+			 (unsigned long long)budget->bytes, (unsigned long long)budget->ns, calls);
+	}
+}
+
+static void budgets_end_in_an_empty_pool(void)
+{
+	struct zpool *pool = ct_pool();
+	unsigned long handle;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	for (size_t i = 0; i < BUDGETS; i++)
+		(void)compact_to_the_end(pool, &budgets[i], "in a new pool");
+	for (size_t i = 0; i < BUDGETS; i++) {
+		CT_MUST(zpool_malloc(pool, 1 + ct.max_bytes / 3, ZPOOL_GFP_KERNEL, &handle));
+		zpool_free(pool, handle);
+		(void)compact_to_the_end(pool, &budgets[i], "in an emptied pool");
+	}
+	zpool_destroy_pool(pool);
+}
+
+/* Holds objects mapped: those stored first, those stored last, or any. */
+enum holding { HOLD_NONE, HOLD_FIRST, HOLD_LAST, HOLD_ANY, HOLDINGS };
+
+static bool is_held(enum holding holding, size_t i, size_t count)
+{
+	switch (holding) {
+	case HOLD_FIRST:
+		return i < count / 8;
+	case HOLD_LAST:
+		return i >= count - count / 8;
+	case HOLD_ANY:
+		return i % 8 == 0;
+	default:
+		return false;
+	}
+}
+
+/* Sizes of which two or three share a page of most drivers, and any. */
+static size_t size_for(unsigned int shape)
+{
+	size_t size = shape ? 1 + ct_rng_size(&ct.rng, ct.max_bytes) % 4096 : 1200 + ct_rng_below(&ct.rng, 800);
+
+	return size < ct.max_bytes ? size : ct.max_bytes;
+}
+
+/* A pool of MANY objects of which three in four go, some that stay being mapped all the time. */
+static struct zpool *held_pool(unsigned long *handles, enum holding holding, unsigned int shape)
+{
+	struct zpool *pool = ct_pool();
+
+	for (size_t i = 0; i < MANY; i++)
+		CT_MUST(zpool_malloc(pool, size_for(shape), ZPOOL_GFP_KERNEL, &handles[i]));
+	for (size_t i = 0; i < MANY; i++)
+		if (is_held(holding, i, MANY))
+			CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "a map failed");
+	for (size_t i = 0; i < MANY; i++) {
+		if (is_held(holding, i, MANY) || ct_rng_below(&ct.rng, MANY) < FEW)
+			continue;
+		zpool_free(pool, handles[i]);
+		handles[i] = 0;
+	}
+	return pool;
+}
+
+static void drop_held(struct zpool *pool, const unsigned long *handles, enum holding holding)
+{
+	for (size_t i = 0; i < MANY; i++)
+		if (is_held(holding, i, MANY))
+			zpool_unmap_handle(pool, handles[i]);
+	zpool_destroy_pool(pool);
+}
+
+static void budgets_end_around_what_is_mapped(void)
+{
+	unsigned long *handles = calloc(MANY, sizeof(*handles));
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
+	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	for (unsigned int shape = 0; shape < 2; shape++) {
+		for (unsigned int holding = 0; holding < HOLDINGS; holding++) {
+			for (size_t i = 0; i < BUDGETS; i++) {
+				struct zpool *pool = held_pool(handles, holding, shape);
+
+				(void)compact_to_the_end(pool, &budgets[i], "around mapped objects");
+				drop_held(pool, handles, holding);
+			}
+		}
+	}
+	free(handles);
+}
+
+/* What one call without a budget wins, calls with budgets win as well, but for a little. */
+static void budgets_win_what_a_whole_compaction_wins(void)
+{
+	unsigned long *handles = calloc(MANY, sizeof(*handles));
+
+	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
+	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	for (unsigned int holding = 0; holding < HOLDINGS; holding++) {
+		for (size_t i = 0; i < BUDGETS; i++) {
+			struct zpool *pool = held_pool(handles, holding, holding % 2);
+			uint64_t before = zpool_get_total_size(pool), left, after;
+
+			(void)compact_to_the_end(pool, &budgets[i], "before a whole compaction");
+			left = zpool_get_total_size(pool);
+			CT_MUST(zpool_compact(pool, 0, 0, NULL));
+			after = zpool_get_total_size(pool);
+			CT_CHECK(left <= after + (before - after) / 8 + 131072,
+				 "compact by %llu bytes and %llu ns gave 0 with %llu bytes held of %llu, and one call "
+				 "without a budget brought it to %llu",
+				 (unsigned long long)budgets[i].bytes, (unsigned long long)budgets[i].ns,
+				 (unsigned long long)left, (unsigned long long)before, (unsigned long long)after);
+			drop_held(pool, handles, holding);
+		}
+	}
+	free(handles);
+}
+
+static void budget_or_work(struct ct_thread *thread)
+{
+	struct ct_crowd *crowd = thread->arg;
+
+	if (thread->index == 0) {
+		for (size_t i = 0; i < BUDGETS; i++)
+			(void)compact_to_the_end(crowd->pool, &budgets[i], "beside threads that store and free");
+		atomic_fetch_add(&crowd->done, 1);
+		return;
+	}
+	while (atomic_load(&crowd->done) == 0 && !ct_stopping())
+		ct_crowd_step(crowd, &thread->rng);
+}
+
+static void budgets_end_while_others_work(void)
+{
+	struct ct_crowd crowd;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	ct_crowd_open(&crowd, 1000);
+	ct_set_fill(crowd.pool, &crowd.set, 1000, &ct.rng);
+	ct_threads_run(3, budget_or_work, &crowd);
+	ct_crowd_close(&crowd);
+}
+
+static void budgets_of_several_threads(struct ct_thread *thread)
+{
+	struct ct_crowd *crowd = thread->arg;
+
+	for (size_t i = 0; i < BUDGETS; i++)
+		(void)compact_to_the_end(crowd->pool, &budgets[(i + thread->index) % BUDGETS], "beside each other");
+}
+
+static void budgets_end_beside_each_other(void)
+{
+	struct ct_crowd crowd;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	ct_crowd_open(&crowd, MANY);
+	ct_set_fill(crowd.pool, &crowd.set, MANY, &ct.rng);
+	ct_set_thin_mapped(crowd.pool, &crowd.set, FEW, &ct.rng);
+	ct_threads_run(3, budgets_of_several_threads, &crowd);
+	ct_set_check(crowd.pool, &crowd.set, "after threads compacted it by budgets beside each other");
+	ct_crowd_close(&crowd);
+}
+
+static uint64_t moved_bytes(struct zpool *pool)
+{
+	struct zpool_stats stats = { 0 };
+
+	if (ct_can(ZPOOL_CAP_STATS))
+		CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	return stats.compact_moved_bytes;
+}
+
+static void time_is_looked_at_between_steps(void)
+{
+	enum { STEP_MOVED_MAX = 256 << 10, STEP_GIVEN_MAX = 1 << 20, STEP_DECOMMITS_MAX = 64 };
+	unsigned long *handles = calloc(MANY, sizeof(*handles));
+	static struct ct_source source;
+	struct zpool *pool;
+	int result = 1;
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	ct_source_init(&source);
+	pool = ct_source_pool(&source);
+	for (size_t i = 0; i < MANY; i++)
+		CT_MUST(zpool_malloc(pool, size_for(1), ZPOOL_GFP_KERNEL, &handles[i]));
+	for (size_t i = 0; i < MANY; i++)
+		if (i % 4 != 0)
+			zpool_free(pool, handles[i]);
+	for (unsigned int calls = 0; result == 1; calls++) {
+		uint64_t moved = moved_bytes(pool), held = zpool_get_total_size(pool), now;
+		unsigned int decommits = atomic_load(&source.decommits);
+
+		result = zpool_compact(pool, 0, 1, NULL);
+		now = zpool_get_total_size(pool);
+		decommits = atomic_load(&source.decommits) - decommits;
+		CT_CHECK(moved_bytes(pool) - moved <= STEP_MOVED_MAX,
+			 "compact by 1 ns moved %llu bytes without a look at the clock",
+			 (unsigned long long)(moved_bytes(pool) - moved));
+		CT_CHECK(now + STEP_GIVEN_MAX >= held,
+			 "compact by 1 ns gave back %llu bytes without a look at the clock",
+			 (unsigned long long)(held - now));
+		CT_CHECK(decommits <= STEP_DECOMMITS_MAX,
+			 "compact by 1 ns made %u calls of decommit without a look at the clock", decommits);
+		CT_CHECK(calls < CALLS_MAX, "compact by 1 ns still gives 1 after %u calls", calls);
+	}
+	zpool_destroy_pool(pool);
+	free(handles);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * What was given back
+ */
+
+static void expect_released(struct zpool *pool, uint64_t before, uint64_t released, const char *call)
+{
+	uint64_t after = zpool_get_total_size(pool), lost = before > after ? before - after : 0;
+
+	CT_CHECK(released == lost, "%s told %llu bytes as given back, and total_size went from %llu to %llu (%llu)",
+		 call, (unsigned long long)released, (unsigned long long)before, (unsigned long long)after,
+		 (unsigned long long)lost);
+}
+
+static void trim_and_tell(struct zpool *pool)
+{
+	uint64_t before = zpool_get_total_size(pool), released = 4711;
+	int result = zpool_trim(pool, &released);
+
+	if (result == 0)
+		expect_released(pool, before, released, "zpool_trim()");
+}
+
+static void compact_and_tell(struct zpool *pool, const struct budget *budget)
+{
+	uint64_t before, released;
+	int result;
+
+	for (unsigned int calls = 0; ct_can(ZPOOL_CAP_COMPACT); calls++) {
+		before = zpool_get_total_size(pool);
+		released = 4711;
+		result = zpool_compact(pool, budget->bytes, budget->ns, &released);
+		expect_released(pool, before, released, "zpool_compact()");
+		if (result == 0)
+			return;
+		CT_CHECK(calls < CALLS_MAX, "compact still gives 1 after %u calls", calls);
+	}
+}
+
+static void store_and_end(struct ct_thread *thread)
+{
+	struct zpool *pool = thread->arg;
+	unsigned long handles[200];
+
+	for (size_t i = 0; i < 200; i++)
+		CT_MUST(zpool_malloc(pool, size_for(1), ZPOOL_GFP_KERNEL, &handles[i]));
+	for (size_t i = 0; i < 200; i++)
+		zpool_free(pool, handles[i]);
+}
+
+static void released_is_what_total_size_lost(void)
+{
+	static const struct budget whole = { 0, 0 };
+
+	if (!ct_can(ZPOOL_CAP_COMPACT))
+		ct_need(ZPOOL_CAP_TRIM);
+	for (size_t i = 0; i <= BUDGETS; i++) {
+		const struct budget *budget = i < BUDGETS ? &budgets[i] : &whole;
+		struct zpool *pool = ct_pool();
+		struct ct_set set;
+
+		ct_set_init(&set, 3 * MANY);
+		ct_set_fill(pool, &set, 3 * MANY, &ct.rng);
+		trim_and_tell(pool);
+		ct_set_thin(pool, &set, MANY, &ct.rng);
+		trim_and_tell(pool);
+		compact_and_tell(pool, budget);
+		ct_set_fill(pool, &set, 2 * MANY, &ct.rng);
+		ct_set_thin_mapped(pool, &set, FEW, &ct.rng);
+		compact_and_tell(pool, budget);
+		ct_threads_run(4, store_and_end, pool);
+		if (i % 2)
+			trim_and_tell(pool);
+		compact_and_tell(pool, budget);
+		ct_set_free_all(pool, &set);
+		compact_and_tell(pool, budget);
+		trim_and_tell(pool);
+		zpool_destroy_pool(pool);
+		ct_set_fini(&set);
+	}
+}
+
+const struct ct_case ct_cases_budget[] = {
+	{ "budgets_end_in_an_empty_pool", "Where there is nothing to gain, compaction gives 0, whatever its budget.",
+	  budgets_end_in_an_empty_pool, 0 },
+	{ "budgets_end_around_what_is_mapped",
+	  "A loop over zpool_compact() ends, whatever the budget, and whichever objects are mapped.",
+	  budgets_end_around_what_is_mapped, 0 },
+	{ "budgets_win_what_a_whole_compaction_wins",
+	  "When compaction by budgets gives 0, compaction without one finds next to nothing.",
+	  budgets_win_what_a_whole_compaction_wins, 0 },
+	{ "budgets_end_while_others_work", "A loop over zpool_compact() ends while other threads store and free.",
+	  budgets_end_while_others_work, 0 },
+	{ "budgets_end_beside_each_other", "Several threads may compact a pool by budgets, and each comes to its end.",
+	  budgets_end_beside_each_other, 0 },
+	{ "time_is_looked_at_between_steps",
+	  "A call whose time is over moves and gives back no more than one step, however much there is.",
+	  time_is_looked_at_between_steps, 0 },
+	{ "released_is_what_total_size_lost",
+	  "zpool_compact() and zpool_trim() tell to the byte how much less the pool holds afterwards.",
+	  released_is_what_total_size_lost, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
