@@ -36,7 +36,7 @@ extern "C" {
 
 #define ZPOOL_DRIVER_MAGIC UINT64_C(0x5a504f4f4c445256) /* "ZPOOLDRV" */
 #define ZPOOL_ABI_MAJOR 1
-#define ZPOOL_ABI_MINOR 0
+#define ZPOOL_ABI_MINOR 1
 
 /* Flags that a core must know, or it refuses the driver. */
 #define ZPOOL_DRIVER_FILTER 0x1u   /* stands in front of another driver: takes create's lower_spec */
@@ -78,6 +78,9 @@ struct zpool_lower {
  *                     lower driver calls; NULL: it cannot evict.  0 or -errno.
  * lower_destroy       filters only, inside destroy, or after a create that failed: end it
  * malloc_caller       inside malloc: the address in the program that the zpool_malloc() call returns to, for reports
+ * opened              1 once the owner has the pool; 0 inside create, and inside the destroy of a pool that could not
+ *                     be made because another part of the stack failed.  A driver then also undoes what it did outside
+ *                     of the process, such as a file that it made.  Since ABI 1.1.
  */
 struct zpool_host {
 	uint32_t struct_size;
@@ -98,6 +101,7 @@ struct zpool_host {
 			    struct zpool_lower *lower, size_t lower_size);
 	void (*lower_destroy)(void *core, struct zpool_lower *lower);
 	const void *(*malloc_caller)(void *core);
+	int (*opened)(void *core);
 };
 
 /*

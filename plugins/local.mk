@@ -118,6 +118,7 @@ plugin_LTLIBRARIES += plugins/trace.la
 plugins_trace_la_SOURCES = \
 	plugins/trace/trace.c \
 	plugins/trace/trace.h \
+	plugins/trace/trace_file.c \
 	plugins/trace/trace_format.h \
 	plugins/trace/trace_objects.c \
 	plugins/trace/trace_writer.c

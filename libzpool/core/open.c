@@ -181,6 +181,7 @@ static struct zpool *open_pool(const char *text, const struct zpool_open_args *a
 		pool_free(pool);
 		goto fail;
 	}
+	pool->opened = true;
 	zp_pools_add(pool);
 	if (!zp_fork_armed)
 		zp_log(ZPOOL_LOG_WARNING, "Out of memory at start: pools may not work in forked children.");

@@ -49,6 +49,7 @@ struct zpool {
 #ifdef ZPOOL_DEBUG_CHECKS
 	_Atomic unsigned long calls; /* see verify.h */
 #endif
+	bool opened;                   /* its owner has it */
 	struct zpool *next, *previous; /* pools.c's list, under its lock */
 	struct zp_spec spec;
 	char *name;

@@ -61,6 +61,13 @@ static const void *host_malloc_caller(void *core)
 	return zp_pool_malloc_caller();
 }
 
+static int host_opened(void *core)
+{
+	const struct zp_layer *layer = core;
+
+	return layer->pool->opened;
+}
+
 static int host_lower_create(void *core, int (*evict)(void *evict_context, unsigned long handle), void *evict_context,
 			     struct zpool_lower *lower, size_t lower_size);
 static void host_lower_destroy(void *core, struct zpool_lower *lower);
@@ -75,6 +82,7 @@ static const struct zpool_host host = {
 	.lower_create = host_lower_create,
 	.lower_destroy = host_lower_destroy,
 	.malloc_caller = host_malloc_caller,
+	.opened = host_opened,
 };
 
 /* ------------------------------------------------------------------------------------------------------------------

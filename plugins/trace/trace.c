@@ -43,7 +43,7 @@ struct trace_pool {
 	struct zp_lock lock; /* guards what follows */
 	struct trace_objects objects;
 	uint64_t next_number;
-	bool told; /* that the file cannot be written */
+	bool reported; /* that the file cannot be written */
 	struct trace_writer writer;
 };
 
@@ -77,12 +77,19 @@ static void trace_add(struct trace_pool *trace, enum trace_op op, int err, const
 	if (!trace_writer_has_room(&trace->writer))
 		trace_writer_flush(&trace->writer);
 	trace_writer_add(&trace->writer, op, err, operands, count);
-	err = trace_writer_flush(&trace->writer);
-	if (!err || trace->told)
-		return;
-	trace->told = true;
-	trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The trace ends here, %s cannot be written: %s.", trace->path,
-			 strerror(err));
+	(void)trace_writer_flush(&trace->writer);
+}
+
+/* The log handler is the program's and may call into this pool, so it runs without the lock. */
+static void trace_unlock(struct trace_pool *trace)
+{
+	int err = trace->reported ? 0 : trace->writer.error;
+
+	trace->reported |= err != 0;
+	zp_unlock(&trace->lock);
+	if (err)
+		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The trace ends here, %s cannot be written: %s.",
+				 trace->path, trace_file_reason(err));
 }
 
 static void trace_record(struct trace_pool *trace, enum trace_op op, int err, const uint64_t *operands,
@@ -90,7 +97,7 @@ static void trace_record(struct trace_pool *trace, enum trace_op op, int err, co
 {
 	zp_lock(&trace->lock);
 	trace_add(trace, op, err, operands, count);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 }
 
 /* How far back the object lies.  With the lock held. */
@@ -115,13 +122,13 @@ static int trace_evict(void *context, unsigned long handle)
 	operand = trace_back(trace, handle);
 	number = trace->next_number - operand;
 	trace_add(trace, TRACE_EVICT, 0, &operand, 1);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	err = trace->evict(trace->evict_context, handle);
 	zp_lock(&trace->lock);
 	if (operand)
 		operand = trace->next_number - number;
 	trace_add(trace, TRACE_EVICTED, err, &operand, 1);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	return err;
 }
 
@@ -130,7 +137,7 @@ static const struct zpool_value *trace_value(const struct zpool_create_args *arg
 	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
 }
 
-/* The file is touched last, so that no pool that cannot be made leaves one behind. */
+/* The file is touched last, so that it is not overwritten where the driver below cannot make its pool. */
 static int trace_open(struct trace_pool *trace, const struct zpool_create_args *args)
 {
 	const struct zpool_value *file = trace_value(args, TRACE_FILE);
@@ -147,7 +154,8 @@ static int trace_open(struct trace_pool *trace, const struct zpool_create_args *
 		args->host->error(args->core, "The trace file %s is there already. Name another, or add overwrite=yes.",
 				  trace->path);
 	else if (err)
-		args->host->error(args->core, "The trace file %s cannot be written: %s.", trace->path, strerror(-err));
+		args->host->error(args->core, "The trace file %s cannot be written: %s.", trace->path,
+				  trace_file_reason(-err));
 	return err;
 }
 
@@ -198,18 +206,36 @@ static uint64_t trace_total_size(void *pool)
 	return trace->lower.driver->total_size(trace->lower.pool);
 }
 
-static void trace_destroy(void *pool)
+/* Is this the end of a pool that its owner had?  An older core does not say. */
+static bool trace_was_opened(const struct trace_pool *trace)
 {
-	struct trace_pool *trace = pool;
+	const struct zpool_host *host = trace->host;
+
+	return host->struct_size < offsetof(struct zpool_host, opened) + sizeof host->opened || !host->opened ||
+	       host->opened(trace->core);
+}
+
+static void trace_finish_file(struct trace_pool *trace)
+{
 	bool recording = trace->writer.fd >= 0;
 
 	trace_writer_fini(&trace->writer, trace_total_size(trace));
 	if (trace->writer.error && recording)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The end of the trace %s cannot be written: %s.",
-				 trace->path, strerror(trace->writer.error));
+				 trace->path, trace_file_reason(trace->writer.error));
 	if (trace->writer.lost && !trace->writer.abandoned)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu calls are missing in the trace %s.",
 				 (unsigned long long)trace->writer.lost, trace->path);
+}
+
+static void trace_destroy(void *pool)
+{
+	struct trace_pool *trace = pool;
+
+	if (trace_was_opened(trace))
+		trace_finish_file(trace);
+	else
+		trace_writer_discard(&trace->writer);
 	trace->host->lower_destroy(trace->core, &trace->lower);
 	trace_objects_fini(&trace->objects);
 	free(trace->path);
@@ -290,7 +316,7 @@ static int trace_malloc_nowait(struct trace_pool *trace, struct trace_slot *obje
 	} else {
 		trace->failed_again++;
 	}
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	return err;
 }
 
@@ -308,7 +334,7 @@ static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long 
 		held_bytes = err ? 0 : trace_total_size(trace);
 		zp_lock(&trace->lock);
 		(void)trace_add_malloc(trace, &object, err, gfp, held_bytes);
-		zp_unlock(&trace->lock);
+		trace_unlock(trace);
 	}
 	if (!err)
 		*handle = object.handle;
@@ -327,7 +353,7 @@ static int trace_free(void *pool, unsigned long handle)
 	if (!err)
 		trace_objects_remove(&trace->objects, handle);
 	trace_add(trace, TRACE_FREE, err, &operand, 1);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	return err;
 }
 
@@ -347,7 +373,7 @@ static void *trace_map(void *pool, unsigned long handle, enum zpool_mapmode mode
 	err = address ? 0 : -errno;
 	operands[0] = trace_back(trace, handle);
 	trace_add(trace, TRACE_MAP, err, operands, 2);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	errno = -err;
 	return address;
 }
@@ -364,7 +390,7 @@ static int trace_unmap(void *pool, unsigned long handle)
 	operand = trace_back(trace, handle);
 	err = trace->lower.driver->unmap(trace->lower.pool, handle);
 	trace_add(trace, TRACE_UNMAP, err, &operand, 1);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	return err;
 }
 
@@ -379,7 +405,7 @@ static int64_t trace_obj_size(void *pool, unsigned long handle)
 	zp_lock(&trace->lock);
 	object = trace_objects_find(&trace->objects, handle);
 	size = object ? (int64_t)object->size : -EINVAL;
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 	return size;
 }
 
@@ -391,7 +417,7 @@ static void trace_record_copy(struct trace_pool *trace, enum trace_op op, unsign
 	zp_lock(&trace->lock);
 	operands[0] = trace_back(trace, handle);
 	trace_add(trace, op, done < 0 ? (int)done : 0, operands, 3);
-	zp_unlock(&trace->lock);
+	trace_unlock(trace);
 }
 
 /* The core has looked at the range where the driver below copies nothing itself: trace_obj_size() tells the size. */

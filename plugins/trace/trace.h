@@ -42,6 +42,24 @@ const struct trace_slot *trace_objects_find(const struct trace_objects *objects,
 void trace_objects_remove(struct trace_objects *objects, unsigned long handle);
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * trace_file.c: nothing here raises a signal, cancels the thread, or waits for ever.
+ */
+
+/*
+ * Opens the file for writing, without changing one that is there.  *made: it was not there before.  A descriptor or
+ * -errno; -EEXIST: a regular file is there, and `overwrite` is false.
+ */
+int trace_file_open(const char *path, bool overwrite, bool *made);
+/* Removes the file if the path still names the one that is open. */
+void trace_file_remove(int fd, const char *path);
+/* Writes all of it: 0 or errno. */
+int trace_file_write(int fd, const uint8_t *bytes, size_t count);
+/* 0 or errno. */
+int trace_file_close(int fd);
+/* What errno says of this file, in words. */
+const char *trace_file_reason(int err);
+
+/* ------------------------------------------------------------------------------------------------------------------
  * trace_writer.c: the file and the block that is being filled; the caller locks.
  */
 
@@ -53,9 +71,11 @@ struct trace_thread {
 };
 
 struct trace_writer {
-	int fd;        /* -1: nothing is written any more */
-	int error;     /* errno of what ended the writing, 0: nothing did */
-	uint8_t *head; /* the block: its head, then its payload */
+	const char *path; /* the caller's */
+	bool made;        /* the file was not there before */
+	int fd;           /* -1: nothing is written any more */
+	int error;        /* errno of what ended the writing, 0: nothing did */
+	uint8_t *head;    /* the block: its head, then its payload */
 	uint8_t *at, *end;
 	uint32_t records; /* in the block */
 	uint64_t last_ns;
@@ -68,11 +88,13 @@ struct trace_writer {
 	bool abandoned;     /* in a forked child: nobody misses its calls */
 };
 
-/* Opens the file and writes the header.  0 or -errno. */
+/* Opens the file and writes the header.  0 or -errno: there is no file that was not there before. */
 int trace_writer_init(struct trace_writer *writer, const char *path, bool overwrite, size_t buffer_bytes,
 		      const char *spec, uint64_t limit_bytes);
 /* Writes what is left, and the end. */
 void trace_writer_fini(struct trace_writer *writer, uint64_t held_bytes);
+/* Instead of trace_writer_fini(), for a pool that could not be made: removes the file if it was not there before. */
+void trace_writer_discard(struct trace_writer *writer);
 /* Lets go of the file, of which a forked child has the parent's position. */
 void trace_writer_abandon(struct trace_writer *writer);
 

@@ -11,9 +11,9 @@
 #include "trace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,18 +33,13 @@ static uint64_t trace_ns(clockid_t clock)
 
 static void trace_write(struct trace_writer *writer, const uint8_t *bytes, size_t count)
 {
-	while (count && writer->fd >= 0) {
-		ssize_t done = write(writer->fd, bytes, count);
+	int err = writer->fd >= 0 ? trace_file_write(writer->fd, bytes, count) : 0;
 
-		if (done > 0) {
-			bytes += done;
-			count -= (size_t)done;
-		} else if (done == 0 || errno != EINTR) {
-			writer->error = done == 0 ? EIO : errno;
-			close(writer->fd);
-			writer->fd = -1;
-		}
-	}
+	if (!err)
+		return;
+	writer->error = err;
+	(void)trace_file_close(writer->fd);
+	writer->fd = -1;
 }
 
 /* The block as it stands goes to the file, and the next one begins. */
@@ -68,11 +63,14 @@ static void trace_write_block(struct trace_writer *writer, const char *kind)
 	writer->records = 0;
 }
 
-static void trace_write_header(struct trace_writer *writer, const char *spec, uint64_t limit_bytes)
+/* 0 or errno.  What a file had before is cut off last, so that it is still there if nothing can be written. */
+static int trace_write_header(struct trace_writer *writer, const char *spec, uint64_t limit_bytes)
 {
 	uint8_t header[TRACE_HEADER_BYTES];
 	size_t spec_bytes = strlen(spec);
+	struct stat status;
 	uint32_t check;
+	int err;
 
 	for (unsigned int i = 0; i < 8; i++)
 		header[i] = (uint8_t)TRACE_MAGIC[i];
@@ -82,32 +80,45 @@ static void trace_write_header(struct trace_writer *writer, const char *spec, ui
 	trace_put(header + 24, limit_bytes, 8);
 	check = trace_check(TRACE_CHECK_BEGIN, header, 32);
 	trace_put(header + 32, trace_check(check, (const uint8_t *)spec, spec_bytes), 4);
-	trace_write(writer, header, sizeof header);
-	trace_write(writer, (const uint8_t *)spec, spec_bytes);
+	err = trace_file_write(writer->fd, header, sizeof header);
+	if (!err)
+		err = trace_file_write(writer->fd, (const uint8_t *)spec, spec_bytes);
+	if (err || writer->made || fstat(writer->fd, &status) != 0 || !S_ISREG(status.st_mode))
+		return err;
+	return ftruncate(writer->fd, (off_t)(TRACE_HEADER_BYTES + spec_bytes)) == 0 ? 0 : errno;
 }
 
 int trace_writer_init(struct trace_writer *writer, const char *path, bool overwrite, size_t buffer_bytes,
 		      const char *spec, uint64_t limit_bytes)
 {
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (overwrite ? O_TRUNC : O_EXCL);
+	int fd, err;
 
 	memset(writer, 0, sizeof *writer);
 	writer->head = malloc(TRACE_BLOCK_BYTES + buffer_bytes);
 	if (!writer->head)
 		return -ENOMEM;
+	writer->path = path;
 	writer->at = writer->head + TRACE_BLOCK_BYTES;
 	writer->end = writer->at + buffer_bytes;
 	writer->last_thread = 1;
 	writer->last_ns = trace_ns(CLOCK_MONOTONIC);
-	writer->fd = open(path, flags, 0600);
-	if (writer->fd >= 0)
-		trace_write_header(writer, spec, limit_bytes);
-	else
-		writer->error = errno;
-	if (!writer->error)
-		return 0;
+	fd = trace_file_open(path, overwrite, &writer->made);
+	writer->fd = fd;
+	err = fd < 0 ? -fd : trace_write_header(writer, spec, limit_bytes);
+	if (err)
+		trace_writer_discard(writer);
+	return -err;
+}
+
+void trace_writer_discard(struct trace_writer *writer)
+{
+	if (writer->fd >= 0) {
+		if (writer->made)
+			trace_file_remove(writer->fd, writer->path);
+		(void)trace_file_close(writer->fd);
+	}
+	writer->fd = -1;
 	free(writer->head);
-	return -writer->error;
 }
 
 void trace_writer_fini(struct trace_writer *writer, uint64_t held_bytes)
@@ -124,15 +135,18 @@ void trace_writer_fini(struct trace_writer *writer, uint64_t held_bytes)
 		writer->at += TRACE_END_BYTES;
 		trace_write_block(writer, TRACE_BLOCK_END);
 	}
-	if (writer->fd >= 0 && close(writer->fd) != 0)
-		writer->error = errno;
+	if (writer->fd >= 0) {
+		int err = trace_file_close(writer->fd);
+
+		writer->error = err ? err : writer->error;
+	}
 	free(writer->head);
 }
 
 void trace_writer_abandon(struct trace_writer *writer)
 {
 	if (writer->fd >= 0)
-		close(writer->fd);
+		(void)trace_file_close(writer->fd);
 	writer->fd = -1;
 	writer->records = 0;
 	writer->abandoned = true;

@@ -4,7 +4,7 @@ EXTRA_DIST += tests/filters/stack.h
 
 if HAVE_CHECK
 if ENABLE_SHARED
-filter_tests = tests/filters/guard tests/filters/fault tests/filters/rows
+filter_tests = tests/filters/guard tests/filters/fault tests/filters/rows tests/filters/trace
 check_PROGRAMS += $(filter_tests)
 TESTS += $(filter_tests)
 
@@ -22,5 +22,10 @@ tests_filters_rows_SOURCES = tests/filters/rows.c tests/filters/stack.h
 tests_filters_rows_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_filters_rows_CFLAGS = $(unit_cflags)
 tests_filters_rows_LDADD = $(unit_ldadd)
+
+tests_filters_trace_SOURCES = tests/filters/trace.c tests/filters/stack.h
+tests_filters_trace_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_filters_trace_CFLAGS = $(unit_cflags)
+tests_filters_trace_LDADD = $(unit_ldadd)
 endif
 endif

@@ -155,7 +155,6 @@ fi
 (
     # shellcheck disable=SC3045
     ulimit -f 8 2>/dev/null || exit 9
-    trap '' XFSZ
     ZPOOL_DEBUG=error "$recorder" "trace:file=$work/short.trace,buffer=4K+zsmalloc" 20000 "$seed" 2>&1 >"$work/out"
     echo "status $?"
 ) | cat >"$work/err"

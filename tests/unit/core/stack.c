@@ -319,6 +319,7 @@ START_TEST(host_table_is_sized_and_reaches_thread_exit)
 	struct zpool *pool = create("mock");
 	ck_assert_uint_eq(knobs.host->struct_size, sizeof *knobs.host);
 	ck_assert_uint_eq(knobs.host->abi_minor, ZPOOL_ABI_MINOR);
+	ck_assert_int_eq(knobs.host->opened(knobs.core), 1);
 	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, never_called, pool), 0);
 	knobs.host->thread_exit_cancel(knobs.core, never_called, pool);
 	zpool_destroy_pool(pool);

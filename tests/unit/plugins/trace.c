@@ -209,6 +209,45 @@ START_TEST(after_a_failed_write_calls_are_counted_as_missing)
 }
 END_TEST
 
+START_TEST(reader_that_reads_nothing_fails_the_write)
+{
+	static const uint8_t bytes[4096];
+	int ends[2], err = 0;
+
+	unit_require(pipe(ends) == 0 && fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+	for (int i = 0; !err && i < 10000; i++)
+		err = trace_file_write(ends[1], bytes, sizeof bytes);
+	ck_assert_int_eq(err, ETIMEDOUT);
+	close(ends[0]);
+	ck_assert_int_eq(trace_file_write(ends[1], bytes, sizeof bytes), EPIPE);
+	close(ends[1]);
+}
+END_TEST
+
+START_TEST(only_the_file_that_is_open_is_removed)
+{
+	char aside[PATH_MAX + 8];
+	bool made = true;
+	int fd = trace_file_open(path, true, &made);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert(!made);
+	ck_assert_int_eq(trace_file_open(path, false, &made), -EEXIST);
+	(void)snprintf(aside, sizeof aside, "%s.aside", path);
+	unit_require(rename(path, aside) == 0);
+	int other = trace_file_open(path, false, &made);
+	ck_assert_int_ge(other, 0);
+	ck_assert(made);
+	trace_file_remove(fd, path);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	trace_file_remove(other, path);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	close(fd);
+	close(other);
+	unlink(aside);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("trace");
@@ -223,6 +262,8 @@ int main(void)
 	tcase_add_test(tcase, file_is_as_its_description_says);
 	tcase_add_test(tcase, buffer_fills_up_and_is_written_once_it_may_be);
 	tcase_add_test(tcase, after_a_failed_write_calls_are_counted_as_missing);
+	tcase_add_test(tcase, reader_that_reads_nothing_fails_the_write);
+	tcase_add_test(tcase, only_the_file_that_is_open_is_removed);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * trace_file.c - opening and writing the file, so that neither harms the program
+ *
+ * A write past the file size limit raises SIGXFSZ, one to a pipe that nobody reads SIGPIPE, and both end a process that
+ * does not expect them.  They are raised for the thread that writes, so it blocks them for the time of the write and
+ * takes away what came of it.  The file is opened without waiting: opening a FIFO would otherwise block until somebody
+ * reads it.  What is no regular file is also written without waiting, and a reader that takes nothing for
+ * TRACE_WAIT_MS counts as a failed write: the pool must not stand still for it.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cancel.h"
+
+#ifndef TRACE_WAIT_MS
+#define TRACE_WAIT_MS 10000
+#endif
+
+static const int trace_open_flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Open
+ */
+
+/* 0, or why a file that was there before is not written to.  Opening a device may have effects, so that comes later. */
+static int trace_judge(const struct stat *status, bool overwrite)
+{
+	if (S_ISREG(status->st_mode))
+		return overwrite ? 0 : -EEXIST;
+	if (S_ISDIR(status->st_mode))
+		return -EISDIR;
+	/* Nothing is lost by writing to a pipe or a terminal.  A disk is another matter. */
+	return S_ISFIFO(status->st_mode) || S_ISCHR(status->st_mode) ? 0 : -ENODEV;
+}
+
+static int trace_open_existing(const char *path, bool overwrite, bool *made)
+{
+	struct stat status;
+	int fd, err;
+
+	if (stat(path, &status) != 0) {
+		/* A symbolic link to nothing: its target is made. */
+		*made = errno == ENOENT && overwrite;
+		fd = *made ? open(path, trace_open_flags | O_CREAT, 0600) : -1;
+		return fd >= 0 ? fd : -errno;
+	}
+	err = trace_judge(&status, overwrite);
+	if (err)
+		return err;
+	fd = open(path, trace_open_flags);
+	if (fd < 0)
+		return -errno;
+	/* It may be another file by now. */
+	err = fstat(fd, &status) != 0 ? -errno : trace_judge(&status, overwrite);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+int trace_file_open(const char *path, bool overwrite, bool *made)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	int fd = open(path, trace_open_flags | O_CREAT | O_EXCL, 0600);
+
+	*made = fd >= 0;
+	if (fd >= 0)
+		return fd;
+	return errno == EEXIST ? trace_open_existing(path, overwrite, made) : -errno;
+}
+
+void trace_file_remove(int fd, const char *path)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	char *name = realpath(path, NULL); /* of a symbolic link's target */
+	struct stat ours, named;
+
+	if (name && fstat(fd, &ours) == 0 && lstat(name, &named) == 0 && ours.st_dev == named.st_dev &&
+	    ours.st_ino == named.st_ino)
+		(void)unlink(name);
+	free(name);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Write
+ */
+
+struct trace_signals {
+	sigset_t caught; /* those that a write may raise and that were not pending before */
+	sigset_t mask;   /* the thread's own */
+};
+
+static void trace_block_signals(struct trace_signals *signals)
+{
+	sigset_t pending, blocked;
+
+	sigemptyset(&pending);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGXFSZ);
+	sigaddset(&blocked, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &blocked, &signals->mask);
+	(void)sigpending(&pending);
+	signals->caught = blocked;
+	if (sigismember(&pending, SIGXFSZ))
+		sigdelset(&signals->caught, SIGXFSZ);
+	if (sigismember(&pending, SIGPIPE))
+		sigdelset(&signals->caught, SIGPIPE);
+}
+
+static void trace_unblock_signals(const struct trace_signals *signals)
+{
+	static const struct timespec no_time;
+
+	while (sigtimedwait(&signals->caught, NULL, &no_time) >= 0 || errno == EINTR)
+		;
+	(void)pthread_sigmask(SIG_SETMASK, &signals->mask, NULL);
+}
+
+static int64_t trace_now_ms(void)
+{
+	struct timespec now = { 0, 0 };
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* 0 or errno. */
+static int trace_wait(int fd)
+{
+	const int64_t end_ms = trace_now_ms() + TRACE_WAIT_MS;
+	struct pollfd wait = { .fd = fd, .events = POLLOUT };
+	int64_t left_ms = TRACE_WAIT_MS;
+	int ready;
+
+	do {
+		ready = poll(&wait, 1, (int)left_ms);
+		left_ms = end_ms - trace_now_ms();
+	} while (ready < 0 && errno == EINTR && left_ms > 0);
+	if (ready > 0)
+		return 0;
+	return ready == 0 || errno == EINTR ? ETIMEDOUT : errno;
+}
+
+/* 0 or errno. */
+static int trace_write_all(int fd, const uint8_t *bytes, size_t count)
+{
+	while (count) {
+		ssize_t done = write(fd, bytes, count);
+		int err = done < 0 ? errno : EIO;
+
+		if (done > 0) {
+			bytes += done;
+			count -= (size_t)done;
+			continue;
+		}
+		if (err == EAGAIN)
+			err = trace_wait(fd);
+		if (err && err != EINTR)
+			return err;
+	}
+	return 0;
+}
+
+int trace_file_write(int fd, const uint8_t *bytes, size_t count)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	struct trace_signals signals;
+	int err;
+
+	trace_block_signals(&signals);
+	err = trace_write_all(fd, bytes, count);
+	trace_unblock_signals(&signals);
+	return err;
+}
+
+int trace_file_close(int fd)
+{
+	ZP_CANCEL_DISABLED_HERE;
+
+	return close(fd) == 0 || errno == EINTR ? 0 : errno;
+}
+
+const char *trace_file_reason(int err)
+{
+	switch (err) {
+	case ENXIO:
+		return "it is a FIFO that no process reads, or a device that is not there";
+	case ENODEV:
+		return "it is neither a file, nor a FIFO, nor a character device";
+	case EPIPE:
+		return "the process that read it has closed it";
+	case ETIMEDOUT:
+		return "the process that reads it has taken nothing for several seconds";
+	default:
+		return strerror(err);
+	}
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A trace that cannot be written harms neither the process nor the pool, and a pool that cannot be made leaves no file.
+ */
+#include "config.h"
+
+#include "tests/filters/stack.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CALLS = 6000 }; /* several buffers of 4 KiB */
+
+static char folder[] = "/tmp/zpool-trace-test.XXXXXX";
+static char path[64], other_path[64];
+
+static void setup(void)
+{
+	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	(void)snprintf(path, sizeof(path), "%s/run", folder);
+	(void)snprintf(other_path, sizeof(other_path), "%s/other", folder);
+}
+
+static void teardown(void)
+{
+	(void)unlink(path);
+	(void)unlink(other_path);
+	ck_assert_msg(rmdir(folder) == 0, "a file was left in %s", folder);
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+}
+
+static struct zpool *open_traced(const char *file, const char *keys)
+{
+	char filter[160];
+
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,buffer=4096%s", file, keys);
+	return stack_open(filter, "zbud", NULL);
+}
+
+/* Check writes to a file of its own, which has to wait until the limit is gone: nothing is asserted under one. */
+static struct rlimit limit_files(rlim_t bytes)
+{
+	struct rlimit before, limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = bytes;
+	if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+		before = limit;
+	return before;
+}
+
+static void lift_limit(const struct rlimit *before)
+{
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, before), 0);
+}
+
+static void refuse_under(rlim_t limit_bytes, const char *filter, int err, const char *why)
+{
+	struct rlimit before;
+	struct zpool *pool;
+	char spec[256];
+	int error;
+
+	(void)snprintf(spec, sizeof(spec), "%s+zbud", filter);
+	before = limit_files(limit_bytes);
+	errno = 0;
+	pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
+	error = errno;
+	lift_limit(&before);
+	ck_assert_msg(pool == NULL, "%s was opened", spec);
+	ck_assert_msg(error == err, "%s: errno %d, expected %d", spec, error, err);
+	ck_assert_msg(strstr(zpool_last_error(), why) != NULL, "%s: %s", spec, zpool_last_error());
+}
+
+static void refuse(const char *filter, int err, const char *why)
+{
+	struct rlimit now;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &now), 0);
+	refuse_under(now.rlim_cur, filter, err, why);
+}
+
+/* How many failed. */
+static int make_calls(struct zpool *pool, int calls)
+{
+	unsigned long handle = 0;
+	int failed = 0;
+
+	for (int i = 0; i < calls; i += 2) {
+		if (zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &handle) == 0)
+			zpool_free(pool, handle);
+		else
+			failed++;
+	}
+	return failed;
+}
+
+/* Under a limit of files' sizes; ends the pool. */
+static void call_under(rlim_t limit_bytes, struct zpool *pool, int calls)
+{
+	struct rlimit before = limit_files(limit_bytes);
+	int failed = make_calls(pool, calls);
+
+	zpool_destroy_pool(pool);
+	lift_limit(&before);
+	ck_assert_int_eq(failed, 0);
+}
+
+static void expect_contents(const char *file, const char *contents)
+{
+	char text[64] = "";
+	FILE *stream = fopen(file, "re");
+
+	ck_assert_ptr_nonnull(stream);
+	ck_assert_uint_eq(fread(text, 1, sizeof(text) - 1, stream), strlen(contents));
+	(void)fclose(stream);
+	ck_assert_str_eq(text, contents);
+}
+
+static void write_contents(const char *file, const char *contents)
+{
+	FILE *stream = fopen(file, "we");
+
+	ck_assert_ptr_nonnull(stream);
+	(void)fputs(contents, stream);
+	ck_assert_int_eq(fclose(stream), 0);
+}
+
+static void expect_end_of_trace(const char *why)
+{
+	char text[160];
+
+	(void)snprintf(text, sizeof(text), "The trace ends here, %s cannot be written: %s", path, why);
+	ck_assert_msg(stack_logged(text) == 1, "logged: %s", stack_log);
+	ck_assert_msg(stack_logged("calls are missing in the trace") == 1, "logged: %s", stack_log);
+}
+
+START_TEST(file_size_limit_ends_the_recording_and_nothing_else)
+{
+	call_under(10000, open_traced(path, ""), CALLS);
+	expect_end_of_trace("File too large");
+}
+END_TEST
+
+START_TEST(file_size_limit_is_met_at_the_very_end)
+{
+	call_under(50, open_traced(path, ""), 20);
+	ck_assert_msg(stack_logged("The end of the trace") == 1, "logged: %s", stack_log);
+}
+END_TEST
+
+static volatile sig_atomic_t caught;
+
+static void catch_signal(int number)
+{
+	caught = number;
+}
+
+/* The program's own handler is not called for what the filter did, and its pending signals are not taken away. */
+START_TEST(signals_of_the_program_are_left_alone)
+{
+	const int numbers[] = { SIGXFSZ, SIGPIPE };
+	struct sigaction action = { .sa_handler = catch_signal };
+	sigset_t set, mask, now;
+
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(sigaction(numbers[i], &action, NULL), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+	call_under(10000, open_traced(path, ""), CALLS);
+	ck_assert_int_eq(caught, 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(sigismember(&now, numbers[i]), sigismember(&mask, numbers[i]));
+
+	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGXFSZ);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, &mask), 0);
+	ck_assert_int_eq(pthread_kill(pthread_self(), SIGXFSZ), 0);
+	call_under(10000, open_traced(path, ",overwrite=yes"), CALLS);
+	ck_assert_int_eq(sigpending(&now), 0);
+	ck_assert_int_eq(sigismember(&now, SIGXFSZ), 1);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &mask, NULL), 0);
+	ck_assert_int_eq(caught, SIGXFSZ);
+}
+END_TEST
+
+START_TEST(reader_that_leaves_ends_the_recording_and_nothing_else)
+{
+	struct zpool *pool;
+	int reader;
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(reader, 0);
+	pool = open_traced(path, "");
+	close(reader);
+	(void)make_calls(pool, CALLS);
+	zpool_destroy_pool(pool);
+	expect_end_of_trace("the process that read it has closed it");
+}
+END_TEST
+
+static void *read_all(void *user)
+{
+	static char bytes[1 << 16];
+	size_t *count = user;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	while (fd >= 0 && (got = read(fd, bytes, sizeof(bytes))) > 0)
+		*count += (size_t)got;
+	close(fd);
+	return NULL;
+}
+
+/* A FIFO with a reader is written to, as a program that compresses the trace would have it; nothing is overwritten. */
+START_TEST(fifo_takes_the_whole_trace)
+{
+	size_t count = 0;
+	pthread_t thread;
+	struct zpool *pool;
+	int reader;
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	pool = open_traced(path, "");
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_all, &count), 0);
+	(void)make_calls(pool, 4 * CALLS);
+	zpool_destroy_pool(pool);
+	close(reader);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_gt(count, 4 * CALLS);
+	ck_assert_msg(stack_errors == 0, "logged: %s", stack_log);
+}
+END_TEST
+
+START_TEST(files_that_cannot_be_a_trace_are_refused_at_once)
+{
+	struct zpool *pool;
+	char filter[160];
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", path);
+	refuse(filter, ENXIO, "a FIFO that no process reads");
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", folder);
+	refuse(filter, EISDIR, "Is a directory");
+	if (access("/dev/full", W_OK) == 0) {
+		refuse("trace:file=/dev/full", ENOSPC, "No space left");
+		ck_assert_int_eq(access("/dev/full", F_OK), 0);
+	}
+	pool = open_traced("/dev/null", "");
+	(void)make_calls(pool, CALLS);
+	zpool_destroy_pool(pool);
+	ck_assert_msg(stack_errors == 0, "logged: %s", stack_log);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Pools that cannot be made
+ */
+
+START_TEST(create_that_failed_leaves_no_file)
+{
+	char filter[256];
+
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s", path);
+	refuse_under(10, filter, EFBIG, "File too large");
+	ck_assert_int_ne(access(path, F_OK), 0);
+	/* The driver works, but the empty pool is above the limit. */
+	(void)snprintf(filter, sizeof(filter), "guard+trace:file=%s,limit=1", path);
+	refuse(filter, ENOMEM, "limit");
+	ck_assert_int_ne(access(path, F_OK), 0);
+	/* The inner trace has its file already when the outer one fails. */
+	write_contents(other_path, "precious");
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s+trace:file=%s", other_path, path);
+	refuse(filter, EEXIST, "is there already");
+	ck_assert_int_ne(access(path, F_OK), 0);
+	expect_contents(other_path, "precious");
+	/* And what failed did not get into the way of what follows. */
+	zpool_destroy_pool(open_traced(path, ""));
+	ck_assert_int_eq(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(create_that_failed_keeps_a_file_that_was_there)
+{
+	char filter[160];
+
+	write_contents(path, "precious");
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s", path);
+	refuse(filter, EEXIST, "is there already");
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", path);
+	refuse_under(0, filter, EFBIG, "File too large");
+	expect_contents(path, "precious");
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes,limit=1", path);
+	refuse(filter, ENOMEM, "limit");
+	ck_assert_int_eq(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(symbolic_link_to_nothing_makes_its_target)
+{
+	char filter[160];
+
+	ck_assert_int_eq(symlink(other_path, path), 0);
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes,limit=1", path);
+	refuse(filter, ENOMEM, "limit");
+	ck_assert_int_ne(access(other_path, F_OK), 0);
+	zpool_destroy_pool(open_traced(path, ",overwrite=yes"));
+	ck_assert_int_eq(access(other_path, F_OK), 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Locks
+ */
+
+static struct zpool *logged_pool;
+
+static void use_the_pool(enum zpool_log_level level, const char *message, void *user)
+{
+	unsigned long handle = 0;
+
+	(void)user;
+	if (level != ZPOOL_LOG_ERROR || !strstr(message, "The trace ends here"))
+		return;
+	if (zpool_malloc(logged_pool, 100, ZPOOL_GFP_KERNEL, &handle) == 0)
+		zpool_free(logged_pool, handle);
+	caught++;
+}
+
+START_TEST(log_handler_may_use_the_pool)
+{
+	caught = 0;
+	logged_pool = open_traced(path, "");
+	ck_assert_int_eq(zpool_set_log_handler(use_the_pool, ZPOOL_LOG_ERROR, NULL), 0);
+	call_under(10000, logged_pool, CALLS);
+	ck_assert_int_eq(caught, 1);
+}
+END_TEST
+
+static void *write_while_cancelled(void *user)
+{
+	(void)pthread_cancel(pthread_self());
+	(void)make_calls(user, CALLS);
+	caught = 1;
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(thread_is_not_cancelled_while_it_writes)
+{
+	struct zpool *pool = open_traced(path, "");
+	pthread_t thread;
+	void *result;
+
+	caught = 0;
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_while_cancelled, pool), 0);
+	ck_assert_int_eq(pthread_join(thread, &result), 0);
+	ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+	ck_assert_int_eq(caught, 1);
+	(void)make_calls(pool, 10);
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("trace");
+	TCase *tcase = tcase_create("files");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, file_size_limit_ends_the_recording_and_nothing_else);
+	tcase_add_test(tcase, file_size_limit_is_met_at_the_very_end);
+	tcase_add_test(tcase, signals_of_the_program_are_left_alone);
+	tcase_add_test(tcase, reader_that_leaves_ends_the_recording_and_nothing_else);
+	tcase_add_test(tcase, fifo_takes_the_whole_trace);
+	tcase_add_test(tcase, files_that_cannot_be_a_trace_are_refused_at_once);
+	tcase_add_test(tcase, create_that_failed_leaves_no_file);
+	tcase_add_test(tcase, create_that_failed_keeps_a_file_that_was_there);
+	tcase_add_test(tcase, symbolic_link_to_nothing_makes_its_target);
+	tcase_add_test(tcase, log_handler_may_use_the_pool);
+	tcase_add_test(tcase, thread_is_not_cancelled_while_it_writes);
+	tcase_set_timeout(tcase, 30);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
