@@ -25,6 +25,7 @@ zpool_man_links = \
 	doc/man/zpool_destroy_pool.3 \
 	doc/man/zpool_each_class.3 \
 	doc/man/zpool_each_param.3 \
+	doc/man/zpool_escape.3 \
 	doc/man/zpool_evict.3 \
 	doc/man/zpool_free.3 \
 	doc/man/zpool_get_name.3 \

@@ -10,6 +10,7 @@ libzpool_sources = \
 	libzpool/base/env.c libzpool/base/env.h \
 	libzpool/base/error.c libzpool/base/error.h \
 	libzpool/base/log.c libzpool/base/log.h \
+	libzpool/base/text.c libzpool/base/text.h \
 	libzpool/loader/acl.c libzpool/loader/acl.h \
 	libzpool/loader/elf.c libzpool/loader/elf.h \
 	libzpool/loader/installed.c \

@@ -18,7 +18,7 @@
  * - A function that needs the loader (it may open a plugin, or must wait for one that is being opened) gives -EDEADLK
  *   when called from inside a plugin's constructor, destructor or initialisation.
  *
- * Since 0.1, all of it.
+ * Since 0.1, save what is marked otherwise.
  */
 #ifndef ZPOOL_H
 #define ZPOOL_H 1
@@ -485,9 +485,9 @@ enum zpool_driver_origin {
 
 /*
  * What zpool_each_driver() tells.  Grows at its end; struct_size says how far this library fills it.  Strings are valid
- * during the callback.
+ * during the callback, and can be shown as they are (see zpool_escape()), except for path.
  *
- * path          the plugin's file; NULL if there is none
+ * path          the plugin's file, byte for byte; NULL if there is none
  * loaded        its code is in memory and it was accepted
  * has_note      the file carries a note, which version, description and ABI are read from
  * version, description   NULL when not known without running the plugin
@@ -564,6 +564,7 @@ ZPOOL_PUBLIC int zpool_each_param(const char *type, int (*fn)(const struct zpool
  * zpool_last_error - the calling thread's last error, in whole sentences
  *
  * "" if none yet.  A success does not clear it.  Valid until the thread's next libzpool call that fails.  Never NULL.
+ * Whatever it quotes from files, drivers and callers is written as zpool_escape() writes it.
  */
 ZPOOL_PUBLIC const char *zpool_last_error(void);
 
@@ -572,7 +573,8 @@ enum zpool_log_level { ZPOOL_LOG_ERROR, ZPOOL_LOG_WARNING, ZPOOL_LOG_INFO, ZPOOL
 /*
  * zpool_set_log_handler - who gets the library's log
  *
- * fn      gets each message, without a newline; it may use libzpool, but what that logs in turn is dropped.  NULL:
+ * fn      gets each message, without a newline and with what it quotes escaped (see zpool_escape()); it may use
+ *         libzpool, but what that logs in turn is dropped.  NULL:
  *         back to the default, which is silence unless the environment variable ZPOOL_DEBUG is set to error, warning,
  *         info or debug (or 1, which is debug): then messages up to that level go to standard error.
  * level   the least grave messages wanted
@@ -582,6 +584,21 @@ enum zpool_log_level { ZPOOL_LOG_ERROR, ZPOOL_LOG_WARNING, ZPOOL_LOG_INFO, ZPOOL
  */
 ZPOOL_PUBLIC int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),
 				       enum zpool_log_level level, void *user);
+
+/*
+ * zpool_escape - write a text from a foreign source so that it can be shown on a terminal or in a log
+ *
+ * buf, size   receive the text and a NUL, cut off before the first piece that does not fit; size 0: nothing is written
+ * text        a string; NULL is read as ""
+ *
+ * Letters, digits and other visible characters in UTF-8 stay as they are.  Written as \n, \t, \r, \xHH, \uHHHH and
+ * \UHHHHHHHH are: control characters, bytes that are not valid UTF-8, line and paragraph separators, characters that
+ * change the direction of the text, and those that cannot be seen.  The result is one line of valid UTF-8, and escaping
+ * it again changes nothing.  A backslash stays a single one, so the result is made to be read and not to be undone.
+ *
+ * The length of the whole result without its NUL, as snprintf(3) gives it.  Since 0.2.
+ */
+ZPOOL_PUBLIC size_t zpool_escape(char *buf, size_t size, const char *text);
 
 /* zpool_version - the version of the library that is running, "major.minor.patch"; compare with ZPOOL_VERSION. */
 ZPOOL_PUBLIC const char *zpool_version(void);

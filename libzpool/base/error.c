@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "zpool.h"
 
 /*
@@ -52,6 +53,12 @@ __attribute__((format(printf, 1, 0))) static void error_format(const char *forma
 		return;
 	}
 	(void)vsnprintf(text, (size_t)length + 1, format, args);
+	/* Paths, names and texts of drivers are quoted in here, and whoever made them is not trusted. */
+	text = zp_text_escape(text);
+	if (!text) {
+		error_slot.text = out_of_memory;
+		return;
+	}
 	free(error_slot.heap);
 	error_slot.heap = text;
 	error_slot.text = text;

@@ -13,6 +13,7 @@
 
 #include "base/env.h"
 #include "base/error.h"
+#include "base/text.h"
 
 typedef void zp_log_handler(enum zpool_log_level level, const char *message, void *user);
 
@@ -84,10 +85,13 @@ void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format,
 	/* Logging is no reason for a caller to see another errno. */
 	int saved_errno = errno;
 	char *text = NULL, *message = NULL;
-	if (vasprintf(&text, format, args) >= 0 && asprintf(&message, "%s%s", prefix, text) >= 0)
-		log_deliver(level, message);
-	else
-		log_deliver(level, "Out of memory while composing a log message.");
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	if (!text || asprintf(&message, "%s%s", prefix, text) < 0)
+		message = NULL;
+	if (message)
+		message = zp_text_escape(message);
+	log_deliver(level, message ? message : "Out of memory while composing a log message.");
 	free(text);
 	free(message);
 	errno = saved_errno;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "core/driver.h"
 #include "core/param.h"
 #include "core/registry.h"
@@ -53,6 +54,9 @@ static void set_strings(struct inventory *inventory, struct entry *entry, const 
 	const char *const given[] = { type, path, version, description, fault };
 	for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
 		entry->strings[i] = given[i] ? strdup(given[i]) : NULL;
+		/* All of it is the file's word, and made to be shown, save the path, which is made to be opened. */
+		if (entry->strings[i] && given[i] != path)
+			entry->strings[i] = zp_text_escape(entry->strings[i]);
 		inventory->out_of_memory = inventory->out_of_memory || (given[i] && !entry->strings[i]);
 	}
 }

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/base/env \
 	tests/unit/base/error \
 	tests/unit/base/log \
+	tests/unit/base/text \
 	tests/unit/loader/acl \
 	tests/unit/loader/elf \
 	tests/unit/loader/elf_limits \
@@ -69,6 +70,11 @@ tests_unit_base_log_SOURCES = tests/unit/base/log.c $(failing_memory)
 tests_unit_base_log_CFLAGS = $(unit_cflags)
 tests_unit_base_log_LDADD = $(unit_ldadd)
 tests_unit_base_log_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_base_text_SOURCES = tests/unit/base/text.c $(failing_memory)
+tests_unit_base_text_CFLAGS = $(unit_cflags)
+tests_unit_base_text_LDADD = $(unit_ldadd)
+tests_unit_base_text_LDFLAGS = $(failing_memory_ldflags)
 
 tests_unit_loader_acl_SOURCES = tests/unit/loader/acl.c
 tests_unit_loader_acl_CFLAGS = $(unit_cflags)
