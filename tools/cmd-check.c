@@ -72,8 +72,8 @@ static uint64_t number(struct argp_state *state, const char *name, const char *t
 	errno = 0;
 	value = strtoull(text, &end, 0);
 	if (errno || end == text || *end || *text == '-' || value < least || value > most)
-		argp_error(state, "--%s must be a number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", name, least,
-			   most, text);
+		usage_error(state, "--%s must be a number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", name, least,
+			    most, text);
 	return value;
 }
 
@@ -81,9 +81,9 @@ static void add_case(struct check_options *options, struct argp_state *state, co
 {
 	if (!ct_case_exists(ct_groups, name) && !ct_case_exists(ct_groups_file, name) &&
 	    !ct_case_exists(ct_groups_soak, name))
-		argp_error(state, "there is no case \"%s\"; --list shows those there are", name);
+		usage_error(state, "there is no case \"%s\"; --list shows those there are", name);
 	if (options->suite.case_count == CASES_MAX)
-		argp_error(state, "at most %d cases", CASES_MAX);
+		usage_error(state, "at most %d cases", CASES_MAX);
 	options->cases[options->suite.case_count++] = name;
 }
 
@@ -92,15 +92,15 @@ static void check_sense(const struct check_options *options, struct argp_state *
 	bool asked = false;
 
 	if (!options->subject && !options->list)
-		argp_error(state, "the file or the name of a driver is missing");
+		usage_error(state, "the file or the name of a driver is missing");
 	for (size_t i = 0; i < options->suite.case_count; i++)
 		asked = asked || ct_case_exists(ct_groups_soak, options->cases[i]);
 	if (asked && !options->stress_seconds)
-		argp_error(state, "case \"soak\" needs --stress SECONDS");
+		usage_error(state, "case \"soak\" needs --stress SECONDS");
 	for (size_t i = 0; i < options->suite.case_count; i++)
 		if (options->subject && !options->path[0] && ct_case_exists(ct_groups_file, options->cases[i]))
-			argp_error(state, "case \"%s\" is about a file: name the file, not the driver",
-				   options->cases[i]);
+			usage_error(state, "case \"%s\" is about a file: name the file, not the driver",
+				    options->cases[i]);
 }
 
 /* A path: what is before the first part's parameters or the next part has a slash, or the end is that of a file. */
@@ -122,8 +122,8 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 	char directory[PATH_MAX], resolved[PATH_MAX];
 
 	if (strcmp(name + length, ".so") != 0 || length == 0 || length > 32 || *name < 'a')
-		argp_error(state, "\"%s\" cannot be a driver's file, which is [a-z][a-z0-9_]*.so and at most 32 long",
-			   file);
+		usage_error(state, "\"%s\" cannot be a driver's file, which is [a-z][a-z0-9_]*.so and at most 32 long",
+			    file);
 	snprintf(options->type, sizeof(options->type), "%.*s", (int)length, name);
 	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
 	if (access(file, F_OK) || !realpath(directory, resolved)) {
@@ -132,7 +132,7 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 	}
 	if (snprintf(options->path, sizeof(options->path), "%s/%s", strcmp(resolved, "/") ? resolved : "", name) >=
 	    (int)sizeof(options->path))
-		argp_error(state, "\"%s\" is too long", file);
+		usage_error(state, "\"%s\" is too long", file);
 	options->spec = options->type;
 	options->suite.file = options->path;
 	options->suite.file_type = options->type;
@@ -141,9 +141,9 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 static void take_subject(struct check_options *options, struct argp_state *state, const char *subject)
 {
 	if (options->subject)
-		argp_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->subject, subject);
+		usage_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->subject, subject);
 	if (!*subject)
-		argp_error(state, "an empty name is no driver's");
+		usage_error(state, "an empty name is no driver's");
 	options->subject = subject;
 	options->spec = subject;
 	if (is_file(subject))

@@ -143,12 +143,15 @@ static unsigned long long number_of(const json_t *object, const char *key)
 	return (unsigned long long)json_integer_value(json_object_get(object, key));
 }
 
-static void print_line(const char *label, const char *text)
+static void add_line(struct table *table, const char *label, const char *text)
 {
-	printf("  %-16s%s\n", label, text);
+	char indented[24];
+
+	snprintf(indented, sizeof(indented), "  %s", label);
+	table_add(table, (const char *const[]){ indented, text });
 }
 
-static void print_capabilities(const json_t *driver)
+static void add_capabilities(struct table *table, const json_t *driver)
 {
 	const json_t *can = json_object_get(driver, "capabilities");
 
@@ -161,31 +164,54 @@ static void print_capabilities(const json_t *driver)
 				continue;
 			if (json_is_true(json_object_get(can, capabilities[i].key)) != wanted)
 				continue;
-			print_line(label, capabilities[i].words);
+			add_line(table, label, capabilities[i].words);
 			label = "";
 		}
 	}
 }
 
-static void print_head(const json_t *driver)
+static void add_bytes(struct table *table, const json_t *driver, const char *label, const char *key)
+{
+	unsigned long long bytes = number_of(driver, key);
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu byte%s", bytes, bytes == 1 ? "" : "s");
+	add_line(table, label, text);
+}
+
+static void print_title(const json_t *driver)
 {
 	const json_t *abi = json_object_get(driver, "abi");
 	const char *description = text_of(driver, "description");
 	const char *version = text_of(driver, "version");
-	const char *path = text_of(driver, "path");
-	char text[64];
+	char *title = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&title, &size);
 
-	printf("%s", text_of(driver, "type"));
-	if (version)
-		printf(" %s", version);
+	if (!stream)
+		out_of_memory();
+	fprintf(stream, "%s%s%s", text_of(driver, "type"), version ? " " : "", version ? version : "");
 	if (json_is_object(abi))
-		printf(" (ABI %llu.%llu)", number_of(abi, "major"), number_of(abi, "minor"));
-	printf("%s%s\n", description ? ": " : "", description ? description : "");
-	print_line("from", path ? path : text_of(driver, "origin"));
-	snprintf(text, sizeof(text), "%llu bytes", number_of(driver, "max_object_bytes"));
-	print_line("largest object", text);
-	snprintf(text, sizeof(text), "%llu bytes", number_of(driver, "alignment_bytes"));
-	print_line("alignment", text);
+		fprintf(stream, " (ABI %llu.%llu)", number_of(abi, "major"), number_of(abi, "minor"));
+	fprintf(stream, "%s%s", description ? ": " : "", description ? description : "");
+	if (fclose(stream))
+		out_of_memory();
+	table_print_text(title);
+	free(title);
+}
+
+static void print_head(const json_t *driver)
+{
+	static const struct table_column columns[] = { { .columns_min = 17 }, { .wrapped = true } };
+	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	const char *path = text_of(driver, "path");
+
+	print_title(driver);
+	add_line(table, "from", path ? path : text_of(driver, "origin"));
+	add_bytes(table, driver, "largest object", "max_object_bytes");
+	add_bytes(table, driver, "alignment", "alignment_bytes");
+	add_capabilities(table, driver);
+	table_print(table);
 }
 
 static char *join_choices(const json_t *choices)
@@ -237,8 +263,12 @@ static char *values_text(const json_t *param)
 static void print_parameters(const json_t *params)
 {
 	static const struct table_column columns[] = {
-		{ .name = "PARAMETER" }, { .name = "TYPE" },    { .name = "DEFAULT" },
-		{ .name = "VALUES" },    { .name = "CHANGES" }, { .name = "MEANING", .wrapped = true },
+		{ .name = "PARAMETER" },
+		{ .name = "TYPE", .dropped = 1 },
+		{ .name = "DEFAULT" },
+		{ .name = "VALUES", .wrapped = true },
+		{ .name = "CHANGES", .dropped = 2 },
+		{ .name = "MEANING", .wrapped = true },
 	};
 	struct table *table;
 	const json_t *param;
@@ -323,16 +353,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->type)
-			argp_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->type, arg);
+			usage_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->type, arg);
 		if (!*arg || arg[strcspn(arg, ":+")])
-			argp_error(state, "\"%s\" is no driver's name: leave parameters and filters out", arg);
+			usage_error(state, "\"%s\" is no driver's name: leave parameters and filters out", arg);
 		for (char *c = arg; *c; c++)
 			if (*c == '-')
 				*c = '_'; /* as the library reads it */
 		options->type = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the name of a driver is missing; `zpoolctl list' shows them");
+		usage_error(state, "the name of a driver is missing; `zpoolctl list' shows them");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -369,7 +399,6 @@ int cmd_info(int argc, char **argv)
 		return STATUS_OK;
 	}
 	print_head(driver);
-	print_capabilities(driver);
 	print_parameters(json_object_get(driver, "parameters"));
 	json_decref(driver);
 	return STATUS_OK;

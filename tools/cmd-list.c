@@ -26,7 +26,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		*as_json = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "list takes no arguments, but got \"%s\"", arg);
+		usage_error(state, "list takes no arguments, but got \"%s\"", arg);
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -80,10 +80,10 @@ static void print_table(const json_t *drivers, const char *path)
 {
 	static const struct table_column columns[] = {
 		{ .name = "TYPE" },
-		{ .name = "VERSION" },
-		{ .name = "ABI" },
-		{ .name = "LOADED" },
-		{ .name = "FROM" },
+		{ .name = "VERSION", .dropped = 4 },
+		{ .name = "ABI", .dropped = 3 },
+		{ .name = "LOADED", .dropped = 2 },
+		{ .name = "FROM", .dropped = 1 },
 		{ .name = "DESCRIPTION", .wrapped = true },
 		{ .name = "FAULT", .wrapped = true },
 	};

@@ -10,6 +10,7 @@
 
 #include "message.h"
 #include "project.h"
+#include "text.h"
 #include "zpoolctl.h"
 
 enum { TYPE_BYTES_MAX = 32 };
@@ -28,7 +29,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'd':
 		if (!*arg)
-			argp_error(state, "--dir must be the name of a folder");
+			usage_error(state, "--dir must be the name of a folder");
 		arguments->dir = arg;
 		return 0;
 	case 'a':
@@ -39,11 +40,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->name)
-			argp_error(state, "one driver at a time, not \"%s\" as well", arg);
+			usage_error(state, "one driver at a time, not \"%s\" as well", arg);
 		arguments->name = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the name of a driver is missing");
+		usage_error(state, "the name of a driver is missing");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -110,10 +111,10 @@ int cmd_new(int argc, char **argv)
 	project.filter = arguments.filter;
 	if (!project_write(&project))
 		return STATUS_FAILED;
-	printf("%s: the project of %s %s\n", project.dir, project.filter ? "filter" : "driver", type);
-	if (project.autotools)
-		printf("Next: cd %s && autoreconf -fi && ./configure && make check\n", project.dir);
-	else
-		printf("Next: make -C %s check\n", project.dir);
+	text_print(stdout, project.dir);
+	printf(": the project of %s %s\n", project.filter ? "filter" : "driver", type);
+	fputs(project.autotools ? "Next: cd " : "Next: make -C ", stdout);
+	text_print(stdout, project.dir);
+	puts(project.autotools ? " && autoreconf -fi && ./configure && make check" : " check");
 	return STATUS_OK;
 }

@@ -52,7 +52,7 @@ static void parse_type(struct store_options *options, char *arg, struct argp_sta
 {
 	for (size_t i = 0; i < options->spec_count; i++)
 		if (!strcmp(options->specs[i], arg))
-			argp_error(state, "--type %s is given twice", arg);
+			usage_error(state, "--type %s is given twice", arg);
 	add_spec(options, arg);
 }
 
@@ -64,8 +64,8 @@ static unsigned int parse_timeout(const char *arg, struct argp_state *state)
 	errno = 0;
 	seconds = strtoul(arg, &end, 10);
 	if (errno || *arg < '0' || *arg > '9' || *end || !seconds || seconds > TIMEOUT_SECONDS_MAX)
-		argp_error(state, "--timeout must be a number of seconds from 1 to %d, not \"%s\"", TIMEOUT_SECONDS_MAX,
-			   arg);
+		usage_error(state, "--timeout must be a number of seconds from 1 to %d, not \"%s\"",
+			    TIMEOUT_SECONDS_MAX, arg);
 	return (unsigned int)seconds;
 }
 
@@ -89,12 +89,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (replay->path)
-			argp_error(state, "one trace at a time");
+			usage_error(state, "one trace at a time");
 		replay->path = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!replay->path)
-			argp_error(state, "nothing to replay: give a file that the filter trace wrote");
+			usage_error(state, "nothing to replay: give a file that the filter trace wrote");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -9,6 +9,7 @@
 #include "drivers.h"
 #include "json.h"
 #include "message.h"
+#include "text.h"
 
 const char *drivers_origin_name(enum zpool_driver_origin origin)
 {
@@ -88,14 +89,18 @@ void drivers_complain(const char *spec, int error, const char *message)
 	types = drivers_usable();
 	if (types[0]) {
 		fputs("Drivers that can be had:", stderr);
-		for (size_t i = 0; types[i]; i++)
-			fprintf(stderr, "%s %s", i ? "," : "", types[i]);
+		for (size_t i = 0; types[i]; i++) {
+			fputs(i ? ", " : " ", stderr);
+			text_print(stderr, types[i]);
+		}
 		fputs(".\n", stderr);
 	} else {
 		char path[4096] = "";
 
 		zpool_get_plugin_path(path, sizeof(path));
-		fprintf(stderr, "No driver can be had from %s; ZPOOL_PLUGIN_PATH names other folders.\n", path);
+		fputs("No driver can be had from ", stderr);
+		text_print(stderr, path);
+		fputs("; ZPOOL_PLUGIN_PATH names other folders.\n", stderr);
 	}
 	drivers_free(types);
 }

@@ -6,27 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zpool.h>
+
 #include "json.h"
 #include "message.h"
 
 json_t *json_text(const char *text)
 {
 	json_t *string;
-	char *ascii;
+	size_t bytes;
+	char *valid;
 
 	if (!text)
 		return json_null();
 	string = json_string(text);
 	if (string)
 		return string;
-	ascii = strdup(text);
-	if (!ascii)
+	bytes = zpool_escape(NULL, 0, text) + 1;
+	valid = malloc(bytes);
+	if (!valid)
 		out_of_memory();
-	for (char *c = ascii; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	string = json_string(ascii);
-	free(ascii);
+	zpool_escape(valid, bytes, text);
+	string = json_string(valid);
+	free(valid);
 	return string;
 }
 
@@ -35,12 +37,22 @@ json_t *json_number(unsigned long long number)
 	return number > LLONG_MAX ? json_null() : json_integer((json_int_t)number);
 }
 
+/* Everything but DEL is escaped already where it is no visible ASCII; main() looks whether standard output took it. */
+static int print(const char *bytes, size_t count, void *to)
+{
+	for (size_t i = 0; i < count; i++)
+		if (bytes[i] == '\x7f')
+			fputs("\\u007f", to);
+		else
+			fputc(bytes[i], to);
+	return 0;
+}
+
 void json_print(json_t *document)
 {
 	if (!document)
 		out_of_memory();
-	json_dumpf(document, stdout,
-		   JSON_INDENT(2) | JSON_REAL_PRECISION(6)); /* main() looks whether standard output took it */
+	json_dump_callback(document, print, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(document);
 }

@@ -34,6 +34,7 @@ tools_zpoolctl_SOURCES = \
 	tools/spool.c tools/spool.h \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
+	tools/text.c tools/text.h \
 	tools/trace-file.c tools/trace-file.h plugins/trace/trace_format.h \
 	tools/trial.c tools/trial.h \
 	tools/trial-stats.c tools/trial-stats.h \

@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <zpool.h>
+
 #include "clock.h"
 #include "interrupt.h"
 #include "progress.h"
@@ -17,7 +19,7 @@
 #define BAR_COLUMNS_MAX 50
 
 static struct {
-	const char *label; /* NULL: no bar under way */
+	char label[LABEL_COLUMNS + 1]; /* "": no bar under way */
 	uint64_t total;
 	uint64_t drawn_ns; /* 0: not on the terminal now */
 } progress;
@@ -54,14 +56,14 @@ static void draw(uint64_t done)
 	if (columns > BAR_COLUMNS_MAX)
 		columns = BAR_COLUMNS_MAX;
 	if (columns < 4 || !progress.total) {
-		fprintf(stderr, "\r%.*s\033[K", LABEL_COLUMNS, progress.label);
+		fprintf(stderr, "\r%s\033[K", progress.label);
 		return;
 	}
 	filled = (int)((double)columns * (double)done / (double)progress.total);
 	memset(bar, '#', (size_t)filled);
 	memset(bar + filled, '.', (size_t)(columns - filled));
 	bar[columns] = '\0';
-	fprintf(stderr, "\r%-*.*s [%s] %3d %%\033[K", LABEL_COLUMNS, LABEL_COLUMNS, progress.label, bar,
+	fprintf(stderr, "\r%-*s [%s] %3d %%\033[K", LABEL_COLUMNS, progress.label, bar,
 		(int)(100.0 * (double)done / (double)progress.total));
 }
 
@@ -69,7 +71,7 @@ void progress_start(const char *label, uint64_t total)
 {
 	if (!on_terminal())
 		return;
-	progress.label = label;
+	zpool_escape(progress.label, sizeof(progress.label), label);
 	progress.total = total;
 	progress.drawn_ns = 0;
 	progress_update(0);
@@ -79,7 +81,7 @@ void progress_update(uint64_t done)
 {
 	uint64_t now;
 
-	if (!progress.label)
+	if (!*progress.label)
 		return;
 	now = clock_ns();
 	if (progress.drawn_ns && now - progress.drawn_ns < DRAW_NS)
@@ -101,5 +103,5 @@ void progress_hide(void)
 void progress_end(void)
 {
 	progress_hide();
-	progress.label = NULL;
+	*progress.label = '\0';
 }

@@ -14,6 +14,7 @@
 #include "replay.h"
 #include "size.h"
 #include "table.h"
+#include "text.h"
 
 const char *const replay_reasons[TRACE_EOTHER + 1] = {
 	NULL, "invalid", "no_memory", "too_large", "again", "busy", "unsupported", "other",
@@ -33,8 +34,11 @@ static void print_trace(const struct replay *replay)
 	const struct trace_totals *totals = &replay->trace.totals;
 	char bytes[SIZE_TEXT], limit[SIZE_TEXT];
 
-	printf("%s: %" PRIu64 " calls on %s in %.3f s, threads: %" PRIu64 ", %s written", replay->path, totals->calls,
-	       replay->trace.spec, (double)totals->ns / 1e9, totals->threads, size_format(replay->trace.size, bytes));
+	text_print(stdout, replay->path);
+	printf(": %" PRIu64 " call%s on ", totals->calls, totals->calls == 1 ? "" : "s");
+	text_print(stdout, replay->trace.spec);
+	printf(" in %.3f s, threads: %" PRIu64 ", %s written", (double)totals->ns / 1e9, totals->threads,
+	       size_format(replay->trace.size, bytes));
 	if (replay->trace.limit_bytes)
 		printf("; limited to %s", size_format(replay->trace.limit_bytes, limit));
 	if (totals->lost)

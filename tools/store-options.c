@@ -64,7 +64,7 @@ static void parse_type(struct store_options *options, char *arg, struct argp_sta
 {
 	for (size_t i = 0; i < options->spec_count; i++)
 		if (!strcmp(options->specs[i], arg))
-			argp_error(state, "--type %s is given twice", arg);
+			usage_error(state, "--type %s is given twice", arg);
 	append(&options->specs, &options->spec_count, arg);
 }
 
@@ -75,7 +75,7 @@ static void parse_compressor(struct store_options *options, const char *arg, str
 	compressor_free(options->compressor);
 	options->compressor = compressor_new(arg, problem);
 	if (!options->compressor)
-		argp_error(state, "%s", problem);
+		usage_error(state, "%s", problem);
 }
 
 static void parse_unit(struct store_options *options, const char *arg, struct argp_state *state)
@@ -83,16 +83,17 @@ static void parse_unit(struct store_options *options, const char *arg, struct ar
 	uint64_t bytes = 0;
 
 	if (!size_parse(arg, &bytes) || bytes < UNIT_BYTES_MIN || bytes > UNIT_BYTES_MAX || bytes & (bytes - 1))
-		argp_error(state, "--unit must be a power of two from 512 to 64K, not \"%s\"", arg);
+		usage_error(state, "--unit must be a power of two from 512 to 64K, not \"%s\"", arg);
 	options->unit_bytes = (uint32_t)bytes;
 }
 
 static void parse_limit(struct store_options *options, const char *arg, struct argp_state *state)
 {
 	if (!size_parse(arg, &options->limit_bytes))
-		argp_error(state, "--limit must be a size such as 64M, not \"%s\"", arg);
+		usage_error(state, "--limit must be a size such as 64M, not \"%s\"", arg);
 	if (!options->limit_bytes)
-		argp_error(state, "--limit 0 leaves no room for anything: leave --limit out for pools without a limit");
+		usage_error(state,
+			    "--limit 0 leaves no room for anything: leave --limit out for pools without a limit");
 }
 
 static unsigned long parse_number(const char *arg, unsigned long max, const char *what, struct argp_state *state)
@@ -103,19 +104,19 @@ static unsigned long parse_number(const char *arg, unsigned long max, const char
 	errno = 0;
 	number = strtoul(arg, &end, 10);
 	if (errno || *arg < '0' || *arg > '9' || *end || !number || number > max)
-		argp_error(state, "%s, not \"%s\"", what, arg);
+		usage_error(state, "%s, not \"%s\"", what, arg);
 	return number;
 }
 
 static void check(struct store_options *options, struct argp_state *state)
 {
 	if (options->pid && options->path_count)
-		argp_error(state, "--pid and paths are two sources: give one of them");
+		usage_error(state, "--pid and paths are two sources: give one of them");
 	if (!options->pid && !options->path_count)
-		argp_error(state, "nothing to store: give files or folders, or --pid");
+		usage_error(state, "nothing to store: give files or folders, or --pid");
 	for (size_t i = 0; i < options->path_count; i++)
 		if (!*options->paths[i])
-			argp_error(state, "an empty path names no file");
+			usage_error(state, "an empty path names no file");
 	if (!options->compressor)
 		parse_compressor(options, "lz4", state);
 }

@@ -14,6 +14,7 @@
 #include "size.h"
 #include "store.h"
 #include "table.h"
+#include "text.h"
 
 static uint64_t per(uint64_t sum, uint64_t count)
 {
@@ -42,7 +43,7 @@ static void print_source(const struct store *store)
 	if (options->pid)
 		printf("Process %d", (int)options->pid);
 	else if (options->path_count == 1)
-		printf("%s", options->paths[0]);
+		text_print(stdout, options->paths[0]);
 	else
 		printf("%zu paths", options->path_count);
 	if (options->pid)
@@ -145,17 +146,17 @@ static void print_table(const struct store *store)
 {
 	static const struct table_column all[COLUMN_COUNT] = {
 		[DRIVER] = { .name = "DRIVER" },
-		[UNITS] = { .name = "UNITS", .number = true },
-		[SAME] = { .name = "SAME", .number = true },
-		[REFUSED] = { .name = "REFUSED", .number = true },
-		[EVICTED] = { .name = "EVICTED", .number = true },
-		[STORED] = { .name = "STORED", .number = true },
-		[POOL] = { .name = "POOL", .number = true },
-		[RSS] = { .name = "RSS", .number = true },
+		[UNITS] = { .name = "UNITS", .number = true, .dropped = 2 },
+		[SAME] = { .name = "SAME", .number = true, .dropped = 1 },
+		[REFUSED] = { .name = "REFUSED", .number = true, .dropped = 6 },
+		[EVICTED] = { .name = "EVICTED", .number = true, .dropped = 5 },
+		[STORED] = { .name = "STORED", .number = true, .dropped = 3 },
+		[POOL] = { .name = "POOL", .number = true, .dropped = 4 },
+		[RSS] = { .name = "RSS", .number = true, .dropped = 7 },
 		[DENSITY] = { .name = "DENSITY", .number = true },
 		[STORE] = { .name = "STORE", .number = true },
 		[LOAD] = { .name = "LOAD", .number = true },
-		[RESULT] = { .name = "RESULT" },
+		[RESULT] = { .name = "RESULT", .wrapped = true },
 	};
 	bool shown[COLUMN_COUNT];
 	struct table_column columns[COLUMN_COUNT];

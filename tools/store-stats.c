@@ -14,6 +14,7 @@
 #include "size.h"
 #include "store.h"
 #include "table.h"
+#include "text.h"
 
 #define FULLNESS 11
 
@@ -141,7 +142,9 @@ static void print_classes(const struct store_row *row)
 		}
 		table_add(table, cells);
 	}
-	printf("\n%s: size classes, and how many zspages are how full\n", row->label);
+	putchar('\n');
+	text_print(stdout, row->label);
+	puts(": size classes, and how many zspages are how full");
 	table_print(table);
 }
 

@@ -5,6 +5,8 @@
 #include <config.h>
 
 #include <argp.h>
+#include <locale.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,16 +78,31 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		choice->command = find_command(arg);
 		if (!choice->command)
-			argp_error(state, "there is no command \"%s\"", arg);
+			usage_error(state, "there is no command \"%s\"", arg);
 		choice->index = state->next - 1;
 		state->next = state->argc; /* the rest is the command's */
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "a command is missing");
+		usage_error(state, "a command is missing");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* getopt(3) prints the name of an option that it does not know as it stands. */
+static bool options_are_printable(char *const *argv)
+{
+	for (; *argv && strcmp(*argv, "--"); argv++) {
+		const char *end = *argv + strcspn(*argv, "=");
+
+		for (const char *c = *argv; **argv == '-' && c < end; c++)
+			if (*c < ' ' || *c > '~') {
+				say("there is no option \"%s\"", *argv);
+				return false;
+			}
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -100,6 +117,9 @@ int main(int argc, char **argv)
 	char name[64];
 	int status;
 
+	setlocale(LC_CTYPE, "");
+	if (!options_are_printable(argv))
+		return STATUS_USAGE;
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice))

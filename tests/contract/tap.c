@@ -8,21 +8,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zpool.h>
+
 static void tap_begin(const struct ct_options *options)
 {
 	printf("TAP version 13\n# seed %" PRIu64 "\n", options->seed);
 	fflush(stdout);
 }
 
+/* A text that a driver may have had a part in, made safe for a terminal. */
+static void print_safe(const char *text)
+{
+	size_t bytes = zpool_escape(NULL, 0, text) + 1;
+	char *safe = malloc(bytes);
+
+	if (!safe)
+		return;
+	zpool_escape(safe, bytes, text);
+	fputs(safe, stdout);
+	free(safe);
+}
+
 static void print_lines(const char *label, const char *text)
 {
-	printf("#   %-9s ", label);
-	for (; *text != '\0'; text++) {
-		putchar(*text);
-		if (*text == '\n')
-			printf("#   %-9s ", "");
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+		char *line = strndup(text, length);
+
+		printf("#   %-9s ", label);
+		print_safe(line ? line : "");
+		putchar('\n');
+		free(line);
+		label = "";
+		text += length + (text[length] == '\n');
 	}
-	putchar('\n');
 }
 
 /* As sh(1) reads it back: in quotes, and a quote itself outside of them. */
@@ -42,11 +61,16 @@ void ct_print_word(FILE *to, const char *word)
 	putc('\'', to);
 }
 
-/* One line whatever is in it. */
+/* One line whatever is in it, and without the sign that begins a directive. */
 static void print_name(const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == '#' ? '?' : *text);
+	char *name = strdup(text);
+
+	for (char *c = name; c && *c; c++)
+		if (*c == '#')
+			*c = '?';
+	print_safe(name ? name : "");
+	free(name);
 }
 
 void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
@@ -97,8 +121,10 @@ static void tap_verdict(const struct ct_options *options, const struct ct_verdic
 	printf("%sok %u - ", verdict->outcome == CT_FAILED ? "not " : "", verdict->number);
 	print_name(verdict->spec);
 	printf(": %s", verdict->c->name);
-	if (verdict->outcome == CT_SKIPPED)
-		printf(" # SKIP %s", verdict->text);
+	if (verdict->outcome == CT_SKIPPED) {
+		printf(" # SKIP ");
+		print_safe(verdict->text);
+	}
 	putchar('\n');
 	if (verdict->outcome == CT_FAILED)
 		print_failure(options, verdict);

@@ -8,6 +8,7 @@ tools_tests = \
 	tests/tools/check.sh \
 	tests/tools/completion.sh \
 	tests/tools/foreign.sh \
+	tests/tools/hostile.sh \
 	tests/tools/info.sh \
 	tests/tools/interrupt.sh \
 	tests/tools/limit.sh \
@@ -45,6 +46,7 @@ check_LTLIBRARIES += \
 	tests/tools/mocks/crash.la \
 	tests/tools/mocks/exits.la \
 	tests/tools/mocks/hang.la \
+	tests/tools/mocks/hostile.la \
 	tests/tools/mocks/lethal.la \
 	tests/tools/mocks/noteless.la \
 	tests/tools/mocks/sieve.la
@@ -58,6 +60,8 @@ tests_tools_mocks_exits_la_SOURCES = tests/tools/mocks/exits.c tests/tools/mocks
 tests_tools_mocks_exits_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_hang_la_SOURCES = tests/tools/mocks/hang.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_hang_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_hostile_la_SOURCES = tests/tools/mocks/hostile.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_hostile_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_lethal_la_SOURCES = tests/tools/mocks/lethal.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_lethal_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_noteless_la_SOURCES = tests/tools/mocks/noteless.c tests/tools/mocks/mock-pool.h
