@@ -16,6 +16,8 @@ enum { UNIT_RECORDS = 1 << Z3FOLD_UNIT_SHIFT, UNIT_BYTES = sizeof(struct z3fold_
 /* Units that one piece of a trim looks at, and asks the source to take. */
 enum { TRIM_LOOKS = 1024, TRIM_ASKED = 4 };
 
+enum { UNITS_MAX = 1 << (ZP_PGNO_BITS - Z3FOLD_UNIT_SHIFT) };
+
 static uint32_t block_first_page(unsigned int block)
 {
 	return block ? 1u << (Z3FOLD_BLOCK_SHIFT - 1 + block) : 0;
@@ -133,6 +135,8 @@ static bool unit_trim(struct z3fold_pool *pool, struct z3fold_block *block, uint
 
 bool z3fold_records_trim(struct z3fold_pool *pool, uint32_t *unit)
 {
+	if (*unit >= UNITS_MAX)
+		return false;
 	unsigned int number = z3fold_block_of(*unit << Z3FOLD_UNIT_SHIFT), asked = 0;
 	struct z3fold_block *block = &pool->blocks[number];
 	uint32_t first = block_first_page(number) >> Z3FOLD_UNIT_SHIFT, end = first + block_units(number);
@@ -143,7 +147,7 @@ bool z3fold_records_trim(struct z3fold_pool *pool, uint32_t *unit)
 	for (unsigned int looks = 0; looks < TRIM_LOOKS && asked < TRIM_ASKED && *unit < end; looks++)
 		asked += unit_trim(pool, block, (*unit)++ - first);
 	zp_unlock(&pool->record_lock);
-	return *unit < 1u << (ZP_PGNO_BITS - Z3FOLD_UNIT_SHIFT);
+	return *unit < UNITS_MAX;
 }
 
 void z3fold_records_fini(struct z3fold_pool *pool)
