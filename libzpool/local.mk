@@ -12,10 +12,12 @@ libzpool_sources = \
 	libzpool/base/log.c libzpool/base/log.h \
 	libzpool/base/text.c libzpool/base/text.h \
 	libzpool/loader/acl.c libzpool/loader/acl.h \
+	libzpool/loader/dynamic.c libzpool/loader/dynamic.h \
 	libzpool/loader/elf.c libzpool/loader/elf.h \
 	libzpool/loader/installed.c \
 	libzpool/loader/loader.c libzpool/loader/loader.h \
 	libzpool/loader/module.c libzpool/loader/module.h \
+	libzpool/loader/needs.c libzpool/loader/needs.h \
 	libzpool/loader/search.c libzpool/loader/search.h \
 	libzpool/loader/trust.c libzpool/loader/trust.h \
 	libzpool/loader/userns.c libzpool/loader/userns.h \

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "loader/loader.h"
+#include "loader/needs.h"
 #include "loader/trust.h"
 
 /*
@@ -70,6 +71,25 @@ static int set_fault(struct walk *walk, struct zp_installed *entry, const char *
 	return entry->fault ? 0 : note_unread(walk, entry->path, -ENOMEM);
 }
 
+/* Reads the open file.  0, with walk->why empty or what is wrong; or the -errno of what kept it from being read. */
+static int judge_open_file(struct walk *walk, struct zp_installed *entry, int fd)
+{
+	walk->why[0] = '\0';
+	int err = zp_elf_examine(fd, &entry->report);
+	walk->bytes_read += entry->report.bytes_read;
+	if (err)
+		return err;
+	if (entry->report.fault[0]) {
+		snprintf(walk->why, sizeof walk->why, "%s", entry->report.fault);
+		return 0;
+	}
+	err = zp_needs_judge(&walk->trust, fd, entry->path, walk->resolved, &walk->bytes_read, walk->why,
+			     sizeof walk->why);
+	if (!err && entry->report.has_note && strcmp(entry->report.type, entry->type) != 0)
+		snprintf(walk->why, sizeof walk->why, "its note says that it is driver \"%s\"", entry->report.type);
+	return walk->why[0] && !ends_listing(err) ? 0 : err;
+}
+
 /* Reads the file at walk->resolved.  0, with or without a fault; or the -errno of what ends the listing. */
 static int examine(struct walk *walk, struct zp_installed *entry)
 {
@@ -77,21 +97,14 @@ static int examine(struct walk *walk, struct zp_installed *entry)
 		return set_fault(walk, entry,
 				 "it was not examined: more than 1 GiB was read of the other files of the plugin path");
 	int fd = open(walk->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	int err = fd < 0 ? -errno : zp_elf_examine(fd, &entry->report);
+	int err = fd < 0 ? -errno : judge_open_file(walk, entry, fd);
 	if (fd >= 0)
 		close(fd);
-	walk->bytes_read += entry->report.bytes_read;
 	if (ends_listing(err))
 		return note_unread(walk, entry->path, err);
 	if (err)
 		return set_fault(walk, entry, strerror(-err));
-	if (entry->report.fault[0])
-		return set_fault(walk, entry, entry->report.fault);
-	if (entry->report.has_note && strcmp(entry->report.type, entry->type) != 0) {
-		snprintf(walk->why, sizeof walk->why, "its note says that it is driver \"%s\"", entry->report.type);
-		return set_fault(walk, entry, walk->why);
-	}
-	return 0;
+	return walk->why[0] ? set_fault(walk, entry, walk->why) : 0;
 }
 
 /* The same judgement as before a load, in the same order, so that what is listed as sound loads. */

@@ -15,10 +15,12 @@
 
 #include "base/log.h"
 #include "loader/module.h"
+#include "loader/needs.h"
 #include "loader/trust.h"
 
 /* A plugin's file, found and judged, not yet opened as code. */
 struct candidate {
+	struct zp_trust trust;
 	struct zp_file_id id;
 	struct zp_elf_report report;
 	/* Ordered so that little of this is touched where all goes well: each page of it costs a cold load a fault. */
@@ -74,28 +76,39 @@ static int fail_content(struct zp_load_failure *failure, const struct candidate 
 /* May the file be run?  0 and candidate->resolved. */
 static int judge_path(struct candidate *candidate)
 {
-	struct zp_trust trust;
-	zp_trust_self(&trust);
-	return zp_trust_resolve(&trust, candidate->path, candidate->resolved, candidate->why, sizeof candidate->why);
+	zp_trust_self(&candidate->trust);
+	return zp_trust_resolve(&candidate->trust, candidate->path, candidate->resolved, candidate->why,
+				sizeof candidate->why);
+}
+
+static int judge_open_file(struct candidate *candidate, int fd)
+{
+	struct stat st;
+
+	int err = fstat(fd, &st) < 0 ? -errno : zp_elf_examine(fd, &candidate->report);
+	if (err) {
+		snprintf(candidate->why, sizeof candidate->why, "%s: %s", candidate->resolved, strerror(-err));
+		return err;
+	}
+	candidate->id = file_id(&st);
+	/* A file that will be refused for what it is need not have its libraries judged. */
+	if (candidate->report.fault[0])
+		return 0;
+	return zp_needs_judge(&candidate->trust, fd, candidate->path, candidate->resolved,
+			      &candidate->report.bytes_read, candidate->why, sizeof candidate->why);
 }
 
 /* Opens the file once to see what it is; the code is opened by path later, and compared with what was judged here. */
 static int judge_content(struct candidate *candidate)
 {
-	struct stat st;
-	int err;
-
 	int fd = open(candidate->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		err = -errno;
-	else
-		err = zp_elf_examine(fd, &candidate->report);
-	if (fd >= 0)
-		close(fd);
-	if (err)
+	if (fd < 0) {
+		int err = -errno;
 		snprintf(candidate->why, sizeof candidate->why, "%s: %s", candidate->resolved, strerror(-err));
-	else
-		candidate->id = file_id(&st);
+		return err;
+	}
+	int err = judge_open_file(candidate, fd);
+	close(fd);
 	return err;
 }
 

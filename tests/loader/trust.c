@@ -321,6 +321,58 @@ START_TEST(paths_and_links_too_long_for_the_system_are_refused)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * Libraries that a plugin needs
+ */
+
+static const char *install_with_library(void)
+{
+	const char *near = fixture_text("%s/near", fixture_dir());
+	fixture_install("needs_near");
+	ck_assert_int_eq(mkdir(near, 0755), 0);
+	fixture_install_as("liblate", fixture_text("%s/liblate.so", near));
+	return near;
+}
+
+START_TEST(a_library_in_the_plugins_run_path_is_judged_before_it_is_loaded)
+{
+	const char *near = install_with_library();
+	const char *library = fixture_text("%s/liblate.so", near);
+
+	ck_assert_int_eq(chmod(near, 0757), 0);
+	expect_refused("needs_near", EPERM, "needs_near.so: it takes libraries from \"$ORIGIN/near\", and directory ",
+		       "near is world-writable; chmod o-w it");
+	ck_assert_int_eq(chmod(near, 0755), 0);
+	ck_assert_int_eq(chmod(library, 0646), 0);
+	expect_refused("needs_near", EPERM, "it needs the library \"liblate.so\", and file ",
+		       "liblate.so is world-writable");
+	ck_assert_uint_eq(fixture_events(NULL, NULL), 0);
+	ck_assert(!fixture_is_mapped("liblate.so"));
+	ck_assert_int_eq(chmod(library, 0644), 0);
+	expect_works("needs_near");
+}
+END_TEST
+
+static int find_needs_near(const struct zpool_driver_info *info, void *user)
+{
+	if (strcmp(info->type, "needs_near") == 0 && info->fault)
+		strncat(user, info->fault, PATH_MAX - 1);
+	return 0;
+}
+
+START_TEST(a_listing_judges_libraries_too)
+{
+	char fault[PATH_MAX] = "";
+	const char *near = install_with_library();
+
+	ck_assert_int_eq(zpool_each_driver(find_needs_near, fault), 0);
+	ck_assert_str_eq(fault, "");
+	ck_assert_int_eq(chmod(near, 0757), 0);
+	ck_assert_int_eq(zpool_each_driver(find_needs_near, fault), 0);
+	ck_assert_msg(strstr(fault, "near is world-writable") != NULL, "%s", fault);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("trust");
@@ -343,5 +395,7 @@ int main(void)
 	tcase_add_test(tests, forty_links_are_followed_and_no_more);
 	tcase_add_test(tests, a_path_that_leads_nowhere_is_named);
 	tcase_add_test(tests, paths_and_links_too_long_for_the_system_are_refused);
+	tcase_add_test(tests, a_library_in_the_plugins_run_path_is_judged_before_it_is_loaded);
+	tcase_add_test(tests, a_listing_judges_libraries_too);
 	return fixture_run("trust", tests);
 }

@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/loader/installed \
 	tests/unit/loader/loader \
 	tests/unit/loader/module \
+	tests/unit/loader/needs \
 	tests/unit/loader/search \
 	tests/unit/loader/trust \
 	tests/unit/loader/trust_hidden \
@@ -102,6 +103,11 @@ tests_unit_loader_module_SOURCES = tests/unit/loader/module.c $(failing_memory)
 tests_unit_loader_module_CFLAGS = $(unit_cflags)
 tests_unit_loader_module_LDADD = $(unit_ldadd)
 tests_unit_loader_module_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_loader_needs_SOURCES = tests/unit/loader/needs.c $(failing_memory)
+tests_unit_loader_needs_CFLAGS = $(unit_cflags)
+tests_unit_loader_needs_LDADD = $(unit_ldadd)
+tests_unit_loader_needs_LDFLAGS = $(failing_memory_ldflags)
 
 tests_unit_loader_search_SOURCES = tests/unit/loader/search.c $(failing_memory)
 tests_unit_loader_search_CFLAGS = $(unit_cflags)

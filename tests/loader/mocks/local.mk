@@ -30,6 +30,7 @@ mock_modules = \
 	tests/loader/mocks/links_zpool.la \
 	tests/loader/mocks/my_drv.la \
 	tests/loader/mocks/needs_late.la \
+	tests/loader/mocks/needs_near.la \
 	tests/loader/mocks/newer.la \
 	tests/loader/mocks/no_access.la \
 	tests/loader/mocks/no_create.la \
@@ -139,3 +140,6 @@ EXTRA_tests_loader_mocks_links_zpool_la_DEPENDENCIES = libzpool/libzpool.la
 tests_loader_mocks_needs_late_la_LDFLAGS = $(mock_ldflags) -Wl,tests/loader/mocks/.libs/liblate.so
 EXTRA_tests_loader_mocks_needs_late_la_DEPENDENCIES = tests/loader/mocks/liblate.la
 tests_loader_mocks_no_delete_la_LDFLAGS = $(mock_ldflags) -Wl,-z,nodelete
+# The linker gets $ORIGIN/near.
+tests_loader_mocks_needs_near_la_LDFLAGS = $(mock_ldflags) -Wl,-rpath,'$$ORIGIN/near' -Wl,tests/loader/mocks/.libs/liblate.so
+EXTRA_tests_loader_mocks_needs_near_la_DEPENDENCIES = tests/loader/mocks/liblate.la

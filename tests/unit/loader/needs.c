@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Shared objects are made up, with the names for the dynamic linker that each test wants.
+ */
+#include "config.h"
+
+#include "loader/needs.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/dynamic.h"
+#include "tests/unit/failing-memory.h"
+#include "tests/unit/run.h"
+#include "tests/unit/scratch.h"
+
+enum { MAX_TAGS = 300, MAX_STRINGS = 32 << 10 };
+
+static struct image {
+	ElfW(Ehdr) head;
+	ElfW(Phdr) segments[2];
+	ElfW(Dyn) dynamic[MAX_TAGS];
+	char strings[MAX_STRINGS];
+} image;
+static size_t tag_count, string_bytes;
+
+static struct zp_trust trust;
+static char why[PATH_MAX + 160];
+
+static void forge_begin(void)
+{
+	ElfW(Ehdr) own;
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(read(fd, &own, sizeof own), sizeof own);
+	close(fd);
+	memset(&image, 0, sizeof image);
+	memcpy(image.head.e_ident, own.e_ident, EI_NIDENT);
+	image.head.e_machine = own.e_machine;
+	image.head.e_type = ET_DYN;
+	image.head.e_phoff = offsetof(struct image, segments);
+	image.head.e_phentsize = sizeof image.segments[0];
+	image.head.e_phnum = 2;
+	image.segments[0].p_type = PT_LOAD;
+	image.segments[0].p_vaddr = 0x1000;
+	image.segments[0].p_filesz = sizeof image;
+	image.segments[1].p_type = PT_DYNAMIC;
+	image.segments[1].p_offset = offsetof(struct image, dynamic);
+	image.segments[1].p_filesz = sizeof image.dynamic;
+	image.dynamic[0].d_tag = DT_STRTAB;
+	image.dynamic[0].d_un.d_ptr = 0x1000 + offsetof(struct image, strings);
+	tag_count = 1;
+	string_bytes = 1;
+}
+
+static void add_tag(long tag, const char *text)
+{
+	ck_assert_uint_lt(tag_count + 1, MAX_TAGS);
+	ck_assert_uint_lt(string_bytes + strlen(text) + 1, MAX_STRINGS);
+	image.dynamic[tag_count].d_tag = tag;
+	image.dynamic[tag_count++].d_un.d_val = string_bytes;
+	strcpy(image.strings + string_bytes, text);
+	string_bytes += strlen(text) + 1;
+}
+
+static void forge_end(const char *entry, mode_t mode)
+{
+	scratch_file(entry, mode, &image, offsetof(struct image, strings) + string_bytes);
+}
+
+/* Writes a shared object with these pairs of a tag and a text, 0 at the end. */
+static void forge(const char *entry, ...)
+{
+	va_list args;
+	long tag;
+	forge_begin();
+	va_start(args, entry);
+	while ((tag = va_arg(args, int)) != 0)
+		add_tag(tag, va_arg(args, const char *));
+	va_end(args);
+	forge_end(entry, 0644);
+}
+
+static void mode(const char *entry, mode_t bits)
+{
+	ck_assert_int_eq(chmod(scratch_path(entry), bits), 0);
+}
+
+/* d/ is for the plugin, d/lib for what it needs; everybody may write open/. */
+static void start(void)
+{
+	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242 };
+	scratch_make();
+	scratch_directory("d", 0755);
+	scratch_directory("d/lib", 0755);
+	scratch_directory("open", 0777);
+}
+
+static void finish(void)
+{
+	scratch_remove();
+}
+
+/* Without assertions, which take memory, between memory_fail_at() and memory_stop(): the nth allocation fails. */
+static int judge_with_failure(unsigned nth, bool *failed)
+{
+	uint64_t bytes_read = 0;
+	const char *path = scratch_path("d/x.so");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	why[0] = '\0';
+	memory_fail_at(nth);
+	int err = zp_needs_judge(&trust, fd, path, path, &bytes_read, why, sizeof why);
+	*failed = memory_stop();
+	close(fd);
+	ck_assert_uint_le(bytes_read, 20 << 20);
+	return err;
+}
+
+static int judge(void)
+{
+	bool failed;
+	return judge_with_failure(0, &failed);
+}
+
+static void accepted(void)
+{
+	int err = judge();
+	ck_assert_msg(err == 0, "%d, %s", err, why);
+}
+
+static void refused(const char *reason)
+{
+	ck_assert_int_eq(judge(), -EPERM);
+	assert_contains(why, reason);
+}
+
+START_TEST(file_that_names_nothing_is_accepted)
+{
+	start();
+	forge("d/x.so", 0);
+	accepted();
+	scratch_file("d/x.so", 0644, "text", 4);
+	accepted();
+	scratch_file("d/x.so", 0644, "", 0);
+	accepted();
+	finish();
+}
+END_TEST
+
+START_TEST(directory_of_a_run_path_is_judged_however_it_is_written)
+{
+	static const char *const ways[] = { "$ORIGIN/lib",          "${ORIGIN}/lib",      "$ORIGIN/lib/",
+					    "$ORIGIN/./lib",        "$ORIGIN/../d/lib/.", "$ORIGIN/none:$ORIGIN/lib",
+					    "$ORIGIN:${ORIGIN}/lib" };
+	start();
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		forge("d/x.so", DT_RUNPATH, ways[i], DT_NEEDED, "libany.so", 0);
+		accepted();
+		mode("d/lib", 0777);
+		refused("d/lib is world-writable; chmod o-w it");
+		assert_contains(why, "it takes libraries from \"$");
+		mode("d/lib", 01777);
+		refused("d/lib is world-writable");
+		mode("d/lib", 0755);
+		forge("d/x.so", DT_RPATH, ways[i], 0);
+		mode("d/lib", 0777);
+		refused("d/lib is world-writable");
+		mode("d/lib", 0755);
+	}
+	forge("d/x.so", DT_RUNPATH, scratch_path("open"), 0);
+	refused("/open is world-writable");
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/../open/none/lib", 0);
+	refused("/open is world-writable");
+	scratch_link("d/link", "../open");
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/link", 0);
+	refused("/open is world-writable");
+	finish();
+}
+END_TEST
+
+START_TEST(run_path_of_the_working_directory_is_refused)
+{
+	static const char *const ways[] = { "lib",    ".", ":$ORIGIN/lib", "$ORIGIN/lib:", "$ORIGIN/lib::$ORIGIN",
+					    "/:../x", ":" };
+	start();
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		forge("d/x.so", DT_RUNPATH, ways[i], 0);
+		refused("relative to the working directory");
+		forge("d/x.so", DT_RPATH, ways[i], 0);
+		refused("relative to the working directory");
+	}
+	/* The linker takes no notice of one that is empty from end to end. */
+	forge("d/x.so", DT_RUNPATH, "", 0);
+	accepted();
+	finish();
+}
+END_TEST
+
+START_TEST(names_that_only_the_linker_can_expand_are_refused)
+{
+	static const char *const ways[] = { "/opt/$LIB", "/opt/${PLATFORM}", "$ORIGINAL/lib", "${ORIGIN/lib",
+					    "/x/$",      "$ORIGIN/$LIB" };
+	start();
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		forge("d/x.so", DT_RUNPATH, ways[i], 0);
+		refused("only $ORIGIN can be judged");
+		forge("d/x.so", DT_NEEDED, ways[i], 0);
+		refused("only $ORIGIN can be judged");
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(rpath_counts_only_where_there_is_no_runpath)
+{
+	start();
+	forge("d/x.so", DT_RPATH, scratch_path("open"), DT_RUNPATH, "$ORIGIN/lib", 0);
+	accepted();
+	forge("d/x.so", DT_RPATH, "$ORIGIN/lib", DT_RUNPATH, scratch_path("open"), 0);
+	refused("/open is world-writable");
+	finish();
+}
+END_TEST
+
+START_TEST(library_in_a_run_path_is_judged_itself)
+{
+	static const int tags[] = { DT_NEEDED, DT_FILTER, DT_AUXILIARY, DT_AUDIT };
+	start();
+	forge("d/lib/liba.so", 0);
+	forge("d/lib/libother.so", 0);
+	mode("d/lib/libother.so", 0666);
+	for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+		forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", tags[i], "liba.so", 0);
+		accepted();
+		mode("d/lib/liba.so", 0646);
+		refused("it needs the library \"liba.so\", and file ");
+		assert_contains(why, "d/lib/liba.so is world-writable");
+		mode("d/lib/liba.so", 0644);
+	}
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_DEPAUDIT, "libnone.so:libother.so", 0);
+	refused("libother.so is world-writable");
+	scratch_link("d/lib/libl.so", "../../open/liba.so");
+	forge("open/liba.so", 0);
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libl.so", 0);
+	refused("/open is world-writable");
+	/* The linker passes over a directory and finds nothing else. */
+	scratch_directory("d/lib/libd.so", 0777);
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libd.so", 0);
+	refused("is world-writable");
+	mode("d/lib/libd.so", 0755);
+	accepted();
+	finish();
+}
+END_TEST
+
+START_TEST(library_with_a_path_of_its_own_is_judged)
+{
+	start();
+	forge("d/lib/liba.so", 0);
+	forge("d/x.so", DT_NEEDED, scratch_path("d/lib/liba.so"), 0);
+	accepted();
+	forge("d/x.so", DT_NEEDED, "$ORIGIN/lib/liba.so", 0);
+	accepted();
+	mode("d/lib/liba.so", 0666);
+	refused("d/lib/liba.so is world-writable");
+	forge("d/x.so", DT_NEEDED, "$ORIGIN/../open/libnone.so", 0);
+	refused("/open is world-writable");
+	forge("d/x.so", DT_NEEDED, "$ORIGIN/lib/libnone.so", DT_NEEDED, "/libnone.so", 0);
+	accepted();
+	forge("d/x.so", DT_NEEDED, "./liba.so", 0);
+	refused("it needs \"./liba.so\", which is relative to the working directory");
+	forge("d/x.so", DT_FILTER, "lib/liba.so", 0);
+	refused("relative to the working directory");
+	finish();
+}
+END_TEST
+
+START_TEST(libraries_of_libraries_are_judged)
+{
+	start();
+	scratch_directory("d/lib/deep", 0755);
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	/* $ORIGIN is the directory of the library then, and not the plugin's. */
+	forge("d/lib/liba.so", DT_RUNPATH, "$ORIGIN/deep", DT_NEEDED, "libb.so", 0);
+	forge("d/lib/deep/libb.so", DT_NEEDED, "liba.so", DT_RUNPATH, "$ORIGIN/..", 0);
+	accepted();
+	mode("d/lib/deep", 0777);
+	refused("liba.so, which it needs, takes libraries from \"$ORIGIN/deep\", and directory ");
+	mode("d/lib/deep", 0755);
+	mode("d/lib/deep/libb.so", 0666);
+	refused("liba.so, which it needs, needs the library \"libb.so\", and file ");
+	forge("d/lib/deep/libb.so", DT_RUNPATH, "", DT_NEEDED, "lib/c.so", 0);
+	mode("d/lib/deep/libb.so", 0644);
+	refused("relative to the working directory");
+	finish();
+}
+END_TEST
+
+START_TEST(rpath_serves_the_libraries_of_libraries_too)
+{
+	start();
+	forge("d/lib/liba.so", DT_NEEDED, "libb.so", 0);
+	forge("d/lib/libb.so", 0);
+	mode("d/lib/libb.so", 0666);
+	forge("d/x.so", DT_RPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	refused("libb.so is world-writable");
+	/* A runpath does not, and one of its own ends the search in others'. */
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	accepted();
+	forge("d/lib/liba.so", DT_NEEDED, "libb.so", DT_RUNPATH, "/none", 0);
+	forge("d/x.so", DT_RPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	accepted();
+	finish();
+}
+END_TEST
+
+START_TEST(directories_for_the_processor_are_judged)
+{
+	static const char *const below[] = { "glibc-hwcaps", "tls", "x86_64" };
+	char entry[64], file[80];
+	start();
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
+		(void)snprintf(entry, sizeof entry, "d/lib/%s", below[i]);
+		scratch_directory(entry, 0755);
+		accepted();
+		mode(entry, 0777);
+		refused("is world-writable");
+		mode(entry, 0755);
+		strcat(entry, i ? "/haswell" : "/x86-64-v3");
+		scratch_directory(entry, 0777);
+		refused("is world-writable");
+		mode(entry, 0755);
+		(void)snprintf(file, sizeof file, "%s/liba.so", entry);
+		forge(file, 0);
+		accepted();
+		mode(file, 0666);
+		refused("liba.so is world-writable");
+		mode(file, 0644);
+	}
+	/* The linker does not look into others. */
+	scratch_directory("d/lib/python", 0777);
+	accepted();
+	finish();
+}
+END_TEST
+
+START_TEST(owners_and_lists_are_judged_as_for_the_plugin)
+{
+	start();
+	if (geteuid() == 0) {
+		forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+		forge("d/lib/liba.so", 0);
+		ck_assert_int_eq(chown(scratch_path("d/lib/liba.so"), 12345, 0), 0);
+		refused("liba.so belongs to user 12345");
+		ck_assert_int_eq(chown(scratch_path("d/lib"), 12345, 0), 0);
+		refused("takes libraries from");
+		assert_contains(why, "d/lib belongs to user 12345");
+		/* As it would have to be for the plugin too. */
+		trust = (struct zp_trust){ .euid = 0 };
+		ck_assert_int_eq(chown(scratch_path("d/lib"), 0, 0), 0);
+		mode("d/lib", 0775);
+		refused("d/lib is group-writable");
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(more_than_can_be_judged_is_refused)
+{
+	char entry[32], name[32];
+	start();
+	forge_begin();
+	for (int i = 0; i <= ZP_DYNAMIC_MAX_NAMES; i++)
+		add_tag(DT_NEEDED, "libany.so");
+	forge_end("d/x.so", 0644);
+	refused("too many");
+
+	/* A chain of libraries, each of which needs the next one. */
+	for (int i = 0; i < 200; i++) {
+		(void)snprintf(entry, sizeof entry, "d/lib/lib%d.so", i);
+		(void)snprintf(name, sizeof name, "lib%d.so", i + 1);
+		forge(entry, DT_RUNPATH, "$ORIGIN", DT_NEEDED, name, 0);
+	}
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "lib0.so", 0);
+	refused("too many");
+
+	char *path = malloc(ZP_DYNAMIC_MAX_NAME_BYTES + 1);
+	memset(path, '/', ZP_DYNAMIC_MAX_NAME_BYTES);
+	path[ZP_DYNAMIC_MAX_NAME_BYTES] = '\0';
+	forge("d/x.so", DT_RUNPATH, path, 0);
+	refused("too long");
+	path[PATH_MAX] = '\0';
+	forge("d/x.so", DT_RUNPATH, path, 0);
+	refused("too long");
+	path[200] = '\0';
+	forge("d/x.so", DT_RUNPATH, path, 0);
+	accepted();
+	free(path);
+	finish();
+}
+END_TEST
+
+START_TEST(damaged_files_are_read_within_their_bounds)
+{
+	struct zp_dynamic dynamic;
+	srand(unit_seed());
+	start();
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	const size_t sound_bytes = offsetof(struct image, strings) + string_bytes;
+	const struct image sound = image;
+	for (int i = 0; i < 3000; i++) {
+		image = sound;
+		for (int n = rand() % 8; n >= 0; n--)
+			((unsigned char *)&image)[rand() % (int)offsetof(struct image, dynamic[4])] ^=
+				(unsigned char)(1 << rand() % 8);
+		size_t bytes = i % 3 ? sound_bytes : (size_t)rand() % sound_bytes;
+		scratch_file("d/x.so", 0644, &image, bytes);
+		int fd = open(scratch_path("d/x.so"), O_RDONLY | O_CLOEXEC);
+		int err = zp_dynamic_read(fd, &dynamic);
+		ck_assert_msg(err == 0 || err == -E2BIG, "%d", err);
+		ck_assert_uint_le(dynamic.count, ZP_DYNAMIC_MAX_NAMES);
+		for (size_t n = 0; n < dynamic.count; n++)
+			ck_assert_uint_lt(strlen(dynamic.names[n].text), ZP_DYNAMIC_MAX_NAME_BYTES);
+		zp_dynamic_clear(&dynamic);
+		close(fd);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(every_failing_allocation_is_reported)
+{
+	start();
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", DT_NEEDED, "$ORIGIN/lib/liba.so", 0);
+	forge("d/lib/liba.so", DT_RUNPATH, "$ORIGIN", DT_NEEDED, "liba.so", 0);
+	unsigned nth = 0;
+	for (bool failed = true; failed;) {
+		int err = judge_with_failure(++nth, &failed);
+		ck_assert_msg(err == (failed ? -ENOMEM : 0), "allocation %u: %d, %s", nth, err, why);
+	}
+	ck_assert_uint_gt(nth, 10);
+	finish();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		file_that_names_nothing_is_accepted,           directory_of_a_run_path_is_judged_however_it_is_written,
+		run_path_of_the_working_directory_is_refused,  names_that_only_the_linker_can_expand_are_refused,
+		rpath_counts_only_where_there_is_no_runpath,   library_in_a_run_path_is_judged_itself,
+		library_with_a_path_of_its_own_is_judged,      libraries_of_libraries_are_judged,
+		rpath_serves_the_libraries_of_libraries_too,   directories_for_the_processor_are_judged,
+		owners_and_lists_are_judged_as_for_the_plugin, more_than_can_be_judged_is_refused,
+		damaged_files_are_read_within_their_bounds,    every_failing_allocation_is_reported,
+	};
+	return UNIT_RUN("loader/needs", tests);
+}
