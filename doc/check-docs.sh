@@ -184,7 +184,7 @@ export ZPOOL_PLUGIN_PATH
 
 # As `make install' would lay out the headers.
 mkdir "$work/include"
-ln -s "$(cd "$srcdir/libzpool" && pwd)/zpool.h" "$(cd "$srcdir/libzpool" && pwd)/zpool-driver.h" "$work/include/"
+ln -s "$(cd "$srcdir/libzpool" && pwd)"/zpool*.h "$work/include/"
 ln -s "$(cd "$srcdir/libzpool/support" && pwd)" "$work/include/zpool-support"
 flags="-std=gnu11 -O1 -g -Wall -Wextra -Werror -I$work/include"
 

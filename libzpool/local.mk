@@ -1,12 +1,13 @@
 # The library: base < loader < core, each including downward only.
 
-include_HEADERS = libzpool/zpool.h libzpool/zpool-driver.h
+include_HEADERS = libzpool/zpool.h libzpool/zpool-driver.h libzpool/zpool-kernel.h
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libzpool/libzpool.pc
 
 lib_LTLIBRARIES += libzpool/libzpool.la
 
 libzpool_sources = \
+	libzpool/base/callback.c libzpool/base/callback.h \
 	libzpool/base/env.c libzpool/base/env.h \
 	libzpool/base/error.c libzpool/base/error.h \
 	libzpool/base/log.c libzpool/base/log.h \
@@ -27,6 +28,7 @@ libzpool_sources = \
 	libzpool/core/inventory.c \
 	libzpool/core/object.c \
 	libzpool/core/open.c \
+	libzpool/core/page_source.c libzpool/core/page_source.h \
 	libzpool/core/param.c libzpool/core/param.h \
 	libzpool/core/pool.h \
 	libzpool/core/pools.c libzpool/core/pools.h \
@@ -34,7 +36,8 @@ libzpool_sources = \
 	libzpool/core/spec.c libzpool/core/spec.h \
 	libzpool/core/stack.c libzpool/core/stack.h \
 	libzpool/core/thread_exit.c libzpool/core/thread_exit.h \
-	libzpool/core/verify.c libzpool/core/verify.h
+	libzpool/core/verify.c libzpool/core/verify.h \
+	libzpool/core/watched.c libzpool/core/watched.h
 
 libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
 

@@ -20,6 +20,11 @@
  * once, create and destroy of one pool excepted.  No lock of the core is held while a callback runs, and a driver holds
  * none of its own when it calls evict or a lower driver's shrink.
  *
+ * Cancellation.  The core disables it around its calls, except for malloc, free, map, unmap, read, write, obj_size and
+ * total_size.  In these a driver that may reach a cancellation point (a sleep, a file, a wait on a condition) disables
+ * it itself, as the locks of the support library do (zpool-support/cancel.h).  The core's own functions that a driver
+ * calls, evict and the page source are none.
+ *
  * How the structures here grow: append only.  Each carries its size as its author's compiler saw it; the reader copies
  * the smaller of two sizes over zeroes.  abi_minor rises when members are added, abi_major when a meaning changes.
  *

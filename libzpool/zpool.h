@@ -14,6 +14,11 @@
  * - Every function may be called from any thread, on different objects and on different pools at the same time.
  *   Operations on one object (free, map, write) must be ordered by the caller, save that a handle that is mapped or
  *   no longer live is refused, never followed.  None is async-signal-safe.
+ * - Functions of the host's that the library calls (evict, visitors, log handler, page source) have to return: not by
+ *   longjmp(), a C++ exception or pthread_exit().  Otherwise what the library was doing stays undone for good: objects
+ *   that can never be evicted or freed, and locks that nobody releases.
+ * - A call that was begun is finished: a thread that pthread_cancel() asks to end does so after it, and not inside a
+ *   callback either.  Threads of the type PTHREAD_CANCEL_ASYNCHRONOUS may not call the library.
  * - Destroying a pool while another thread is inside a call on that pool is undefined, as is using it afterwards.
  * - A function that needs the loader (it may open a plugin, or must wait for one that is being opened) gives -EDEADLK
  *   when called from inside a plugin's constructor, destructor or initialisation.
@@ -607,20 +612,8 @@ ZPOOL_PUBLIC const char *zpool_version(void);
 }
 #endif
 
-/* For callers written against the kernel's interface: its names for types and flags. */
 #ifdef ZPOOL_KERNEL_NAMES
-typedef zpool_gfp_t gfp_t;
-typedef uint64_t u64;
-#define GFP_KERNEL ZPOOL_GFP_KERNEL
-#define GFP_NOIO ZPOOL_GFP_KERNEL
-#define GFP_NOWAIT ZPOOL_GFP_NOWAIT
-#define GFP_ATOMIC ZPOOL_GFP_NOWAIT
-#define __GFP_ZERO ZPOOL_GFP_ZERO
-#define __GFP_HIGHMEM ZPOOL_GFP_HIGHMEM
-#define __GFP_MOVABLE ZPOOL_GFP_MOVABLE
-#define __GFP_NORETRY ZPOOL_GFP_KERNEL
-#define __GFP_NOWARN ZPOOL_GFP_KERNEL
-#define __GFP_KSWAPD_RECLAIM ZPOOL_GFP_KERNEL
+#include <zpool-kernel.h> /* for callers written against the kernel's interface */
 #endif
 
 #endif /* ZPOOL_H */

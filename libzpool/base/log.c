@@ -11,9 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/callback.h"
 #include "base/env.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "support/cancel.h"
 
 typedef void zp_log_handler(enum zpool_log_level level, const char *message, void *user);
 
@@ -62,6 +64,12 @@ static void read_environment(void)
 	atomic_store(&threshold, environment_threshold);
 }
 
+static void call_handler(enum zpool_log_level level, const char *message)
+{
+	ZP_CALLBACK_HERE;
+	handler(level, message, handler_user);
+}
+
 static void log_deliver(enum zpool_log_level level, const char *message)
 {
 	struct zp_error error;
@@ -69,7 +77,7 @@ static void log_deliver(enum zpool_log_level level, const char *message)
 	pthread_rwlock_rdlock(&log_lock);
 	if (handler && (int)level <= atomic_load(&threshold)) {
 		zp_error_set_aside(&error);
-		handler(level, message, handler_user);
+		call_handler(level, message);
 		zp_error_put_back(&error);
 	}
 	pthread_rwlock_unlock(&log_lock);
@@ -82,6 +90,7 @@ void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format,
 	if ((int)level > atomic_load_explicit(&threshold, memory_order_relaxed) || inside_handler)
 		return;
 
+	ZP_CANCEL_DISABLED_HERE;
 	/* Logging is no reason for a caller to see another errno. */
 	int saved_errno = errno;
 	char *text = NULL, *message = NULL;
@@ -108,6 +117,7 @@ void zp_log(enum zpool_log_level level, const char *format, ...)
 int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),
 			  enum zpool_log_level level, void *user)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	if ((int)level < ZPOOL_LOG_ERROR || level > ZPOOL_LOG_DEBUG)
 		return zp_fail(EINVAL, "Log level %d is not one of enum zpool_log_level.", (int)level);
 	if (inside_handler)

@@ -8,10 +8,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/error.h"
 #include "core/param.h"
 #include "core/pool.h"
 #include "core/verify.h"
+#include "support/cancel.h"
 
 static int fail_no_pool(const char *what)
 {
@@ -94,6 +96,7 @@ size_t zpool_alignment(struct zpool *pool)
 
 int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	int err = check_pool(pool, "zpool_set_limit()");
 	if (err)
 		return err;
@@ -139,6 +142,7 @@ static int set_limit_text(struct zpool *pool, const char *text)
 
 int zpool_set_param(struct zpool *pool, const char *key, const char *text)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_set_param()";
 	struct zpool_value value;
 	const char *bare;
@@ -169,6 +173,7 @@ int zpool_set_param(struct zpool *pool, const char *key, const char *text)
 
 int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_shrink()";
 	unsigned int done = 0;
 
@@ -202,6 +207,7 @@ int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed
 
 int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns, uint64_t *released)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_compact()";
 	const struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = budget_bytes, .ns = budget_ns };
 	uint64_t done = 0;
@@ -222,6 +228,7 @@ int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns,
 
 int zpool_trim(struct zpool *pool, uint64_t *released)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_trim()";
 	uint64_t done = 0;
 
@@ -272,6 +279,7 @@ static void add_core_stats(struct zpool *pool, struct zpool_stats *stats)
 
 int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_size)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_get_stats()";
 	struct zpool_stats own = { 0 };
 
@@ -291,10 +299,24 @@ int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_
 	return 0;
 }
 
+struct class_visit {
+	int (*fn)(const struct zpool_class_stats *stats, size_t stats_size, void *user);
+	void *user;
+};
+
+static int visit_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	const struct class_visit *visit = user;
+	ZP_CALLBACK_HERE;
+	return visit->fn(stats, stats_size, visit->user);
+}
+
 int zpool_each_class(struct zpool *pool,
 		     int (*fn)(const struct zpool_class_stats *stats, size_t stats_size, void *user), void *user)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_each_class()";
+	struct class_visit visit = { fn, user };
 	int err = check_pool(pool, what);
 	if (err)
 		return err;
@@ -302,7 +324,7 @@ int zpool_each_class(struct zpool *pool,
 		return zp_fail(EINVAL, "%s was given no function.", what);
 	if (!zp_pool_top(pool)->driver->each_class)
 		return fail_unsupported(what, pool);
-	return zp_pool_top(pool)->driver->each_class(pool->driver_pool, fn, user);
+	return zp_pool_top(pool)->driver->each_class(pool->driver_pool, visit_class, &visit);
 }
 
 /* A caller's function wants its pool as well. */
@@ -315,12 +337,14 @@ struct visit {
 static int visit_object(unsigned long handle, size_t size, void *user)
 {
 	const struct visit *visit = user;
+	ZP_CALLBACK_HERE;
 	return visit->fn(visit->pool, handle, size, visit->user);
 }
 
 int zpool_each_object(struct zpool *pool, int (*fn)(struct zpool *pool, unsigned long handle, size_t size, void *user),
 		      void *user)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_each_object()";
 	struct visit visit = { pool, fn, user };
 	int err = check_pool(pool, what);

@@ -10,13 +10,19 @@
 #include "core/registry.h"
 #include "core/thread_exit.h"
 #include "loader/search.h"
+#include "support/cancel.h"
 
 bool zp_fork_armed;
+
+/* Of the thread that forks, which waits for loads with locks held; guarded by the registry's lock. */
+static int cancel_state;
 
 /* The order here is the order of the locks everywhere; see doc/locking.md. */
 static void prepare(void)
 {
+	int state = zp_cancel_disable();
 	zp_registry_fork_prepare();
+	cancel_state = state;
 	zp_pools_fork_prepare();
 	zp_thread_exit_lock();
 	zp_search_lock();
@@ -25,11 +31,13 @@ static void prepare(void)
 
 static void release(bool child)
 {
+	int state = cancel_state;
 	zp_log_unlock(child);
 	zp_search_unlock();
 	zp_thread_exit_unlock(child);
 	zp_pools_fork_release(child);
 	zp_registry_fork_release(child);
+	zp_cancel_restore(state);
 }
 
 static void release_parent(void)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "core/driver.h"
@@ -15,6 +16,7 @@
 #include "core/registry.h"
 #include "core/spec.h"
 #include "loader/module.h"
+#include "support/cancel.h"
 
 /* A driver's info with its strings, so that visitors run without any lock. */
 struct entry {
@@ -175,8 +177,16 @@ static int by_type(const void *a, const void *b)
 	return strcmp(x->strings[0], y->strings[0]);
 }
 
+static int call_driver_visitor(int (*fn)(const struct zpool_driver_info *info, void *user),
+			       const struct zpool_driver_info *info, void *user)
+{
+	ZP_CALLBACK_HERE;
+	return fn(info, user);
+}
+
 int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user), void *user)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct inventory inventory = { 0 };
 	if (!fn)
 		return zp_fail(EINVAL, "zpool_each_driver() was given no function.");
@@ -191,7 +201,7 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 		entry->info.description = entry->strings[3];
 		entry->info.fault = entry->strings[4];
 		if (!result)
-			result = fn(&entry->info, user);
+			result = call_driver_visitor(fn, &entry->info, user);
 		for (size_t s = 0; s < sizeof entry->strings / sizeof *entry->strings; s++)
 			free(entry->strings[s]);
 	}
@@ -205,6 +215,7 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 
 bool zpool_has_pool(const char *type)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct zp_spec spec;
 	struct zp_record *record;
 
@@ -220,8 +231,16 @@ bool zpool_has_pool(const char *type)
 	return !err;
 }
 
+static int call_param_visitor(int (*fn)(const struct zpool_param *param, size_t size, void *user),
+			      const struct zpool_param *param, void *user)
+{
+	ZP_CALLBACK_HERE;
+	return fn(param, sizeof *param, user);
+}
+
 int zpool_each_param(const char *name, int (*fn)(const struct zpool_param *param, size_t size, void *user), void *user)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	char type[ZP_TYPE_BYTES];
 	struct zp_record *record;
 
@@ -233,9 +252,9 @@ int zpool_each_param(const char *name, int (*fn)(const struct zpool_param *param
 	if (result)
 		return result;
 	for (uint32_t i = 0; !result && i < record->driver.param_count; i++)
-		result = fn(&record->driver.params[i], sizeof(struct zpool_param), user);
+		result = call_param_visitor(fn, &record->driver.params[i], user);
 	if (!result)
-		result = fn(&zp_limit_param, sizeof(struct zpool_param), user);
+		result = call_param_visitor(fn, &zp_limit_param, user);
 	zp_registry_put(record);
 	return result;
 }

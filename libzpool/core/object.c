@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "core/pool.h"
 #include "core/verify.h"
+#include "support/cancel.h"
 
 #define COLD __attribute__((cold, noinline))
 
@@ -82,6 +83,7 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 
 	if (!limit)
 		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
+	ZP_CANCEL_DISABLED_HERE;
 	if (having_turn == pool)
 		return malloc_within(pool, limit, size, gfp, handle);
 	if (!(gfp & ZPOOL_GFP_NOWAIT)) {

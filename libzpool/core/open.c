@@ -18,6 +18,7 @@
 #include "core/pools.h"
 #include "core/stack.h"
 #include "core/verify.h"
+#include "support/cancel.h"
 
 /* What Linux has at most. */
 enum { MAX_NODE = 1023 };
@@ -194,6 +195,7 @@ fail:
 
 struct zpool *zpool_open(const char *spec, const struct zpool_open_args *given, size_t size)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct zpool_open_args args;
 	int err = take_args(given, size, &args);
 	if (!err)
@@ -207,6 +209,7 @@ struct zpool *zpool_open(const char *spec, const struct zpool_open_args *given, 
 
 struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct zpool_ops *ops)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.gfp = gfp;
 	int err = check_args(&args);
@@ -219,6 +222,7 @@ struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct 
 
 void zpool_destroy_pool(struct zpool *pool)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	/* A driver that does not follow into a child is not called there, not even to end its pool: see strand(). */
 	if (!pool || pool->inherited)
 		return;

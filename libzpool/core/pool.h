@@ -55,6 +55,7 @@ struct zpool {
 	char *name;
 	uint64_t limit_bytes; /* as the spec gives it */
 	struct zpool_open_args args;
+	struct zpool_page_source page_source; /* see page_source.h */
 	int (*kernel_evict)(struct zpool *pool,
 			    unsigned long handle); /* from struct zpool_ops, instead of args.evict */
 	unsigned layer_count;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "core/pool.h"
+#include "support/cancel.h"
 
 /* Guards the list.  Never held across a driver's code, except by fork, which takes every lock there is. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -48,6 +49,7 @@ static const struct zp_layer *find_layer(const void *driver_pool)
 
 int zpool_evict(void *driver_pool, unsigned long handle)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	int (*evict)(void *evict_context, unsigned long handle) = NULL;
 	void *context = NULL;
 

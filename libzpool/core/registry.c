@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "loader/module.h"
+#include "support/cancel.h"
 
 /*
  * Outermost of the library's locks.  Guards everything in this file and the second half of each record.  Never held
@@ -252,6 +253,7 @@ void zp_registry_each_live(void (*fn)(const struct zp_record *record, void *user
 
 int zpool_register_driver(const struct zpool_driver *driver)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	char why[256] = "out of memory";
 	struct zpool_driver own;
 
@@ -293,6 +295,7 @@ static void retire(struct zp_record *record)
 
 int zpool_unregister_driver(const struct zpool_driver *driver)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	int err = 0;
 	if (!driver)
 		return zp_fail(EINVAL, "zpool_unregister_driver() was given no driver.");
@@ -334,6 +337,7 @@ static int check_unloadable(const struct zp_record *record, const char *type)
 
 int zpool_unload_driver(const char *name)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	char type[ZP_TYPE_BYTES];
 	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
 		return zp_fail(EINVAL, "zpool_unload_driver() was not given a driver's name.");
@@ -369,6 +373,7 @@ int zpool_unload_driver(const char *name)
 
 int zpool_rescan(void)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	if (zp_module_inside())
 		return fail_call_inside("zpool_rescan()");
 	pthread_mutex_lock(&lock);
@@ -385,6 +390,7 @@ int zpool_rescan(void)
 
 int zpool_loading_disable(void)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	if (zp_module_inside())
 		return fail_call_inside("zpool_loading_disable()");
 	pthread_mutex_lock(&lock);

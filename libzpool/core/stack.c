@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "core/page_source.h"
 #include "core/param.h"
 #include "core/pool.h"
 #include "core/thread_exit.h"
+#include "core/watched.h"
 
 /* ------------------------------------------------------------------------------------------------------------------
  * What drivers may ask of us.  `core` is their layer.
@@ -124,7 +127,7 @@ static int layer_create(struct zp_layer *layer, int (*evict)(void *evict_context
 		.limit_bytes = pool->limit_bytes,
 		.evict = evict,
 		.evict_context = evict_context,
-		.page_source = pool->args.page_source,
+		.page_source = zp_page_source_of(layer->pool),
 		.values = layer->values,
 		.value_count = driver->param_count,
 		.lower_spec = layer->index + 1 < pool->layer_count
@@ -261,6 +264,7 @@ int zp_stack_resolve(struct zpool *pool)
 static int evict_to_owner(void *evict_context, unsigned long handle)
 {
 	struct zpool *pool = evict_context;
+	ZP_CALLBACK_HERE;
 	if (pool->kernel_evict)
 		return pool->kernel_evict(pool, handle);
 	return pool->args.evict(pool, handle, pool->args.user);
@@ -276,6 +280,8 @@ int zp_stack_create(struct zpool *pool)
 			err = zp_fail(
 				EIO, "Filter \"%s\" did not make the driver behind it; that is an error of the filter.",
 				pool->layers[i - 1].driver->type);
+	if (!err && zp_watched_init(pool) != 0)
+		err = zp_fail(ENOMEM, "Out of memory for a pool.");
 	return err;
 }
 

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/callback.h"
+
 struct hook {
 	struct hook *next;
 	void (*fn)(void *arg);
@@ -42,9 +44,22 @@ static void unlink_thread(struct thread *thread)
 		thread->next->previous = thread->previous;
 }
 
+/* Hooks are drivers' code, which touches what other threads stored. */
+static void call_hook(const struct hook *hook)
+{
+	bool watched = zp_sanitizer_watches();
+
+	if (watched)
+		zp_sanitizer_look_away();
+	hook->fn(hook->arg);
+	if (watched)
+		zp_sanitizer_look_again();
+}
+
 /* Runs at the end of a thread that has hooks; a hook may add another. */
 static void run_hooks(void *value)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct thread *thread = value;
 	struct hook *hook;
 
@@ -56,7 +71,7 @@ static void run_hooks(void *value)
 		thread->running = *hook;
 		free(hook);
 		pthread_mutex_unlock(&lock);
-		thread->running.fn(thread->running.arg);
+		call_hook(&thread->running);
 		pthread_mutex_lock(&lock);
 		thread->running = (struct hook){ 0 };
 		pthread_cond_broadcast(&idle);
@@ -134,6 +149,7 @@ static bool runs_elsewhere(void (*fn)(void *arg), void *arg)
 
 void zp_thread_exit_cancel(void (*fn)(void *arg), void *arg)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	pthread_mutex_lock(&lock);
 	for (struct thread *thread = threads; thread; thread = thread->next)
 		drop_hooks(thread, fn, arg);

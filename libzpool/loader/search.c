@@ -13,6 +13,7 @@
 #include "base/env.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "support/cancel.h"
 #include "zpool.h"
 
 /* Guards chosen_path.  Innermost but for the log's lock. */
@@ -112,11 +113,13 @@ void zp_search_unlock(void)
 
 int zpool_set_plugin_path(const char *path)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	return zp_search_set_path(path);
 }
 
 int zpool_get_plugin_path(char *buf, size_t size)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	if (!buf && size)
 		return zp_fail(EINVAL, "zpool_get_plugin_path() was given no buffer.");
 	char *path = zp_search_get_path();

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cancel.h"
 #include "secret.h"
 
 static uint64_t trace_ns(clockid_t clock)
@@ -33,6 +34,7 @@ static uint64_t trace_ns(clockid_t clock)
 
 static void trace_write(struct trace_writer *writer, const uint8_t *bytes, size_t count)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	int err = writer->fd >= 0 ? trace_file_write(writer->fd, bytes, count) : 0;
 
 	if (!err)

@@ -19,7 +19,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR
 # What `make install' would leave, made of links, and .pc files that lead there.
 sdk=$work/sdk
 mkdir -p "$sdk/include" "$sdk/lib/pkgconfig"
-ln -s "$source/libzpool/zpool.h" "$source/libzpool/zpool-driver.h" "$sdk/include/"
+ln -s "$source"/libzpool/zpool*.h "$sdk/include/"
 ln -s "$source/libzpool/support" "$sdk/include/zpool-support"
 ln -s "$builddir"/libzpool/.libs/libzpool.* "$builddir/libzpool/libzpool-support.a" "$sdk/lib/"
 for file in libzpool.pc libzpool-driver.pc; do

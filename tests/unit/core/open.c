@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,24 +172,66 @@ START_TEST(node_is_any_or_a_number_that_linux_could_have)
 }
 END_TEST
 
+/* What the page source was asked, and how it stood with cancellation then. */
+static void *asked_context;
+static unsigned source_calls;
+
+static void note_source_call(void *context)
+{
+	int state = -1;
+	asked_context = context;
+	source_calls++;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	ck_assert_int_eq(state, PTHREAD_CANCEL_DISABLE);
+}
+
 static void *reserve(void *context, size_t bytes, size_t align_bytes, int node)
 {
-	(void)context, (void)bytes, (void)align_bytes, (void)node;
-	return NULL;
+	note_source_call(context);
+	ck_assert_uint_eq(bytes, 8192);
+	ck_assert_uint_eq(align_bytes, 4096);
+	ck_assert_int_eq(node, 3);
+	return &asked_context;
 }
 
 static int commit(void *context, void *address, size_t bytes)
 {
-	(void)context, (void)address, (void)bytes;
-	return 0;
+	note_source_call(context);
+	ck_assert_ptr_eq(address, &asked_context);
+	ck_assert_uint_eq(bytes, 4096);
+	return -ENOMEM;
 }
 
 static void release(void *context, void *address, size_t bytes)
 {
-	(void)context, (void)address, (void)bytes;
+	(void)commit(context, address, bytes);
 }
 
-START_TEST(page_source_is_checked_and_handed_on)
+START_TEST(page_source_of_the_host_is_called_without_cancellation)
+{
+	struct zpool_page_source source = { .struct_size = sizeof source,
+					    .context = &source,
+					    .reserve = reserve,
+					    .commit = commit,
+					    .decommit = commit,
+					    .release = release };
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	args.page_source = &source;
+	start();
+	struct zpool *pool = open_with(&args, sizeof args);
+	const struct zpool_page_source *handed = knobs.args.page_source;
+	ck_assert_uint_eq(handed->struct_size, sizeof *handed);
+	ck_assert_ptr_eq(handed->reserve(handed->context, 8192, 4096, 3), &asked_context);
+	ck_assert_int_eq(handed->commit(handed->context, &asked_context, 4096), -ENOMEM);
+	ck_assert_int_eq(handed->decommit(handed->context, &asked_context, 4096), -ENOMEM);
+	handed->release(handed->context, &asked_context, 4096);
+	ck_assert_uint_eq(source_calls, 4);
+	ck_assert_ptr_eq(asked_context, &source);
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+START_TEST(page_source_is_checked)
 {
 	const struct zpool_page_source good = {
 		.struct_size = sizeof good, .reserve = reserve, .commit = commit, .decommit = commit, .release = release
@@ -198,7 +241,7 @@ START_TEST(page_source_is_checked_and_handed_on)
 	args.page_source = &source;
 	start();
 	zpool_destroy_pool(open_with(&args, sizeof args));
-	ck_assert_ptr_eq(knobs.args.page_source, &source);
+	ck_assert_ptr_nonnull(knobs.args.page_source);
 	source.struct_size = sizeof source - 1;
 	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "struct_size");
 	source.struct_size = 0;
@@ -455,7 +498,8 @@ int main(void)
 		older_callers_arguments_are_filled_up_with_defaults,
 		newer_callers_arguments_must_be_zero_where_unknown,
 		node_is_any_or_a_number_that_linux_could_have,
-		page_source_is_checked_and_handed_on,
+		page_source_is_checked,
+		page_source_of_the_host_is_called_without_cancellation,
 		name_is_copied_or_made_of_type_and_number,
 		numbers_of_names_are_decimal,
 		evict_reaches_the_owner_with_pool_and_user_pointer,

@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# A host that is built with the thread sanitizer sees no races in a library that is not, and still sees its own.
+set -eu
+source=${abs_top_srcdir:?is the source tree, set by make check}
+library=${abs_top_builddir:?is the build tree, set by make check}/libzpool/.libs
+if [ ! -e "$library/libzpool.so" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAGS" ]; then
+	echo "SKIP: needs a plain shared build"
+	exit 77
+fi
+dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-sanitized-host.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+# Reports go to the log, and the exit status tells that there were some.
+TSAN_OPTIONS=exitcode=66
+export TSAN_OPTIONS
+
+# Does this compiler have the sanitizer, and does the sanitizer work on this kernel?
+usable() {
+	command -v "${1%% *}" >"$dir/probe.log" 2>&1 || return 1
+	echo 'int main(void) { return 0; }' >"$dir/probe.c"
+	$1 -fsanitize=thread "$dir/probe.c" -o "$dir/probe" >"$dir/probe.log" 2>&1 && "$dir/probe" >"$dir/probe.log" 2>&1
+}
+
+tried=0
+for compiler in gcc clang; do
+	if ! usable $compiler; then
+		echo "SKIP: $compiler has no thread sanitizer that runs here"
+		continue
+	fi
+	tried=$((tried + 1))
+	$compiler -std=gnu11 -O1 -g -fsanitize=thread -pthread -I"$source/libzpool" "$source/tests/stress/sanitized_host.c" \
+		-L"$library" -lzpool -Wl,-rpath,"$library" -o "$dir/host"
+	for spec in zbud z3fold zblock zsmalloc libc guard+z3fold guard+zsmalloc fault:malloc_share=9+zbud \
+		"trace:overwrite=yes,file=$dir/trace+zsmalloc" zbud:limit=1M; do
+		status=0
+		timeout 120 "$dir/host" "$spec" >"$dir/log" 2>&1 || status=$?
+		if [ $status -ne 0 ]; then
+			cat "$dir/log"
+			echo "FAIL: a host built by $compiler with -fsanitize=thread on $spec: exit status $status"
+			exit 1
+		fi
+		echo "ok: $compiler: $spec"
+	done
+	status=0
+	timeout 120 "$dir/host" zbud race >"$dir/log" 2>&1 || status=$?
+	if [ $status -ne 66 ] || ! grep -q 'raced' "$dir/log"; then
+		cat "$dir/log"
+		echo "FAIL: the race of the host's own was not reported with $compiler: exit status $status"
+		exit 1
+	fi
+	echo "ok: $compiler: a race of the host's own is reported"
+done
+[ $tried -gt 0 ] || exit 77
