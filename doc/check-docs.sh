@@ -5,8 +5,8 @@
 #
 # - every public function of zpool.h has a man page with its prototype and every errno that its comment names
 # - the pages carry the library's version and pass mandoc's lint, where there is mandoc
-# - every program and plugin in README.md, the tutorial and the man pages compiles and runs, and the contract suite finds
-#   nothing wrong with any plugin of the tutorial, at any of its steps
+# - every program and plugin in README.md, the tutorial and the man pages compiles and runs, and the plugins of README.md
+#   and of the tutorial, at each of its steps, pass the conformance tests
 # - links between the documents lead somewhere
 #
 # `make check' runs this in the build directory, with $srcdir set.
@@ -133,8 +133,8 @@ done
 # One that is told in steps has several blocks: each that begins with /* NAME.c, step N: ... is added to what was there,
 # and where one follows that begins with /* NAME.c, the last lines */ there is a whole file again.
 #
-# Each plugin is also used by README.md's keep.c, which takes a driver's name; and those of documents that teach how to
-# write one are put to the proof of everything that is promised, at every step.
+# Each plugin is also used by README.md's keep.c, which takes a driver's name; and those of README.md and
+# of the documents that teach how to write one have to pass the conformance tests, at every step.
 
 # Writes each example of a document to directory $2, and the states of one that is told in steps to $2/step1, 2, ...
 extract() {
@@ -240,7 +240,7 @@ for document in README.md doc/writing-a-driver/first-driver.md doc/writing-a-dri
 				fault "$document: the plugin $name.c does not compile"
 			test -f "$plugins/zbud.so" || continue
 			run "$work/README.md.d/keep" "$spec"
-			case $document in doc/writing-a-driver/*) prove "$name" "$spec" ;; esac
+			case $document in README.md | doc/writing-a-driver/* | *.7) prove "$name" "$spec" ;; esac
 		elif grep -q '^int main(' "$example"; then
 			programs="$programs $name"
 			./libtool --silent --tag=CC --mode=link $cc $flags -o "$place/$name" "$example" libzpool/libzpool.la ||

@@ -12,6 +12,7 @@
 #include "check-report.h"
 #include "json.h"
 #include "message.h"
+#include "progress.h"
 
 static struct {
 	bool as_json;
@@ -21,6 +22,8 @@ static struct {
 	unsigned int count[CT_SKIPPED + 1];
 	double seconds;
 	uint64_t seed;
+	bool bar_shown;
+	char bar_label[64];
 } report;
 
 static const char *outcome_name(enum ct_outcome outcome)
@@ -84,16 +87,18 @@ static void verdict(const struct ct_options *options, const struct ct_verdict *v
 {
 	bool failed = verdict->outcome == CT_FAILED, passed = verdict->outcome == CT_PASSED;
 	json_t *check =
-		json_pack("{s:o, s:o, s:o, s:o, s:s, s:f, s:o, s:o}", "spec", json_text(verdict->spec), "subject",
+		json_pack("{s:o, s:o, s:o, s:o, s:s, s:f, s:o, s:o, s:o}", "spec", json_text(verdict->spec), "subject",
 			  json_text(verdict->subject), "case", json_text(verdict->c->name), "promise",
 			  json_text(verdict->c->promise), "result", outcome_name(verdict->outcome), "seconds",
-			  verdict->seconds, "reason", passed ? json_null() : json_text(verdict->text), "alone",
+			  verdict->seconds, "reason", passed ? json_null() : json_text(verdict->text), "output",
+			  failed && *verdict->output ? json_text(verdict->output) : json_null(), "alone",
 			  failed ? ways_to_run(options, verdict) : json_null());
 
 	if (!check || json_array_append_new(report.checks, check))
 		out_of_memory();
 	report.count[verdict->outcome]++;
 	report.seconds += verdict->seconds;
+	progress_hide();
 	if (!report.as_json)
 		ct_report_tap.verdict(options, verdict);
 }
@@ -102,8 +107,35 @@ static void left_out(const struct ct_options *options, const char *spec)
 {
 	if (json_array_append_new(report.left_out, json_text(spec)))
 		out_of_memory();
+	progress_hide();
 	if (!report.as_json)
 		ct_report_tap.left_out(options, spec);
+}
+
+/* How long the rest takes if it takes as long for its weight as what was done. */
+static void estimate(const struct ct_progress *now, char *text, size_t size)
+{
+	double left_s;
+
+	if (now->done_weight == 0 || now->elapsed_s < 2) {
+		snprintf(text, size, "%u of %u cases", now->done, now->total);
+		return;
+	}
+	left_s = now->elapsed_s * (now->total_weight - now->done_weight) / now->done_weight;
+	if (left_s < 90)
+		snprintf(text, size, "%u of %u, %.0f s left", now->done, now->total, left_s);
+	else
+		snprintf(text, size, "%u of %u, %.0f min left", now->done, now->total, left_s / 60);
+}
+
+static void progress(const struct ct_options *options, const struct ct_progress *now)
+{
+	(void)options;
+	if (!report.bar_shown)
+		progress_start(report.bar_label, now->total_weight);
+	report.bar_shown = true;
+	estimate(now, report.bar_label, sizeof(report.bar_label));
+	progress_update(now->done_weight);
 }
 
 /* ---- JUnit ---- */
@@ -164,6 +196,10 @@ static void junit_case(FILE *to, const json_t *check)
 		xml_text(to, member(check, "promise"));
 		fputs("\nhappened: ", to);
 		xml_text(to, member(check, "reason"));
+		if (*member(check, "output")) {
+			fputs("\nprinted: ", to);
+			xml_text(to, member(check, "output"));
+		}
 		json_array_foreach (json_object_get(check, "alone"), i, way) {
 			fputs(i ? "\nor with: " : "\nalone: ", to);
 			xml_text(to, json_string_value(way));
@@ -196,6 +232,7 @@ static void print_junit(FILE *to)
 
 static void end(const struct ct_options *options, unsigned int count)
 {
+	progress_end();
 	if (!report.as_json) {
 		ct_report_tap.end(options, count);
 		printf("# %u passed, %u failed, %u skipped\n", report.count[CT_PASSED], report.count[CT_FAILED],
@@ -210,7 +247,7 @@ static void end(const struct ct_options *options, unsigned int count)
 				     report.left_out, "checks", report.checks));
 }
 
-const struct ct_report check_report = { begin, verdict, left_out, end };
+const struct ct_report check_report = { begin, verdict, left_out, progress, end };
 
 bool check_report_finish(void)
 {

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 #include "message.h"
 #include "zpoolctl.h"
 
-enum { SECONDS_MAX = 10000000, CASES_MAX = 256, GROUPS_MAX = 64 };
+enum { SECONDS_MAX = 10000000, CASES_MAX = 256, GROUPS_MAX = 64, JOBS_MAX = 1024 };
 
 /* Beyond what the soak is told, for its last round and the checks at its end. */
 #define SOAK_GRACE_SECONDS 300
@@ -45,7 +46,18 @@ struct check_options {
 	char type[64];
 };
 
-enum { KEY_CASE = 256, KEY_FAIL_FAST, KEY_JUNIT, KEY_LIST, KEY_NO_FORK, KEY_OPS, KEY_SEED, KEY_STRESS, KEY_TIMEOUT };
+enum {
+	KEY_CASE = 256,
+	KEY_FAIL_FAST,
+	KEY_JOBS,
+	KEY_JUNIT,
+	KEY_LIST,
+	KEY_NO_FORK,
+	KEY_OPS,
+	KEY_SEED,
+	KEY_STRESS,
+	KEY_TIMEOUT
+};
 
 static const struct argp_option argp_options[] = {
 	{ .name = "case", .key = KEY_CASE, .arg = "NAME", .doc = "check only this; may be given more than once" },
@@ -56,7 +68,14 @@ static const struct argp_option argp_options[] = {
 	  .key = KEY_STRESS,
 	  .arg = "SECONDS",
 	  .doc = "at the end work on a pool with many threads for so long" },
-	{ .name = "timeout", .key = KEY_TIMEOUT, .arg = "SECONDS", .doc = "for each case (default 60)" },
+	{ .name = "timeout",
+	  .key = KEY_TIMEOUT,
+	  .arg = "SECONDS",
+	  .doc = "for each case, without progress (default 60)" },
+	{ .name = "jobs",
+	  .key = KEY_JOBS,
+	  .arg = "N",
+	  .doc = "run so many cases at once (default: the number of processors)" },
 	{ .name = "fail-fast", .key = KEY_FAIL_FAST, .doc = "stop at the first failure" },
 	{ .name = "no-fork", .key = KEY_NO_FORK, .doc = "run cases in this process, for debuggers" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
@@ -173,6 +192,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_TIMEOUT:
 		options->suite.timeout_s = (unsigned int)number(state, "timeout", arg, 1, SECONDS_MAX);
 		return 0;
+	case KEY_JOBS:
+		options->suite.jobs = (unsigned int)number(state, "jobs", arg, 1, JOBS_MAX);
+		return 0;
 	case KEY_FAIL_FAST:
 		options->suite.fail_fast = true;
 		return 0;
@@ -277,9 +299,16 @@ static int run(struct check_options *options)
 	if (!check_report_start(options->as_json, options->junit))
 		return STATUS_FAILED;
 	gather(options);
-	/* The children are the suite's own: who interrupts the tool ends it, and them with it. */
+	/* The suite ends its own processes when it is interrupted, and reports what was found by then. */
 	interrupt_default();
 	ct_run(&options->suite, &totals);
+	if (totals.interrupted) {
+		say("interrupted: the report has the %u cases that had ended",
+		    totals.passed + totals.failed + totals.skipped);
+		check_report_finish();
+		fflush(NULL);
+		raise(totals.interrupted);
+	}
 	if (!totals.passed && !totals.failed)
 		say("nothing was checked: all is skipped, or there is no driver that it could stand in front of");
 	return check_report_finish() && !totals.failed && totals.passed ? STATUS_OK : STATUS_FAILED;
@@ -308,6 +337,8 @@ int cmd_check(int argc, char **argv)
 			      : ct_verified()   ? 100000
 						: 1000000,
 		.timeout_s = ct_instrumented() || ct_verified() ? 600 : 60,
+		.jobs = ct_processors(),
+		.pass_output = getenv("ZPOOL_DEBUG") != NULL,
 		.isolate = !ct_thread_sanitized(),
 		.rss = !ct_instrumented(),
 	};

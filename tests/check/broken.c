@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -31,6 +32,12 @@ static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t
 	return 0;
 }
 #define zp_handles_begin_move broken_begin_move
+#endif
+
+/* No fault: it takes four megabytes at once, and writes to a few pages of them. */
+#ifdef FAULT_coarse
+#define zp_pages_get(pages, count, gfp, pgno) zp_pages_get(pages, (count) + 1000, gfp, pgno)
+#define zp_pages_put(pages, pgno, count) zp_pages_put(pages, pgno, (count) + 1000)
 #endif
 
 #ifdef FAULT_leaks_pages
@@ -338,6 +345,67 @@ static int broken_shrink(void *pool, unsigned int pages, unsigned int *reclaimed
 	return err;
 }
 #define BROKEN_SHRINK broken_shrink
+#endif
+
+#ifdef FAULT_loops_in_shrink
+static int broken_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
+{
+	volatile bool ended = false;
+
+	(void)pool;
+	(void)pages;
+	while (!ended)
+		*reclaimed = 0;
+	return 0;
+}
+#define BROKEN_SHRINK broken_shrink
+#endif
+
+#ifdef FAULT_stops_itself
+static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	raise(SIGSTOP);
+	return slabs_create(args, out);
+}
+#define BROKEN_CREATE broken_create
+#endif
+
+#ifdef FAULT_prints_and_crashes
+static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	(void)args;
+	(void)out;
+	fprintf(stderr, "\033[31mI fall.\n");
+	for (int i = 2; i <= 2000; i++)
+		fprintf(i % 2 ? stderr : stdout, "line %d\n", i);
+	fflush(stdout);
+	fprintf(stderr, "line 2000\n");
+	abort();
+}
+#define BROKEN_CREATE broken_create
+#endif
+
+/* No faults: two drivers that take their time. */
+#ifdef FAULT_waits_a_moment
+static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		usleep(400);
+	return slabs_malloc(pool, size, gfp, handle);
+}
+#define BROKEN_MALLOC broken_malloc
+#endif
+
+#ifdef FAULT_computes_a_moment
+static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	volatile unsigned int count = 150000;
+
+	while (count > 0)
+		count--;
+	return slabs_malloc(pool, size, gfp, handle);
+}
+#define BROKEN_MALLOC broken_malloc
 #endif
 
 #ifdef FAULT_ignores_the_budget

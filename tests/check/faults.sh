@@ -63,6 +63,14 @@ exits "the driver without a fault is a success" 0
 prints_not "no case fails" "^not ok"
 prints "its file is looked at" "^ok [0-9]+ - sound: file_goes_and_comes_again\$"
 
+build coarse
+check --case limit_is_never_passed --case limit_takes_suffixes --case failed_mallocs_leave_nothing_behind \
+    --case limit_is_kept_to_the_page --case nothing_is_evicted_unasked --case total_size_follows_what_is_stored \
+    --case total_size_is_resident_memory --case stats_tell_the_limit_from_want_of_memory --case the_peak_stays \
+    --case random_operations_match_a_reference "$work/plugins/coarse.so"
+exits "a driver that takes four megabytes at once is a success" 0
+prints_not "no case fails" "^not ok"
+
 build bare
 check "$work/plugins/bare.so"
 exits "the driver with as little as it must have is a success" 0
@@ -130,16 +138,37 @@ fault child_shares_the_pages a_child_has_copies_of_its_own
 fault stats_drift stats_count_evictions
 fault full_classes_look_half_empty classes_hold_all_objects
 
-# These hang.
+# These come to no end.
 patience=5
 fault nowait_waits_for_a_lock nowait_does_not_wait_for_pages
 fault walks_with_a_lock_held walk_callback_may_change_the_pool
 fault fork_takes_no_lock fork_waits_for_threads_at_work
 fault child_keeps_the_lock a_child_has_copies_of_its_own
 fault evicts_with_a_lock_held a_slow_callback_stops_nobody
-prints "a deadlock is told as such" "still running after 5 s, and killed"
+prints "a deadlock is called one" "happened: a deadlock: for [0-9]+ s it neither finished a step nor"
 fault hangs_in_shrink shrink_empties_the_pages_it_tells
-prints "a hang is told as such" "still running after 5 s, and killed"
+prints "waiting for ever is a deadlock" "happened: a deadlock: for [0-9]+ s it neither finished a step nor"
+fault loops_in_shrink shrink_empties_the_pages_it_tells
+prints "computing for ever is an endless loop" "happened: an endless loop: it used [0-9]+ s of processor time without"
+fault stops_itself pool_can_be_made
+prints "a process that stopped is not waited for" "happened: stopped by signal [0-9]+"
+
+# These are slow, whether they wait or compute, and nothing else: no limit of time makes a fault of that.
+patience=1
+for slow in waits_a_moment computes_a_moment; do
+    build $slow
+    check --case every_size_is_stored "$work/plugins/$slow.so"
+    exits "a slow driver ($slow) is a success" 0
+    prints "it passes" "^ok 1 - $slow: every_size_is_stored\$"
+done
+patience=60
+
+# What a driver prints is shown with the failure, and cannot do anything to a terminal.
+fault prints_and_crashes pool_can_be_made
+prints "its last words are shown, escaped" '^#   printed:  \\x1b\[31mI fall\.$'
+prints "and each of the lines" "^# +line 3\$"
+prints "but no more than fits" "^# +\[[0-9]+ bytes are left out here\]\$"
+prints "up to the last" "^# +line 2000\$"
 
 echo "$faults faults tried"
 finish

@@ -20,6 +20,8 @@
  * spec       the driver under test, as named by the user; type is its last part, under which zpool_each_driver() has it
  * caps       what it can do; only known where the spec is one driver without filters
  * max_bytes, alignment_bytes   of its pools
+ * empty_bytes  what a pool without objects holds
+ * step_bytes   the largest growth of zpool_get_total_size() by one malloc that was seen; see ct_limit()
  * file       for cases about it: the plugin's file
  * rng        for the case's main thread; seeded from the seed and the case's name
  */
@@ -31,8 +33,11 @@ struct ct_context {
 	uint32_t caps;
 	size_t max_bytes;
 	size_t alignment_bytes;
+	uint64_t empty_bytes;
+	uint64_t step_bytes;
 	uint64_t seed;
 	unsigned long operations;
+	unsigned int timeout_s;
 	bool isolate;
 	bool rss;
 	struct ct_rng rng;
@@ -52,9 +57,20 @@ extern struct ct_context ct;
 _Noreturn void ct_fail(const char *file, int line, const char *format, ...) CT_PRINTF(3, 4);
 _Noreturn void ct_skip(const char *format, ...) CT_PRINTF(1, 2);
 
+/* Every check is a step by which the case shows that it gets on; some of them together are told to the runner. */
+extern _Thread_local unsigned int ct_steps;
+void ct_steps_report(void);
+
+static inline void ct_step(void)
+{
+	if (++ct_steps % 16 == 0)
+		ct_steps_report();
+}
+
 /* The message says what happened, with values; it is only built when the check fails. */
 #define CT_CHECK(condition, ...)                                                                                       \
 	do {                                                                                                           \
+		ct_step();                                                                                             \
 		if (!(condition))                                                                                      \
 			ct_fail(__FILE__, __LINE__, __VA_ARGS__);                                                      \
 	} while (0)
@@ -124,6 +140,12 @@ struct zpool *ct_pool_evicting(ct_evict_fn evict, void *user);
 struct zpool *ct_pool_from(const struct zpool_page_source *source);
 struct zpool *ct_pool_open(const char *extra, const struct zpool_open_args *args);
 
+/*
+ * The limit to use where a driver with small steps of memory gets `bytes`: at least six steps above an empty pool, so
+ * that it bounds the objects and not the first step.  Skips the case where such a limit is out of proportion.
+ */
+uint64_t ct_limit(uint64_t bytes);
+
 /* The spec under test with "key=value" added to its last part.  Valid until the next call in this thread. */
 const char *ct_spec_with(const char *extra);
 
@@ -156,7 +178,7 @@ void ct_threads_run(unsigned int count, void (*fn)(struct ct_thread *thread), vo
 void ct_threads_start(unsigned int count, void (*fn)(struct ct_thread *thread), void *arg);
 void ct_threads_join(void);
 
-/* Run fn in a forked process; a check that fails there, or a crash, fails the case. */
+/* Run fn in a forked process; a check that fails there, a crash, a deadlock or an endless loop fails the case. */
 void ct_in_child(void (*fn)(void *arg), void *arg);
 
 #endif /* CT_CASE_H */

@@ -6,6 +6,7 @@
 #include "objects.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -42,7 +43,7 @@ static void expect_no_growth(struct zpool *pool, struct ct_set *set)
 
 static void limit_is_never_passed(void)
 {
-	const uint64_t limit = 4 * MIB;
+	const uint64_t limit = ct_limit(4 * MIB);
 	struct zpool *pool = ct_pool_limited(limit);
 	uint64_t full;
 	struct ct_set set;
@@ -82,7 +83,7 @@ static void limit_is_kept_to_the_page(void)
 
 	ct_set_init(&set, 70000);
 	for (uint64_t i = 0; i < 48; i++) {
-		uint64_t limit = MIB / 2 + i * 4096 + i % 3 * 2047;
+		uint64_t limit = ct_limit(MIB / 2) + i * 4096 + i % 3 * 2047;
 		struct zpool *pool = ct_pool_limited(limit);
 
 		fill_to_limit(pool, &set, limit);
@@ -111,7 +112,7 @@ static void fail_mallocs(struct zpool *pool, unsigned int count)
 /* Whatever a malloc took before it found that there is no room (a handle, a page) must go back. */
 static void failed_mallocs_leave_nothing_behind(void)
 {
-	const uint64_t limit = 2 * MIB;
+	const uint64_t limit = ct_limit(2 * MIB);
 	struct zpool *pool = ct_pool_limited(limit);
 	unsigned int lost = 0;
 	uint64_t before;
@@ -163,19 +164,23 @@ static void limit_zero_is_none(void)
 
 static void limit_takes_suffixes(void)
 {
-	static const struct {
-		const char *text;
-		uint64_t bytes;
-	} limits[] = { { "limit=2097152", 2 * MIB }, { "limit=2048K", 2 * MIB }, { "limit=2M", 2 * MIB } };
+	const uint64_t mib = (ct_limit(2 * MIB) + MIB - 1) / MIB;
+	const struct {
+		const char *suffix;
+		uint64_t count;
+	} limits[] = { { "", mib * MIB }, { "K", mib * 1024 }, { "M", mib } };
 	struct zpool *pool;
 	struct ct_set set;
 
 	ct_set_init(&set, 70000);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		pool = ct_pool_open(limits[i].text, NULL);
-		fill_to_limit(pool, &set, limits[i].bytes);
-		CT_CHECK(zpool_get_total_size(pool) > limits[i].bytes / 2, "%s stopped growth at %llu bytes",
-			 limits[i].text, (unsigned long long)zpool_get_total_size(pool));
+		char text[64];
+
+		snprintf(text, sizeof(text), "limit=%llu%s", (unsigned long long)limits[i].count, limits[i].suffix);
+		pool = ct_pool_open(text, NULL);
+		fill_to_limit(pool, &set, mib * MIB);
+		CT_CHECK(zpool_get_total_size(pool) > mib * MIB / 2, "%s stopped growth at %llu bytes", text,
+			 (unsigned long long)zpool_get_total_size(pool));
 		ct_set_free_all(pool, &set);
 		zpool_destroy_pool(pool);
 	}
@@ -282,12 +287,13 @@ static void crowd_member(struct ct_thread *thread)
 
 static void limit_holds_under_threads(void)
 {
-	struct crowd crowd = { NULL, MIB / 2, 0 };
+	struct crowd crowd = { NULL, ct_limit(MIB / 2), 0 };
 
 	crowd.pool = ct_pool_limited(crowd.limit);
 	ct_threads_run(4, crowd_member, &crowd);
 	CT_CHECK(atomic_load(&crowd.refused) > 0,
-		 "four threads with up to 400 objects each never met a limit of 512 KiB");
+		 "four threads with up to 400 objects each never met a limit of %llu bytes",
+		 (unsigned long long)crowd.limit);
 	zpool_destroy_pool(crowd.pool);
 }
 
@@ -304,19 +310,20 @@ static int count_unasked(struct zpool *pool, unsigned long handle, void *user)
 
 static void nothing_is_evicted_unasked(void)
 {
+	const uint64_t limit = ct_limit(MIB);
 	struct zpool *pool;
 	struct ct_set set;
 
 	ct_need(ZPOOL_CAP_EVICT);
 	unasked = 0;
 	pool = ct_pool_evicting(count_unasked, NULL);
-	CT_MUST(zpool_set_limit(pool, MIB));
+	CT_MUST(zpool_set_limit(pool, limit));
 	ct_set_init(&set, 70000);
-	fill_to_limit(pool, &set, MIB);
+	fill_to_limit(pool, &set, limit);
 	ct_trim(pool);
 	if (ct_can(ZPOOL_CAP_COMPACT))
 		zpool_compact(pool, 0, 0, NULL);
-	CT_MUST(zpool_set_limit(pool, MIB / 2));
+	CT_MUST(zpool_set_limit(pool, limit / 2));
 	CT_CHECK(unasked == 0, "the callback was called %u times though zpool_shrink() was not", unasked);
 	ct_set_check(pool, &set, "without a shrink");
 	zpool_destroy_pool(pool);

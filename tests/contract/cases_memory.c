@@ -16,10 +16,10 @@ static void total_size_follows_what_is_stored(void)
 	struct zpool *pool = ct_pool();
 	uint64_t start = zpool_get_total_size(pool), live = 0, full, empty;
 	/* Who cannot trim may keep some pages at hand, now more, now fewer. */
-	uint64_t slack = ct_can(ZPOOL_CAP_TRIM) ? 64 * KIB : 320 * KIB;
+	uint64_t slack = (ct_can(ZPOOL_CAP_TRIM) ? 64 * KIB : 320 * KIB) + ct.step_bytes;
 	struct ct_set set;
 
-	CT_CHECK(start <= MIB, "an empty pool holds %llu bytes", (unsigned long long)start);
+	CT_CHECK(start <= MIB + ct.step_bytes, "an empty pool holds %llu bytes", (unsigned long long)start);
 	ct_set_init(&set, 8000);
 	ct_set_fill(pool, &set, 8000, &ct.rng);
 	for (size_t i = 0; i < set.count; i++)
@@ -30,7 +30,7 @@ static void total_size_follows_what_is_stored(void)
 	ct_set_free_all(pool, &set);
 	ct_trim(pool);
 	empty = zpool_get_total_size(pool);
-	CT_CHECK(empty <= start + full / 8 + 256 * KIB,
+	CT_CHECK(empty <= start + full / 8 + 256 * KIB + ct.step_bytes,
 		 "empty the pool held %llu bytes, full %llu, and %llu after all was freed and trimmed",
 		 (unsigned long long)start, (unsigned long long)full, (unsigned long long)empty);
 	for (int round = 0; round < 3; round++) {
@@ -99,6 +99,23 @@ static void need_exact_sizes(void)
 	resident_bytes();
 }
 
+/*
+ * A driver with coarse memory may hold pages that no object lies on.  They count, but are not resident before they are
+ * written to.  Where a pool says more than is resident, the case is run again on pages that are written to when they
+ * are committed.
+ */
+static struct ct_source touching;
+static bool everything_touched, untouched_seen;
+
+static struct zpool *pool_to_measure(void)
+{
+	if (!everything_touched)
+		return ct_pool();
+	ct_source_init(&touching);
+	touching.touch = true;
+	return ct_pool_from(&touching.table);
+}
+
 /* The suite's own memory must not grow while the pool does. */
 static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char *when)
 {
@@ -106,9 +123,15 @@ static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char
 	uint64_t grown = rss > rss_before ? rss - rss_before : 0;
 	uint64_t slack = total / 50 + 256 * KIB;
 
-	CT_CHECK(total + slack >= grown && grown + slack >= total,
-		 "%s: the pool says %llu bytes, the resident memory grew by %llu (allowed: %llu apart)", when,
-		 (unsigned long long)total, (unsigned long long)grown, (unsigned long long)slack);
+	CT_CHECK(total + slack >= grown, "%s: the pool says %llu bytes, but the resident memory grew by %llu", when,
+		 (unsigned long long)total, (unsigned long long)grown);
+	if (grown + slack >= total)
+		return;
+	CT_CHECK(!everything_touched,
+		 "%s: the pool says %llu bytes, but the resident memory grew by no more than %llu, although each page "
+		 "that it took was written to",
+		 when, (unsigned long long)total, (unsigned long long)grown);
+	untouched_seen = true;
 }
 
 /* One pool of objects up to `max` bytes: filled, thinned, trimmed, and compared at each point. */
@@ -126,7 +149,7 @@ static void rss_of_sizes(size_t max, const char *what)
 	for (size_t i = 0; i < set.index_size; i += 512)
 		*(volatile uint32_t *)&set.index[i] = 0;
 	before = resident_bytes();
-	pool = ct_pool();
+	pool = pool_to_measure();
 	while (zpool_get_total_size(pool) < 40 * MIB && set.count < capacity)
 		ct_set_make(pool, &set, ct_rng_size(&ct.rng, max));
 	snprintf(when, sizeof(when), "%s, filled", what);
@@ -146,6 +169,13 @@ static void rss_of_sizes(size_t max, const char *what)
 	ct_set_fini(&set);
 }
 
+static void rss_of_all_sizes(void)
+{
+	rss_of_sizes(ct.max_bytes, "objects of all sizes");
+	rss_of_sizes(ct.max_bytes < 4096 ? ct.max_bytes : 4096, "objects like compressed pages");
+	rss_of_sizes(96, "small objects");
+}
+
 static void total_size_is_resident_memory(void)
 {
 	struct zpool *pool;
@@ -156,9 +186,11 @@ static void total_size_is_resident_memory(void)
 	pool = ct_pool();
 	ct_object_make(pool, &object, ct.max_bytes, 1);
 	zpool_destroy_pool(pool);
-	rss_of_sizes(ct.max_bytes, "objects of all sizes");
-	rss_of_sizes(ct.max_bytes < 4096 ? ct.max_bytes : 4096, "objects like compressed pages");
-	rss_of_sizes(96, "small objects");
+	rss_of_all_sizes();
+	if (!untouched_seen)
+		return;
+	everything_touched = true;
+	rss_of_all_sizes();
 }
 
 static void an_ended_pool_leaves_nothing_resident(void)

@@ -28,6 +28,10 @@
 /* It runs as long as it is told, and has a time limit of its own. */
 #define CT_SLOW 0x8u
 
+/* It takes about as long as CT_LONG_WEIGHT others, and is started before them where cases run in parallel. */
+#define CT_LONG 0x10u
+#define CT_LONG_WEIGHT 25
+
 struct ct_case {
 	const char *name;
 	const char *promise;
@@ -55,12 +59,13 @@ enum ct_outcome {
 	CT_SKIPPED
 };
 
-/* What became of a case: text is why it failed or was skipped. */
+/* What became of a case: text is why it failed or was skipped, output what it and its driver printed, or "". */
 struct ct_verdict {
 	const struct ct_case *c;
 	const char *subject;
 	const char *spec;
 	const char *text;
+	const char *output;
 	enum ct_outcome outcome;
 	unsigned int number;
 	double seconds;
@@ -68,11 +73,22 @@ struct ct_verdict {
 
 struct ct_options;
 
-/* Who is told of the run, as it goes on: count is how many verdicts there were. */
+/* How far the run is; by weight, of which a case has 1, or CT_LONG_WEIGHT. */
+struct ct_progress {
+	unsigned int done, total;
+	unsigned int done_weight, total_weight;
+	double elapsed_s;
+};
+
+/*
+ * The functions that report a run.  Verdicts come in the order of the cases, however many run at once.  count is how
+ * many verdicts there were; progress may be NULL, and is called several times a second.
+ */
 struct ct_report {
 	void (*begin)(const struct ct_options *options);
 	void (*verdict)(const struct ct_options *options, const struct ct_verdict *verdict);
 	void (*left_out)(const struct ct_options *options, const char *spec);
+	void (*progress)(const struct ct_options *options, const struct ct_progress *progress);
 	void (*end)(const struct ct_options *options, unsigned int count);
 };
 
@@ -91,7 +107,9 @@ extern const struct ct_report ct_report_tap;
  * cases       names of cases; count 0: all
  * seed        what all random choices come from, together with the case's name
  * operations  length of the model check; other cases that repeat scale theirs by it
- * timeout_s   for each case; slow_timeout_s for those marked CT_SLOW
+ * timeout_s   for each case: how long it may wait or compute without a step; slow_timeout_s for those marked CT_SLOW
+ * jobs        how many cases run at once; at least 1
+ * pass_output print at once what cases print, and not only with a failure
  * isolate     a process for each case; false: in this process, for debuggers and sanitizers
  * fail_fast   stop at the first failure
  * rss         compare total_size with the resident memory
@@ -111,6 +129,8 @@ struct ct_options {
 	unsigned long operations;
 	unsigned int timeout_s;
 	unsigned int slow_timeout_s;
+	unsigned int jobs;
+	bool pass_output;
 	bool isolate;
 	bool fail_fast;
 	bool rss;
@@ -121,7 +141,11 @@ struct ct_totals {
 	unsigned int passed;
 	unsigned int failed;
 	unsigned int skipped;
+	int interrupted; /* by this signal; what had not been run by then is not counted */
 };
+
+/* The number of processors that this process may use. */
+unsigned int ct_processors(void);
 
 /* Is there a case of that name in the groups? */
 bool ct_case_exists(const struct ct_group *groups, const char *name);

@@ -45,9 +45,13 @@ contract_sources = \
 	tests/contract/cases_stats.c \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
+	tests/contract/keeper.c tests/contract/keeper.h \
 	tests/contract/module.c tests/contract/module.h \
+	tests/contract/plan.c tests/contract/plan.h \
+	tests/contract/processes.c tests/contract/processes.h \
 	tests/contract/runner.c \
 	tests/contract/tap.c \
+	tests/contract/watch.c tests/contract/watch.h \
 	tests/stress/soak.h tests/stress/soak_case.c \
 	tests/bench/footprint.c tests/bench/footprint.h
 

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static const char usage_text[] =
 	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000 under "
 	"a\n"
 	"                    sanitizer or valgrind)\n"
-	"  --timeout SECONDS for each case (60; 600 where it is slower)\n"
+	"  --timeout SECONDS for each case without progress (60; 600 where it is slower)\n"
+	"  --jobs N          run so many cases at once (the number of processors)\n"
 	"  --no-fork         run cases in this process, for debuggers and sanitizers\n"
 	"  --fail-fast       stop at the first failure\n"
 	"  --no-rss          do not compare the pool's size with the resident memory\n"
@@ -93,7 +95,7 @@ static void case_add(const char **cases, size_t *count, const char *name)
 	list_add(cases, count, name);
 }
 
-enum { ALL = 1, DRIVER, CASE, LIST, SEED, OPS, TIMEOUT, NO_FORK, FAIL_FAST, NO_RSS, HELP };
+enum { ALL = 1, DRIVER, CASE, LIST, SEED, OPS, TIMEOUT, JOBS, NO_FORK, FAIL_FAST, NO_RSS, HELP };
 
 static const struct option known_options[] = {
 	{ "all", no_argument, NULL, ALL },
@@ -103,6 +105,7 @@ static const struct option known_options[] = {
 	{ "seed", required_argument, NULL, SEED },
 	{ "ops", required_argument, NULL, OPS },
 	{ "timeout", required_argument, NULL, TIMEOUT },
+	{ "jobs", required_argument, NULL, JOBS },
 	{ "no-fork", no_argument, NULL, NO_FORK },
 	{ "fail-fast", no_argument, NULL, FAIL_FAST },
 	{ "no-rss", no_argument, NULL, NO_RSS },
@@ -142,6 +145,9 @@ static void parse(int argc, char **argv, struct ct_options *options, const char 
 			break;
 		case TIMEOUT:
 			options->timeout_s = (unsigned int)number("timeout", optarg, 1000000);
+			break;
+		case JOBS:
+			options->jobs = (unsigned int)number("jobs", optarg, 1024);
 			break;
 		case NO_FORK:
 			options->isolate = false;
@@ -189,6 +195,8 @@ int main(int argc, char **argv)
 			      : ct_verified()   ? 100000
 						: 1000000,
 		.timeout_s = ct_instrumented() || ct_verified() ? 600 : 60,
+		.jobs = ct_processors(),
+		.pass_output = getenv("ZPOOL_DEBUG") != NULL,
 		.isolate = !ct_thread_sanitized(),
 		.rss = !ct_instrumented(),
 	};
@@ -201,6 +209,8 @@ int main(int argc, char **argv)
 	program = argv[0];
 	parse(argc, argv, &options, specs, cases);
 	ct_run(&options, &totals);
+	if (totals.interrupted)
+		raise(totals.interrupted);
 	if (totals.drivers == 0)
 		printf("# no driver was found: check ZPOOL_PLUGIN_PATH\n");
 	printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed, totals.skipped);

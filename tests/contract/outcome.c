@@ -35,6 +35,46 @@ _Noreturn void ct_outcome_leave(void)
 	longjmp(outcome_return, 1);
 }
 
+void ct_result_clear(struct ct_result *result)
+{
+	memset(result, 0, sizeof(*result));
+	atomic_store(&result->outcome, CT_RUNNING);
+}
+
+void ct_result_fail(struct ct_result *result, const char *format, ...)
+{
+	size_t used = strlen(result->text);
+	va_list args;
+
+	used += (size_t)snprintf(result->text + used, sizeof(result->text) - used, "%s", used ? "; " : "");
+	va_start(args, format);
+	if (used < sizeof(result->text))
+		vsnprintf(result->text + used, sizeof(result->text) - used, format, args);
+	va_end(args);
+	atomic_store(&result->outcome, CT_FAILED);
+}
+
+_Thread_local unsigned int ct_steps;
+
+/* Where steps are counted; chosen once in each process, for a case may watch for system calls. */
+static _Atomic(uint64_t) *outcome_steps;
+
+void ct_steps_report(void)
+{
+	if (outcome_steps)
+		atomic_fetch_add_explicit(outcome_steps, 1, memory_order_relaxed);
+}
+
+void ct_outcome_in_child(void)
+{
+	outcome_steps = &outcome_result->child_steps;
+}
+
+uint64_t ct_child_steps(void)
+{
+	return atomic_load(&outcome_result->child_steps);
+}
+
 bool ct_outcome_known(void)
 {
 	return atomic_load(&outcome_result->outcome) != CT_RUNNING;
@@ -90,10 +130,17 @@ static void on_abort(int signal_number)
 	ct_fail(__FILE__, __LINE__, "the process was aborted; the last error of that thread: %s", zpool_last_error());
 }
 
+/* A driver that forks, and returns in the child as well, would have the rest of the case run twice. */
+static void need_the_only_copy(void)
+{
+	CT_CHECK(getpid() == outcome_process, "the driver forked this process, and returned in the child as well");
+}
+
 void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_options *options,
 		    struct ct_result *result)
 {
 	outcome_result = result;
+	outcome_steps = &result->steps;
 	outcome_thread = pthread_self();
 	outcome_process = getpid();
 	if (options->isolate)
@@ -105,8 +152,10 @@ void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_o
 			ct_setup_context(spec, options);
 		else
 			ct_setup(spec, options, result);
+		need_the_only_copy();
 		ct.rng.state = ct_seed_for(options->seed, c->name);
 		c->run();
+		need_the_only_copy();
 		atomic_store(&result->outcome, CT_PASSED);
 	}
 }

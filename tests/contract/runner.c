@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * runner.c - every case on every driver, each in a process of its own, reported in TAP
+ * runner.c - every case on every driver, several at once, each in a process of its own; reported in order
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
 #include "contract.h"
+#include "keeper.h"
 #include "outcome.h"
+#include "plan.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,17 +21,26 @@
 #include <time.h>
 #include <unistd.h>
 #include <zpool.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
-#define SPECS_MAX 128
+/* Runs one job at a time, in a process of its own; the result is in memory that is shared with it. */
+struct worker {
+	pid_t keeper;
+	struct ct_job *job;
+	struct ct_result *result;
+	double began;
+};
 
 struct runner {
 	const struct ct_options *options;
 	struct ct_totals *totals;
-	struct ct_result *result;
+	struct worker *workers;
+	unsigned int worker_count;
+	struct ct_plan plan;
+	size_t reported; /* jobs[0] to [reported - 1] are done with */
 	unsigned int number;
+	struct ct_progress progress;
+	double began;
+	sigset_t mask; /* before the runner blocked signals */
 };
 
 #ifndef __has_feature
@@ -69,190 +81,6 @@ bool ct_verified(void)
 #endif
 }
 
-bool ct_case_exists(const struct ct_group *groups, const char *name)
-{
-	for (const struct ct_group *g = groups; g->subject; g++)
-		for (const struct ct_case *c = g->cases; c->name; c++)
-			if (strcmp(c->name, name) == 0)
-				return true;
-	return false;
-}
-
-static bool wanted(const struct ct_options *options, const struct ct_case *c)
-{
-	for (size_t i = 0; i < options->case_count; i++)
-		if (strcmp(options->cases[i], c->name) == 0)
-			return true;
-	return options->case_count == 0;
-}
-
-static void result_clear(struct ct_result *result)
-{
-	memset(result, 0, sizeof(*result));
-	atomic_store(&result->outcome, CT_RUNNING);
-}
-
-static void result_fail(struct ct_result *result, const char *text)
-{
-	size_t used = strlen(result->text);
-
-	snprintf(result->text + used, sizeof(result->text) - used, "%s%s", used ? "; " : "", text);
-	atomic_store(&result->outcome, CT_FAILED);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * A process for each case
- */
-
-/* Wait for the child until the deadline.  false: it had to be killed. */
-static bool await(pid_t pid, unsigned int timeout_s, int *status)
-{
-	struct timespec now, deadline;
-	sigset_t child;
-
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += timeout_s;
-	for (;;) {
-		struct timespec rest = { 0, 100000000 };
-		pid_t ended = waitpid(pid, status, WNOHANG);
-
-		if (ended == pid)
-			return true;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec > deadline.tv_sec)
-			break;
-		/* SIGCHLD is blocked, so one that came since waitpid() ends this wait at once. */
-		sigtimedwait(&child, NULL, &rest);
-	}
-	kill(-pid, SIGKILL);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-		;
-	return false;
-}
-
-static void judge(struct ct_result *result, bool in_time, unsigned int timeout_s, int status)
-{
-	char text[200];
-
-	if (!in_time) {
-		snprintf(text, sizeof(text), "still running after %u s, and killed: a deadlock or an endless loop",
-			 timeout_s);
-		result_fail(result, text);
-	} else if (WIFSIGNALED(status)) {
-		snprintf(text, sizeof(text), "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-		result_fail(result, text);
-	} else if (atomic_load(&result->outcome) <= CT_ENDING) {
-		snprintf(text, sizeof(text), "the process ended with status %d in the middle of the case",
-			 WEXITSTATUS(status));
-		result_fail(result, text);
-	} else if (atomic_load(&result->outcome) == CT_PASSED && WEXITSTATUS(status) != 0) {
-		snprintf(text, sizeof(text), "the case passed, but its process ended with status %d (a leak?)",
-			 WEXITSTATUS(status));
-		result_fail(result, text);
-	}
-}
-
-/* Runs body(arg) in a child, and returns when its outcome is in the result. */
-static void isolate(struct runner *runner, void (*body)(struct runner *runner, const void *arg), const void *arg,
-		    unsigned int timeout_s)
-{
-	sigset_t child, before;
-	bool in_time;
-	int status = 0;
-	pid_t pid;
-
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, &before);
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		setpgid(0, 0);
-#ifdef __linux__
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
-		sigprocmask(SIG_SETMASK, &before, NULL);
-		/* What a driver prints is not the report's. */
-		dup2(STDERR_FILENO, STDOUT_FILENO);
-		body(runner, arg);
-		/* Not _exit(): what looks for leaks does so at exit. */
-		exit(0);
-	}
-	if (pid < 0) {
-		result_fail(runner->result, "fork failed");
-	} else {
-		in_time = await(pid, timeout_s, &status);
-		judge(runner->result, in_time, timeout_s, status);
-	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * One case
- */
-
-struct job {
-	const struct ct_case *c;
-	const char *subject;
-	const char *spec;
-};
-
-static void job_run(struct runner *runner, const void *arg)
-{
-	const struct job *job = arg;
-
-	ct_outcome_run(job->c, job->spec, runner->options, runner->result);
-}
-
-static unsigned int timeout_of(const struct runner *runner, const struct job *job)
-{
-	return job->c->flags & CT_SLOW ? runner->options->slow_timeout_s : runner->options->timeout_s;
-}
-
-static void on_alarm(int signal_number)
-{
-	static const char text[] =
-		"Bail out! The case is still running after its time: a deadlock or an endless loop\n";
-
-	(void)signal_number;
-	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
-		_exit(3);
-	_exit(2);
-}
-
-static void job_run_here(struct runner *runner, const struct job *job)
-{
-	signal(SIGALRM, on_alarm);
-	fflush(NULL);
-	alarm(timeout_of(runner, job));
-	job_run(runner, job);
-	alarm(0);
-}
-
-static void report(struct runner *runner, const struct job *job, double seconds)
-{
-	struct ct_verdict verdict = { job->c,
-				      job->subject,
-				      job->spec,
-				      runner->result->text,
-				      (enum ct_outcome)atomic_load(&runner->result->outcome),
-				      ++runner->number,
-				      seconds };
-
-	if (verdict.outcome == CT_PASSED) {
-		runner->totals->passed++;
-	} else if (verdict.outcome == CT_SKIPPED) {
-		runner->totals->skipped++;
-	} else {
-		runner->totals->failed++;
-		verdict.outcome = CT_FAILED;
-	}
-	runner->options->report->verdict(runner->options, &verdict);
-}
-
 static double seconds_now(void)
 {
 	struct timespec now;
@@ -261,168 +89,332 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void run_case(struct runner *runner, const struct job *job)
+unsigned int ct_processors(void)
 {
-	double began = seconds_now();
+	cpu_set_t set;
+	int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 0;
 
-	result_clear(runner->result);
-	if ((job->c->flags & CT_FORKS) && ct_thread_sanitized()) {
-		snprintf(runner->result->text, sizeof(runner->result->text),
-			 "the thread sanitizer cannot follow a fork of a process with threads");
-		atomic_store(&runner->result->outcome, CT_SKIPPED);
-	} else if (runner->options->isolate) {
-		isolate(runner, job_run, job, timeout_of(runner, job));
-	} else {
-		job_run_here(runner, job);
+	return count > 0 ? (unsigned int)count : 1;
+}
+
+static unsigned int timeout_of(const struct runner *runner, const struct ct_job *job)
+{
+	return job->c && job->c->flags & CT_SLOW ? runner->options->slow_timeout_s : runner->options->timeout_s;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Verdicts
+ */
+
+static void job_judged(struct runner *runner, struct ct_job *job, const struct ct_result *result, double seconds)
+{
+	int outcome = atomic_load(&result->outcome);
+
+	job->outcome = outcome == CT_PASSED || outcome == CT_SKIPPED ? (enum ct_outcome)outcome : CT_FAILED;
+	job->ready = result->ready;
+	job->text = ct_copy_text(result->text);
+	job->output = ct_copy_text(result->output);
+	job->seconds = seconds;
+	job->state = CT_JOB_JUDGED;
+	runner->progress.done++;
+	runner->progress.done_weight += ct_job_weight(job);
+}
+
+static void job_drop(struct runner *runner, struct ct_job *job)
+{
+	if (job->state == CT_JOB_WAITS)
+		runner->progress.total_weight -= ct_job_weight(job);
+	for (unsigned int i = 0; i < runner->worker_count && job->state == CT_JOB_RUNS; i++)
+		if (runner->workers[i].job == job)
+			kill(runner->workers[i].keeper, SIGTERM);
+	job->state = CT_JOB_DROPPED;
+}
+
+/* Nothing more of this driver; NULL: nothing more at all. */
+static void drop_rest(struct runner *runner, const char *spec)
+{
+	for (size_t i = runner->reported; i < runner->plan.job_count; i++)
+		if (!spec || runner->plan.jobs[i].spec == spec)
+			job_drop(runner, &runner->plan.jobs[i]);
+}
+
+static void drop_unjudged(struct runner *runner)
+{
+	for (size_t i = runner->reported; i < runner->plan.job_count; i++)
+		if (runner->plan.jobs[i].state < CT_JOB_JUDGED)
+			job_drop(runner, &runner->plan.jobs[i]);
+}
+
+static void report_job(struct runner *runner, const struct ct_job *job)
+{
+	struct ct_verdict verdict = { job->c,      job->subject, job->spec,        job->text,
+				      job->output, job->outcome, ++runner->number, job->seconds };
+
+	if (job->outcome == CT_PASSED)
+		runner->totals->passed++;
+	else if (job->outcome == CT_SKIPPED)
+		runner->totals->skipped++;
+	else
+		runner->totals->failed++;
+	runner->options->report->verdict(runner->options, &verdict);
+	if (job->outcome != CT_FAILED)
+		return;
+	if (runner->options->fail_fast) {
+		drop_rest(runner, NULL);
+	} else if (!(job->c->flags & CT_FILE) && !job->ready) {
+		runner->options->report->left_out(runner->options, job->spec);
+		drop_rest(runner, job->spec);
 	}
-	report(runner, job, seconds_now() - began);
 }
 
-static bool had_enough(const struct runner *runner)
+static void report_progress(struct runner *runner)
 {
-	return runner->totals->failed > 0 && runner->options->fail_fast;
+	runner->progress.elapsed_s = seconds_now() - runner->began;
+	if (runner->options->report->progress)
+		runner->options->report->progress(runner->options, &runner->progress);
 }
 
-static void run_groups(struct runner *runner, const struct ct_group *groups, const char *spec)
+static void report_judged(struct runner *runner)
 {
-	for (const struct ct_group *g = groups; g->subject; g++) {
-		for (const struct ct_case *c = g->cases; c->name; c++) {
-			struct job job = { c, g->subject, spec };
+	while (runner->reported < runner->plan.job_count &&
+	       runner->plan.jobs[runner->reported].state >= CT_JOB_JUDGED) {
+		struct ct_job *job = &runner->plan.jobs[runner->reported++];
 
-			if (!wanted(runner->options, c))
-				continue;
-			run_case(runner, &job);
-			if (had_enough(runner))
-				return;
-			if (!(c->flags & CT_FILE) && !runner->result->ready &&
-			    atomic_load(&runner->result->outcome) == CT_FAILED) {
-				runner->options->report->left_out(runner->options, spec);
-				return;
-			}
+		if (job->state == CT_JOB_JUDGED)
+			report_job(runner, job);
+		free(job->text);
+		free(job->output);
+		job->text = job->output = NULL;
+	}
+	report_progress(runner);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Running cases
+ */
+
+struct body {
+	const struct runner *runner;
+	const struct ct_job *job;
+	struct ct_result *result;
+};
+
+static void run_body(void *arg)
+{
+	const struct body *body = arg;
+
+	ct_outcome_run(body->job->c, body->job->spec, body->runner->options, body->result);
+}
+
+static void on_alarm(int signal_number)
+{
+	static const char text[] = "Bail out! The case is still running after its time; --timeout gives it more.\n";
+
+	(void)signal_number;
+	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(3);
+	_exit(2);
+}
+
+static void run_here(struct runner *runner, struct ct_job *job, struct ct_result *result)
+{
+	struct body body = { runner, job, result };
+
+	signal(SIGALRM, on_alarm);
+	fflush(NULL);
+	alarm(timeout_of(runner, job));
+	run_body(&body);
+	alarm(0);
+}
+
+static bool is_impossible(const struct ct_job *job, struct ct_result *result)
+{
+	if (!(job->c->flags & CT_FORKS) || !ct_thread_sanitized())
+		return false;
+	snprintf(result->text, sizeof(result->text),
+		 "the thread sanitizer cannot follow a fork of a process with threads");
+	atomic_store(&result->outcome, CT_SKIPPED);
+	return true;
+}
+
+static void worker_start(struct runner *runner, struct worker *worker, struct ct_job *job)
+{
+	struct body body = { runner, job, worker->result };
+	struct ct_keeper_job keeper_job = { run_body, &body, timeout_of(runner, job),
+					    runner->options->pass_output || job->c->flags & CT_SLOW, runner->mask };
+
+	ct_result_clear(worker->result);
+	worker->began = seconds_now();
+	job->state = CT_JOB_RUNS;
+	if (is_impossible(job, worker->result)) {
+		job_judged(runner, job, worker->result, 0);
+		return;
+	}
+	if (!runner->options->isolate) {
+		run_here(runner, job, worker->result);
+		job_judged(runner, job, worker->result, seconds_now() - worker->began);
+		return;
+	}
+	worker->keeper = ct_keeper_start(&keeper_job, worker->result);
+	if (worker->keeper < 0) {
+		ct_result_fail(worker->result, "fork failed: %s", strerror(errno));
+		job_judged(runner, job, worker->result, 0);
+		return;
+	}
+	worker->job = job;
+}
+
+static void worker_ended(struct runner *runner, struct worker *worker, int status)
+{
+	struct ct_job *job = worker->job;
+
+	ct_keeper_ended(worker->result, status);
+	worker->job = NULL;
+	worker->keeper = 0;
+	if (job->state == CT_JOB_RUNS)
+		job_judged(runner, job, worker->result, seconds_now() - worker->began);
+	else
+		runner->progress.total_weight -= ct_job_weight(job);
+}
+
+/*
+ * The next job to start.  Whether a pool can be made is found out alone, by the first case of a driver.  The long ones
+ * come next where others can run beside them; their verdicts are still reported in order.
+ */
+static struct ct_job *next_job(const struct runner *runner)
+{
+	struct ct_job *first = NULL;
+
+	for (size_t i = runner->reported; i < runner->plan.job_count; i++) {
+		struct ct_job *job = &runner->plan.jobs[i];
+		bool is_first = i == 0 || runner->plan.jobs[i - 1].spec != job->spec;
+
+		if (first && is_first)
+			break;
+		if (is_first && job->state == CT_JOB_RUNS)
+			return NULL;
+		if (job->state != CT_JOB_WAITS)
+			continue;
+		if (is_first || runner->worker_count == 1 || job->c->flags & CT_LONG)
+			return job;
+		first = first ? first : job;
+	}
+	return first;
+}
+
+static void reap(struct runner *runner)
+{
+	for (unsigned int i = 0; i < runner->worker_count; i++) {
+		struct worker *worker = &runner->workers[i];
+		int status = 0;
+
+		if (worker->job && waitpid(worker->keeper, &status, WNOHANG) == worker->keeper)
+			worker_ended(runner, worker, status);
+	}
+}
+
+static bool is_busy(const struct runner *runner)
+{
+	for (unsigned int i = 0; i < runner->worker_count; i++)
+		if (runner->workers[i].job)
+			return true;
+	return false;
+}
+
+static void start_jobs(struct runner *runner)
+{
+	for (unsigned int i = 0; i < runner->worker_count; i++) {
+		struct ct_job *job;
+
+		while (!runner->workers[i].job && (job = next_job(runner))) {
+			worker_start(runner, &runner->workers[i], job);
+			report_judged(runner);
 		}
 	}
 }
 
-static void run_spec(struct runner *runner, const char *spec)
+/* These end the run, and what was found by then is reported.  One that is ignored, as under nohup(1), stays ignored. */
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+static void block_signals(struct runner *runner, sigset_t *awaited)
 {
-	runner->totals->drivers++;
-	run_groups(runner, runner->options->groups, spec);
-}
+	sigemptyset(awaited);
+	sigaddset(awaited, SIGCHLD);
+	for (size_t i = 0; i < sizeof(ending_signals) / sizeof(ending_signals[0]); i++) {
+		struct sigaction action;
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Which drivers
- */
-
-struct found {
-	char *types[SPECS_MAX];
-	bool filter[SPECS_MAX], needs_value[SPECS_MAX];
-	size_t count;
-};
-
-static int found_add(const struct zpool_driver_info *info, void *user)
-{
-	struct found *found = user;
-
-	if (found->count == SPECS_MAX)
-		return 1;
-	found->types[found->count] = strdup(info->type);
-	if (found->types[found->count])
-		found->count++;
-	return 0;
-}
-
-static void probe(struct runner *runner, const void *arg)
-{
-	ct_outcome_probe(arg, runner->result);
-}
-
-/* A filter is nothing alone: that needs its code, so it is asked in a process of its own. */
-static bool is_filter(struct runner *runner, const char *type)
-{
-	result_clear(runner->result);
-	if (runner->options->isolate)
-		isolate(runner, probe, type, runner->options->timeout_s);
-	else
-		probe(runner, type);
-	return runner->result->ready && (runner->result->caps & ZPOOL_CAP_FILTER);
-}
-
-static void find(struct runner *runner, struct found *found)
-{
-	memset(found, 0, sizeof(*found));
-	zpool_each_driver(found_add, found);
-	for (size_t i = 0; i < found->count; i++) {
-		found->filter[i] = is_filter(runner, found->types[i]);
-		found->needs_value[i] = runner->result->needs_value;
+		if (sigaction(ending_signals[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(awaited, ending_signals[i]);
 	}
+	sigprocmask(SIG_BLOCK, awaited, &runner->mask);
 }
 
-static void lose(struct found *found)
+static void run_jobs(struct runner *runner)
 {
-	for (size_t i = 0; i < found->count; i++)
-		free(found->types[i]);
-}
+	const struct timespec moment = { 0, 200000000 };
+	sigset_t awaited;
 
-/* A filter is tested in front of each driver. */
-static void run_in_front(struct runner *runner, const struct found *found, const char *filter)
-{
-	char spec[128];
-
-	for (size_t i = 0; i < found->count; i++) {
-		if (found->filter[i] || had_enough(runner))
-			continue;
-		snprintf(spec, sizeof(spec), "%s+%s", filter, found->types[i]);
-		run_spec(runner, spec);
-	}
-}
-
-static void run_found(struct runner *runner)
-{
-	struct found found;
-
-	find(runner, &found);
-	for (size_t i = 0; i < found.count; i++)
-		if (!found.filter[i] && !had_enough(runner))
-			run_spec(runner, found.types[i]);
-	/* One that must be given a value, as where to write, is run when it is named with it. */
-	for (size_t i = 0; i < found.count; i++)
-		if (found.filter[i] && !found.needs_value[i])
-			run_in_front(runner, &found, found.types[i]);
-	lose(&found);
-}
-
-static void run_asked(struct runner *runner, const char *spec)
-{
-	struct found found;
-
-	if (strpbrk(spec, "+:") || !is_filter(runner, spec)) {
-		run_spec(runner, spec);
+	if (!runner->options->isolate) {
+		start_jobs(runner);
 		return;
 	}
-	find(runner, &found);
-	run_in_front(runner, &found, spec);
-	lose(&found);
+	block_signals(runner, &awaited);
+	for (start_jobs(runner); is_busy(runner); start_jobs(runner)) {
+		int signal_number = sigtimedwait(&awaited, NULL, &moment);
+
+		if (signal_number > 0 && signal_number != SIGCHLD && !runner->totals->interrupted) {
+			runner->totals->interrupted = signal_number;
+			drop_unjudged(runner);
+		}
+		reap(runner);
+		report_judged(runner);
+	}
+	sigprocmask(SIG_SETMASK, &runner->mask, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+
+static bool open_workers(struct runner *runner)
+{
+	unsigned int count = runner->options->isolate && runner->options->jobs ? runner->options->jobs : 1;
+	struct ct_result *results =
+		mmap(NULL, count * sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	runner->workers = calloc(count, sizeof(*runner->workers));
+	if (results == MAP_FAILED || !runner->workers)
+		return false;
+	runner->worker_count = count;
+	for (unsigned int i = 0; i < count; i++)
+		runner->workers[i].result = &results[i];
+	return true;
+}
+
+static void close_workers(struct runner *runner)
+{
+	munmap(runner->workers[0].result, runner->worker_count * sizeof(*runner->workers[0].result));
+	free(runner->workers);
+	ct_plan_free(&runner->plan);
 }
 
 void ct_run(const struct ct_options *options, struct ct_totals *totals)
 {
-	struct runner runner = { options, totals, NULL, 0 };
+	struct runner runner = { .options = options, .totals = totals, .began = seconds_now() };
 
 	memset(totals, 0, sizeof(*totals));
-	runner.result = mmap(NULL, sizeof(*runner.result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (runner.result == MAP_FAILED) {
-		perror("mmap");
+	sigprocmask(SIG_SETMASK, NULL, &runner.mask);
+	if (!open_workers(&runner)) {
+		perror("the contract suite");
 		totals->failed++;
 		return;
 	}
 	options->report->begin(options);
-	if (options->file)
-		run_groups(&runner, ct_groups_file, options->file_type);
-	for (size_t i = 0; i < options->spec_count; i++)
-		if (!had_enough(&runner))
-			run_asked(&runner, options->specs[i]);
-	if (options->spec_count == 0)
-		run_found(&runner);
+	ct_plan_make(&runner.plan, options, runner.workers[0].result);
+	totals->drivers = (unsigned int)runner.plan.spec_count;
+	runner.progress.total = (unsigned int)runner.plan.job_count;
+	for (size_t i = 0; i < runner.plan.job_count; i++)
+		runner.progress.total_weight += ct_job_weight(&runner.plan.jobs[i]);
+	run_jobs(&runner);
+	report_judged(&runner);
 	options->report->end(options, runner.number);
-	munmap(runner.result, sizeof(*runner.result));
+	close_workers(&runner);
 }

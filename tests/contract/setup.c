@@ -11,6 +11,10 @@
 
 #define CAPS_TOLD_ONLY (ZPOOL_CAP_FORK | ZPOOL_CAP_NOWAIT)
 
+/* What shows a driver's steps of memory, and the largest limit that a case fills. */
+enum { STEP_OBJECTS = 256, STEP_OBJECT_BYTES = 4096 };
+#define STEP_LIMIT_BYTES (UINT64_C(96) << 20)
+
 struct caps_query {
 	const char *type;
 	bool found;
@@ -139,6 +143,42 @@ static void learn_caps(struct zpool *pool)
 		ct.caps &= ~ZPOOL_CAP_NOWAIT;
 }
 
+/*
+ * How a driver takes memory is its own choice: a page, a run of pages, a chunk of megabytes.  Some objects show it.
+ * Nothing is written to them, so this costs no memory.
+ */
+static void learn_steps(void)
+{
+	size_t size = ct.max_bytes < STEP_OBJECT_BYTES ? ct.max_bytes : STEP_OBJECT_BYTES;
+	struct zpool *pool = ct_pool();
+	uint64_t held = zpool_get_total_size(pool);
+
+	ct.empty_bytes = held;
+	for (int i = 0; i < STEP_OBJECTS; i++) {
+		unsigned long handle;
+		uint64_t now;
+
+		if (zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handle) != 0)
+			break;
+		now = zpool_get_total_size(pool);
+		if (now > held && now - held > ct.step_bytes)
+			ct.step_bytes = now - held;
+		held = now;
+	}
+	zpool_destroy_pool(pool);
+}
+
+uint64_t ct_limit(uint64_t bytes)
+{
+	uint64_t needed = ct.empty_bytes + 6 * ct.step_bytes;
+
+	if (needed > STEP_LIMIT_BYTES)
+		ct_skip("%s takes memory in steps of %llu bytes, and an empty pool holds %llu: no limit of a few steps "
+			"is small enough to fill",
+			ct.spec, (unsigned long long)ct.step_bytes, (unsigned long long)ct.empty_bytes);
+	return needed > bytes ? needed : bytes;
+}
+
 void ct_setup_context(const char *spec, const struct ct_options *options)
 {
 	static char type[64];
@@ -147,6 +187,7 @@ void ct_setup_context(const char *spec, const struct ct_options *options)
 	ct.spec = spec;
 	ct.seed = options->seed;
 	ct.operations = options->operations;
+	ct.timeout_s = options->timeout_s;
 	ct.isolate = options->isolate;
 	ct.rss = options->rss;
 	for (const char *part = spec; part;)
@@ -168,6 +209,7 @@ void ct_setup(const char *spec, const struct ct_options *options, struct ct_resu
 	CT_CHECK(ct.alignment_bytes >= 1, "zpool_alignment() is 0");
 	learn_caps(pool);
 	zpool_destroy_pool(pool);
+	learn_steps();
 }
 
 bool ct_can(uint32_t cap)

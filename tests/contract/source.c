@@ -84,6 +84,8 @@ static int source_commit(void *context, void *address, size_t bytes)
 	}
 	memset(pages, 1, bytes / CT_SOURCE_PAGE);
 	CT_CHECK(mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0, "mprotect: %s", strerror(errno));
+	if (source->touch)
+		memset(address, 0, bytes);
 	pthread_mutex_unlock(&source->lock);
 	return 0;
 }

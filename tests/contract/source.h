@@ -24,11 +24,13 @@ struct ct_reservation {
  * Give &source->table to the pool.  What it asks against the rules of struct zpool_page_source fails the case, and so
  * does touching what is not committed, by a fault.
  *
+ * touch       write to each page that is committed, so that it is resident
  * refuse_*    have these calls fail from now on
  * lock        guards the reservations
  */
 struct ct_source {
 	struct zpool_page_source table;
+	bool touch;
 	atomic_bool refuse_reserve;
 	atomic_bool refuse_commit;
 	atomic_bool refuse_decommit;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * tap.c - the report in the Test Anything Protocol, as it goes on
+ * tap.c - the report in the Test Anything Protocol, verdict by verdict
  */
 #include "contract.h"
 
@@ -110,6 +110,8 @@ static void print_failure(const struct ct_options *options, const struct ct_verd
 {
 	print_lines("promised:", verdict->c->promise);
 	print_lines("happened:", verdict->text);
+	if (verdict->output[0] != '\0')
+		print_lines("printed:", verdict->output);
 	printf("#   %-9s %" PRIu64 "\n", "seed:", options->seed);
 	print_way(options, verdict, "alone:", "");
 	for (const char *const *debugger = options->debuggers; debugger && *debugger; debugger++)
@@ -145,4 +147,4 @@ static void tap_end(const struct ct_options *options, unsigned int count)
 	printf("1..%u\n", count);
 }
 
-const struct ct_report ct_report_tap = { tap_begin, tap_verdict, tap_left_out, tap_end };
+const struct ct_report ct_report_tap = { tap_begin, tap_verdict, tap_left_out, NULL, tap_end };

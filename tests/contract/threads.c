@@ -4,10 +4,13 @@
  */
 #include "case.h"
 #include "outcome.h"
+#include "watch.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +66,26 @@ void ct_threads_run(unsigned int count, void (*fn)(struct ct_thread *thread), vo
 	ct_threads_join();
 }
 
+/* Threads of this process may get on while the child does not: it is watched by what it does itself. */
+static void await_child(pid_t pid, int *status)
+{
+	struct timespec pause = { 0, 200000 };
+	struct ct_watch watch;
+	char text[300];
+
+	ct_watch_start(&watch, ct.timeout_s);
+	while (waitpid(pid, status, WNOHANG) != pid) {
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 20000000)
+			pause.tv_nsec *= 2;
+		if (!ct_watch_look(&watch, ct_child_steps(), text, sizeof(text)))
+			continue;
+		kill(pid, SIGKILL);
+		waitpid(pid, status, 0);
+		CT_CHECK(false, "in the forked process: %s", text);
+	}
+}
+
 void ct_in_child(void (*fn)(void *arg), void *arg)
 {
 	int status = 0;
@@ -72,11 +95,11 @@ void ct_in_child(void (*fn)(void *arg), void *arg)
 	pid = fork();
 	CT_CHECK(pid >= 0, "fork: %s", strerror(errno));
 	if (pid == 0) {
+		ct_outcome_in_child();
 		fn(arg);
 		_exit(0);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	await_child(pid, &status);
 	if (ct_outcome_known())
 		ct_outcome_leave();
 	CT_CHECK(!WIFSIGNALED(status), "the forked process was killed by signal %d (%s)", WTERMSIG(status),

@@ -153,6 +153,7 @@ int main(int argc, char **argv)
 	struct ct_options options = {
 		.groups = ct_groups_soak,
 		.report = &ct_report_tap,
+		.jobs = 1,
 		.command = print_command,
 		.timeout_s = 60,
 		.specs = &spec,

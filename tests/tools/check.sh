@@ -36,6 +36,15 @@ run check --case what_compaction_won_is_used_again zbud
 exits "that all is skipped proves nothing" 1
 says "and is told" "nothing was checked"
 
+run check --jobs 1 --ops 2000 --seed 7 zbud
+cp "$work/out" "$work/alone"
+run check --jobs 4 --ops 2000 --seed 7 zbud
+exits "cases that run at once" 0
+is "are reported as if they ran in turn" "$(cat "$work/alone")" "$(cat "$work/out")"
+silent "there is no bar where there is no terminal"
+run check --jobs 0 zbud
+exits "at least one has to run" 2
+
 run check --no-fork --case live_handles_differ zbud
 exits "cases run without processes of their own" 0
 

@@ -56,4 +56,24 @@ for signal in INT TERM HUP; do
     is "$signal: no file is left" "" "$(ls -A "$work/tmp")"
     is "$signal: no table is printed" 0 "$(grep -c DRIVER "$work/out")"
 done
+
+# The cases of a check are in processes of their own, and what was found before the interruption is reported.
+env --default-signal=INT "$zpoolctl" check --jobs 2 --timeout 600 --case file_is_a_plugin --case pool_can_be_made \
+    "$work/plugins/hang.so" >"$work/out" 2>"$work/err" &
+pid=$!
+tries=0
+until grep -q '^ok 1' "$work/out" || [ $tries -ge 600 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+await 1
+status=0
+kill -INT $pid
+wait $pid || status=$?
+exits "a check that is interrupted ends as the signal does" 130
+await 0
+is "none of its processes is left" 0 "$(children)"
+prints "what had passed is reported" "^ok 1 - hang: file_is_a_plugin\$"
+prints_not "what had not ended is not" "^(not )?ok 2"
+says "that it was interrupted is said" "interrupted"
 finish
