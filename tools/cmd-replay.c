@@ -13,7 +13,9 @@
 
 #include "message.h"
 #include "replay.h"
+#include "rss.h"
 #include "shipped.h"
+#include "size.h"
 #include "spec.h"
 #include "zpoolctl.h"
 
@@ -105,10 +107,16 @@ static int read_trace(struct replay *replay)
 {
 	char text[TRACE_TEXT];
 
-	if (!trace_file_read(&replay->trace, replay->path, text))
-		return 0;
-	say("%s: %s", replay->path, text);
-	return STATUS_FAILED;
+	if (trace_file_read(&replay->trace, replay->path, text)) {
+		say("%s: %s", replay->path, text);
+		return STATUS_FAILED;
+	}
+	if (replay->trace.cut_off)
+		say("%s: cut off after %zu bytes, because its program did not destroy the pool or could not write "
+		    "more; the "
+		    "calls up to there are replayed",
+		    replay->path, replay->trace.size);
+	return 0;
 }
 
 /* No spec of our own drivers needs other bytes, and a terminal obeys some of them. */
@@ -177,15 +185,42 @@ static struct replay_result *new_result(void)
 	return result;
 }
 
-static void judge(struct store_row *row, const struct replay_result *result)
+static void set_failure(struct store_row *row, enum store_outcome outcome, int error, const char *message)
 {
-	row->outcome = result->error ? STORE_FAILED : result->differing ? STORE_DIFFERS : STORE_IDENTICAL;
-	row->result.error = result->error;
-	row->result.differing = result->differing;
-	snprintf(row->result.message, sizeof(row->result.message), "%.*s", (int)sizeof(result->message) - 1,
-		 result->message);
+	row->outcome = outcome;
+	row->result.error = error;
+	snprintf(row->result.message, sizeof(row->result.message), "%.*s", (int)sizeof(row->result.message) - 1,
+		 message);
 	if (*row->result.message)
 		say("%s: %s", row->label, row->result.message);
+}
+
+static void judge(struct store_row *row, const struct trace_totals *totals, const struct replay_result *result)
+{
+	row->result.differing = result->differing;
+	if (!result->error && totals->objects && !result->objects)
+		set_failure(row, STORE_REFUSED, 0, "took no object");
+	else
+		set_failure(row,
+			    result->error       ? STORE_FAILED
+			    : result->differing ? STORE_DIFFERS
+						: STORE_IDENTICAL,
+			    result->error, result->message);
+}
+
+/* A trace can ask for more than there is, and the system might then end other programs. */
+static bool fits(const struct trace_file *trace, struct store_row *row)
+{
+	const uint64_t needed = replay_needs_bytes(trace, row->spec), available = rss_available_bytes();
+	char sizes[2][SIZE_TEXT], text[REASON_BYTES];
+
+	if (!available || needed <= available)
+		return true;
+	snprintf(text, sizeof(text),
+		 "the replay needs up to %s of memory at once, and %s is available; give a spec with a limit",
+		 size_format(needed, sizes[0]), size_format(available, sizes[1]));
+	set_failure(row, STORE_FAILED, -ENOMEM, text);
+	return false;
 }
 
 /* 0, or STATUS_FAILED after a message. */
@@ -199,13 +234,13 @@ static int try_drivers(struct replay *replay)
 	for (size_t r = 0; r < store->row_count; r++) {
 		struct store_row *row = &store->rows[r];
 
-		if (!row->run)
+		if (!row->run || !fits(&replay->trace, row))
 			continue;
 		replay->results[r] = new_result();
 		row->told = &replay->results[r]->told;
 		if (replay_run(&replay->trace, row->spec, store->options.timeout_seconds, replay->results[r]))
 			return STATUS_FAILED;
-		judge(row, replay->results[r]);
+		judge(row, &replay->trace.totals, replay->results[r]);
 	}
 	return 0;
 }
@@ -242,8 +277,8 @@ int cmd_replay(int argc, char **argv)
 		       "compared, "
 		       "and print how each did.\v"
 		       "A program records with a spec such as trace:file=/tmp/run.trace+zsmalloc.  The exit status is "
-		       "0 if "
-		       "every driver gave back what was stored in it.",
+		       "0 if every driver took objects and gave back what was stored in them, also for a trace that "
+		       "was cut off.",
 	};
 	struct replay replay = { .store.options.timeout_seconds = TIMEOUT_SECONDS_DEFAULT };
 	char *spec = NULL;

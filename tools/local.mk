@@ -26,7 +26,8 @@ tools_zpoolctl_SOURCES = \
 	tools/probe.c tools/probe.h \
 	tools/progress.c tools/progress.h \
 	tools/project.c tools/project.h tools/template/template.h \
-	tools/replay.c tools/replay-contents.c tools/replay-contents.h tools/replay-report.c tools/replay.h \
+	tools/replay.c tools/replay-contents.c tools/replay-contents.h tools/replay-needs.c tools/replay-report.c \
+	tools/replay.h \
 	tools/rss.c tools/rss.h \
 	tools/shipped.c tools/shipped.h \
 	tools/size.c tools/size.h \
@@ -35,7 +36,7 @@ tools_zpoolctl_SOURCES = \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
 	tools/text.c tools/text.h \
-	tools/trace-file.c tools/trace-file.h plugins/trace/trace_format.h \
+	tools/trace-file.c tools/trace-records.c tools/trace-file.h plugins/trace/trace_format.h \
 	tools/trial.c tools/trial.h \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \

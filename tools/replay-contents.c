@@ -6,42 +6,183 @@
 #include "object.h"
 #include "replay-contents.h"
 
-static void generate(struct replay_contents *contents, const struct replay_object *object)
+/* So many that a program writes an object line by line; a search through them stays short. */
+#define PIECES_PER_OBJECT_MAX 1024
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Bytes
+ */
+
+/* The bytes from `from` to `to` of an object of this version. */
+static void generate(const struct replay_contents *contents, const struct replay_object *object, uint16_t version,
+		     uint32_t from, uint32_t to, uint8_t *out)
 {
-	uint64_t state = ((uint64_t)(object - contents->objects) << 16 | object->version) + 1;
+	const uint64_t seed = ((uint64_t)(object - contents->objects) << 16 | version) + 1;
 
-	for (uint32_t at = 0; at < object->size; at += sizeof(state)) {
-		uint32_t rest = object->size - at;
-
-		state += UINT64_C(0x9e3779b97f4a7c15);
+	while (from < to) {
+		uint32_t skip = from % sizeof(uint64_t), length = (uint32_t)sizeof(uint64_t) - skip;
+		uint64_t state = seed + (from / sizeof(state) + 1) * UINT64_C(0x9e3779b97f4a7c15);
 		uint64_t word = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-		memcpy(contents->expected + at, &word, rest < sizeof(word) ? rest : sizeof(word));
+
+		if (length > to - from)
+			length = to - from;
+		memcpy(out, (const uint8_t *)&word + skip, length);
+		out += length;
+		from += length;
 	}
 }
 
-void replay_compare(struct replay_contents *contents, const struct replay_object *object, const void *found,
-		    size_t offset, size_t length)
+static uint16_t next_version(const struct replay_object *object)
 {
-	if (object->version)
-		generate(contents, object);
-	else if (object->zero)
-		memset(contents->expected, 0, object->size);
+	return object->version == UINT16_MAX ? 1 : (uint16_t)(object->version + 1);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Pieces
+ */
+
+static uint32_t take_piece(struct replay_contents *contents)
+{
+	uint32_t number = contents->free_piece;
+
+	if (number)
+		contents->free_piece = contents->pieces[number].next;
 	else
+		number = (uint32_t)++contents->piece_count;
+	return number;
+}
+
+static void give_piece(struct replay_contents *contents, uint32_t number)
+{
+	contents->pieces[number].next = contents->free_piece;
+	contents->free_piece = number;
+}
+
+void replay_forget(struct replay_contents *contents, struct replay_object *object)
+{
+	while (object->pieces) {
+		uint32_t number = object->pieces;
+
+		object->pieces = contents->pieces[number].next;
+		give_piece(contents, number);
+	}
+}
+
+/* What a write from `from` to `to` leaves of the piece at *link.  Gives the link behind which the search goes on. */
+static uint32_t *cut_piece(struct replay_contents *contents, uint32_t *link, uint32_t from, uint32_t to)
+{
+	struct replay_piece *piece = &contents->pieces[*link];
+	const uint32_t end = piece->to;
+
+	if (piece->from >= from && end <= to) {
+		uint32_t number = *link;
+
+		*link = piece->next;
+		give_piece(contents, number);
+		return link;
+	}
+	if (piece->from >= from) {
+		piece->from = to;
+		return &piece->next;
+	}
+	piece->to = from;
+	if (end > to) {
+		uint32_t rest = take_piece(contents);
+
+		contents->pieces[rest] = (struct replay_piece){ to, end, piece->next, piece->version };
+		piece->next = rest;
+	}
+	return &piece->next;
+}
+
+/* The bytes from `from` to `to` were written with this version. */
+static void add_piece(struct replay_contents *contents, struct replay_object *object, uint32_t from, uint32_t to,
+		      uint16_t version)
+{
+	struct replay_piece *pieces = contents->pieces;
+	uint32_t *link = &object->pieces;
+	unsigned int count = 0;
+	uint32_t number;
+
+	for (; *link && pieces[*link].to <= from; count++)
+		link = &pieces[*link].next;
+	if (count >= PIECES_PER_OBJECT_MAX || contents->piece_count + REPLAY_PIECES_PER_WRITE >= contents->piece_room) {
+		/* Too many to keep track of: nothing is known of the object until it is written as a whole. */
+		replay_forget(contents, object);
+		object->base = 0;
+		object->zero = false;
 		return;
+	}
+	while (*link && pieces[*link].from < to) {
+		uint32_t *behind = cut_piece(contents, link, from, to);
+
+		/* What is left in front of the write stays there. */
+		if (behind != link && pieces[*link].to <= from)
+			link = behind;
+		else if (behind != link)
+			break;
+	}
+	number = take_piece(contents);
+	pieces[number] = (struct replay_piece){ from, to, *link, version };
+	*link = number;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Objects
+ */
+
+bool replay_has_contents(const struct replay_object *object)
+{
+	return object->base || object->zero || object->pieces;
+}
+
+/* What should be there.  Of what is not known it is what was found.  false: nothing is known. */
+static bool expect(struct replay_contents *contents, const struct replay_object *object, const uint8_t *found,
+		   uint32_t offset, uint32_t end)
+{
+	bool known = object->base || object->zero;
+	uint8_t *expected = contents->expected;
+
+	if (object->base)
+		generate(contents, object, object->base, offset, end, expected);
+	else if (object->zero)
+		memset(expected, 0, end - offset);
+	else
+		memcpy(expected, found, end - offset);
+	for (uint32_t number = object->pieces; number;) {
+		const struct replay_piece *piece = &contents->pieces[number];
+		uint32_t from = piece->from > offset ? piece->from : offset, to = piece->to < end ? piece->to : end;
+
+		number = piece->next;
+		if (from >= to)
+			continue;
+		generate(contents, object, piece->version, from, to, expected + (from - offset));
+		known = true;
+	}
+	return known;
+}
+
+void replay_compare(struct replay_contents *contents, struct replay_object *object, const void *found, size_t offset,
+		    size_t length)
+{
+	if (!expect(contents, object, found, (uint32_t)offset, (uint32_t)(offset + length)))
+		return;
+	object->compared = true;
 	contents->result->compared++;
-	if (memcmp(contents->expected + offset, found, length) != 0)
+	if (memcmp(contents->expected, found, length) != 0)
 		contents->result->differing++;
 }
 
 const uint8_t *replay_renew(struct replay_contents *contents, struct replay_object *object)
 {
-	object->version = object->version == UINT16_MAX ? 1 : (uint16_t)(object->version + 1);
+	replay_forget(contents, object);
+	object->version = object->base = next_version(object);
 	object->zero = false;
-	generate(contents, object);
+	generate(contents, object, object->base, 0, object->size, contents->expected);
 	return contents->expected;
 }
 
-int replay_compare_stored(struct replay_contents *contents, const struct replay_object *object)
+int replay_compare_stored(struct replay_contents *contents, struct replay_object *object)
 {
 	int error = object_get(contents->pool, object->handle, contents->found, object->size);
 
@@ -57,21 +198,26 @@ int replay_rewrite_stored(struct replay_contents *contents, struct replay_object
 
 int64_t replay_write(struct replay_contents *contents, struct replay_object *object, size_t offset, size_t length)
 {
-	struct replay_object before = *object;
+	const uint16_t version = next_version(object);
+	const uint32_t from = (uint32_t)offset, to = (uint32_t)(offset + length);
 	int64_t done;
 
-	if (!object->version && length == object->size)
-		replay_renew(contents, object);
-	else
-		generate(contents, object);
-	object->zero = false;
-	done = zpool_obj_write(contents->pool, object->handle, contents->expected + offset, length, offset);
+	generate(contents, object, version, from, to, contents->expected);
+	done = zpool_obj_write(contents->pool, object->handle, contents->expected, length, offset);
 	if (done < 0)
-		*object = before;
+		return done;
+	object->version = version;
+	if (from || to < object->size) {
+		add_piece(contents, object, from, to, version);
+		return done;
+	}
+	replay_forget(contents, object);
+	object->base = version;
+	object->zero = false;
 	return done;
 }
 
-int64_t replay_read(struct replay_contents *contents, const struct replay_object *object, size_t offset, size_t length)
+int64_t replay_read(struct replay_contents *contents, struct replay_object *object, size_t offset, size_t length)
 {
 	int64_t done = zpool_obj_read(contents->pool, object->handle, contents->found, length, offset);
 

@@ -43,6 +43,8 @@ static void print_trace(const struct replay *replay)
 		printf("; limited to %s", size_format(replay->trace.limit_bytes, limit));
 	if (totals->lost)
 		printf("; %" PRIu64 " calls are missing", totals->lost);
+	if (replay->trace.cut_off)
+		printf("; cut off there, without its end");
 	printf("\n\n");
 }
 
@@ -105,13 +107,16 @@ static void set_failures(struct cells *cells, const uint64_t *failed)
 	cells->at[FAILED] = cells->text[FAILED];
 }
 
-static void fill_recorded(const struct trace_totals *totals, struct cells *cells)
+static void fill_recorded(const struct trace_file *trace, struct cells *cells)
 {
+	const struct trace_totals *totals = &trace->totals;
+
 	cells->at[DRIVER] = "(recorded)";
 	set_count(cells, OBJECTS, totals->objects);
 	set_count(cells, LIVE, totals->objects_peak);
 	set_size(cells, BYTES, totals->bytes_peak);
-	set_size(cells, HELD, totals->held_peak);
+	if (!trace->cut_off)
+		set_size(cells, HELD, totals->held_peak);
 	set_failures(cells, totals->failed);
 }
 
@@ -137,6 +142,36 @@ static void fill_row(const struct replay_result *result, struct cells *cells)
 	}
 }
 
+/* The last column of the table.  Free it. */
+static char *outcome_text(const struct store_row *row, const struct replay_result *result)
+{
+	char *text;
+
+	if (row->outcome != STORE_IDENTICAL)
+		return store_outcome_text(row);
+	if (asprintf(&text,
+		     !result->objects_compared                    ? "nothing to compare"
+		     : result->objects_compared < result->objects ? "identical: %" PRIu64 " of %" PRIu64 " compared"
+								  : "identical",
+		     result->objects_compared, result->objects) < 0)
+		out_of_memory();
+	return text;
+}
+
+/* Why objects were not compared. */
+static void print_uncompared(const struct store_row *row, const struct replay_result *result)
+{
+	if (!result || row->outcome != STORE_IDENTICAL || result->objects_compared == result->objects)
+		return;
+	text_print(stdout, row->label);
+	printf(": %" PRIu64 " of %" PRIu64 " objects were compared", result->objects_compared, result->objects);
+	if (result->objects_unwritten)
+		printf("; %" PRIu64 " were never written to", result->objects_unwritten);
+	if (result->objects_unread)
+		printf("; %" PRIu64 " were not read before they were freed", result->objects_unread);
+	putchar('\n');
+}
+
 static void print_table(const struct replay *replay)
 {
 	static const struct table_column columns[COLUMN_COUNT] = {
@@ -159,12 +194,12 @@ static void print_table(const struct replay *replay)
 	struct table *table = table_new(columns, COLUMN_COUNT);
 	struct cells recorded = { .at = { NULL } };
 
-	fill_recorded(&replay->trace.totals, &recorded);
+	fill_recorded(&replay->trace, &recorded);
 	table_add(table, recorded.at);
 	for (size_t r = 0; r < replay->store.row_count; r++) {
 		const struct store_row *row = &replay->store.rows[r];
 		struct cells cells = { .at = { NULL } };
-		char *outcome = store_outcome_text(row);
+		char *outcome = outcome_text(row, replay->results[r]);
 
 		if (replay->results[r])
 			fill_row(replay->results[r], &cells);
@@ -174,6 +209,8 @@ static void print_table(const struct replay *replay)
 		free(outcome);
 	}
 	table_print(table);
+	for (size_t r = 0; r < replay->store.row_count; r++)
+		print_uncompared(&replay->store.rows[r], replay->results[r]);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -193,17 +230,19 @@ static json_t *recorded_json(const struct replay *replay)
 {
 	const struct trace_totals *totals = &replay->trace.totals;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "file", json_text(replay->path), "file_bytes", json_number(replay->trace.size), "spec",
-			 json_text(replay->trace.spec), "limit_bytes",
+	const bool whole = !replay->trace.cut_off;
+
+	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "file", json_text(replay->path), "cut_off", !whole, "file_bytes",
+			 json_number(replay->trace.size), "spec", json_text(replay->trace.spec), "limit_bytes",
 			 replay->trace.limit_bytes ? json_number(replay->trace.limit_bytes) : json_null(), "calls",
-			 json_number(totals->calls), "missing_calls", json_number(totals->lost), "threads",
-			 json_number(totals->threads), "ns", json_number(totals->ns), "objects",
+			 json_number(totals->calls), "missing_calls", whole ? json_number(totals->lost) : json_null(),
+			 "threads", json_number(totals->threads), "ns", json_number(totals->ns), "objects",
 			 json_number(totals->objects), "objects_live", json_number(totals->objects_live),
 			 "objects_peak", json_number(totals->objects_peak), "bytes", json_number(totals->bytes),
 			 "bytes_live", json_number(totals->bytes_live), "bytes_peak", json_number(totals->bytes_peak),
-			 "pool_bytes_peak", json_number(totals->held_peak), "pool_bytes",
-			 json_number(totals->held_live), "failed", failures_json(totals->failed));
+			 "pool_bytes_peak", whole ? json_number(totals->held_peak) : json_null(), "pool_bytes",
+			 whole ? json_number(totals->held_live) : json_null(), "failed", failures_json(totals->failed));
 }
 
 static json_t *mean(uint64_t sum_ns, uint64_t count)
@@ -236,11 +275,18 @@ static json_t *row_json(const struct replay *replay, size_t r)
 	const struct replay_result *result = replay->results[r];
 	json_t *object = result ? result_json(result) : json_object();
 
-	if (result)
+	if (result) {
 		json_object_set_new(object, "failed", failures_json(result->failed));
+		json_object_set_new(object, "objects_compared", json_number(result->objects_compared));
+		json_object_set_new(object, "objects_unread", json_number(result->objects_unread));
+		json_object_set_new(object, "objects_unwritten", json_number(result->objects_unwritten));
+	}
 	json_object_set_new(object, "driver", json_text(row->label));
 	json_object_set_new(object, "spec", json_text(row->spec));
-	json_object_set_new(object, "result", json_string(outcomes[row->outcome]));
+	json_object_set_new(object, "result",
+			    json_string(row->outcome == STORE_IDENTICAL && result && !result->objects_compared
+						? "nothing_to_compare"
+						: outcomes[row->outcome]));
 	json_object_set_new(object, "reason", *row->result.message ? json_text(row->result.message) : json_null());
 	json_object_set_new(object, "statistics", store_stats_json(row));
 	json_object_set_new(object, "classes", store_classes_json(row));

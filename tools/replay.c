@@ -3,8 +3,9 @@
  * replay.c - the calls of a trace, one after the other in the order of the recording, on a pool of any driver
  *
  * One thread makes the calls of all, and only those: a filter that counts them (fault) must come to the same numbers.
- * So an object is filled when it is mapped for writing or wholly written, and compared when it is mapped for reading,
- * when it is evicted, and at the end.  Its contents are made from its number and how often they were written.
+ * So an object is filled when it is mapped for writing, the part that is written is filled when it is written, and both
+ * are compared when it is mapped for reading or read, when it is evicted, and at the end.  One call is added where
+ * nothing in the stack counts calls: an object that goes without ever having been compared is read before it is freed.
  *
  * Drivers differ in what they refuse and whom they evict, so the calls cannot all be the same.  What this driver
  * refused or evicted is not there for later calls, which are skipped; what it takes or maps and the recorded one did
@@ -32,12 +33,6 @@
 
 #define TELL_NS UINT64_C(100000000)
 
-/* Finds the object of a handle: open addressing, with room for every object there ever is. */
-struct replay_slot {
-	unsigned long handle;
-	size_t object;
-};
-
 struct replayer {
 	const struct trace_file *trace;
 	struct replay_result *result;
@@ -49,6 +44,7 @@ struct replayer {
 	uint64_t *evicting; /* of each thread: the object that its callback has, plus 1 */
 	uint64_t rss_before;
 	uint64_t told_ns;
+	bool reads_unread; /* an object that was never compared is read before it is freed */
 	int out;
 };
 
@@ -100,11 +96,43 @@ static void note_peaks(struct replay_result *result, uint64_t held_bytes)
 		result->held_peak = held_bytes;
 }
 
+static void count_compared(struct replay_result *result, const struct replay_object *object)
+{
+	if (object->compared)
+		result->objects_compared++;
+	else if (replay_has_contents(object))
+		result->objects_unread++;
+	else
+		result->objects_unwritten++;
+}
+
 static void note_gone(struct replayer *replayer, struct replay_object *object)
 {
+	struct replay_result *result = replayer->result;
+
+	count_compared(result, object);
+	replay_forget(&replayer->contents, object);
 	object->handle = 0;
-	replayer->result->objects_live--;
-	replayer->result->bytes_live -= object->size;
+	result->objects_live--;
+	result->bytes_live -= object->size;
+}
+
+/* -ENOMEM is no driver's, but a filter's (fault) that was told to; it may give way. */
+static void compare_stored(struct replayer *replayer, struct replay_object *object)
+{
+	int error = replay_compare_stored(&replayer->contents, object);
+
+	for (int tries = 0; error == -ENOMEM && tries < 20; tries++)
+		error = replay_compare_stored(&replayer->contents, object);
+	if (error && error != -ENOMEM)
+		fail(replayer, error, "reading an object", zpool_last_error());
+}
+
+/* The last chance to compare an object. */
+static void compare_before_free(struct replayer *replayer, struct replay_object *object)
+{
+	if (replayer->reads_unread && !object->compared && !object->maps && replay_has_contents(object))
+		compare_stored(replayer, object);
 }
 
 static int call_malloc(struct replayer *replayer, const struct trace_record *record)
@@ -143,12 +171,14 @@ static int call_malloc(struct replayer *replayer, const struct trace_record *rec
 	return 0;
 }
 
-/* zpool_free() tells nothing: what it is to do is known from the object. */
-static void call_free(struct replayer *replayer, struct replay_object *object)
+/* zpool_free() gives no result: what it is to do is known from the object. */
+static int call_free(struct replayer *replayer, struct replay_object *object)
 {
 	struct replay_result *result = replayer->result;
-	uint64_t start = clock_ns();
+	uint64_t start;
 
+	compare_before_free(replayer, object);
+	start = clock_ns();
 	zpool_free(replayer->pool, object->handle);
 	result->free_ns += clock_ns() - start;
 	result->frees++;
@@ -156,6 +186,7 @@ static void call_free(struct replayer *replayer, struct replay_object *object)
 		count_failure(replayer, -EBUSY);
 	else
 		note_gone(replayer, object);
+	return result->error;
 }
 
 /* Where the driver only copies. */
@@ -252,6 +283,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	}
 	if (object->kept || object->maps)
 		return -EAGAIN;
+	compare_before_free(replayer, object);
 	zpool_free(pool, handle);
 	note_gone(replayer, object);
 	replayer->result->evicted++;
@@ -265,7 +297,9 @@ static void mark_offered(struct replayer *replayer, const struct trace_cursor *b
 	struct replay_object *object = NULL;
 	struct trace_record record;
 
-	while (trace_next(&cursor, &record) && !(record.op == TRACE_SHRUNK && record.thread == thread)) {
+	/* A thread that shrinks again without having ended the first call is no program's, and would make this slow. */
+	while (trace_next(&cursor, &record) &&
+	       !((record.op == TRACE_SHRUNK || record.op == TRACE_SHRINK) && record.thread == thread)) {
 		if (record.thread != thread || !record.known || record.object >= replayer->trace->totals.objects)
 			continue;
 		if (record.op == TRACE_EVICT) {
@@ -318,8 +352,7 @@ static int call_on_object(struct replayer *replayer, const struct trace_record *
 	}
 	switch (record->op) {
 	case TRACE_FREE:
-		call_free(replayer, object);
-		return 0;
+		return call_free(replayer, object);
 	case TRACE_MAP:
 		return call_map(replayer, object, record);
 	case TRACE_UNMAP:
@@ -394,15 +427,11 @@ static void measure(struct replayer *replayer)
 	result->measured = true;
 }
 
-/* -ENOMEM is no driver's, but a filter's (fault) that was told to; it may give way. */
-static void compare_at_the_end(struct replayer *replayer, const struct replay_object *object)
+/* It stays in the pool, whose numbers at the end are taken by now. */
+static void end_object(struct replayer *replayer, struct replay_object *object)
 {
-	int error = replay_compare_stored(&replayer->contents, object);
-
-	for (int tries = 0; error == -ENOMEM && tries < 20; tries++)
-		error = replay_compare_stored(&replayer->contents, object);
-	if (error && error != -ENOMEM)
-		fail(replayer, error, "reading an object", zpool_last_error());
+	compare_stored(replayer, object);
+	count_compared(replayer->result, object);
 }
 
 static int replay_all(struct replayer *replayer)
@@ -424,7 +453,7 @@ static int replay_all(struct replayer *replayer)
 	trial_stats_take(&result->told, replayer->pool);
 	for (uint64_t i = 0; !result->error && i < replayer->trace->totals.objects; i++) {
 		if (replayer->objects[i].handle)
-			compare_at_the_end(replayer, &replayer->objects[i]);
+			end_object(replayer, &replayer->objects[i]);
 		tell(replayer);
 	}
 	return result->error;
@@ -448,14 +477,19 @@ static struct zpool *open_pool(struct replayer *replayer, const char *spec)
 static int prepare(struct replayer *replayer)
 {
 	const struct trace_totals *totals = &replayer->trace->totals;
+	size_t pieces = REPLAY_PIECES_PER_WRITE * ((size_t)totals->partial_writes + 1) + 1;
 	size_t slots = 2;
 
 	replayer->objects = rss_array((size_t)totals->objects, sizeof(*replayer->objects));
 	replayer->evicting = rss_array(TRACE_THREADS_MAX + 1, sizeof(*replayer->evicting));
-	replayer->contents = (struct replay_contents){ .objects = replayer->objects,
-						       .result = replayer->result,
-						       .expected = rss_array((size_t)totals->largest, 1),
-						       .found = rss_array((size_t)totals->largest, 1) };
+	replayer->contents = (struct replay_contents){
+		.objects = replayer->objects,
+		.result = replayer->result,
+		.expected = rss_array((size_t)totals->largest, 1),
+		.found = rss_array((size_t)totals->largest, 1),
+		.pieces = pieces <= UINT32_MAX ? rss_array(pieces, sizeof(struct replay_piece)) : NULL,
+		.piece_room = pieces
+	};
 	if (totals->shrinks) {
 		while (slots < 2 * totals->objects)
 			slots *= 2;
@@ -464,7 +498,8 @@ static int prepare(struct replayer *replayer)
 		if (!replayer->slots)
 			return -ENOMEM;
 	}
-	return replayer->objects && replayer->evicting && replayer->contents.expected && replayer->contents.found
+	return replayer->objects && replayer->evicting && replayer->contents.expected && replayer->contents.found &&
+			       replayer->contents.pieces
 		       ? 0
 		       : -ENOMEM;
 }
@@ -496,7 +531,9 @@ static void warm_up(struct replayer *replayer, const char *text)
 static void replay_in_child(int out, void *arg)
 {
 	const struct replay_job *job = arg;
-	struct replayer replayer = { .trace = job->trace, .result = job->result, .out = out };
+	struct replayer replayer = {
+		.trace = job->trace, .result = job->result, .reads_unread = !replay_counts_calls(job->spec), .out = out
+	};
 
 	if (prepare(&replayer)) {
 		fail(&replayer, -ENOMEM, "making room for the objects", "out of memory");

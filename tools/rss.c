@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,6 +29,22 @@ uint64_t rss_bytes(void)
 	text[got] = '\0';
 	line = strstr(text, key);
 	return line ? strtoull(line + sizeof(key) - 1, NULL, 10) * 1024 : 0;
+}
+
+uint64_t rss_available_bytes(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	uint64_t bytes = 0;
+	char *line = NULL;
+	size_t room = 0;
+
+	while (file && getline(&line, &room, file) > 0)
+		if (!strncmp(line, "MemAvailable:", 13) || !strncmp(line, "SwapFree:", 9))
+			bytes += strtoull(strchr(line, ':') + 1, NULL, 10) * 1024;
+	free(line);
+	if (file)
+		fclose(file);
+	return bytes;
 }
 
 void rss_settle(void)

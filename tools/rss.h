@@ -17,4 +17,7 @@ void rss_settle(void);
 /* A zeroed array, resident from the start and never given back.  NULL: out of memory. */
 void *rss_array(size_t count, size_t size);
 
+/* How much memory processes can still get, swap included, before others would have to give some up; 0: not known. */
+uint64_t rss_available_bytes(void);
+
 #endif /* RSS_H */

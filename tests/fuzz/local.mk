@@ -16,4 +16,4 @@ tests_fuzz_spec_LDADD = $(fuzz_ldadd)
 
 check_PROGRAMS += tests/fuzz/trace
 TESTS += tests/fuzz/trace
-tests_fuzz_trace_SOURCES = tests/fuzz/trace.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h tools/trace-file.c tools/trace-file.h
+tests_fuzz_trace_SOURCES = tests/fuzz/trace.c tests/fuzz/fuzz.c tests/fuzz/fuzz.h tools/trace-file.c tools/trace-records.c tools/trace-file.h

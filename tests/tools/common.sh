@@ -96,6 +96,10 @@ prints_not()
 {
     if grep -Eq -e "$2" "$work/out"; then report no "$1" "output like $2"; else report ok "$1"; fi
 }
+says_not()
+{
+    if grep -Eq -e "$2" "$work/err"; then report no "$1" "a message like $2"; else report ok "$1"; fi
+}
 silent()
 {
     if [ -s "$work/err" ]; then report no "$1" "there are messages"; else report ok "$1"; fi

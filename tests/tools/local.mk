@@ -6,6 +6,7 @@
 tools_tests = \
 	tests/tools/broken.sh \
 	tests/tools/check.sh \
+	tests/tools/compared.sh \
 	tests/tools/completion.sh \
 	tests/tools/foreign.sh \
 	tests/tools/hostile.sh \
@@ -45,6 +46,7 @@ check_LTLIBRARIES += \
 	tests/tools/mocks/corrupt.la \
 	tests/tools/mocks/crash.la \
 	tests/tools/mocks/exits.la \
+	tests/tools/mocks/forgets.la \
 	tests/tools/mocks/hang.la \
 	tests/tools/mocks/hostile.la \
 	tests/tools/mocks/lethal.la \
@@ -58,6 +60,8 @@ tests_tools_mocks_crash_la_SOURCES = tests/tools/mocks/crash.c tests/tools/mocks
 tests_tools_mocks_crash_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_exits_la_SOURCES = tests/tools/mocks/exits.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_exits_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_forgets_la_SOURCES = tests/tools/mocks/forgets.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_forgets_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_hang_la_SOURCES = tests/tools/mocks/hang.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_hang_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_hostile_la_SOURCES = tests/tools/mocks/hostile.c tests/tools/mocks/mock-pool.h

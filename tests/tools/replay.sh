@@ -165,8 +165,9 @@ if [ "$status" -ne 9 ]; then
     says "the end of the trace is logged" "trace ends here, .*short.trace cannot be written: File too large"
     says "and what it lacks" "[0-9]+ calls are missing in the trace"
     run replay "$work/short.trace"
-    exits "what is cut off fails" 1
-    says "and is said to be" "short.trace: cut off after [0-9]+ bytes"
+    exits "what was written is replayed" 0
+    says "and it is said to be cut off" "short.trace: cut off after [0-9]+ bytes"
+    prints "after thousands of calls" "short.trace: [0-9]{4} calls on .*cut off there"
 fi
 
 # --- What is no trace ------------------------------------------------------------------------------------------------
@@ -174,8 +175,8 @@ fi
 bytes=$(wc -c <"$trace")
 head -c $((bytes - 1)) "$trace" >"$work/bad"
 run replay "$work/bad"
-exits "a trace without its end fails" 1
-says "and is told of" "bad: cut off"
+exits "a trace without its end is replayed" 0
+says "and it is said to be cut off" "bad: cut off after $((bytes - 1)) bytes"
 head -c 20 "$trace" >"$work/bad"
 run replay "$work/bad"
 says "a piece of a header" "cut off inside its header"
@@ -192,7 +193,7 @@ says "and is told of" "damaged: the block at byte [0-9]+ has changed"
     echo more
 } >"$work/bad"
 run replay "$work/bad"
-says "something behind the end" "damaged: something follows its end"
+says "something behind the end" "damaged: at byte $bytes, something follows its end"
 {
     head -c 8 "$trace"
     printf '\002'

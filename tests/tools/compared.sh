@@ -1,0 +1,209 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# What zpoolctl replay compares, and that it says how much; traces that are cut off, damaged, or not traces at all.
+
+# shellcheck source=tests/tools/common.sh
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+forge=$builddir/tests/tools/forge
+trace=$work/made.trace
+seed=${ZPOOL_TEST_SEED:-$(date +%s)}
+echo "ZPOOL_TEST_SEED=$seed"
+use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying forgets
+: >"$work/out"
+: >"$work/err"
+
+# made LINE...: a trace of these calls on zsmalloc
+made()
+{
+    { [ $# -eq 0 ] || printf '%s\n' "$@"; } | "$forge" zsmalloc >"$trace" || report no "forging" "it failed"
+}
+# counts NAME RESULT COMPARED UNREAD UNWRITTEN: of the first driver
+counts()
+{
+    is "$1" "$2 $3 $4 $5" "$(value drivers 0 result) $(value drivers 0 objects_compared) \
+$(value drivers 0 objects_unread) $(value drivers 0 objects_unwritten)"
+}
+
+# --- Objects that are written in pieces ------------------------------------------------------------------------------
+
+for driver in zsmalloc zbud libc copying; do
+    made 'malloc 100 0' 'write 1 50 0' 'write 1 50 50' 'free 1'
+    run replay --json --type $driver "$trace"
+    counts "$driver: an object in two pieces is compared before it is freed" identical 1 0 0
+    made 'malloc 100 0' 'write 1 50 0' 'write 1 50 50'
+    run replay --json --type $driver "$trace"
+    counts "$driver: at the end" identical 1 0 0
+    made 'malloc 100 0' 'write 1 30 0' 'read 1 30 0' 'read 1 30 40' 'write 1 10 5' 'read 1 100 0' 'free 1'
+    run replay --json --type $driver "$trace"
+    counts "$driver: half an object" identical 1 0 0
+    holds "$driver: is compared each time" "$(value drivers 0 compared)" -eq 2
+    made 'malloc 100 2' 'write 1 10 5' 'read 1 90 10' 'free 1'
+    run replay --json --type $driver "$trace"
+    counts "$driver: a piece of an object of zeros" identical 1 0 0
+    made 'malloc 100 0' 'map 1 2' 'map 1 1' 'unmap 1' 'unmap 1' 'write 1 7 90' 'map 1 0' 'unmap 1' 'free 1'
+    run replay --json --type $driver "$trace"
+    counts "$driver: an object that is mapped twice" identical 1 0 0
+done
+
+# Pieces that overlap at random, each way round.
+awk -v seed="$seed" 'BEGIN {
+    srand(seed)
+    for (object = 0; object < 20; object++) print "malloc", 200 + 8 * object, 2 * int(2 * rand())
+    for (i = 0; i < 3000; i++) {
+        back = 1 + int(20 * rand()); size = 200 + 8 * (20 - back)
+        from = int(size * rand()); length_ = 1 + int((size - from) * rand())
+        r = rand()
+        if (r < 0.05) print "write", back, size, 0
+        else if (r < 0.6) print "write", back, length_, from
+        else print "read", back, length_, from
+    }
+    for (object = 1; object < 20; object += 2) print "free", object
+}' | "$forge" zsmalloc >"$trace"
+for driver in zsmalloc copying; do
+    run replay --json --type $driver "$trace"
+    counts "$driver: pieces that overlap" identical 20 0 0
+done
+run replay --json --type forgets "$trace"
+is "a write that is lost is found" differs "$(value drivers 0 result)"
+exits "and is a failure" 1
+made 'malloc 100 0' 'times 3000 write 1 1 1' 'write 1 99 1' 'read 1 100 0'
+run replay --json --type copying "$trace"
+counts "a byte that is written again and again" identical 1 0 0
+seq 0 1999 | awk '{ print "write 1 1", 2 * $1 }' >"$work/writes"
+{
+    echo 'malloc 4000 0'
+    cat "$work/writes"
+    echo 'write 1 4000 0'
+    echo 'read 1 4000 0'
+} | "$forge" zsmalloc >"$trace"
+run replay --json --type copying "$trace"
+counts "so many pieces that they are given up, and a whole write" identical 1 0 0
+
+# --- How much was compared -------------------------------------------------------------------------------------------
+
+made 'malloc 10 0' 'free 1'
+run replay "$trace"
+exits "a trace without contents is no failure" 0
+prints "and the table says so" 'nothing to compare'
+prints_not "and nothing else" 'identical'
+prints "with the reason" '^zsmalloc: 0 of 1 objects were compared; 1 were never written to'
+run replay --json "$trace"
+counts "and so does JSON" nothing_to_compare 0 0 1
+made
+run replay --json "$trace"
+counts "a trace without calls" nothing_to_compare 0 0 0
+made 'malloc 10 0' 'map 1 2' 'unmap 1' 'malloc 10 0' 'malloc 10 0'
+run replay "$trace"
+exits "some that were not written are no failure" 0
+prints "the table says how many were compared" 'identical: 1 of 3'
+run replay --json "$trace"
+counts "and so does JSON" identical 1 0 2
+made 'malloc 10 0' 'map 1 2' 'unmap 1' 'free 1'
+run replay --json --type fault+zsmalloc "$trace"
+counts "no call is added behind fault, which counts them" nothing_to_compare 0 1 0
+made 'malloc 20000 0' 'map 1 2' 'unmap 1' 'free 1'
+run replay --type zbud "$trace"
+exits "a driver that takes no object fails" 1
+prints "and the table says why" 'refused: took no object'
+run replay --type zbud --type libc "$trace"
+prints "another one does not" '^libc .*identical'
+
+# --- Traces that are cut off -----------------------------------------------------------------------------------------
+
+made 'malloc 100 0' 'map 1 2' 'unmap 1' block 'malloc 50 0' 'map 1 2' 'unmap 1' 'map 1 0' 'unmap 1'
+cp "$trace" "$work/whole"
+size=$(wc -c <"$trace")
+last=-1
+for bytes in 44 45 50 59 60 65 68 71 72 80 90 95 $((size - 50)) $((size - 49)) $((size - 48)) $((size - 20)) \
+    $((size - 1)); do
+    head -c "$bytes" "$work/whole" >"$trace"
+    run replay --json "$trace"
+    exits "cut off after $bytes bytes: it is replayed" 0
+    says "and a message says so" 'cut off after [0-9]+ bytes'
+    is "and JSON" "true null null" "$(value recorded cut_off) $(value recorded pool_bytes) \
+$(value recorded missing_calls)"
+    calls=$(value recorded calls)
+    holds "no call is lost that another cut has" "$calls" -ge "$last"
+    is "all that there are" "$calls" "$(value drivers 0 calls)"
+    last=$calls
+done
+is "the end alone is missing" 8 "$last"
+run replay "$trace"
+prints "the report says so" 'made.trace: 8 calls on zsmalloc .*cut off there'
+run replay "$work/whole"
+prints_not "and not of a whole one" 'cut off'
+made 'malloc 100 0' 'map 1 2' no-end
+run replay --json "$trace"
+exits "what is mapped where a trace was cut off is no failure" 0
+head -c 20 "$work/whole" >"$trace"
+run replay "$trace"
+exits "nothing is left of a trace that ends in its header" 1
+says "and the message says where" 'cut off inside its header, after 20 bytes'
+
+# --- What is no trace ------------------------------------------------------------------------------------------------
+
+# refused NAME PATTERN: the trace is, and the message names the place and the reason
+refused()
+{
+    run replay "$trace"
+    exits "$1 is refused" 1
+    says "and the message says where and why" "made.trace: damaged: $2"
+}
+made 'malloc 0 0'
+refused "an object of 0 bytes" 'at byte 60, call 0 makes an object of an impossible size'
+made 'malloc 16777217 0'
+refused "an object that is too large" 'at byte 60, call 0 makes an object of an impossible size'
+made 'malloc 10 0' 'free 1' 'free 1'
+refused "an object that is freed twice" 'at byte 67, call 2 frees an object that was freed before'
+made 'malloc 10 0' 'free 2'
+refused "an object that was not made" 'at byte 64, call 1 names an object that was not made'
+made 'bytes 0f 01'
+refused "an unknown call" 'at byte 60, call 0 is of an unknown kind'
+made 'bytes 81 01'
+refused "an unknown flag" 'at byte 60, call 0 has unknown flags'
+made 'malloc 10 0' 'bytes 02 01 81'
+refused "half a call" 'at byte 64, call 1 names an object that was not made'
+made 'malloc 10 0' 'map 1 3'
+refused "an unknown mode" 'at byte 64, call 1 maps in an unknown mode'
+{
+    head -c 70 "$work/whole"
+    printf '\377'
+    tail -c +72 "$work/whole"
+} >"$trace"
+refused "a byte that changed" 'the block at byte 44 has changed'
+{
+    head -c 44 "$work/whole"
+    printf 'junkjunkjunkjunk'
+} >"$trace"
+refused "junk behind the header" 'no block begins at byte 44'
+{
+    cat "$work/whole"
+    echo more
+} >"$trace"
+refused "something behind the end" "at byte $size, something follows its end"
+
+# --- What asks for too much ------------------------------------------------------------------------------------------
+
+made 'times 1000000 malloc 16777216 0'
+run replay "$trace" --type libc
+exits "sixteen tebibytes of objects are not tried" 1
+says "and the message says what to do" 'libc: the replay needs up to 15.3T of memory.*limit'
+run replay "$trace" --type libc:limit=64M
+says_not "a limit makes it small enough" 'of memory at once'
+made 'times 20000 shrink 1'
+run replay "$trace" --timeout 10
+exits "calls of shrink that never end are replayed in time" 0
+head -c 44 "$work/whole" >"$trace"
+if dd if=/dev/null of="$trace" bs=1 seek=1099511627776 2>/dev/null; then
+    run replay "$trace" --timeout 10
+    exits "a sparse file is not read to its end" 1
+    says "but to the first byte that is wrong" 'no block begins at byte 44'
+    rm "$trace"
+fi
+run replay /dev/zero
+exits "a device that never ends is not read for ever" 1
+says "because it is no trace" '/dev/zero: not a trace file'
+finish
