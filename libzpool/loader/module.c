@@ -118,6 +118,34 @@ static bool is_mapped(const char *path)
 	return dl_iterate_phdr(name_is, (void *)(uintptr_t)path) != 0;
 }
 
+/* Is an address inside the first object that the linker tells of, which is the program?  Ends the walk there. */
+static int is_in_program(struct dl_phdr_info *info, size_t size, void *address)
+{
+	(void)size;
+	for (ElfW(Half) i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+		if (part->p_type == PT_LOAD && (uintptr_t)address - (info->dlpi_addr + part->p_vaddr) < part->p_memsz)
+			return 1;
+	}
+	return -1;
+}
+
+/*
+ * The library leaves pointers to its code behind: the destructors of two thread keys, the handlers of fork, the host
+ * table that every loaded plugin has.  The shared library is linked so that it stays in memory.  The static one may be
+ * part of a module that the program opens and closes, and then it keeps that module in memory.
+ */
+__attribute__((constructor)) static void stay_in_memory(void)
+{
+	Dl_info self;
+
+	if (dl_iterate_phdr(is_in_program, &ltdl_lock) == 1 || !dladdr(&ltdl_lock, &self) || !self.dli_fname)
+		return;
+	/* The reference is never given back.  A failure leaves no message for the program's next dlerror(). */
+	if (!dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE))
+		(void)dlerror();
+}
+
 int zp_module_open(const char *path, struct zp_module **out, char **why)
 {
 	struct zp_module *module = calloc(1, sizeof *module);

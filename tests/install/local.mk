@@ -9,10 +9,12 @@ install_tests = \
 	tests/install/headers_cxx.sh \
 	tests/install/symbols.sh \
 	tests/install/plugins.sh \
-	tests/install/version.sh
+	tests/install/version.sh \
+	tests/install/closed_module.sh
 
 EXTRA_DIST += $(install_tests) \
 	tests/install/common.sh \
+	tests/install/closed_module.c \
 	tests/install/installed.sh \
 	tests/install/host.c \
 	tests/install/bump.c
