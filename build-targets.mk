@@ -7,6 +7,8 @@
 #   sizes                   files and functions that have grown too long
 #   check-valgrind          the test programs under memcheck
 #   check-asan, check-tsan  the test suite in a build of its own with sanitizers
+#   check-musl, check-aarch64, check-i386
+#                           a build for another C library or machine, and the tests that run there
 #   check-debug             unit tests and the contract suite in a build of its own in which drivers verify themselves
 #   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
 #   check-chroot            the two commands of README.md in an empty Debian system (root)
@@ -23,7 +25,8 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; find $(room
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
 .PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes
-.PHONY: check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage
+.PHONY: check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
+	check-musl check-aarch64 check-i386
 
 CLANG_FORMAT = clang-format
 CLANG_TIDY = clang-tidy
@@ -91,6 +94,9 @@ check-debug:
 	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/verified.sh' '$(srcdir)' \
 		$(filter tests/unit/%,$(TESTS)) $(filter tests/contract/%,$(TESTS))
 
+check-musl check-aarch64 check-i386:
+	'$(srcdir)/tests/dist/foreign.sh' '$(srcdir)' '$(@:check-%=%)'
+
 if ENABLE_COVERAGE
 coverage:
 	@$(call need,lcov,lcov)
@@ -119,7 +125,7 @@ check-chroot:
 AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 
 distclean-local:
-	rm -rf sanitize-address,undefined sanitize-thread debug-checks
+	rm -rf sanitize-address,undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
 
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh

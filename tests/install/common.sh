@@ -55,9 +55,9 @@ declared_functions() {
         sed -n 's/.*visibility("default").*[^a-z0-9_]\(zpool_[a-z0-9_]*\) *(.*/\1/p' | sort
 }
 
-# The symbols that a shared object exports, one a line, sorted; without versions, nor what sanitizers and
-# the counting of executed lines add.
+# The symbols that a shared object exports, one a line, sorted; without versions, nor what sanitizers, the counting of
+# executed lines and the startup files of musl add.
 exported_symbols() {
     run_nm -D --defined-only --format=posix "$1" | awk '$2 != "A" { sub(/@.*/, "", $1); print $1 }' |
-        grep -vE '^(__odr_asan|__gcov_|mangle_path$)' | sort
+        grep -vE '^(__odr_asan|__gcov_|mangle_path$|_init$|_fini$)' | sort
 }
