@@ -127,5 +127,7 @@ AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 distclean-local:
 	rm -rf sanitize-address,undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
 
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
+TESTS += tests/dist/contents.sh
+
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh

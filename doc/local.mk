@@ -54,8 +54,10 @@ dist_man_MANS += doc/man/zpool-zblock.7
 dist_man_MANS += doc/man/zpool-guard.7 doc/man/zpool-fault.7
 dist_man_MANS += doc/man/zpool-trace.7
 man_MANS = $(zpool_man_links)
+# In every tarball, but installed with the tool alone.
+EXTRA_DIST += doc/man/zpoolctl.1
 if ENABLE_TOOLS
-dist_man_MANS += doc/man/zpoolctl.1
+man_MANS += doc/man/zpoolctl.1
 endif
 
 $(zpool_man_links): $(zpool_man3_pages)
