@@ -97,6 +97,7 @@ plugins_guard_la_SOURCES = \
 	plugins/guard/guard.c \
 	plugins/guard/guard.h \
 	plugins/guard/guard_check.c \
+	plugins/guard/guard_evict.c \
 	plugins/guard/guard_leaks.c \
 	plugins/guard/guard_slots.c
 plugins_guard_la_CPPFLAGS = $(plugin_cppflags)

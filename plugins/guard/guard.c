@@ -39,7 +39,8 @@
  * the driver's limit is lowered, and if that holds no more than is left to it, the table's is raised.
  *
  * Eviction.  guard_evict() maps an object below to read its handle.  For that moment the driver takes a free of it for
- * a free of a mapped object; guard_free() tries again.
+ * a free of a mapped object; guard_free() tries again.  A callback that does not return is found by what its thread
+ * calls next; see guard_evict.c.
  *
  * Cost: twice the red zone an object, 64 bytes in the table, a map below more at malloc and at free, and
  * three passes over the contents (checksum at unmap and at free, poison).
@@ -79,59 +80,6 @@ static const struct zpool_param guard_params[PARAMS] = {
 static const struct zpool_value *value_of(const struct zpool_create_args *args, uint32_t index)
 {
 	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * Eviction
- */
-
-static bool is_handle_of(struct guard_pool *pool, unsigned long handle, unsigned long below)
-{
-	uint64_t size;
-
-	return handle && zp_handles_lookup(&pool->handles, handle, &size) == 0 &&
-	       atomic_load_explicit(&guard_object(pool, zp_handle_slot(handle))->below, memory_order_relaxed) == below;
-}
-
-struct find_visit {
-	struct guard_pool *pool;
-	unsigned long below;
-	unsigned long handle;
-};
-
-static int find_below(unsigned long handle, uint64_t size, void *user)
-{
-	struct find_visit *visit = user;
-
-	(void)size;
-	if (!is_handle_of(visit->pool, handle, visit->below))
-		return 0;
-	visit->handle = handle;
-	return 1;
-}
-
-static int guard_evict(void *pool_, unsigned long below)
-{
-	struct guard_pool *pool = pool_;
-	const struct zpool_lower *lower = &pool->filter.lower;
-	/* Any of the locks, which a fork takes all: what is mapped in that moment would be so in the child for good. */
-	struct zp_lock *lock = guard_lock(pool, (uint32_t)below);
-	struct find_visit visit = { pool, below, 0 };
-	const char *base;
-
-	zp_lock(lock);
-	base = lower->driver->map(lower->pool, below, ZPOOL_MM_RO);
-	if (base) {
-		visit.handle = (unsigned long)__atomic_load_n((const uint64_t *)(const void *)base, __ATOMIC_RELAXED);
-		(void)lower->driver->unmap(lower->pool, below);
-	}
-	zp_unlock(lock);
-	if (!base)
-		return -EBUSY;
-	/* Not found at all: it is being stored or freed just now. */
-	if (!is_handle_of(pool, visit.handle, below) && !zp_handles_each(&pool->handles, find_below, &visit))
-		return -EBUSY;
-	return pool->filter.evict(pool->filter.evict_context, visit.handle);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -196,6 +144,7 @@ static int guard_create(const struct zpool_create_args *args, struct zpool_creat
 	take_params(pool, args);
 	for (int i = 0; i < GUARD_LOCKS; i++)
 		zp_lock_init(&pool->locks[i]);
+	zp_lock_init(&pool->evictions_lock);
 	err = zp_filter_init(&pool->filter, args, out, guard_evict);
 	if (err)
 		goto free_pool;
@@ -233,6 +182,7 @@ static void guard_destroy(void *pool_)
 	struct guard_pool *pool = pool_;
 	uint64_t errors;
 
+	guard_report_evictions(pool);
 	guard_check_all(pool, "zpool_destroy_pool()");
 	guard_report_leaks(pool);
 	errors = atomic_load(&pool->errors);
@@ -292,6 +242,8 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 		atomic_fetch_add_explicit(&pool->failed_memory, 1, memory_order_relaxed);
 		return -ENOMEM;
 	}
+	if (!(gfp & ZPOOL_GFP_NOWAIT))
+		guard_look_for_lost_evictions(pool);
 	err = guard_get_slot(pool, gfp, &slot);
 	if (err)
 		return err;
@@ -344,8 +296,10 @@ static int guard_free(void *pool_, unsigned long handle)
 	uint32_t slot;
 	uint64_t size;
 	char *base;
-	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
+	int err;
 
+	guard_look_for_lost_evictions(pool);
+	err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
 	if (err) {
 		guard_refuse(pool, handle, "free", err);
 		return err;
@@ -379,8 +333,10 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 	struct guard_object *object;
 	uint64_t size;
 	char *base;
-	int err = zp_handles_pin(&pool->handles, handle, &size);
+	int err;
 
+	guard_look_for_lost_evictions(pool);
+	err = zp_handles_pin(&pool->handles, handle, &size);
 	if (err) {
 		guard_refuse(pool, handle, "map", err);
 		errno = -err;
@@ -468,6 +424,12 @@ static int64_t guard_obj_size(void *pool_, unsigned long handle)
  * The pool as a whole
  */
 
+static int guard_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
+{
+	guard_look_for_lost_evictions(pool);
+	return zp_filter_shrink(pool, pages, reclaimed);
+}
+
 static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct guard_pool *pool = pool_;
@@ -517,6 +479,7 @@ static void guard_fork(void *pool_, enum zpool_fork_phase phase)
 
 	if (phase == ZPOOL_FORK_PREPARE) {
 		zp_lock(&pool->limit_lock);
+		zp_lock(&pool->evictions_lock);
 		for (int i = 0; i < GUARD_LOCKS; i++)
 			zp_lock(&pool->locks[i]);
 		zp_handles_fork(&pool->handles, phase);
@@ -526,6 +489,9 @@ static void guard_fork(void *pool_, enum zpool_fork_phase phase)
 		zp_handles_fork(&pool->handles, phase);
 		for (int i = 0; i < GUARD_LOCKS; i++)
 			zp_unlock(&pool->locks[i]);
+		if (phase == ZPOOL_FORK_CHILD)
+			guard_forget_evictions_of_others(pool);
+		zp_unlock(&pool->evictions_lock);
 		zp_unlock(&pool->limit_lock);
 	}
 }
@@ -551,6 +517,6 @@ ZPOOL_DRIVER_DEFINE(guard, ZPOOL_VERSION, "filter: finds overruns, stale handles
 		    .param_count = PARAMS, .max_object_bytes = ZP_FILTER_OBJECT_BYTES_MAX,
 		    .alignment_bytes = ZP_FILTER_ALIGNMENT_BYTES, .create = guard_create, .destroy = guard_destroy,
 		    .malloc = guard_malloc, .free = guard_free, .total_size = guard_total_size, .map = guard_map,
-		    .unmap = guard_unmap, .shrink = zp_filter_shrink, .compact = guard_compact,
-		    .obj_size = guard_obj_size, .stats = guard_stats, .each_object = guard_each_object,
-		    .set_limit = guard_set_limit, .trim = guard_trim, .fork = guard_fork, .verify = guard_verify)
+		    .unmap = guard_unmap, .shrink = guard_shrink, .compact = guard_compact, .obj_size = guard_obj_size,
+		    .stats = guard_stats, .each_object = guard_each_object, .set_limit = guard_set_limit,
+		    .trim = guard_trim, .fork = guard_fork, .verify = guard_verify)

@@ -6,6 +6,7 @@
 #define GUARD_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -20,7 +21,8 @@ enum {
 	GUARD_HANDLE_BYTES = 8,
 	GUARD_ZONE_BYTES_MAX = 1024,
 	GUARD_LOCKS = 64,
-	GUARD_KEPT = 16
+	GUARD_KEPT = 16,
+	GUARD_EVICTIONS = 32
 };
 
 /* The record of an object, in its slot of the handle table; the slot's location is the size that was asked for. */
@@ -39,6 +41,13 @@ struct guard_object {
 
 _Static_assert(sizeof(struct guard_object) == 56 || sizeof(void *) < 8, "a slot of the table is a cache line");
 _Static_assert(sizeof(struct guard_object) % 8 == 0, "a payload of the handle table is a multiple of 8 bytes");
+
+/* An evict callback that runs; see guard_evict.c.  handle is 0 where there is none. */
+struct guard_eviction {
+	unsigned long handle;
+	uintptr_t frame; /* of the callback's caller, on the stack of its thread */
+	pthread_t thread;
+};
 
 struct guard_pool {
 	struct zp_filter filter; /* first: callbacks of filter.h take the pool */
@@ -60,6 +69,9 @@ struct guard_pool {
 	struct zp_lock limit_lock; /* serialises changes of the limit and of how it is shared; guards the next two */
 	uint64_t limit_bytes;      /* of the whole, 0: none */
 	uint64_t own_bytes;        /* of it, what the table may take; the driver below has the rest */
+	struct zp_lock evictions_lock; /* guards the next one */
+	struct guard_eviction evictions[GUARD_EVICTIONS];
+	_Atomic(uint32_t) evictions_open;  /* how many of them are in use; read without the lock */
 	struct zp_lock locks[GUARD_LOCKS]; /* each guards the records of every so manyth slot */
 };
 
@@ -95,6 +107,19 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *cal
 
 /* Where an object was stored, for messages: "file(function+offset)", in `text`. */
 const char *guard_where(const void *address, char *text, size_t bytes);
+
+/* ---- guard_evict.c ---- */
+
+int guard_evict(void *pool, unsigned long below);
+
+/* Report callbacks of the calling thread that did not return; calls for others nothing but a look at a count. */
+void guard_look_for_lost_evictions(struct guard_pool *pool);
+
+/* At the end: callbacks of any thread that did not return. */
+void guard_report_evictions(struct guard_pool *pool);
+
+/* In a forked child, with evictions_lock: other threads' callbacks are not there. */
+void guard_forget_evictions_of_others(struct guard_pool *pool);
 
 /* ---- guard_slots.c ---- */
 

@@ -6,6 +6,8 @@
 
 #include "tests/filters/stack.h"
 
+#include <pthread.h>
+#include <setjmp.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -408,6 +410,116 @@ START_TEST(a_filter_alone_is_refused)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * Callbacks that do not return
+ */
+
+enum { LOST_OBJECTS = 200 };
+
+static jmp_buf way_out;
+static unsigned int jumps;
+
+static int evict_and_jump(struct zpool *of, unsigned long handle)
+{
+	(void)of, (void)handle;
+	jumps++;
+	longjmp(way_out, 1);
+}
+
+static int evict_and_exit(struct zpool *of, unsigned long handle)
+{
+	(void)of, (void)handle;
+	pthread_exit(NULL);
+}
+
+/* A callback that calls everything, and comes back. */
+static int evict_with_calls(struct zpool *of, unsigned long handle)
+{
+	unsigned long other = stack_store(of, 500);
+
+	zpool_free(of, other);
+	return evict_and_free(of, handle);
+}
+
+/* false: the driver does not evict. */
+static bool open_full(int driver, const struct zpool_ops *ops)
+{
+	pool = stack_open("guard", stack_drivers[driver], ops);
+	if (!zpool_evictable(pool)) {
+		zpool_destroy_pool(pool);
+		return false;
+	}
+	for (int i = 0; i < LOST_OBJECTS; i++)
+		(void)stack_store(pool, 700);
+	return true;
+}
+
+static void jump_out_of_shrink(void)
+{
+	if (setjmp(way_out) == 0)
+		(void)zpool_shrink(pool, 1, NULL);
+}
+
+START_TEST(a_callback_that_jumps_out_is_found_by_the_next_call)
+{
+	static const struct zpool_ops ops = { .evict = evict_and_jump };
+
+	if (!open_full(_i, &ops))
+		return;
+	jumps = 0;
+	jump_out_of_shrink();
+	ck_assert_uint_eq(stack_errors, 0);
+	(void)stack_store(pool, 700);
+	expect_errors(1, "lost eviction");
+	(void)stack_store(pool, 700);
+	expect_errors(1, "lost eviction");
+	/* The driver may have nothing left to evict beside what was lost. */
+	for (int i = 0; i < 3; i++)
+		jump_out_of_shrink();
+	zpool_destroy_pool(pool);
+	ck_assert_uint_eq(stack_logged("a later call of its thread") + stack_logged("zpool_destroy_pool()"), jumps);
+	ck_assert_uint_eq(stack_logged("lost eviction"), jumps);
+}
+END_TEST
+
+static void *shrink_once(void *unused)
+{
+	(void)zpool_shrink(pool, 1, NULL);
+	return unused;
+}
+
+START_TEST(a_callback_that_ends_its_thread_is_found_at_the_end)
+{
+	static const struct zpool_ops ops = { .evict = evict_and_exit };
+	pthread_t thread;
+
+	if (!open_full(_i, &ops))
+		return;
+	ck_assert_int_eq(pthread_create(&thread, NULL, shrink_once, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	(void)stack_store(pool, 700);
+	ck_assert_uint_eq(stack_errors, 0);
+	zpool_destroy_pool(pool);
+	ck_assert_uint_eq(stack_logged("lost eviction"), 1);
+}
+END_TEST
+
+START_TEST(callbacks_that_return_are_not_reported)
+{
+	static const struct zpool_ops ops = { .evict = evict_with_calls };
+	pthread_t thread;
+
+	if (!open_full(_i, &ops))
+		return;
+	for (int i = 0; i < 10; i++)
+		(void)zpool_shrink(pool, 2, NULL);
+	ck_assert_int_eq(pthread_create(&thread, NULL, shrink_once, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	zpool_destroy_pool(pool);
+	ck_assert_msg(stack_errors == 0, "%s", stack_log);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const on_each[] = {
@@ -427,6 +539,9 @@ int main(void)
 		wider_zones_find_what_is_further_away,
 		evictions_come_with_guards_own_handles,
 		filters_stand_in_a_row,
+		a_callback_that_jumps_out_is_found_by_the_next_call,
+		a_callback_that_ends_its_thread_is_found_at_the_end,
+		callbacks_that_return_are_not_reported,
 	};
 	const TTest *const once[] = {
 		freed_objects_are_poisoned,

@@ -240,7 +240,7 @@ static void call_getters(struct trial *trial)
 	(void)zpool_evictable(trial->pool);
 	(void)zpool_can_sleep_mapped(trial->pool);
 	(void)zpool_malloc_support_movable(trial->pool);
-	(void)zpool_last_error();
+	(void)zpool_escape(NULL, 0, zpool_last_error());
 	(void)zpool_version();
 }
 
@@ -348,7 +348,8 @@ static const struct {
 	{ "zpool_set_limit ", call_set_limit },
 	{ "zpool_set_param ", call_set_param },
 	{ "zpool_get_type zpool_get_spec zpool_get_name zpool_get_total_size zpool_max_object_size zpool_alignment "
-	  "zpool_evictable zpool_can_sleep_mapped zpool_malloc_support_movable zpool_last_error zpool_version ",
+	  "zpool_evictable zpool_can_sleep_mapped zpool_malloc_support_movable zpool_last_error zpool_escape "
+	  "zpool_version ",
 	  call_getters },
 	{ "zpool_create_pool ", call_create_pool },
 	{ "zpool_open ", call_open },
