@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +11,13 @@
 #include "check-report.h"
 #include "json.h"
 #include "message.h"
+#include "output.h"
 #include "progress.h"
 
 static struct {
 	bool as_json;
 	const char *junit_path;
-	FILE *junit;
+	bool ended;
 	json_t *checks, *left_out;
 	unsigned int count[CT_SKIPPED + 1];
 	double seconds;
@@ -39,13 +39,8 @@ bool check_report_start(bool as_json, const char *junit)
 	report.left_out = json_array();
 	if (!report.checks || !report.left_out)
 		out_of_memory();
-	if (!junit)
-		return true;
-	/* Opened now, so that nobody waits for the checks to be told that it cannot be. */
-	report.junit = fopen(junit, "we");
-	if (!report.junit)
-		say("%s cannot be written: %s", junit, strerror(errno));
-	return report.junit != NULL;
+	/* Looked at now, so that nobody waits for the checks to learn that it cannot be written. */
+	return !junit || output_check(junit);
 }
 
 static void begin(const struct ct_options *options)
@@ -238,8 +233,7 @@ static void end(const struct ct_options *options, unsigned int count)
 		printf("# %u passed, %u failed, %u skipped\n", report.count[CT_PASSED], report.count[CT_FAILED],
 		       report.count[CT_SKIPPED]);
 	}
-	if (report.junit)
-		print_junit(report.junit);
+	report.ended = true;
 	if (report.as_json)
 		json_print(json_pack("{s:s, s:o, s:i, s:i, s:i, s:O, s:O}", "version", zpool_version(), "seed",
 				     json_number(report.seed), "passed", (int)report.count[CT_PASSED], "failed",
@@ -251,14 +245,16 @@ const struct ct_report check_report = { begin, verdict, left_out, progress, end 
 
 bool check_report_finish(void)
 {
+	struct output output;
 	bool written = true;
 
-	if (report.junit) {
-		written = !ferror(report.junit);
-		written = !fclose(report.junit) && written;
+	if (report.junit_path && report.ended) {
+		written = output_begin(&output, report.junit_path);
+		if (written) {
+			print_junit(output.stream);
+			written = output_end(&output);
+		}
 	}
-	if (!written)
-		say("%s cannot be written", report.junit_path);
 	json_decref(report.checks);
 	json_decref(report.left_out);
 	return written;

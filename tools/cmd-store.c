@@ -12,6 +12,7 @@
 
 #include "intake.h"
 #include "message.h"
+#include "output.h"
 #include "size.h"
 #include "store.h"
 #include "trial.h"
@@ -48,19 +49,14 @@ static int take_in(struct store *store)
 /* A trace of sizes for others to draw from.  0, or STATUS_FAILED after a message. */
 static int write_sizes(const struct units *units, const char *path)
 {
-	FILE *file = fopen(path, "we");
-	int error = 0;
+	struct output output;
 
-	for (size_t i = 0; file && i < units->count; i++)
+	if (!output_begin(&output, path))
+		return STATUS_FAILED;
+	for (size_t i = 0; i < units->count; i++)
 		if (!unit_is_same_filled(&units->at[i]))
-			fprintf(file, "%" PRIu32 "\n", units->at[i].stored_bytes);
-	if (!file || ferror(file))
-		error = errno ? errno : EIO;
-	if (file && fclose(file) && !error)
-		error = errno;
-	if (error)
-		say("%s: %s", path, strerror(error));
-	return error ? STATUS_FAILED : 0;
+			fprintf(output.stream, "%" PRIu32 "\n", units->at[i].stored_bytes);
+	return output_end(&output) ? 0 : STATUS_FAILED;
 }
 
 static enum store_outcome judge(struct trial_result *result)
@@ -132,6 +128,8 @@ int cmd_store(int argc, char **argv)
 	struct store store = { .row_count = 0 };
 	int status = store_parse(argc, argv, &store.options);
 
+	if (!status && store.options.sizes_path && !output_check(store.options.sizes_path))
+		status = STATUS_FAILED;
 	if (!status)
 		status = store_plan(&store);
 	if (!status)

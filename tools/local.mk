@@ -22,6 +22,7 @@ tools_zpoolctl_SOURCES = \
 	tools/json.c tools/json.h \
 	tools/message.c tools/message.h \
 	tools/object.h \
+	tools/output.c tools/output.h \
 	tools/preload.c tools/preload.h \
 	tools/probe.c tools/probe.h \
 	tools/progress.c tools/progress.h \

@@ -15,6 +15,7 @@
 
 #include "interrupt.h"
 #include "message.h"
+#include "output.h"
 #include "preload.h"
 #include "zpoolctl.h"
 
@@ -115,8 +116,8 @@ int main(int argc, char **argv)
 	};
 	struct choice choice = { NULL, 0 };
 	char name[64];
-	int status;
 
+	output_guard();
 	setlocale(LC_CTYPE, "");
 	if (!options_are_printable(argv))
 		return STATUS_USAGE;
@@ -129,11 +130,5 @@ int main(int argc, char **argv)
 	preload_drivers();
 	snprintf(name, sizeof(name), "zpoolctl %s", choice.command->name);
 	argv[choice.index] = name;
-	status = choice.command->run(argc - choice.index, argv + choice.index);
-
-	if (fflush(stdout) || ferror(stdout)) {
-		say("cannot write to standard output");
-		status = STATUS_FAILED;
-	}
-	return status;
+	return choice.command->run(argc - choice.index, argv + choice.index);
 }

@@ -16,6 +16,7 @@ tools_tests = \
 	tests/tools/linked.sh \
 	tests/tools/list.sh \
 	tests/tools/new.sh \
+	tests/tools/output.sh \
 	tests/tools/pid.sh \
 	tests/tools/progress.sh \
 	tests/tools/replay.sh \

@@ -117,11 +117,11 @@ is "the sizes add up" "$(value input stored_bytes)" "$(awk '{ sum += $1 } END { 
 is "incompressible units have their own size" 16 "$(grep -c '^4096$' "$work/sizes")"
 run store -t libc --sizes "$work/nowhere/sizes" "$work/in"
 exits "a file that cannot be written is a failure" 1
-says "that file is named" "$work/nowhere/sizes: No such file or directory"
+says "that file is named" "$work/nowhere/sizes: cannot be written: No such file or directory"
 if [ -w /dev/full ]; then
     run store -t libc --sizes /dev/full "$work/in"
     exits "a full disk is a failure" 1
-    says "what is full is named" "/dev/full: No space left on device"
+    says "what is full is named" "/dev/full: cannot be written: No space left on device"
 fi
 
 run store --json "$work/in" "$work/in/text" "$work/in/deep" "$work/in"

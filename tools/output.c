@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "interrupt.h"
+#include "message.h"
+#include "output.h"
+#include "zpoolctl.h"
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Standard output
+ */
+
+static pid_t guarded;
+
+/* Forked children that exit have nothing of their own in it. */
+static void check_stdout(void)
+{
+	bool failed = ferror(stdout);
+
+	if (getpid() != guarded)
+		return;
+	errno = 0;
+	if (!fflush(stdout) && !failed)
+		return;
+	if (errno)
+		say("cannot write to standard output: %s", strerror(errno));
+	else
+		say("cannot write to standard output");
+	_exit(STATUS_FAILED);
+}
+
+void output_guard(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	/* Opened the wrong way round, so that using one fails as it would if it were closed. */
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	sigaction(SIGXFSZ, &ignore, NULL);
+	guarded = getpid();
+	atexit(check_stdout);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Files
+ */
+
+static bool fail(const char *path, int error)
+{
+	if (error == ENXIO)
+		say("%s: cannot be written: no process has it open for reading", path);
+	else
+		say("%s: cannot be written: %s", path, strerror(error));
+	return false;
+}
+
+/* The directory that a file is in.  Free it. */
+static char *directory_of(const char *path)
+{
+	char *copy = strdup(path), *directory = copy ? strdup(dirname(copy)) : NULL;
+
+	if (!directory)
+		out_of_memory();
+	free(copy);
+	return directory;
+}
+
+bool output_check(const char *path)
+{
+	struct stat status;
+	char *directory;
+	int error = 0;
+
+	if (!*path)
+		return fail(path, ENOENT);
+	if (!stat(path, &status)) {
+		error = S_ISDIR(status.st_mode) ? EISDIR : faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? errno : 0;
+		return error ? fail(path, error) : true;
+	}
+	if (errno != ENOENT)
+		return fail(path, errno);
+	directory = directory_of(path);
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS))
+		error = errno;
+	free(directory);
+	return error ? fail(path, error) : true;
+}
+
+/* The descriptor of a temporary file that can take the place of the target, or -1: there can be none. */
+static int open_temporary(struct output *output, const struct stat *before)
+{
+	char *directory = directory_of(output->target);
+	mode_t mode = umask(0);
+	int fd;
+
+	umask(mode);
+	mode = before ? before->st_mode & 07777 : 0666 & ~mode;
+	if (asprintf(&output->temporary, "%s/.zpoolctl-XXXXXX", directory) < 0)
+		out_of_memory();
+	free(directory);
+	fd = mkostemp(output->temporary, O_CLOEXEC);
+	if (fd >= 0 &&
+	    !(before && (before->st_uid != geteuid() || before->st_gid != getegid()) &&
+	      fchown(fd, before->st_uid, before->st_gid)) &&
+	    !fchmod(fd, mode))
+		return fd;
+	if (fd >= 0) {
+		unlink(output->temporary);
+		close(fd);
+	}
+	free(output->temporary);
+	output->temporary = NULL;
+	return -1;
+}
+
+/* The file itself.  Without O_NONBLOCK, opening a FIFO would wait for a reader that may never come. */
+static int open_itself(struct output *output, const struct stat *before)
+{
+	int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = -1;
+
+	if (!before) {
+		fd = open(output->path, flags | O_CREAT | O_EXCL, 0666);
+		output->made = fd >= 0;
+	}
+	if (fd < 0 && (before || errno == EEXIST))
+		fd = open(output->path, flags | (before && !S_ISREG(before->st_mode) ? 0 : O_CREAT | O_TRUNC), 0666);
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+bool output_begin(struct output *output, const char *path)
+{
+	struct stat status;
+	const struct stat *before = stat(path, &status) ? NULL : &status;
+	int fd = -1;
+
+	if (!output_check(path))
+		return false;
+	*output = (struct output){ .path = path, .target = before ? realpath(path, NULL) : strdup(path) };
+	if (!output->target)
+		return fail(path, errno);
+	interrupt_block(&output->mask);
+	/* A symbolic link to nothing has a target, but no name for it is known. */
+	if (before ? S_ISREG(before->st_mode) && before->st_nlink == 1 : lstat(path, &status) != 0)
+		fd = open_temporary(output, before);
+	if (!output->temporary) {
+		interrupt_unblock(&output->mask);
+		fd = open_itself(output, before);
+	}
+	if (fd < 0) {
+		int error = errno;
+
+		free(output->target);
+		return fail(path, error);
+	}
+	output->stream = fdopen(fd, "w");
+	if (output->stream)
+		return true;
+	if (output->temporary)
+		unlink(output->temporary);
+	out_of_memory();
+}
+
+bool output_end(struct output *output)
+{
+	const char *written = output->temporary ? output->temporary : output->target;
+	int error = 0;
+
+	errno = 0;
+	if (ferror(output->stream) || fflush(output->stream))
+		error = errno ? errno : EIO;
+	if (fclose(output->stream) && !error)
+		error = errno;
+	if (!error && output->temporary && rename(output->temporary, output->target))
+		error = errno;
+	if (error && (output->temporary || output->made))
+		unlink(written);
+	if (output->temporary)
+		interrupt_unblock(&output->mask);
+	free(output->temporary);
+	free(output->target);
+	return error ? fail(output->path, error) : true;
+}
