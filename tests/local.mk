@@ -22,6 +22,7 @@ EXTRA_DIST += tests/with-plugins
 include $(top_srcdir)/tests/unit/local.mk
 include $(top_srcdir)/tests/loader/local.mk
 include $(top_srcdir)/tests/filters/local.mk
+include $(top_srcdir)/tests/limits/local.mk
 include $(top_srcdir)/tests/contract/local.mk
 include $(top_srcdir)/tests/stress/local.mk
 include $(top_srcdir)/tests/mutation/local.mk

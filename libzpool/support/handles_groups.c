@@ -275,13 +275,13 @@ bool zp_groups_too_many_idle(struct zp_handles *handles, uint32_t *keep)
 	if (bound < IDLE_GROUPS_MIN)
 		bound = IDLE_GROUPS_MIN;
 	*keep = bound / 2;
-	return handles->groups_idle > bound && zp_pages_always_readable(handles->pages);
+	return handles->groups_idle > bound && zp_pages_decommitted_readable(handles->pages);
 }
 
 void zp_handles_trim(struct zp_handles *handles, uint64_t *released)
 {
 	*released = 0;
-	if (zp_pages_always_readable(handles->pages))
+	if (zp_pages_decommitted_readable(handles->pages))
 		zp_groups_put_to_sleep(handles, 0, released);
 }
 
@@ -289,7 +289,7 @@ uint32_t zp_handles_trim_some(struct zp_handles *handles)
 {
 	uint64_t released = 0;
 
-	if (zp_pages_always_readable(handles->pages))
+	if (zp_pages_decommitted_readable(handles->pages))
 		(void)put_some_to_sleep(handles, 0, LEAVING_SOME, &released);
 	return (uint32_t)(released / group_bytes(handles));
 }

@@ -27,6 +27,7 @@ support_sources = \
 	libzpool/support/os_pages.h \
 	libzpool/support/pages.c \
 	libzpool/support/pages.h \
+	libzpool/support/pages_chunk.c \
 	libzpool/support/pages_internal.h \
 	libzpool/support/pages_run.c \
 	libzpool/support/pages_source.c \

@@ -5,6 +5,7 @@
 #include "os_pages.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@
 #endif
 enum { MEMORY_POLICY_PREFERRED = 1, NODES_MAX = 1024 };
 #endif
+
+/* A reservation up to this size is accessible from the start: it costs little, and splits no mapping. */
+enum { SMALL_BYTES = 64 << 10 };
 
 /* Pages of the library are 4096 bytes; the system's may be larger, and reservations are made of those. */
 static size_t os_page_bytes(void)
@@ -54,6 +58,119 @@ static void os_prefer_node(void *address, size_t bytes, int node)
 #endif
 }
 
+/* ---- memory that the host has locked ---- */
+
+/*
+ * A process that called mlockall(MCL_FUTURE) has each new mapping locked in memory, and counted against
+ * RLIMIT_MEMLOCK, whether or not it can be accessed.  Reservations are unlocked again, and commit locks what it opens.
+ */
+#if defined(__linux__) && defined(MLOCK_ONFAULT)
+
+static bool mapping_is_locked(void *address, size_t bytes)
+{
+	return msync(address, bytes, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY;
+}
+
+/* Does the process want its future mappings to be locked?  No call tells, so this looks at what a new one gets. */
+static bool future_is_locked(void)
+{
+	size_t unit = os_page_bytes();
+	void *probe = mmap(NULL, unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool locked;
+
+	if (probe == MAP_FAILED)
+		return errno == EAGAIN; /* RLIMIT_MEMLOCK is used up */
+	locked = mapping_is_locked(probe, unit);
+	munmap(probe, unit);
+	return locked;
+}
+
+/*
+ * Lock memory that is about to become accessible, page by page as it is touched: a lock that populated the whole range
+ * would make the pool take memory that it does not count.  0 or -ENOMEM.
+ */
+static int lock_like_the_process(void *address, size_t bytes)
+{
+	if (!mapping_is_locked(address, bytes) && !future_is_locked())
+		return 0;
+	return mlock2(address, bytes, MLOCK_ONFAULT) ? -ENOMEM : 0;
+}
+
+/* A reservation may exceed RLIMIT_MEMLOCK: a mapping that is unlocked while it is small stays unlocked as it grows. */
+static void *map_unlocked(size_t bytes)
+{
+	size_t unit = os_page_bytes();
+	void *seed = mmap(NULL, unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *grown;
+
+	if (seed == MAP_FAILED)
+		return MAP_FAILED;
+	grown = munlock(seed, unit) ? MAP_FAILED : mremap(seed, unit, bytes, MREMAP_MAYMOVE);
+	if (grown == MAP_FAILED)
+		munmap(seed, unit);
+	return grown;
+}
+
+static void *map_inaccessible(size_t bytes)
+{
+	void *start = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (start == MAP_FAILED)
+		return errno == EAGAIN ? map_unlocked(bytes) : MAP_FAILED;
+	if (mapping_is_locked(start, bytes))
+		(void)munlock(start, bytes);
+	return start;
+}
+
+#else
+
+static int lock_like_the_process(void *address, size_t bytes)
+{
+	(void)address;
+	(void)bytes;
+	return 0;
+}
+
+static void *map_inaccessible(size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+#endif
+
+/* ---- the source ---- */
+
+/* The pages of the system that a range touches. */
+static char *widen(void *address, size_t *bytes)
+{
+	size_t unit = os_page_bytes(), before = (uintptr_t)address & (unit - 1);
+
+	*bytes = round_up(*bytes + before, unit);
+	return (char *)address - before;
+}
+
+static int os_commit(void *context, void *address, size_t bytes)
+{
+	char *start = widen(address, &bytes);
+	int saved_errno = errno, err = lock_like_the_process(start, bytes);
+
+	(void)context;
+	if (!err && mprotect(start, bytes, PROT_READ | PROT_WRITE)) {
+		err = -ENOMEM;
+		(void)munlock(start, bytes);
+	}
+	errno = saved_errno;
+	return err;
+}
+
+void zp_os_pages_close(void *address, size_t bytes)
+{
+	int saved_errno = errno;
+
+	(void)munlock(address, bytes);
+	(void)mprotect(address, bytes, PROT_NONE);
+	errno = saved_errno;
+}
+
 static void *os_reserve(void *context, size_t bytes, size_t align_bytes, int node)
 {
 	size_t unit = os_page_bytes();
@@ -65,7 +182,7 @@ static void *os_reserve(void *context, size_t bytes, size_t align_bytes, int nod
 	(void)context;
 	if (bytes == 0 || size < bytes || size + slack < size)
 		return NULL;
-	start = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	start = map_inaccessible(size + slack);
 	if (start == MAP_FAILED)
 		return NULL;
 	aligned = start + (round_up((uintptr_t)start, slack + unit) - (uintptr_t)start);
@@ -78,42 +195,43 @@ static void *os_reserve(void *context, size_t bytes, size_t align_bytes, int nod
 	(void)madvise(aligned, size, MADV_NOHUGEPAGE);
 #endif
 	os_prefer_node(aligned, size, node);
+	if (size <= SMALL_BYTES)
+		(void)os_commit(NULL, aligned, size); /* where it fails, the commit that follows does */
 	errno = saved_errno;
 	return aligned;
 }
 
-static int os_commit(void *context, void *address, size_t bytes)
+#ifdef __linux__
+/* madvise() refuses locked memory; Linux 5.18 has another name for the wish, before that the lock is lifted for it. */
+static int drop_locked(void *address, size_t bytes)
 {
-	(void)context;
-	(void)address;
-	(void)bytes;
+	if (madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0)
+		return 0;
+	if (errno != EINVAL || munlock(address, bytes) || madvise(address, bytes, MADV_DONTNEED))
+		return -errno;
+#ifdef MLOCK_ONFAULT
+	(void)mlock2(address, bytes, MLOCK_ONFAULT);
+#endif
 	return 0;
 }
+#endif
 
 /* Drop whole pages of the system. */
 static int os_drop(void *address, size_t bytes)
 {
-#ifdef __linux__
-	int saved_errno = errno, err;
-
-	if (madvise(address, bytes, MADV_DONTNEED) == 0)
-		return 0;
-	err = errno;
-	/* Memory under mlockall() needs to be asked for by another name. */
-	if (err == EINVAL && madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0)
-		err = 0;
-	errno = saved_errno;
-	return -err;
-#else
-	/* Elsewhere MADV_DONTNEED may keep the contents; a fresh mapping in the same place does not. */
 	int saved_errno = errno, err = 0;
 
+#ifdef __linux__
+	if (madvise(address, bytes, MADV_DONTNEED))
+		err = errno == EINVAL ? drop_locked(address, bytes) : -errno;
+#else
+	/* Elsewhere MADV_DONTNEED may keep the contents; a new mapping in the same place does not. */
 	if (mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
 		 0) == MAP_FAILED)
-		err = errno;
-	errno = saved_errno;
-	return -err;
+		err = -errno;
 #endif
+	errno = saved_errno;
+	return err;
 }
 
 static int os_decommit(void *context, void *address, size_t bytes)

@@ -17,8 +17,6 @@ static bool source_is_sane(const struct zpool_page_source *source)
 
 int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source, int node, uint64_t limit_bytes)
 {
-	int err;
-
 	memset(pages, 0, sizeof *pages);
 	pages->source = source ? source : &zp_os_pages;
 	if (!source_is_sane(pages->source))
@@ -35,34 +33,12 @@ int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source
 	pages->segments = 1;
 	pages->records_ready = 1;
 
-	pages->bases = zp_pages_meta_reserve(pages, ZP_SEGMENTS_MAX * sizeof *pages->bases);
-	if (!pages->bases)
-		return -ENOMEM;
-	err = zp_pages_meta_commit(pages, pages->bases, ZP_PAGE_BYTES, ZPOOL_GFP_KERNEL);
-	if (err) {
-		zp_pages_meta_release(pages, pages->bases, ZP_SEGMENTS_MAX * sizeof *pages->bases, 0);
-		return err;
-	}
-	pages->bases_ready_bytes = ZP_PAGE_BYTES;
-	return 0;
+	return zp_chunks_init(pages);
 }
 
 void zp_pages_fini(struct zp_pages *pages)
 {
-	const struct zpool_page_source *source = pages->source;
-	uint32_t number, next;
-
-	for (number = 1; number < pages->segments; number = next) {
-		uint32_t count = zp_segment(pages, number)->chunk_segments;
-		char *base = zp_segment_base(pages, number);
-
-		next = number + count;
-		if (base)
-			source->release(source->context, base, count * ZP_SEGMENT_BYTES);
-	}
-	for (unsigned int i = 0; i < ZP_BLOCKS && pages->blocks[i]; i++)
-		source->release(source->context, pages->blocks[i], ZP_BLOCK_SEGMENTS * sizeof(struct zp_segment));
-	source->release(source->context, (void *)pages->bases, ZP_SEGMENTS_MAX * sizeof *pages->bases);
+	zp_chunks_fini(pages);
 	memset(pages, 0, sizeof *pages);
 }
 
@@ -112,7 +88,7 @@ void zp_pages_meta_release(struct zp_pages *pages, void *address, size_t bytes, 
 	zp_pages_refund(pages, committed_bytes);
 }
 
-bool zp_pages_always_readable(const struct zp_pages *pages)
+bool zp_pages_decommitted_readable(const struct zp_pages *pages)
 {
 	return pages->source == &zp_os_pages;
 }
@@ -127,7 +103,7 @@ uint32_t zp_pages_number(struct zp_pages *pages, const void *address)
 		uintptr_t offset = (uintptr_t)address - base;
 
 		count = zp_segment(pages, number)->chunk_segments;
-		if (base && offset < count * ZP_SEGMENT_BYTES) {
+		if (base && offset < zp_chunk_bytes(pages, number)) {
 			pgno = zp_pgno(number, 0) + (uint32_t)(offset >> ZP_PAGE_SHIFT);
 			break;
 		}

@@ -3,8 +3,9 @@
  * pages.h - the page-run allocator: what every driver but libc stores its objects in
  *
  * Pages are 4096 bytes and have numbers, which fit 30 bits and do not depend on where memory is mapped.  Address space
- * is reserved from the page source in chunks of 4 MiB and more, each about as large as all before it and at most 1 GiB,
- * cut into segments of 1024 pages.  A run is 1 to 1024 contiguous pages inside a segment.
+ * is reserved from the page source in chunks, each about as large as all before it and at most 1 GiB, cut into segments
+ * of 1024 pages.  The first chunk is a quarter of a segment, so that a process has address space for many small pools.
+ * A run is 1 to 1024 contiguous pages inside a segment.
  *
  * A page is in one of four states, told by two bitmaps of its segment:
  *
@@ -17,6 +18,11 @@
  * Finding room: segments stand in buckets by an upper bound of their longest free run.  Taking a run leaves the bound
  * alone, and a search that fails corrects it, so each take costs at most one search in vain.  Runs that lie wholly in
  * the reserve are looked for first, in the segments that were given pages last.
+ *
+ * Opening: memory of the system's page source has to be made accessible, which is a system call and may split a mapping
+ * in two.  So it is done in steps of 16 pages (a granule) to 2 MiB, about 1/32 of what is held, and is not undone when
+ * pages go back; only a trim closes parts of a segment in which nothing is left.  Open pages that are not committed
+ * have no memory.
  *
  * Giving back: the reserve may grow to a bound (64 pages or 1/128 of what is held, whichever is more, unless set);
  * past it, runs go back to the source in batches until half of the bound is left.  While a batch is with the source its
@@ -53,14 +59,21 @@
 /* Buckets: one for each length up to 64, then one for each power of two. */
 enum { ZP_BUCKETS_EXACT = 64, ZP_BUCKETS = ZP_BUCKETS_EXACT + 6, ZP_RUN_PAGES_MAX = ZP_SEGMENT_PAGES };
 
-/* Records of segments come in blocks, so that a small pool reserves little address space. */
+/*
+ * Records of segments come in blocks, so that a small pool reserves little address space: block 0 has 64 records,
+ * block k the 2^(5+k) that follow.  The table of addresses is replaced by one that is 8 times as large when it is full.
+ */
 enum {
-	ZP_BLOCK_SHIFT = 12,
-	ZP_BLOCK_SEGMENTS = 1 << ZP_BLOCK_SHIFT,
+	ZP_BLOCK_SHIFT = 6,
 	ZP_SEGMENT_BITS = ZP_PGNO_BITS - ZP_SEGMENT_SHIFT,
 	ZP_SEGMENTS_MAX = 1 << ZP_SEGMENT_BITS,
-	ZP_BLOCKS = ZP_SEGMENTS_MAX / ZP_BLOCK_SEGMENTS
+	ZP_BLOCKS = ZP_SEGMENT_BITS - ZP_BLOCK_SHIFT + 1,
+	ZP_BASES_FIRST = 512,
+	ZP_BASES_TABLES = 5
 };
+
+/* What the first chunk has of its segment. */
+enum { ZP_FIRST_CHUNK_PAGES = ZP_SEGMENT_PAGES / 4 };
 
 #define ZP_RESERVE_DEFAULT UINT64_MAX
 
@@ -78,11 +91,17 @@ struct zp_segment {
 	uint16_t used_pages;
 	uint16_t reserve_pages; /* committed and not used */
 	uint8_t tables; /* a bit for each part of ZP_TABLE_PAGES that had memory since its page table went back */
+	_Atomic(uint64_t) open; /* a bit for each granule of the system's source that is accessible */
 };
 
+typedef _Atomic(char *) zp_base;
+
 struct zp_pages {
-	/* Written when a chunk comes or goes, read by everybody without a lock: the address of each segment. */
-	_Atomic(char *) *bases;
+	/*
+	 * The address of each segment: written when a chunk comes or goes, and read without a lock.  A thread that has
+	 * a page's number has synchronised with the thread that added its chunk, so it finds a table with that chunk.
+	 */
+	_Atomic(zp_base *) bases;
 	const struct zpool_page_source *source;
 	int node;
 	char separate_readers[64];
@@ -106,7 +125,10 @@ struct zp_pages {
 	uint32_t segments;        /* numbers in use, whether or not their chunk still lives; written with both locks */
 	uint32_t segments_living; /* segments of chunks that live */
 	uint32_t records_ready;   /* segments whose record is committed */
-	size_t bases_ready_bytes;
+	uint32_t bases_capacity;  /* segments that fit the table of addresses */
+	size_t bases_ready_bytes; /* how much of the table is committed */
+	/* The tables, the smallest first.  A thread may still read from a replaced one, so all stay until the end. */
+	zp_base *bases_tables[ZP_BASES_TABLES];
 };
 
 /*
@@ -160,7 +182,8 @@ bool zp_pages_is_committed(struct zp_pages *pages, uint32_t pgno);
 
 static inline void *zp_pages_address(struct zp_pages *pages, uint32_t pgno)
 {
-	char *base = atomic_load_explicit(&pages->bases[pgno >> ZP_SEGMENT_SHIFT], memory_order_relaxed);
+	zp_base *bases = atomic_load_explicit(&pages->bases, memory_order_relaxed);
+	char *base = atomic_load_explicit(&bases[pgno >> ZP_SEGMENT_SHIFT], memory_order_relaxed);
 
 	return base + ((size_t)(pgno & (ZP_SEGMENT_PAGES - 1)) << ZP_PAGE_SHIFT);
 }
@@ -245,8 +268,8 @@ int zp_pages_meta_commit(struct zp_pages *pages, void *address, size_t bytes, zp
 int zp_pages_meta_decommit(struct zp_pages *pages, void *address, size_t bytes);
 void zp_pages_meta_release(struct zp_pages *pages, void *address, size_t bytes, size_t committed_bytes);
 
-/* May ranges that are reserved but not committed be read, as zeroes?  True of the system's source alone. */
-bool zp_pages_always_readable(const struct zp_pages *pages);
+/* May ranges that were decommitted be read, as zeroes?  True of the system's source alone. */
+bool zp_pages_decommitted_readable(const struct zp_pages *pages);
 
 /*
  * PREPARE takes the locks, PARENT and CHILD release them.  Runs that another thread was just taking or giving back at

@@ -4,21 +4,36 @@
  *
  *     pages.c           set-up, the account, metadata, checks
  *     pages_run.c       finding, taking and giving back runs
- *     pages_source.c    all that trades with the source: chunks, the reserve's batches, trim
+ *     pages_chunk.c     chunks and their records, opening and closing
+ *     pages_source.c    what goes back to the source: the reserve's batches, trim
  */
 #ifndef ZP_SUPPORT_PAGES_INTERNAL_H
 #define ZP_SUPPORT_PAGES_INTERNAL_H
 
 #include "pages.h"
 
+static inline unsigned int zp_record_block(uint32_t number)
+{
+	return (unsigned int)(32 - ZP_BLOCK_SHIFT) - (unsigned int)__builtin_clz(number | ((1u << ZP_BLOCK_SHIFT) - 1));
+}
+
+static inline uint32_t zp_record_block_first(unsigned int block)
+{
+	return block ? UINT32_C(1) << (ZP_BLOCK_SHIFT + block - 1) : 0;
+}
+
 static inline struct zp_segment *zp_segment(struct zp_pages *pages, uint32_t number)
 {
-	return &pages->blocks[number >> ZP_BLOCK_SHIFT][number & (ZP_BLOCK_SEGMENTS - 1)];
+	unsigned int block = zp_record_block(number);
+
+	return &pages->blocks[block][number - zp_record_block_first(block)];
 }
 
 static inline char *zp_segment_base(struct zp_pages *pages, uint32_t number)
 {
-	return atomic_load_explicit(&pages->bases[number], memory_order_relaxed);
+	zp_base *bases = atomic_load_explicit(&pages->bases, memory_order_relaxed);
+
+	return atomic_load_explicit(&bases[number], memory_order_relaxed);
 }
 
 static inline uint32_t zp_segment_of(uint32_t pgno)
@@ -77,6 +92,30 @@ void zp_segment_keep(struct zp_pages *pages, struct zp_segment *segment, unsigne
 void zp_segment_unkeep(struct zp_pages *pages, struct zp_segment *segment, unsigned int npages);
 void zp_segment_set_used(struct zp_segment *segment, unsigned int first, unsigned int count);
 void zp_segment_set_free(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
+
+/* The first table of addresses: 0 or -ENOMEM (pages_chunk.c, which has all down to zp_segment_close()). */
+int zp_chunks_init(struct zp_pages *pages);
+
+/* Address space that the chunk whose first segment this is takes. */
+size_t zp_chunk_bytes(struct zp_pages *pages, uint32_t number);
+
+/* Give a chunk without a used page back.  Returns the bytes that were still committed in it.  With slow_lock held. */
+uint64_t zp_chunk_remove(struct zp_pages *pages, uint32_t number);
+
+/* Give back what zp_pages_grow() made ready, chunks too. */
+void zp_chunks_fini(struct zp_pages *pages);
+
+/*
+ * Make pages of the system's source accessible, which are in nobody else's hands; nothing to do with any other.  0 or
+ * -ENOMEM.
+ */
+int zp_segment_open(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
+
+/* Have the source commit pages of a segment that are in nobody else's hands: 0 or -errno. */
+int zp_segment_commit(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
+
+/* Take the access from whole granules of the system's source that were decommitted, and count as used meanwhile. */
+void zp_segment_close(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
 
 /* A chunk more, unless one came since pages->growth was read.  0 or -errno. */
 int zp_pages_grow(struct zp_pages *pages, uint32_t growth);

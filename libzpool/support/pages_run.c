@@ -228,31 +228,93 @@ static void run_take(struct zp_pages *pages, struct run *run)
 	atomic_fetch_add_explicit(&pages->run_pages, kept + run->fresh_pages, memory_order_relaxed);
 }
 
-/*
- * Ask the source for the fresh pages of a segment, whose bits are set already.  Where it refuses, those that it has not
- * given lose their bits and the account its charge.
- */
-static int commit_fresh(struct zp_pages *pages, struct zp_segment *segment, struct zp_bits *fresh)
+/* Fresh pages, whose bits are set already, that get no memory: they lose their bits and the account its charge. */
+static void lose_fresh(struct zp_pages *pages, struct zp_segment *segment, const struct zp_bits *fresh)
 {
-	const struct zpool_page_source *source = pages->source;
-	char *base = zp_segment_base(pages, segment->number);
-	unsigned int first = 0, count, lost;
-	int err = 0;
+	unsigned int lost = zp_bits_count(fresh, 0, ZP_BITS);
 
-	while (!err && zp_bits_next_run(fresh, &first, &count)) {
-		err = source->commit(source->context, base + first * ZP_PAGE_BYTES, count * ZP_PAGE_BYTES);
-		if (!err)
-			zp_bits_clear(fresh, first, count);
-	}
-	if (!err)
-		return 0;
-	lost = zp_bits_count(fresh, 0, ZP_BITS);
 	zp_lock(&pages->lock);
 	zp_bits_and_not(&segment->committed, fresh);
 	atomic_fetch_sub_explicit(&pages->run_pages, lost, memory_order_relaxed);
 	zp_unlock(&pages->lock);
 	zp_account_refund(&pages->account, lost * ZP_PAGE_BYTES);
+}
+
+/* Ask the source for the fresh pages of a segment.  Where it refuses, those that it has not given are lost. */
+static int commit_fresh(struct zp_pages *pages, struct zp_segment *segment, struct zp_bits *fresh)
+{
+	unsigned int first = 0, count;
+	int err = 0;
+
+	while (!err && zp_bits_next_run(fresh, &first, &count)) {
+		err = zp_segment_commit(pages, segment, first, count);
+		if (!err)
+			zp_bits_clear(fresh, first, count);
+	}
+	if (err)
+		lose_fresh(pages, segment, fresh);
 	return err;
+}
+
+/*
+ * Memory for a run that was taken.  All of it is opened, pages that are committed later as well: by then a limit of the
+ * process may forbid to open more.  Where it does so now the run goes back.
+ */
+static int run_commit(struct zp_pages *pages, struct run *run, bool nowait)
+{
+	int err = nowait ? 0 : zp_segment_open(pages, run->segment, run->first, run->pages);
+
+	if (run->fresh_pages && err)
+		lose_fresh(pages, run->segment, &run->fresh);
+	else if (run->fresh_pages)
+		err = commit_fresh(pages, run->segment, &run->fresh);
+	if (err)
+		zp_pages_put(pages, zp_pgno(run->segment->number, run->first), run->pages);
+	return err;
+}
+
+/* The free pages of a segment that need no system call to be used. */
+static struct zp_bits open_pages(const struct zp_segment *segment)
+{
+	enum { GRANULE_PAGES = ZP_SEGMENT_PAGES / 64, WORD_GRANULES = 64 / GRANULE_PAGES };
+	uint64_t open = atomic_load_explicit(&segment->open, memory_order_relaxed);
+	struct zp_bits out = zp_segment_free(segment);
+
+	for (unsigned int i = 0; i < 64; i++)
+		if (!(open >> i & 1))
+			out.word[i / WORD_GRANULES] &=
+				~(((UINT64_C(1) << GRANULE_PAGES) - 1) << i % WORD_GRANULES * GRANULE_PAGES);
+	return out;
+}
+
+/* When the process may open no more memory: a run in what is open.  Looks at every segment. */
+static int run_take_open(struct zp_pages *pages, struct run *run)
+{
+	bool found = false;
+
+	zp_lock(&pages->lock);
+	for (uint32_t number = 1; number < pages->segments && !found; number++) {
+		struct zp_bits starts;
+
+		run->segment = zp_segment(pages, number);
+		if (!zp_segment_base(pages, number) || run->segment->bound < run->pages)
+			continue;
+		starts = open_pages(run->segment);
+		zp_bits_starts(&starts, run->pages);
+		run->first = zp_bits_next_set(&starts, 0);
+		found = run->first != ZP_BITS;
+	}
+	if (found) {
+		run->fresh_pages =
+			run->commit_pages - zp_bits_count(&run->segment->committed, run->first, run->commit_pages);
+		found = zp_account_charge(&pages->account, run->fresh_pages * ZP_PAGE_BYTES);
+	}
+	if (found)
+		run_take(pages, run);
+	zp_unlock(&pages->lock);
+	if (!found)
+		return -ENOMEM;
+	return run_commit(pages, run, false);
 }
 
 static bool lock_for(struct zp_pages *pages, bool nowait)
@@ -294,15 +356,14 @@ int zp_pages_get_lazy(struct zp_pages *pages, unsigned int npages, unsigned int 
 		if (err)
 			return err;
 	}
+	err = run_commit(pages, &run, nowait);
+	if (err && run_take_open(pages, &run))
+		return err;
 	*pgno = zp_pgno(run.segment->number, run.first);
-	if (run.fresh_pages)
-		err = commit_fresh(pages, run.segment, &run.fresh);
-	if (err)
-		zp_pages_put(pages, *pgno, npages);
-	else if (ncommit < npages && !nowait)
+	if (ncommit < npages && !nowait)
 		/* What the source does not take back stays committed, and held. */
 		(void)zp_pages_decommit(pages, *pgno + ncommit, npages - ncommit);
-	return err;
+	return 0;
 }
 
 int zp_pages_get(struct zp_pages *pages, unsigned int npages, zpool_gfp_t gfp, uint32_t *pgno)
@@ -326,7 +387,7 @@ int zp_pages_get_lowest(struct zp_pages *pages, unsigned int npages, uint32_t be
 	if (found)
 		run_take(pages, &run);
 	zp_unlock(&pages->lock);
-	if (!found)
+	if (!found || run_commit(pages, &run, false))
 		return -ENOMEM;
 	*pgno = zp_pgno(run.segment->number, run.first);
 	/* What is left of the reserve there goes, or stays committed, and held. */

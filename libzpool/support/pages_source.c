@@ -6,8 +6,7 @@
 
 #include <errno.h>
 
-/* A chunk is a power of two segments, so that a hole which a released one leaves in the numbers fits a later one. */
-enum { CHUNK_SEGMENTS_MAX = 256, RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64 };
+enum { RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64 };
 
 /* How many pages go under one hold of slow_lock: inside a free, and in a trim. */
 enum { EXCESS_PAGES = 48, TRIM_PAGES = 1024 };
@@ -203,166 +202,12 @@ void zp_pages_set_reserve(struct zp_pages *pages, uint64_t bytes)
 	zp_unlock(&pages->slow_lock);
 }
 
-/* ---- chunks; all with slow_lock held ---- */
-
-static int commit_records(struct zp_pages *pages, void *address, size_t bytes)
-{
-	while (!zp_account_charge(&pages->account, bytes)) {
-		int err = zp_pages_make_room_locked(pages, bytes);
-
-		if (err)
-			return err;
-	}
-	if (pages->source->commit(pages->source->context, address, bytes) == 0)
-		return 0;
-	zp_pages_refund(pages, bytes);
-	return -ENOMEM;
-}
-
-static size_t page_round_up(size_t bytes)
-{
-	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
-}
-
-/* Memory for the records and table entries of segments up to `end`.  What is ready stays so if this fails half-way. */
-static int make_records_ready(struct zp_pages *pages, uint32_t end)
-{
-	size_t bases_bytes = page_round_up(end * sizeof *pages->bases);
-	int err;
-
-	if (bases_bytes > pages->bases_ready_bytes) {
-		err = commit_records(pages, (char *)pages->bases + pages->bases_ready_bytes,
-				     bases_bytes - pages->bases_ready_bytes);
-		if (err)
-			return err;
-		pages->bases_ready_bytes = bases_bytes;
-	}
-	while (pages->records_ready < end) {
-		uint32_t block = pages->records_ready >> ZP_BLOCK_SHIFT, block_end = (block + 1) << ZP_BLOCK_SHIFT;
-		uint32_t ready = pages->records_ready & (ZP_BLOCK_SEGMENTS - 1);
-		uint32_t wanted = (end < block_end ? end : block_end) - (block << ZP_BLOCK_SHIFT);
-		size_t from = page_round_up(ready * sizeof(struct zp_segment));
-		size_t to = page_round_up(wanted * sizeof(struct zp_segment));
-
-		if (!pages->blocks[block]) {
-			pages->blocks[block] =
-				zp_pages_meta_reserve(pages, ZP_BLOCK_SEGMENTS * sizeof(struct zp_segment));
-			from = 0;
-			if (!pages->blocks[block])
-				return -ENOMEM;
-		}
-		if (block == 0 && ready == 1)
-			from = 0;
-		err = to > from ? commit_records(pages, (char *)pages->blocks[block] + from, to - from) : 0;
-		if (err)
-			return err;
-		pages->records_ready = (block << ZP_BLOCK_SHIFT) + wanted;
-	}
-	return 0;
-}
-
-/* The largest hole in the numbers, of at most `count` segments, else new numbers.  0: there are none left. */
-static uint32_t choose_numbers(struct zp_pages *pages, uint32_t *count)
-{
-	uint32_t best = 0, best_count = 0;
-
-	for (uint32_t number = 1, step; number < pages->segments; number += step) {
-		step = zp_segment(pages, number)->chunk_segments;
-		if (!zp_segment_base(pages, number) && step <= *count && step > best_count) {
-			best = number;
-			best_count = step;
-		}
-	}
-	if (best) {
-		*count = best_count;
-		return best;
-	}
-	return *count <= ZP_SEGMENTS_MAX - pages->segments ? pages->segments : 0;
-}
-
-static int chunk_add(struct zp_pages *pages, uint32_t count)
-{
-	const struct zpool_page_source *source = pages->source;
-	uint32_t number = choose_numbers(pages, &count);
-	char *base;
-	int err;
-
-	if (number == 0)
-		return -ENOMEM;
-	err = make_records_ready(pages, number + count);
-	if (err)
-		return err;
-	base = source->reserve(source->context, count * ZP_SEGMENT_BYTES, ZP_SEGMENT_BYTES, pages->node);
-	if (!base)
-		return -ENOMEM;
-	zp_lock(&pages->lock);
-	for (uint32_t i = 0; i < count; i++) {
-		struct zp_segment *segment = zp_segment(pages, number + i);
-
-		*segment = (struct zp_segment){ .number = number + i, .chunk_segments = i == 0 ? count : 0 };
-		zp_list_init(&segment->bucket);
-		zp_list_init(&segment->reserve);
-		zp_segment_enter(pages, segment, ZP_SEGMENT_PAGES);
-		atomic_store_explicit(&pages->bases[number + i], base + i * ZP_SEGMENT_BYTES, memory_order_relaxed);
-	}
-	if (number == pages->segments)
-		pages->segments = number + count;
-	pages->segments_living += count;
-	pages->growth++;
-	zp_unlock(&pages->lock);
-	return 0;
-}
-
-int zp_pages_grow(struct zp_pages *pages, uint32_t growth)
-{
-	uint32_t count = 1;
-	int err = 0;
-
-	zp_lock(&pages->slow_lock);
-	if (pages->growth == growth) {
-		while (count < CHUNK_SEGMENTS_MAX && count * 2 <= pages->segments_living + 1)
-			count *= 2;
-		do
-			err = chunk_add(pages, count);
-		while (err && (count /= 2) > 0);
-	}
-	zp_unlock(&pages->slow_lock);
-	return err;
-}
-
-/* Give a chunk without a used page back.  Returns the bytes that were still committed in it. */
-static uint64_t chunk_remove(struct zp_pages *pages, uint32_t number)
-{
-	const struct zpool_page_source *source = pages->source;
-	uint32_t count = zp_segment(pages, number)->chunk_segments;
-	char *base = zp_segment_base(pages, number);
-	uint64_t committed = 0;
-	bool vacant = true;
-
-	zp_lock(&pages->lock);
-	for (uint32_t i = 0; i < count; i++)
-		vacant = vacant && zp_segment(pages, number + i)->used_pages == 0;
-	for (uint32_t i = 0; vacant && i < count; i++) {
-		struct zp_segment *segment = zp_segment(pages, number + i);
-
-		committed += segment->reserve_pages * ZP_PAGE_BYTES;
-		zp_segment_unkeep(pages, segment, segment->reserve_pages);
-		zp_segment_leave(pages, segment);
-		atomic_store_explicit(&pages->bases[number + i], NULL, memory_order_relaxed);
-	}
-	if (vacant)
-		pages->segments_living -= count;
-	zp_unlock(&pages->lock);
-	if (!vacant)
-		return 0;
-	source->release(source->context, base, count * ZP_SEGMENT_BYTES);
-	zp_account_refund(&pages->account, committed);
-	return committed;
-}
+/* ---- trim ---- */
 
 /*
  * The page table of a part of a segment in which no page is used or kept.  Linux since 6.14 gives it back when the
- * whole of its span is told to be not needed at once; before, it goes with the chunk.  With slow_lock held.
+ * whole of its span is told to be not needed at once; before, it goes with the chunk.  Afterwards the part no longer
+ * counts against the process's limits of data and of locked memory.  With slow_lock held.
  */
 static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsigned int part)
 {
@@ -379,8 +224,9 @@ static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsig
 	zp_unlock(&pages->lock);
 	if (!idle)
 		return;
-	(void)source->decommit(source->context, zp_segment_base(pages, segment->number) + first * ZP_PAGE_BYTES,
-			       ZP_TABLE_PAGES * ZP_PAGE_BYTES);
+	if (source->decommit(source->context, zp_segment_base(pages, segment->number) + first * ZP_PAGE_BYTES,
+			     ZP_TABLE_PAGES * ZP_PAGE_BYTES) == 0)
+		zp_segment_close(pages, segment, first, ZP_TABLE_PAGES);
 	zp_lock(&pages->lock);
 	zp_segment_set_free(pages, segment, first, ZP_TABLE_PAGES);
 	zp_unlock(&pages->lock);
@@ -389,7 +235,7 @@ static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsig
 /* Only of the system's source: another may not like to lose pages that it never gave. */
 static void tables_drop(struct zp_pages *pages)
 {
-	if (!zp_pages_always_readable(pages))
+	if (!zp_pages_decommitted_readable(pages))
 		return;
 	for (uint32_t number = 1; number < pages->segments; number++) {
 		if (!zp_segment_base(pages, number))
@@ -424,7 +270,7 @@ void zp_pages_trim(struct zp_pages *pages, uint64_t *released)
 
 		for (; number < pages->segments; number += zp_segment(pages, number)->chunk_segments)
 			if (zp_segment_base(pages, number))
-				*released += chunk_remove(pages, number);
+				*released += zp_chunk_remove(pages, number);
 	}
 	tables_drop(pages);
 	zp_unlock(&pages->slow_lock);
@@ -454,13 +300,13 @@ static bool segment_trim(struct zp_pages *pages, uint32_t number)
 		return false;
 	/* The first chunk stays. */
 	if (segment->chunk_segments && number > 1)
-		(void)chunk_remove(pages, number);
+		(void)zp_chunk_remove(pages, number);
 	if (!zp_segment_base(pages, number))
 		return true;
 	zp_lock(&pages->lock);
 	bool has_tables = segment->tables && segment->used_pages < ZP_SEGMENT_PAGES;
 	zp_unlock(&pages->lock);
-	if (!has_tables || !zp_pages_always_readable(pages))
+	if (!has_tables || !zp_pages_decommitted_readable(pages))
 		return false;
 	for (unsigned int part = 0; part < ZP_SEGMENT_PAGES / ZP_TABLE_PAGES; part++)
 		table_drop(pages, segment, part);

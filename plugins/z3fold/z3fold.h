@@ -22,7 +22,7 @@ enum {
 	Z3FOLD_FIND_TRIES = 8,    /* pages that one search may find blocked by a mapped middle */
 	Z3FOLD_RECLAIM_TRIES = 8, /* pages that shrink may fail to empty for each that it empties */
 	Z3FOLD_UNIT_SHIFT = 9,    /* records of pages get memory by so many */
-	Z3FOLD_BLOCK_SHIFT = 16,  /* and address space by so many and more */
+	Z3FOLD_BLOCK_SHIFT = 13,  /* and address space by so many and more */
 	Z3FOLD_BLOCKS = ZP_PGNO_BITS - Z3FOLD_BLOCK_SHIFT + 1
 };
 
@@ -58,7 +58,7 @@ struct z3fold_unit {
 	uint8_t committed;        /* guarded by record_lock */
 };
 
-/* Units and records of the page numbers below 2^16, or from 2^(15+k) to 2^(16+k). */
+/* Units and records of the page numbers below 2^13, or from 2^(12+k) to 2^(13+k). */
 struct z3fold_block {
 	struct z3fold_unit *units; /* NULL: not reserved yet */
 	size_t head_bytes;         /* the units, all committed; behind them the records */

@@ -120,7 +120,7 @@ void zblock_records_trim(struct zblock_pool *pool)
 {
 	uint32_t keep;
 
-	if (!zp_pages_always_readable(&pool->pages))
+	if (!zp_pages_decommitted_readable(&pool->pages))
 		return;
 	zp_lock(&pool->record_lock);
 	while (pool->records > 1 && !zblock_block(pool, pool->records - 1)->taken)

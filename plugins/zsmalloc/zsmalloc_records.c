@@ -176,9 +176,9 @@ void zsmalloc_records_trim(struct zsmalloc_pool *pool)
 		zsmalloc_zspage(pool, number)->next = pool->record_free;
 		pool->record_free = number;
 	}
-	while (zp_pages_always_readable(&pool->pages) && table_recede(pool, &pool->record_table))
+	while (zp_pages_decommitted_readable(&pool->pages) && table_recede(pool, &pool->record_table))
 		continue;
-	while (zp_pages_always_readable(&pool->pages) && table_recede(pool, &pool->home_table))
+	while (zp_pages_decommitted_readable(&pool->pages) && table_recede(pool, &pool->home_table))
 		continue;
 	zp_unlock(&pool->record_lock);
 }

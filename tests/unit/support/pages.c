@@ -375,7 +375,7 @@ START_TEST(trim_gives_back_the_reserve_and_vacant_chunks)
 		check_books();
 		/* What stays are records of segments, which the next round uses again. */
 		ck_assert_uint_le(zp_pages_held_bytes(&pages), held_empty + 16 * ZP_PAGE_BYTES);
-		ck_assert_uint_eq(atomic_load(&source.reserved_bytes), reserved);
+		ck_assert_uint_le(atomic_load(&source.reserved_bytes), reserved + 16 * ZP_PAGE_BYTES);
 	}
 	ck_assert_uint_le(pages.segments, 1 + 127);
 }
@@ -385,13 +385,15 @@ END_TEST
 START_TEST(trim_gives_back_page_tables_of_idle_parts)
 {
 	static struct zp_pages own;
-	uint32_t low, high, again;
+	uint32_t first, low, high, again;
 	uint64_t released;
 
 	ck_assert_int_eq(zp_pages_init(&own, NULL, -1, 0), 0);
+	/* The first chunk is smaller than what a page table spans. */
+	ck_assert_int_eq(zp_pages_get(&own, ZP_FIRST_CHUNK_PAGES, ZPOOL_GFP_KERNEL, &first), 0);
 	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &low), 0);
 	ck_assert_int_eq(zp_pages_get(&own, 3, ZPOOL_GFP_KERNEL, &high), 0);
-	const struct zp_segment *segment = &own.blocks[0][1];
+	const struct zp_segment *segment = &own.blocks[0][2];
 	memset(zp_pages_address(&own, low), 0x77, ZP_TABLE_PAGES * ZP_PAGE_BYTES);
 	memset(zp_pages_address(&own, high), 0x77, 3 * ZP_PAGE_BYTES);
 	ck_assert_uint_eq(segment->tables, 3);
@@ -455,15 +457,17 @@ END_TEST
 
 START_TEST(decommit_that_fails_keeps_the_pages_and_is_asked_again)
 {
-	uint32_t pgno = take(400);
+	/* In the first chunk, which a trim does not release. */
+	enum { RUN = ZP_FIRST_CHUNK_PAGES - 1 };
+	uint32_t pgno = take(RUN);
 	uint64_t held = zp_pages_held_bytes(&pages), released;
 	unsigned int asked;
 
 	atomic_store(&source.refuse_decommit, true);
-	for (unsigned int i = 0; i < 400; i++)
+	for (unsigned int i = 0; i < RUN; i++)
 		zp_pages_put(&pages, pgno + i, 1);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), held);
-	ck_assert_uint_eq(pages.reserve_pages, 400);
+	ck_assert_uint_eq(pages.reserve_pages, RUN);
 	/* Not at every put. */
 	asked = atomic_load(&source.decommits);
 	ck_assert_uint_gt(asked, 0);
@@ -473,7 +477,7 @@ START_TEST(decommit_that_fails_keeps_the_pages_and_is_asked_again)
 	ck_assert_uint_eq(released, 0);
 	atomic_store(&source.refuse_decommit, false);
 	zp_pages_trim(&pages, &released);
-	ck_assert_uint_eq(released, 400 * ZP_PAGE_BYTES);
+	ck_assert_uint_eq(released, RUN * ZP_PAGE_BYTES);
 	check_books();
 }
 END_TEST

@@ -156,7 +156,7 @@ START_TEST(lazy_run_under_nowait_calls_nobody)
 	ck_assert_int_eq(zp_pages_get(&pages, 10, 0, &pgno), 0);
 	zp_pages_put(&pages, pgno, 10);
 	calls = atomic_load(&source.commits) + atomic_load(&source.decommits) + atomic_load(&source.reserves);
-	ck_assert_int_eq(zp_pages_get_lazy(&pages, 600, 2, ZPOOL_GFP_NOWAIT, &pgno), 0);
+	ck_assert_int_eq(zp_pages_get_lazy(&pages, 200, 2, ZPOOL_GFP_NOWAIT, &pgno), 0);
 	ck_assert_uint_eq(committed_in(pgno, 2), 2);
 	ck_assert_int_eq(zp_pages_get_lazy(&pages, 20, 20, ZPOOL_GFP_NOWAIT, &pgno), -ENOMEM);
 	ck_assert_uint_eq(atomic_load(&source.commits) + atomic_load(&source.decommits) + atomic_load(&source.reserves),

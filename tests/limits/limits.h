@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * limits.h - what the tests of resource limits share: a child for each driver, figures of the process, objects
+ */
+#ifndef LIMITS_H
+#define LIMITS_H 1
+
+#include "tests/unit/run.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || __has_feature(thread_sanitizer) ||                \
+	__has_feature(address_sanitizer)
+#define LIMITS_SANITIZED 1
+#else
+#define LIMITS_SANITIZED 0
+#endif
+
+static const char *const limits_drivers[] = { "zbud", "z3fold", "zblock", "zsmalloc", "libc" };
+enum { LIMITS_DRIVERS = sizeof limits_drivers / sizeof limits_drivers[0], LIMITS_SKIP = 77 };
+
+/* The driver that the child is to use, and why the child could not do its work. */
+static const char *limits_driver;
+
+/* In the child: a condition that does not hold is printed and ends it. */
+#define LIMITS_CHECK(condition, ...)                                                                                   \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			printf("# %s: %s: ", limits_driver, #condition);                                               \
+			printf(__VA_ARGS__);                                                                           \
+			printf("\n");                                                                                  \
+			(void)fflush(stdout);                                                                          \
+			_exit(1);                                                                                      \
+		}                                                                                                      \
+	} while (0)
+
+#define LIMITS_SKIP_CHILD(...)                                                                                         \
+	do {                                                                                                           \
+		printf("# skipped for %s: ", limits_driver);                                                           \
+		printf(__VA_ARGS__);                                                                                   \
+		printf("\n");                                                                                          \
+		(void)fflush(stdout);                                                                                  \
+		_exit(LIMITS_SKIP);                                                                                    \
+	} while (0)
+
+/* The work of a child, once for each driver. */
+static inline void limits_for_each_driver(int (*work)(void))
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	if (LIMITS_SANITIZED || !unit_may_fork() || (preload && strstr(preload, "vgpreload"))) {
+		printf("# skipped: the memory of a sanitizer or of valgrind would be in the figures\n");
+		return;
+	}
+	for (int i = 0; i < LIMITS_DRIVERS; i++) {
+		limits_driver = limits_drivers[i];
+		int status = unit_in_child(work);
+
+		ck_assert_msg(status == 0 || status == LIMITS_SKIP, "%s: the child ended with %d", limits_driver,
+			      status);
+	}
+}
+
+/* A figure of /proc/self/status in bytes, such as "VmRSS". */
+static inline uint64_t limits_status_bytes(const char *key)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long kilobytes = 0;
+	size_t length = strlen(key);
+	char line[256];
+
+	if (!file)
+		LIMITS_SKIP_CHILD("this system has no /proc/self/status");
+	while (fgets(line, sizeof line, file))
+		if (strncmp(line, key, length) == 0 && line[length] == ':')
+			kilobytes = strtoull(line + length + 1, NULL, 10);
+	(void)fclose(file);
+	return kilobytes << 10;
+}
+
+static inline unsigned int limits_mappings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	unsigned int lines = 0;
+	int c;
+
+	if (!file)
+		LIMITS_SKIP_CHILD("this system has no /proc/self/maps");
+	while ((c = getc(file)) != EOF)
+		lines += c == '\n';
+	(void)fclose(file);
+	return lines;
+}
+
+static inline struct zpool *limits_pool(void)
+{
+	struct zpool *pool = zpool_create_pool(limits_driver, ZPOOL_GFP_KERNEL, NULL);
+
+	LIMITS_CHECK(pool != NULL, "%s", zpool_last_error());
+	return pool;
+}
+
+/* The driver's code is in memory from here on, and what the first pool needs is done. */
+static inline void limits_load_driver(void)
+{
+	zpool_destroy_pool(limits_pool());
+}
+
+/* An object whose bytes follow from its number. */
+static inline int limits_store(struct zpool *pool, size_t size, unsigned int number, unsigned long *handle)
+{
+	char bytes[4096];
+	int err = zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, handle);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (char)(number * 31 + i);
+	LIMITS_CHECK(zpool_obj_write(pool, *handle, bytes, size, 0) == (int64_t)size, "%s", zpool_last_error());
+	return 0;
+}
+
+static inline void limits_compare(struct zpool *pool, size_t size, unsigned int number, unsigned long handle)
+{
+	char bytes[4096];
+
+	LIMITS_CHECK(zpool_obj_read(pool, handle, bytes, size, 0) == (int64_t)size, "%s", zpool_last_error());
+	for (size_t i = 0; i < size; i++)
+		LIMITS_CHECK(bytes[i] == (char)(number * 31 + i), "byte %zu of object %u differs", i, number);
+}
+
+static inline void limits_set(int resource, uint64_t bytes)
+{
+	struct rlimit limit = { (rlim_t)bytes, (rlim_t)bytes };
+
+	if (setrlimit(resource, &limit))
+		LIMITS_SKIP_CHILD("the limit cannot be set: %s", strerror(errno));
+}
+
+#endif

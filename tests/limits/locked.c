@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pools in a process that locks its memory: they pay for what they hold, and not for the address space that they keep.
+ */
+#include "config.h"
+
+#include "tests/limits/limits.h"
+
+enum { SIZE = 2000, OBJECTS = 10000, SLACK_BYTES = 256 << 10 };
+
+static unsigned long handles[OBJECTS];
+
+static void lock_memory(int flags)
+{
+	if (mlockall(flags))
+		LIMITS_SKIP_CHILD("memory cannot be locked: %s", strerror(errno));
+}
+
+/* What total_size promises of a pool of 16 MiB and more, and what is allowed to smaller ones. */
+static void expect_resident(struct zpool *pool, uint64_t before, const char *when)
+{
+	uint64_t grown = limits_status_bytes("VmRSS") - before, total = zpool_get_total_size(pool);
+
+	LIMITS_CHECK(grown <= total + total / 50 + SLACK_BYTES, "%s the process holds %llu bytes for a pool of %llu",
+		     when, (unsigned long long)grown, (unsigned long long)total);
+}
+
+static void fill(struct zpool *pool)
+{
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		LIMITS_CHECK(limits_store(pool, SIZE, i, &handles[i]) == 0, "%s", zpool_last_error());
+}
+
+static void lock_and_fill(int flags)
+{
+	uint64_t before;
+	struct zpool *pool;
+
+	limits_load_driver();
+	lock_memory(flags);
+	before = limits_status_bytes("VmRSS");
+	pool = limits_pool();
+	expect_resident(pool, before, "empty");
+	fill(pool);
+	expect_resident(pool, before, "full");
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		if (i % 8)
+			zpool_free(pool, handles[i]);
+	(void)zpool_compact(pool, 0, 0, NULL);
+	(void)zpool_trim(pool, NULL);
+	/* What malloc keeps of freed memory is its own affair. */
+	if (strcmp(limits_driver, "libc") != 0)
+		expect_resident(pool, before, "thinned and trimmed");
+	for (unsigned int i = 0; i < OBJECTS; i += 8)
+		limits_compare(pool, SIZE, i, handles[i]);
+	zpool_destroy_pool(pool);
+}
+
+static int fill_where_future_memory_is_locked(void)
+{
+	lock_and_fill(MCL_CURRENT | MCL_FUTURE);
+	return 0;
+}
+
+START_TEST(pool_in_a_process_that_locks_future_memory_costs_what_it_holds)
+{
+	limits_for_each_driver(fill_where_future_memory_is_locked);
+}
+END_TEST
+
+#ifdef MCL_ONFAULT
+static int fill_where_memory_is_locked_on_fault(void)
+{
+	lock_and_fill(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	return 0;
+}
+
+START_TEST(pool_in_a_process_that_locks_on_fault_costs_what_it_holds)
+{
+	limits_for_each_driver(fill_where_memory_is_locked_on_fault);
+}
+END_TEST
+#endif
+
+/* Is the memory that objects lie in locked, as the host asked? */
+static int lock_objects(void)
+{
+	uint64_t before;
+	struct zpool *pool;
+
+	limits_load_driver();
+	lock_memory(MCL_CURRENT | MCL_FUTURE);
+	before = limits_status_bytes("VmLck");
+	pool = limits_pool();
+	fill(pool);
+	LIMITS_CHECK(limits_status_bytes("VmLck") - before >= (uint64_t)SIZE * OBJECTS,
+		     "%llu bytes of memory were locked before the objects, %llu are now", (unsigned long long)before,
+		     (unsigned long long)limits_status_bytes("VmLck"));
+	zpool_destroy_pool(pool);
+	return 0;
+}
+
+START_TEST(objects_of_a_process_that_locks_future_memory_are_locked)
+{
+	limits_for_each_driver(lock_objects);
+}
+END_TEST
+
+/* The pool was there before the host locked everything, so the lock covers its address space, open or not. */
+static int fill_a_pool_that_was_locked_later(void)
+{
+	struct zpool *pool;
+	unsigned long handle;
+	uint64_t before;
+
+	pool = limits_pool();
+	LIMITS_CHECK(limits_store(pool, SIZE, 0, &handle) == 0, "%s", zpool_last_error());
+	lock_memory(MCL_CURRENT);
+	before = limits_status_bytes("VmRSS");
+	fill(pool);
+	expect_resident(pool, before, "full");
+	limits_compare(pool, SIZE, 0, handle);
+	zpool_destroy_pool(pool);
+	return 0;
+}
+
+START_TEST(pool_that_was_locked_after_it_was_made_grows_by_what_it_holds)
+{
+	limits_for_each_driver(fill_a_pool_that_was_locked_later);
+}
+END_TEST
+
+/* An ordinary user's limit is 8 MiB on most systems: pools fill what is left of it, say -ENOMEM, and lose nothing. */
+static int fill_up_to_the_limit_of_locked_memory(void)
+{
+	enum { LIMIT_BYTES = 8 << 20, STORED_MIN = LIMIT_BYTES / 4 / SIZE };
+	struct zpool *pool;
+	unsigned int stored = 0;
+	uint64_t total;
+	int err;
+
+	limits_load_driver();
+	/* Root may lock without limit. */
+	if (geteuid() == 0 && seteuid(65534))
+		LIMITS_SKIP_CHILD("root's rights cannot be dropped: %s", strerror(errno));
+	limits_set(RLIMIT_MEMLOCK, LIMIT_BYTES);
+	lock_memory(MCL_FUTURE);
+	pool = limits_pool();
+	do {
+		total = zpool_get_total_size(pool);
+		err = limits_store(pool, SIZE, stored, &handles[stored]);
+		stored += err == 0;
+	} while (err == 0 && stored < OBJECTS);
+	LIMITS_CHECK(err == -ENOMEM, "after %u objects malloc gave %d", stored, err);
+	LIMITS_CHECK(stored >= STORED_MIN, "only %u objects of %d bytes fit", stored, SIZE);
+	LIMITS_CHECK(zpool_get_total_size(pool) <= total, "the malloc that failed made the pool grow");
+	for (unsigned int i = 0; i < stored; i++)
+		limits_compare(pool, SIZE, i, handles[i]);
+	for (unsigned int i = 0; i < stored; i += 2)
+		zpool_free(pool, handles[i]);
+	for (unsigned int i = 0; i < stored / 4; i++)
+		LIMITS_CHECK(limits_store(pool, SIZE, 2 * i, &handles[2 * i]) == 0, "%s", zpool_last_error());
+	zpool_destroy_pool(pool);
+	pool = limits_pool();
+	for (unsigned int i = 0; i < STORED_MIN; i++)
+		LIMITS_CHECK(limits_store(pool, SIZE, i, &handles[i]) == 0, "%s", zpool_last_error());
+	zpool_destroy_pool(pool);
+	return 0;
+}
+
+START_TEST(pool_fills_the_limit_of_locked_memory)
+{
+	limits_for_each_driver(fill_up_to_the_limit_of_locked_memory);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		pool_in_a_process_that_locks_future_memory_costs_what_it_holds,
+#ifdef MCL_ONFAULT
+		pool_in_a_process_that_locks_on_fault_costs_what_it_holds,
+#endif
+		objects_of_a_process_that_locks_future_memory_are_locked,
+		pool_that_was_locked_after_it_was_made_grows_by_what_it_holds,
+		pool_fills_the_limit_of_locked_memory,
+	};
+
+	return UNIT_RUN("limits: locked memory", tests);
+}
