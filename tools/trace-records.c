@@ -174,22 +174,28 @@ static const char *note_free(struct scan *scan, const struct trace_record *recor
 	return NULL;
 }
 
-static bool within(struct scan *scan, uint64_t bytes)
-{
-	if (bytes > scan->totals.largest && bytes <= TRACE_OBJECT_BYTES_MAX)
-		scan->totals.largest = bytes;
-	return bytes <= TRACE_OBJECT_BYTES_MAX;
-}
-
 static const char *note_copy(struct scan *scan, const struct trace_record *record)
 {
 	uint64_t length = record->operands[0], offset = record->operands[1];
 
-	if (!within(scan, length) || offset > TRACE_OBJECT_BYTES_MAX)
+	if (length > TRACE_OBJECT_BYTES_MAX || offset > TRACE_OBJECT_BYTES_MAX)
 		return "copies more than an object can hold";
 	scan->totals.partial_writes +=
 		record->op == TRACE_WRITE && record->known && (offset || length < scan->sizes[record->object]);
 	return NULL;
+}
+
+static const char *note_malloc(struct scan *scan, const struct trace_record *record, uint64_t call)
+{
+	uint64_t size = record->operands[0];
+
+	if (!size || size > TRACE_OBJECT_BYTES_MAX)
+		return "makes an object of an impossible size";
+	if (record->operands[1] > UINT32_MAX)
+		return "has impossible flags";
+	if (size > scan->totals.largest)
+		scan->totals.largest = size;
+	return record->error ? NULL : note_object(scan, size, call);
 }
 
 /* NULL, or what is wrong with the record. */
@@ -197,11 +203,7 @@ static const char *note_operation(struct scan *scan, const struct trace_record *
 {
 	switch (record->op) {
 	case TRACE_MALLOC:
-		if (!record->operands[0] || !within(scan, record->operands[0]))
-			return "makes an object of an impossible size";
-		if (record->operands[1] > UINT32_MAX)
-			return "has impossible flags";
-		return record->error ? NULL : note_object(scan, record->operands[0], call);
+		return note_malloc(scan, record, call);
 	case TRACE_FREE:
 		return note_free(scan, record);
 	case TRACE_READ:

@@ -197,7 +197,7 @@ const char *trace_file_reason(int err)
 {
 	switch (err) {
 	case ENXIO:
-		return "it is a FIFO that no process reads, or a device that is not there";
+		return "it is a FIFO that no process reads, a socket, or a device that is not there";
 	case ENODEV:
 		return "it is neither a file, nor a FIFO, nor a character device";
 	case EPIPE:

@@ -58,7 +58,7 @@ enum {
 	TRACE_BLOCK_BYTES = 16,
 	TRACE_PAYLOAD_BYTES_MAX = 1 << 24,
 	TRACE_END_BYTES = 32,
-	TRACE_OBJECT_BYTES_MAX = 1 << 24, /* of one object, and of one read or write */
+	TRACE_OBJECT_BYTES_MAX = 1 << 30, /* of one object, and of one read or write */
 	TRACE_THREADS_MAX = 1024,
 	TRACE_VARINT_BYTES_MAX = 10,
 	TRACE_RECORD_BYTES_MAX = 1 + 6 * TRACE_VARINT_BYTES_MAX

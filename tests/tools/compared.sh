@@ -154,7 +154,7 @@ refused()
 }
 made 'malloc 0 0'
 refused "an object of 0 bytes" 'at byte 60, call 0 makes an object of an impossible size'
-made 'malloc 16777217 0'
+made 'malloc 1073741825 0'
 refused "an object that is too large" 'at byte 60, call 0 makes an object of an impossible size'
 made 'malloc 10 0' 'free 1' 'free 1'
 refused "an object that is freed twice" 'at byte 67, call 2 frees an object that was freed before'
