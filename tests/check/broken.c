@@ -441,6 +441,9 @@ static int broken_trim(void *pool, uint64_t *released)
 #endif
 
 #include "subtle.h"
+#ifdef FAULT_odd
+#include "odd.h"
+#endif
 
 /* No fault: it has no more than it must. */
 #ifdef FAULT_bare

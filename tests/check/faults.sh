@@ -138,6 +138,37 @@ fault child_shares_the_pages a_child_has_copies_of_its_own
 fault stats_drift stats_count_evictions
 fault full_classes_look_half_empty classes_hold_all_objects
 
+# What a driver does to its host, when it is loaded, with a pool, and when it is unloaded.
+odd()
+{
+    case_name=$1
+    shift
+    for act in "$@"; do
+        ODD=$act check --case "$case_name" "$work/plugins/odd.so"
+        prints "$act is caught by $case_name" "^not ok [0-9]+ - odd: $case_name\$"
+        sed -n 's/^#   happened: /    /p' "$work/out"
+        faults=$((faults + 1))
+    done
+}
+if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
+    build odd
+    check --case loading_leaves_the_process_alone --case a_pool_leaves_the_process_alone \
+        --case unloading_leaves_nothing_behind --case exit_is_undisturbed "$work/plugins/odd.so"
+    exits "a driver that does nothing odd is a success" 0
+    odd loading_leaves_the_process_alone load_thread load_fork load_daemon load_returns load_helper load_print \
+        load_warn load_signal load_ignore load_mask load_stack load_setenv load_unsetenv load_umask load_chdir \
+        load_rlimit load_locale load_alarm load_open load_close load_nonblock load_name load_exit
+    odd a_pool_leaves_the_process_alone create_thread create_fork create_daemon create_returns create_print \
+        create_signal create_mask create_setenv create_umask create_chdir create_rlimit create_alarm create_open \
+        destroy_warn destroy_fork destroy_ignore destroy_open destroy_umask destroy_exit
+    odd unloading_leaves_nothing_behind load_map load_malloc load_key load_library load_atexit unload_print \
+        unload_umask unload_chdir unload_daemon unload_exit unload_thread
+    odd exit_is_undisturbed unload_warn unload_exit load_exit create_exit load_atexit
+    rm "$work/plugins/odd.so"
+    processes=$(grep -l "$work/plugins/odd.so" /proc/[0-9]*/maps 2>/dev/null || :)
+    is "no process of theirs is left" "" "$processes"
+fi
+
 # These come to no end.
 patience=5
 fault nowait_waits_for_a_lock nowait_does_not_wait_for_pages

@@ -5,6 +5,7 @@
 #include "cases.h"
 
 const struct ct_group ct_groups[] = {
+	{ "loading", ct_cases_load },
 	{ "pools", ct_cases_pools },
 	{ "objects", ct_cases_objects },
 	{ "copies", ct_cases_copies },

@@ -7,6 +7,7 @@
 
 #include "contract.h"
 
+extern const struct ct_case ct_cases_load[];
 extern const struct ct_case ct_cases_pools[];
 extern const struct ct_case ct_cases_objects[];
 extern const struct ct_case ct_cases_copies[];

@@ -6,75 +6,16 @@
  * what a C library keeps of freed memory is the same both times.
  */
 #include "cases.h"
+#include "leftovers.h"
 #include "objects.h"
 #include "source.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 enum { POOLS = 200, WARM_UP = 30, OBJECTS = 60, TRIES = 3 };
-
-struct possessions {
-	uint64_t heap_bytes;    /* in use, as the C library counts; 0 where it does not tell */
-	uint64_t address_pages; /* mapped, touched or not */
-	unsigned int files;
-};
-
-static uint64_t heap_bytes(void)
-{
-#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 33)
-	struct mallinfo2 info = mallinfo2();
-
-	return (uint64_t)info.uordblks + info.hblkhd;
-#else
-	return 0;
-#endif
-#else
-	return 0;
-#endif
-}
-
-static struct possessions look(void)
-{
-	struct possessions now = { heap_bytes(), 0, 0 };
-	unsigned long long pages = 0;
-	FILE *statm = fopen("/proc/self/statm", "r");
-	DIR *files = opendir("/proc/self/fd");
-
-	if (!statm || !files || fscanf(statm, "%llu", &pages) != 1)
-		ct_skip("this system does not tell what a process has mapped and opened");
-	fclose(statm);
-	while (readdir(files))
-		now.files++;
-	closedir(files);
-	now.address_pages = pages;
-	return now;
-}
-
-/* Fails the case where something was left.  false: it may be what the C library keeps, and there is another try. */
-static bool compare(const struct possessions *before, unsigned int times, const char *what, bool last_try)
-{
-	struct possessions now = look();
-	uint64_t heap = now.heap_bytes > before->heap_bytes ? now.heap_bytes - before->heap_bytes : 0;
-	uint64_t pages = now.address_pages > before->address_pages ? now.address_pages - before->address_pages : 0;
-
-	CT_CHECK(now.files <= before->files, "%u %s left %u files open", times, what, now.files - before->files);
-	if (!last_try && (heap >= times * UINT64_C(16) || pages >= times / 2))
-		return false;
-	CT_CHECK(heap < times * UINT64_C(16), "%u %s left %llu bytes of the C library's malloc behind", times, what,
-		 (unsigned long long)heap);
-	CT_CHECK(pages < times / 2, "%u %s left %llu pages of address space mapped", times, what,
-		 (unsigned long long)pages);
-	return true;
-}
 
 /* What leaks does so each time; what the C library keeps of freed memory does not. */
 static void repeat(void (*work)(void), unsigned int times_each, const char *what)
@@ -82,11 +23,12 @@ static void repeat(void (*work)(void), unsigned int times_each, const char *what
 	for (int i = 0; i < WARM_UP; i++)
 		work();
 	for (int tries = 1; tries <= TRIES; tries++) {
-		struct possessions before = look();
+		struct ct_leftovers before;
 
+		ct_leftovers_look(&before);
 		for (int i = 0; i < POOLS; i++)
 			work();
-		if (compare(&before, POOLS * times_each, what, tries == TRIES))
+		if (ct_leftovers_compare(&before, POOLS * times_each, what, tries == TRIES))
 			return;
 	}
 }

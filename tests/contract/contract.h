@@ -22,7 +22,7 @@
 /* Where the library verifies pools it shall do so after each single call, however large they are. */
 #define CT_EVERY_CALL 0x2u
 
-/* The case is about the plugin's file: nothing is loaded, and no pool made, before it runs. */
+/* The case is about the plugin's file, or about loading it: nothing is loaded, and no pool made, before it runs. */
 #define CT_FILE 0x4u
 
 /* It runs as long as it is told, and has a time limit of its own. */
@@ -45,7 +45,7 @@ struct ct_group {
 	const struct ct_case *cases;
 };
 
-/* All groups, ended by one without a subject.  The very first case is whether a pool can be made at all. */
+/* All groups, ended by one without a subject.  The first case that makes a pool is whether one can be made at all. */
 extern const struct ct_group ct_groups[];
 
 /* What can be said of a plugin's file. */

@@ -32,6 +32,7 @@ contract_sources = \
 	tests/contract/cases_fork.c \
 	tests/contract/cases_handles.c \
 	tests/contract/cases_leftovers.c \
+	tests/contract/cases_load.c \
 	tests/contract/cases_limits.c \
 	tests/contract/cases_maps.c \
 	tests/contract/cases_memory.c \
@@ -46,10 +47,12 @@ contract_sources = \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
 	tests/contract/keeper.c tests/contract/keeper.h \
+	tests/contract/leftovers.c tests/contract/leftovers.h \
 	tests/contract/module.c tests/contract/module.h \
 	tests/contract/plan.c tests/contract/plan.h \
 	tests/contract/processes.c tests/contract/processes.h \
 	tests/contract/runner.c \
+	tests/contract/state.c tests/contract/state.h \
 	tests/contract/tap.c \
 	tests/contract/watch.c tests/contract/watch.h \
 	tests/stress/soak.h tests/stress/soak_case.c \

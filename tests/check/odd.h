@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * odd.h - what a driver must not do to the process that it is loaded into.  The environment variable ODD says what it
+ * does, as "load_umask": at which moment, and what.  Included by broken.c, behind the driver and before its structure.
+ */
+#include <dlfcn.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static void odd_handler(int number)
+{
+	(void)number;
+}
+
+static void *odd_wait(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void odd_thread(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, odd_wait, NULL);
+}
+
+static void odd_fork(void)
+{
+	if (fork() == 0)
+		odd_wait(NULL);
+}
+
+/* A process that nobody waits for, in a session of its own. */
+static void odd_daemon(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setsid();
+		if (fork() == 0)
+			odd_wait(NULL);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+static void odd_fork_returns(void)
+{
+	(void)!fork();
+}
+
+static void odd_helper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static void odd_print(void)
+{
+	printf("no line's end");
+}
+
+static void odd_warn(void)
+{
+	fprintf(stderr, "a warning\n");
+}
+
+static void odd_signal(void)
+{
+	signal(SIGUSR2, odd_handler);
+}
+
+static void odd_ignore(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void odd_mask(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void odd_stack(void)
+{
+	static char bytes[65536];
+	stack_t stack = { .ss_sp = bytes, .ss_size = sizeof(bytes) };
+
+	sigaltstack(&stack, NULL);
+}
+
+static void odd_setenv(void)
+{
+	setenv("LD_PRELOAD", "odd.so", 1);
+}
+
+static void odd_unsetenv(void)
+{
+	unsetenv("PATH");
+}
+
+static void odd_umask(void)
+{
+	umask(0);
+}
+
+static void odd_chdir(void)
+{
+	(void)!chdir("/proc");
+}
+
+static void odd_rlimit(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur--;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void odd_locale(void)
+{
+	setlocale(LC_ALL, "C.UTF-8");
+}
+
+static void odd_alarm(void)
+{
+	alarm(1000);
+}
+
+static void odd_timer(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer;
+
+	timer_create(CLOCK_MONOTONIC, &event, &timer);
+}
+
+static void odd_open(void)
+{
+	(void)!open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void odd_close(void)
+{
+	close(STDIN_FILENO);
+}
+
+static void odd_nonblock(void)
+{
+	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+}
+
+static void odd_name(void)
+{
+	prctl(PR_SET_NAME, "odd");
+}
+
+static void odd_nice(void)
+{
+	setpriority(PRIO_PROCESS, 0, 5);
+}
+
+static void odd_map(void)
+{
+	mmap(NULL, 1 << 16, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void odd_malloc(void)
+{
+	static void *volatile block;
+
+	block = malloc(500);
+}
+
+static void odd_key(void)
+{
+	pthread_key_t key;
+
+	pthread_key_create(&key, NULL);
+}
+
+static void odd_library(void)
+{
+	dlopen("libz.so.1", RTLD_NOW);
+}
+
+static void odd_exit(void)
+{
+	_exit(0);
+}
+
+static void odd_late(void)
+{
+	printf("bye\n");
+}
+
+static void odd_atexit(void)
+{
+	atexit(odd_late);
+}
+
+static void odd_at(const char *moment)
+{
+	static const struct {
+		const char *name;
+		void (*act)(void);
+	} acts[] = {
+		{ "thread", odd_thread },     { "fork", odd_fork },
+		{ "daemon", odd_daemon },     { "returns", odd_fork_returns },
+		{ "helper", odd_helper },     { "print", odd_print },
+		{ "warn", odd_warn },         { "signal", odd_signal },
+		{ "ignore", odd_ignore },     { "mask", odd_mask },
+		{ "stack", odd_stack },       { "setenv", odd_setenv },
+		{ "unsetenv", odd_unsetenv }, { "umask", odd_umask },
+		{ "chdir", odd_chdir },       { "rlimit", odd_rlimit },
+		{ "locale", odd_locale },     { "alarm", odd_alarm },
+		{ "timer", odd_timer },       { "open", odd_open },
+		{ "close", odd_close },       { "nonblock", odd_nonblock },
+		{ "name", odd_name },         { "nice", odd_nice },
+		{ "map", odd_map },           { "malloc", odd_malloc },
+		{ "key", odd_key },           { "library", odd_library },
+		{ "exit", odd_exit },         { "atexit", odd_atexit },
+	};
+	const char *odd = getenv("ODD");
+	size_t length = strlen(moment);
+
+	if (!odd || strncmp(odd, moment, length) != 0)
+		return;
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (strcmp(odd + length, acts[i].name) == 0)
+			acts[i].act();
+}
+
+static __attribute__((constructor)) void odd_load(void)
+{
+	odd_at("load_");
+}
+
+static __attribute__((destructor)) void odd_unload(void)
+{
+	odd_at("unload_");
+}
+
+static int odd_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	odd_at("create_");
+	return slabs_create(args, out);
+}
+#define BROKEN_CREATE odd_create
+
+static void odd_destroy(void *pool)
+{
+	odd_at("destroy_");
+	slabs_destroy(pool);
+}
+#define BROKEN_DESTROY odd_destroy

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_load.c - what loading a driver, a pool of it, and unloading it do to the process
+ *
+ * Nothing is loaded before these cases run, so that what a constructor does is seen.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "cases.h"
+#include "leftovers.h"
+#include "objects.h"
+#include "state.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CYCLES_WARM_UP = 4, CYCLES = 24, TRIES = 3 };
+
+/* The names of the spec's parts, the first of which is in front. */
+static void each_part(void (*fn)(const char *name))
+{
+	const char *part = ct.spec;
+
+	for (;;) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(part, ":+"), part);
+		fn(name);
+		part = strchr(part, '+');
+		if (!part++)
+			return;
+	}
+}
+
+static void load(const char *name)
+{
+	CT_CHECK(zpool_has_pool(name), "driver \"%s\" cannot be loaded: %s", name, zpool_last_error());
+}
+
+static int first_unload_error;
+
+static void unload(const char *name)
+{
+	int result = zpool_unload_driver(name);
+
+	if (result && !first_unload_error)
+		first_unload_error = result;
+}
+
+static void need_a_plain_process(void)
+{
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind has threads, files and signal handlers of its own");
+}
+
+/* What the library itself does once, at its first call, is not the driver's. */
+static void use_library(void)
+{
+	need_a_plain_process();
+	zpool_unload_driver("NO DRIVER IS CALLED THIS");
+	zpool_has_pool("no_driver_is_called_this");
+}
+
+static void loading_leaves_the_process_alone(void)
+{
+	struct ct_state before, now;
+	struct ct_capture capture;
+	pid_t self = getpid();
+
+	use_library();
+	ct_capture_start(&capture);
+	ct_state_take(&before, 0);
+	each_part(load);
+	CT_CHECK(getpid() == self, "loading forked the process, and returned in the child as well");
+	ct_state_take(&now, 0);
+	ct_state_compare(&before, &now, "loading the driver");
+	ct_capture_end(&capture, "loading the driver");
+	ct_state_free(&before);
+	ct_state_free(&now);
+}
+
+static void use_pool(struct zpool *pool)
+{
+	unsigned long handles[40];
+
+	for (size_t i = 0; i < 40; i++)
+		CT_CHECK(zpool_malloc(pool, 1 + i * 97 % 2000, ZPOOL_GFP_KERNEL, &handles[i]) == 0,
+			 "malloc of %zu bytes failed: %s", 1 + i * 97 % 2000, zpool_last_error());
+	for (size_t i = 0; i < 40; i += 2)
+		zpool_free(pool, handles[i]);
+	zpool_shrink(pool, 1, NULL);
+	zpool_compact(pool, 0, 0, NULL);
+	zpool_trim(pool, NULL);
+}
+
+static void pool_life(void)
+{
+	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
+
+	use_pool(pool);
+	zpool_destroy_pool(pool);
+}
+
+/* A pool that lives may have descriptors, but a program that the host starts must not inherit them. */
+static void expect_closed_by_exec(const struct ct_state *before)
+{
+	struct ct_state now;
+
+	ct_state_take(&now, 0);
+	for (size_t i = 0; i < now.count; i++) {
+		bool known = false;
+
+		if (strncmp(now.at[i].name, "descriptor ", 11) != 0)
+			continue;
+		for (size_t k = 0; k < before->count; k++)
+			known = known || (strcmp(before->at[k].name, now.at[i].name) == 0 &&
+					  strcmp(before->at[k].value, now.at[i].value) == 0);
+		CT_CHECK(known || strstr(now.at[i].value, "closed by exec"),
+			 "the pool has %s (%s), which every program that the host starts inherits: use O_CLOEXEC",
+			 now.at[i].name, now.at[i].value);
+	}
+	ct_state_free(&now);
+}
+
+static void a_pool_leaves_the_process_alone(void)
+{
+	struct ct_state before, settings, now;
+	struct ct_capture capture;
+	struct zpool *pool;
+	pid_t self = getpid();
+
+	use_library();
+	each_part(load);
+	ct_capture_start(&capture);
+	ct_state_take(&settings, CT_STATE_NO_FILES);
+	ct_state_take(&before, 0);
+	pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	CT_CHECK(getpid() == self, "making a pool forked the process, and returned in the child as well");
+	use_pool(pool);
+	ct_state_take(&now, CT_STATE_NO_FILES);
+	ct_state_compare(&settings, &now, "making and using a pool");
+	ct_state_free(&now);
+	expect_closed_by_exec(&before);
+	zpool_destroy_pool(pool);
+	ct_state_take(&now, 0);
+	ct_state_compare(&before, &now, "the life of a pool");
+	ct_capture_end(&capture, "the life of a pool");
+	ct_state_free(&before);
+	ct_state_free(&settings);
+	ct_state_free(&now);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Unloading
+ */
+
+static void cycle(void)
+{
+	each_part(load);
+	pool_life();
+	each_part(unload);
+}
+
+static unsigned int free_thread_keys(void)
+{
+	static pthread_key_t keys[PTHREAD_KEYS_MAX];
+	unsigned int count = 0;
+
+	while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], NULL) == 0)
+		count++;
+	for (unsigned int i = 0; i < count; i++)
+		pthread_key_delete(keys[i]);
+	return count;
+}
+
+/* What only leaks once may be the C library's; what leaks each time is the driver's. */
+static void expect_no_growth(void)
+{
+	for (int tries = 1; tries <= TRIES; tries++) {
+		unsigned int keys = free_thread_keys(), keys_now;
+		struct ct_leftovers before;
+
+		ct_leftovers_look(&before);
+		for (int i = 0; i < CYCLES; i++)
+			cycle();
+		keys_now = free_thread_keys();
+		CT_CHECK(keys_now + CYCLES / 2 > keys, "%d loads and unloads left %u thread-specific keys behind",
+			 CYCLES, keys - keys_now);
+		if (ct_leftovers_compare(&before, CYCLES, "times it was loaded and unloaded", tries == TRIES))
+			return;
+	}
+}
+
+/* What is mapped as a shared object. */
+struct objects {
+	uintptr_t addresses[256];
+	size_t count;
+};
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *user)
+{
+	struct objects *objects = user;
+
+	(void)size;
+	if (objects->count < sizeof(objects->addresses) / sizeof(objects->addresses[0]))
+		objects->addresses[objects->count++] = (uintptr_t)info->dlpi_phdr;
+	return 0;
+}
+
+/* C++'s library, and one that is linked so, stays once it is loaded. */
+static bool is_linked_to_stay(const struct dl_phdr_info *info)
+{
+	if (strstr(info->dlpi_name, "/libstdc++."))
+		return true;
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Dyn) *dynamic = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+
+		for (; info->dlpi_phdr[i].p_type == PT_DYNAMIC && dynamic->d_tag != DT_NULL; dynamic++)
+			if (dynamic->d_tag == DT_FLAGS_1 && dynamic->d_un.d_val & DF_1_NODELETE)
+				return true;
+	}
+	return false;
+}
+
+static int expect_known_object(struct dl_phdr_info *info, size_t size, void *user)
+{
+	const struct objects *objects = user;
+
+	(void)size;
+	for (size_t i = 0; i < objects->count; i++)
+		if (objects->addresses[i] == (uintptr_t)info->dlpi_phdr)
+			return 0;
+	CT_CHECK(is_linked_to_stay(info), "the driver was unloaded, but %s, which came with it, is still there",
+		 info->dlpi_name);
+	return 0;
+}
+
+static void fork_and_exit(void *arg)
+{
+	(void)arg;
+	exit(0);
+}
+
+static void unloading_leaves_nothing_behind(void)
+{
+	struct ct_state before, now;
+	struct ct_capture capture;
+	struct objects objects = { .count = 0 };
+	pid_t self = getpid();
+
+	use_library();
+	dl_iterate_phdr(note_object, &objects);
+	ct_capture_start(&capture);
+	ct_state_take(&before, 0);
+	cycle();
+	CT_CHECK(getpid() == self, "the driver forked the process, and returned in the child as well");
+	if (first_unload_error == -EOPNOTSUPP || first_unload_error == -EPERM) {
+		ct_capture_end(&capture, "the life of a driver");
+		ct_skip("%s cannot be unloaded", ct.spec);
+	}
+	CT_CHECK(first_unload_error == 0, "unloading gave %s: %s", ct_error_name(first_unload_error),
+		 zpool_last_error());
+	ct_state_take(&now, 0);
+	ct_state_compare(&before, &now, "loading and unloading the driver");
+	ct_capture_end(&capture, "unloading the driver");
+	dl_iterate_phdr(expect_known_object, &objects);
+	for (int i = 0; i < CYCLES_WARM_UP; i++)
+		cycle();
+	expect_no_growth();
+	/* What it registered with the C library, for fork() and exit(), must be gone with its code. */
+	ct_in_child(fork_and_exit, NULL);
+	ct_state_free(&before);
+	ct_state_free(&now);
+}
+
+static void load_and_exit(void *arg)
+{
+	const int *done = arg;
+	FILE *witness = fdopen(done[1], "w");
+
+	each_part(load);
+	pool_life();
+	/* The last that exit() does is to write what streams still hold, after the destructors of shared objects. */
+	CT_CHECK(witness && fputc('.', witness) == '.', "a stream cannot be made: %s", strerror(errno));
+	exit(0);
+}
+
+static void exit_is_undisturbed(void)
+{
+	struct ct_capture capture;
+	int done[2];
+	char byte;
+
+	use_library();
+	CT_CHECK(pipe2(done, O_CLOEXEC | O_NONBLOCK) == 0, "pipe2: %s", strerror(errno));
+	ct_capture_start(&capture);
+	ct_in_child(load_and_exit, done);
+	CT_CHECK(read(done[0], &byte, 1) == 1, "the driver made the process end before exit() had done its work");
+	ct_capture_end(&capture, "the end of a process that had used the driver");
+}
+
+const struct ct_case ct_cases_load[] = {
+	{ "loading_leaves_the_process_alone",
+	  "Loading a driver starts no thread and no process, prints nothing, and changes no signal, timer, descriptor, "
+	  "limit, environment variable or other setting of the process.",
+	  loading_leaves_the_process_alone, CT_FILE },
+	{ "a_pool_leaves_the_process_alone",
+	  "Nor does a pool; it may have descriptors as long as it lives, which are closed by exec.",
+	  a_pool_leaves_the_process_alone, CT_FILE },
+	{ "unloading_leaves_nothing_behind",
+	  "A driver that is unloaded leaves no memory, descriptor, handler or setting behind.",
+	  unloading_leaves_nothing_behind, CT_FILE },
+	{ "exit_is_undisturbed",
+	  "A process that used a driver exits as it would without: in silence, with its own status.",
+	  exit_is_undisturbed, CT_FILE | CT_FORKS },
+	{ NULL, NULL, NULL, 0 },
+};
