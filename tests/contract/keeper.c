@@ -211,7 +211,7 @@ static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *ou
 
 _Noreturn static void run_case(const struct ct_keeper_job *job, int out, pid_t keeper)
 {
-	/* A descriptor of its own: what a driver does to it is not seen by other cases, nor by whoever runs the suite. */
+	/* A descriptor of its own: what a driver does to it is not seen outside of the case. */
 	int in = open("/dev/null", O_RDONLY);
 
 	setpgid(0, 0);
