@@ -16,6 +16,7 @@ libzpool_sources = \
 	libzpool/loader/dynamic.c libzpool/loader/dynamic.h \
 	libzpool/loader/elf.c libzpool/loader/elf.h \
 	libzpool/loader/installed.c \
+	libzpool/loader/linker.c libzpool/loader/linker.h \
 	libzpool/loader/loader.c libzpool/loader/loader.h \
 	libzpool/loader/module.c libzpool/loader/module.h \
 	libzpool/loader/needs.c libzpool/loader/needs.h \

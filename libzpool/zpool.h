@@ -21,7 +21,8 @@
  *   callback either.  Threads of the type PTHREAD_CANCEL_ASYNCHRONOUS may not call the library.
  * - Destroying a pool while another thread is inside a call on that pool is undefined, as is using it afterwards.
  * - A function that needs the loader (it may open a plugin, or must wait for one that is being opened) gives -EDEADLK
- *   when called from inside a plugin's constructor, destructor or initialisation.
+ *   when called from inside a plugin's constructor, destructor or initialisation.  So it does after 60 seconds in
+ *   which another thread's load or unload has not ended, because that may be waiting for the calling thread.
  *
  * Since 0.1, save what is marked otherwise.
  */
@@ -150,7 +151,7 @@ struct zpool_open_args {
  *   ENOENT   no driver of that name; the message lists every path tried
  *   EPERM    the plugin, or a directory above it, may be changed by somebody else; or loading is disabled
  *   ENOEXEC  the file is no plugin, cannot be linked, or speaks another ABI; the message says which
- *   EDEADLK  called from inside a plugin's initialisation
+ *   EDEADLK  called from inside a plugin's initialisation, or another thread's load has not ended for 60 seconds
  *   EAGAIN   the plugin's file was replaced while it was being loaded; try again
  *   EBUSY    the plugin's file was replaced, and another part of the program keeps the former one mapped
  *   ENOMEM   out of memory, or the limit is below what an empty pool needs
@@ -433,7 +434,8 @@ ZPOOL_PUBLIC int zpool_evict(void *driver_pool, unsigned long handle);
  *
  * 0, or -EINVAL: no valid name; -ENOENT: not loaded; -EBUSY: a pool of it lives, or it is being loaded; -EPERM:
  * registered by the program or linked into it; -EOPNOTSUPP: the driver stays in memory for good (it says so itself, or
- * the system does not unmap it), and a changed file is not loaded; -EDEADLK: called from inside a load.
+ * the system does not unmap it), and a changed file is not loaded; -EDEADLK: called from inside a load, or another
+ * thread's load has not ended for 60 seconds.
  */
 ZPOOL_PUBLIC int zpool_unload_driver(const char *type);
 
@@ -463,7 +465,7 @@ ZPOOL_PUBLIC int zpool_rescan(void);
  *
  * Waits for loads under way.  Drivers that are loaded, registered or linked in go on, and are all that
  * zpool_each_driver() then shows; others give EPERM.  For a program about to enter a sandbox.  Cannot be undone.  0, or
- * -EDEADLK: called from inside a load.
+ * -EDEADLK: called from inside a load, or loads have not ended for 60 seconds, and then loading is not disabled.
  */
 ZPOOL_PUBLIC int zpool_loading_disable(void);
 

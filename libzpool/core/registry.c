@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "loader/linker.h"
 #include "loader/module.h"
 #include "support/cancel.h"
 
@@ -24,9 +25,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* a state or loads_un
 static struct zp_record *records;
 static unsigned loads_under_way;
 static bool files_disabled;
-
-/* How long to wait for another thread's load before calling it a deadlock (see module.c for how one comes about). */
-enum { PATIENCE_S = 60 };
+static unsigned files_disabling; /* threads that wait until loads have ended, so that none may begin */
 
 static struct zp_record *find(const char *type)
 {
@@ -110,21 +109,37 @@ static int fail_as_remembered(const struct zp_record *record)
 /* Waits until the record's load or unload has ended. */
 static int wait_for(struct zp_record *record)
 {
-	struct timespec until;
 	int err = 0;
 
 	if (zp_module_inside())
 		return fail_inside(record->type);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += PATIENCE_S;
+	const struct timespec until = zp_linker_deadline();
 	record->waiters++;
 	while (is_busy(record) && !err)
 		err = pthread_cond_timedwait(&changed, &lock, &until);
 	record->waiters--;
 	if (is_busy(record))
-		return zp_fail(EDEADLK, "Driver \"%s\": another thread's load has not ended for %d seconds.",
-			       record->type, PATIENCE_S);
+		return zp_fail(EDEADLK,
+			       "Driver \"%s\": another thread has been loading or unloading it for %u seconds, and its "
+			       "initialisation may be waiting for this thread.",
+			       record->type, zp_linker_patience_s());
 	return 0;
+}
+
+/* Waits until no load is under way.  false: some did not end in time. */
+static bool wait_for_all_loads(void)
+{
+	const struct timespec until = zp_linker_deadline();
+	int err = 0;
+
+	while (loads_under_way && !err)
+		err = pthread_cond_timedwait(&changed, &lock, &until);
+	return loads_under_way == 0;
+}
+
+static bool files_allowed(void)
+{
+	return !files_disabled && !files_disabling;
 }
 
 /* Without the lock: the load itself, and the judgement of what it gave. */
@@ -157,7 +172,7 @@ static int load(struct zp_record *record)
 	struct zp_load_failure failure = { 0 }, remembered = record->failure;
 	struct zp_loaded loaded;
 	struct zpool_driver own;
-	bool files = !files_disabled;
+	bool files = files_allowed();
 
 	if (zp_module_inside())
 		return fail_inside(record->type);
@@ -237,7 +252,7 @@ void zp_registry_end_load(void)
 bool zp_registry_files_allowed(void)
 {
 	pthread_mutex_lock(&lock);
-	bool allowed = !files_disabled;
+	bool allowed = files_allowed();
 	pthread_mutex_unlock(&lock);
 	return allowed;
 }
@@ -335,6 +350,36 @@ static int check_unloadable(const struct zp_record *record, const char *type)
 	return 0;
 }
 
+/* With the lock, which is let go meanwhile. */
+static int unload(struct zp_record *record)
+{
+	struct zp_module *module = record->loaded.module;
+	char *why;
+	int err = 0;
+
+	record->state = ZP_UNLOADING;
+	enter_load();
+	pthread_mutex_unlock(&lock);
+	int closed = zp_module_close(module, &why);
+	pthread_mutex_lock(&lock);
+	if (closed > 0) {
+		retire(record);
+		forget_if_idle(record);
+	} else {
+		record->state = ZP_LIVE;
+		err = closed < 0 ? zp_fail(-closed, "Driver \"%s\" is not unloaded: %s.", record->type,
+					   why ? why : "out of memory")
+				 : zp_fail(EOPNOTSUPP,
+					   "Driver \"%s\" was closed, but the system keeps its code mapped; it stays "
+					   "usable, "
+					   "and a changed file is not loaded.",
+					   record->type);
+	}
+	free(why);
+	leave_load();
+	return err;
+}
+
 int zpool_unload_driver(const char *name)
 {
 	ZP_CANCEL_DISABLED_HERE;
@@ -347,26 +392,8 @@ int zpool_unload_driver(const char *name)
 	pthread_mutex_lock(&lock);
 	struct zp_record *record = find(type);
 	int err = check_unloadable(record, type);
-	if (!err) {
-		struct zp_module *module = record->loaded.module;
-		record->state = ZP_UNLOADING;
-		enter_load();
-		pthread_mutex_unlock(&lock);
-		bool gone = zp_module_close(module);
-		pthread_mutex_lock(&lock);
-		if (gone) {
-			retire(record);
-			forget_if_idle(record);
-		} else {
-			record->state = ZP_LIVE;
-			err = zp_fail(EOPNOTSUPP,
-				      "Driver \"%s\" was closed, but the system keeps its code mapped; it stays "
-				      "usable, and a "
-				      "changed file is not loaded.",
-				      type);
-		}
-		leave_load();
-	}
+	if (!err)
+		err = unload(record);
 	pthread_mutex_unlock(&lock);
 	return err;
 }
@@ -393,20 +420,31 @@ int zpool_loading_disable(void)
 	ZP_CANCEL_DISABLED_HERE;
 	if (zp_module_inside())
 		return fail_call_inside("zpool_loading_disable()");
+	int err = 0;
 	pthread_mutex_lock(&lock);
-	files_disabled = true;
-	while (loads_under_way)
-		pthread_cond_wait(&changed, &lock);
+	files_disabling++;
+	if (wait_for_all_loads())
+		files_disabled = true;
+	else
+		err = zp_fail(
+			EDEADLK,
+			"zpool_loading_disable(): another thread has been loading or unloading a driver for %u "
+			"seconds, and its initialisation may be waiting for this thread; loading is not disabled.",
+			zp_linker_patience_s());
+	files_disabling--;
 	pthread_mutex_unlock(&lock);
-	return 0;
+	return err;
 }
 
 void zp_registry_fork_prepare(void)
 {
 	pthread_mutex_lock(&lock);
-	/* A fork from inside a load would wait for itself; it is undefined, but it should not hang. */
-	while (loads_under_way && !zp_module_inside())
-		pthread_cond_wait(&changed, &lock);
+	/*
+	 * A fork from inside a load would wait for itself, and so would one in a thread that a load waits for.  Both
+	 * are undefined, but they should not hang.
+	 */
+	if (!zp_module_inside())
+		(void)wait_for_all_loads();
 }
 
 void zp_registry_fork_release(bool child)
@@ -415,6 +453,8 @@ void zp_registry_fork_release(bool child)
 		/* Who waited in the parent is not here. */
 		(void)pthread_cond_init(&changed, NULL);
 		loads_under_way = 0;
+		files_disabling = 0;
+		zp_linker_forget_calls();
 	}
 	pthread_mutex_unlock(&lock);
 }

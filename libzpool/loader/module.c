@@ -23,10 +23,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/linker.h"
+
 struct zp_module {
 	void *dl; /* NULL: linked into the program */
 	lt_dlhandle lt;
 	char *path;
+	const struct zpool_driver *driver; /* of a file: the module's own symbol, or NULL */
+	size_t symbol_bytes;
 	bool was_mapped;
 	bool resident;
 };
@@ -106,18 +110,6 @@ static void dl_close(void *dl)
 	zp_module_leave();
 }
 
-static int name_is(struct dl_phdr_info *info, size_t size, void *path)
-{
-	(void)size;
-	return info->dlpi_name && strcmp(info->dlpi_name, path) == 0;
-}
-
-/* By the name that the linker goes by: it does not look at the file again. */
-static bool is_mapped(const char *path)
-{
-	return dl_iterate_phdr(name_is, (void *)(uintptr_t)path) != 0;
-}
-
 /* Is an address inside the first object that the linker tells of, which is the program?  Ends the walk there. */
 static int is_in_program(struct dl_phdr_info *info, size_t size, void *address)
 {
@@ -144,27 +136,6 @@ __attribute__((constructor)) static void stay_in_memory(void)
 	/* The reference is never given back.  A failure leaves no message for the program's next dlerror(). */
 	if (!dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE))
 		(void)dlerror();
-}
-
-int zp_module_open(const char *path, struct zp_module **out, char **why)
-{
-	struct zp_module *module = calloc(1, sizeof *module);
-	*why = NULL;
-	if (!module || !(module->path = strdup(path))) {
-		free(module);
-		return -ENOMEM;
-	}
-	module->was_mapped = is_mapped(path);
-	module->dl = dl_open(path, RTLD_NOW | RTLD_LOCAL);
-	if (!module->dl) {
-		const char *reason = dlerror();
-		*why = strdup(reason ? reason : "the system gave no reason");
-		free(module->path);
-		free(module);
-		return -ENOEXEC;
-	}
-	*out = module;
-	return 0;
 }
 
 /* The advice to look among preloaded modules only: libltdl then touches no file, whatever the name. */
@@ -249,30 +220,69 @@ static size_t size_of_symbol(const void *symbol)
 	return 0;
 }
 
-const struct zpool_driver *zp_module_driver(const struct zp_module *module, size_t *symbol_bytes)
+/* dlsym also looks through what the module depends on: that would be somebody else's driver. */
+static void find_driver(struct zp_module *module)
 {
-	*symbol_bytes = 0;
-	if (!module->dl) {
-		if (ltdl_enter() != 0)
-			return NULL;
-		const struct zpool_driver *driver = preloaded_driver(module->lt);
-		ltdl_leave_and_uncount();
-		return driver;
-	}
 	void *symbol = dlsym(module->dl, "zpool_driver");
 	struct link_map *own = NULL;
 
-	/* dlsym also looks through what the module depends on: that would be somebody else's driver. */
 	if (!symbol || dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0 || !lies_in(symbol, own))
+		return;
+	module->driver = symbol;
+	module->symbol_bytes = size_of_symbol(symbol);
+}
+
+static void free_module(struct zp_module *module)
+{
+	free(module->path);
+	free(module);
+}
+
+int zp_module_open(const char *path, struct zp_module **out, char **why)
+{
+	struct zp_module *module = calloc(1, sizeof *module);
+	*why = NULL;
+	if (!module || !(module->path = strdup(path))) {
+		free(module);
+		return -ENOMEM;
+	}
+	module->was_mapped = zp_linker_has_mapped(path);
+	struct zp_linker_call call = { .path = module->path, .maps = !module->was_mapped };
+	int err = zp_linker_begin(&call, why);
+	if (!err) {
+		module->dl = dl_open(path, RTLD_NOW | RTLD_LOCAL);
+		if (module->dl) {
+			/* Looking up a symbol takes the linker's lock too, and so belongs to the same call. */
+			find_driver(module);
+		} else {
+			const char *reason = dlerror();
+			*why = strdup(reason ? reason : "the system gave no reason");
+			err = -ENOEXEC;
+		}
+		zp_linker_end(&call);
+	}
+	if (err)
+		free_module(module);
+	else
+		*out = module;
+	return err;
+}
+
+const struct zpool_driver *zp_module_driver(const struct zp_module *module, size_t *symbol_bytes)
+{
+	*symbol_bytes = module->symbol_bytes;
+	if (module->dl)
+		return module->driver;
+	if (ltdl_enter() != 0)
 		return NULL;
-	*symbol_bytes = size_of_symbol(symbol);
-	return symbol;
+	const struct zpool_driver *driver = preloaded_driver(module->lt);
+	ltdl_leave_and_uncount();
+	return driver;
 }
 
 int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 {
-	size_t bytes;
-	const void *symbol = module->was_mapped ? zp_module_driver(module, &bytes) : NULL;
+	const void *symbol = module->was_mapped ? module->driver : NULL;
 	if (!symbol)
 		return 0;
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -295,42 +305,58 @@ int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 
 void zp_module_make_resident(struct zp_module *module)
 {
+	struct zp_linker_call call = { .path = module->path };
+	char *why;
+
 	module->resident = true;
 	if (!module->dl)
 		return;
-	/* One more reference, never given back, that also survives others' dlclose. */
-	(void)dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-}
-
-static void free_module(struct zp_module *module)
-{
-	free(module->path);
-	free(module);
+	/* One more reference, never given back, that also survives others' dlclose; ours is never closed anyway. */
+	if (zp_linker_begin(&call, &why) == 0) {
+		(void)dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+		zp_linker_end(&call);
+	}
+	free(why);
 }
 
 void zp_module_discard(struct zp_module *module)
 {
-	if (module->dl) {
+	struct zp_linker_call call = { .path = module->path, .closes = true };
+	char *why = NULL;
+
+	if (!module->dl) {
+		if (ltdl_enter() == 0) {
+			(void)lt_dlclose(module->lt);
+			(void)lt_dlexit();
+			ltdl_leave_and_uncount();
+		}
+	} else if (zp_linker_begin(&call, &why) == 0) {
+		/* Otherwise the code stays in memory, which is better than to wait without end. */
 		dl_close(module->dl);
-	} else if (ltdl_enter() == 0) {
-		(void)lt_dlclose(module->lt);
-		(void)lt_dlexit();
-		ltdl_leave_and_uncount();
+		zp_linker_end(&call);
 	}
+	free(why);
 	free_module(module);
 }
 
-bool zp_module_close(struct zp_module *module)
+int zp_module_close(struct zp_module *module, char **why)
 {
+	struct zp_linker_call call = { .path = module->path, .closes = true };
+
+	*why = NULL;
 	if (module->resident || !module->dl)
-		return false;
+		return 0;
+	int err = zp_linker_begin(&call, why);
+	if (err)
+		return err;
 	dl_close(module->dl);
 	/* The linker keeps code for reasons of its own too: NODELETE, unique C++ symbols, another user of the file. */
 	module->dl = dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+	zp_linker_end(&call);
 	if (module->dl)
-		return false;
+		return 0;
 	free_module(module);
-	return true;
+	return 1;
 }
 
 /* lt_dlpreload_open() has no argument for its callback; ltdl_lock guards this one. */

@@ -27,8 +27,9 @@ void zp_module_enter(void);
 void zp_module_leave(void);
 
 /*
- * Open the file at an absolute, resolved path.  0 and *out; or -ENOEXEC when the linker refuses it, -ENOMEM; the
- * reason is in *why, to be freed (NULL: none, out of memory).
+ * Open the file at an absolute, resolved path.  0 and *out; or -ENOEXEC when the linker refuses it, -EDEADLK when
+ * another thread is inside a load or an unload for too long, -ENOMEM; the reason is in *why, to be freed (NULL: out of
+ * memory).
  */
 int zp_module_open(const char *path, struct zp_module **out, char **why);
 
@@ -48,10 +49,11 @@ int zp_module_is_outdated(const struct zp_module *module, ino_t inode);
 void zp_module_make_resident(struct zp_module *module);
 
 /*
- * Close it.  true: its code is out of memory and `module` is gone.  false: something keeps the code mapped, and the
- * module stays open and usable.
+ * Close it.  1: its code is out of memory and `module` is gone.  0: something keeps the code mapped, and the module
+ * stays open and usable.  -EDEADLK: it stays open, because another thread is inside a load or an unload for too long;
+ * the reason is in *why, to be freed (NULL: out of memory).
  */
-bool zp_module_close(struct zp_module *module);
+int zp_module_close(struct zp_module *module, char **why);
 
 /* Close it for good, for loads that failed. */
 void zp_module_discard(struct zp_module *module);

@@ -19,6 +19,7 @@ if ENABLE_SHARED
 
 loader_tests = \
 	tests/loader/abi \
+	tests/loader/deadlock \
 	tests/loader/environment \
 	tests/loader/failures \
 	tests/loader/filter \
@@ -52,6 +53,9 @@ tests_loader_child_LDADD = libzpool/libzpcore.la $(PTHREAD_LIBS)
 tests_loader_abi_CFLAGS = $(loader_cflags)
 tests_loader_abi_LDFLAGS = $(loader_ldflags)
 tests_loader_abi_LDADD = $(loader_ldadd)
+tests_loader_deadlock_CFLAGS = $(loader_cflags)
+tests_loader_deadlock_LDFLAGS = $(loader_ldflags)
+tests_loader_deadlock_LDADD = $(loader_inner_ldadd)
 tests_loader_environment_CFLAGS = $(loader_cflags)
 tests_loader_environment_LDFLAGS = $(loader_ldflags)
 tests_loader_environment_LDADD = $(loader_ldadd)

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "loader/linker.h"
+
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_PATIENCE_MS = 60 * 1000 };
+
+/* Guards the variables below.  It is taken inside of dl_iterate_phdr(), so nobody who holds it may call that. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* end_count grew */
+static struct zp_linker_call *calls;
+static unsigned long end_count;
+static unsigned patience_ms = DEFAULT_PATIENCE_MS;
+
+struct timespec zp_linker_deadline(void)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	pthread_mutex_lock(&lock);
+	until.tv_sec += patience_ms / 1000;
+	until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
+	pthread_mutex_unlock(&lock);
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return until;
+}
+
+unsigned zp_linker_patience_s(void)
+{
+	pthread_mutex_lock(&lock);
+	unsigned seconds = (patience_ms + 999) / 1000;
+	pthread_mutex_unlock(&lock);
+	return seconds;
+}
+
+void zp_linker_set_patience(unsigned ms)
+{
+	pthread_mutex_lock(&lock);
+	patience_ms = ms;
+	pthread_mutex_unlock(&lock);
+}
+
+static int name_is(struct dl_phdr_info *info, size_t size, void *path)
+{
+	(void)size;
+	return info->dlpi_name && strcmp(info->dlpi_name, path) == 0;
+}
+
+bool zp_linker_has_mapped(const char *path)
+{
+	return dl_iterate_phdr(name_is, (void *)(uintptr_t)path) != 0;
+}
+
+/* A call that may be running a plugin's code. */
+struct blocker {
+	bool found;
+	char *path;              /* a copy, because the call may end meanwhile; NULL: out of memory */
+	unsigned long end_count; /* when it was looked for */
+};
+
+static void take_blocker(struct blocker *blocker, const struct zp_linker_call *call)
+{
+	blocker->found = true;
+	free(blocker->path);
+	blocker->path = strdup(call->path);
+}
+
+/*
+ * A file that is being opened is in memory before the first constructor runs, of it or of a library that it needs.  A
+ * call whose file is not has not got the linker's lock yet, or will not hold it for long: waiting for it is not needed,
+ * and could be fatal where the calling thread is in a constructor of the host's and so holds the lock itself.
+ */
+static int is_being_opened(struct dl_phdr_info *info, size_t size, void *user)
+{
+	struct blocker *blocker = user;
+	(void)size;
+	if (!info->dlpi_name || !info->dlpi_name[0])
+		return 0;
+	pthread_mutex_lock(&lock);
+	for (const struct zp_linker_call *call = calls; call && !blocker->found; call = call->next)
+		if (call->maps && strcmp(info->dlpi_name, call->path) == 0)
+			take_blocker(blocker, call);
+	pthread_mutex_unlock(&lock);
+	return blocker->found;
+}
+
+static void find_blocker(struct blocker *blocker)
+{
+	blocker->found = false;
+	pthread_mutex_lock(&lock);
+	blocker->end_count = end_count;
+	bool any = calls != NULL;
+	for (const struct zp_linker_call *call = calls; call && !blocker->found; call = call->next)
+		if (call->closes)
+			take_blocker(blocker, call);
+	pthread_mutex_unlock(&lock);
+	if (any && !blocker->found)
+		(void)dl_iterate_phdr(is_being_opened, blocker);
+}
+
+int zp_linker_begin(struct zp_linker_call *call, char **why)
+{
+	const struct timespec until = zp_linker_deadline();
+	struct blocker blocker = { .path = NULL };
+	int err = 0;
+
+	*why = NULL;
+	for (find_blocker(&blocker); blocker.found && !err; find_blocker(&blocker)) {
+		pthread_mutex_lock(&lock);
+		while (end_count == blocker.end_count && !err)
+			err = pthread_cond_timedwait(&ended, &lock, &until);
+		pthread_mutex_unlock(&lock);
+	}
+	if (blocker.found) {
+		if (asprintf(why,
+			     "another thread has been loading or unloading %s for %u seconds, and its initialisation "
+			     "may be waiting for this thread",
+			     blocker.path ? blocker.path : "a plugin", zp_linker_patience_s()) < 0)
+			*why = NULL;
+		free(blocker.path);
+		return -EDEADLK;
+	}
+	free(blocker.path);
+	pthread_mutex_lock(&lock);
+	call->next = calls;
+	calls = call;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void zp_linker_end(struct zp_linker_call *call)
+{
+	pthread_mutex_lock(&lock);
+	struct zp_linker_call **link = &calls;
+	while (*link && *link != call)
+		link = &(*link)->next;
+	if (*link)
+		*link = call->next;
+	end_count++;
+	pthread_cond_broadcast(&ended);
+	pthread_mutex_unlock(&lock);
+}
+
+void zp_linker_forget_calls(void)
+{
+	(void)pthread_mutex_init(&lock, NULL);
+	(void)pthread_cond_init(&ended, NULL);
+	calls = NULL;
+}
