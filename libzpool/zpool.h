@@ -497,6 +497,8 @@ enum zpool_driver_origin {
  * path          the plugin's file, byte for byte; NULL if there is none
  * loaded        its code is in memory and it was accepted
  * has_note      the file carries a note, which version, description and ABI are read from
+ * file_read     the file was read; if it was not, because it may not be trusted or cannot be opened, has_note says
+ *               nothing, and fault says why.  Since 0.2
  * version, description   NULL when not known without running the plugin
  * abi_major, abi_minor   0.0 when not known
  * fault         why a create would fail, as far as the file shows it; NULL: nothing seen
@@ -519,6 +521,7 @@ struct zpool_driver_info {
 	bool has_note;
 	size_t max_object_bytes;
 	size_t alignment_bytes;
+	bool file_read;
 };
 
 /*

@@ -54,7 +54,7 @@ static void add_row(struct table *table, const json_t *driver)
 	snprintf(abi_text, sizeof(abi_text), "%d.%d", (int)json_integer_value(json_object_get(abi, "major")),
 		 (int)json_integer_value(json_object_get(abi, "minor")));
 	if (path && !description && !json_is_true(json_object_get(driver, "has_note")))
-		description = "(carries no note)";
+		description = json_is_true(json_object_get(driver, "file_read")) ? "(carries no note)" : "(not read)";
 	cells[0] = text_of(driver, "type");
 	cells[1] = text_of(driver, "version");
 	cells[2] = json_is_object(abi) ? abi_text : NULL;

@@ -26,15 +26,18 @@ const char *drivers_origin_name(enum zpool_driver_origin origin)
 
 json_t *drivers_describe(const struct zpool_driver_info *info)
 {
+	/* Of a file that was not read nobody knows. */
+	json_t *has_note = info->path && !info->file_read ? json_null() : json_boolean(info->has_note);
 	json_t *abi = json_null();
 	json_t *driver;
 
 	if (info->abi_major)
 		abi = json_pack("{s:i, s:i}", "major", (int)info->abi_major, "minor", (int)info->abi_minor);
-	driver = json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "type", info->type, "origin",
+	driver = json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:o, s:o}", "type", info->type, "origin",
 			   drivers_origin_name(info->origin), "path", json_text(info->path), "version",
-			   json_text(info->version), "abi", abi, "has_note", info->has_note, "loaded", info->loaded,
-			   "description", json_text(info->description), "fault", json_text(info->fault));
+			   json_text(info->version), "abi", abi, "file_read", info->file_read, "has_note", has_note,
+			   "loaded", info->loaded, "description", json_text(info->description), "fault",
+			   json_text(info->fault));
 	if (!driver)
 		out_of_memory();
 	return driver;

@@ -129,8 +129,10 @@ static void add_installed(struct inventory *inventory, const struct zp_installed
 	struct entry *entry = installed->type[0] ? find_in_memory(inventory, installed->type) : NULL;
 	if (entry) {
 		/* In memory already: of the file only the note is news. */
-		if (entry->strings[1] && strcmp(entry->strings[1], installed->path) == 0)
+		if (entry->strings[1] && strcmp(entry->strings[1], installed->path) == 0) {
 			entry->info.has_note = report->has_note;
+			entry->info.file_read = installed->file_read;
+		}
 		return;
 	}
 	entry = add_entry(inventory, ZPOOL_ORIGIN_FILE);
@@ -140,6 +142,7 @@ static void add_installed(struct inventory *inventory, const struct zp_installed
 	set_strings(inventory, entry, installed->type[0] ? installed->type : file, installed->path,
 		    text_or_null(report->version), text_or_null(report->description), installed->fault);
 	entry->info.has_note = report->has_note;
+	entry->info.file_read = installed->file_read;
 	entry->info.abi_major = report->abi_major;
 	entry->info.abi_minor = report->abi_minor;
 }

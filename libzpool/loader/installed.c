@@ -79,6 +79,7 @@ static int judge_open_file(struct walk *walk, struct zp_installed *entry, int fd
 	walk->bytes_read += entry->report.bytes_read;
 	if (err)
 		return err;
+	entry->file_read = true;
 	if (entry->report.fault[0]) {
 		snprintf(walk->why, sizeof walk->why, "%s", entry->report.fault);
 		return 0;

@@ -67,6 +67,7 @@ struct zp_installed {
 	char *path;
 	char *fault;        /* NULL: nothing seen */
 	unsigned directory; /* the place of its directory in the path */
+	bool file_read;     /* report is what the file says; if not, nothing was read, and it is empty */
 	struct zp_elf_report report;
 };
 
