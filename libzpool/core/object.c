@@ -233,7 +233,7 @@ static int64_t check_range(struct zpool *pool, unsigned long handle, const void 
 		return handle_failed(pool, handle, what, -EINVAL);
 	if (!buf)
 		return zp_fail(EINVAL, "%s was given no buffer.", what);
-	if (len == 0 || len > INT64_MAX)
+	if (len == 0 || len > SIZE_MAX / 2)
 		return zp_fail(EINVAL, "%s was asked for %zu bytes.", what, len);
 	if (!measures(pool) && driver_copies)
 		return 0;
