@@ -441,6 +441,7 @@ static int broken_trim(void *pool, uint64_t *released)
 #endif
 
 #include "subtle.h"
+#include "large.h"
 #ifdef FAULT_odd
 #include "odd.h"
 #endif

@@ -138,6 +138,13 @@ fault child_shares_the_pages a_child_has_copies_of_its_own
 fault stats_drift stats_count_evictions
 fault full_classes_look_half_empty classes_hold_all_objects
 
+# Faults that show in large pools only.
+fault walk_ends_at_20000 a_hundred_thousand_objects
+fault objects_share_bytes_beyond_65536 a_hundred_thousand_objects
+fault objects_are_counted_in_16_bits a_hundred_thousand_objects
+fault addresses_wrap_at_32_megabytes half_a_gibibyte_of_addresses
+fault total_size_wraps_at_512_megabytes half_a_gibibyte_of_addresses
+
 # What a driver does to its host, when it is loaded, with a pool, and when it is unloaded.
 odd()
 {

@@ -26,6 +26,7 @@ const struct ct_group ct_groups[] = {
 	{ "eviction among threads", ct_cases_evict_threads },
 	{ "compaction", ct_cases_compact },
 	{ "compaction by budgets", ct_cases_budget },
+	{ "scale", ct_cases_scale },
 	{ "threads", ct_cases_threads },
 	{ "fork", ct_cases_fork },
 	{ "model", ct_cases_model },

@@ -41,6 +41,7 @@ contract_sources = \
 	tests/contract/cases_objects.c \
 	tests/contract/cases_params.c \
 	tests/contract/cases_pools.c \
+	tests/contract/cases_scale.c \
 	tests/contract/cases_shrink.c \
 	tests/contract/cases_sources.c \
 	tests/contract/cases_stats.c \
