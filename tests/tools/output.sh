@@ -128,9 +128,9 @@ status=0
 timeout 20 "$zpoolctl" store -t zbud --sizes "$work/fifo" "$work/input" >"$work/out" 2>"$work/err" || status=$?
 exits "a FIFO that nobody reads is not waited for" 1
 says "and the message says so" 'fifo: cannot be written: no process has it open for reading'
-cat "$work/fifo" >"$work/read" &
+timeout 60 cat "$work/fifo" >"$work/read" &
 reader=$!
-for i in 1 2 3 4 5 6 7 8 9 10; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
     timeout 20 "$zpoolctl" store -t zbud --sizes "$work/fifo" "$work/input" >"$work/out" 2>"$work/err" && break
 done
 wait "$reader"
