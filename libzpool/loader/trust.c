@@ -111,11 +111,26 @@ static int judge_hidden_owner(struct walk *walk, const char *path, const struct 
 	return 0;
 }
 
+/*
+ * Does a file with a hidden owner belong to this very process, whose own user is hidden too?  Only a file's owner may
+ * open it in a way that leaves its access time alone, and the kernel compares the true numbers.
+ */
+static bool belongs_to_process(const struct zp_trust *trust, const char *path, const struct stat *st)
+{
+	if (trust->secure || !is_hidden(trust, trust->euid) || !(S_ISDIR(st->st_mode) || S_ISREG(st->st_mode)))
+		return false;
+	int fd = open(path, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static int judge_owner(struct walk *walk, const char *path, const struct stat *st, const char *noun)
 {
 	const struct zp_trust *trust = walk->trust;
+	bool hidden = is_hidden(trust, st->st_uid);
 
-	if (is_hidden(trust, st->st_uid))
+	if (hidden && !belongs_to_process(trust, path, st))
 		return judge_hidden_owner(walk, path, st, noun);
 	if (walk->hidden_seen)
 		return refuse(
@@ -123,7 +138,7 @@ static int judge_owner(struct walk *walk, const char *path, const struct stat *s
 			"%s %s lies below a directory of a user who has no mapping in this user namespace and may "
 			"be anybody",
 			noun, path);
-	if (st->st_uid == 0 || (!trust->secure && st->st_uid == trust->euid))
+	if (hidden || st->st_uid == 0 || (!trust->secure && st->st_uid == trust->euid))
 		return 0;
 	return refuse(walk, "%s %s belongs to user %lu, who is neither root%s", noun, path, (unsigned long)st->st_uid,
 		      trust->secure ? " (required in a privileged program)" : " nor you");
@@ -140,9 +155,9 @@ static int judge_group_write(struct walk *walk, const char *path, const char *no
 {
 	const struct zp_trust *trust = walk->trust;
 	struct zp_acl_writer writer;
-	bool euid_is_trusted = !trust->secure && !is_hidden(trust, trust->euid);
+	bool euid_is_hidden = is_hidden(trust, trust->euid);
 
-	int result = zp_acl_find_writer(path, euid_is_trusted ? trust->euid : 0, &writer);
+	int result = zp_acl_find_writer(path, trust->secure || euid_is_hidden ? 0 : trust->euid, &writer);
 	if (result == -ENOMEM)
 		return walk_error(walk, path, ENOMEM);
 	if (result < 0)
@@ -153,7 +168,8 @@ static int judge_group_write(struct walk *walk, const char *path, const char *no
 			      "with setfacl -x %c:%lu",
 			      noun, path, writer.is_group ? "group" : "user", (unsigned long)writer.id,
 			      writer.is_group ? 'g' : 'u', (unsigned long)writer.id);
-	if (trust->euid == 0 || trust->secure)
+	/* A hidden user may be root. */
+	if (trust->euid == 0 || trust->secure || euid_is_hidden)
 		return refuse(walk, "%s %s is group-writable, which is refused for privileged users; chmod g-w it",
 			      noun, path);
 	walk->shared_seen = true;

@@ -14,8 +14,8 @@ struct zp_trust {
 	uid_t euid;
 	bool secure; /* AT_SECURE: only root's files, and nothing from the environment */
 	/*
-	 * The user namespace hides owners, and shows all of them as hidden_uid.  That number is never taken for root or
-	 * for the effective user.
+	 * The user namespace hides owners, and shows all of them as hidden_uid.  That number is never taken for root,
+	 * nor for the effective user unless the kernel confirms it for the file.
 	 */
 	bool hides_owners;
 	uid_t hidden_uid;

@@ -76,9 +76,6 @@ START_TEST(hidden_owner_is_neither_root_nor_the_effective_user)
 	trust.hides_owners = true;
 	trust.hidden_uid = HIDDEN_USER;
 	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and may be anybody");
-	/* Nor is it the process's own number, if that is hidden as well. */
-	trust.euid = HIDDEN_USER;
-	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and may be anybody");
 	/* The scratch directory's parents are not hidden, and one of them is writable by all. */
 	trust.hidden_owner_dir = scratch_path("d");
 	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace");
@@ -90,13 +87,17 @@ END_TEST
  * Hidden owners from the root directory on: in a child whose root directory is the scratch directory
  */
 
+/* The process is a stranger whose number is shown as that of all hidden users. */
+static bool jail_euid_is_hidden;
+
 static void enter_jail(uid_t uid)
 {
 	if (chroot(scratch_path("")) != 0 || chdir("/") != 0 || setgid(uid) != 0 || setuid(uid) != 0)
 		_exit(99);
-	trust = (struct zp_trust){
-		.euid = uid, .hides_owners = true, .hidden_uid = HIDDEN_USER, .hidden_owner_dir = "/plugins"
-	};
+	trust = (struct zp_trust){ .euid = jail_euid_is_hidden ? HIDDEN_USER : uid,
+				   .hides_owners = true,
+				   .hidden_uid = HIDDEN_USER,
+				   .hidden_owner_dir = "/plugins" };
 }
 
 /* What a child that is such a user finds; 0 or a positive errno. */
@@ -196,8 +197,29 @@ START_TEST(hidden_owners_are_refused_where_someone_inside_may_write)
 	mode("home", 01777);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/l.so"), EPERM);
 	mode("home", 0755);
-	/* The process is the hidden owner itself: these are no files of root's. */
-	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/plugins/x.so"), EPERM);
+	finish();
+}
+END_TEST
+
+/* Its own number is the one that all hidden owners are shown as. */
+START_TEST(process_of_a_hidden_user_knows_its_own_files)
+{
+	if (!make_jail())
+		return;
+	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/home/x.so"), 0);
+	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/plugins/x.so"), 0);
+	mode("home", 0555);
+	mode("home/x.so", 0444);
+	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/home/x.so"), 0);
+	/* It may be root, for whom a group is a stranger. */
+	mode("home", 0775);
+	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/home/x.so"), EPERM);
+	mode("home", 0755);
+	/* The same number, and not the same user. */
+	jail_euid_is_hidden = true;
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), EPERM);
+	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
+	jail_euid_is_hidden = false;
 	finish();
 }
 END_TEST
@@ -301,6 +323,37 @@ START_TEST(root_is_hidden_in_a_namespace_of_one_user)
 }
 END_TEST
 
+static int judge_as_hidden_root(void)
+{
+	int status;
+	pid_t pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER) != 0)
+			_exit(77);
+		zp_trust_self(&trust);
+		_exit(-zp_trust_resolve(&trust, scratch_path("d/x.so"), resolved, why, sizeof why));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(root_in_a_namespace_without_a_map_knows_its_own_files)
+{
+	start();
+	if (geteuid() == 0 && unit_may_fork() && judge_as_hidden_root() != 77) {
+		ck_assert_int_eq(judge_as_hidden_root(), 0);
+		own("d/x.so", STRANGER);
+		ck_assert_int_eq(judge_as_hidden_root(), EPERM);
+		own("d/x.so", 0);
+		own("d", STRANGER);
+		ck_assert_int_eq(judge_as_hidden_root(), EPERM);
+	}
+	finish();
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Access control lists
  */
@@ -395,9 +448,11 @@ int main(void)
 		hidden_owners_are_trusted_in_the_one_directory,
 		hidden_owners_are_refused_elsewhere,
 		hidden_owners_are_refused_where_someone_inside_may_write,
+		process_of_a_hidden_user_knows_its_own_files,
 		hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused,
 		root_is_hidden_in_a_namespace_without_a_map,
 		root_is_hidden_in_a_namespace_of_one_user,
+		root_in_a_namespace_without_a_map_knows_its_own_files,
 		file_that_a_list_lets_another_user_or_group_write_is_refused,
 		directory_that_a_list_lets_another_user_write_is_refused,
 		list_may_name_the_effective_user_but_not_in_a_privileged_program,
