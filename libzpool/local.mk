@@ -26,7 +26,7 @@ libzpool_sources = \
 	libzpool/core/control.c \
 	libzpool/core/driver.c libzpool/core/driver.h \
 	libzpool/core/fork.c libzpool/core/fork.h \
-	libzpool/core/inventory.c \
+	libzpool/core/inventory.c libzpool/core/inventory.h \
 	libzpool/core/object.c \
 	libzpool/core/open.c \
 	libzpool/core/page_source.c libzpool/core/page_source.h \
@@ -37,6 +37,7 @@ libzpool_sources = \
 	libzpool/core/spec.c libzpool/core/spec.h \
 	libzpool/core/stack.c libzpool/core/stack.h \
 	libzpool/core/thread_exit.c libzpool/core/thread_exit.h \
+	libzpool/core/too_large.c libzpool/core/too_large.h \
 	libzpool/core/verify.c libzpool/core/verify.h \
 	libzpool/core/watched.c libzpool/core/watched.h
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "core/driver.h"
+#include "core/inventory.h"
 #include "core/param.h"
 #include "core/registry.h"
 #include "core/spec.h"
@@ -21,7 +22,8 @@
 /* A driver's info with its strings, so that visitors run without any lock. */
 struct entry {
 	struct zpool_driver_info info;
-	char *strings[5]; /* type, path, version, description, fault */
+	size_t largest_bytes; /* of its objects; 0: not known, or a filter, which takes what is behind it does */
+	char *strings[5];     /* type, path, version, description, fault */
 };
 
 struct inventory {
@@ -71,6 +73,7 @@ static void describe_driver(struct entry *entry, const struct zpool_driver *driv
 	entry->info.max_object_bytes = driver->max_object_bytes;
 	entry->info.alignment_bytes = driver->alignment_bytes;
 	entry->info.loaded = true;
+	entry->largest_bytes = driver->flags_required & ZPOOL_DRIVER_FILTER ? 0 : driver->max_object_bytes;
 }
 
 static void add_live(const struct zp_record *record, void *user)
@@ -145,6 +148,7 @@ static void add_installed(struct inventory *inventory, const struct zp_installed
 	entry->info.file_read = installed->file_read;
 	entry->info.abi_major = report->abi_major;
 	entry->info.abi_minor = report->abi_minor;
+	entry->largest_bytes = report->is_filter || installed->fault ? 0 : report->max_object_bytes;
 }
 
 static int fail_incomplete(const struct zp_listing *files)
@@ -172,6 +176,15 @@ static int take_inventory(struct inventory *inventory)
 	if (inventory->out_of_memory)
 		return zp_fail(ENOMEM, "Out of memory while listing drivers.");
 	return err ? fail_incomplete(files) : 0;
+}
+
+static void clear(struct inventory *inventory)
+{
+	for (size_t i = 0; i < inventory->count; i++)
+		for (size_t s = 0; s < sizeof inventory->entries->strings / sizeof *inventory->entries->strings; s++)
+			free(inventory->entries[i].strings[s]);
+	free(inventory->entries);
+	zp_loader_free_listing(&inventory->files);
 }
 
 static int by_type(const void *a, const void *b)
@@ -205,15 +218,23 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 		entry->info.fault = entry->strings[4];
 		if (!result)
 			result = call_driver_visitor(fn, &entry->info, user);
-		for (size_t s = 0; s < sizeof entry->strings / sizeof *entry->strings; s++)
-			free(entry->strings[s]);
 	}
-	free(inventory.entries);
 	/* A directory that cannot be read hides its own drivers, and not those of the others. */
 	if (!result && inventory.files.err)
 		result = fail_incomplete(&inventory.files);
-	zp_loader_free_listing(&inventory.files);
+	clear(&inventory);
 	return result;
+}
+
+void zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, void *user), void *user)
+{
+	struct inventory inventory = { 0 };
+	int err = take_inventory(&inventory);
+
+	for (size_t i = 0; !err && i < inventory.count; i++)
+		if (inventory.entries[i].largest_bytes)
+			fn(inventory.entries[i].strings[0], inventory.entries[i].largest_bytes, user);
+	clear(&inventory);
 }
 
 bool zpool_has_pool(const char *type)

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "core/pool.h"
+#include "core/too_large.h"
 #include "core/verify.h"
 #include "support/cancel.h"
 
@@ -31,7 +32,10 @@ COLD static int malloc_refused(const struct zpool *pool, size_t size, zpool_gfp_
 		return zp_fail_static(EINVAL, "zpool_malloc() was asked for 0 bytes.");
 	if (gfp & ~ZPOOL_GFP_ALL)
 		return zp_fail(EINVAL, "zpool_malloc() was given unknown flags 0x%x.", gfp & ~ZPOOL_GFP_ALL);
-	return zp_fail_static(ENOSPC, "zpool_malloc() was asked for more than zpool_max_object_size() bytes.");
+	/* Under NOWAIT no file is read, and no memory asked for. */
+	if (gfp & ZPOOL_GFP_NOWAIT)
+		return zp_fail_static(ENOSPC, "zpool_malloc() was asked for more than zpool_max_object_size() bytes.");
+	return zp_fail_too_large(pool, size);
 }
 
 COLD static int malloc_failed(int err)

@@ -250,6 +250,28 @@ static const char *string_at(const struct elf_file *file, uint64_t offset)
 	return offset < file->strings_bytes ? file->strings + offset : NULL;
 }
 
+/* What the driver's structure says of itself in numbers, which stand in the file as they will be in memory. */
+static void examine_driver(struct elf_file *file, const ElfW(Sym) *symbol)
+{
+	const size_t bytes = offsetof(struct zpool_driver, alignment_bytes);
+	const ElfW(Shdr) *section = symbol->st_shndx < file->head.e_shnum ? &file->sections[symbol->st_shndx] : NULL;
+	struct zpool_driver head = { 0 };
+
+	if (!section || section->sh_type != SHT_PROGBITS || symbol->st_size < bytes ||
+	    symbol->st_value < section->sh_addr || symbol->st_value - section->sh_addr > section->sh_size)
+		return;
+	uint64_t offset = section->sh_offset + (symbol->st_value - section->sh_addr);
+	void *copy = offset < section->sh_offset ? NULL : read_range(file, offset, bytes);
+	if (!copy)
+		return;
+	memcpy(&head, copy, bytes);
+	free(copy);
+	if (head.magic != ZPOOL_DRIVER_MAGIC || head.abi_major != ZPOOL_ABI_MAJOR)
+		return;
+	file->report->max_object_bytes = head.max_object_bytes;
+	file->report->is_filter = head.flags_required & ZPOOL_DRIVER_FILTER;
+}
+
 static void examine_symbol(struct elf_file *file, const ElfW(Sym) *symbol, bool *found)
 {
 	const char *name = string_at(file, symbol->st_name);
@@ -264,6 +286,7 @@ static void examine_symbol(struct elf_file *file, const ElfW(Sym) *symbol, bool 
 	} else if (strcmp(name, "zpool_driver") == 0) {
 		*found = true;
 		file->report->driver_bytes = symbol->st_size;
+		examine_driver(file, symbol);
 	}
 }
 

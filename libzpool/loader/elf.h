@@ -19,7 +19,9 @@ struct zp_elf_report {
 	char description[256];
 	uint32_t abi_major;
 	uint32_t abi_minor;
-	size_t driver_bytes; /* the size of the symbol zpool_driver; 0: unknown */
+	size_t max_object_bytes; /* as the driver's structure in the file has it; 0: unknown */
+	bool is_filter;          /* likewise */
+	size_t driver_bytes;     /* the size of the symbol zpool_driver; 0: unknown */
 	/* A sentence without its end: why this cannot be a plugin here.  "" if nothing is wrong to the eye. */
 	char fault[320];
 	/* How much of the file was read to find all this out; never more than ZP_ELF_BUDGET_BYTES. */

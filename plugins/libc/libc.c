@@ -28,7 +28,10 @@
 #include "counts.h"
 #include "handles.h"
 
-enum { OBJECT_BYTES_MAX = 65536, ALIGNMENT_BYTES = 16, BLOCK_HEADER_BYTES = 8 };
+enum { ALIGNMENT_BYTES = 16, BLOCK_HEADER_BYTES = 8 };
+
+/* What malloc() takes, as far as a slot of the handle table can tell its size: 64 GiB less a byte. */
+#define OBJECT_BYTES_MAX ((size_t)(PTRDIFF_MAX < ZP_LOCATION_MASK ? (uint64_t)PTRDIFF_MAX : ZP_LOCATION_MASK))
 
 _Static_assert(sizeof(void *) <= sizeof(uint64_t), "a slot's payload holds an address");
 

@@ -19,7 +19,9 @@
  *
  * spec       the driver under test, as named by the user; type is its last part, under which zpool_each_driver() has it
  * caps       what it can do; only known where the spec is one driver without filters
- * max_bytes, alignment_bytes   of its pools
+ * largest_bytes, alignment_bytes   of its pools
+ * max_bytes                        the largest object that most cases store: largest_bytes, or less where that is so
+ *                                  large that it tells where memory ends rather than what the driver can do
  * empty_bytes  what a pool without objects holds
  * step_bytes   the largest growth of zpool_get_total_size() by one malloc that was seen; see ct_limit()
  * file       for cases about it: the plugin's file
@@ -32,6 +34,7 @@ struct ct_context {
 	bool caps_known;
 	uint32_t caps;
 	size_t max_bytes;
+	size_t largest_bytes;
 	size_t alignment_bytes;
 	uint64_t empty_bytes;
 	uint64_t step_bytes;

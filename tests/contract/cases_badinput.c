@@ -102,7 +102,7 @@ static void refused_calls_change_nothing(void)
 	before = zpool_get_total_size(pool);
 	for (int i = 0; i < 2000; i++) {
 		zpool_malloc(pool, 0, ZPOOL_GFP_KERNEL, &handle);
-		zpool_malloc(pool, ct.max_bytes + 1, ZPOOL_GFP_KERNEL, &handle);
+		zpool_malloc(pool, ct.largest_bytes + 1, ZPOOL_GFP_KERNEL, &handle);
 		zpool_malloc(pool, 100, 0x100u, &handle);
 		zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, NULL);
 		zpool_map_handle(pool, set.at[0].handle, (enum zpool_mapmode)17);

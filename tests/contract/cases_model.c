@@ -270,8 +270,8 @@ static void do_nonsense(struct model *model)
 	size_t position = any_object(model);
 
 	MODEL_CHECK(model, zpool_malloc(model->pool, 0, 0, &handle) == -EINVAL, "size %d was taken", 0);
-	MODEL_CHECK(model, zpool_malloc(model->pool, ct.max_bytes + 1, 0, &handle) == -ENOSPC, "%zu bytes were taken",
-		    ct.max_bytes + 1);
+	MODEL_CHECK(model, zpool_malloc(model->pool, ct.largest_bytes + 1, 0, &handle) == -ENOSPC,
+		    "%zu bytes were taken", ct.largest_bytes + 1);
 	MODEL_CHECK(model, zpool_malloc(model->pool, 1, 0x40, &handle) == -EINVAL, "unknown flags %#x were taken",
 		    0x40u);
 	MODEL_CHECK(model, handle == 0, "refused mallocs wrote handle %#lx", handle);

@@ -41,9 +41,9 @@ static void every_size_is_stored(void)
 static void impossible_sizes_are_refused(void)
 {
 	struct zpool *pool = ct_pool();
-	const size_t above[] = { ct.max_bytes + 1,
-				 ct.max_bytes + 7,
-				 ct.max_bytes * 2,
+	const size_t above[] = { ct.largest_bytes + 1,
+				 ct.largest_bytes + 7,
+				 ct.largest_bytes * 2,
 				 (size_t)1 << 31,
 				 ((size_t)1 << 31) + 8,
 				 UINT32_MAX,
@@ -63,12 +63,12 @@ static void impossible_sizes_are_refused(void)
 		int result;
 
 		/* 2^32 + 100 is 100 where size_t has 32 bits. */
-		if (above[i] <= ct.max_bytes)
+		if (above[i] <= ct.largest_bytes)
 			continue;
 		ct_message_mark();
 		result = zpool_malloc(pool, above[i], ZPOOL_GFP_KERNEL, &handle);
 		CT_CHECK(result == -ENOSPC, "malloc of %zu bytes, above the maximum of %zu, gave %s and not -ENOSPC",
-			 above[i], ct.max_bytes, ct_error_name(result));
+			 above[i], ct.largest_bytes, ct_error_name(result));
 		ct_message_expect(__FILE__, __LINE__, "zpool_malloc() of a size above the maximum");
 		CT_REFUSED(zpool_malloc(pool, above[i], ZPOOL_GFP_ZERO, &handle), ENOSPC);
 	}

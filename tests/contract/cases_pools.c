@@ -141,7 +141,7 @@ static void sizes_and_alignment_are_sane(void)
 
 	CT_CHECK(ct.alignment_bytes >= 8 && (ct.alignment_bytes & (ct.alignment_bytes - 1)) == 0,
 		 "zpool_alignment() is %zu", ct.alignment_bytes);
-	CT_CHECK(zpool_max_object_size(pool) == ct.max_bytes && zpool_alignment(pool) == ct.alignment_bytes,
+	CT_CHECK(zpool_max_object_size(pool) == ct.largest_bytes && zpool_alignment(pool) == ct.alignment_bytes,
 		 "two pools of one spec differ in the largest object or the alignment");
 	zpool_destroy_pool(pool);
 }
@@ -209,9 +209,9 @@ static void driver_info_is_true(void)
 		 "3 pools more live, zpool_each_driver() counted %u before and %u now", (unsigned int)before.pools,
 		 (unsigned int)during.pools);
 	if (!strchr(ct.spec, '+') && !strchr(ct.spec, ':'))
-		CT_CHECK(during.max_bytes == ct.max_bytes && during.alignment_bytes == ct.alignment_bytes,
+		CT_CHECK(during.max_bytes == ct.largest_bytes && during.alignment_bytes == ct.alignment_bytes,
 			 "zpool_each_driver() tells objects of %zu bytes aligned to %zu, a pool %zu and %zu",
-			 during.max_bytes, during.alignment_bytes, ct.max_bytes, ct.alignment_bytes);
+			 during.max_bytes, during.alignment_bytes, ct.largest_bytes, ct.alignment_bytes);
 }
 
 static void pools_are_independent(void)

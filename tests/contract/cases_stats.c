@@ -231,7 +231,7 @@ static void stats_tell_the_limit_from_want_of_memory(void)
 		ct_set_thin(pool, &set, set.count / 2, &ct.rng);
 	}
 	CT_REFUSED(zpool_malloc(pool, 0, ZPOOL_GFP_KERNEL, &set.at[0].handle), EINVAL);
-	CT_REFUSED(zpool_malloc(pool, ct.max_bytes + 1, ZPOOL_GFP_KERNEL, &set.at[0].handle), ENOSPC);
+	CT_REFUSED(zpool_malloc(pool, ct.largest_bytes + 1, ZPOOL_GFP_KERNEL, &set.at[0].handle), ENOSPC);
 	stats = stats_of(pool);
 	STAT_IS(stats, malloc_failed_limit + stats.malloc_failed_memory, limit + nowait,
 		"after calls refused for their arguments");

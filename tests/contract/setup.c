@@ -13,6 +13,9 @@
 
 /* What shows a driver's steps of memory, and the largest limit that a case fills. */
 enum { STEP_OBJECTS = 256, STEP_OBJECT_BYTES = 4096 };
+
+/* See max_bytes in case.h. */
+enum { CT_LARGE_BYTES = 16 << 20, CT_MAX_BYTES = 64 << 10 };
 #define STEP_LIMIT_BYTES (UINT64_C(96) << 20)
 
 struct caps_query {
@@ -203,7 +206,8 @@ void ct_setup(const char *spec, const struct ct_options *options, struct ct_resu
 	ct_setup_context(spec, options);
 	pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	result->ready = true;
-	ct.max_bytes = zpool_max_object_size(pool);
+	ct.largest_bytes = zpool_max_object_size(pool);
+	ct.max_bytes = ct.largest_bytes > CT_LARGE_BYTES ? CT_MAX_BYTES : ct.largest_bytes;
 	ct.alignment_bytes = zpool_alignment(pool);
 	CT_CHECK(ct.max_bytes >= 1, "zpool_max_object_size() is 0");
 	CT_CHECK(ct.alignment_bytes >= 1, "zpool_alignment() is 0");

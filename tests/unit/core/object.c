@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/run.h"
@@ -75,6 +77,14 @@ static void assert_refused(const char *part)
 	logged = 0;
 }
 
+/* The path of a shipped plugin, in the directory that the test was given. */
+static const char *fixture_plugin(const char *type)
+{
+	static char path[4096];
+	(void)snprintf(path, sizeof path, "%s/%s.so", getenv("ZPOOL_PLUGIN_PATH"), type);
+	return path;
+}
+
 START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
 {
 	unsigned long handle = 77;
@@ -84,10 +94,39 @@ START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
 	assert_fails(zpool_malloc(pool, 0, 0, &handle), EINVAL, "0 bytes");
 	assert_fails(zpool_malloc(pool, 1, 0x10, &handle), EINVAL, "unknown flags 0x10");
 	assert_fails(zpool_malloc(pool, 1, 0x80000001u, &handle), EINVAL, "unknown flags 0x80000000");
-	assert_fails(zpool_malloc(pool, DRIVER_MAX_OBJECT + 1, 0, &handle), ENOSPC, "zpool_max_object_size()");
-	assert_fails(zpool_malloc(pool, SIZE_MAX, 0, &handle), ENOSPC, "zpool_max_object_size()");
+	assert_fails(zpool_malloc(pool, DRIVER_MAX_OBJECT + 1, 0, &handle), ENOSPC,
+		     "An object of 1025 bytes is too large");
+	assert_fails(zpool_malloc(pool, SIZE_MAX, 0, &handle), ENOSPC, "takes at most 1024");
+	assert_fails(zpool_malloc(pool, SIZE_MAX, ZPOOL_GFP_NOWAIT, &handle), ENOSPC, "zpool_max_object_size()");
 	ck_assert_uint_eq(handle, 77);
 	ck_assert_uint_eq(knobs.calls[CALL_MALLOC], 0);
+	finish();
+}
+END_TEST
+
+/* Only the path is scanned again after it was changed: what was seen before does not count then. */
+START_TEST(refusal_of_a_large_object_names_those_that_take_it)
+{
+	unsigned long handle;
+	start_empty();
+	struct zpool_driver large = driver_for_tests("large"), sieve = filter_for_tests("sieve");
+	large.max_object_bytes = 5000;
+	ck_assert_int_eq(zpool_register_driver(&large), 0);
+	ck_assert_int_eq(zpool_register_driver(&sieve), 0);
+	open_pool("mock");
+	ck_assert_int_eq(zpool_set_plugin_path("/nonexistent"), 0);
+	assert_fails(zpool_malloc(pool, 5000, 0, &handle), ENOSPC, "These take it: large.");
+	assert_contains(zpool_last_error(), "An object of 5000 bytes is too large for pool \"mock-0\"");
+	assert_contains(zpool_last_error(), "driver \"mock\" takes at most 1024");
+	assert_lacks(zpool_last_error(), "sieve");
+	assert_fails(zpool_malloc(pool, 5001, 0, &handle), ENOSPC, "no driver that is here takes it. Split it");
+	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
+	/* A plugin's file is read for that, and not loaded. */
+	if (getenv("ZPOOL_PLUGIN_PATH") && access(fixture_plugin("libc"), R_OK) == 0)
+		assert_fails(zpool_malloc(pool, 100000, 0, &handle), ENOSPC, "These take it: libc.");
+	assert_fails(zpool_unload_driver("libc"), ENOENT, "not loaded");
+	ck_assert_int_eq(zpool_unregister_driver(&large), 0);
+	ck_assert_int_eq(zpool_unregister_driver(&sieve), 0);
 	finish();
 }
 END_TEST
@@ -508,6 +547,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		malloc_refuses_bad_input_and_leaves_the_handle_alone,
+		refusal_of_a_large_object_names_those_that_take_it,
 		malloc_takes_one_byte_to_the_largest_and_every_known_flag,
 		malloc_failures_of_the_driver_are_put_into_words,
 		words_of_the_driver_stand,

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who asks for more than a pool takes learns which drivers take it.  That needs a look into the plugin directories.  A
+ * program may run into the refusal again and again, so what was found the first time is kept, for as long as the plugin
+ * path is the same: a driver that is installed later is missing in the sentence, which is advice and nothing more.
+ */
+#include "config.h"
+
+#include "core/too_large.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "core/inventory.h"
+#include "loader/search.h"
+#include "support/cancel.h"
+
+enum { KNOWN_MAX = 32 };
+
+struct known {
+	char type[ZP_TYPE_BYTES];
+	size_t largest_bytes;
+};
+
+/* Written by the one thread that moves the state from EMPTY to FILLING, constant from READY on. */
+static struct known known[KNOWN_MAX];
+static size_t known_count;
+static uint64_t known_path; /* a hash of the plugin path */
+static _Atomic enum { EMPTY, FILLING, READY } known_state;
+
+/* FNV-1a; 0: no memory for the path. */
+static uint64_t hash_path(void)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	char *path = zp_search_get_path();
+
+	for (const char *at = path; at && *at; at++)
+		hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+	free(path);
+	return path ? hash : 0;
+}
+
+static void keep(const char *type, size_t largest_bytes, void *user)
+{
+	(void)user;
+	if (known_count == KNOWN_MAX)
+		return;
+	(void)snprintf(known[known_count].type, sizeof known->type, "%s", type);
+	known[known_count++].largest_bytes = largest_bytes;
+}
+
+/* The names of those that take an object of this size, with commas between. */
+struct takers {
+	size_t size;
+	size_t count;
+	size_t length;
+	char names[200];
+};
+
+static void add_taker(const char *type, size_t largest_bytes, void *user)
+{
+	struct takers *takers = user;
+	size_t room = sizeof takers->names - takers->length;
+
+	if (largest_bytes < takers->size || strlen(type) + 3 > room)
+		return;
+	takers->length +=
+		(size_t)snprintf(takers->names + takers->length, room, "%s%s", takers->count ? ", " : "", type);
+	takers->count++;
+}
+
+static void find_takers(struct takers *takers)
+{
+	int state = EMPTY;
+	uint64_t path = hash_path();
+
+	if (atomic_compare_exchange_strong(&known_state, &state, FILLING)) {
+		zp_inventory_each_size(keep, NULL);
+		known_path = path;
+		atomic_store(&known_state, READY);
+		state = READY;
+	}
+	if (state == READY && known_path == path) {
+		for (size_t i = 0; i < known_count; i++)
+			add_taker(known[i].type, known[i].largest_bytes, takers);
+	} else {
+		zp_inventory_each_size(add_taker, takers);
+	}
+}
+
+int zp_fail_too_large(const struct zpool *pool, size_t size)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	const char *type = pool->spec.parts[pool->layer_count - 1].type;
+	const char *filters = pool->layer_count > 1 ? ", with the filters before it," : "";
+	struct takers takers = { .size = size };
+
+	find_takers(&takers);
+	if (takers.count)
+		return zp_fail(
+			ENOSPC,
+			"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s takes at most %zu. "
+			"These take it: %s.",
+			size, pool->name, type, filters, pool->max_object_bytes, takers.names);
+	return zp_fail(
+		ENOSPC,
+		"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s takes at most %zu, and no driver "
+		"that is here takes it. Split it over several objects.",
+		size, pool->name, type, filters, pool->max_object_bytes);
+}
