@@ -71,11 +71,26 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 		return err;
 	if (driver->total_size(pool->driver_pool) > limit) {
 		(void)driver->free(pool->driver_pool, given);
-		atomic_fetch_add_explicit(&pool->failed_limit, 1, memory_order_relaxed);
-		return -ENOMEM;
+		return -EDQUOT;
 	}
 	*handle = given;
 	return 0;
+}
+
+/* The same; but before it fails, what the driver keeps is given back, once. */
+static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
+	uint64_t released = 0;
+
+	int err = malloc_within(pool, limit, size, gfp, handle);
+	if (err == -EDQUOT && !(gfp & ZPOOL_GFP_NOWAIT) && driver->trim &&
+	    driver->trim(pool->driver_pool, &released) == 0 && released)
+		err = malloc_within(pool, limit, size, gfp, handle);
+	if (err != -EDQUOT)
+		return err;
+	atomic_fetch_add_explicit(&pool->failed_limit, 1, memory_order_relaxed);
+	return -ENOMEM;
 }
 
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
@@ -89,7 +104,7 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
 	ZP_CANCEL_DISABLED_HERE;
 	if (having_turn == pool)
-		return malloc_within(pool, limit, size, gfp, handle);
+		return malloc_or_trim(pool, limit, size, gfp, handle);
 	if (!(gfp & ZPOOL_GFP_NOWAIT)) {
 		pthread_mutex_lock(&pool->core_limit_lock);
 	} else if (pthread_mutex_trylock(&pool->core_limit_lock) != 0) {
@@ -98,7 +113,7 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 	}
 	const struct zpool *outer = having_turn;
 	having_turn = pool;
-	int err = malloc_within(pool, limit, size, gfp, handle);
+	int err = malloc_or_trim(pool, limit, size, gfp, handle);
 	having_turn = outer;
 	pthread_mutex_unlock(&pool->core_limit_lock);
 	return err;

@@ -251,6 +251,8 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 		&pool->handles, slot,
 		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
 	err = store_below(pool, own, size, gfp, &below);
+	if (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && guard_yield_share(pool))
+		err = store_below(pool, own, size, gfp, &below);
 	if (err) {
 		if (gfp & ZPOOL_GFP_NOWAIT)
 			guard_drop_slot(pool, slot);
@@ -320,6 +322,7 @@ static int guard_free(void *pool_, unsigned long handle)
 		guard_report(pool, "driver \"%s\" refuses to free handle 0x%lx of its own: %s.", lower->driver->type,
 			     below, strerror(-err));
 	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
+	atomic_fetch_add_explicit(&pool->frees, 1, memory_order_relaxed);
 	if (zp_handles_end_free_keep(&pool->handles, slot))
 		guard_put_slot(pool, slot);
 	return 0;

@@ -62,13 +62,15 @@ struct guard_pool {
 	_Atomic(uint64_t) stored_bytes;
 	_Atomic(uint64_t) peak_bytes;
 	_Atomic(uint64_t) failed_limit, failed_memory, failed_again;
+	_Atomic(uint64_t) frees;
 	_Atomic(uint64_t) errors;
 	_Atomic(uint32_t) kept[GUARD_KEPT]; /* slots of the table to use next, or ZP_SLOT_NONE */
 	_Atomic(uint32_t) dropped;          /* the first of a list of such slots, of NOWAIT calls that failed */
 	_Atomic(uint32_t) dropped_count;
-	struct zp_lock limit_lock; /* serialises changes of the limit and of how it is shared; guards the next two */
+	struct zp_lock limit_lock; /* serialises changes of the limit and of how it is shared; guards the next three */
 	uint64_t limit_bytes;      /* of the whole, 0: none */
 	uint64_t own_bytes;        /* of it, what the table may take; the driver below has the rest */
+	uint64_t press_at_frees;   /* the driver below is not compacted again for the table before */
 	struct zp_lock evictions_lock; /* guards the next one */
 	struct guard_eviction evictions[GUARD_EVICTIONS];
 	_Atomic(uint32_t) evictions_open;  /* how many of them are in use; read without the lock */
@@ -124,6 +126,10 @@ void guard_forget_evictions_of_others(struct guard_pool *pool);
 /* ---- guard_slots.c ---- */
 
 int guard_set_limit(void *pool, uint64_t limit_bytes);
+
+/* Give the driver below what the table can spare of the limit.  false: nothing. */
+bool guard_yield_share(struct guard_pool *pool);
+
 uint64_t guard_total_size(void *pool);
 int guard_trim(void *pool, uint64_t *released);
 int guard_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);

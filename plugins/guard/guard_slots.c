@@ -7,7 +7,7 @@
 #endif
 #include "guard.h"
 
-enum { LIMIT_STEP_BYTES = 16 << 10 };
+enum { LIMIT_STEP_BYTES = 16 << 10, PRESS_AFTER_FREES = 16 };
 
 /* With limit_lock held. */
 static int share_limit(struct guard_pool *pool)
@@ -29,19 +29,41 @@ int guard_set_limit(void *pool_, uint64_t limit_bytes)
 	return err;
 }
 
+/*
+ * Have the driver below hold no more than that, by a trim or by compaction.  false: it needs more.  Compaction that won
+ * too little is not tried again before some objects are freed.  With limit_lock held.
+ */
+static bool press_below(struct guard_pool *pool, uint64_t bytes)
+{
+	static const struct zpool_budget whole = { .struct_size = sizeof(whole) };
+	const struct zpool_driver *driver = pool->filter.lower.driver;
+	uint64_t frees = atomic_load_explicit(&pool->frees, memory_order_relaxed), released;
+
+	if (zp_filter_total_size(&pool->filter) <= bytes)
+		return true;
+	if (driver->trim)
+		(void)zp_filter_trim(&pool->filter, &released);
+	if (zp_filter_total_size(&pool->filter) <= bytes)
+		return true;
+	if (!driver->compact || frees < pool->press_at_frees)
+		return false;
+	(void)zp_filter_compact(&pool->filter, &whole, &released);
+	bool fits = zp_filter_total_size(&pool->filter) <= bytes;
+	pool->press_at_frees = fits ? 0 : frees + PRESS_AFTER_FREES;
+	return fits;
+}
+
 /* Move a part of the limit from the driver below to the table.  false: the driver needs it, or there is no limit. */
 static bool take_share(struct guard_pool *pool)
 {
-	uint64_t more, released;
+	uint64_t more;
 	bool fits = false;
 
 	zp_lock(&pool->limit_lock);
 	more = pool->own_bytes + LIMIT_STEP_BYTES;
 	if (pool->limit_bytes > more) {
 		(void)zp_filter_limit(&pool->filter, pool->limit_bytes, more);
-		if (zp_filter_total_size(&pool->filter) > pool->limit_bytes - more && pool->filter.lower.driver->trim)
-			(void)zp_filter_trim(&pool->filter, &released);
-		fits = zp_filter_total_size(&pool->filter) <= pool->limit_bytes - more;
+		fits = press_below(pool, pool->limit_bytes - more);
 		if (fits)
 			pool->own_bytes = more;
 		(void)share_limit(pool);
@@ -199,4 +221,21 @@ int guard_compact(void *pool_, const struct zpool_budget *budget, uint64_t *rele
 	after = zp_pages_held_bytes(&pool->pages);
 	*released += before > after ? before - after : 0;
 	return 0;
+}
+
+bool guard_yield_share(struct guard_pool *pool)
+{
+	bool yields = false;
+
+	zp_lock(&pool->limit_lock);
+	if (pool->limit_bytes) {
+		trim_own(pool);
+		yields = zp_pages_held_bytes(&pool->pages) < pool->own_bytes;
+	}
+	if (yields) {
+		pool->own_bytes = zp_pages_held_bytes(&pool->pages);
+		(void)share_limit(pool);
+	}
+	zp_unlock(&pool->limit_lock);
+	return yields;
 }

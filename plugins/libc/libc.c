@@ -127,7 +127,7 @@ static void libc_destroy(void *pool_)
 static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct libc_pool *pool = pool_;
-	uint64_t bytes, refusals;
+	uint64_t bytes, refusals, released;
 	uint32_t slot;
 	void *block;
 	int err;
@@ -142,6 +142,11 @@ static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	refusals = zp_pages_limit_refusals(&pool->pages);
 	bytes = block_bytes(block, size);
 	err = zp_pages_charge(&pool->pages, bytes, gfp);
+	if (err == -ENOMEM) {
+		/* Idle groups of the handle table are all that the pool could give back. */
+		zp_handles_trim(&pool->handles, &released);
+		err = released ? zp_pages_charge(&pool->pages, bytes, gfp) : err;
+	}
 	if (err)
 		goto free_block;
 	err = zp_handles_get(&pool->handles, gfp, &slot, 1);

@@ -267,12 +267,20 @@ static int trace_set_limit(void *pool, uint64_t limit_bytes)
 static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	const struct zpool_driver *driver = trace->lower.driver;
-	int err = driver->malloc(trace->lower.pool, size, gfp, handle);
+	bool trimmed = (gfp & ZPOOL_GFP_NOWAIT) || !driver->trim;
 
-	if (err || !trace->limit_bytes || driver->total_size(trace->lower.pool) <= trace->limit_bytes)
-		return err;
-	(void)driver->free(trace->lower.pool, *handle);
-	return -ENOMEM;
+	for (;;) {
+		uint64_t released = 0;
+		int err = driver->malloc(trace->lower.pool, size, gfp, handle);
+
+		if (err || !trace->limit_bytes || driver->total_size(trace->lower.pool) <= trace->limit_bytes)
+			return err;
+		(void)driver->free(trace->lower.pool, *handle);
+		/* What the driver keeps goes first, once. */
+		if (trimmed || driver->trim(trace->lower.pool, &released) || !released)
+			return -ENOMEM;
+		trimmed = true;
+	}
 }
 
 /* What a malloc did.  With the lock held, and room for a record.  false: the table is full. */

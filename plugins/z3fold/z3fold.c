@@ -36,7 +36,7 @@
  * is given back.  Otherwise a lone middle object becomes the first, and one with a neighbour moves beside it where
  * that gains three chunks; smaller gaps are left to the malloc that needs them.  Each is one copy, of less than a
  * page.  Compaction (z3fold_compact.c) does to pages with one or two objects what a free does to those with one, from
- * the emptiest on.
+ * the emptiest on.  A malloc that finds no memory does so too, until a few pages are won.
  *
  * A mapped object stays where it is, and so does one that somebody has begun to free; the handle's word says so.
  *
@@ -67,6 +67,8 @@
 #include <stdlib.h>
 
 #include "z3fold.h"
+
+enum { ROOM_TRIES = 4 }; /* for one malloc, where other threads may take what was given back */
 
 enum { Z3FOLD_PARAM_RESERVE, Z3FOLD_PARAMS };
 
@@ -242,6 +244,8 @@ static int z3fold_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned lon
 	}
 	refusals = zp_pages_limit_refusals(&pool->pages);
 	err = malloc_waiting(pool, chunks, gfp, handle);
+	for (int tries = 0; err == -ENOMEM && tries < ROOM_TRIES && z3fold_make_room(pool); tries++)
+		err = malloc_waiting(pool, chunks, gfp, handle);
 	return err ? zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
 }
 

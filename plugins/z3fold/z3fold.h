@@ -105,6 +105,9 @@ struct z3fold_pool {
 	uint64_t evictions, evict_refused;
 	/* Taken under NOWAIT, and then not needed: a slot of the handle table, and a page that has no record yet. */
 	uint32_t spare_slot, spare_pgno;
+	uint64_t frees;
+	/* A malloc at the limit tried so many pages in vain, and will not try again before so many frees. */
+	uint64_t retry_at_frees;
 	struct z3fold_round round;
 
 	/* Guards the blocks and what of them is committed; a page's record may be used without by whose the page is. */
@@ -259,6 +262,12 @@ void z3fold_records_fini(struct z3fold_pool *pool);
 
 int z3fold_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
 int z3fold_trim(void *pool, uint64_t *released);
+
+/*
+ * For a malloc that found no memory: give back what is kept, or else empty a few pages into others.  true: there is
+ * room, so it is worth another try.  Without the lock.
+ */
+bool z3fold_make_room(struct z3fold_pool *pool);
 int z3fold_shrink(void *pool, unsigned int pages, unsigned int *reclaimed);
 int z3fold_stats(void *pool, struct zpool_stats *stats, size_t stats_size);
 int z3fold_verify(void *pool);

@@ -20,6 +20,9 @@
 /* Under one hold of the lock: pages looked at, and bytes copied save for what the last page adds. */
 enum { STEP_PAGES = 32, STEP_BYTES = 16 << 10 };
 
+/* What a malloc at the limit is content with, and how many pages it may try in vain for each free. */
+enum { ROOM_PAGES = 16, ROOM_TRIED_A_FREE = 32 };
+
 struct run {
 	struct z3fold_pool *pool;
 	struct zp_budget budget;
@@ -82,7 +85,7 @@ static void end_round(struct run *run)
 {
 	run->at.rounds++;
 	run->at.room = 0;
-	run->at.at_trim = !run->budget.given || !run->at.gained || run->at.rounds == ZP_BUDGET_ROUNDS_MAX;
+	run->at.at_trim = !run->at.gained || run->at.rounds == ZP_BUDGET_ROUNDS_MAX;
 	run->at.gained = false;
 }
 
@@ -180,16 +183,58 @@ int z3fold_compact(void *pool_, const struct zpool_budget *budget, uint64_t *rel
 	return more ? 1 : 0;
 }
 
-int z3fold_trim(void *pool_, uint64_t *released)
+/* Gives back what the pool keeps beside its pages. */
+static void drop_kept(struct z3fold_pool *pool)
 {
-	struct z3fold_pool *pool = pool_;
-	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
+	uint64_t ignored;
 	uint32_t unit = 0;
 
 	drop_spares(pool);
 	zp_handles_trim(&pool->handles, &ignored);
 	while (z3fold_records_trim(pool, &unit))
 		continue;
+}
+
+/*
+ * Tries pages until some are emptied.  Where all were tried in vain, frees have to pay for the next time: a program
+ * that stores at its limit fails, evicts and stores again all the time.
+ */
+static bool empty_some_pages(struct z3fold_pool *pool)
+{
+	struct run run = { .pool = pool, .budget = { .bytes = UINT64_MAX }, .at = { .room = Z3FOLD_PAGE_CHUNKS } };
+	uint64_t frees, tried = 0;
+	bool more = true;
+
+	zp_lock(&pool->lock);
+	frees = pool->frees;
+	bool too_early = frees < pool->retry_at_frees;
+	zp_unlock(&pool->lock);
+	while (!too_early && more && run.at.owed_pages < ROOM_PAGES) {
+		more = try_pages(&run);
+		tried += STEP_PAGES;
+	}
+	zp_lock(&pool->lock);
+	pool->released_bytes += run.at.owed_pages * ZP_PAGE_BYTES;
+	if (!too_early && run.at.owed_pages == 0)
+		pool->retry_at_frees = frees + tried / ROOM_TRIED_A_FREE;
+	zp_unlock(&pool->lock);
+	return run.at.owed_pages > 0;
+}
+
+bool z3fold_make_room(struct z3fold_pool *pool)
+{
+	uint64_t before = zp_pages_held_bytes(&pool->pages);
+
+	drop_kept(pool);
+	return zp_pages_held_bytes(&pool->pages) < before || empty_some_pages(pool);
+}
+
+int z3fold_trim(void *pool_, uint64_t *released)
+{
+	struct z3fold_pool *pool = pool_;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
+
+	drop_kept(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	*released = released_since(pool, before);
 	return 0;

@@ -250,6 +250,7 @@ uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location)
 	enum z3fold_buddy buddy = z3fold_buddy_at(page, z3fold_location_chunk(location));
 
 	pool->objects--;
+	pool->frees++;
 	pool->stored_chunks -= page->chunks[buddy];
 	z3fold_clear(pool, pgno, buddy);
 	if (page->state == Z3FOLD_PAGE_UNDER_RECLAIM)

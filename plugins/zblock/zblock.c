@@ -36,7 +36,8 @@
  *
  * A block that becomes empty goes back at once, save one for each type, if it has at most two pages of memory: where
  * all other blocks are full, a program that stores and frees one object would have the page allocator in its loop and
- * take ten times as long.  The spare block counts like any other, and trim gives it back.
+ * take ten times as long.  The spare block counts like any other, and trim gives it back.  A malloc that finds no
+ * memory does what trim does before it fails: what one type keeps is room for the others.
  *
  * Handles are the shared table's; the location is the number of the block's record and the slot.  Map pins the
  * handle's word and computes the address from the record, without a lock.  A type keeps up to eight slots of the
@@ -271,13 +272,28 @@ static int malloc_failed(struct zblock_pool *pool, zpool_gfp_t gfp, uint64_t ref
 	return zp_counts_malloc_failed(&pool->counts, err, limit);
 }
 
+/* A slot of the handle table and a place.  With the type's lock held, which is let go. */
+static int take_place(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, struct place *place)
+{
+	bool kept = true;
+	int err = take_handle_slot(pool, type, gfp, &place->handle_slot);
+
+	if (!err) {
+		err = find_place(pool, type, gfp, place);
+		kept = !err || keep_handle_slot(type, place->handle_slot);
+	}
+	zp_unlock(&type->lock);
+	if (!kept)
+		zp_handles_put(&pool->handles, &place->handle_slot, 1);
+	return err;
+}
+
 static int zblock_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zblock_pool *pool = pool_;
 	struct zblock_type *type;
 	struct place place;
 	uint64_t refusals;
-	bool kept = true;
 	int err;
 
 	if (size == 0)
@@ -290,14 +306,11 @@ static int zblock_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned lon
 	else if (!zp_trylock(&type->lock))
 		return malloc_failed(pool, gfp, 0, -EAGAIN);
 	refusals = zp_pages_limit_refusals(&pool->pages);
-	err = take_handle_slot(pool, type, gfp, &place.handle_slot);
-	if (!err) {
-		err = find_place(pool, type, gfp, &place);
-		kept = !err || keep_handle_slot(type, place.handle_slot);
+	err = take_place(pool, type, gfp, &place);
+	if (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && zblock_make_room(pool)) {
+		zp_lock(&type->lock);
+		err = take_place(pool, type, gfp, &place);
 	}
-	zp_unlock(&type->lock);
-	if (!kept)
-		zp_handles_put(&pool->handles, &place.handle_slot, 1);
 	if (err)
 		return malloc_failed(pool, gfp, refusals, err);
 	/* Nobody else knows of the object until it is published. */
@@ -329,6 +342,7 @@ static bool release_slot(struct zblock_pool *pool, struct zblock_type *type, uin
 
 	block->vacant |= UINT32_C(1) << slot;
 	type->objects--;
+	type->frees++;
 	if (block->list == ZBLOCK_FULL) {
 		zblock_block_unlist(pool, type, number);
 		zblock_block_list(pool, type, number, ZBLOCK_ROOM);

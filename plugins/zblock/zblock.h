@@ -79,6 +79,7 @@ struct zblock_type {
 	uint32_t spare_slots[ZBLOCK_SPARE_SLOTS];
 	uint64_t objects;
 	uint64_t committed_pages;
+	uint64_t frees;
 };
 
 struct zblock_pool {
@@ -97,6 +98,9 @@ struct zblock_pool {
 	uint32_t records;       /* below which each was handed out once */
 	uint32_t records_ready; /* committed */
 	uint32_t record_free;   /* list through next */
+
+	/* A malloc at the limit gives back what trim does, but not again before so many frees. */
+	_Atomic(uint64_t) retry_at_frees;
 
 	struct zp_counts counts;
 
@@ -203,6 +207,9 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 /* Without locks: give back what types keep for their next object, and take memory from pages without an object. */
 void zblock_drop_spares(struct zblock_pool *pool);
 void zblock_thin(struct zblock_pool *pool);
+
+/* For a malloc that found no memory: do both.  true: there is more room, so it is worth another try. */
+bool zblock_make_room(struct zblock_pool *pool);
 
 /* ---- zblock_records.c ---- */
 

@@ -7,6 +7,9 @@
 #endif
 #include "zblock.h"
 
+/* How many blocks mallocs at the limit may look at for each free: a program at its limit fails all the time. */
+enum { LOOKS_A_FREE = 32 };
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Lists: rings of numbers
  */
@@ -224,4 +227,42 @@ void zblock_drop_spares(struct zblock_pool *pool)
 {
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
 		drop_spares_of(pool, &pool->types[i]);
+}
+
+/* Frees so far, of which a block looked at costs a share. */
+static uint64_t count_frees(struct zblock_pool *pool)
+{
+	uint64_t frees = 0;
+
+	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++) {
+		zp_lock(&pool->types[i].lock);
+		frees += pool->types[i].frees;
+		zp_unlock(&pool->types[i].lock);
+	}
+	return frees;
+}
+
+/* What is held by objects and records; the reserve is there for the next malloc. */
+static uint64_t used_bytes(struct zblock_pool *pool)
+{
+	return zp_pages_held_bytes(&pool->pages) - zp_pages_reserved(&pool->pages) * ZP_PAGE_BYTES;
+}
+
+bool zblock_make_room(struct zblock_pool *pool)
+{
+	uint64_t frees = count_frees(pool), before = used_bytes(pool), ignored;
+	uint32_t records;
+
+	if (frees < atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed))
+		return false;
+	zp_lock(&pool->record_lock);
+	records = pool->records;
+	zp_unlock(&pool->record_lock);
+	/* All blocks are looked at now; without a free there is nothing to find in them. */
+	atomic_store_explicit(&pool->retry_at_frees, frees + 1 + records / LOOKS_A_FREE, memory_order_relaxed);
+	zblock_drop_spares(pool);
+	zblock_thin(pool);
+	zblock_records_trim(pool);
+	zp_handles_trim(&pool->handles, &ignored);
+	return used_bytes(pool) < before;
 }

@@ -142,6 +142,22 @@ static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp
 	return 0;
 }
 
+/* Gives back what is kept beside the pages.  true: the pool holds less than before. */
+static bool drop_kept(struct zbud_pool *pool)
+{
+	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
+	uint32_t spare_slot;
+
+	zp_lock(&pool->lock);
+	spare_slot = pool->spare_slot;
+	pool->spare_slot = ZP_SLOT_NONE;
+	zp_unlock(&pool->lock);
+	if (spare_slot != ZP_SLOT_NONE)
+		zp_handles_put(&pool->handles, &spare_slot, 1);
+	zp_handles_trim(&pool->handles, &ignored);
+	return zp_pages_held_bytes(&pool->pages) < before;
+}
+
 static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zbud_page *page;
@@ -188,6 +204,8 @@ static int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	}
 	refusals = zp_pages_limit_refusals(&pool->pages);
 	err = malloc_waiting(pool, chunks, gfp, handle);
+	if (err == -ENOMEM && drop_kept(pool))
+		err = malloc_waiting(pool, chunks, gfp, handle);
 	return err ? zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
 }
 
@@ -302,15 +320,8 @@ static int zbud_trim(void *pool_, uint64_t *released)
 {
 	struct zbud_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), after, ignored;
-	uint32_t spare_slot;
 
-	zp_lock(&pool->lock);
-	spare_slot = pool->spare_slot;
-	pool->spare_slot = ZP_SLOT_NONE;
-	zp_unlock(&pool->lock);
-	if (spare_slot != ZP_SLOT_NONE)
-		zp_handles_put(&pool->handles, &spare_slot, 1);
-	zp_handles_trim(&pool->handles, &ignored);
+	(void)drop_kept(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;

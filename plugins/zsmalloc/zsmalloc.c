@@ -217,6 +217,7 @@ static int zsmalloc_trim(void *pool_, uint64_t *released)
 	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 
 	zsmalloc_drop_kept(pool);
+	zsmalloc_caches_trim(pool);
 	zsmalloc_records_trim(pool);
 	zp_handles_trim(&pool->handles, &ignored);
 	zp_pages_trim(&pool->pages, &ignored);

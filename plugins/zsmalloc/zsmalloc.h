@@ -25,13 +25,15 @@ enum {
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
 	ZSMALLOC_BARE_MAX = 8,   /* slots of the handle table that a class keeps */
 	ZSMALLOC_BARE_BATCH = 4, /* and takes at once */
-	ZSMALLOC_CACHES = 64,    /* for so many threads at a time one each; a power of two */
-	ZSMALLOC_CACHE_SHIFT = 6,
-	ZSMALLOC_KEPT_MAX = 14,   /* places of freed objects that a cache keeps for each class */
-	ZSMALLOC_KEPT_SHARE = 16, /* but no more than one, and a share of the class's slots in use */
-	ZSMALLOC_KEPT_FLUSH = 3,  /* given back at once where that is too many */
-	ZSMALLOC_KEPT_REFILL = 2, /* taken besides where there is none */
-	ZSMALLOC_SPARE_PAGES = 2  /* an empty zspage with no more memory than this stays with its class */
+	ZSMALLOC_SEATS = 128,    /* for so many threads at a time a cache each; a power of two */
+	ZSMALLOC_SEAT_SHIFT = 7,
+	ZSMALLOC_KEPT_MAX = 14,      /* places of freed objects that a cache keeps for each class */
+	ZSMALLOC_KEPT_SHARE = 16,    /* but no more than one, and a share of the class's slots in use */
+	ZSMALLOC_KEPT_FLUSH = 3,     /* given back at once where that is too many */
+	ZSMALLOC_KEPT_REFILL = 2,    /* taken besides where there is none */
+	ZSMALLOC_LODGE_CLASSES = 16, /* how many classes up, */
+	ZSMALLOC_LODGE_SHARE = 4,    /* and by what share of its size, an object may be lodged */
+	ZSMALLOC_SPARE_PAGES = 2     /* an empty zspage with no more memory than this stays with its class */
 };
 
 #define ZSMALLOC_NONE UINT32_C(0) /* no zspage has number 0 */
@@ -93,6 +95,7 @@ struct zsmalloc_class {
 	uint32_t spare;                   /* an empty zspage */
 	uint32_t spare_record;            /* one without pages: taken under NOWAIT, and then not needed */
 	uint32_t zspages;
+	uint64_t frees;
 };
 
 /*
@@ -109,8 +112,7 @@ _Static_assert(sizeof(struct zsmalloc_bin) == 64, "a malloc and a free have one 
 
 /*
  * What a thread keeps: all that its mallocs and frees touch as a rule, so that threads take no line of the processor's
- * cache from each other.  Where there are too many threads some share one.  Guarded by lock, which comes behind those
- * of classes.
+ * cache from each other.  Guarded by lock, which comes behind those of classes.
  *
  * fresh is the slot of the handle table of the object that was freed last, as zp_handles_begin_free() leaves it: a kept
  * place, too, which the thread's next free puts into its bin.  A handle's word comes from far, and until then the
@@ -118,12 +120,24 @@ _Static_assert(sizeof(struct zsmalloc_bin) == 64, "a malloc and a free have one 
  */
 struct zsmalloc_cache {
 	_Alignas(64) struct zp_lock lock;
-	_Atomic(uintptr_t) thread; /* whose it is, who will empty it at the end; 0: nobody's */
-	_Atomic(uint32_t) fresh;   /* ZP_SLOT_NONE: there is none; read without the lock, for a hint */
+	_Atomic(uint32_t) fresh; /* ZP_SLOT_NONE: there is none; read without the lock, for a hint */
 	struct zsmalloc_pool *pool;
-	struct zsmalloc_cache *next; /* constant, as is pool */
+	struct zsmalloc_seat
+		*seat; /* where it stands in the table; changed under record_lock, and only without an owner */
+	struct zsmalloc_cache *next; /* of the list; changed under the locks of all classes */
 	_Alignas(64) struct zsmalloc_bin bins[];
 };
+
+/*
+ * An entry of the table of caches.  Only the owner follows its pointer without a lock; so where there is no owner, the
+ * cache may be taken away.
+ */
+struct zsmalloc_seat {
+	_Atomic(uintptr_t) owner; /* the thread; ZSMALLOC_NOBODY: it has ended; 0: there was none yet */
+	_Atomic(struct zsmalloc_cache *) cache;
+};
+
+#define ZSMALLOC_NOBODY ((uintptr_t)1)
 
 /*
  * Where a compaction by budgets stopped.  Of calls at the same time, which began at the same place, the one that got
@@ -166,8 +180,8 @@ struct zsmalloc_pool {
 	uint32_t records_live; /* of these not free */
 	uint32_t record_free;  /* list through next */
 
-	/* Made when a thread first has a use for one, under record_lock; in a hash table by thread, and as a list. */
-	_Atomic(struct zsmalloc_cache *) caches[ZSMALLOC_CACHES];
+	/* A hash table of caches by thread, in which threads take seats under record_lock; and all caches as a list. */
+	struct zsmalloc_seat seats[ZSMALLOC_SEATS];
 	_Atomic(struct zsmalloc_cache *) cache_list;
 	_Atomic(bool) cache_refused; /* there was no memory for one */
 
@@ -175,7 +189,8 @@ struct zsmalloc_pool {
 	_Atomic(uint64_t) clock;
 	_Atomic(uint32_t) newest;
 
-	_Atomic(uint32_t) next_class; /* for compaction inside malloc */
+	_Atomic(uint32_t) next_class;     /* for compaction inside malloc */
+	_Atomic(uint64_t) retry_at_frees; /* a malloc at the limit does not compact the whole pool again before */
 
 	struct zsmalloc_round round; /* guarded by record_lock */
 
@@ -239,6 +254,14 @@ static inline struct zsmalloc_class *zsmalloc_class_of(const struct zsmalloc_poo
 static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *pool, const struct zsmalloc_home *home)
 {
 	return &pool->classes[atomic_load_explicit(&home->class_index, memory_order_relaxed)];
+}
+
+/* May objects of a class lie in slots of that larger one?  It may be the one behind the last. */
+static inline bool zsmalloc_may_lodge(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
+				      const struct zsmalloc_class *larger)
+{
+	return larger < pool->classes + pool->class_count && larger <= class + ZSMALLOC_LODGE_CLASSES &&
+	       larger->slot_bytes <= class->slot_bytes + class->slot_bytes / ZSMALLOC_LODGE_SHARE;
 }
 
 static inline char *zsmalloc_slot_address(const struct zsmalloc_home *home, unsigned int slot)
@@ -474,11 +497,18 @@ int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *re
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_compact_next(struct zsmalloc_pool *pool);
 
+/* A malloc that found no memory.  What one try takes and the next gives back is no progress. */
+struct zsmalloc_need {
+	size_t bytes;
+	uint64_t least_used_bytes; /* by all tries; UINT64_MAX to begin with */
+	bool moved;                /* a try only moved objects */
+};
+
 /*
- * For a malloc that found no memory: what classes keep goes back, and (where the pool may compact by itself) what a
- * little compaction wins, about so many bytes.  true: something went, so it is worth another try.
+ * What the pool keeps goes back, and (where it may compact by itself) what a little compaction wins, or else a whole
+ * one.  true: it is worth another try.
  */
-bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes);
+bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need);
 bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
 
 /* ---- zsmalloc_reclaim.c ---- */

@@ -3,8 +3,11 @@
  * zsmalloc_cache.c - the places of freed objects that threads keep for their next ones
  *
  * A thread gets a cache when it first stores or frees an object in a class that has some: one whose thread has ended,
- * or a new one, which stays until the pool ends.  On its way out the thread empties it.  Everything that must know
- * which slots are free empties it too, class by class.
+ * or a new one.  On its way out the thread empties it, and it is there for the next thread; trim and compaction give
+ * caches without a thread back.  Everything that must know which slots are free empties caches too, class by class.
+ *
+ * The table is probed from a thread's index on, and a thread takes the first seat without an owner.  Where a few in a
+ * row have one, the thread goes without a cache and takes the classes' locks.
  *
  * How much is kept follows the class: a bin learns its bound whenever its thread comes by the class's lock, and of its
  * places the oldest go first.
@@ -16,7 +19,7 @@
 
 #include "zsmalloc.h"
 
-enum { PROBES = 8 };          /* places of the table in which a thread's cache may be */
+enum { PROBES = 8 };          /* seats of the table that may be a thread's */
 enum { KEPT_FROM_SLOTS = 3 }; /* a class of fewer slots in use keeps none, lest it keep more than it holds */
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -28,11 +31,6 @@ static size_t cache_bytes(const struct zsmalloc_pool *pool)
 	size_t bytes = sizeof(struct zsmalloc_cache) + pool->class_count * sizeof(struct zsmalloc_bin);
 
 	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
-}
-
-static struct zsmalloc_cache *cache_at(struct zsmalloc_pool *pool, unsigned int index)
-{
-	return atomic_load_explicit(&pool->caches[index % ZSMALLOC_CACHES], memory_order_acquire);
 }
 
 static unsigned int bin_count(const struct zsmalloc_bin *bin)
@@ -75,6 +73,7 @@ static unsigned int bin_take(struct zsmalloc_bin *bin, uint32_t *taken, unsigned
 static void release_taken(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *taken,
 			  unsigned int count, uint32_t *emptied)
 {
+	class->frees += count;
 	for (unsigned int i = 0; i < count; i++) {
 		uint64_t location = zp_handles_kept_location(&pool->handles, taken[i]);
 		uint32_t number = zsmalloc_location_zspage(location);
@@ -118,59 +117,152 @@ static void empty(void *cache_)
 		zp_unlock(&class->lock);
 		zsmalloc_zspages_destroy(pool, emptied);
 	}
-	atomic_store_explicit(&cache->thread, 0, memory_order_release);
+	/* From here on the cache is another thread's, or gone. */
+	atomic_store_explicit(&cache->seat->owner, ZSMALLOC_NOBODY, memory_order_release);
 }
 
-/*
- * The table is probed from a thread's index on.  A thread takes the first place that nobody has; where all have an
- * owner it shares the first.
- */
+static struct zsmalloc_seat *seat_at(struct zsmalloc_pool *pool, unsigned int index)
+{
+	return &pool->seats[index % ZSMALLOC_SEATS];
+}
+
+static uintptr_t owner_of(struct zsmalloc_seat *seat)
+{
+	return atomic_load_explicit(&seat->owner, memory_order_acquire);
+}
+
 struct zsmalloc_cache *zsmalloc_cache_find(struct zsmalloc_pool *pool, uintptr_t thread)
 {
-	unsigned int first = zsmalloc_cache_index(thread);
-	bool crowded = true;
+	unsigned int first = zsmalloc_seat_index(thread);
 
 	for (unsigned int i = 0; i < PROBES; i++) {
-		struct zsmalloc_cache *cache = cache_at(pool, first + i);
-		uintptr_t owner = cache ? atomic_load_explicit(&cache->thread, memory_order_relaxed) : 0;
+		struct zsmalloc_seat *seat = seat_at(pool, first + i);
 
-		if (owner == thread)
-			return cache;
-		crowded &= owner != 0;
+		if (owner_of(seat) == thread)
+			return atomic_load_explicit(&seat->cache, memory_order_acquire);
 	}
-	return crowded ? cache_at(pool, first) : NULL;
+	return NULL;
 }
 
-/* With record_lock held; NULL: there is no memory. */
-static struct zsmalloc_cache *take_vacant(struct zsmalloc_pool *pool, uintptr_t thread)
+/* The first seat without an owner, or NULL. */
+static struct zsmalloc_seat *vacant_seat(struct zsmalloc_pool *pool, uintptr_t thread)
 {
-	unsigned int index = zsmalloc_cache_index(thread);
+	unsigned int first = zsmalloc_seat_index(thread);
 
-	while (cache_at(pool, index) && atomic_load_explicit(&cache_at(pool, index)->thread, memory_order_acquire))
-		index++;
-	struct zsmalloc_cache *cache = cache_at(pool, index);
+	for (unsigned int i = 0; i < PROBES; i++)
+		if (owner_of(seat_at(pool, first + i)) <= ZSMALLOC_NOBODY)
+			return seat_at(pool, first + i);
+	return NULL;
+}
+
+/* A cache without an owner leaves its seat.  NULL: there is none.  With record_lock held. */
+static struct zsmalloc_cache *take_vacant(struct zsmalloc_pool *pool)
+{
+	for (unsigned int i = 0; i < ZSMALLOC_SEATS; i++) {
+		struct zsmalloc_seat *seat = seat_at(pool, i);
+		struct zsmalloc_cache *cache = atomic_load_explicit(&seat->cache, memory_order_relaxed);
+
+		if (!cache || owner_of(seat) != ZSMALLOC_NOBODY)
+			continue;
+		atomic_store_explicit(&seat->cache, NULL, memory_order_relaxed);
+		return cache;
+	}
+	return NULL;
+}
+
+/* Gives the thread the seat, with the cache that is there, another one without an owner, or a new one. */
+static struct zsmalloc_cache *take_seat(struct zsmalloc_pool *pool, struct zsmalloc_seat *seat, uintptr_t thread)
+{
+	struct zsmalloc_cache *cache = atomic_load_explicit(&seat->cache, memory_order_relaxed);
+
+	if (!cache)
+		cache = take_vacant(pool);
 	if (!cache)
 		cache = make(pool);
+	atomic_store_explicit(&pool->cache_refused, !cache, memory_order_relaxed);
 	if (!cache)
 		return NULL;
-	atomic_store_explicit(&cache->thread, thread, memory_order_relaxed);
-	atomic_store_explicit(&pool->caches[index % ZSMALLOC_CACHES], cache, memory_order_release);
+	cache->seat = seat;
+	atomic_store_explicit(&seat->cache, cache, memory_order_release);
+	atomic_store_explicit(&seat->owner, thread, memory_order_release);
 	return cache;
 }
 
 void zsmalloc_cache_adopt(struct zsmalloc_pool *pool)
 {
 	uintptr_t thread = zsmalloc_thread();
+	struct zsmalloc_cache *cache = NULL;
 
-	if (atomic_load_explicit(&pool->cache_refused, memory_order_relaxed) || zsmalloc_cache_find(pool, thread))
+	/* Only a thread itself takes a seat for itself. */
+	if (atomic_load_explicit(&pool->cache_refused, memory_order_relaxed) || zsmalloc_cache_find(pool, thread) ||
+	    !vacant_seat(pool, thread))
 		return;
 	zp_lock(&pool->record_lock);
-	/* Only a thread itself takes a place for itself, so it still has none, but others may have come. */
-	struct zsmalloc_cache *cache = zsmalloc_cache_find(pool, thread) ? NULL : take_vacant(pool, thread);
-	atomic_store_explicit(&pool->cache_refused, !cache && !zsmalloc_cache_find(pool, thread), memory_order_relaxed);
+	struct zsmalloc_seat *seat = vacant_seat(pool, thread);
+	if (seat)
+		cache = take_seat(pool, seat, thread);
 	zp_unlock(&pool->record_lock);
-	if (cache && pool->host->thread_exit_add)
-		(void)pool->host->thread_exit_add(pool->core, empty, cache);
+	if (!cache || !pool->host->thread_exit_add || pool->host->thread_exit_add(pool->core, empty, cache) == 0)
+		return;
+	/* Nobody would empty it: the thread does without. */
+	atomic_store_explicit(&pool->cache_refused, true, memory_order_relaxed);
+	atomic_store_explicit(&seat->owner, ZSMALLOC_NOBODY, memory_order_release);
+}
+
+static bool keeps_nothing(const struct zsmalloc_pool *pool, const struct zsmalloc_cache *cache)
+{
+	bool nothing = atomic_load_explicit(&cache->fresh, memory_order_relaxed) == ZP_SLOT_NONE;
+
+	for (unsigned int i = 0; i < pool->class_count && nothing; i++)
+		nothing = bin_count(&cache->bins[i]) == 0;
+	return nothing;
+}
+
+/* Takes caches without an owner out of the table and the list.  With the locks of all classes and record_lock held. */
+static struct zsmalloc_cache *unlink_vacant(struct zsmalloc_pool *pool)
+{
+	struct zsmalloc_cache *unlinked = NULL, *stay = NULL;
+
+	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool), *next; cache; cache = next) {
+		bool vacant = owner_of(cache->seat) == ZSMALLOC_NOBODY && keeps_nothing(pool, cache);
+
+		next = cache->next;
+		if (vacant)
+			atomic_store_explicit(&cache->seat->cache, NULL, memory_order_relaxed);
+		cache->next = vacant ? unlinked : stay;
+		*(vacant ? &unlinked : &stay) = cache;
+	}
+	atomic_store_explicit(&pool->cache_list, stay, memory_order_release);
+	return unlinked;
+}
+
+static bool has_vacant(struct zsmalloc_pool *pool)
+{
+	for (unsigned int i = 0; i < ZSMALLOC_SEATS; i++) {
+		struct zsmalloc_seat *seat = seat_at(pool, i);
+
+		if (owner_of(seat) == ZSMALLOC_NOBODY && atomic_load_explicit(&seat->cache, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+void zsmalloc_caches_trim(struct zsmalloc_pool *pool)
+{
+	if (!has_vacant(pool))
+		return;
+	/* Whoever walks the list has the lock of a class. */
+	for (unsigned int i = 0; i < pool->class_count; i++)
+		zp_lock(&pool->classes[i].lock);
+	zp_lock(&pool->record_lock);
+	struct zsmalloc_cache *unlinked = unlink_vacant(pool);
+	zp_unlock(&pool->record_lock);
+	for (unsigned int i = 0; i < pool->class_count; i++)
+		zp_unlock(&pool->classes[i].lock);
+	for (struct zsmalloc_cache *cache = unlinked, *next; cache; cache = next) {
+		next = cache->next;
+		zp_pages_meta_release(&pool->pages, cache, cache_bytes(pool), cache_bytes(pool));
+	}
 }
 
 void zsmalloc_caches_fini(struct zsmalloc_pool *pool)
@@ -195,8 +287,8 @@ void zsmalloc_caches_unlock(struct zsmalloc_pool *pool, bool child)
 
 	for (struct zsmalloc_cache *cache = zsmalloc_caches(pool); cache; cache = cache->next) {
 		/* What the others left there is for whoever has the cache next. */
-		if (child && atomic_load_explicit(&cache->thread, memory_order_relaxed) != thread)
-			atomic_store_explicit(&cache->thread, 0, memory_order_relaxed);
+		if (child && owner_of(cache->seat) != thread)
+			atomic_store_explicit(&cache->seat->owner, ZSMALLOC_NOBODY, memory_order_relaxed);
 		zp_unlock(&cache->lock);
 	}
 }
@@ -237,7 +329,7 @@ void zsmalloc_kept_store(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 	memcpy(bin->kept + there, handle_slots, moved * sizeof *handle_slots);
 	atomic_store_explicit(&bin->count, (uint8_t)(there + moved), memory_order_relaxed);
 	zp_unlock(&cache->lock);
-	/* Another thread shares the cache and has filled it meanwhile. */
+	/* Only its thread fills it, so there is room; if not, what is left over is free. */
 	release_taken(pool, class, handle_slots + moved, count - moved, NULL);
 }
 

@@ -17,29 +17,30 @@ static inline uintptr_t zsmalloc_thread(void)
 #endif
 }
 
-/* Where its cache is in the table, or would be if nobody else's were there; of addresses that differ in few bits. */
-static inline unsigned int zsmalloc_cache_index(uintptr_t thread)
+/* Where its seat is in the table, or would be if nobody else's were there; of addresses that differ in few bits. */
+static inline unsigned int zsmalloc_seat_index(uintptr_t thread)
 {
-	return (unsigned int)((uint32_t)(thread >> 6) * UINT32_C(0x9e3779b1) >> (32 - ZSMALLOC_CACHE_SHIFT));
+	return (unsigned int)((uint32_t)(thread >> 6) * UINT32_C(0x9e3779b1) >> (32 - ZSMALLOC_SEAT_SHIFT));
 }
 
+/* The list is walked under the lock of any class. */
 static inline struct zsmalloc_cache *zsmalloc_caches(struct zsmalloc_pool *pool)
 {
 	return atomic_load_explicit(&pool->cache_list, memory_order_acquire);
 }
 
-/* The calling thread's cache, or NULL. */
+/* The calling thread's cache, or NULL: it has none yet, or there is no seat for it. */
 struct zsmalloc_cache *zsmalloc_cache_find(struct zsmalloc_pool *pool, uintptr_t thread);
 
 static inline struct zsmalloc_cache *zsmalloc_cache(struct zsmalloc_pool *pool)
 {
 	uintptr_t thread = zsmalloc_thread();
-	struct zsmalloc_cache *cache =
-		atomic_load_explicit(&pool->caches[zsmalloc_cache_index(thread)], memory_order_acquire);
+	struct zsmalloc_seat *seat = &pool->seats[zsmalloc_seat_index(thread)];
+	uintptr_t owner = atomic_load_explicit(&seat->owner, memory_order_relaxed);
 
-	if (cache && atomic_load_explicit(&cache->thread, memory_order_relaxed) == thread)
-		return cache;
-	return cache ? zsmalloc_cache_find(pool, thread) : NULL;
+	if (owner == thread)
+		return atomic_load_explicit(&seat->cache, memory_order_acquire);
+	return owner ? zsmalloc_cache_find(pool, thread) : NULL;
 }
 
 static inline struct zsmalloc_bin *zsmalloc_bin(const struct zsmalloc_pool *pool, struct zsmalloc_cache *cache,
@@ -100,9 +101,12 @@ static inline bool zsmalloc_fresh_get(struct zsmalloc_pool *pool, struct zsmallo
 	return true;
 }
 
-/* Have the calling thread have a cache, if there is memory for it.  Without a lock. */
+/* Have the calling thread have a cache, if there is memory and a seat for it.  Without a lock. */
 void zsmalloc_cache_adopt(struct zsmalloc_pool *pool);
 void zsmalloc_caches_fini(struct zsmalloc_pool *pool);
+
+/* Give back the caches of threads that have ended, if they keep nothing.  Without a lock. */
+void zsmalloc_caches_trim(struct zsmalloc_pool *pool);
 
 /* Every cache's lock, around fork(); in the child only the calling thread is left to have one. */
 void zsmalloc_caches_lock(struct zsmalloc_pool *pool);

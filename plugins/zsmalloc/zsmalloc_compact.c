@@ -23,6 +23,7 @@ enum { SOME_IDLE_STEPS = 4 };             /* that moved nothing, likewise */
 enum { SOME_CLASSES = 16 };               /* looked at, inside a malloc for which the pool grew */
 enum { SOME_PAGES = 4, SOME_SHARE = 36 }; /* what a class may waste: pages, and a share of what it has */
 enum { SOME_SPARED = 1 };                 /* idle pages left to a zspage, for the next objects */
+enum { LOOKS_A_FREE = 16 };               /* zspages and classes that a malloc at the limit may look at in vain */
 
 /* May it be the source of a move, or else the target: one that takes an object without asking for memory if it must? */
 static bool is_fit(const struct zsmalloc_run *run, const struct zsmalloc_zspage *zspage, bool source)
@@ -322,24 +323,103 @@ void zsmalloc_compact_next(struct zsmalloc_pool *pool)
 	}
 }
 
-bool zsmalloc_make_room(struct zsmalloc_pool *pool, size_t bytes)
+/* What is neither places nor pages of classes. */
+static void trim_beside(struct zsmalloc_pool *pool)
+{
+	uint64_t of_handles;
+
+	zsmalloc_caches_trim(pool);
+	zsmalloc_records_trim(pool);
+	zp_handles_trim(&pool->handles, &of_handles);
+}
+
+/* What a class keeps, and what compaction wins in it until `wanted` bytes are there. */
+struct room {
+	uint64_t wanted, released_bytes, moved_bytes;
+	bool found; /* free slots, if no page: enough where the class is the right one */
+};
+
+static void make_room_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct room *room)
+{
+	uint32_t emptied = ZSMALLOC_NONE;
+
+	zp_lock(&class->lock);
+	uint32_t used_slots = class->used_slots;
+	room->released_bytes += zsmalloc_class_drop_kept(pool, class, &emptied) * ZP_PAGE_BYTES;
+	room->found |= class->used_slots < used_slots;
+	zp_unlock(&class->lock);
+	zsmalloc_zspages_destroy(pool, emptied);
+	if (room->released_bytes < room->wanted && room->moved_bytes < SOME_BYTES)
+		room->moved_bytes +=
+			compact_some(pool, class, SOME_BYTES - room->moved_bytes, true, &room->released_bytes);
+}
+
+/* Places that were freed so far; those that caches keep will be counted when they are given up. */
+static uint64_t count_frees(struct zsmalloc_pool *pool)
+{
+	uint64_t frees = 0;
+
+	for (unsigned int i = 0; i < pool->class_count; i++) {
+		zp_lock(&pool->classes[i].lock);
+		frees += pool->classes[i].frees;
+		zp_unlock(&pool->classes[i].lock);
+	}
+	return frees;
+}
+
+/* Is less in use than ever before in this malloc?  The reserve is there for the taking. */
+static bool is_less_used(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
+{
+	uint64_t used = zp_pages_held_bytes(&pool->pages) - zp_pages_reserved(&pool->pages) * ZP_PAGE_BYTES;
+	bool less = used < need->least_used_bytes;
+
+	if (less)
+		need->least_used_bytes = used;
+	return less;
+}
+
+/*
+ * Finds what is won where classes meet, and in the tables.  It looks at everything, so frees have to pay for the next
+ * time: a program that stores at its limit fails, evicts and stores again all the time.
+ */
+static bool may_compact_whole(struct zsmalloc_pool *pool)
+{
+	return atomic_load_explicit(&pool->auto_compact, memory_order_relaxed) &&
+	       count_frees(pool) >= atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed);
+}
+
+static void compact_whole(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
+{
+	static const struct zpool_budget none = { .struct_size = sizeof none };
+	uint64_t ignored;
+
+	(void)zsmalloc_compact(pool, &none, &ignored);
+	if (is_less_used(pool, need))
+		return;
+	zp_lock(&pool->record_lock);
+	uint32_t looked_at = pool->records + pool->class_count;
+	zp_unlock(&pool->record_lock);
+	atomic_store_explicit(&pool->retry_at_frees, count_frees(pool) + 1 + looked_at / LOOKS_A_FREE,
+			      memory_order_relaxed);
+}
+
+bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 {
 	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
-	uint64_t wanted = (bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES, released_bytes = 0, moved_bytes = 0;
-	bool found = false; /* free slots, if no page: enough where the class is the right one */
+	struct room room = { .wanted = (need->bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES };
 
-	for (unsigned int i = 0; i < pool->class_count && released_bytes < wanted; i++) {
-		struct zsmalloc_class *class = &pool->classes[(first + i) % pool->class_count];
-		uint32_t emptied = ZSMALLOC_NONE;
-
-		zp_lock(&class->lock);
-		uint32_t used_slots = class->used_slots;
-		released_bytes += zsmalloc_class_drop_kept(pool, class, &emptied) * ZP_PAGE_BYTES;
-		found |= class->used_slots < used_slots;
-		zp_unlock(&class->lock);
-		zsmalloc_zspages_destroy(pool, emptied);
-		if (released_bytes < wanted && moved_bytes < SOME_BYTES)
-			moved_bytes += compact_some(pool, class, SOME_BYTES - moved_bytes, true, &released_bytes);
+	for (unsigned int i = 0; i < pool->class_count && room.released_bytes < room.wanted; i++)
+		make_room_in(pool, &pool->classes[(first + i) % pool->class_count], &room);
+	if (room.released_bytes < room.wanted)
+		trim_beside(pool);
+	if (is_less_used(pool, need) || room.found)
+		return true;
+	if (may_compact_whole(pool)) {
+		compact_whole(pool, need);
+		return true;
 	}
-	return found || released_bytes > 0;
+	/* Objects that were moved may have left a place, but not again and again. */
+	bool moved = room.moved_bytes > 0 && !need->moved;
+	need->moved |= moved;
+	return moved;
 }

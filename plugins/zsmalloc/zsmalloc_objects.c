@@ -15,6 +15,8 @@
 
 #define OUTLINE __attribute__((noinline))
 
+enum { ROOM_TRIES = 16 }; /* for one malloc that finds no memory, as compaction makes room little by little */
+
 /* A slot of the handle table, and a place: what an object needs, taken but not yet published. */
 struct place {
 	uint32_t handle_slot;
@@ -163,24 +165,47 @@ static int find_place_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *
 	return err;
 }
 
+/*
+ * At the limit: a place with memory in a class a little larger.  Compaction may have lodged objects there, and the room
+ * that they leave is theirs as well.
+ */
+static int borrow_place(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, struct place *place)
+{
+	int err = -ENOMEM;
+
+	for (struct zsmalloc_class *larger = pool->classes + (class - pool->classes) + 1;
+	     err && zsmalloc_may_lodge(pool, class, larger); larger++) {
+		zp_lock(&larger->lock);
+		err = find_place(pool, larger, ZPOOL_GFP_NOWAIT, place);
+		zp_unlock(&larger->lock);
+	}
+	return err ? -ENOMEM : 0;
+}
+
 /* A place that is not kept.  With the lock held, which is let go. */
 static int malloc_anew(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct place place = { .grew = false };
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
 	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
+	struct zsmalloc_need need = { .bytes = class->slot_bytes, .least_used_bytes = UINT64_MAX };
 
 	int err = find_place_unlock(pool, class, gfp, &place);
-	if (err == -ENOMEM && !nowait && zsmalloc_make_room(pool, class->slot_bytes)) {
+	for (int tries = 0; err == -ENOMEM && !nowait && tries < ROOM_TRIES; tries++) {
+		if (!zsmalloc_make_room(pool, &need))
+			break;
 		zp_lock(&class->lock);
 		err = find_place_unlock(pool, class, gfp, &place);
 	}
+	if (err == -ENOMEM && !nowait)
+		err = borrow_place(pool, class, &place);
 	if (err)
 		return zp_counts_malloc_failed(&pool->counts, err,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	/* Until it is published nobody moves or evicts it. */
+	const struct zsmalloc_home *home = zsmalloc_home(pool, place.zspage);
 	if (gfp & ZPOOL_GFP_ZERO)
-		memset(zsmalloc_slot_address(zsmalloc_home(pool, place.zspage), place.slot), 0, class->slot_bytes);
+		memset(zsmalloc_slot_address(home, place.slot), 0, home->slot_bytes);
 	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zsmalloc_location(place.zspage, place.slot));
 	if (place.grew && !nowait)
 		zsmalloc_compact_next(pool);
@@ -283,6 +308,7 @@ static bool release_place(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 {
 	uint32_t number = zsmalloc_location_zspage(location);
 
+	class->frees++;
 	zsmalloc_slot_release(pool, class, number, zsmalloc_location_slot(location));
 	if (zsmalloc_zspage(pool, number)->used_slots == 0)
 		zsmalloc_zspage_retire(pool, class, number, emptied);

@@ -9,7 +9,9 @@
  * With a budget a call works in steps: a few objects moved, or some memory given back.  The pool remembers where the
  * last call stopped, with the marks of what could not be emptied, and the next one continues there.  A class gets a
  * number of steps that suffices for what it had when the round came to it, so that the end comes although other threads
- * store and free.  After a round that won a page another one begins.
+ * store and free.
+ *
+ * After a round that won a page another one begins.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -41,7 +43,7 @@ static void begin_round(struct work *work)
 static void end_round(struct work *work)
 {
 	work->at.rounds++;
-	work->at.at_trim = !work->budget.given || !work->at.gained || work->at.rounds == ZP_BUDGET_ROUNDS_MAX;
+	work->at.at_trim = !work->at.gained || work->at.rounds == ZP_BUDGET_ROUNDS_MAX;
 }
 
 /* Objects may move twice, and a zspage may be tried without a move. */
@@ -106,6 +108,7 @@ static void settle(struct work *work)
 {
 	struct zsmalloc_pool *pool = work->run.pool;
 
+	zsmalloc_caches_trim(pool);
 	zsmalloc_records_trim(pool);
 	if (work->budget.given)
 		return;

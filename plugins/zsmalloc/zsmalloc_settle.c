@@ -19,9 +19,8 @@
 #endif
 #include "zsmalloc.h"
 
-enum { TAIL_CLASSES = 16, TAIL_SHARE = 4 }; /* how many classes up, and by what share of its size an object may grow */
-enum { RECORDS_SLACK_SHARE = 16 };          /* what the table of records may be longer than needed */
-enum { LONELY_PAGES = 256 };                /* of those under a page table: fewer are not worth it */
+enum { RECORDS_SLACK_SHARE = 16 }; /* what the table of records may be longer than needed */
+enum { LONELY_PAGES = 256 };       /* of those under a page table: fewer are not worth it */
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Tails
@@ -97,12 +96,11 @@ static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class
 uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
 			      uint32_t *emptied)
 {
-	struct zsmalloc_class *end = pool->classes + pool->class_count, *larger = class + 1;
+	struct zsmalloc_class *larger = class + 1;
 	uint32_t source = zsmalloc_fullest(class);
 	uint64_t moved_bytes = 0;
 
-	while (source != ZSMALLOC_NONE && moved_bytes < budget && larger < end && larger <= class + TAIL_CLASSES &&
-	       larger->slot_bytes <= class->slot_bytes + class->slot_bytes / TAIL_SHARE) {
+	while (source != ZSMALLOC_NONE && moved_bytes < budget && zsmalloc_may_lodge(pool, class, larger)) {
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source);
 		unsigned int count = count_last_objects(class, zspage);
 		uint64_t affordable = (budget - moved_bytes - 1) / class->slot_bytes + 1;

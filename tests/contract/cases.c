@@ -27,6 +27,7 @@ const struct ct_group ct_groups[] = {
 	{ "compaction", ct_cases_compact },
 	{ "compaction by budgets", ct_cases_budget },
 	{ "scale", ct_cases_scale },
+	{ "what is kept", ct_cases_room },
 	{ "threads", ct_cases_threads },
 	{ "fork", ct_cases_fork },
 	{ "model", ct_cases_model },

@@ -23,6 +23,7 @@ extern const struct ct_case ct_cases_extras[];
 extern const struct ct_case ct_cases_stats[];
 extern const struct ct_case ct_cases_compact[];
 extern const struct ct_case ct_cases_budget[];
+extern const struct ct_case ct_cases_room[];
 extern const struct ct_case ct_cases_params[];
 extern const struct ct_case ct_cases_nowait[];
 extern const struct ct_case ct_cases_shrink[];

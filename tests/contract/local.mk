@@ -42,6 +42,7 @@ contract_sources = \
 	tests/contract/cases_params.c \
 	tests/contract/cases_pools.c \
 	tests/contract/cases_scale.c \
+	tests/contract/cases_room.c \
 	tests/contract/cases_shrink.c \
 	tests/contract/cases_sources.c \
 	tests/contract/cases_stats.c \

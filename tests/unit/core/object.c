@@ -516,7 +516,8 @@ START_TEST(core_minds_the_limit_for_a_driver_that_does_not)
 	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
 	ck_assert_uint_eq(handle, 77);
 	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
-	ck_assert_uint_eq(knobs.calls[CALL_FREE], 1);
+	/* Tried again after a trim that gave something back. */
+	ck_assert_uint_eq(knobs.calls[CALL_FREE], 2);
 	zpool_free(pool, first);
 	(void)store(48);
 	ck_assert_int_eq(zpool_set_limit(pool, 0), 0);

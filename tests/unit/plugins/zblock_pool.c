@@ -427,8 +427,7 @@ START_TEST(refused_block_leaves_no_slot_of_the_handle_table_behind)
 	ck_assert_int_eq(zblock->malloc(pool, 2040, 0, &handle), -ENOMEM);
 	ck_assert_uint_eq(frees_meanwhile, 0);
 	check_sound();
-	ck_assert_uint_eq(zp_handles_taken(&inside->handles), 8 + ZBLOCK_SPARE_SLOTS);
-	(void)trim();
+	/* The malloc that failed gave back what types keep. */
 	ck_assert_uint_eq(zp_handles_taken(&inside->handles), 8);
 	ck_assert_uint_eq(stats().objects, 8);
 }

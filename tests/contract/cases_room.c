@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_room.c - a pool at its limit, and an emptied one, keep nothing back: for other sizes, of threads that have
+ * ended or idle, after mallocs that failed
+ */
+#include "cases.h"
+#include "objects.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT (UINT64_C(6) << 20)
+#define COUNT_MAX 400000u
+
+/* Sizes of the first objects and of those that come later; 0: any. */
+static const size_t mixes[][2] = { { 2000, 300 }, { 300, 2000 }, { 0, 1100 },  { 0, 3000 },   { 3000, 0 },
+				   { 700, 700 },  { 0, 40 },     { 40, 2500 }, { 9000, 200 }, { 150, 30000 } };
+
+#define MIXES (sizeof(mixes) / sizeof(mixes[0]))
+
+static size_t size_of(size_t mix)
+{
+	size_t size = mix ? mix - mix / 16 + ct_rng_below(&ct.rng, mix / 8 + 1) : ct_rng_size(&ct.rng, ct.max_bytes);
+
+	return size < ct.max_bytes ? size : ct.max_bytes;
+}
+
+/* Stores until the limit.  Returns how many. */
+static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, size_t count)
+{
+	for (;; count++) {
+		int result = zpool_malloc(pool, size_of(mix), ZPOOL_GFP_KERNEL, &handles[count]);
+
+		CT_CHECK(result == 0 || result == -ENOMEM, "malloc gave %s", ct_error_name(result));
+		if (result)
+			return count;
+		CT_CHECK(count < COUNT_MAX, "a limit of %llu bytes was never reached", (unsigned long long)LIMIT);
+	}
+}
+
+/* Frees all but one in `keep`. */
+static void thin(struct zpool *pool, unsigned long *handles, size_t count, unsigned int keep)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!keep || ct_rng_below(&ct.rng, keep) != 0)
+			zpool_free(pool, handles[i]);
+}
+
+/* The size at hand did not fit.  Now that the call gave back so much, does it? */
+static void expect_no_room(struct zpool *pool, size_t size, const char *call, uint64_t released)
+{
+	unsigned long handle;
+	int result = zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handle);
+
+	CT_CHECK(result == -ENOMEM || released < size,
+		 "malloc of %zu bytes gave ENOMEM at the limit; %s then gave %llu bytes back, and it fits", size, call,
+		 (unsigned long long)released);
+}
+
+/* These promise more than zpool.h asks of a driver: unless told not to, they compact before a malloc fails. */
+static bool compacts_at_the_limit(void)
+{
+	return (strcmp(ct.type, "zsmalloc") == 0 || strcmp(ct.type, "z3fold") == 0) && !strstr(ct.spec, "compact=no");
+}
+
+static void a_full_pool_keeps_nothing_back(void)
+{
+	unsigned long *handles = calloc(2 * (size_t)COUNT_MAX, sizeof(*handles));
+
+	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	for (size_t i = 0; i < 2 * MIXES; i++) {
+		struct zpool *pool = ct_pool_limited(LIMIT);
+		size_t first = fill(pool, mixes[i / 2][0], handles, 0), size;
+		uint64_t released = 0;
+		unsigned long *last = handles + first;
+
+		thin(pool, handles, first, i % 2 ? 10 : 3);
+		for (size_t count = 0;; count++) {
+			size = size_of(mixes[i / 2][1]);
+			if (zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, last) == -ENOMEM)
+				break;
+			CT_CHECK(count < COUNT_MAX, "a limit of %llu bytes was never reached",
+				 (unsigned long long)LIMIT);
+		}
+		if (zpool_trim(pool, &released) == 0)
+			expect_no_room(pool, size, "zpool_trim()", released);
+		if (compacts_at_the_limit()) {
+			CT_MUST(zpool_compact(pool, 0, 0, &released));
+			expect_no_room(pool, size, "zpool_compact()", released);
+		}
+		zpool_destroy_pool(pool);
+	}
+	free(handles);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * What threads keep
+ */
+
+enum { THREADS = 40, OWN = 60 };
+
+static pthread_barrier_t worked, looked;
+
+/* What a thread does with the pool: all its objects are gone in the end. */
+static void store_and_free(struct zpool *pool, size_t mix, struct ct_rng *rng)
+{
+	unsigned long handles[OWN];
+	size_t size = mix < ct.max_bytes ? mix : ct.max_bytes;
+
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < OWN; i++)
+			CT_MUST(zpool_malloc(pool, size - ct_rng_below(rng, size / 8 + 1), ZPOOL_GFP_KERNEL,
+					     &handles[i]));
+		for (size_t i = 0; i < OWN; i++)
+			zpool_free(pool, handles[i]);
+	}
+}
+
+static void work_and_end(struct ct_thread *thread)
+{
+	for (size_t mix = 300; mix <= 30000; mix *= 10)
+		store_and_free(thread->arg, mix, &thread->rng);
+}
+
+static void work_and_idle(struct ct_thread *thread)
+{
+	work_and_end(thread);
+	pthread_barrier_wait(&worked);
+	pthread_barrier_wait(&looked);
+}
+
+/* How to have a pool give back. */
+enum giving { BY_TRIM, BY_COMPACT, BY_BUDGET, GIVINGS };
+
+static bool give_back(struct zpool *pool, enum giving giving)
+{
+	int result = 1;
+
+	if (giving == BY_TRIM)
+		return zpool_trim(pool, NULL) == 0;
+	if (!ct_can(ZPOOL_CAP_COMPACT))
+		return false;
+	for (unsigned int calls = 0; result == 1; calls++) {
+		result = zpool_compact(pool, 0, giving == BY_BUDGET ? 20000 : 0, NULL);
+		CT_CHECK(result >= 0 && calls < COUNT_MAX, "compact gave %s after %u calls", ct_error_name(result),
+			 calls);
+	}
+	return true;
+}
+
+/* What an emptied pool holds that one thread has used as much as all of them. */
+static uint64_t held_after_one_thread(enum giving giving)
+{
+	struct zpool *pool = ct_pool();
+	uint64_t held;
+
+	for (int i = 0; i < THREADS; i++)
+		ct_threads_run(1, work_and_end, pool);
+	(void)give_back(pool, giving);
+	held = zpool_get_total_size(pool);
+	zpool_destroy_pool(pool);
+	return held;
+}
+
+static void ended_threads_leave_nothing_behind(void)
+{
+	enum { SLACK = 64 << 10 };
+
+	if (!ct_can(ZPOOL_CAP_COMPACT))
+		ct_need(ZPOOL_CAP_TRIM);
+	for (unsigned int giving = 0; giving < GIVINGS; giving++) {
+		struct zpool *pool = ct_pool();
+		uint64_t one = held_after_one_thread(giving), held;
+
+		ct_threads_run(THREADS, work_and_end, pool);
+		if (give_back(pool, giving)) {
+			held = zpool_get_total_size(pool);
+			CT_CHECK(held <= one + SLACK,
+				 "%d threads used the pool and ended, and it holds %llu bytes; one thread leaves %llu",
+				 THREADS, (unsigned long long)held, (unsigned long long)one);
+		}
+		zpool_destroy_pool(pool);
+	}
+}
+
+/* A thread that lives on may have records of its own, but no objects' memory. */
+static void idle_threads_keep_no_memory_of_objects(void)
+{
+	enum { A_THREAD = 40 << 10, SLACK = 64 << 10 };
+
+	if (!ct_can(ZPOOL_CAP_COMPACT))
+		ct_need(ZPOOL_CAP_TRIM);
+	for (unsigned int giving = 0; giving < GIVINGS; giving++) {
+		struct zpool *pool = ct_pool();
+		uint64_t one = held_after_one_thread(giving), held = 0;
+
+		pthread_barrier_init(&worked, NULL, THREADS + 1);
+		pthread_barrier_init(&looked, NULL, THREADS + 1);
+		ct_threads_start(THREADS, work_and_idle, pool);
+		pthread_barrier_wait(&worked);
+		if (give_back(pool, giving))
+			held = zpool_get_total_size(pool);
+		pthread_barrier_wait(&looked);
+		ct_threads_join();
+		CT_CHECK(held <= one + SLACK + THREADS * A_THREAD,
+			 "%d threads used the pool and idle, and it holds %llu bytes; one thread leaves %llu", THREADS,
+			 (unsigned long long)held, (unsigned long long)one);
+		zpool_destroy_pool(pool);
+		pthread_barrier_destroy(&worked);
+		pthread_barrier_destroy(&looked);
+	}
+}
+
+/* At the limit what threads left is room like any other. */
+static void ended_threads_leave_room_at_the_limit(void)
+{
+	struct zpool *fresh = ct_pool_limited(LIMIT / 2), *used = ct_pool();
+	unsigned long *handles = calloc((size_t)COUNT_MAX + 1, sizeof(*handles));
+	size_t many, less;
+
+	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	many = fill(fresh, 800, handles, 0);
+	ct_threads_run(THREADS, work_and_end, used);
+	CT_MUST(zpool_set_limit(used, LIMIT / 2));
+	less = fill(used, 800, handles, 0);
+	CT_CHECK(less + less / 32 + 8 >= many,
+		 "at the limit %zu objects fit a new pool, and %zu one that threads have used and left empty", many,
+		 less);
+	zpool_destroy_pool(fresh);
+	zpool_destroy_pool(used);
+	free(handles);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * What failed calls keep
+ */
+
+/* Mallocs that may not wait, for sizes of which the pool has nothing; some of them fail. */
+static void try_without_waiting(struct zpool *pool)
+{
+	unsigned long handle;
+
+	for (size_t size = 16; size < ct.max_bytes && size < 8000; size += 48)
+		if (zpool_malloc(pool, size, ZPOOL_GFP_NOWAIT, &handle) == 0)
+			zpool_free(pool, handle);
+}
+
+static uint64_t held_after(unsigned long *handles, size_t count, bool nowait, enum giving giving)
+{
+	struct zpool *pool = ct_pool();
+	uint64_t held;
+
+	for (size_t i = 0; i < count; i++)
+		CT_MUST(zpool_malloc(pool, 3000 < ct.max_bytes ? 3000 : ct.max_bytes, ZPOOL_GFP_KERNEL, &handles[i]));
+	ct_trim(pool);
+	if (nowait)
+		try_without_waiting(pool);
+	for (size_t i = 0; i < count; i++)
+		zpool_free(pool, handles[i]);
+	(void)give_back(pool, giving);
+	held = zpool_get_total_size(pool);
+	zpool_destroy_pool(pool);
+	return held;
+}
+
+static void failed_nowait_mallocs_leave_nothing_behind(void)
+{
+	enum { COUNT = 40000 };
+	unsigned long *handles = calloc(COUNT, sizeof(*handles));
+
+	ct_need(ZPOOL_CAP_NOWAIT);
+	if (!ct_can(ZPOOL_CAP_COMPACT))
+		ct_need(ZPOOL_CAP_TRIM);
+	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	for (unsigned int giving = 0; giving < GIVINGS; giving++) {
+		uint64_t without, with;
+
+		if (giving != BY_TRIM && !ct_can(ZPOOL_CAP_COMPACT))
+			continue;
+		without = held_after(handles, COUNT, false, giving);
+		with = held_after(handles, COUNT, true, giving);
+		CT_CHECK(with <= without,
+			 "an emptied pool holds %llu bytes, and %llu where mallocs with NOWAIT had failed",
+			 (unsigned long long)without, (unsigned long long)with);
+	}
+	free(handles);
+}
+
+const struct ct_case ct_cases_room[] = {
+	{ "a_full_pool_keeps_nothing_back",
+	  "Before malloc gives -ENOMEM at the limit, it gives back what zpool_trim() would, for any size to use.",
+	  a_full_pool_keeps_nothing_back, 0 },
+	{ "ended_threads_leave_nothing_behind",
+	  "What the pool keeps for threads that have ended goes with zpool_trim() and with zpool_compact().",
+	  ended_threads_leave_nothing_behind, 0 },
+	{ "idle_threads_keep_no_memory_of_objects",
+	  "A thread that does nothing keeps no pages from zpool_trim() and zpool_compact().",
+	  idle_threads_keep_no_memory_of_objects, 0 },
+	{ "ended_threads_leave_room_at_the_limit", "What threads that have ended left is room for others at the limit.",
+	  ended_threads_leave_room_at_the_limit, 0 },
+	{ "failed_nowait_mallocs_leave_nothing_behind",
+	  "A malloc that fails because it may not wait leaves no memory behind in the pool.",
+	  failed_nowait_mallocs_leave_nothing_behind, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
