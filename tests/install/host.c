@@ -6,6 +6,8 @@
  * host TYPE...           also stores an object in a pool of each type and reads it back
  * host --drop FROM TO    asks for the driver "bump", which is not there; moves the plugin FROM to TO; asks again
  *
+ * With LINKED_BY_HAND it registers three drivers whose archives are linked into it.
+ *
  * Exit status 0, or 1 with a message; 3 where the plugins' directory may be changed by others, which is the builder's
  * umask and not the library's fault.
  */
@@ -15,6 +17,11 @@
 #include <string.h>
 
 #include <zpool.h>
+
+#ifdef LINKED_BY_HAND
+#include <zpool-driver.h>
+extern const struct zpool_driver zbud_LTX_zpool_driver, zsmalloc_LTX_zpool_driver, guard_LTX_zpool_driver;
+#endif
 
 enum { STATUS_OK, STATUS_FAILED, STATUS_NOT_TRUSTED = 3 };
 
@@ -80,6 +87,11 @@ int main(int argc, char **argv)
 {
 	int status = absent("nosuch");
 
+#ifdef LINKED_BY_HAND
+	if (zpool_register_driver(&zbud_LTX_zpool_driver) || zpool_register_driver(&zsmalloc_LTX_zpool_driver) ||
+	    zpool_register_driver(&guard_LTX_zpool_driver))
+		return complain("a driver that is linked in cannot be registered");
+#endif
 	if (strcmp(zpool_version(), ZPOOL_VERSION) != 0) {
 		fprintf(stderr, "host: the library is %s, its header %s\n", zpool_version(), ZPOOL_VERSION);
 		return STATUS_FAILED;

@@ -198,6 +198,49 @@ check_project() {
     esac
 }
 
+# check_linked_host PROGRAM - it must find its drivers in itself, where there is no plugin directory
+check_linked_host() {
+    ZPOOL_PLUGIN_PATH=/nonexistent/zpool LD_LIBRARY_PATH=$DESTDIR$libdir "$1" zbud guard+zsmalloc >"$scratch/out" 2>&1 || {
+        cat "$scratch/out" >&2
+        fail "$1 does not find the drivers that are linked into it"
+    }
+}
+
+# The two ways of zpool(3) to link installed drivers into a program: by libtool, and by hand.
+check_linked_drivers() {
+    [ -e "$DESTDIR$libdir/libzpool.a" ] || return
+    private=$(pkg_config --static --libs | sed 's/-lzpool\( \|$\)/ /')
+    # shellcheck disable=SC2046,SC2086 # lists of options
+    run_cc $EXTRA_CFLAGS $(pkg_config --cflags) -c -o "$scratch/linked.o" "$srcdir/tests/install/host.c"
+    # shellcheck disable=SC2086 # lists of options
+    { ./libtool --silent --tag=CC --mode=link $CC $EXTRA_CFLAGS -static-libtool-libs -o "$scratch/preopened" \
+        "$scratch/linked.o" -dlpreopen "$DESTDIR$plugindir/zbud.la" -dlpreopen "$DESTDIR$plugindir/zsmalloc.la" \
+        -dlpreopen "$DESTDIR$plugindir/guard.la" "$DESTDIR$libdir/libzpool.la" $private &&
+        check_linked_host "$scratch/preopened"; } || fail "installed drivers cannot be linked in with -dlpreopen"
+    # shellcheck disable=SC2046,SC2086 # lists of options
+    { run_cc $EXTRA_CFLAGS -DLINKED_BY_HAND $(pkg_config --cflags) -o "$scratch/by-hand" "$srcdir/tests/install/host.c" \
+        "$DESTDIR$plugindir/zbud.a" "$DESTDIR$plugindir/zsmalloc.a" "$DESTDIR$plugindir/guard.a" \
+        "$DESTDIR$libdir/libzpool.a" $private &&
+        check_linked_host "$scratch/by-hand"; } || fail "installed drivers cannot be linked in by hand"
+    # Without a static C library, or with a sanitizer, there is no such program.
+    case $EXTRA_CFLAGS in *-fsanitize*) return ;; esac
+    echo 'int main(void) { return 0; }' >"$scratch/plain.c"
+    run_cc -static -o "$scratch/plain" "$scratch/plain.c" -lltdl 2>/dev/null || return
+    # shellcheck disable=SC2046,SC2086 # lists of options
+    { run_cc -static $EXTRA_CFLAGS -DLINKED_BY_HAND $(pkg_config --cflags) -o "$scratch/static" \
+        "$srcdir/tests/install/host.c" "$DESTDIR$plugindir/zbud.a" "$DESTDIR$plugindir/zsmalloc.a" \
+        "$DESTDIR$plugindir/guard.a" "$DESTDIR$libdir/libzpool.a" $private 2>"$scratch/warnings" &&
+        check_linked_host "$scratch/static"; } || fail "a host cannot be linked with -static"
+}
+
+# README.md says that a program starts after ldconfig, or with a run path.
+check_run_path() {
+    # shellcheck disable=SC2046,SC2086 # lists of options
+    { run_cc $EXTRA_CFLAGS $(pkg_config --cflags) -o "$scratch/with-path" "$srcdir/tests/install/host.c" \
+        $(pkg_config --libs) -Wl,-rpath,"$DESTDIR$libdir" && (unset LD_LIBRARY_PATH && "$scratch/with-path"); } ||
+        fail "a host with a run path does not start without LD_LIBRARY_PATH"
+}
+
 check_tools() {
     version=$(LD_LIBRARY_PATH=$DESTDIR$libdir "$DESTDIR$bindir/zpoolctl" --version) || fail "zpoolctl --version fails"
     case $version in
@@ -221,12 +264,14 @@ check_driver_pc
 check_headers
 check_archive
 build_host
+check_linked_drivers
 if [ "$enable_shared" = yes ]; then
     mkdir -m 755 "$scratch/plugins"
     install -m 755 "$DESTDIR$plugindir"/*.so "$scratch/plugins"
     # A filter needs a driver to stand in front of.
     check_project sieve filter
     check_installed_plugins
+    check_run_path
     check_foreign_plugin
     [ "$enable_tools" = no ] || check_tools
     plugin_dir=$DESTDIR$plugindir sh "$srcdir/tests/install/plugins.sh" ||
