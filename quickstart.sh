@@ -14,7 +14,8 @@ Usage: ./quickstart.sh [check | zpoolctl ARGUMENT... | --help]
   check       the same set-up, then the whole test suite
   zpoolctl    the same set-up, then build/tools/zpoolctl with the arguments that follow
 
-A second run rebuilds only what changed.  Nothing is asked, and nothing is installed outside of ./build but packages.
+A second run rebuilds only what changed.  Nothing is asked.  Everything is written below ./build, but for packages and
+for what Autotools generate beside the sources (configure and the like), which git ignores.
 
 Exit status: 0 success, 1 the job or a test failed, 2 wrong usage, 3 the set-up is not possible here.
 EOF

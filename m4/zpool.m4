@@ -31,11 +31,12 @@ AC_DEFUN([ZPOOL_WARNINGS], [
 
 AC_DEFUN([ZPOOL_HARDENING], [
 	AC_ARG_ENABLE([hardening],
-		[AS_HELP_STRING([--disable-hardening], [no stack protector, no fortified libc calls, no full RELRO])],
+		[AS_HELP_STRING([--disable-hardening], [no stack protector or clash protection, no CET or BTI, no fortified libc calls, no full RELRO])],
 		[], [enable_hardening=yes])
 	HARDEN_CFLAGS= HARDEN_LDFLAGS=
 	AS_IF([test "$enable_hardening" = yes], [
-		m4_foreach_w([zpool_each], [-fstack-protector-strong -fstack-clash-protection -fcf-protection],
+		m4_foreach_w([zpool_each], [-fstack-protector-strong -fstack-clash-protection -fcf-protection
+			-mbranch-protection=standard],
 			[ZPOOL_TRY_FLAG([HARDEN_CFLAGS], m4_quote(zpool_each))])
 		dnl Fortification needs the optimiser, and hides errors from sanitizers.
 		AS_CASE([$CFLAGS], [*-O@<:@123s@:>@*], [AS_IF([test -z "$enable_sanitizer"],

@@ -9,15 +9,20 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_builddir='$(abs_top_builddir)' abs_top_srcdir='$(abs_top_srcdir)' \
 	top_builddir='$(top_builddir)' top_srcdir='$(top_srcdir)' \
 	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' READELF='$(READELF)' PACKAGE_VERSION='$(PACKAGE_VERSION)' \
-	CFLAGS='$(CFLAGS)' SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)' COVERAGE_CFLAGS='$(COVERAGE_CFLAGS)'; \
+	CFLAGS='$(CFLAGS)' SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)' COVERAGE_CFLAGS='$(COVERAGE_CFLAGS)' \
+	HARDEN_CFLAGS='$(HARDEN_CFLAGS)' HARDEN_LDFLAGS='$(HARDEN_LDFLAGS)'; \
 	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION CFLAGS \
-		SANITIZER_CFLAGS COVERAGE_CFLAGS; unset ZPOOL_DEBUG;
+		SANITIZER_CFLAGS COVERAGE_CFLAGS HARDEN_CFLAGS HARDEN_LDFLAGS; unset ZPOOL_DEBUG;
 if SANITIZE_THREAD
 # Thread sanitizer kills children that fork from a program with threads.
 AM_TESTS_ENVIRONMENT += CK_FORK=no ZPOOL_TEST_NO_FORK=1; export CK_FORK ZPOOL_TEST_NO_FORK;
 endif
 
-EXTRA_DIST += tests/with-plugins
+EXTRA_DIST += tests/with-plugins tests/clean-start.sh
+
+check_PROGRAMS += tests/clean-start
+tests_clean_start_SOURCES = tests/clean-start.c
+TESTS += tests/clean-start.sh
 
 include $(top_srcdir)/tests/unit/local.mk
 include $(top_srcdir)/tests/loader/local.mk

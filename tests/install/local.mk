@@ -8,6 +8,7 @@ install_tests = \
 	tests/install/headers.sh \
 	tests/install/headers_cxx.sh \
 	tests/install/symbols.sh \
+	tests/install/hardening.sh \
 	tests/install/plugins.sh \
 	tests/install/version.sh \
 	tests/install/closed_module.sh

@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# hardening.sh - what configure chose for hardening is in the files that were built
+#
+# A linker marks a file for CET or BTI only if the C library's startup files are marked too, which is not so everywhere:
+# the marks are looked for in our own objects.
+
+set -u
+. "${srcdir:?}/tests/install/common.sh"
+
+case ${HARDEN_CFLAGS?} in
+*-fstack-protector*) ;;
+*) skip "built without hardening" ;;
+esac
+archive=libzpool/libzpool-support.a
+objects=$(run_nm -A "$archive" 2>/dev/null | sed 's/^[^:]*:\([^:]*\):.*/\1/' | sort -u | grep -c .)
+
+# marked_objects PATTERN - how many objects of the archive carry the mark
+marked_objects() {
+    "${READELF:?}" -nW "$archive" 2>/dev/null | grep -c "$1"
+}
+
+# shellcheck disable=SC2086 # a list of flags
+echo 'int answer(void) { return 42; }' | run_cc $HARDEN_CFLAGS -c -x c -o "${TMPDIR:-/tmp}/zpool-marked.$$" - || exit 99
+expected=$("${READELF:?}" -nW "${TMPDIR:-/tmp}/zpool-marked.$$" 2>/dev/null | sed -n 's/.*\(IBT, SHSTK\|BTI, PAC\|BTI\).*/\1/p')
+rm -f "${TMPDIR:-/tmp}/zpool-marked.$$"
+case $HARDEN_CFLAGS in
+*-fcf-protection* | *-mbranch-protection*)
+    [ -n "$expected" ] || [ "$(uname -m)" != x86_64 ] || fail "the compiler takes the flag and marks nothing"
+    ;;
+esac
+[ -z "$expected" ] || [ "$(marked_objects "$expected")" -eq "$objects" ] ||
+    fail "$(marked_objects "$expected") of $objects objects are marked $expected"
+
+for file in libzpool/.libs/libzpool.so plugins/.libs/*.so; do
+    [ -e "$file" ] || continue
+    headers=$("$READELF" -lW "$file")
+    case $HARDEN_LDFLAGS in
+    *relro*) case $headers in *GNU_RELRO*) ;; *) fail "$file has no RELRO segment" ;; esac ;;
+    esac
+    case $headers in
+    *'GNU_STACK'*RWE*) fail "$file has an executable stack" ;;
+    esac
+    case $HARDEN_LDFLAGS in
+    *-z,now*) "$READELF" -dW "$file" | grep -qE 'BIND_NOW|FLAGS_1.*NOW' || fail "$file is bound lazily" ;;
+    esac
+done
+printf '%s objects, marked "%s"\n' "$objects" "$expected"
+finish
