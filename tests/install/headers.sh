@@ -33,6 +33,8 @@ for std in c99 c11 gnu11; do
         compile "$scratch/$file" -std=$std -DZPOOL_KERNEL_NAMES
     done
     compile "$scratch/kernel_caller" -std=$std
+    compile "$scratch/kernel_caller" -std=$std -DZPOOL_KERNEL_NAMES=400
+    compile "$scratch/both" -std=$std -DZPOOL_KERNEL_NAMES=605
 done
 
 headers=$(sed -n 's|.*libzpool/support/\([a-z_]*\.h\).*|\1|p' "$srcdir/libzpool/support/local.mk" | grep -v _internal | sort -u)

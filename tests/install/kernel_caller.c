@@ -10,7 +10,9 @@
  * kernel_caller [--seed N] [TYPE...]: the shipped drivers that are found, and its own, unless others are named.  Exit
  * status 0; 1, and a message for each page that was lost and each promise that was not kept; 77: no driver was found.
  */
+#ifndef ZPOOL_KERNEL_NAMES
 #define ZPOOL_KERNEL_NAMES
+#endif
 #include <zpool-driver.h>
 
 #include <errno.h>
@@ -188,7 +190,11 @@ static struct zpool *create_pool(char *type, char *fallback)
 {
 	if (!zpool_has_pool(type))
 		type = fallback;
+#if ZPOOL_KERNEL_NAMES + 0 >= 400
+	return zpool_has_pool(type) ? zpool_create_pool(type, "caller", GFP_KERNEL, &ops) : NULL;
+#else
 	return zpool_has_pool(type) ? zpool_create_pool(type, GFP_KERNEL, &ops) : NULL;
+#endif
 }
 
 /* ---- a driver that is part of the program ---- */

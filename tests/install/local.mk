@@ -7,6 +7,7 @@
 install_tests = \
 	tests/install/headers.sh \
 	tests/install/headers_cxx.sh \
+	tests/install/kernel_names.sh \
 	tests/install/symbols.sh \
 	tests/install/hardening.sh \
 	tests/install/plugins.sh \
@@ -23,10 +24,14 @@ EXTRA_DIST += $(install_tests) \
 TESTS += $(install_tests)
 
 # Without plugins it has but its own driver, and is skipped.
-check_PROGRAMS += tests/install/kernel_caller
-TESTS += tests/install/kernel_caller
+check_PROGRAMS += tests/install/kernel_caller tests/install/kernel_caller_400
+TESTS += tests/install/kernel_caller tests/install/kernel_caller_400
 tests_install_kernel_caller_SOURCES = tests/install/kernel_caller.c
 tests_install_kernel_caller_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
+# The same as a caller of a later kernel.
+tests_install_kernel_caller_400_SOURCES = tests/install/kernel_caller.c
+tests_install_kernel_caller_400_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOL_KERNEL_NAMES=400
+tests_install_kernel_caller_400_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 
 if HAVE_CHECK
 if ENABLE_STATIC
