@@ -41,6 +41,7 @@ enum {
 
 /* Tables come in blocks of growing size, so that their entries' addresses never change and map needs no lock. */
 enum { ZSMALLOC_BLOCK_SHIFT = 10, ZSMALLOC_BLOCKS = 15 };
+#define ZSMALLOC_RECORDS_MAX (UINT32_C(1) << (ZSMALLOC_BLOCK_SHIFT + ZSMALLOC_BLOCKS - 1))
 
 struct zsmalloc_table {
 	uintptr_t base[ZSMALLOC_BLOCKS]; /* address that entry 0 would have if the block began with it */
@@ -176,6 +177,7 @@ struct zsmalloc_pool {
 	/* Zspages' homes and records, by number; the blocks' addresses are read without the lock. */
 	struct zsmalloc_table home_table, record_table;
 	struct zp_lock record_lock;
+	uint32_t records_max;  /* constant; tests have less */
 	uint32_t records;      /* handed out once */
 	uint32_t records_live; /* of these not free */
 	uint32_t record_free;  /* list through next */
@@ -346,6 +348,9 @@ void zsmalloc_records_trim(struct zsmalloc_pool *pool);
 /* 0 and *number, -ENOMEM, or (NOWAIT) -EAGAIN. */
 int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *number);
 void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number);
+
+/* Has the pool as many zspages as there can be? */
+bool zsmalloc_records_are_full(struct zsmalloc_pool *pool);
 
 /* As put, but it is not given out again before zsmalloc_records_trim() has put the free ones in order. */
 void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number);

@@ -199,6 +199,11 @@ static int malloc_anew(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	}
 	if (err == -ENOMEM && !nowait)
 		err = borrow_place(pool, class, &place);
+	if (err == -ENOMEM && !nowait && zsmalloc_records_are_full(pool))
+		pool->host->error(pool->core,
+				  "The pool has %u zspages, as many as driver \"zsmalloc\" can have. Choose a larger "
+				  "chain, so that a zspage has more pages, or spread the objects over several pools.",
+				  pool->records_max - 1);
 	if (err)
 		return zp_counts_malloc_failed(&pool->counts, err,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));

@@ -42,6 +42,7 @@ void zsmalloc_records_init(struct zsmalloc_pool *pool)
 	zp_lock_init(&pool->record_lock);
 	pool->home_table = (struct zsmalloc_table){ .entry_bytes = sizeof(struct zsmalloc_home) };
 	pool->record_table = (struct zsmalloc_table){ .entry_bytes = sizeof(struct zsmalloc_zspage) };
+	pool->records_max = ZSMALLOC_RECORDS_MAX;
 	pool->records = 1; /* number 0 is ZSMALLOC_NONE */
 	pool->record_free = ZSMALLOC_NONE;
 }
@@ -97,6 +98,8 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 		*number = pool->record_free;
 		pool->record_free = zsmalloc_zspage(pool, *number)->next;
 	} else {
+		if (pool->records >= pool->records_max)
+			err = -ENOMEM;
 		while (!err && pool->records >= pool->home_table.ready)
 			err = table_grow(pool, &pool->home_table, gfp);
 		while (!err && pool->records >= pool->record_table.ready)
@@ -114,6 +117,14 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 	}
 	zp_unlock(&pool->record_lock);
 	return err;
+}
+
+bool zsmalloc_records_are_full(struct zsmalloc_pool *pool)
+{
+	zp_lock(&pool->record_lock);
+	bool full = pool->record_free == ZSMALLOC_NONE && pool->records >= pool->records_max;
+	zp_unlock(&pool->record_lock);
+	return full;
 }
 
 void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number)

@@ -313,6 +313,28 @@ START_TEST(pool_without_memory_for_a_cache_works)
 END_TEST
 
 /* Half of the pages could be had back, but only by moving objects: so malloc does, a little at a time. */
+/* Sixteen million zspages are too many for a test: the table is made shorter. */
+START_TEST(full_table_of_zspages_is_named)
+{
+	struct zsmalloc_pool *inside = pool;
+	unsigned long handle;
+
+	inside->records_max = 3;
+	(void)store(300);
+	handles[0] = store(3000);
+	harness.error[0] = 0;
+	ck_assert_int_eq(zsmalloc->malloc(pool, 60000, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
+	ck_assert_str_eq(harness.error, "");
+	ck_assert_int_eq(zsmalloc->malloc(pool, 60000, ZPOOL_GFP_KERNEL, &handle), -ENOMEM);
+	ck_assert_ptr_nonnull(strstr(harness.error, "has 2 zspages"));
+	ck_assert_ptr_nonnull(strstr(harness.error, "chain"));
+	/* What has room in the two is stored, and so is anything once one of them is gone. */
+	(void)store(300);
+	release(handles[0]);
+	(void)store(60000);
+}
+END_TEST
+
 START_TEST(malloc_at_the_limit_compacts)
 {
 	unsigned long handle;
@@ -448,6 +470,7 @@ int main(void)
 	tcase_add_test(tcase, places_that_other_threads_keep_are_room_for_any_class_at_the_limit);
 	tcase_add_test(tcase, last_place_of_another_thread_is_found_at_the_limit);
 	tcase_add_test(tcase, pool_without_memory_for_a_cache_works);
+	tcase_add_test(tcase, full_table_of_zspages_is_named);
 	tcase_add_test(tcase, malloc_at_the_limit_compacts);
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
