@@ -442,6 +442,7 @@ static int broken_trim(void *pool, uint64_t *released)
 
 #include "subtle.h"
 #include "large.h"
+#include "later.h"
 #ifdef FAULT_odd
 #include "odd.h"
 #endif

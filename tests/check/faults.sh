@@ -143,7 +143,19 @@ fault walk_ends_at_20000 a_hundred_thousand_objects
 fault objects_share_bytes_beyond_65536 a_hundred_thousand_objects
 fault objects_are_counted_in_16_bits a_hundred_thousand_objects
 fault addresses_wrap_at_32_megabytes half_a_gibibyte_of_addresses
-fault total_size_wraps_at_512_megabytes half_a_gibibyte_of_addresses
+fault total_size_wraps_at_128_mib half_a_gibibyte_of_addresses
+
+# Faults that show with a core of the future only.
+fault keeps_the_name args_are_gone_when_create_returns
+fault keeps_the_arguments args_are_gone_when_create_returns
+fault refuses_larger_arguments args_are_gone_when_create_returns
+fault refuses_a_later_host args_are_gone_when_create_returns
+fault clears_what_create_gives args_are_gone_when_create_returns
+fault values_are_an_array values_may_be_larger
+fault stats_have_one_size statistics_fit_each_size
+fault stats_refuse_other_sizes statistics_fit_each_size
+fault stats_copy_too_much statistics_fit_each_size
+fault account_goes_wrong verify_finds_nothing_wrong
 
 # What a driver does to its host, when it is loaded, with a pool, and when it is unloaded.
 odd()

@@ -57,10 +57,10 @@ static void *broken_map(void *pool, unsigned long handle, enum zpool_mapmode mod
 #define BROKEN_MAP broken_map
 #endif
 
-#ifdef FAULT_total_size_wraps_at_512_megabytes
+#ifdef FAULT_total_size_wraps_at_128_mib
 static uint64_t broken_total_size(void *pool)
 {
-	return slabs_total_size(pool) % (512u << 20);
+	return slabs_total_size(pool) % (128u << 20);
 }
 #define BROKEN_TOTAL_SIZE broken_total_size
 #endif

@@ -26,6 +26,7 @@ const struct ct_group ct_groups[] = {
 	{ "eviction among threads", ct_cases_evict_threads },
 	{ "compaction", ct_cases_compact },
 	{ "compaction by budgets", ct_cases_budget },
+	{ "later cores", ct_cases_future },
 	{ "scale", ct_cases_scale },
 	{ "what is kept", ct_cases_room },
 	{ "threads", ct_cases_threads },

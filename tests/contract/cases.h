@@ -29,6 +29,7 @@ extern const struct ct_case ct_cases_nowait[];
 extern const struct ct_case ct_cases_shrink[];
 extern const struct ct_case ct_cases_evict[];
 extern const struct ct_case ct_cases_evict_threads[];
+extern const struct ct_case ct_cases_future[];
 extern const struct ct_case ct_cases_scale[];
 extern const struct ct_case ct_cases_threads[];
 extern const struct ct_case ct_cases_fork[];

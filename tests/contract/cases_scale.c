@@ -22,11 +22,11 @@
 
 #define MIB ((uint64_t)1 << 20)
 
-enum { SECONDS = 12, LOOK_EACH = 1024, TAG_BYTES = 8 };
+enum { PROCESSOR_SECONDS = 6, WALL_SECONDS = 60, LOOK_EACH = 1024, TAG_BYTES = 8 };
 
-/* When to stop, in resident pages and on the clock. */
+/* When to stop, in resident pages, processor time and on the clock. */
 static struct {
-	time_t end;
+	time_t processor_end, wall_end;
 	unsigned long long resident_pages;
 } bound;
 
@@ -71,23 +71,25 @@ static unsigned long long available_bytes(void)
 	return kib ? kib * 1024 : ~0ull >> 1;
 }
 
-static time_t seconds_now(void)
+static time_t seconds_on(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return now.tv_sec;
 }
 
 static void bound_set(void)
 {
-	bound.end = seconds_now() + SECONDS;
+	bound.processor_end = seconds_on(CLOCK_PROCESS_CPUTIME_ID) + PROCESSOR_SECONDS;
+	bound.wall_end = seconds_on(CLOCK_MONOTONIC) + WALL_SECONDS;
 	bound.resident_pages = resident_pages() + available_bytes() / 3 / (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
 static bool bound_reached(void)
 {
-	return seconds_now() >= bound.end || resident_pages() >= bound.resident_pages;
+	return seconds_on(CLOCK_PROCESS_CPUTIME_ID) >= bound.processor_end ||
+	       seconds_on(CLOCK_MONOTONIC) >= bound.wall_end || resident_pages() >= bound.resident_pages;
 }
 
 /* Where every call costs much more, a part shows that the case itself works. */

@@ -30,6 +30,7 @@ contract_sources = \
 	tests/contract/cases_extras.c \
 	tests/contract/cases_file.c \
 	tests/contract/cases_fork.c \
+	tests/contract/cases_future.c \
 	tests/contract/cases_handles.c \
 	tests/contract/cases_leftovers.c \
 	tests/contract/cases_load.c \
@@ -48,6 +49,7 @@ contract_sources = \
 	tests/contract/cases_stats.c \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
+	tests/contract/future.c tests/contract/future.h \
 	tests/contract/keeper.c tests/contract/keeper.h \
 	tests/contract/leftovers.c tests/contract/leftovers.h \
 	tests/contract/module.c tests/contract/module.h \

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_future.c - a driver and a core of the future, whose structures have grown, and the driver's own verify
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "cases.h"
+#include "future.h"
+#include "objects.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { OBJECTS = 300 };
+
+static int free_it(struct zpool *pool, unsigned long handle, void *user)
+{
+	struct ct_set *set = user;
+	size_t position = ct_set_find(set, handle);
+
+	CT_CHECK(position != SIZE_MAX, "an object is evicted that does not live");
+	ct_set_remove(set, position);
+	zpool_free(pool, handle);
+	return 0;
+}
+
+static struct zpool *open_as(const char *spec, struct ct_set *set)
+{
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	struct zpool *pool;
+
+	args.evict = free_it;
+	args.user = set;
+	args.name = "a pool's name";
+	pool = zpool_open(spec, &args, sizeof(args));
+	CT_CHECK(pool != NULL, "zpool_open(\"%s\") gave NULL: %s", spec, zpool_last_error());
+	return pool;
+}
+
+static struct zpool *open_future(struct ct_set *set)
+{
+	return open_as(ct_future_spec(), set);
+}
+
+/* Whatever may look at what create was given. */
+static void live(struct zpool *pool, struct ct_set *set, unsigned int rounds)
+{
+	struct zpool_stats stats;
+	unsigned long handle = 0;
+
+	for (unsigned int round = 0; round < rounds; round++) {
+		ct_set_fill(pool, set, OBJECTS, &ct.rng);
+		ct_set_check(pool, set, "stored with a core of the future");
+		ct_set_thin(pool, set, OBJECTS / 3, &ct.rng);
+		zpool_shrink(pool, 1, NULL);
+		zpool_compact(pool, 4096, 1000000, NULL);
+		zpool_compact(pool, 0, 0, NULL);
+		zpool_trim(pool, NULL);
+		zpool_get_stats(pool, &stats, sizeof(stats));
+		ct_set_check(pool, set, "kept with a core of the future");
+		CT_CHECK(zpool_malloc(pool, ct.largest_bytes + 1, ZPOOL_GFP_KERNEL, &handle) != 0,
+			 "an object larger than the largest was taken");
+		zpool_set_limit(pool, zpool_get_total_size(pool));
+		while (ct_set_try(pool, set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
+			;
+		CT_MUST(zpool_set_limit(pool, 0));
+	}
+	/* What is stale is refused with a message, which may have the pool's name. */
+	ct_set_free_all(pool, set);
+	zpool_free(pool, 0x1234567);
+	zpool_destroy_pool(pool);
+}
+
+static void args_are_gone_when_create_returns(void)
+{
+	struct ct_set set;
+	struct zpool *pool;
+
+	ct_set_init(&set, 70000);
+	pool = open_future(&set);
+	live(pool, &set, 2);
+	ct_set_fini(&set);
+}
+
+static uint64_t filled_bytes(struct zpool *pool, struct ct_set *set)
+{
+	uint64_t bytes;
+
+	for (size_t i = 0; i < OBJECTS; i++)
+		ct_set_make(pool, set, 1 + i * 37 % ct.max_bytes);
+	bytes = zpool_get_total_size(pool);
+	ct_set_free_all(pool, set);
+	return bytes;
+}
+
+static void expect_alike(uint64_t today, uint64_t later, const char *what)
+{
+	uint64_t apart = today > later ? today - later : later - today;
+
+	CT_CHECK(apart <= today / 4 + (256u << 10) + 2 * ct.step_bytes,
+		 "%s: %llu bytes with the core of today, %llu with larger structures around the same values", what,
+		 (unsigned long long)today, (unsigned long long)later);
+}
+
+/* A driver that takes the values for an array of what it knows reads the bytes between them. */
+static void values_may_be_larger(void)
+{
+	struct zpool *today, *later;
+	struct ct_set set;
+
+	ct_set_init(&set, 1000);
+	later = open_future(&set);
+	today = open_as(ct.spec, &set);
+	CT_CHECK(zpool_max_object_size(today) == zpool_max_object_size(later),
+		 "with larger structures around the same values the largest object is %zu, otherwise %zu",
+		 zpool_max_object_size(later), zpool_max_object_size(today));
+	CT_CHECK(zpool_alignment(today) == zpool_alignment(later), "larger structures change the alignment");
+	expect_alike(zpool_get_total_size(today), zpool_get_total_size(later), "an empty pool");
+	expect_alike(filled_bytes(today, &set), filled_bytes(later, &set), "a pool with objects");
+	expect_alike(zpool_get_total_size(today), zpool_get_total_size(later), "a pool that was emptied");
+	zpool_destroy_pool(today);
+	zpool_destroy_pool(later);
+	ct_set_fini(&set);
+}
+
+static void statistics_fit_each_size(void)
+{
+	struct zpool_stats stats;
+	struct zpool *pool;
+	struct ct_set set;
+
+	ct_set_init(&set, OBJECTS);
+	pool = open_future(&set);
+	if (!ct_future_has_stats())
+		ct_skip("%s has no statistics of its own", ct.spec);
+	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	ct_set_fill(pool, &set, OBJECTS, &ct.rng);
+	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	zpool_destroy_pool(pool);
+	ct_set_fini(&set);
+}
+
+static void verify_finds_nothing_wrong(void)
+{
+	struct ct_set set;
+	struct zpool *pool;
+
+	ct_set_init(&set, 70000);
+	pool = open_future(&set);
+	if (!ct_future_has_verify())
+		ct_skip("%s has no verify", ct.spec);
+	live(pool, &set, 4);
+	ct_set_fini(&set);
+}
+
+const struct ct_case ct_cases_future[] = {
+	{ "args_are_gone_when_create_returns",
+	  "A driver keeps no pointer to create's arguments and strings, and takes structures larger than it knows.",
+	  args_are_gone_when_create_returns, 0 },
+	{ "values_may_be_larger", "A driver finds parameters' values value_size bytes apart, whatever that size is.",
+	  values_may_be_larger, 0 },
+	{ "statistics_fit_each_size",
+	  "The stats callback fills as much as it knows and as there is room for, and no more.",
+	  statistics_fit_each_size, 0 },
+	{ "verify_finds_nothing_wrong",
+	  "The driver's own verify, after each call that changes a pool, finds no damage.", verify_finds_nothing_wrong,
+	  0 },
+	{ NULL, NULL, NULL, 0 },
+};
