@@ -133,9 +133,15 @@ static size_t block_bytes(unsigned int block)
 	return page_round_up(records * sizeof(struct zp_segment));
 }
 
+static uint32_t bases_capacity(unsigned int table)
+{
+	return (uint32_t)ZP_BASES_FIRST << 3 * table;
+}
+
+/* Where an address has 32 bits the first table fills half a page. */
 static size_t bases_bytes(unsigned int table)
 {
-	return ((size_t)ZP_BASES_FIRST << 3 * table) * sizeof(zp_base);
+	return page_round_up(bases_capacity(table) * sizeof(zp_base));
 }
 
 /* A larger table in place of a full one, or the first, with memory for the entries of segments up to `end`. */
@@ -146,7 +152,7 @@ static int replace_bases(struct zp_pages *pages, uint32_t end)
 	zp_base *bases;
 	int err;
 
-	while (bases_bytes(table) < end * sizeof(zp_base))
+	while (bases_capacity(table) < end)
 		table++;
 	ready_bytes = page_round_up(end * sizeof(zp_base));
 	bases = zp_pages_meta_reserve(pages, bases_bytes(table));
@@ -160,7 +166,7 @@ static int replace_bases(struct zp_pages *pages, uint32_t end)
 	for (uint32_t number = 1; number < pages->segments; number++)
 		atomic_store_explicit(&bases[number], zp_segment_base(pages, number), memory_order_relaxed);
 	pages->bases_tables[table] = bases;
-	pages->bases_capacity = (uint32_t)ZP_BASES_FIRST << 3 * table;
+	pages->bases_capacity = bases_capacity(table);
 	pages->bases_ready_bytes = ready_bytes;
 	atomic_store_explicit(&pages->bases, bases, memory_order_release);
 	return 0;
