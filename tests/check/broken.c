@@ -441,6 +441,7 @@ static int broken_trim(void *pool, uint64_t *released)
 #endif
 
 #include "subtle.h"
+#include "orders.h"
 #include "large.h"
 #include "later.h"
 #ifdef FAULT_odd
@@ -538,6 +539,9 @@ __attribute__((used)) static const char *broken_version(void)
 #ifndef BROKEN_COPIES
 #define BROKEN_COPIES
 #endif
+#ifndef BROKEN_PARAMS
+#define BROKEN_PARAMS
+#endif
 #ifndef BROKEN_FLAGS
 #define BROKEN_FLAGS 0
 #endif
@@ -563,4 +567,4 @@ DEFINE(TYPE, .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE
        .map = BROKEN_MAP, .unmap = BROKEN_UNMAP, .shrink = BROKEN_SHRINK, .compact = BROKEN_COMPACT,
        .obj_size = BROKEN_OBJ_SIZE, .stats = BROKEN_STATS, .each_class = BROKEN_EACH_CLASS,
        .each_object = BROKEN_EACH_OBJECT, .set_limit = BROKEN_SET_LIMIT, .trim = BROKEN_TRIM,
-       .fork = BROKEN_FORK BROKEN_COPIES BROKEN_VERSION)
+       .fork = BROKEN_FORK BROKEN_COPIES BROKEN_PARAMS BROKEN_VERSION)

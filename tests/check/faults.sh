@@ -188,8 +188,31 @@ if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
     is "no process of theirs is left" "" "$processes"
 fi
 
+# Faults in the order of things.
+fault evicts_everything shrink_evicts_little_more_than_asked
+fault evicts_twice_as_much shrink_evicts_little_more_than_asked
+fault tells_what_was_asked shrink_evicts_little_more_than_asked
+fault a_map_makes_younger using_an_object_does_not_make_it_younger
+fault used_again_is_not_younger objects_stored_again_are_young
+fault a_refusal_blocks_the_rest objects_that_always_refuse_do_not_stop_the_rest
+fault pools_share_a_callback each_pool_calls_its_own_callback
+if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
+    fault mapped_objects_keep_the_pool pools_ended_while_mapped_leave_nothing_behind
+    fault refused_evictions_leak pools_ended_half_evicted_leave_nothing_behind
+    fault failed_mallocs_leak pools_ended_after_failures_leave_nothing_behind
+    fault threads_leak_a_record pools_ended_after_threads_leave_nothing_behind
+fi
+fault pools_are_at_most_256 hundreds_of_pools_live_at_once
+fault reads_what_is_freed a_read_meets_a_free
+fault writes_to_what_is_freed a_write_meets_a_free
+fault the_greatest_value_overflows objects_are_stored_with_every_value
+fault the_least_value_divides objects_are_stored_with_every_value
+fault a_choice_loses_a_byte objects_are_stored_with_every_value
+
 # These come to no end.
 patience=5
+fault free_locks_across_compact calls_in_pairs_come_to_their_end
+fault shrink_locks_across_stats calls_in_pairs_come_to_their_end
 fault nowait_waits_for_a_lock nowait_does_not_wait_for_pages
 fault walks_with_a_lock_held walk_callback_may_change_the_pool
 fault fork_takes_no_lock fork_waits_for_threads_at_work

@@ -25,13 +25,16 @@ extern const struct ct_case ct_cases_compact[];
 extern const struct ct_case ct_cases_budget[];
 extern const struct ct_case ct_cases_room[];
 extern const struct ct_case ct_cases_params[];
+extern const struct ct_case ct_cases_params_store[];
 extern const struct ct_case ct_cases_nowait[];
 extern const struct ct_case ct_cases_shrink[];
+extern const struct ct_case ct_cases_shrink_order[];
 extern const struct ct_case ct_cases_evict[];
 extern const struct ct_case ct_cases_evict_threads[];
 extern const struct ct_case ct_cases_future[];
 extern const struct ct_case ct_cases_scale[];
 extern const struct ct_case ct_cases_threads[];
+extern const struct ct_case ct_cases_pairs[];
 extern const struct ct_case ct_cases_fork[];
 extern const struct ct_case ct_cases_model[];
 

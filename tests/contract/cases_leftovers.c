@@ -10,6 +10,10 @@
 #include "objects.h"
 #include "source.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +100,152 @@ static void refused_pools_leave_nothing_behind(void)
 	repeat(fail_to_make, 1, "times five pools that could not be made");
 }
 
+/* ---- pools that end in the middle of something ---- */
+
+static void fill_pool(struct zpool *pool, unsigned long *handles)
+{
+	for (size_t i = 0; i < OBJECTS; i++)
+		CT_MUST(zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handles[i]));
+}
+
+/* Every object is live, and most are mapped, some of them several times. */
+static void end_mapped(void)
+{
+	struct zpool *pool = ct_pool();
+	unsigned long handles[OBJECTS];
+
+	fill_pool(pool, handles);
+	for (size_t i = 0; i < OBJECTS; i++)
+		for (size_t times = 0; times < i % 4; times++)
+			zpool_map_handle(pool, handles[i], ZPOOL_MM_RW);
+	zpool_destroy_pool(pool);
+}
+
+/* Every third object is let go. */
+static int evict_some(struct zpool *pool, unsigned long handle, void *user)
+{
+	unsigned int *asked = user;
+
+	if (++*asked % 3)
+		return -EBUSY;
+	zpool_free(pool, handle);
+	return 0;
+}
+
+static void end_half_evicted(void)
+{
+	unsigned int asked = 0;
+	struct zpool *pool = ct_pool_evicting(evict_some, &asked);
+	unsigned long handles[OBJECTS];
+
+	fill_pool(pool, handles);
+	for (unsigned int pages = 1; pages < 6; pages++)
+		(void)zpool_shrink(pool, pages, NULL);
+	zpool_destroy_pool(pool);
+}
+
+/* Mallocs that failed: for the limit, for the page source, under NOWAIT, for their size. */
+static void end_after_failures(void)
+{
+	static struct ct_source source;
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	struct zpool *pool = ct_pool();
+	unsigned long handle;
+	int stored = 0;
+
+	CT_MUST(zpool_set_limit(pool, zpool_get_total_size(pool) + 65536));
+	while (stored < 4 * OBJECTS && zpool_malloc(pool, size_of((size_t)stored), ZPOOL_GFP_KERNEL, &handle) == 0)
+		stored++;
+	for (size_t i = 0; i < OBJECTS; i++) {
+		(void)zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handle);
+		(void)zpool_malloc(pool, size_of(i), ZPOOL_GFP_NOWAIT, &handle);
+		(void)zpool_malloc(pool, ct.max_bytes + 1, ZPOOL_GFP_KERNEL, &handle);
+	}
+	zpool_destroy_pool(pool);
+
+	ct_source_init(&source);
+	args.page_source = &source.table;
+	pool = zpool_open(ct.spec, &args, sizeof(args));
+	CT_CHECK(pool != NULL, "a pool with a page source cannot be made: %s", zpool_last_error());
+	CT_MUST(zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle));
+	atomic_store(&source.refuse_commit, true);
+	for (stored = 0; stored < OBJECTS; stored++)
+		(void)zpool_malloc(pool, size_of((size_t)stored), ZPOOL_GFP_KERNEL, &handle);
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes of its page source reserved",
+		 ct_source_reserved_bytes(&source));
+}
+
+/* Threads that used the pool and ended, or are there when it is destroyed and end later. */
+static pthread_barrier_t pool_used, pool_ended;
+
+static void *use_and_end(void *pool)
+{
+	unsigned long handle;
+
+	for (size_t i = 0; i < OBJECTS; i++) {
+		CT_MUST(zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handle));
+		if (i % 3)
+			zpool_free(pool, handle);
+	}
+	return NULL;
+}
+
+static void *use_and_outlive(void *pool)
+{
+	use_and_end(pool);
+	pthread_barrier_wait(&pool_used);
+	pthread_barrier_wait(&pool_ended);
+	return NULL;
+}
+
+static void end_used_by_threads(void)
+{
+	struct zpool *pool = ct_pool();
+	pthread_t thread, outliving;
+
+	pthread_barrier_init(&pool_used, NULL, 2);
+	pthread_barrier_init(&pool_ended, NULL, 2);
+	CT_CHECK(pthread_create(&thread, NULL, use_and_end, pool) == 0, "no thread can be started");
+	CT_CHECK(pthread_join(thread, NULL) == 0, "a thread cannot be joined");
+	CT_CHECK(pthread_create(&outliving, NULL, use_and_outlive, pool) == 0, "no thread can be started");
+	pthread_barrier_wait(&pool_used);
+	zpool_destroy_pool(pool);
+	pthread_barrier_wait(&pool_ended);
+	CT_CHECK(pthread_join(outliving, NULL) == 0, "a thread cannot be joined");
+	pthread_barrier_destroy(&pool_used);
+	pthread_barrier_destroy(&pool_ended);
+}
+
+static void pools_ended_while_mapped_leave_nothing_behind(void)
+{
+	need_a_plain_process();
+	repeat(end_mapped, 1, "pools that were destroyed with mapped objects");
+}
+
+static void pools_ended_half_evicted_leave_nothing_behind(void)
+{
+	ct_need(ZPOOL_CAP_EVICT);
+	need_a_plain_process();
+	repeat(end_half_evicted, 1, "pools that were destroyed after evictions of which some were refused");
+}
+
+static void pools_ended_after_failures_leave_nothing_behind(void)
+{
+	need_a_plain_process();
+	repeat(end_after_failures, 2, "pools that were destroyed after mallocs that failed");
+}
+
+static void pools_ended_after_threads_leave_nothing_behind(void)
+{
+	need_a_plain_process();
+#ifdef __GLIBC__
+	/* What a thread takes from an arena of its own would not be counted. */
+	mallopt(M_ARENA_MAX, 1);
+#endif
+	repeat(end_used_by_threads, 1, "pools that threads used, and outlived");
+}
+
 static struct zpool *lasting_pool;
 
 static void store_and_free(void)
@@ -170,6 +320,18 @@ const struct ct_case ct_cases_leftovers[] = {
 	{ "ended_pools_leave_nothing_behind",
 	  "zpool_destroy_pool() gives back all that the pool had: memory of malloc's, address space, open files.",
 	  ended_pools_leave_nothing_behind, 0 },
+	{ "pools_ended_while_mapped_leave_nothing_behind",
+	  "zpool_destroy_pool() gives back all that the pool had, with objects that are mapped.",
+	  pools_ended_while_mapped_leave_nothing_behind, 0 },
+	{ "pools_ended_half_evicted_leave_nothing_behind",
+	  "zpool_destroy_pool() gives back all that the pool had, after evictions of which some were refused.",
+	  pools_ended_half_evicted_leave_nothing_behind, 0 },
+	{ "pools_ended_after_failures_leave_nothing_behind",
+	  "zpool_destroy_pool() gives back all that the pool had, after mallocs that failed.",
+	  pools_ended_after_failures_leave_nothing_behind, 0 },
+	{ "pools_ended_after_threads_leave_nothing_behind",
+	  "zpool_destroy_pool() gives back all that threads had of the pool, those that ended and those that live.",
+	  pools_ended_after_threads_leave_nothing_behind, 0 },
 	{ "refused_pools_leave_nothing_behind", "A pool that could not be made leaves nothing behind.",
 	  refused_pools_leave_nothing_behind, 0 },
 	{ "freed_objects_leave_nothing_behind", "zpool_free() gives back all that the object had.",

@@ -242,6 +242,39 @@ static void pools_are_independent(void)
 		ct_set_fini(&sets[i]);
 }
 
+/* A table of pools, or a number that a handle carries, may be too small: 256 and a few more. */
+static void hundreds_of_pools_live_at_once(void)
+{
+	enum { POOLS = 300, OBJECTS = 4 };
+	static struct zpool *pools[POOLS];
+	static struct ct_object objects[POOLS][OBJECTS];
+
+	for (size_t i = 0; i < POOLS; i++) {
+		pools[i] = ct_pool();
+		for (size_t k = 0; k < OBJECTS; k++)
+			ct_object_make(pools[i], &objects[i][k], 1 + (i * OBJECTS + k) * 37 % ct.max_bytes,
+				       i * OBJECTS + k);
+	}
+	for (size_t i = 0; i < POOLS; i++) {
+		for (size_t k = 0; k < OBJECTS; k++)
+			ct_object_check(pools[i], &objects[i][k], "beside those of 299 other pools");
+		/* On 32-bit machines one foreign handle of 4096 may be taken for one's own. */
+		for (size_t step = 1; sizeof(long) > 4 && step < POOLS; step += step < 4 ? 1 : 97)
+			CT_CHECK(ct_handle_is_dead(pools[(i + step) % POOLS], objects[i][0].handle),
+				 "pool %zu takes handle %#lx of pool %zu for its own", (i + step) % POOLS,
+				 objects[i][0].handle, i);
+	}
+	for (size_t i = 0; i < POOLS; i += 2)
+		zpool_destroy_pool(pools[i]);
+	for (size_t i = 1; i < POOLS; i += 2) {
+		for (size_t k = 0; k < OBJECTS; k++) {
+			ct_object_check(pools[i], &objects[i][k], "after half of 300 pools were destroyed");
+			zpool_free(pools[i], objects[i][k].handle);
+		}
+		zpool_destroy_pool(pools[i]);
+	}
+}
+
 static void empty_pool_works(void)
 {
 	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
@@ -366,6 +399,9 @@ const struct ct_case ct_cases_pools[] = {
 	  driver_info_is_true, 0 },
 	{ "pools_are_independent", "Pools of one driver share nothing: what happens in one does not touch the others.",
 	  pools_are_independent, 0 },
+	{ "hundreds_of_pools_live_at_once",
+	  "A process may have hundreds of pools of a driver, each with its own handles.",
+	  hundreds_of_pools_live_at_once, 0 },
 	{ "empty_pool_works", "Every function works on a pool without objects.", empty_pool_works, 0 },
 	{ "destroy_ends_live_and_mapped_objects_silently",
 	  "zpool_destroy_pool() ends live objects, mapped or not, without an error.",

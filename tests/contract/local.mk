@@ -40,11 +40,14 @@ contract_sources = \
 	tests/contract/cases_model.c \
 	tests/contract/cases_nowait.c \
 	tests/contract/cases_objects.c \
+	tests/contract/cases_pairs.c \
 	tests/contract/cases_params.c \
+	tests/contract/cases_params_store.c \
 	tests/contract/cases_pools.c \
 	tests/contract/cases_scale.c \
 	tests/contract/cases_room.c \
 	tests/contract/cases_shrink.c \
+	tests/contract/cases_shrink_order.c \
 	tests/contract/cases_sources.c \
 	tests/contract/cases_stats.c \
 	tests/contract/cases_threads.c \

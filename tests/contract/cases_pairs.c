@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_pairs.c - two calls at the same time, each pair of them; and a copy beside a free
+ */
+#include "cases.h"
+#include "crowd.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+static unsigned int rounds(unsigned int full)
+{
+	return ct_instrumented() ? full / 10 : full;
+}
+
+enum { OBJECTS = 400 };
+
+/* ---- pairs of calls: two that take two locks each, in different orders, come to a stop ---- */
+
+static void call_malloc(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	struct ct_object object;
+	size_t size = ct_rng_size(rng, ct.max_bytes < 4096 ? ct.max_bytes : 4096);
+	int result = ct_object_try(crowd->pool, &object, size, ZPOOL_GFP_KERNEL, ct_rng_next(rng));
+
+	/* Another thread may have set a limit. */
+	CT_CHECK(result == 0 || result == -ENOMEM, "malloc gave %s", ct_error_name(result));
+	if (result == 0)
+		ct_crowd_put(crowd, &object);
+}
+
+/* There is always something to free, to evict and to move. */
+static void call_free(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	struct ct_object object;
+
+	if (ct_crowd_count(crowd) < OBJECTS / 2)
+		call_malloc(crowd, rng);
+	if (ct_crowd_take(crowd, rng, &object))
+		zpool_free(crowd->pool, object.handle);
+}
+
+static void call_copy(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	struct ct_object object;
+
+	if (!ct_crowd_take(crowd, rng, &object))
+		return;
+	ct_object_check(crowd->pool, &object, "beside another call");
+	ct_crowd_put(crowd, &object);
+}
+
+static void call_shrink(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	for (int i = 0; i < 8 && ct_crowd_count(crowd) < OBJECTS / 2; i++)
+		call_malloc(crowd, rng);
+	(void)zpool_shrink(crowd->pool, 1, NULL);
+}
+
+static void call_compact(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	call_free(crowd, rng);
+	(void)zpool_compact(crowd->pool, ct_rng_below(rng, 8) ? 1 : 0, 0, NULL);
+}
+
+static void call_trim(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	(void)rng;
+	ct_trim(crowd->pool);
+}
+
+static void call_walk(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	(void)rng;
+	ct_crowd_walk(crowd);
+}
+
+static int see_class(const struct zpool_class_stats *class_stats, size_t size, void *user)
+{
+	(void)class_stats;
+	(void)size;
+	(void)user;
+	return 0;
+}
+
+static void call_stats(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	struct zpool_stats stats;
+
+	(void)rng;
+	(void)zpool_get_stats(crowd->pool, &stats, sizeof(stats));
+	(void)zpool_each_class(crowd->pool, see_class, NULL);
+	(void)zpool_get_total_size(crowd->pool);
+}
+
+static void call_set_limit(struct ct_crowd *crowd, struct ct_rng *rng)
+{
+	uint64_t limit = ct_rng_below(rng, 2) ? zpool_get_total_size(crowd->pool) + 65536 : 0;
+
+	CT_MUST(zpool_set_limit(crowd->pool, limit));
+}
+
+static const struct call {
+	const char *name;
+	void (*fn)(struct ct_crowd *crowd, struct ct_rng *rng);
+	unsigned int rounds;
+} calls[] = {
+	{ "malloc", call_malloc, 800 }, { "free", call_free, 800 },        { "copy", call_copy, 400 },
+	{ "shrink", call_shrink, 200 }, { "compact", call_compact, 300 },  { "trim", call_trim, 60 },
+	{ "walk", call_walk, 20 },      { "statistics", call_stats, 300 }, { "set_limit", call_set_limit, 400 },
+};
+enum { CALLS = sizeof(calls) / sizeof(calls[0]) };
+
+struct pair {
+	struct ct_crowd crowd;
+	const struct call *calls[2];
+	atomic_uint busy;
+};
+
+/* Both go on until each has done its part, so that neither has the pool for itself. */
+static void make_calls(struct ct_thread *thread)
+{
+	struct pair *pair = thread->arg;
+	const struct call *call = pair->calls[thread->index];
+	unsigned int least = rounds(call->rounds) + 1, most = 20 * least;
+
+	for (unsigned int i = 0; i < most && !ct_stopping(); i++) {
+		if (i == least)
+			atomic_fetch_sub(&pair->busy, 1);
+		if (i >= least && atomic_load(&pair->busy) == 0)
+			return;
+		call->fn(&pair->crowd, &thread->rng);
+		CT_CHECK(true, "this is a step");
+	}
+}
+
+static void calls_in_pairs_come_to_their_end(void)
+{
+	static struct pair pair;
+
+	for (size_t first = 0; first < CALLS; first++) {
+		for (size_t second = first; second < CALLS; second++) {
+			memset(&pair, 0, sizeof(pair));
+			pair.calls[0] = &calls[first];
+			pair.calls[1] = &calls[second];
+			atomic_init(&pair.busy, 2);
+			ct_crowd_open(&pair.crowd, 4 * OBJECTS);
+			ct_set_fill(pair.crowd.pool, &pair.crowd.set, OBJECTS, &ct.rng);
+			ct_threads_run(2, make_calls, &pair);
+			ct_crowd_close(&pair.crowd);
+		}
+	}
+}
+
+/* ---- a copy beside a free ---- */
+
+/*
+ * Each object has a pattern of its own, so that a copy through a stale handle shows: in what is read, and in the bytes
+ * of the object that has the place now.  Handle and pattern are told together, by number.
+ */
+#define COPY_BYTES 192u
+#define COPY_ROUNDS 20000u
+
+struct copies {
+	struct zpool *pool;
+	atomic_uint current;
+	atomic_bool over;
+	bool write;
+	unsigned long handles[COPY_ROUNDS + 1];
+};
+
+/* What a copy held was not freed: it is not held for long. */
+static void free_for_certain(struct copies *copies, unsigned long handle)
+{
+	for (zpool_free(copies->pool, handle); !ct_handle_is_dead(copies->pool, handle) && !ct_stopping();
+	     zpool_free(copies->pool, handle))
+		CT_CHECK(true, "this is a step");
+}
+
+static void replace_objects(struct copies *copies)
+{
+	struct ct_object object, before = { copies->handles[0], COPY_BYTES, 0 };
+
+	for (unsigned int i = 1; i <= rounds(COPY_ROUNDS) && !ct_stopping(); i++) {
+		ct_object_make(copies->pool, &object, COPY_BYTES, i);
+		copies->handles[i] = object.handle;
+		atomic_store(&copies->current, i);
+		free_for_certain(copies, before.handle);
+		/* A writer writes the same bytes, if it is this object's. */
+		if (copies->write)
+			ct_object_check(copies->pool, &object, "after its neighbour was freed beside a write");
+		before = object;
+	}
+	atomic_store(&copies->over, true);
+}
+
+static void copy_objects(struct copies *copies)
+{
+	unsigned char bytes[COPY_BYTES];
+
+	while (!atomic_load(&copies->over) && !ct_stopping()) {
+		unsigned int i = atomic_load(&copies->current);
+		int64_t done;
+
+		if (copies->write) {
+			ct_pattern_fill(bytes, sizeof(bytes), i, 0);
+			done = zpool_obj_write(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
+		} else {
+			done = zpool_obj_read(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
+		}
+		CT_CHECK(done == COPY_BYTES || done == -EINVAL || done == -EBUSY, "a copy beside a free gave %s",
+			 ct_error_name(done));
+		if (done == COPY_BYTES && !copies->write)
+			CT_CHECK(ct_pattern_differs(bytes, sizeof(bytes), i, 0) == sizeof(bytes),
+				 "handle %#lx was read while another thread freed it, and the bytes are another's",
+				 copies->handles[i]);
+	}
+}
+
+static void copy_or_free(struct ct_thread *thread)
+{
+	if (thread->index == 0)
+		replace_objects(thread->arg);
+	else
+		copy_objects(thread->arg);
+}
+
+static void copy_beside_a_free(bool write)
+{
+	static struct copies copies;
+	struct ct_object object;
+
+	if (ct.max_bytes < COPY_BYTES)
+		ct_skip("%s takes no objects of %u bytes", ct.spec, COPY_BYTES);
+	memset(&copies, 0, sizeof(copies));
+	copies.pool = ct_pool();
+	copies.write = write;
+	ct_object_make(copies.pool, &object, COPY_BYTES, 0);
+	if (zpool_obj_read(copies.pool, object.handle, &(char){ 0 }, 1, 0) == -EOPNOTSUPP)
+		ct_skip("%s can neither copy nor tell an object's size", ct.spec);
+	copies.handles[0] = object.handle;
+	ct_threads_run(3, copy_or_free, &copies);
+	zpool_destroy_pool(copies.pool);
+}
+
+static void a_read_meets_a_free(void)
+{
+	copy_beside_a_free(false);
+}
+
+static void a_write_meets_a_free(void)
+{
+	if (ct_thread_sanitized())
+		ct_skip("the same bytes are written twice at the same time, which the thread sanitizer takes for a "
+			"race");
+	copy_beside_a_free(true);
+}
+
+const struct ct_case ct_cases_pairs[] = {
+	{ "calls_in_pairs_come_to_their_end", "Any two calls may be made at the same time, and both come to their end.",
+	  calls_in_pairs_come_to_their_end, 0 },
+	{ "a_read_meets_a_free", "A read beside a free of the same handle gives its bytes or -EINVAL.",
+	  a_read_meets_a_free, 0 },
+	{ "a_write_meets_a_free", "A write beside a free of the same handle goes to its object or nowhere.",
+	  a_write_meets_a_free, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

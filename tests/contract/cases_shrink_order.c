@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_shrink_order.c - zpool_shrink(): how much it evicts, whose turn it is, and whose callback is called
+ */
+#include "cases.h"
+#include "evictor.h"
+
+#include <stdlib.h>
+
+enum { PAGE_BYTES = 4096 };
+
+/* One size, so that each page, zspage or slab that shrink empties is as large as the others. */
+static size_t object_size(void)
+{
+	size_t size = ct.max_bytes / 4;
+
+	return size > 1024 ? 1024 : size > 0 ? size : 1;
+}
+
+/* Objects of at least 4 MiB, and many times what the driver takes from the system at once. */
+static size_t enough_objects(void)
+{
+	enum { OBJECTS_MAX = 60000 };
+	uint64_t bytes = 16 * ct.step_bytes > 4u << 20 ? 16 * ct.step_bytes : 4u << 20;
+	uint64_t count = bytes / object_size();
+
+	return count < OBJECTS_MAX ? (size_t)count : OBJECTS_MAX;
+}
+
+static void fill(struct ct_evictor *evictor, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		ct_set_make(evictor->pool, &evictor->set, object_size());
+}
+
+/*
+ * What one call for one page empties is the driver's unit: a page, a zspage, a slab.  A call for more pages may exceed
+ * them by that.  Nothing is evicted but what lay on the pages that were emptied.
+ */
+static void shrink_evicts_little_more_than_asked(void)
+{
+	static const unsigned int pages[] = { 1, 1, 1, 10, 64, 1 };
+	size_t count = enough_objects();
+	struct ct_evictor evictor;
+	unsigned int unit = 0;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_save, count);
+	fill(&evictor, count);
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		unsigned int evicted = evictor.evicted, reclaimed = 0;
+		uint64_t bytes;
+
+		CT_MUST(zpool_shrink(evictor.pool, pages[i], &reclaimed));
+		bytes = (uint64_t)(evictor.evicted - evicted) * object_size();
+		if (pages[i] == 1 && reclaimed > unit)
+			unit = reclaimed;
+		CT_CHECK(bytes <= (uint64_t)reclaimed * PAGE_BYTES,
+			 "shrink by %u pages evicted %llu bytes of objects, and tells only %u emptied pages", pages[i],
+			 (unsigned long long)bytes, reclaimed);
+		CT_CHECK(reclaimed <= pages[i] + 2 * unit,
+			 "shrink by %u pages emptied %u, though it can empty as few as %u at once", pages[i], reclaimed,
+			 unit);
+		CT_CHECK(evictor.evicted - evicted <= count / 4 || pages[i] > 10,
+			 "shrink by %u pages evicted %u of %zu objects", pages[i], evictor.evicted - evicted, count);
+	}
+	ct_evictor_close(&evictor);
+}
+
+/* What one call evicts is older than all that it leaves, and nothing is evicted twice. */
+static void evict_all_by_age(struct ct_evictor *evictor, const char *what)
+{
+	size_t evicted = evictor->evicted;
+
+	while (evictor->set.count > 0) {
+		size_t oldest_left = SIZE_MAX;
+
+		CT_MUST(zpool_shrink(evictor->pool, 1, NULL));
+		for (size_t i = 0; i < evictor->set.count; i++)
+			if (evictor->set.at[i].tag - evictor->first_tag < oldest_left)
+				oldest_left = (size_t)(evictor->set.at[i].tag - evictor->first_tag);
+		for (; evicted < evictor->evicted; evicted++)
+			CT_CHECK(evictor->order[evicted] < oldest_left,
+				 "object number %zu was evicted, the older number %zu was left, after %s",
+				 evictor->order[evicted], oldest_left, what);
+	}
+}
+
+/* Look at an object in every way that does not store it. */
+static void use(struct zpool *pool, const struct ct_object *object)
+{
+	unsigned char byte;
+
+	ct_object_check(pool, object, "read again");
+	(void)zpool_obj_read(pool, object->handle, &byte, 1, 0);
+	(void)zpool_obj_size(pool, object->handle);
+	if (ct_can(ZPOOL_CAP_MAP) && zpool_map_handle(pool, object->handle, ZPOOL_MM_RO))
+		zpool_unmap_handle(pool, object->handle);
+}
+
+static void using_an_object_does_not_make_it_younger(void)
+{
+	enum { OBJECTS = 400 };
+	static size_t order[OBJECTS];
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_save, OBJECTS);
+	evictor.first_tag = evictor.set.next_tag;
+	evictor.order = order;
+	for (size_t i = 0; i < OBJECTS; i++)
+		ct_set_make(evictor.pool, &evictor.set, object_size());
+	/* The oldest quarter, from its youngest to its oldest: by the last use the order would be another. */
+	for (int round = 0; round < 3; round++)
+		for (size_t i = OBJECTS / 4; i-- > 0;)
+			use(evictor.pool, &evictor.set.at[i]);
+	evict_all_by_age(&evictor, "the older ones were read again");
+	evictor.order = NULL;
+	ct_evictor_close(&evictor);
+}
+
+/* Memory that is used again is young again, and so are the objects in it. */
+static void objects_stored_again_are_young(void)
+{
+	enum { OBJECTS = 400, OLD = OBJECTS / 2 };
+	static size_t order[2 * OBJECTS];
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	ct_evictor_open(&evictor, ct_evict_save, OBJECTS);
+	evictor.first_tag = evictor.set.next_tag;
+	evictor.order = order;
+	for (size_t i = 0; i < OBJECTS; i++)
+		ct_set_make(evictor.pool, &evictor.set, object_size());
+	for (size_t i = evictor.set.count; i-- > 0;)
+		if (evictor.set.at[i].tag - evictor.first_tag < OLD)
+			ct_set_free(evictor.pool, &evictor.set, i);
+	for (size_t i = 0; i < OLD; i++)
+		ct_set_make(evictor.pool, &evictor.set, object_size());
+	/* One page or slab may have old and new objects, and counts as new. */
+	while (evictor.evicted < OLD / 4) {
+		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
+		CT_CHECK(evictor.evicted <= OLD,
+			 "shrink by single pages evicted %u of %d objects, and passed over a quarter of the old ones",
+			 evictor.evicted, OBJECTS);
+	}
+	for (size_t i = 0; i < OLD / 4; i++)
+		CT_CHECK(order[i] < OBJECTS,
+			 "an object that was stored again was evicted as number %zu, before the %d that are older", i,
+			 OBJECTS - OLD);
+	evictor.order = NULL;
+	ct_evictor_close(&evictor);
+}
+
+static uint64_t stubborn_below;
+
+/* The objects that were stored first are never let go. */
+static int evict_all_but_the_first(struct ct_evictor *evictor, size_t position)
+{
+	if (evictor->set.at[position].tag - evictor->first_tag < stubborn_below)
+		return -EBUSY;
+	return ct_evict_save(evictor, position);
+}
+
+static void evict_around_stubborn_objects(unsigned int stubborn)
+{
+	size_t count = enough_objects() / 2, left = 0;
+	struct ct_evictor evictor;
+	unsigned int idle = 0;
+
+	stubborn_below = stubborn;
+	ct_evictor_open(&evictor, evict_all_but_the_first, count);
+	evictor.first_tag = evictor.set.next_tag;
+	fill(&evictor, count);
+	left = evictor.set.count;
+	/* A call may meet refusals alone, and says so; but it may not meet the same ones each time. */
+	while (evictor.set.count > count / 4) {
+		int result = zpool_shrink(evictor.pool, 16, NULL);
+
+		CT_CHECK(result == 0 || result == -EAGAIN, "shrink with %u objects that are never let go gave %s",
+			 stubborn, ct_error_name(result));
+		idle = evictor.set.count < left ? 0 : idle + 1;
+		left = evictor.set.count;
+		CT_CHECK(idle < 50,
+			 "%u of %zu objects, the oldest, are never let go: 50 calls of shrink evicted nothing else",
+			 stubborn, count);
+	}
+	ct_evictor_close(&evictor);
+}
+
+static void objects_that_always_refuse_do_not_stop_the_rest(void)
+{
+	ct_need(ZPOOL_CAP_EVICT);
+	evict_around_stubborn_objects(1);
+	evict_around_stubborn_objects(40);
+}
+
+/* Pages that could not be emptied are not told as emptied: trim gives back what shrink told. */
+static void refused_pages_are_not_told(void)
+{
+	struct ct_evictor evictor;
+
+	ct_need(ZPOOL_CAP_EVICT | ZPOOL_CAP_TRIM);
+	ct_evictor_open(&evictor, ct_evict_sometimes, 3000);
+	for (int round = 0; round < 40; round++) {
+		unsigned int reclaimed = 0;
+		uint64_t before, after;
+
+		ct_set_fill(evictor.pool, &evictor.set, 2000, &ct.rng);
+		ct_trim(evictor.pool);
+		before = zpool_get_total_size(evictor.pool);
+		(void)zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 20), &reclaimed);
+		ct_trim(evictor.pool);
+		after = zpool_get_total_size(evictor.pool);
+		CT_CHECK(after + (uint64_t)PAGE_BYTES * reclaimed <= before,
+			 "of objects that were let go in part shrink told %u pages, but the total size only went from "
+			 "%llu to %llu",
+			 reclaimed, (unsigned long long)before, (unsigned long long)after);
+	}
+	ct_evictor_close(&evictor);
+}
+
+/* The evictor itself checks that each callback is called for its own pool, with its own pointer and its own handles. */
+static void each_pool_calls_its_own_callback(void)
+{
+	enum { POOLS = 3 };
+	struct ct_evictor evictors[POOLS];
+	struct zpool *without;
+	struct ct_set set;
+
+	ct_need(ZPOOL_CAP_EVICT);
+	for (int i = 0; i < POOLS; i++)
+		ct_evictor_open(&evictors[i], i == 1 ? ct_evict_refuse : ct_evict_save, 600);
+	without = ct_pool();
+	ct_set_init(&set, 300);
+	for (int i = 0; i < POOLS; i++)
+		ct_set_fill(evictors[i].pool, &evictors[i].set, 600, &ct.rng);
+	ct_set_fill(without, &set, 300, &ct.rng);
+	CT_REFUSED(zpool_shrink(without, 1, NULL), EINVAL);
+	for (int round = 0; round < 5; round++) {
+		for (int i = 0; i < POOLS; i++) {
+			unsigned int asked[POOLS];
+			int result;
+
+			for (int k = 0; k < POOLS; k++)
+				asked[k] = evictors[k].asked;
+			result = zpool_shrink(evictors[i].pool, 2, NULL);
+			CT_CHECK(result == (i == 1 ? -EAGAIN : 0), "shrinking pool %d of %d gave %s", i, POOLS,
+				 ct_error_name(result));
+			for (int k = 0; k < POOLS; k++)
+				CT_CHECK((evictors[k].asked > asked[k]) == (k == i),
+					 "pool %d was shrunk, and the callback of pool %d was called %u times", i, k,
+					 evictors[k].asked - asked[k]);
+		}
+	}
+	CT_CHECK(evictors[1].evicted == 0, "the pool whose callback refuses lost %u objects", evictors[1].evicted);
+	ct_set_check(without, &set, "in a pool without a callback");
+	zpool_destroy_pool(without);
+	ct_set_fini(&set);
+	for (int i = 0; i < POOLS; i++)
+		ct_evictor_close(&evictors[i]);
+}
+
+const struct ct_case ct_cases_shrink_order[] = {
+	{ "shrink_evicts_little_more_than_asked",
+	  "zpool_shrink() evicts what lies on the pages that it tells, and these are few more than were asked for.",
+	  shrink_evicts_little_more_than_asked, 0 },
+	{ "using_an_object_does_not_make_it_younger", "Objects are evicted in order of age; reading changes nothing.",
+	  using_an_object_does_not_make_it_younger, 0 },
+	{ "objects_stored_again_are_young", "Objects in memory that is used again are younger than those beside it.",
+	  objects_stored_again_are_young, 0 },
+	{ "objects_that_always_refuse_do_not_stop_the_rest",
+	  "Objects whose eviction is always refused do not keep shrink from the others.",
+	  objects_that_always_refuse_do_not_stop_the_rest, 0 },
+	{ "refused_pages_are_not_told", "*reclaimed counts pages that were emptied, and no others.",
+	  refused_pages_are_not_told, 0 },
+	{ "each_pool_calls_its_own_callback", "A pool calls the callback that it was made with, with its pointer.",
+	  each_pool_calls_its_own_callback, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
