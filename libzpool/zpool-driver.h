@@ -43,6 +43,9 @@ extern "C" {
 #define ZPOOL_ABI_MAJOR 1
 #define ZPOOL_ABI_MINOR 1
 
+/* For messages that count: "%u page%s", n, ZPOOL_PLURAL(n). */
+#define ZPOOL_PLURAL(n) ((n) == 1 ? "" : "s")
+
 /* Flags that a core must know, or it refuses the driver. */
 #define ZPOOL_DRIVER_FILTER 0x1u   /* stands in front of another driver: takes create's lower_spec */
 #define ZPOOL_DRIVER_RESIDENT 0x2u /* never unmap: it starts threads, or leaves pointers to its code behind */

@@ -42,7 +42,7 @@ static void print_trace(const struct replay *replay)
 	if (replay->trace.limit_bytes)
 		printf("; limited to %s", size_format(replay->trace.limit_bytes, limit));
 	if (totals->lost)
-		printf("; %" PRIu64 " calls are missing", totals->lost);
+		printf("; %" PRIu64 " call%s missing", totals->lost, totals->lost == 1 ? " is" : "s are");
 	if (replay->trace.cut_off)
 		printf("; cut off there, without its end");
 	printf("\n\n");

@@ -198,10 +198,11 @@ int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed
 	if (zp_error_take_driver_text())
 		return err;
 	if (err == -EAGAIN)
-		return zp_fail(EAGAIN, "%s: after %u of %u pages the objects that were tried could not be evicted.",
-			       what, done, pages);
+		return zp_fail(EAGAIN, "%s: after %u of %u page%s the objects that were tried could not be evicted.",
+			       what, done, pages, ZPOOL_PLURAL(pages));
 	if (err == -EINVAL)
-		return zp_fail(EINVAL, "%s: after %u of %u pages nothing was left to evict.", what, done, pages);
+		return zp_fail(EINVAL, "%s: after %u of %u page%s nothing was left to evict.", what, done, pages,
+			       ZPOOL_PLURAL(pages));
 	return driver_failed(zp_pool_top(pool)->driver, what, err);
 }
 

@@ -43,7 +43,8 @@ static int check_head(const struct zpool_driver *given, size_t symbol_bytes, str
 	if ((uintptr_t)given % _Alignof(struct zpool_driver))
 		return refuse(to, "its driver structure is misaligned");
 	if (symbol_bytes && symbol_bytes < HEAD_BYTES)
-		return refuse(to, "its symbol zpool_driver has %zu bytes, less than the head of a driver structure",
+		return refuse(to,
+			      "the size of its symbol zpool_driver is %zu, less than the head of a driver structure",
 			      symbol_bytes);
 	if (given->magic != ZPOOL_DRIVER_MAGIC)
 		return refuse(to, "magic is 0x%016" PRIx64 " instead of 0x%016" PRIx64, given->magic,
@@ -58,7 +59,7 @@ static int check_head(const struct zpool_driver *given, size_t symbol_bytes, str
 		return refuse(to, "struct_size is %" PRIu32 ", not a multiple of %zu as the size of any structure is",
 			      given->struct_size, _Alignof(struct zpool_driver));
 	if (symbol_bytes && given->struct_size > symbol_bytes)
-		return refuse(to, "struct_size is %" PRIu32 ", but its symbol zpool_driver has only %zu bytes",
+		return refuse(to, "struct_size is %" PRIu32 ", but the size of its symbol zpool_driver is only %zu",
 			      given->struct_size, symbol_bytes);
 	if (given->flags_required & ~KNOWN_FLAGS)
 		return refuse(

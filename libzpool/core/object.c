@@ -260,8 +260,9 @@ static int64_t check_range(struct zpool *pool, unsigned long handle, const void 
 	if (size < 0)
 		return size;
 	if (offset > (uint64_t)size || len > (uint64_t)size - offset)
-		return zp_fail(EINVAL, "%s: %zu bytes at %zu are not inside the object, which has %" PRId64 ".", what,
-			       len, offset, size);
+		return zp_fail(EINVAL,
+			       "%s: offset %zu and length %zu are not inside the object, whose size is %" PRId64 ".",
+			       what, offset, len, size);
 	return 0;
 }
 

@@ -133,8 +133,9 @@ static int check_empty_size(struct zpool *pool)
 	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
 	if (!pool->limit_bytes || size <= pool->limit_bytes)
 		return 0;
-	return zp_fail(ENOMEM, "A limit of %llu bytes is too low: the empty pool \"%s\" holds %llu.",
-		       (unsigned long long)pool->limit_bytes, pool->name, (unsigned long long)size);
+	return zp_fail(ENOMEM, "A limit of %llu byte%s is too low: the empty pool \"%s\" holds %llu.",
+		       (unsigned long long)pool->limit_bytes, ZPOOL_PLURAL(pool->limit_bytes), pool->name,
+		       (unsigned long long)size);
 }
 
 static void pool_free(struct zpool *pool)

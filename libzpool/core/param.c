@@ -88,9 +88,10 @@ static void describe(FILE *out, const struct zpool_param *param)
 	default:
 		fprintf(out, "a text");
 		if (param->min)
-			fprintf(out, " of at least %" PRIu64 " bytes", param->min);
+			fprintf(out, " of at least %" PRIu64 " byte%s", param->min, ZPOOL_PLURAL(param->min));
 		if (param->max)
-			fprintf(out, "%s at most %" PRIu64 " bytes", param->min ? " and" : " of", param->max);
+			fprintf(out, "%s at most %" PRIu64 " byte%s", param->min ? " and" : " of", param->max,
+				ZPOOL_PLURAL(param->max));
 		break;
 	}
 }

@@ -308,6 +308,12 @@ static void retire(struct zp_record *record)
 	record->state = ZP_ABSENT;
 }
 
+static int fail_busy(const struct zp_record *record)
+{
+	return zp_fail(EBUSY, "Driver \"%s\" is in use by %u pool%s; destroy %s first.", record->type, record->users,
+		       ZPOOL_PLURAL(record->users), record->users == 1 ? "it" : "them");
+}
+
 int zpool_unregister_driver(const struct zpool_driver *driver)
 {
 	ZP_CANCEL_DISABLED_HERE;
@@ -321,8 +327,7 @@ int zpool_unregister_driver(const struct zpool_driver *driver)
 	if (!record) {
 		err = zp_fail(ENOENT, "The driver at %p is not registered.", (const void *)driver);
 	} else if (record->users) {
-		err = zp_fail(EBUSY, "Driver \"%s\" is in use by %u pools; destroy them first.", record->type,
-			      record->users);
+		err = fail_busy(record);
 	} else {
 		retire(record);
 		forget_if_idle(record);
@@ -340,7 +345,7 @@ static int check_unloadable(const struct zp_record *record, const char *type)
 	if (record->origin != ZPOOL_ORIGIN_FILE)
 		return zp_fail(EPERM, "Driver \"%s\" is part of the program and cannot be unloaded.", type);
 	if (record->users)
-		return zp_fail(EBUSY, "Driver \"%s\" is in use by %u pools; destroy them first.", type, record->users);
+		return fail_busy(record);
 	if (record->driver.flags_required & ZPOOL_DRIVER_RESIDENT)
 		return zp_fail(
 			EOPNOTSUPP,

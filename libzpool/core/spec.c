@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "zpool-driver.h"
 
 /* As much of a hostile string as a message should quote. */
 #define QUOTE_FORMAT "%.*s%s"
@@ -58,9 +59,9 @@ static int parse_name(const char *text, size_t length, struct zp_spec_part *part
 	if (!zp_type_parse(text, length, part->type))
 		return zp_fail(EINVAL,
 			       "\"" QUOTE_FORMAT
-			       "\" (%zu bytes) is no driver's name: a lower-case letter, then letters, "
+			       "\" (%zu byte%s) is no driver's name: a lower-case letter, then letters, "
 			       "digits and underscores, 32 in all.",
-			       QUOTE(text, length), length);
+			       QUOTE(text, length), length, ZPOOL_PLURAL(length));
 	return 0;
 }
 

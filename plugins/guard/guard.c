@@ -188,7 +188,8 @@ static void guard_destroy(void *pool_)
 	errors = atomic_load(&pool->errors);
 	if (errors)
 		pool->filter.host->log(pool->filter.core, ZPOOL_LOG_WARNING,
-				       "%llu errors were found in the life of the pool.", (unsigned long long)errors);
+				       "%llu error%s found in the life of the pool.", (unsigned long long)errors,
+				       errors == 1 ? " was" : "s were");
 	zp_filter_fini(&pool->filter);
 	zp_handles_fini(&pool->handles);
 	zp_pages_fini(&pool->pages);

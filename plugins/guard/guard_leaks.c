@@ -116,20 +116,22 @@ void guard_report_leaks(struct guard_pool *pool)
 	(void)zp_handles_each(&pool->handles, count_leak, leaks);
 	if (leaks->mapped) {
 		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
-				  "map balance: %" PRIu64 " objects are still mapped at the end of the pool.",
-				  leaks->mapped);
+				  "map balance: %" PRIu64 " object%s still mapped at the end of the pool.",
+				  leaks->mapped, leaks->mapped == 1 ? " is" : "s are");
 		atomic_fetch_add_explicit(&pool->errors, leaks->mapped, memory_order_relaxed);
 	}
 	qsort(leaks->places, leaks->place_count, sizeof(leaks->places[0]), more_bytes_first);
 	if (pool->leaks && leaks->objects)
 		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
-				  "leak: %" PRIu64 " objects of %" PRIu64 " bytes are left at the end of the pool.",
-				  leaks->objects, leaks->bytes);
+				  "leak: %" PRIu64 " object%s of %" PRIu64 " byte%s %s left at the end of the pool.",
+				  leaks->objects, ZPOOL_PLURAL(leaks->objects), leaks->bytes,
+				  ZPOOL_PLURAL(leaks->bytes), leaks->objects == 1 ? "is" : "are");
 	for (size_t i = 0; pool->leaks && i < leaks->place_count && i < LEAK_PLACES_TOLD; i++)
 		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
-				  "leak: %" PRIu64 " objects of %" PRIu64 " bytes, handle 0x%lx among them, stored by "
-				  "%s.",
-				  leaks->places[i].objects, leaks->places[i].bytes, leaks->places[i].handle,
+				  "leak: %" PRIu64 " object%s of %" PRIu64
+				  " byte%s, such as handle 0x%lx, stored by %s.",
+				  leaks->places[i].objects, ZPOOL_PLURAL(leaks->places[i].objects),
+				  leaks->places[i].bytes, ZPOOL_PLURAL(leaks->places[i].bytes), leaks->places[i].handle,
 				  guard_where(leaks->places[i].caller, where, sizeof(where)));
 	free(leaks);
 }

@@ -99,8 +99,7 @@ fini_pages:
 free_pool:
 	free(pool);
 	if (err == -ENOMEM && args->limit_bytes)
-		args->host->error(args->core,
-				  "No libc pool could be made within a limit of %llu bytes. Raise the limit.",
+		args->host->error(args->core, "The limit is too low for a libc pool: %llu. Raise it.",
 				  (unsigned long long)args->limit_bytes);
 	return err;
 }

@@ -224,8 +224,9 @@ static void trace_finish_file(struct trace_pool *trace)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The end of the trace %s cannot be written: %s.",
 				 trace->path, trace_file_reason(trace->writer.error));
 	if (trace->writer.lost && !trace->writer.abandoned)
-		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu calls are missing in the trace %s.",
-				 (unsigned long long)trace->writer.lost, trace->path);
+		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu call%s missing in the trace %s.",
+				 (unsigned long long)trace->writer.lost, trace->writer.lost == 1 ? " is" : "s are",
+				 trace->path);
 }
 
 static void trace_destroy(void *pool)

@@ -114,8 +114,7 @@ static int z3fold_create(const struct zpool_create_args *args, struct zpool_crea
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core,
-					  "No z3fold pool could be made within a limit of %llu bytes. Raise the limit.",
+			args->host->error(args->core, "The limit is too low for a z3fold pool: %llu. Raise it.",
 					  (unsigned long long)args->limit_bytes);
 		return err;
 	}

@@ -113,8 +113,7 @@ static int zblock_create(const struct zpool_create_args *args, struct zpool_crea
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core,
-					  "No zblock pool could be made within a limit of %llu bytes. Raise the limit.",
+			args->host->error(args->core, "The limit is too low for a zblock pool: %llu. Raise it.",
 					  (unsigned long long)args->limit_bytes);
 		return err;
 	}

@@ -94,8 +94,7 @@ static int zbud_create(const struct zpool_create_args *args, struct zpool_create
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core,
-					  "No zbud pool could be made within a limit of %llu bytes. Raise the limit.",
+			args->host->error(args->core, "The limit is too low for a zbud pool: %llu. Raise it.",
 					  (unsigned long long)args->limit_bytes);
 		return err;
 	}

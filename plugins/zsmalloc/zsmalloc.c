@@ -158,10 +158,8 @@ static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_cr
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(
-				args->core,
-				"No zsmalloc pool could be made within a limit of %llu bytes. Raise the limit.",
-				(unsigned long long)args->limit_bytes);
+			args->host->error(args->core, "The limit is too low for a zsmalloc pool: %llu. Raise it.",
+					  (unsigned long long)args->limit_bytes);
 		return err;
 	}
 	out->pool = pool;

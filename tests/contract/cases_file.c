@@ -178,8 +178,7 @@ static void use_driver(int round)
 	struct zpool *pool;
 	struct ct_object object;
 
-	CT_CHECK(zpool_has_pool(ct.type), "the driver cannot be loaded for the %d. time: %s", round,
-		 zpool_last_error());
+	CT_CHECK(zpool_has_pool(ct.type), "the driver cannot be loaded, on attempt %d: %s", round, zpool_last_error());
 	ask(&told);
 	/* A filter has no pools of its own. */
 	if (told.caps & ZPOOL_CAP_FILTER)

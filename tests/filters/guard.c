@@ -125,8 +125,8 @@ START_TEST(an_overrun_by_one_byte_is_found)
 
 		at[sizes[i]] = 0;
 		zpool_unmap_handle(pool, handle);
-		(void)snprintf(expected, sizeof(expected), "of %zu bytes, was written 1 to 1 bytes past its end",
-			       sizes[i]);
+		(void)snprintf(expected, sizeof(expected), "of %zu byte%s, was written 1 to 1 byte past its end",
+			       sizes[i], sizes[i] == 1 ? "" : "s");
 		expect_errors((unsigned int)i + 1, expected);
 		zpool_free(pool, handle);
 	}
@@ -147,7 +147,8 @@ START_TEST(an_underrun_is_found)
 
 		at[-depths[i]] ^= 1;
 		zpool_unmap_handle(pool, handle);
-		(void)snprintf(expected, sizeof(expected), "was written up to %td bytes before its start", depths[i]);
+		(void)snprintf(expected, sizeof(expected), "was written up to %td byte%s before its start", depths[i],
+			       depths[i] == 1 ? "" : "s");
 		expect_errors(i + 1, expected);
 		zpool_free(pool, handle);
 	}
@@ -237,7 +238,7 @@ START_TEST(maps_out_of_balance_are_found)
 	zpool_free(pool, handle);
 	expect_errors(2, "which is mapped; unmap it first");
 	zpool_destroy_pool(pool);
-	assert_contains(stack_log, "map balance: 1 objects are still mapped");
+	assert_contains(stack_log, "map balance: 1 object is still mapped");
 	assert_contains(stack_log, "3 errors were found");
 	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
 }
@@ -256,7 +257,7 @@ START_TEST(a_leak_is_told_with_its_caller)
 	ck_assert_int_eq(zpool_malloc(pool, 77, ZPOOL_GFP_KERNEL, &handle), 0);
 	close_guard(0);
 	assert_contains(stack_log, "leak: 6 objects of 577 bytes are left");
-	(void)snprintf(expected, sizeof(expected), "handle 0x%lx among them, stored by ", handle);
+	(void)snprintf(expected, sizeof(expected), "such as handle 0x%lx, stored by ", handle);
 	line = strstr(stack_log, expected);
 	ck_assert_msg(line != NULL, "no line has \"%s\":\n%s", expected, stack_log);
 	ck_assert_uint_ge(stack_logged(", stored by "), 2);

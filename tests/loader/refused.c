@@ -40,7 +40,7 @@ static const struct fault invisible[] = {
 	{ "null_type", { "type is not a driver's name" } },
 	{ "short_struct", { "struct_size is 64", "the least that ABI 1 has" } },
 	{ "odd_struct", { "struct_size is", "not a multiple" } },
-	{ "large_struct", { "struct_size is", "its symbol zpool_driver has only" } },
+	{ "large_struct", { "struct_size is", "the size of its symbol zpool_driver is only" } },
 	{ "bad_flag", { "flags_required", "0x40000000" } },
 	{ "no_create", { "mandatory callback create is NULL" } },
 	{ "no_destroy", { "mandatory callback destroy is NULL" } },

@@ -363,7 +363,7 @@ START_TEST(shrink_that_is_refused_says_try_again)
 	start();
 	ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
 	evict_answer = -1;
-	assert_fails(zpool_shrink(pool, 1, &reclaimed), EAGAIN, "after 0 of 1 pages");
+	assert_fails(zpool_shrink(pool, 1, &reclaimed), EAGAIN, "after 0 of 1 page ");
 	ck_assert_uint_eq(reclaimed, 0);
 	ck_assert_int_eq(zpool_obj_size(pool, handle), 10);
 	finish();

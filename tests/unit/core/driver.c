@@ -90,9 +90,9 @@ START_TEST(symbol_must_have_room_for_what_the_structure_claims)
 {
 	fresh();
 	refuse(offsetof(struct zpool_driver, type) - 1, NULL, "less than the head of a driver structure");
-	refuse(1, NULL, "has 1 bytes");
-	refuse(offsetof(struct zpool_driver, type), NULL, "has only");
-	refuse(sizeof driver - 1, NULL, "has only");
+	refuse(1, NULL, "symbol zpool_driver is 1, less");
+	refuse(offsetof(struct zpool_driver, type), NULL, "symbol zpool_driver is only");
+	refuse(sizeof driver - 1, NULL, "symbol zpool_driver is only");
 	adopt(sizeof driver, NULL);
 	zp_driver_clear(&own);
 	adopt(sizeof driver + 100, NULL);

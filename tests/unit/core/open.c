@@ -370,6 +370,7 @@ START_TEST(limit_below_the_empty_size_is_refused)
 	struct zpool *pool = zpool_create_pool("mock:limit=4096", 0, NULL);
 	ck_assert_ptr_nonnull(pool);
 	zpool_destroy_pool(pool);
+	assert_fails_null(zpool_create_pool("mock:limit=1", 0, NULL), ENOMEM, "A limit of 1 byte is too low");
 	pool = zpool_create_pool("mock:limit=0", 0, NULL);
 	ck_assert_ptr_nonnull(pool);
 	zpool_destroy_pool(pool);

@@ -146,7 +146,7 @@ START_TEST(string_keeps_to_its_lengths)
 	assert_contains(zpool_last_error(), "a text of at least 2 bytes and at most 4 bytes");
 	const struct zpool_param short_one = param_of(ZPOOL_PARAM_STRING, 0, 1);
 	refuses(&short_one, "ab");
-	assert_contains(zpool_last_error(), "a text of at most 1 bytes");
+	assert_contains(zpool_last_error(), "a text of at most 1 byte.");
 }
 END_TEST
 

@@ -80,7 +80,7 @@ START_TEST(driver_in_use_cannot_be_unregistered)
 	struct zpool *pools[2] = { zpool_create_pool("mock", 0, NULL), zpool_create_pool("mock", 0, NULL) };
 	assert_fails(zpool_unregister_driver(&driver), EBUSY, "in use by 2 pools");
 	zpool_destroy_pool(pools[0]);
-	assert_fails(zpool_unregister_driver(&driver), EBUSY, "in use by 1 pools");
+	assert_fails(zpool_unregister_driver(&driver), EBUSY, "in use by 1 pool; destroy it");
 	zpool_destroy_pool(pools[1]);
 	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
 	assert_fails(zpool_unregister_driver(&driver), ENOENT, "is not registered");
@@ -205,7 +205,7 @@ START_TEST(plugin_is_loaded_once_counted_and_unloaded)
 	struct zpool *pool = zpool_create_pool("planted", 0, NULL);
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	assert_fails(zpool_register_driver(&planted), EEXIST, "A driver \"planted\" is loaded already");
-	assert_fails(zpool_unload_driver("planted"), EBUSY, "in use by 1 pools");
+	assert_fails(zpool_unload_driver("planted"), EBUSY, "in use by 1 pool; destroy it");
 	zpool_destroy_pool(pool);
 	ck_assert_int_eq(zpool_unload_driver("planted"), 0);
 	assert_fails(zpool_unload_driver("planted"), ENOENT, "not loaded");
