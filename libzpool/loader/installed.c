@@ -203,6 +203,8 @@ static void drop_hidden(struct zp_listing *listing)
 static int list_path(struct walk *walk, const char *path)
 {
 	struct zp_listing *listing = walk->listing;
+	char refused[ZP_REFUSED_BYTES];
+	const char *at = path;
 	int err = 0;
 
 	zp_trust_self(&walk->trust);
@@ -215,6 +217,11 @@ static int list_path(struct walk *walk, const char *path)
 	drop_hidden(listing);
 	for (size_t i = 0; !err && i < listing->count; i++)
 		err = judge(walk, &listing->files[i]);
+	if (!err && zp_search_next_refused(&at, refused))
+		(void)note_problem(walk, -EINVAL,
+				   "\"%s\" in the plugin path is not searched: give absolute directories with colons "
+				   "between.",
+				   refused);
 	return err;
 }
 

@@ -145,8 +145,13 @@ static int find_file(const char *type, const char *path, struct candidate *candi
 		if (tried)
 			fprintf(tried, " %s (%s);", candidate->path, reason);
 	}
-	if (!directories && tried)
-		fprintf(tried, " no directory, for the plugin path \"%.200s\" has none that is absolute;", path);
+	if (tried) {
+		char refused[ZP_REFUSED_BYTES];
+		for (const char *cursor = path; zp_search_next_refused(&cursor, refused); directories++)
+			fprintf(tried, " not \"%s\" (only absolute directories are searched);", refused);
+		if (!directories)
+			fprintf(tried, " no directory, since the plugin path \"%.200s\" names none;", path);
+	}
 	return err;
 }
 

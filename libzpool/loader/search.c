@@ -35,17 +35,47 @@ bool zp_type_parse(const char *name, size_t length, char type[ZP_TYPE_BYTES])
 	return true;
 }
 
-bool zp_search_next(const char **cursor, char *directory)
+/* The next entry of a path, without slashes at its end.  Its length, or 0 at the end of the path. */
+static size_t next_entry(const char **cursor, const char **entry)
 {
 	while (**cursor) {
-		const char *entry = *cursor;
-		size_t length = strcspn(entry, ":");
-		*cursor = entry + length + (entry[length] == ':');
-		while (length > 1 && entry[length - 1] == '/')
+		size_t length = strcspn(*cursor, ":");
+		*entry = *cursor;
+		*cursor += length + ((*cursor)[length] == ':');
+		while (length > 1 && (*entry)[length - 1] == '/')
 			length--;
-		if (length == 0)
-			continue;
-		if (entry[0] != '/' || length >= PATH_MAX) {
+		if (length)
+			return length;
+	}
+	return 0;
+}
+
+static bool is_refused(const char *entry, size_t length)
+{
+	return entry[0] != '/' || length >= PATH_MAX;
+}
+
+bool zp_search_next_refused(const char **cursor, char refused[ZP_REFUSED_BYTES])
+{
+	const char *entry;
+	size_t length;
+
+	while ((length = next_entry(cursor, &entry)) != 0)
+		if (is_refused(entry, length)) {
+			(void)snprintf(refused, ZP_REFUSED_BYTES, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX),
+				       entry);
+			return true;
+		}
+	return false;
+}
+
+bool zp_search_next(const char **cursor, char *directory)
+{
+	const char *entry;
+	size_t length;
+
+	while ((length = next_entry(cursor, &entry)) != 0) {
+		if (is_refused(entry, length)) {
 			zp_log(ZPOOL_LOG_WARNING,
 			       "Plugin directory \"%.*s\" is passed over: only absolute paths are searched.",
 			       (int)(length < 200 ? length : 200), entry);

@@ -28,6 +28,13 @@ char *zp_search_get_path(void);
  */
 bool zp_search_next(const char **cursor, char *directory);
 
+/*
+ * The next entry of a path that zp_search_next() passes over, cut to ZP_REFUSED_BYTES - 1: for messages that name it.
+ * false at the end.
+ */
+#define ZP_REFUSED_BYTES 201
+bool zp_search_next_refused(const char **cursor, char refused[ZP_REFUSED_BYTES]);
+
 /* Around fork(). */
 void zp_search_lock(void);
 void zp_search_unlock(void);

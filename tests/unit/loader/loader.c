@@ -78,7 +78,8 @@ START_TEST(path_without_an_absolute_directory_is_told)
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
 	ck_assert_int_eq(setenv("ZPOOL_PLUGIN_PATH", "relative:also/relative", 1), 0);
 	fails("absent", &nothing, ENOENT,
-	      "no directory, for the plugin path \"relative:also/relative\" has none that is absolute");
+	      "tried not \"relative\" (only absolute directories are searched); not \"also/relative\" (only absolute "
+	      "directories are searched).");
 	finish();
 }
 END_TEST

@@ -157,6 +157,26 @@ START_TEST(directories_that_cannot_be_searched_are_passed_over_with_a_warning)
 }
 END_TEST
 
+START_TEST(directories_that_are_passed_over_are_named)
+{
+	char refused[ZP_REFUSED_BYTES], *path = malloc(PATH_MAX + 64);
+	const char *cursor = path;
+	strcpy(path, "relative//:/good:./x:/");
+	size_t length = strlen(path);
+	memset(path + length, 'y', PATH_MAX);
+	path[length + PATH_MAX] = '\0';
+	ck_assert(zp_search_next_refused(&cursor, refused));
+	ck_assert_str_eq(refused, "relative");
+	ck_assert(zp_search_next_refused(&cursor, refused));
+	ck_assert_str_eq(refused, "./x");
+	ck_assert(zp_search_next_refused(&cursor, refused));
+	ck_assert_uint_eq(strlen(refused), ZP_REFUSED_BYTES - 1);
+	ck_assert_int_eq(strncmp(refused, "/yyyy", 5), 0);
+	ck_assert(!zp_search_next_refused(&cursor, refused));
+	free(path);
+}
+END_TEST
+
 START_TEST(lack_of_memory_is_reported)
 {
 	char buf[16];
@@ -194,6 +214,7 @@ int main(void)
 		get_path_writes_as_snprintf_does,
 		directories_come_in_order_without_slashes_at_the_end,
 		directories_that_cannot_be_searched_are_passed_over_with_a_warning,
+		directories_that_are_passed_over_are_named,
 		lack_of_memory_is_reported,
 		lock_for_fork_pairs_with_unlock,
 	};
