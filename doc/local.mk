@@ -43,6 +43,7 @@ zpool_man_links = \
 	doc/man/zpool_rescan.3 \
 	doc/man/zpool_set_log_handler.3 \
 	doc/man/zpool_set_param.3 \
+	doc/man/zpool_stats_member.3 \
 	doc/man/zpool_trim.3 \
 	doc/man/zpool_unmap_handle.3 \
 	doc/man/zpool_unregister_driver.3 \

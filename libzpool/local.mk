@@ -36,6 +36,7 @@ libzpool_sources = \
 	libzpool/core/registry.c libzpool/core/registry.h \
 	libzpool/core/spec.c libzpool/core/spec.h \
 	libzpool/core/stack.c libzpool/core/stack.h \
+	libzpool/core/stats.c \
 	libzpool/core/thread_exit.c libzpool/core/thread_exit.h \
 	libzpool/core/too_large.c libzpool/core/too_large.h \
 	libzpool/core/verify.c libzpool/core/verify.h \

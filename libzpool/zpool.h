@@ -378,6 +378,34 @@ struct zpool_stats {
  */
 ZPOOL_PUBLIC int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_size);
 
+/* What a member of struct zpool_stats counts. */
+enum zpool_unit { ZPOOL_UNIT_COUNT, ZPOOL_UNIT_BYTES };
+
+/*
+ * One member of struct zpool_stats, for programs that show them all.  Grows at its end.
+ *
+ * name     as in the structure
+ * label    what it counts, in a few words, for people
+ * offset   where it is in the structure: a uint64_t
+ * unit     enum zpool_unit
+ */
+struct zpool_stats_member {
+	const char *name;
+	const char *label;
+	size_t offset;
+	uint32_t unit;
+};
+
+/*
+ * zpool_stats_member - describe a member of struct zpool_stats
+ *
+ * index   0 for the first member, and so on
+ *
+ * The member, valid for good; NULL: this library's structure has no more.  A program that was compiled with an older
+ * header meets members whose offset is not inside its own structure, and skips them.  Sets no error.  Since 0.2.
+ */
+ZPOOL_PUBLIC const struct zpool_stats_member *zpool_stats_member(unsigned int index);
+
 /* One size class of a driver that has them.  fullness[i] counts zspages that are i/10 to (i+1)/10 full; [10]: full. */
 struct zpool_class_stats {
 	uint64_t object_bytes;
@@ -491,6 +519,12 @@ enum zpool_driver_origin {
 	ZPOOL_ORIGIN_FILE        /* a plugin */
 };
 
+enum zpool_driver_kind {
+	ZPOOL_KIND_UNKNOWN, /* the file does not show it */
+	ZPOOL_KIND_DRIVER,  /* keeps objects, and stands last in a spec */
+	ZPOOL_KIND_FILTER   /* stands in front of a driver */
+};
+
 /*
  * What zpool_each_driver() tells.  Grows at its end; struct_size says how far this library fills it.  Strings are valid
  * during the callback, and can be shown as they are (see zpool_escape()), except for path.
@@ -505,6 +539,7 @@ enum zpool_driver_origin {
  * fault         why a create would fail, as far as the file shows it; NULL: nothing seen
  * pools         pools that live
  * caps, max_object_bytes, alignment_bytes   0 unless loaded
+ * kind          driver or filter, also of a file that is not loaded; since 0.2
  */
 struct zpool_driver_info {
 	uint32_t struct_size;
@@ -523,6 +558,7 @@ struct zpool_driver_info {
 	size_t max_object_bytes;
 	size_t alignment_bytes;
 	bool file_read;
+	enum zpool_driver_kind kind;
 };
 
 /*
@@ -534,7 +570,7 @@ struct zpool_driver_info {
  * 0, fn's value, or -EINVAL: fn is NULL; -EDEADLK: called from inside a load; and without a call of fn -ENOMEM,
  * -EMFILE or -ENFILE: no memory or no file descriptor is left; -E2BIG: the plugin directories hold more than 65536
  * files.  If a plugin directory exists and cannot be read, the drivers elsewhere are visited, and then the reason is
- * returned, such as -EACCES.
+ * returned, such as -EACCES.  So is -EINVAL if ZPOOL_PLUGIN_PATH names a directory that is not absolute.
  */
 ZPOOL_PUBLIC int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user), void *user);
 

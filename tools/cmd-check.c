@@ -24,10 +24,12 @@
 #include "../tests/stress/soak.h"
 #include "check-report.h"
 #include "interrupt.h"
+#include "json.h"
 #include "message.h"
+#include "table.h"
 #include "zpoolctl.h"
 
-enum { SECONDS_MAX = 10000000, CASES_MAX = 256, GROUPS_MAX = 64, JOBS_MAX = 1024 };
+enum { SECONDS_MAX = 10000000, CASES_MAX = 256, GROUPS_MAX = 64, CASE_TEXT = 128, JOBS_MAX = 1024 };
 
 /* Beyond what the soak is told, for its last round and the checks at its end. */
 #define SOAK_GRACE_SECONDS 300
@@ -218,13 +220,46 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static void list_groups(const struct ct_group *groups)
+static const struct ct_group *const all_groups[] = { ct_groups_file, ct_groups, ct_groups_soak };
+#define ALL_GROUPS (sizeof(all_groups) / sizeof(all_groups[0]))
+
+static void print_group(const struct ct_group *group)
 {
-	for (const struct ct_group *group = groups; group->subject; group++) {
-		printf("%s\n", group->subject);
-		for (const struct ct_case *c = group->cases; c->name; c++)
-			printf("  %-40s %s\n", c->name, c->promise);
+	static const struct table_column columns[] = { { .columns_min = 42 }, { .wrapped = true } };
+	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+
+	puts(group->subject);
+	for (const struct ct_case *c = group->cases; c->name; c++) {
+		char name[CASE_TEXT];
+
+		snprintf(name, sizeof(name), "  %s", c->name);
+		table_add(table, (const char *const[]){ name, c->promise });
 	}
+	table_print(table);
+}
+
+static json_t *group_json(const struct ct_group *group)
+{
+	json_t *cases = json_array();
+
+	for (const struct ct_case *c = group->cases; c->name; c++)
+		json_array_append_new(
+			cases, json_pack("{s:o, s:o}", "case", json_text(c->name), "promise", json_text(c->promise)));
+	return json_pack("{s:o, s:o}", "subject", json_text(group->subject), "cases", cases);
+}
+
+static void list_cases(bool as_json)
+{
+	json_t *subjects = as_json ? json_array() : NULL;
+
+	for (size_t i = 0; i < ALL_GROUPS; i++)
+		for (const struct ct_group *group = all_groups[i]; group->subject; group++)
+			if (as_json)
+				json_array_append_new(subjects, group_json(group));
+			else
+				print_group(group);
+	if (as_json)
+		json_print(json_pack("{s:s, s:o}", "version", zpool_version(), "subjects", subjects));
 }
 
 /* The suite's groups, and the soak where it is asked for. */
@@ -345,9 +380,7 @@ int cmd_check(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
 		return STATUS_USAGE;
 	if (options.list) {
-		list_groups(ct_groups_file);
-		list_groups(ct_groups);
-		list_groups(ct_groups_soak);
+		list_cases(options.as_json);
 		return STATUS_OK;
 	}
 	return run(&options);

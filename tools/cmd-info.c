@@ -207,6 +207,7 @@ static void print_head(const json_t *driver)
 	const char *path = text_of(driver, "path");
 
 	print_title(driver);
+	add_line(table, "kind", text_of(driver, "kind"));
 	add_line(table, "from", path ? path : text_of(driver, "origin"));
 	add_bytes(table, driver, "largest object", "max_object_bytes");
 	add_bytes(table, driver, "alignment", "alignment_bytes");

@@ -49,19 +49,20 @@ static void add_row(struct table *table, const json_t *driver)
 	const char *path = text_of(driver, "path");
 	const char *description = text_of(driver, "description");
 	char abi_text[24];
-	const char *cells[7];
+	const char *cells[8];
 
 	snprintf(abi_text, sizeof(abi_text), "%d.%d", (int)json_integer_value(json_object_get(abi, "major")),
 		 (int)json_integer_value(json_object_get(abi, "minor")));
 	if (path && !description && !json_is_true(json_object_get(driver, "has_note")))
 		description = json_is_true(json_object_get(driver, "file_read")) ? "(carries no note)" : "(not read)";
 	cells[0] = text_of(driver, "type");
-	cells[1] = text_of(driver, "version");
-	cells[2] = json_is_object(abi) ? abi_text : NULL;
-	cells[3] = json_is_true(json_object_get(driver, "loaded")) ? "yes" : "no";
-	cells[4] = path ? path : text_of(driver, "origin");
-	cells[5] = description;
-	cells[6] = text_of(driver, "fault");
+	cells[1] = text_of(driver, "kind");
+	cells[2] = text_of(driver, "version");
+	cells[3] = json_is_object(abi) ? abi_text : NULL;
+	cells[4] = json_is_true(json_object_get(driver, "loaded")) ? "yes" : "no";
+	cells[5] = path ? path : text_of(driver, "origin");
+	cells[6] = description;
+	cells[7] = text_of(driver, "fault");
 	table_add(table, cells);
 }
 
@@ -80,6 +81,7 @@ static void print_table(const json_t *drivers, const char *path)
 {
 	static const struct table_column columns[] = {
 		{ .name = "TYPE" },
+		{ .name = "KIND" },
 		{ .name = "VERSION", .dropped = 4 },
 		{ .name = "ABI", .dropped = 3 },
 		{ .name = "LOADED", .dropped = 2 },
@@ -88,7 +90,7 @@ static void print_table(const json_t *drivers, const char *path)
 		{ .name = "FAULT", .wrapped = true },
 	};
 	bool faults = any_faults(drivers);
-	struct table *table = table_new(columns, faults ? 7 : 6);
+	struct table *table = table_new(columns, faults ? 8 : 7);
 	const json_t *driver;
 	size_t i;
 

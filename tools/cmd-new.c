@@ -10,6 +10,7 @@
 
 #include "message.h"
 #include "project.h"
+#include "shipped.h"
 #include "text.h"
 #include "zpoolctl.h"
 
@@ -106,6 +107,11 @@ int cmd_new(int argc, char **argv)
 		say("\"%s\" cannot be a driver's name: libzpool or the C language has it already", type);
 		return STATUS_USAGE;
 	}
+	if (is_shipped(type))
+		say("warning: libzpool comes with a plugin \"%s\": programs that name it get the one that is first in "
+		    "their plugin path, and yours is not installed beside the other; choose another name unless it is "
+		    "to take its place",
+		    type);
 	project.dir = arguments.dir ? arguments.dir : arguments.name;
 	project.autotools = arguments.autotools;
 	project.filter = arguments.filter;

@@ -65,8 +65,13 @@ static enum store_outcome judge(struct trial_result *result)
 		return STORE_FAILED;
 	if (result->differing)
 		return STORE_DIFFERS;
-	if (result->compared)
+	if (result->stored)
 		return STORE_IDENTICAL;
+	/* Same-filled units are compared too, but never reach the driver. */
+	if (!result->refused_too_large && !result->refused_no_memory) {
+		snprintf(result->message, sizeof(result->message), "no unit had to be stored");
+		return STORE_IDENTICAL;
+	}
 	snprintf(result->message, sizeof(result->message), "took no unit");
 	return STORE_REFUSED;
 }
@@ -91,7 +96,7 @@ static int try_drivers(struct store *store)
 				return STATUS_FAILED;
 			row->outcome = judge(&row->result);
 		}
-		if (*row->result.message && row->outcome != STORE_REFUSED)
+		if (*row->result.message && row->outcome != STORE_REFUSED && row->outcome != STORE_IDENTICAL)
 			say("%s: %s", row->label, row->result.message);
 	}
 	return 0;

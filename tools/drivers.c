@@ -24,6 +24,19 @@ const char *drivers_origin_name(enum zpool_driver_origin origin)
 	return "unknown";
 }
 
+const char *drivers_kind_name(enum zpool_driver_kind kind)
+{
+	switch (kind) {
+	case ZPOOL_KIND_DRIVER:
+		return "driver";
+	case ZPOOL_KIND_FILTER:
+		return "filter";
+	case ZPOOL_KIND_UNKNOWN:
+		break;
+	}
+	return NULL;
+}
+
 json_t *drivers_describe(const struct zpool_driver_info *info)
 {
 	/* Of a file that was not read nobody knows. */
@@ -33,11 +46,11 @@ json_t *drivers_describe(const struct zpool_driver_info *info)
 
 	if (info->abi_major)
 		abi = json_pack("{s:i, s:i}", "major", (int)info->abi_major, "minor", (int)info->abi_minor);
-	driver = json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:o, s:o}", "type", info->type, "origin",
-			   drivers_origin_name(info->origin), "path", json_text(info->path), "version",
-			   json_text(info->version), "abi", abi, "file_read", info->file_read, "has_note", has_note,
-			   "loaded", info->loaded, "description", json_text(info->description), "fault",
-			   json_text(info->fault));
+	driver = json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:o, s:o}", "type", info->type, "kind",
+			   json_text(drivers_kind_name(info->kind)), "origin", drivers_origin_name(info->origin),
+			   "path", json_text(info->path), "version", json_text(info->version), "abi", abi, "file_read",
+			   info->file_read, "has_note", has_note, "loaded", info->loaded, "description",
+			   json_text(info->description), "fault", json_text(info->fault));
 	if (!driver)
 		out_of_memory();
 	return driver;

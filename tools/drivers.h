@@ -10,6 +10,9 @@
 
 const char *drivers_origin_name(enum zpool_driver_origin origin);
 
+/* "driver" or "filter"; NULL where the file does not show it. */
+const char *drivers_kind_name(enum zpool_driver_kind kind);
+
 /* What `list' and `info' say alike of a driver, as a JSON object. */
 json_t *drivers_describe(const struct zpool_driver_info *info);
 

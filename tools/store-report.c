@@ -70,6 +70,19 @@ static void print_input(const struct store *store)
 	       size_format(units->packed.bytes, packed));
 }
 
+/* How much is behind the word: of units that were refused, or never reached the driver, it says nothing. */
+static int identical_text(const struct trial_result *result, char **text)
+{
+	uint64_t refused = result->refused_too_large + result->refused_no_memory;
+
+	if (*result->message)
+		return asprintf(text, "nothing to compare: %s", result->message);
+	if (refused)
+		return asprintf(text, "identical: %" PRIu64 " of %" PRIu64 " compared, %" PRIu64 " refused",
+				result->compared, result->compared + refused, refused);
+	return asprintf(text, "identical");
+}
+
 char *store_outcome_text(const struct store_row *row)
 {
 	const struct trial_result *result = &row->result;
@@ -78,7 +91,7 @@ char *store_outcome_text(const struct store_row *row)
 
 	switch (row->outcome) {
 	case STORE_IDENTICAL:
-		length = asprintf(&text, "identical");
+		length = identical_text(result, &text);
 		break;
 	case STORE_DIFFERS:
 		length = asprintf(&text, "%" PRIu64 " differ%s", result->differing, result->differing == 1 ? "s" : "");

@@ -18,34 +18,18 @@
 
 #define FULLNESS 11
 
-/* Every member of struct zpool_stats: its name in JSON, and in the table. */
-static const struct counter {
-	const char *key;
-	const char *name;
-	size_t offset;
-	bool bytes;
-} counters[] = {
-	{ "objects", "objects", offsetof(struct zpool_stats, objects), false },
-	{ "stored_bytes", "stored in them", offsetof(struct zpool_stats, stored_bytes), true },
-	{ "pool_bytes", "held", offsetof(struct zpool_stats, pool_bytes), true },
-	{ "pool_bytes_peak", "held at most", offsetof(struct zpool_stats, pool_bytes_peak), true },
-	{ "pages", "pages", offsetof(struct zpool_stats, pages), false },
-	{ "free_slots", "free slots", offsetof(struct zpool_stats, free_slots), false },
-	{ "mapped_handles", "handles mapped", offsetof(struct zpool_stats, mapped_handles), false },
-	{ "compactions", "compactions", offsetof(struct zpool_stats, compactions), false },
-	{ "compact_moved_bytes", "- moved", offsetof(struct zpool_stats, compact_moved_bytes), true },
-	{ "compact_released_bytes", "- given back", offsetof(struct zpool_stats, compact_released_bytes), true },
-	{ "evictions", "evictions", offsetof(struct zpool_stats, evictions), false },
-	{ "evict_refused", "- refused", offsetof(struct zpool_stats, evict_refused), false },
-	{ "malloc_failed_limit", "mallocs failed: limit", offsetof(struct zpool_stats, malloc_failed_limit), false },
-	{ "malloc_failed_memory", "- no memory", offsetof(struct zpool_stats, malloc_failed_memory), false },
-	{ "malloc_failed_again", "- lock taken", offsetof(struct zpool_stats, malloc_failed_again), false },
-	{ "refused_handles", "handles refused", offsetof(struct zpool_stats, refused_handles), false },
-};
+/* The next counter that the tool has room for, as it was compiled; NULL: there are no more. */
+static const struct zpool_stats_member *next_counter(unsigned int *index)
+{
+	const struct zpool_stats_member *counter;
 
-#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
+	while ((counter = zpool_stats_member((*index)++)))
+		if (counter->offset + sizeof(uint64_t) <= sizeof(struct zpool_stats))
+			break;
+	return counter;
+}
 
-static uint64_t value_of(const struct trial_stats *told, const struct counter *counter)
+static uint64_t value_of(const struct trial_stats *told, const struct zpool_stats_member *counter)
 {
 	return *(const uint64_t *)(const void *)((const char *)&told->stats + counter->offset);
 }
@@ -60,7 +44,9 @@ static void print_counters(const struct store *store)
 	struct table_column *columns = calloc(store->row_count + 1, sizeof(*columns));
 	char(*text)[SIZE_TEXT * 2] = calloc(store->row_count + 1, sizeof(*text));
 	const char **cells = calloc(store->row_count + 1, sizeof(*cells));
+	const struct zpool_stats_member *counter;
 	struct table *table;
+	unsigned int index = 0;
 	size_t count = 1;
 
 	if (!columns || !text || !cells)
@@ -71,20 +57,20 @@ static void print_counters(const struct store *store)
 			columns[count++] = (struct table_column){ .name = store->rows[r].label, .number = true };
 	if (count > 1) {
 		table = table_new(columns, count);
-		for (size_t c = 0; c < COUNTERS; c++) {
+		while ((counter = next_counter(&index))) {
 			size_t column = 0;
 
-			cells[column++] = counters[c].name;
+			cells[column++] = counter->label;
 			for (size_t r = 0; r < store->row_count; r++) {
 				const struct trial_stats *told = store->rows[r].told;
 
 				if (!told || !told->counted)
 					continue;
-				if (counters[c].bytes)
-					size_format(value_of(told, &counters[c]), text[column]);
+				if (counter->unit == ZPOOL_UNIT_BYTES)
+					size_format(value_of(told, counter), text[column]);
 				else
 					snprintf(text[column], sizeof(text[column]), "%" PRIu64,
-						 value_of(told, &counters[c]));
+						 value_of(told, counter));
 				cells[column] = text[column];
 				column++;
 			}
@@ -162,13 +148,15 @@ void store_print_stats(const struct store *store)
 
 json_t *store_stats_json(const struct store_row *row)
 {
+	const struct zpool_stats_member *counter;
+	unsigned int index = 0;
 	json_t *object;
 
 	if (!row->told || !row->told->counted)
 		return json_null();
 	object = json_object();
-	for (size_t c = 0; c < COUNTERS; c++)
-		json_object_set_new(object, counters[c].key, json_number(value_of(row->told, &counters[c])));
+	while ((counter = next_counter(&index)))
+		json_object_set_new(object, counter->name, json_number(value_of(row->told, counter)));
 	return object;
 }
 

@@ -14,8 +14,9 @@
 #include "table.h"
 #include "text.h"
 
-/* A column that is folded stays at least so wide. */
+/* A column that is folded stays at least so wide, if need be so wide. */
 #define FOLDED_MIN 16
+#define FOLDED_LEAST 8
 #define GAP 1
 
 struct column {
@@ -29,6 +30,7 @@ struct table {
 	size_t column_count;
 	char **cells; /* row by row */
 	size_t row_count;
+	size_t folded_min;
 };
 
 struct table *table_new(const struct table_column *columns, size_t count)
@@ -37,7 +39,9 @@ struct table *table_new(const struct table_column *columns, size_t count)
 
 	if (!table)
 		out_of_memory();
-	*table = (struct table){ .columns = calloc(count, sizeof(*table->columns)), .column_count = count };
+	*table = (struct table){ .columns = calloc(count, sizeof(*table->columns)),
+				 .column_count = count,
+				 .folded_min = FOLDED_MIN };
 	if (!table->columns)
 		out_of_memory();
 	for (size_t c = 0; c < count; c++) {
@@ -95,14 +99,14 @@ static size_t output_columns(void)
  * Fitting
  */
 
-static size_t least_width(const struct column *column)
+static size_t least_width(const struct table *table, const struct column *column)
 {
 	size_t least = column->want.name ? text_columns(column->want.name) : 0;
 
 	if (!column->want.wrapped)
 		return column->width;
-	if (least < FOLDED_MIN)
-		least = FOLDED_MIN;
+	if (least < table->folded_min)
+		least = table->folded_min;
 	return column->width < least ? column->width : least;
 }
 
@@ -113,7 +117,7 @@ static size_t least_sum(const struct table *table)
 
 	for (size_t c = 0; c < table->column_count; c++)
 		if (table->columns[c].shown)
-			sum += least_width(&table->columns[c]) + (sum ? GAP : 0);
+			sum += least_width(table, &table->columns[c]) + (sum ? GAP : 0);
 	return sum;
 }
 
@@ -157,10 +161,12 @@ static void fit(struct table *table, size_t columns)
 
 	while (least_sum(table) > columns && (dropped = next_to_drop(table)))
 		dropped->shown = false;
+	if (least_sum(table) > columns)
+		table->folded_min = FOLDED_LEAST;
 	spare = least_sum(table) < columns ? columns - least_sum(table) : 0;
 	for (size_t c = 0; c < table->column_count; c++) {
 		struct column *column = &table->columns[c];
-		size_t least = least_width(column);
+		size_t least = least_width(table, column);
 		size_t more = column->width - least < spare ? column->width - least : spare;
 
 		if (!column->shown)

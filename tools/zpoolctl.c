@@ -106,6 +106,17 @@ static bool options_are_printable(char *const *argv)
 	return true;
 }
 
+/* The library passes over a directory that is not absolute; a user who wrote one is better off with an error. */
+static bool plugin_path_is_sound(void)
+{
+	const char *path = secure_getenv("ZPOOL_PLUGIN_PATH");
+
+	if (!path || !*path || !zpool_set_plugin_path(path))
+		return true;
+	say("ZPOOL_PLUGIN_PATH: %s", zpool_last_error());
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -126,6 +137,8 @@ int main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice))
 		return STATUS_USAGE;
 
+	if (!plugin_path_is_sound())
+		return STATUS_USAGE;
 	interrupt_handle();
 	preload_drivers();
 	snprintf(name, sizeof(name), "zpoolctl %s", choice.command->name);

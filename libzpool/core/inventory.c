@@ -65,6 +65,11 @@ static void set_strings(struct inventory *inventory, struct entry *entry, const 
 	}
 }
 
+static enum zpool_driver_kind kind_of(uint32_t flags_required)
+{
+	return flags_required & ZPOOL_DRIVER_FILTER ? ZPOOL_KIND_FILTER : ZPOOL_KIND_DRIVER;
+}
+
 static void describe_driver(struct entry *entry, const struct zpool_driver *driver)
 {
 	entry->info.abi_major = driver->abi_major;
@@ -74,6 +79,7 @@ static void describe_driver(struct entry *entry, const struct zpool_driver *driv
 	entry->info.alignment_bytes = driver->alignment_bytes;
 	entry->info.loaded = true;
 	entry->largest_bytes = driver->flags_required & ZPOOL_DRIVER_FILTER ? 0 : driver->max_object_bytes;
+	entry->info.kind = kind_of(driver->flags_required);
 }
 
 static void add_live(const struct zp_record *record, void *user)
@@ -149,6 +155,8 @@ static void add_installed(struct inventory *inventory, const struct zp_installed
 	entry->info.abi_major = report->abi_major;
 	entry->info.abi_minor = report->abi_minor;
 	entry->largest_bytes = report->is_filter || installed->fault ? 0 : report->max_object_bytes;
+	if (report->max_object_bytes)
+		entry->info.kind = report->is_filter ? ZPOOL_KIND_FILTER : ZPOOL_KIND_DRIVER;
 }
 
 static int fail_incomplete(const struct zp_listing *files)

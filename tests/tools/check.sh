@@ -15,6 +15,12 @@ exits "the cases are listed" 0
 prints "of the file" "^  file_is_a_plugin +[A-Z].*\\.\$"
 prints "of objects" "^  live_handles_differ +Handles are never 0"
 prints "and the soak" "^  soak +"
+cases=$(grep -c '^  [a-z]' "$work/out")
+run check --list --json
+exits "the cases are listed as JSON" 0
+silent "the JSON is all there is"
+is "a subject has cases" live_handles_differ "$(value subjects subject=objects cases case=live_handles_differ case)"
+is "they are as many as in the table" "$cases" "$(grep -c '"promise":' "$work/out")"
 
 # shellcheck disable=SC2086
 run check --seed 7 $few zbud

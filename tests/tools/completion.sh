@@ -10,7 +10,7 @@ library=/usr/share/bash-completion/bash_completion
     echo "there is no bash-completion"
     exit 77
 }
-use_drivers copying zbud
+use_drivers copying zbud sieve
 : >"$work/some-file"
 mkdir "$work/some-folder"
 : >"$work/own.so"
@@ -41,8 +41,17 @@ completes()
 completes "commands" "list info new check replay store" "$zpoolctl" ""
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
-completes "drivers for info" "copying zbud" "$zpoolctl" info ""
+completes "drivers for info" "copying sieve zbud" "$zpoolctl" info ""
 completes "drivers for --type" "zbud" "$zpoolctl" store --type z
+completes "a filter for --type" "sieve+" "$zpoolctl" store --type si
+completes "drivers and filters for --type" "copying zbud sieve+" "$zpoolctl" store --type ""
+completes "types behind a filter" "sieve+zbud" "$zpoolctl" store --type sieve+z
+completes "every type behind a filter" "sieve+copying sieve+zbud sieve+sieve+" "$zpoolctl" store --type sieve+
+completes "types behind a filter with parameters" "limit=1M+zbud" "$zpoolctl" store --type sieve:limit=1M+z
+completes "keys behind a colon" "limit=" "$zpoolctl" store --type zbud:l
+completes "keys behind a filter" "reserve= limit=" "$zpoolctl" replay --type sieve+zbud:
+completes "no values" "" "$zpoolctl" store --type zbud:limit=
+completes "a spec for check" "sieve+zbud" "$zpoolctl" check sieve+z
 completes "statistics" "--stats" "$zpoolctl" store --st
 completes "compressors" "zstd zstd:1 zstd:3 zstd:9 zstd:19" "$zpoolctl" store -c zs
 completes "files" "some-file" "$zpoolctl" store some-fi

@@ -5,7 +5,7 @@
 
 . "${srcdir:-.}/tests/tools/common.sh"
 
-use_drivers noteless copying zbud crash
+use_drivers noteless copying zbud crash sieve
 echo "this is no shared object" >"$work/plugins/broken.so"
 chmod 644 "$work/plugins/broken.so"
 echo "neither here nor there" >"$work/plugins/README"
@@ -13,19 +13,24 @@ echo "neither here nor there" >"$work/plugins/README"
 run list
 exits "list succeeds, faults or not" 0
 silent "list has nothing to complain of"
-prints "a table has a head" "^TYPE +VERSION +ABI +LOADED +FROM +DESCRIPTION +FAULT"
-prints "a driver's note is shown" "^copying +1\.0 +1\.[0-9]+ +no +$work/plugins/copying\.so +reads and writes"
-prints "a real driver is shown" "^zbud +[0-9]"
-prints "a plugin without a note is shown as such" "^noteless +- +- +no .*\(carries no note\)"
-prints "a file that is no plugin is shown with its fault" "^broken +- .*ELF"
+prints "a table has a head" "^TYPE +KIND +VERSION +ABI +LOADED +FROM +DESCRIPTION +FAULT"
+prints "a driver's note is shown" "^copying +driver +1\.0 +1\.[0-9]+ +no +$work/plugins/copying\.so +reads and writes"
+prints "a real driver is shown" "^zbud +driver +[0-9]"
+prints "a plugin without a note is shown as such" "^noteless +driver +- +- +no .*\(carries no note\)"
+prints "a file that is no plugin is shown with its fault" "^broken +- +- .*ELF"
 prints_not "a file that is named like none is not shown" "README"
-is "nothing is shown twice" 6 "$(wc -l <"$work/out")"
+prints "a filter is shown as one, though it is not loaded" "^sieve +filter "
+is "nothing is shown twice" 7 "$(wc -l <"$work/out")"
 
 run list --json
 exits "list --json succeeds" 0
 silent "list --json has nothing to complain of"
-is "all drivers are in the JSON" 5 "$(value drivers length)"
+is "all drivers are in the JSON" 6 "$(value drivers length)"
 is "the plugin path is in the JSON" "$work/plugins" "$(value plugin_path)"
+is "a driver's kind" driver "$(value drivers type=copying kind)"
+is "a filter's kind" filter "$(value drivers type=sieve kind)"
+is "the kind is read without a note" driver "$(value drivers type=noteless kind)"
+is "no kind where the file does not show it" null "$(value drivers type=broken kind)"
 is "origin" "plugin" "$(value drivers type=copying origin)"
 is "path" "$work/plugins/copying.so" "$(value drivers type=copying path)"
 is "version" "1.0" "$(value drivers type=copying version)"
@@ -48,7 +53,7 @@ esac
 
 chmod o+w "$work/plugins/noteless.so"
 run list
-prints "a file that may not be trusted is shown as not read" "^noteless +- +- +no .*\(not read\).*world-writable"
+prints "a file that may not be trusted is shown as not read" "^noteless +- +- +- +no .*\(not read\).*world-writable"
 run list --json
 is "a file that may not be trusted was not read" false "$(value drivers type=noteless file_read)"
 is "nobody knows whether it has a note" null "$(value drivers type=noteless has_note)"
@@ -65,4 +70,24 @@ exits "an empty folder is no failure" 0
 says "an empty folder is told" "no driver found in $work/plugins"
 run list --json
 is "an empty list is JSON too" 0 "$(value drivers length)"
+
+for path in plugins ./plugins "$work/plugins:plugins" "~/plugins"; do
+    ZPOOL_PLUGIN_PATH=$path run list
+    exits "the plugin path \"$path\" is refused" 2
+    says "the entry that is not absolute is named" "ZPOOL_PLUGIN_PATH: \"${path##*:}\" cannot be a plugin directory"
+done
+
+# A terminal of 60 columns: no line is longer, and what is left out is named.
+use_drivers noteless copying zbud sieve
+for command in "list" "info zbud" "check --list"; do
+    # shellcheck disable=SC2086 # words
+    COLUMNS=60 run $command
+    exits "$command succeeds on 60 columns" 0
+    is "$command fits 60 columns" "" "$(awk 'length > 60' "$work/out")"
+done
+COLUMNS=60 run list
+says "columns that are left out are named" "too narrow for .*FROM.*--json"
+prints "what remains is whole" "^sieve +filter .*a filter"
+run list
+silent "in a pipe nothing is left out"
 finish

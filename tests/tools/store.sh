@@ -29,7 +29,7 @@ exits "all is given back" 0
 silent "there is nothing to complain of, and no progress bar in a pipe"
 prints "the input is told" "$work/in: 6 files, .* in 65 units of 4K"
 prints "the kinds of units are told" "^16 same-filled, 33 compressed with lz4, 16 incompressible"
-prints "zbud is in the table, and takes no unit of a whole page" "^zbud +65 +16 +16 .* identical\$"
+prints "zbud is in the table, and takes no unit of a whole page" "^zbud +65 +16 +16 .* identical: 49 of 65 compared, 16 refused\$"
 prints "libc is in the table, and takes all" "^libc +65 +16 +0 .* identical\$"
 prints "a driver that does not map is in the table" "^copying +65 +16 +0 .* identical\$"
 prints_not "a filter is not tried alone" "^sieve"
@@ -77,12 +77,19 @@ is "libc counts the bytes" "$(value drivers driver=libc stored_bytes)" \
 is "nothing is mapped any more" 0 "$(value drivers driver=libc statistics mapped_handles)"
 is "no malloc failed" 0 "$(value drivers driver=libc statistics malloc_failed_limit)"
 is "zbud has no size classes" null "$(value drivers driver=zbud classes)"
+for member in $(sed -n '/^struct zpool_stats {/,/^}/s/^.*uint64_t \([a-z_]*\);.*/\1/p' "${srcdir:-.}/libzpool/zpool.h"); do
+    holds "the statistics have $member" "$(value drivers driver=zbud statistics "$member")" -ge 0
+done
 is "a driver that does not count says nothing" null "$(value drivers driver=copying statistics)"
 run store --stats "$work/in"
 exits "with statistics: all is given back" 0
 prints "a column for each driver that counts, and no others" "^STATISTICS +libc +zbud\$"
 prints "a line for objects" "^objects +49 +33\$"
 prints "a line for the highest size" "^held at most "
+prints "a line for errors that a filter found" "^errors found +0 +0\$"
+members=$(sed -n '/^struct zpool_stats {/,/^}/s/^.*uint64_t \([a-z_]*\);.*/\1/p' "${srcdir:-.}/libzpool/zpool.h")
+is "statistics have a line for each member of the structure" "$(echo "$members" | wc -l)" \
+    "$(sed -n '/^STATISTICS/,/^$/p' "$work/out" | grep -c '^[a-z]')"
 run store "$work/in"
 prints_not "no statistics unless asked for" "STATISTICS"
 run store -t copying --stats "$work/in"
@@ -148,6 +155,13 @@ if [ "$(id -u)" != 0 ]; then
     says "it is named too" "$work/in/tail: Permission denied; skipped"
     chmod 644 "$work/in/tail"
 fi
+
+run store -t libc "$work/in/words" "$work/in/deep/er/zero"
+exits "nothing but same-filled units is no failure" 0
+prints "but nothing was compared, which the table says" "^libc .* nothing to compare: no unit had to be stored\$"
+run store -t zbud "$work/in/words" "$work/in/deep/random"
+exits "same-filled units do not make up for units that were all refused" 1
+prints "a driver that took none of them is shown as refused" "^zbud .* refused: took no unit"
 
 run store "$work/in/empty"
 exits "nothing but empty files is a failure" 1

@@ -60,6 +60,16 @@ done
     echo "FAILED: a name that was refused made a folder"
     failures=$((failures + 1))
 }
+for name in zbud z3fold zsmalloc zblock libc guard fault trace; do
+    run new --dir "$work/new" -- "$name"
+    exits "new with the name $name, which libzpool ships, succeeds" 0
+    says "new warns of the name $name" "warning: libzpool comes with a plugin \"$name\""
+    rm -rf "$work/new"
+done
+run new --dir "$work/new" shelf
+exits "new with a name of its own succeeds" 0
+silent "new does not warn of that"
+rm -rf "$work/new"
 usage "check without a driver" "file or the name of a driver is missing" check
 usage "check with two drivers" "one driver at a time" check zbud libc
 usage "check with an empty name" "an empty name" check ""

@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/core/registry \
 	tests/unit/core/spec \
 	tests/unit/core/stack \
+	tests/unit/core/stats \
 	tests/unit/core/thread_exit \
 	tests/unit/core/verify
 
@@ -179,6 +180,10 @@ tests_unit_core_stack_LDADD = $(unit_ldadd)
 tests_unit_core_verify_SOURCES = tests/unit/core/verify.c
 tests_unit_core_verify_CFLAGS = $(unit_cflags)
 tests_unit_core_verify_LDADD = $(unit_ldadd)
+
+tests_unit_core_stats_SOURCES = tests/unit/core/stats.c
+tests_unit_core_stats_CFLAGS = $(unit_cflags)
+tests_unit_core_stats_LDADD = $(unit_ldadd)
 
 tests_unit_core_thread_exit_SOURCES = tests/unit/core/thread_exit.c $(failing_memory)
 tests_unit_core_thread_exit_CFLAGS = $(unit_cflags)
