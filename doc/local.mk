@@ -4,6 +4,7 @@
 zpool_man3_pages = \
 	doc/man/zpool.3 \
 	doc/man/zpool_compact.3 \
+	doc/man/zpool_dump.3 \
 	doc/man/zpool_create_pool.3 \
 	doc/man/zpool_each_driver.3 \
 	doc/man/zpool_each_object.3 \

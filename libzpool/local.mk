@@ -25,6 +25,7 @@ libzpool_sources = \
 	libzpool/loader/userns.c libzpool/loader/userns.h \
 	libzpool/core/control.c \
 	libzpool/core/driver.c libzpool/core/driver.h \
+	libzpool/core/dump.c \
 	libzpool/core/fork.c libzpool/core/fork.h \
 	libzpool/core/inventory.c libzpool/core/inventory.h \
 	libzpool/core/object.c \

@@ -429,6 +429,28 @@ ZPOOL_PUBLIC int zpool_each_class(struct zpool *pool,
 				  int (*fn)(const struct zpool_class_stats *stats, size_t stats_size, void *user),
 				  void *user);
 
+/* What zpool_dump() writes. */
+#define ZPOOL_DUMP_TEXT 0u /* lines for people; their form may change */
+#define ZPOOL_DUMP_JSON 1u /* one JSON object, in one line; members may be added */
+
+/*
+ * zpool_dump - write what every pool of the process holds and counts
+ *
+ * fd       an open file descriptor, to which write(2) is called; it is not closed
+ * format   ZPOOL_DUMP_TEXT or ZPOOL_DUMP_JSON
+ *
+ * Of each pool, the oldest first: name, spec, total size, limit, the statistics of each layer (filters and driver), and
+ * the size classes if there are at most 256.  Pools that are made during the call are left out.  Other threads may
+ * make, use and destroy pools meanwhile; a destroy waits at most until its pool's statistics are taken, and never until
+ * they are written.  Not to be called from a log handler or a page source, which run while locks of a pool are held,
+ * nor from a signal handler.
+ *
+ * 0, or -EBADF: fd is not open for writing; -EINVAL: an unknown format; -ENOMEM; or the reason for which write(2)
+ * failed, such as -EPIPE, -ENOSPC, or -EAGAIN of a descriptor that does not block: then a part may be written.  Since
+ * 0.2.
+ */
+ZPOOL_PUBLIC int zpool_dump(int fd, unsigned int format);
+
 /* ---- Drivers ---- */
 /*
  * zpool_has_pool - could a pool of this type be made?  Loads the driver if need be.  type is a name or a spec, of which

@@ -127,6 +127,14 @@ void zp_error_put_back(const struct zp_error *error)
 	error_slot = *error;
 }
 
+void zp_error_discard(const struct zp_error *error)
+{
+	if (!error->heap)
+		return;
+	free(error->heap);
+	(void)pthread_setspecific(error_key, error_slot.heap);
+}
+
 const char *zpool_last_error(void)
 {
 	return error_slot.text ? error_slot.text : "";

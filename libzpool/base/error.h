@@ -38,6 +38,9 @@ struct zp_error {
 void zp_error_set_aside(struct zp_error *error);
 void zp_error_put_back(const struct zp_error *error);
 
+/* Instead of putting it back: what failed since is the failure. */
+void zp_error_discard(const struct zp_error *error);
+
 /* The sentence that there is counts as a driver's: it stands for what a filter returns after a failure below it. */
 void zp_error_keep(void);
 

@@ -278,11 +278,22 @@ static void add_core_stats(struct zpool *pool, struct zpool_stats *stats)
 		stats->refused_handles = refused_handles;
 }
 
+int zp_layer_stats(const struct zp_layer *layer, struct zpool_stats *stats)
+{
+	*stats = (struct zpool_stats){ 0 };
+	if (!layer->driver->stats)
+		return -EOPNOTSUPP;
+	int err = layer->driver->stats(layer->created.pool, stats, sizeof *stats);
+	if (!err && layer->index == 0)
+		add_core_stats(layer->pool, stats);
+	return err;
+}
+
 int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_size)
 {
 	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_get_stats()";
-	struct zpool_stats own = { 0 };
+	struct zpool_stats own;
 
 	int err = check_pool(pool, what);
 	if (err)
@@ -291,10 +302,9 @@ int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_
 		return zp_fail(EINVAL, "%s was given nowhere to put the statistics.", what);
 	if (!zp_pool_top(pool)->driver->stats)
 		return fail_unsupported(what, pool);
-	err = zp_pool_top(pool)->driver->stats(pool->driver_pool, &own, sizeof own);
+	err = zp_layer_stats(zp_pool_top(pool), &own);
 	if (err)
 		return driver_failed(zp_pool_top(pool)->driver, what, err);
-	add_core_stats(pool, &own);
 	memset(stats, 0, stats_size);
 	memcpy(stats, &own, stats_size < sizeof own ? stats_size : sizeof own);
 	return 0;

@@ -50,7 +50,10 @@ struct zpool {
 	_Atomic unsigned long calls; /* see verify.h */
 #endif
 	bool opened;                   /* its owner has it */
-	struct zpool *next, *previous; /* pools.c's list, under its lock */
+	struct zpool *next, *previous; /* pools.c's list, under its lock, as is what follows */
+	uint64_t number;               /* in the order in which pools are made, from 1 */
+	unsigned pins;                 /* how many threads look at the pool without its owner's knowledge */
+	bool leaving;                  /* its owner destroys it: nobody pins it any more */
 	struct zp_spec spec;
 	char *name;
 	uint64_t limit_bytes; /* as the spec gives it */
@@ -64,6 +67,12 @@ struct zpool {
 
 /* In place of the top driver's malloc, for one that leaves the limit to the core; the context is the pool. */
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+
+/*
+ * The counters of one layer; of the top one with what the core counts.  0, or -errno: the driver has none.  It sets no
+ * error text of the core's.
+ */
+int zp_layer_stats(const struct zp_layer *layer, struct zpool_stats *stats);
 
 /* Where the calling thread's last zpool_malloc() was called from. */
 const void *zp_pool_malloc_caller(void);

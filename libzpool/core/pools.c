@@ -11,13 +11,21 @@
 #include "core/pool.h"
 #include "support/cancel.h"
 
-/* Guards the list.  Never held across a driver's code, except by fork, which takes every lock there is. */
+/*
+ * Guards the list, and each pool's number, pins and leaving.  Never held across a driver's code, except by fork, which
+ * takes every lock there is.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct zpool *pools;
+static struct zpool *pools; /* the newest first */
+static uint64_t last_number;
+
+/* Signalled when a pool that is leaving has no pins any more. */
+static pthread_cond_t unpinned = PTHREAD_COND_INITIALIZER;
 
 void zp_pools_add(struct zpool *pool)
 {
 	pthread_mutex_lock(&lock);
+	pool->number = ++last_number;
 	pool->previous = NULL;
 	pool->next = pools;
 	if (pools)
@@ -29,12 +37,45 @@ void zp_pools_add(struct zpool *pool)
 void zp_pools_remove(struct zpool *pool)
 {
 	pthread_mutex_lock(&lock);
+	pool->leaving = true;
+	while (pool->pins)
+		pthread_cond_wait(&unpinned, &lock);
 	if (pool->previous)
 		pool->previous->next = pool->next;
 	else
 		pools = pool->next;
 	if (pool->next)
 		pool->next->previous = pool->previous;
+	pthread_mutex_unlock(&lock);
+}
+
+uint64_t zp_pools_last(void)
+{
+	pthread_mutex_lock(&lock);
+	uint64_t last = last_number;
+	pthread_mutex_unlock(&lock);
+	return last;
+}
+
+struct zpool *zp_pools_get_after(uint64_t number, uint64_t last)
+{
+	struct zpool *found = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (struct zpool *pool = pools; pool && pool->number > number; pool = pool->next)
+		if (pool->number <= last && !pool->leaving)
+			found = pool;
+	if (found)
+		found->pins++;
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
+void zp_pools_put(struct zpool *pool)
+{
+	pthread_mutex_lock(&lock);
+	if (--pool->pins == 0 && pool->leaving)
+		pthread_cond_broadcast(&unpinned);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -132,8 +173,13 @@ void zp_pools_fork_release(bool child)
 	for (struct zpool *pool = pools; pool; pool = pool->next) {
 		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
 		pthread_mutex_unlock(&pool->core_limit_lock);
+		/* The threads that had pinned it are not there. */
+		if (child)
+			pool->pins = 0;
 		if (child && !can_follow(pool))
 			strand(pool);
 	}
+	if (child)
+		unpinned = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	pthread_mutex_unlock(&lock);
 }

@@ -21,6 +21,7 @@ unit_tests = \
 	tests/unit/loader/userns \
 	tests/unit/core/control \
 	tests/unit/core/driver \
+	tests/unit/core/dump \
 	tests/unit/core/fork \
 	tests/unit/core/inventory \
 	tests/unit/core/object \
@@ -180,6 +181,10 @@ tests_unit_core_stack_LDADD = $(unit_ldadd)
 tests_unit_core_verify_SOURCES = tests/unit/core/verify.c
 tests_unit_core_verify_CFLAGS = $(unit_cflags)
 tests_unit_core_verify_LDADD = $(unit_ldadd)
+
+tests_unit_core_dump_SOURCES = tests/unit/core/dump.c
+tests_unit_core_dump_CFLAGS = $(unit_cflags)
+tests_unit_core_dump_LDADD = $(unit_ldadd)
 
 tests_unit_core_stats_SOURCES = tests/unit/core/stats.c
 tests_unit_core_stats_CFLAGS = $(unit_cflags)
