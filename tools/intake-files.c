@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <search.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,7 +114,27 @@ static void list_entry(struct listing *listing, const FTSENT *entry)
 	}
 }
 
-static int list_files(struct listing *listing, char *const *paths)
+/* The paths but for "-", which is standard input and no file's name.  Free the array. */
+static char **real_paths(char *const *paths, bool *standard_input)
+{
+	size_t count = 0;
+	char **real;
+
+	while (paths[count])
+		count++;
+	real = calloc(count + 1, sizeof(*real));
+	if (!real)
+		out_of_memory();
+	count = 0;
+	for (; *paths; paths++)
+		if (strcmp(*paths, "-"))
+			real[count++] = *paths;
+		else
+			*standard_input = true;
+	return real;
+}
+
+static int walk_paths(struct listing *listing, char *const *paths)
 {
 	FTS *walk = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, compare_name);
 	FTSENT *entry;
@@ -137,6 +158,15 @@ static int list_files(struct listing *listing, char *const *paths)
 	return -error;
 }
 
+static int list_files(struct listing *listing, char *const *paths, bool *standard_input)
+{
+	char **real = real_paths(paths, standard_input);
+	int error = *real ? walk_paths(listing, real) : 0;
+
+	free(real);
+	return error;
+}
+
 /* As much as there is, up to a full buffer: a short read would make a short unit in the middle of a file. */
 static ssize_t read_full(int fd, unsigned char *buffer)
 {
@@ -156,14 +186,34 @@ static ssize_t read_full(int fd, unsigned char *buffer)
 	return (ssize_t)have;
 }
 
+/* All that a descriptor gives.  -errno only where the units could not be kept. */
+static int read_descriptor(struct units *units, struct listing *listing, int fd, const char *name,
+			   unsigned char *buffer, uint64_t before)
+{
+	uint64_t bytes = 0;
+	int error = 0;
+	ssize_t got;
+
+	while (!error && (got = read_full(fd, buffer)) != 0) {
+		if (got < 0) {
+			skip(listing, name, strerror(errno));
+			return 0;
+		}
+		error = units_add(units, buffer, (size_t)got);
+		bytes += (uint64_t)got;
+		progress_update(before + bytes);
+	}
+	listing->intake->files++;
+	return error;
+}
+
 /* -errno only where the units could not be kept. */
 static int read_file(struct units *units, struct listing *listing, const struct file *file, unsigned char *buffer,
 		     uint64_t before)
 {
 	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat now;
-	int error = 0;
-	ssize_t got;
+	int error;
 
 	if (fd < 0) {
 		skip(listing, file->path, strerror(errno));
@@ -174,21 +224,12 @@ static int read_file(struct units *units, struct listing *listing, const struct 
 		close(fd);
 		return 0;
 	}
-	while (!error && (got = read_full(fd, buffer)) != 0) {
-		if (got < 0) {
-			skip(listing, file->path, strerror(errno));
-			close(fd);
-			return 0;
-		}
-		error = units_add(units, buffer, (size_t)got);
-		progress_update(before + (uint64_t)lseek(fd, 0, SEEK_CUR));
-	}
+	error = read_descriptor(units, listing, fd, file->path, buffer, before);
 	close(fd);
-	listing->intake->files++;
 	return error;
 }
 
-static int read_files(struct units *units, struct listing *listing)
+static int read_files(struct units *units, struct listing *listing, bool standard_input)
 {
 	unsigned char *buffer = malloc(INTAKE_BUFFER_BYTES);
 	uint64_t start = units->originals.bytes;
@@ -196,9 +237,14 @@ static int read_files(struct units *units, struct listing *listing)
 
 	if (!buffer)
 		out_of_memory();
+	if (standard_input && isatty(STDIN_FILENO))
+		say("reading standard input from the terminal; Ctrl-D at the beginning of a line ends it");
 	progress_start("reading, compressing", listing->bytes);
 	for (size_t i = 0; i < listing->count && !error; i++)
 		error = read_file(units, listing, listing->at[i], buffer, units->originals.bytes - start);
+	if (standard_input && !error)
+		error = read_descriptor(units, listing, STDIN_FILENO, "standard input", buffer,
+					units->originals.bytes - start);
 	progress_end();
 	free(buffer);
 	return error;
@@ -212,10 +258,11 @@ static void keep(void *file)
 int intake_files(struct units *units, char *const *paths, struct intake *intake)
 {
 	struct listing listing = { .intake = intake };
-	int error = list_files(&listing, paths);
+	bool standard_input = false;
+	int error = list_files(&listing, paths, &standard_input);
 
 	if (!error)
-		error = read_files(units, &listing);
+		error = read_files(units, &listing, standard_input);
 	tdestroy(listing.known, keep);
 	for (size_t i = 0; i < listing.count; i++)
 		free(listing.at[i]);

@@ -20,9 +20,9 @@ struct intake {
 #define INTAKE_BUFFER_BYTES ((size_t)1 << 20) /* a multiple of every unit and page size */
 
 /*
- * Regular files, and all of them below folders, each once however often it is named; symbolic links are followed in
- * `paths`, but not inside folders.  What cannot be read is said and skipped.  0, or -errno after a message: the units
- * could not be kept.
+ * "-" is standard input, read to its end as one stream, after all files.  The others are regular files, and all of
+ * them below folders, each once however often it is named; symbolic links are followed in `paths`, but not inside
+ * folders.  What cannot be read is said and skipped.  0, or -errno after a message: the units could not be kept.
  */
 int intake_files(struct units *units, char *const *paths, struct intake *intake);
 

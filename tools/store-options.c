@@ -110,13 +110,19 @@ static unsigned long parse_number(const char *arg, unsigned long max, const char
 
 static void check(struct store_options *options, struct argp_state *state)
 {
+	unsigned int inputs = 0;
+
 	if (options->pid && options->path_count)
 		usage_error(state, "--pid and paths are two sources: give one of them");
 	if (!options->pid && !options->path_count)
-		usage_error(state, "nothing to store: give files or folders, or --pid");
-	for (size_t i = 0; i < options->path_count; i++)
+		usage_error(state, "nothing to store: give files or folders, - for standard input, or --pid");
+	for (size_t i = 0; i < options->path_count; i++) {
 		if (!*options->paths[i])
 			usage_error(state, "an empty path names no file");
+		if (!strcmp(options->paths[i], "-") && inputs++)
+			usage_error(state,
+				    "standard input can be read once: give - once, and ./- for a file of that name");
+	}
 	if (!options->compressor)
 		parse_compressor(options, "lz4", state);
 }

@@ -43,7 +43,7 @@ static void print_source(const struct store *store)
 	if (options->pid)
 		printf("Process %d", (int)options->pid);
 	else if (options->path_count == 1)
-		text_print(stdout, options->paths[0]);
+		text_print(stdout, strcmp(options->paths[0], "-") ? options->paths[0] : "Standard input");
 	else
 		printf("%zu paths", options->path_count);
 	if (options->pid)

@@ -5,6 +5,7 @@
 #include <config.h>
 
 #include <argp.h>
+#include <errno.h>
 #include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,8 +20,11 @@
 #include "preload.h"
 #include "zpoolctl.h"
 
+static int cmd_help(int argc, char **argv);
+
 /* In the order of --help. */
 static const struct command commands[] = {
+	{ "help", "show this help, or the help of a command", cmd_help },
 	{ "new", "write the project of a new plugin", cmd_new },
 	{ "list", "show the drivers that can be had", cmd_list },
 	{ "info", "load a driver and show its parameters, limits and capabilities", cmd_info },
@@ -60,7 +64,7 @@ static char *help_text(int key, const char *text, void *input)
 	fputs("Commands:\n", stream);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n`zpoolctl COMMAND --help' tells a command's options, zpoolctl(1) all.", stream);
+	fputs("\n`zpoolctl help COMMAND' shows a command's options, zpoolctl(1) all.", stream);
 	if (fclose(stream))
 		out_of_memory();
 	return list;
@@ -117,16 +121,60 @@ static bool plugin_path_is_sound(void)
 	return false;
 }
 
-int main(int argc, char **argv)
+static const struct argp main_argp = {
+	.parser = parse,
+	.args_doc = "COMMAND [OPTION...] [ARGUMENT...]",
+	.doc = "Look at libzpool's drivers and try them on real data.\v",
+	.help_filter = help_text,
+};
+
+/* argv[0] becomes "zpoolctl <name>", as the command's messages begin. */
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "zpoolctl %s", command->name);
+	argv[0] = name;
+	return command->run(argc, argv);
+}
+
+static error_t parse_help(int key, char *arg, struct argp_state *state)
+{
+	const struct command **command = state->input;
+
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (*command)
+		usage_error(state, "one command at a time, but got \"%s\" and \"%s\"", (*command)->name, arg);
+	*command = find_command(arg);
+	if (!*command)
+		usage_error(state, "there is no command \"%s\"; `zpoolctl help' lists them", arg);
+	return 0;
+}
+
+/* `zpoolctl help COMMAND' is `zpoolctl COMMAND --help', and `zpoolctl help' is `zpoolctl --help'. */
+static int cmd_help(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.parser = parse,
-		.args_doc = "COMMAND [OPTION...] [ARGUMENT...]",
-		.doc = "Look at libzpool's drivers and try them on real data.\v",
-		.help_filter = help_text,
+		.parser = parse_help,
+		.args_doc = "[COMMAND]",
+		.doc = "Show the commands, or the help of one.",
 	};
+	const struct command *command = NULL;
+	char option[] = "--help";
+	char *args[] = { program_invocation_name, option, NULL };
 	struct choice choice = { NULL, 0 };
-	char name[64];
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &command))
+		return STATUS_USAGE;
+	if (command)
+		return run_command(command, 2, args);
+	return argp_parse(&main_argp, 2, args, ARGP_IN_ORDER, NULL, &choice) ? STATUS_USAGE : STATUS_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct choice choice = { NULL, 0 };
 
 	output_guard();
 	setlocale(LC_CTYPE, "");
@@ -134,14 +182,14 @@ int main(int argc, char **argv)
 		return STATUS_USAGE;
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice))
+	if (argp_parse(&main_argp, argc, argv, ARGP_IN_ORDER, NULL, &choice))
 		return STATUS_USAGE;
 
+	if (choice.command->run == cmd_help)
+		return run_command(choice.command, argc - choice.index, argv + choice.index);
 	if (!plugin_path_is_sound())
 		return STATUS_USAGE;
 	interrupt_handle();
 	preload_drivers();
-	snprintf(name, sizeof(name), "zpoolctl %s", choice.command->name);
-	argv[choice.index] = name;
-	return choice.command->run(argc - choice.index, argv + choice.index);
+	return run_command(choice.command, argc - choice.index, argv + choice.index);
 }

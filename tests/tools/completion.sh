@@ -38,7 +38,8 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "list info new check replay store" "$zpoolctl" ""
+completes "commands" "help list info new check replay store" "$zpoolctl" ""
+completes "commands for help" "replay" "$zpoolctl" help re
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
 completes "drivers for info" "copying sieve zbud" "$zpoolctl" info ""
@@ -60,7 +61,7 @@ completes "drivers for check" "copying" "$zpoolctl" check co
 completes "plugins for check" "own.so" "$zpoolctl" check ow
 completes "cases" "soak" "$zpoolctl" check --case so
 completes "a trace" "some-file" "$zpoolctl" replay some-fi
-for command in list info new check replay store; do
+for command in help list info new check replay store; do
     for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
         completes "$command $option" "$option" "$zpoolctl" $command "$option"
     done

@@ -163,6 +163,31 @@ run store -t zbud "$work/in/words" "$work/in/deep/random"
 exits "same-filled units do not make up for units that were all refused" 1
 prints "a driver that took none of them is shown as refused" "^zbud .* refused: took no unit"
 
+# Standard input is one stream, beside files.
+store_stream()
+{
+    status=0
+    "$zpoolctl" store "$@" >"$work/out" 2>"$work/err" || status=$?
+}
+status=0
+cat "$work/in/text" "$work/in/tail" | "$zpoolctl" store -t libc --json - >"$work/out" 2>"$work/err" || status=$?
+exits "standard input is stored" 0
+is "it is one input" 1 "$(value input files)"
+is "all of it is read" 131172 "$(value input bytes)"
+is "only its last unit is short" 33 "$(value input units)"
+is "and it is given back" identical "$(value drivers 0 result)"
+store_stream -t libc --json "$work/in/text" - <"$work/in/tail"
+is "a file and standard input are two inputs" 2 "$(value input files)"
+is "both are read" 131172 "$(value input bytes)"
+store_stream -t libc - <"$work/in/text"
+prints "the report names standard input" "^Standard input: 1 file, 128K"
+store_stream -t libc - </dev/null
+exits "an empty standard input is a failure" 1
+says "an empty standard input is told" "nothing to store"
+store_stream -t libc - <&-
+exits "a closed standard input is a failure" 1
+says "a closed standard input is told" "standard input: Bad file descriptor"
+
 run store "$work/in/empty"
 exits "nothing but empty files is a failure" 1
 says "nothing but empty files is told" "nothing to store"

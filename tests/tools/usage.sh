@@ -11,7 +11,7 @@ random_file "$work/file" 100
 
 run --help
 exits "--help succeeds" 0
-for command in list info new check store; do
+for command in help list info new check replay store; do
     prints "--help names $command" "^ +$command "
 done
 run --version
@@ -30,6 +30,20 @@ for command in list info new check store; do
     says "$command names the unknown option" "nonsense"
 done
 
+run --help
+cp "$work/out" "$work/help"
+run help
+exits "help succeeds" 0
+silent "help has nothing to complain of"
+is "help is --help" "$(cat "$work/help")" "$(cat "$work/out")"
+for command in help list info new check replay store; do
+    run "$command" --help
+    cp "$work/out" "$work/help"
+    run help "$command"
+    exits "help $command succeeds" 0
+    is "help $command is $command --help" "$(cat "$work/help")" "$(cat "$work/out")"
+done
+
 # usage NAME PATTERN ARGUMENT...: status 2, the pattern as a message, and nothing on standard output
 usage()
 {
@@ -43,6 +57,11 @@ usage()
 }
 
 usage "no command" "a command is missing"
+usage "help of an unknown command" 'no command "bogus"' help bogus
+usage "help of two commands" "one command at a time" help list info
+usage "help with an unknown option" "nonsense" help --nonsense
+usage "standard input given twice" "standard input can be read once" store - "$work/file" -
+usage "standard input and a process" "two sources" store --pid 1 -
 usage "an unknown command" 'no command "bogus"' bogus
 usage "list with an argument" "list takes no arguments" list zbud
 usage "info without a type" "name of a driver is missing" info
