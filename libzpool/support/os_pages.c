@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #endif
 
+#include "cancel.h"
+
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
 #endif
@@ -68,6 +70,8 @@ static void os_prefer_node(void *address, size_t bytes, int node)
 
 static bool mapping_is_locked(void *address, size_t bytes)
 {
+	ZP_CANCEL_DISABLED_HERE; /* msync() is a cancellation point */
+
 	return msync(address, bytes, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY;
 }
 
