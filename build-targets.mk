@@ -57,7 +57,8 @@ lint-cppcheck:
 		-Ilibzpool -Ilibzpool/support -DHAVE_CONFIG_H -D__x86_64__ -D__linux__ -D__GNUC__ \
 		$(cppcheck_macros) libzpool plugins tools
 
-lint_flags = $(DEFS) $(DEFAULT_INCLUDES) $(libzpool_cppflags) $(plugin_cppflags) $(TOOLS_CFLAGS) $(CPPFLAGS) -std=gnu11
+lint_flags = $(DEFS) $(DEFAULT_INCLUDES) $(libzpool_cppflags) $(plugin_cppflags) $(tools_zpoolctl_CPPFLAGS) $(TOOLS_CFLAGS) $(CPPFLAGS) \
+	-std=gnu11
 
 lint-clang-tidy:
 	@$(call need,$(CLANG_TIDY),clang-tidy)

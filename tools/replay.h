@@ -63,10 +63,10 @@ int replay_run(const struct trace_file *trace, const char *spec, unsigned int ti
  * replay-needs.c: the bytes that a replay needs at once, at most: the objects that were live at once in the recording,
  * or what the spec's limit lets in, and the tool's own tables.
  */
-uint64_t replay_needs_bytes(const struct trace_file *trace, const char *spec);
+uint64_t replay_needs_bytes(const struct trace_file *trace, const char *text);
 
 /* Does a filter in the spec (fault) count calls, so that it must see those of the recording and no others? */
-bool replay_counts_calls(const char *spec);
+bool replay_counts_calls(const char *text);
 
 /* replay-report.c: the trace and a table, or JSON */
 void replay_report(const struct replay *replay);

@@ -28,11 +28,13 @@ struct known {
 	size_t largest_bytes;
 };
 
+enum { EMPTY, FILLING, READY };
+
 /* Written by the one thread that moves the state from EMPTY to FILLING, constant from READY on. */
 static struct known known[KNOWN_MAX];
 static size_t known_count;
 static uint64_t known_path; /* a hash of the plugin path */
-static _Atomic enum { EMPTY, FILLING, READY } known_state;
+static _Atomic int known_state;
 
 /* FNV-1a; 0: no memory for the path. */
 static uint64_t hash_path(void)

@@ -41,7 +41,7 @@ bool zp_trim_step(struct zp_trim *trim, struct zp_handles *handles, struct zp_pa
 	case STAGE_BEGIN:
 		trim->left = zp_handles_idle_groups(handles);
 		trim->stage = STAGE_GROUPS;
-		/* fall through */
+		__attribute__((fallthrough));
 	case STAGE_GROUPS:
 		gone = zp_handles_trim_some(handles);
 		trim->left -= gone < trim->left ? gone : trim->left;
