@@ -32,7 +32,8 @@ support_sources = \
 	libzpool/support/pages_run.c \
 	libzpool/support/pages_source.c \
 	libzpool/support/secret.c \
-	libzpool/support/secret.h
+	libzpool/support/secret.h \
+	libzpool/support/signals.h
 
 # The same, installed for drivers that are built elsewhere: position-independent, every symbol hidden, so that a plugin
 # that links it exports nothing of it.  No libtool, which would want a shared library beside it.
@@ -55,6 +56,7 @@ supportinclude_HEADERS = \
 	libzpool/support/lock.h \
 	libzpool/support/os_pages.h \
 	libzpool/support/pages.h \
-	libzpool/support/secret.h
+	libzpool/support/secret.h \
+	libzpool/support/signals.h
 
 pkgconfig_DATA += libzpool/libzpool-driver.pc

@@ -2,11 +2,9 @@
  *
  * trace_file.c - opening and writing the file, so that neither harms the program
  *
- * A write past the file size limit raises SIGXFSZ, one to a pipe that nobody reads SIGPIPE, and both end a process that
- * does not expect them.  They are raised for the thread that writes, so it blocks them for the time of the write and
- * takes away what came of it.  The file is opened without waiting: opening a FIFO would otherwise block until somebody
- * reads it.  What is no regular file is also written without waiting, and a reader that takes nothing for
- * TRACE_WAIT_MS counts as a failed write: the pool must not stand still for it.
+ * A write that fails raises no signal (signals.h).  The file is opened without waiting: opening a FIFO would otherwise
+ * block until somebody reads it.  What is no regular file is also written without waiting, and a reader that takes
+ * nothing for TRACE_WAIT_MS counts as a failed write: the pool must not stand still for it.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -16,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +21,7 @@
 #include <unistd.h>
 
 #include "cancel.h"
+#include "signals.h"
 
 #ifndef TRACE_WAIT_MS
 #define TRACE_WAIT_MS 10000
@@ -98,37 +96,6 @@ void trace_file_remove(int fd, const char *path)
  * Write
  */
 
-struct trace_signals {
-	sigset_t caught; /* those that a write may raise and that were not pending before */
-	sigset_t mask;   /* the thread's own */
-};
-
-static void trace_block_signals(struct trace_signals *signals)
-{
-	sigset_t pending, blocked;
-
-	sigemptyset(&pending);
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGXFSZ);
-	sigaddset(&blocked, SIGPIPE);
-	(void)pthread_sigmask(SIG_BLOCK, &blocked, &signals->mask);
-	(void)sigpending(&pending);
-	signals->caught = blocked;
-	if (sigismember(&pending, SIGXFSZ))
-		sigdelset(&signals->caught, SIGXFSZ);
-	if (sigismember(&pending, SIGPIPE))
-		sigdelset(&signals->caught, SIGPIPE);
-}
-
-static void trace_unblock_signals(const struct trace_signals *signals)
-{
-	static const struct timespec no_time;
-
-	while (sigtimedwait(&signals->caught, NULL, &no_time) >= 0 || errno == EINTR)
-		;
-	(void)pthread_sigmask(SIG_SETMASK, &signals->mask, NULL);
-}
-
 static int64_t trace_now_ms(void)
 {
 	struct timespec now = { 0, 0 };
@@ -177,12 +144,12 @@ static int trace_write_all(int fd, const uint8_t *bytes, size_t count)
 int trace_file_write(int fd, const uint8_t *bytes, size_t count)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	struct trace_signals signals;
+	struct zp_write_signals signals;
 	int err;
 
-	trace_block_signals(&signals);
+	zp_write_signals_block(&signals);
 	err = trace_write_all(fd, bytes, count);
-	trace_unblock_signals(&signals);
+	zp_write_signals_restore(&signals);
 	return err;
 }
 
