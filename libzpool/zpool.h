@@ -648,8 +648,9 @@ enum zpool_log_level { ZPOOL_LOG_ERROR, ZPOOL_LOG_WARNING, ZPOOL_LOG_INFO, ZPOOL
  *         info or debug (or 1, which is debug): then messages up to that level go to standard error.
  * level   the least grave messages wanted
  *
- * When the call returns the former handler is no longer running and never called again.  0, or -EINVAL: an unknown
- * level; -EDEADLK: called from inside a handler.
+ * When the call returns 0, the old handler is no longer running and is never called again.  So a handler must not wait
+ * for a thread that is in this call or in fork(2).  Otherwise -EINVAL: an unknown level; -EDEADLK: called from inside a
+ * handler, or the handler has been running in another thread for 60 seconds; it is not replaced.
  */
 ZPOOL_PUBLIC int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),
 				       enum zpool_log_level level, void *user);

@@ -14,8 +14,10 @@
 #include "base/callback.h"
 #include "base/env.h"
 #include "base/error.h"
+#include "base/patience.h"
 #include "base/text.h"
 #include "support/cancel.h"
+#include "support/signals.h"
 
 typedef void zp_log_handler(enum zpool_log_level level, const char *message, void *user);
 
@@ -23,7 +25,7 @@ enum { NOTHING = -1 };
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
-/* With the plain kind, threads that log without a pause keep out for ever who wants to replace the handler. */
+/* With the plain kind, threads that log without a pause would keep zpool_set_log_handler() waiting for ever. */
 #ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
 #define LOG_LOCK_INITIALIZER PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
 #else
@@ -31,12 +33,14 @@ static const char *const level_names[] = { "error", "warning", "info", "debug" }
 #endif
 
 /*
- * Guards handler and handler_user.  Held for reading while a handler runs, so that replacing it waits until the former
- * one has returned.  Innermost of all locks; what a handler calls in turn logs nothing (inside_handler).
+ * Guards handler and handler_user.  Held for reading while a handler runs, so that replacing it waits until the old
+ * one has returned.  Innermost of all locks; what a handler calls in turn logs nothing (inside_handler).  A handler may
+ * wait for a thread that replaces the handler or forks, so the wait for writing has a limit.
  */
 static pthread_rwlock_t log_lock = LOG_LOCK_INITIALIZER;
 static zp_log_handler *handler;
 static void *handler_user;
+static bool locked_for_fork; /* of the thread that forks; guarded by the registry's lock, which fork takes first */
 
 /* The gravest level that nobody wants is one above this; read without the lock to keep unwanted messages cheap. */
 static _Atomic int threshold = NOTHING;
@@ -47,8 +51,13 @@ static _Thread_local bool inside_handler __attribute__((tls_model("initial-exec"
 
 static void log_to_stderr(enum zpool_log_level level, const char *message, void *user)
 {
+	struct zp_write_signals signals;
+
 	(void)user;
+	/* Standard error may be a pipe whose reader has ended, or a file at its size limit. */
+	zp_write_signals_block(&signals);
 	(void)dprintf(STDERR_FILENO, "libzpool: %s: %s\n", level_names[level], message);
+	zp_write_signals_restore(&signals);
 }
 
 static void read_environment(void)
@@ -114,6 +123,13 @@ void zp_log(enum zpool_log_level level, const char *format, ...)
 	va_end(args);
 }
 
+static bool lock_for_writing(void)
+{
+	const struct timespec until = zp_patience_deadline();
+
+	return pthread_rwlock_timedwrlock(&log_lock, &until) == 0;
+}
+
 int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),
 			  enum zpool_log_level level, void *user)
 {
@@ -123,8 +139,12 @@ int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *mes
 	if (inside_handler)
 		return zp_fail(EDEADLK, "A log handler cannot replace the log handler: set it from elsewhere.");
 	(void)pthread_once(&environment_once, read_environment);
-
-	pthread_rwlock_wrlock(&log_lock);
+	if (!lock_for_writing())
+		return zp_fail(
+			EDEADLK,
+			"The log handler has been running in another thread for %u seconds and may be waiting for "
+			"this thread; it is not replaced.",
+			zp_patience_s());
 	handler = fn ? fn : log_to_stderr;
 	handler_user = fn ? user : NULL;
 	atomic_store(&threshold, fn ? (int)level : environment_threshold);
@@ -132,20 +152,22 @@ int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *mes
 	return 0;
 }
 
+/* After the limit the fork takes place without the lock.  The child makes the lock new in any case. */
 void zp_log_lock(void)
 {
 	if (!inside_handler)
-		pthread_rwlock_wrlock(&log_lock);
+		locked_for_fork = lock_for_writing();
 }
 
 void zp_log_unlock(bool child)
 {
 	if (child) {
-		/* The lock knows its writer by thread id, which is another one here, nor do others' handlers end. */
+		/* The lock knows its writer by a thread id that differs here, and other threads' handlers never end. */
 		log_lock = (pthread_rwlock_t)LOG_LOCK_INITIALIZER;
 		if (inside_handler)
 			pthread_rwlock_rdlock(&log_lock);
-	} else if (!inside_handler) {
+	} else if (locked_for_fork) {
 		pthread_rwlock_unlock(&log_lock);
 	}
+	locked_for_fork = false;
 }

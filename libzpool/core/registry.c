@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/patience.h"
 #include "loader/linker.h"
 #include "loader/module.h"
 #include "support/cancel.h"
@@ -113,7 +114,7 @@ static int wait_for(struct zp_record *record)
 
 	if (zp_module_inside())
 		return fail_inside(record->type);
-	const struct timespec until = zp_linker_deadline();
+	const struct timespec until = zp_patience_deadline();
 	record->waiters++;
 	while (is_busy(record) && !err)
 		err = pthread_cond_timedwait(&changed, &lock, &until);
@@ -122,14 +123,14 @@ static int wait_for(struct zp_record *record)
 		return zp_fail(EDEADLK,
 			       "Driver \"%s\": another thread has been loading or unloading it for %u seconds, and its "
 			       "initialisation may be waiting for this thread.",
-			       record->type, zp_linker_patience_s());
+			       record->type, zp_patience_s());
 	return 0;
 }
 
 /* Waits until no load is under way.  false: some did not end in time. */
 static bool wait_for_all_loads(void)
 {
-	const struct timespec until = zp_linker_deadline();
+	const struct timespec until = zp_patience_deadline();
 	int err = 0;
 
 	while (loads_under_way && !err)
@@ -435,7 +436,7 @@ int zpool_loading_disable(void)
 			EDEADLK,
 			"zpool_loading_disable(): another thread has been loading or unloading a driver for %u "
 			"seconds, and its initialisation may be waiting for this thread; loading is not disabled.",
-			zp_linker_patience_s());
+			zp_patience_s());
 	files_disabling--;
 	pthread_mutex_unlock(&lock);
 	return err;

@@ -11,44 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_PATIENCE_MS = 60 * 1000 };
+#include "base/patience.h"
 
 /* Guards the variables below.  It is taken inside of dl_iterate_phdr(), so nobody who holds it may call that. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* end_count grew */
 static struct zp_linker_call *calls;
 static unsigned long end_count;
-static unsigned patience_ms = DEFAULT_PATIENCE_MS;
-
-struct timespec zp_linker_deadline(void)
-{
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	pthread_mutex_lock(&lock);
-	until.tv_sec += patience_ms / 1000;
-	until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
-	pthread_mutex_unlock(&lock);
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	return until;
-}
-
-unsigned zp_linker_patience_s(void)
-{
-	pthread_mutex_lock(&lock);
-	unsigned seconds = (patience_ms + 999) / 1000;
-	pthread_mutex_unlock(&lock);
-	return seconds;
-}
-
-void zp_linker_set_patience(unsigned ms)
-{
-	pthread_mutex_lock(&lock);
-	patience_ms = ms;
-	pthread_mutex_unlock(&lock);
-}
 
 static int name_is(struct dl_phdr_info *info, size_t size, void *path)
 {
@@ -110,7 +79,7 @@ static void find_blocker(struct blocker *blocker)
 
 int zp_linker_begin(struct zp_linker_call *call, char **why)
 {
-	const struct timespec until = zp_linker_deadline();
+	const struct timespec until = zp_patience_deadline();
 	struct blocker blocker = { .path = NULL };
 	int err = 0;
 
@@ -125,7 +94,7 @@ int zp_linker_begin(struct zp_linker_call *call, char **why)
 		if (asprintf(why,
 			     "another thread has been loading or unloading %s for %u seconds, and its initialisation "
 			     "may be waiting for this thread",
-			     blocker.path ? blocker.path : "a plugin", zp_linker_patience_s()) < 0)
+			     blocker.path ? blocker.path : "a plugin", zp_patience_s()) < 0)
 			*why = NULL;
 		free(blocker.path);
 		return -EDEADLK;

@@ -13,7 +13,6 @@
 #define ZP_LOADER_LINKER_H 1
 
 #include <stdbool.h>
-#include <time.h>
 
 /* A call in progress.  On the stack of its thread. */
 struct zp_linker_call {
@@ -35,15 +34,5 @@ bool zp_linker_has_mapped(const char *path);
 
 /* The child of fork(2) has none of the parent's other threads, and so none of their calls. */
 void zp_linker_forget_calls(void);
-
-/*
- * How long threads wait for another thread's load or unload before they call it a deadlock: when that will be, for
- * pthread_cond_timedwait(3), and for messages.
- */
-struct timespec zp_linker_deadline(void);
-unsigned zp_linker_patience_s(void);
-
-/* For tests, which have no minute to spare. */
-void zp_linker_set_patience(unsigned patience_ms);
 
 #endif

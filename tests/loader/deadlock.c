@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "loader/linker.h"
+#include "base/patience.h"
 #include "mocks/mock_driver.h"
 
 /* What a deadlock costs here; and what no test waits for unless it hangs. */
@@ -187,14 +187,14 @@ static bool prepare(struct zpool **live, bool forks, const char *test)
 	*live = zpool_create_pool("my_drv", 0, NULL);
 	ck_assert_msg(*live != NULL, "%s", zpool_last_error());
 	expect_works("forkable");
-	zp_linker_set_patience(SHORT_PATIENCE_MS);
+	zp_set_patience(SHORT_PATIENCE_MS);
 	return true;
 }
 
 static void finish(struct zpool *live)
 {
 	fixture_on_event(NULL);
-	zp_linker_set_patience(LONG_PATIENCE_MS);
+	zp_set_patience(LONG_PATIENCE_MS);
 	zpool_destroy_pool(live);
 	/* All is as it was. */
 	expect_works("other");

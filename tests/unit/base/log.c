@@ -4,12 +4,16 @@
 #include "base/log.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/patience.h"
 #include "tests/unit/failing-memory.h"
 #include "tests/unit/run.h"
 
@@ -218,6 +222,42 @@ START_TEST(former_handler_has_returned_when_it_is_replaced)
 }
 END_TEST
 
+enum { SHORT_PATIENCE_MS = 50, LONG_PATIENCE_MS = 60 * 1000 };
+
+static void *replace_handler_and_fail(void *text)
+{
+	nested_result = zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
+	(void)snprintf(text, sizeof nested_text, "%s", zpool_last_error());
+	return NULL;
+}
+
+static void hear_and_wait(enum zpool_log_level level, const char *message, void *fn)
+{
+	pthread_t thread;
+	void *(*start)(void *) = *(void *(**)(void *))fn;
+
+	hear(level, message, NULL);
+	ck_assert_int_eq(pthread_create(&thread, NULL, start, nested_text), 0);
+	pthread_join(thread, NULL);
+}
+
+START_TEST(handler_that_waits_for_its_replacement_ends)
+{
+	void *(*fn)(void *) = replace_handler_and_fail;
+
+	heard.count = 0;
+	zp_set_patience(SHORT_PATIENCE_MS);
+	ck_assert_int_eq(zpool_set_log_handler(hear_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
+	zp_log(ZPOOL_LOG_ERROR, "outer");
+	ck_assert_int_eq(nested_result, -EDEADLK);
+	assert_contains(nested_text, "may be waiting for this thread");
+	zp_log(ZPOOL_LOG_ERROR, "outer again");
+	ck_assert_uint_eq(heard.count, 2);
+	zp_set_patience(LONG_PATIENCE_MS);
+	stop();
+}
+END_TEST
+
 /* In a child: log, replace, log. */
 static int use_log(void)
 {
@@ -248,6 +288,41 @@ static void arm_fork(void)
 		ck_assert_int_eq(pthread_atfork(zp_log_lock, unlock_in_parent, unlock_in_child), 0);
 	armed = true;
 }
+
+/* In a child of a fork that could not wait for the handler. */
+static int replace_and_log(void)
+{
+	heard.count = 0;
+	if (zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL) != 0)
+		return 1;
+	zp_log(ZPOOL_LOG_ERROR, "heard");
+	return heard.count == 1 ? 0 : 2;
+}
+
+static void *fork_and_log(void *text)
+{
+	nested_result = unit_in_child(replace_and_log);
+	return text;
+}
+
+START_TEST(handler_that_waits_for_a_fork_ends)
+{
+	void *(*fn)(void *) = fork_and_log;
+
+	if (!unit_may_fork())
+		return;
+	arm_fork();
+	heard.count = 0;
+	zp_set_patience(SHORT_PATIENCE_MS);
+	ck_assert_int_eq(zpool_set_log_handler(hear_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
+	zp_log(ZPOOL_LOG_ERROR, "outer");
+	zp_set_patience(LONG_PATIENCE_MS);
+	ck_assert_int_eq(nested_result, 0);
+	stop();
+	zp_log(ZPOOL_LOG_ERROR, "unheard");
+	ck_assert_uint_eq(heard.count, 1);
+}
+END_TEST
 
 START_TEST(log_works_in_a_forked_child)
 {
@@ -336,6 +411,43 @@ START_TEST(environment_chooses_what_goes_to_standard_error)
 }
 END_TEST
 
+/* In a program of its own.  0: the log could not be written, no signal was raised, and none is pending. */
+static int log_to(int fd)
+{
+	sigset_t pending;
+
+	if (dup2(fd, STDERR_FILENO) < 0)
+		return 1;
+	zp_log(ZPOOL_LOG_ERROR, "lost");
+	return sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE) && !sigismember(&pending, SIGXFSZ) ? 0 : 2;
+}
+
+static int log_to_closed_pipe(void)
+{
+	int ends[2];
+
+	if (pipe(ends) != 0 || close(ends[0]) != 0)
+		return 1;
+	return log_to(ends[1]);
+}
+
+static int log_to_full_file(void)
+{
+	const struct rlimit limit = { 0, 0 };
+	FILE *file = tmpfile();
+
+	return file && setrlimit(RLIMIT_FSIZE, &limit) == 0 ? log_to(fileno(file)) : 1;
+}
+
+START_TEST(standard_error_that_takes_nothing_does_not_end_the_program)
+{
+	char text[512];
+
+	ck_assert_int_eq(unit_run_self("pipe", "ZPOOL_DEBUG=1", text, sizeof text), 0);
+	ck_assert_int_eq(unit_run_self("file", "ZPOOL_DEBUG=1", text, sizeof text), 0);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	const TTest *const tests[] = {
@@ -352,8 +464,15 @@ int main(int argc, char **argv)
 		former_handler_has_returned_when_it_is_replaced,
 		log_works_in_a_forked_child,
 		handler_may_fork,
+		handler_that_waits_for_its_replacement_ends,
+		handler_that_waits_for_a_fork_ends,
 		environment_chooses_what_goes_to_standard_error,
+		standard_error_that_takes_nothing_does_not_end_the_program,
 	};
-	(void)argv;
-	return argc > 1 ? log_at_every_level() : UNIT_RUN("base/log", tests);
+
+	if (argc < 2)
+		return UNIT_RUN("base/log", tests);
+	if (strcmp(argv[1], "pipe") == 0)
+		return log_to_closed_pipe();
+	return strcmp(argv[1], "file") == 0 ? log_to_full_file() : log_at_every_level();
 }
