@@ -17,6 +17,7 @@
 #include "shipped.h"
 #include "size.h"
 #include "spec.h"
+#include "stats-report.h"
 #include "zpoolctl.h"
 
 #define TIMEOUT_SECONDS_DEFAULT 30
@@ -284,6 +285,8 @@ int cmd_replay(int argc, char **argv)
 	char *spec = NULL;
 	int status = argp_parse(&argp, argc, argv, 0, NULL, &replay) ? STATUS_USAGE : 0;
 
+	if (!status && !stats_report_start())
+		status = STATUS_FAILED;
 	if (!status)
 		status = read_trace(&replay);
 	if (!status && !replay.store.options.spec_count)

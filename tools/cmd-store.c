@@ -14,6 +14,7 @@
 #include "message.h"
 #include "output.h"
 #include "size.h"
+#include "stats-report.h"
 #include "store.h"
 #include "trial.h"
 #include "zpoolctl.h"
@@ -134,6 +135,8 @@ int cmd_store(int argc, char **argv)
 	int status = store_parse(argc, argv, &store.options);
 
 	if (!status && store.options.sizes_path && !output_check(store.options.sizes_path))
+		status = STATUS_FAILED;
+	if (!status && !stats_report_start())
 		status = STATUS_FAILED;
 	if (!status)
 		status = store_plan(&store);

@@ -60,6 +60,11 @@ void interrupt_unblock(const sigset_t *former)
 	sigprocmask(SIG_SETMASK, former, NULL);
 }
 
+bool interrupt_forward(int number)
+{
+	return child_pid && !kill((pid_t)child_pid, number);
+}
+
 void interrupt_set_child(pid_t child)
 {
 	child_pid = (sig_atomic_t)child;

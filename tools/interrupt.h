@@ -22,6 +22,9 @@ void interrupt_default(void);
 void interrupt_block(sigset_t *former);
 void interrupt_unblock(const sigset_t *former);
 
+/* Send a signal on to the child that is to be killed.  false: there is none.  Async-signal-safe. */
+bool interrupt_forward(int number);
+
 /* The child to kill with us; 0: none. */
 void interrupt_set_child(pid_t child);
 

@@ -34,6 +34,7 @@ tools_zpoolctl_SOURCES = \
 	tools/size.c tools/size.h \
 	tools/spec.c tools/spec-files.c tools/spec.h \
 	tools/spool.c tools/spool.h \
+	tools/stats-report.c tools/stats-report.h \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
 	tools/text.c tools/text.h \

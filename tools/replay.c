@@ -29,6 +29,7 @@
 #include "replay-contents.h"
 #include "replay.h"
 #include "rss.h"
+#include "stats-report.h"
 #include "spec.h"
 
 #define TELL_NS UINT64_C(100000000)
@@ -410,6 +411,7 @@ static void tell(struct replayer *replayer)
 {
 	uint64_t now = clock_ns();
 
+	stats_report_poll();
 	if (now - replayer->told_ns < TELL_NS)
 		return;
 	replayer->told_ns = now;
@@ -534,6 +536,7 @@ static void replay_in_child(int out, void *arg)
 	struct replayer replayer = {
 		.trace = job->trace, .result = job->result, .reads_unread = !replay_counts_calls(job->spec), .out = out
 	};
+	int error;
 
 	if (prepare(&replayer)) {
 		fail(&replayer, -ENOMEM, "making room for the objects", "out of memory");
@@ -548,7 +551,9 @@ static void replay_in_child(int out, void *arg)
 	}
 	replayer.contents.pool = replayer.pool;
 	job->result->opened = true;
-	if (!replay_all(&replayer)) {
+	error = replay_all(&replayer);
+	stats_report_end();
+	if (!error) {
 		zpool_destroy_pool(replayer.pool);
 		job->result->done = true;
 	}

@@ -22,6 +22,7 @@
 #include "object.h"
 #include "progress.h"
 #include "rss.h"
+#include "stats-report.h"
 #include "spec.h"
 #include "trial.h"
 
@@ -48,7 +49,11 @@ static void tell(struct tester *tester)
 
 static void tell_progress(struct tester *tester, enum trial_phase phase, uint64_t units_done)
 {
-	bool now = tester->result.phase != phase || clock_ns() - tester->told_ns > TELL_NS;
+	bool now;
+
+	if (tester->pool)
+		stats_report_poll();
+	now = tester->result.phase != phase || clock_ns() - tester->told_ns > TELL_NS;
 
 	tester->result.phase = phase;
 	tester->result.units_done = units_done;
@@ -353,8 +358,10 @@ static void try_in_child(int out, void *arg)
 	if (!error)
 		error = load_all(&tester);
 	tell_progress(&tester, error ? tester.result.phase : TRIAL_CLOSING, tester.result.units_done);
-	if (tester.pool)
+	if (tester.pool) {
 		trial_stats_take(job->trial->told, tester.pool);
+		stats_report_end();
+	}
 	zpool_destroy_pool(tester.pool);
 	if (!error)
 		tester.result.phase = TRIAL_DONE;

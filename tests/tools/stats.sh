@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Statistics of the pools at work: in the file that ZPOOL_STATS names, and on SIGUSR1.
+
+. "${srcdir:-.}/tests/tools/common.sh"
+needs_children
+
+use_drivers zbud libc sieve trace
+text_file "$work/text" 131072
+ZPOOL_STATS=$work/stats
+export ZPOOL_STATS
+
+echo "what was there before" >"$work/stats"
+run store -t zbud:limit=1M "$work/text"
+exits "store succeeds" 0
+silent "nothing is said of the file"
+cp "$work/stats" "$work/out"
+is "there is a line" 1 "$(wc -l <"$work/stats")"
+is "it has the pool" zbud:limit=1M "$(value pools 0 spec)"
+is "its limit" 1048576 "$(value pools 0 limit_bytes)"
+is "its objects" 32 "$(value pools 0 layers 0 statistics objects)"
+is "and no other pool" 1 "$(value pools length)"
+run store -t zbud -t libc "$work/text"
+is "each driver has a line" 2 "$(grep -c '^{"version":.*}$' "$work/stats")"
+run store -t "trace:file=$work/trace+libc" "$work/text"
+run replay "$work/trace"
+exits "replay succeeds" 0
+cp "$work/stats" "$work/out"
+is "replay writes as well" 32 "$(value pools 0 layers 0 statistics objects)"
+ZPOOL_STATS=$work/nowhere/stats
+run store -t zbud "$work/text"
+exits "a file that cannot be written is a failure" 1
+says "it is named" "ZPOOL_STATS: $work/nowhere/stats cannot be written: No such file or directory"
+mkfifo "$work/unread"
+ZPOOL_STATS=$work/unread
+run store -t zbud "$work/text"
+exits "a FIFO that nobody reads is a failure, and does not hang" 1
+if [ -w /dev/full ]; then
+    ZPOOL_STATS=/dev/full
+    run store -t zbud "$work/text"
+    says "a full disk is told" "ZPOOL_STATS: .*No space left on device"
+fi
+ZPOOL_STATS=
+unset ZPOOL_STATS
+
+# The tool waits for its input when the signal comes: the first pool answers.
+mkfifo "$work/fifo"
+"$zpoolctl" store -t zbud - <"$work/fifo" >"$work/out" 2>"$work/err" &
+tool=$!
+exec 3>"$work/fifo"
+tries=0
+# Until it catches SIGUSR1, bit 9 of the mask; the wrapper that libtool makes execs the tool.
+until grep -Eq '^SigCgt:.*[2367abef]..$' "/proc/$tool/status" 2>/dev/null || [ $tries -ge 300 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+done
+kill -USR1 $tool
+cat "$work/text" >&3
+exec 3>&-
+status=0
+wait $tool || status=$?
+exits "a signal does not end the tool" 0
+says "the pool is shown" '^pool ".*": "zbud"'
+says "with its counters" '^ +held at most +[0-9]+ B'
+prints "and the table follows" "^zbud .* identical"
+finish

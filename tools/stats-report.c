@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <zpool.h>
+
+#include "interrupt.h"
+#include "message.h"
+#include "stats-report.h"
+
+static volatile sig_atomic_t wanted;
+static int file = -1;
+
+/* The parent has no pool: its child has. */
+static void take_signal(int number)
+{
+	if (!interrupt_forward(number))
+		wanted = 1;
+}
+
+bool stats_report_start(void)
+{
+	const struct sigaction action = { .sa_handler = take_signal, .sa_flags = SA_RESTART };
+	const char *path = getenv("ZPOOL_STATS");
+
+	sigaction(SIGUSR1, &action, NULL);
+	if (!path || !*path)
+		return true;
+	/* A FIFO that nobody reads is an error, and not waited for; one that is read may keep the tool waiting. */
+	file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	if (file < 0)
+		say("ZPOOL_STATS: %s cannot be written: %s", path, strerror(errno));
+	else
+		fcntl(file, F_SETFL, O_APPEND);
+	return file >= 0;
+}
+
+void stats_report_poll(void)
+{
+	if (!wanted)
+		return;
+	wanted = 0;
+	zpool_dump(STDERR_FILENO, ZPOOL_DUMP_TEXT);
+}
+
+void stats_report_end(void)
+{
+	stats_report_poll();
+	if (file >= 0 && zpool_dump(file, ZPOOL_DUMP_JSON))
+		say("ZPOOL_STATS: %s", zpool_last_error());
+}
