@@ -441,8 +441,10 @@ static int broken_trim(void *pool, uint64_t *released)
 #endif
 
 #include "subtle.h"
+#include "counts.h"
 #include "orders.h"
 #include "large.h"
+#include "others.h"
 #include "later.h"
 #ifdef FAULT_odd
 #include "odd.h"

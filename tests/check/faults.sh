@@ -71,6 +71,13 @@ check --case limit_is_never_passed --case limit_takes_suffixes --case failed_mal
 exits "a driver that takes four megabytes at once is a success" 0
 prints_not "no case fails" "^not ok"
 
+build small_objects
+check --case loading_leaves_the_process_alone --case a_pool_leaves_the_process_alone \
+    --case unloading_leaves_nothing_behind --case exit_is_undisturbed --case calls_leave_nothing_behind \
+    --case stats_count_compaction --case every_size_is_stored "$work/plugins/small_objects.so"
+exits "a driver of small objects is a success" 0
+prints_not "no case fails" "^not ok"
+
 build bare
 check "$work/plugins/bare.so"
 exits "the driver with as little as it must have is a success" 0
@@ -137,6 +144,18 @@ fault threads_call_back_after_unload file_goes_and_comes_again
 fault child_shares_the_pages a_child_has_copies_of_its_own
 fault stats_drift stats_count_evictions
 fault full_classes_look_half_empty classes_hold_all_objects
+fault used_slots_are_called_free classes_hold_all_objects
+fault errors_are_not_zero stats_of_a_new_pool_are_zero
+fault moves_are_counted_as_objects stats_count_compaction
+fault failed_mallocs_count_as_objects stats_tell_the_limit_from_want_of_memory
+fault mapped_objects_are_called_dead mapped_objects_are_not_freed
+fault forked_children_print nothing_is_printed
+if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
+    fault long_names_leak pools_made_with_all_arguments_leave_nothing_behind
+    fault statistics_leak calls_leave_nothing_behind
+    fault refused_frees_leak calls_leave_nothing_behind
+    fault trims_leak_descriptors calls_leave_nothing_behind
+fi
 
 # Faults that show in large pools only.
 fault walk_ends_at_20000 a_hundred_thousand_objects
@@ -144,6 +163,22 @@ fault objects_share_bytes_beyond_65536 a_hundred_thousand_objects
 fault objects_are_counted_in_16_bits a_hundred_thousand_objects
 fault addresses_wrap_at_32_megabytes half_a_gibibyte_of_addresses
 fault total_size_wraps_at_128_mib half_a_gibibyte_of_addresses
+
+fault compacts_small_pools_only a_hundred_thousand_objects
+fault evicts_from_small_pools_only a_hundred_thousand_objects
+[ ! -r /proc/self/statm ] || fault large_pools_leak large_pools_leave_nothing_behind
+
+# Faults that show beside another pool, in a child, or with arguments that are rare.
+fault pools_share_a_source each_pool_uses_its_own_source
+fault commits_twice objects_live_in_the_sources_pages
+fault the_first_pool_has_the_limit each_pool_has_its_own_limit
+fault limits_have_32_bits limits_above_four_gibibytes_are_kept
+fault children_have_no_limit the_limit_holds_in_a_child
+[ ! -r /proc/self/statm ] || fault freed_slots_stay_taken freed_objects_leave_nothing_behind
+fault refuses_hints hints_do_not_keep_a_pool_from_working
+fault refuses_long_names any_name_will_do
+fault maps_without_end one_handle_is_mapped_sixty_times
+fault maps_without_end copies_of_much_mapped_objects_work_or_are_busy
 
 # Faults that show with a core of the future only.
 fault keeps_the_name args_are_gone_when_create_returns
@@ -179,7 +214,9 @@ if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
         load_rlimit load_locale load_alarm load_open load_close load_nonblock load_name load_exit
     odd a_pool_leaves_the_process_alone create_thread create_fork create_daemon create_returns create_print \
         create_signal create_mask create_setenv create_umask create_chdir create_rlimit create_alarm create_open \
-        destroy_warn destroy_fork destroy_ignore destroy_open destroy_umask destroy_exit
+        destroy_warn destroy_fork destroy_ignore destroy_open destroy_umask destroy_exit malloc_umask many_thread \
+        many_returns free_signal map_rlimit shrink_chdir compact_open trim_setenv stats_print limit_daemon \
+        create_srand
     odd unloading_leaves_nothing_behind load_map load_malloc load_key load_library load_atexit unload_print \
         unload_umask unload_chdir unload_daemon unload_exit unload_thread
     odd exit_is_undisturbed unload_warn unload_exit load_exit create_exit load_atexit

@@ -199,6 +199,11 @@ static void odd_library(void)
 	dlopen("libz.so.1", RTLD_NOW);
 }
 
+static void odd_srand(void)
+{
+	srand(1);
+}
+
 static void odd_exit(void)
 {
 	_exit(0);
@@ -235,6 +240,7 @@ static void odd_at(const char *moment)
 		{ "map", odd_map },           { "malloc", odd_malloc },
 		{ "key", odd_key },           { "library", odd_library },
 		{ "exit", odd_exit },         { "atexit", odd_atexit },
+		{ "srand", odd_srand },
 	};
 	const char *odd = getenv("ODD");
 	size_t length = strlen(moment);
@@ -269,3 +275,71 @@ static void odd_destroy(void *pool)
 	slabs_destroy(pool);
 }
 #define BROKEN_DESTROY odd_destroy
+
+/* The calls on a pool do it once in a process. */
+static void odd_once(const char *moment)
+{
+	static atomic_bool done;
+	const char *odd = getenv("ODD");
+
+	if (odd && strncmp(odd, moment, strlen(moment)) == 0 && !atomic_exchange(&done, true))
+		odd_at(moment);
+}
+
+static int odd_pool_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	odd_once("malloc_");
+	if (((struct slabs_pool *)pool)->objects >= 1000)
+		odd_once("many_");
+	return slabs_malloc(pool, size, gfp, handle);
+}
+#define BROKEN_MALLOC odd_pool_malloc
+
+static int odd_free(void *pool, unsigned long handle)
+{
+	odd_once("free_");
+	return slabs_free(pool, handle);
+}
+#define BROKEN_FREE odd_free
+
+static void *odd_pool_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
+{
+	odd_once("map_");
+	return slabs_map(pool, handle, mode);
+}
+#define BROKEN_MAP odd_pool_map
+
+static int odd_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
+{
+	odd_once("shrink_");
+	return slabs_shrink(pool, pages, reclaimed);
+}
+#define BROKEN_SHRINK odd_shrink
+
+static int odd_compact(void *pool, const struct zpool_budget *budget, uint64_t *released)
+{
+	odd_once("compact_");
+	return slabs_compact(pool, budget, released);
+}
+#define BROKEN_COMPACT odd_compact
+
+static int odd_trim(void *pool, uint64_t *released)
+{
+	odd_once("trim_");
+	return slabs_trim(pool, released);
+}
+#define BROKEN_TRIM odd_trim
+
+static int odd_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
+{
+	odd_once("stats_");
+	return slabs_stats(pool, stats, stats_size);
+}
+#define BROKEN_STATS odd_stats
+
+static int odd_set_limit(void *pool, uint64_t limit_bytes)
+{
+	odd_once("limit_");
+	return slabs_set_limit(pool, limit_bytes);
+}
+#define BROKEN_SET_LIMIT odd_set_limit

@@ -241,7 +241,8 @@ static void time_is_looked_at_between_steps(void)
 		CT_CHECK(moved_bytes(pool) - moved <= STEP_MOVED_MAX,
 			 "compact by 1 ns moved %llu bytes without a look at the clock",
 			 (unsigned long long)(moved_bytes(pool) - moved));
-		CT_CHECK(now + STEP_GIVEN_MAX >= held,
+		/* A driver with coarse memory gives back as much at once as it takes. */
+		CT_CHECK(now + STEP_GIVEN_MAX + 4 * ct.step_bytes >= held,
 			 "compact by 1 ns gave back %llu bytes without a look at the clock",
 			 (unsigned long long)(held - now));
 		CT_CHECK(decommits <= STEP_DECOMMITS_MAX,

@@ -87,6 +87,8 @@ static void compact_keeps_to_its_budget(void)
 	static const uint64_t budgets[] = { 1, 70000, 300000 };
 	/* What a filter adds to each object. */
 	const uint64_t filtered = strchr(ct.spec, '+') ? 4096 : 0;
+	/* A driver of small objects may round each of them up, to a page at most. */
+	const uint64_t largest = ct.max_bytes < 4096 ? 4096 : ct.max_bytes;
 
 	ct_need(ZPOOL_CAP_COMPACT);
 	for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
@@ -96,7 +98,7 @@ static void compact_keeps_to_its_budget(void)
 		bool more;
 
 		do {
-			uint64_t before = moved_bytes(pool), most = budgets[i] - 1 + ct.max_bytes + filtered;
+			uint64_t before = moved_bytes(pool), most = budgets[i] - 1 + largest + filtered;
 
 			more = compact(pool, budgets[i], 0);
 			CT_CHECK(moved_bytes(pool) - before <= most, "%llu bytes were moved on a budget of %llu",
@@ -104,8 +106,10 @@ static void compact_keeps_to_its_budget(void)
 			CT_CHECK(++calls < 10000, "compact with a budget of %llu bytes still gives 1 after %u calls",
 				 (unsigned long long)budgets[i], calls);
 		} while (more && (budgets[i] > 1 || calls < 10));
-		CT_CHECK(calls > 1, "%u objects, three quarters freed, were compacted by moving at most %llu bytes",
-			 MANY, (unsigned long long)budgets[i]);
+		/* Where all objects together have few bytes, one call may move all that there is to move. */
+		CT_CHECK(calls > 1 || budgets[i] >= MANY / 16 * ct.max_bytes,
+			 "%u objects, three quarters freed, were compacted by moving at most %llu bytes", MANY,
+			 (unsigned long long)budgets[i]);
 		ct_set_check(pool, &set, "after compacting by budgets");
 		drop(pool, &set);
 	}

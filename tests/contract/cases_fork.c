@@ -15,6 +15,7 @@ struct heirloom {
 	struct ct_crowd *crowd;
 	unsigned int generations;
 	bool end_the_pool;
+	uint64_t limit_bytes;
 };
 
 static void live_in_the_child(void *arg)
@@ -48,7 +49,7 @@ static void live_in_the_child(void *arg)
 
 static void a_child_has_copies_of_its_own(void)
 {
-	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true };
+	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true, 0 };
 	struct ct_set set;
 
 	ct_need(ZPOOL_CAP_FORK);
@@ -65,6 +66,37 @@ static void a_child_has_copies_of_its_own(void)
 	ct_set_check(heirloom.pool, &set, "in the parent, after a child and its children");
 	zpool_destroy_pool(heirloom.pool);
 	ct_set_fini(&set);
+}
+
+/* Store until the limit refuses, which must be at the limit of the parent. */
+static void meet_the_limit(void *arg)
+{
+	struct heirloom *heirloom = arg;
+	struct zpool *pool = heirloom->pool;
+	uint64_t limit = heirloom->limit_bytes;
+	unsigned long handle;
+
+	while (zpool_malloc(pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle) == 0)
+		CT_CHECK(zpool_get_total_size(pool) <= limit,
+			 "in a forked child the pool holds %llu bytes with a limit of %llu",
+			 (unsigned long long)zpool_get_total_size(pool), (unsigned long long)limit);
+	CT_MUST(zpool_set_limit(pool, 2 * limit));
+	CT_CHECK(zpool_malloc(pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle) == 0,
+		 "in a forked child the limit was raised, and malloc failed: %s", zpool_last_error());
+}
+
+static void the_limit_holds_in_a_child(void)
+{
+	const uint64_t limit = ct_limit(2u << 20);
+	struct heirloom heirloom = { ct_pool_limited(limit), NULL, NULL, 1, false, limit };
+	unsigned long handle;
+
+	ct_need(ZPOOL_CAP_FORK);
+	for (int i = 0; i < 20; i++)
+		CT_MUST(zpool_malloc(heirloom.pool, 1, ZPOOL_GFP_KERNEL, &handle));
+	ct_in_child(meet_the_limit, &heirloom);
+	meet_the_limit(&heirloom);
+	zpool_destroy_pool(heirloom.pool);
 }
 
 static void try_in_vain(void *arg)
@@ -88,7 +120,7 @@ static void try_in_vain(void *arg)
 
 static void without_support_the_child_is_told(void)
 {
-	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true };
+	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true, 0 };
 	struct ct_set set;
 
 	if (ct_can(ZPOOL_CAP_FORK))
@@ -171,7 +203,7 @@ static void fork_waits_for_threads_at_work(void)
 	ct_crowd_open(&crowd, 500);
 	ct_set_init(&set, 400);
 	ct_set_fill(crowd.pool, &set, 300, &ct.rng);
-	heirloom = (struct heirloom){ crowd.pool, &set, &crowd, 1, false };
+	heirloom = (struct heirloom){ crowd.pool, &set, &crowd, 1, false, 0 };
 	/* The crowd's lock is not the library's: a child must not need it. */
 	crowd.before_evict = refuse_in_child;
 	atomic_store(&forks_done, false);
@@ -245,6 +277,8 @@ const struct ct_case ct_cases_fork[] = {
 	{ "a_child_has_copies_of_its_own",
 	  "A forked child may use inherited pools, as copies of its own: the parent's are not touched.",
 	  a_child_has_copies_of_its_own, CT_FORKS },
+	{ "the_limit_holds_in_a_child", "A pool has the same limit in a forked child, which the child may change.",
+	  the_limit_holds_in_a_child, CT_FORKS },
 	{ "without_support_the_child_is_told",
 	  "Where a driver has no fork hook, the child gets -EOPNOTSUPP on its pools.",
 	  without_support_the_child_is_told, CT_FORKS },

@@ -59,7 +59,7 @@ static void stale_handles_are_refused(void)
 	ct_set_init(&set, 200);
 	ct_set_fill(pool, &set, 200, &ct.rng);
 	for (int i = 0; i < 50; i++) {
-		ct_object_make(pool, &object, 1 + ct_rng_below(&ct.rng, 1000), 1);
+		ct_object_make(pool, &object, 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000), 1);
 		zpool_free(pool, object.handle);
 		refused_everywhere(pool, object.handle);
 		/* Again while another object has its place. */

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { POOLS = 200, WARM_UP = 30, OBJECTS = 60, TRIES = 3 };
@@ -63,6 +64,43 @@ static void live_and_end(void)
 	ct_trim(pool);
 	zpool_map_handle(pool, handles[1], ZPOOL_MM_RO);
 	zpool_destroy_pool(pool);
+}
+
+/* A pool that was made with each of the arguments, and called in every way. */
+static void live_with_all_arguments(void)
+{
+	static struct ct_source source;
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	struct zpool_stats stats;
+	struct zpool *pool;
+	unsigned long handles[OBJECTS];
+
+	ct_source_init(&source);
+	args.node = 0;
+	args.name = "a pool whose name is given and as long as some file names are, of which there are many";
+	args.evict = ct_evict_nothing;
+	args.page_source = &source.table;
+	pool = zpool_open(ct.spec, &args, sizeof(args));
+	CT_CHECK(pool != NULL, "a pool with a node, a name, an evict callback and a page source cannot be made: %s",
+		 zpool_last_error());
+	for (size_t i = 0; i < OBJECTS; i++)
+		CT_MUST(zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handles[i]));
+	for (size_t i = 0; i < OBJECTS; i += 3) {
+		zpool_free(pool, handles[i]);
+		zpool_free(pool, handles[i]);
+	}
+	zpool_set_limit(pool, zpool_get_total_size(pool));
+	zpool_set_limit(pool, 0);
+	zpool_get_stats(pool, &stats, sizeof(stats));
+	zpool_destroy_pool(pool);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes of its page source reserved",
+		 ct_source_reserved_bytes(&source));
+}
+
+static void pools_made_with_all_arguments_leave_nothing_behind(void)
+{
+	need_a_plain_process();
+	repeat(live_with_all_arguments, 1, "pools that were made with a name, a node and a page source");
 }
 
 static void ended_pools_leave_nothing_behind(void)
@@ -259,12 +297,109 @@ static void store_and_free(void)
 		zpool_free(pool, handles[i]);
 }
 
+/* What the pool itself keeps of objects that are gone, such as a place in a table, makes it grow each time. */
+static void expect_no_growth_of_the_pool(void)
+{
+	for (int tries = 1; tries <= TRIES; tries++) {
+		uint64_t before, after;
+
+		ct_trim(lasting_pool);
+		before = zpool_get_total_size(lasting_pool);
+		for (int i = 0; i < POOLS; i++)
+			store_and_free();
+		ct_trim(lasting_pool);
+		after = zpool_get_total_size(lasting_pool);
+		if (after <= before + 8192)
+			return;
+		CT_CHECK(tries < TRIES,
+			 "%d objects were stored and freed, and the pool grew from %llu to %llu bytes, as it did each "
+			 "time before",
+			 POOLS * OBJECTS, (unsigned long long)before, (unsigned long long)after);
+	}
+}
+
+static int visit_object(struct zpool *pool, unsigned long handle, size_t size, void *user)
+{
+	(void)pool;
+	(void)handle;
+	(void)size;
+	(void)user;
+	return 0;
+}
+
+static int visit_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	(void)stats;
+	(void)stats_size;
+	(void)user;
+	return 0;
+}
+
+/* Every call that takes nothing for good, on a pool whose objects stay: each of them once, some refused. */
+static unsigned long lasting_handles[OBJECTS];
+
+static void call_everything(void)
+{
+	struct zpool *pool = lasting_pool;
+	struct zpool_stats stats;
+	char byte;
+
+	for (size_t i = 0; i < OBJECTS; i += 20) {
+		(void)zpool_obj_read(pool, lasting_handles[i], &byte, 1, 0);
+		(void)zpool_obj_write(pool, lasting_handles[i], "x", 1, 0);
+		(void)zpool_obj_size(pool, lasting_handles[i]);
+		if (zpool_map_handle(pool, lasting_handles[i], ZPOOL_MM_RW)) {
+			zpool_free(pool, lasting_handles[i]);
+			zpool_unmap_handle(pool, lasting_handles[i]);
+		}
+	}
+	zpool_free(pool, 1);
+	zpool_unmap_handle(pool, lasting_handles[0]);
+	zpool_map_handle(pool, 1, ZPOOL_MM_RO);
+	zpool_each_object(pool, visit_object, NULL);
+	zpool_each_class(pool, visit_class, NULL);
+	zpool_get_stats(pool, &stats, sizeof(stats));
+	zpool_set_limit(pool, 1u << 30);
+	zpool_set_limit(pool, 0);
+	zpool_shrink(pool, 1, NULL);
+	zpool_compact(pool, 1, 0, NULL);
+	zpool_trim(pool, NULL);
+}
+
+static void calls_leave_nothing_behind(void)
+{
+	need_a_plain_process();
+	lasting_pool = ct_pool_evicting(ct_evict_nothing, NULL);
+	for (size_t i = 0; i < OBJECTS; i++)
+		CT_MUST(zpool_malloc(lasting_pool, size_of(i), ZPOOL_GFP_KERNEL, &lasting_handles[i]));
+	repeat(call_everything, 1, "times every call was made on a pool");
+	zpool_destroy_pool(lasting_pool);
+}
+
 static void freed_objects_leave_nothing_behind(void)
 {
 	need_a_plain_process();
 	lasting_pool = ct_pool();
 	repeat(store_and_free, OBJECTS, "objects that were freed");
+	expect_no_growth_of_the_pool();
 	zpool_destroy_pool(lasting_pool);
+}
+
+/* A fork with a pool that lives, where a driver has more to do than elsewhere. */
+static void live_through_a_fork(void)
+{
+	struct zpool *pool = ct_pool();
+	unsigned long handle;
+	pid_t pid;
+
+	CT_MUST(zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle));
+	pid = fork();
+	if (pid == 0) {
+		fflush(NULL);
+		_exit(0);
+	}
+	CT_CHECK(pid > 0 && waitpid(pid, NULL, 0) == pid, "no process can be forked: %s", strerror(errno));
+	zpool_destroy_pool(pool);
 }
 
 /* Everything that could tempt somebody to print: what works, what is refused, and what there is no memory for. */
@@ -286,6 +421,7 @@ static void work_and_fail(void)
 	zpool_malloc(pool, ct.max_bytes + 1, ZPOOL_GFP_KERNEL, &handle);
 	zpool_destroy_pool(pool);
 	live_and_end();
+	live_through_a_fork();
 	zpool_destroy_pool(zpool_create_pool(ct_spec_with("limit=1"), ZPOOL_GFP_KERNEL, NULL));
 }
 
@@ -320,6 +456,11 @@ const struct ct_case ct_cases_leftovers[] = {
 	{ "ended_pools_leave_nothing_behind",
 	  "zpool_destroy_pool() gives back all that the pool had: memory of malloc's, address space, open files.",
 	  ended_pools_leave_nothing_behind, 0 },
+	{ "pools_made_with_all_arguments_leave_nothing_behind",
+	  "zpool_destroy_pool() gives back all of a pool that has a name, a node, a callback and a page source.",
+	  pools_made_with_all_arguments_leave_nothing_behind, 0 },
+	{ "calls_leave_nothing_behind", "No call on a pool that lives leaves memory or an open file behind.",
+	  calls_leave_nothing_behind, 0 },
 	{ "pools_ended_while_mapped_leave_nothing_behind",
 	  "zpool_destroy_pool() gives back all that the pool had, with objects that are mapped.",
 	  pools_ended_while_mapped_leave_nothing_behind, 0 },

@@ -249,22 +249,80 @@ static void limit_changes_while_the_pool_lives(void)
 	ct_set_fini(&set);
 }
 
+/* A limit that only fits 64 bits is no small one. */
+static void limits_above_four_gibibytes_are_kept(void)
+{
+	const uint64_t limit = (UINT64_C(1) << 32) + 4096;
+	struct zpool *pools[2] = { ct_pool_limited(limit), ct_pool() };
+	struct ct_set set;
+
+	CT_MUST(zpool_set_limit(pools[1], limit));
+	for (int i = 0; i < 2; i++) {
+		ct_set_init(&set, 300);
+		while (set.count < 300)
+			CT_CHECK(ct_set_try(pools[i], &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0,
+				 "with a limit of %llu bytes, given %s, malloc failed when the pool held %llu: %s",
+				 (unsigned long long)limit, i ? "by zpool_set_limit()" : "in the spec",
+				 (unsigned long long)zpool_get_total_size(pools[i]), zpool_last_error());
+		ct_set_check(pools[i], &set, "with a limit above 4 GiB");
+		ct_set_fini(&set);
+		zpool_destroy_pool(pools[i]);
+	}
+}
+
+/* The second pool's limit is set after the first's, and a third pool has none. */
+static void each_pool_has_its_own_limit(void)
+{
+	const uint64_t limits[2] = { ct_limit(MIB), 2 * ct_limit(MIB) };
+	struct zpool *pools[3] = { ct_pool(), ct_pool(), ct_pool() };
+	struct ct_set sets[3];
+
+	for (int i = 0; i < 3; i++)
+		ct_set_init(&sets[i], 70000);
+	for (int i = 0; i < 2; i++)
+		CT_MUST(zpool_set_limit(pools[i], limits[i]));
+	for (int i = 0; i < 2; i++) {
+		fill_to_limit(pools[i], &sets[i], limits[i]);
+		CT_CHECK(zpool_get_total_size(pools[i]) > limits[i] / 2,
+			 "a pool with a limit of %llu bytes stopped at %llu, while another pool has a limit of %llu",
+			 (unsigned long long)limits[i], (unsigned long long)zpool_get_total_size(pools[i]),
+			 (unsigned long long)limits[!i]);
+	}
+	while (zpool_get_total_size(pools[2]) <= limits[1] + limits[1] / 4)
+		CT_CHECK(ct_set_try(pools[2], &sets[2], ct.max_bytes, ZPOOL_GFP_KERNEL) == 0,
+			 "a pool without a limit stopped at %llu bytes, while other pools have limits: %s",
+			 (unsigned long long)zpool_get_total_size(pools[2]), zpool_last_error());
+	for (int i = 0; i < 3; i++) {
+		ct_set_check(pools[i], &sets[i], "beside pools with other limits");
+		zpool_destroy_pool(pools[i]);
+		ct_set_fini(&sets[i]);
+	}
+}
+
 struct crowd {
 	struct zpool *pool;
 	uint64_t limit;
 	atomic_uint refused;
 };
 
+/* So many that four threads together would hold more than the limit, also where objects are small. */
+enum { CROWD_OBJECTS = 400, CROWD_SMALL_OBJECTS = 4000 };
+
+static size_t crowd_objects(void)
+{
+	return ct.max_bytes < 2048 ? CROWD_SMALL_OBJECTS : CROWD_OBJECTS;
+}
+
 static void crowd_member(struct ct_thread *thread)
 {
 	struct crowd *crowd = thread->arg;
-	unsigned long handles[400];
+	unsigned long handles[CROWD_SMALL_OBJECTS];
 	size_t held = 0;
 
 	for (int i = 0; i < 20000 && !ct_stopping(); i++) {
 		uint64_t total;
 
-		if (held < 400 && ct_rng_below(&thread->rng, 100) < 60) {
+		if (held < crowd_objects() && ct_rng_below(&thread->rng, 100) < 60) {
 			size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
 			int result = zpool_malloc(crowd->pool, size, ZPOOL_GFP_KERNEL, &handles[held]);
 
@@ -291,8 +349,9 @@ static void limit_holds_under_threads(void)
 
 	crowd.pool = ct_pool_limited(crowd.limit);
 	ct_threads_run(4, crowd_member, &crowd);
-	CT_CHECK(atomic_load(&crowd.refused) > 0,
-		 "four threads with up to 400 objects each never met a limit of %llu bytes",
+	/* Where even the largest objects are too small for that, it is enough that the limit was never passed. */
+	CT_CHECK(atomic_load(&crowd.refused) > 0 || crowd_objects() * ct.max_bytes < crowd.limit,
+		 "four threads with up to %zu objects each never met a limit of %llu bytes", crowd_objects(),
 		 (unsigned long long)crowd.limit);
 	zpool_destroy_pool(crowd.pool);
 }
@@ -346,6 +405,10 @@ const struct ct_case ct_cases_limits[] = {
 	{ "limit_changes_while_the_pool_lives",
 	  "zpool_set_limit() works at any time; below what is held it loses nothing and only stops growth.",
 	  limit_changes_while_the_pool_lives, 0 },
+	{ "limits_above_four_gibibytes_are_kept", "A limit may be larger than 32 bits can tell.",
+	  limits_above_four_gibibytes_are_kept, 0 },
+	{ "each_pool_has_its_own_limit", "Pools of a driver have limits of their own, or none.",
+	  each_pool_has_its_own_limit, 0 },
 	{ "limit_holds_under_threads", "The limit holds while several threads allocate and free.",
 	  limit_holds_under_threads, 0 },
 	{ "nothing_is_evicted_unasked",

@@ -88,16 +88,54 @@ static void loading_leaves_the_process_alone(void)
 	ct_state_free(&now);
 }
 
-static void use_pool(struct zpool *pool)
+static int visit_object(struct zpool *pool, unsigned long handle, size_t size, void *user)
 {
-	unsigned long handles[40];
+	char byte;
 
-	for (size_t i = 0; i < 40; i++)
-		CT_CHECK(zpool_malloc(pool, 1 + i * 97 % 2000, ZPOOL_GFP_KERNEL, &handles[i]) == 0,
-			 "malloc of %zu bytes failed: %s", 1 + i * 97 % 2000, zpool_last_error());
-	for (size_t i = 0; i < 40; i += 2)
+	(void)user;
+	(void)zpool_obj_read(pool, handle, &byte, 1, size - 1);
+	return 0;
+}
+
+static int visit_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	(void)stats;
+	(void)stats_size;
+	(void)user;
+	return 0;
+}
+
+enum { FEW_OBJECTS = 40, MANY_OBJECTS = 1500 };
+
+/* Calls every function on the pool.  Most results do not matter here: other cases judge them. */
+static void use_pool(struct zpool *pool, size_t objects)
+{
+	static unsigned long handles[MANY_OBJECTS];
+	size_t max_bytes = zpool_max_object_size(pool) < 2000 ? zpool_max_object_size(pool) : 2000;
+	struct zpool_stats stats;
+	unsigned long another;
+
+	for (size_t i = 0; i < objects; i++) {
+		size_t size = 1 + i * 97 % max_bytes;
+
+		CT_CHECK(zpool_malloc(pool, size, i % 2 ? ZPOOL_GFP_ZERO : ZPOOL_GFP_KERNEL, &handles[i]) == 0,
+			 "malloc of %zu bytes failed: %s", size, zpool_last_error());
+		(void)zpool_obj_write(pool, handles[i], "x", 1, 0);
+		if (zpool_map_handle(pool, handles[i], ZPOOL_MM_RO))
+			zpool_unmap_handle(pool, handles[i]);
+	}
+	for (size_t i = 0; i < objects; i += 2)
 		zpool_free(pool, handles[i]);
+	if (zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, &another) == 0)
+		zpool_free(pool, another);
+	zpool_each_object(pool, visit_object, NULL);
+	zpool_each_class(pool, visit_class, NULL);
+	zpool_get_stats(pool, &stats, sizeof(stats));
+	zpool_set_limit(pool, zpool_get_total_size(pool));
+	(void)zpool_malloc(pool, max_bytes, ZPOOL_GFP_KERNEL, &another);
+	zpool_set_limit(pool, 0);
 	zpool_shrink(pool, 1, NULL);
+	zpool_compact(pool, 4096, 0, NULL);
 	zpool_compact(pool, 0, 0, NULL);
 	zpool_trim(pool, NULL);
 }
@@ -106,7 +144,7 @@ static void pool_life(void)
 {
 	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
 
-	use_pool(pool);
+	use_pool(pool, FEW_OBJECTS);
 	zpool_destroy_pool(pool);
 }
 
@@ -137,20 +175,28 @@ static void a_pool_leaves_the_process_alone(void)
 	struct ct_capture capture;
 	struct zpool *pool;
 	pid_t self = getpid();
+	int first, second;
 
 	use_library();
 	each_part(load);
+	srand(4711);
+	first = rand();
+	second = rand();
+	srand(4711);
 	ct_capture_start(&capture);
 	ct_state_take(&settings, CT_STATE_NO_FILES);
 	ct_state_take(&before, 0);
 	pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	CT_CHECK(getpid() == self, "making a pool forked the process, and returned in the child as well");
-	use_pool(pool);
+	use_pool(pool, MANY_OBJECTS);
+	CT_CHECK(getpid() == self, "a call on a pool forked the process, and returned in the child as well");
 	ct_state_take(&now, CT_STATE_NO_FILES);
 	ct_state_compare(&settings, &now, "making and using a pool");
 	ct_state_free(&now);
 	expect_closed_by_exec(&before);
 	zpool_destroy_pool(pool);
+	CT_CHECK(rand() == first && rand() == second,
+		 "the driver changed the state of rand(), whose numbers are the host's");
 	ct_state_take(&now, 0);
 	ct_state_compare(&before, &now, "the life of a pool");
 	ct_capture_end(&capture, "the life of a pool");

@@ -111,6 +111,10 @@ static void mapped_objects_are_not_freed(void)
 	address = map(pool, object.handle, ZPOOL_MM_RW);
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_free(pool, object.handle));
+	CT_CHECK(strstr(zpool_last_error(), "is mapped") != NULL,
+		 "freeing a mapped object was refused, but not because it is mapped (the driver's free must return "
+		 "-EBUSY): %s",
+		 zpool_last_error());
 	CT_CHECK(ct_log_errors() == 1, "freeing a mapped object logged %u errors, not 1", ct_log_errors());
 	ct_log_close();
 	/* Had it been freed after all, the next of its size would take its place. */

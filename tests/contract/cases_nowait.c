@@ -160,7 +160,8 @@ static void watch_among_threads(void *arg)
 	/* As long as it takes until the others have had the locks often: they may not even run yet. */
 	for (int i = 0; i < 100000 || atomic_load(&neighbours_done) < 200000; i++) {
 		unsigned long handle = 0;
-		int result = zpool_malloc(pool, 1 + ct_rng_below(&ct.rng, 1000), ZPOOL_GFP_NOWAIT, &handle);
+		size_t size = 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
+		int result = zpool_malloc(pool, size, ZPOOL_GFP_NOWAIT, &handle);
 
 		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc without waiting gave %s",
 			 ct_error_name(result));

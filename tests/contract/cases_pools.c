@@ -118,6 +118,51 @@ static void open_refuses_bad_args(void)
 	CT_REFUSED_NULL(zpool_open(ct.spec, &args, sizeof(args)), EINVAL);
 }
 
+/* A name is for messages, and whatever is in it, a driver can neither refuse it nor take it for a format or a path. */
+static void any_name_will_do(void)
+{
+	static char longest[1001];
+	const char *const names[] = { "", "x", "%s%n%d", "/../a/b", "two\nlines \x1b[31m \xff", longest };
+	struct ct_object object;
+
+	memset(longest, 'n', sizeof(longest) - 1);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+		struct zpool *pool;
+
+		args.name = names[i];
+		pool = zpool_open(ct.spec, &args, sizeof(args));
+		CT_CHECK(pool != NULL,
+			 "with a name of %zu characters, number %zu of the names tried, the pool cannot be "
+			 "made: %s",
+			 strlen(names[i]), i + 1, zpool_last_error());
+		CT_CHECK(strcmp(zpool_get_name(pool), names[i]) == 0, "a pool that was named \"%s\" is called \"%s\"",
+			 names[i], zpool_get_name(pool));
+		ct_object_make(pool, &object, ct.max_bytes, 1);
+		CT_REFUSED(zpool_malloc(pool, ct.largest_bytes + 1, ZPOOL_GFP_KERNEL, &object.handle), ENOSPC);
+		ct_object_check(pool, &object, "in a pool with an unusual name");
+		zpool_destroy_pool(pool);
+	}
+}
+
+/* HIGHMEM and MOVABLE are hints, which a driver may ignore but not refuse. */
+static void hints_do_not_keep_a_pool_from_working(void)
+{
+	static const zpool_gfp_t hints[] = { ZPOOL_GFP_HIGHMEM, ZPOOL_GFP_MOVABLE,
+					     ZPOOL_GFP_HIGHMEM | ZPOOL_GFP_MOVABLE };
+	struct ct_object object;
+
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+		struct zpool *pool = zpool_create_pool(ct.spec, hints[i], NULL);
+
+		CT_CHECK(pool != NULL, "with gfp %#x, which are hints, the pool cannot be made: %s", hints[i],
+			 zpool_last_error());
+		ct_object_make(pool, &object, ct.max_bytes, 1);
+		ct_object_check(pool, &object, "in a pool that was made with hints");
+		zpool_destroy_pool(pool);
+	}
+}
+
 static void node_is_a_preference(void)
 {
 	static const int nodes[] = { -1, 0, 1023 };
@@ -387,6 +432,9 @@ const struct ct_case ct_cases_pools[] = {
 	  open_takes_older_and_newer_args, 0 },
 	{ "open_refuses_bad_args", "No spec, unknown flags and nodes outside -1 to 1023 are refused with EINVAL.",
 	  open_refuses_bad_args, 0 },
+	{ "any_name_will_do", "A pool can be made with any name, and keeps it.", any_name_will_do, 0 },
+	{ "hints_do_not_keep_a_pool_from_working", "A pool can be made with any hint of ZPOOL_GFP_*.",
+	  hints_do_not_keep_a_pool_from_working, 0 },
 	{ "node_is_a_preference", "A node that the system lacks does not keep a pool from working.",
 	  node_is_a_preference, 0 },
 	{ "sizes_and_alignment_are_sane", "zpool_alignment() is a power of two, at least 8.",

@@ -12,6 +12,7 @@
 #include <config.h>
 #endif
 #include "cases.h"
+#include "leftovers.h"
 #include "objects.h"
 
 #include <stdio.h>
@@ -172,11 +173,50 @@ static bool grow_to(struct zpool *pool, struct ct_set *set, size_t count)
 	return true;
 }
 
+static int evict_of_many(struct zpool *pool, unsigned long handle, void *user)
+{
+	struct ct_set *set = user;
+	size_t position = ct_set_find(set, handle);
+
+	CT_CHECK(position != SIZE_MAX, "of %zu objects handle %#lx is to be evicted, which is none of them", set->count,
+		 handle);
+	ct_set_free(pool, set, position);
+	return 0;
+}
+
+/* Three quarters are freed: then a compaction makes the pool smaller, and a shrink still empties pages. */
+static void give_back_of_many(struct zpool *pool, struct ct_set *set)
+{
+	unsigned int reclaimed = 0;
+	uint64_t before;
+
+	ct_set_thin(pool, set, set->count / 4, &ct.rng);
+	ct_trim(pool);
+	before = zpool_get_total_size(pool);
+	if (ct_can(ZPOOL_CAP_COMPACT)) {
+		CT_MUST(zpool_compact(pool, 0, 0, NULL));
+		CT_CHECK(zpool_get_total_size(pool) < before,
+			 "of many objects three quarters were freed, %zu are left, and compaction left all %llu bytes "
+			 "in the pool",
+			 set->count, (unsigned long long)before);
+		ct_set_check(pool, set, "in a pool of many objects, after compaction");
+		expect_all_there(pool, set);
+	}
+	if (ct_can(ZPOOL_CAP_EVICT)) {
+		int result = zpool_shrink(pool, 5, &reclaimed);
+
+		CT_CHECK(result == 0 && reclaimed >= 5,
+			 "a shrink by 5 pages of a pool of %zu objects gave %s and %u pages", set->count,
+			 ct_error_name(result), reclaimed);
+		expect_all_there(pool, set);
+	}
+}
+
 static void a_hundred_thousand_objects(void)
 {
 	static const size_t points[] = { 1100, 4200, 20100, 65600, 110000 };
-	struct zpool *pool = ct_pool();
 	struct ct_set set;
+	struct zpool *pool = ct_pool_evicting(evict_of_many, &set);
 	size_t stored;
 
 	bound_set();
@@ -195,10 +235,41 @@ static void a_hundred_thousand_objects(void)
 	grow_to(pool, &set, stored);
 	ct_set_check(pool, &set, "in a pool of many objects, of which half were stored again");
 	expect_all_there(pool, &set);
+	give_back_of_many(pool, &set);
 	ct_set_free_all(pool, &set);
 	expect_all_there(pool, &set);
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
+}
+
+/* The tables of a large pool may be freed otherwise than those of a small one. */
+static void large_pools_leave_nothing_behind(void)
+{
+	size_t count = 25000;
+	unsigned long handle;
+
+	if (ct_instrumented())
+		ct_skip("a sanitizer or valgrind has memory and files of its own, and finds leaks itself");
+	bound_set();
+	for (int round = 1; round <= 4; round++) {
+		struct ct_leftovers before;
+		struct zpool *pool;
+		size_t stored = 0;
+
+		ct_leftovers_look(&before);
+		pool = ct_pool();
+		while (stored < count &&
+		       zpool_malloc(pool, 64 < ct.max_bytes ? 64 : ct.max_bytes, ZPOOL_GFP_KERNEL, &handle) == 0) {
+			stored++;
+			if (round == 1 && stored % LOOK_EACH == 0 && bound_reached())
+				count = stored;
+		}
+		zpool_destroy_pool(pool);
+		/* The first round may make what the C library keeps for the next. */
+		if (round > 1 &&
+		    ct_leftovers_compare(&before, 1024, "objects and more, left to a pool's end,", round == 4))
+			return;
+	}
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -329,6 +400,8 @@ const struct ct_case ct_cases_scale[] = {
 	{ "a_hundred_thousand_objects",
 	  "A pool takes as many objects as there is memory for: each is there, is visited by a walk, and counted.",
 	  a_hundred_thousand_objects, 0 },
+	{ "large_pools_leave_nothing_behind", "zpool_destroy_pool() gives back all that a pool of 25,000 objects had.",
+	  large_pools_leave_nothing_behind, 0 },
 	{ "half_a_gibibyte_of_addresses",
 	  "A pool grows past half a GiB, and past 2 GiB with large objects: no two objects share a byte, none is lost.",
 	  half_a_gibibyte_of_addresses, 0 },

@@ -154,12 +154,16 @@ static void refused_decommit_loses_nothing(void)
 				 "memory that the page source did not take back is given out dirty as ZERO");
 			zpool_free(pool, handle);
 		}
+		ct_set_check(pool, &set, "after mallocs from memory that was not taken back");
+		ct_set_free_all(pool, &set);
+		zpool_trim(pool, NULL);
 		kept = ct_source_committed_bytes(&source);
 		atomic_store(&source.refuse_decommit, false);
 		ct_trim(pool);
 		CT_CHECK(ct_source_committed_bytes(&source) < kept,
-			 "%zu bytes stay committed though nine tenths are free", kept);
-		ct_set_check(pool, &set, "after the page source took memory back");
+			 "%zu bytes stay committed after a trim, though every object is free and the page source takes "
+			 "memory back again; zpool_trim() must give back what is free",
+			 kept);
 	}
 	zpool_destroy_pool(pool);
 	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
@@ -167,10 +171,60 @@ static void refused_decommit_loses_nothing(void)
 	ct_set_fini(&set);
 }
 
+/* Two pools with a source each, and one that has none, grow and shrink in turns. */
+static void each_pool_uses_its_own_source(void)
+{
+	static struct ct_source other_source;
+	struct zpool *pools[3];
+	struct ct_set sets[3];
+	size_t first, other;
+
+	need_objects_in_pages();
+	pools[0] = ct_source_pool(&source);
+	pools[1] = ct_source_pool(&other_source);
+	pools[2] = ct_pool();
+	for (size_t i = 0; i < 3; i++)
+		ct_set_init(&sets[i], 2000);
+	for (int round = 0; round < 3; round++) {
+		first = ct_source_committed_bytes(&source);
+		other = ct_source_committed_bytes(&other_source);
+		ct_set_fill(pools[0], &sets[0], 2000, &ct.rng);
+		CT_CHECK(ct_source_committed_bytes(&source) > first &&
+				 ct_source_committed_bytes(&other_source) == other,
+			 "objects were stored in a pool, whose page source committed %zu bytes more, and the page "
+			 "source of another pool %zu",
+			 ct_source_committed_bytes(&source) - first, ct_source_committed_bytes(&other_source) - other);
+		ct_set_fill(pools[1], &sets[1], 2000, &ct.rng);
+		first = ct_source_committed_bytes(&source);
+		other = ct_source_committed_bytes(&other_source);
+		ct_set_fill(pools[2], &sets[2], 2000, &ct.rng);
+		CT_CHECK(ct_source_committed_bytes(&source) == first &&
+				 ct_source_committed_bytes(&other_source) == other,
+			 "objects were stored in a pool without a page source, and the page sources of other pools "
+			 "committed memory");
+		for (size_t i = 0; i < 3; i++) {
+			ct_set_check(pools[i], &sets[i], "beside pools with other page sources");
+			ct_set_free_all(pools[i], &sets[i]);
+			ct_trim(pools[i]);
+		}
+	}
+	zpool_destroy_pool(pools[0]);
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes of its page source reserved",
+		 ct_source_reserved_bytes(&source));
+	ct_set_fill(pools[1], &sets[1], 2000, &ct.rng);
+	ct_set_check(pools[1], &sets[1], "after a pool with another page source was destroyed");
+	zpool_destroy_pool(pools[1]);
+	zpool_destroy_pool(pools[2]);
+	for (size_t i = 0; i < 3; i++)
+		ct_set_fini(&sets[i]);
+}
+
 const struct ct_case ct_cases_sources[] = {
 	{ "objects_live_in_the_sources_pages",
 	  "With a page source of the host's all objects lie in what it reserved and committed, by its rules.",
 	  objects_live_in_the_sources_pages, 0 },
+	{ "each_pool_uses_its_own_source", "Pools with different page sources take pages each from its own.",
+	  each_pool_uses_its_own_source, 0 },
 	{ "pages_go_back_to_the_source", "Trim gives pages back to the source, destroy gives every reservation back.",
 	  pages_go_back_to_the_source, 0 },
 	{ "refused_reserve_is_enomem", "A page source without address space means ENOMEM, and not for good.",

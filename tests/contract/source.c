@@ -82,6 +82,9 @@ static int source_commit(void *context, void *address, size_t bytes)
 		pthread_mutex_unlock(&source->lock);
 		return -ENOMEM;
 	}
+	for (size_t i = 0; i < bytes / CT_SOURCE_PAGE; i++)
+		CT_CHECK(pages[i] == 0, "commit was asked for %zu bytes at %p, of which page %zu is committed already",
+			 bytes, address, i);
 	memset(pages, 1, bytes / CT_SOURCE_PAGE);
 	CT_CHECK(mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0, "mprotect: %s", strerror(errno));
 	if (source->touch)
