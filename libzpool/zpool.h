@@ -233,7 +233,7 @@ ZPOOL_PUBLIC int zpool_set_param(struct zpool *pool, const char *key, const char
  * handle   receives the handle, never 0; untouched on failure
  *
  * 0, or -EINVAL: a NULL argument, size 0, unknown flags; -ENOSPC: too large for this pool, whatever is freed; -ENOMEM:
- * no memory, the limit is reached, or (NOWAIT) nothing is at hand; -EAGAIN: (NOWAIT) a lock is taken.  The message of
+ * no memory, the limit is reached, or (NOWAIT) no memory is cached; -EAGAIN: (NOWAIT) a lock is taken.  The message of
  * -ENOSPC names the drivers that take the object; the first such call, if not NOWAIT, reads the plugin directories.
  */
 ZPOOL_PUBLIC int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);

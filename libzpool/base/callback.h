@@ -3,11 +3,11 @@
  * callback.h - calling functions of the host's from inside the library
  *
  * The host's evict function, visitors, log handler and page source run with cancellation disabled: a thread that is
- * cancelled in one of them would not return to us, who have objects half moved and records half written.
+ * cancelled in one of them would not return to the library, which may be in the middle of moving an object.
  *
  * The thread sanitizer of a host looks at memory that the library's own code shares between threads without seeing the
- * library's locks, unless the library is built with it too.  So it is told to look away while code of ours runs (see
- * core/watched.c), and to look again while the host's does.
+ * library's locks, unless the library is built with it too.  So the library makes it ignore accesses while its own
+ * code runs (see core/watched.c), and observe them again while a function of the host's runs.
  */
 #ifndef ZP_BASE_CALLBACK_H
 #define ZP_BASE_CALLBACK_H 1

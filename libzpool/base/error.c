@@ -53,7 +53,7 @@ __attribute__((format(printf, 1, 0))) static void error_format(const char *forma
 		return;
 	}
 	(void)vsnprintf(text, (size_t)length + 1, format, args);
-	/* Paths, names and texts of drivers are quoted in here, and whoever made them is not trusted. */
+	/* Messages quote paths, names and texts of drivers, which are not trusted. */
 	text = zp_text_escape(text);
 	if (!text) {
 		error_slot.text = out_of_memory;

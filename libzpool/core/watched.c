@@ -9,8 +9,8 @@
  * memory back to the pool (free, unmap, write) comes before what others do with memory that they get from it (malloc,
  * map, read).  An ordinary process pays nothing: its pools have the driver's own callbacks.
  *
- * The order that is told is that of one lock a pool.  It can hide a race of the host's own between two threads that
- * use the pool in between; it never makes one up.
+ * The sanitizer sees an order as if each pool had one lock.  That can hide a race of the host's own between two threads
+ * that use the pool in between; it never reports a race that is none.
  *
  * A driver that the program registered is code of the host's, which the sanitizer sees: it is left alone.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The files form a tree below the plugin, which is walked breadth first.  Every directory of a run path is judged,
- * whether or not a library is found there: whoever can write it can put one there.  A library is judged in each
+ * whether or not a library is found there: a user who can write to it can put one there.  A library is judged in each
  * directory that has it, and not only in the first one, because the linker passes over files that it cannot use.
  */
 #include "config.h"

@@ -145,14 +145,15 @@ struct zsmalloc_seat {
  * further counts.  Zero: at the beginning.
  */
 struct zsmalloc_round {
-	uint64_t series;       /* compactions by budgets that came to their end before this one */
-	uint64_t steps;        /* done in this one */
-	uint64_t id;           /* of the marks of zspages that could not be emptied in this round */
-	uint32_t classes_left; /* the smallest so many, of which the largest is at hand; 0: the round begins */
-	uint32_t steps_left;   /* that the class at hand may still take; 0: it is only come to */
-	bool at_tail;          /* its last page is at hand */
-	bool gained;           /* this round has won a page */
-	bool at_trim;          /* the rounds are over */
+	uint64_t series; /* compactions by budgets that came to their end before this one */
+	uint64_t steps;  /* done in this one */
+	uint64_t id;     /* of the marks of zspages that could not be emptied in this round */
+	uint32_t
+		classes_left; /* the classes 0 to classes_left - 1, of which the last is current; 0: the round begins */
+	uint32_t steps_left;  /* that the current class may still take; 0: it has not begun */
+	bool at_tail;         /* only its last page is left to do */
+	bool gained;          /* this round has won a page */
+	bool at_trim;         /* the rounds are over */
 	uint8_t rounds;
 	uint32_t owed_pages; /* that were emptied, and lie in the reserve */
 	struct zp_trim trim;
@@ -437,7 +438,8 @@ int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
 /*
  * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
  * as a page is won.  With the class's lock held.  Returns the bytes moved; the object that reaches `budget` is the
- * last, and the next call continues behind it.  0: there is nothing to move.  What is emptied goes on the chain.
+ * last, and the next call continues behind it.  0: there is nothing to move.  Emptied zspages are added
+ * to the chain.
  */
 uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
 			      uint32_t *emptied);
@@ -474,7 +476,7 @@ enum { ZSMALLOC_STEP_BYTES = 32 << 10 }; /* moved under one hold of a lock */
 
 /*
  * One hold of the class's lock: moves until `budget` bytes are moved by the run, but a step's worth at most.  true:
- * there is more to do in this class.  What is emptied goes on the chain.
+ * there is more to do in this class.  Emptied zspages are added to the chain.
  */
 bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *emptied);
 
@@ -493,10 +495,10 @@ uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 
 int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
 
-/* ---- zsmalloc_compact.c: compaction by itself ---- */
+/* ---- zsmalloc_compact.c: automatic compaction ---- */
 
 /*
- * Compaction by itself, without a lock, and a little at a time: after a free, of a class that wastes too much; after a
+ * Automatic compaction, without a lock, and a little at a time: after a free, of a class that wastes too much; after a
  * malloc for which the pool grew, of the next such class.
  */
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
@@ -510,8 +512,8 @@ struct zsmalloc_need {
 };
 
 /*
- * What the pool keeps goes back, and (where it may compact by itself) what a little compaction wins, or else a whole
- * one.  true: it is worth another try.
+ * Gives back what the pool caches and, where automatic compaction is on, what a partial compaction frees, or else a
+ * whole one.  true: it is worth another try.
  */
 bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need);
 bool zsmalloc_wants_compaction(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class);

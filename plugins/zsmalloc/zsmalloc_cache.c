@@ -251,7 +251,7 @@ void zsmalloc_caches_trim(struct zsmalloc_pool *pool)
 {
 	if (!has_vacant(pool))
 		return;
-	/* Whoever walks the list has the lock of a class. */
+	/* A thread that walks the list holds the lock of a class. */
 	for (unsigned int i = 0; i < pool->class_count; i++)
 		zp_lock(&pool->classes[i].lock);
 	zp_lock(&pool->record_lock);

@@ -233,7 +233,7 @@ uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * By itself
+ * Automatic compaction
  */
 
 static struct zsmalloc_run run_begin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, bool need)

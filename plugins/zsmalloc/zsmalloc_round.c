@@ -52,7 +52,7 @@ static uint32_t steps_for(const struct zsmalloc_class *class)
 	return 2 * (class->used_slots + class->zspages) + 2;
 }
 
-/* Moves objects of the class at hand, or its last page.  true: there is more to do.  With the lock held. */
+/* Moves objects of the current class, or its last page.  true: there is more to do.  With the lock held. */
 static bool class_step(struct work *work, uint32_t *emptied)
 {
 	struct zsmalloc_run *run = &work->run;

@@ -60,7 +60,7 @@ extern struct ct_context ct;
 _Noreturn void ct_fail(const char *file, int line, const char *format, ...) CT_PRINTF(3, 4);
 _Noreturn void ct_skip(const char *format, ...) CT_PRINTF(1, 2);
 
-/* Every check is a step by which the case shows that it gets on; some of them together are told to the runner. */
+/* Every check is a step, which shows the runner that the case makes progress; steps are reported in batches. */
 extern _Thread_local unsigned int ct_steps;
 void ct_steps_report(void);
 

@@ -156,7 +156,7 @@ static void calls_in_pairs_come_to_their_end(void)
 
 /*
  * Each object has a pattern of its own, so that a copy through a stale handle shows: in what is read, and in the bytes
- * of the object that has the place now.  Handle and pattern are told together, by number.
+ * of the object that has the place now.  Handle and pattern are published together, as one number.
  */
 #define COPY_BYTES 192u
 #define COPY_ROUNDS 20000u

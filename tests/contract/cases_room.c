@@ -47,7 +47,7 @@ static void thin(struct zpool *pool, unsigned long *handles, size_t count, unsig
 			zpool_free(pool, handles[i]);
 }
 
-/* The size at hand did not fit.  Now that the call gave back so much, does it? */
+/* The current size did not fit.  The call gave memory back, so it has to fit now. */
 static void expect_no_room(struct zpool *pool, size_t size, const char *call, uint64_t released)
 {
 	unsigned long handle;

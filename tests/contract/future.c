@@ -49,7 +49,7 @@ struct larger_budget {
 static struct larger_host host;
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Memory that is taken away: whoever keeps a pointer into it meets a fault
+ * Memory that is taken away: a driver that uses a pointer into it later gets a fault
  */
 
 struct block {

@@ -8,7 +8,7 @@ set -u
 . "${srcdir:?}/tests/install/common.sh"
 make_scratch
 
-# try LANGUAGE STANDARD VERSION CALL: does it compile?  Without -Werror: what is wrong has to be an error by itself.
+# try LANGUAGE STANDARD VERSION CALL: does it compile?  Without -Werror, because the wrong form has to be an error and not a warning.
 try() {
     {
         printf '#include <zpool.h>\n'

@@ -21,7 +21,7 @@ static struct zpool *pool;
 static bool racing;
 static unsigned long raced;
 
-/* Objects are taken by evict or by their thread, whoever is first. */
+/* An object is taken by evict or by its thread, depending on which comes first. */
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long slots[THREADS][SLOTS];
 

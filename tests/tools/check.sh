@@ -103,7 +103,7 @@ if command -v xmllint >/dev/null; then
 fi
 run check --junit "$work/no/such/folder" zbud
 exits "a report that cannot be written is a failure" 1
-says "and is told before anything is checked" "no/such/folder: cannot be written"
+says "and is reported before anything is checked" "no/such/folder: cannot be written"
 is "nothing was checked" "" "$(cat "$work/out")"
 
 run check --stress 1 --case soak zbud

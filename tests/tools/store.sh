@@ -183,10 +183,10 @@ store_stream -t libc - <"$work/in/text"
 prints "the report names standard input" "^Standard input: 1 file, 128K"
 store_stream -t libc - </dev/null
 exits "an empty standard input is a failure" 1
-says "an empty standard input is told" "nothing to store"
+says "an empty standard input is reported" "nothing to store"
 store_stream -t libc - <&-
 exits "a closed standard input is a failure" 1
-says "a closed standard input is told" "standard input: Bad file descriptor"
+says "a closed standard input is reported" "standard input: Bad file descriptor"
 
 run store "$work/in/empty"
 exits "nothing but empty files is a failure" 1
