@@ -68,7 +68,9 @@ void replay_forget(struct replay_contents *contents, struct replay_object *objec
 	}
 }
 
-/* What a write from `from` to `to` leaves of the piece at *link.  Returns the link behind which the search continues. */
+/*
+ * What a write from `from` to `to` leaves of the piece at *link.  Returns the link behind which the search continues.
+ */
 static uint32_t *cut_piece(struct replay_contents *contents, uint32_t *link, uint32_t from, uint32_t to)
 {
 	struct replay_piece *piece = &contents->pieces[*link];

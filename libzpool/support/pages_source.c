@@ -206,8 +206,8 @@ void zp_pages_set_reserve(struct zp_pages *pages, uint64_t bytes)
 
 /*
  * Gives back the page table of a part of a segment in which no page is used or cached.  Linux 6.14 and later free it
- * when one call of madvise() covers its whole span; with earlier kernels it is freed with the chunk.  Afterwards the part no longer
- * counts against the process's limits of data and of locked memory.  With slow_lock held.
+ * when one call of madvise() covers its whole span; earlier kernels free it with the chunk.  Afterwards the part no
+ * longer counts against the process's limits of data and of locked memory.  With slow_lock held.
  */
 static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsigned int part)
 {
