@@ -116,11 +116,11 @@ tests_unit_loader_search_CFLAGS = $(unit_cflags)
 tests_unit_loader_search_LDADD = $(unit_ldadd)
 tests_unit_loader_search_LDFLAGS = $(failing_memory_ldflags)
 
-tests_unit_loader_trust_SOURCES = tests/unit/loader/trust.c
+tests_unit_loader_trust_SOURCES = tests/unit/loader/trust.c tests/unit/loader/trust_fixture.h
 tests_unit_loader_trust_CFLAGS = $(unit_cflags)
 tests_unit_loader_trust_LDADD = $(unit_ldadd)
 
-tests_unit_loader_trust_hidden_SOURCES = tests/unit/loader/trust_hidden.c
+tests_unit_loader_trust_hidden_SOURCES = tests/unit/loader/trust_hidden.c tests/unit/loader/trust_fixture.h
 tests_unit_loader_trust_hidden_CFLAGS = $(unit_cflags)
 tests_unit_loader_trust_hidden_LDADD = $(unit_ldadd)
 

@@ -17,47 +17,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "tests/unit/run.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/loader/trust_fixture.h"
 
 enum { STRANGER = 12345, HIDDEN_USER = 65534 };
-
-static struct zp_trust trust;
-static char resolved[PATH_MAX], why[PATH_MAX + 160];
-
-/* The user who runs the test, as an ordinary user would be judged. */
-static void start(void)
-{
-	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242 };
-	scratch_make();
-	scratch_directory("d", 0755);
-	scratch_file("d/x.so", 0644, "x", 1);
-}
-
-static void finish(void)
-{
-	scratch_remove();
-}
-
-static void trusts(const char *path, const char *expected)
-{
-	why[0] = '\0';
-	int err = zp_trust_resolve(&trust, path, resolved, why, sizeof why);
-	ck_assert_msg(err == 0, "%s: %d, %s", path, err, why);
-	ck_assert_str_eq(resolved, expected);
-}
-
-static void refuses(const char *path, int err, const char *reason)
-{
-	why[0] = '\0';
-	ck_assert_int_eq(zp_trust_resolve(&trust, path, resolved, why, sizeof why), -err);
-	assert_contains(why, reason);
-}
-
-static void mode(const char *entry, mode_t bits)
-{
-	ck_assert_int_eq(chmod(scratch_path(entry), bits), 0);
-}
 
 static void own(const char *entry, uid_t uid)
 {
