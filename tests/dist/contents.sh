@@ -14,6 +14,7 @@ make_scratch
 
 # distributed_files NAME - of the Makefile whose template is standard input, one a line
 distributed_files() {
+    # shellcheck disable=SC2016 # make expands it
     { sed '/am--include-marker/d' && printf 'print-distfiles:\n\t@for file in $(DISTFILES); do echo $$file; done\n'; } \
         >"$scratch/$1.in"
     ./config.status --silent --file="$scratch/$1:$scratch/$1.in" >/dev/null || return

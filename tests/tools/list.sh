@@ -71,6 +71,7 @@ says "an empty folder is told" "no driver found in $work/plugins"
 run list --json
 is "an empty list is JSON too" 0 "$(value drivers length)"
 
+# shellcheck disable=SC2088 # the library gets the tilde as it is
 for path in plugins ./plugins "$work/plugins:plugins" "~/plugins"; do
     ZPOOL_PLUGIN_PATH=$path run list
     exits "the plugin path \"$path\" is refused" 2

@@ -77,6 +77,7 @@ is "libc counts the bytes" "$(value drivers driver=libc stored_bytes)" \
 is "nothing is mapped any more" 0 "$(value drivers driver=libc statistics mapped_handles)"
 is "no malloc failed" 0 "$(value drivers driver=libc statistics malloc_failed_limit)"
 is "zbud has no size classes" null "$(value drivers driver=zbud classes)"
+# shellcheck disable=SC2013 # one word a line
 for member in $(sed -n '/^struct zpool_stats {/,/^}/s/^.*uint64_t \([a-z_]*\);.*/\1/p' "${srcdir:-.}/libzpool/zpool.h"); do
     holds "the statistics have $member" "$(value drivers driver=zbud statistics "$member")" -ge 0
 done
