@@ -151,7 +151,7 @@ fault failed_mallocs_count_as_objects stats_tell_the_limit_from_want_of_memory
 fault mapped_objects_are_called_dead mapped_objects_are_not_freed
 fault forked_children_print nothing_is_printed
 if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
-    fault long_names_leak pools_made_with_all_arguments_leave_nothing_behind
+    fault long_names_leak pools_with_all_arguments_leave_nothing_behind
     fault statistics_leak calls_leave_nothing_behind
     fault refused_frees_leak calls_leave_nothing_behind
     fault trims_leak_descriptors calls_leave_nothing_behind

@@ -97,7 +97,7 @@ static void live_with_all_arguments(void)
 		 ct_source_reserved_bytes(&source));
 }
 
-static void pools_made_with_all_arguments_leave_nothing_behind(void)
+static void pools_with_all_arguments_leave_nothing_behind(void)
 {
 	need_a_plain_process();
 	repeat(live_with_all_arguments, 1, "pools that were made with a name, a node and a page source");
@@ -456,9 +456,9 @@ const struct ct_case ct_cases_leftovers[] = {
 	{ "ended_pools_leave_nothing_behind",
 	  "zpool_destroy_pool() gives back all that the pool had: memory of malloc's, address space, open files.",
 	  ended_pools_leave_nothing_behind, 0 },
-	{ "pools_made_with_all_arguments_leave_nothing_behind",
+	{ "pools_with_all_arguments_leave_nothing_behind",
 	  "zpool_destroy_pool() gives back all of a pool that has a name, a node, a callback and a page source.",
-	  pools_made_with_all_arguments_leave_nothing_behind, 0 },
+	  pools_with_all_arguments_leave_nothing_behind, 0 },
 	{ "calls_leave_nothing_behind", "No call on a pool that lives leaves memory or an open file behind.",
 	  calls_leave_nothing_behind, 0 },
 	{ "pools_ended_while_mapped_leave_nothing_behind",
