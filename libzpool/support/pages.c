@@ -26,6 +26,7 @@ int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source
 	atomic_init(&pages->reserve_bound_bytes, ZP_RESERVE_DEFAULT);
 	zp_lock_init(&pages->lock);
 	zp_lock_init(&pages->slow_lock);
+	zp_lock_init(&pages->open_lock);
 	zp_list_init(&pages->reserve);
 	for (unsigned int i = 0; i < ZP_BUCKETS; i++)
 		zp_list_init(&pages->buckets[i]);
@@ -117,11 +118,13 @@ void zp_pages_fork(struct zp_pages *pages, enum zpool_fork_phase phase)
 	if (phase == ZPOOL_FORK_PREPARE) {
 		zp_lock(&pages->slow_lock);
 		zp_lock(&pages->lock);
+		zp_lock(&pages->open_lock);
 		return;
 	}
 	/* They are not in the child. */
 	if (phase == ZPOOL_FORK_CHILD)
 		pages->hoarders = 0;
+	zp_unlock(&pages->open_lock);
 	zp_unlock(&pages->lock);
 	zp_unlock(&pages->slow_lock);
 }

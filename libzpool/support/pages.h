@@ -34,7 +34,8 @@
  *
  * Locks, in this order: slow_lock serialises what may call the source for long (growth, giving back, trim) and guards
  * the chunk table; lock guards bitmaps, buckets and the reserve and is held for some hundred nanoseconds, never across
- * a call of the source.  ZPOOL_GFP_NOWAIT only tries lock, takes from the reserve alone, and calls nobody.
+ * a call of the source; open_lock comes last and is held across the system call that opens or closes granules.
+ * ZPOOL_GFP_NOWAIT only tries lock, takes from the reserve alone, and calls nobody.
  *
  * Content: a run reads as whatever was last there; only pages that commit made usable are known to be zero.
  */
@@ -119,6 +120,12 @@ struct zp_pages {
 	uint32_t hoarders;          /* who want the reserve to be left alone */
 	uint32_t growth;            /* counts chunks that came; written with both locks held */
 	_Atomic(uint64_t) reserve_bound_bytes;
+
+	/*
+	 * Serialises the system calls that open and close granules: a thread that opens a segment from its front may
+	 * open a granule that a trim is closing.
+	 */
+	struct zp_lock open_lock;
 
 	struct zp_lock slow_lock;
 	struct zp_segment *blocks[ZP_BLOCKS];

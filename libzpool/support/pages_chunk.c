@@ -2,8 +2,8 @@
  *
  * pages_chunk.c - address space and access to it: chunks, the records of their segments, granules that are opened
  *
- * The functions for granules need no lock.  All others are called with slow_lock held, or while no other thread uses
- * the pages.
+ * The functions for granules take open_lock and need no other lock.  All others are called with slow_lock held, or
+ * while no other thread uses the pages.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -39,7 +39,7 @@ static unsigned int open_step(struct zp_pages *pages)
 	return step < 1 ? 1 : step > OPEN_GRANULES_MAX ? OPEN_GRANULES_MAX : (unsigned int)step;
 }
 
-/* Threads may open the same granule at the same time: the second changes nothing. */
+/* With open_lock held. */
 static int open_granules(struct zp_pages *pages, struct zp_segment *segment, uint64_t bits)
 {
 	const struct zpool_page_source *source = pages->source;
@@ -68,22 +68,26 @@ static int open_granules(struct zp_pages *pages, struct zp_segment *segment, uin
 int zp_segment_open(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count)
 {
 	unsigned int end = segment->number == 1 ? ZP_FIRST_CHUNK_PAGES : ZP_SEGMENT_PAGES, ahead;
-	uint64_t needed, wanted, open;
+	uint64_t needed = granule_bits(first, count), wanted, open;
+	int err = -ENOMEM;
 
-	if (pages->source != &zp_os_pages)
-		return 0;
-	open = atomic_load_explicit(&segment->open, memory_order_acquire);
-	needed = granule_bits(first, count) & ~open;
-	if (!needed)
+	/* The caller owns these pages, so nobody closes what is open of them. */
+	if (pages->source != &zp_os_pages || !(needed & ~atomic_load_explicit(&segment->open, memory_order_acquire)))
 		return 0;
 	ahead = first + open_step(pages) * GRANULE_PAGES;
 	if (ahead < first + count)
 		ahead = first + count;
+	zp_lock(&pages->open_lock);
+	open = atomic_load_explicit(&segment->open, memory_order_relaxed);
+	needed &= ~open;
 	wanted = granule_bits(0, ahead < end ? ahead : end) & ~open;
-	if (wanted != needed && open_granules(pages, segment, wanted) == 0)
-		return 0;
+	if (wanted != needed)
+		err = open_granules(pages, segment, wanted);
 	/* A limit of the process may leave room for what is needed alone. */
-	return open_granules(pages, segment, needed);
+	if (err)
+		err = open_granules(pages, segment, needed);
+	zp_unlock(&pages->open_lock);
+	return err;
 }
 
 int zp_segment_commit(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count)
@@ -100,9 +104,11 @@ void zp_segment_close(struct zp_pages *pages, struct zp_segment *segment, unsign
 {
 	uint64_t bits = granule_bits(first, count);
 
-	if ((atomic_fetch_and_explicit(&segment->open, ~bits, memory_order_relaxed) & bits) == 0)
-		return;
-	zp_os_pages_close(zp_segment_base(pages, segment->number) + first * ZP_PAGE_BYTES, count * ZP_PAGE_BYTES);
+	zp_lock(&pages->open_lock);
+	if (atomic_fetch_and_explicit(&segment->open, ~bits, memory_order_relaxed) & bits)
+		zp_os_pages_close(zp_segment_base(pages, segment->number) + first * ZP_PAGE_BYTES,
+				  count * ZP_PAGE_BYTES);
+	zp_unlock(&pages->open_lock);
 }
 
 /* ---- records and the table of addresses ---- */
