@@ -12,6 +12,8 @@
  *     zp_write_signals_block(&signals);
  *     ...write(2), which fails with EPIPE or EFBIG...
  *     zp_write_signals_restore(&signals);
+ *
+ * It needs POSIX: compiled as plain C11, without _POSIX_C_SOURCE or the like, this header is empty.
  */
 #ifndef ZP_SUPPORT_SIGNALS_H
 #define ZP_SUPPORT_SIGNALS_H
@@ -20,6 +22,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+
+#if defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199506L
 
 struct zp_write_signals {
 	sigset_t raisable; /* those of the two that were not pending before */
@@ -54,5 +58,7 @@ static inline void zp_write_signals_restore(const struct zp_write_signals *signa
 	(void)pthread_sigmask(SIG_SETMASK, &signals->mask, NULL);
 	errno = saved_errno;
 }
+
+#endif /* _POSIX_C_SOURCE */
 
 #endif
