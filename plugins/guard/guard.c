@@ -252,8 +252,10 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 		&pool->handles, slot,
 		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
 	err = store_below(pool, own, size, gfp, &below);
-	if (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && guard_yield_share(pool))
+	if (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && guard_yield_share(pool)) {
+		atomic_fetch_add_explicit(&pool->retries, 1, memory_order_relaxed);
 		err = store_below(pool, own, size, gfp, &below);
+	}
 	if (err) {
 		if (gfp & ZPOOL_GFP_NOWAIT)
 			guard_drop_slot(pool, slot);
@@ -434,6 +436,17 @@ static int guard_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
 	return zp_filter_shrink(pool, pages, reclaimed);
 }
 
+/* The driver below has counted the first try of each malloc that was tried twice, which the caller never saw fail. */
+static void leave_out_first_tries(struct guard_pool *pool, struct zpool_stats *stats)
+{
+	uint64_t retries = atomic_load_explicit(&pool->retries, memory_order_relaxed);
+	uint64_t at_limit = retries < stats->malloc_failed_limit ? retries : stats->malloc_failed_limit;
+	uint64_t others = retries - at_limit;
+
+	stats->malloc_failed_limit -= at_limit;
+	stats->malloc_failed_memory -= others < stats->malloc_failed_memory ? others : stats->malloc_failed_memory;
+}
+
 static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct guard_pool *pool = pool_;
@@ -449,6 +462,7 @@ static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size
 	now.pool_bytes = guard_total_size(pool);
 	now.pool_bytes_peak = atomic_load_explicit(&pool->peak_bytes, memory_order_relaxed);
 	now.mapped_handles = zp_handles_mapped(&pool->handles);
+	leave_out_first_tries(pool, &now);
 	now.malloc_failed_limit += atomic_load_explicit(&pool->failed_limit, memory_order_relaxed);
 	now.malloc_failed_again += atomic_load_explicit(&pool->failed_again, memory_order_relaxed);
 	now.malloc_failed_memory += atomic_load_explicit(&pool->failed_memory, memory_order_relaxed);
