@@ -99,8 +99,8 @@ fini_pages:
 free_pool:
 	free(pool);
 	if (err == -ENOMEM && args->limit_bytes)
-		args->host->error(args->core, "The limit is too low for a libc pool: %llu. Raise it.",
-				  (unsigned long long)args->limit_bytes);
+		args->host->error(args->core, "A limit of %llu byte%s is too low for a libc pool; raise it.",
+				  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
 	return err;
 }
 

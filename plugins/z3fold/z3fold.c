@@ -114,8 +114,8 @@ static int z3fold_create(const struct zpool_create_args *args, struct zpool_crea
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "The limit is too low for a z3fold pool: %llu. Raise it.",
-					  (unsigned long long)args->limit_bytes);
+			args->host->error(args->core, "A limit of %llu byte%s is too low for a z3fold pool; raise it.",
+					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
 		return err;
 	}
 	if (args->value_count > Z3FOLD_PARAM_RESERVE && args->values[Z3FOLD_PARAM_RESERVE].given)

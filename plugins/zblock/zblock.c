@@ -113,8 +113,8 @@ static int zblock_create(const struct zpool_create_args *args, struct zpool_crea
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "The limit is too low for a zblock pool: %llu. Raise it.",
-					  (unsigned long long)args->limit_bytes);
+			args->host->error(args->core, "A limit of %llu byte%s is too low for a zblock pool; raise it.",
+					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
 		return err;
 	}
 	if (args->value_count > ZBLOCK_PARAM_RESERVE && args->values[ZBLOCK_PARAM_RESERVE].given)

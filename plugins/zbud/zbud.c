@@ -94,8 +94,8 @@ static int zbud_create(const struct zpool_create_args *args, struct zpool_create
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "The limit is too low for a zbud pool: %llu. Raise it.",
-					  (unsigned long long)args->limit_bytes);
+			args->host->error(args->core, "A limit of %llu byte%s is too low for a zbud pool; raise it.",
+					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
 		return err;
 	}
 	if (args->value_count > ZBUD_PARAM_RESERVE && args->values[ZBUD_PARAM_RESERVE].given)

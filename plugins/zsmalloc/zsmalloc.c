@@ -158,8 +158,9 @@ static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_cr
 	if (err) {
 		free(pool);
 		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "The limit is too low for a zsmalloc pool: %llu. Raise it.",
-					  (unsigned long long)args->limit_bytes);
+			args->host->error(args->core,
+					  "A limit of %llu byte%s is too low for a zsmalloc pool; raise it.",
+					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
 		return err;
 	}
 	out->pool = pool;
