@@ -8,6 +8,7 @@
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/run.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -122,6 +123,7 @@ struct trial {
 	char spec[128];
 	const char *driver;
 	struct zpool *pool;
+	int null; /* what zpool_dump() writes to: opened before, because open() is a cancellation point */
 	unsigned long handles[HANDLES];
 	_Atomic bool returned;
 	int state_after;
@@ -242,6 +244,14 @@ static void call_getters(struct trial *trial)
 	(void)zpool_malloc_support_movable(trial->pool);
 	(void)zpool_escape(NULL, 0, zpool_last_error());
 	(void)zpool_version();
+	(void)zpool_stats_member(0);
+}
+
+static void call_dump(struct trial *trial)
+{
+	(void)zpool_dump(trial->null, ZPOOL_DUMP_TEXT);
+	(void)zpool_dump(trial->null, ZPOOL_DUMP_JSON);
+	(void)zpool_dump(-1, ZPOOL_DUMP_TEXT);
 }
 
 static void call_create_pool(struct trial *trial)
@@ -349,8 +359,9 @@ static const struct {
 	{ "zpool_set_param ", call_set_param },
 	{ "zpool_get_type zpool_get_spec zpool_get_name zpool_get_total_size zpool_max_object_size zpool_alignment "
 	  "zpool_evictable zpool_can_sleep_mapped zpool_malloc_support_movable zpool_last_error zpool_escape "
-	  "zpool_version ",
+	  "zpool_version zpool_stats_member ",
 	  call_getters },
+	{ "zpool_dump ", call_dump },
 	{ "zpool_create_pool ", call_create_pool },
 	{ "zpool_open ", call_open },
 	{ "zpool_destroy_pool ", call_destroy_pool },
@@ -373,10 +384,13 @@ enum { CALLS_MADE = sizeof calls / sizeof *calls };
 static struct trial *trial_begin(int number)
 {
 	static struct trial trial;
+	static int null = -1;
 	const char *filter = filters[number / DRIVERS];
 	bool traces = strncmp(filter, "trace", 5) == 0;
 
-	trial = (struct trial){ .driver = drivers[number % DRIVERS] };
+	if (null < 0)
+		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	trial = (struct trial){ .driver = drivers[number % DRIVERS], .null = null };
 	(void)snprintf(trial.spec, sizeof trial.spec, "%s%s%s%s", filter, traces ? trace_path : "", traces ? "+" : "",
 		       trial.driver);
 	trial.pool = open_pool(trial.spec);
