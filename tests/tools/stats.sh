@@ -39,7 +39,7 @@ exits "a FIFO that nobody reads is a failure, and does not hang" 1
 if [ -w /dev/full ]; then
     ZPOOL_STATS=/dev/full
     run store -t zbud "$work/text"
-    says "a full disk is told" "ZPOOL_STATS: .*No space left on device"
+    says "a full disk is reported" "ZPOOL_STATS: .*No space left on device"
 fi
 ZPOOL_STATS=
 unset ZPOOL_STATS
