@@ -241,7 +241,6 @@ if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
 fi
 fault pools_are_at_most_256 hundreds_of_pools_live_at_once
 fault reads_what_is_freed a_read_meets_a_free
-fault writes_to_what_is_freed a_write_meets_a_free
 fault the_greatest_value_overflows objects_are_stored_with_every_value
 fault the_least_value_divides objects_are_stored_with_every_value
 fault a_choice_loses_a_byte objects_are_stored_with_every_value
