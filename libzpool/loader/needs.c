@@ -26,6 +26,9 @@
 /* Far above what real plugins need, and low enough that judging one takes no noticeable time. */
 enum { MAX_FILES = 128, MAX_DIRECTORIES = 512, MAX_LOOKUPS = 16384, MAX_READ_BYTES = 16 << 20 };
 
+/* Of all paths together: links may lead through thousands of directories each time. */
+enum { MAX_COMPONENTS = 256 << 10 };
+
 /* glibc looks into directories for the processor's features: glibc-hwcaps/NAME, and before 2.37 up to four of these. */
 enum { MAX_FEATURE_DEPTH = 4 };
 static const char *const feature_directories[] = { "glibc-hwcaps", "tls", "haswell", "xeon_phi", "avx512_1", "x86_64" };
@@ -48,6 +51,7 @@ struct needs {
 	size_t directory_count;
 	char *directories[MAX_DIRECTORIES];
 	unsigned lookups;
+	unsigned components;
 	uint64_t bytes_read;
 	/* Scratch: paths are much for the stack of a thread that a host made small. */
 	char expanded[PATH_MAX];
@@ -148,6 +152,8 @@ static int add_directory(struct needs *needs, struct file *file)
 /* Judges and adds the directory at needs->path.  1: it is there; 0: it is not, and nobody else can make it. */
 static int take_directory(struct needs *needs, struct file *file, const char *entry, size_t length)
 {
+	if (needs->components > MAX_COMPONENTS)
+		return fail(needs, E2BIG);
 	int err = zp_trust_resolve_directory(&needs->trust, needs->path, needs->resolved, needs->reason,
 					     sizeof needs->reason);
 	if (is_absent(err))
@@ -193,9 +199,11 @@ static int take_entries(struct needs *needs, struct file *file, const char *entr
 	DIR *dir = opendir(needs->path);
 	if (!dir)
 		return errno == EACCES || errno == ENOENT ? 0 : fail(needs, errno);
-	while (!err && (found = readdir(dir)))
+	while (!err && (errno = 0, found = readdir(dir)))
 		if (found->d_name[0] != '.')
 			err = take_subdirectory(needs, file, found->d_name, entry, length, depth);
+	if (!err && errno)
+		err = fail(needs, errno);
 	closedir(dir);
 	return err;
 }
@@ -286,7 +294,7 @@ static int add_file(struct needs *needs, const struct file *needed_by, const cha
 static int take_library(struct needs *needs, const struct file *file, const char *name)
 {
 	struct stat st;
-	if (++needs->lookups > MAX_LOOKUPS)
+	if (++needs->lookups > MAX_LOOKUPS || needs->components > MAX_COMPONENTS)
 		return fail(needs, E2BIG);
 	int err = zp_trust_resolve(&needs->trust, needs->path, needs->resolved, needs->reason, sizeof needs->reason);
 	if (is_absent(err) || (err == -ENOEXEC && stat(needs->path, &st) == 0 && S_ISDIR(st.st_mode)))
@@ -401,7 +409,8 @@ int zp_needs_judge(const struct zp_trust *trust, int fd, const char *path, const
 		return -ENOMEM;
 	}
 	needs->trust = zp_trust_of_named(trust, path);
-	needs->file_count = needs->directory_count = needs->lookups = 0;
+	needs->trust.components = &needs->components;
+	needs->file_count = needs->directory_count = needs->lookups = needs->components = 0;
 	needs->bytes_read = 0;
 	needs->why = why;
 	needs->why_bytes = why_bytes;

@@ -265,6 +265,8 @@ static int step(struct walk *walk)
 	}
 	if (parent_length + 1 + length >= PATH_MAX)
 		return walk_error(walk, walk->resolved, ENAMETOOLONG);
+	if (walk->trust->components)
+		++*walk->trust->components;
 	walk->resolved[parent_length] = '/';
 	memcpy(walk->resolved + parent_length + 1, component, length);
 	walk->resolved_length += length + 1;

@@ -21,6 +21,7 @@ struct zp_trust {
 	uid_t hidden_uid;
 	/* Hidden owners are accepted in this directory, if nobody in the namespace can write there.  NULL: nowhere. */
 	const char *hidden_owner_dir;
+	unsigned *components; /* counts the components of paths that are looked at; NULL: nobody asks */
 };
 
 /* Hidden owners are accepted in the plugin directory that was compiled into the library, and in no other. */

@@ -407,6 +407,38 @@ START_TEST(more_than_can_be_judged_is_refused)
 }
 END_TEST
 
+/* Each look at a library would walk through a thousand directories. */
+START_TEST(links_with_long_ways_are_followed_within_bounds)
+{
+	char way[3900], names[100][8];
+	unsigned components = 0;
+
+	start();
+	way[0] = '\0';
+	scratch_directory("d/a", 0755);
+	for (size_t at = 0; at + 6 < sizeof way; at += 5)
+		strcpy(way + at, "a/../");
+	scratch_link("d/far", way);
+	forge_begin();
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(names[i], sizeof names[i], "l%d.so", i);
+		add_tag(DT_NEEDED, names[i]);
+	}
+	char run_path[250 * sizeof "$ORIGIN/far"] = "$ORIGIN/far";
+	for (int i = 1; i < 250; i++)
+		strcat(run_path, ":$ORIGIN/far");
+	add_tag(DT_RUNPATH, run_path);
+	forge_end("d/x.so", 0644);
+	refused("too many");
+
+	trust.components = &components;
+	char resolved[PATH_MAX];
+	ck_assert_int_eq(zp_trust_resolve_directory(&trust, scratch_path("d/far"), resolved, why, sizeof why), 0);
+	ck_assert_uint_gt(components, 700);
+	finish();
+}
+END_TEST
+
 START_TEST(damaged_files_are_read_within_their_bounds)
 {
 	struct zp_dynamic dynamic;
@@ -453,13 +485,21 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		file_that_names_nothing_is_accepted,           directory_of_a_run_path_is_judged_however_it_is_written,
-		run_path_of_the_working_directory_is_refused,  names_that_only_the_linker_can_expand_are_refused,
-		rpath_counts_only_where_there_is_no_runpath,   library_in_a_run_path_is_judged_itself,
-		library_with_a_path_of_its_own_is_judged,      libraries_of_libraries_are_judged,
-		rpath_serves_the_libraries_of_libraries_too,   directories_for_the_processor_are_judged,
-		owners_and_lists_are_judged_as_for_the_plugin, more_than_can_be_judged_is_refused,
-		damaged_files_are_read_within_their_bounds,    every_failing_allocation_is_reported,
+		file_that_names_nothing_is_accepted,
+		directory_of_a_run_path_is_judged_however_it_is_written,
+		run_path_of_the_working_directory_is_refused,
+		names_that_only_the_linker_can_expand_are_refused,
+		rpath_counts_only_where_there_is_no_runpath,
+		library_in_a_run_path_is_judged_itself,
+		library_with_a_path_of_its_own_is_judged,
+		libraries_of_libraries_are_judged,
+		rpath_serves_the_libraries_of_libraries_too,
+		directories_for_the_processor_are_judged,
+		owners_and_lists_are_judged_as_for_the_plugin,
+		more_than_can_be_judged_is_refused,
+		links_with_long_ways_are_followed_within_bounds,
+		damaged_files_are_read_within_their_bounds,
+		every_failing_allocation_is_reported,
 	};
 	return UNIT_RUN("loader/needs", tests);
 }
