@@ -37,16 +37,21 @@ static void fail(struct probe *probe, int error, const char *message)
 	snprintf(probe->message, sizeof(probe->message), "%s", message);
 }
 
-/* Does the spec name a file?  If so, that is the answer. */
+/* May the spec name a file?  If so, or if that cannot be found out, that is the answer. */
 static bool refuse_files(const char *text, struct probe *probe)
 {
 	const char *key = NULL;
 	struct spec spec;
 
-	if (!spec_parse(&spec, text))
-		return false;
-	for (size_t i = 0; i < spec.part_count && !key; i++) {
-		key = spec_file_key(&spec.parts[i]);
+	if (!spec_parse(&spec, text)) {
+		fail(probe, -EINVAL, "the spec is not valid");
+		return true;
+	}
+	for (size_t i = 0; i < spec.part_count && !probe->error; i++) {
+		int error = spec_find_file_key(&spec.parts[i], &key);
+
+		if (error)
+			fail(probe, error, zpool_last_error());
 		if (!key)
 			continue;
 		probe->error = -EPERM;
@@ -56,7 +61,7 @@ static bool refuse_files(const char *text, struct probe *probe)
 			 key, spec.parts[i].type);
 	}
 	spec_free(&spec);
-	return key != NULL;
+	return probe->error != 0;
 }
 
 static void probe_pool(const char *spec, bool evicting, struct probe *probe)

@@ -538,6 +538,8 @@ static void replay_in_child(int out, void *arg)
 	};
 	int error;
 
+	/* How much the calls make a driver hold is not in their sizes alone, and a trace may lift its own limit. */
+	rss_limit_to_available();
 	if (prepare(&replayer)) {
 		fail(&replayer, -ENOMEM, "making room for the objects", "out of memory");
 		return;

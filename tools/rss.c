@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rss.h"
@@ -45,6 +46,31 @@ uint64_t rss_available_bytes(void)
 	if (file)
 		fclose(file);
 	return bytes;
+}
+
+/* What RLIMIT_DATA counts: the private memory of this process that can be written. */
+static uint64_t data_bytes(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+
+	if (file) {
+		if (fscanf(file, "%*u %*u %*u %*u %*u %lu", &pages) != 1)
+			pages = 0;
+		fclose(file);
+	}
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void rss_limit_to_available(void)
+{
+	const uint64_t available = rss_available_bytes(), held = data_bytes();
+	struct rlimit limit;
+
+	if (!available || !held || getrlimit(RLIMIT_DATA, &limit) || available + held >= limit.rlim_cur)
+		return;
+	limit.rlim_cur = (rlim_t)(available + held);
+	(void)setrlimit(RLIMIT_DATA, &limit);
 }
 
 void rss_settle(void)

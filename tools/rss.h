@@ -20,4 +20,7 @@ void *rss_array(size_t count, size_t size);
 /* How much memory processes can still get, swap included, before others would have to give some up; 0: not known. */
 uint64_t rss_available_bytes(void);
 
+/* From here on this process gets no more memory than that: what others would have to give up fails with ENOMEM. */
+void rss_limit_to_available(void);
+
 #endif /* RSS_H */

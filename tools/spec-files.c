@@ -30,18 +30,20 @@ static int find_text(const struct zpool_param *param, size_t size, void *user)
 	return search->key != NULL;
 }
 
-const char *spec_file_key(const struct spec_part *part)
+int spec_find_file_key(const struct spec_part *part, const char **key)
 {
 	struct search search = { part, NULL };
+	int error = zpool_each_param(part->type, find_text, &search);
 
-	(void)zpool_each_param(part->type, find_text, &search);
-	return search.key;
+	*key = search.key;
+	return error < 0 ? error : 0;
 }
 
 char *spec_without_files(const char *text)
 {
 	char *left = calloc(1, strlen(text) + 1);
 	bool names_file = false;
+	const char *key;
 	struct spec spec;
 
 	if (!left)
@@ -51,7 +53,9 @@ char *spec_without_files(const char *text)
 	for (size_t i = 0; i < spec.part_count; i++) {
 		const struct spec_part *part = &spec.parts[i];
 
-		names_file = spec_file_key(part) != NULL;
+		/* A driver that cannot be asked stays, so that the attempt to open it says why. */
+		(void)spec_find_file_key(part, &key);
+		names_file = key != NULL;
 		if (names_file)
 			continue;
 		if (*left)

@@ -52,10 +52,10 @@ char *spec_add_limit(const char *text, uint64_t limit_bytes);
  */
 
 /*
- * The key of the part's first value that may name a file, which is any value of a parameter of type
- * ZPOOL_PARAM_STRING: numbers and choices cannot.  NULL: there is none, or the driver cannot be loaded.
+ * *key: that of the part's first value that may name a file, which is any value of a parameter of type
+ * ZPOOL_PARAM_STRING: numbers and choices cannot.  NULL: there is none.  -errno: the driver cannot be asked.
  */
-const char *spec_file_key(const struct spec_part *part);
+int spec_find_file_key(const struct spec_part *part, const char **key);
 
 /*
  * The text without the filters that are given a file's name: a pool of that spec can be opened for a try, and touches

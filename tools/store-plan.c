@@ -60,6 +60,11 @@ static int plan_driver(struct store *store, const char *label, bool named)
 	if (probe_driver(&question, options->timeout_seconds, &probe))
 		return STATUS_FAILED;
 	row->run = true;
+	if (!probe.answered && options->foreign_specs) {
+		say("%s: %s before it was known whether the spec names a file; give --type SPEC to choose the driver",
+		    label, probe.message);
+		return STATUS_FAILED;
+	}
 	if (!probe.answered)
 		return 0; /* it will crash again, and that is its result */
 	if (probe.filter && named) {

@@ -64,6 +64,13 @@ few_calls | forge trace+zbud
 run replay "$work/foreign.trace"
 exits "a trace without a file is refused" 1
 
+# --- How much memory a trace may take --------------------------------------------------------------------------------
+
+# A trace that lifts the limit in its header, and then asks for 10 TiB.
+printf '%s\n' 'set_limit 0' 'times 655360 malloc 16777216 0' | forge libc 1048576
+run replay --json "$work/foreign.trace"
+is "what is not available is refused" 1 "$([ "$(value drivers 0 failed no_memory)" -gt 0 ] && echo 1)"
+
 # --- What is still taken ---------------------------------------------------------------------------------------------
 
 for spec in zbud z3fold zblock libc zsmalloc:chain=4 guard:redzone=32+zsmalloc guard+fault:malloc_share=0+zbud \
