@@ -211,12 +211,20 @@ if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
     exits "a driver that does nothing odd is a success" 0
     odd loading_leaves_the_process_alone load_thread load_fork load_daemon load_returns load_helper load_print \
         load_warn load_signal load_ignore load_mask load_stack load_setenv load_unsetenv load_umask load_chdir \
-        load_rlimit load_locale load_alarm load_open load_close load_nonblock load_name load_exit
+        load_rlimit load_locale load_alarm load_open load_close load_nonblock load_name load_exit load_buffer \
+        load_reaper load_dumpable
     odd a_pool_leaves_the_process_alone create_thread create_fork create_daemon create_returns create_print \
         create_signal create_mask create_setenv create_umask create_chdir create_rlimit create_alarm create_open \
         destroy_warn destroy_fork destroy_ignore destroy_open destroy_umask destroy_exit malloc_umask many_thread \
         many_returns free_signal map_rlimit shrink_chdir compact_open trim_setenv stats_print limit_daemon \
-        create_srand
+        create_srand malloc_cancel destroy_buffer
+    [ "$(uname -m)" != x86_64 ] || odd a_pool_leaves_the_process_alone malloc_float
+    [ "$(uname -m)" != x86_64 ] || odd loading_leaves_the_process_alone load_float
+    [ ! -r /proc/sysvipc/shm ] || odd loading_leaves_the_process_alone load_segment
+    ODD='' check --case no_file_is_left "$work/plugins/odd.so"
+    if ! grep -q '# SKIP' "$work/out"; then
+        odd no_file_is_left load_file create_temporary create_directory unload_file malloc_temporary
+    fi
     odd unloading_leaves_nothing_behind load_map load_malloc load_key load_library load_atexit unload_print \
         unload_umask unload_chdir unload_daemon unload_exit unload_thread
     odd exit_is_undisturbed unload_warn unload_exit load_exit create_exit load_atexit
@@ -241,6 +249,7 @@ if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
 fi
 fault pools_are_at_most_256 hundreds_of_pools_live_at_once
 fault reads_what_is_freed a_read_meets_a_free
+fault writes_to_what_is_freed a_write_meets_a_free
 fault the_greatest_value_overflows objects_are_stored_with_every_value
 fault the_least_value_divides objects_are_stored_with_every_value
 fault a_choice_loses_a_byte objects_are_stored_with_every_value

@@ -4,10 +4,13 @@
  * does, as "load_umask": at which moment, and what.  Included by broken.c, behind the driver and before its structure.
  */
 #include <dlfcn.h>
+#include <limits.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -204,6 +207,72 @@ static void odd_srand(void)
 	srand(1);
 }
 
+static void odd_cancel(void)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+}
+
+/* As a file does that was linked with -ffast-math. */
+static void odd_float(void)
+{
+#ifdef __SSE__
+	__builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#endif
+}
+
+static void odd_buffer(void)
+{
+	setvbuf(stdout, NULL, _IONBF, 0);
+}
+
+static void odd_lock(void)
+{
+	mlockall(MCL_FUTURE);
+}
+
+static void odd_reaper(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+static void odd_dumpable(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static void odd_segment(void)
+{
+	int segment = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+
+	/* It goes with the process. */
+	shmat(segment, NULL, 0);
+	shmctl(segment, IPC_RMID, NULL);
+}
+
+static void odd_file(void)
+{
+	char name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s/odd", getenv("TMPDIR"));
+	(void)!close(open(name, O_RDWR | O_CREAT, 0600));
+}
+
+static void odd_temporary(void)
+{
+	char name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s/odd-XXXXXX", getenv("TMPDIR"));
+	(void)!close(mkstemp(name));
+}
+
+static void odd_directory(void)
+{
+	char name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s/odd-XXXXXX", getenv("TMPDIR"));
+	(void)!mkdtemp(name);
+}
+
 static void odd_exit(void)
 {
 	_exit(0);
@@ -225,22 +294,47 @@ static void odd_at(const char *moment)
 		const char *name;
 		void (*act)(void);
 	} acts[] = {
-		{ "thread", odd_thread },     { "fork", odd_fork },
-		{ "daemon", odd_daemon },     { "returns", odd_fork_returns },
-		{ "helper", odd_helper },     { "print", odd_print },
-		{ "warn", odd_warn },         { "signal", odd_signal },
-		{ "ignore", odd_ignore },     { "mask", odd_mask },
-		{ "stack", odd_stack },       { "setenv", odd_setenv },
-		{ "unsetenv", odd_unsetenv }, { "umask", odd_umask },
-		{ "chdir", odd_chdir },       { "rlimit", odd_rlimit },
-		{ "locale", odd_locale },     { "alarm", odd_alarm },
-		{ "timer", odd_timer },       { "open", odd_open },
-		{ "close", odd_close },       { "nonblock", odd_nonblock },
-		{ "name", odd_name },         { "nice", odd_nice },
-		{ "map", odd_map },           { "malloc", odd_malloc },
-		{ "key", odd_key },           { "library", odd_library },
-		{ "exit", odd_exit },         { "atexit", odd_atexit },
+		{ "thread", odd_thread },
+		{ "fork", odd_fork },
+		{ "daemon", odd_daemon },
+		{ "returns", odd_fork_returns },
+		{ "helper", odd_helper },
+		{ "print", odd_print },
+		{ "warn", odd_warn },
+		{ "signal", odd_signal },
+		{ "ignore", odd_ignore },
+		{ "mask", odd_mask },
+		{ "stack", odd_stack },
+		{ "setenv", odd_setenv },
+		{ "unsetenv", odd_unsetenv },
+		{ "umask", odd_umask },
+		{ "chdir", odd_chdir },
+		{ "rlimit", odd_rlimit },
+		{ "locale", odd_locale },
+		{ "alarm", odd_alarm },
+		{ "timer", odd_timer },
+		{ "open", odd_open },
+		{ "close", odd_close },
+		{ "nonblock", odd_nonblock },
+		{ "name", odd_name },
+		{ "nice", odd_nice },
+		{ "map", odd_map },
+		{ "malloc", odd_malloc },
+		{ "key", odd_key },
+		{ "library", odd_library },
+		{ "exit", odd_exit },
+		{ "atexit", odd_atexit },
 		{ "srand", odd_srand },
+		{ "cancel", odd_cancel },
+		{ "float", odd_float },
+		{ "buffer", odd_buffer },
+		{ "lock", odd_lock },
+		{ "reaper", odd_reaper },
+		{ "dumpable", odd_dumpable },
+		{ "segment", odd_segment },
+		{ "file", odd_file },
+		{ "temporary", odd_temporary },
+		{ "directory", odd_directory },
 	};
 	const char *odd = getenv("ODD");
 	size_t length = strlen(moment);

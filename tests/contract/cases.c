@@ -33,6 +33,7 @@ const struct ct_group ct_groups[] = {
 	{ "what is kept", ct_cases_room },
 	{ "threads", ct_cases_threads },
 	{ "pairs of calls", ct_cases_pairs },
+	{ "calls stopped midway", ct_cases_meetings },
 	{ "fork", ct_cases_fork },
 	{ "model", ct_cases_model },
 	{ NULL, NULL },

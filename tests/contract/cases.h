@@ -35,6 +35,7 @@ extern const struct ct_case ct_cases_future[];
 extern const struct ct_case ct_cases_scale[];
 extern const struct ct_case ct_cases_threads[];
 extern const struct ct_case ct_cases_pairs[];
+extern const struct ct_case ct_cases_meetings[];
 extern const struct ct_case ct_cases_fork[];
 extern const struct ct_case ct_cases_model[];
 

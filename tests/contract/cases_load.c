@@ -8,6 +8,7 @@
 #include <config.h>
 #endif
 #include "cases.h"
+#include "created.h"
 #include "leftovers.h"
 #include "objects.h"
 #include "state.h"
@@ -328,6 +329,21 @@ static void unloading_leaves_nothing_behind(void)
 	ct_state_free(&now);
 }
 
+static void live_watched(void *arg)
+{
+	(void)arg;
+	ct_created_watch();
+	for (int i = 0; i < 3; i++)
+		cycle();
+	ct_created_expect_none();
+}
+
+static void no_file_is_left(void)
+{
+	use_library();
+	ct_in_child(live_watched, NULL);
+}
+
 static void load_and_exit(void *arg)
 {
 	const int *done = arg;
@@ -365,6 +381,9 @@ const struct ct_case ct_cases_load[] = {
 	{ "unloading_leaves_nothing_behind",
 	  "A driver that is unloaded leaves no memory, descriptor, handler or setting behind.",
 	  unloading_leaves_nothing_behind, CT_FILE },
+	{ "no_file_is_left",
+	  "What a driver makes in the file system, in whatever directory, is gone when it is unloaded.",
+	  no_file_is_left, CT_FILE | CT_FORKS },
 	{ "exit_is_undisturbed",
 	  "A process that used a driver exits as it would without: in silence, with its own status.",
 	  exit_is_undisturbed, CT_FILE | CT_FORKS },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_pairs.c - two calls at the same time, each pair of them; and a copy beside a free
+ * cases_pairs.c - two calls at the same time, each pair of them
  */
 #include "cases.h"
 #include "crowd.h"
@@ -152,116 +152,8 @@ static void calls_in_pairs_come_to_their_end(void)
 	}
 }
 
-/* ---- a copy beside a free ---- */
-
-/*
- * Each object has a pattern of its own, so that a copy through a stale handle shows: in what is read, and in the bytes
- * of the object that has the place now.  Handle and pattern are published together, as one number.
- */
-#define COPY_BYTES 192u
-#define COPY_ROUNDS 20000u
-
-struct copies {
-	struct zpool *pool;
-	atomic_uint current;
-	atomic_bool over;
-	bool write;
-	unsigned long handles[COPY_ROUNDS + 1];
-};
-
-/* What a copy held was not freed: it is not held for long. */
-static void free_for_certain(struct copies *copies, unsigned long handle)
-{
-	for (zpool_free(copies->pool, handle); !ct_handle_is_dead(copies->pool, handle) && !ct_stopping();
-	     zpool_free(copies->pool, handle))
-		CT_CHECK(true, "this is a step");
-}
-
-static void replace_objects(struct copies *copies)
-{
-	struct ct_object object, before = { copies->handles[0], COPY_BYTES, 0 };
-
-	for (unsigned int i = 1; i <= rounds(COPY_ROUNDS) && !ct_stopping(); i++) {
-		ct_object_make(copies->pool, &object, COPY_BYTES, i);
-		copies->handles[i] = object.handle;
-		atomic_store(&copies->current, i);
-		free_for_certain(copies, before.handle);
-		/* A writer writes the same bytes, if it is this object's. */
-		if (copies->write)
-			ct_object_check(copies->pool, &object, "after its neighbour was freed beside a write");
-		before = object;
-	}
-	atomic_store(&copies->over, true);
-}
-
-static void copy_objects(struct copies *copies)
-{
-	unsigned char bytes[COPY_BYTES];
-
-	while (!atomic_load(&copies->over) && !ct_stopping()) {
-		unsigned int i = atomic_load(&copies->current);
-		int64_t done;
-
-		if (copies->write) {
-			ct_pattern_fill(bytes, sizeof(bytes), i, 0);
-			done = zpool_obj_write(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
-		} else {
-			done = zpool_obj_read(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
-		}
-		CT_CHECK(done == COPY_BYTES || done == -EINVAL || done == -EBUSY, "a copy beside a free gave %s",
-			 ct_error_name(done));
-		if (done == COPY_BYTES && !copies->write)
-			CT_CHECK(ct_pattern_differs(bytes, sizeof(bytes), i, 0) == sizeof(bytes),
-				 "handle %#lx was read while another thread freed it, and the bytes are another's",
-				 copies->handles[i]);
-	}
-}
-
-static void copy_or_free(struct ct_thread *thread)
-{
-	if (thread->index == 0)
-		replace_objects(thread->arg);
-	else
-		copy_objects(thread->arg);
-}
-
-static void copy_beside_a_free(bool write)
-{
-	static struct copies copies;
-	struct ct_object object;
-
-	if (ct.max_bytes < COPY_BYTES)
-		ct_skip("%s takes no objects of %u bytes", ct.spec, COPY_BYTES);
-	memset(&copies, 0, sizeof(copies));
-	copies.pool = ct_pool();
-	copies.write = write;
-	ct_object_make(copies.pool, &object, COPY_BYTES, 0);
-	if (zpool_obj_read(copies.pool, object.handle, &(char){ 0 }, 1, 0) == -EOPNOTSUPP)
-		ct_skip("%s can neither copy nor tell an object's size", ct.spec);
-	copies.handles[0] = object.handle;
-	ct_threads_run(3, copy_or_free, &copies);
-	zpool_destroy_pool(copies.pool);
-}
-
-static void a_read_meets_a_free(void)
-{
-	copy_beside_a_free(false);
-}
-
-static void a_write_meets_a_free(void)
-{
-	if (ct_thread_sanitized())
-		ct_skip("the same bytes are written twice at the same time, which the thread sanitizer takes for a "
-			"race");
-	copy_beside_a_free(true);
-}
-
 const struct ct_case ct_cases_pairs[] = {
 	{ "calls_in_pairs_come_to_their_end", "Any two calls may be made at the same time, and both come to their end.",
 	  calls_in_pairs_come_to_their_end, 0 },
-	{ "a_read_meets_a_free", "A read beside a free of the same handle gives its bytes or -EINVAL.",
-	  a_read_meets_a_free, 0 },
-	{ "a_write_meets_a_free", "A write beside a free of the same handle goes to its object or nowhere.",
-	  a_write_meets_a_free, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -36,6 +36,7 @@ contract_sources = \
 	tests/contract/cases_load.c \
 	tests/contract/cases_limits.c \
 	tests/contract/cases_maps.c \
+	tests/contract/cases_meetings.c \
 	tests/contract/cases_memory.c \
 	tests/contract/cases_model.c \
 	tests/contract/cases_nowait.c \
@@ -52,6 +53,7 @@ contract_sources = \
 	tests/contract/cases_stats.c \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
+	tests/contract/created.c tests/contract/created.h \
 	tests/contract/future.c tests/contract/future.h \
 	tests/contract/keeper.c tests/contract/keeper.h \
 	tests/contract/leftovers.c tests/contract/leftovers.h \
@@ -60,6 +62,7 @@ contract_sources = \
 	tests/contract/processes.c tests/contract/processes.h \
 	tests/contract/runner.c \
 	tests/contract/state.c tests/contract/state.h \
+	tests/contract/stopper.c tests/contract/stopper.h \
 	tests/contract/tap.c \
 	tests/contract/watch.c tests/contract/watch.h \
 	tests/stress/soak.h tests/stress/soak_case.c \

@@ -11,10 +11,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +28,7 @@
 #ifdef __linux__
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 static void add(struct ct_state *state, const char *name, const char *format, ...) CT_PRINTF(3, 4);
@@ -248,6 +252,97 @@ static void add_status(struct ct_state *state)
 		fclose(file);
 }
 
+/* Rounding, traps, and whether numbers near zero are flushed to it: what -ffast-math sets when a file is loaded. */
+static uint64_t floating_point_control(void)
+{
+#if defined(__SSE__)
+	uint16_t x87;
+
+	__asm__ volatile("fnstcw %0" : "=m"(x87));
+	return (uint64_t)x87 << 32 | (__builtin_ia32_stmxcsr() & 0xffc0u);
+#elif defined(__aarch64__)
+	uint64_t control;
+
+	__asm__ volatile("mrs %0, fpcr" : "=r"(control));
+	return control;
+#else
+	return 0;
+#endif
+}
+
+static void add_thread(struct ct_state *state)
+{
+	int cancel_state, cancel_type;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &cancel_type);
+	pthread_setcanceltype(cancel_type, NULL);
+	pthread_setcancelstate(cancel_state, NULL);
+	add(state, "the thread's cancellation", "%s, %s",
+	    cancel_state == PTHREAD_CANCEL_ENABLE ? "enabled" : "disabled",
+	    cancel_type == PTHREAD_CANCEL_DEFERRED ? "deferred" : "asynchronous");
+	add(state, "the thread's floating-point control", "%#llx", (unsigned long long)floating_point_control());
+}
+
+static void add_streams(struct ct_state *state)
+{
+	FILE *const streams[] = { stdin, stdout, stderr };
+	static const char *const names[] = { "the buffer of stdin", "the buffer of stdout", "the buffer of stderr" };
+
+	for (int i = 0; i < 3; i++)
+		add(state, names[i], "%zu bytes%s", __fbufsize(streams[i]), __flbf(streams[i]) ? ", by lines" : "");
+}
+
+/* Segments of System V shared memory that this process made. */
+static unsigned int shared_segments(void)
+{
+	FILE *file = fopen("/proc/sysvipc/shm", "re");
+	unsigned int count = 0;
+	char line[512];
+	int creator;
+
+	while (file && fgets(line, sizeof(line), file))
+		count += sscanf(line, "%*s %*s %*s %*s %d", &creator) == 1 && creator == getpid();
+	if (file)
+		fclose(file);
+	return count;
+}
+
+/* After mlockall(MCL_FUTURE) a page is resident that nobody has touched. */
+static bool locks_new_pages(void)
+{
+	long page_bytes = sysconf(_SC_PAGESIZE);
+	unsigned char resident = 0;
+	void *page = mmap(NULL, (size_t)page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return false;
+	if (mincore(page, (size_t)page_bytes, &resident) != 0)
+		resident = 0;
+	munmap(page, (size_t)page_bytes);
+	return resident & 1;
+}
+
+#ifdef __linux__
+static void add_kernel_settings(struct ct_state *state)
+{
+	int death_signal = 0, reaper = 0, policy = 0;
+
+	prctl(PR_GET_PDEATHSIG, &death_signal);
+	prctl(PR_GET_CHILD_SUBREAPER, &reaper);
+	add(state, "the parent-death signal", "%d", death_signal);
+	add(state, "the child-subreaper attribute", "%d", reaper);
+	add(state, "the dumpable attribute", "%d", prctl(PR_GET_DUMPABLE));
+	add(state, "the keep-capabilities flag", "%d", prctl(PR_GET_KEEPCAPS));
+	add(state, "the timer slack", "%d", prctl(PR_GET_TIMERSLACK));
+	add(state, "the setting of transparent huge pages", "%d", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+	add(state, "the personality", "%#x", (unsigned int)personality(0xffffffffu));
+	if (syscall(SYS_get_mempolicy, &policy, NULL, 0, NULL, 0) == 0)
+		add(state, "the memory policy", "%d", policy);
+	add(state, "the I/O priority", "%ld", syscall(SYS_ioprio_get, 1, 0));
+}
+#endif
+
 static void add_settings(struct ct_state *state)
 {
 	add_environment(state);
@@ -261,15 +356,12 @@ static void add_settings(struct ct_state *state)
 	add(state, "the thread's locale", "%p", (void *)uselocale((locale_t)0));
 	add(state, "the nice value", "%d", getpriority(PRIO_PROCESS, 0));
 	add(state, "the scheduling policy", "%d", sched_getscheduler(0));
+	add_thread(state);
+	add_streams(state);
+	add(state, "the number of System V shared memory segments", "%u", shared_segments());
+	add(state, "whether new pages are locked", "%s", locks_new_pages() ? "yes" : "no");
 #ifdef __linux__
-	int death_signal = 0;
-
-	prctl(PR_GET_PDEATHSIG, &death_signal);
-	add(state, "the parent-death signal", "%d", death_signal);
-	add(state, "the dumpable attribute", "%d", prctl(PR_GET_DUMPABLE));
-	add(state, "the timer slack", "%d", prctl(PR_GET_TIMERSLACK));
-	add(state, "the setting of transparent huge pages", "%d", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
-	add(state, "the personality", "%#x", (unsigned int)personality(0xffffffffu));
+	add_kernel_settings(state);
 #endif
 }
 

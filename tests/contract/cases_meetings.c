@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases_meetings.c - a call of one thread in the midst of another thread's call, on the same object
+ *
+ * The first call is stopped at many random instructions (stopper.h), and the second is made meanwhile.  After each
+ * stop every object is looked at.
+ */
+#include "cases.h"
+#include "objects.h"
+#include "stopper.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Large enough that a few dozen fill several pages of any driver. */
+enum { OBJECT_BYTES = 1500, FULL = 48, SPARSE = 12, MADE = 12 };
+
+/* How often the first call of a meeting is stopped; and if that is a long one, which takes long to prepare. */
+enum { STOPS = 300, STOPS_OF_LONG = 100 };
+
+/*
+ * What the two calls work on, and what they did.
+ *
+ * others    objects of which most were freed, so that there is something to move together
+ * object    is used by both calls; may_die: a free of it was tried
+ * made      objects that the second call made
+ * tag       the pattern that a write gives the object
+ * result    of the first call; address: what map gave, and handle: what malloc gave
+ */
+struct scene {
+	struct zpool *pool;
+	struct ct_set others, made;
+	struct ct_object object;
+	bool may_die, mapped[SPARSE];
+	char *addresses[SPARSE];
+	uint64_t tag;
+	int64_t result;
+	char *address;
+	unsigned long handle;
+	unsigned char bytes[OBJECT_BYTES];
+};
+
+static size_t object_bytes(void)
+{
+	return ct.max_bytes < OBJECT_BYTES ? ct.max_bytes : OBJECT_BYTES;
+}
+
+/* ---- calls that are stopped: the call itself, and nothing else ---- */
+
+static void stopped_read(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->result = zpool_obj_read(scene->pool, scene->object.handle, scene->bytes, scene->object.size, 0);
+}
+
+static void stopped_write(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->result = zpool_obj_write(scene->pool, scene->object.handle, scene->bytes, scene->object.size, 0);
+}
+
+static void stopped_map(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->address = zpool_map_handle(scene->pool, scene->object.handle, ZPOOL_MM_RW);
+}
+
+static void stopped_free(void *arg)
+{
+	struct scene *scene = arg;
+
+	zpool_free(scene->pool, scene->object.handle);
+}
+
+static void stopped_malloc(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->result = zpool_malloc(scene->pool, object_bytes(), ZPOOL_GFP_KERNEL, &scene->handle);
+}
+
+static void stopped_compact(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->result = zpool_compact(scene->pool, 0, 0, NULL);
+}
+
+static void stopped_trim(void *arg)
+{
+	struct scene *scene = arg;
+
+	(void)zpool_trim(scene->pool, NULL);
+}
+
+/* ---- and what makes the same call possible once more ---- */
+
+static void undo_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void undo_write(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->object.tag = scene->tag;
+}
+
+static void undo_map(void *arg)
+{
+	struct scene *scene = arg;
+
+	if (scene->address)
+		zpool_unmap_handle(scene->pool, scene->object.handle);
+}
+
+static void undo_free(void *arg)
+{
+	struct scene *scene = arg;
+
+	ct_object_make(scene->pool, &scene->object, scene->object.size, scene->object.tag);
+}
+
+static void undo_malloc(void *arg)
+{
+	struct scene *scene = arg;
+
+	if (scene->result == 0)
+		zpool_free(scene->pool, scene->handle);
+}
+
+static void thin_others(struct scene *scene)
+{
+	while (scene->others.count < FULL)
+		ct_set_make(scene->pool, &scene->others, object_bytes());
+	ct_set_thin(scene->pool, &scene->others, SPARSE, &ct.rng);
+}
+
+static void undo_giving_back(void *arg)
+{
+	thin_others(arg);
+}
+
+/* ---- calls that are made meanwhile, in the other thread ---- */
+
+/* What is freed here is given to the next objects, which a stale address then damages. */
+static void make_some(void *arg)
+{
+	struct scene *scene = arg;
+
+	for (size_t i = 0; i < MADE; i++)
+		ct_set_make(scene->pool, &scene->made, object_bytes());
+}
+
+static void free_and_refill(void *arg)
+{
+	struct scene *scene = arg;
+
+	scene->may_die = true;
+	zpool_free(scene->pool, scene->object.handle);
+	make_some(scene);
+}
+
+static void compact_all(void *arg)
+{
+	struct scene *scene = arg;
+
+	CT_MUST(zpool_compact(scene->pool, 0, 0, NULL));
+	make_some(scene);
+}
+
+static void trim_and_refill(void *arg)
+{
+	struct scene *scene = arg;
+
+	ct_set_free_all(scene->pool, &scene->others);
+	ct_trim(scene->pool);
+	make_some(scene);
+}
+
+static void write_all(void *arg)
+{
+	struct scene *scene = arg;
+	unsigned char bytes[OBJECT_BYTES];
+
+	for (size_t i = 0; i < scene->others.count; i++) {
+		struct ct_object *object = &scene->others.at[i];
+
+		object->tag = ~object->tag;
+		ct_pattern_fill(bytes, object->size, object->tag, 0);
+		ct_bytes_put(scene->pool, object->handle, bytes, object->size, 0);
+	}
+}
+
+/* They stay mapped until the stopped call has ended. */
+static void map_and_write_all(void *arg)
+{
+	struct scene *scene = arg;
+
+	for (size_t i = 0; i < scene->others.count; i++) {
+		struct ct_object *object = &scene->others.at[i];
+
+		scene->addresses[i] = zpool_map_handle(scene->pool, object->handle, ZPOOL_MM_RW);
+		CT_CHECK(scene->addresses[i] != NULL, "mapping a live object beside another call gave NULL: %s",
+			 zpool_last_error());
+		scene->mapped[i] = true;
+		object->tag = ~object->tag;
+		ct_pattern_fill(scene->addresses[i], object->size, object->tag, 0);
+	}
+}
+
+static void free_all(void *arg)
+{
+	struct scene *scene = arg;
+
+	ct_set_free_all(scene->pool, &scene->others);
+	make_some(scene);
+}
+
+/* ---- the meetings ---- */
+
+static const struct meeting {
+	const char *name; /* as "a read" "while the object is freed" */
+	const char *meanwhile_name;
+	void (*call)(void *arg);
+	void (*undo)(void *arg);
+	void (*meanwhile)(void *arg);
+	uint32_t caps;
+} read_and_free = { "a read", "its object was freed", stopped_read, undo_nothing, free_and_refill, 0 },
+  write_and_free = { "a write", "its object was freed", stopped_write, undo_write, free_and_refill, 0 };
+
+static const struct meeting with_a_free[] = {
+	{ "a map", "its object was freed", stopped_map, undo_map, free_and_refill, ZPOOL_CAP_MAP },
+	{ "a free", "its object was freed by another thread", stopped_free, undo_free, free_and_refill, 0 },
+	{ "a malloc", "all objects were freed and trimmed", stopped_malloc, undo_malloc, trim_and_refill, 0 },
+	{ "a free", "all other objects were freed and trimmed", stopped_free, undo_free, trim_and_refill, 0 },
+	{ "a trim", "all objects were freed and others were made", stopped_trim, undo_giving_back, free_all,
+	  ZPOOL_CAP_TRIM },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
+};
+
+static const struct meeting with_a_malloc[] = {
+	{ "a malloc", "other objects were made", stopped_malloc, undo_malloc, make_some, 0 },
+	{ "a free", "objects were made", stopped_free, undo_free, make_some, 0 },
+	{ "a trim", "objects were made", stopped_trim, undo_giving_back, make_some, ZPOOL_CAP_TRIM },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
+};
+
+static const struct meeting with_a_move[] = {
+	{ "a read", "objects were compacted", stopped_read, undo_nothing, compact_all, ZPOOL_CAP_COMPACT },
+	{ "a write", "objects were compacted", stopped_write, undo_write, compact_all, ZPOOL_CAP_COMPACT },
+	{ "a map", "objects were compacted", stopped_map, undo_map, compact_all, ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP },
+	{ "a free", "objects were compacted", stopped_free, undo_free, compact_all, ZPOOL_CAP_COMPACT },
+	{ "a malloc", "objects were compacted", stopped_malloc, undo_malloc, compact_all, ZPOOL_CAP_COMPACT },
+	{ "compaction", "objects were written to", stopped_compact, undo_giving_back, write_all, ZPOOL_CAP_COMPACT },
+	{ "compaction", "objects were mapped", stopped_compact, undo_giving_back, map_and_write_all,
+	  ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP },
+	{ "compaction", "objects were freed", stopped_compact, undo_giving_back, free_all, ZPOOL_CAP_COMPACT },
+	{ "compaction", "objects were made", stopped_compact, undo_giving_back, make_some, ZPOOL_CAP_COMPACT },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
+};
+
+static void set_scene(struct scene *scene)
+{
+	thin_others(scene);
+	scene->object = scene->others.at[ct_rng_below(&ct.rng, SPARSE)];
+	ct_set_remove(&scene->others, ct_set_find(&scene->others, scene->object.handle));
+	memset(scene->mapped, 0, sizeof(scene->mapped));
+	scene->may_die = false;
+	scene->address = NULL;
+	scene->handle = 0;
+	scene->result = 0;
+	scene->tag = ct_rng_next(&ct.rng);
+	ct_pattern_fill(scene->bytes, scene->object.size, scene->tag, 0);
+}
+
+static void check_copy(struct scene *scene, const struct meeting *meeting)
+{
+	bool done = scene->result == (int64_t)scene->object.size;
+
+	CT_CHECK(done || (scene->may_die && (scene->result == -EINVAL || scene->result == -EBUSY)),
+		 "%s of %zu bytes, in the midst of which %s, gave %s", meeting->name, scene->object.size,
+		 meeting->meanwhile_name, ct_error_name(scene->result));
+	if (done && meeting->call == stopped_read)
+		CT_CHECK(ct_pattern_differs(scene->bytes, scene->object.size, scene->object.tag, 0) ==
+				 scene->object.size,
+			 "a read, in the midst of which %s, gave bytes that are not the object's",
+			 meeting->meanwhile_name);
+	else if (done)
+		scene->object.tag = scene->tag;
+}
+
+static void check_map(struct scene *scene, const struct meeting *meeting)
+{
+	char *again;
+
+	CT_CHECK(scene->address || scene->may_die, "a map, in the midst of which %s, gave NULL: %s",
+		 meeting->meanwhile_name, zpool_last_error());
+	if (!scene->address)
+		return;
+	again = zpool_map_handle(scene->pool, scene->object.handle, ZPOOL_MM_RW);
+	CT_CHECK(again == scene->address,
+		 "a map, in the midst of which %s, gave %p, and the object, still mapped, is at %p",
+		 meeting->meanwhile_name, (void *)scene->address, (void *)again);
+	CT_CHECK(ct_pattern_differs(again, scene->object.size, scene->object.tag, 0) == scene->object.size,
+		 "a map, in the midst of which %s, shows bytes that are not the object's", meeting->meanwhile_name);
+	scene->object.tag = scene->tag;
+	ct_pattern_fill(again, scene->object.size, scene->tag, 0);
+	zpool_unmap_handle(scene->pool, scene->object.handle);
+	zpool_unmap_handle(scene->pool, scene->object.handle);
+}
+
+static void unmap_others(struct scene *scene)
+{
+	for (size_t i = 0; i < SPARSE; i++) {
+		char *again;
+
+		if (!scene->mapped[i])
+			continue;
+		again = zpool_map_handle(scene->pool, scene->others.at[i].handle, ZPOOL_MM_RO);
+		CT_CHECK(again == scene->addresses[i],
+			 "an object that was mapped in the midst of compaction was at %p and is at %p",
+			 (void *)scene->addresses[i], (void *)again);
+		zpool_unmap_handle(scene->pool, scene->others.at[i].handle);
+		zpool_unmap_handle(scene->pool, scene->others.at[i].handle);
+	}
+}
+
+/* Both calls have ended: all is as if they had come one after the other. */
+static void check_scene(struct scene *scene, const struct meeting *meeting)
+{
+	char when[200];
+
+	snprintf(when, sizeof(when), "after %s, in the midst of which %s", meeting->name, meeting->meanwhile_name);
+	if (meeting->call == stopped_read || meeting->call == stopped_write)
+		check_copy(scene, meeting);
+	if (meeting->call == stopped_map)
+		check_map(scene, meeting);
+	if (meeting->call == stopped_malloc) {
+		struct ct_object object = { scene->handle, object_bytes(), scene->tag };
+
+		CT_CHECK(scene->result == 0, "a malloc, in the midst of which %s, gave %s: %s", meeting->meanwhile_name,
+			 ct_error_name(scene->result), zpool_last_error());
+		ct_bytes_put(scene->pool, object.handle, scene->bytes, object.size, 0);
+		ct_set_add(&scene->made, &object);
+	}
+	unmap_others(scene);
+	ct_set_check(scene->pool, &scene->others, when);
+	ct_set_check(scene->pool, &scene->made, when);
+	if (meeting->call != stopped_free && !ct_handle_is_dead(scene->pool, scene->object.handle)) {
+		ct_object_check(scene->pool, &scene->object, when);
+		zpool_free(scene->pool, scene->object.handle);
+	}
+	CT_CHECK(ct_handle_is_dead(scene->pool, scene->object.handle), "%s an object cannot be freed", when);
+	ct_set_free_all(scene->pool, &scene->made);
+}
+
+static void expect_no_object(struct zpool *pool, const struct meeting *meeting)
+{
+	struct zpool_stats stats;
+
+	if (!ct_can(ZPOOL_CAP_STATS))
+		return;
+	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	CT_CHECK(stats.objects == 0,
+		 "all objects were freed after calls of %s, in the midst of which %s; objects: expected 0, got %llu",
+		 meeting->name, meeting->meanwhile_name, (unsigned long long)stats.objects);
+}
+
+static void meet(const struct meeting *meeting)
+{
+	static struct scene scene;
+	unsigned int stops = meeting->undo == undo_giving_back ? STOPS_OF_LONG : STOPS;
+
+	if ((meeting->caps & ct.caps) != meeting->caps)
+		return;
+	memset(&scene, 0, sizeof(scene));
+	scene.pool = ct_pool();
+	ct_set_init(&scene.others, FULL);
+	ct_set_init(&scene.made, MADE + 1);
+	for (unsigned int i = 0; i < stops; i++) {
+		set_scene(&scene);
+		ct_stopper_run(meeting->call, meeting->undo, meeting->meanwhile, &scene);
+		check_scene(&scene, meeting);
+	}
+	ct_set_free_all(scene.pool, &scene.others);
+	expect_no_object(scene.pool, meeting);
+	zpool_destroy_pool(scene.pool);
+	ct_set_fini(&scene.others);
+	ct_set_fini(&scene.made);
+}
+
+static bool can_copy(void)
+{
+	struct zpool *pool = ct_pool();
+	struct ct_object object;
+	char byte;
+	bool can;
+
+	ct_object_make(pool, &object, object_bytes(), 0);
+	can = zpool_obj_read(pool, object.handle, &byte, 1, 0) != -EOPNOTSUPP;
+	zpool_destroy_pool(pool);
+	return can;
+}
+
+static void meet_all(const struct meeting *meetings)
+{
+	bool copies = can_copy();
+
+	if (!ct_stopper_open())
+		ct_skip("signals come late with a sanitizer or valgrind, so that no call can be stopped");
+	for (; meetings->call; meetings++)
+		if (copies || (meetings->call != stopped_read && meetings->call != stopped_write))
+			meet(meetings);
+	ct_stopper_close();
+}
+
+static void calls_meet_a_free(void)
+{
+	meet_all(with_a_free);
+}
+
+static void calls_meet_a_malloc(void)
+{
+	meet_all(with_a_malloc);
+}
+
+static void calls_meet_a_move(void)
+{
+	ct_need(ZPOOL_CAP_COMPACT);
+	meet_all(with_a_move);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * A copy beside a free, both as fast as they can: for machines where no call can be stopped
+ */
+
+/*
+ * Each object has a pattern of its own, so that a copy through a stale handle shows: in what is read, and in the bytes
+ * of the object that has the place now.  Handle and pattern are published together, as one number.
+ */
+#define COPY_BYTES 192u
+#define COPY_ROUNDS 10000u
+
+static unsigned int rounds(unsigned int full)
+{
+	return ct_instrumented() ? full / 10 : full;
+}
+
+struct copies {
+	struct zpool *pool;
+	atomic_uint current;
+	atomic_bool over;
+	bool write;
+	unsigned long handles[COPY_ROUNDS + 1];
+};
+
+/* What a copy held was not freed: it is not held for long. */
+static void free_for_certain(struct copies *copies, unsigned long handle)
+{
+	for (zpool_free(copies->pool, handle); !ct_handle_is_dead(copies->pool, handle) && !ct_stopping();
+	     zpool_free(copies->pool, handle))
+		CT_CHECK(true, "this is a step");
+}
+
+static void replace_objects(struct copies *copies)
+{
+	struct ct_object object, before = { copies->handles[0], COPY_BYTES, 0 };
+
+	for (unsigned int i = 1; i <= rounds(COPY_ROUNDS) && !ct_stopping(); i++) {
+		ct_object_make(copies->pool, &object, COPY_BYTES, i);
+		copies->handles[i] = object.handle;
+		atomic_store(&copies->current, i);
+		free_for_certain(copies, before.handle);
+		/* A writer writes the same bytes, if it is this object's. */
+		if (copies->write)
+			ct_object_check(copies->pool, &object, "after its neighbour was freed beside a write");
+		before = object;
+	}
+	atomic_store(&copies->over, true);
+}
+
+static void copy_objects(struct copies *copies)
+{
+	unsigned char bytes[COPY_BYTES];
+
+	while (!atomic_load(&copies->over) && !ct_stopping()) {
+		unsigned int i = atomic_load(&copies->current);
+		int64_t done;
+
+		if (copies->write) {
+			ct_pattern_fill(bytes, sizeof(bytes), i, 0);
+			done = zpool_obj_write(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
+		} else {
+			done = zpool_obj_read(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
+		}
+		CT_CHECK(done == COPY_BYTES || done == -EINVAL || done == -EBUSY, "a copy beside a free gave %s",
+			 ct_error_name(done));
+		if (done == COPY_BYTES && !copies->write)
+			CT_CHECK(ct_pattern_differs(bytes, sizeof(bytes), i, 0) == sizeof(bytes),
+				 "handle %#lx was read while another thread freed it, and the bytes are another's",
+				 copies->handles[i]);
+	}
+}
+
+static void copy_or_free(struct ct_thread *thread)
+{
+	if (thread->index == 0)
+		replace_objects(thread->arg);
+	else
+		copy_objects(thread->arg);
+}
+
+static void copy_beside_a_free(bool write)
+{
+	static struct copies copies;
+	struct ct_object object;
+
+	if (ct.max_bytes < COPY_BYTES)
+		ct_skip("%s takes no objects of %u bytes", ct.spec, COPY_BYTES);
+	memset(&copies, 0, sizeof(copies));
+	copies.pool = ct_pool();
+	copies.write = write;
+	ct_object_make(copies.pool, &object, COPY_BYTES, 0);
+	if (zpool_obj_read(copies.pool, object.handle, &(char){ 0 }, 1, 0) == -EOPNOTSUPP)
+		ct_skip("%s can neither copy nor tell an object's size", ct.spec);
+	copies.handles[0] = object.handle;
+	if (ct_stopper_open()) {
+		meet(write ? &write_and_free : &read_and_free);
+		ct_stopper_close();
+	}
+	ct_threads_run(3, copy_or_free, &copies);
+	zpool_destroy_pool(copies.pool);
+}
+
+static void a_read_meets_a_free(void)
+{
+	copy_beside_a_free(false);
+}
+
+static void a_write_meets_a_free(void)
+{
+	if (ct_thread_sanitized())
+		ct_skip("the same bytes are written twice at the same time, which the thread sanitizer takes for a "
+			"race");
+	copy_beside_a_free(true);
+}
+
+const struct ct_case ct_cases_meetings[] = {
+	{ "a_read_meets_a_free", "A read beside a free of the same handle gives its bytes or -EINVAL.",
+	  a_read_meets_a_free, 0 },
+	{ "a_write_meets_a_free", "A write beside a free of the same handle goes to its object or nowhere.",
+	  a_write_meets_a_free, 0 },
+	{ "calls_meet_a_free",
+	  "Whatever a thread frees in the midst of another thread's map, malloc, free or trim, every object is whole.",
+	  calls_meet_a_free, 0 },
+	{ "calls_meet_a_malloc", "A malloc in the midst of another thread's malloc, free or trim gets its own place.",
+	  calls_meet_a_malloc, 0 },
+	{ "calls_meet_a_move",
+	  "A call in the midst of which objects are moved, and one in the midst of a move, find their object.",
+	  calls_meet_a_move, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
