@@ -158,17 +158,25 @@ static char *outcome_text(const struct store_row *row, const struct replay_resul
 	return text;
 }
 
+static const char *was_or_were(uint64_t count)
+{
+	return count == 1 ? "was" : "were";
+}
+
 /* Why objects were not compared. */
 static void print_uncompared(const struct store_row *row, const struct replay_result *result)
 {
 	if (!result || row->outcome != STORE_IDENTICAL || result->objects_compared == result->objects)
 		return;
 	text_print(stdout, row->label);
-	printf(": %" PRIu64 " of %" PRIu64 " objects were compared", result->objects_compared, result->objects);
+	printf(": %" PRIu64 " of %" PRIu64 " object%s %s compared", result->objects_compared, result->objects,
+	       result->objects == 1 ? "" : "s", was_or_were(result->objects));
 	if (result->objects_unwritten)
-		printf("; %" PRIu64 " were never written to", result->objects_unwritten);
+		printf("; %" PRIu64 " %s never written to", result->objects_unwritten,
+		       was_or_were(result->objects_unwritten));
 	if (result->objects_unread)
-		printf("; %" PRIu64 " were not read before they were freed", result->objects_unread);
+		printf("; %" PRIu64 " %s not read before being freed", result->objects_unread,
+		       was_or_were(result->objects_unread));
 	putchar('\n');
 }
 

@@ -41,17 +41,30 @@ bool stats_report_start(void)
 	return file >= 0;
 }
 
+/* A reader that has gone is an error like others, and must not end the work that is reported on. */
+static int dump(int to, unsigned int format)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction before;
+	int error;
+
+	sigaction(SIGPIPE, &ignore, &before);
+	error = zpool_dump(to, format);
+	sigaction(SIGPIPE, &before, NULL);
+	return error;
+}
+
 void stats_report_poll(void)
 {
 	if (!wanted)
 		return;
 	wanted = 0;
-	zpool_dump(STDERR_FILENO, ZPOOL_DUMP_TEXT);
+	(void)dump(STDERR_FILENO, ZPOOL_DUMP_TEXT);
 }
 
 void stats_report_end(void)
 {
 	stats_report_poll();
-	if (file >= 0 && zpool_dump(file, ZPOOL_DUMP_JSON))
+	if (file >= 0 && dump(file, ZPOOL_DUMP_JSON))
 		say("ZPOOL_STATS: %s", zpool_last_error());
 }

@@ -89,7 +89,7 @@ run replay "$trace"
 exits "a trace without contents is no failure" 0
 prints "and the table says so" 'nothing to compare'
 prints_not "and nothing else" 'identical'
-prints "with the reason" '^zsmalloc: 0 of 1 objects were compared; 1 were never written to'
+prints "with the reason" '^zsmalloc: 0 of 1 object was compared; 1 was never written to'
 run replay --json "$trace"
 counts "and so does JSON" nothing_to_compare 0 0 1
 made

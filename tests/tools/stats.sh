@@ -41,6 +41,20 @@ if [ -w /dev/full ]; then
     run store -t zbud "$work/text"
     says "a full disk is reported" "ZPOOL_STATS: .*No space left on device"
 fi
+# The reader of a FIFO leaves once the tool has opened it, before there is anything to read.  The text is more than a
+# pipe holds, so when it is written the tool has begun to read, and has opened the FIFO before.
+mkfifo "$work/left"
+exec 4<>"$work/left"
+ZPOOL_STATS=$work/left "$zpoolctl" store -t zbud - <"$work/unread" >"$work/out" 2>"$work/err" 4>&- &
+tool=$!
+exec 3>"$work/unread"
+cat "$work/text" >&3
+exec 4>&-
+exec 3>&-
+status=0
+wait $tool || status=$?
+exits "a reader that leaves does not end the work" 0
+says "it is reported" "ZPOOL_STATS: .*Broken pipe"
 ZPOOL_STATS=
 unset ZPOOL_STATS
 
