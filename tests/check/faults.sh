@@ -67,7 +67,7 @@ build coarse
 check --case limit_is_never_passed --case limit_takes_suffixes --case failed_mallocs_leave_nothing_behind \
     --case limit_is_kept_to_the_page --case nothing_is_evicted_unasked --case total_size_follows_what_is_stored \
     --case total_size_is_resident_memory --case stats_tell_the_limit_from_want_of_memory --case the_peak_stays \
-    --case random_operations_match_a_reference "$work/plugins/coarse.so"
+    --case random_operations_match_a_reference --case the_limit_holds_in_a_child "$work/plugins/coarse.so"
 exits "a driver that takes four megabytes at once is a success" 0
 prints_not "no case fails" "^not ok"
 

@@ -150,7 +150,10 @@ static bool is_filter(struct planner *planner, const char *type)
 static void find(struct planner *planner, struct found *found)
 {
 	memset(found, 0, sizeof(*found));
-	zpool_each_driver(found_add, found);
+	if (zpool_each_driver(found_add, found)) {
+		fprintf(stderr, "%s\n", zpool_last_error());
+		planner->plan->incomplete = true;
+	}
 	for (size_t i = 0; i < found->count; i++) {
 		found->filter[i] = is_filter(planner, found->types[i]);
 		found->needs_value[i] = planner->result->needs_value;

@@ -32,6 +32,7 @@ struct ct_plan {
 	size_t job_count, job_capacity;
 	char *specs[CT_SPECS_MAX];
 	size_t spec_count;
+	bool incomplete; /* the drivers could not all be found, as standard error says */
 };
 
 /* Drivers that are asked whether they are filters are loaded in a process of their own, with the result shared. */

@@ -410,6 +410,7 @@ void ct_run(const struct ct_options *options, struct ct_totals *totals)
 	options->report->begin(options);
 	ct_plan_make(&runner.plan, options, runner.workers[0].result);
 	totals->drivers = (unsigned int)runner.plan.spec_count;
+	totals->failed += runner.plan.incomplete;
 	runner.progress.total = (unsigned int)runner.plan.job_count;
 	for (size_t i = 0; i < runner.plan.job_count; i++)
 		runner.progress.total_weight += ct_job_weight(&runner.plan.jobs[i]);
