@@ -446,6 +446,7 @@ static int broken_trim(void *pool, uint64_t *released)
 #include "large.h"
 #include "others.h"
 #include "later.h"
+#include "finer.h"
 #ifdef FAULT_odd
 #include "odd.h"
 #endif

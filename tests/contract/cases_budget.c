@@ -334,6 +334,43 @@ static void released_is_what_total_size_lost(void)
 	}
 }
 
+/* None of these can be used up, but a driver that adds the time to its clock, or takes it as signed, ends early. */
+static void the_greatest_budgets_are_no_bounds(void)
+{
+	static const struct budget greatest[] = { { UINT64_MAX, 0 },
+						  { 0, UINT64_MAX },
+						  { UINT64_MAX, UINT64_MAX },
+						  { INT64_MAX, INT64_MAX },
+						  { 0, UINT64_C(1) << 63 } };
+
+	ct_need(ZPOOL_CAP_COMPACT);
+	for (size_t i = 0; i < sizeof(greatest) / sizeof(greatest[0]); i++) {
+		struct zpool *pool = ct_pool();
+		uint64_t rest = 0, held;
+		struct ct_set set;
+		int result;
+
+		ct_set_init(&set, MANY);
+		ct_set_fill(pool, &set, MANY, &ct.rng);
+		ct_set_thin_mapped(pool, &set, FEW, &ct.rng);
+		result = zpool_compact(pool, greatest[i].bytes, greatest[i].ns, NULL);
+		CT_CHECK(result == 0, "compaction by %llu bytes and %llu ns: expected 0, got %s",
+			 (unsigned long long)greatest[i].bytes, (unsigned long long)greatest[i].ns,
+			 ct_error_name(result));
+		held = zpool_get_total_size(pool);
+		CT_MUST(zpool_compact(pool, 0, 0, &rest));
+		CT_CHECK(
+			rest <= held / 4,
+			"bytes left to a second compaction after one by %llu bytes and %llu ns: expected at most %llu, "
+			"got %llu",
+			(unsigned long long)greatest[i].bytes, (unsigned long long)greatest[i].ns,
+			(unsigned long long)held / 4, (unsigned long long)rest);
+		ct_set_check(pool, &set, "after compaction by the greatest budgets");
+		zpool_destroy_pool(pool);
+		ct_set_fini(&set);
+	}
+}
+
 const struct ct_case ct_cases_budget[] = {
 	{ "budgets_end_in_an_empty_pool", "Where there is nothing to gain, compaction gives 0, whatever its budget.",
 	  budgets_end_in_an_empty_pool, 0 },
@@ -350,6 +387,8 @@ const struct ct_case ct_cases_budget[] = {
 	{ "time_is_looked_at_between_steps",
 	  "A call whose time is over moves and gives back no more than one step, however much there is.",
 	  time_is_looked_at_between_steps, 0 },
+	{ "the_greatest_budgets_are_no_bounds", "A budget that cannot be used up is none.",
+	  the_greatest_budgets_are_no_bounds, 0 },
 	{ "released_is_what_total_size_lost",
 	  "zpool_compact() and zpool_trim() tell to the byte how much less the pool holds afterwards.",
 	  released_is_what_total_size_lost, 0 },

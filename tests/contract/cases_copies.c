@@ -52,17 +52,18 @@ static void obj_size_covers_the_request(void)
 	ct_set_fini(&set);
 }
 
-static void copies_meet_what_is_mapped(void)
+static void copy_ranges(size_t size, uint64_t copies)
 {
 	struct ct_object object;
-	struct zpool *pool = pool_with(&object, ct.max_bytes / 2 + 1);
+	struct zpool *pool = pool_with(&object, size);
 	unsigned char *model = malloc(object.size), *buf = malloc(object.size);
 
 	CT_CHECK(model && buf, "the suite itself is out of memory");
 	ct_pattern_fill(model, object.size, object.tag, 0);
-	for (uint64_t i = 0; i < 2000; i++) {
-		size_t offset = ct_rng_below(&ct.rng, object.size);
-		size_t len = 1 + ct_rng_below(&ct.rng, object.size - offset);
+	for (uint64_t i = 0; i < copies; i++) {
+		/* Some are of the whole object. */
+		size_t offset = i % 16 < 2 ? 0 : ct_rng_below(&ct.rng, object.size);
+		size_t len = i % 16 < 2 ? object.size : 1 + ct_rng_below(&ct.rng, object.size - offset);
 		int64_t done;
 
 		if (i % 2 == 0) {
@@ -87,6 +88,12 @@ static void copies_meet_what_is_mapped(void)
 	free(model);
 	free(buf);
 	zpool_destroy_pool(pool);
+}
+
+static void copies_meet_what_is_mapped(void)
+{
+	copy_ranges(ct.max_bytes / 2 + 1, 1200);
+	copy_ranges(ct.max_bytes, 600);
 }
 
 static void copies_reach_the_last_byte(void)

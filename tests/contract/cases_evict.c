@@ -235,6 +235,39 @@ static int save_unless_mapped(struct ct_evictor *evictor, size_t position)
 	return ct_rng_below(&ct.rng, 2) ? -EBUSY : 0;
 }
 
+/* A call may meet the mapped object's page alone, and gives -EAGAIN then; but not each call may. */
+static void mapped_objects_do_not_stop_a_shrink(void)
+{
+	enum { OBJECTS = 1200, MAPPED = 3, IDLE_MAX = 50 };
+	struct ct_evictor evictor;
+	unsigned int idle = 0;
+
+	ct_need(ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP);
+	ct_evictor_open(&evictor, save_unless_mapped, OBJECTS);
+	ct_set_init(&mapped, MAPPED);
+	ct_set_fill(evictor.pool, &evictor.set, OBJECTS, &ct.rng);
+	/* The oldest, the youngest, and one between. */
+	for (size_t i = 0; i < MAPPED; i++) {
+		ct_set_add(&mapped, &evictor.set.at[i * (OBJECTS - 1) / (MAPPED - 1)]);
+		CT_CHECK(zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RO) != NULL, "map gave NULL: %s",
+			 zpool_last_error());
+	}
+	while (evictor.set.count > OBJECTS / 4) {
+		size_t before = evictor.set.count;
+		int result = zpool_shrink(evictor.pool, 4, NULL);
+
+		CT_CHECK(result == 0 || result == -EAGAIN,
+			 "shrink with %d objects mapped: expected 0 or -EAGAIN, got %s", MAPPED, ct_error_name(result));
+		idle = evictor.set.count < before ? 0 : idle + 1;
+		CT_CHECK(idle < IDLE_MAX, "%d calls of shrink evicted nothing, with %d of %zu objects mapped", IDLE_MAX,
+			 MAPPED, evictor.set.count);
+	}
+	for (size_t i = 0; i < MAPPED; i++)
+		zpool_unmap_handle(evictor.pool, mapped.at[i].handle);
+	ct_set_fini(&mapped);
+	ct_evictor_close(&evictor);
+}
+
 static void mapped_objects_survive_shrink(void)
 {
 	enum { OBJECTS = 1200, MAPPED = 400 };
@@ -319,6 +352,8 @@ const struct ct_case ct_cases_evict[] = {
 	  0 },
 	{ "mapped_objects_survive_shrink", "A mapped object neither moves nor goes away in a shrink.",
 	  mapped_objects_survive_shrink, 0 },
+	{ "mapped_objects_do_not_stop_a_shrink", "Objects that are mapped do not keep zpool_shrink() from all others.",
+	  mapped_objects_do_not_stop_a_shrink, 0 },
 	{ "half_emptied_pages_are_used_again", "What was evicted leaves room that can be used again.",
 	  half_emptied_pages_are_used_again, 0 },
 	{ NULL, NULL, NULL, 0 },

@@ -27,6 +27,10 @@ static void live_in_the_child(void *arg)
 	ct_set_check(pool, set, "in the child");
 	ct_set_thin(pool, set, set->count / 2, &ct.rng);
 	ct_set_fill(pool, set, set->capacity, &ct.rng);
+	ct_set_thin(pool, set, set->capacity / 2, &ct.rng);
+	if (ct_can(ZPOOL_CAP_COMPACT))
+		CT_MUST(zpool_compact(pool, 0, 0, NULL));
+	ct_set_fill(pool, set, set->capacity, &ct.rng);
 	ct_set_check(pool, set, "stored in the child");
 	for (size_t i = 0; i < set->count; i++) {
 		unsigned char zero = 0;
