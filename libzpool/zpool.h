@@ -318,7 +318,9 @@ ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned i
  *
  * A call does at least one step of the work, whatever its budget, and exceeds its time by at most one: some tens of
  * KiB moved, or a few calls of madvise(2).  The next call with a budget continues behind it.  A loop over calls that
- * give 1 ends, also around mapped objects and while other threads store and free.
+ * give 1 ends, also around mapped objects and while other threads store and free.  A call that a budget ends may have
+ * taken pages to move objects to, and have emptied none yet: *released is 0 then and the pool holds a little more.  So
+ * what a loop gained is the difference of zpool_get_total_size(), and not the sum of what its calls released.
  *
  * 0 when nothing is left to gain, 1 when the budget ended it; -EINVAL: pool is NULL; -EOPNOTSUPP: it moves no objects.
  */
