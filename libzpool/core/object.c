@@ -77,16 +77,27 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 	return 0;
 }
 
-/* The same; but before it fails, what the driver keeps is given back, once. */
-static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+/* Has the driver given something back? */
+static bool trim_at_limit(struct zpool *pool, zpool_gfp_t gfp)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
 	uint64_t released = 0;
 
+	return !(gfp & ZPOOL_GFP_NOWAIT) && driver->trim && driver->trim(pool->driver_pool, &released) == 0 && released;
+}
+
+/*
+ * The same; but before it fails, what the driver keeps is given back, once.  What the second try made the driver take
+ * is given back as well, or the pool would stay above its limit.
+ */
+static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
 	int err = malloc_within(pool, limit, size, gfp, handle);
-	if (err == -EDQUOT && !(gfp & ZPOOL_GFP_NOWAIT) && driver->trim &&
-	    driver->trim(pool->driver_pool, &released) == 0 && released)
+	if (err == -EDQUOT && trim_at_limit(pool, gfp)) {
 		err = malloc_within(pool, limit, size, gfp, handle);
+		if (err == -EDQUOT)
+			(void)trim_at_limit(pool, gfp);
+	}
 	if (err != -EDQUOT)
 		return err;
 	atomic_fetch_add_explicit(&pool->failed_limit, 1, memory_order_relaxed);

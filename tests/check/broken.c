@@ -447,18 +447,9 @@ static int broken_trim(void *pool, uint64_t *released)
 #include "others.h"
 #include "later.h"
 #include "finer.h"
+#include "rare.h"
 #ifdef FAULT_odd
 #include "odd.h"
-#endif
-
-/* No fault: it has no more than it must. */
-#ifdef FAULT_bare
-#define BROKEN_OBJ_SIZE NULL
-#define BROKEN_SHRINK NULL
-#define BROKEN_COMPACT NULL
-#define BROKEN_EACH_OBJECT NULL
-#define BROKEN_EACH_CLASS NULL
-#define BROKEN_STATS NULL
 #endif
 
 /* ---- the file is wrong ---- */

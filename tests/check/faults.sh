@@ -83,6 +83,21 @@ check "$work/plugins/bare.so"
 exits "the driver with as little as it must have is a success" 0
 prints "what it cannot do is skipped and said" "^ok [0-9]+ - bare: shrink_.* # SKIP bare cannot evict objects"
 
+build without_set_limit
+check --case limit_is_never_passed --case limit_is_kept_to_the_page --case failed_mallocs_leave_nothing_behind \
+    --case limit_takes_suffixes --case limit_changes_while_the_pool_lives --case each_pool_has_its_own_limit \
+    --case nothing_is_evicted_unasked --case limit_holds_under_threads "$work/plugins/without_set_limit.so"
+exits "a driver whose limit the core keeps is a success" 0
+prints_not "no case fails" "^not ok"
+
+build copies_only
+check --case contents_last_through_everything --case copies_meet_what_is_mapped --case ranges_outside_are_refused \
+    --case stale_handles_are_refused --case a_read_meets_a_free --case a_write_meets_a_free --case calls_meet_a_free \
+    --case calls_meet_a_move --case walk_visits_each_live_object_once --case callback_may_call_every_function \
+    --case random_operations_match_a_reference "$work/plugins/copies_only.so"
+exits "a driver that maps nothing is a success" 0
+prints_not "no case fails" "^not ok"
+
 fault handle_is_zero live_handles_differ
 fault handle_given_twice live_handles_differ
 fault loses_a_byte contents_last_through_everything
@@ -224,6 +239,7 @@ if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
     ODD='' check --case no_file_is_left "$work/plugins/odd.so"
     if ! grep -q '# SKIP' "$work/out"; then
         odd no_file_is_left load_file create_temporary create_directory unload_file malloc_temporary
+        rm -rf "$TMPDIR"/odd*
     fi
     odd unloading_leaves_nothing_behind load_map load_malloc load_key load_library load_atexit unload_print \
         unload_umask unload_chdir unload_daemon unload_exit unload_thread

@@ -6,9 +6,8 @@
 #include <config.h>
 #endif
 #include "future.h"
+#include "record.h"
 
-#include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,31 +264,6 @@ static int future_stats(void *pool, struct zpool_stats *stats, size_t stats_size
  * Registering
  */
 
-struct search {
-	const char *type;
-	char path[PATH_MAX];
-};
-
-static int note_path(const struct zpool_driver_info *info, void *user)
-{
-	struct search *search = user;
-
-	if (strcmp(info->type, search->type) != 0)
-		return 0;
-	snprintf(search->path, sizeof(search->path), "%s", info->path ? info->path : "");
-	return 1;
-}
-
-static const struct zpool_driver *open_driver(const char *type)
-{
-	struct search search = { type, "" };
-	void *module;
-
-	zpool_each_driver(note_path, &search);
-	module = search.path[0] ? dlopen(search.path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD) : NULL;
-	return module ? dlsym(module, "zpool_driver") : NULL;
-}
-
 const char *ct_future_spec(void)
 {
 	static char spec[1024];
@@ -300,7 +274,7 @@ const char *ct_future_spec(void)
 	snprintf(spec, sizeof(spec), "ct_future%s", ct.spec + length);
 	if (real)
 		return spec;
-	real = open_driver(type);
+	real = ct_record_of(type);
 	if (!real)
 		ct_skip("%s is part of the program, and not in a file of its own", type);
 	memcpy(&future, real, real->struct_size < sizeof(future) ? real->struct_size : sizeof(future));

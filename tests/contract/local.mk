@@ -60,6 +60,7 @@ contract_sources = \
 	tests/contract/module.c tests/contract/module.h \
 	tests/contract/plan.c tests/contract/plan.h \
 	tests/contract/processes.c tests/contract/processes.h \
+	tests/contract/record.c tests/contract/record.h \
 	tests/contract/runner.c \
 	tests/contract/state.c tests/contract/state.h \
 	tests/contract/stopper.c tests/contract/stopper.h \

@@ -442,8 +442,8 @@ static uint64_t trim_since(struct slabs_pool *pool, uint64_t before)
 static int slabs_compact(void *context, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct slabs_pool *pool = context;
-	struct slabs_budget left = { budget->bytes ? budget->bytes : UINT64_MAX,
-				     budget->ns ? now_ns() + budget->ns : 0 };
+	uint64_t now = now_ns(), ns = budget->ns < UINT64_MAX - now ? budget->ns : 0;
+	struct slabs_budget left = { budget->bytes ? budget->bytes : UINT64_MAX, ns ? now + ns : 0 };
 	uint64_t before = zp_pages_held_bytes(&pool->pages);
 	int result = 0;
 
