@@ -261,8 +261,9 @@ static void expect_released(struct zpool *pool, uint64_t before, uint64_t releas
 {
 	uint64_t after = zpool_get_total_size(pool), lost = before > after ? before - after : 0;
 
-	CT_CHECK(released == lost, "%s told %llu bytes as given back, and total_size went from %llu to %llu (%llu)",
-		 call, (unsigned long long)released, (unsigned long long)before, (unsigned long long)after,
+	CT_CHECK(released == lost,
+		 "%s, bytes released: got %llu, and total_size went from %llu to %llu (expected %llu)", call,
+		 (unsigned long long)released, (unsigned long long)before, (unsigned long long)after,
 		 (unsigned long long)lost);
 }
 

@@ -63,7 +63,7 @@ static void compact_gives_back_and_keeps_contents(void)
 		CT_CHECK(released > 0, "three quarters of the objects were freed, and compaction gave nothing back");
 		ct_trim(pool);
 		CT_CHECK(zpool_get_total_size(pool) + released / 2 <= before,
-			 "compaction told %llu bytes as given back, and the pool went from %llu to %llu",
+			 "bytes released by compaction: got %llu, and total_size went from %llu to %llu",
 			 (unsigned long long)released, (unsigned long long)before,
 			 (unsigned long long)zpool_get_total_size(pool));
 		ct_set_check(pool, &set, "after compact");
@@ -414,7 +414,8 @@ static void callback_may_compact(void)
 		ct_set_fill(crowd.pool, &crowd.set, 1500, &ct.rng);
 		ct_set_thin(crowd.pool, &crowd.set, 600, &ct.rng);
 		CT_MUST(zpool_shrink(crowd.pool, 8, &reclaimed));
-		CT_CHECK(reclaimed >= 8, "shrink by 8 pages gave 0 and told %u", reclaimed);
+		CT_CHECK(reclaimed >= 8, "pages reclaimed by a shrink by 8 that gave 0: expected at least 8, got %u",
+			 reclaimed);
 		ct_set_check(crowd.pool, &crowd.set, "after a shrink whose callbacks compacted");
 	}
 	ct_crowd_close(&crowd);

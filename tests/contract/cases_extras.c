@@ -9,7 +9,8 @@ static int visit_class(const struct zpool_class_stats *stats, size_t stats_size,
 {
 	size_t *visits = user;
 
-	CT_CHECK(stats != NULL && stats_size >= sizeof(uint64_t), "a class of %zu bytes was told", stats_size);
+	CT_CHECK(stats != NULL && stats_size >= sizeof(uint64_t),
+		 "size of the class statistics: expected at least 8 bytes, got %zu", stats_size);
 	++*visits;
 	return 0;
 }
@@ -41,7 +42,8 @@ static void what_is_missing_says_so(void)
 		CT_REFUSED_NULL(zpool_map_handle(pool, set.at[0].handle, ZPOOL_MM_RW), EOPNOTSUPP);
 	if (!ct_can(ZPOOL_CAP_TRIM))
 		CT_REFUSED(zpool_trim(pool, &released), EOPNOTSUPP);
-	CT_CHECK(released == 0, "a call that gave -EOPNOTSUPP told %llu bytes", (unsigned long long)released);
+	CT_CHECK(released == 0, "bytes released by a call that gave -EOPNOTSUPP: expected 0, got %llu",
+		 (unsigned long long)released);
 	ct_set_check(pool, &set, "after calls that the driver lacks");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);

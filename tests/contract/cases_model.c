@@ -323,7 +323,7 @@ static void do_shrink(struct model *model)
 	MODEL_CHECK(model, result == 0 || result == -EAGAIN || result == -EINVAL, "shrink by %u pages gave %s", pages,
 		    ct_error_name(result));
 	MODEL_CHECK(model, result == 0 ? reclaimed >= pages : reclaimed < pages,
-		    "shrink by %u pages gave %s and told %u", pages, ct_error_name(result), reclaimed);
+		    "a shrink by %u pages gave %s; pages reclaimed: got %u", pages, ct_error_name(result), reclaimed);
 }
 
 static void do_compact(struct model *model)
@@ -340,7 +340,7 @@ static void do_compact(struct model *model)
 	result = zpool_compact(model->pool, bytes, ns, &released);
 	MODEL_CHECK(model, result == 0 || (result == 1 && kind != 0), "compact by %llu bytes and %llu ns gave %s",
 		    (unsigned long long)bytes, (unsigned long long)ns, ct_error_name(result));
-	MODEL_CHECK(model, released <= before, "compact tells %llu of %llu bytes as given back",
+	MODEL_CHECK(model, released <= before, "bytes released by compaction: got %llu, and the pool held %llu",
 		    (unsigned long long)released, (unsigned long long)before);
 }
 
@@ -372,8 +372,8 @@ static int visit(struct zpool *pool, unsigned long handle, size_t size, void *us
 
 	(void)pool;
 	MODEL_CHECK(model, position != SIZE_MAX, "the walk visited handle %#lx, which is not live", handle);
-	MODEL_CHECK(model, size >= model->set.at[position].size, "the walk tells %zu bytes for an object of %zu", size,
-		    model->set.at[position].size);
+	MODEL_CHECK(model, size >= model->set.at[position].size,
+		    "size of an object in a walk: got %zu, expected at least %zu", size, model->set.at[position].size);
 	model->visits++;
 	return 0;
 }
@@ -385,15 +385,14 @@ static void compare_stats(struct model *model, uint64_t stored, uint64_t mapped)
 	if (!ct_can(ZPOOL_CAP_STATS))
 		return;
 	CT_MUST(zpool_get_stats(model->pool, &stats, sizeof(stats)));
-	MODEL_CHECK(model, stats.objects == model->set.count, "%llu objects are told, not %zu",
+	MODEL_CHECK(model, stats.objects == model->set.count, "objects: got %llu, expected %zu",
 		    (unsigned long long)stats.objects, model->set.count);
-	MODEL_CHECK(model, stats.mapped_handles == mapped, "%llu handles are told as mapped, not %llu",
+	MODEL_CHECK(model, stats.mapped_handles == mapped, "mapped_handles: got %llu, expected %llu",
 		    (unsigned long long)stats.mapped_handles, (unsigned long long)mapped);
-	MODEL_CHECK(model, stats.stored_bytes == stored, "%llu stored bytes are told, not %llu",
+	MODEL_CHECK(model, stats.stored_bytes == stored, "stored_bytes: got %llu, expected %llu",
 		    (unsigned long long)stats.stored_bytes, (unsigned long long)stored);
-	MODEL_CHECK(model, stats.pool_bytes == zpool_get_total_size(model->pool),
-		    "%llu bytes are told as held, not %llu", (unsigned long long)stats.pool_bytes,
-		    (unsigned long long)zpool_get_total_size(model->pool));
+	MODEL_CHECK(model, stats.pool_bytes == zpool_get_total_size(model->pool), "pool_bytes: got %llu, expected %llu",
+		    (unsigned long long)stats.pool_bytes, (unsigned long long)zpool_get_total_size(model->pool));
 }
 
 static void compare_everything(struct model *model)

@@ -82,7 +82,7 @@ static int check_defaults(const struct zpool_param *param, size_t size, void *us
 	size_t *count = user;
 	struct zpool *pool;
 
-	CT_CHECK(size >= sizeof(*param), "an entry of %zu bytes was told", size);
+	CT_CHECK(size >= sizeof(*param), "size of a parameter's entry: got %zu bytes", size);
 	CT_CHECK(param->key && param->key[0] && param->help && param->help[0], "a parameter has no key or no help");
 	CT_CHECK(param->type >= ZPOOL_PARAM_BOOL && param->type <= ZPOOL_PARAM_STRING, "%s is of type %u", param->key,
 		 (unsigned int)param->type);

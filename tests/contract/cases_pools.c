@@ -34,7 +34,7 @@ static void type_spec_and_name_are_told(void)
 	memset(name, 'x', sizeof(name) - 1);
 	CT_CHECK(strcmp(zpool_get_name(named), "swap cache") == 0, "a pool opened as \"swap cache\" is called \"%s\"",
 		 zpool_get_name(named));
-	CT_CHECK(strcmp(zpool_get_type(named), ct.type) == 0, "the type of \"%s\" is told as \"%s\"", ct.spec,
+	CT_CHECK(strcmp(zpool_get_type(named), ct.type) == 0, "zpool_get_type() of \"%s\": got \"%s\"", ct.spec,
 		 zpool_get_type(named));
 	CT_CHECK(strcmp(zpool_get_spec(named), ct_spec_with("limit=64M")) == 0, "a pool made as \"%s\" tells \"%s\"",
 		 ct_spec_with("limit=64M"), zpool_get_spec(named));

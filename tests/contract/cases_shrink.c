@@ -61,12 +61,14 @@ static void shrink_empties_the_pages_it_tells(void)
 		ct_trim(evictor.pool);
 		before = zpool_get_total_size(evictor.pool);
 		CT_MUST(zpool_shrink(evictor.pool, pages[i], &reclaimed));
-		CT_CHECK(reclaimed >= pages[i], "shrink by %u pages gave 0 and told %u", pages[i], reclaimed);
+		CT_CHECK(reclaimed >= pages[i],
+			 "pages reclaimed by a shrink by %u that gave 0: expected no fewer, got %u", pages[i],
+			 reclaimed);
 		CT_CHECK(evictor.evicted > evicted, "%u pages were emptied without evicting anything", reclaimed);
 		ct_trim(evictor.pool);
 		after = zpool_get_total_size(evictor.pool);
 		CT_CHECK(!ct_can(ZPOOL_CAP_TRIM) || after + 4096ull * reclaimed <= before,
-			 "shrink told %u pages, but the total size only went from %llu to %llu", reclaimed,
+			 "pages reclaimed: got %u, but total_size only went from %llu to %llu", reclaimed,
 			 (unsigned long long)before, (unsigned long long)after);
 		ct_set_check(evictor.pool, &evictor.set, "not evicted by shrink");
 	}
@@ -135,11 +137,11 @@ static void shrink_ends_when_nothing_is_left(void)
 		CT_REFUSED(zpool_shrink(evictor.pool, pages[round], &reclaimed), EINVAL);
 		CT_CHECK(evictor.set.count == 0, "shrink found nothing left to evict, but %zu objects are live",
 			 evictor.set.count);
-		CT_CHECK(reclaimed > 0 && reclaimed <= full / 4096,
-			 "%llu bytes were held, %u pages are said to be emptied", (unsigned long long)full, reclaimed);
+		CT_CHECK(reclaimed > 0 && reclaimed <= full / 4096, "pages reclaimed from a pool of %llu bytes: got %u",
+			 (unsigned long long)full, reclaimed);
 		reclaimed = 99;
 		CT_REFUSED(zpool_shrink(evictor.pool, 1, &reclaimed), EINVAL);
-		CT_CHECK(reclaimed == 0, "shrinking an emptied pool told %u pages", reclaimed);
+		CT_CHECK(reclaimed == 0, "pages reclaimed from an emptied pool: expected 0, got %u", reclaimed);
 	}
 	ct_evictor_close(&evictor);
 }
@@ -162,7 +164,7 @@ static void pages_are_counted_once(void)
 		/* The last objects may lie on fewer pages than that. */
 		CT_CHECK(err == 0 || (err == -EINVAL && evictor.set.count == 0),
 			 "shrink gave %d with %zu objects live: %s", err, evictor.set.count, zpool_last_error());
-		CT_CHECK(evictor.asked > asked, "shrink told %u pages and asked for no object", reclaimed);
+		CT_CHECK(evictor.asked > asked, "pages reclaimed: got %u, but the callback was not called", reclaimed);
 		sum += reclaimed;
 		/* Two objects at least fit a small page; a driver that counts a page for each counts some twice. */
 		CT_CHECK(sum <= full / 4096, "%llu bytes were held, but %llu pages were told so far",
@@ -181,7 +183,7 @@ static void refusing_callbacks_end_in_eagain(void)
 	ct_set_fill(evictor.pool, &evictor.set, 1000, &ct.rng);
 	for (unsigned int pages = 1; pages < 100; pages += 7) {
 		CT_REFUSED(zpool_shrink(evictor.pool, pages, &reclaimed), EAGAIN);
-		CT_CHECK(reclaimed == 0, "every callback refused, but %u pages are told", reclaimed);
+		CT_CHECK(reclaimed == 0, "pages reclaimed while every callback refused: expected 0, got %u", reclaimed);
 	}
 	CT_CHECK(evictor.asked > 0, "-EAGAIN came without asking");
 	ct_set_check(evictor.pool, &evictor.set, "after evictions that were all refused");
@@ -206,7 +208,7 @@ static void partly_refused_pages_keep_the_rest(void)
 		result = zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 40), &reclaimed);
 		CT_CHECK(result == 0 || result == -EAGAIN, "shrink with a callback that refuses some gave %s",
 			 ct_error_name(result));
-		CT_CHECK(reclaimed < 100 + 40, "%u pages are told", reclaimed);
+		CT_CHECK(reclaimed < 100 + 40, "pages reclaimed: expected fewer than 140, got %u", reclaimed);
 		if (round % 20 == 0)
 			ct_set_check(evictor.pool, &evictor.set, "after evictions of which some were refused");
 	}

@@ -22,7 +22,7 @@ static struct zpool_stats stats_of(struct zpool *pool)
 
 /* A member has this value. */
 #define STAT_IS(stats, member, value, when)                                                                            \
-	CT_CHECK((stats).member == (uint64_t)(value), "%s: %s is told as %llu and is %llu", when, #member,             \
+	CT_CHECK((stats).member == (uint64_t)(value), "%s, %s: got %llu, expected %llu", when, #member,                \
 		 (unsigned long long)(stats).member, (unsigned long long)(value))
 
 static uint64_t bytes_behind(struct zpool *pool, const struct ct_set *set)
@@ -42,10 +42,10 @@ static void expect_contents(struct zpool *pool, const struct ct_set *set, const 
 	STAT_IS(stats, objects, set->count, when);
 	STAT_IS(stats, stored_bytes, bytes_behind(pool, set), when);
 	STAT_IS(stats, pool_bytes, zpool_get_total_size(pool), when);
-	CT_CHECK(stats.pages * 4096 <= stats.pool_bytes, "%s: %llu pages are told for a pool of %llu bytes", when,
+	CT_CHECK(stats.pages * 4096 <= stats.pool_bytes, "%s, pages: got %llu in a pool of %llu bytes", when,
 		 (unsigned long long)stats.pages, (unsigned long long)stats.pool_bytes);
 	CT_CHECK(stats.pages == 0 || stats.pages * 4096 >= stats.stored_bytes,
-		 "%s: %llu bytes are told to lie in %llu pages", when, (unsigned long long)stats.stored_bytes,
+		 "%s, stored_bytes: got %llu in %llu pages", when, (unsigned long long)stats.stored_bytes,
 		 (unsigned long long)stats.pages);
 }
 
@@ -120,7 +120,7 @@ static void the_peak_stays(void)
 		if (zpool_get_total_size(pool) > most)
 			most = zpool_get_total_size(pool);
 		stats = stats_of(pool);
-		CT_CHECK(stats.pool_bytes_peak >= most, "the pool held %llu bytes once, and a peak of %llu is told",
+		CT_CHECK(stats.pool_bytes_peak >= most, "pool_bytes_peak: expected at least %llu, got %llu",
 			 (unsigned long long)most, (unsigned long long)stats.pool_bytes_peak);
 		CT_CHECK(stats.pool_bytes_peak <= limit, "the peak of %llu is above the limit",
 			 (unsigned long long)stats.pool_bytes_peak);
@@ -346,7 +346,7 @@ static void stats_count_compaction(void)
 		CT_CHECK(after.compactions > before.compactions, "a compaction was not counted");
 		CT_CHECK(after.compact_moved_bytes > before.compact_moved_bytes &&
 				 after.compact_moved_bytes - before.compact_moved_bytes <= 2 * stored,
-			 "%llu bytes are stored, and %llu are told as moved", (unsigned long long)stored,
+			 "compact_moved_bytes of a pool that stores %llu bytes: got %llu", (unsigned long long)stored,
 			 (unsigned long long)(after.compact_moved_bytes - before.compact_moved_bytes));
 		moved = moved_bytes(pool, &set, addresses);
 		/* A driver need not count what changes its address with all the pages around it. */
@@ -486,7 +486,7 @@ static int add_class(const struct zpool_class_stats *stats, size_t stats_size, v
 	struct class_sum *sum = user;
 	uint64_t zspages = 0;
 
-	CT_CHECK(stats_size >= sizeof(*stats), "a class of %zu bytes was told", stats_size);
+	CT_CHECK(stats_size >= sizeof(*stats), "size of the class statistics: got %zu bytes", stats_size);
 	CT_CHECK(stats->object_bytes > sum->object_bytes, "a class of %llu bytes comes after one of %llu",
 		 (unsigned long long)stats->object_bytes, (unsigned long long)sum->object_bytes);
 	CT_CHECK(stats->objects <= stats->slots, "a class has %llu objects in %llu slots",

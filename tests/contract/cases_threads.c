@@ -355,7 +355,7 @@ static void fail_in_own_way(struct ct_thread *thread)
 		else
 			zpool_malloc(NULL, 1, ZPOOL_GFP_KERNEL, &handle);
 		CT_CHECK(strncmp(zpool_last_error(), mine, sizeof(mine) - 1) == 0,
-			 "another thread's failure is told here: \"%s\"", zpool_last_error());
+			 "zpool_last_error() is another thread's: \"%s\"", zpool_last_error());
 	}
 }
 

@@ -27,10 +27,11 @@ static int visit(struct zpool *pool, unsigned long handle, size_t size, void *us
 	CT_CHECK(pool == walk->pool, "the walk told another pool");
 	CT_CHECK(i != SIZE_MAX, "the walk visited handle %#lx, which is not live", handle);
 	CT_CHECK(walk->seen[i] == 0, "the walk visited handle %#lx twice", handle);
-	CT_CHECK(size >= walk->set->at[i].size, "the walk tells %zu bytes for an object of %zu", size,
+	CT_CHECK(size >= walk->set->at[i].size, "size of an object in a walk: got %zu, expected at least %zu", size,
 		 walk->set->at[i].size);
 	CT_CHECK(!ct_can(ZPOOL_CAP_OBJ_SIZE) || (int64_t)size == zpool_obj_size(pool, handle),
-		 "the walk tells %zu bytes, zpool_obj_size() %lld", size, (long long)zpool_obj_size(pool, handle));
+		 "size of an object: got %zu in a walk, and %lld from zpool_obj_size()", size,
+		 (long long)zpool_obj_size(pool, handle));
 	walk->seen[i] = 1;
 	walk->visits++;
 	return walk->visits == walk->stop_after ? 4321 : 0;
@@ -186,7 +187,7 @@ static void walk_callback_may_call_everything(void)
 	ct_set_init(&set, 200);
 	ct_set_fill(pool, &set, 200, &ct.rng);
 	zpool_each_object(pool, visit_nested, &visits);
-	CT_CHECK(visits == 10, "a walk was told to end at visit 10 and made %zu", visits);
+	CT_CHECK(visits == 10, "visits of a walk that the callback ended: expected 10, got %zu", visits);
 	ct_set_check(pool, &set, "after walks inside a walk");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);

@@ -154,7 +154,7 @@ static int visit(struct zpool *pool, unsigned long handle, size_t size, void *us
 		 size);
 	if (!ct_crowd_take_handle(crowd, handle, &object))
 		return 0;
-	CT_CHECK(size >= object.size, "a walk tells %zu bytes for an object of %zu", size, object.size);
+	CT_CHECK(size >= object.size, "size of an object in a walk: got %zu, expected at least %zu", size, object.size);
 	ct_object_check(pool, &object, "during a walk, while other threads work");
 	ct_crowd_put(crowd, &object);
 	return ct_stopping();
