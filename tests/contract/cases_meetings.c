@@ -16,8 +16,8 @@
 /* Large enough that a few dozen fill several pages of any driver. */
 enum { OBJECT_BYTES = 1500, FULL = 48, SPARSE = 12, MADE = 12 };
 
-/* How often the first call of a meeting is stopped; and if that is a long one, which takes long to prepare. */
-enum { STOPS = 300, STOPS_OF_LONG = 100 };
+/* How often the first call of a meeting is stopped; and where one of the two takes long, or takes long to prepare. */
+enum { STOPS = 300, STOPS_OF_LONG = 80 };
 
 /*
  * What the two calls work on, and what they did.
@@ -375,7 +375,8 @@ static void expect_no_object(struct zpool *pool, const struct meeting *meeting)
 static void meet(const struct meeting *meeting)
 {
 	static struct scene scene;
-	unsigned int stops = meeting->undo == undo_giving_back ? STOPS_OF_LONG : STOPS;
+	bool is_long = meeting->undo == undo_giving_back || meeting->meanwhile == trim_and_refill;
+	unsigned int stops = is_long ? STOPS_OF_LONG : STOPS;
 
 	if ((meeting->caps & ct.caps) != meeting->caps)
 		return;
