@@ -8,6 +8,8 @@ libzpool_support_libzpsupport_la_CFLAGS = $(AM_CFLAGS) $(STACK_CFLAGS)
 # Without lock.c, which a benchmark leaves as it is while it compiles these in its own way.
 support_sources = \
 	libzpool/support/account.h \
+	libzpool/support/biased.c \
+	libzpool/support/biased.h \
 	libzpool/support/bits.c \
 	libzpool/support/bits.h \
 	libzpool/support/budget.c \
@@ -23,6 +25,8 @@ support_sources = \
 	libzpool/support/handles_internal.h \
 	libzpool/support/list.h \
 	libzpool/support/lock.h \
+	libzpool/support/magazine.c \
+	libzpool/support/magazine.h \
 	libzpool/support/os_pages.c \
 	libzpool/support/os_pages.h \
 	libzpool/support/pages.c \
@@ -33,7 +37,9 @@ support_sources = \
 	libzpool/support/pages_source.c \
 	libzpool/support/secret.c \
 	libzpool/support/secret.h \
-	libzpool/support/signals.h
+	libzpool/support/signals.h \
+	libzpool/support/table.c \
+	libzpool/support/table.h
 
 # The same, installed for drivers that are built elsewhere: position-independent, every symbol hidden, so that a plugin
 # that links it exports nothing of it.  No libtool, which would want a shared library beside it.
@@ -46,6 +52,7 @@ libzpool_libzpool_support_a_CFLAGS = $(AM_CFLAGS) $(STACK_CFLAGS) -fPIC
 supportincludedir = $(includedir)/zpool-support
 supportinclude_HEADERS = \
 	libzpool/support/account.h \
+	libzpool/support/biased.h \
 	libzpool/support/bits.h \
 	libzpool/support/budget.h \
 	libzpool/support/cancel.h \
@@ -54,9 +61,11 @@ supportinclude_HEADERS = \
 	libzpool/support/handles.h \
 	libzpool/support/list.h \
 	libzpool/support/lock.h \
+	libzpool/support/magazine.h \
 	libzpool/support/os_pages.h \
 	libzpool/support/pages.h \
 	libzpool/support/secret.h \
-	libzpool/support/signals.h
+	libzpool/support/signals.h \
+	libzpool/support/table.h
 
 pkgconfig_DATA += libzpool/libzpool-driver.pc

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "magazine.h"
+
+#include <string.h>
+
+enum { PROBES = 8 }; /* seats of the table that may be a thread's */
+
+static size_t cache_bytes(const struct zp_caches *caches)
+{
+	size_t bytes = sizeof(struct zp_cache) + caches->class_count * sizeof(struct zp_magazine);
+
+	return (bytes + ZP_PAGE_BYTES - 1) & ~(ZP_PAGE_BYTES - 1);
+}
+
+void zp_caches_init(struct zp_caches *caches, unsigned int class_count)
+{
+	zp_biased_setup();
+	zp_lock_init(&caches->lock);
+	caches->class_count = class_count;
+}
+
+unsigned int zp_magazine_take(struct zp_magazine *magazine, uint32_t *items, unsigned int wanted)
+{
+	unsigned int count = zp_magazine_count(magazine);
+
+	if (wanted > count)
+		wanted = count;
+	memcpy(items, magazine->items, wanted * sizeof(*items));
+	memmove(magazine->items, magazine->items + wanted, (count - wanted) * sizeof(*items));
+	zp_magazine_set_count(magazine, count - wanted);
+	return wanted;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Seats
+ */
+
+static struct zp_cache_seat *seat_at(struct zp_caches *caches, unsigned int index)
+{
+	return &caches->seats[index % ZP_CACHE_SEATS];
+}
+
+static uintptr_t owner_of(struct zp_cache_seat *seat)
+{
+	return atomic_load_explicit(&seat->owner, memory_order_acquire);
+}
+
+static struct zp_cache *cache_of(struct zp_cache_seat *seat)
+{
+	return atomic_load_explicit(&seat->cache, memory_order_relaxed);
+}
+
+struct zp_cache *zp_caches_find(struct zp_caches *caches, uintptr_t thread)
+{
+	unsigned int first = zp_cache_seat_index(thread);
+
+	for (unsigned int i = 0; i < PROBES; i++) {
+		struct zp_cache_seat *seat = seat_at(caches, first + i);
+
+		if (owner_of(seat) == thread)
+			return cache_of(seat);
+	}
+	return NULL;
+}
+
+/* The first seat without an owner, or NULL. */
+static struct zp_cache_seat *vacant_seat(struct zp_caches *caches, uintptr_t thread)
+{
+	unsigned int first = zp_cache_seat_index(thread);
+
+	for (unsigned int i = 0; i < PROBES; i++)
+		if (owner_of(seat_at(caches, first + i)) <= ZP_CACHE_NOBODY)
+			return seat_at(caches, first + i);
+	return NULL;
+}
+
+/* With the lock held. */
+static struct zp_cache *make_cache(struct zp_caches *caches)
+{
+	struct zp_cache *cache = zp_pages_meta_reserve(caches->pages, cache_bytes(caches));
+
+	if (!cache)
+		return NULL;
+	if (zp_pages_meta_commit(caches->pages, cache, cache_bytes(caches), ZPOOL_GFP_KERNEL)) {
+		zp_pages_meta_release(caches->pages, cache, cache_bytes(caches), 0);
+		return NULL;
+	}
+	cache->caches = caches;
+	cache->next = caches->first;
+	caches->first = cache;
+	return cache;
+}
+
+/* A cache without an owner leaves its seat.  NULL: there is none.  With the lock held. */
+static struct zp_cache *take_vacant_cache(struct zp_caches *caches)
+{
+	for (unsigned int i = 0; i < ZP_CACHE_SEATS; i++) {
+		struct zp_cache_seat *seat = seat_at(caches, i);
+		struct zp_cache *cache = cache_of(seat);
+
+		if (!cache || owner_of(seat) != ZP_CACHE_NOBODY)
+			continue;
+		atomic_store_explicit(&seat->cache, NULL, memory_order_relaxed);
+		return cache;
+	}
+	return NULL;
+}
+
+/* Gives the thread the seat, with the cache that is there, another one without an owner, or a new one. */
+static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat *seat, uintptr_t thread)
+{
+	struct zp_cache *cache = cache_of(seat);
+
+	if (!cache)
+		cache = take_vacant_cache(caches);
+	if (!cache)
+		cache = make_cache(caches);
+	atomic_store_explicit(&caches->refused, !cache, memory_order_relaxed);
+	if (!cache)
+		return NULL;
+	cache->seat = seat;
+	atomic_store_explicit(&seat->cache, cache, memory_order_release);
+	atomic_store_explicit(&seat->owner, thread, memory_order_release);
+	return cache;
+}
+
+/* When the thread ends that owns it. */
+static void leave_seat(void *cache_)
+{
+	struct zp_cache *cache = cache_;
+
+	cache->caches->empty(cache->caches->driver, cache);
+	/* From here on the cache is another thread's, or gone. */
+	atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_release);
+}
+
+void zp_caches_adopt(struct zp_caches *caches)
+{
+	uintptr_t thread = zp_cache_thread();
+	struct zp_cache *cache = NULL;
+
+	/* No other thread takes a seat for this one. */
+	if (atomic_load_explicit(&caches->refused, memory_order_relaxed) || zp_caches_find(caches, thread) ||
+	    !vacant_seat(caches, thread))
+		return;
+	zp_lock(&caches->lock);
+	struct zp_cache_seat *seat = vacant_seat(caches, thread);
+	if (seat)
+		cache = take_seat(caches, seat, thread);
+	zp_unlock(&caches->lock);
+	if (!cache || !caches->host->thread_exit_add ||
+	    caches->host->thread_exit_add(caches->core, leave_seat, cache) == 0)
+		return;
+	/* Nobody would empty the cache at the thread's end, so the thread works without. */
+	atomic_store_explicit(&caches->refused, true, memory_order_relaxed);
+	atomic_store_explicit(&seat->owner, ZP_CACHE_NOBODY, memory_order_release);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * All caches
+ */
+
+void zp_caches_stop(struct zp_caches *caches)
+{
+	uintptr_t thread = zp_cache_thread();
+	bool others = false;
+
+	zp_lock(&caches->lock);
+	for (struct zp_cache *cache = caches->first; cache; cache = cache->next) {
+		zp_biased_revoke(&cache->biased);
+		others |= owner_of(cache->seat) != thread;
+	}
+	if (!others)
+		return;
+	zp_biased_barrier();
+	for (struct zp_cache *cache = caches->first; cache; cache = cache->next)
+		zp_biased_wait(&cache->biased);
+}
+
+void zp_caches_resume(struct zp_caches *caches)
+{
+	for (struct zp_cache *cache = caches->first; cache; cache = cache->next)
+		zp_biased_restore(&cache->biased);
+	zp_unlock(&caches->lock);
+}
+
+static bool is_empty(const struct zp_caches *caches, struct zp_cache *cache)
+{
+	bool empty = zp_cache_pending(cache) == ZP_ITEM_NONE;
+
+	for (unsigned int i = 0; i < caches->class_count && empty; i++)
+		empty = zp_magazine_count(&cache->magazines[i]) == 0;
+	return empty;
+}
+
+bool zp_caches_may_have(struct zp_caches *caches, unsigned int class)
+{
+	bool found = false;
+
+	zp_lock(&caches->lock);
+	for (struct zp_cache *cache = caches->first; cache && !found; cache = cache->next)
+		found = zp_cache_pending(cache) != ZP_ITEM_NONE || zp_magazine_count(&cache->magazines[class]) > 0;
+	zp_unlock(&caches->lock);
+	return found;
+}
+
+void zp_caches_trim(struct zp_caches *caches)
+{
+	struct zp_cache *unlinked = NULL, **link = &caches->first;
+
+	zp_lock(&caches->lock);
+	while (*link) {
+		struct zp_cache *cache = *link;
+
+		if (owner_of(cache->seat) != ZP_CACHE_NOBODY || !is_empty(caches, cache)) {
+			link = &cache->next;
+			continue;
+		}
+		atomic_store_explicit(&cache->seat->cache, NULL, memory_order_relaxed);
+		*link = cache->next;
+		cache->next = unlinked;
+		unlinked = cache;
+	}
+	zp_unlock(&caches->lock);
+	for (struct zp_cache *cache = unlinked, *next; cache; cache = next) {
+		next = cache->next;
+		zp_pages_meta_release(caches->pages, cache, cache_bytes(caches), cache_bytes(caches));
+	}
+}
+
+void zp_caches_fini(struct zp_caches *caches)
+{
+	for (struct zp_cache *cache = caches->first, *next; cache; cache = next) {
+		next = cache->next;
+		if (caches->host->thread_exit_cancel)
+			caches->host->thread_exit_cancel(caches->core, leave_seat, cache);
+		zp_pages_meta_release(caches->pages, cache, cache_bytes(caches), cache_bytes(caches));
+	}
+	caches->first = NULL;
+}
+
+void zp_caches_fork(struct zp_caches *caches, enum zpool_fork_phase phase)
+{
+	uintptr_t thread = zp_cache_thread();
+
+	if (phase == ZPOOL_FORK_PREPARE) {
+		zp_caches_stop(caches);
+		return;
+	}
+	for (struct zp_cache *cache = caches->first; cache && phase == ZPOOL_FORK_CHILD; cache = cache->next)
+		if (owner_of(cache->seat) != thread)
+			atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_relaxed);
+	zp_caches_resume(caches);
+}
