@@ -19,18 +19,22 @@ plugin_link = $(SHELL) plugins/libtool $(AM_V_lt) --tag=CC $(AM_LIBTOOLFLAGS) $(
 plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc.c \
 	plugins/zsmalloc/zsmalloc.h \
-	plugins/zsmalloc/zsmalloc_cache.c \
-	plugins/zsmalloc/zsmalloc_cache.h \
+	plugins/zsmalloc/zsmalloc_auto.c \
 	plugins/zsmalloc/zsmalloc_class.c \
 	plugins/zsmalloc/zsmalloc_compact.c \
+	plugins/zsmalloc/zsmalloc_compact.h \
+	plugins/zsmalloc/zsmalloc_lists.c \
 	plugins/zsmalloc/zsmalloc_move.c \
 	plugins/zsmalloc/zsmalloc_objects.c \
 	plugins/zsmalloc/zsmalloc_reclaim.c \
 	plugins/zsmalloc/zsmalloc_records.c \
 	plugins/zsmalloc/zsmalloc_round.c \
 	plugins/zsmalloc/zsmalloc_settle.c \
+	plugins/zsmalloc/zsmalloc_slots.c \
 	plugins/zsmalloc/zsmalloc_stats.c \
-	plugins/zsmalloc/zsmalloc_zspage.c
+	plugins/zsmalloc/zsmalloc_tuning.h \
+	plugins/zsmalloc/zsmalloc_zspage.c \
+	plugins/zsmalloc/zsmalloc_zspage.h
 plugins_zsmalloc_la_CPPFLAGS = $(plugin_cppflags)
 plugins_zsmalloc_la_CFLAGS = $(plugin_cflags)
 plugins_zsmalloc_la_LDFLAGS = $(plugin_ldflags)

@@ -31,7 +31,7 @@ static uint32_t slot_take(struct zp_handles *handles, uint32_t group, struct zp_
 	return slot;
 }
 
-int zp_handles_get(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots, unsigned int count)
+int zp_handles_bind(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots, unsigned int count)
 {
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
 	unsigned int got = 0;
@@ -92,22 +92,20 @@ static void slots_release(struct zp_handles *handles, const uint32_t *slots, uns
 		zp_groups_put_to_sleep(handles, keep, &released);
 }
 
-void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned int count)
+void zp_handles_unbind(struct zp_handles *handles, const uint32_t *slots, unsigned int count)
 {
 	slots_release(handles, slots, count, false);
 }
 
-void zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
+void zp_handles_retire(struct zp_handles *handles, uint32_t slot)
 {
-	slots_release(handles, &slot, 1, !zp_handles_recycle(handles, slot));
+	slots_release(handles, &slot, 1, true);
 }
 
-bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot)
+void zp_handles_release(struct zp_handles *handles, uint32_t slot)
 {
-	if (zp_handles_recycle(handles, slot))
-		return true;
-	slots_release(handles, &slot, 1, true);
-	return false;
+	if (zp_handles_end_free(handles, slot))
+		zp_handles_unbind(handles, &slot, 1);
 }
 
 /* ---- objects ---- */

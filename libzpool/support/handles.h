@@ -147,23 +147,22 @@ int zp_handles_init(struct zp_handles *handles, struct zp_pages *pages, size_t p
 void zp_handles_fini(struct zp_handles *handles);
 
 /*
- * Take up to `count` dead slots, each to be published or put back.  Returns how many (at least 1), -ENOMEM: table,
- * limit or source are at their end, or (NOWAIT) no committed group has room; -EAGAIN: (NOWAIT) the lock is taken; or
- * what the source gave.
+ * The life of a slot: bind, then any number of times publish, begin_free and end_free, then unbind.  A bound slot that
+ * is not published is dead, belongs to the caller and remembers the last location that it was given.
+ *
+ * bind: takes up to `count` slots.  Returns how many (at least 1), -ENOMEM: table, limit or source are at their end, or
+ * (NOWAIT) no committed group has room; -EAGAIN: (NOWAIT) the lock is taken; or what the source gave.
  */
-int zp_handles_get(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots, unsigned int count);
+int zp_handles_bind(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots, unsigned int count);
 
-/* Give slots back that were never published. */
-void zp_handles_put(struct zp_handles *handles, const uint32_t *slots, unsigned int count);
+/* Gives bound slots back to the table. */
+void zp_handles_unbind(struct zp_handles *handles, const uint32_t *slots, unsigned int count);
 
-/*
- * After zp_handles_begin_free():
- * end_free: the slot's generation goes up and it may be handed out again.
- * end_free_keep: the same without the lock, but the slot stays the caller's, as after zp_handles_get().  false: its
- * generations are used up, it was retired instead.
- */
-void zp_handles_end_free(struct zp_handles *handles, uint32_t slot);
-bool zp_handles_end_free_keep(struct zp_handles *handles, uint32_t slot);
+/* The slow path of zp_handles_end_free(): the slot's generations are used up. */
+void zp_handles_retire(struct zp_handles *handles, uint32_t slot);
+
+/* end_free and unbind in one, for drivers that bind a slot for each object. */
+void zp_handles_release(struct zp_handles *handles, uint32_t slot);
 
 /*
  * The same to move the object, for those who know its slot: 0 and *location; -EINVAL: not live; -EBUSY: mapped, or
@@ -281,8 +280,8 @@ static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t 
 	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
 }
 
-/* Of a slot between begin_free, recycle or keep, and publish. */
-static inline uint64_t zp_handles_kept_location(struct zp_handles *handles, uint32_t slot)
+/* Of a bound slot that is the caller's: the location that it was given last. */
+static inline uint64_t zp_handles_location(struct zp_handles *handles, uint32_t slot)
 {
 	return atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed) & ZP_LOCATION_MASK;
 }
@@ -344,9 +343,8 @@ static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long han
 }
 
 /*
- * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.  One of
- * zp_handles_end_free(), zp_handles_end_free_keep(), zp_handles_recycle() and zp_handles_renew() follows.
- * try_begin_free: only what is simply live; false: it may yet be done the slow way.
+ * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.  zp_handles_end_free()
+ * or zp_handles_release() follows.  try_begin_free: only what is simply live; false: it may yet be done the slow way.
  */
 static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
@@ -371,40 +369,35 @@ static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned lon
 		       : zp_handles_begin_free_slow(handles, handle, location);
 }
 
-/* Is this the last life of the handle's slot?  Nobody needs to have the object for that. */
-static inline bool zp_handles_is_last_life(const struct zp_handles *handles, unsigned long handle)
+/* Is the life of a bound slot, live or dead, the last that it has generations for? */
+static inline bool zp_handles_is_last_life(struct zp_handles *handles, uint32_t slot)
 {
-	uint32_t next = (zp_handle_generation(handles, handle) + 1) & handles->generation_mask;
+	uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
+	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
 
-	return ZP_HANDLE_RETIRE && next == zp_slot_start(handles, zp_handle_slot(handle));
+	return ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot);
 }
 
 /*
- * Instead of end_free, to store the next object in the same slot, and perhaps the same place: its generation goes up
- * and it is as zp_handles_get() gives one, but keeps the location, zp_handles_kept_location().  Takes no lock.
- * recycle: false if its generations are spent, and end_free is due; renew: for who knows that they are not.
+ * After zp_handles_begin_free(): the slot's generation goes up, so the handle is stale for good.  The slot stays bound
+ * and keeps its location.  Takes no lock.  false: its generations were used up, and the slot belongs to nobody any more.
  */
-static inline void zp_handles_renew(struct zp_handles *handles, uint32_t slot)
+static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
 
-	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
-}
-
-static inline bool zp_handles_recycle(struct zp_handles *handles, uint32_t slot)
-{
-	uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
-
-	if (zp_handles_is_last_life(handles, zp_handle_make(handles, slot, zp_word_generation(word))))
+	if (ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot)) {
+		zp_handles_retire(handles, slot);
 		return false;
-	zp_handles_renew(handles, slot);
+	}
+	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
 	return true;
 }
 
-/* Have a slot that was taken and not published keep a location. */
-static inline void zp_handles_keep(struct zp_handles *handles, uint32_t slot, uint64_t location)
+/* Gives a bound slot that is not published a location, for a later zp_handles_publish_bound(). */
+static inline void zp_handles_set_location(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
 	zp_word *at = zp_handles_word(handles, slot);
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
@@ -412,7 +405,17 @@ static inline void zp_handles_keep(struct zp_handles *handles, uint32_t slot, ui
 	atomic_store_explicit(at, zp_dead_word(zp_word_generation(word), location), memory_order_relaxed);
 }
 
-/* Make a slot that was taken live, and give it its handle.  Payload and object are written before. */
+/* Is the slot bound to a location, and dead?  True or false of any number, which may come from memory that was damaged. */
+static inline bool zp_handles_is_bound_to(struct zp_handles *handles, uint32_t slot, uint64_t location)
+{
+	if (slot == ZP_SLOT_NONE || slot >= zp_handles_slots(handles))
+		return false;
+	uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
+
+	return (word & (ZP_STATE_UNIT * 64 - 1)) == location;
+}
+
+/* Makes a bound slot live, and gives it its handle.  Payload and object are written before. */
 static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
 	zp_word *at = zp_handles_word(handles, slot);
@@ -423,8 +426,8 @@ static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint3
 	return zp_handle_make(handles, slot, generation);
 }
 
-/* The same for a slot that zp_handles_recycle() kept, at the location that it keeps. */
-static inline unsigned long zp_handles_publish_kept(struct zp_handles *handles, uint32_t slot)
+/* The same at the location that the slot has. */
+static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);

@@ -326,7 +326,7 @@ static int guard_free(void *pool_, unsigned long handle)
 			     below, strerror(-err));
 	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	atomic_fetch_add_explicit(&pool->frees, 1, memory_order_relaxed);
-	if (zp_handles_end_free_keep(&pool->handles, slot))
+	if (zp_handles_end_free(&pool->handles, slot))
 		guard_put_slot(pool, slot);
 	return 0;
 }

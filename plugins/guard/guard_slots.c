@@ -124,14 +124,14 @@ int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
 		if (*slot != ZP_SLOT_NONE)
 			return 0;
 	}
-	err = zp_handles_get(&pool->handles, gfp, slot, 1);
+	err = zp_handles_bind(&pool->handles, gfp, slot, 1);
 
 	while (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages)) {
 		limited = true;
 		if (!take_share(pool))
 			break;
 		refusals = zp_pages_limit_refusals(&pool->pages);
-		err = zp_handles_get(&pool->handles, gfp, slot, 1);
+		err = zp_handles_bind(&pool->handles, gfp, slot, 1);
 	}
 	if (err > 0)
 		return 0;
@@ -151,7 +151,7 @@ void guard_put_slot(struct guard_pool *pool, uint32_t slot)
 							    memory_order_relaxed))
 			return;
 	}
-	zp_handles_put(&pool->handles, &slot, 1);
+	zp_handles_unbind(&pool->handles, &slot, 1);
 }
 
 void guard_put_kept_slots(struct guard_pool *pool)
@@ -159,12 +159,12 @@ void guard_put_kept_slots(struct guard_pool *pool)
 	uint32_t dropped;
 
 	while (take_dropped(pool, &dropped))
-		zp_handles_put(&pool->handles, &dropped, 1);
+		zp_handles_unbind(&pool->handles, &dropped, 1);
 	for (int i = 0; i < GUARD_KEPT; i++) {
 		uint32_t slot = atomic_exchange_explicit(&pool->kept[i], ZP_SLOT_NONE, memory_order_acquire);
 
 		if (slot != ZP_SLOT_NONE)
-			zp_handles_put(&pool->handles, &slot, 1);
+			zp_handles_unbind(&pool->handles, &slot, 1);
 	}
 }
 

@@ -148,7 +148,7 @@ static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	}
 	if (err)
 		goto free_block;
-	err = zp_handles_get(&pool->handles, gfp, &slot, 1);
+	err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
 	if (err < 0)
 		goto refund;
 	*libc_block(pool, slot) = block;
@@ -178,7 +178,7 @@ static int libc_free(void *pool_, unsigned long handle)
 	free(block);
 	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	zp_pages_refund(&pool->pages, bytes);
-	zp_handles_end_free(&pool->handles, slot);
+	zp_handles_release(&pool->handles, slot);
 	return 0;
 }
 

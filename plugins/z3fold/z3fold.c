@@ -161,7 +161,7 @@ static int malloc_waiting(struct z3fold_pool *pool, unsigned int chunks, zpool_g
 	uint32_t slot, pgno;
 	int err;
 
-	err = zp_handles_get(&pool->handles, gfp, &slot, 1);
+	err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
 	if (err < 0)
 		return err;
 	err = 0;
@@ -179,7 +179,7 @@ static int malloc_waiting(struct z3fold_pool *pool, unsigned int chunks, zpool_g
 		*handle = z3fold_store(pool, &place, chunks, slot, gfp & ZPOOL_GFP_ZERO);
 	zp_unlock(&pool->lock);
 	if (err)
-		zp_handles_put(&pool->handles, &slot, 1);
+		zp_handles_unbind(&pool->handles, &slot, 1);
 	return err;
 }
 
@@ -210,7 +210,7 @@ static int malloc_nowait(struct z3fold_pool *pool, unsigned int chunks, zpool_gf
 	if (!zp_trylock(&pool->lock))
 		return -EAGAIN;
 	if (pool->spare_slot == ZP_SLOT_NONE)
-		err = zp_handles_get(&pool->handles, gfp, &pool->spare_slot, 1);
+		err = zp_handles_bind(&pool->handles, gfp, &pool->spare_slot, 1);
 	if (err < 0) {
 		pool->spare_slot = ZP_SLOT_NONE;
 		zp_unlock(&pool->lock);
@@ -262,7 +262,7 @@ static int z3fold_free(void *pool_, unsigned long handle)
 	zp_unlock(&pool->lock);
 	if (emptied != ZP_PGNO_NONE)
 		z3fold_page_put(pool, emptied);
-	zp_handles_end_free(&pool->handles, slot);
+	zp_handles_release(&pool->handles, slot);
 	return 0;
 }
 

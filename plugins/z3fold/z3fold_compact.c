@@ -100,7 +100,7 @@ static void drop_spares(struct z3fold_pool *pool)
 	pool->spare_pgno = ZP_PGNO_NONE;
 	zp_unlock(&pool->lock);
 	if (spare_slot != ZP_SLOT_NONE)
-		zp_handles_put(&pool->handles, &spare_slot, 1);
+		zp_handles_unbind(&pool->handles, &spare_slot, 1);
 	if (spare_pgno != ZP_PGNO_NONE)
 		zp_pages_put(&pool->pages, spare_pgno, 1);
 }

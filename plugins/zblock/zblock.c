@@ -150,7 +150,7 @@ static int take_handle_slot(struct zblock_pool *pool, struct zblock_type *type, 
 {
 	if (type->spare_count == 0) {
 		unsigned int wanted = type->objects < ZBLOCK_SPARE_SLOTS ? 1 : ZBLOCK_SPARE_SLOTS / 2;
-		int got = zp_handles_get(&pool->handles, gfp, type->spare_slots, wanted);
+		int got = zp_handles_bind(&pool->handles, gfp, type->spare_slots, wanted);
 
 		if (got < 0)
 			return got;
@@ -283,7 +283,7 @@ static int take_place(struct zblock_pool *pool, struct zblock_type *type, zpool_
 	}
 	zp_unlock(&type->lock);
 	if (!kept)
-		zp_handles_put(&pool->handles, &place->handle_slot, 1);
+		zp_handles_unbind(&pool->handles, &place->handle_slot, 1);
 	return err;
 }
 
@@ -365,11 +365,11 @@ static int zblock_free(void *pool_, unsigned long handle)
 	zp_lock(&type->lock);
 	emptied = release_slot(pool, type, number, zblock_location_slot(location));
 	keep = type->spare_count < ZBLOCK_SPARE_SLOTS;
-	if (keep && zp_handles_end_free_keep(&pool->handles, handle_slot))
+	if (keep && zp_handles_end_free(&pool->handles, handle_slot))
 		type->spare_slots[type->spare_count++] = handle_slot;
 	zp_unlock(&type->lock);
 	if (!keep)
-		zp_handles_end_free(&pool->handles, handle_slot);
+		zp_handles_release(&pool->handles, handle_slot);
 	if (emptied)
 		zblock_block_destroy(pool, type, number);
 	return 0;

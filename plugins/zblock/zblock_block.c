@@ -220,7 +220,7 @@ static void drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 	if (record != ZBLOCK_NONE)
 		zblock_record_put(pool, record);
 	if (count)
-		zp_handles_put(&pool->handles, slots, count);
+		zp_handles_unbind(&pool->handles, slots, count);
 }
 
 void zblock_drop_spares(struct zblock_pool *pool)

@@ -121,7 +121,7 @@ static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp
 	uint32_t slot, pgno;
 	int err;
 
-	err = zp_handles_get(&pool->handles, gfp, &slot, 1);
+	err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
 	if (err < 0)
 		return err;
 	zp_lock(&pool->lock);
@@ -130,7 +130,7 @@ static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp
 		zp_unlock(&pool->lock);
 		err = zp_pages_get(&pool->pages, 1, gfp, &pgno);
 		if (err) {
-			zp_handles_put(&pool->handles, &slot, 1);
+			zp_handles_unbind(&pool->handles, &slot, 1);
 			return err;
 		}
 		page = zbud_page_init(pool, pgno);
@@ -152,7 +152,7 @@ static bool drop_kept(struct zbud_pool *pool)
 	pool->spare_slot = ZP_SLOT_NONE;
 	zp_unlock(&pool->lock);
 	if (spare_slot != ZP_SLOT_NONE)
-		zp_handles_put(&pool->handles, &spare_slot, 1);
+		zp_handles_unbind(&pool->handles, &spare_slot, 1);
 	zp_handles_trim(&pool->handles, &ignored);
 	return zp_pages_held_bytes(&pool->pages) < before;
 }
@@ -167,7 +167,7 @@ static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_
 		return -EAGAIN;
 	slot = pool->spare_slot;
 	if (slot == ZP_SLOT_NONE)
-		err = zp_handles_get(&pool->handles, gfp, &slot, 1);
+		err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
 	if (err < 0) {
 		zp_unlock(&pool->lock);
 		return err;
@@ -223,7 +223,7 @@ static int zbud_free(void *pool_, unsigned long handle)
 	zp_unlock(&pool->lock);
 	if (vacant)
 		zp_pages_put(&pool->pages, zbud_location_pgno(location), 1);
-	zp_handles_end_free(&pool->handles, slot);
+	zp_handles_release(&pool->handles, slot);
 	return 0;
 }
 

@@ -12,9 +12,9 @@
  *
  * is a run of up to 32 contiguous pages (the chain) cut into equal slots, the length chosen so that little is left at
  * the end.  Slots cross pages as they fall: addresses are contiguous, so map is a pointer and copies nothing.  Objects
- * have no header.  In front stands the slot of the handle table that each object has, four bytes an object, for
- * compaction and eviction need the way back; zspages of up to four slots have that in their record, so that objects of
- * whole pages fit whole pages.  What stands there is checked against the handle table before it is believed, because an
+ * have no header.  In front stand the handle slots (slots of the handle table), four bytes a slot, because compaction and
+ * eviction need the way back from an object to its handle; zspages of up to four slots have them in their record, so that
+ * objects of whole pages fit whole pages.  What stands there is checked against the handle table before it is believed, because an
  * overrun of the zspage before may have written there.  Which slots are used is a bitmap in the record, out of reach of
  * any object.
  *
@@ -22,48 +22,47 @@
  * its memory when the first object lies on it; so a class with one object costs a page or two, however long its chain.
  * Compaction takes the memory of single pages back from zspages that stay half-used.
  *
- * Where an object goes: into the fullest zspage of its class that has room (by tenths), so that the emptier ones run
- * empty.  One that is empty goes back, save that a class keeps one of two pages or less: a program that stores and
- * frees one object should not have the page allocator in its loop.
+ * A slot is used, or free.  A free slot that was used before is a hole: it is still bound to its handle slot, which is
+ * dead and remembers where it belongs.  So a malloc that fills a hole only makes that handle slot live again.  A handle
+ * slot is bound to a slot when the first object comes, and unbound when the slot's memory goes.
+ *
+ * Where an object goes (zsmalloc_slots.c): into the fullest zspage of its class that has room (by tenths), so that the
+ * emptier ones run empty; if no free slot of the class has memory, into a hole of one of the next eight classes; only then
+ * into new memory.  So a program that replaces objects refills what it frees, and next to nothing has to be moved.  A
+ * zspage that is empty goes back, except that a class keeps one of two pages or less.
  *
  * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
- * and of the slot.  Map pins the word and computes the address from the zspage's home, without a lock: what free and
+ * and of the slot.  Map pins the word and computes the address from the zspage's header, without a lock: what free and
  * map need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's
  * cache.
  *
- * Kept places (zsmalloc_cache.c).  A free leaves slot and handle together in its thread's cache, up to fourteen a class
- * and a sixteenth of what the class has in use: the slot still counts as used in its zspage, the handle's word is dead
- * and keeps the location.  The thread's next malloc of the class takes the last of them, and neither the class, its
- * bitmaps and lists nor the back pointer are touched: a pair is two words of the handle table, a home and two lines of
- * the cache, with three atomic operations, none of them on a line that another thread writes as a rule.
+ * Thread caches (support/magazine.h).  A free leaves slot and handle slot together in its thread's cache, up to fourteen a
+ * class and a thirty-second of what the class has in use: the slot still counts as used in its zspage.  The thread's next
+ * malloc of the class takes the last of them, and touches neither the class, its bitmaps and lists nor the back pointer.
+ * A pair of malloc and free executes one locked instruction, the one that makes sure that an object is freed once.
  *
- * What a free waits for is its handle's word.  So it checks and claims that, leaves the place as the cache's fresh one,
- * and does for the place before it what depends on a word's content: it puts that in its bin, and asks the processor
- * to fetch where the object began, for who stores next will write there.
+ * What a free waits for is its handle's word.  So it checks and claims that, leaves the slot as the cache's pending one,
+ * and does for the slot that was pending before what depends on a word's content: it puts that in its magazine, and asks
+ * the processor to fetch where the object began, because the program will write there next.
  *
- * A cache that keeps too many places gives the oldest to their class; one that has none gets half of another's, or a
- * few of the class's that have memory: a class is visited for some objects at a time.
+ * A cache that has too many slots gives the oldest to their class; one that has none gets a few holes of the class: a class
+ * is visited for some objects at a time.  Code that must know what is free (compaction, eviction, trim, the walk over
+ * classes, a class that runs empty, a thread that ends) stops the caches and takes the slots that it needs out of them.
  *
- * Whatever must know what is free (compaction, eviction, trim, the walk over classes, a class that runs empty, a thread
- * that ends) gives the kept places up first, under the class's lock; compaction that comes by itself only those in the
- * zspage that it empties.
- *
- * Compaction (zsmalloc_compact.c) is asked for, or comes by itself: a free that leaves its class with more waste than
- * four pages and a thirty-sixth of what the class holds gives back pages that ran empty and, if that is not enough,
- * moves up to 64 KiB of objects in that class, into slots that have memory; it leaves a zspage one idle page at most.
- * A malloc for which the pool grew does so for the next class that wastes so much, and one that finds no memory
- * wherever a page can be won.  A whole compaction also settles what stays (zsmalloc_settle.c): last pages, records,
- * page tables.
+ * Compaction (zsmalloc_compact.c) is asked for (zsmalloc_round.c), or automatic (zsmalloc_auto.c): when a pool wastes too
+ * much, frees move up to 64 KiB of objects each in the classes that waste most, into slots that have memory.  A malloc
+ * that finds no memory does so wherever a page can be won.  A whole compaction also settles what stays
+ * (zsmalloc_settle.c): last pages, records, page tables.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *
- * Locks: a class's lock guards its zspages, their slots and lists; a zspage's home is read without by who has an object
- * of it pinned.  Behind it stand record_lock, the caches' locks, the handle table's and the page allocator's.  No lock
- * is held while the owner is asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where a whole
- * compaction moves one, to a zspage.
+ * Locks: a class's lock guards its zspages, their slots and lists; a thread that has an object pinned reads its zspage's
+ * header without.  After a class's lock come the lock of a larger class, which malloc only tries, then records.lock and
+ * caches.lock, then the handle table's and the page allocator's.  No lock is held while the owner is asked to evict;
+ * copying under a lock is bounded to 32 KiB a hold, or, where a whole compaction moves one, to a zspage.
  *
- * ZPOOL_GFP_NOWAIT: a kept place, else a free slot that has memory, else a zspage from the reserve; for these a slot of
- * the handle table that the class keeps, else one of a committed group; every lock is only tried.
+ * ZPOOL_GFP_NOWAIT: a cached slot, else a free slot that has memory, else a zspage from the reserve; for a slot that was
+ * never used, a handle slot of a committed group; every lock is only tried.
  *
  * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not
  * contiguous, objects carry headers, and memory comes by whole zspages.
@@ -127,7 +126,7 @@ static int pool_init(struct zsmalloc_pool *pool, const struct zpool_create_args 
 	int err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
 	if (err)
 		return err;
-	zsmalloc_records_init(pool);
+	zsmalloc_records_init(&pool->records);
 	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
 	if (!err)
 		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
@@ -135,8 +134,10 @@ static int pool_init(struct zsmalloc_pool *pool, const struct zpool_create_args 
 		goto fini_pages;
 	err = zsmalloc_classes_init(pool, (unsigned int)value_of(args, PARAM_CHAIN),
 				    (unsigned int)value_of(args, PARAM_STEP));
-	if (!err)
+	if (!err) {
+		zp_caches_init(&pool->caches, pool->class_count);
 		return 0;
+	}
 	zp_handles_fini(&pool->handles);
 fini_pages:
 	zp_pages_fini(&pool->pages);
@@ -152,6 +153,11 @@ static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_cr
 	pool->core = args->core;
 	pool->evict = args->evict;
 	pool->evict_context = args->evict_context;
+	pool->caches = (struct zp_caches){ .pages = &pool->pages,
+					   .host = args->host,
+					   .core = args->core,
+					   .driver = pool,
+					   .empty = zsmalloc_cache_empty };
 	pool->object_bytes_max = value_of(args, PARAM_MAX);
 	atomic_init(&pool->auto_compact, value_of(args, PARAM_COMPACT) != 0);
 	int err = pool_init(pool, args);
@@ -172,7 +178,7 @@ static void zsmalloc_destroy(void *pool_)
 {
 	struct zsmalloc_pool *pool = pool_;
 
-	zsmalloc_caches_fini(pool);
+	zp_caches_fini(&pool->caches);
 	zsmalloc_classes_fini(pool);
 	zsmalloc_records_fini(pool);
 	zp_handles_fini(&pool->handles);
@@ -206,7 +212,7 @@ static int zsmalloc_set_limit(void *pool_, uint64_t limit_bytes)
 	struct zsmalloc_pool *pool = pool_;
 
 	zp_pages_set_limit(&pool->pages, limit_bytes);
-	atomic_store_explicit(&pool->cache_refused, false, memory_order_relaxed);
+	atomic_store_explicit(&pool->caches.refused, false, memory_order_relaxed);
 	return 0;
 }
 
@@ -215,8 +221,8 @@ static int zsmalloc_trim(void *pool_, uint64_t *released)
 	struct zsmalloc_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 
-	zsmalloc_drop_kept(pool);
-	zsmalloc_caches_trim(pool);
+	zsmalloc_drop_cached(pool);
+	zp_caches_trim(&pool->caches);
 	zsmalloc_records_trim(pool);
 	zp_handles_trim(&pool->handles, &ignored);
 	zp_pages_trim(&pool->pages, &ignored);
@@ -232,16 +238,16 @@ static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
 	if (phase == ZPOOL_FORK_PREPARE) {
 		for (unsigned int i = 0; i < pool->class_count; i++)
 			zp_lock(&pool->classes[i].lock);
-		zp_lock(&pool->record_lock);
-		zsmalloc_caches_lock(pool);
+		zp_lock(&pool->records.lock);
+		zp_caches_fork(&pool->caches, phase);
 		zp_handles_fork(&pool->handles, phase);
 		zp_pages_fork(&pool->pages, phase);
 		return;
 	}
 	zp_pages_fork(&pool->pages, phase);
 	zp_handles_fork(&pool->handles, phase);
-	zsmalloc_caches_unlock(pool, phase == ZPOOL_FORK_CHILD);
-	zp_unlock(&pool->record_lock);
+	zp_caches_fork(&pool->caches, phase);
+	zp_unlock(&pool->records.lock);
 	for (unsigned int i = 0; i < pool->class_count; i++)
 		zp_unlock(&pool->classes[i].lock);
 }

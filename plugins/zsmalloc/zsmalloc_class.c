@@ -67,7 +67,7 @@ static size_t next_size(size_t size, size_t step)
  * Sizes whose zspages would be alike make one class, of the largest slot that fits: walked from the smallest size, a
  * class is closed when the geometry changes.
  */
-static unsigned int build(struct zsmalloc_class *classes, uint16_t *class_of, size_t size_max, unsigned int chain,
+static unsigned int build(struct zsmalloc_geometry *geometries, uint16_t *class_of, size_t size_max, unsigned int chain,
 			  size_t step)
 {
 	unsigned int count = 0;
@@ -80,13 +80,13 @@ static unsigned int build(struct zsmalloc_class *classes, uint16_t *class_of, si
 		struct geometry now = choose(size, chain);
 		if (count == 0 || now.pages != previous.pages || now.slots != previous.slots)
 			count++;
-		if (classes) {
-			struct zsmalloc_class *class = &classes[count - 1];
-			class->pages = (uint16_t)now.pages;
-			class->slots = (uint16_t)now.slots;
-			class->head_bytes = (uint16_t)now.head_bytes;
-			class->slot_bytes = (uint32_t)((now.pages * ZP_PAGE_BYTES - now.head_bytes) / now.slots &
-						       ~(size_t)(ZSMALLOC_ALIGN_BYTES - 1));
+		if (geometries) {
+			geometries[count - 1] = (struct zsmalloc_geometry){
+				.slot_bytes = (uint32_t)((now.pages * ZP_PAGE_BYTES - now.head_bytes) / now.slots &
+							 ~(size_t)(ZSMALLOC_ALIGN_BYTES - 1)),
+				.slots = (uint16_t)now.slots,
+				.pages = (uint16_t)now.pages,
+			};
 			for (size_t unit = covered / ZSMALLOC_ALIGN_BYTES + 1; unit <= size / ZSMALLOC_ALIGN_BYTES;
 			     unit++)
 				class_of[unit] = (uint16_t)(count - 1);
@@ -97,15 +97,29 @@ static unsigned int build(struct zsmalloc_class *classes, uint16_t *class_of, si
 	return count;
 }
 
+/* Which of the next classes are not too large for each class's objects. */
+static void set_borrow_ends(struct zsmalloc_geometry *geometries, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		size_t bytes_max = geometries[i].slot_bytes + geometries[i].slot_bytes / ZSMALLOC_BORROW_SHARE;
+		unsigned int end = i + 1;
+
+		while (end < count && end <= i + ZSMALLOC_BORROW_CLASSES && geometries[end].slot_bytes <= bytes_max)
+			end++;
+		geometries[i].borrow_end = (uint16_t)end;
+	}
+}
+
 int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsigned int step)
 {
 	size_t units = round_up(pool->object_bytes_max, ZSMALLOC_ALIGN_BYTES) / ZSMALLOC_ALIGN_BYTES;
-	size_t lookup_bytes = round_up((units + 1) * sizeof *pool->class_of, 64);
 	size_t step_bytes = round_up(step, ZSMALLOC_ALIGN_BYTES);
 	int err;
 
 	pool->class_count = build(NULL, NULL, pool->object_bytes_max, chain, step_bytes);
-	pool->table_bytes = round_up(lookup_bytes + pool->class_count * sizeof *pool->classes, ZP_PAGE_BYTES);
+	size_t geometry_bytes = pool->class_count * sizeof(*pool->geometries);
+	size_t head_bytes = round_up(geometry_bytes + (units + 1) * sizeof(*pool->class_of), 64);
+	pool->table_bytes = round_up(head_bytes + pool->class_count * sizeof(*pool->classes), ZP_PAGE_BYTES);
 	pool->tables = zp_pages_meta_reserve(&pool->pages, pool->table_bytes);
 	if (!pool->tables)
 		return -ENOMEM;
@@ -115,11 +129,11 @@ int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsign
 		pool->tables = NULL;
 		return err;
 	}
-	pool->class_of = pool->tables;
-	pool->classes = (struct zsmalloc_class *)(void *)((char *)pool->tables + lookup_bytes);
-	(void)build(pool->classes, pool->class_of, pool->object_bytes_max, chain, step_bytes);
-	for (unsigned int i = 0; i < pool->class_count; i++)
-		zp_lock_init(&pool->classes[i].lock);
+	pool->geometries = pool->tables;
+	pool->class_of = (uint16_t *)(void *)((char *)pool->tables + geometry_bytes);
+	pool->classes = (struct zsmalloc_class *)(void *)((char *)pool->tables + head_bytes);
+	(void)build(pool->geometries, pool->class_of, pool->object_bytes_max, chain, step_bytes);
+	set_borrow_ends(pool->geometries, pool->class_count);
 	return 0;
 }
 
@@ -128,4 +142,17 @@ void zsmalloc_classes_fini(struct zsmalloc_pool *pool)
 	if (pool->tables)
 		zp_pages_meta_release(&pool->pages, pool->tables, pool->table_bytes, pool->table_bytes);
 	pool->tables = NULL;
+}
+
+void zsmalloc_class_prepare(const struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	const struct zsmalloc_geometry *geometry = &pool->geometries[class - pool->classes];
+
+	if (zsmalloc_class_is_used(class))
+		return;
+	class->slot_bytes = geometry->slot_bytes;
+	class->slots = geometry->slots;
+	class->pages = geometry->pages;
+	class->head_bytes = (uint16_t)head_bytes_of(geometry->slots);
+	atomic_store_explicit(&class->is_used, true, memory_order_release);
 }

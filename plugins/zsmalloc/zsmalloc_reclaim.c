@@ -23,12 +23,13 @@ static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
-
 		uint32_t emptied = ZSMALLOC_NONE;
 
+		if (!zsmalloc_class_is_used(class))
+			continue;
 		zp_lock(&class->lock);
 		/* A zspage of nothing but kept places is none to evict. */
-		zsmalloc_kept_release(pool, class, &emptied);
+		zsmalloc_cached_put(pool, class, &emptied);
 		uint32_t oldest = oldest_of(pool, class);
 		if (oldest != ZSMALLOC_NONE && zsmalloc_zspage(pool, oldest)->stamp < stamp) {
 			stamp = zsmalloc_zspage(pool, oldest)->stamp;
@@ -44,7 +45,7 @@ static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 static unsigned long evictable_handle(struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
 				      struct zsmalloc_zspage *zspage, unsigned int slot)
 {
-	uint32_t handle_slot = zsmalloc_slot_is_used(zspage, slot) ? zsmalloc_handles(class, zspage)[slot] : 0;
+	uint32_t handle_slot = zsmalloc_slot_is_used(zspage, slot) ? zsmalloc_handle_slots(class, zspage)[slot] : 0;
 
 	if (handle_slot == 0 || handle_slot >= zp_handles_slots(&pool->handles))
 		return 0;
@@ -91,7 +92,7 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zsmalloc_zspage_unlist(pool, class, number);
-	zsmalloc_kept_release_in(pool, class, number);
+	zsmalloc_cached_put_in(pool, class, number);
 	/* A zspage with a mapped object cannot be emptied: then nobody is asked for the others. */
 	if (!has_unevictable(pool, class, zspage))
 		evict_objects(pool, class, zspage);
@@ -99,9 +100,7 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 		zsmalloc_zspage_list(pool, class, number);
 		return 0;
 	}
-	zsmalloc_zspage_leave(pool, class, number);
-	zspage->next = *emptied;
-	*emptied = number;
+	zsmalloc_zspage_retire(pool, class, number, false, emptied);
 	return (unsigned int)__builtin_popcountll(zspage->committed);
 }
 
@@ -112,7 +111,7 @@ static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_c
 
 	zp_lock(&class->lock);
 	/* Places that are kept would stay, and look like objects that somebody has mapped. */
-	zsmalloc_kept_release(pool, class, &emptied);
+	zsmalloc_cached_put(pool, class, &emptied);
 	uint32_t number = oldest_of(pool, class);
 	unsigned int pages = number == ZSMALLOC_NONE ? 0 : reclaim_zspage(pool, class, number, &emptied);
 	zp_unlock(&class->lock);

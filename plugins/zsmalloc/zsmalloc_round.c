@@ -18,7 +18,7 @@
 #endif
 #include "zsmalloc.h"
 
-enum { WINDOW_WHOLE = 7 }; /* a mask: three tenths */
+static const struct zsmalloc_compact_policy whole_policy = { .window = 7 };
 
 struct work {
 	struct zsmalloc_run run;
@@ -61,7 +61,7 @@ static bool class_step(struct work *work, uint32_t *emptied)
 
 	if (work->at.steps_left == 0) {
 		work->at.steps_left = steps_for(class);
-		run->released_pages += (int64_t)zsmalloc_class_drop_kept(run->pool, class, emptied);
+		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class, emptied);
 		if (class->zspages == 0)
 			return false;
 	}
@@ -71,8 +71,8 @@ static bool class_step(struct work *work, uint32_t *emptied)
 		return work->at.steps_left > 0;
 	}
 	pages = class->committed_pages;
-	moved = zsmalloc_settle_tail(run->pool, class, left < ZSMALLOC_STEP_BYTES ? left : ZSMALLOC_STEP_BYTES,
-				     emptied);
+	moved = zsmalloc_migrate_tail(run->pool, class, left < ZSMALLOC_STEP_BYTES ? left : ZSMALLOC_STEP_BYTES,
+				      emptied);
 	run->moved_bytes += moved;
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	return moved && work->at.steps_left > 0;
@@ -86,9 +86,12 @@ static void compact_class(struct work *work)
 
 	run->class = &run->pool->classes[work->at.classes_left - 1];
 	run->id = work->at.id;
-	zp_lock(&run->class->lock);
-	bool more = class_step(work, &emptied);
-	zp_unlock(&run->class->lock);
+	bool more = zsmalloc_class_is_used(run->class);
+	if (more) {
+		zp_lock(&run->class->lock);
+		more = class_step(work, &emptied);
+		zp_unlock(&run->class->lock);
+	}
 	zsmalloc_zspages_destroy(run->pool, emptied);
 	if (run->released_pages > before) {
 		work->at.gained = true;
@@ -108,7 +111,7 @@ static void settle(struct work *work)
 {
 	struct zsmalloc_pool *pool = work->run.pool;
 
-	zsmalloc_caches_trim(pool);
+	zp_caches_trim(&pool->caches);
 	zsmalloc_records_trim(pool);
 	if (work->budget.given)
 		return;
@@ -141,13 +144,13 @@ static bool step(struct work *work)
 
 static struct work work_begin(struct zsmalloc_pool *pool, const struct zpool_budget *budget)
 {
-	struct work work = { .run = { .pool = pool, .window = WINDOW_WHOLE }, .budget = zp_budget_begin(budget) };
+	struct work work = { .run = { .pool = pool, .policy = &whole_policy }, .budget = zp_budget_begin(budget) };
 
 	if (!work.budget.given)
 		return work;
-	zp_lock(&pool->record_lock);
+	zp_lock(&pool->records.lock);
 	work.at = pool->round;
-	zp_unlock(&pool->record_lock);
+	zp_unlock(&pool->records.lock);
 	return work;
 }
 
@@ -160,10 +163,10 @@ static void work_end(struct work *work, bool more, uint64_t released)
 	atomic_fetch_add_explicit(&pool->released_bytes, released, memory_order_relaxed);
 	if (!work->budget.given)
 		return;
-	zp_lock(&pool->record_lock);
+	zp_lock(&pool->records.lock);
 	if (work->at.series == pool->round.series && work->at.steps > pool->round.steps)
 		pool->round = more ? work->at : (struct zsmalloc_round){ .series = work->at.series + 1 };
-	zp_unlock(&pool->record_lock);
+	zp_unlock(&pool->records.lock);
 }
 
 int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)

@@ -74,8 +74,8 @@ static unsigned int move_last(struct zsmalloc_pool *pool, struct zsmalloc_class 
  * Tries one larger class, which must have room for all `count` objects of the page.  How many were moved: `most`, or
  * less if one was mapped; 0: no room.
  */
-static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
-			       unsigned int count, unsigned int most, struct zsmalloc_class *larger)
+static unsigned int migrate_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
+				 unsigned int count, unsigned int most, struct zsmalloc_class *larger)
 {
 	unsigned int moved = 0;
 
@@ -93,30 +93,28 @@ static unsigned int lodge_last(struct zsmalloc_pool *pool, struct zsmalloc_class
 	return moved;
 }
 
-uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
-			      uint32_t *emptied)
+uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
+			       uint32_t *emptied)
 {
 	struct zsmalloc_class *larger = class + 1;
 	uint32_t source = zsmalloc_fullest(class);
 	uint64_t moved_bytes = 0;
 
-	while (source != ZSMALLOC_NONE && moved_bytes < budget && zsmalloc_may_lodge(pool, class, larger)) {
+	while (source != ZSMALLOC_NONE && moved_bytes < budget && zsmalloc_may_migrate(pool, class, larger)) {
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source);
 		unsigned int count = count_last_objects(class, zspage);
 		uint64_t affordable = (budget - moved_bytes - 1) / class->slot_bytes + 1;
 		unsigned int most = affordable < count ? (unsigned int)affordable : count;
-		unsigned int moved = lodge_last(pool, class, source, count, most, larger);
+		unsigned int moved = migrate_last(pool, class, source, count, most, larger);
 
 		moved_bytes += (uint64_t)moved * class->slot_bytes;
 		if (zspage->used_slots == 0) {
 			zsmalloc_zspage_unlist(pool, class, source);
-			zsmalloc_zspage_leave(pool, class, source);
-			zspage->next = *emptied;
-			*emptied = source;
+			zsmalloc_zspage_retire(pool, class, source, false, emptied);
 			break;
 		}
 		if (moved)
-			(void)zsmalloc_zspage_thin(pool, class, source, 0);
+			(void)zsmalloc_zspage_decommit_idle(pool, class, source, 0);
 		if (moved < most)
 			larger++;
 	}
@@ -128,30 +126,45 @@ uint64_t zsmalloc_settle_tail(struct zsmalloc_pool *pool, struct zsmalloc_class 
  */
 
 /* Ends the move of the objects in a zspage's slots below `end`: they are in zspage `number` now. */
-static void let_go(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int end)
+static void putback(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int end)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	for (unsigned int slot = 0; slot < end; slot++)
 		if (zsmalloc_slot_is_used(zspage, slot))
-			zp_handles_end_move(&pool->handles, zsmalloc_handles(class, zspage)[slot],
+			zp_handles_end_move(&pool->handles, zsmalloc_handle_slots(class, zspage)[slot],
 					    zsmalloc_location(number, slot));
 }
 
-/* Takes every object of a zspage in hand.  false: not all could be had, and none is. */
-static bool seize_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+/* Isolates every object of a zspage.  false: one could not be, and none is. */
+static bool isolate_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint32_t handle_slot;
 
 	for (unsigned int slot = 0; slot < class->slots; slot++) {
-		if (!zsmalloc_slot_is_used(zspage, slot) ||
-		    zsmalloc_object_seize(pool, class, number, slot, &handle_slot) == 0)
+		struct zsmalloc_place place = { class, number, slot };
+
+		if (!zsmalloc_slot_is_used(zspage, slot) || zsmalloc_object_isolate(pool, place, &handle_slot) == 0)
 			continue;
-		let_go(pool, class, number, slot);
+		putback(pool, class, number, slot);
 		return false;
 	}
 	return true;
+}
+
+/* The holes of a zspage that had another number get their new locations. */
+static void relocate_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t to)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, to);
+
+	for (unsigned int slot = 0; slot < class->slots; slot++) {
+		uint32_t handle_slot = zsmalloc_handle_slots(class, zspage)[slot];
+
+		if (!zsmalloc_slot_is_used(zspage, slot) &&
+		    zp_handles_is_bound_to(&pool->handles, handle_slot, zsmalloc_location(from, slot)))
+			zp_handles_set_location(&pool->handles, handle_slot, zsmalloc_location(to, slot));
+	}
 }
 
 /* With the class's lock held, and the zspage on its lists. */
@@ -160,32 +173,35 @@ static void settle_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	bool lonely = zp_pages_in_table(&pool->pages, zsmalloc_zspage(pool, number)->pgno) < LONELY_PAGES;
 	uint32_t now = number;
 
-	if ((number < numbers && !lonely) || !seize_all(pool, class, number))
+	if ((number < numbers && !lonely) || !isolate_all(pool, class, number))
 		return;
 	if (lonely)
-		(void)zsmalloc_zspage_resettle(pool, class, number);
-	if (number >= numbers && zsmalloc_zspage_renumber(pool, class, number, &now))
+		(void)zsmalloc_zspage_relocate(pool, class, number);
+	if (number >= numbers && zsmalloc_zspage_renumber(pool, class, number, &now) == 0)
+		relocate_holes(pool, class, number, now);
+	else
 		now = number;
-	let_go(pool, class, now, class->slots);
+	putback(pool, class, now, class->slots);
 }
 
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
 {
-	zp_lock(&pool->record_lock);
-	uint32_t records = pool->records, live = pool->records_live;
-	zp_unlock(&pool->record_lock);
+	zp_lock(&pool->records.lock);
+	uint32_t records = pool->records.end, live = pool->records.live;
+	zp_unlock(&pool->records.lock);
 	uint32_t numbers = live + live / RECORDS_SLACK_SHARE;
 
 	for (uint32_t number = records; number-- > 1;) {
-		const struct zsmalloc_home *home = zsmalloc_home(pool, number);
-		uint16_t index = atomic_load_explicit(&home->class_index, memory_order_relaxed);
+		const struct zsmalloc_header *header = zsmalloc_header(pool, number);
+		uint16_t index = atomic_load_explicit(&header->class_index, memory_order_relaxed);
 
 		if (index >= pool->class_count)
 			continue;
 		struct zsmalloc_class *class = &pool->classes[index];
 		zp_lock(&class->lock);
 		/* Whoever makes a zspage of a record, or ends it, has this lock when the zspage is listed. */
-		if (atomic_load_explicit(&home->class_index, memory_order_relaxed) == index && home->listed)
+		if (atomic_load_explicit(&header->class_index, memory_order_relaxed) == index &&
+		    zsmalloc_is_listed(header))
 			settle_zspage(pool, class, number, numbers);
 		zp_unlock(&class->lock);
 	}

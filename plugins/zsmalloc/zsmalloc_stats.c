@@ -38,12 +38,14 @@ int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
 
+		if (!zsmalloc_class_is_used(class))
+			continue;
 		zp_lock(&class->lock);
-		uint64_t kept = zsmalloc_kept_count(pool, class), objects = class->used_slots - kept;
+		uint64_t cached = zsmalloc_cached_count(pool, class), objects = class->used_slots - cached;
 		now.objects += objects;
 		now.stored_bytes += objects * class->slot_bytes;
 		now.pages += class->committed_pages;
-		now.free_slots += kept + zsmalloc_class_waste(class) / class->slot_bytes;
+		now.free_slots += cached + zsmalloc_class_waste(class) / class->slot_bytes;
 		zp_unlock(&class->lock);
 	}
 	return zp_stats_end(&now, stats, stats_size);
@@ -69,10 +71,12 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 						   .pages_per_zspage = class->pages };
 		uint32_t emptied = ZSMALLOC_NONE;
 
+		if (!zsmalloc_class_is_used(class))
+			continue;
 		zp_lock(&class->lock);
-		/* Places that are kept look used, and would stand in the histogram as objects. */
-		zsmalloc_kept_release(pool, class, &emptied);
-		stats.objects = class->used_slots - zsmalloc_kept_count(pool, class);
+		/* Slots that are cached look used, and would stand in the histogram as objects. */
+		zsmalloc_cached_put(pool, class, &emptied);
+		stats.objects = class->used_slots - zsmalloc_cached_count(pool, class);
 		stats.zspages = class->zspages;
 		stats.slots = (uint64_t) class->zspages * class->slots;
 		stats.pages = class->committed_pages;
@@ -93,41 +97,47 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 /* What the walk over a class adds up, and the first thing that it finds wrong. */
 struct audit {
 	struct zsmalloc_pool *pool;
-	uint64_t zspages, objects, pages;
+	uint64_t zspages, objects, pages, holes;
 	const char *wrong;
 };
 
 static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user)
 {
 	struct audit *audit = user;
-	unsigned int used = 0;
+	unsigned int used = 0, holes = 0;
 	uint64_t needed = 0;
 
 	for (unsigned int slot = 0; slot < class->slots; slot++) {
-		uint32_t handle_slot = zsmalloc_handles(class, zspage)[slot];
+		uint32_t handle_slot = zsmalloc_handle_slots(class, zspage)[slot];
+		bool is_used = zsmalloc_slot_is_used(zspage, slot);
 
-		if (!zsmalloc_slot_is_used(zspage, slot))
+		if (is_used || handle_slot != ZP_SLOT_NONE)
+			needed |= zsmalloc_slot_pages(class, slot);
+		holes += !is_used && handle_slot != ZP_SLOT_NONE;
+		if (!is_used)
 			continue;
 		used++;
-		needed |= zsmalloc_slot_pages(class, slot);
 		if (handle_slot == 0 || handle_slot >= zp_handles_slots(&audit->pool->handles))
 			audit->wrong = "an object has no handle";
 	}
 	if (used != zspage->used_slots)
 		audit->wrong = "a zspage's count of objects is wrong";
+	if (holes != zspage->holes)
+		audit->wrong = "a zspage's count of holes is wrong";
 	if (needed & ~zspage->committed)
 		audit->wrong = "an object lies on a page without memory";
 	/* The group is used * 10 / slots, cross-multiplied. */
 	unsigned int tenths = zspage->used_slots * (unsigned int)ZSMALLOC_FULL;
 	if (tenths < zspage->group * class->slots || tenths >= (zspage->group + 1u) * class->slots)
 		audit->wrong = "a zspage is in the wrong group";
-	if (!zspage->home->listed)
+	if (!zsmalloc_is_listed(zspage->header))
 		audit->wrong = "a zspage on the lists says that it is on none";
 	for (unsigned int page = 0; page < class->pages; page++)
 		if ((zspage->committed >> page & 1) && !zp_pages_is_committed(&audit->pool->pages, zspage->pgno + page))
 			audit->wrong = "a zspage and the page allocator disagree about a page's memory";
 	audit->zspages++;
 	audit->objects += used;
+	audit->holes += holes;
 	audit->pages += (unsigned int)__builtin_popcountll(zspage->committed);
 }
 
@@ -160,9 +170,11 @@ static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class
 	zp_lock(&class->lock);
 	each_listed(pool, class, audit_zspage, &audit);
 	audit_ages(&audit, class);
+	if (audit.holes != class->holes)
+		audit.wrong = "a class's count of holes is wrong";
 	if (class->spare != ZSMALLOC_NONE) {
 		const struct zsmalloc_zspage *spare = zsmalloc_zspage(pool, class->spare);
-		if (spare->used_slots || spare->home->listed)
+		if (spare->used_slots || zsmalloc_is_listed(spare->header))
 			audit.wrong = "the spare zspage is in use";
 		audit.zspages++;
 		audit.pages += (unsigned int)__builtin_popcountll(spare->committed);
@@ -186,7 +198,8 @@ int zsmalloc_verify(void *pool_)
 	const char *wrong = NULL;
 
 	for (unsigned int i = 0; i < pool->class_count && !wrong; i++)
-		wrong = audit_class(pool, &pool->classes[i]);
+		if (zsmalloc_class_is_used(&pool->classes[i]))
+			wrong = audit_class(pool, &pool->classes[i]);
 	if (!wrong)
 		wrong = zp_handles_verify(&pool->handles);
 	if (!wrong)

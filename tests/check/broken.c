@@ -28,7 +28,7 @@
 #ifdef FAULT_mapped_object_moves
 static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location)
 {
-	*location = zp_handles_kept_location(handles, slot);
+	*location = zp_handles_location(handles, slot);
 	return 0;
 }
 #define zp_handles_begin_move broken_begin_move

@@ -113,7 +113,7 @@ static int broken_free(void *pool, unsigned long handle)
 	int err = slabs_free(pool, handle);
 
 	if (!err && atomic_fetch_add(&frees, 1) % 3 == 0)
-		zp_handles_get(&((struct slabs_pool *)pool)->handles, 0, &index, 1);
+		zp_handles_bind(&((struct slabs_pool *)pool)->handles, 0, &index, 1);
 	return err;
 }
 #define BROKEN_FREE broken_free

@@ -173,7 +173,7 @@ static int take_object(struct slabs_pool *pool, size_t size, zpool_gfp_t gfp, un
 		return -ENOMEM;
 	while (class_bytes(class) < size)
 		class ++;
-	err = zp_handles_get(&pool->handles, gfp, &index, 1);
+	err = zp_handles_bind(&pool->handles, gfp, &index, 1);
 	if (err < 0)
 		return err;
 	zp_lock(&pool->lock);
@@ -182,7 +182,7 @@ static int take_object(struct slabs_pool *pool, size_t size, zpool_gfp_t gfp, un
 		zp_unlock(&pool->lock);
 		err = slab_make(pool, class, gfp, &fresh);
 		if (err) {
-			zp_handles_put(&pool->handles, &index, 1);
+			zp_handles_unbind(&pool->handles, &index, 1);
 			return err;
 		}
 		slab = fresh;
@@ -247,7 +247,7 @@ static int slabs_free(void *context, unsigned long handle)
 	zp_unlock(&pool->lock);
 	if (vacant)
 		zp_pages_put(&pool->pages, (uint32_t)(location >> SLABS_SLOT_BITS), SLABS_PAGES);
-	zp_handles_end_free(&pool->handles, index);
+	zp_handles_release(&pool->handles, index);
 	return 0;
 }
 

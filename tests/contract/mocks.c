@@ -82,7 +82,7 @@ static int mock_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lon
 	if (err)
 		return err;
 	block = gfp & ZPOOL_GFP_ZERO ? calloc(1, size) : malloc(size);
-	err = block ? zp_handles_get(&pool->handles, gfp, &slot, 1) : -ENOMEM;
+	err = block ? zp_handles_bind(&pool->handles, gfp, &slot, 1) : -ENOMEM;
 	if (err < 0) {
 		free(block);
 		zp_pages_refund(&pool->pages, size + MOCK_BLOCK_BYTES);
@@ -104,7 +104,7 @@ static int mock_free(void *context, unsigned long handle)
 		return err;
 	free(*mock_block(pool, slot));
 	zp_pages_refund(&pool->pages, size + MOCK_BLOCK_BYTES);
-	zp_handles_end_free(&pool->handles, slot);
+	zp_handles_release(&pool->handles, slot);
 	return 0;
 }
 

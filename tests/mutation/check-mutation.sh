@@ -160,7 +160,7 @@ mutation lost_room zbud_page.c zbud_page_drop_object \
     failed_mallocs_leave_nothing_behind
 
 mutation lost_handle_on_error zbud.c malloc_waiting \
-    's/zp_handles_put(&pool->handles, &slot, 1);//' \
+    's/zp_handles_unbind(&pool->handles, &slot, 1);//' \
     failed_mallocs_leave_nothing_behind
 
 mutation missing_unlock_on_error zbud_reclaim.c reclaim_page \

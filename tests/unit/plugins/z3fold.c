@@ -303,8 +303,8 @@ START_TEST(nowait_keeps_a_page_without_a_record_for_later)
 	/* A page in the reserve that no object was ever in, and a slot. */
 	ck_assert_int_eq(zp_pages_get(&pool->pages, 1, 0, &pgno), 0);
 	zp_pages_put(&pool->pages, pgno, 1);
-	ck_assert_int_eq(zp_handles_get(&pool->handles, 0, &slot, 1), 1);
-	zp_handles_put(&pool->handles, &slot, 1);
+	ck_assert_int_eq(zp_handles_bind(&pool->handles, 0, &slot, 1), 1);
+	zp_handles_unbind(&pool->handles, &slot, 1);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(z3fold->malloc(pool, 64, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
 	ck_assert_uint_eq(pool->spare_pgno, pgno);
@@ -319,8 +319,8 @@ START_TEST(nowait_keeps_a_page_without_a_record_for_later)
 	ck_assert_int_eq(z3fold->trim(pool, &released), 0);
 	ck_assert_int_eq(zp_pages_get(&pool->pages, 1, 0, &pgno), 0);
 	zp_pages_put(&pool->pages, pgno, 1);
-	ck_assert_int_eq(zp_handles_get(&pool->handles, 0, &slot, 1), 1);
-	zp_handles_put(&pool->handles, &slot, 1);
+	ck_assert_int_eq(zp_handles_bind(&pool->handles, 0, &slot, 1), 1);
+	zp_handles_unbind(&pool->handles, &slot, 1);
 	ck_assert_int_eq(z3fold->malloc(pool, 64, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
 	ck_assert_uint_eq(pool->spare_pgno, pgno);
 	ck_assert_int_eq(z3fold->trim(pool, &released), 0);

@@ -89,7 +89,7 @@ START_TEST(verify_finds_a_handle_that_no_page_knows)
 	uint64_t location = location_of(handle);
 	uint32_t slot;
 
-	ck_assert_int_eq(zp_handles_get(&pool->handles, 0, &slot, 1), 1);
+	ck_assert_int_eq(zp_handles_bind(&pool->handles, 0, &slot, 1), 1);
 	(void)zp_handles_publish(&pool->handles, slot, location + 5);
 	expect_damage("a handle into a hole", "its object is not");
 	(void)zp_handles_publish(&pool->handles, slot, location);
@@ -104,7 +104,7 @@ START_TEST(verify_finds_a_handle_that_no_page_knows)
 						zp_word_generation(atomic_load(zp_handles_word(&pool->handles, slot)))),
 				 &slot, &location),
 			 0);
-	zp_handles_end_free(&pool->handles, slot);
+	zp_handles_release(&pool->handles, slot);
 }
 END_TEST
 

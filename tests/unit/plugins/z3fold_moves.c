@@ -267,7 +267,7 @@ START_TEST(object_that_is_being_freed_is_not_moved)
 	ck_assert_uint_eq(z3fold_drop(pool, location), z3fold_location_pgno(location));
 	zp_unlock(&pool->lock);
 	z3fold_page_put(pool, z3fold_location_pgno(location));
-	zp_handles_end_free(&pool->handles, slot);
+	zp_handles_release(&pool->handles, slot);
 	ck_assert_uint_eq(stats().pages, 0);
 }
 END_TEST

@@ -143,7 +143,7 @@ START_TEST(verify_follows_every_handle)
 	uint32_t slot;
 
 	ck_assert_int_eq(zp_handles_lookup(&inside->handles, handles[0], &location), 0);
-	ck_assert_int_eq(zp_handles_get(&inside->handles, 0, &slot, 1), 1);
+	ck_assert_int_eq(zp_handles_bind(&inside->handles, 0, &slot, 1), 1);
 	(void)zp_handles_publish(&inside->handles, slot, location);
 	expect_fault("two handles lead to one slot");
 	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->records, 0));
@@ -161,7 +161,7 @@ START_TEST(verify_follows_every_handle)
 								      zp_handles_word(&inside->handles, slot)))),
 					       &slot, &location),
 			 0);
-	zp_handles_end_free(&inside->handles, slot);
+	zp_handles_release(&inside->handles, slot);
 	check_sound();
 }
 END_TEST

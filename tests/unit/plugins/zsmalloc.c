@@ -165,7 +165,7 @@ START_TEST(frees_compact_by_themselves)
 	(void)free_randomly(&random, 8000, 50);
 	struct zpool_stats now = stats();
 	ck_assert_uint_gt(now.compactions, 0);
-	ck_assert_uint_le(waste_bytes(), now.pages * ZP_PAGE_BYTES / 16 + 16 * ZP_PAGE_BYTES);
+	ck_assert_uint_le(waste_bytes(), now.pages * ZP_PAGE_BYTES / ZSMALLOC_BEGIN_SHARE + 16 * ZP_PAGE_BYTES);
 	check_sound();
 	all_intact(8000, 1000);
 }
@@ -327,11 +327,11 @@ START_TEST(verify_names_what_is_broken)
 	ck_assert_ptr_nonnull(strstr(harness.error, "counts"));
 	class->used_slots--;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_fullest(class));
-	uint32_t kept = zsmalloc_handles(class, zspage)[0];
-	zsmalloc_handles(class, zspage)[0] = 0;
+	uint32_t kept = zsmalloc_handle_slots(class, zspage)[0];
+	zsmalloc_handle_slots(class, zspage)[0] = 0;
 	ck_assert_int_eq(zsmalloc->verify(pool), -EUCLEAN);
 	ck_assert_ptr_nonnull(strstr(harness.error, "handle"));
-	zsmalloc_handles(class, zspage)[0] = kept;
+	zsmalloc_handle_slots(class, zspage)[0] = kept;
 	check_sound();
 	release(handle);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_room.c - places that are kept for the next object, and compaction inside malloc
+ * zsmalloc_room.c - slots that threads cache, holes, and room at the limit, and compaction inside malloc
  */
 #include <pthread.h>
 
@@ -15,9 +15,9 @@ static const struct zsmalloc_class *class_of(size_t size)
 	return zsmalloc_class_of(pool, size);
 }
 
-static uint32_t kept_of(size_t size)
+static uint32_t cached_of(size_t size)
 {
-	return zsmalloc_kept_count(pool, class_of(size));
+	return zsmalloc_cached_count(pool, class_of(size));
 }
 
 static void fill(size_t size)
@@ -57,17 +57,17 @@ static const void *address_of(unsigned long handle)
 	return at;
 }
 
-START_TEST(freed_places_are_used_first)
+START_TEST(freed_slots_are_used_first)
 {
 	fill(1000);
 	const void *at = address_of(handles[1234]);
 	release(handles[1234]);
 	release(handles[2345]);
-	ck_assert_uint_eq(kept_of(1000), 2);
+	ck_assert_uint_eq(cached_of(1000), 2);
 	ck_assert_uint_eq(stats().objects, COUNT - 2);
 	check_sound();
 	unsigned long next = store(1001);
-	ck_assert_uint_eq(kept_of(1000), 1);
+	ck_assert_uint_eq(cached_of(1000), 1);
 	ck_assert_ptr_eq(address_of(next), at);
 	ck_assert_uint_ne(next, handles[1234]);
 	ck_assert_int_eq(zsmalloc->free(pool, handles[1234]), -EINVAL);
@@ -77,8 +77,8 @@ START_TEST(freed_places_are_used_first)
 }
 END_TEST
 
-/* The place that was freed last has not reached its bin yet; a class that has no other takes it before it grows. */
-START_TEST(last_place_is_used_before_the_class_grows)
+/* The slot that was freed last has not reached its magazine yet; a class that has no other takes it before it grows. */
+START_TEST(pending_slot_is_used_before_the_class_grows)
 {
 	unsigned int i = 0;
 
@@ -90,44 +90,44 @@ START_TEST(last_place_is_used_before_the_class_grows)
 	ck_assert_ptr_eq(address_of(handles[2]), at);
 	release(handles[3]);
 	ck_assert_int_eq(zsmalloc->malloc(pool, 1000, ZPOOL_GFP_NOWAIT, &handles[3]), 0);
-	ck_assert_uint_eq(kept_of(1000), 0);
+	ck_assert_uint_eq(cached_of(1000), 0);
 	ck_assert_uint_eq(class_of(1000)->zspages, 1);
 }
 END_TEST
 
-START_TEST(few_places_are_kept_and_none_by_an_empty_class)
+START_TEST(few_slots_are_cached_and_none_of_an_empty_class)
 {
 	fill(1000);
 	for (unsigned int i = 0; i < COUNT; i++) {
-		/* The bound is as old as the last look at the class, which goes by slots in use, kept ones too. */
-		unsigned int used = COUNT - 1 - i + 2 * ZSMALLOC_KEPT_MAX;
+		/* The bound is as old as the last look at the class, which goes by slots in use, cached ones too. */
+		unsigned int used = COUNT - 1 - i + 2 * ZP_MAGAZINE_ITEMS;
 
 		release(handles[i]);
-		ck_assert_uint_le(kept_of(1000), 1 + ZSMALLOC_KEPT_MAX);
-		ck_assert_uint_le(kept_of(1000), 2 + used / ZSMALLOC_KEPT_SHARE);
+		ck_assert_uint_le(cached_of(1000), 1 + ZP_MAGAZINE_ITEMS);
+		ck_assert_uint_le(cached_of(1000), 2 + used / ZSMALLOC_CACHED_SHARE);
 	}
-	ck_assert_uint_eq(kept_of(1000), 0);
+	ck_assert_uint_eq(cached_of(1000), 0);
 	ck_assert_uint_eq(stats().objects, 0);
 	ck_assert_uint_le(stats().pages, ZSMALLOC_SPARE_PAGES);
 	check_sound();
 }
 END_TEST
 
-START_TEST(trim_compaction_and_shrink_give_kept_places_up)
+START_TEST(trim_compaction_and_shrink_empty_the_caches)
 {
 	uint64_t released;
 
 	for (int round = 0; round < 3; round++) {
 		fill(1000);
 		release(handles[7]);
-		ck_assert_uint_eq(kept_of(1000), 1);
+		ck_assert_uint_eq(cached_of(1000), 1);
 		if (round == 0)
 			ck_assert_int_eq(zsmalloc->trim(pool, &released), 0);
 		else if (round == 1)
 			(void)compact(0, 0);
 		else
 			(void)shrink(1, 0);
-		ck_assert_uint_eq(kept_of(1000), 0);
+		ck_assert_uint_eq(cached_of(1000), 0);
 		check_sound();
 		while (stats().objects)
 			(void)shrink(1, 0);
@@ -136,8 +136,8 @@ START_TEST(trim_compaction_and_shrink_give_kept_places_up)
 }
 END_TEST
 
-/* A place that is kept looks used: eviction must neither ask for it nor be stopped by it. */
-START_TEST(kept_place_does_not_stop_eviction)
+/* A cached slot looks used: eviction must neither ask for it nor be stopped by it. */
+START_TEST(cached_slot_does_not_stop_eviction)
 {
 	fill(1000);
 	release(handles[0]);
@@ -149,7 +149,7 @@ START_TEST(kept_place_does_not_stop_eviction)
 }
 END_TEST
 
-START_TEST(spent_handles_are_not_kept)
+START_TEST(retired_handle_slots_are_not_cached)
 {
 	struct zsmalloc_pool *self = pool;
 
@@ -183,20 +183,20 @@ static void free_in_a_thread(unsigned int count)
 	unit_require(pthread_join(thread, NULL) == 0);
 }
 
-START_TEST(thread_that_ends_gives_its_places_up)
+START_TEST(thread_that_ends_empties_its_cache)
 {
 	fill(1000);
 	void *of_this_thread = harness.exit_arg;
 	ck_assert_ptr_nonnull(of_this_thread);
 	free_in_a_thread(5);
-	ck_assert_uint_eq(kept_of(1000), 4); /* the first free made the cache */
+	ck_assert_uint_eq(cached_of(1000), 4); /* the first free made the cache */
 	ck_assert_ptr_ne(harness.exit_arg, of_this_thread);
 	check_contents(1000);
 	harness.exit_fn(harness.exit_arg);
-	ck_assert_uint_eq(kept_of(1000), 0);
+	ck_assert_uint_eq(cached_of(1000), 0);
 	ck_assert_uint_eq(stats().objects, COUNT - 5);
 	check_contents(1000);
-	/* Whoever has the cache next empties it again. */
+	/* The next thread that has the cache empties it again. */
 	harness.exit_arg = NULL;
 	for (unsigned int i = 0; i < 5; i++)
 		handles[i] = store(1000);
@@ -213,7 +213,7 @@ START_TEST(child_has_no_caches_of_threads_that_it_lacks)
 	harness.exit_arg = NULL;
 	zsmalloc->fork(pool, ZPOOL_FORK_PREPARE);
 	zsmalloc->fork(pool, ZPOOL_FORK_CHILD);
-	ck_assert_uint_eq(kept_of(1000), 4);
+	ck_assert_uint_eq(cached_of(1000), 4);
 	for (unsigned int i = 0; i < 5; i++)
 		handles[i] = store(1000);
 	ck_assert_ptr_null(harness.exit_arg); /* this thread still has its own */
@@ -233,25 +233,23 @@ START_TEST(pool_that_ends_leaves_no_hook)
 }
 END_TEST
 
-/* Where one thread stores what another frees, the places come back. */
-START_TEST(places_that_other_threads_keep_are_taken_before_the_pool_grows)
+/* Where one thread stores what another frees, the second thread's cache is all that the pool grows by. */
+START_TEST(slots_that_another_thread_frees_come_back)
 {
-	enum { FREED = 9 };
-
 	fill(1000);
 	uint64_t pages = stats().pages;
-	free_in_a_thread(FREED);
-	for (unsigned int i = 0; i < FREED; i++)
-		handles[i] = store(1000);
-	/* All but the last, which that thread has not put into its bin yet. */
-	ck_assert_uint_le(stats().pages, pages + 1);
-	ck_assert_uint_le(kept_of(1000), 1);
+	for (int round = 0; round < 10; round++) {
+		free_in_a_thread(COUNT / 2);
+		for (unsigned int i = 0; i < COUNT / 2; i++)
+			handles[i] = store(1000);
+	}
+	ck_assert_uint_le(stats().pages, pages + 2 * ZP_MAGAZINE_ITEMS);
 	ck_assert_uint_eq(stats().objects, COUNT);
 	check_contents(1000);
 }
 END_TEST
 
-START_TEST(places_that_other_threads_keep_are_room_for_any_class_at_the_limit)
+START_TEST(slots_that_other_threads_cache_are_room_for_any_class_at_the_limit)
 {
 	enum { LARGE = 30, BYTES = 8192 };
 	unsigned long handle;
@@ -259,18 +257,18 @@ START_TEST(places_that_other_threads_keep_are_room_for_any_class_at_the_limit)
 	for (unsigned int i = 0; i < 16 * LARGE; i++)
 		handles[i] = store(BYTES);
 	free_in_a_thread(LARGE);
-	unsigned int kept = kept_of(BYTES);
-	ck_assert_uint_gt(kept, 0);
+	unsigned int cached = cached_of(BYTES);
+	ck_assert_uint_gt(cached, 0);
 	uint64_t limit = zsmalloc->total_size(pool);
 	ck_assert_int_eq(zsmalloc->set_limit(pool, limit), 0);
-	while (kept_of(BYTES) && zsmalloc->malloc(pool, 60000, ZPOOL_GFP_KERNEL, &handle) == 0)
+	while (cached_of(BYTES) && zsmalloc->malloc(pool, 60000, ZPOOL_GFP_KERNEL, &handle) == 0)
 		unit_require(zsmalloc->total_size(pool) <= limit);
-	ck_assert_uint_eq(kept_of(BYTES), 0);
+	ck_assert_uint_eq(cached_of(BYTES), 0);
 	check_sound();
 }
 END_TEST
 
-START_TEST(last_place_of_another_thread_is_found_at_the_limit)
+START_TEST(pending_slot_of_another_thread_is_found_at_the_limit)
 {
 	enum { BYTES = 5000 };
 	unsigned int i = 0;
@@ -282,10 +280,9 @@ START_TEST(last_place_of_another_thread_is_found_at_the_limit)
 	ck_assert_int_eq(zsmalloc->set_limit(pool, zsmalloc->total_size(pool)), 0);
 	while (zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[i]) == 0)
 		i++;
-	free_in_a_thread(2); /* the first into a bin, where others take it, and the second stays before it */
-	ck_assert_uint_eq(kept_of(BYTES), 2);
+	free_in_a_thread(2); /* the first into a magazine, and the second stays pending */
+	ck_assert_uint_eq(cached_of(BYTES), 2);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[0]), 0);
-	ck_assert_uint_eq(kept_of(BYTES), 1);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[1]), 0);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[i]), -ENOMEM);
 }
@@ -300,7 +297,7 @@ START_TEST(pool_without_memory_for_a_cache_works)
 	handles[3] = store(1000);
 	ck_assert(harness.exit_fn == NULL);
 	release(handles[1]);
-	ck_assert_uint_eq(kept_of(1000), 0);
+	ck_assert_uint_eq(cached_of(1000), 0);
 	ck_assert_uint_eq(stats().objects, 3);
 	handles[1] = store(1000);
 	handles[4] = store(1000);
@@ -312,14 +309,13 @@ START_TEST(pool_without_memory_for_a_cache_works)
 }
 END_TEST
 
-/* Half of the pages could be had back, but only by moving objects: so malloc does, a little at a time. */
 /* Sixteen million zspages are too many for a test: the table is made shorter. */
 START_TEST(full_table_of_zspages_is_named)
 {
 	struct zsmalloc_pool *inside = pool;
 	unsigned long handle;
 
-	inside->records_max = 3;
+	inside->records.max = 3;
 	(void)store(300);
 	handles[0] = store(3000);
 	harness.error[0] = 0;
@@ -335,6 +331,7 @@ START_TEST(full_table_of_zspages_is_named)
 }
 END_TEST
 
+/* Half of the pages could be had back, but only by moving objects: so malloc does, a little at a time. */
 START_TEST(malloc_at_the_limit_compacts)
 {
 	unsigned long handle;
@@ -393,21 +390,21 @@ START_TEST(growing_pool_compacts_other_classes)
 }
 END_TEST
 
-/* A compaction inside a free needs the places in the zspage that it empties, and no other. */
-START_TEST(compaction_in_a_free_leaves_kept_places_elsewhere)
+/* A compaction inside a free needs the cached slots in the zspage that it empties, and no others. */
+START_TEST(compaction_in_a_free_leaves_cached_slots_elsewhere)
 {
-	unsigned int kept = 0;
+	unsigned int cached = 0;
 
 	fill(1000);
 	set_compact(true);
 	for (unsigned int i = 1; i < COUNT && stats().compactions == 0; i += 2) {
-		kept = kept_of(1000);
+		cached = cached_of(1000);
 		release(handles[i]);
 		handles[i] = 0;
 	}
 	ck_assert_uint_gt(stats().compactions, 0);
-	ck_assert_uint_ge(kept, ZSMALLOC_KEPT_MAX);
-	ck_assert_uint_gt(kept_of(1000), 0);
+	ck_assert_uint_ge(cached, ZP_MAGAZINE_ITEMS);
+	ck_assert_uint_gt(cached_of(1000), 0);
 	check_contents(1000);
 }
 END_TEST
@@ -450,6 +447,69 @@ START_TEST(free_never_makes_the_pool_grow)
 }
 END_TEST
 
+/* The holes of a class are room for objects of the next smaller ones, before these take memory. */
+START_TEST(malloc_borrows_holes_of_the_next_classes)
+{
+	fill(1000);
+	free_every_other();
+	uint64_t pages = stats().pages, borrowed = 0;
+	for (unsigned int i = 0; i < COUNT / 4; i++) {
+		unsigned long handle = store(930);
+
+		borrowed += zsmalloc->obj_size(pool, handle) >= 1000;
+	}
+	ck_assert_uint_ge(borrowed, COUNT / 4 - 8);
+	ck_assert_uint_le(stats().pages, pages + 4);
+	check_contents(1000);
+}
+END_TEST
+
+/* Slots that no object has used yet are left to the class that grows. */
+START_TEST(malloc_borrows_no_tails)
+{
+	(void)store(1000);
+	uint64_t pages = stats().pages;
+	unsigned long handle = store(930);
+
+	ck_assert_int_lt(zsmalloc->obj_size(pool, handle), 1000);
+	ck_assert_uint_gt(stats().pages, pages);
+	check_sound();
+}
+END_TEST
+
+START_TEST(far_larger_classes_lend_nothing)
+{
+	fill(1000);
+	free_every_other();
+	unsigned long handle = store(500);
+	ck_assert_int_lt(zsmalloc->obj_size(pool, handle), 600);
+	check_contents(1000);
+}
+END_TEST
+
+/* A program that replaces objects at random fills holes: its memory stays where it was, without a move. */
+START_TEST(random_replaces_move_next_to_nothing)
+{
+	struct unit_random random = unit_seed("random_replaces_move_next_to_nothing");
+	uint64_t replaced_bytes = 0;
+
+	set_compact(true);
+	for (unsigned int i = 0; i < COUNT; i++)
+		handles[i] = store(700 + unit_below(&random, 600));
+	for (unsigned int i = 0; i < 20 * COUNT; i++) {
+		unsigned int victim = unit_below(&random, COUNT), size = 700 + unit_below(&random, 600);
+
+		release(handles[victim]);
+		handles[victim] = store(size);
+		replaced_bytes += size;
+	}
+	struct zpool_stats now = stats();
+	ck_assert_uint_le(now.compact_moved_bytes, replaced_bytes / 50);
+	ck_assert_uint_le(now.pages * ZP_PAGE_BYTES, now.stored_bytes + now.stored_bytes / 8);
+	check_sound();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("plugins/zsmalloc: room");
@@ -457,26 +517,30 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, freed_places_are_used_first);
-	tcase_add_test(tcase, last_place_is_used_before_the_class_grows);
-	tcase_add_test(tcase, few_places_are_kept_and_none_by_an_empty_class);
-	tcase_add_test(tcase, trim_compaction_and_shrink_give_kept_places_up);
-	tcase_add_test(tcase, kept_place_does_not_stop_eviction);
-	tcase_add_test(tcase, spent_handles_are_not_kept);
-	tcase_add_test(tcase, thread_that_ends_gives_its_places_up);
+	tcase_add_test(tcase, freed_slots_are_used_first);
+	tcase_add_test(tcase, pending_slot_is_used_before_the_class_grows);
+	tcase_add_test(tcase, few_slots_are_cached_and_none_of_an_empty_class);
+	tcase_add_test(tcase, trim_compaction_and_shrink_empty_the_caches);
+	tcase_add_test(tcase, cached_slot_does_not_stop_eviction);
+	tcase_add_test(tcase, retired_handle_slots_are_not_cached);
+	tcase_add_test(tcase, thread_that_ends_empties_its_cache);
 	tcase_add_test(tcase, child_has_no_caches_of_threads_that_it_lacks);
 	tcase_add_test(tcase, pool_that_ends_leaves_no_hook);
-	tcase_add_test(tcase, places_that_other_threads_keep_are_taken_before_the_pool_grows);
-	tcase_add_test(tcase, places_that_other_threads_keep_are_room_for_any_class_at_the_limit);
-	tcase_add_test(tcase, last_place_of_another_thread_is_found_at_the_limit);
+	tcase_add_test(tcase, slots_that_another_thread_frees_come_back);
+	tcase_add_test(tcase, slots_that_other_threads_cache_are_room_for_any_class_at_the_limit);
+	tcase_add_test(tcase, pending_slot_of_another_thread_is_found_at_the_limit);
 	tcase_add_test(tcase, pool_without_memory_for_a_cache_works);
 	tcase_add_test(tcase, full_table_of_zspages_is_named);
 	tcase_add_test(tcase, malloc_at_the_limit_compacts);
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
-	tcase_add_test(tcase, compaction_in_a_free_leaves_kept_places_elsewhere);
+	tcase_add_test(tcase, compaction_in_a_free_leaves_cached_slots_elsewhere);
 	tcase_add_test(tcase, frees_in_order_hardly_move_objects);
 	tcase_add_test(tcase, free_never_makes_the_pool_grow);
+	tcase_add_test(tcase, malloc_borrows_holes_of_the_next_classes);
+	tcase_add_test(tcase, malloc_borrows_no_tails);
+	tcase_add_test(tcase, far_larger_classes_lend_nothing);
+	tcase_add_test(tcase, random_replaces_move_next_to_nothing);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

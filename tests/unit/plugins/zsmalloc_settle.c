@@ -125,15 +125,15 @@ START_TEST(records_are_as_many_as_zspages)
 	struct unit_random random = unit_seed("records_are_as_many_as_zspages");
 
 	fill_with_many_sizes(&random);
-	uint32_t before = internals()->records;
+	uint32_t before = internals()->records.end;
 	thin_to(&random, 20);
 	(void)compact(0, 0);
-	ck_assert_uint_lt(internals()->records, before);
-	ck_assert_uint_le(internals()->records, internals()->records_live + internals()->records_live / 16 + 2);
+	ck_assert_uint_lt(internals()->records.end, before);
+	ck_assert_uint_le(internals()->records.end, internals()->records.live + internals()->records.live / 16 + 2);
 	check_contents();
 	/* Numbers that were given up are used again. */
 	fill_with_many_sizes(&random);
-	ck_assert_uint_le(internals()->records, before + before / 4);
+	ck_assert_uint_le(internals()->records.end, before + before / 4);
 	check_contents();
 }
 END_TEST
@@ -218,11 +218,11 @@ START_TEST(order_of_eviction_outlives_new_numbers)
 		const struct zsmalloc_zspage *oldest = NULL;
 		struct zsmalloc_pool *self = pool;
 
-		for (uint32_t number = 1; number < self->records; number++) {
-			const struct zsmalloc_home *home = zsmalloc_home(self, number);
+		for (uint32_t number = 1; number < self->records.end; number++) {
+			const struct zsmalloc_header *header = zsmalloc_header(self, number);
 			const struct zsmalloc_zspage *zspage = zsmalloc_zspage(self, number);
 
-			if (home->class_index < self->class_count && home->listed &&
+			if (header->class_index < self->class_count && header->listed &&
 			    (!oldest || zspage->stamp < oldest->stamp))
 				oldest = zspage;
 		}

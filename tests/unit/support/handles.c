@@ -116,7 +116,7 @@ START_TEST(object_being_freed_is_dead_to_others)
 	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), -EINVAL);
 	ck_assert_int_eq(zp_handles_begin_free(&handles, handle, &other, &location), -EINVAL);
 	ck_assert_int_eq(zp_handles_begin_move(&handles, slot, &location), -EINVAL);
-	zp_handles_end_free(&handles, slot);
+	zp_handles_release(&handles, slot);
 	check_refused(handle);
 }
 END_TEST
@@ -155,14 +155,14 @@ END_TEST
 START_TEST(slots_come_in_batches_from_the_lowest_group)
 {
 	uint32_t slots[2000], again[600];
-	int got = zp_handles_get(&handles, 0, slots, 2000);
+	int got = zp_handles_bind(&handles, 0, slots, 2000);
 
 	ck_assert_int_eq(got, 2000);
 	for (int i = 0; i < 2000; i++)
 		ck_assert_uint_le(slots[i], 2000);
-	zp_handles_put(&handles, slots, 600);
-	zp_handles_put(&handles, slots + 1500, 500);
-	ck_assert_int_eq(zp_handles_get(&handles, 0, again, 600), 600);
+	zp_handles_unbind(&handles, slots, 600);
+	zp_handles_unbind(&handles, slots + 1500, 500);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, again, 600), 600);
 	for (int i = 0; i < 600; i++)
 		ck_assert_uint_le(again[i], 600);
 	check_sound();
@@ -176,8 +176,8 @@ START_TEST(slot_put_back_unused_keeps_its_generation)
 
 	drop(before);
 	for (int i = 0; i < 50; i++) {
-		ck_assert_int_eq(zp_handles_get(&handles, 0, &slot, 1), 1);
-		zp_handles_put(&handles, &slot, 1);
+		ck_assert_int_eq(zp_handles_bind(&handles, 0, &slot, 1), 1);
+		zp_handles_unbind(&handles, &slot, 1);
 	}
 	after = store(1);
 	ck_assert_uint_eq(zp_handle_slot(after), zp_handle_slot(before));
@@ -193,7 +193,7 @@ START_TEST(slot_kept_over_a_free_has_a_new_handle)
 	uint32_t slot;
 
 	ck_assert_int_eq(zp_handles_begin_free(&handles, old, &slot, &location), 0);
-	ck_assert(zp_handles_end_free_keep(&handles, slot));
+	ck_assert(zp_handles_end_free(&handles, slot));
 	check_refused(old);
 	ck_assert_uint_eq(zp_handles_taken(&handles), 1);
 	now = zp_handles_publish(&handles, slot, 2);
@@ -208,14 +208,14 @@ START_TEST(nowait_gives_committed_slots_alone)
 {
 	uint32_t slots[ZP_GROUP_SLOTS], slot;
 
-	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, &slot, 1), -ENOMEM);
-	ck_assert_int_eq(zp_handles_get(&handles, 0, &slot, 1), 1);
+	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, &slot, 1), -ENOMEM);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, &slot, 1), 1);
 	zp_lock(&handles.lock);
-	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -EAGAIN);
+	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -EAGAIN);
 	zp_unlock(&handles.lock);
 	/* Of the first group's 512, slot 0 is never given and one is taken. */
-	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, slots, ZP_GROUP_SLOTS), ZP_GROUP_SLOTS - 2);
-	ck_assert_int_eq(zp_handles_get(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -ENOMEM);
+	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, slots, ZP_GROUP_SLOTS), ZP_GROUP_SLOTS - 2);
+	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -ENOMEM);
 }
 END_TEST
 
@@ -223,10 +223,10 @@ START_TEST(table_obeys_the_limit)
 {
 	uint32_t slots[3 * ZP_GROUP_SLOTS];
 
-	ck_assert_int_eq(zp_handles_get(&handles, 0, slots, 1), 1);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, slots, 1), 1);
 	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages) + ZP_GROUP_SLOTS * 16 + 4095);
-	ck_assert_int_eq(zp_handles_get(&handles, 0, slots, 3 * ZP_GROUP_SLOTS), 2 * ZP_GROUP_SLOTS - 2);
-	ck_assert_int_eq(zp_handles_get(&handles, 0, slots, 1), -ENOMEM);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, slots, 3 * ZP_GROUP_SLOTS), 2 * ZP_GROUP_SLOTS - 2);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, slots, 1), -ENOMEM);
 }
 END_TEST
 
@@ -268,11 +268,11 @@ START_TEST(spent_slot_cannot_be_kept)
 	uint64_t location;
 	uint32_t slot;
 
-	ck_assert_int_eq(zp_handles_get(&handles, 0, &slot, 1), 1);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, &slot, 1), 1);
 	for (int i = 0; i < 8; i++) {
 		handle[i] = zp_handles_publish(&handles, slot, 1);
 		ck_assert_int_eq(zp_handles_begin_free(&handles, handle[i], &slot, &location), 0);
-		ck_assert_int_eq(zp_handles_end_free_keep(&handles, slot), i < 7);
+		ck_assert_int_eq(zp_handles_end_free(&handles, slot), i < 7);
 	}
 	ck_assert_uint_eq(zp_handles_taken(&handles), 0);
 	ck_assert_uint_ne(zp_handle_slot(store(1)), slot);
@@ -374,7 +374,7 @@ START_TEST(walk_meets_live_objects_once_and_can_be_ended)
 		drop(handle[i]);
 	ck_assert_int_eq(zp_handles_begin_free(&handles, handle[1], &slot, &location), 0);
 	ck_assert_int_eq(zp_handles_pin(&handles, handle[2], &location), 0);
-	ck_assert_int_eq(zp_handles_get(&handles, 0, &loose, 1), 1);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, &loose, 1), 1);
 	/* Nor are those mapped that are being freed, or taken and not yet published. */
 	ck_assert_uint_eq(zp_handles_mapped(&handles), 1);
 	ck_assert_int_eq(zp_handles_each(&handles, collect, seen), 0);
@@ -382,7 +382,7 @@ START_TEST(walk_meets_live_objects_once_and_can_be_ended)
 		ck_assert_uint_eq(seen[i], i % 3 != 0 && i != 1 && i != 777);
 	(void)zp_handles_publish(&handles, loose, 777);
 	ck_assert_int_eq(zp_handles_each(&handles, collect, seen), 1);
-	zp_handles_end_free(&handles, slot);
+	zp_handles_release(&handles, slot);
 }
 END_TEST
 

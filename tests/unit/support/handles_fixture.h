@@ -56,7 +56,7 @@ static inline unsigned long store(uint64_t location)
 	unsigned long handle;
 	uint32_t slot;
 
-	unit_require(zp_handles_get(&handles, 0, &slot, 1) == 1);
+	unit_require(zp_handles_bind(&handles, 0, &slot, 1) == 1);
 	*(uint64_t *)zp_handles_payload(&handles, slot) = ~location;
 	handle = zp_handles_publish(&handles, slot, location);
 	unit_require(handle != 0);
@@ -70,7 +70,7 @@ static inline void drop(unsigned long handle)
 
 	unit_require(zp_handles_begin_free(&handles, handle, &slot, &location) == 0);
 	unit_require(slot == zp_handle_slot(handle));
-	zp_handles_end_free(&handles, slot);
+	zp_handles_release(&handles, slot);
 }
 
 static inline void check_refused(unsigned long handle)

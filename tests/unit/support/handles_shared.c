@@ -20,9 +20,9 @@ START_TEST(hosts_source_accounts_for_the_table)
 	strict_source_init(&source);
 	unit_require(zp_pages_init(&own, &source.table, -1, 0) == 0);
 	unit_require(zp_handles_init(&table, &own, 0, 0) == 0);
-	unit_require(zp_handles_get(&table, 0, slots, 2000) == 2000);
+	unit_require(zp_handles_bind(&table, 0, slots, 2000) == 2000);
 	unit_require(zp_pages_held_bytes(&own) == atomic_load(&source.committed_bytes));
-	zp_handles_put(&table, slots, 2000);
+	zp_handles_unbind(&table, slots, 2000);
 	/* Numbers that are no handles are read from committed memory alone: what is not would fault here. */
 	for (unsigned long number = 0; number < 20000; number++)
 		unit_require(zp_handles_pin(&table, number, &location) == -EINVAL);
@@ -30,9 +30,9 @@ START_TEST(hosts_source_accounts_for_the_table)
 	unit_require(released == 0);
 	atomic_store(&source.commits_left, 0);
 	for (int i = 0; i < 10; i++)
-		if (zp_handles_get(&table, 0, slots, 2000) == -ENOMEM)
+		if (zp_handles_bind(&table, 0, slots, 2000) == -ENOMEM)
 			break;
-	unit_require(zp_handles_get(&table, 0, slots, 1) == -ENOMEM);
+	unit_require(zp_handles_bind(&table, 0, slots, 1) == -ENOMEM);
 	ck_assert_ptr_null(zp_handles_verify(&table));
 	zp_handles_fini(&table);
 	zp_pages_fini(&own);
@@ -61,7 +61,7 @@ static void *use_shared(void *arg)
 			handle = atomic_exchange(place, 0);
 			if (handle && zp_handles_begin_free(&handles, handle, &slot, &location) == 0) {
 				*(uint64_t *)zp_handles_payload(&handles, slot) = 0;
-				zp_handles_end_free(&handles, slot);
+				zp_handles_release(&handles, slot);
 			} else if (handle) {
 				atomic_store(place, handle); /* pinned: leave it, and what may have come meanwhile */
 			}
@@ -71,7 +71,7 @@ static void *use_shared(void *arg)
 				handle = store(unit_random(&random) & ZP_LOCATION_MASK);
 				handle = atomic_exchange(place, handle);
 				if (handle && zp_handles_begin_free(&handles, handle, &slot, &location) == 0)
-					zp_handles_end_free(&handles, slot);
+					zp_handles_release(&handles, slot);
 			}
 			break;
 		case 2:
@@ -160,8 +160,8 @@ START_TEST(child_of_fork_has_its_own_table)
 		uint32_t slot;
 		bool fine = zp_handles_begin_free(&handles, handle, &slot, &location) == 0;
 
-		zp_handles_end_free(&handles, slot);
-		fine = fine && zp_handles_get(&handles, 0, &slot, 1) == 1 && !zp_handles_verify(&handles);
+		zp_handles_release(&handles, slot);
+		fine = fine && zp_handles_bind(&handles, 0, &slot, 1) == 1 && !zp_handles_verify(&handles);
 		_exit(fine ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);

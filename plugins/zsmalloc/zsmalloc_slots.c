@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zsmalloc_slots.c - free slots of a class: where a malloc finds one, and what threads cache
+ *
+ * A malloc that its thread's cache cannot serve looks in this order, so that holes are filled before memory is taken:
+ *
+ *     1. free slots of the class that have memory, in the fullest zspages
+ *     2. holes of the next ZSMALLOC_BORROW_CLASSES classes: the object wastes a few bytes there until it is freed
+ *     3. a page more in a zspage of the class
+ *     4. another zspage
+ *
+ * Without the second step a steady program would leave holes in every class that happens to be less in demand, and
+ * objects would have to be moved to get the memory back.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "zsmalloc.h"
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Free slots
+ */
+
+/* Slots that a malloc takes together, and the handle slots for those that are bound to none. */
+struct take {
+	zpool_gfp_t gfp;
+	unsigned int wanted, got;
+	uint32_t *handle_slots; /* that were got */
+	uint32_t unused[1 + ZSMALLOC_REFILL_SLOTS];
+	unsigned int unused_count;
+};
+
+static int bind_handle_slot(struct zsmalloc_pool *pool, struct take *take, uint32_t *handle_slot)
+{
+	if (take->unused_count == 0) {
+		int got = zp_handles_bind(&pool->handles, take->gfp, take->unused, take->wanted - take->got);
+		if (got < 0)
+			return got;
+		take->unused_count = (unsigned int)got;
+	}
+	*handle_slot = take->unused[--take->unused_count];
+	return 0;
+}
+
+/* Takes one slot of a zspage; `ready`: one that has memory.  0, -ENOENT: it has none, or -errno. */
+static int take_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, struct take *take,
+		   bool ready)
+{
+	int slot = zsmalloc_slot_find(class, zsmalloc_zspage(pool, number), ready);
+	if (slot < 0)
+		return -ENOENT;
+	uint32_t handle_slot = zsmalloc_slot_hole(pool, class, number, (unsigned int)slot), hole;
+	bool is_hole = handle_slot != ZP_SLOT_NONE;
+	int err = is_hole ? 0 : bind_handle_slot(pool, take, &handle_slot);
+	if (err)
+		return err;
+	err = zsmalloc_slot_take(pool, class, number, (unsigned int)slot, handle_slot, take->gfp, &hole);
+	if (err) {
+		take->unused[take->unused_count++] = handle_slot;
+		return err;
+	}
+	if (!is_hole)
+		zp_handles_set_location(&pool->handles, handle_slot, zsmalloc_location(number, (unsigned int)slot));
+	if (pool->evict)
+		zsmalloc_zspage_touch(pool, class, number);
+	take->handle_slots[take->got++] = handle_slot;
+	return 0;
+}
+
+static void take_end(struct zsmalloc_pool *pool, struct take *take)
+{
+	if (take->unused_count)
+		zp_handles_unbind(&pool->handles, take->unused, take->unused_count);
+}
+
+/*
+ * A zspage of a group that has a hole, or (`any`) any free slot with memory; ZSMALLOC_NONE: none of the few that are
+ * looked at has one.
+ */
+static uint32_t ready_in_group(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class, unsigned int group,
+			       bool any)
+{
+	uint32_t first = class->groups[group], number = first;
+
+	for (unsigned int looks = 0; looks < ZSMALLOC_RING_LOOKS; looks++) {
+		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+		if (zspage->holes || (any && zsmalloc_slot_find(class, zspage, true) >= 0))
+			return number;
+		number = zspage->next;
+		if (number == first)
+			break;
+	}
+	return ZSMALLOC_NONE;
+}
+
+/* Takes the fullest group with room out of a mask. */
+static unsigned int next_group(uint32_t *groups)
+{
+	unsigned int group = 31 - (unsigned int)__builtin_clz(*groups);
+
+	*groups &= ~(1u << group);
+	return group;
+}
+
+static uint32_t groups_with_room(const struct zsmalloc_class *class)
+{
+	return class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
+}
+
+/* Takes free slots with memory, from the fullest zspages.  0 if there was one, -ENOENT, or -errno. */
+static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
+{
+	uint32_t groups = groups_with_room(class);
+	int err = -ENOENT;
+
+	while (groups && take->got < take->wanted) {
+		uint32_t number = ready_in_group(pool, class, next_group(&groups), take->got == 0);
+
+		if (number == ZSMALLOC_NONE)
+			continue;
+		/* Only holes are taken in advance: the tail of a class that grows is not for threads to cache. */
+		do
+			err = take_in(pool, class, number, take, true);
+		while (!err && take->got < take->wanted && zsmalloc_zspage(pool, number)->holes);
+		if (err && err != -ENOENT)
+			break;
+	}
+	return take->got ? 0 : err;
+}
+
+/* Takes from the spare zspage, which is on the lists then. */
+static int take_spare(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
+{
+	uint32_t number = class->spare;
+
+	if (number == ZSMALLOC_NONE)
+		return -ENOENT;
+	class->spare = ZSMALLOC_NONE;
+	zsmalloc_zspage_list(pool, class, number);
+	return take_in(pool, class, number, take, take->gfp & ZPOOL_GFP_NOWAIT);
+}
+
+unsigned int zsmalloc_slots_get_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slots,
+				      unsigned int wanted)
+{
+	struct take take = { .gfp = ZPOOL_GFP_KERNEL, .wanted = wanted, .handle_slots = handle_slots };
+
+	if (zsmalloc_class_is_used(class))
+		(void)take_ready(pool, class, &take);
+	take_end(pool, &take);
+	return take.got;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Larger classes
+ */
+
+/* A zspage with a hole, in the fullest group with one; or ZSMALLOC_NONE. */
+static uint32_t zspage_with_hole(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
+{
+	uint32_t groups = groups_with_room(class), number = ZSMALLOC_NONE;
+
+	while (groups && number == ZSMALLOC_NONE)
+		number = ready_in_group(pool, class, next_group(&groups), false);
+	return number;
+}
+
+/* A hole of a larger class, whose lock is only tried.  0 or -ENOENT. */
+static int take_hole(struct zsmalloc_pool *pool, unsigned int index, struct take *take)
+{
+	struct zsmalloc_class *class = &pool->classes[index];
+	uint64_t holes = atomic_load_explicit(&pool->classes_with_holes[index / 64], memory_order_relaxed);
+	int err = -ENOENT;
+
+	if (!(holes >> (index % 64) & 1) || !zp_trylock(&class->lock))
+		return err;
+	uint32_t number = zspage_with_hole(pool, class);
+	if (number != ZSMALLOC_NONE)
+		err = take_in(pool, class, number, take, true);
+	zp_unlock(&class->lock);
+	return err;
+}
+
+/* A slot that the thread caches of a larger class.  0 or -ENOENT. */
+static int take_cached_slot(struct zsmalloc_pool *pool, unsigned int index, struct take *take)
+{
+	struct zp_cache *cache = zp_caches_enter(&pool->caches);
+	uint32_t handle_slot = ZP_ITEM_NONE;
+
+	if (!cache)
+		return -ENOENT;
+	if (!pool->evict)
+		handle_slot = zp_magazine_pop(&cache->magazines[index]);
+	zp_cache_leave(cache);
+	if (handle_slot == ZP_ITEM_NONE)
+		return -ENOENT;
+	take->handle_slots[take->got++] = handle_slot;
+	return 0;
+}
+
+/* A hole of one of the next larger classes, or a slot that the thread caches of one, the nearest first. */
+static int borrow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
+{
+	unsigned int index = (unsigned int)(class - pool->classes), end = pool->geometries[index].borrow_end;
+	int err = -ENOENT;
+
+	while (err == -ENOENT && ++index < end) {
+		err = take_cached_slot(pool, index, take);
+		if (err == -ENOENT)
+			err = take_hole(pool, index, take);
+	}
+	return err;
+}
+
+int zsmalloc_slot_migrate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot)
+{
+	struct take take = { .gfp = ZPOOL_GFP_KERNEL, .wanted = 1, .handle_slots = handle_slot };
+	int err = -ENOENT;
+
+	for (struct zsmalloc_class *larger = class + 1; err && zsmalloc_may_migrate(pool, class, larger); larger++) {
+		zp_lock(&larger->lock);
+		err = take_ready(pool, larger, &take);
+		zp_unlock(&larger->lock);
+	}
+	take_end(pool, &take);
+	return err ? -ENOMEM : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * New memory
+ */
+
+/* Gives the class another zspage; the lock is released meanwhile, but not under NOWAIT. */
+static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number)
+{
+	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
+
+	if (!nowait)
+		zp_unlock(&class->lock);
+	int err = zsmalloc_zspage_create(pool, class, gfp, number);
+	if (!nowait)
+		zp_lock(&class->lock);
+	if (err)
+		return err;
+	zsmalloc_zspage_join(pool, class, *number);
+	zsmalloc_zspage_list(pool, class, *number);
+	return 0;
+}
+
+static int take_any(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take, bool *grew)
+{
+	bool nowait = take->gfp & ZPOOL_GFP_NOWAIT;
+	uint32_t number = zsmalloc_fullest(class);
+
+	int err = take_ready(pool, class, take);
+	if (err == -ENOENT)
+		err = take_spare(pool, class, take);
+	if (err == -ENOENT)
+		err = borrow(pool, class, take);
+	if (err == -ENOENT && number != ZSMALLOC_NONE && !nowait)
+		err = take_in(pool, class, number, take, false);
+	if (err != -ENOENT)
+		return err;
+	/* The zspage's first slot has memory, and no other thread has had the lock since it was listed. */
+	err = add_zspage(pool, class, take->gfp, &number);
+	*grew = !err;
+	return err ? err : take_in(pool, class, number, take, nowait);
+}
+
+int zsmalloc_slot_get(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *handle_slot,
+		      bool *grew)
+{
+	struct take take = { .gfp = gfp, .wanted = 1, .handle_slots = handle_slot };
+
+	zsmalloc_class_prepare(pool, class);
+	*grew = false;
+	int err = take_any(pool, class, &take, grew);
+	take_end(pool, &take);
+	return err;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Slots that come back
+ */
+
+void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
+			unsigned int count, uint32_t *emptied)
+{
+	class->frees += count;
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t location = zp_handles_location(&pool->handles, handle_slots[i]);
+		uint32_t number = zsmalloc_location_zspage(location);
+
+		zsmalloc_slot_free(pool, class, number, zsmalloc_location_slot(location), handle_slots[i]);
+		if (emptied)
+			zsmalloc_zspage_retire_if_empty(pool, class, number, emptied);
+	}
+}
+
+unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class)
+{
+	uint32_t share = ZSMALLOC_CACHED_MIN + class->used_slots / ZSMALLOC_CACHED_SHARE;
+
+	if (class->used_slots < ZSMALLOC_CACHED_FROM_SLOTS)
+		return 0;
+	return share < ZP_MAGAZINE_ITEMS ? share : ZP_MAGAZINE_ITEMS;
+}
+
+/* Is the item whose class its thread has not looked up of that class?  With the caches stopped, or by the owner. */
+static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, const struct zsmalloc_class *class)
+{
+	uint32_t pending = zp_cache_pending(cache);
+
+	return pending != ZP_ITEM_NONE &&
+	       zsmalloc_class(pool, zsmalloc_header(pool, zsmalloc_bound_zspage(pool, pending))) == class;
+}
+
+/* The pending slot becomes a bound one that is dead; false: its handle slot is retired, and the slot is free. */
+static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
+			   uint32_t *handle_slot)
+{
+	uint64_t location;
+
+	*handle_slot = zp_cache_pending(cache);
+	location = zp_handles_location(&pool->handles, *handle_slot);
+	zp_cache_set_pending(cache, ZP_ITEM_NONE);
+	if (zp_handles_end_free(&pool->handles, *handle_slot))
+		return true;
+	zsmalloc_slot_free(pool, class, zsmalloc_location_zspage(location), zsmalloc_location_slot(location),
+			   ZP_SLOT_NONE);
+	return false;
+}
+
+/* Takes all of a class from a cache; `taken` has room for one more than a magazine. */
+static unsigned int take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
+				uint32_t *taken)
+{
+	struct zp_magazine *magazine = &cache->magazines[class - pool->classes];
+	unsigned int count = zp_magazine_take(magazine, taken, ZP_MAGAZINE_ITEMS);
+
+	if (is_pending_of(pool, cache, class) && finish_pending(pool, class, cache, &taken[count]))
+		count++;
+	return count;
+}
+
+uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
+{
+	uint32_t cached = 0;
+
+	zp_lock(&pool->caches.lock);
+	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
+		cached +=
+			zp_magazine_count(&cache->magazines[class - pool->classes]) + is_pending_of(pool, cache, class);
+	zp_unlock(&pool->caches.lock);
+	return cached;
+}
+
+void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+{
+	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
+
+	if (!zp_caches_may_have(&pool->caches, (unsigned int)(class - pool->classes)))
+		return;
+	zp_caches_stop(&pool->caches);
+	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
+		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken), emptied);
+	zp_caches_resume(&pool->caches);
+}
+
+/* Takes those that lie in one zspage of the class. */
+static unsigned int take_cached_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
+				   uint32_t number, uint32_t *taken)
+{
+	struct zp_magazine *magazine = &cache->magazines[class - pool->classes];
+	unsigned int count = zp_magazine_count(magazine), stay = 0, go = 0;
+	uint32_t pending = zp_cache_pending(cache);
+
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t handle_slot = magazine->items[i];
+
+		if (zsmalloc_bound_zspage(pool, handle_slot) == number)
+			taken[go++] = handle_slot;
+		else
+			magazine->items[stay++] = handle_slot;
+	}
+	zp_magazine_set_count(magazine, stay);
+	if (pending != ZP_ITEM_NONE && zsmalloc_bound_zspage(pool, pending) == number &&
+	    finish_pending(pool, class, cache, &taken[go]))
+		go++;
+	return go;
+}
+
+void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
+
+	/* Even if the caches look empty: an owner may be pushing a slot of a zspage that it saw listed. */
+	zp_caches_stop(&pool->caches);
+	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
+		zsmalloc_slots_put(pool, class, taken, take_cached_in(pool, class, cache, number, taken), NULL);
+	zp_caches_resume(&pool->caches);
+}
+
+void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
+{
+	struct zsmalloc_pool *pool = pool_;
+	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
+
+	for (unsigned int i = 0; i < pool->class_count; i++) {
+		struct zsmalloc_class *class = &pool->classes[i];
+		uint32_t emptied = ZSMALLOC_NONE;
+
+		if (!zsmalloc_class_is_used(class))
+			continue;
+		zp_lock(&class->lock);
+		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
+		zp_lock(&pool->caches.lock);
+		cache->magazines[i].max = 0;
+		unsigned int count = take_cached(pool, class, cache, taken);
+		zp_unlock(&pool->caches.lock);
+		zsmalloc_slots_put(pool, class, taken, count, &emptied);
+		zp_unlock(&class->lock);
+		zsmalloc_zspages_destroy(pool, emptied);
+	}
+}
+
+uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+{
+	uint64_t pages = class->committed_pages;
+
+	zsmalloc_cached_put(pool, class, emptied);
+	if (class->spare_record != ZSMALLOC_NONE)
+		zsmalloc_record_put(pool, class->spare_record);
+	class->spare_record = ZSMALLOC_NONE;
+	if (class->spare != ZSMALLOC_NONE)
+		zsmalloc_zspage_retire(pool, class, class->spare, false, emptied);
+	class->spare = ZSMALLOC_NONE;
+	return pages - class->committed_pages;
+}
+
+void zsmalloc_drop_cached(struct zsmalloc_pool *pool)
+{
+	for (unsigned int i = 0; i < pool->class_count; i++) {
+		struct zsmalloc_class *class = &pool->classes[i];
+		uint32_t emptied = ZSMALLOC_NONE;
+
+		if (!zsmalloc_class_is_used(class))
+			continue;
+		zp_lock(&class->lock);
+		(void)zsmalloc_class_drop_cached(pool, class, &emptied);
+		zp_unlock(&class->lock);
+		zsmalloc_zspages_destroy(pool, emptied);
+	}
+}
