@@ -5,8 +5,8 @@
  * The owner marks itself busy, then looks whether another thread has asked it to keep out; the other thread asks first,
  * and then waits until the owner is not busy.  Each side writes one flag and reads the other's, so a processor that
  * delays the write behind the read would let both in.  The owner does not pay for a fence against that: the other side
- * calls membarrier(2), which makes every running thread of the process execute one.  A locked instruction in the owner's
- * path would have to wait for all bytes that the program has just copied to leave the store buffer.
+ * calls membarrier(2), which makes every running thread of the process execute one.  A locked instruction in the
+ * owner's path would have to wait for all bytes that the program has just copied to leave the store buffer.
  *
  * Where the kernel has no membarrier(2), or a filter of system calls refuses it, the owner executes the fence after all
  * (zp_biased_is_fenced).  So it does in builds with the thread sanitizer, which cannot see the system call's effect.

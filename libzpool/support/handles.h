@@ -343,8 +343,9 @@ static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long han
 }
 
 /*
- * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.  zp_handles_end_free()
- * or zp_handles_release() follows.  try_begin_free: only what is simply live; false: it may yet be done the slow way.
+ * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.
+ * zp_handles_end_free() or zp_handles_release() follows.  try_begin_free: only what is simply live; false: it may yet
+ * be done the slow way.
  */
 static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
@@ -380,7 +381,8 @@ static inline bool zp_handles_is_last_life(struct zp_handles *handles, uint32_t 
 
 /*
  * After zp_handles_begin_free(): the slot's generation goes up, so the handle is stale for good.  The slot stays bound
- * and keeps its location.  Takes no lock.  false: its generations were used up, and the slot belongs to nobody any more.
+ * and keeps its location.  Takes no lock.  false: its generations were used up, and the slot belongs to nobody any
+ * more.
  */
 static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
 {
@@ -405,7 +407,9 @@ static inline void zp_handles_set_location(struct zp_handles *handles, uint32_t 
 	atomic_store_explicit(at, zp_dead_word(zp_word_generation(word), location), memory_order_relaxed);
 }
 
-/* Is the slot bound to a location, and dead?  True or false of any number, which may come from memory that was damaged. */
+/*
+ * Is the slot bound to a location, and dead?  True or false of any number, which may come from memory that was damaged.
+ */
 static inline bool zp_handles_is_bound_to(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
 	if (slot == ZP_SLOT_NONE || slot >= zp_handles_slots(handles))

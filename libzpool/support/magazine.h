@@ -18,11 +18,11 @@
  * driver takes its slow path.  The caller of stop may use every cache on zp_caches_first() and zp_cache_next().
  *
  * Owners find their cache in a hash table by thread.  A thread that found no seat, or no memory, works without a cache.
- * When a thread ends, its cache is emptied by the driver's callback and waits for another thread; zp_caches_trim() frees
- * the caches that wait.
+ * When a thread ends, its cache is emptied by the driver's callback and waits for another thread; zp_caches_trim()
+ * frees the caches that wait.
  *
- * Locks: zp_caches.lock guards the table and the list, and is held between stop and resume.  It comes after the driver's
- * locks of classes.
+ * Locks: zp_caches.lock guards the table and the list, and is held between stop and resume.  It comes after the
+ * driver's locks of classes.
  *
  * Source: Bonwick, Adams, "Magazines and Vmem" (2001).
  */

@@ -24,12 +24,14 @@ struct zp_table {
 void zp_table_init(struct zp_table *table, uint32_t entry_bytes);
 void zp_table_fini(struct zp_table *table, struct zp_pages *pages);
 
-/* Memory for one entry at least behind those that are ready; it reads as zero.  0 or -ENOMEM, or what the source gave. */
+/*
+ * Memory for one entry at least behind those that are ready; it reads as zero.  0 or -ENOMEM, or what the source gave.
+ */
 int zp_table_grow(struct zp_table *table, struct zp_pages *pages, zpool_gfp_t gfp);
 
 /*
- * Takes memory from the entries from `end` on.  Does nothing where the page source may forbid reading it afterwards, for
- * other threads may look at an entry that has just gone.
+ * Takes memory from the entries from `end` on.  Does nothing where the page source may forbid reading it afterwards,
+ * for other threads may look at an entry that has just gone.
  */
 void zp_table_trim(struct zp_table *table, struct zp_pages *pages, uint32_t end);
 

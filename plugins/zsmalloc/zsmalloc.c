@@ -12,11 +12,11 @@
  *
  * is a run of up to 32 contiguous pages (the chain) cut into equal slots, the length chosen so that little is left at
  * the end.  Slots cross pages as they fall: addresses are contiguous, so map is a pointer and copies nothing.  Objects
- * have no header.  In front stand the handle slots (slots of the handle table), four bytes a slot, because compaction and
- * eviction need the way back from an object to its handle; zspages of up to four slots have them in their record, so that
- * objects of whole pages fit whole pages.  What stands there is checked against the handle table before it is believed, because an
- * overrun of the zspage before may have written there.  Which slots are used is a bitmap in the record, out of reach of
- * any object.
+ * have no header.  In front stand the handle slots (slots of the handle table), four bytes a slot, because compaction
+ * and eviction need the way back from an object to its handle; zspages of up to four slots have them in their record,
+ * so that objects of whole pages fit whole pages.  What stands there is checked against the handle table before it is
+ * believed, because an overrun of the zspage before may have written there.  Which slots are used is a bitmap in the
+ * record, out of reach of any object.
  *
  * Memory comes late and goes early.  A run is address space at first.  Slots are taken lowest first, and a page gets
  * its memory when the first object lies on it; so a class with one object costs a page or two, however long its chain.
@@ -27,42 +27,45 @@
  * slot is bound to a slot when the first object comes, and unbound when the slot's memory goes.
  *
  * Where an object goes (zsmalloc_slots.c): into the fullest zspage of its class that has room (by tenths), so that the
- * emptier ones run empty; if no free slot of the class has memory, into a hole of one of the next eight classes; only then
- * into new memory.  So a program that replaces objects refills what it frees, and next to nothing has to be moved.  A
- * zspage that is empty goes back, except that a class keeps one of two pages or less.
+ * emptier ones run empty; if no free slot of the class has memory, into a hole of one of the next eight classes; only
+ * then into new memory.  So a program that replaces objects refills what it frees, and next to nothing has to be
+ * moved.  A zspage that is empty goes back, except that a class keeps one of two pages or less.
  *
  * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
  * and of the slot.  Map pins the word and computes the address from the zspage's header, without a lock: what free and
  * map need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's
  * cache.
  *
- * Thread caches (support/magazine.h).  A free leaves slot and handle slot together in its thread's cache, up to fourteen a
- * class and a thirty-second of what the class has in use: the slot still counts as used in its zspage.  The thread's next
- * malloc of the class takes the last of them, and touches neither the class, its bitmaps and lists nor the back pointer.
- * A pair of malloc and free executes one locked instruction, the one that makes sure that an object is freed once.
+ * Thread caches (support/magazine.h).  A free leaves slot and handle slot together in its thread's cache, up to
+ * fourteen a class and a thirty-second of what the class has in use: the slot still counts as used in its zspage.  The
+ * thread's next malloc of the class takes the last of them, and touches neither the class, its bitmaps and lists nor
+ * the back pointer. A pair of malloc and free executes one locked instruction, the one that makes sure that an object
+ * is freed once.
  *
- * What a free waits for is its handle's word.  So it checks and claims that, leaves the slot as the cache's pending one,
- * and does for the slot that was pending before what depends on a word's content: it puts that in its magazine, and asks
- * the processor to fetch where the object began, because the program will write there next.
+ * What a free waits for is its handle's word.  So it checks and claims that, leaves the slot as the cache's pending
+ * one, and does for the slot that was pending before what depends on a word's content: it puts that in its magazine,
+ * and asks the processor to fetch where the object began, because the program will write there next.
  *
- * A cache that has too many slots gives the oldest to their class; one that has none gets a few holes of the class: a class
- * is visited for some objects at a time.  Code that must know what is free (compaction, eviction, trim, the walk over
- * classes, a class that runs empty, a thread that ends) stops the caches and takes the slots that it needs out of them.
+ * A cache that has too many slots gives the oldest to their class; one that has none gets a few holes of the class: a
+ * class is visited for some objects at a time.  Code that must know what is free (compaction, eviction, trim, the walk
+ * over classes, a class that runs empty, a thread that ends) stops the caches and takes the slots that it needs out of
+ * them.
  *
- * Compaction (zsmalloc_compact.c) is asked for (zsmalloc_round.c), or automatic (zsmalloc_auto.c): when a pool wastes too
- * much, frees move up to 64 KiB of objects each in the classes that waste most, into slots that have memory.  A malloc
- * that finds no memory does so wherever a page can be won.  A whole compaction also settles what stays
+ * Compaction (zsmalloc_compact.c) is asked for (zsmalloc_round.c), or automatic (zsmalloc_auto.c): when a pool wastes
+ * too much, frees move up to 64 KiB of objects each in the classes that waste most, into slots that have memory.  A
+ * malloc that finds no memory does so wherever a page can be won.  A whole compaction also settles what stays
  * (zsmalloc_settle.c): last pages, records, page tables.
  *
  * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
  *
- * Locks: a class's lock guards its zspages, their slots and lists; a thread that has an object pinned reads its zspage's
- * header without.  After a class's lock come the lock of a larger class, which malloc only tries, then records.lock and
- * caches.lock, then the handle table's and the page allocator's.  No lock is held while the owner is asked to evict;
- * copying under a lock is bounded to 32 KiB a hold, or, where a whole compaction moves one, to a zspage.
+ * Locks: a class's lock guards its zspages, their slots and lists; a thread that has an object pinned reads its
+ * zspage's header without.  After a class's lock come the lock of a larger class, which malloc only tries, then
+ * records.lock and caches.lock, then the handle table's and the page allocator's.  No lock is held while the owner is
+ * asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where a whole compaction moves one, to a
+ * zspage.
  *
- * ZPOOL_GFP_NOWAIT: a cached slot, else a free slot that has memory, else a zspage from the reserve; for a slot that was
- * never used, a handle slot of a committed group; every lock is only tried.
+ * ZPOOL_GFP_NOWAIT: a cached slot, else a free slot that has memory, else a zspage from the reserve; for a slot that
+ * was never used, a handle slot of a committed group; every lock is only tried.
  *
  * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not
  * contiguous, objects carry headers, and memory comes by whole zspages.

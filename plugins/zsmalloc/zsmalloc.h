@@ -35,9 +35,9 @@ struct zsmalloc_geometry {
 };
 
 /*
- * A size class: zspages of one geometry.  Guarded by its lock.  All members are zero until the first object comes, for a
- * small pool uses few classes and should not have memory for all; so the constant ones are copied from the pool's table
- * of geometries by zsmalloc_class_prepare().
+ * A size class: zspages of one geometry.  Guarded by its lock.  All members are zero until the first object comes, for
+ * a small pool uses few classes and should not have memory for all; so the constant ones are copied from the pool's
+ * table of geometries by zsmalloc_class_prepare().
  */
 struct zsmalloc_class {
 	_Alignas(64) struct zp_lock lock;
@@ -125,8 +125,8 @@ static inline uint32_t zsmalloc_bound_zspage(struct zsmalloc_pool *pool, uint32_
 }
 
 /*
- * The handle slot of each slot, ZP_SLOT_NONE: it has none.  They stand in front of slot 0, where an overrun of the zspage
- * before may write, or in the record; what is read there is checked before it is followed.
+ * The handle slot of each slot, ZP_SLOT_NONE: it has none.  They stand in front of slot 0, where an overrun of the
+ * zspage before may write, or in the record; what is read there is checked before it is followed.
  */
 static inline uint32_t *zsmalloc_handle_slots(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {

@@ -4,8 +4,8 @@
  *
  * Programs that replace objects need none of it, because mallocs fill the holes of their class and of the next ones.  A
  * pool that shrinks does: when a class, and the pool as a whole, wastes more than BEGIN_SHARE, the thread that notices
- * moves a few objects in each of its frees until the class wastes no more than END_SHARE.  One thread does so at a time,
- * and the others go on.
+ * moves a few objects in each of its frees until the class wastes no more than END_SHARE.  One thread does so at a
+ * time, and the others go on.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

@@ -68,8 +68,8 @@ static uint32_t groups_with_room(const struct zsmalloc_class *class)
 /*
  * Which zspage to empty: among the emptiest that this run has not passed by, the one with the highest address; and
  * where its objects go: among the fullest that have room, the lowest.  Survivors gather at low addresses that way, and
- * whole segments behind them, with their page tables, can go back.  run->policy->window says how many tenths of fullness count
- * as equal.
+ * whole segments behind them, with their page tables, can go back.  run->policy->window says how many tenths of
+ * fullness count as equal.
  */
 static uint32_t choose_source(const struct zsmalloc_run *run)
 {

@@ -87,8 +87,8 @@ bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class
 bool zsmalloc_is_below_threshold(const struct zsmalloc_class *class);
 
 /*
- * Automatic compaction, without a lock, and a little at a time: after a free, of its class; after a malloc for which the
- * pool grew, of the next class that wants it.  One thread at a time.
+ * Automatic compaction, without a lock, and a little at a time: after a free, of its class; after a malloc for which
+ * the pool grew, of the next class that wants it.  One thread at a time.
  */
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_compact_next(struct zsmalloc_pool *pool);
@@ -110,8 +110,8 @@ bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need);
 
 /*
  * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
- * as a page is won.  With the class's lock held.  Returns the bytes moved; the object that reaches `budget` is the last,
- * and the next call continues behind it.  0: there is nothing to move.  Emptied zspages are added to the chain.
+ * as a page is won.  With the class's lock held.  Returns the bytes moved; the object that reaches `budget` is the
+ * last, and the next call continues behind it.  0: there is nothing to move.  Emptied zspages are added to the chain.
  */
 uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
 			       uint32_t *emptied);

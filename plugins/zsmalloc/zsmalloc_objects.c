@@ -79,8 +79,8 @@ static inline uint32_t take_pending(struct zsmalloc_pool *pool, struct zp_cache 
 }
 
 /*
- * In pools that evict: a slot that the thread caches, whose zspage is as young as the object from now on.  With the class's
- * lock held.
+ * In pools that evict: a slot that the thread caches, whose zspage is as young as the object from now on.  With the
+ * class's lock held.
  */
 static bool take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot)
 {
@@ -288,9 +288,9 @@ static inline int free_before(struct zsmalloc_pool *pool, struct zp_cache *cache
 }
 
 /*
- * The slot becomes the thread's pending one, and the one that was freed before goes into its magazine.  The validity check
- * of this handle depends on its word, which is usually a cache miss; what is done for the previous one does not wait for
- * it, because its word has arrived by now.
+ * The slot becomes the thread's pending one, and the one that was freed before goes into its magazine.  The validity
+ * check of this handle depends on its word, which is usually a cache miss; what is done for the previous one does not
+ * wait for it, because its word has arrived by now.
  */
 int zsmalloc_free(void *pool_, unsigned long handle)
 {

@@ -9,8 +9,9 @@
 
 enum {
 	/*
-	 * A class keeps ZP_MAGAZINE_ITEMS slots in each thread's cache, or these and a share of its slots in use, if that is
-	 * fewer.  Fewer cost time in classes of a few dozen objects, more cost memory in pools of many small classes.
+	 * A class keeps ZP_MAGAZINE_ITEMS slots in each thread's cache, or these and a share of its slots in use, if
+	 * that is fewer.  Fewer cost time in classes of a few dozen objects, more cost memory in pools of many small
+	 * classes.
 	 */
 	ZSMALLOC_CACHED_MIN = 1,
 	ZSMALLOC_CACHED_SHARE = 32,
@@ -32,9 +33,9 @@ enum {
 	ZSMALLOC_MIGRATE_SHARE = 4,
 
 	/*
-	 * Compaction by frees and growing mallocs: it begins when a class wastes more than BEGIN_PAGES and a BEGIN_SHARE of
-	 * what it holds, and so does the pool; it ends when the class wastes END_PAGES and an END_SHARE.  The distance
-	 * between the two is what keeps it away from programs that replace objects.
+	 * Compaction by frees and growing mallocs: it begins when a class wastes more than BEGIN_PAGES and a
+	 * BEGIN_SHARE of what it holds, and so does the pool; it ends when the class wastes END_PAGES and an
+	 * END_SHARE.  The distance between the two is what keeps it away from programs that replace objects.
 	 */
 	ZSMALLOC_BEGIN_PAGES = 8,
 	ZSMALLOC_BEGIN_SHARE = 12,

@@ -117,7 +117,9 @@ bool zsmalloc_records_are_full(struct zsmalloc_pool *pool);
 /* As put, but it is not given out again before zsmalloc_records_trim() has put the free ones in order. */
 void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number);
 
-/* ---- zsmalloc_zspage.c: zspages and their slots; with the class's lock held, but where a comment says otherwise ---- */
+/*
+ * ---- zsmalloc_zspage.c: zspages and their slots; with the class's lock held, but where a comment says otherwise ----
+ */
 
 /*
  * A zspage of the class, on no list, with memory for its first slot.  0 or -errno.  Without the class's lock; but with
@@ -156,8 +158,8 @@ uint32_t zsmalloc_fullest(const struct zsmalloc_class *class);
 int zsmalloc_slot_find(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage, bool ready);
 
 /*
- * Takes a free slot: commits its pages, gives it to a handle slot, and files the zspage by its new fullness.  The handle
- * slot that the slot was bound to is the caller's: *hole, or ZP_SLOT_NONE.  0 or -errno.
+ * Takes a free slot: commits its pages, gives it to a handle slot, and files the zspage by its new fullness.  The
+ * handle slot that the slot was bound to is the caller's: *hole, or ZP_SLOT_NONE.  0 or -errno.
  */
 int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
 		       uint32_t handle_slot, zpool_gfp_t gfp, uint32_t *hole);
