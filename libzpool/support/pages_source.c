@@ -56,6 +56,9 @@ static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t 
 		unsigned int first = 0, count;
 
 		while (want > 0 && batch->count < runs && zp_bits_next_run(&kept, &first, &count)) {
+			/* A run that is cut costs a system call more, so it is left whole for the next batch. */
+			if (count > want && batch->count > 0)
+				return;
 			if (count > want)
 				count = want;
 			zp_segment_set_used(segment, first, count);

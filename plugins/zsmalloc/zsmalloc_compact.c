@@ -158,6 +158,20 @@ static void finish_source(struct zsmalloc_run *run, uint32_t source, uint32_t *e
 	(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 }
 
+/*
+ * Is enough of a zspage idle to give those pages back, and not move its objects?  So it is where objects are freed in the
+ * order in which they came.  Elsewhere it takes fewer system calls to empty a zspage and give it back whole.
+ */
+static bool is_mostly_idle(const struct zsmalloc_run *run, uint32_t source)
+{
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
+	unsigned int committed = (unsigned int)__builtin_popcountll(zspage->committed);
+	unsigned int idle = zsmalloc_zspage_idle_pages(run->class, zspage);
+
+	return run->policy->stop_below_threshold && idle > run->policy->spared_pages &&
+	       idle >= committed / ZSMALLOC_IDLE_SHARE;
+}
+
 bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *emptied)
 {
 	struct zsmalloc_class *class = run->class;
@@ -167,16 +181,14 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *
 	if (source == ZSMALLOC_NONE)
 		return false;
 	zsmalloc_cached_put_in(run->pool, class, source);
-	/* Pages that ran empty, as where objects go in the order in which they came, are won without a move. */
-	bool enough = run->policy->stop_below_threshold &&
-		      zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages) &&
-		      zsmalloc_is_below_threshold(class);
-	if (!enough && drain(run, source, until < budget ? until : budget))
+	if (is_mostly_idle(run, source))
+		(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
+	else if (drain(run, source, until < budget ? until : budget))
 		finish_source(run, source, emptied);
 	run->released_pages += (int64_t)(pages - class->committed_pages);
-	if (enough || (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class)))
+	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class))
 		return false;
-	return *emptied != ZSMALLOC_NONE || run->moved_bytes != moved || !run->policy->idle_steps ||
+	return *emptied != ZSMALLOC_NONE || run->moved_bytes != moved || pages != class->committed_pages || !run->policy->idle_steps ||
 	       ++run->idle_steps < run->policy->idle_steps;
 }
 

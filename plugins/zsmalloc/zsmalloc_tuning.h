@@ -47,6 +47,7 @@ enum {
 	ZSMALLOC_NEED_BYTES = 64 << 10, /* moved by one try of a malloc at the limit */
 	ZSMALLOC_AUTO_IDLE_STEPS = 4,   /* that move nothing, likewise */
 	ZSMALLOC_AUTO_CLASSES = 16,     /* looked at by a malloc for which the pool grew */
+	ZSMALLOC_IDLE_SHARE = 2,        /* idle pages of a zspage that are given back instead of moving its objects */
 	ZSMALLOC_AUTO_SPARED_PAGES = 1, /* idle pages that a zspage keeps for its next objects */
 
 	ZSMALLOC_STEP_BYTES = 32 << 10, /* moved under one hold of a class's lock: some 30 us */

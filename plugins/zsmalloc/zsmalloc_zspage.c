@@ -272,6 +272,11 @@ static bool next_run_of(uint64_t *mask, unsigned int *first, unsigned int *pages
 	return true;
 }
 
+unsigned int zsmalloc_zspage_idle_pages(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
+{
+	return (unsigned int)__builtin_popcountll(zspage->committed & ~needed_pages(class, zspage));
+}
+
 unsigned int zsmalloc_zspage_decommit_idle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
 					   unsigned int spared)
 {

@@ -175,6 +175,9 @@ uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_cl
 /* The highest slot in use below one, or -1. */
 int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
 
+/* How many pages have memory, and no object lies on them. */
+unsigned int zsmalloc_zspage_idle_pages(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage);
+
 /* Takes memory from pages on which no object lies, except for the first `spared` of them.  Returns how many. */
 unsigned int zsmalloc_zspage_decommit_idle(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
 					   unsigned int spared);
