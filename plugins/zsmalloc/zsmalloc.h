@@ -55,6 +55,7 @@ struct zsmalloc_class {
 	uint32_t group_mask;              /* groups that are not empty */
 	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
 	uint32_t spare;                   /* an empty zspage */
+	uint32_t source;                  /* the zspage that compaction empties, and threads cache no slots of */
 	uint32_t spare_record;            /* one without pages: a NOWAIT malloc took it and then found no pages */
 	uint32_t check_at_frees;          /* the pool's waste is added up again then */
 	uint64_t frees;

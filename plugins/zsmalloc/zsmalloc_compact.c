@@ -141,12 +141,32 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 	return slot < 0;
 }
 
+/*
+ * The zspage that this step empties: the one that the last step of any run has begun, or a new one, whose slots threads
+ * do not cache from now on.  ZSMALLOC_NONE: there is none.
+ */
+static uint32_t begin_source(struct zsmalloc_run *run)
+{
+	struct zsmalloc_class *class = run->class;
+	uint32_t source = class->source;
+
+	if (source != ZSMALLOC_NONE && is_fit(run, zsmalloc_zspage(run->pool, source), true) &&
+	    zsmalloc_zspage(run->pool, source)->used_slots < class->slots)
+		return source;
+	source = choose_source(run);
+	zsmalloc_class_set_source(run->pool, class, source);
+	if (source != ZSMALLOC_NONE)
+		zsmalloc_cached_put_in(run->pool, class, source);
+	return source;
+}
+
 /* A run of compaction is done with a zspage, as far as it can be emptied. */
 static void finish_source(struct zsmalloc_run *run, uint32_t source, uint32_t *emptied)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
 
+	zsmalloc_class_set_source(run->pool, class, ZSMALLOC_NONE);
 	if (zspage->used_slots == 0) {
 		zsmalloc_zspage_unlist(run->pool, class, source);
 		zsmalloc_zspage_retire(run->pool, class, source, false, emptied);
@@ -159,8 +179,8 @@ static void finish_source(struct zsmalloc_run *run, uint32_t source, uint32_t *e
 }
 
 /*
- * Is enough of a zspage idle to give those pages back, and not move its objects?  So it is where objects are freed in the
- * order in which they came.  Elsewhere it takes fewer system calls to empty a zspage and give it back whole.
+ * Is enough of a zspage idle to give those pages back, and not move its objects?  So it is where objects are freed in
+ * the order in which they came.  Elsewhere it takes fewer system calls to empty a zspage and give it back whole.
  */
 static bool is_mostly_idle(const struct zsmalloc_run *run, uint32_t source)
 {
@@ -177,19 +197,20 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *
 	struct zsmalloc_class *class = run->class;
 	uint64_t moved = run->moved_bytes, until = moved + ZSMALLOC_STEP_BYTES, pages = class->committed_pages;
 
-	uint32_t source = choose_source(run);
+	uint32_t source = begin_source(run);
 	if (source == ZSMALLOC_NONE)
 		return false;
-	zsmalloc_cached_put_in(run->pool, class, source);
 	if (is_mostly_idle(run, source))
 		(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 	else if (drain(run, source, until < budget ? until : budget))
 		finish_source(run, source, emptied);
 	run->released_pages += (int64_t)(pages - class->committed_pages);
-	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class))
+	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class)) {
+		zsmalloc_class_set_source(run->pool, class, ZSMALLOC_NONE);
 		return false;
-	return *emptied != ZSMALLOC_NONE || run->moved_bytes != moved || pages != class->committed_pages || !run->policy->idle_steps ||
-	       ++run->idle_steps < run->policy->idle_steps;
+	}
+	bool progress = run->moved_bytes != moved || pages != class->committed_pages;
+	return progress || !run->policy->idle_steps || ++run->idle_steps < run->policy->idle_steps;
 }
 
 uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool)

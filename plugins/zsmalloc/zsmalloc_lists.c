@@ -86,6 +86,16 @@ static void stamp(struct zsmalloc_pool *pool, uint32_t number)
 static void set_listed(struct zsmalloc_header *header, bool listed)
 {
 	atomic_store_explicit(&header->listed, listed, memory_order_relaxed);
+	zsmalloc_set_cacheable(header, listed);
+}
+
+void zsmalloc_class_set_source(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	if (class->source != ZSMALLOC_NONE)
+		zsmalloc_set_cacheable(zsmalloc_header(pool, class->source), true);
+	class->source = number;
+	if (number != ZSMALLOC_NONE)
+		zsmalloc_set_cacheable(zsmalloc_header(pool, number), false);
 }
 
 void zsmalloc_class_add_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *class, int count)
@@ -120,6 +130,8 @@ void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 
 void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
+	if (class->source == number)
+		zsmalloc_class_set_source(pool, class, ZSMALLOC_NONE);
 	set_listed(zsmalloc_header(pool, number), false);
 	group_remove(pool, class, number);
 	zsmalloc_class_add_holes(pool, class, -(int)zsmalloc_zspage(pool, number)->holes);
@@ -179,6 +191,8 @@ static void ring_renumber(uint32_t *next_of_prev, uint32_t *prev_of_next, uint32
 int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t *to)
 {
 	int err = zsmalloc_record_get(pool, ZPOOL_GFP_KERNEL, to);
+	if (class->source == from)
+		zsmalloc_class_set_source(pool, class, ZSMALLOC_NONE);
 	if (!err && *to > from) {
 		zsmalloc_record_put(pool, *to);
 		err = -ENOENT;

@@ -211,8 +211,7 @@ static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 		magazine->max = (uint8_t)zsmalloc_cached_max(class);
 		if (has >= magazine->max)
 			count = zp_magazine_take(magazine, taken, has - magazine->max + ZSMALLOC_FLUSH_SLOTS);
-		/* A zspage that is isolated shall run empty. */
-		cached = zsmalloc_is_listed(zsmalloc_header(pool, zsmalloc_bound_zspage(pool, handle_slot))) &&
+		cached = zsmalloc_is_cacheable(zsmalloc_header(pool, zsmalloc_bound_zspage(pool, handle_slot))) &&
 			 zp_magazine_push(magazine, handle_slot);
 		zp_cache_leave(cache);
 	}
@@ -303,7 +302,7 @@ int zsmalloc_free(void *pool_, unsigned long handle)
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
 	if (!cache)
 		return free_uncached(pool, handle_slot);
-	if (!zsmalloc_is_listed(zsmalloc_header(pool, zsmalloc_location_zspage(location)))) {
+	if (!zsmalloc_is_cacheable(zsmalloc_header(pool, zsmalloc_location_zspage(location)))) {
 		zp_cache_leave(cache);
 		return free_uncached(pool, handle_slot);
 	}

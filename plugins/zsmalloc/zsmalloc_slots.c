@@ -115,14 +115,13 @@ static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	int err = -ENOENT;
 
 	while (groups && take->got < take->wanted) {
-		uint32_t number = ready_in_group(pool, class, next_group(&groups), take->got == 0);
+		uint32_t number = ready_in_group(pool, class, next_group(&groups), true);
 
 		if (number == ZSMALLOC_NONE)
 			continue;
-		/* Only holes are taken in advance: the tail of a class that grows is not for threads to cache. */
 		do
 			err = take_in(pool, class, number, take, true);
-		while (!err && take->got < take->wanted && zsmalloc_zspage(pool, number)->holes);
+		while (!err && take->got < take->wanted);
 		if (err && err != -ENOENT)
 			break;
 	}
@@ -182,7 +181,7 @@ static int take_hole(struct zsmalloc_pool *pool, unsigned int index, struct take
 	return err;
 }
 
-/* A slot that the thread caches of a larger class.  0 or -ENOENT. */
+/* A slot that the thread caches of a larger class, if it caches more than that class's next mallocs need. */
 static int take_cached_slot(struct zsmalloc_pool *pool, unsigned int index, struct take *take)
 {
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
@@ -190,7 +189,7 @@ static int take_cached_slot(struct zsmalloc_pool *pool, unsigned int index, stru
 
 	if (!cache)
 		return -ENOENT;
-	if (!pool->evict)
+	if (!pool->evict && zp_magazine_count(&cache->magazines[index]) > ZSMALLOC_REFILL_SLOTS)
 		handle_slot = zp_magazine_pop(&cache->magazines[index]);
 	zp_cache_leave(cache);
 	if (handle_slot == ZP_ITEM_NONE)

@@ -67,8 +67,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 
 	for (unsigned int i = 0; i < pool->class_count && !err; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
-		struct zpool_class_stats stats = { .object_bytes = class->slot_bytes,
-						   .pages_per_zspage = class->pages };
+		struct zpool_class_stats stats = { 0 };
 		uint32_t emptied = ZSMALLOC_NONE;
 
 		if (!zsmalloc_class_is_used(class))
@@ -76,6 +75,8 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		zp_lock(&class->lock);
 		/* Slots that are cached look used, and would stand in the histogram as objects. */
 		zsmalloc_cached_put(pool, class, &emptied);
+		stats.object_bytes = class->slot_bytes;
+		stats.pages_per_zspage = class->pages;
 		stats.objects = class->used_slots - zsmalloc_cached_count(pool, class);
 		stats.zspages = class->zspages;
 		stats.slots = (uint64_t) class->zspages * class->slots;

@@ -32,7 +32,8 @@ struct zsmalloc_header {
 	char *base; /* of slot 0 */
 	uint32_t slot_bytes;
 	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free; anybody reads it at any time */
-	_Atomic(bool) listed;          /* false: spare, or isolated for compaction or eviction; read likewise */
+	_Atomic(bool) listed;          /* on its class's lists; likewise */
+	_Atomic(bool) cacheable;       /* threads may cache its slots: it is listed, and not being emptied; likewise */
 };
 
 /*
@@ -94,6 +95,16 @@ static inline bool zsmalloc_is_listed(const struct zsmalloc_header *header)
 	return atomic_load_explicit(&header->listed, memory_order_relaxed);
 }
 
+static inline bool zsmalloc_is_cacheable(const struct zsmalloc_header *header)
+{
+	return atomic_load_explicit(&header->cacheable, memory_order_relaxed);
+}
+
+static inline void zsmalloc_set_cacheable(struct zsmalloc_header *header, bool cacheable)
+{
+	atomic_store_explicit(&header->cacheable, cacheable, memory_order_relaxed);
+}
+
 static inline bool zsmalloc_slot_is_used(const struct zsmalloc_zspage *zspage, unsigned int slot)
 {
 	return zspage->used[slot / 64] >> (slot % 64) & 1;
@@ -144,6 +155,9 @@ void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 /* Puts a zspage on the lists of its class's groups and age, there as the youngest, or takes it off. */
 void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Makes a listed zspage the one that compaction empties, or (ZSMALLOC_NONE) none. */
+void zsmalloc_class_set_source(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
 /* Files a listed zspage by its new fullness. */
 void zsmalloc_zspage_refile(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
