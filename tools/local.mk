@@ -5,9 +5,31 @@ bin_PROGRAMS += tools/zpoolctl
 dist_bashcompletion_DATA = tools/completion/zpoolctl
 
 tools_zpoolctl_SOURCES = \
+	tools/bench/allocator.c tools/bench/allocator.h \
+	tools/bench/bench.h \
+	tools/bench/distribution.c \
+	tools/bench/figures.c \
+	tools/bench/histogram.c tools/bench/histogram.h \
+	tools/bench/job.h \
+	tools/bench/launch.c tools/bench/launch.h \
+	tools/bench/machine.c tools/bench/machine.h \
+	tools/bench/madvise.c tools/bench/madvise.h \
+	tools/bench/measure.c \
+	tools/bench/options.c \
+	tools/bench/plan.c \
+	tools/bench/plot.c \
+	tools/bench/report.c tools/bench/report-csv.c tools/bench/report-json.c \
+	tools/bench/run.c tools/bench/run.h \
+	tools/bench/run-evict.c tools/bench/run-pair.c tools/bench/run-set.c tools/bench/run-stall.c \
+	tools/bench/run-transfer.c \
+	tools/bench/serve.c \
+	tools/bench/sizes.c tools/bench/sizes.h \
+	tools/bench/workload.c \
+	tools/bench/zram.c tools/bench/zram.h \
 	tools/check-report.c tools/check-report.h \
 	tools/child.c tools/child.h \
 	tools/clock.h \
+	tools/cmd-bench.c \
 	tools/cmd-check.c \
 	tools/cmd-info.c \
 	tools/cmd-list.c \
@@ -45,8 +67,9 @@ tools_zpoolctl_SOURCES = \
 	tools/zpoolctl.c tools/zpoolctl.h
 tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"' $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
-tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) $(zpoolctl_preload_ldflags)
-tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOOLS_LIBS)
+# What the tool exports is its madvise() alone, which `zpoolctl bench' counts calls with.
+tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags)
+tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
 
 # Without shared libraries there are no plugins to load: the tool brings the drivers along.
 if !ENABLE_SHARED
@@ -78,8 +101,17 @@ template_files = \
 	tools/template/roundtrip.c.in
 EXTRA_DIST += $(template_files) tools/template/embed.awk
 
+# The sizes that `zpoolctl bench' knows by name.
+bench_traces = tests/traces/py.lz4.sizes tests/traces/py.zstd.sizes
+EXTRA_DIST += tools/bench/sizes.awk
+
 if ENABLE_TOOLS
-nodist_tools_zpoolctl_SOURCES = tools/template-data.c
+nodist_tools_zpoolctl_SOURCES = tools/template-data.c tools/bench/sizes-data.c
+tools/bench/sizes-data.c: $(bench_traces) tools/bench/sizes.awk
+	$(AM_V_GEN)$(MKDIR_P) tools/bench && (cd '$(srcdir)' && $(AWK) -f tools/bench/sizes.awk $(bench_traces)) >$@.tmp && \
+	mv $@.tmp $@
+CLEANFILES += tools/bench/sizes-data.c
+
 tools/template-data.c: $(template_files) tools/template/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) tools && (cd '$(srcdir)' && $(AWK) -f tools/template/embed.awk $(template_files)) >$@.tmp && \
 	mv $@.tmp $@

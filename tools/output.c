@@ -172,9 +172,22 @@ bool output_begin(struct output *output, const char *path)
 	out_of_memory();
 }
 
+static void release(struct output *output)
+{
+	if (output->temporary)
+		interrupt_unblock(&output->mask);
+	free(output->temporary);
+	free(output->target);
+}
+
+static void unlink_written(const struct output *output)
+{
+	if (output->temporary || output->made)
+		unlink(output->temporary ? output->temporary : output->target);
+}
+
 bool output_end(struct output *output)
 {
-	const char *written = output->temporary ? output->temporary : output->target;
 	int error = 0;
 
 	errno = 0;
@@ -184,11 +197,15 @@ bool output_end(struct output *output)
 		error = errno;
 	if (!error && output->temporary && rename(output->temporary, output->target))
 		error = errno;
-	if (error && (output->temporary || output->made))
-		unlink(written);
-	if (output->temporary)
-		interrupt_unblock(&output->mask);
-	free(output->temporary);
-	free(output->target);
+	if (error)
+		unlink_written(output);
+	release(output);
 	return error ? fail(output->path, error) : true;
+}
+
+void output_drop(struct output *output)
+{
+	fclose(output->stream);
+	unlink_written(output);
+	release(output);
 }

@@ -38,5 +38,7 @@ struct output {
 bool output_begin(struct output *output, const char *path);
 /* false after a message: something could not be written. */
 bool output_end(struct output *output);
+/* Instead of the end: leave the path as it was, as far as that can be. */
+void output_drop(struct output *output);
 
 #endif /* OUTPUT_H */

@@ -30,6 +30,7 @@ static const struct command commands[] = {
 	{ "info", "load a driver and show its parameters, limits and capabilities", cmd_info },
 	{ "check", "put a driver to the proof, case by case", cmd_check },
 	{ "replay", "make the calls that the filter trace recorded on drivers, compare", cmd_replay },
+	{ "bench", "measure time and memory of drivers, beside the mallocs", cmd_bench },
 	{ "store", "store real data through drivers, read it back, compare", cmd_store },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

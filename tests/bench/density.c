@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "bench.h"
-#include "footprint.h"
+#include "../contract/footprint.h"
 #include "options.h"
 #include "peer.h"
 #include "report.h"

@@ -40,7 +40,7 @@ endif
 
 tests_bench_density_SOURCES = $(bench_support) \
 	tests/bench/density.c \
-	tests/bench/footprint.c tests/bench/footprint.h \
+	tests/contract/footprint.c tests/contract/footprint.h \
 	tests/bench/zram.c tests/bench/zram.h
 tests_bench_density_CPPFLAGS = $(bench_cppflags)
 tests_bench_density_CFLAGS = $(bench_cflags)

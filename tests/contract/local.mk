@@ -54,6 +54,7 @@ contract_sources = \
 	tests/contract/cases_threads.c \
 	tests/contract/cases_walk.c \
 	tests/contract/created.c tests/contract/created.h \
+	tests/contract/footprint.c tests/contract/footprint.h \
 	tests/contract/future.c tests/contract/future.h \
 	tests/contract/keeper.c tests/contract/keeper.h \
 	tests/contract/leftovers.c tests/contract/leftovers.h \
@@ -66,8 +67,7 @@ contract_sources = \
 	tests/contract/stopper.c tests/contract/stopper.h \
 	tests/contract/tap.c \
 	tests/contract/watch.c tests/contract/watch.h \
-	tests/stress/soak.h tests/stress/soak_case.c \
-	tests/bench/footprint.c tests/bench/footprint.h
+	tests/stress/soak.h tests/stress/soak_case.c
 
 # The suite as a library, for the programs here and for zpoolctl check.
 if ENABLE_TOOLS

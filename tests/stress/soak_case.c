@@ -12,7 +12,7 @@
  */
 #include "soak.h"
 
-#include "../bench/footprint.h"
+#include "../contract/footprint.h"
 #include "../contract/crowd.h"
 
 #include <limits.h>

@@ -38,7 +38,7 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "help list info new check replay store" "$zpoolctl" ""
+completes "commands" "help list info new check bench replay store" "$zpoolctl" ""
 completes "commands for help" "replay" "$zpoolctl" help re
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
@@ -60,8 +60,14 @@ completes "folders for --dir" "some-folder" "$zpoolctl" new --dir some
 completes "drivers for check" "copying" "$zpoolctl" check co
 completes "plugins for check" "own.so" "$zpoolctl" check ow
 completes "cases" "soak" "$zpoolctl" check --case so
+completes "workloads" "fill" "$zpoolctl" bench -w fi
+completes "every workload" "fill churn long-churn read drop pair transfer evict stall" "$zpoolctl" bench --workload ""
+completes "peers" "jemalloc" "$zpoolctl" bench --peer j
+completes "drivers for bench" "zbud" "$zpoolctl" bench --type z
+completes "distributions" "lz4" "$zpoolctl" bench --sizes l
+completes "files with sizes" "some-file" "$zpoolctl" bench --sizes some-fi
 completes "a trace" "some-file" "$zpoolctl" replay some-fi
-for command in help list info new check replay store; do
+for command in help list info new check bench replay store; do
     for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
         completes "$command $option" "$option" "$zpoolctl" $command "$option"
     done

@@ -4,6 +4,7 @@
 # has one fault.
 
 tools_tests = \
+	tests/tools/bench.sh \
 	tests/tools/broken.sh \
 	tests/tools/check.sh \
 	tests/tools/compared.sh \

@@ -11,14 +11,14 @@ random_file "$work/file" 100
 
 run --help
 exits "--help succeeds" 0
-for command in help list info new check replay store; do
+for command in help list info new check bench replay store; do
     prints "--help names $command" "^ +$command "
 done
 run --version
 exits "--version succeeds" 0
 prints "--version tells the tool's and the library's" \
     "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
-for command in list info new check store; do
+for command in list info new check bench store; do
     run "$command" --help
     exits "$command --help succeeds" 0
     prints "$command --help shows how to call it" "^Usage: zpoolctl $command "
@@ -36,7 +36,7 @@ run help
 exits "help succeeds" 0
 silent "help has nothing to complain of"
 is "help is --help" "$(cat "$work/help")" "$(cat "$work/out")"
-for command in help list info new check replay store; do
+for command in help list info new check bench replay store; do
     run "$command" --help
     cp "$work/out" "$work/help"
     run help "$command"

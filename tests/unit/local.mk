@@ -33,7 +33,8 @@ unit_tests = \
 	tests/unit/core/stack \
 	tests/unit/core/stats \
 	tests/unit/core/thread_exit \
-	tests/unit/core/verify
+	tests/unit/core/verify \
+	tests/unit/tools/histogram
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -194,4 +195,8 @@ tests_unit_core_thread_exit_SOURCES = tests/unit/core/thread_exit.c $(failing_me
 tests_unit_core_thread_exit_CFLAGS = $(unit_cflags)
 tests_unit_core_thread_exit_LDADD = $(unit_ldadd)
 tests_unit_core_thread_exit_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_tools_histogram_SOURCES = tests/unit/tools/histogram.c tools/bench/histogram.c tools/bench/histogram.h
+tests_unit_tools_histogram_CFLAGS = $(unit_cflags)
+tests_unit_tools_histogram_LDADD = $(unit_ldadd) -lm
 endif

@@ -2,8 +2,8 @@
  *
  * footprint.h - what this process costs in memory
  */
-#ifndef BENCH_FOOTPRINT_H
-#define BENCH_FOOTPRINT_H 1
+#ifndef CONTRACT_FOOTPRINT_H
+#define CONTRACT_FOOTPRINT_H 1
 
 #include <stdint.h>
 
@@ -18,5 +18,8 @@ void footprint_settle(void);
  * has not touched before, from the second call on.  Exits after a message where /proc does not tell.
  */
 uint64_t footprint_bytes(void);
+
+/* The page tables alone. */
+uint64_t footprint_page_table_bytes(void);
 
 #endif

@@ -27,7 +27,7 @@ static uint64_t kib_of(const char *path, const char *key)
 	if (fd >= 0)
 		close(fd);
 	if (!line) {
-		fprintf(stderr, "%s does not tell of%s\n", path, key);
+		fprintf(stderr, "%s has no line %s\n", path, key + 1);
 		exit(1);
 	}
 	return strtoull(line + strlen(key), NULL, 10) * 1024;
@@ -46,8 +46,13 @@ void footprint_settle(void)
 		fclose(maps);
 }
 
+uint64_t footprint_page_table_bytes(void)
+{
+	return kib_of("/proc/self/status", "\nVmPTE:");
+}
+
 /* smaps_rollup rather than statm, which lags behind by some pages for each processor. */
 uint64_t footprint_bytes(void)
 {
-	return kib_of("/proc/self/smaps_rollup", "\nRss:") + kib_of("/proc/self/status", "\nVmPTE:");
+	return kib_of("/proc/self/smaps_rollup", "\nRss:") + footprint_page_table_bytes();
 }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run-pair.c - a hot malloc and free of one size, in each state that a pool can be in
+ *
+ * What such a pair costs depends on where the allocator finds the slot that it gives out: fresh memory, a slot in a
+ * class that has none free, one of many holes, or what compaction has left.  So each state has a figure of its own.
+ */
+#include <config.h>
+
+#include "run.h"
+
+enum { PAIR_BYTES = 1000, PAIR_OBJECTS = 1000 };
+
+static ALWAYS_INLINE void pair(struct worker *worker, const bool pooled, const bool watched)
+{
+	const struct allocator *allocator = &worker->run->allocator;
+
+	for (uint64_t k = 0; k < worker->todo; k++) {
+		uint64_t before = watched ? clock_ns() : 0, between;
+		unsigned long object = allocator_take(allocator, pooled, PAIR_BYTES);
+
+		between = watched ? clock_ns() : 0;
+		allocator_drop(allocator, pooled, object);
+		if (watched) {
+			histogram_record(worker->calls[CALL_STORE], between - before);
+			histogram_record(worker->calls[CALL_DROP], clock_ns() - between);
+		}
+	}
+	worker->operations = worker->todo;
+}
+RUN_LOOP(loop, pair)
+
+void pair_loop(struct worker *worker)
+{
+	loop(worker);
+}
+
+/* A million, and fewer for so few objects that the run is a trial. */
+uint64_t pair_operations(const struct run *run)
+{
+	return run->job->objects < 100000 ? 10 * run->job->objects : 1000000;
+}
+
+static void measure(struct run *run, enum measure state)
+{
+	if (run_wants(run, state))
+		run_measure(run, state, pair_loop);
+}
+
+/* The live bytes are the first worker's. */
+static void take(struct run *run, size_t at)
+{
+	run->objects[at] = allocator_take(&run->allocator, run->allocator.pool, PAIR_BYTES);
+	run->workers[0].live_bytes += PAIR_BYTES;
+}
+
+static void drop(struct run *run, size_t at)
+{
+	allocator_drop(&run->allocator, run->allocator.pool, run->objects[at]);
+	run->workers[0].live_bytes -= PAIR_BYTES;
+}
+
+void run_pair(struct run *run)
+{
+	run_open(run, run->job->threads);
+	run_share(run, pair_operations(run));
+	measure(run, MEASURE_PAIR_EMPTY);
+	for (size_t i = 0; i < PAIR_OBJECTS; i++)
+		take(run, i);
+	measure(run, MEASURE_PAIR_FULL);
+	for (size_t i = 0; i < PAIR_OBJECTS; i += 2)
+		drop(run, i);
+	measure(run, MEASURE_PAIR_HOLES);
+	allocator_compact(&run->allocator);
+	measure(run, MEASURE_PAIR_COMPACTED);
+	allocator_trim(&run->allocator);
+	measure(run, MEASURE_PAIR_TRIMMED);
+}

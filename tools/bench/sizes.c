@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../compressor.h"
+#include "../intake.h"
+#include "../message.h"
+#include "../trace-file.h"
+#include "../units.h"
+#include "job.h"
+#include "sizes.h"
+
+bool sizes_add(struct sizes *sizes, uint32_t size)
+{
+	if (sizes->count == SIZES_MAX)
+		return false;
+	if (sizes->count == sizes->room) {
+		sizes->room = sizes->room ? 2 * sizes->room : 4096;
+		sizes->at = reallocarray(sizes->at, sizes->room, sizeof(*sizes->at));
+		if (!sizes->at)
+			out_of_memory();
+	}
+	sizes->at[sizes->count++] = size;
+	return true;
+}
+
+static int too_many(const char *name)
+{
+	say("%s: has more than %zu sizes; cut it, for instance with head -n 100000", name, SIZES_MAX);
+	return -E2BIG;
+}
+
+static int out_of_range(const char *name, const char *where, uint64_t number)
+{
+	say("%s: %s%llu: an object has a size from 1 to %u bytes", name, where, (unsigned long long)number,
+	    (unsigned int)BENCH_OBJECT_BYTES_MAX);
+	return -ERANGE;
+}
+
+/* ---- A list of sizes, one a line ---- */
+
+struct list {
+	const char *name;
+	FILE *file;
+	size_t bytes;                 /* read so far */
+	unsigned long long line;      /* that is being read, from 1 */
+	unsigned long long size_line; /* of the size that was read last */
+};
+
+static int malformed(const struct list *list)
+{
+	say("%s: line %llu is not a size: a list of sizes has one number a line, such as zpoolctl store --sizes writes",
+	    list->name, list->line);
+	return -EINVAL;
+}
+
+/* 1: a size, 0: the end, or -errno after a message. */
+static int next_size(struct list *list, uint64_t *size)
+{
+	bool digits = false, ended = false;
+	int c;
+
+	*size = 0;
+	while ((c = getc_unlocked(list->file)) != EOF && list->bytes++ < SIZES_FILE_BYTES_MAX) {
+		if (c == '\n') {
+			list->size_line = list->line++;
+			if (digits)
+				return 1;
+			ended = false;
+		} else if (c == ' ' || c == '\t' || c == '\r') {
+			ended = digits;
+		} else if (c < '0' || c > '9' || ended || *size > UINT32_MAX) {
+			return malformed(list);
+		} else {
+			digits = true;
+			*size = 10 * *size + (uint64_t)(c - '0');
+		}
+	}
+	if (list->bytes > SIZES_FILE_BYTES_MAX) {
+		say("%s: has more than %zu MiB; a list of sizes has at most %zu lines", list->name,
+		    SIZES_FILE_BYTES_MAX >> 20, SIZES_MAX);
+		return -EFBIG;
+	}
+	if (ferror(list->file)) {
+		say("%s: cannot be read: %s", list->name, strerror(errno));
+		return -EIO;
+	}
+	list->size_line = list->line;
+	return digits;
+}
+
+static int take_list(struct sizes *sizes, struct list *list)
+{
+	uint64_t size;
+	int got;
+
+	while ((got = next_size(list, &size)) == 1) {
+		char where[48];
+
+		snprintf(where, sizeof(where), "line %llu is ", list->size_line);
+		if (!size || size > BENCH_OBJECT_BYTES_MAX)
+			return out_of_range(list->name, where, size);
+		if (!sizes_add(sizes, (uint32_t)size))
+			return too_many(list->name);
+	}
+	return got;
+}
+
+/* ---- A trace that the filter trace recorded: the sizes of the objects in it ---- */
+
+static int take_trace(struct sizes *sizes, const char *path)
+{
+	char text[TRACE_TEXT] = "";
+	struct trace_cursor cursor;
+	struct trace_record record;
+	struct trace_file file;
+	int error = trace_file_read(&file, path, text);
+
+	if (error) {
+		say("%s: %s", path, text);
+		return error;
+	}
+	trace_begin(&file, &cursor);
+	while (!error && trace_next(&cursor, &record)) {
+		if (record.op != TRACE_MALLOC || record.error)
+			continue;
+		if (!record.operands[0] || record.operands[0] > BENCH_OBJECT_BYTES_MAX)
+			error = out_of_range(path, "has an object of ", record.operands[0]);
+		else if (!sizes_add(sizes, (uint32_t)record.operands[0]))
+			error = too_many(path);
+	}
+	trace_file_free(&file);
+	return error;
+}
+
+static int take_file(struct sizes *sizes, const char *path)
+{
+	bool standard_input = !strcmp(path, "-");
+	struct list list = { .name = standard_input ? "standard input" : path,
+			     .file = standard_input ? stdin : fopen(path, "re"),
+			     .line = 1 };
+	struct stat status;
+	int error, first;
+
+	if (!list.file) {
+		error = -errno;
+		if (error == -ENOENT && !strchr(path, '/'))
+			say("%s: there is no such file, nor a distribution of that name: %s", path,
+			    sizes_distributions);
+		else
+			say("%s: %s", path, strerror(-error));
+		return error;
+	}
+	first = getc(list.file);
+	ungetc(first, list.file);
+	if (first == TRACE_MAGIC[0] && !fstat(fileno(list.file), &status) && S_ISREG(status.st_mode))
+		error = take_trace(sizes, path);
+	else
+		error = take_list(sizes, &list);
+	if (!error && !sizes->count) {
+		say("%s: is empty: it holds no size", list.name);
+		error = -ENODATA;
+	}
+	if (!standard_input)
+		fclose(list.file);
+	snprintf(sizes->text, sizeof(sizes->text), "%s", list.name);
+	return error;
+}
+
+/* ---- A process: its memory in pages, compressed ---- */
+
+static int take_process(struct sizes *sizes, pid_t pid)
+{
+	char problem[COMPRESSOR_TEXT];
+	struct compressor *compressor = compressor_new("lz4", problem);
+	struct intake intake = { 0 };
+	struct units units;
+	int error;
+
+	if (!compressor) {
+		say("%s", problem);
+		return -ENOMEM;
+	}
+	error = units_init(&units, UNIT_BYTES_DEFAULT, compressor);
+	if (!error)
+		error = intake_process(&units, pid, &intake);
+	for (size_t i = 0; i < units.count && !error; i++)
+		if (!unit_is_same_filled(&units.at[i]) && !sizes_add(sizes, units.at[i].stored_bytes)) {
+			say("process %d has more than %zu pages; only the first are taken", (int)pid, SIZES_MAX);
+			break;
+		}
+	if (!error && !sizes->count) {
+		say("process %d has no page that would be stored", (int)pid);
+		error = -ENODATA;
+	}
+	units_fini(&units);
+	compressor_free(compressor);
+	snprintf(sizes->text, sizeof(sizes->text), "pages of process %d, compressed with lz4", (int)pid);
+	return error;
+}
+
+int sizes_take(struct sizes *sizes, const struct size_source *source)
+{
+	int error;
+
+	*sizes = (struct sizes){ .count = 0 };
+	if (source->name) {
+		error = sizes_distribution(sizes, source->name);
+		if (error == 1)
+			error = take_file(sizes, source->name);
+	} else {
+		error = take_process(sizes, source->pid);
+	}
+	return error;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+void sizes_spread(struct sizes *sizes, size_t count, uint64_t seed)
+{
+	uint32_t *at = calloc(count, sizeof(*at));
+
+	if (!at)
+		out_of_memory();
+	for (size_t i = 0; i < count; i++) {
+		size_t other = (size_t)((next_random(&seed) >> 32) * (i + 1) >> 32);
+
+		at[i] = at[other];
+		/* Where there are fewer than there were, all parts of the source have their share. */
+		/* Every part of the source has its share.  Both are at most SIZES_MAX, so their product fits. */
+		at[other] = sizes->at[i * sizes->count / count];
+		sizes->sum += at[other];
+		sizes->most = at[other] > sizes->most ? at[other] : sizes->most;
+	}
+	free(sizes->at);
+	sizes->at = at;
+	sizes->count = count;
+}
+
+void sizes_free(struct sizes *sizes)
+{
+	free(sizes->at);
+}

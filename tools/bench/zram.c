@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../message.h"
+#include "zram.h"
+
+#define DEVICE "/dev/zram0"
+#define SYSFS "/sys/block/zram0/"
+enum { PAGE_BYTES = 4096 };
+
+/* While the device is ours; the signal handler reads them. */
+static volatile sig_atomic_t device = -1, claimed;
+static char algorithm_before[32];
+static const int ending_signals[] = { SIGHUP, SIGINT, SIGTERM };
+enum { ENDING_SIGNALS = sizeof(ending_signals) / sizeof(ending_signals[0]) };
+static struct sigaction actions_before[ENDING_SIGNALS];
+
+/* Safe in a signal handler, as is what calls it. */
+static bool put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+static bool get(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	return got > 0;
+}
+
+static void give_back(void)
+{
+	if (device >= 0)
+		close(device);
+	device = -1;
+	if (claimed) {
+		put(SYSFS "reset", "1");
+		if (*algorithm_before)
+			put(SYSFS "comp_algorithm", algorithm_before);
+	}
+	claimed = 0;
+}
+
+/* The tool's own handler, which ends it, comes next. */
+static void give_back_and_end(int number)
+{
+	give_back();
+	for (int i = 0; i < ENDING_SIGNALS; i++)
+		sigaction(ending_signals[i], &actions_before[i], NULL);
+	raise(number);
+}
+
+static void catch_signals(void)
+{
+	const struct sigaction action = { .sa_handler = give_back_and_end };
+
+	for (int i = 0; i < ENDING_SIGNALS; i++)
+		sigaction(ending_signals[i], &action, &actions_before[i]);
+}
+
+static void leave_signals(void)
+{
+	for (int i = 0; i < ENDING_SIGNALS; i++)
+		sigaction(ending_signals[i], &actions_before[i], NULL);
+}
+
+/* The chosen one stands in brackets. */
+static void remember_algorithm(void)
+{
+	char text[256];
+	const char *from = get(SYSFS "comp_algorithm", text, sizeof(text)) ? strchr(text, '[') : NULL;
+	size_t length = from ? strcspn(++from, "]") : 0;
+
+	if (length < sizeof(algorithm_before))
+		memcpy(algorithm_before, from ? from : "", length);
+}
+
+const char *zram_problem(const struct sizes *sizes)
+{
+	char text[256];
+
+	if (geteuid() != 0)
+		return "only root may use " DEVICE;
+	if (access(DEVICE, F_OK) != 0 || !get(SYSFS "disksize", text, sizeof(text)))
+		return "there is no " DEVICE;
+	if (strtoull(text, NULL, 10) != 0)
+		return DEVICE " is in use";
+	if (!get(SYSFS "comp_algorithm", text, sizeof(text)) || !strstr(text, "lz4"))
+		return DEVICE " cannot compress with lz4";
+	return sizes->most > PAGE_BYTES ? "it stores pages, and there are objects of more than 4096 bytes" : NULL;
+}
+
+/* NULL: it is ours. */
+static const char *claim(const struct sizes *sizes)
+{
+	const char *problem = zram_problem(sizes);
+	char text[64];
+
+	if (problem)
+		return problem;
+	remember_algorithm();
+	if (!put(SYSFS "comp_algorithm", "lz4"))
+		return DEVICE " cannot compress with lz4";
+	snprintf(text, sizeof(text), "%zu", sizes->count * PAGE_BYTES);
+	if (!put(SYSFS "disksize", text)) {
+		put(SYSFS "comp_algorithm", algorithm_before);
+		return DEVICE " took no size";
+	}
+	claimed = 1;
+	device = open(DEVICE, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	return device < 0 ? DEVICE " could not be opened" : NULL;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/*
+ * Random bytes and then zeros.  LZ4 leaves the first as they are, and adds a byte for each 255 of either and some
+ * twelve more.
+ */
+static void make_page(unsigned char *page, uint32_t compressed, uint64_t *state)
+{
+	uint32_t overhead = 12 + PAGE_BYTES / 255, bytes = compressed > overhead ? compressed - overhead : 1;
+
+	memset(page, 0, PAGE_BYTES);
+	for (uint32_t i = 0; i < bytes; i += (uint32_t)sizeof(uint64_t)) {
+		uint64_t word = next_random(state);
+
+		memcpy(page + i, &word, bytes - i < sizeof(word) ? bytes - i : sizeof(word));
+	}
+}
+
+static bool fill(const struct sizes *sizes, uint64_t *state)
+{
+	unsigned char *page = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	bool done = true;
+
+	if (!page)
+		out_of_memory();
+	for (size_t i = 0; i < sizes->count && done; i++) {
+		make_page(page, sizes->at[i], state);
+		done = pwrite(device, page, PAGE_BYTES, (off_t)(i * PAGE_BYTES)) == PAGE_BYTES;
+	}
+	free(page);
+	return done;
+}
+
+static bool discard(const struct sizes *sizes, uint64_t *state)
+{
+	for (size_t i = 0; i < sizes->count; i++) {
+		uint64_t range[2] = { i * PAGE_BYTES, PAGE_BYTES };
+
+		if (next_random(state) >> 62 && ioctl(device, BLKDISCARD, range) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The columns of mm_stat: original, compressed, used. */
+static void take(const struct bench *bench, struct bench_row *row, enum measure measure)
+{
+	struct figures *figures = &row->figures[0][measure];
+	char text[256];
+	uint64_t stored, used;
+
+	if (!(bench->options.measures & MEASURE_BIT(measure)) || !get(SYSFS "mm_stat", text, sizeof(text)) ||
+	    sscanf(text, "%*u %" SCNu64 " %" SCNu64, &stored, &used) != 2)
+		return;
+	figures->rounds = calloc(1, sizeof(*figures->rounds));
+	if (!figures->rounds)
+		out_of_memory();
+	figures->count = 1;
+	figures->rounds[0] = (struct measurement){
+		.measure = measure, .operations = 1, .live_bytes = stored, .rss_bytes = used, .pool_bytes = used
+	};
+}
+
+static const char *measure(const struct bench *bench, struct bench_row *row)
+{
+	uint64_t state = bench->options.seed * 2 + 1;
+
+	if (!fill(&bench->sizes, &state))
+		return DEVICE " could not be written";
+	take(bench, row, MEASURE_FILL);
+	if (!(bench->options.measures & MEASURE_BIT(MEASURE_DROP)))
+		return NULL;
+	if (!discard(&bench->sizes, &state))
+		return DEVICE " discards nothing";
+	take(bench, row, MEASURE_DROP);
+	if (!put(SYSFS "compact", "1"))
+		return DEVICE " cannot be compacted";
+	take(bench, row, MEASURE_COMPACT);
+	return NULL;
+}
+
+void zram_measure(const struct bench *bench, struct bench_row *row)
+{
+	const char *problem;
+
+	catch_signals();
+	problem = claim(&bench->sizes);
+	if (!problem)
+		problem = measure(bench, row);
+	give_back();
+	leave_signals();
+	if (!problem)
+		return;
+	row->failed = true;
+	row->note = strdup(problem);
+	say("zram: %s", problem);
+}
