@@ -71,6 +71,7 @@ $(zpool_man_links): $(zpool_man3_pages)
 CLEANFILES += $(zpool_man_links)
 
 EXTRA_DIST += \
+	doc/benchmarks.md doc/benchmarks.svg doc/benchmarks-zstd.svg \
 	doc/check-docs.sh \
 	doc/design.md \
 	doc/hacking.md \

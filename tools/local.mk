@@ -103,7 +103,7 @@ EXTRA_DIST += $(template_files) tools/template/embed.awk
 
 # The sizes that `zpoolctl bench' knows by name.
 bench_traces = tests/traces/py.lz4.sizes tests/traces/py.zstd.sizes
-EXTRA_DIST += tools/bench/sizes.awk
+EXTRA_DIST += tools/bench/sizes.awk tools/bench/standard.sh
 
 if ENABLE_TOOLS
 nodist_tools_zpoolctl_SOURCES = tools/template-data.c tools/bench/sizes-data.c
@@ -112,8 +112,19 @@ tools/bench/sizes-data.c: $(bench_traces) tools/bench/sizes.awk
 	mv $@.tmp $@
 CLEANFILES += tools/bench/sizes-data.c
 
+# The standard set, into the source tree: doc/benchmarks.md.  BENCH_FLAGS go to each run, such as `--objects 1000'.
+BENCH_FLAGS =
+
+bench: all
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/with-plugins \
+		$(SHELL) $(top_srcdir)/tools/bench/standard.sh tools/zpoolctl '$(srcdir)/doc' $(BENCH_FLAGS)
+
 tools/template-data.c: $(template_files) tools/template/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) tools && (cd '$(srcdir)' && $(AWK) -f tools/template/embed.awk $(template_files)) >$@.tmp && \
 	mv $@.tmp $@
 CLEANFILES += tools/template-data.c
+else
+bench:
+	@echo '$@: this build has no zpoolctl; configure one without --disable-tools' >&2; exit 1
 endif
+.PHONY: bench

@@ -2,62 +2,76 @@
  *
  * locks.c - how long zsmalloc holds each of its locks, in thread CPU time
  *
+ *   locks [OBJECTS [ROUNDS [SEED]]]
+ *
  * The driver measured is a copy that notes how long its locks are held (timed/timed_lock.h).  Objects are stored,
- * replaced at random and three quarters of them freed, as in density.c: with automatic compaction, which runs inside,
- * and without, so that a whole compaction has all to do.  A place in the driver's code that takes a lock has a row.
+ * replaced at random and three quarters of them freed: with automatic compaction, which runs inside, and without, so
+ * that a whole compaction has all to do.  A place in the driver's code that takes a lock has a row.
  *
  * Interrupts, and what a hypervisor takes, count among a thread's CPU time.  But the same draw makes the driver take
  * the same locks for the same work in every run: so of each hold the shortest time of all runs is taken, hold by hold,
  * and the longest of these is the longest hold.  What was measured at most in any run stands beside it.
  */
 #include <dlfcn.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zpool.h>
 
 #include "bench.h"
-#include "options.h"
-#include "peer.h"
-#include "report.h"
-#include "subject.h"
 #include "timed/timed_lock.h"
 
-enum { OBJECTS = 100000, ROUNDS = 5, REPLACES = 4, LABEL = 64, HOLDS_PER_OBJECT = 32 };
+enum { OBJECTS = 100000, ROUNDS = 5, REPLACES = 4, LABEL = 64, HOLDS_PER_OBJECT = 32, OBJECT_BYTES_MAX = 4096 };
 
-/* What is done, and whether the spec compacts by itself. */
+/* What is done, and whether the spec compacts automatically. */
 enum { STORE, REPLACE, FREE, COMPACT, STAGES };
 static const struct {
 	const char *title;
 	const char *spec;
 } stages[STAGES] = {
 	[STORE] = { "storing", "zsmalloc" },
-	[REPLACE] = { "replacing, compaction by itself", "zsmalloc" },
-	[FREE] = { "freeing 75 % at random, compaction by itself", "zsmalloc" },
+	[REPLACE] = { "replacing, with automatic compaction", "zsmalloc" },
+	[FREE] = { "freeing 75 % at random, with automatic compaction", "zsmalloc" },
 	[COMPACT] = { "compaction of the whole pool, 75 % holes", "zsmalloc:compact=no" },
 };
 
-enum { HOLDS, P50, P99, P999, LONGEST, MEASURED, FIGURES };
-static const struct report_column columns[FIGURES] = {
-	[HOLDS] = { "holds", "holds", 0 },
-	[P50] = { "p50_us", "p50 us", 2 },
-	[P99] = { "p99_us", "p99", 2 },
-	[P999] = { "p999_us", "p99.9", 2 },
-	[LONGEST] = { "longest_us", "longest", 2 },
-	[MEASURED] = { "longest_measured_us", "measured", 0 },
-};
-
-/* For every lock, while compaction comes by itself. */
+/* For every lock, while compaction is automatic. */
 static const double aim_us = 100;
 
-/* What a child answers; behind it come `holds` holds. */
-struct answer {
+/* The holds of one stage of a run, in memory that the run shares with its parent. */
+struct record {
 	double clock_us;
 	uint64_t holds;
 	char sites[TIMED_SITES][LABEL];
+	struct timed_hold log[];
 };
 
-/* ---- in a child ---- */
+/* Of all runs of a stage. */
+struct result {
+	struct record *record;        /* of the run that was made last */
+	struct record *first;         /* of the first run, with the shortest of all holds */
+	double measured[TIMED_SITES]; /* the longest, in microseconds */
+	bool differ;
+};
+
+static size_t object_count = OBJECTS;
+static uint64_t seed = 1;
+
+static size_t log_room(void)
+{
+	return object_count * HOLDS_PER_OBJECT;
+}
+
+static _Noreturn void fail(const char *what, const char *why)
+{
+	fprintf(stderr, "locks: %s%s%s\n", what, why ? ": " : "", why ? why : "");
+	exit(1);
+}
+
+/* ---- In a child ---- */
 
 static struct {
 	void (*start)(struct timed_hold *log, size_t room);
@@ -79,10 +93,8 @@ static void find_timed(void)
 		count = dlsym(module, "timed_count");
 		site = dlsym(module, "timed_site");
 	}
-	if (!start || !count || !site) {
-		fprintf(stderr, "%s does not time its locks; make bench BENCH=locks uses one that does\n", path);
-		exit(1);
-	}
+	if (!start || !count || !site)
+		fail(path, "does not time its locks; make bench-calls BENCH=locks uses one that does");
 	memcpy(&timed.start, &start, sizeof(start));
 	memcpy(&timed.count, &count, sizeof(count));
 	memcpy(&timed.site, &site, sizeof(site));
@@ -100,228 +112,242 @@ static double clock_us(void)
 	return bench_median(samples, 101);
 }
 
-static void answer_with(const struct timed_hold *log)
+static void fill_record(struct record *record)
 {
-	static struct answer answer;
-
-	answer.holds = timed.count();
-	answer.clock_us = clock_us();
+	record->holds = timed.count();
+	record->clock_us = clock_us();
 	for (unsigned int i = 0; i < TIMED_SITES; i++) {
 		const struct timed_site *site = timed.site(i);
 
 		if (site)
-			snprintf(answer.sites[i], LABEL, "%s:%d %s", site->function, site->line,
+			snprintf(record->sites[i], LABEL, "%s:%d %s", site->function, site->line,
 				 site->lock + (site->lock[0] == '&'));
 	}
-	peer_answer(&answer, sizeof(answer));
-	peer_answer(log, answer.holds * sizeof(*log));
 }
 
 struct work {
-	struct subject subject;
-	struct draw_rng rng;
-	const struct draw_trace *trace;
+	struct zpool *pool;
+	uint64_t random;
 	unsigned long *objects;
-	uint32_t *order;
-	size_t count;
+	const uint32_t *sizes;
+	size_t size_count;
 };
+
+static size_t below(struct work *work, size_t bound)
+{
+	work->random ^= work->random << 13;
+	work->random ^= work->random >> 7;
+	work->random ^= work->random << 17;
+	return (size_t)((work->random >> 32) * bound >> 32);
+}
 
 static void store(struct work *work, size_t at)
 {
-	work->objects[at] = subject_store(&work->subject, draw_size(&work->rng, work->trace), draw_bytes(at));
+	static const char bytes[OBJECT_BYTES_MAX];
+	size_t size = work->sizes[below(work, work->size_count)];
+
+	if (zpool_malloc(work->pool, size, ZPOOL_GFP_KERNEL, &work->objects[at]) ||
+	    zpool_obj_write(work->pool, work->objects[at], bytes, size, 0) < 0)
+		fail("an object could not be stored", zpool_last_error());
 }
 
-/* One more stage, from those before it. */
-static void run_stage(struct work *work, uint32_t stage)
+/* One more stage, after those before it. */
+static void run_stage(struct work *work, unsigned int stage)
 {
 	switch (stage) {
 	case STORE:
-		for (size_t i = 0; i < work->count; i++)
+		for (size_t i = 0; i < object_count; i++)
 			store(work, i);
 		break;
 	case REPLACE:
-		for (size_t i = 0; i < REPLACES * work->count; i++) {
-			size_t at = draw_below(&work->rng, work->count);
+		for (size_t i = 0; i < REPLACES * object_count; i++) {
+			size_t at = below(work, object_count);
 
-			subject_free(&work->subject, work->objects[at]);
+			zpool_free(work->pool, work->objects[at]);
 			store(work, at);
 		}
 		break;
 	case FREE:
-		for (size_t i = 0; i < work->count * 3 / 4; i++)
-			subject_free(&work->subject, work->objects[work->order[i]]);
+		for (size_t i = 0; i < object_count; i++)
+			if (below(work, 4))
+				zpool_free(work->pool, work->objects[i]);
 		break;
 	default:
-		subject_purge(&work->subject);
+		(void)zpool_compact(work->pool, 0, 0, NULL);
 		break;
 	}
 }
 
-static int serve(const struct options *options)
+/* All stages, for each but the last needs those before; only those of this spec are logged. */
+static void run(const char *spec, const uint32_t *sizes, size_t size_count, struct result *results)
 {
-	static struct work work;
-	size_t room = options->objects * HOLDS_PER_OBJECT;
-	struct timed_hold *log = draw_array(room, sizeof(*log));
-	uint32_t stage;
+	struct work work = { .random = seed * 2 + 1, .sizes = sizes, .size_count = size_count };
 
+	work.pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
+	work.objects = calloc(object_count, sizeof(*work.objects));
+	if (!work.pool || !work.objects)
+		fail(spec, work.pool ? "no memory" : zpool_last_error());
 	find_timed();
-	work.trace = &options->traces[0];
-	work.rng.state = options->seed;
-	work.count = options->objects;
-	work.objects = draw_array(work.count, sizeof(*work.objects));
-	work.order = draw_array(work.count, sizeof(*work.order));
-	draw_shuffle(&work.rng, work.order, work.count);
-	subject_open(&work.subject, options->as);
-	while (peer_next(&stage, sizeof(stage))) {
-		timed.start(log, room);
-		run_stage(&work, stage);
-		answer_with(log);
+	for (unsigned int stage = 0; stage < STAGES; stage++) {
+		bool wanted = !strcmp(stages[stage].spec, spec);
+
+		if (wanted)
+			timed.start(results[stage].record->log, log_room());
+		if (wanted || stage < COMPACT)
+			run_stage(&work, stage);
+		if (wanted)
+			fill_record(results[stage].record);
 	}
-	subject_close(&work.subject);
-	return 0;
+	zpool_destroy_pool(work.pool);
 }
 
-/* ---- in the parent ---- */
+/* ---- In the parent ---- */
 
-/* Of all runs of a stage. */
-struct result {
-	struct answer answer;         /* of the first run */
-	struct timed_hold *holds;     /* the shortest of all runs */
-	double measured[TIMED_SITES]; /* the longest, in microseconds */
-	unsigned int runs;
-	bool differ;
-};
+static struct record *new_record(int flags)
+{
+	size_t bytes = sizeof(struct record) + log_room() * sizeof(struct timed_hold);
+	void *record = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (record == MAP_FAILED)
+		fail("no memory for the holds", NULL);
+	return record;
+}
 
 /* Did this run do the same as the first? */
-static bool same_work(const struct result *result, const struct answer *answer, const struct timed_hold *holds)
+static bool same_work(const struct record *first, const struct record *record)
 {
-	if (answer->holds != result->answer.holds ||
-	    memcmp(answer->sites, result->answer.sites, sizeof(answer->sites)) != 0)
+	if (record->holds != first->holds || memcmp(record->sites, first->sites, sizeof(record->sites)) != 0)
 		return false;
-	for (uint64_t i = 0; i < answer->holds; i++)
-		if (holds[i].site != result->holds[i].site)
+	for (uint64_t i = 0; i < record->holds; i++)
+		if (record->log[i].site != first->log[i].site)
 			return false;
 	return true;
 }
 
-static void merge(struct result *result, const struct answer *answer, struct timed_hold *holds)
+static void merge(struct result *result, bool is_first)
 {
-	if (result->runs++ == 0) {
-		result->answer = *answer;
-		result->holds = holds;
-	} else if (!same_work(result, answer, holds)) {
+	struct record *first = result->first, *record = result->record;
+
+	if (is_first)
+		memcpy(first, record, sizeof(*record) + record->holds * sizeof(record->log[0]));
+	if (!same_work(first, record)) {
 		result->differ = true;
-		free(holds);
 		return;
 	}
-	for (uint64_t i = 0; i < answer->holds; i++) {
-		uint32_t site = holds[i].site < TIMED_SITES ? holds[i].site : 0;
+	for (uint64_t i = 0; i < record->holds; i++) {
+		uint32_t site = record->log[i].site < TIMED_SITES ? record->log[i].site : 0;
 
-		if (holds[i].ns < result->holds[i].ns)
-			result->holds[i].ns = holds[i].ns;
-		if (holds[i].ns / 1e3 > result->measured[site])
-			result->measured[site] = holds[i].ns / 1e3;
+		if (record->log[i].ns < first->log[i].ns)
+			first->log[i].ns = record->log[i].ns;
+		if (record->log[i].ns / 1e3 > result->measured[site])
+			result->measured[site] = record->log[i].ns / 1e3;
 	}
-	if (holds != result->holds)
-		free(holds);
 }
 
-static bool run_stage_in(struct peer *peer, uint32_t stage, struct result *result)
+/* Each run in a process of its own, so that the driver begins from nothing. */
+static void run_in_child(const char *spec, const uint32_t *sizes, size_t size_count, struct result *results,
+			 bool is_first)
 {
-	static struct answer answer;
-	struct timed_hold *holds;
+	int status = -1;
+	pid_t child = fork();
 
-	if (!peer_ask(peer, &stage, sizeof(stage), &answer, sizeof(answer)))
-		return false;
-	holds = calloc(answer.holds + 1, sizeof(*holds));
-	if (!holds || !peer_ask(peer, NULL, 0, holds, answer.holds * sizeof(*holds))) {
-		free(holds);
-		return false;
+	if (!child) {
+		run(spec, sizes, size_count, results);
+		_exit(0);
 	}
-	if (result)
-		merge(result, &answer, holds);
-	else
-		free(holds);
-	return true;
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		exit(1);
+	for (unsigned int stage = 0; stage < STAGES; stage++)
+		if (!strcmp(stages[stage].spec, spec))
+			merge(&results[stage], is_first);
 }
 
-/* Only the stages of this spec are of interest, but those before are needed. */
-static bool run_once(const struct options *options, const char *spec, struct result *results)
-{
-	struct peer peer;
-	bool done = true;
-
-	peer_start(&peer, options->argv, spec);
-	for (uint32_t stage = 0; stage < STAGES && done; stage++) {
-		bool wanted = !strcmp(stages[stage].spec, spec);
-
-		if (wanted || stage < COMPACT)
-			done = run_stage_in(&peer, stage, wanted ? &results[stage] : NULL);
-	}
-	return peer_stop(&peer) && done;
-}
+struct row {
+	const char *label;
+	size_t holds;
+	double p50_us, p99_us, p999_us, longest_us, measured_us;
+};
 
 static int compare_rows(const void *a, const void *b)
 {
-	double x = ((const struct report_row *)a)->cells[LONGEST].value;
-	double y = ((const struct report_row *)b)->cells[LONGEST].value;
+	double x = ((const struct row *)a)->longest_us, y = ((const struct row *)b)->longest_us;
 
 	return (x < y) - (x > y);
 }
 
-static void add_row(struct report_table *table, uint32_t stage, const struct result *result, uint32_t site, double *us)
+static void set_row(struct row *row, const struct result *result, uint32_t site, double *us)
 {
-	struct report_row *row;
 	size_t count = 0;
 
-	for (uint64_t i = 0; i < result->answer.holds; i++)
-		if (result->holds[i].site == site)
-			us[count++] = result->holds[i].ns / 1e3;
+	for (uint64_t i = 0; i < result->first->holds; i++)
+		if (result->first->log[i].site == site)
+			us[count++] = result->first->log[i].ns / 1e3;
 	if (!count)
 		return;
 	qsort(us, count, sizeof(*us), bench_compare);
-	row = report_row(table, result->answer.sites[site]);
-	report_set(row, HOLDS, (double)count);
-	report_set(row, P50, us[count / 2]);
-	report_set(row, P99, us[count * 99 / 100]);
-	report_set(row, P999, us[count * 999 / 1000]);
-	report_set(row, LONGEST, us[count - 1]);
-	report_set(row, MEASURED, result->measured[site]);
-	if (stage == REPLACE || stage == FREE)
-		report_aim(row, LONGEST, REPORT_AT_MOST, aim_us);
+	*row = (struct row){ result->first->sites[site], count,         us[count / 2],         us[count * 99 / 100],
+			     us[count * 999 / 1000],     us[count - 1], result->measured[site] };
 }
 
-static void fill_table(struct report_table *table, uint32_t stage, const struct result *result)
+static void print_stage(unsigned int stage, const struct result *result)
 {
-	double *us = calloc(result->answer.holds + 1, sizeof(*us));
+	struct row rows[TIMED_SITES] = { { .label = NULL } };
+	double *us = calloc(result->first->holds + 1, sizeof(*us));
 
-	report_table_init(table, columns, FIGURES,
-			  "%s (%s); %.2f us are the clock's own, and twice so much for each lock inside%s",
-			  stages[stage].title, stages[stage].spec, result->answer.clock_us,
-			  result->differ ? "; the runs did not do the same work" : "");
-	for (uint32_t site = 1; site < TIMED_SITES && us; site++)
-		add_row(table, stage, result, site, us);
+	if (!us)
+		fail("no memory", NULL);
+	printf("\n%s (%s); %.2f us are the clock's own, and twice so much for each lock inside%s\n",
+	       stages[stage].title, stages[stage].spec, result->first->clock_us,
+	       result->differ ? "; the runs did not do the same work" : "");
+	printf("%-48s %9s %9s %9s %9s %9s %9s\n", "", "holds", "p50 us", "p99", "p99.9", "longest", "measured");
+	for (uint32_t site = 1; site < TIMED_SITES; site++)
+		set_row(&rows[site], result, site, us);
+	qsort(rows, TIMED_SITES, sizeof(rows[0]), compare_rows);
+	for (unsigned int i = 0; i < TIMED_SITES; i++)
+		if (rows[i].label)
+			printf("%-48s %9zu %9.2f %9.2f %9.2f %9.2f %9.0f%s\n", rows[i].label, rows[i].holds,
+			       rows[i].p50_us, rows[i].p99_us, rows[i].p999_us, rows[i].longest_us, rows[i].measured_us,
+			       stage != STORE && stage != COMPACT && rows[i].longest_us > aim_us ? "  !" : "");
 	free(us);
-	qsort(table->rows, table->row_count, sizeof(table->rows[0]), compare_rows);
+}
+
+static uint32_t *read_sizes(size_t *count)
+{
+	static const char path[] = BENCH_TRACES "/py.lz4.sizes";
+	FILE *file = fopen(path, "r");
+	uint32_t *sizes = calloc(1 << 20, sizeof(*sizes));
+
+	if (!file || !sizes)
+		fail(path, "cannot be read");
+	for (*count = 0; *count < 1 << 20 && fscanf(file, "%u", &sizes[*count]) == 1; (*count)++)
+		if (!sizes[*count] || sizes[*count] > OBJECT_BYTES_MAX)
+			fail(path, "has a size that is not from 1 to 4096");
+	fclose(file);
+	return sizes;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct options defaults = { .objects = OBJECTS, .rounds = ROUNDS, .default_traces = 1, .seed = 1 };
-	static struct report_table tables[STAGES];
 	static struct result results[STAGES];
-	static struct options options;
+	unsigned long rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : ROUNDS;
+	size_t size_count;
+	uint32_t *sizes = read_sizes(&size_count);
 
-	options_parse(&options, &defaults, argc, argv,
-		      "Measure how long zsmalloc holds its locks; only the first trace is used, and no --type.\n");
-	if (options.as)
-		return serve(&options);
-	for (unsigned int round = 0; round < options.rounds; round++)
-		if (!run_once(&options, stages[STORE].spec, results) ||
-		    !run_once(&options, stages[COMPACT].spec, results))
-			return 1;
-	for (uint32_t stage = 0; stage < STAGES; stage++)
-		fill_table(&tables[stage], stage, &results[stage]);
-	report_print("locks", tables, STAGES, options.as_json);
+	object_count = argc > 1 ? strtoul(argv[1], NULL, 10) : OBJECTS;
+	seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+	if (!object_count || object_count > 10000000 || !rounds)
+		fail("usage: locks [OBJECTS [ROUNDS [SEED]]]", NULL);
+	for (unsigned int stage = 0; stage < STAGES; stage++) {
+		results[stage].record = new_record(MAP_SHARED);
+		results[stage].first = new_record(MAP_PRIVATE);
+	}
+	for (unsigned long round = 0; round < rounds; round++) {
+		run_in_child(stages[STORE].spec, sizes, size_count, results, !round);
+		run_in_child(stages[COMPACT].spec, sizes, size_count, results, !round);
+	}
+	printf("locks: ! behind a row: the longest hold is above %.0f us\n", aim_us);
+	for (unsigned int stage = 0; stage < STAGES; stage++)
+		print_stage(stage, &results[stage]);
+	free(sizes);
 	return 0;
 }

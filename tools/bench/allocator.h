@@ -3,8 +3,8 @@
  * allocator.h - what is measured: a pool, or the malloc of this process
  *
  * An object is known by a number, which is a handle or an address.  The functions that the measured loops call are
- * inline and take `pooled` as a constant, so that a loop compiled for mallocs has no code for pools in it, and the other
- * way round.
+ * inline and take `pooled` as a constant, so that a loop compiled for mallocs has no code for pools in it, and the
+ * other way round.
  */
 #ifndef BENCH_ALLOCATOR_H
 #define BENCH_ALLOCATOR_H 1
