@@ -35,10 +35,12 @@ void pair_loop(struct worker *worker)
 	loop(worker);
 }
 
-/* A million, and fewer for so few objects that the run is a trial. */
+/* A million for each thread, and fewer for so few objects that the run is a trial. */
 uint64_t pair_operations(const struct run *run)
 {
-	return run->job->objects < 100000 ? 10 * run->job->objects : 1000000;
+	uint64_t each = run->job->objects < 100000 ? 10 * run->job->objects : 1000000;
+
+	return each * run->worker_count;
 }
 
 static void measure(struct run *run, enum measure state)

@@ -10,6 +10,7 @@
 #define BENCH_RUN_H 1
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,7 +53,8 @@ struct run {
 	void (*loop)(struct worker *worker); /* that the workers run */
 	uint64_t began_ns;
 	uint64_t base_rss_bytes, base_page_table_bytes;
-	pthread_barrier_t ready;
+	_Atomic(unsigned int) arrived; /* workers that are ready to begin */
+	_Atomic(uint64_t) start_ns;    /* when all begin; 0: not all have arrived */
 	struct worker workers[BENCH_THREADS_MAX];
 	unsigned int worker_count;
 };
