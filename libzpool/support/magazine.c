@@ -196,17 +196,6 @@ static bool is_empty(const struct zp_caches *caches, struct zp_cache *cache)
 	return empty;
 }
 
-bool zp_caches_may_have(struct zp_caches *caches, unsigned int class)
-{
-	bool found = false;
-
-	zp_lock(&caches->lock);
-	for (struct zp_cache *cache = caches->first; cache && !found; cache = cache->next)
-		found = zp_cache_pending(cache) != ZP_ITEM_NONE || zp_magazine_count(&cache->magazines[class]) > 0;
-	zp_unlock(&caches->lock);
-	return found;
-}
-
 void zp_caches_trim(struct zp_caches *caches)
 {
 	struct zp_cache *unlinked = NULL, **link = &caches->first;

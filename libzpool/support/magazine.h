@@ -95,9 +95,6 @@ void zp_caches_resume(struct zp_caches *caches);
 /* Around fork(); in the child only the calling thread still owns a cache. */
 void zp_caches_fork(struct zp_caches *caches, enum zpool_fork_phase phase);
 
-/* Has any cache an item of the class, or one whose class is not known?  A hint, without a lock. */
-bool zp_caches_may_have(struct zp_caches *caches, unsigned int class);
-
 /* Items that a stopped cache, or the owner's, gives: up to `wanted`, those that it has kept longest. */
 unsigned int zp_magazine_take(struct zp_magazine *magazine, uint32_t *items, unsigned int wanted);
 

@@ -43,6 +43,7 @@ struct zsmalloc_class {
 	_Alignas(64) struct zp_lock lock;
 	uint32_t slot_bytes;
 	bool is_compacting;    /* automatic compaction has begun and not reached its end */
+	bool is_draining;      /* compaction is at work: no thread caches slots of the class */
 	_Atomic(bool) is_used; /* the constants are there; read without the lock */
 	uint16_t head_bytes;   /* in front of slot 0: the handle slots */
 	uint16_t slots;
@@ -55,7 +56,7 @@ struct zsmalloc_class {
 	uint32_t group_mask;              /* groups that are not empty */
 	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
 	uint32_t spare;                   /* an empty zspage */
-	uint32_t source;                  /* the zspage that compaction empties, and threads cache no slots of */
+	uint32_t source;                  /* the zspage that compaction empties */
 	uint32_t spare_record;            /* one without pages: a NOWAIT malloc took it and then found no pages */
 	uint32_t check_at_frees;          /* the pool's waste is added up again then */
 	uint64_t frees;
@@ -220,7 +221,12 @@ unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class);
 /* How many slots of the class are cached, by all threads. */
 uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
 
-/* The cached slots of the class, or those in one of its zspages, which stays even if it is empty then, are free. */
+/*
+ * The cached slots of the class, or those in one of its zspages, which stays even if it is empty then, are free.  While
+ * the class is draining its threads cache no more; end_draining lets them again.
+ */
+void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
+void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
 void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 

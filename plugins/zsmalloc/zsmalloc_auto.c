@@ -59,8 +59,11 @@ bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class
 {
 	if (!is_on(pool))
 		return false;
+	if (class->is_compacting && !zsmalloc_is_below_threshold(class))
+		return true;
 	if (class->is_compacting)
-		return !zsmalloc_is_below_threshold(class);
+		zsmalloc_class_end_draining(pool, class);
+	class->is_compacting = false;
 	return (int32_t)((uint32_t) class->frees - class->check_at_frees) >= 0 &&
 	       wastes(class, ZSMALLOC_BEGIN_PAGES, ZSMALLOC_BEGIN_SHARE);
 }
@@ -83,8 +86,7 @@ static bool pool_wastes_too_much(struct zsmalloc_pool *pool)
 	return held - used > ZSMALLOC_BEGIN_PAGES * ZP_PAGE_BYTES + held / ZSMALLOC_POOL_SHARE;
 }
 
-/* Is there a page to win, at least? */
-static bool wastes_a_page(const struct zsmalloc_class *class)
+bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
 {
 	return zsmalloc_class_waste(class) >= ZP_PAGE_BYTES + class->zspages * (uint64_t) class->head_bytes;
 }
@@ -109,6 +111,8 @@ static void run_class(struct zsmalloc_run *run, uint64_t budget)
 		zp_lock(&run->class->lock);
 	}
 	run->class->is_compacting = more && run->policy->stop_below_threshold;
+	if (!run->class->is_compacting)
+		zsmalloc_class_end_draining(run->pool, run->class);
 }
 
 /* What a run won in bytes. */
@@ -218,7 +222,7 @@ static void make_room_in(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 	if (!is_on(pool) || gain->released_bytes >= room->wanted || gain->moved_bytes >= ZSMALLOC_NEED_BYTES)
 		return;
 	zp_lock(&class->lock);
-	if (wastes_a_page(class))
+	if (zsmalloc_wastes_a_page(class))
 		compact_in(pool, class, &need_policy, ZSMALLOC_NEED_BYTES - gain->moved_bytes, gain);
 	zp_unlock(&class->lock);
 }

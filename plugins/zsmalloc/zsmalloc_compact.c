@@ -142,21 +142,21 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 }
 
 /*
- * The zspage that this step empties: the one that the last step of any run has begun, or a new one, whose slots threads
- * do not cache from now on.  ZSMALLOC_NONE: there is none.
+ * The zspage that this step empties: the one that the last step of any run has begun, or a new one.  ZSMALLOC_NONE:
+ * there is none.  A thread may have freed one of its slots just now, and have it pending; then the zspage keeps that
+ * slot.
  */
 static uint32_t begin_source(struct zsmalloc_run *run)
 {
 	struct zsmalloc_class *class = run->class;
 	uint32_t source = class->source;
 
+	zsmalloc_class_begin_draining(run->pool, class);
 	if (source != ZSMALLOC_NONE && is_fit(run, zsmalloc_zspage(run->pool, source), true) &&
 	    zsmalloc_zspage(run->pool, source)->used_slots < class->slots)
 		return source;
 	source = choose_source(run);
 	zsmalloc_class_set_source(run->pool, class, source);
-	if (source != ZSMALLOC_NONE)
-		zsmalloc_cached_put_in(run->pool, class, source);
 	return source;
 }
 
@@ -198,15 +198,17 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *
 	uint64_t moved = run->moved_bytes, until = moved + ZSMALLOC_STEP_BYTES, pages = class->committed_pages;
 
 	uint32_t source = begin_source(run);
-	if (source == ZSMALLOC_NONE)
+	if (source == ZSMALLOC_NONE) {
+		zsmalloc_class_end_draining(run->pool, class);
 		return false;
+	}
 	if (is_mostly_idle(run, source))
 		(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 	else if (drain(run, source, until < budget ? until : budget))
 		finish_source(run, source, emptied);
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class)) {
-		zsmalloc_class_set_source(run->pool, class, ZSMALLOC_NONE);
+		zsmalloc_class_end_draining(run->pool, class);
 		return false;
 	}
 	bool progress = run->moved_bytes != moved || pages != class->committed_pages;

@@ -80,6 +80,9 @@ uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 /* Bytes with memory that no slot in use takes; what the tails and heads of zspages take included. */
 uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class);
 
+/* Is there a page to win in the class, at least?  With its lock held. */
+bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class);
+
 /* Does automatic compaction begin in the class?  With its lock held. */
 bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 

@@ -23,20 +23,16 @@ static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
-		uint32_t emptied = ZSMALLOC_NONE;
 
 		if (!zsmalloc_class_is_used(class))
 			continue;
 		zp_lock(&class->lock);
-		/* A zspage of nothing but kept places is none to evict. */
-		zsmalloc_cached_put(pool, class, &emptied);
 		uint32_t oldest = oldest_of(pool, class);
 		if (oldest != ZSMALLOC_NONE && zsmalloc_zspage(pool, oldest)->stamp < stamp) {
 			stamp = zsmalloc_zspage(pool, oldest)->stamp;
 			found = class;
 		}
 		zp_unlock(&class->lock);
-		zsmalloc_zspages_destroy(pool, emptied);
 	}
 	return found;
 }
@@ -110,10 +106,13 @@ static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_c
 	uint32_t emptied = ZSMALLOC_NONE;
 
 	zp_lock(&class->lock);
-	/* Places that are kept would stay, and look like objects that somebody has mapped. */
+	unsigned int before = class->committed_pages;
+	/* Cached slots would stay, and look like objects that a thread has mapped. */
 	zsmalloc_cached_put(pool, class, &emptied);
+	unsigned int pages = before - class->committed_pages;
 	uint32_t number = oldest_of(pool, class);
-	unsigned int pages = number == ZSMALLOC_NONE ? 0 : reclaim_zspage(pool, class, number, &emptied);
+	if (number != ZSMALLOC_NONE)
+		pages += reclaim_zspage(pool, class, number, &emptied);
 	zp_unlock(&class->lock);
 	zsmalloc_zspages_destroy(pool, emptied);
 	return pages;

@@ -59,8 +59,12 @@ static bool class_step(struct work *work, uint32_t *emptied)
 	struct zsmalloc_class *class = run->class;
 	uint64_t left = work->budget.bytes - run->moved_bytes, pages, moved;
 
+	/* Draining a class interrupts the other threads, so later rounds do not where nothing can be won. */
+	if (work->at.steps_left == 0 && work->at.rounds && !zsmalloc_wastes_a_page(class))
+		return false;
 	if (work->at.steps_left == 0) {
 		work->at.steps_left = steps_for(class);
+		zsmalloc_class_begin_draining(run->pool, class);
 		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class, emptied);
 		if (class->zspages == 0)
 			return false;
@@ -90,6 +94,8 @@ static void compact_class(struct work *work)
 	if (more) {
 		zp_lock(&run->class->lock);
 		more = class_step(work, &emptied);
+		if (!more)
+			zsmalloc_class_end_draining(run->pool, run->class);
 		zp_unlock(&run->class->lock);
 	}
 	zsmalloc_zspages_destroy(run->pool, emptied);
@@ -163,6 +169,11 @@ static void work_end(struct work *work, bool more, uint64_t released)
 	atomic_fetch_add_explicit(&pool->released_bytes, released, memory_order_relaxed);
 	if (!work->budget.given)
 		return;
+	if (more && work->run.class) {
+		zp_lock(&work->run.class->lock);
+		zsmalloc_class_end_draining(pool, work->run.class);
+		zp_unlock(&work->run.class->lock);
+	}
 	zp_lock(&pool->records.lock);
 	if (work->at.series == pool->round.series && work->at.steps > pool->round.steps)
 		pool->round = more ? work->at : (struct zsmalloc_round){ .series = work->at.series + 1 };

@@ -301,7 +301,7 @@ unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class)
 {
 	uint32_t share = ZSMALLOC_CACHED_MIN + class->used_slots / ZSMALLOC_CACHED_SHARE;
 
-	if (class->used_slots < ZSMALLOC_CACHED_FROM_SLOTS)
+	if (class->used_slots < ZSMALLOC_CACHED_FROM_SLOTS || class->is_draining)
 		return 0;
 	return share < ZP_MAGAZINE_ITEMS ? share : ZP_MAGAZINE_ITEMS;
 }
@@ -355,16 +355,38 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
 	return cached;
 }
 
-void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+/* All cached slots of the class are free; the caches take none until their magazines have another maximum. */
+static void empty_magazines(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
 	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
 
-	if (!zp_caches_may_have(&pool->caches, (unsigned int)(class - pool->classes)))
-		return;
 	zp_caches_stop(&pool->caches);
-	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
+	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
+		cache->magazines[class - pool->classes].max = 0;
 		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken), emptied);
+	}
 	zp_caches_resume(&pool->caches);
+}
+
+void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+{
+	if (zsmalloc_cached_count(pool, class))
+		empty_magazines(pool, class, emptied);
+}
+
+void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	if (class->is_draining)
+		return;
+	class->is_draining = true;
+	/* Even if the magazines look empty: their owners must see the new maximum. */
+	empty_magazines(pool, class, NULL);
+}
+
+void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	class->is_draining = false;
+	zsmalloc_class_set_source(pool, class, ZSMALLOC_NONE);
 }
 
 /* Takes those that lie in one zspage of the class. */

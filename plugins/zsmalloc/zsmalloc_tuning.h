@@ -37,9 +37,9 @@ enum {
 	 * BEGIN_SHARE of what it holds, and so does the pool; it ends when the class wastes END_PAGES and an
 	 * END_SHARE.  The distance between the two is what keeps it away from programs that replace objects.
 	 */
-	ZSMALLOC_BEGIN_PAGES = 8,
+	ZSMALLOC_BEGIN_PAGES = 4,
 	ZSMALLOC_BEGIN_SHARE = 12,
-	ZSMALLOC_POOL_SHARE = 40,
+	ZSMALLOC_POOL_SHARE = 48,
 	ZSMALLOC_END_PAGES = 4,
 	ZSMALLOC_END_SHARE = 36,
 	ZSMALLOC_CHECK_SHARE = 32,      /* a class asks for the pool's waste after this share of it was freed */
