@@ -172,6 +172,10 @@ if ! is_linked_in zbud && [ -e "$builddir/plugins/.libs/trace.so" ]; then
     run bench --rounds 1 --type libc --peer none -w fill --json --sizes "$work/run.trace"
     exits "sizes come from a recorded trace" 0
     holds "which has some" "$(value sizes bytes)" -gt 1000000
+    bytes=$(value sizes bytes)
+    "$zpoolctl" bench --rounds 1 --type libc --peer none -w fill --json --sizes - \
+        <"$work/run.trace" >"$work/out" 2>"$work/err"
+    is "also on standard input" "$bytes" "$(value sizes bytes)"
     head -c 40 "$work/run.trace" >"$work/cut.trace"
     fails "a trace without objects" "cut.trace" --sizes "$work/cut.trace"
 fi

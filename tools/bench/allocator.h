@@ -77,6 +77,7 @@ static ALWAYS_INLINE unsigned long allocator_take(const struct allocator *alloca
 		__asm__ __volatile__("" : "+r"(address));
 		if (!address)
 			allocator_fail(allocator, "malloc", bytes);
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the number is the address. */
 		object = (unsigned long)address;
 	}
 	return object;

@@ -43,20 +43,20 @@ struct worker {
 } __attribute__((aligned(128))); /* a cache line, and the one that is fetched with it, for each */
 
 struct run {
+	struct worker workers[BENCH_THREADS_MAX];
 	const struct bench_job *job;
 	const uint32_t *sizes; /* of the job */
 	struct allocator allocator;
-	unsigned long *objects;              /* 0: there is none */
-	uint32_t *bytes;                     /* of each */
-	const char *source;                  /* SOURCE_BYTES, and size_max more */
-	enum measure measure;                /* under way */
-	void (*loop)(struct worker *worker); /* that the workers run */
+	unsigned long *objects; /* 0: there is none */
+	uint32_t *bytes;        /* of each */
+	const char *source;     /* SOURCE_BYTES, and size_max more */
 	uint64_t began_ns;
 	uint64_t base_rss_bytes, base_page_table_bytes;
-	_Atomic(unsigned int) arrived; /* workers that are ready to begin */
-	_Atomic(uint64_t) start_ns;    /* when all begin; 0: not all have arrived */
-	struct worker workers[BENCH_THREADS_MAX];
+	void (*loop)(struct worker *worker); /* that the workers run */
+	_Atomic(uint64_t) start_ns;          /* when all begin; 0: not all have arrived */
+	_Atomic(unsigned int) arrived;       /* workers that are ready to begin */
 	unsigned int worker_count;
+	enum measure measure; /* under way */
 };
 
 typedef void (*run_loop)(struct worker *worker);

@@ -159,7 +159,7 @@ static int take_file(struct sizes *sizes, const char *path)
 	first = getc(list.file);
 	ungetc(first, list.file);
 	if (first == TRACE_MAGIC[0] && !fstat(fileno(list.file), &status) && S_ISREG(status.st_mode))
-		error = take_trace(sizes, path);
+		error = take_trace(sizes, standard_input ? "/dev/stdin" : path);
 	else
 		error = take_list(sizes, &list);
 	if (!error && !sizes->count) {
