@@ -32,12 +32,12 @@ void zp_biased_setup(void);
 /* The owner comes in.  false: it is kept out, and must not wait for the lock. */
 static inline bool zp_biased_enter(struct zp_biased *biased)
 {
-	if (atomic_load_explicit(&zp_biased_is_fenced, memory_order_relaxed))
+	if (__builtin_expect(atomic_load_explicit(&zp_biased_is_fenced, memory_order_relaxed), 0))
 		(void)atomic_exchange_explicit(&biased->busy, true, memory_order_seq_cst);
 	else
 		atomic_store_explicit(&biased->busy, true, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!atomic_load_explicit(&biased->revoked, memory_order_seq_cst))
+	if (__builtin_expect(!atomic_load_explicit(&biased->revoked, memory_order_seq_cst), 1))
 		return true;
 	atomic_store_explicit(&biased->busy, false, memory_order_release);
 	return false;

@@ -274,10 +274,25 @@ static inline uint64_t zp_dead_word(uint32_t generation, uint64_t link)
 	return (uint64_t)generation << ZP_GENERATION_SHIFT | link;
 }
 
+/* The low bits of the first generation are the same for all slots of a table, and as secret as the tag. */
+enum { ZP_START_COMMON_BITS = 10 };
+
 /* The generation of a slot's first life. */
 static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t slot)
 {
-	return (uint32_t)(zp_mix(handles->secret ^ slot) >> 40) & handles->generation_mask;
+	const uint32_t common = (1u << ZP_START_COMMON_BITS) - 1;
+	uint32_t spread = (uint32_t)(zp_mix(handles->secret ^ slot) >> 40);
+
+	return ((spread & ~common) | ((uint32_t)handles->secret & common)) & handles->generation_mask;
+}
+
+/* Is a generation the one that follows a slot's last?  Nearly always the common bits suffice to say no. */
+static inline bool zp_slot_is_spent(const struct zp_handles *handles, uint32_t slot, uint32_t next)
+{
+	uint32_t common = ((1u << ZP_START_COMMON_BITS) - 1) & handles->generation_mask;
+
+	return ZP_HANDLE_RETIRE && ((next ^ (uint32_t)handles->secret) & common) == 0 &&
+	       next == zp_slot_start(handles, slot);
 }
 
 /* Of a bound slot that is the caller's: the location that it was given last. */
@@ -370,32 +385,29 @@ static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned lon
 		       : zp_handles_begin_free_slow(handles, handle, location);
 }
 
-/* Is the life of a bound slot, live or dead, the last that it has generations for? */
-static inline bool zp_handles_is_last_life(struct zp_handles *handles, uint32_t slot)
-{
-	uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
-	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
-
-	return ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot);
-}
-
 /*
  * After zp_handles_begin_free(): the slot's generation goes up, so the handle is stale for good.  The slot stays bound
  * and keeps its location.  Takes no lock.  false: its generations were used up, and the slot belongs to nobody any
- * more.
+ * more; of try_end_free: they are, and nothing was done.
  */
-static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
+static inline bool zp_handles_try_end_free(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
 
-	if (ZP_HANDLE_RETIRE && next == zp_slot_start(handles, slot)) {
-		zp_handles_retire(handles, slot);
+	if (zp_slot_is_spent(handles, slot, next))
 		return false;
-	}
 	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
 	return true;
+}
+
+static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
+{
+	if (zp_handles_try_end_free(handles, slot))
+		return true;
+	zp_handles_retire(handles, slot);
+	return false;
 }
 
 /* Gives a bound slot that is not published a location, for a later zp_handles_publish_bound(). */

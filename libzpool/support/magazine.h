@@ -116,16 +116,25 @@ static inline unsigned int zp_cache_seat_index(uintptr_t thread)
 
 struct zp_cache *zp_caches_find(struct zp_caches *caches, uintptr_t thread);
 
-/* The calling thread's cache, or NULL. */
-static inline struct zp_cache *zp_caches_own(struct zp_caches *caches)
+/*
+ * The calling thread's cache, or NULL.  at_hand: NULL also where another thread has the seat that comes first, for fast
+ * paths that leave the search to a function of their own.
+ */
+static inline struct zp_cache *zp_caches_own_at_hand(struct zp_caches *caches)
 {
 	uintptr_t thread = zp_cache_thread();
 	struct zp_cache_seat *seat = &caches->seats[zp_cache_seat_index(thread)];
-	uintptr_t owner = atomic_load_explicit(&seat->owner, memory_order_relaxed);
 
-	if (owner == thread)
-		return atomic_load_explicit(&seat->cache, memory_order_relaxed);
-	return owner ? zp_caches_find(caches, thread) : NULL;
+	return atomic_load_explicit(&seat->owner, memory_order_relaxed) == thread
+		       ? atomic_load_explicit(&seat->cache, memory_order_relaxed)
+		       : NULL;
+}
+
+static inline struct zp_cache *zp_caches_own(struct zp_caches *caches)
+{
+	struct zp_cache *cache = zp_caches_own_at_hand(caches);
+
+	return cache ? cache : zp_caches_find(caches, zp_cache_thread());
 }
 
 static inline struct zp_cache *zp_caches_enter(struct zp_caches *caches)

@@ -28,14 +28,16 @@ static inline void *address_of(const struct zsmalloc_pool *pool, uint64_t locati
  * malloc
  */
 
-/* Gives a slot, which only the caller knows of yet, its handle. */
-static int publish(struct zsmalloc_pool *pool, uint32_t handle_slot, zpool_gfp_t gfp, unsigned long *handle)
+static NOINLINE void zero_slot(struct zsmalloc_pool *pool, uint64_t location)
 {
-	uint64_t location = zp_handles_location(&pool->handles, handle_slot);
+	memset(address_of(pool, location), 0, zsmalloc_header(pool, zsmalloc_location_zspage(location))->slot_bytes);
+}
 
+/* Gives a slot, which only the caller knows of yet, its handle. */
+static inline int publish(struct zsmalloc_pool *pool, uint32_t handle_slot, zpool_gfp_t gfp, unsigned long *handle)
+{
 	if (gfp & ZPOOL_GFP_ZERO)
-		memset(address_of(pool, location), 0,
-		       zsmalloc_header(pool, zsmalloc_location_zspage(location))->slot_bytes);
+		zero_slot(pool, zp_handles_location(&pool->handles, handle_slot));
 	*handle = zp_handles_publish_bound(&pool->handles, handle_slot);
 	return 0;
 }
@@ -71,10 +73,9 @@ static inline uint32_t take_pending(struct zsmalloc_pool *pool, struct zp_cache 
 		return ZP_ITEM_NONE;
 	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_bound_zspage(pool, pending));
 	unsigned int of_pending = atomic_load_explicit(&header->class_index, memory_order_relaxed);
-	if (of_pending < first || of_pending >= end || zp_handles_is_last_life(&pool->handles, pending))
+	if (of_pending < first || of_pending >= end || !zp_handles_try_end_free(&pool->handles, pending))
 		return ZP_ITEM_NONE;
 	zp_cache_set_pending(cache, ZP_ITEM_NONE);
-	(void)zp_handles_end_free(&pool->handles, pending);
 	return pending;
 }
 
@@ -172,15 +173,11 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 	return 0;
 }
 
-int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+/* With a slot that the thread caches, if it may; cache NULL: it has none. */
+static inline int malloc_in(struct zsmalloc_pool *pool, struct zp_cache *cache, unsigned int index, zpool_gfp_t gfp,
+			    unsigned long *handle)
 {
-	struct zsmalloc_pool *pool = pool_;
-
-	if (size - 1 >= pool->object_bytes_max)
-		return size ? -ENOSPC : -EINVAL;
-	unsigned int index = zsmalloc_class_index(pool, size);
-	struct zp_cache *cache = pool->evict ? NULL : zp_caches_enter(&pool->caches);
-	if (!cache)
+	if (!cache || !zp_biased_enter(&cache->biased))
 		return malloc_slow(pool, &pool->classes[index], gfp, handle);
 	uint32_t handle_slot = zp_magazine_pop(&cache->magazines[index]);
 	if (handle_slot == ZP_ITEM_NONE)
@@ -189,6 +186,28 @@ int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *ha
 	if (handle_slot == ZP_ITEM_NONE)
 		return malloc_slow(pool, &pool->classes[index], gfp, handle);
 	return publish(pool, handle_slot, gfp, handle);
+}
+
+/* The same for a thread whose cache has to be searched for. */
+static NOINLINE int malloc_searched(struct zsmalloc_pool *pool, unsigned int index, zpool_gfp_t gfp,
+				    unsigned long *handle)
+{
+	struct zp_cache *cache = pool->evict ? NULL : zp_caches_own(&pool->caches);
+
+	return malloc_in(pool, cache, index, gfp, handle);
+}
+
+int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zsmalloc_pool *pool = pool_;
+
+	if (size - 1 >= pool->object_bytes_max)
+		return size ? -ENOSPC : -EINVAL;
+	unsigned int index = zsmalloc_class_index(pool, size);
+	struct zp_cache *cache = zp_caches_own_at_hand(&pool->caches);
+	if (!cache || pool->evict)
+		return malloc_searched(pool, index, gfp, handle);
+	return malloc_in(pool, cache, index, gfp, handle);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -271,47 +290,59 @@ static NOINLINE int free_contended(struct zsmalloc_pool *pool, unsigned long han
 	return err ? zp_counts_refused(&pool->counts, err) : free_uncached(pool, handle_slot);
 }
 
-/* Puts the slot that the thread freed before into its magazine, and leaves the cache. */
-static inline int free_before(struct zsmalloc_pool *pool, struct zp_cache *cache, uint32_t before)
-{
-	uint64_t location = zp_handles_location(&pool->handles, before);
-	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(location));
-	unsigned int index = atomic_load_explicit(&header->class_index, memory_order_relaxed);
-
-	/* The program will write where the next object of the class lies. */
-	__builtin_prefetch(zsmalloc_slot_address(header, zsmalloc_location_slot(location)), 1);
-	bool bound = zp_handles_end_free(&pool->handles, before);
-	bool cached = bound && zp_magazine_push(&cache->magazines[index], before);
-	zp_cache_leave(cache);
-	return cached ? 0 : free_slow(pool, &pool->classes[index], location, bound ? before : ZP_SLOT_NONE);
-}
-
 /*
  * The slot becomes the thread's pending one, and the one that was freed before goes into its magazine.  The validity
  * check of this handle depends on its word, which is usually a cache miss; what is done for the previous one does not
  * wait for it, because its word has arrived by now.
  */
+static inline int free_in(struct zsmalloc_pool *pool, struct zp_cache *cache, uint32_t handle_slot, uint64_t location)
+{
+	if (!zp_biased_enter(&cache->biased))
+		return free_uncached(pool, handle_slot);
+	uint32_t before = zp_cache_pending(cache);
+	if (!zsmalloc_is_cacheable(zsmalloc_header(pool, zsmalloc_location_zspage(location)))) {
+		zp_cache_leave(cache);
+		return free_uncached(pool, handle_slot);
+	}
+	zp_cache_set_pending(cache, handle_slot);
+	if (before == ZP_ITEM_NONE) {
+		zp_cache_leave(cache);
+		return 0;
+	}
+	uint64_t place = zp_handles_location(&pool->handles, before);
+	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(place));
+	unsigned int index = atomic_load_explicit(&header->class_index, memory_order_relaxed);
+	/* The program will write where the next object of the class lies. */
+	__builtin_prefetch(zsmalloc_slot_address(header, zsmalloc_location_slot(place)), 1);
+	if (!zp_handles_try_end_free(&pool->handles, before)) {
+		zp_cache_leave(cache);
+		return free_uncached(pool, before);
+	}
+	bool cached = zp_magazine_push(&cache->magazines[index], before);
+	zp_cache_leave(cache);
+	return cached ? 0 : free_slow(pool, &pool->classes[index], place, before);
+}
+
+/* The same for a thread whose cache has to be searched for, or that has none. */
+static NOINLINE int free_searched(struct zsmalloc_pool *pool, uint32_t handle_slot, uint64_t location)
+{
+	struct zp_cache *cache = zp_caches_own(&pool->caches);
+
+	return cache ? free_in(pool, cache, handle_slot, location) : free_uncached(pool, handle_slot);
+}
+
 int zsmalloc_free(void *pool_, unsigned long handle)
 {
 	struct zsmalloc_pool *pool = pool_;
+	struct zp_cache *cache = zp_caches_own_at_hand(&pool->caches);
 	uint32_t handle_slot = zp_handle_slot(handle);
 	uint64_t location;
 
 	if (!zp_handles_try_begin_free(&pool->handles, handle, &location))
 		return free_contended(pool, handle);
-	struct zp_cache *cache = zp_caches_enter(&pool->caches);
 	if (!cache)
-		return free_uncached(pool, handle_slot);
-	if (!zsmalloc_is_cacheable(zsmalloc_header(pool, zsmalloc_location_zspage(location)))) {
-		zp_cache_leave(cache);
-		return free_uncached(pool, handle_slot);
-	}
-	uint32_t before = zp_cache_pending(cache);
-	zp_cache_set_pending(cache, handle_slot);
-	if (before != ZP_ITEM_NONE)
-		return free_before(pool, cache, before);
-	zp_cache_leave(cache);
-	return 0;
+		return free_searched(pool, handle_slot, location);
+	return free_in(pool, cache, handle_slot, location);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
