@@ -225,7 +225,7 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
  * The cached slots of the class, or those in one of its zspages, which stays even if it is empty then, are free.  While
  * the class is draining its threads cache no more; end_draining lets them again.
  */
-void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
+void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
 void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
 void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);

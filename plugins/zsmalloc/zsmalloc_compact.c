@@ -146,12 +146,12 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
  * there is none.  A thread may have freed one of its slots just now, and have it pending; then the zspage keeps that
  * slot.
  */
-static uint32_t begin_source(struct zsmalloc_run *run)
+static uint32_t begin_source(struct zsmalloc_run *run, uint32_t *emptied)
 {
 	struct zsmalloc_class *class = run->class;
 	uint32_t source = class->source;
 
-	zsmalloc_class_begin_draining(run->pool, class);
+	zsmalloc_class_begin_draining(run->pool, class, emptied);
 	if (source != ZSMALLOC_NONE && is_fit(run, zsmalloc_zspage(run->pool, source), true) &&
 	    zsmalloc_zspage(run->pool, source)->used_slots < class->slots)
 		return source;
@@ -197,7 +197,7 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *
 	struct zsmalloc_class *class = run->class;
 	uint64_t moved = run->moved_bytes, until = moved + ZSMALLOC_STEP_BYTES, pages = class->committed_pages;
 
-	uint32_t source = begin_source(run);
+	uint32_t source = begin_source(run, emptied);
 	if (source == ZSMALLOC_NONE) {
 		zsmalloc_class_end_draining(run->pool, class);
 		return false;

@@ -64,7 +64,7 @@ static bool class_step(struct work *work, uint32_t *emptied)
 		return false;
 	if (work->at.steps_left == 0) {
 		work->at.steps_left = steps_for(class);
-		zsmalloc_class_begin_draining(run->pool, class);
+		zsmalloc_class_begin_draining(run->pool, class, emptied);
 		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class, emptied);
 		if (class->zspages == 0)
 			return false;

@@ -317,7 +317,7 @@ static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, co
 
 /* The pending slot becomes a bound one that is dead; false: its handle slot is retired, and the slot is free. */
 static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-			   uint32_t *handle_slot)
+			   uint32_t *handle_slot, uint32_t *emptied)
 {
 	uint64_t location;
 
@@ -328,17 +328,19 @@ static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		return true;
 	zsmalloc_slot_free(pool, class, zsmalloc_location_zspage(location), zsmalloc_location_slot(location),
 			   ZP_SLOT_NONE);
+	if (emptied)
+		zsmalloc_zspage_retire_if_empty(pool, class, zsmalloc_location_zspage(location), emptied);
 	return false;
 }
 
 /* Takes all of a class from a cache; `taken` has room for one more than a magazine. */
 static unsigned int take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-				uint32_t *taken)
+				uint32_t *taken, uint32_t *emptied)
 {
 	struct zp_magazine *magazine = &cache->magazines[class - pool->classes];
 	unsigned int count = zp_magazine_take(magazine, taken, ZP_MAGAZINE_ITEMS);
 
-	if (is_pending_of(pool, cache, class) && finish_pending(pool, class, cache, &taken[count]))
+	if (is_pending_of(pool, cache, class) && finish_pending(pool, class, cache, &taken[count], emptied))
 		count++;
 	return count;
 }
@@ -363,7 +365,7 @@ static void empty_magazines(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	zp_caches_stop(&pool->caches);
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
 		cache->magazines[class - pool->classes].max = 0;
-		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken), emptied);
+		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken, emptied), emptied);
 	}
 	zp_caches_resume(&pool->caches);
 }
@@ -374,13 +376,13 @@ void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 		empty_magazines(pool, class, emptied);
 }
 
-void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
 {
 	if (class->is_draining)
 		return;
 	class->is_draining = true;
 	/* Even if the magazines look empty: their owners must see the new maximum. */
-	empty_magazines(pool, class, NULL);
+	empty_magazines(pool, class, emptied);
 }
 
 void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
@@ -407,7 +409,7 @@ static unsigned int take_cached_in(struct zsmalloc_pool *pool, struct zsmalloc_c
 	}
 	zp_magazine_set_count(magazine, stay);
 	if (pending != ZP_ITEM_NONE && zsmalloc_bound_zspage(pool, pending) == number &&
-	    finish_pending(pool, class, cache, &taken[go]))
+	    finish_pending(pool, class, cache, &taken[go], NULL))
 		go++;
 	return go;
 }
@@ -438,7 +440,7 @@ void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
 		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
 		zp_lock(&pool->caches.lock);
 		cache->magazines[i].max = 0;
-		unsigned int count = take_cached(pool, class, cache, taken);
+		unsigned int count = take_cached(pool, class, cache, taken, &emptied);
 		zp_unlock(&pool->caches.lock);
 		zsmalloc_slots_put(pool, class, taken, count, &emptied);
 		zp_unlock(&class->lock);

@@ -79,9 +79,9 @@ static bool is_held(enum holding holding, size_t i, size_t count)
 }
 
 /* Sizes of which two or three share a page of most drivers, and any. */
-static size_t size_for(unsigned int shape)
+static size_t size_for(unsigned int shape, struct ct_rng *rng)
 {
-	size_t size = shape ? 1 + ct_rng_size(&ct.rng, ct.max_bytes) % 4096 : 1200 + ct_rng_below(&ct.rng, 800);
+	size_t size = shape ? 1 + ct_rng_size(rng, ct.max_bytes) % 4096 : 1200 + ct_rng_below(rng, 800);
 
 	return size < ct.max_bytes ? size : ct.max_bytes;
 }
@@ -92,7 +92,7 @@ static struct zpool *held_pool(unsigned long *handles, enum holding holding, uns
 	struct zpool *pool = ct_pool();
 
 	for (size_t i = 0; i < MANY; i++)
-		CT_MUST(zpool_malloc(pool, size_for(shape), ZPOOL_GFP_KERNEL, &handles[i]));
+		CT_MUST(zpool_malloc(pool, size_for(shape, &ct.rng), ZPOOL_GFP_KERNEL, &handles[i]));
 	for (size_t i = 0; i < MANY; i++)
 		if (is_held(holding, i, MANY))
 			CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "a map failed");
@@ -227,7 +227,7 @@ static void time_is_looked_at_between_steps(void)
 	ct_source_init(&source);
 	pool = ct_source_pool(&source);
 	for (size_t i = 0; i < MANY; i++)
-		CT_MUST(zpool_malloc(pool, size_for(1), ZPOOL_GFP_KERNEL, &handles[i]));
+		CT_MUST(zpool_malloc(pool, size_for(1, &ct.rng), ZPOOL_GFP_KERNEL, &handles[i]));
 	for (size_t i = 0; i < MANY; i++)
 		if (i % 4 != 0)
 			zpool_free(pool, handles[i]);
@@ -298,7 +298,7 @@ static void store_and_end(struct ct_thread *thread)
 	unsigned long handles[200];
 
 	for (size_t i = 0; i < 200; i++)
-		CT_MUST(zpool_malloc(pool, size_for(1), ZPOOL_GFP_KERNEL, &handles[i]));
+		CT_MUST(zpool_malloc(pool, size_for(1, &thread->rng), ZPOOL_GFP_KERNEL, &handles[i]));
 	for (size_t i = 0; i < 200; i++)
 		zpool_free(pool, handles[i]);
 }

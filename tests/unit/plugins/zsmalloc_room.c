@@ -418,6 +418,29 @@ START_TEST(class_that_is_compacted_caches_no_slots)
 }
 END_TEST
 
+/* A zspage of which only cached slots are left goes when compaction takes them, and does not stay on the lists. */
+START_TEST(zspage_of_cached_slots_goes_when_its_class_is_drained)
+{
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
+	uint32_t emptied = ZSMALLOC_NONE;
+	unsigned int i = 0;
+
+	do
+		handles[i++] = store(1000);
+	while (class->zspages < 2);
+	release(handles[i - 1]);
+	ck_assert_uint_eq(cached_of(1000), 1);
+	zp_lock(&class->lock);
+	zsmalloc_class_begin_draining(pool, class, &emptied);
+	zsmalloc_class_end_draining(pool, class);
+	bool gone = emptied != ZSMALLOC_NONE || class->spare != ZSMALLOC_NONE;
+	zp_unlock(&class->lock);
+	ck_assert(gone);
+	zsmalloc_zspages_destroy(pool, emptied);
+	check_sound();
+}
+END_TEST
+
 /* Pages run empty one after the other then, and go back without anything being moved away from them. */
 START_TEST(frees_in_order_hardly_move_objects)
 {
@@ -544,6 +567,7 @@ int main(void)
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
 	tcase_add_test(tcase, class_that_is_compacted_caches_no_slots);
+	tcase_add_test(tcase, zspage_of_cached_slots_goes_when_its_class_is_drained);
 	tcase_add_test(tcase, frees_in_order_hardly_move_objects);
 	tcase_add_test(tcase, free_never_makes_the_pool_grow);
 	tcase_add_test(tcase, malloc_borrows_holes_of_the_next_classes);
