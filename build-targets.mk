@@ -36,11 +36,13 @@ format:
 	$(AM_V_at)$(find_c) | xargs $(CLANG_FORMAT) -i
 
 # Comments are not reflowed, for tables stand in some; so long lines are looked for as well.
+# String literals do not count: they are never broken, so that grep finds a message.
 format-check:
 	@$(call need,$(CLANG_FORMAT),clang-format)
 	$(AM_V_at)$(find_c) | xargs $(CLANG_FORMAT) --dry-run -Werror
 	$(AM_V_at)$(find_c) | { status=0; while read -r file; do \
-		expand "$$file" | awk -v file="$$file" 'length > 120 { print file ":" NR ": more than 120 columns"; n++ } \
+		expand "$$file" | awk -v file="$$file" '{ gsub(/"([^"\\]|\\.)*"/, "") } \
+			length > 120 { print file ":" NR ": more than 120 columns"; n++ } \
 			END { exit n > 0 }' || status=1; done; exit $$status; }
 
 lint: lint-cppcheck lint-clang-tidy lint-shell

@@ -39,7 +39,10 @@ bool check_report_start(bool as_json, const char *junit)
 	report.left_out = json_array();
 	if (!report.checks || !report.left_out)
 		out_of_memory();
-	/* Looked at now, so that nobody waits for the checks to learn that it cannot be written. */
+	/*
+	 * The path is checked now, so that a report that cannot be written is an error before the checks run, not after
+	 * them.
+	 */
 	return !junit || output_check(junit);
 }
 
@@ -50,7 +53,7 @@ static void begin(const struct ct_options *options)
 		ct_report_tap.begin(options);
 }
 
-/* How to run the case alone, with a debugger or "". */
+/* Returns the command that runs this case alone, under `debugger` unless that is "". */
 static json_t *alone(const struct ct_options *options, const struct ct_verdict *verdict, const char *debugger)
 {
 	char *text = NULL;
@@ -107,7 +110,10 @@ static void left_out(const struct ct_options *options, const char *spec)
 		ct_report_tap.left_out(options, spec);
 }
 
-/* How long the rest takes if it takes as long for its weight as what was done. */
+/*
+ * Estimates the remaining time, on the assumption that the remaining weight takes as long per unit as the finished
+ * weight did.
+ */
 static void estimate(const struct ct_progress *now, char *text, size_t size)
 {
 	double left_s;
@@ -135,7 +141,10 @@ static void progress(const struct ct_options *options, const struct ct_progress 
 
 /* ---- JUnit ---- */
 
-/* Text or an attribute's value.  What XML has no room for, control characters and what is not ASCII, becomes `?'. */
+/*
+ * Writes text or the value of an attribute. Control characters and non-ASCII bytes, which the report does not encode,
+ * are written as `?'.
+ */
 static void xml_text(FILE *to, const char *text)
 {
 	for (; *text; text++) {
@@ -213,8 +222,7 @@ static void print_junit(FILE *to)
 
 	fprintf(to,
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
-		"  <testsuite name=\"zpoolctl check\" tests=\"%zu\" failures=\"%u\" skipped=\"%u\" errors=\"0\" "
-		"time=\"%.3f\">\n"
+		"  <testsuite name=\"zpoolctl check\" tests=\"%zu\" failures=\"%u\" skipped=\"%u\" errors=\"0\" time=\"%.3f\">\n"
 		"    <properties>\n      <property name=\"seed\" value=\"%" PRIu64 "\"/>\n    </properties>\n",
 		json_array_size(report.checks), report.count[CT_FAILED], report.count[CT_SKIPPED], report.seconds,
 		report.seed);

@@ -40,7 +40,7 @@ static void run_in_child(const struct child_job *job, int out, pid_t parent, con
 	interrupt_set_line(false);
 	interrupt_default();
 	interrupt_unblock(mask);
-	/* Whatever ends us, be it SIGKILL, ends the child. */
+	/* The kernel kills the child when the parent dies, even if the parent died of SIGKILL. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
 		_exit(1);
@@ -48,7 +48,7 @@ static void run_in_child(const struct child_job *job, int out, pid_t parent, con
 	_exit(0);
 }
 
-/* What is in the pipe now.  false: no more will come. */
+/* Reads what is in the pipe now. Returns false at the end of the pipe or on an error. */
 static bool drain(const struct child_job *job, int in, bool *heard)
 {
 	char bytes[4096];
@@ -68,8 +68,9 @@ static bool drain(const struct child_job *job, int in, bool *heard)
 }
 
 /*
- * Until the child is dead.  The end of the pipe does not tell that, nor the other way round: a driver may close files,
- * and may leave processes of its own behind.
+ * Serves the pipe until the child is dead. The end of the pipe does not mean that the child is dead, because a driver
+ * may close files; and the child's death does not mean the end of the pipe, because a driver may leave processes
+ * behind.
  */
 static void attend(const struct child_job *job, pid_t pid, int in, struct child_end *end)
 {
@@ -92,7 +93,7 @@ static void attend(const struct child_job *job, pid_t pid, int in, struct child_
 		if (clock_ns() - heard_ns > patience_ns) {
 			kill(pid, SIGKILL);
 			end->hung = true;
-			heard_ns = UINT64_MAX - patience_ns; /* once is enough */
+			heard_ns = UINT64_MAX - patience_ns; /* one kill is enough */
 		}
 	}
 }

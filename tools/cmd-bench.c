@@ -12,7 +12,7 @@ static int status_of(const struct bench *bench)
 	for (size_t r = 0; r < bench->row_count; r++) {
 		const struct bench_row *row = &bench->rows[r];
 
-		/* A malloc that is not installed is no failure unless it was asked for. */
+		/* A malloc that is not installed counts as a failure only if the user named it. */
 		if (row->failed && (row->named || row->kind == BENCH_DRIVER))
 			return STATUS_FAILED;
 		for (unsigned int m = 0; m < MEASURES; m++)

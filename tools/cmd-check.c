@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * cmd-check.c - zpoolctl check: the contract suite on anybody's driver
+ * cmd-check.c - zpoolctl check: run the conformance tests on any driver
  *
- * The suite's cases are linked into the tool.  A driver that is a file is found as the library finds every plugin: the
- * file's directory goes before all others in the plugin path.
+ * The test cases are linked into the tool. To load a driver from a file, the tool puts the file's directory in front of
+ * the plugin path, so the library finds the driver as it finds every plugin.
  */
 #include <config.h>
 
@@ -31,12 +31,12 @@
 
 enum { SECONDS_MAX = 10000000, CASES_MAX = 256, GROUPS_MAX = 64, CASE_TEXT = 128, JOBS_MAX = 1024 };
 
-/* Beyond what the soak is told, for its last round and the checks at its end. */
+/* Time that the soak test gets beyond the requested duration, for its last round and the checks at its end. */
 #define SOAK_GRACE_SECONDS 300
 
 struct check_options {
 	struct ct_options suite;
-	const char *subject; /* as the command line has it */
+	const char *subject; /* as written on the command line */
 	const char *spec;
 	const char *cases[CASES_MAX];
 	struct ct_group groups[GROUPS_MAX];
@@ -44,7 +44,7 @@ struct check_options {
 	unsigned int stress_seconds;
 	bool as_json;
 	bool list;
-	char path[PATH_MAX]; /* of a file */
+	char path[PATH_MAX]; /* of the plugin file, "" if the subject is not a file */
 	char type[64];
 };
 
@@ -62,26 +62,32 @@ enum {
 };
 
 static const struct argp_option argp_options[] = {
-	{ .name = "case", .key = KEY_CASE, .arg = "NAME", .doc = "check only this; may be given more than once" },
-	{ .name = "list", .key = KEY_LIST, .doc = "show what is checked, and check nothing" },
-	{ .name = "seed", .key = KEY_SEED, .arg = "N", .doc = "what all random choices come from" },
-	{ .name = "ops", .key = KEY_OPS, .arg = "N", .doc = "operations of the longest case (default 1000000)" },
+	{ .name = "case",
+	  .key = KEY_CASE,
+	  .arg = "NAME",
+	  .doc = "run only this test case; may be given more than once" },
+	{ .name = "list", .key = KEY_LIST, .doc = "list the test cases without running any" },
+	{ .name = "seed", .key = KEY_SEED, .arg = "N", .doc = "seed of all random choices" },
+	{ .name = "ops",
+	  .key = KEY_OPS,
+	  .arg = "N",
+	  .doc = "number of operations in the longest case (default 1000000)" },
 	{ .name = "stress",
 	  .key = KEY_STRESS,
 	  .arg = "SECONDS",
-	  .doc = "at the end work on a pool with many threads for so long" },
+	  .doc = "finish with a stress test that works on a pool with many threads for this long" },
 	{ .name = "timeout",
 	  .key = KEY_TIMEOUT,
 	  .arg = "SECONDS",
-	  .doc = "for each case, without progress (default 60)" },
+	  .doc = "stop a case that makes no progress for this long (default 60)" },
 	{ .name = "jobs",
 	  .key = KEY_JOBS,
 	  .arg = "N",
-	  .doc = "run so many cases at once (default: the number of processors)" },
+	  .doc = "run up to N cases at the same time (default: the number of processors)" },
 	{ .name = "fail-fast", .key = KEY_FAIL_FAST, .doc = "stop at the first failure" },
-	{ .name = "no-fork", .key = KEY_NO_FORK, .doc = "run cases in this process, for debuggers" },
+	{ .name = "no-fork", .key = KEY_NO_FORK, .doc = "run the cases in this process, which helps with debuggers" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
-	{ .name = "junit", .key = KEY_JUNIT, .arg = "FILE", .doc = "write a JUnit report to this file as well" },
+	{ .name = "junit", .key = KEY_JUNIT, .arg = "FILE", .doc = "also write a JUnit report to FILE" },
 	{ 0 },
 };
 
@@ -102,9 +108,9 @@ static void add_case(struct check_options *options, struct argp_state *state, co
 {
 	if (!ct_case_exists(ct_groups, name) && !ct_case_exists(ct_groups_file, name) &&
 	    !ct_case_exists(ct_groups_soak, name))
-		usage_error(state, "there is no case \"%s\"; --list shows those there are", name);
+		usage_error(state, "there is no test case \"%s\"; --list shows the names", name);
 	if (options->suite.case_count == CASES_MAX)
-		usage_error(state, "at most %d cases", CASES_MAX);
+		usage_error(state, "at most %d cases can be given", CASES_MAX);
 	options->cases[options->suite.case_count++] = name;
 }
 
@@ -113,18 +119,19 @@ static void check_sense(const struct check_options *options, struct argp_state *
 	bool asked = false;
 
 	if (!options->subject && !options->list)
-		usage_error(state, "the file or the name of a driver is missing");
+		usage_error(state, "give the file or the name of a driver");
 	for (size_t i = 0; i < options->suite.case_count; i++)
 		asked = asked || ct_case_exists(ct_groups_soak, options->cases[i]);
 	if (asked && !options->stress_seconds)
 		usage_error(state, "case \"soak\" needs --stress SECONDS");
 	for (size_t i = 0; i < options->suite.case_count; i++)
 		if (options->subject && !options->path[0] && ct_case_exists(ct_groups_file, options->cases[i]))
-			usage_error(state, "case \"%s\" is about a file: name the file, not the driver",
+			usage_error(state,
+				    "case \"%s\" tests a plugin file: give the file instead of the driver's name",
 				    options->cases[i]);
 }
 
-/* A path: what is before the first part's parameters or the next part has a slash, or the end is that of a file. */
+/* Tells a path from a spec: a path has a slash before the first ':' or '+', or it ends in ".so". */
 static bool is_file(const char *subject)
 {
 	size_t name = strcspn(subject, ":+"), length = strlen(subject);
@@ -134,7 +141,7 @@ static bool is_file(const char *subject)
 	return length > 3 && !strcmp(subject + length - 3, ".so") && (name == length || !access(subject, F_OK));
 }
 
-/* The path and the type of a file, which its name decides. */
+/* Derives the path and the driver type from the file's name. */
 static void take_file(struct check_options *options, struct argp_state *state, const char *file)
 {
 	const char *slash = strrchr(file, '/');
@@ -143,8 +150,10 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 	char directory[PATH_MAX], resolved[PATH_MAX];
 
 	if (strcmp(name + length, ".so") != 0 || length == 0 || length > 32 || *name < 'a')
-		usage_error(state, "\"%s\" cannot be a driver's file, which is [a-z][a-z0-9_]*.so and at most 32 long",
-			    file);
+		usage_error(
+			state,
+			"\"%s\" cannot be a plugin file: its name must match [a-z][a-z0-9_]*.so, with at most 32 characters before the suffix",
+			file);
 	snprintf(options->type, sizeof(options->type), "%.*s", (int)length, name);
 	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
 	if (access(file, F_OK) || !realpath(directory, resolved)) {
@@ -162,9 +171,9 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 static void take_subject(struct check_options *options, struct argp_state *state, const char *subject)
 {
 	if (options->subject)
-		usage_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->subject, subject);
+		usage_error(state, "give one driver at a time, not \"%s\" and \"%s\"", options->subject, subject);
 	if (!*subject)
-		usage_error(state, "an empty name is no driver's");
+		usage_error(state, "a driver's name must not be empty");
 	options->subject = subject;
 	options->spec = subject;
 	if (is_file(subject))
@@ -262,7 +271,7 @@ static void list_cases(bool as_json)
 		json_print(json_pack("{s:s, s:o}", "version", zpool_version(), "subjects", subjects));
 }
 
-/* The suite's groups, and the soak where it is asked for. */
+/* The groups of the conformance suite, followed by the soak test if --stress was given. */
 static void gather(struct check_options *options)
 {
 	size_t count = 0;
@@ -279,8 +288,8 @@ static void gather(struct check_options *options)
 }
 
 /*
- * The file's directory, and the others behind it: a filter's file needs drivers to stand in front of.  In the
- * environment too, which is part of the commands that the report tells.
+ * Puts the file's directory in front of the plugin path, and keeps the other directories: the file may be a filter,
+ * which needs drivers. The environment variable is set as well, because the commands that the report prints repeat it.
  */
 static bool look_there(const char *file)
 {
@@ -294,7 +303,7 @@ static bool look_there(const char *file)
 		out_of_memory();
 	err = zpool_set_plugin_path(path);
 	if (err)
-		say("%s cannot be looked into: %s", path, zpool_last_error());
+		say("cannot search %s for plugins: %s", path, zpool_last_error());
 	if (setenv("ZPOOL_PLUGIN_PATH", path, 1))
 		out_of_memory();
 	free(path);
@@ -310,7 +319,7 @@ static uint64_t random_seed(void)
 	return seed;
 }
 
-/* For a file the same file is named again: its spec alone would not lead to it. */
+/* The command must name the file again, because the spec alone would not lead to it. */
 static void print_command(FILE *to, const struct ct_options *suite, const char *spec, const char *case_name)
 {
 	const char *subject = suite->file && !strcmp(spec, suite->file_type) ? suite->file : spec;
@@ -334,18 +343,18 @@ static int run(struct check_options *options)
 	if (!check_report_start(options->as_json, options->junit))
 		return STATUS_FAILED;
 	gather(options);
-	/* The suite ends its own processes when it is interrupted, and reports what was found by then. */
+	/* The suite ends its own processes when it is interrupted, and still reports the finished cases. */
 	interrupt_default();
 	ct_run(&options->suite, &totals);
 	if (totals.interrupted) {
-		say("interrupted: the report has the %u cases that had ended",
+		say("interrupted: the report covers the %u cases that had finished",
 		    totals.passed + totals.failed + totals.skipped);
 		check_report_finish();
 		fflush(NULL);
 		raise(totals.interrupted);
 	}
 	if (!totals.passed && !totals.failed)
-		say("nothing was checked: all is skipped, or there is no driver that it could stand in front of");
+		say("no test was run: every case was skipped, or the filter has no driver to run on");
 	return check_report_finish() && !totals.failed && totals.passed ? STATUS_OK : STATUS_FAILED;
 }
 
@@ -355,7 +364,7 @@ int cmd_check(int argc, char **argv)
 		.options = argp_options,
 		.parser = parse,
 		.args_doc = "FILE.so|TYPE",
-		.doc = "Put a driver to the proof of what zpool.h promises, each case in a process of its own.",
+		.doc = "Run the conformance tests on a driver: check each promise of zpool.h, every case in a process of its own.",
 	};
 	static const char *const debuggers[] = { "gdb --args", "valgrind", NULL };
 	static struct check_options options;

@@ -2,7 +2,8 @@
  *
  * cmd-info.c - zpoolctl info
  *
- * Parameters and limits show only once a driver is loaded, so a child loads it, and sends what it sees as JSON.
+ * Parameters and limits are known only after a driver is loaded. A child process loads the driver and sends its
+ * description to the parent as JSON.
  */
 #include <config.h>
 
@@ -34,16 +35,16 @@ static const struct {
 	{ ZPOOL_CAP_EVICT, "evict", "evict objects (zpool_shrink)" },
 	{ ZPOOL_CAP_MAP, "map", "map objects (zpool_map_handle)" },
 	{ ZPOOL_CAP_COMPACT, "compact", "move objects together (zpool_compact)" },
-	{ ZPOOL_CAP_STATS, "stats", "count (zpool_get_stats)" },
-	{ ZPOOL_CAP_CLASSES, "classes", "tell of size classes (zpool_each_class)" },
-	{ ZPOOL_CAP_OBJECTS, "objects", "walk its objects (zpool_each_object)" },
-	{ ZPOOL_CAP_OBJ_SIZE, "obj_size", "tell an object's size (zpool_obj_size)" },
-	{ ZPOOL_CAP_TRIM, "trim", "give free pages back at once (zpool_trim)" },
-	{ ZPOOL_CAP_FORK, "fork", "go on in a forked child" },
-	{ ZPOOL_CAP_MOVABLE, "movable", "make use of movable memory (ZPOOL_GFP_MOVABLE)" },
-	{ ZPOOL_CAP_SLEEP_MAPPED, "sleep_mapped", "let a thread sleep with an object mapped" },
+	{ ZPOOL_CAP_STATS, "stats", "report statistics (zpool_get_stats)" },
+	{ ZPOOL_CAP_CLASSES, "classes", "report its size classes (zpool_each_class)" },
+	{ ZPOOL_CAP_OBJECTS, "objects", "list its live objects (zpool_each_object)" },
+	{ ZPOOL_CAP_OBJ_SIZE, "obj_size", "report the size of an object (zpool_obj_size)" },
+	{ ZPOOL_CAP_TRIM, "trim", "return free pages to the system on request (zpool_trim)" },
+	{ ZPOOL_CAP_FORK, "fork", "work in a forked child" },
+	{ ZPOOL_CAP_MOVABLE, "movable", "use movable memory (ZPOOL_GFP_MOVABLE)" },
+	{ ZPOOL_CAP_SLEEP_MAPPED, "sleep_mapped", "let a thread sleep while it has an object mapped" },
 	{ ZPOOL_CAP_NOWAIT, "nowait", "allocate without waiting (ZPOOL_GFP_NOWAIT)" },
-	{ ZPOOL_CAP_FILTER, "filter", "stand in front of another driver (a filter)" },
+	{ ZPOOL_CAP_FILTER, "filter", "run on top of another driver (a filter)" },
 };
 #define CAPABILITY_COUNT (sizeof(capabilities) / sizeof(capabilities[0]))
 
@@ -74,7 +75,7 @@ static int add_param(const struct zpool_param *param, size_t size, void *user)
 {
 	bool ranged =
 		param->type == ZPOOL_PARAM_UINT || param->type == ZPOOL_PARAM_SIZE || param->type == ZPOOL_PARAM_STRING;
-	/* A string's bound of 0, and the greatest number there is, are none. */
+	/* A string has no bounds. A minimum of 0 and the maximum of the type are not shown as bounds either. */
 	bool bounded = ranged && !(param->type == ZPOOL_PARAM_STRING && !param->max);
 
 	(void)size;
@@ -159,7 +160,9 @@ static void add_capabilities(struct table *table, const json_t *driver)
 		const char *label = wanted ? "can" : "cannot";
 
 		for (size_t i = 0; i < CAPABILITY_COUNT; i++) {
-			/* That most drivers are no filters is no lack. */
+			/*
+			 * The list of missing capabilities leaves out "filter", because most drivers are not filters.
+			 */
 			if (!wanted && capabilities[i].cap == ZPOOL_CAP_FILTER)
 				continue;
 			if (json_is_true(json_object_get(can, capabilities[i].key)) != wanted)
@@ -231,7 +234,7 @@ static char *join_choices(const json_t *choices)
 	return list;
 }
 
-/* What a parameter's value may be.  Free it. */
+/* Describes the values that a parameter accepts. The caller frees the text. */
 static char *values_text(const json_t *param)
 {
 	bool size = !strcmp(text_of(param, "type"), "size");
@@ -314,7 +317,7 @@ static void collect(void *user, const void *bytes, size_t count)
 	text->count += count;
 }
 
-/* The description from the child, or NULL after a message. */
+/* Returns the description that the child sent, or NULL after a message. */
 static json_t *ask_child(const char *type)
 {
 	struct question question = { .type = type };
@@ -332,7 +335,7 @@ static json_t *ask_child(const char *type)
 		answer = text.count ? json_loadb(text.bytes, text.count, 0, NULL) : NULL;
 		if (!answer) {
 			child_describe(&end, how);
-			say("%s: the driver cannot be shown: loading it, a child process was %s", type, how);
+			say("%s: cannot show the driver: the child process that loaded it was %s", type, how);
 		}
 	}
 	free(text.bytes);
@@ -354,16 +357,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->type)
-			usage_error(state, "one driver at a time, but got \"%s\" and \"%s\"", options->type, arg);
+			usage_error(state, "give one driver at a time, not \"%s\" and \"%s\"", options->type, arg);
 		if (!*arg || arg[strcspn(arg, ":+")])
-			usage_error(state, "\"%s\" is no driver's name: leave parameters and filters out", arg);
+			usage_error(state, "\"%s\" is not a driver's name: leave out parameters and filters", arg);
 		for (char *c = arg; *c; c++)
 			if (*c == '-')
-				*c = '_'; /* as the library reads it */
+				*c = '_'; /* the library reads '-' as '_' */
 		options->type = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		usage_error(state, "the name of a driver is missing; `zpoolctl list' shows them");
+		usage_error(state, "give the name of a driver; `zpoolctl list' shows the names");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -380,7 +383,7 @@ int cmd_info(int argc, char **argv)
 		.options = argp_options,
 		.parser = parse,
 		.args_doc = "TYPE",
-		.doc = "Load a driver, in a child process, and show its parameters, limits and capabilities.",
+		.doc = "Load a driver in a child process and show its parameters, limits and capabilities.",
 	};
 	struct info_options options = { 0 };
 	json_t *driver;

@@ -26,7 +26,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		*as_json = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		usage_error(state, "list takes no arguments, but got \"%s\"", arg);
+		usage_error(state, "list takes no arguments, but \"%s\" was given", arg);
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -54,7 +54,8 @@ static void add_row(struct table *table, const json_t *driver)
 	snprintf(abi_text, sizeof(abi_text), "%d.%d", (int)json_integer_value(json_object_get(abi, "major")),
 		 (int)json_integer_value(json_object_get(abi, "minor")));
 	if (path && !description && !json_is_true(json_object_get(driver, "has_note")))
-		description = json_is_true(json_object_get(driver, "file_read")) ? "(carries no note)" : "(not read)";
+		description =
+			json_is_true(json_object_get(driver, "file_read")) ? "(has no plugin note)" : "(not read)";
 	cells[0] = text_of(driver, "type");
 	cells[1] = text_of(driver, "kind");
 	cells[2] = text_of(driver, "version");
@@ -98,7 +99,7 @@ static void print_table(const json_t *drivers, const char *path)
 		add_row(table, driver);
 	table_print(table);
 	if (!json_array_size(drivers))
-		say("no driver found in %s; ZPOOL_PLUGIN_PATH names other folders", path);
+		say("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
 }
 
 int cmd_list(int argc, char **argv)
@@ -110,7 +111,7 @@ int cmd_list(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.doc = "Show the drivers that can be had, without running their code.",
+		.doc = "Show the drivers that are available, without running their code.",
 	};
 	bool as_json = false;
 	char path[4096] = "";
@@ -130,7 +131,7 @@ int cmd_list(int argc, char **argv)
 	if (as_json) {
 		json_print(json_pack("{s:o, s:o}", "plugin_path", json_text(path), "drivers", drivers));
 	} else {
-		/* After a failure, "no driver found" would be untrue. */
+		/* After a failure the message "no driver found" would be wrong. */
 		if (status == STATUS_OK || json_array_size(drivers))
 			print_table(drivers, path);
 		json_decref(drivers);

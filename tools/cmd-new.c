@@ -30,7 +30,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'd':
 		if (!*arg)
-			usage_error(state, "--dir must be the name of a folder");
+			usage_error(state, "--dir must name a directory");
 		arguments->dir = arg;
 		return 0;
 	case 'a':
@@ -41,18 +41,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->name)
-			usage_error(state, "one driver at a time, not \"%s\" as well", arg);
+			usage_error(state, "give one name, not \"%s\" as well", arg);
 		arguments->name = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		usage_error(state, "the name of a driver is missing");
+		usage_error(state, "give the name of the new driver");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-/* The type that a name stands for, as in a spec: "-" is read as "_". */
+/* Converts a name to a driver type: like in a spec, "-" is read as "_". */
 static bool type_of(const char *name, char type[TYPE_BYTES_MAX + 1])
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
@@ -66,7 +66,10 @@ static bool type_of(const char *name, char type[TYPE_BYTES_MAX + 1])
 	return true;
 }
 
-/* Identifiers that begin so are libzpool's, or the name is a macro somewhere: the driver would not compile. */
+/*
+ * Reserved: libzpool uses identifiers with these prefixes, and the other names are macros on some systems, so the
+ * driver would not compile.
+ */
 static bool is_taken(const char *type)
 {
 	static const char *const taken[] = { "bool", "errno", "false", "i386", "linux", "true", "unix", "zp", "zpool" };
@@ -80,17 +83,16 @@ static bool is_taken(const char *type)
 int cmd_new(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ .name = "dir", .key = 'd', .arg = "DIR", .doc = "the folder to make, instead of one called NAME" },
+		{ .name = "dir", .key = 'd', .arg = "DIR", .doc = "the directory to create (default: NAME)" },
 		{ .name = "autotools", .key = 'a', .doc = "write configure.ac and Makefile.am instead of a Makefile" },
-		{ .name = "filter", .key = 'f', .doc = "write a filter, which stands in front of a driver" },
+		{ .name = "filter", .key = 'f', .doc = "write a filter, which runs on top of another driver" },
 		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
 		.args_doc = "NAME",
-		.doc = "Write the project of a new plugin: a driver or a filter called NAME that works, its tests, and "
-		       "what builds them.",
+		.doc = "Write the project of a new plugin: a working driver or filter called NAME, its tests and its build files.",
 	};
 	struct arguments arguments = { NULL, NULL, false, false };
 	char type[TYPE_BYTES_MAX + 1];
@@ -99,18 +101,16 @@ int cmd_new(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
 		return STATUS_USAGE;
 	if (!type_of(arguments.name, type)) {
-		say("\"%s\" cannot be a driver's name: that is a letter from a to z and up to 31 of a-z, 0-9 and _",
+		say("\"%s\" cannot be a driver's name: a name is a letter from a to z, followed by up to 31 of a-z, 0-9 and _",
 		    arguments.name);
 		return STATUS_USAGE;
 	}
 	if (is_taken(type)) {
-		say("\"%s\" cannot be a driver's name: libzpool or the C language has it already", type);
+		say("\"%s\" cannot be a driver's name: libzpool or the C language already uses this name", type);
 		return STATUS_USAGE;
 	}
 	if (is_shipped(type))
-		say("warning: libzpool comes with a plugin \"%s\": programs that name it get the one that is first in "
-		    "their plugin path, and yours is not installed beside the other; choose another name unless it is "
-		    "to take its place",
+		say("warning: libzpool ships a plugin \"%s\" too: a program that asks for this name loads the plugin that comes first in its plugin path, and the two cannot be installed in the same directory; choose another name unless yours is meant to replace the other",
 		    type);
 	project.dir = arguments.dir ? arguments.dir : arguments.name;
 	project.autotools = arguments.autotools;
@@ -118,7 +118,7 @@ int cmd_new(int argc, char **argv)
 	if (!project_write(&project))
 		return STATUS_FAILED;
 	text_print(stdout, project.dir);
-	printf(": the project of %s %s\n", project.filter ? "filter" : "driver", type);
+	printf(": created the project of %s %s\n", project.filter ? "filter" : "driver", type);
 	fputs(project.autotools ? "Next: cd " : "Next: make -C ", stdout);
 	text_print(stdout, project.dir);
 	puts(project.autotools ? " && autoreconf -fi && ./configure && make check" : " check");

@@ -29,15 +29,14 @@ static const struct argp_option argp_options[] = {
 	{ .name = "type",
 	  .key = 't',
 	  .arg = "SPEC",
-	  .doc = "replay on this driver, such as zbud or zsmalloc:limit=64M; may be given more than once (default: the "
-		 "one that was recorded, with its limit)" },
+	  .doc = "replay on this driver, such as zbud or zsmalloc:limit=64M; may be given more than once (default: the recorded driver with its limit)" },
 	{ .name = "timeout",
 	  .key = KEY_TIMEOUT,
 	  .arg = "SECONDS",
-	  .doc = "stop a driver that makes no headway for so long (default: 30)" },
+	  .doc = "stop a driver that makes no progress for this long (default: 30)" },
 	{ .name = "stats",
 	  .key = KEY_STATS,
-	  .doc = "print each driver's own counters too, and its size classes with how full they are" },
+	  .doc = "also print each driver's statistics, and its size classes with their fill levels" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
 	{ 0 },
 };
@@ -92,12 +91,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (replay->path)
-			usage_error(state, "one trace at a time");
+			usage_error(state, "give one trace at a time");
 		replay->path = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!replay->path)
-			usage_error(state, "nothing to replay: give a file that the filter trace wrote");
+			usage_error(state, "nothing to replay: give a file that the trace filter wrote");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -113,14 +112,12 @@ static int read_trace(struct replay *replay)
 		return STATUS_FAILED;
 	}
 	if (replay->trace.cut_off)
-		say("%s: cut off after %zu bytes, because its program did not destroy the pool or could not write "
-		    "more; the "
-		    "calls up to there are replayed",
+		say("%s: the file is cut off after %zu bytes, because the recorded program did not destroy the pool or could not write any more; the calls up to that point are replayed",
 		    replay->path, replay->trace.size);
 	return 0;
 }
 
-/* No spec of our own drivers needs other bytes, and a terminal obeys some of them. */
+/* The specs of libzpool's own drivers need only printable ASCII, and a terminal would act on some other bytes. */
 static bool is_plain_text(const char *text)
 {
 	while (*text >= ' ' && *text <= '~')
@@ -129,8 +126,9 @@ static bool is_plain_text(const char *text)
 }
 
 /*
- * The recorded spec is a stranger's: it chooses neither whose code runs nor which files are written.  The names are
- * looked at here; that no value names a file is found out when the plan is made, for it takes the drivers' tables.
+ * The recorded spec comes from an untrusted file, so it must not choose whose code runs or which files are written.
+ * This function checks the driver names. store_plan() checks that no parameter names a file, because that requires the
+ * drivers' parameter tables.
  */
 static bool may_be_opened(const struct replay *replay)
 {
@@ -139,21 +137,20 @@ static bool may_be_opened(const struct replay *replay)
 	struct spec spec;
 
 	if (!is_plain_text(recorded) || !spec_parse(&spec, recorded)) {
-		say("%s: the spec in it is not valid; give --type SPEC to choose the driver", replay->path);
+		say("%s: the recorded spec is not valid; give --type SPEC to choose the driver", replay->path);
 		return false;
 	}
 	for (size_t i = 0; i < spec.part_count && !foreign; i++)
 		if (!is_shipped(spec.parts[i].type))
 			foreign = spec.parts[i].type;
 	if (foreign)
-		say("%s: it was recorded with \"%s\", which is not one of libzpool's own drivers, so its name is not "
-		    "taken from a file; give --type SPEC to choose the driver",
+		say("%s: it was recorded with \"%s\", which is not one of libzpool's own drivers, and a trace file must not choose other code to run; give --type SPEC to choose the driver",
 		    replay->path, foreign);
 	spec_free(&spec);
 	return !foreign;
 }
 
-/* The stack that was recorded, with the limit that the filter had if it has none itself.  Free it. */
+/* Returns the recorded stack, with the recorded limit added if the spec has none. The caller frees it. */
 static char *recorded_spec(const struct trace_file *trace)
 {
 	char *spec = trace->limit_bytes && !spec_is_limited(trace->spec)
@@ -165,7 +162,7 @@ static char *recorded_spec(const struct trace_file *trace)
 	return spec;
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int choose_recorded(struct replay *replay, char **spec)
 {
 	if (!may_be_opened(replay))
@@ -200,7 +197,7 @@ static void judge(struct store_row *row, const struct trace_totals *totals, cons
 {
 	row->result.differing = result->differing;
 	if (!result->error && totals->objects && !result->objects)
-		set_failure(row, STORE_REFUSED, 0, "took no object");
+		set_failure(row, STORE_REFUSED, 0, "the driver accepted no object");
 	else
 		set_failure(row,
 			    result->error       ? STORE_FAILED
@@ -209,7 +206,7 @@ static void judge(struct store_row *row, const struct trace_totals *totals, cons
 			    result->error, result->message);
 }
 
-/* A trace can ask for more than there is, and the system might then end other programs. */
+/* A trace can require more memory than there is, and the system might then kill other programs. */
 static bool fits(const struct trace_file *trace, struct store_row *row)
 {
 	const uint64_t needed = replay_needs_bytes(trace, row->spec), available = rss_available_bytes();
@@ -224,7 +221,7 @@ static bool fits(const struct trace_file *trace, struct store_row *row)
 	return false;
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int try_drivers(struct replay *replay)
 {
 	struct store *store = &replay->store;
@@ -274,12 +271,7 @@ int cmd_replay(int argc, char **argv)
 		.options = argp_options,
 		.parser = parse,
 		.args_doc = "FILE",
-		.doc = "Make the calls that the filter trace recorded in FILE on drivers, with contents that are "
-		       "compared, "
-		       "and print how each did.\v"
-		       "A program records with a spec such as trace:file=/tmp/run.trace+zsmalloc.  The exit status is "
-		       "0 if every driver took objects and gave back what was stored in them, also for a trace that "
-		       "was cut off.",
+		.doc = "Repeat on other drivers the calls that the trace filter recorded in FILE, with contents that are compared, and print how each driver did.\vTo record, a program uses a spec such as trace:file=/tmp/run.trace+zsmalloc.  The exit status is 0 if every driver accepted objects and returned what was stored in them, even if the trace was cut off.",
 	};
 	struct replay replay = { .store.options.timeout_seconds = TIMEOUT_SECONDS_DEFAULT };
 	char *spec = NULL;

@@ -19,7 +19,7 @@
 #include "trial.h"
 #include "zpoolctl.h"
 
-/* Read and compress the input.  0, or STATUS_FAILED after a message. */
+/* Reads and compresses the input. Returns 0, or STATUS_FAILED after a message. */
 static int take_in(struct store *store)
 {
 	const struct store_options *options = &store->options;
@@ -35,19 +35,23 @@ static int take_in(struct store *store)
 	if (error)
 		return STATUS_FAILED;
 	if (store->intake.vanished_bytes)
-		say("%s of the process's memory went away while it was read",
+		say("the process released %s of its memory while it was read",
 		    size_format(store->intake.vanished_bytes, bytes));
 	if (!units->count) {
 		if (options->pid)
-			say("nothing to store: process %d has touched no private memory", (int)options->pid);
+			say("nothing to store: process %d has no private memory that it has written to",
+			    (int)options->pid);
 		else
-			say("nothing to store: no file with contents was found");
+			say("nothing to store: the given paths contain no data");
 		return STATUS_FAILED;
 	}
 	return 0;
 }
 
-/* A trace of sizes for others to draw from.  0, or STATUS_FAILED after a message. */
+/*
+ * Writes the stored size of each unit to a file, for other programs to draw sizes from. Returns 0, or STATUS_FAILED
+ * after a message.
+ */
 static int write_sizes(const struct units *units, const char *path)
 {
 	struct output output;
@@ -68,16 +72,16 @@ static enum store_outcome judge(struct trial_result *result)
 		return STORE_DIFFERS;
 	if (result->stored)
 		return STORE_IDENTICAL;
-	/* Same-filled units are compared too, but never reach the driver. */
+	/* Same-filled units are compared too, although they never reach the driver. */
 	if (!result->refused_too_large && !result->refused_no_memory) {
 		snprintf(result->message, sizeof(result->message), "no unit had to be stored");
 		return STORE_IDENTICAL;
 	}
-	snprintf(result->message, sizeof(result->message), "took no unit");
+	snprintf(result->message, sizeof(result->message), "the driver accepted no unit");
 	return STORE_REFUSED;
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int try_drivers(struct store *store)
 {
 	for (size_t i = 0; i < store->row_count; i++) {
@@ -103,7 +107,7 @@ static int try_drivers(struct store *store)
 	return 0;
 }
 
-/* A driver from the default list that cannot do what was asked is no failure; it is shown. */
+/* A driver that the user did not name is no failure if it cannot do what was asked; the report only shows it. */
 static int status_of(const struct store *store)
 {
 	if (store->intake.skipped)

@@ -39,13 +39,13 @@ static bool parse(struct compressor *c, const char *text, char problem[COMPRESSO
 		return true;
 	}
 	if (!c->zstd) {
-		snprintf(problem, COMPRESSOR_TEXT, "lz4 takes no level: write --compressor lz4");
+		snprintf(problem, COMPRESSOR_TEXT, "lz4 has no levels: write --compressor lz4");
 		return false;
 	}
 	errno = 0;
 	level = strtol(colon + 1, &end, 10);
 	if (errno || end == colon + 1 || *end || level < ZSTD_minCLevel() || level > ZSTD_maxCLevel()) {
-		snprintf(problem, COMPRESSOR_TEXT, "zstd's level must be a number from %d to %d, not \"%.60s\"",
+		snprintf(problem, COMPRESSOR_TEXT, "the level of zstd must be a number from %d to %d, not \"%.60s\"",
 			 ZSTD_minCLevel(), ZSTD_maxCLevel(), colon + 1);
 		return false;
 	}
@@ -53,7 +53,7 @@ static bool parse(struct compressor *c, const char *text, char problem[COMPRESSO
 	return true;
 }
 
-/* A unit's length is known to us, so the frame need not carry it. */
+/* The caller knows the length of each unit, so the frame need not store it. */
 static void set_up(struct compressor *c)
 {
 	if (!c->zstd) {

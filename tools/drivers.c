@@ -39,7 +39,7 @@ const char *drivers_kind_name(enum zpool_driver_kind kind)
 
 json_t *drivers_describe(const struct zpool_driver_info *info)
 {
-	/* Of a file that was not read nobody knows. */
+	/* The kind of a file that was not read is unknown. */
 	json_t *has_note = info->path && !info->file_read ? json_null() : json_boolean(info->has_note);
 	json_t *abi = json_null();
 	json_t *driver;
@@ -104,7 +104,7 @@ void drivers_complain(const char *spec, int error, const char *message)
 		return;
 	types = drivers_usable();
 	if (types[0]) {
-		fputs("Drivers that can be had:", stderr);
+		fputs("Available drivers:", stderr);
 		for (size_t i = 0; types[i]; i++) {
 			fputs(i ? ", " : " ", stderr);
 			text_print(stderr, types[i]);
@@ -114,9 +114,9 @@ void drivers_complain(const char *spec, int error, const char *message)
 		char path[4096] = "";
 
 		zpool_get_plugin_path(path, sizeof(path));
-		fputs("No driver can be had from ", stderr);
+		fputs("No driver found in ", stderr);
 		text_print(stderr, path);
-		fputs("; ZPOOL_PLUGIN_PATH names other folders.\n", stderr);
+		fputs("; set ZPOOL_PLUGIN_PATH to search other directories.\n", stderr);
 	}
 	drivers_free(types);
 }

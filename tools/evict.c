@@ -26,7 +26,7 @@ int evict_init(struct evict *evict, const struct units *units, struct spool *spo
 	return evict->slots && evict->saved && evict->buffer ? 0 : -ENOMEM;
 }
 
-/* The handle's slot, or the free one where it belongs. */
+/* Returns the handle's slot in the table, or the free slot where it belongs. */
 static struct evict_slot *find_slot(const struct evict *evict, unsigned long handle)
 {
 	size_t at = (size_t)((uint64_t)handle * UINT64_C(0x9e3779b97f4a7c15) >> 20);
@@ -36,7 +36,10 @@ static struct evict_slot *find_slot(const struct evict *evict, unsigned long han
 	return &evict->slots[at & evict->slot_mask];
 }
 
-/* A handle that was given out before, and freed since, takes over its old slot: there is one for each unit at most. */
+/*
+ * A driver may reuse a handle after it was freed. The handle then reuses its old slot, so there is at most one slot for
+ * each unit.
+ */
 void evict_placed(struct evict *evict, size_t unit, unsigned long handle)
 {
 	evict->handles[unit] = handle;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * intake-files.c - units from files and folders
+ * intake-files.c - units from files and directories
  *
- * All names are gathered first: the sum of their sizes makes the progress bar true, and reading then needs no more
- * than one open file.
+ * All names are collected before any file is read. The sum of the sizes then gives an accurate progress bar, and
+ * reading needs no more than one open file at a time.
  */
 #include <config.h>
 
@@ -21,7 +21,7 @@
 #include "message.h"
 #include "progress.h"
 
-/* What makes two names the same file. */
+/* Two names with the same device and inode are the same file. */
 struct identity {
 	dev_t device;
 	ino_t inode;
@@ -102,19 +102,22 @@ static void list_entry(struct listing *listing, const FTSENT *entry)
 		skip(listing, entry->fts_path, strerror(entry->fts_errno));
 		break;
 	case FTS_SLNONE:
-		skip(listing, entry->fts_path, "a symbolic link to nothing");
+		skip(listing, entry->fts_path, "dangling symbolic link");
 		break;
 	case FTS_DEFAULT:
-		/* Devices, sockets and pipes inside a folder are nobody's wish. */
+		/*
+		 * Devices, sockets and pipes inside a directory are skipped without a message, because nobody asked for
+		 * them.
+		 */
 		if (entry->fts_level == FTS_ROOTLEVEL)
-			skip(listing, entry->fts_path, "neither a regular file nor a folder");
+			skip(listing, entry->fts_path, "neither a regular file nor a directory");
 		break;
 	default:
 		break;
 	}
 }
 
-/* The paths but for "-", which is standard input and no file's name.  Free the array. */
+/* Returns the paths except "-", which stands for standard input. The caller frees the array. */
 static char **real_paths(char *const *paths, bool *standard_input)
 {
 	size_t count = 0;
@@ -142,7 +145,7 @@ static int walk_paths(struct listing *listing, char *const *paths)
 
 	if (!walk) {
 		error = errno;
-		say("cannot walk the given paths: %s", strerror(error));
+		say("cannot search the given paths: %s", strerror(error));
 		return -error;
 	}
 	progress_start("looking for files", 0);
@@ -154,7 +157,7 @@ static int walk_paths(struct listing *listing, char *const *paths)
 	progress_end();
 	fts_close(walk);
 	if (error)
-		say("cannot walk the given paths to the end: %s", strerror(error));
+		say("could not finish searching the given paths: %s", strerror(error));
 	return -error;
 }
 
@@ -167,7 +170,7 @@ static int list_files(struct listing *listing, char *const *paths, bool *standar
 	return error;
 }
 
-/* As much as there is, up to a full buffer: a short read would make a short unit in the middle of a file. */
+/* Reads until the buffer is full or the input ends. A short read must not make a short unit in the middle of a file. */
 static ssize_t read_full(int fd, unsigned char *buffer)
 {
 	size_t have = 0;
@@ -186,7 +189,10 @@ static ssize_t read_full(int fd, unsigned char *buffer)
 	return (ssize_t)have;
 }
 
-/* All that a descriptor gives.  -errno only where the units could not be kept. */
+/*
+ * Reads everything from a descriptor. Returns -errno only if the units could not be stored; a read error is reported
+ * and skipped.
+ */
 static int read_descriptor(struct units *units, struct listing *listing, int fd, const char *name,
 			   unsigned char *buffer, uint64_t before)
 {
@@ -207,7 +213,7 @@ static int read_descriptor(struct units *units, struct listing *listing, int fd,
 	return error;
 }
 
-/* -errno only where the units could not be kept. */
+/* Returns -errno only if the units could not be stored. */
 static int read_file(struct units *units, struct listing *listing, const struct file *file, unsigned char *buffer,
 		     uint64_t before)
 {
@@ -238,7 +244,7 @@ static int read_files(struct units *units, struct listing *listing, bool standar
 	if (!buffer)
 		out_of_memory();
 	if (standard_input && isatty(STDIN_FILENO))
-		say("reading standard input from the terminal; Ctrl-D at the beginning of a line ends it");
+		say("reading standard input from the terminal; press Ctrl-D at the beginning of a line to end it");
 	progress_start("reading, compressing", listing->bytes);
 	for (size_t i = 0; i < listing->count && !error; i++)
 		error = read_file(units, listing, listing->at[i], buffer, units->originals.bytes - start);
@@ -252,7 +258,7 @@ static int read_files(struct units *units, struct listing *listing, bool standar
 
 static void keep(void *file)
 {
-	(void)file; /* the array owns it */
+	(void)file; /* the array owns the name */
 }
 
 int intake_files(struct units *units, char *const *paths, struct intake *intake)

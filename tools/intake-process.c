@@ -2,10 +2,11 @@
  *
  * intake-process.c - units from the private memory of a running process
  *
- * /proc/PID/maps names its private writable mappings and /proc/PID/pagemap tells which of their pages are its own:
- * present or swapped out, and not simply the file's.  Without pagemap (a kernel may lack it) anonymous mappings are
- * read whole.  A unit is taken if any page of it is; what was never touched within it reads as zero, and is not asked
- * for, because asking would touch it.
+ * /proc/PID/maps lists the private writable mappings of the process, and /proc/PID/pagemap shows which of their pages
+ * belong to the process alone: those that are present or swapped out, and not pages of the mapped file. Without
+ * pagemap, which some kernels lack, anonymous mappings are read as a whole. A unit is read if any of its pages belongs
+ * to the process; pages in it that were never touched read as zero, and are not read from the process, because that
+ * would allocate them.
  */
 #include <config.h>
 
@@ -34,7 +35,7 @@ struct mapping {
 struct process {
 	pid_t pid;
 	int memory;  /* /proc/PID/mem */
-	int pagemap; /* -1: not to be had */
+	int pagemap; /* -1: not available */
 	size_t page_bytes;
 	struct mapping *at;
 	size_t count;
@@ -60,7 +61,7 @@ static int open_proc(pid_t pid, const char *name)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Why the process could not be opened, in words.  Returns -error. */
+/* Explains why the process could not be opened. Returns -error. */
 static int refuse(pid_t pid, int error)
 {
 	bool there = !kill(pid, 0) || errno == EPERM;
@@ -68,10 +69,10 @@ static int refuse(pid_t pid, int error)
 	if ((error == ENOENT || error == ESRCH) && !there)
 		say("there is no process %d", (int)pid);
 	else if (error == EACCES || error == EPERM || error == ENOENT)
-		say("the memory of process %d may not be read by this user: %s; try as its owner or as root", (int)pid,
+		say("this user may not read the memory of process %d: %s; try again as its owner or as root", (int)pid,
 		    strerror(error == ENOENT ? EACCES : error));
 	else if (error == ESRCH)
-		say("process %d has no memory of its own: it belongs to the kernel, or has ended", (int)pid);
+		say("process %d has no memory of its own: it is a kernel thread, or has ended", (int)pid);
 	else
 		say("cannot read the memory of process %d: %s", (int)pid, strerror(error));
 	return -error;
@@ -128,7 +129,10 @@ static int list_mappings(struct process *process)
 	return error;
 }
 
-/* Mark which pages of the range are the process's own: each entry of process->pages is 0 or not.  false: none is. */
+/*
+ * Marks the pages of the range that belong to the process: each entry of process->pages becomes 0 or nonzero. Returns
+ * false if there are none.
+ */
 static bool find_own_pages(struct process *process, const struct mapping *mapping, uint64_t start, size_t count)
 {
 	ssize_t want = (ssize_t)(count * sizeof(uint64_t));
@@ -136,7 +140,7 @@ static bool find_own_pages(struct process *process, const struct mapping *mappin
 	bool own = false;
 
 	if (process->pagemap < 0 || pread(process->pagemap, process->pages, (size_t)want, offset) != want) {
-		/* A process that has ended meanwhile is found out when its memory is read. */
+		/* If the process has ended meanwhile, reading its memory will show that. */
 		memset(process->pages, mapping->file ? 0 : 0xff, (size_t)want);
 		return !mapping->file;
 	}
@@ -149,7 +153,10 @@ static bool find_own_pages(struct process *process, const struct mapping *mappin
 	return own;
 }
 
-/* Read pages first to last into the buffer; those that are gone by now lose their mark.  false: the process ended. */
+/*
+ * Reads pages first to last into the buffer. Pages that have disappeared since lose their mark. Returns false if the
+ * process ended.
+ */
 static bool read_pages(struct process *process, uint64_t start, size_t first, size_t last)
 {
 	size_t bytes = process->page_bytes;
@@ -198,7 +205,7 @@ static bool is_own(const struct process *process, size_t start, size_t end)
 	return false;
 }
 
-/* Add the runs of units that hold any of the process's own pages. */
+/* Adds the units that contain any page of the process. */
 static int add_units(struct units *units, const struct process *process, size_t bytes)
 {
 	size_t run = 0, run_end = 0;
@@ -231,7 +238,7 @@ static int read_mapping(struct units *units, struct process *process, const stru
 			bytes = (size_t)(mapping->end - at);
 		pages = bytes / process->page_bytes;
 		if (find_own_pages(process, mapping, at, pages)) {
-			/* What lies in a unit beside the process's own pages reads as zero. */
+			/* Within a unit, everything outside the process's own pages reads as zero. */
 			memset(process->buffer, 0, bytes);
 			if (!read_runs(process, at, pages)) {
 				say("process %d ended while its memory was read", (int)process->pid);
@@ -271,7 +278,8 @@ int intake_process(struct units *units, pid_t pid, struct intake *intake)
 	int error = 0;
 
 	if (pid == getpid()) {
-		say("process %d is zpoolctl itself, which changes while it reads: name another", (int)pid);
+		say("process %d is zpoolctl itself, whose memory changes while it is read; give another process",
+		    (int)pid);
 		return -EINVAL;
 	}
 	process.memory = open_proc(pid, "mem");

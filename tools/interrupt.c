@@ -12,7 +12,10 @@ static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 static volatile sig_atomic_t child_pid;
 static volatile sig_atomic_t line_shown;
 
-/* Async-signal-safe calls only.  SA_RESETHAND has put the default action back: it follows when the handler returns. */
+/*
+ * Only async-signal-safe calls are allowed here. SA_RESETHAND has restored the default action, so the raised signal
+ * ends the process when the handler returns.
+ */
 static void leave(int number)
 {
 	static const char wipe[] = "\r\033[K";

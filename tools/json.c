@@ -37,7 +37,10 @@ json_t *json_number(unsigned long long number)
 	return number > LLONG_MAX ? json_null() : json_integer((json_int_t)number);
 }
 
-/* Everything but DEL is escaped already where it is no visible ASCII; main() looks whether standard output took it. */
+/*
+ * jansson escapes every character outside printable ASCII except DEL. main() checks whether standard output accepted
+ * the text.
+ */
 static int print(const char *bytes, size_t count, void *to)
 {
 	for (size_t i = 0; i < count; i++)

@@ -30,7 +30,7 @@ void say(const char *format, ...)
 	message = compose(format, args);
 	va_end(args);
 	progress_hide();
-	fflush(stdout); /* so that both streams on one terminal stay in order */
+	fflush(stdout); /* keeps the order of the two streams on one terminal */
 	fprintf(stderr, "zpoolctl: %s\n", message);
 	free(message);
 }

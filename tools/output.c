@@ -20,7 +20,7 @@
 
 static pid_t guarded;
 
-/* Forked children that exit have nothing of their own in it. */
+/* A forked child that exits has written nothing of its own to standard output. */
 static void check_stdout(void)
 {
 	bool failed = ferror(stdout);
@@ -41,7 +41,10 @@ void output_guard(void)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-	/* Opened the wrong way round, so that using one fails as it would if it were closed. */
+	/*
+	 * A closed standard stream is opened with the wrong access mode, so that using it fails as it would if it were
+	 * still closed.
+	 */
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
@@ -63,7 +66,7 @@ static bool fail(const char *path, int error)
 	return false;
 }
 
-/* The directory that a file is in.  Free it. */
+/* Returns the directory that a file is in. The caller frees it. */
 static char *directory_of(const char *path)
 {
 	char *copy = strdup(path), *directory = copy ? strdup(dirname(copy)) : NULL;
@@ -95,7 +98,7 @@ bool output_check(const char *path)
 	return error ? fail(path, error) : true;
 }
 
-/* The descriptor of a temporary file that can take the place of the target, or -1: there can be none. */
+/* Returns a descriptor of a temporary file that can replace the target, or -1 if there can be none. */
 static int open_temporary(struct output *output, const struct stat *before)
 {
 	char *directory = directory_of(output->target);
@@ -122,7 +125,10 @@ static int open_temporary(struct output *output, const struct stat *before)
 	return -1;
 }
 
-/* The file itself.  Without O_NONBLOCK, opening a FIFO would wait for a reader that may never come. */
+/*
+ * Opens the file directly. O_NONBLOCK is needed because opening a FIFO would otherwise wait for a reader that may never
+ * come.
+ */
 static int open_itself(struct output *output, const struct stat *before)
 {
 	int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -151,7 +157,7 @@ bool output_begin(struct output *output, const char *path)
 	if (!output->target)
 		return fail(path, errno);
 	interrupt_block(&output->mask);
-	/* A symbolic link to nothing has a target, but no name for it is known. */
+	/* The target of a dangling symbolic link is unknown, so no temporary file can be placed beside it. */
 	if (before ? S_ISREG(before->st_mode) && before->st_nlink == 1 : lstat(path, &status) != 0)
 		fd = open_temporary(output, before);
 	if (!output->temporary) {

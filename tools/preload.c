@@ -6,7 +6,7 @@
 #ifdef ZPOOLCTL_PRELOAD
 #include <ltdl.h>
 
-#pragma GCC diagnostic ignored "-Wnested-externs" /* what libltdl's macro expands to */
+#pragma GCC diagnostic ignored "-Wnested-externs" /* the macro of libltdl expands to nested declarations */
 
 void preload_drivers(void)
 {

@@ -12,7 +12,7 @@
 #include "probe.h"
 #include "spec.h"
 
-/* Is this the driver, and a filter, that stands alone in the spec?  A driver's flags show once it is loaded. */
+/* Does the spec consist of this driver alone, and is it a filter? A driver's flags are known only once it is loaded. */
 static int find_filter(const struct zpool_driver_info *info, void *user)
 {
 	const struct probe_question *question = user;
@@ -37,7 +37,7 @@ static void fail(struct probe *probe, int error, const char *message)
 	snprintf(probe->message, sizeof(probe->message), "%s", message);
 }
 
-/* May the spec name a file?  If so, or if that cannot be found out, that is the answer. */
+/* Returns true, with the answer in `probe`, if the spec may name a file or if that cannot be determined. */
 static bool refuse_files(const char *text, struct probe *probe)
 {
 	const char *key = NULL;
@@ -55,10 +55,10 @@ static bool refuse_files(const char *text, struct probe *probe)
 		if (!key)
 			continue;
 		probe->error = -EPERM;
-		snprintf(probe->message, sizeof(probe->message),
-			 "the parameter \"%s\" of %s may name a file, which a spec that comes from a file must not do; "
-			 "give --type SPEC to choose the driver",
-			 key, spec.parts[i].type);
+		snprintf(
+			probe->message, sizeof(probe->message),
+			"the parameter \"%s\" of %s may name a file, which a spec from a file must not do; give --type SPEC to choose the driver",
+			key, spec.parts[i].type);
 	}
 	spec_free(&spec);
 	return probe->error != 0;

@@ -19,9 +19,9 @@
 #define BAR_COLUMNS_MAX 50
 
 static struct {
-	char label[LABEL_COLUMNS + 1]; /* "": no bar under way */
+	char label[LABEL_COLUMNS + 1]; /* empty while no bar is active */
 	uint64_t total;
-	uint64_t drawn_ns; /* 0: not on the terminal now */
+	uint64_t drawn_ns; /* 0 while the bar is not on the terminal */
 } progress;
 
 static bool on_terminal(void)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * project.c - writing the project of a new plugin
+ * project.c - write the project of a new plugin
  *
- * The folder is made here and so was empty: what goes wrong later can be undone by removing what was written, and
- * nothing of anybody else's is touched.  Signals wait meanwhile, so that they cut nothing in two.
+ * The directory is created here, so it starts empty. If something fails later, removing the files that were written
+ * undoes everything without touching anybody else's files. Signals are blocked meanwhile, so they cannot leave a
+ * half-written project.
  */
 #include <config.h>
 
@@ -25,8 +26,8 @@
 enum { PATH_BYTES = 64, YEAR_BYTES = 24, STACK_BYTES = 64 };
 
 struct project_file {
-	const char *path;         /* in which @type@ stands for the type */
-	const char *const *lines; /* NULL: those of the driver or of the filter */
+	const char *path;         /* the driver type replaces @type@ */
+	const char *const *lines; /* NULL: the lines of the driver or filter template */
 };
 
 static const struct project_file make_files[] = {
@@ -52,7 +53,7 @@ static const struct project_file autotools_files[] = {
 	{ NULL, NULL },
 };
 
-/* What stands between two @ in a template; NULL: nothing of ours, and the @ is one. */
+/* Returns the value of a word between two @ in a template, or NULL if it is not one of ours and the @ is literal. */
 static const char *value_of(const struct project *project, const char *word, size_t length)
 {
 	static char year[YEAR_BYTES], stack[STACK_BYTES];
@@ -62,7 +63,7 @@ static const char *value_of(const struct project *project, const char *word, siz
 		{ "type", project->type },
 		{ "spec", project->filter ? stack : project->type },
 		{ "kind", project->filter ? "filter" : "driver" },
-		{ "does", project->filter ? "it counts objects, and says in the log when there are too many"
+		{ "does", project->filter ? "it counts objects, and logs a warning when there are too many"
 					  : "it keeps each object in a run of pages of its own" },
 		{ "version", ZPOOL_VERSION },
 		{ "build", project->autotools ? "autoreconf -fi && ./configure && make" : "make" },
@@ -106,7 +107,7 @@ static void path_of(const struct project *project, const struct project_file *fi
 	fclose(stream);
 }
 
-/* *made: there is a file, whether or not it is complete.  true, or false and errno. */
+/* *made becomes true if the file was created, complete or not. Returns true, or false with errno. */
 static bool write_file(const struct project *project, int folder, const struct project_file *file, bool *made)
 {
 	const char *const *lines = file->lines;
@@ -152,7 +153,7 @@ static void remove_files(const struct project *project, int folder, const struct
 	unlinkat(folder, "tests", AT_REMOVEDIR);
 }
 
-/* Fill the folder, or leave it empty.  true, or false after a message. */
+/* Fills the directory, or leaves it empty. Returns true, or false after a message. */
 static bool fill_folder(const struct project *project, int folder)
 {
 	const struct project_file *files = project->autotools ? autotools_files : make_files;
@@ -160,7 +161,7 @@ static bool fill_folder(const struct project *project, int folder)
 	size_t count = 0;
 
 	if (!good)
-		say("cannot make %s/tests: %s", project->dir, strerror(errno));
+		say("cannot create %s/tests: %s", project->dir, strerror(errno));
 	while (good && files[count].path) {
 		char path[PATH_BYTES];
 		bool made;
@@ -168,7 +169,8 @@ static bool fill_folder(const struct project *project, int folder)
 		path_of(project, &files[count], path);
 		good = write_file(project, folder, &files[count], &made);
 		if (!good)
-			say("cannot write %s/%s: %s; nothing was kept", project->dir, path, strerror(errno));
+			say("cannot write %s/%s: %s; everything written so far was removed", project->dir, path,
+			    strerror(errno));
 		count += made;
 	}
 	if (!good)
@@ -184,13 +186,13 @@ bool project_write(const struct project *project)
 
 	interrupt_block(&former);
 	if (mkdir(project->dir, 0777)) {
-		say("cannot make the folder %s: %s; nothing was written", project->dir, strerror(errno));
+		say("cannot create the directory %s: %s; nothing was written", project->dir, strerror(errno));
 		interrupt_unblock(&former);
 		return false;
 	}
 	folder = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (folder < 0) {
-		say("cannot open the folder %s: %s", project->dir, strerror(errno));
+		say("cannot open the directory %s: %s", project->dir, strerror(errno));
 	} else {
 		good = fill_folder(project, folder);
 		close(folder);

@@ -6,14 +6,17 @@
 #include "object.h"
 #include "replay-contents.h"
 
-/* So many that a program writes an object line by line; a search through them stays short. */
+/*
+ * The limit is high enough for a program that writes an object line by line, and low enough that a search through the
+ * list stays short.
+ */
 #define PIECES_PER_OBJECT_MAX 1024
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Bytes
  */
 
-/* The bytes from `from` to `to` of an object of this version. */
+/* Generates the bytes from `from` to `to` of this version of an object. */
 static void generate(const struct replay_contents *contents, const struct replay_object *object, uint16_t version,
 		     uint32_t from, uint32_t to, uint8_t *out)
 {
@@ -69,7 +72,8 @@ void replay_forget(struct replay_contents *contents, struct replay_object *objec
 }
 
 /*
- * What a write from `from` to `to` leaves of the piece at *link.  Returns the link behind which the search continues.
+ * Cuts the range from `from` to `to`, which is about to be written, out of the piece at *link. Returns the link at
+ * which the search continues.
  */
 static uint32_t *cut_piece(struct replay_contents *contents, uint32_t *link, uint32_t from, uint32_t to)
 {
@@ -97,7 +101,7 @@ static uint32_t *cut_piece(struct replay_contents *contents, uint32_t *link, uin
 	return &piece->next;
 }
 
-/* The bytes from `from` to `to` were written with this version. */
+/* Records that the bytes from `from` to `to` were written with this version. */
 static void add_piece(struct replay_contents *contents, struct replay_object *object, uint32_t from, uint32_t to,
 		      uint16_t version)
 {
@@ -109,7 +113,10 @@ static void add_piece(struct replay_contents *contents, struct replay_object *ob
 	for (; *link && pieces[*link].to <= from; count++)
 		link = &pieces[*link].next;
 	if (count >= PIECES_PER_OBJECT_MAX || contents->piece_count + REPLAY_PIECES_PER_WRITE >= contents->piece_room) {
-		/* Too many to keep track of: nothing is known of the object until it is written as a whole. */
+		/*
+		 * There are too many pieces to track: the contents count as unknown until the object is written as a
+		 * whole.
+		 */
 		replay_forget(contents, object);
 		object->base = 0;
 		object->zero = false;
@@ -118,7 +125,7 @@ static void add_piece(struct replay_contents *contents, struct replay_object *ob
 	while (*link && pieces[*link].from < to) {
 		uint32_t *behind = cut_piece(contents, link, from, to);
 
-		/* What is left in front of the write stays there. */
+		/* The part of the piece in front of the write stays in the list. */
 		if (behind != link && pieces[*link].to <= from)
 			link = behind;
 		else if (behind != link)
@@ -138,7 +145,10 @@ bool replay_has_contents(const struct replay_object *object)
 	return object->base || object->zero || object->pieces;
 }
 
-/* What should be there.  Of what is not known it is what was found.  false: nothing is known. */
+/*
+ * Computes the expected bytes. Unknown bytes are taken from `found`, so that they compare as equal. Returns false if
+ * nothing is known.
+ */
 static bool expect(struct replay_contents *contents, const struct replay_object *object, const uint8_t *found,
 		   uint32_t offset, uint32_t end)
 {

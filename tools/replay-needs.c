@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * replay-needs.c - what a replay on a spec takes, as far as its text says
+ * replay-needs.c - what a replay on a spec requires, as far as the text of the spec shows
  */
 #include <config.h>
 

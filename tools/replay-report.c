@@ -26,7 +26,7 @@ static double density(const struct replay_result *result)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * For people
+ * Output for people
  */
 
 static void print_trace(const struct replay *replay)
@@ -44,7 +44,7 @@ static void print_trace(const struct replay *replay)
 	if (totals->lost)
 		printf("; %" PRIu64 " call%s missing", totals->lost, totals->lost == 1 ? " is" : "s are");
 	if (replay->trace.cut_off)
-		printf("; cut off there, without its end");
+		printf("; the file is cut off there");
 	printf("\n\n");
 }
 
@@ -142,7 +142,7 @@ static void fill_row(const struct replay_result *result, struct cells *cells)
 	}
 }
 
-/* The last column of the table.  Free it. */
+/* Returns the last column of the table. The caller frees it. */
 static char *outcome_text(const struct store_row *row, const struct replay_result *result)
 {
 	char *text;
@@ -163,7 +163,7 @@ static const char *was_or_were(uint64_t count)
 	return count == 1 ? "was" : "were";
 }
 
-/* Why objects were not compared. */
+/* Explains why objects were not compared. */
 static void print_uncompared(const struct store_row *row, const struct replay_result *result)
 {
 	if (!result || row->outcome != STORE_IDENTICAL || result->objects_compared == result->objects)
@@ -172,7 +172,7 @@ static void print_uncompared(const struct store_row *row, const struct replay_re
 	printf(": %" PRIu64 " of %" PRIu64 " object%s %s compared", result->objects_compared, result->objects,
 	       result->objects == 1 ? "" : "s", was_or_were(result->objects));
 	if (result->objects_unwritten)
-		printf("; %" PRIu64 " %s never written to", result->objects_unwritten,
+		printf("; %" PRIu64 " %s never written", result->objects_unwritten,
 		       was_or_were(result->objects_unwritten));
 	if (result->objects_unread)
 		printf("; %" PRIu64 " %s not read before being freed", result->objects_unread,
@@ -222,7 +222,7 @@ static void print_table(const struct replay *replay)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * For programs
+ * Output for programs
  */
 
 static json_t *failures_json(const uint64_t *failed)
@@ -260,20 +260,19 @@ static json_t *mean(uint64_t sum_ns, uint64_t count)
 
 static json_t *result_json(const struct replay_result *result)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o}",
-			 "calls", json_number(result->calls), "objects", json_number(result->objects), "objects_live",
-			 json_number(result->objects_live), "objects_peak", json_number(result->objects_peak), "bytes",
-			 json_number(result->bytes), "bytes_live", json_number(result->bytes_live), "bytes_peak",
-			 json_number(result->bytes_peak), "pool_bytes_peak", json_number(result->held_peak),
-			 "pool_bytes", json_number(result->held_live), "stored_bytes",
-			 json_number(result->live_at_peak), "stored_pool_bytes", json_number(result->held_at_peak),
-			 "rss_growth_bytes", json_number(result->rss_growth_bytes), "density",
-			 result->rss_growth_bytes ? json_real(density(result)) : json_null(), "malloc_ns",
-			 mean(result->malloc_ns, result->mallocs), "free_ns", mean(result->free_ns, result->frees),
-			 "map_ns", mean(result->map_ns, result->maps), "evicted", json_number(result->evicted),
-			 "surplus", json_number(result->surplus), "skipped", json_number(result->skipped), "compared",
-			 json_number(result->compared), "differing", json_number(result->differing));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"calls", json_number(result->calls), "objects", json_number(result->objects), "objects_live",
+		json_number(result->objects_live), "objects_peak", json_number(result->objects_peak), "bytes",
+		json_number(result->bytes), "bytes_live", json_number(result->bytes_live), "bytes_peak",
+		json_number(result->bytes_peak), "pool_bytes_peak", json_number(result->held_peak), "pool_bytes",
+		json_number(result->held_live), "stored_bytes", json_number(result->live_at_peak), "stored_pool_bytes",
+		json_number(result->held_at_peak), "rss_growth_bytes", json_number(result->rss_growth_bytes), "density",
+		result->rss_growth_bytes ? json_real(density(result)) : json_null(), "malloc_ns",
+		mean(result->malloc_ns, result->mallocs), "free_ns", mean(result->free_ns, result->frees), "map_ns",
+		mean(result->map_ns, result->maps), "evicted", json_number(result->evicted), "surplus",
+		json_number(result->surplus), "skipped", json_number(result->skipped), "compared",
+		json_number(result->compared), "differing", json_number(result->differing));
 }
 
 static json_t *row_json(const struct replay *replay, size_t r)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * replay.c - the calls of a trace, one after the other in the order of the recording, on a pool of any driver
+ * replay.c - make the calls of a trace, in recorded order, on a pool of any driver
  *
- * One thread makes the calls of all, and only those: a filter that counts them (fault) must come to the same numbers.
- * So an object is filled when it is mapped for writing, the part that is written is filled when it is written, and both
- * are compared when it is mapped for reading or read, when it is evicted, and at the end.  One call is added where
- * nothing in the stack counts calls: an object that goes without ever having been compared is read before it is freed.
+ * One thread makes the calls of all recorded threads, and no others, so that a filter that counts calls (fault) arrives
+ * at the same numbers. An object is therefore filled when it is mapped for writing, and the written part is filled on a
+ * write. Contents are compared when an object is mapped for reading, read or evicted, and at the end. If nothing in the
+ * stack counts calls, one call is added: an object that was never compared is read before it is freed.
  *
- * Drivers differ in what they refuse and whom they evict, so the calls cannot all be the same.  What this driver
- * refused or evicted is not there for later calls, which are skipped; what it takes or maps and the recorded one did
- * not is freed or unmapped at once, as nobody will.  When the pool is shrunk every object that the driver offers is
- * evicted, but for those that the recorded callback refused; before that it is read as often as that callback did.
+ * Drivers differ in what they refuse and what they evict, so the calls cannot all be the same. If this driver refused
+ * or evicted an object, later calls on it are skipped. If it accepts or maps an object that the recorded driver
+ * refused, the object is freed or unmapped at once, because the trace has no call that would do so. When the pool is
+ * shrunk, every object that the driver offers is evicted, except those that the recorded callback refused; before that
+ * it is read as often as the recorded callback read it.
  */
 #include <config.h>
 
@@ -40,9 +41,9 @@ struct replayer {
 	struct zpool *pool;
 	struct replay_object *objects;
 	struct replay_contents contents;
-	struct replay_slot *slots; /* NULL: nothing is ever evicted */
+	struct replay_slot *slots; /* NULL: the trace never shrinks the pool */
 	size_t slot_mask;
-	uint64_t *evicting; /* of each thread: the object that its callback has, plus 1 */
+	uint64_t *evicting; /* for each thread: the object that its evict callback is handling, plus 1 */
 	uint64_t rss_before;
 	uint64_t told_ns;
 	bool reads_unread; /* an object that was never compared is read before it is freed */
@@ -118,7 +119,7 @@ static void note_gone(struct replayer *replayer, struct replay_object *object)
 	result->bytes_live -= object->size;
 }
 
-/* -ENOMEM is no driver's, but a filter's (fault) that was told to; it may give way. */
+/* No driver fails a free with -ENOMEM, but a filter (fault) may; the free can then be repeated. */
 static void compare_stored(struct replayer *replayer, struct replay_object *object)
 {
 	int error = replay_compare_stored(&replayer->contents, object);
@@ -129,7 +130,7 @@ static void compare_stored(struct replayer *replayer, struct replay_object *obje
 		fail(replayer, error, "reading an object", zpool_last_error());
 }
 
-/* The last chance to compare an object. */
+/* This is the last chance to compare the object. */
 static void compare_before_free(struct replayer *replayer, struct replay_object *object)
 {
 	if (replayer->reads_unread && !object->compared && !object->maps && replay_has_contents(object))
@@ -152,7 +153,7 @@ static int call_malloc(struct replayer *replayer, const struct trace_record *rec
 		return 0;
 	}
 	if (!handle)
-		return fail(replayer, -EPROTO, "zpool_malloc", "it gave 0 for a handle");
+		return fail(replayer, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
 	if (record->error) {
 		result->surplus++;
 		zpool_free(replayer->pool, handle);
@@ -172,7 +173,7 @@ static int call_malloc(struct replayer *replayer, const struct trace_record *rec
 	return 0;
 }
 
-/* zpool_free() gives no result: what it is to do is known from the object. */
+/* zpool_free() returns no result, so the expected effect follows from the object's state. */
 static int call_free(struct replayer *replayer, struct replay_object *object)
 {
 	struct replay_result *result = replayer->result;
@@ -190,7 +191,7 @@ static int call_free(struct replayer *replayer, struct replay_object *object)
 	return result->error;
 }
 
-/* Where the driver only copies. */
+/* The driver cannot map objects, only copy them. */
 static int copy_mapped(struct replayer *replayer, struct replay_object *object, enum zpool_mapmode mode)
 {
 	int error = mode == ZPOOL_MM_WO ? 0 : replay_compare_stored(&replayer->contents, object);
@@ -231,7 +232,7 @@ static int call_map(struct replayer *replayer, struct replay_object *object, con
 static void call_unmap(struct replayer *replayer, struct replay_object *object)
 {
 	if (!object->maps) {
-		/* It could not be mapped here, or the recorded program was wrong. */
+		/* The object could not be mapped here, or the recorded program made an invalid call. */
 		replayer->result->skipped++;
 		return;
 	}
@@ -239,7 +240,7 @@ static void call_unmap(struct replayer *replayer, struct replay_object *object)
 	object->maps--;
 }
 
-/* What lies in the object is compared; what lies behind, in what the recorded driver rounded up, is not touched. */
+/* Only the object's own bytes are compared. The bytes that the recorded driver added by rounding up are not touched. */
 static int call_copy(struct replayer *replayer, struct replay_object *object, const struct trace_record *record)
 {
 	uint64_t length = record->operands[0], offset = record->operands[1];
@@ -291,14 +292,14 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	return 0;
 }
 
-/* What the callback of this call of shrink did, as the records up to its end tell; or that it is over. */
+/* Collects what the callback of this shrink call did, up to the record of its end. */
 static void mark_offered(struct replayer *replayer, const struct trace_cursor *begin, uint32_t thread, bool begins)
 {
 	struct trace_cursor cursor = *begin;
 	struct replay_object *object = NULL;
 	struct trace_record record;
 
-	/* A thread that shrinks again without having ended the first call is no program's, and would make this slow. */
+	/* No real program shrinks twice at once in a thread, and such a trace would make the search slow. */
 	while (trace_next(&cursor, &record) &&
 	       !((record.op == TRACE_SHRUNK || record.op == TRACE_SHRINK) && record.thread == thread)) {
 		if (record.thread != thread || !record.known || record.object >= replayer->trace->totals.objects)
@@ -340,7 +341,7 @@ static int call_on_object(struct replayer *replayer, const struct trace_record *
 	struct replay_object *object = &replayer->objects[record->object];
 
 	if (!record->known) {
-		/* No handle can stand for one that was invented or freed; the pool would refuse it. */
+		/* No handle can stand for an invalid or freed one, which the pool would refuse. */
 		if (record->error)
 			replayer->result->failed[record->error]++;
 		return 0;
@@ -406,7 +407,7 @@ static int replay_record(struct replayer *replayer, const struct trace_cursor *c
 	}
 }
 
-/* The parent counts the bytes that it gets as signs of life. */
+/* The parent treats arriving bytes as a sign of progress. */
 static void tell(struct replayer *replayer)
 {
 	uint64_t now = clock_ns();
@@ -429,7 +430,7 @@ static void measure(struct replayer *replayer)
 	result->measured = true;
 }
 
-/* It stays in the pool, whose numbers at the end are taken by now. */
+/* The object stays in the pool; the final numbers have already been taken. */
 static void end_object(struct replayer *replayer, struct replay_object *object)
 {
 	compare_stored(replayer, object);
@@ -475,7 +476,7 @@ static struct zpool *open_pool(struct replayer *replayer, const char *spec)
 	return zpool_open(spec, &args, sizeof(args));
 }
 
-/* Everything that the child needs is resident before the pool is made: the growth after that is the pool's. */
+/* Everything that the child needs is resident before the pool is created: later growth belongs to the pool. */
 static int prepare(struct replayer *replayer)
 {
 	const struct trace_totals *totals = &replayer->trace->totals;
@@ -512,7 +513,7 @@ struct replay_job {
 	struct replay_result *result;
 };
 
-/* Once through the driver's code, with a pool of its own, which touches no file. */
+/* Runs the driver's code once, on a separate pool that touches no file, so that its pages are resident. */
 static void warm_up(struct replayer *replayer, const char *text)
 {
 	char *spec = spec_without_files(text);
@@ -538,10 +539,10 @@ static void replay_in_child(int out, void *arg)
 	};
 	int error;
 
-	/* How much the calls make a driver hold is not in their sizes alone, and a trace may lift its own limit. */
+	/* The sizes of the calls do not bound what a driver allocates, and a trace may raise its own limit. */
 	rss_limit_to_available();
 	if (prepare(&replayer)) {
-		fail(&replayer, -ENOMEM, "making room for the objects", "out of memory");
+		fail(&replayer, -ENOMEM, "allocating room for the objects", "out of memory");
 		return;
 	}
 	warm_up(&replayer, job->spec);

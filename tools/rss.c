@@ -12,7 +12,9 @@
 
 #include "rss.h"
 
-/* smaps_rollup is counted page by page; the cheaper sums of statm lag behind by some pages for each processor. */
+/*
+ * The kernel counts smaps_rollup page by page. The cheaper sums in statm lag behind by some pages for each processor.
+ */
 uint64_t rss_bytes(void)
 {
 	static const char key[] = "\nRss:";
@@ -48,7 +50,7 @@ uint64_t rss_available_bytes(void)
 	return bytes;
 }
 
-/* What RLIMIT_DATA counts: the private memory of this process that can be written. */
+/* Returns what RLIMIT_DATA limits: the private writable memory of this process. */
 static uint64_t data_bytes(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");

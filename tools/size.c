@@ -34,7 +34,7 @@ bool size_parse(const char *text, uint64_t *bytes)
 	return true;
 }
 
-/* Three digits that count; a whole number stands without a fraction. */
+/* Prints three significant digits; a whole number is printed without a fraction. */
 static void format(double number, bool whole, const char *unit, char text[SIZE_TEXT])
 {
 	int digits = whole ? 0 : number < 9.995 ? 2 : number < 99.95 ? 1 : 0;

@@ -53,7 +53,10 @@ char *spec_without_files(const char *text)
 	for (size_t i = 0; i < spec.part_count; i++) {
 		const struct spec_part *part = &spec.parts[i];
 
-		/* A driver that cannot be asked stays, so that the attempt to open it says why. */
+		/*
+		 * A driver whose parameters cannot be read stays in the spec, so that opening the spec reports the
+		 * reason.
+		 */
 		(void)spec_find_file_key(part, &key);
 		names_file = key != NULL;
 		if (names_file)
@@ -65,7 +68,7 @@ char *spec_without_files(const char *text)
 	spec_free(&spec);
 	if (!names_file)
 		return left;
-	/* The last part is the driver, and cannot be left out. */
+	/* The last part is the driver itself, which cannot be left out. */
 	free(left);
 	return NULL;
 }

@@ -17,7 +17,7 @@ static int hex_digit(char c)
 	return digit ? (int)(digit - digits) : -1;
 }
 
-/* In place: what is unescaped is never longer. */
+/* Works in place, because the unescaped text is never longer. */
 static bool unescape(char *word)
 {
 	char *to = word;

@@ -20,7 +20,9 @@ static const char *spool_folder(void)
 	return folder && *folder ? folder : P_tmpdir;
 }
 
-/* For file systems without O_TMPFILE.  No signal can end us while the file has a name. */
+/*
+ * For file systems without O_TMPFILE. Signals are blocked while the file has a name, so that it cannot be left behind.
+ */
 static int open_and_unlink(const char *folder)
 {
 	sigset_t former;
@@ -50,7 +52,7 @@ int spool_open(struct spool *spool)
 	if (spool->fd < 0) {
 		int error = errno;
 
-		say("cannot make a temporary file in %s: %s; set TMPDIR to a folder that can be written", folder,
+		say("cannot create a temporary file in %s: %s; set TMPDIR to a writable directory", folder,
 		    strerror(error));
 		return -error;
 	}
@@ -58,7 +60,7 @@ int spool_open(struct spool *spool)
 	if (!spool->buffer)
 		out_of_memory();
 	memset(spool->buffer, 0xff,
-	       SPOOL_BUFFER_BYTES); /* resident from here on, so that no use of it is seen as growth */
+	       SPOOL_BUFFER_BYTES); /* resident from now on, so that using it does not look like growth */
 	return 0;
 }
 
@@ -72,7 +74,7 @@ static int write_all(int fd, const unsigned char *data, size_t bytes, uint64_t o
 		if (done <= 0) {
 			int error = done ? errno : ENOSPC;
 
-			say("cannot write a temporary file in %s: %s; set TMPDIR to a folder with more room",
+			say("cannot write a temporary file in %s: %s; set TMPDIR to a directory with more space",
 			    spool_folder(), strerror(error));
 			return -error;
 		}
@@ -128,7 +130,7 @@ int spool_read(const struct spool *spool, void *data, size_t bytes, uint64_t off
 		if (done <= 0) {
 			int error = done ? errno : EIO;
 
-			say("cannot read a temporary file back: %s", strerror(error));
+			say("cannot read back a temporary file: %s", strerror(error));
 			return -error;
 		}
 		to += done;

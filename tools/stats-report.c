@@ -17,7 +17,7 @@
 static volatile sig_atomic_t wanted;
 static int file = -1;
 
-/* The parent has no pool: its child has. */
+/* The parent has no pool, so it forwards the signal to its child. */
 static void take_signal(int number)
 {
 	if (!interrupt_forward(number))
@@ -32,16 +32,19 @@ bool stats_report_start(void)
 	sigaction(SIGUSR1, &action, NULL);
 	if (!path || !*path)
 		return true;
-	/* A FIFO that nobody reads is an error, and not waited for; one that is read may keep the tool waiting. */
+	/*
+	 * With O_NONBLOCK, a FIFO without a reader is an error instead of a wait. Writes to a FIFO that has a reader
+	 * may block.
+	 */
 	file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 	if (file < 0)
-		say("ZPOOL_STATS: %s cannot be written: %s", path, strerror(errno));
+		say("ZPOOL_STATS: cannot write %s: %s", path, strerror(errno));
 	else
 		fcntl(file, F_SETFL, O_APPEND);
 	return file >= 0;
 }
 
-/* A reader that has gone is an error like others, and must not end the work that is reported on. */
+/* If the reader has closed the pipe, the write must fail with an error instead of ending the process with SIGPIPE. */
 static int dump(int to, unsigned int format)
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };

@@ -29,28 +29,28 @@ static const struct argp_option argp_options[] = {
 	{ .name = "unit",
 	  .key = 'u',
 	  .arg = "BYTES",
-	  .doc = "cut the input into units of so many bytes, a power of two from 512 to 64K (default: 4K)" },
+	  .doc = "cut the input into units of this size, a power of two from 512 to 64K (default: 4K)" },
 	{ .name = "limit",
 	  .key = 'l',
 	  .arg = "SIZE",
-	  .doc = "let no pool grow above SIZE: units are evicted to a temporary file to make room" },
-	{ .name = "pid", .key = 'p', .arg = "PID", .doc = "read the private memory of this process, instead of files" },
+	  .doc = "limit each pool to SIZE; units are evicted to a temporary file to make room" },
+	{ .name = "pid", .key = 'p', .arg = "PID", .doc = "read the private memory of this process instead of files" },
 	{ .name = "timeout",
 	  .key = KEY_TIMEOUT,
 	  .arg = "SECONDS",
-	  .doc = "stop a driver that makes no headway for so long (default: 30)" },
+	  .doc = "stop a driver that makes no progress for this long (default: 30)" },
 	{ .name = "sizes",
 	  .key = KEY_SIZES,
 	  .arg = "FILE",
-	  .doc = "write the number of bytes that is to be stored of each unit to FILE, one a line" },
+	  .doc = "write the stored size of each unit in bytes to FILE, one per line" },
 	{ .name = "stats",
 	  .key = KEY_STATS,
-	  .doc = "print each driver's own counters too, and its size classes with how full they are" },
+	  .doc = "also print each driver's statistics, and its size classes with their fill levels" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
 	{ 0 },
 };
 
-/* A set of strings with NULL at the end.  The strings are argv's. */
+/* A NULL-terminated array of strings. The strings belong to argv. */
 static void append(char ***array, size_t *count, char *string)
 {
 	*array = reallocarray(*array, *count + 2, sizeof(**array));
@@ -93,7 +93,7 @@ static void parse_limit(struct store_options *options, const char *arg, struct a
 		usage_error(state, "--limit must be a size such as 64M, not \"%s\"", arg);
 	if (!options->limit_bytes)
 		usage_error(state,
-			    "--limit 0 leaves no room for anything: leave --limit out for pools without a limit");
+			    "--limit 0 leaves no room for any unit: leave out --limit for pools without a limit");
 }
 
 static unsigned long parse_number(const char *arg, unsigned long max, const char *what, struct argp_state *state)
@@ -113,15 +113,16 @@ static void check(struct store_options *options, struct argp_state *state)
 	unsigned int inputs = 0;
 
 	if (options->pid && options->path_count)
-		usage_error(state, "--pid and paths are two sources: give one of them");
+		usage_error(state, "give either --pid or paths, not both");
 	if (!options->pid && !options->path_count)
-		usage_error(state, "nothing to store: give files or folders, - for standard input, or --pid");
+		usage_error(state, "nothing to store: give files or directories, - for standard input, or --pid");
 	for (size_t i = 0; i < options->path_count; i++) {
 		if (!*options->paths[i])
-			usage_error(state, "an empty path names no file");
+			usage_error(state, "a path must not be empty");
 		if (!strcmp(options->paths[i], "-") && inputs++)
-			usage_error(state,
-				    "standard input can be read once: give - once, and ./- for a file of that name");
+			usage_error(
+				state,
+				"standard input can be read only once: give - once, or ./- for a file of that name");
 	}
 	if (!options->compressor)
 		parse_compressor(options, "lz4", state);
@@ -177,10 +178,7 @@ int store_parse(int argc, char **argv, struct store_options *options)
 		.options = argp_options,
 		.parser = parse,
 		.args_doc = "PATH...\n--pid PID",
-		.doc = "Store the contents of files, of folders or of a process's memory through drivers, unit by unit "
-		       "and "
-		       "compressed; read every unit back, compare it byte for byte, and print how each driver did.\v"
-		       "The exit status is 0 if every driver gave everything back and no input was skipped.",
+		.doc = "Store the contents of files, of directories or of a process's memory through drivers, unit by unit and compressed; read every unit back, compare it byte for byte, and print how each driver did.\vThe exit status is 0 if every driver returned everything intact and no input was skipped.",
 	};
 
 	*options =

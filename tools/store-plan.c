@@ -2,8 +2,8 @@
  *
  * store-plan.c - which drivers zpoolctl store tries
  *
- * Each is opened in a child before any input is read, so that a name or a parameter that is wrong is reported at once.
- * Parts that name a file are left out of that pool: the trial alone opens the file.
+ * Each driver is opened in a child before any input is read, so that a wrong name or parameter is reported at once.
+ * Parts of the spec that name a file are left out for this: only the trial itself opens the file.
  */
 #include <config.h>
 
@@ -47,7 +47,7 @@ static void set_message(struct store_row *row, enum store_outcome outcome, const
 	snprintf(row->result.message, sizeof(row->result.message), "%s", message);
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int plan_driver(struct store *store, const char *label, bool named)
 {
 	const struct store_options *options = &store->options;
@@ -61,14 +61,14 @@ static int plan_driver(struct store *store, const char *label, bool named)
 		return STATUS_FAILED;
 	row->run = true;
 	if (!probe.answered && options->foreign_specs) {
-		say("%s: %s before it was known whether the spec names a file; give --type SPEC to choose the driver",
+		say("%s: %s before it could be determined whether the spec names a file; give --type SPEC to choose the driver",
 		    label, probe.message);
 		return STATUS_FAILED;
 	}
 	if (!probe.answered)
-		return 0; /* it will crash again, and that is its result */
+		return 0; /* it will crash again in the trial, which reports that */
 	if (probe.filter && named) {
-		say("%s: a filter stands in front of a driver: write --type %s+DRIVER", label, label);
+		say("%s: a filter needs a driver below it: write --type %s+DRIVER", label, label);
 		return STATUS_FAILED;
 	}
 	if (probe.filter) {
@@ -95,7 +95,7 @@ static int plan_named(struct store *store)
 		const char *spec = store->options.specs[i];
 
 		if (store->options.limit_bytes && spec_is_limited(spec)) {
-			say("%s has a limit of its own: take it out, or leave out --limit, which sets one that evicts",
+			say("%s has a limit of its own: remove it, or leave out --limit, which sets a limit with eviction",
 			    spec);
 			return STATUS_USAGE;
 		}
@@ -120,7 +120,7 @@ int store_plan(struct store *store)
 		char path[4096] = "";
 
 		zpool_get_plugin_path(path, sizeof(path));
-		say("no driver can be had from %s; ZPOOL_PLUGIN_PATH names other folders", path);
+		say("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
 		status = STATUS_FAILED;
 	}
 	return status;

@@ -21,14 +21,14 @@ static uint64_t per(uint64_t sum, uint64_t count)
 	return count ? (sum + count / 2) / count : 0;
 }
 
-/* Live bytes over the memory that they cost.  0: nothing to divide by. */
+/* Returns the live bytes divided by the memory that they use, or 0 if the memory did not grow. */
 static double density(const struct trial_result *result)
 {
 	return result->rss_growth_bytes ? (double)result->live_bytes / (double)result->rss_growth_bytes : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * For people
+ * Output for people
  */
 
 static const char *plural(uint64_t count)
@@ -70,7 +70,10 @@ static void print_input(const struct store *store)
 	       size_format(units->packed.bytes, packed));
 }
 
-/* How much is behind the word: of units that were refused, or never reached the driver, it says nothing. */
+/*
+ * Says how much the word "identical" covers: units that were refused or never reached the driver were not compared in
+ * it.
+ */
 static int identical_text(const struct trial_result *result, char **text)
 {
 	uint64_t refused = result->refused_too_large + result->refused_no_memory;
@@ -100,7 +103,7 @@ char *store_outcome_text(const struct store_row *row)
 		length = asprintf(&text, "refused: %s", result->message);
 		break;
 	default:
-		/* The reason may be long; standard error has it whole. */
+		/* The reason may be long; the full text is on standard error. */
 		length = asprintf(&text, "failed: %.64s%s", result->message, strlen(result->message) > 64 ? "..." : "");
 		break;
 	}
@@ -141,7 +144,7 @@ static void fill_cells(const struct store *store, const struct store_row *row, s
 	set_count(cells, SAME, store->units.same_filled);
 	set_count(cells, REFUSED, result->refused_too_large + result->refused_no_memory);
 	set_count(cells, EVICTED, result->evicted);
-	/* What was measured stands after all units are in; a driver that fell before has told nothing of it. */
+	/* The measurements are taken after all units are stored, so a driver that failed earlier has none. */
 	if (result->phase <= TRIAL_STORING)
 		return;
 	set_size(cells, STORED, result->live_bytes);
@@ -203,7 +206,7 @@ static void print_table(const struct store *store)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * For programs
+ * Output for programs
  */
 
 static json_t *input_json(const struct store *store)
@@ -233,21 +236,20 @@ static json_t *row_json(const struct store *store, const struct store_row *row)
 	json_t *refused = json_pack("{s:I, s:I}", "too_large", (json_int_t)result->refused_too_large, "no_memory",
 				    (json_int_t)result->refused_no_memory);
 
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
-			 "s:o, s:o, s:o}",
-			 "driver", json_text(row->label), "spec", json_text(row->spec), "units",
-			 (json_int_t)store->units.count, "same_filled", (json_int_t)store->units.same_filled, "stored",
-			 (json_int_t)result->stored, "refused", refused, "evicted", (json_int_t)result->evicted,
-			 "stored_bytes", (json_int_t)result->live_bytes, "pool_bytes", (json_int_t)result->pool_bytes,
-			 "rss_growth_bytes", (json_int_t)result->rss_growth_bytes, "density",
-			 result->rss_growth_bytes ? json_real(density(result)) : json_null(), "store_ns",
-			 (json_int_t)per(result->store_ns, result->stored), "load_ns",
-			 (json_int_t)per(result->load_ns, result->loaded), "unpack_ns",
-			 (json_int_t)per(result->unpack_ns, result->unpacked), "evict_ns",
-			 (json_int_t)per(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared,
-			 "differing", (json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
-			 *result->message ? json_text(result->message) : json_null(), "statistics",
-			 store_stats_json(row), "classes", store_classes_json(row));
+	return json_pack(
+		"{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o}",
+		"driver", json_text(row->label), "spec", json_text(row->spec), "units", (json_int_t)store->units.count,
+		"same_filled", (json_int_t)store->units.same_filled, "stored", (json_int_t)result->stored, "refused",
+		refused, "evicted", (json_int_t)result->evicted, "stored_bytes", (json_int_t)result->live_bytes,
+		"pool_bytes", (json_int_t)result->pool_bytes, "rss_growth_bytes", (json_int_t)result->rss_growth_bytes,
+		"density", result->rss_growth_bytes ? json_real(density(result)) : json_null(), "store_ns",
+		(json_int_t)per(result->store_ns, result->stored), "load_ns",
+		(json_int_t)per(result->load_ns, result->loaded), "unpack_ns",
+		(json_int_t)per(result->unpack_ns, result->unpacked), "evict_ns",
+		(json_int_t)per(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared,
+		"differing", (json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
+		*result->message ? json_text(result->message) : json_null(), "statistics", store_stats_json(row),
+		"classes", store_classes_json(row));
 }
 
 void store_report(const struct store *store)

@@ -18,7 +18,7 @@
 
 #define FULLNESS 11
 
-/* The next counter that the tool has room for, as it was compiled; NULL: there are no more. */
+/* Returns the next counter that this version of the tool knows, or NULL at the end. */
 static const struct zpool_stats_member *next_counter(unsigned int *index)
 {
 	const struct zpool_stats_member *counter;
@@ -35,10 +35,10 @@ static uint64_t value_of(const struct trial_stats *told, const struct zpool_stat
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * For people
+ * Output for people
  */
 
-/* A line for each counter, a column for each driver that counts. */
+/* Prints one line for each counter and one column for each driver with counters. */
 static void print_counters(const struct store *store)
 {
 	struct table_column *columns = calloc(store->row_count + 1, sizeof(*columns));
@@ -122,7 +122,7 @@ static void print_classes(const struct store_row *row)
 		for (unsigned int c = 0; c < COLUMNS; c++) {
 			uint64_t number = c < FIRST_TENTH ? numbers[c] : class->fullness[c - FIRST_TENTH];
 
-			/* Most tenths of most classes are empty: what is not shall be seen. */
+			/* Most of the counts are zero. Zeros are left blank, so that the other counts stand out. */
 			snprintf(text[c], sizeof(text[c]), "%" PRIu64, number);
 			cells[c] = c < FIRST_TENTH || number ? text[c] : "";
 		}
@@ -130,7 +130,7 @@ static void print_classes(const struct store_row *row)
 	}
 	putchar('\n');
 	text_print(stdout, row->label);
-	puts(": size classes, and how many zspages are how full");
+	puts(": size classes, and the number of zspages at each fill level");
 	table_print(table);
 }
 
@@ -143,7 +143,7 @@ void store_print_stats(const struct store *store)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * For programs
+ * Output for programs
  */
 
 json_t *store_stats_json(const struct store_row *row)

@@ -14,21 +14,21 @@
 #include "table.h"
 #include "text.h"
 
-/* A column that is folded stays at least so wide, if need be so wide. */
+/* A folded column stays at least this wide, if its contents need that much. */
 #define FOLDED_MIN 16
 #define FOLDED_LEAST 8
 #define GAP 1
 
 struct column {
 	struct table_column want;
-	size_t width; /* of its widest cell or its head; once it is fitted, what it may fill */
+	size_t width; /* the width of its widest cell or its head; after fitting, the width that it may use */
 	bool shown;
 };
 
 struct table {
 	struct column *columns;
 	size_t column_count;
-	char **cells; /* row by row */
+	char **cells; /* one row after the other */
 	size_t row_count;
 	size_t folded_min;
 };
@@ -77,7 +77,7 @@ void table_add(struct table *table, const char *const *cells)
 	}
 }
 
-/* SIZE_MAX where lines may be as long as they are. */
+/* SIZE_MAX if lines may have any length */
 static size_t output_columns(void)
 {
 	const char *set = getenv("COLUMNS");
@@ -110,7 +110,7 @@ static size_t least_width(const struct table *table, const struct column *column
 	return column->width < least ? column->width : least;
 }
 
-/* Of all shown columns, folded as far as they can be. */
+/* The total width of all shown columns, with folded columns at their minimum. */
 static size_t least_sum(const struct table *table)
 {
 	size_t sum = 0;
@@ -148,12 +148,12 @@ static void say_dropped(const struct table *table)
 	if (fclose(stream))
 		out_of_memory();
 	if (count)
-		say("the terminal is too narrow for %s: %s; a wider one shows all, and so does --json",
+		say("the terminal is too narrow for %s: %s; use a wider terminal or --json to see everything",
 		    count == 1 ? "this column" : "these columns", names);
 	free(names);
 }
 
-/* Leave columns out until the rest fits, and share what is left over among those that are folded. */
+/* Leaves out columns until the rest fits, and distributes the remaining width among the folded columns. */
 static void fit(struct table *table, size_t columns)
 {
 	struct column *dropped;
@@ -176,7 +176,7 @@ static void fit(struct table *table, size_t columns)
 	}
 }
 
-/* Break a text into lines of at most `width` columns: between words, and inside those that are longer than a line. */
+/* Breaks a text into lines of at most `width` columns, between words, or inside a word that is longer than a line. */
 static char *fold(const char *text, size_t width)
 {
 	char *folded = malloc(2 * strlen(text) + 1), *to = folded, *blank = NULL;
@@ -218,7 +218,7 @@ static struct libscols_table *new_scols(const struct table *table)
 
 	if (!scols)
 		out_of_memory();
-	/* The cells are escaped already, and fitted. */
+	/* The cells are already escaped and fitted. */
 	scols_table_enable_noencoding(scols, 1);
 	scols_table_enable_noheadings(scols, !table->columns[0].want.name);
 	scols_table_set_termforce(scols, SCOLS_TERMFORCE_ALWAYS);
@@ -248,7 +248,7 @@ static void add_cell(struct libscols_line *line, size_t at, const struct column 
 	free(folded);
 }
 
-/* The first column, and those from `from` to below `to` that are shown. */
+/* Prints the first column and the shown columns from `from` up to but excluding `to`. */
 static void print_part(const struct table *table, size_t from, size_t to)
 {
 	struct libscols_table *scols = new_scols(table);
@@ -270,7 +270,7 @@ static void print_part(const struct table *table, size_t from, size_t to)
 	scols_unref_table(scols);
 }
 
-/* As many columns at a time as fit behind the first one. */
+/* Prints as many columns at a time as fit beside the first one. */
 static void print_parts(const struct table *table, size_t columns)
 {
 	size_t from = 1;

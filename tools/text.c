@@ -17,7 +17,7 @@ static bool locale_is_utf8(void)
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
-/* The terminal may take a byte of a character, such as 0x9b, for a control character. */
+/* The terminal may take a byte of a multibyte character, such as 0x9b, for a control character. */
 static char *escape_to_ascii(const char *text)
 {
 	char *ascii = malloc(4 * strlen(text) + 1), *to = ascii;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace-file.c - a trace file is read whole and checked whole before anything is done with it
+ * trace-file.c - read and check a whole trace file before anything is done with it
  *
- * Header and blocks are checked as they are read, so that a file that is no trace, such as a device that never ends, is
- * given up at the first byte that is wrong.  Then trace-records.c looks at every record.
+ * The header and the blocks are checked while they are read. A file that is not a trace, such as a device that never
+ * ends, is therefore rejected at the first wrong byte. Afterwards trace-records.c checks every record.
  */
 #include <config.h>
 
@@ -23,12 +23,12 @@
  * Bytes
  */
 
-/* Where a file's bytes come from. */
+/* Where the bytes of a file come from. */
 struct source {
 	struct trace_file *file;
 	int fd; /* -1: all of them are in memory */
 	size_t room;
-	int error; /* errno of what ended the reading, 0: nothing did */
+	int error; /* errno of the error that ended reading; 0 if there was none */
 };
 
 static bool grow(struct source *source, size_t bytes)
@@ -45,7 +45,7 @@ static bool grow(struct source *source, size_t bytes)
 	return true;
 }
 
-/* Has the file so many bytes?  They are in memory then. */
+/* Returns true if the file has this many bytes; they are in memory then. */
 static bool have(struct source *source, size_t bytes)
 {
 	struct trace_file *file = source->file;
@@ -82,11 +82,12 @@ static int check_header(struct source *source, char text[TRACE_TEXT])
 	version = trace_get(file->bytes + 8, 4);
 	if (version > TRACE_VERSION)
 		return TRACE_REFUSE(text,
-				    "written in version %" PRIu64 " of the format, and this program knows up to %d",
+				    "written in version %" PRIu64
+				    " of the format, but this program only knows versions up to %d",
 				    version, TRACE_VERSION);
 	spec_bytes = trace_get(file->bytes + 12, 4);
 	if (!version)
-		return TRACE_REFUSE(text, "damaged: at byte 8, there is no version 0 of the format");
+		return TRACE_REFUSE(text, "damaged: at byte 8, the format version is 0, which does not exist");
 	if (spec_bytes > TRACE_SPEC_BYTES_MAX)
 		return TRACE_REFUSE(text, "damaged: at byte 12, its spec has %" PRIu64 " bytes, more than %d",
 				    spec_bytes, TRACE_SPEC_BYTES_MAX);
@@ -95,9 +96,9 @@ static int check_header(struct source *source, char text[TRACE_TEXT])
 	check = trace_check(TRACE_CHECK_BEGIN, file->bytes, 32);
 	check = trace_check(check, file->bytes + TRACE_HEADER_BYTES, spec_bytes);
 	if (check != trace_get(file->bytes + 32, 4))
-		return TRACE_REFUSE(text, "damaged: at byte 32, the check of its header says that it has changed");
+		return TRACE_REFUSE(text, "damaged: at byte 32, the checksum of its header does not match");
 	if (memchr(file->bytes + TRACE_HEADER_BYTES, 0, spec_bytes))
-		return TRACE_REFUSE(text, "damaged: at byte %d, its spec has a NUL in it", TRACE_HEADER_BYTES);
+		return TRACE_REFUSE(text, "damaged: at byte %d, its spec contains a NUL", TRACE_HEADER_BYTES);
 	file->spec = strndup((const char *)file->bytes + TRACE_HEADER_BYTES, spec_bytes);
 	if (!file->spec)
 		return TRACE_REFUSE(text, "out of memory");
@@ -113,9 +114,9 @@ static int check_end(struct source *source, size_t at, size_t payload_bytes, cha
 	const uint8_t *payload;
 
 	if (payload_bytes != TRACE_END_BYTES || trace_get(file->bytes + at + 8, 4))
-		return TRACE_REFUSE(text, "damaged: at byte %zu, its end is not as it should be", at);
+		return TRACE_REFUSE(text, "damaged: at byte %zu, its end record is not valid", at);
 	if (have(source, end + 1))
-		return TRACE_REFUSE(text, "damaged: at byte %zu, something follows its end", end);
+		return TRACE_REFUSE(text, "damaged: at byte %zu, there is data after its end", end);
 	payload = file->bytes + at + TRACE_BLOCK_BYTES;
 	file->totals.calls = trace_get(payload, 8);
 	file->totals.lost = trace_get(payload + 8, 8);
@@ -124,7 +125,7 @@ static int check_end(struct source *source, size_t at, size_t payload_bytes, cha
 	return 0;
 }
 
-/* *partial: where a block begins that was cut off; 0: none was. */
+/* *partial is the offset of a block that was cut off, or 0 if there is none. */
 static int check_blocks(struct source *source, size_t *partial, char text[TRACE_TEXT])
 {
 	struct trace_file *file = source->file;
@@ -140,7 +141,7 @@ static int check_blocks(struct source *source, size_t *partial, char text[TRACE_
 		bytes = trace_get(file->bytes + at + 4, 4);
 		end = !memcmp(file->bytes + at, TRACE_BLOCK_END, 4);
 		if (!end && memcmp(file->bytes + at, TRACE_BLOCK_DATA, 4) != 0)
-			return TRACE_REFUSE(text, "damaged: no block begins at byte %zu", at);
+			return TRACE_REFUSE(text, "damaged: at byte %zu, there is no valid block", at);
 		if (bytes > TRACE_PAYLOAD_BYTES_MAX)
 			return TRACE_REFUSE(text,
 					    "damaged: at byte %zu, a block of %" PRIu64 " bytes begins, more than %d",
@@ -152,7 +153,7 @@ static int check_blocks(struct source *source, size_t *partial, char text[TRACE_
 		if (trace_check(trace_check(TRACE_CHECK_BEGIN, file->bytes + at, 12),
 				file->bytes + at + TRACE_BLOCK_BYTES,
 				(size_t)bytes) != trace_get(file->bytes + at + 12, 4))
-			return TRACE_REFUSE(text, "damaged: the block at byte %zu has changed", at);
+			return TRACE_REFUSE(text, "damaged: the checksum of the block at byte %zu does not match", at);
 		if (end)
 			return check_end(source, at, (size_t)bytes, text);
 	}

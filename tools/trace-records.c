@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace-records.c - the records of a trace, each of which is checked before any is used
+ * trace-records.c - check every record of a trace before any of them is used
  *
- * A file may be made to deceive: no number in it is used before it was compared with what it can be.
+ * A file may be crafted to mislead the program, so every number is checked against its possible range before it is
+ * used.
  */
 #include <config.h>
 
@@ -15,7 +16,7 @@
 #include "trace-file.h"
 
 /* ------------------------------------------------------------------------------------------------------------------
- * One record.  These give NULL, or what is wrong with it.
+ * One record: these functions return NULL, or a description of the fault
  */
 
 static const unsigned int operands_of[] = {
@@ -72,7 +73,7 @@ static const char *take_record(struct trace_cursor *cursor, struct trace_record 
 
 	*record = (struct trace_record){ .error = 0 };
 	if (cursor->at == cursor->end)
-		return "lies behind the end of its block";
+		return "extends past the end of its block";
 	flags = *cursor->at++;
 	record->op = (enum trace_op)(flags & TRACE_OP_MASK);
 	if (record->op < TRACE_MALLOC || record->op > TRACE_SET_LIMIT)
@@ -82,7 +83,7 @@ static const char *take_record(struct trace_cursor *cursor, struct trace_record 
 		return fault;
 	if (has_object(record->op)) {
 		if (!take(cursor, cursor->objects, &back))
-			return "names an object that was not made";
+			return "names an object that was never allocated";
 		record->known = back != 0;
 		record->object = cursor->objects - back;
 	}
@@ -144,7 +145,7 @@ static const char *note_object(struct scan *scan, uint64_t size, uint64_t call)
 		uint32_t *sizes = reallocarray(scan->sizes, room, sizeof(*sizes));
 
 		if (!sizes)
-			return "makes an object for which there is no memory";
+			return "allocates an object for which there is no memory";
 		scan->sizes = sizes;
 		scan->room = room;
 	}
@@ -167,7 +168,7 @@ static const char *note_free(struct scan *scan, const struct trace_record *recor
 	if (record->error || !record->known)
 		return NULL;
 	if (!scan->sizes[record->object])
-		return "frees an object that was freed before";
+		return "frees an object that is already free";
 	totals->bytes_live -= scan->sizes[record->object];
 	totals->objects_live--;
 	scan->sizes[record->object] = 0;
@@ -190,7 +191,7 @@ static const char *note_malloc(struct scan *scan, const struct trace_record *rec
 	uint64_t size = record->operands[0];
 
 	if (!size || size > TRACE_OBJECT_BYTES_MAX)
-		return "makes an object of an impossible size";
+		return "allocates an object of an impossible size";
 	if (record->operands[1] > UINT32_MAX)
 		return "has impossible flags";
 	if (size > scan->totals.largest)
@@ -198,7 +199,7 @@ static const char *note_malloc(struct scan *scan, const struct trace_record *rec
 	return record->error ? NULL : note_object(scan, size, call);
 }
 
-/* NULL, or what is wrong with the record. */
+/* Returns NULL, or a description of the fault. */
 static const char *note_operation(struct scan *scan, const struct trace_record *record, uint64_t call)
 {
 	switch (record->op) {
@@ -230,7 +231,7 @@ static const char *note_record(struct scan *scan, const struct trace_record *rec
 	totals->ns = record->ns;
 	if (record->thread > totals->threads)
 		totals->threads = record->thread;
-	/* The evict callback's refusal is the owner's, not the pool's. */
+	/* The evict callback's refusal comes from the pool's owner, so it is not a failure of the pool. */
 	if (record->error && record->op != TRACE_EVICTED)
 		totals->failed[record->error]++;
 	totals->shrinks += record->op == TRACE_SHRINK;
@@ -253,12 +254,14 @@ static int check_block(struct trace_file *file, struct scan *scan, struct trace_
 					    (size_t)(at - file->bytes), scan->totals.calls, fault);
 	}
 	if (cursor->at != cursor->end)
-		return TRACE_REFUSE(text, "damaged: at byte %zu, a block has more in it than its calls",
+		return TRACE_REFUSE(text, "damaged: at byte %zu, a block has data after its last call",
 				    (size_t)(cursor->at - file->bytes));
 	return 0;
 }
 
-/* Nothing confirms the records of this block, so the first that makes no sense is where it was cut off. */
+/*
+ * No checksum covers the records of this block, so the first invalid record marks the place where the file was cut off.
+ */
 static void cut_block(struct trace_file *file, struct scan *scan, struct trace_cursor *cursor, size_t partial)
 {
 	uint8_t *head = file->bytes + partial;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * trial.c - the child that tries a driver, and the parent that listens to it
+ * trial.c - the child that tries a driver, and the parent that watches it
  *
- * Units go through in batches.  A batch is read from the spools into buffers before the clock starts, and the clock
- * runs over the whole batch, so that it measures the driver and not itself.  Everything that the child needs is
- * resident before the pool is made, and a first pool of one object has run the driver's code once: then the growth of
- * resident memory is the pool's.
+ * Units are processed in batches. A batch is read from the spools into buffers before the clock starts, and the clock
+ * runs for the whole batch, so that it measures the driver and not the tool. Everything that the child needs is
+ * resident before the pool is created, and a first pool with one object has already run the driver's code, so all
+ * growth of resident memory after that belongs to the pool.
  */
 #include <config.h>
 
@@ -34,8 +34,8 @@ struct tester {
 	struct evict evict;
 	struct zpool *pool;
 	unsigned char *packed;    /* a batch as stored, or as loaded back */
-	unsigned char *unpacked;  /* loaded back and unpacked */
-	unsigned char *originals; /* what it was */
+	unsigned char *unpacked;  /* loaded back and decompressed */
+	unsigned char *originals; /* the original */
 	int out;
 	uint64_t told_ns;
 	struct trial_result result;
@@ -61,7 +61,7 @@ static void tell_progress(struct tester *tester, enum trial_phase phase, uint64_
 		tell(tester);
 }
 
-/* The first thing that went wrong is the one to tell. */
+/* Only the first error is reported. */
 static int fail(struct tester *tester, int error, const char *what, const char *why)
 {
 	if (!tester->result.message[0])
@@ -83,7 +83,7 @@ static int fail_zpool(struct tester *tester, int error, const char *what)
  * Store
  */
 
-/* The pool is full: have it evict page by page until the unit fits, or nothing more will go. */
+/* The pool is full: evicts page by page until the unit fits or nothing more can be evicted. */
 static int make_room(struct tester *tester, size_t bytes, unsigned long *handle)
 {
 	uint64_t start = clock_ns();
@@ -110,7 +110,10 @@ static int make_room(struct tester *tester, size_t bytes, unsigned long *handle)
 	return error;
 }
 
-/* 0: stored or, for a stated reason, refused.  -errno: the driver does not work. */
+/*
+ * Returns 0 if the unit was stored, or was refused for a reason that is counted. Returns -errno if the driver does not
+ * work.
+ */
 static int store_unit(struct tester *tester, size_t index, const unsigned char *data)
 {
 	const struct unit *unit = &tester->trial->units->at[index];
@@ -132,7 +135,7 @@ static int store_unit(struct tester *tester, size_t index, const unsigned char *
 	if (error)
 		return fail_zpool(tester, error, "zpool_malloc");
 	if (!handle)
-		return fail(tester, -EPROTO, "zpool_malloc", "it gave 0 for a handle");
+		return fail(tester, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
 	error = object_put(tester->pool, handle, data, unit->stored_bytes);
 	if (error)
 		return fail_zpool(tester, error, "writing an object");
@@ -184,7 +187,9 @@ static int store_all(struct tester *tester, uint64_t rss_before)
  * Load and compare
  */
 
-/* Copy the batch's units that are in the pool to tester->packed, on the clock, and the evicted ones beside it. */
+/*
+ * Copies the batch's units that are in the pool to tester->packed, with the clock running, and adds the evicted units.
+ */
 static int load_batch(struct tester *tester, const struct units_batch *batch)
 {
 	const struct units *units = tester->trial->units;
@@ -193,7 +198,7 @@ static int load_batch(struct tester *tester, const struct units_batch *batch)
 	uint64_t start;
 	int error = 0;
 
-	/* What is not loaded shall not pass for loaded. */
+	/* Bytes that fail to load must not look like loaded ones from an earlier batch. */
 	memset(tester->packed, 0, batch->packed_bytes);
 	for (size_t i = batch->first; i < end && !error; i++)
 		if (evict_is_saved(evict, i))
@@ -217,7 +222,7 @@ static int load_batch(struct tester *tester, const struct units_batch *batch)
 	return 0;
 }
 
-/* The unit as it was, as far as what was loaded tells.  false: it tells nothing. */
+/* Restores the original unit from what was loaded. Returns false if that is not possible. */
 static bool restore_unit(struct tester *tester, const struct unit *unit, const unsigned char *packed)
 {
 	uint64_t start;
@@ -294,7 +299,9 @@ static struct zpool *open_pool(struct tester *tester, const char *spec)
 	return zpool_open(spec, &args, sizeof(args));
 }
 
-/* Once through the driver's code, with a pool of its own, which touches no file: that is for the trial's pool alone. */
+/*
+ * Runs the driver's code once, on a separate pool. That pool touches no file: files are only for the pool of the trial.
+ */
 static int warm_up(struct tester *tester)
 {
 	char *spec = spec_without_files(tester->trial->spec);
@@ -328,13 +335,13 @@ static int prepare(struct tester *tester, struct spool *evicted)
 	tester->unpacked = rss_array(units->unit_bytes, 1);
 	tester->originals = rss_array(UNITS_BATCH_BYTES, 1);
 	if (error || !tester->packed || !tester->unpacked || !tester->originals)
-		return fail_system(tester, -ENOMEM, "making room for the units");
+		return fail_system(tester, -ENOMEM, "allocating room for the units");
 	return warm_up(tester);
 }
 
 struct trial_job {
 	const struct trial *trial;
-	struct spool *evicted; /* made by the parent, written by the child; NULL: no eviction */
+	struct spool *evicted; /* created by the parent, written by the child; NULL: no eviction */
 };
 
 static void try_in_child(int out, void *arg)
@@ -412,7 +419,7 @@ static void hear(void *user, const void *bytes, size_t count)
 	}
 }
 
-/* A child that did not end as it should is told of in the result, with what it was about. */
+/* If the child did not end normally, puts the reason and what it was doing into the result. */
 static void judge_end(const struct child_end *end, struct trial_result *result)
 {
 	static const char *const about[] = { "opening a pool", "storing a first object", "storing",

@@ -42,7 +42,7 @@ static struct unit *new_unit(struct units *units)
 	return &units->at[units->count++];
 }
 
-/* It is, if it equals itself one word further on. */
+/* A unit is same-filled if it equals itself shifted by one word. */
 static bool is_same_filled(const unsigned char *data, size_t bytes)
 {
 	return bytes > sizeof(uint64_t) && !memcmp(data, data + sizeof(uint64_t), bytes - sizeof(uint64_t));

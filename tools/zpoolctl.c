@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zpoolctl.c - a shell's view of libzpool: which drivers there are, what they take, and how they do on real data
+ * zpoolctl.c - a command line tool for libzpool: list the drivers, show what they accept, and try them on real data
  */
 #include <config.h>
 
@@ -26,12 +26,12 @@ static int cmd_help(int argc, char **argv);
 static const struct command commands[] = {
 	{ "help", "show this help, or the help of a command", cmd_help },
 	{ "new", "write the project of a new plugin", cmd_new },
-	{ "list", "show the drivers that can be had", cmd_list },
+	{ "list", "show the drivers that are available", cmd_list },
 	{ "info", "load a driver and show its parameters, limits and capabilities", cmd_info },
-	{ "check", "put a driver to the proof, case by case", cmd_check },
-	{ "replay", "make the calls that the filter trace recorded on drivers, compare", cmd_replay },
-	{ "bench", "measure time and memory of drivers, beside the mallocs", cmd_bench },
-	{ "store", "store real data through drivers, read it back, compare", cmd_store },
+	{ "check", "run the conformance tests on a driver", cmd_check },
+	{ "replay", "repeat the calls of a recorded trace on drivers and compare them", cmd_replay },
+	{ "bench", "measure the speed and memory use of drivers, beside other mallocs", cmd_bench },
+	{ "store", "store real data through drivers, read it back and compare", cmd_store },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -49,7 +49,7 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* The list of commands, for --help, made from the table. */
+/* Makes the list of commands for --help from the table. */
 static char *help_text(int key, const char *text, void *input)
 {
 	char *list = NULL;
@@ -65,7 +65,7 @@ static char *help_text(int key, const char *text, void *input)
 	fputs("Commands:\n", stream);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n`zpoolctl help COMMAND' shows a command's options, zpoolctl(1) all.", stream);
+	fputs("\nUse `zpoolctl help COMMAND' for the options of a command; zpoolctl(1) describes all of them.", stream);
 	if (fclose(stream))
 		out_of_memory();
 	return list;
@@ -73,7 +73,7 @@ static char *help_text(int key, const char *text, void *input)
 
 struct choice {
 	const struct command *command;
-	int index; /* of its name in argv */
+	int index; /* of the command's name in argv */
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -84,19 +84,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		choice->command = find_command(arg);
 		if (!choice->command)
-			usage_error(state, "there is no command \"%s\"", arg);
+			usage_error(state, "there is no command \"%s\"; `zpoolctl help' lists them", arg);
 		choice->index = state->next - 1;
-		state->next = state->argc; /* the rest is the command's */
+		state->next = state->argc; /* the remaining arguments belong to the command */
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		usage_error(state, "a command is missing");
+		usage_error(state, "give a command");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-/* getopt(3) prints the name of an option that it does not know as it stands. */
+/* getopt(3) prints an unknown option unescaped, so an option with unprintable characters is refused here. */
 static bool options_are_printable(char *const *argv)
 {
 	for (; *argv && strcmp(*argv, "--"); argv++) {
@@ -111,7 +111,7 @@ static bool options_are_printable(char *const *argv)
 	return true;
 }
 
-/* The library passes over a directory that is not absolute; a user who wrote one is better off with an error. */
+/* The library ignores a relative directory in the variable; for a user at a shell, an error is more helpful. */
 static bool plugin_path_is_sound(void)
 {
 	const char *path = secure_getenv("ZPOOL_PLUGIN_PATH");
@@ -125,11 +125,11 @@ static bool plugin_path_is_sound(void)
 static const struct argp main_argp = {
 	.parser = parse,
 	.args_doc = "COMMAND [OPTION...] [ARGUMENT...]",
-	.doc = "Look at libzpool's drivers and try them on real data.\v",
+	.doc = "Show the drivers of libzpool and try them on real data.\v",
 	.help_filter = help_text,
 };
 
-/* argv[0] becomes "zpoolctl <name>", as the command's messages begin. */
+/* Sets argv[0] to "zpoolctl <name>", which is how the command's messages begin. */
 static int run_command(const struct command *command, int argc, char **argv)
 {
 	char name[64];
@@ -146,7 +146,7 @@ static error_t parse_help(int key, char *arg, struct argp_state *state)
 	if (key != ARGP_KEY_ARG)
 		return ARGP_ERR_UNKNOWN;
 	if (*command)
-		usage_error(state, "one command at a time, but got \"%s\" and \"%s\"", (*command)->name, arg);
+		usage_error(state, "give one command at a time, not \"%s\" and \"%s\"", (*command)->name, arg);
 	*command = find_command(arg);
 	if (!*command)
 		usage_error(state, "there is no command \"%s\"; `zpoolctl help' lists them", arg);

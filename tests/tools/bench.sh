@@ -225,7 +225,7 @@ usage "no rounds" "--rounds must be a number from 1 to 1000" --rounds 0
 usage "too few objects" "--objects must be a number from 1000" --objects 999
 usage "too many objects" "--objects must be a number from 1000 to 16777216" --objects 16777217
 usage "no time" "--timeout must be a number from 1" --timeout 0
-usage "two sources" "give one of them, and once" --sizes lz4 --pid 1
+usage "either --pid or paths" "give one of them, and once" --sizes lz4 --pid 1
 usage "two sources of one kind" "give one of them, and once" --sizes lz4 --sizes zstd
 usage "two forms" "two forms of output" --json --csv
 usage "an empty source" "--sizes is empty" --sizes ""

@@ -89,7 +89,7 @@ run replay "$trace"
 exits "a trace without contents is no failure" 0
 prints "and the table says so" 'nothing to compare'
 prints_not "and nothing else" 'identical'
-prints "with the reason" '^zsmalloc: 0 of 1 object was compared; 1 was never written to'
+prints "with the reason" '^zsmalloc: 0 of 1 object was compared; 1 was never written'
 run replay --json "$trace"
 counts "and so does JSON" nothing_to_compare 0 0 1
 made
@@ -107,7 +107,7 @@ counts "no call is added behind fault, which counts them" nothing_to_compare 0 1
 made 'malloc 20000 0' 'map 1 2' 'unmap 1' 'free 1'
 run replay --type zbud "$trace"
 exits "a driver that takes no object fails" 1
-prints "and the table says why" 'refused: took no object'
+prints "and the table says why" 'refused: the driver accepted no object'
 run replay --type zbud --type libc "$trace"
 prints "another one does not" '^libc .*identical'
 
@@ -153,19 +153,19 @@ refused()
     says "and the message says where and why" "made.trace: damaged: $2"
 }
 made 'malloc 0 0'
-refused "an object of 0 bytes" 'at byte 60, call 0 makes an object of an impossible size'
+refused "an object of 0 bytes" 'at byte 60, call 0 allocates an object of an impossible size'
 made 'malloc 1073741825 0'
-refused "an object that is too large" 'at byte 60, call 0 makes an object of an impossible size'
+refused "an object that is too large" 'at byte 60, call 0 allocates an object of an impossible size'
 made 'malloc 10 0' 'free 1' 'free 1'
-refused "an object that is freed twice" 'at byte 67, call 2 frees an object that was freed before'
+refused "an object that is freed twice" 'at byte 67, call 2 frees an object that is already free'
 made 'malloc 10 0' 'free 2'
-refused "an object that was not made" 'at byte 64, call 1 names an object that was not made'
+refused "an object that was not made" 'at byte 64, call 1 names an object that was never allocated'
 made 'bytes 0f 01'
 refused "an unknown call" 'at byte 60, call 0 is of an unknown kind'
 made 'bytes 81 01'
 refused "an unknown flag" 'at byte 60, call 0 has unknown flags'
 made 'malloc 10 0' 'bytes 02 01 81'
-refused "half a call" 'at byte 64, call 1 names an object that was not made'
+refused "half a call" 'at byte 64, call 1 names an object that was never allocated'
 made 'malloc 10 0' 'map 1 3'
 refused "an unknown mode" 'at byte 64, call 1 maps in an unknown mode'
 {
@@ -173,17 +173,17 @@ refused "an unknown mode" 'at byte 64, call 1 maps in an unknown mode'
     printf '\377'
     tail -c +72 "$work/whole"
 } >"$trace"
-refused "a byte that changed" 'the block at byte 44 has changed'
+refused "a byte that changed" 'the checksum of the block at byte 44 does not match'
 {
     head -c 44 "$work/whole"
     printf 'junkjunkjunkjunk'
 } >"$trace"
-refused "junk behind the header" 'no block begins at byte 44'
+refused "junk behind the header" 'at byte 44, there is no valid block'
 {
     cat "$work/whole"
     echo more
 } >"$trace"
-refused "something behind the end" "at byte $size, something follows its end"
+refused "something behind the end" "at byte $size, there is data after its end"
 
 # --- What asks for too much ------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ head -c 44 "$work/whole" >"$trace"
 if dd if=/dev/null of="$trace" bs=1 seek=1099511627776 2>/dev/null; then
     run replay "$trace" --timeout 10
     exits "a sparse file is not read to its end" 1
-    says "but to the first byte that is wrong" 'no block begins at byte 44'
+    says "but to the first byte that is wrong" 'at byte 44, there is no valid block'
     rm "$trace"
 fi
 run replay /dev/zero

@@ -53,7 +53,7 @@ for spec in ../zbud zb%75d /tmp/zbud zbud.so Zbud '' + zbud+ 'zbud:limit' "$(pri
     few_calls | forge "$spec"
     run replay "$work/foreign.trace"
     exits "\"$(printf %s "$spec" | tr -dc ' -~')\" is refused" 1
-    says "and the message says what to do" 'the spec in it is not valid; give --type'
+    says "and the message says what to do" 'the recorded spec is not valid; give --type'
     is "no byte of it reaches the terminal" "" "$(tr -d ' -~\n' <"$work/err")"
 done
 few_calls | forge zbud:nosuch=1

@@ -44,7 +44,7 @@ run info nosuch
 exits "an unknown driver is a failure" 1
 says "an unknown driver is told with the path tried" "$work/plugins/nosuch\.so"
 says "an unknown driver is told with those there are" \
-    "^Drivers that can be had: copying, lethal, noteless, sieve, zbud\."
+    "^Available drivers: copying, lethal, noteless, sieve, zbud\."
 run info ../evil
 exits "a path for a name is a failure" 1
 echo "no ELF" >"$work/plugins/broken.so"

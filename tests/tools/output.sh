@@ -137,7 +137,7 @@ wait "$reader"
 is "one that is read gets all of it" same "$(cmp -s "$work/read" "$work/expected" && echo same)"
 
 limited 0 new --dir "$work/project" mine
-says "a project that cannot be written is a message" 'cannot write .*File too large; nothing was kept'
+says "a project that cannot be written is a message" 'cannot write .*File too large; everything written so far was removed'
 is "and no folder" "" "$(find "$work" -name project)"
 run new --dir "$work/project" mine
 exits "the next try finds nothing in its way" 0

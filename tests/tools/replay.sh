@@ -166,7 +166,7 @@ if [ "$status" -ne 9 ]; then
     says "and what it lacks" "[0-9]+ calls? (is|are) missing in the trace"
     run replay "$work/short.trace"
     exits "what was written is replayed" 0
-    says "and it is said to be cut off" "short.trace: cut off after [0-9]+ bytes"
+    says "and it is said to be cut off" "short.trace: the file is cut off after [0-9]+ bytes"
     prints "after thousands of calls" "short.trace: [0-9]{4} calls on .*cut off there"
 fi
 
@@ -176,7 +176,7 @@ bytes=$(wc -c <"$trace")
 head -c $((bytes - 1)) "$trace" >"$work/bad"
 run replay "$work/bad"
 exits "a trace without its end is replayed" 0
-says "and it is said to be cut off" "bad: cut off after $((bytes - 1)) bytes"
+says "and it is said to be cut off" "bad: the file is cut off after $((bytes - 1)) bytes"
 head -c 20 "$trace" >"$work/bad"
 run replay "$work/bad"
 says "a piece of a header" "cut off inside its header"
@@ -187,13 +187,13 @@ says "a piece of a header" "cut off inside its header"
 } >"$work/bad"
 run replay "$work/bad"
 exits "a trace that was changed fails" 1
-says "and is told of" "damaged: the block at byte [0-9]+ has changed"
+says "and is told of" "damaged: the checksum of the block at byte [0-9]+ does not match"
 {
     cat "$trace"
     echo more
 } >"$work/bad"
 run replay "$work/bad"
-says "something behind the end" "damaged: at byte $bytes, something follows its end"
+says "something behind the end" "damaged: at byte $bytes, there is data after its end"
 {
     head -c 8 "$trace"
     printf '\002'
@@ -201,7 +201,7 @@ says "something behind the end" "damaged: at byte $bytes, something follows its 
 } >"$work/bad"
 run replay "$work/bad"
 exits "a newer version fails" 1
-says "and is told of" "version 2 of the format, and this program knows up to 1"
+says "and is told of" "version 2 of the format, but this program only knows versions up to 1"
 run replay "$zpoolctl"
 exits "another file fails" 1
 says "and is told of" "not a trace file"

@@ -31,7 +31,7 @@ is "replay writes as well" 32 "$(value pools 0 layers 0 statistics objects)"
 ZPOOL_STATS=$work/nowhere/stats
 run store -t zbud "$work/text"
 exits "a file that cannot be written is a failure" 1
-says "it is named" "ZPOOL_STATS: $work/nowhere/stats cannot be written: No such file or directory"
+says "it is named" "ZPOOL_STATS: cannot write $work/nowhere/stats: No such file or directory"
 mkfifo "$work/unread"
 ZPOOL_STATS=$work/unread
 run store -t zbud "$work/text"

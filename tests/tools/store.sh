@@ -103,7 +103,7 @@ holds "the smallest class has slots" "$(value drivers 0 classes 0 slots)" -gt 0
 holds "and a histogram" "$(value drivers 0 classes 0 fullness 0)" -ge 0
 run store -t zsmalloc --stats "$work/in"
 exits "with classes: all is given back" 0
-prints "the classes are told" "^zsmalloc: size classes, and how many zspages are how full\$"
+prints "the classes are told" "^zsmalloc: size classes, and the number of zspages at each fill level\$"
 prints "class by class, with tenths" "^ *SIZE +OBJECTS +SLOTS .*<10% .*<100% +FULL\$"
 run store -t zbud --limit 60K --json "$work/in"
 is "evictions are counted" "$(value drivers 0 evicted)" "$(value drivers 0 statistics evictions)"
@@ -148,7 +148,7 @@ prints "the rest is stored" "^libc .* identical\$"
 prints "what was skipped is told" "6 files, 1 skipped"
 run store -t libc "$work/in" "$work/in/pipe"
 exits "a pipe makes the status 1 where it is named" 1
-says "the pipe is named" "in/pipe: neither a regular file nor a folder; skipped"
+says "the pipe is named" "in/pipe: neither a regular file nor a directory; skipped"
 if [ "$(id -u)" != 0 ]; then
     chmod 0 "$work/in/tail"
     run store -t libc "$work/in"
@@ -162,7 +162,7 @@ exits "nothing but same-filled units is no failure" 0
 prints "but nothing was compared, which the table says" "^libc .* nothing to compare: no unit had to be stored\$"
 run store -t zbud "$work/in/words" "$work/in/deep/random"
 exits "same-filled units do not make up for units that were all refused" 1
-prints "a driver that took none of them is shown as refused" "^zbud .* refused: took no unit"
+prints "a driver that took none of them is shown as refused" "^zbud .* refused: the driver accepted no unit"
 
 # Standard input is one stream, beside files.
 store_stream()
@@ -197,7 +197,7 @@ exits "nothing but missing files is a failure" 1
 
 run store -t nosuch "$work/in"
 exits "an unknown driver is a failure" 1
-says "an unknown driver is told with those there are" "^Drivers that can be had: copying, libc, sieve, zbud\."
+says "an unknown driver is told with those there are" "^Available drivers: copying, libc, sieve, zbud\."
 run store -t zbud:colour=red "$work/in"
 exits "an unknown parameter is a failure" 1
 says "an unknown parameter is told with those there are" 'no parameter "colour".*limit'
@@ -209,10 +209,10 @@ says "a filter alone is told what it lacks" "sieve\+DRIVER"
 
 run store -t zbud "$work/in/deep/random"
 exits "a named driver that takes no unit is a failure" 1
-prints "a named driver that takes no unit is shown" "^zbud .* refused: took no unit"
+prints "a named driver that takes no unit is shown" "^zbud .* refused: the driver accepted no unit"
 run store "$work/in/deep/random"
 exits "a driver of the default list that takes no unit is none" 0
-prints "a driver of the default list that takes no unit is shown" "^zbud .* refused: took no unit"
+prints "a driver of the default list that takes no unit is shown" "^zbud .* refused: the driver accepted no unit"
 run store -t libc:limit=64K --json "$work/in/deep/random" "$work/in/text"
 holds "a limit in the spec makes the pool refuse units" "$(value drivers 0 refused no_memory)" -gt 0
 is "what is within the limit is given back" identical "$(value drivers 0 result)"
@@ -237,5 +237,5 @@ says "and the message says why" "once.trace .*already"
 
 TMPDIR=$work/nowhere run store -t libc "$work/in"
 exits "a missing TMPDIR is a failure" 1
-says "a missing TMPDIR is told" "cannot make a temporary file in $work/nowhere.*TMPDIR"
+says "a missing TMPDIR is told" "cannot create a temporary file in $work/nowhere.*TMPDIR"
 finish

@@ -56,21 +56,21 @@ usage()
     is "$name prints nothing else" "" "$(cat "$work/out")"
 }
 
-usage "no command" "a command is missing"
+usage "no command" "give a command"
 usage "help of an unknown command" 'no command "bogus"' help bogus
 usage "help of two commands" "one command at a time" help list info
 usage "help with an unknown option" "nonsense" help --nonsense
-usage "standard input given twice" "standard input can be read once" store - "$work/file" -
-usage "standard input and a process" "two sources" store --pid 1 -
+usage "standard input given twice" "standard input can be read only once" store - "$work/file" -
+usage "standard input and a process" "either --pid or paths" store --pid 1 -
 usage "an unknown command" 'no command "bogus"' bogus
 usage "list with an argument" "list takes no arguments" list zbud
-usage "info without a type" "name of a driver is missing" info
+usage "info without a type" "give the name of a driver" info
 usage "info with two types" "one driver at a time" info zbud libc
-usage "info with a spec" "is no driver's name" info zbud:limit=1M
-usage "info with an empty name" "is no driver's name" info ""
-usage "new without a name" "name of a driver is missing" new
-usage "new with two names" "one driver at a time" new one two
-usage "new with an empty folder" "--dir must be" new --dir "" one
+usage "info with a spec" "is not a driver's name" info zbud:limit=1M
+usage "info with an empty name" "is not a driver's name" info ""
+usage "new without a name" "give the name of the new driver" new
+usage "new with two names" "give one name, not" new one two
+usage "new with an empty folder" "--dir must name a directory" new --dir "" one
 for name in "" A 1a _a -- a.b a/b ../a "a b" a:b "a
 b" bool linux zpool zpool_x zp zp-x a23456789012345678901234567890123; do
     usage "new with the name \"$name\"" "cannot be a driver's name" new --dir "$work/new" -- "$name"
@@ -82,20 +82,20 @@ done
 for name in zbud z3fold zsmalloc zblock libc guard fault trace; do
     run new --dir "$work/new" -- "$name"
     exits "new with the name $name, which libzpool ships, succeeds" 0
-    says "new warns of the name $name" "warning: libzpool comes with a plugin \"$name\""
+    says "new warns of the name $name" "warning: libzpool ships a plugin \"$name\""
     rm -rf "$work/new"
 done
 run new --dir "$work/new" shelf
 exits "new with a name of its own succeeds" 0
 silent "new does not warn of that"
 rm -rf "$work/new"
-usage "check without a driver" "file or the name of a driver is missing" check
+usage "check without a driver" "give the file or the name of a driver" check
 usage "check with two drivers" "one driver at a time" check zbud libc
-usage "check with an empty name" "an empty name" check ""
-usage "a file that cannot be a driver's" "cannot be a driver's file" check "$work/file"
-usage "a file whose name is no type" "cannot be a driver's file" check "$work/9lives.so"
-usage "an unknown case" 'no case "bogus"' check --case bogus zbud
-usage "a case about a file of a driver named" "is about a file" check --case file_is_a_plugin zbud
+usage "check with an empty name" "name must not be empty" check ""
+usage "a file that cannot be a driver's" "cannot be a plugin file" check "$work/file"
+usage "a file whose name is no type" "cannot be a plugin file" check "$work/9lives.so"
+usage "an unknown case" 'no test case "bogus"' check --case bogus zbud
+usage "a case about a file of a driver named" "tests a plugin file" check --case file_is_a_plugin zbud
 usage "the soak without a time" "needs --stress" check --case soak zbud
 for number in -1 x 1x 99999999999999999999 ""; do
     usage "a seed of \"$number\"" "--seed must be a number" check --seed "$number" zbud
@@ -103,14 +103,14 @@ for number in -1 x 1x 99999999999999999999 ""; do
     usage "a timeout of \"$number\"" "--timeout must be a number" check --timeout "$number" zbud
 done
 usage "store without a source" "nothing to store" store
-usage "store with two sources" "two sources" store --pid 1 "$work/file"
-usage "an empty path" "an empty path" store ""
+usage "store with two sources" "either --pid or paths" store --pid 1 "$work/file"
+usage "an empty path" "a path must not be empty" store ""
 usage "a type given twice" "zbud is given twice" store -t zbud -t zbud "$work/file"
 usage "an unknown compressor" 'no compressor "gzip"' store -c gzip "$work/file"
-usage "a level for lz4" "lz4 takes no level" store -c lz4:1 "$work/file"
-usage "a level that zstd lacks" "zstd's level must be" store -c zstd:99 "$work/file"
-usage "a level that is no number" "zstd's level must be" store -c zstd:high "$work/file"
-usage "a level that is missing" "zstd's level must be" store -c zstd: "$work/file"
+usage "a level for lz4" "lz4 has no levels" store -c lz4:1 "$work/file"
+usage "a level that zstd lacks" "the level of zstd must be" store -c zstd:99 "$work/file"
+usage "a level that is no number" "the level of zstd must be" store -c zstd:high "$work/file"
+usage "a level that is missing" "the level of zstd must be" store -c zstd: "$work/file"
 for unit in 0 1 511 768 128K 1T 99999999999999999999 -4096 4k x ""; do
     usage "a unit of \"$unit\"" "--unit must be a power of two" store --unit "$unit" "$work/file"
 done
@@ -128,7 +128,7 @@ usage "two limits for one stack" "has a limit of its own" store -l 1M -t guard:a
 if ! is_linked_in libc; then
     run store "$work/file"
     exits "no driver at all is a failure" 1
-    says "no driver at all is told, with the path" "no driver can be had from $work/plugins"
+    says "no driver at all is told, with the path" "no driver found in $work/plugins"
 fi
 if [ -w /dev/full ]; then
     status=0
