@@ -26,17 +26,19 @@
  * gets memory when the first object lies on it; so a type with one object costs a page, or two for the largest.  Trim
  * takes the memory of pages on which no object lies from blocks that are half used; a later object gets it back.
  *
- * Lists.  A type has a list of the blocks with room and one of those without.  An object goes into the first block
- * with room, which is the one that got its room last, and whose slots are the likeliest to be in the processor's
- * cache: a new block, or a full one of which an object was freed.  (Blocks that trim leaves without memory for another
- * object go last.)  A list for each fullness, the fullest taken first, was simulated on compressed pages: it leaves
- * 0.1 % less waste after four replacements an object, and costs links at every call.  A block is in the one list while
- * its bitmap shows a free slot and in the other while it shows none; both change together, under the lock, so that no
- * room is ever lost from sight.
+ * Lists.  A type has three lists of blocks: those with room, those with room that also have an idle page (a page that
+ * has memory and no object on it), and those without room.  An object goes into the first block with room, which is the
+ * one that got its room last, and whose slots are the likeliest to be in the processor's cache: a new block, or a full
+ * one of which an object was freed.  Blocks with an idle page come after the others, so that idle pages can go back;
+ * but they come before a block whose free slots have no memory.  (Trim leaves such blocks, and puts them last.)  A list
+ * for each fullness, the fullest taken first, was simulated on compressed pages: it leaves 0.1 % less waste after four
+ * replacements an object, and costs links at every call.  A block's bitmaps decide which list it is in; both change
+ * together, under the lock, so that no room is ever lost from sight, and a trim finds what it can give back without
+ * looking at any other block.
  *
  * A block that becomes empty goes back at once, save one for each type, if it has at most two pages of memory: where
  * all other blocks are full, a program that stores and frees one object would have the page allocator in its loop and
- * take ten times as long.  The spare block counts like any other, and trim gives it back.  A malloc that finds no
+ * take ten times as long.  The spare block counts like any other, and trim gives it back.  Each malloc that finds no
  * memory does what trim does before it fails: what one type keeps is room for the others.
  *
  * Handles are the shared table's; the location is the number of the block's record and the slot.  Map pins the
@@ -169,30 +171,50 @@ static bool keep_handle_slot(struct zblock_type *type, uint32_t slot)
 	return true;
 }
 
-/* For those who cannot have memory: one of the first blocks with room that has a free slot with memory. */
-static uint32_t find_backed(const struct zblock_pool *pool, const struct zblock_type *type)
+static bool has_backed_slot(const struct zblock_pool *pool, uint32_t number)
 {
-	uint32_t number = type->room;
+	const struct zblock_block *block = zblock_block(pool, number);
+
+	return block->vacant & block->backed;
+}
+
+/* For a call that cannot get memory: one of a list's first blocks that has a free slot with memory. */
+static uint32_t find_backed(const struct zblock_pool *pool, uint32_t first)
+{
+	uint32_t number = first;
 
 	for (unsigned int looks = 0; number != ZBLOCK_NONE && looks < ZBLOCK_NOWAIT_LOOKS; looks++) {
-		const struct zblock_block *block = zblock_block(pool, number);
-
-		if (block->vacant & block->backed)
+		if (has_backed_slot(pool, number))
 			return number;
-		number = block->next == type->room ? ZBLOCK_NONE : block->next;
+		number = zblock_block(pool, number)->next;
+		if (number == first)
+			break;
 	}
 	return ZBLOCK_NONE;
 }
 
-/* The block that the next object goes to, in the list of those with room; or ZBLOCK_NONE. */
+/* A block with room, preferably one whose free slot has memory; or ZBLOCK_NONE. */
+static uint32_t find_room(const struct zblock_pool *pool, const struct zblock_type *type, zpool_gfp_t gfp)
+{
+	if (gfp & ZPOOL_GFP_NOWAIT) {
+		uint32_t number = find_backed(pool, type->room);
+
+		return number == ZBLOCK_NONE ? find_backed(pool, type->idle) : number;
+	}
+	if (type->room == ZBLOCK_NONE || (type->idle != ZBLOCK_NONE && !has_backed_slot(pool, type->room)))
+		return type->idle;
+	return type->room;
+}
+
+/* The block that the next object goes to, which is in a list then; or ZBLOCK_NONE. */
 static uint32_t find_block(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp)
 {
-	uint32_t number = gfp & ZPOOL_GFP_NOWAIT ? find_backed(pool, type) : type->room;
+	uint32_t number = find_room(pool, type, gfp);
 
 	if (number == ZBLOCK_NONE && type->spare != ZBLOCK_NONE) {
 		number = type->spare;
 		type->spare = ZBLOCK_NONE;
-		zblock_block_list(pool, type, number, ZBLOCK_ROOM);
+		zblock_block_list(pool, type, number);
 	}
 	return number;
 }
@@ -218,14 +240,12 @@ static int take_slot(struct zblock_pool *pool, struct zblock_type *type, uint32_
 	place->address = block->base + (size_t)place->slot * type->slot_bytes;
 	block->vacant &= ~(UINT32_C(1) << place->slot);
 	type->objects++;
-	if (!block->vacant) {
-		zblock_block_unlist(pool, type, number);
-		zblock_block_list(pool, type, number, ZBLOCK_FULL);
-	}
+	if (!block->vacant || block->list == ZBLOCK_IDLE)
+		zblock_block_relist(pool, type, number);
 	return 0;
 }
 
-/* Lets the type have another block, first of those with room; its lock is let go meanwhile (never with NOWAIT). */
+/* Gives the type another block, first in its list.  The type's lock is released meanwhile (never with NOWAIT). */
 static int add_block(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *number)
 {
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
@@ -341,12 +361,10 @@ static bool release_slot(struct zblock_pool *pool, struct zblock_type *type, uin
 
 	block->vacant |= UINT32_C(1) << slot;
 	type->objects--;
-	type->frees++;
-	if (block->list == ZBLOCK_FULL) {
-		zblock_block_unlist(pool, type, number);
-		zblock_block_list(pool, type, number, ZBLOCK_ROOM);
-	}
-	return block->vacant == type->all_slots && retire_block(pool, type, number);
+	if (block->vacant == type->all_slots)
+		return retire_block(pool, type, number);
+	zblock_block_relist(pool, type, number);
+	return false;
 }
 
 static int zblock_free(void *pool_, unsigned long handle)
@@ -458,10 +476,8 @@ static int zblock_trim(void *pool_, uint64_t *released)
 	struct zblock_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), after, ignored;
 
-	zblock_drop_spares(pool);
-	zblock_thin(pool);
-	zblock_records_trim(pool);
-	zp_handles_trim(&pool->handles, &ignored);
+	(void)zblock_make_room(pool);
+	zblock_records_sort(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;

@@ -38,19 +38,19 @@ enum {
 	ZBLOCK_PAGE_RECORDS = 4096 / ZBLOCK_RECORD_BYTES
 };
 
-enum zblock_list { ZBLOCK_UNLISTED, ZBLOCK_ROOM, ZBLOCK_FULL, ZBLOCK_SPARE };
+enum zblock_list { ZBLOCK_UNLISTED, ZBLOCK_ROOM, ZBLOCK_IDLE, ZBLOCK_FULL, ZBLOCK_SPARE };
 
 /*
  * The record of a block.  `taken` is guarded by record_lock, `next` too while the record is free.  From joining its
- * type to leaving it everything else is guarded by the type's lock; base and type do not change meanwhile, so whoever
- * has an object of it pinned reads them without.
+ * type to leaving it everything else is guarded by the type's lock; base and type do not change meanwhile, so a thread
+ * that has an object of it pinned reads them without the lock.
  */
 struct zblock_block {
 	_Alignas(ZBLOCK_RECORD_BYTES) char *base; /* of slot 0 */
 	uint32_t pgno;
 	uint32_t vacant;       /* a bit for each slot that is free */
 	uint32_t backed;       /* a bit for each slot all of whose pages have memory */
-	uint32_t next, prev;   /* of the same type's list */
+	uint32_t next, prev;   /* of the same type's list, or of the list of free records */
 	_Atomic(uint8_t) type; /* ZBLOCK_NO_TYPE: it belongs to none */
 	uint8_t committed;     /* a bit for each page that has memory */
 	uint8_t list;          /* enum zblock_list */
@@ -64,14 +64,16 @@ _Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
 /* A block type: blocks of one geometry, which is constant.  The rest is guarded by lock. */
 struct zblock_type {
 	_Alignas(64) uint16_t slot_bytes;
-	uint8_t slots;       /* in a block */
-	uint8_t pages;       /* in a block */
-	uint8_t first_pages; /* on which slot 0 lies */
-	uint32_t all_slots;  /* a bit for each slot */
+	uint8_t slots;                             /* in a block */
+	uint8_t pages;                             /* in a block */
+	uint8_t first_pages;                       /* on which slot 0 lies */
+	uint32_t all_slots;                        /* a bit for each slot */
+	uint32_t slots_touching[ZBLOCK_PAGES_MAX]; /* for each page, a bit for each slot of which a part lies on it */
 
 	struct zp_lock lock;
 	uint32_t room;         /* list of blocks with a free slot: the one that got its room last is first */
-	uint32_t full;         /* list of the others */
+	uint32_t idle;         /* list of those with a free slot and an idle page, in the same order */
+	uint32_t full;         /* list of the blocks without a free slot */
 	uint32_t spare;        /* an empty block */
 	uint32_t spare_record; /* one without pages: taken under NOWAIT, and then not needed */
 	uint32_t blocks;       /* on the lists, and the spare */
@@ -79,7 +81,6 @@ struct zblock_type {
 	uint32_t spare_slots[ZBLOCK_SPARE_SLOTS];
 	uint64_t objects;
 	uint64_t committed_pages;
-	uint64_t frees;
 };
 
 struct zblock_pool {
@@ -97,10 +98,7 @@ struct zblock_pool {
 	void *chunks[ZBLOCK_CHUNKS];
 	uint32_t records;       /* below which each was handed out once */
 	uint32_t records_ready; /* committed */
-	uint32_t record_free;   /* list through next */
-
-	/* A malloc at the limit gives back what trim does, but not again before so many frees. */
-	_Atomic(uint64_t) retry_at_frees;
+	uint32_t record_free;   /* first of the list of free records, which ends with ZBLOCK_NONE */
 
 	struct zp_counts counts;
 
@@ -170,11 +168,13 @@ static inline uint32_t zblock_slots_on(const struct zblock_type *type, unsigned 
 /* The pages with memory on which no object lies. */
 static inline unsigned int zblock_idle_pages(const struct zblock_type *type, const struct zblock_block *block)
 {
-	unsigned int needed = 0;
+	uint32_t used = type->all_slots & ~block->vacant;
+	unsigned int idle = 0;
 
-	for (uint32_t used = type->all_slots & ~block->vacant; used; used &= used - 1)
-		needed |= zblock_slot_pages(type, (unsigned int)__builtin_ctz(used));
-	return block->committed & ~needed;
+	for (unsigned int page = 0; page < type->pages; page++)
+		if (!(used & type->slots_touching[page]))
+			idle |= 1u << page;
+	return block->committed & idle;
 }
 
 /* ---- zblock_type.c ---- */
@@ -192,23 +192,28 @@ int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpoo
 /* Without the lock: give a block that has left its type back. */
 void zblock_block_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t number);
 
-/* A new block becomes the type's, first of those with room; and one that is in no list becomes nobody's. */
+/* A new block becomes the type's, first in its list; and one that is in no list becomes nobody's. */
 void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 void zblock_block_leave(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 
-/* Put a block first in a list, or take it off the one that it is in. */
-void zblock_block_list(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, enum zblock_list list);
+/*
+ * A block's slots and pages decide which list it belongs to.  Put a block that is in no list first in its list; take a
+ * block off its list; move a block whose slots have changed, if it belongs to another list now.
+ */
+void zblock_block_list(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 void zblock_block_unlist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
+void zblock_block_relist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 
 /* Memory for a slot that is not backed.  0 or -errno. */
 int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct zblock_block *block, unsigned int slot,
 		     zpool_gfp_t gfp);
 
-/* Without locks: give back what types keep for their next object, and take memory from pages without an object. */
-void zblock_drop_spares(struct zblock_pool *pool);
-void zblock_thin(struct zblock_pool *pool);
-
-/* For a malloc that found no memory: do both.  true: there is more room, so it is worth another try. */
+/*
+ * Without locks: give back what types keep for their next object, and take memory from pages without an object; or do
+ * both, and give the records and the handle table's memory back that nothing lies in.  true: there is more room.
+ */
+bool zblock_drop_spares(struct zblock_pool *pool);
+bool zblock_thin(struct zblock_pool *pool);
 bool zblock_make_room(struct zblock_pool *pool);
 
 /* ---- zblock_records.c ---- */
@@ -217,7 +222,8 @@ void zblock_records_init(struct zblock_pool *pool);
 void zblock_records_fini(struct zblock_pool *pool);
 int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number); /* 0 or -errno */
 void zblock_record_put(struct zblock_pool *pool, uint32_t number);
-void zblock_records_trim(struct zblock_pool *pool);
+bool zblock_records_trim(struct zblock_pool *pool); /* true: memory went back */
+void zblock_records_sort(struct zblock_pool *pool); /* so that the lowest are taken first */
 
 /* ---- zblock_stats.c ---- */
 

@@ -7,22 +7,30 @@
 #endif
 #include "zblock.h"
 
-/* How many blocks mallocs at the limit may look at for each free: a program at its limit fails all the time. */
-enum { LOOKS_A_FREE = 32 };
-
 /* ------------------------------------------------------------------------------------------------------------------
  * Lists: rings of numbers
  */
 
 static uint32_t *head_of(struct zblock_type *type, unsigned int list)
 {
+	if (list == ZBLOCK_IDLE)
+		return &type->idle;
 	return list == ZBLOCK_ROOM ? &type->room : &type->full;
 }
 
-/* Last in a list, which in a ring is in front of the first. */
-static void list_last(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, enum zblock_list list)
+/* The list that a block of the type belongs to while it has objects. */
+static enum zblock_list list_of(const struct zblock_type *type, const struct zblock_block *block)
+{
+	if (!block->vacant)
+		return ZBLOCK_FULL;
+	return zblock_idle_pages(type, block) ? ZBLOCK_IDLE : ZBLOCK_ROOM;
+}
+
+/* Puts a block last in its list, which in a ring is in front of the first. */
+static void list_last(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
 {
 	struct zblock_block *block = zblock_block(pool, number);
+	enum zblock_list list = list_of(type, block);
 	uint32_t *head = head_of(type, list);
 
 	if (*head == ZBLOCK_NONE) {
@@ -38,10 +46,10 @@ static void list_last(struct zblock_pool *pool, struct zblock_type *type, uint32
 	block->list = (uint8_t)list;
 }
 
-void zblock_block_list(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, enum zblock_list list)
+void zblock_block_list(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
 {
-	list_last(pool, type, number, list);
-	*head_of(type, list) = number;
+	list_last(pool, type, number);
+	*head_of(type, zblock_block(pool, number)->list) = number;
 }
 
 void zblock_block_unlist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
@@ -58,6 +66,16 @@ void zblock_block_unlist(struct zblock_pool *pool, struct zblock_type *type, uin
 			*head = block->next;
 	}
 	block->list = ZBLOCK_UNLISTED;
+}
+
+void zblock_block_relist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
+{
+	const struct zblock_block *block = zblock_block(pool, number);
+
+	if (list_of(type, block) == block->list)
+		return;
+	zblock_block_unlist(pool, type, number);
+	zblock_block_list(pool, type, number);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -112,7 +130,7 @@ void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint3
 	atomic_store_explicit(&block->type, (uint8_t)(type - pool->types), memory_order_relaxed);
 	type->blocks++;
 	type->committed_pages += (unsigned int)__builtin_popcount(block->committed);
-	zblock_block_list(pool, type, number, ZBLOCK_ROOM);
+	zblock_block_list(pool, type, number);
 }
 
 void zblock_block_leave(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
@@ -150,11 +168,12 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 	return err;
 }
 
-/* Takes memory from the pages of a block with room on which no object lies. */
-static void thin_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
+/* Takes memory from a block's idle pages.  false: the source does not take all of it. */
+static bool thin_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
 {
 	struct zblock_block *block = zblock_block(pool, number);
 	unsigned int idle = zblock_idle_pages(type, block), left = block->committed;
+	bool taken;
 
 	while (idle) {
 		unsigned int first = (unsigned int)__builtin_ctz(idle);
@@ -162,44 +181,47 @@ static void thin_block(struct zblock_pool *pool, struct zblock_type *type, uint3
 		unsigned int run = ((1u << count) - 1) << first;
 
 		idle &= ~run;
-		/* What the source does not take we keep. */
 		if (zp_pages_decommit(&pool->pages, block->pgno + first, count) == 0)
 			left &= ~run;
 	}
-	if (left == block->committed)
-		return;
+	zblock_block_unlist(pool, type, number);
 	set_committed(type, block, left);
-	/* Those with memory for their next object come first. */
-	if (!(block->vacant & block->backed)) {
-		zblock_block_unlist(pool, type, number);
-		list_last(pool, type, number, ZBLOCK_ROOM);
-	}
+	/* Blocks with memory for their next object come first.  If the source refused, another is tried next time. */
+	taken = list_of(type, block) != ZBLOCK_IDLE;
+	if (taken && block->vacant & block->backed)
+		zblock_block_list(pool, type, number);
+	else
+		list_last(pool, type, number);
+	return taken;
 }
 
-/* One block at a time, so that nobody waits for more than one block's worth of the page source. */
-void zblock_thin(struct zblock_pool *pool)
+/* Takes the type's lock for one block at a time, so that nobody waits for more than one block's worth of the source. */
+static bool thin_type(struct zblock_pool *pool, struct zblock_type *type)
 {
-	uint32_t records;
+	bool any = false, more = true;
 
-	zp_lock(&pool->record_lock);
-	records = pool->records;
-	zp_unlock(&pool->record_lock);
-	for (uint32_t number = 1; number < records; number++) {
-		struct zblock_block *block = zblock_block(pool, number);
-		unsigned int index = zblock_type_index(block);
-		struct zblock_type *type = &pool->types[index];
+	while (more) {
+		uint64_t before;
 
-		if (index == ZBLOCK_NO_TYPE)
-			continue;
 		zp_lock(&type->lock);
-		/* What still is of the type under its lock stays so. */
-		if (zblock_type_index(block) == index && block->list == ZBLOCK_ROOM)
-			thin_block(pool, type, number);
+		before = type->committed_pages;
+		more = type->idle != ZBLOCK_NONE && thin_block(pool, type, type->idle);
+		any = any || type->committed_pages < before;
 		zp_unlock(&type->lock);
 	}
+	return any;
 }
 
-static void drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
+bool zblock_thin(struct zblock_pool *pool)
+{
+	bool any = false;
+
+	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
+		any = thin_type(pool, &pool->types[i]) || any;
+	return any;
+}
+
+static bool drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 {
 	uint32_t spare, record, slots[ZBLOCK_SPARE_SLOTS];
 	unsigned int count;
@@ -221,48 +243,25 @@ static void drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 		zblock_record_put(pool, record);
 	if (count)
 		zp_handles_unbind(&pool->handles, slots, count);
+	return spare != ZBLOCK_NONE || record != ZBLOCK_NONE || count;
 }
 
-void zblock_drop_spares(struct zblock_pool *pool)
+bool zblock_drop_spares(struct zblock_pool *pool)
 {
+	bool any = false;
+
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
-		drop_spares_of(pool, &pool->types[i]);
-}
-
-/* Frees so far, of which a block looked at costs a share. */
-static uint64_t count_frees(struct zblock_pool *pool)
-{
-	uint64_t frees = 0;
-
-	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++) {
-		zp_lock(&pool->types[i].lock);
-		frees += pool->types[i].frees;
-		zp_unlock(&pool->types[i].lock);
-	}
-	return frees;
-}
-
-/* What is held by objects and records; the reserve is there for the next malloc. */
-static uint64_t used_bytes(struct zblock_pool *pool)
-{
-	return zp_pages_held_bytes(&pool->pages) - zp_pages_reserved(&pool->pages) * ZP_PAGE_BYTES;
+		any = drop_spares_of(pool, &pool->types[i]) || any;
+	return any;
 }
 
 bool zblock_make_room(struct zblock_pool *pool)
 {
-	uint64_t frees = count_frees(pool), before = used_bytes(pool), ignored;
-	uint32_t records;
+	uint64_t released;
+	bool any = zblock_drop_spares(pool);
 
-	if (frees < atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed))
-		return false;
-	zp_lock(&pool->record_lock);
-	records = pool->records;
-	zp_unlock(&pool->record_lock);
-	/* All blocks are looked at now; without a free there is nothing to find in them. */
-	atomic_store_explicit(&pool->retry_at_frees, frees + 1 + records / LOOKS_A_FREE, memory_order_relaxed);
-	zblock_drop_spares(pool);
-	zblock_thin(pool);
-	zblock_records_trim(pool);
-	zp_handles_trim(&pool->handles, &ignored);
-	return used_bytes(pool) < before;
+	any = zblock_thin(pool) || any;
+	any = zblock_records_trim(pool) || any;
+	zp_handles_trim(&pool->handles, &released);
+	return any || released;
 }

@@ -64,6 +64,30 @@ static int records_grow(struct zblock_pool *pool, zpool_gfp_t gfp)
 	return err;
 }
 
+/* With record_lock held. */
+static void list_free_record(struct zblock_pool *pool, uint32_t number)
+{
+	struct zblock_block *block = zblock_block(pool, number);
+
+	block->next = pool->record_free;
+	block->prev = ZBLOCK_NONE;
+	if (block->next != ZBLOCK_NONE)
+		zblock_block(pool, block->next)->prev = number;
+	pool->record_free = number;
+}
+
+static void unlist_free_record(struct zblock_pool *pool, uint32_t number)
+{
+	const struct zblock_block *block = zblock_block(pool, number);
+
+	if (block->prev != ZBLOCK_NONE)
+		zblock_block(pool, block->prev)->next = block->next;
+	else
+		pool->record_free = block->next;
+	if (block->next != ZBLOCK_NONE)
+		zblock_block(pool, block->next)->prev = block->prev;
+}
+
 int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number)
 {
 	int err = 0;
@@ -74,7 +98,7 @@ int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *numbe
 		return -EAGAIN;
 	if (pool->record_free != ZBLOCK_NONE) {
 		*number = pool->record_free;
-		pool->record_free = zblock_block(pool, *number)->next;
+		unlist_free_record(pool, *number);
 	} else {
 		if (pool->records >= pool->records_ready)
 			err = records_grow(pool, gfp);
@@ -89,44 +113,37 @@ int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *numbe
 
 void zblock_record_put(struct zblock_pool *pool, uint32_t number)
 {
-	struct zblock_block *block = zblock_block(pool, number);
-
 	zp_lock(&pool->record_lock);
-	block->taken = false;
-	block->next = pool->record_free;
-	pool->record_free = number;
+	zblock_block(pool, number)->taken = false;
+	list_free_record(pool, number);
 	zp_unlock(&pool->record_lock);
 }
 
-/* The list of free records in order, so that the lowest are taken first and the next trim finds more. */
-static void sort_free_records(struct zblock_pool *pool)
+void zblock_records_sort(struct zblock_pool *pool)
 {
+	zp_lock(&pool->record_lock);
 	pool->record_free = ZBLOCK_NONE;
-	for (uint32_t number = pool->records; number-- > 1;) {
-		struct zblock_block *block = zblock_block(pool, number);
-
-		if (block->taken)
-			continue;
-		block->next = pool->record_free;
-		pool->record_free = number;
-	}
+	for (uint32_t number = pool->records; number-- > 1;)
+		if (!zblock_block(pool, number)->taken)
+			list_free_record(pool, number);
+	zp_unlock(&pool->record_lock);
 }
 
 /*
- * The pages of records behind the last one in use go back.  Who asks for the size of an object that was just freed may
- * look into what went: only the system's source lets that be read.
+ * Gives the pages of records behind the last one in use back.  A thread that asks for the size of an object that was
+ * just freed may read from such a page, and only the system's source allows that.
  */
-void zblock_records_trim(struct zblock_pool *pool)
+bool zblock_records_trim(struct zblock_pool *pool)
 {
-	uint32_t keep;
+	uint32_t keep, ready;
 
 	if (!zp_pages_decommitted_readable(&pool->pages))
-		return;
+		return false;
 	zp_lock(&pool->record_lock);
 	while (pool->records > 1 && !zblock_block(pool, pool->records - 1)->taken)
-		pool->records--;
-	sort_free_records(pool);
+		unlist_free_record(pool, --pool->records);
 	keep = (pool->records + ZBLOCK_PAGE_RECORDS - 1) & ~(uint32_t)(ZBLOCK_PAGE_RECORDS - 1);
+	ready = pool->records_ready;
 	while (pool->records_ready > keep) {
 		unsigned int chunk = zblock_chunk_of(pool->records_ready - 1);
 		uint32_t from = keep > chunk_first(chunk) ? keep : chunk_first(chunk);
@@ -136,5 +153,7 @@ void zblock_records_trim(struct zblock_pool *pool)
 			break;
 		pool->records_ready = from;
 	}
+	keep = pool->records_ready;
 	zp_unlock(&pool->record_lock);
+	return keep < ready;
 }

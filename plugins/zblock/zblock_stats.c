@@ -21,20 +21,25 @@ static void add_room(const struct zblock_type *type, const struct zblock_block *
 	room->fullness[zblock_used_slots(type, block) * FULLNESS_TENTHS / type->slots]++;
 }
 
+static void add_list(const struct zblock_pool *pool, const struct zblock_type *type, uint32_t first, struct room *room)
+{
+	uint32_t number = first;
+
+	while (number != ZBLOCK_NONE) {
+		const struct zblock_block *block = zblock_block(pool, number);
+
+		add_room(type, block, room);
+		number = block->next == first ? ZBLOCK_NONE : block->next;
+	}
+}
+
 /* With the type's lock held. */
 static struct room sum_room(const struct zblock_pool *pool, const struct zblock_type *type)
 {
 	struct room room = { 0 };
-	uint32_t number = type->room;
 
-	if (number != ZBLOCK_NONE) {
-		do {
-			const struct zblock_block *block = zblock_block(pool, number);
-
-			add_room(type, block, &room);
-			number = block->next;
-		} while (number != type->room);
-	}
+	add_list(pool, type, type->room, &room);
+	add_list(pool, type, type->idle, &room);
 	if (type->spare != ZBLOCK_NONE)
 		add_room(type, zblock_block(pool, type->spare), &room);
 	return room;

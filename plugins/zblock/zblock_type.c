@@ -26,6 +26,10 @@ static void type_init(struct zblock_type *type, unsigned int order, unsigned int
 	type->pages = (uint8_t)(1u << order);
 	type->first_pages = (uint8_t)((ZBLOCK_HEAD_BYTES + type->slot_bytes + ZP_PAGE_BYTES - 1) >> ZP_PAGE_SHIFT);
 	type->all_slots = UINT32_MAX >> (ZBLOCK_SLOTS_MAX - slots);
+	for (unsigned int slot = 0; slot < slots; slot++)
+		for (unsigned int page = 0; page < type->pages; page++)
+			if (zblock_slot_pages(type, slot) >> page & 1)
+				type->slots_touching[page] |= UINT32_C(1) << slot;
 	zp_lock_init(&type->lock);
 }
 

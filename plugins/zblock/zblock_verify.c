@@ -47,6 +47,9 @@ static const char *audit_block(struct audit *audit, const struct zblock_type *ty
 		return "a block with free slots is not in the list of those with room, or one without is";
 	if ((block->vacant == type->all_slots) != (list == ZBLOCK_SPARE))
 		return "an empty block was not given back, or the spare one is in use";
+	if (list != ZBLOCK_SPARE && list != ZBLOCK_FULL &&
+	    (zblock_idle_pages(type, block) != 0) != (list == ZBLOCK_IDLE))
+		return "a block with an idle page is not in the list of such blocks, or one without is";
 	audit->slots_used += zblock_used_slots(type, block);
 	audit->committed_pages += (unsigned int)__builtin_popcount(block->committed);
 	return audit_memory(audit->pool, type, block);
@@ -56,7 +59,8 @@ static const char *audit_block(struct audit *audit, const struct zblock_type *ty
 static const char *audit_list(struct audit *audit, const struct zblock_type *type, enum zblock_list list,
 			      uint32_t *blocks)
 {
-	uint32_t head = list == ZBLOCK_ROOM ? type->room : type->full, number = head;
+	uint32_t head = list == ZBLOCK_ROOM ? type->room : list == ZBLOCK_IDLE ? type->idle : type->full;
+	uint32_t number = head;
 	const char *fault = NULL;
 
 	if (head == ZBLOCK_NONE)
@@ -87,6 +91,8 @@ static const char *audit_type(struct audit *audit, const struct zblock_type *typ
 	const char *fault = audit_list(audit, type, ZBLOCK_ROOM, &blocks);
 
 	if (!fault)
+		fault = audit_list(audit, type, ZBLOCK_IDLE, &blocks);
+	if (!fault)
 		fault = audit_list(audit, type, ZBLOCK_FULL, &blocks);
 	if (!fault && type->spare != ZBLOCK_NONE) {
 		blocks++;
@@ -109,15 +115,17 @@ static const char *audit_type(struct audit *audit, const struct zblock_type *typ
 /* Every record is in use, or in the list of free ones.  With record_lock held. */
 static const char *audit_records(const struct zblock_pool *pool)
 {
-	uint32_t taken = 0, vacant = 0;
+	uint32_t taken = 0, vacant = 0, before = ZBLOCK_NONE;
 
 	if (pool->records > pool->records_ready && pool->records > 1)
 		return "records without memory were handed out";
 	for (uint32_t number = 1; number < pool->records; number++)
 		taken += zblock_block(pool, number)->taken;
 	for (uint32_t number = pool->record_free; number != ZBLOCK_NONE; number = zblock_block(pool, number)->next) {
-		if (number >= pool->records || zblock_block(pool, number)->taken || ++vacant > pool->records)
+		if (number >= pool->records || zblock_block(pool, number)->taken ||
+		    zblock_block(pool, number)->prev != before || ++vacant > pool->records)
 			return "the list of free records is broken";
+		before = number;
 	}
 	return taken + vacant == pool->records - 1 ? NULL : "a record is neither free nor in use";
 }

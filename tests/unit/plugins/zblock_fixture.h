@@ -110,8 +110,9 @@ static inline unsigned int ready_slots(void)
 	const struct zblock_pool *inside = pool;
 	unsigned int count = 0;
 
-	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++) {
-		uint32_t first = inside->types[i].room, number = first;
+	for (unsigned int i = 2; i <= 2 * ZBLOCK_TYPES + 1; i++) {
+		const struct zblock_type *type = &inside->types[i / 2];
+		uint32_t first = i % 2 ? type->room : type->idle, number = first;
 
 		while (number != ZBLOCK_NONE) {
 			const struct zblock_block *block = zblock_block(inside, number);

@@ -180,6 +180,38 @@ START_TEST(limit_holds_exactly_and_at_run_time)
 }
 END_TEST
 
+/* Stores until the limit, from handles[count] on. */
+static int fill(size_t size, int count)
+{
+	while (count < OBJECTS && zblock->malloc(pool, size, 0, &handles[count]) == 0)
+		count++;
+	ck_assert_int_lt(count, OBJECTS);
+	return count;
+}
+
+/* In a pool of many blocks, a malloc at the limit looks for what the few frees since the last one left. */
+START_TEST(malloc_at_the_limit_uses_pages_that_few_frees_left)
+{
+	enum { SIZE = 3632, SLOTS = 9, BLOCKS = 100, PAGE_OBJECTS = 8 };
+	int count;
+
+	zblock->set_limit(pool, UINT64_C(16) << 20);
+	count = fill(SIZE, 0);
+	ck_assert_int_gt(count, BLOCKS * SLOTS);
+	count = fill(120, count);
+	count = fill(504, count);
+	for (int block = 0; block < BLOCKS; block++) {
+		int before = count;
+
+		/* Two pages lie between the beginning of slot 3 and the end of slot 5; one may go to records. */
+		for (int slot = 3; slot <= 5; slot++)
+			release(handles[block * SLOTS + slot]);
+		count = fill(504, before);
+		ck_assert_int_ge(count - before, PAGE_OBJECTS);
+	}
+}
+END_TEST
+
 START_TEST(limit_too_small_for_a_pool_is_explained)
 {
 	struct harness small;
@@ -376,10 +408,11 @@ END_TEST
 
 static struct zpool_page_source interrupted;
 static unsigned int frees_meanwhile;
+static bool refusing; /* from then on */
 
 static int free_and_refuse(void *context, void *address, size_t bytes)
 {
-	if (frees_meanwhile == 0)
+	if (frees_meanwhile == 0 && !refusing)
 		return source.table.commit(context, address, bytes);
 	for (; frees_meanwhile; frees_meanwhile--)
 		release(handles[frees_meanwhile - 1]);
@@ -394,6 +427,7 @@ static void setup_interrupted(void)
 	interrupted = source.table;
 	interrupted.commit = free_and_refuse;
 	frees_meanwhile = 0;
+	refusing = false;
 	args.page_source = &interrupted;
 	ck_assert_int_eq(harness_create(&harness, &args), 0);
 	pool = harness.pool;
@@ -422,14 +456,28 @@ START_TEST(refused_block_leaves_no_slot_of_the_handle_table_behind)
 
 	for (int i = 0; i < 24; i++)
 		handles[i] = store(2040);
-	/* Two whole blocks: no room comes of that, and the type has all the slots of the handle table that it keeps. */
+	/* Two whole blocks, whose pages go back: the type has as many slots of the handle table as it keeps. */
+	zp_pages_set_reserve(&inside->pages, 0);
 	frees_meanwhile = 16;
+	refusing = true;
 	ck_assert_int_eq(zblock->malloc(pool, 2040, 0, &handle), -ENOMEM);
 	ck_assert_uint_eq(frees_meanwhile, 0);
 	check_sound();
-	/* The malloc that failed gave back what types keep. */
+	(void)trim();
 	ck_assert_uint_eq(zp_handles_taken(&inside->handles), 8);
 	ck_assert_uint_eq(stats().objects, 8);
+}
+END_TEST
+
+/* What frees leave while the source refuses a block's memory is room for the second try. */
+START_TEST(blocks_that_are_freed_while_a_block_is_refused_are_used)
+{
+	for (int i = 0; i < 24; i++)
+		handles[i] = store(2040);
+	frees_meanwhile = 16;
+	handles[0] = store(2040);
+	ck_assert_uint_eq(frees_meanwhile, 0);
+	ck_assert_uint_eq(stats().malloc_failed_memory, 0);
 }
 END_TEST
 
@@ -445,6 +493,7 @@ void add_pool_tests(Suite *suite)
 	tcase_add_test(whole, limit_spares_a_slot_that_has_memory);
 	tcase_add_test(whole, failures_keep_nothing);
 	tcase_add_test(whole, limit_holds_exactly_and_at_run_time);
+	tcase_add_test(whole, malloc_at_the_limit_uses_pages_that_few_frees_left);
 	tcase_add_test(whole, limit_too_small_for_a_pool_is_explained);
 	tcase_add_test(whole, reserve_can_be_chosen_and_changed);
 	tcase_add_test(whole, everything_goes_back);
@@ -458,5 +507,6 @@ void add_pool_tests(Suite *suite)
 	tcase_add_checked_fixture(interrupts, setup_interrupted, teardown_strict);
 	tcase_add_test(interrupts, room_that_comes_while_a_block_is_refused_is_used);
 	tcase_add_test(interrupts, refused_block_leaves_no_slot_of_the_handle_table_behind);
+	tcase_add_test(interrupts, blocks_that_are_freed_while_a_block_is_refused_are_used);
 	suite_add_tcase(suite, interrupts);
 }
