@@ -231,6 +231,22 @@ static int store_below(struct guard_pool *pool, unsigned long handle, size_t siz
 	return 0;
 }
 
+/* The same for a call that may wait: a second time if the table can give memory back. */
+static int store_below_or_retry(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
+				unsigned long *below)
+{
+	int err;
+
+	atomic_fetch_add(&pool->undecided, 1);
+	err = store_below(pool, handle, size, gfp, below);
+	if (err == -ENOMEM && guard_yield_share(pool)) {
+		atomic_fetch_add(&pool->retries, 1);
+		err = store_below(pool, handle, size, gfp, below);
+	}
+	atomic_fetch_sub(&pool->undecided, 1);
+	return err;
+}
+
 static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct guard_pool *pool = pool_;
@@ -251,11 +267,10 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	own = zp_handle_make(
 		&pool->handles, slot,
 		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
-	err = store_below(pool, own, size, gfp, &below);
-	if (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && guard_yield_share(pool)) {
-		atomic_fetch_add_explicit(&pool->retries, 1, memory_order_relaxed);
+	if (gfp & ZPOOL_GFP_NOWAIT)
 		err = store_below(pool, own, size, gfp, &below);
-	}
+	else
+		err = store_below_or_retry(pool, own, size, gfp, &below);
 	if (err) {
 		if (gfp & ZPOOL_GFP_NOWAIT)
 			guard_drop_slot(pool, slot);
@@ -436,15 +451,32 @@ static int guard_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
 	return zp_filter_shrink(pool, pages, reclaimed);
 }
 
-/* The driver below has counted the first try of each malloc that was tried twice, which the caller never saw fail. */
+/* The greatest of `count` and what was shown before. */
+static uint64_t show(_Atomic(uint64_t) *shown, uint64_t count)
+{
+	uint64_t before = atomic_load(shown);
+
+	while (before < count && !atomic_compare_exchange_weak(shown, &before, count))
+		continue;
+	return before < count ? count : before;
+}
+
+/*
+ * The driver below has counted the first try of each malloc that was tried twice, which the caller never saw fail.  It
+ * may also have counted the first try of each malloc that is undecided.  Such tries are left out, so what is shown is
+ * never more than what callers saw fail, and it never sinks; it is exact when no malloc is under way.  The driver's
+ * counters were read before: a malloc that has ended since has added its retry.
+ */
 static void leave_out_first_tries(struct guard_pool *pool, struct zpool_stats *stats)
 {
-	uint64_t retries = atomic_load_explicit(&pool->retries, memory_order_relaxed);
-	uint64_t at_limit = retries < stats->malloc_failed_limit ? retries : stats->malloc_failed_limit;
-	uint64_t others = retries - at_limit;
+	uint64_t undecided = atomic_load(&pool->undecided);
+	uint64_t tries = undecided + atomic_load(&pool->retries);
+	uint64_t at_limit = tries < stats->malloc_failed_limit ? tries : stats->malloc_failed_limit;
+	uint64_t others = tries - at_limit;
 
-	stats->malloc_failed_limit -= at_limit;
-	stats->malloc_failed_memory -= others < stats->malloc_failed_memory ? others : stats->malloc_failed_memory;
+	others = others < stats->malloc_failed_memory ? others : stats->malloc_failed_memory;
+	stats->malloc_failed_limit = show(&pool->shown_limit, stats->malloc_failed_limit - at_limit);
+	stats->malloc_failed_memory = show(&pool->shown_memory, stats->malloc_failed_memory - others);
 }
 
 static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
@@ -507,8 +539,11 @@ static void guard_fork(void *pool_, enum zpool_fork_phase phase)
 		zp_handles_fork(&pool->handles, phase);
 		for (int i = 0; i < GUARD_LOCKS; i++)
 			zp_unlock(&pool->locks[i]);
-		if (phase == ZPOOL_FORK_CHILD)
+		if (phase == ZPOOL_FORK_CHILD) {
 			guard_forget_evictions_of_others(pool);
+			/* Mallocs of the parent's other threads never end here. */
+			atomic_store(&pool->undecided, 0);
+		}
 		zp_unlock(&pool->evictions_lock);
 		zp_unlock(&pool->limit_lock);
 	}

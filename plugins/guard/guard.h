@@ -62,7 +62,9 @@ struct guard_pool {
 	_Atomic(uint64_t) stored_bytes;
 	_Atomic(uint64_t) peak_bytes;
 	_Atomic(uint64_t) failed_limit, failed_memory, failed_again;
-	_Atomic(uint64_t) retries; /* mallocs that were tried a second time, after the table had given memory back */
+	_Atomic(uint64_t) retries;   /* mallocs that were tried a second time, after the table had given memory back */
+	_Atomic(uint64_t) undecided; /* mallocs in the driver below that may yet be tried a second time */
+	_Atomic(uint64_t) shown_limit, shown_memory; /* failures below that the statistics have shown */
 	_Atomic(uint64_t) frees;
 	_Atomic(uint64_t) errors;
 	_Atomic(uint32_t) kept[GUARD_KEPT]; /* slots of the table to use next, or ZP_SLOT_NONE */
