@@ -53,7 +53,10 @@ static bool press_below(struct guard_pool *pool, uint64_t bytes)
 	return fits;
 }
 
-/* Move a part of the limit from the driver below to the table.  false: the driver needs it, or there is no limit. */
+/*
+ * Move a part of the limit from the driver below to the table: a step, or what is left where that is less.  false: the
+ * driver needs all that it has, or there is no limit.
+ */
 static bool take_share(struct guard_pool *pool)
 {
 	uint64_t more;
@@ -63,7 +66,12 @@ static bool take_share(struct guard_pool *pool)
 	more = pool->own_bytes + LIMIT_STEP_BYTES;
 	if (pool->limit_bytes > more) {
 		(void)zp_filter_limit(&pool->filter, pool->limit_bytes, more);
-		fits = press_below(pool, pool->limit_bytes - more);
+		if (!press_below(pool, pool->limit_bytes - more)) {
+			uint64_t below = zp_filter_total_size(&pool->filter);
+
+			more = pool->limit_bytes > below ? pool->limit_bytes - below : 0;
+		}
+		fits = more >= pool->own_bytes + ZP_PAGE_BYTES;
 		if (fits)
 			pool->own_bytes = more;
 		(void)share_limit(pool);

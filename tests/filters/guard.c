@@ -583,6 +583,25 @@ START_TEST(failures_are_counted_when_the_caller_sees_them)
 }
 END_TEST
 
+START_TEST(the_limit_is_used_up)
+{
+	/* What the table grows by: 512 slots of a record each. */
+	enum { UNUSED_BYTES_MAX = 512 * 72 };
+
+	for (uint64_t limit = 1 << 20; limit < (1 << 20) + (64 << 10); limit += 4096) {
+		unsigned long handle;
+
+		pool = stack_open("guard:leaks=no", stack_drivers[_i], NULL);
+		ck_assert_int_eq(zpool_set_limit(pool, limit), 0);
+		while (zpool_malloc(pool, 30, ZPOOL_GFP_KERNEL, &handle) == 0)
+			continue;
+		ck_assert_uint_le(zpool_get_total_size(pool), limit);
+		ck_assert_uint_le(limit - zpool_get_total_size(pool), UNUSED_BYTES_MAX);
+		zpool_destroy_pool(pool);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const on_each[] = {
@@ -606,6 +625,7 @@ int main(void)
 		a_callback_that_ends_its_thread_is_found_at_the_end,
 		callbacks_that_return_are_not_reported,
 		failures_are_counted_when_the_caller_sees_them,
+		the_limit_is_used_up,
 	};
 	const TTest *const once[] = {
 		freed_objects_are_poisoned,
