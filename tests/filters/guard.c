@@ -5,7 +5,6 @@
 #include "config.h"
 
 #include "tests/filters/stack.h"
-#include "tests/unit/driver-for-tests.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -522,86 +521,6 @@ START_TEST(callbacks_that_return_are_not_reported)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Statistics
- */
-
-static struct zpool_driver watching_filter;
-static uint64_t failures_shown;
-static bool looking;
-
-/* How many mallocs the statistics show as failed: never fewer than before. */
-static uint64_t look_at_failures(void)
-{
-	struct zpool_stats stats = stack_stats(pool);
-	uint64_t failures = stats.malloc_failed_limit + stats.malloc_failed_memory;
-
-	ck_assert_uint_ge(failures, failures_shown);
-	failures_shown = failures;
-	return failures;
-}
-
-static int pass_stats(void *filter, struct zpool_stats *stats, size_t stats_size)
-{
-	(void)filter;
-	return knobs.filter_lower.driver->stats(knobs.filter_lower.pool, stats, stats_size);
-}
-
-/* guard calls this between two tries of a malloc. */
-static int look_and_set_limit(void *filter, uint64_t limit_bytes)
-{
-	(void)filter;
-	if (looking)
-		(void)look_at_failures();
-	return knobs.filter_lower.driver->set_limit(knobs.filter_lower.pool, limit_bytes);
-}
-
-START_TEST(failures_are_counted_when_the_caller_sees_them)
-{
-	uint64_t failures = 0;
-
-	driver_knobs_reset();
-	watching_filter = filter_for_tests("watching");
-	watching_filter.stats = pass_stats;
-	watching_filter.set_limit = look_and_set_limit;
-	ck_assert_int_eq(zpool_register_driver(&watching_filter), 0);
-	pool = stack_open("guard:leaks=no+watching", stack_drivers[_i], NULL);
-	failures_shown = 0;
-	looking = true;
-	ck_assert_int_eq(zpool_set_limit(pool, 1 << 20), 0);
-	while (failures < 100) {
-		unsigned long handle;
-		int result = zpool_malloc(pool, 900, ZPOOL_GFP_KERNEL, &handle);
-
-		ck_assert(result == 0 || result == -ENOMEM);
-		failures += result != 0;
-		ck_assert_uint_eq(look_at_failures(), failures);
-	}
-	looking = false;
-	zpool_destroy_pool(pool);
-	ck_assert_int_eq(zpool_unregister_driver(&watching_filter), 0);
-}
-END_TEST
-
-START_TEST(the_limit_is_used_up)
-{
-	/* What the table grows by: 512 slots of a record each. */
-	enum { UNUSED_BYTES_MAX = 512 * 72 };
-
-	for (uint64_t limit = 1 << 20; limit < (1 << 20) + (64 << 10); limit += 4096) {
-		unsigned long handle;
-
-		pool = stack_open("guard:leaks=no", stack_drivers[_i], NULL);
-		ck_assert_int_eq(zpool_set_limit(pool, limit), 0);
-		while (zpool_malloc(pool, 30, ZPOOL_GFP_KERNEL, &handle) == 0)
-			continue;
-		ck_assert_uint_le(zpool_get_total_size(pool), limit);
-		ck_assert_uint_le(limit - zpool_get_total_size(pool), UNUSED_BYTES_MAX);
-		zpool_destroy_pool(pool);
-	}
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const on_each[] = {
@@ -624,8 +543,6 @@ int main(void)
 		a_callback_that_jumps_out_is_found_by_the_next_call,
 		a_callback_that_ends_its_thread_is_found_at_the_end,
 		callbacks_that_return_are_not_reported,
-		failures_are_counted_when_the_caller_sees_them,
-		the_limit_is_used_up,
 	};
 	const TTest *const once[] = {
 		freed_objects_are_poisoned,
