@@ -230,7 +230,7 @@ static int64_t copy(struct memory_pool *pool, unsigned long handle, void *out, c
 	if (slot && offset <= slot->size && len <= slot->size - offset) {
 		if (out)
 			memcpy(out, slot->bytes + offset, len);
-		else
+		else if (in)
 			memcpy(slot->bytes + offset, in, len);
 		done = (int64_t)len;
 	}
