@@ -13,12 +13,12 @@
 #endif
 #endif
 
-/* How many calls of zp_sanitizer_look_away() are open in this thread. */
+/* the nesting depth of zp_sanitizer_look_away() in this thread */
 static _Thread_local unsigned int looked_away __attribute__((tls_model("initial-exec")));
 
 #ifdef INSTRUMENTED
 
-/* The sanitizer sees all that we do, and our own races are what it is to find. */
+/* This library is itself built with the sanitizer, which must see everything here in order to find our own races. */
 bool zp_sanitizer_watches(void)
 {
 	return false;
@@ -44,7 +44,10 @@ void zp_sanitizer_acquire(void *pool)
 
 #else
 
-/* The sanitizer's interface, as far as gcc's and clang's runtimes both export it; absent in all other processes. */
+/*
+ * The part of the sanitizer's interface that the runtimes of both gcc and clang export. The symbols are absent in all
+ * other processes.
+ */
 extern void __tsan_acquire(void *address) __attribute__((weak));
 extern void __tsan_release(void *address) __attribute__((weak));
 extern void AnnotateIgnoreReadsBegin(const char *file, int line) __attribute__((weak));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * env.h - the environment, not believed in programs that run with somebody else's rights
+ * env.h - environment variables, which are ignored in privileged programs
  */
 #ifndef ZP_BASE_ENV_H
 #define ZP_BASE_ENV_H 1
@@ -10,7 +10,7 @@
 /* As secure_getenv(3): NULL in set-user-ID, set-group-ID and otherwise privileged programs. */
 const char *zp_secure_getenv(const char *name);
 
-/* Does the program run with rights that its caller lacks (AT_SECURE)? */
+/* Does the program run with privileges that its caller lacks (AT_SECURE)? */
 bool zp_is_secure(void);
 
 #endif

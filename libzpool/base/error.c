@@ -12,8 +12,9 @@
 #include "zpool.h"
 
 /*
- * Only pointers live in thread-local storage: it is allocated when a thread starts and never by a system call in the
- * middle of a NOWAIT call.  The text itself is on the heap, grows to the longest message, and goes with the thread.
+ * Only pointers live in thread-local storage, because it is allocated when a thread starts and never by a system call
+ * in the middle of a NOWAIT call. The text itself is on the heap, grows to the longest message, and is freed with the
+ * thread.
  */
 static _Thread_local struct zp_error error_slot __attribute__((tls_model("initial-exec")));
 static pthread_key_t error_key;
@@ -29,17 +30,17 @@ static void error_slot_free(void *heap)
 
 static void error_key_create(void)
 {
-	/* Without a key the text of threads that end is lost, which is a leak and not an error. */
+	/* Without a key, the texts of ended threads are leaked, which is harmless. */
 	(void)pthread_key_create(&error_key, error_slot_free);
 }
 
-/* A thread that ends through exit() runs no key destructor. */
+/* A thread that ends through exit() runs no key destructor, so its text is freed here. */
 __attribute__((destructor)) static void error_slot_free_last(void)
 {
 	error_slot_free(error_slot.heap);
 }
 
-/* Composed beside the old text, which may be among the arguments. */
+/* The new text is formatted into a separate buffer, because the old text may be among the arguments. */
 __attribute__((format(printf, 1, 0))) static void error_format(const char *format, va_list args)
 {
 	va_list again;

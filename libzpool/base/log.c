@@ -25,7 +25,7 @@ enum { NOTHING = -1 };
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
-/* With the plain kind, threads that log without a pause would keep zpool_set_log_handler() waiting for ever. */
+/* A lock that prefers readers would keep zpool_set_log_handler() waiting forever while threads log without a pause. */
 #ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
 #define LOG_LOCK_INITIALIZER PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
 #else
@@ -33,16 +33,17 @@ static const char *const level_names[] = { "error", "warning", "info", "debug" }
 #endif
 
 /*
- * Guards handler and handler_user.  Held for reading while a handler runs, so that replacing it waits until the old
- * one has returned.  Innermost of all locks; what a handler calls in turn logs nothing (inside_handler).  A handler may
- * wait for a thread that replaces the handler or forks, so the wait for writing has a limit.
+ * Guards handler and handler_user. It is held for reading while a handler runs, so replacing a handler waits until the
+ * old one has returned. It is the innermost of all locks; while a handler runs, its thread logs nothing else
+ * (inside_handler). A handler may wait for a thread that replaces the handler or forks, so waiting for the write lock
+ * has a time limit.
  */
 static pthread_rwlock_t log_lock = LOG_LOCK_INITIALIZER;
 static zp_log_handler *handler;
 static void *handler_user;
-static bool locked_for_fork; /* of the thread that forks; guarded by the registry's lock, which fork takes first */
+static bool locked_for_fork; /* set by the forking thread; guarded by the registry's lock, which fork takes first */
 
-/* The gravest level that nobody wants is one above this; read without the lock to keep unwanted messages cheap. */
+/* Messages of this level and above are unwanted. It is read without the lock, so that unwanted messages are cheap. */
 static _Atomic int threshold = NOTHING;
 static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
 static int environment_threshold = NOTHING;
@@ -54,7 +55,7 @@ static void log_to_stderr(enum zpool_log_level level, const char *message, void 
 	struct zp_write_signals signals;
 
 	(void)user;
-	/* Standard error may be a pipe whose reader has ended, or a file at its size limit. */
+	/* Standard error may be a pipe whose reader is gone, or a file at its size limit. */
 	zp_write_signals_block(&signals);
 	(void)dprintf(STDERR_FILENO, "libzpool: %s: %s\n", level_names[level], message);
 	zp_write_signals_restore(&signals);
@@ -100,7 +101,7 @@ void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format,
 		return;
 
 	ZP_CANCEL_DISABLED_HERE;
-	/* Logging is no reason for a caller to see another errno. */
+	/* Logging must not change the caller's errno. */
 	int saved_errno = errno;
 	char *text = NULL, *message = NULL;
 	if (vasprintf(&text, format, args) < 0)
@@ -135,15 +136,16 @@ int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *mes
 {
 	ZP_CANCEL_DISABLED_HERE;
 	if ((int)level < ZPOOL_LOG_ERROR || level > ZPOOL_LOG_DEBUG)
-		return zp_fail(EINVAL, "Log level %d is not one of enum zpool_log_level.", (int)level);
+		return zp_fail(EINVAL, "Log level %d is not a valid enum zpool_log_level.", (int)level);
 	if (inside_handler)
-		return zp_fail(EDEADLK, "A log handler cannot replace the log handler: set it from elsewhere.");
+		return zp_fail(
+			EDEADLK,
+			"A log handler cannot replace the log handler; call zpool_set_log_handler() outside of it.");
 	(void)pthread_once(&environment_once, read_environment);
 	if (!lock_for_writing())
 		return zp_fail(
 			EDEADLK,
-			"The log handler has been running in another thread for %u seconds and may be waiting for "
-			"this thread; it is not replaced.",
+			"The log handler has been running in another thread for %u seconds and may be waiting for this thread; it was not replaced.",
 			zp_patience_s());
 	handler = fn ? fn : log_to_stderr;
 	handler_user = fn ? user : NULL;
@@ -152,7 +154,9 @@ int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *mes
 	return 0;
 }
 
-/* After the limit the fork takes place without the lock.  The child makes the lock new in any case. */
+/*
+ * When the time limit is reached, the fork happens without the lock. The child initialises the lock again in any case.
+ */
 void zp_log_lock(void)
 {
 	if (!inside_handler)
@@ -162,7 +166,10 @@ void zp_log_lock(void)
 void zp_log_unlock(bool child)
 {
 	if (child) {
-		/* The lock knows its writer by a thread id that differs here, and other threads' handlers never end. */
+		/*
+		 * The lock identifies its writer by a thread id, which differs in the child, and readers in other
+		 * threads never finish there.
+		 */
 		log_lock = (pthread_rwlock_t)LOG_LOCK_INITIALIZER;
 		if (inside_handler)
 			pthread_rwlock_rdlock(&log_lock);

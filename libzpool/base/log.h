@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * log.h - what the library has to say, to whoever asked for it
+ * log.h - log messages of the library
  *
- * Silent unless the host set a handler or the environment asks through ZPOOL_DEBUG.
+ * Nothing is logged unless the host set a handler or the environment variable ZPOOL_DEBUG asks for it.
  */
 #ifndef ZP_BASE_LOG_H
 #define ZP_BASE_LOG_H 1
@@ -16,7 +16,7 @@ __attribute__((format(printf, 2, 3))) void zp_log(enum zpool_log_level level, co
 __attribute__((format(printf, 3, 0))) void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format,
 						   va_list args);
 
-/* Around fork(): no handler runs between the two. */
+/* For fork(): no handler runs between these two calls. */
 void zp_log_lock(void);
 void zp_log_unlock(bool child);
 

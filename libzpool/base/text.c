@@ -11,12 +11,12 @@
 
 #include "zpool.h"
 
-/* Room for the longest piece, "\U0010ffff" with its NUL. */
+/* Room for the longest piece, "\U0010ffff", with its NUL. */
 enum { PIECE_BYTES = 12 };
 
 /*
- * The code point that begins here, and how many bytes it takes.  0: not UTF-8, which includes forms that are longer
- * than they need to be, surrogates, and what lies above U+10FFFF.
+ * Returns the code point that begins here, and the number of its bytes. The number is 0 if this is not UTF-8, which
+ * includes overlong forms, surrogates and values above U+10FFFF.
  */
 static size_t decode(const unsigned char *at, uint32_t *point)
 {
@@ -27,7 +27,7 @@ static size_t decode(const unsigned char *at, uint32_t *point)
 		return 0;
 	*point = bytes == 1 ? at[0] : at[0] & (0x7fu >> bytes);
 	for (size_t i = 1; i < bytes; i++) {
-		/* The string's NUL is no continuation byte, so this never reads past the end. */
+		/* The string's NUL is not a continuation byte, so this never reads past the end. */
 		if ((at[i] & 0xc0) != 0x80)
 			return 0;
 		*point = *point << 6 | (at[i] & 0x3f);
@@ -37,14 +37,14 @@ static size_t decode(const unsigned char *at, uint32_t *point)
 	return bytes;
 }
 
-/* Does it act on a terminal, or on the text around it, instead of being seen? */
+/* Does the character act on a terminal or on the surrounding text instead of being visible? */
 static bool is_unsafe(uint32_t point)
 {
 	static const struct {
 		uint32_t first, last;
 	} ranges[] = {
-		{ 0x00, 0x1f },       /* C0 controls, ESC among them */
-		{ 0x7f, 0x9f },       /* DEL and the C1 controls, CSI among them */
+		{ 0x00, 0x1f },       /* C0 controls, including ESC */
+		{ 0x7f, 0x9f },       /* DEL and the C1 controls, including CSI */
 		{ 0xad, 0xad },       /* soft hyphen */
 		{ 0x61c, 0x61c },     /* Arabic letter mark */
 		{ 0x180e, 0x180e },   /* Mongolian vowel separator */
@@ -52,7 +52,7 @@ static bool is_unsafe(uint32_t point)
 		{ 0x200e, 0x200f },   /* left-to-right and right-to-left mark */
 		{ 0x2028, 0x202e },   /* line and paragraph separators, embeddings and overrides of direction */
 		{ 0x2060, 0x206f },   /* word joiner, invisible operators, isolates of direction */
-		{ 0xfdd0, 0xfdef },   /* no characters */
+		{ 0xfdd0, 0xfdef },   /* noncharacters */
 		{ 0xfeff, 0xfeff },   /* byte order mark */
 		{ 0xfff0, 0xfffb },   /* annotations */
 		{ 0xe0000, 0xe0fff }, /* tags */
@@ -61,10 +61,10 @@ static bool is_unsafe(uint32_t point)
 	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
 		if (point >= ranges[i].first && point <= ranges[i].last)
 			return true;
-	return (point & 0xfffe) == 0xfffe; /* the last two of each plane are no characters */
+	return (point & 0xfffe) == 0xfffe; /* the last two code points of each plane are noncharacters */
 }
 
-/* What is to be written for the bytes at `at`, and how many of them that stands for. */
+/* Writes the output for the bytes at `at`, and returns the number of bytes that it represents. */
 static size_t next_piece(const unsigned char *at, char piece[PIECE_BYTES])
 {
 	static const char controls[] = "\n\t\r", letters[] = "ntr";
@@ -99,7 +99,7 @@ size_t zpool_escape(char *buf, size_t size, const char *text)
 	while (*at) {
 		at += next_piece(at, piece);
 		size_t bytes = strlen(piece);
-		/* Whole pieces only: the half of one could be taken for something else. */
+		/* Only whole pieces are written, because a truncated escape could be taken for something else. */
 		if (written == length && length + bytes < size) {
 			memcpy(buf + length, piece, bytes);
 			written += bytes;

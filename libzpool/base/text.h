@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.h - text that came from a file, a driver or a caller, made safe to show
+ * text.h - make text from a file, a driver or a caller safe to display
  */
 #ifndef ZP_BASE_TEXT_H
 #define ZP_BASE_TEXT_H 1
 
 /*
- * Takes a string on the heap and gives it back as zpool_escape() would write it: the same string where there is nothing
- * to escape, which is nearly always so, else a new one.  NULL: out of memory; the string is freed.
+ * Takes a heap string and returns it as zpool_escape() would write it: the same string if there is nothing to escape,
+ * which is nearly always the case, or else a new one. Returns NULL if memory runs out; the string is freed then.
  */
 char *zp_text_escape(char *text);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool as a whole: what it is, what it holds, what it can do, and having it give memory back.
+ * Functions that act on a whole pool: its names, its capabilities, its statistics, and the calls that return memory.
  */
 #include "config.h"
 
@@ -22,17 +22,18 @@ static int fail_no_pool(const char *what)
 
 static int fail_inherited(const char *what)
 {
-	return zp_fail(EOPNOTSUPP, "%s: the pool was inherited through fork() and its driver does not follow.", what);
+	return zp_fail(EOPNOTSUPP, "%s: this pool belongs to the parent process; its driver does not support fork().",
+		       what);
 }
 
 static int fail_unsupported(const char *what, const struct zpool *pool)
 {
-	return zp_fail(EOPNOTSUPP, "%s: driver \"%s\" cannot do that.", what, pool->layers[0].driver->type);
+	return zp_fail(EOPNOTSUPP, "%s: driver \"%s\" does not support this call.", what, pool->layers[0].driver->type);
 }
 
 /*
- * Is there a pool that can be asked?  0 or -errno, error text set.  What a driver said in an earlier call, which then
- * succeeded after all, is not about this one.
+ * Checks that the pool can be used. Returns 0, or -errno with the error text set. A sentence that a driver left during
+ * an earlier call, which succeeded in the end, is discarded.
  */
 static int check_pool(const struct zpool *pool, const char *what)
 {
@@ -42,13 +43,13 @@ static int check_pool(const struct zpool *pool, const char *what)
 	return pool->inherited ? fail_inherited(what) : 0;
 }
 
-/* A driver's failure, in its words or in ours. */
+/* Reports a driver's failure, in the driver's words if it left a sentence. */
 static int driver_failed(const struct zpool_driver *driver, const char *what, int err)
 {
 	err = zp_driver_errno(err);
 	if (zp_error_take_driver_text())
 		return err;
-	return zp_fail(-err, "%s: driver \"%s\" gave up with: %s.", what, driver->type, strerror(-err));
+	return zp_fail(-err, "%s: driver \"%s\" failed: %s.", what, driver->type, strerror(-err));
 }
 
 const char *zpool_get_type(struct zpool *pool)
@@ -101,7 +102,10 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 	if (err)
 		return err;
 	atomic_store(&pool->core_limit_bytes, limit_bytes);
-	/* From below upwards: a filter that holds memory itself lowers what it leaves to the driver below. */
+	/*
+	 * The layers are visited from the bottom upwards, because a filter that holds memory itself lowers the limit of
+	 * the driver below.
+	 */
 	for (unsigned i = pool->layer_count; !err && i-- > 0;) {
 		const struct zp_layer *layer = &pool->layers[i];
 		if (layer->driver->set_limit)
@@ -114,7 +118,7 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 	return err;
 }
 
-/* The layer that a key is meant for: by name in `part.key`, else the first that has it. */
+/* Returns the layer that a key is meant for: the one named in `part.key`, or else the first that has the key. */
 static struct zp_layer *layer_of_key(struct zpool *pool, const char *key, const char **bare, int *index)
 {
 	const char *dot = strchr(key, '.');
@@ -163,7 +167,8 @@ int zpool_set_param(struct zpool *pool, const char *key, const char *text)
 	if (err)
 		return err;
 	if (!layer->driver->set || !(param->flags & ZPOOL_PARAM_RUNTIME))
-		return zp_fail(EOPNOTSUPP, "Parameter \"%s\" of driver \"%s\" is fixed once a pool is made.",
+		return zp_fail(EOPNOTSUPP,
+			       "Parameter \"%s\" of driver \"%s\" cannot be changed after the pool is created.",
 			       param->key, layer->driver->type);
 	value.given = 1;
 	err = layer->driver->set(layer->created.pool, (uint32_t)index, &value);
@@ -186,8 +191,8 @@ int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed
 		return zp_fail(EINVAL, "%s was asked for 0 pages.", what);
 	if (!zpool_evictable(pool))
 		return zp_fail(EINVAL, "%s: %s.", what,
-			       zp_pool_top(pool)->evict ? "the pool's driver cannot evict"
-							: "the pool was made without an evict callback");
+			       zp_pool_top(pool)->evict ? "the pool's driver does not support eviction"
+							: "the pool was created without an evict callback");
 	err = zp_pool_top(pool)->driver->shrink(pool->driver_pool, pages, &done);
 	zp_pool_verify(pool, what);
 	if (reclaimed)
@@ -198,7 +203,7 @@ int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed
 	if (zp_error_take_driver_text())
 		return err;
 	if (err == -EAGAIN)
-		return zp_fail(EAGAIN, "%s: after %u of %u page%s the objects that were tried could not be evicted.",
+		return zp_fail(EAGAIN, "%s: after %u of %u page%s, none of the remaining candidates could be evicted.",
 			       what, done, pages, ZPOOL_PLURAL(pages));
 	if (err == -EINVAL)
 		return zp_fail(EINVAL, "%s: after %u of %u page%s nothing was left to evict.", what, done, pages,
@@ -267,7 +272,7 @@ bool zpool_malloc_support_movable(struct zpool *pool)
 	return has_cap(pool, ZPOOL_CAP_MOVABLE);
 }
 
-/* What the driver cannot know, or need not: the core meets every handle that is refused on its way out. */
+/* The core counts refused handles for every driver, because it sees each refusal before the caller does. */
 static void add_core_stats(struct zpool *pool, struct zpool_stats *stats)
 {
 	uint64_t refused_handles = atomic_load_explicit(&pool->refused_handles, memory_order_relaxed);
@@ -299,7 +304,7 @@ int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_
 	if (err)
 		return err;
 	if (!stats || stats_size == 0)
-		return zp_fail(EINVAL, "%s was given nowhere to put the statistics.", what);
+		return zp_fail(EINVAL, "%s was given no buffer for the statistics.", what);
 	if (!zp_pool_top(pool)->driver->stats)
 		return fail_unsupported(what, pool);
 	err = zp_layer_stats(zp_pool_top(pool), &own);
@@ -338,7 +343,7 @@ int zpool_each_class(struct zpool *pool,
 	return zp_pool_top(pool)->driver->each_class(pool->driver_pool, visit_class, &visit);
 }
 
-/* A caller's function wants its pool as well. */
+/* Passes the pool to the caller's function along with the object. */
 struct visit {
 	struct zpool *pool;
 	int (*fn)(struct zpool *pool, unsigned long handle, size_t size, void *user);

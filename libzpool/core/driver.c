@@ -16,13 +16,13 @@
 
 #define KNOWN_FLAGS (ZPOOL_DRIVER_FILTER | ZPOOL_DRIVER_RESIDENT)
 
-/* Sizes as of ABI 1.0: what every driver has at least. */
+/* The sizes of ABI 1.0, which are the minimum for every driver. */
 #define HEAD_BYTES offsetof(struct zpool_driver, type)
 #define MIN_DRIVER_BYTES (offsetof(struct zpool_driver, write) + sizeof(((struct zpool_driver *)0)->write))
 #define MIN_PARAM_BYTES (offsetof(struct zpool_param, flags) + sizeof(uint32_t))
 enum { MAX_PARAMS = 256, MAX_PARAM_BYTES = 4096 };
 
-/* Where the reason for a refusal is written. */
+/* receives the reason for a refusal */
 struct refusal {
 	char *why;
 	size_t bytes;
@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct refusal *to, cons
 	return -ENOEXEC;
 }
 
-/* Judges the part whose layout never changes, before anything behind it is read. */
+/* Checks the part whose layout never changes, before reading anything behind it. */
 static int check_head(const struct zpool_driver *given, size_t symbol_bytes, struct refusal *to)
 {
 	if ((uintptr_t)given % _Alignof(struct zpool_driver))
@@ -50,13 +50,13 @@ static int check_head(const struct zpool_driver *given, size_t symbol_bytes, str
 		return refuse(to, "magic is 0x%016" PRIx64 " instead of 0x%016" PRIx64, given->magic,
 			      (uint64_t)ZPOOL_DRIVER_MAGIC);
 	if (given->abi_major != ZPOOL_ABI_MAJOR)
-		return refuse(to, "abi_major is %" PRIu32 ", this library speaks %d; rebuild the driver",
+		return refuse(to, "abi_major is %" PRIu32 ", but this library supports ABI %d; rebuild the driver",
 			      given->abi_major, ZPOOL_ABI_MAJOR);
 	if (given->struct_size < MIN_DRIVER_BYTES)
-		return refuse(to, "struct_size is %" PRIu32 ", the least that ABI %d has is %zu", given->struct_size,
+		return refuse(to, "struct_size is %" PRIu32 ", but ABI %d requires at least %zu", given->struct_size,
 			      ZPOOL_ABI_MAJOR, MIN_DRIVER_BYTES);
 	if (given->struct_size % _Alignof(struct zpool_driver))
-		return refuse(to, "struct_size is %" PRIu32 ", not a multiple of %zu as the size of any structure is",
+		return refuse(to, "struct_size is %" PRIu32 ", which is not a multiple of the alignment %zu",
 			      given->struct_size, _Alignof(struct zpool_driver));
 	if (symbol_bytes && given->struct_size > symbol_bytes)
 		return refuse(to, "struct_size is %" PRIu32 ", but the size of its symbol zpool_driver is only %zu",
@@ -74,7 +74,7 @@ static int check_type(const struct zpool_driver *own, const char *expected, stru
 	if (!own->type || !zp_type_parse(own->type, strnlen(own->type, ZP_TYPE_BYTES), type) || strcmp(type, own->type))
 		return refuse(to, "type is not a driver's name: [a-z][a-z0-9_]{0,31}");
 	if (expected && strcmp(own->type, expected) != 0)
-		return refuse(to, "type is \"%s\", but it was looked for as \"%s\"", own->type, expected);
+		return refuse(to, "type is \"%s\", but the driver was looked up as \"%s\"", own->type, expected);
 	return 0;
 }
 
@@ -112,20 +112,20 @@ static int check_param(const struct zpool_driver *own, const struct zpool_param 
 	    strcmp(key, param->key))
 		return refuse(to, "a parameter's key is not [a-z][a-z0-9_]{0,31}");
 	if (strcmp(param->key, ZP_LIMIT_KEY) == 0)
-		return refuse(to, "it has a parameter \"limit\", which every driver has from the core");
+		return refuse(to, "it has a parameter \"limit\", a name that is reserved for the core's own parameter");
 	if (!param->help)
-		return refuse(to, "parameter \"%s\" has no help", param->key);
+		return refuse(to, "parameter \"%s\" has no help text", param->key);
 	if (param->type < ZPOOL_PARAM_BOOL || param->type > ZPOOL_PARAM_STRING)
 		return refuse(to, "parameter \"%s\" is of type %" PRIu32 ", which this library does not know",
 			      param->key, param->type);
 	if (param->type == ZPOOL_PARAM_ENUM && (!param->choices || !param->choices[0]))
-		return refuse(to, "parameter \"%s\" has no choices to choose from", param->key);
+		return refuse(to, "parameter \"%s\" has an empty list of choices", param->key);
 	if (param->default_value && zp_param_parse(own->type, param, param->default_value, &value) != 0)
-		return refuse(to, "the default of parameter \"%s\" is no value for it", param->key);
+		return refuse(to, "the default of parameter \"%s\" is not a valid value", param->key);
 	return 0;
 }
 
-/* Replaces the table in *own, whose entries may be of another size, by a copy of our own size. */
+/* Replaces the table in *own by a copy whose entries have the size that this core uses. */
 static int adopt_params(struct zpool_driver *own, struct refusal *to)
 {
 	const char *from = (const char *)own->params;
@@ -141,7 +141,7 @@ static int adopt_params(struct zpool_driver *own, struct refusal *to)
 		return refuse(to, "its table of %" PRIu32 " parameters is %s", count, from ? "too long" : "NULL");
 	if (entry_bytes < MIN_PARAM_BYTES || entry_bytes > MAX_PARAM_BYTES ||
 	    entry_bytes % _Alignof(struct zpool_param))
-		return refuse(to, "param_size is %zu, the least that ABI %d has is %zu", entry_bytes, ZPOOL_ABI_MAJOR,
+		return refuse(to, "param_size is %zu, but ABI %d requires at least %zu", entry_bytes, ZPOOL_ABI_MAJOR,
 			      MIN_PARAM_BYTES);
 	struct zpool_param *table = calloc(count, sizeof *table);
 	if (!table)
@@ -153,7 +153,7 @@ static int adopt_params(struct zpool_driver *own, struct refusal *to)
 		memcpy(&table[i], from + i * entry_bytes, copied);
 		err = check_param(own, &table[i], to);
 		if (!err && zp_param_find(own, table[i].key) >= 0)
-			err = refuse(to, "it has two parameters \"%s\"", table[i].key);
+			err = refuse(to, "it has two parameters named \"%s\"", table[i].key);
 		own->param_count = i + 1;
 	}
 	return err;
@@ -190,7 +190,7 @@ int zp_driver_adopt(const struct zpool_driver *given, size_t symbol_bytes, const
 
 void zp_driver_clear(struct zpool_driver *own)
 {
-	/* adopt_params() made the table, const to everyone else. */
+	/* The table was allocated by adopt_params(); it is const only for everybody else. */
 	free((void *)(uintptr_t)own->params);
 	*own = (struct zpool_driver){ 0 };
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * driver.h - a driver's structure, judged and copied
+ * driver.h - check and copy a driver's structure
  *
- * What a plugin hands in may be older or newer than this core, or no driver at all.  The core works only on its own
- * copy, which has every member that this core knows, zero where the driver has none.
+ * The structure that a plugin exports may be older or newer than this core, or not a driver at all. The core works only
+ * on its own copy, which has every member that this core knows, with zeros where the driver has none.
  */
 #ifndef ZP_CORE_DRIVER_H
 #define ZP_CORE_DRIVER_H 1
@@ -24,7 +24,7 @@ int zp_driver_adopt(const struct zpool_driver *given, size_t symbol_bytes, const
 		    struct zpool_driver *own, char *why, size_t why_bytes);
 void zp_driver_clear(struct zpool_driver *own);
 
-/* ZPOOL_CAP_*: what its flags and callbacks amount to. */
+/* Derives the ZPOOL_CAP_* bits from the flags and the callbacks. */
 uint32_t zp_driver_caps(const struct zpool_driver *own);
 
 #endif

@@ -2,9 +2,10 @@
  *
  * dump.c - the statistics of every pool of the process, as text or JSON
  *
- * The walk pins one pool at a time, writes what it says into a buffer, and lets it go; only then is the buffer written
- * to the descriptor, which may block for ever.  So a destroy never waits for the reader of a pipe.  A pool's part is of
- * bounded size: a spec has at most 4096 bytes and 16 parts, names and lists of size classes are cut.
+ * The walk pins one pool at a time, formats its statistics into a buffer and unpins it. Only then is the buffer written
+ * to the descriptor, because that write may block forever and a destroy must never wait for the reader of a pipe. The
+ * output for one pool has a bounded size: a spec has at most 4096 bytes and 16 parts, and names and lists of size
+ * classes are truncated.
  */
 #include "config.h"
 
@@ -25,7 +26,7 @@
 
 enum {
 	BUFFER_BYTES = 256 << 10,
-	POOL_BYTES = 160 << 10, /* at least so much is free before a pool is written */
+	POOL_BYTES = 160 << 10, /* free space that is required before a pool is formatted */
 	NAME_BYTES = 1024,      /* of a pool's name, escaped */
 	SPEC_BYTES = 24 << 10,  /* more than the longest spec, escaped */
 	CLASSES_MAX = 256
@@ -55,7 +56,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct dump *dump, const c
 		dump->used += (size_t)length < room ? (size_t)length : room - 1;
 }
 
-/* Escaped, cut to `most` bytes with its NUL, and in quotes. */
+/* Writes the text escaped and in quotes, truncated to `most` bytes including its NUL. */
 static void put_string(struct dump *dump, const char *text, size_t most)
 {
 	zpool_escape(dump->text, most, text);
@@ -85,7 +86,7 @@ static int flush(struct dump *dump)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * One pool, which is pinned
+ * One pinned pool
  */
 
 static int take_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
@@ -102,7 +103,7 @@ static int take_class(const struct zpool_class_stats *stats, size_t stats_size, 
 	return 0;
 }
 
-/* false: the driver has none, or more than are shown. */
+/* Returns false if the driver has no size classes, or more than are shown. */
 static bool take_classes(struct dump *dump, struct zpool *pool)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
@@ -200,7 +201,7 @@ static void put_pool_text(struct dump *dump, struct zpool *pool)
 	put(dump, ": ");
 	put_string(dump, pool->spec.text, sizeof dump->text);
 	if (pool->inherited) {
-		put(dump, "\n  inherited through fork(); its driver does not follow\n");
+		put(dump, "\n  belongs to the parent process; its driver does not support fork()\n");
 		return;
 	}
 	put(dump, "\n  %-30s %20" PRIu64 " B\n", "held", zp_pool_top(pool)->driver->total_size(pool->driver_pool));
@@ -255,7 +256,7 @@ int zpool_dump(int fd, unsigned int format)
 	struct zp_error error;
 
 	if (format != ZPOOL_DUMP_TEXT && format != ZPOOL_DUMP_JSON)
-		return zp_fail(EINVAL, "zpool_dump() was asked for the unknown format %u.", format);
+		return zp_fail(EINVAL, "zpool_dump() was given the unknown format %u.", format);
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
 		return zp_fail(EBADF, "zpool_dump(): file descriptor %d is not open for writing.", fd);
@@ -266,7 +267,7 @@ int zpool_dump(int fd, unsigned int format)
 	dump->json = format == ZPOOL_DUMP_JSON;
 	dump->first = true;
 	dump->used = 0;
-	/* A driver that has no statistics to give may say why, which is no failure of this call. */
+	/* If a driver without statistics left a sentence, that is not a failure of this call. */
 	zp_error_set_aside(&error);
 	int err = dump_all(dump);
 	if (err)

@@ -14,10 +14,10 @@
 
 bool zp_fork_armed;
 
-/* Of the thread that forks, which waits for loads with locks held; guarded by the registry's lock. */
+/* Set by the forking thread, which waits for loads to end while it holds locks; guarded by the registry's lock. */
 static int cancel_state;
 
-/* The order here is the order of the locks everywhere; see doc/locking.md. */
+/* This is the library's lock order; see doc/locking.md. */
 static void prepare(void)
 {
 	int state = zp_cancel_disable();
@@ -50,7 +50,10 @@ static void release_child(void)
 	release(true);
 }
 
-/* When the library is loaded, so that no pool is made, nor plugin loaded, before fork() knows of our locks. */
+/*
+ * Registers the fork handlers when the library is loaded, so that fork() knows the locks before the first pool is
+ * created or plugin loaded.
+ */
 __attribute__((constructor)) static void arm(void)
 {
 	zp_fork_armed = pthread_atfork(prepare, release_parent, release_child) == 0;

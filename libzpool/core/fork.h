@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /*
- * Does fork() take our locks?  It does from the moment that the library is loaded, unless there was no memory.  Looking
- * here is also what links fork.c into a program that has the static library.
+ * Are the fork handlers registered? They are from the moment that the library is loaded, unless memory ran out. A call
+ * of this function also makes the linker include fork.c in programs that use the static library.
  */
 extern bool zp_fork_armed;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What drivers there are: those in memory, those linked in, those that lie in the directories.
+ * The list of known drivers: those in memory, those linked into the program, and those found in the plugin directories.
  */
 #include "config.h"
 
@@ -19,10 +19,11 @@
 #include "loader/module.h"
 #include "support/cancel.h"
 
-/* A driver's info with its strings, so that visitors run without any lock. */
+/* A driver's info with copies of its strings, so that visitors run without any lock. */
 struct entry {
 	struct zpool_driver_info info;
-	size_t largest_bytes; /* of its objects; 0: not known, or a filter, which takes what is behind it does */
+	size_t largest_bytes; /* of its objects; 0: unknown, or a filter, which accepts whatever the driver below it
+	                       * accepts */
 	char *strings[5];     /* type, path, version, description, fault */
 };
 
@@ -30,7 +31,7 @@ struct inventory {
 	struct entry *entries;
 	size_t count;
 	size_t room;
-	size_t in_memory; /* the first entries: drivers that are live or linked in */
+	size_t in_memory; /* the first entries: drivers that are live or linked into the program */
 	bool out_of_memory;
 	struct zp_listing files;
 };
@@ -58,7 +59,10 @@ static void set_strings(struct inventory *inventory, struct entry *entry, const 
 	const char *const given[] = { type, path, version, description, fault };
 	for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
 		entry->strings[i] = given[i] ? strdup(given[i]) : NULL;
-		/* All of it is the file's word, and made to be shown, save the path, which is made to be opened. */
+		/*
+		 * All strings come from the file and are escaped for display, except the path, which must work with
+		 * open().
+		 */
 		if (entry->strings[i] && given[i] != path)
 			entry->strings[i] = zp_text_escape(entry->strings[i]);
 		inventory->out_of_memory = inventory->out_of_memory || (given[i] && !entry->strings[i]);
@@ -94,7 +98,10 @@ static void add_live(const struct zp_record *record, void *user)
 	entry->info.pools = record->users;
 }
 
-/* The entry of a driver that is in memory.  Files are not searched: no two of a listing have one name. */
+/*
+ * Returns the entry of a driver that is in memory. Entries from files are not searched, because a listing of files has
+ * no duplicates.
+ */
 static struct entry *find_in_memory(struct inventory *inventory, const char *type)
 {
 	for (size_t i = 0; i < inventory->in_memory; i++)
@@ -137,7 +144,7 @@ static void add_installed(struct inventory *inventory, const struct zp_installed
 	const struct zp_elf_report *report = &installed->report;
 	struct entry *entry = installed->type[0] ? find_in_memory(inventory, installed->type) : NULL;
 	if (entry) {
-		/* In memory already: of the file only the note is news. */
+		/* The driver is already in memory; from the file only the note is added. */
 		if (entry->strings[1] && strcmp(entry->strings[1], installed->path) == 0) {
 			entry->info.has_note = report->has_note;
 			entry->info.file_read = installed->file_read;
@@ -227,7 +234,7 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 		if (!result)
 			result = call_driver_visitor(fn, &entry->info, user);
 	}
-	/* A directory that cannot be read hides its own drivers, and not those of the others. */
+	/* A directory that cannot be read hides only its own drivers. */
 	if (!result && inventory.files.err)
 		result = fail_incomplete(&inventory.files);
 	clear(&inventory);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * inventory.h - what drivers there are, for the core's own use
+ * inventory.h - the list of known drivers, for the core's own use
  */
 #ifndef ZP_CORE_INVENTORY_H
 #define ZP_CORE_INVENTORY_H 1
@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 /*
- * Visits every driver, filters excepted, whose largest object is known, from memory or from its file.  Reads files
- * unless loading is disabled, and visits nothing from inside a load or where memory is short.
+ * Visits every driver, except filters, whose largest object size is known from memory or from its file. Reads files
+ * unless loading is disabled. Visits nothing when called from inside a load or when memory runs out.
  */
 void zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, void *user), void *user);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The way of every object: malloc, free, map, unmap, read, write.
+ * The fast path of every object: malloc, free, map, unmap, read and write.
  *
- * Each call costs its checks and one indirect call: no lock, no atomic operation, no counter.  Whatever goes wrong is
- * put into words in functions of its own, out of the way.
+ * Each call costs its checks and one indirect call, without a lock, an atomic operation or a counter. Errors are
+ * handled in separate functions outside the fast path.
  */
 #include "config.h"
 
@@ -27,12 +27,12 @@ COLD static int malloc_refused(const struct zpool *pool, size_t size, zpool_gfp_
 	if (!pool)
 		return zp_fail_static(EINVAL, "zpool_malloc() was given no pool.");
 	if (!handle)
-		return zp_fail_static(EINVAL, "zpool_malloc() was given nowhere to put the handle.");
+		return zp_fail_static(EINVAL, "zpool_malloc() was given no place to store the handle.");
 	if (size == 0)
 		return zp_fail_static(EINVAL, "zpool_malloc() was asked for 0 bytes.");
 	if (gfp & ~ZPOOL_GFP_ALL)
 		return zp_fail(EINVAL, "zpool_malloc() was given unknown flags 0x%x.", gfp & ~ZPOOL_GFP_ALL);
-	/* Under NOWAIT no file is read, and no memory asked for. */
+	/* Under NOWAIT this function must neither read a file nor allocate memory. */
 	if (gfp & ZPOOL_GFP_NOWAIT)
 		return zp_fail_static(ENOSPC, "zpool_malloc() was asked for more than zpool_max_object_size() bytes.");
 	return zp_fail_too_large(pool, size);
@@ -45,22 +45,23 @@ COLD static int malloc_failed(int err)
 		return err;
 	switch (-err) {
 	case ENOMEM:
-		return zp_fail_static(ENOMEM,
-				      "The pool has no memory for the object: its limit is reached, the system has "
-				      "none, or NOWAIT found none at hand. Free or evict something.");
+		return zp_fail_static(
+			ENOMEM,
+			"The pool has no memory for the object: its limit is reached, the system has no memory left, or a NOWAIT call found no free memory in the pool. Free or evict objects.");
 	case EAGAIN:
-		return zp_fail_static(EAGAIN, "Another thread holds a lock that NOWAIT does not wait for.");
+		return zp_fail_static(EAGAIN,
+				      "A lock is held by another thread, and a NOWAIT call does not wait for it.");
 	case ENOSPC:
 		return zp_fail_static(ENOSPC, "The object is too large for the pool's driver.");
 	case EOPNOTSUPP:
 		return zp_fail_static(EOPNOTSUPP,
-				      "The pool was inherited through fork() and its driver does not follow.");
+				      "The pool belongs to the parent process; its driver does not support fork().");
 	default:
 		return zp_fail_static(-err, "The pool's driver could not store the object.");
 	}
 }
 
-/* What was just taken is given back if it was too much.  With core_limit_lock held. */
+/* Frees the new object again if it exceeds the limit. The caller holds core_limit_lock. */
 static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
@@ -77,7 +78,7 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 	return 0;
 }
 
-/* Has the driver given something back? */
+/* Did the driver return any memory? */
 static bool trim_at_limit(struct zpool *pool, zpool_gfp_t gfp)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
@@ -87,8 +88,8 @@ static bool trim_at_limit(struct zpool *pool, zpool_gfp_t gfp)
 }
 
 /*
- * The same; but before it fails, what the driver keeps is given back, once.  What the second try made the driver take
- * is given back as well, or the pool would stay above its limit.
+ * Like above, but before it fails, the memory that the driver has cached is returned, once. Memory that the driver
+ * allocates during the second try is returned as well, because otherwise the pool would stay above its limit.
  */
 static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
@@ -106,7 +107,10 @@ static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool
 
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
-	/* Whose turn it is in this thread: the driver may ask the owner to evict, who may call malloc again. */
+	/*
+	 * The pool whose limit this thread is checking. The driver may ask the owner to evict an object, and the owner
+	 * may call malloc again.
+	 */
 	static _Thread_local const struct zpool *having_turn __attribute__((tls_model("initial-exec")));
 	struct zpool *pool = context;
 	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
@@ -148,7 +152,7 @@ int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long
 	return ZP_UNLIKELY(err) ? malloc_failed(err) : 0;
 }
 
-/* Puts into words what a driver says of a handle; `what` is the call, as the caller knows it. */
+/* Describes a driver's error for a handle; `what` is the name of the public function. */
 COLD static int handle_failed(struct zpool *pool, unsigned long handle, const char *what, int64_t result)
 {
 	int err = zp_driver_errno(result);
@@ -157,29 +161,31 @@ COLD static int handle_failed(struct zpool *pool, unsigned long handle, const ch
 	if (!handle || err == -EINVAL || err == -EBUSY)
 		atomic_fetch_add_explicit(&pool->refused_handles, 1, memory_order_relaxed);
 	if (!handle)
-		return zp_fail(EINVAL, "%s was given handle 0 for pool \"%s\"; no object has that.", what, pool->name);
+		return zp_fail(EINVAL, "%s was given handle 0 for pool \"%s\"; 0 is never a valid handle.", what,
+			       pool->name);
 	if (zp_error_take_driver_text())
 		return err;
 	switch (-err) {
 	case EBUSY:
 		return zp_fail(EBUSY, "%s: handle 0x%lx of pool \"%s\" is mapped%s.", what, handle, pool->name,
-			       strcmp(what, "zpool_free()") == 0 ? "; unmap it first" : " as often as it can be");
+			       strcmp(what, "zpool_free()") == 0 ? "; unmap it first"
+								 : " as many times as a handle can be");
 	case EOPNOTSUPP:
 		return zp_fail(EOPNOTSUPP, "%s: %s.", what,
-			       pool->inherited ? "the pool was inherited through fork() and its driver does not follow"
-					       : "the pool's driver cannot do that");
+			       pool->inherited
+				       ? "the pool belongs to the parent process; its driver does not support fork()"
+				       : "the pool's driver does not support this call");
 	case EINVAL:
 		return zp_fail(
 			EINVAL,
-			"%s: handle 0x%lx is not live in pool \"%s\"%s: it was freed before, is another pool's, or was "
-			"never given out.",
+			"%s: handle 0x%lx is not live in pool \"%s\"%s: it was already freed, belongs to another pool, or was never allocated.",
 			what, handle, pool->name, strcmp(what, "zpool_unmap_handle()") ? "" : ", or is not mapped");
 	default:
 		return zp_fail(-err, "%s: the driver of pool \"%s\" failed with %s.", what, pool->name, strerror(-err));
 	}
 }
 
-/* For functions without a result the log is how a caller's mistake becomes known. */
+/* Functions without a result report a caller's mistake through the log. */
 COLD static void handle_refused(struct zpool *pool, unsigned long handle, const char *what, int err)
 {
 	(void)handle_failed(pool, handle, what, err);
@@ -195,7 +201,10 @@ void zpool_free(struct zpool *pool, unsigned long handle)
 		zp_pool_verify(pool, "zpool_free()");
 }
 
-/* What a driver's map left in errno; what cannot be from there is what a handle that is not live gives. */
+/*
+ * Interprets the errno that a driver's map callback left. A value that map cannot have set is treated as a handle that
+ * is not live.
+ */
 COLD static int map_errno(void)
 {
 	return errno == EBUSY || errno == EOPNOTSUPP || errno == ENOMEM || errno == EIO ? errno : EINVAL;
@@ -204,7 +213,7 @@ COLD static int map_errno(void)
 COLD static void *map_failed(struct zpool *pool, unsigned long handle, enum zpool_mapmode mode, int err)
 {
 	if (pool && handle && (unsigned)mode > ZPOOL_MM_WO)
-		return zp_fail_null(EINVAL, "zpool_map_handle(): %d is not one of enum zpool_mapmode.", (int)mode);
+		return zp_fail_null(EINVAL, "zpool_map_handle(): %d is not a valid enum zpool_mapmode.", (int)mode);
 	errno = -handle_failed(pool, handle, "zpool_map_handle()", -err);
 	return NULL;
 }
@@ -245,7 +254,7 @@ int64_t zpool_obj_size(struct zpool *pool, unsigned long handle)
 	return object_size(pool, handle, "zpool_obj_size()");
 }
 
-/* A filter has obj_size, but what is behind it may not: the pool's capabilities tell. */
+/* A filter always has obj_size, but the driver below it may not. The pool's capabilities cover both. */
 static bool measures(struct zpool *pool)
 {
 	const struct zp_layer *top = zp_pool_top(pool);
@@ -253,8 +262,8 @@ static bool measures(struct zpool *pool)
 }
 
 /*
- * Is offset + len inside an object that the driver can measure?  One that cannot, and does the copying itself, checks
- * the range itself.
+ * Checks that offset + len lies inside the object, if the driver can report the object's size. A driver that cannot
+ * report sizes, and copies data itself, checks the range itself.
  */
 static int64_t check_range(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset,
 			   bool driver_copies, const char *what)
@@ -271,13 +280,12 @@ static int64_t check_range(struct zpool *pool, unsigned long handle, const void 
 	if (size < 0)
 		return size;
 	if (offset > (uint64_t)size || len > (uint64_t)size - offset)
-		return zp_fail(EINVAL,
-			       "%s: offset %zu and length %zu are not inside the object, whose size is %" PRId64 ".",
+		return zp_fail(EINVAL, "%s: offset %zu and length %zu exceed the object, whose size is %" PRId64 ".",
 			       what, offset, len, size);
 	return 0;
 }
 
-/* What a driver's read or write gave, made a sane value. */
+/* Maps the result of a driver's read or write callback to a valid one. */
 static int64_t copied(struct zpool *pool, unsigned long handle, int64_t done, size_t len, const char *what)
 {
 	if (done >= 0 && (uint64_t)done <= len)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of a pool: from a spec to a stack of layers, and its end.
+ * Creating a pool, from a spec to a stack of layers, and destroying it.
  */
 #include "config.h"
 
@@ -20,12 +20,15 @@
 #include "core/verify.h"
 #include "support/cancel.h"
 
-/* What Linux has at most. */
+/* the largest value that Linux supports */
 enum { MAX_NODE = 1023 };
 
 static _Atomic unsigned pools_made;
 
-/* Copies what the caller's header knew over the defaults; what ours does not know must be zero. */
+/*
+ * Copies the members that the caller's header knew over the defaults. Members that this library does not know must be
+ * zero.
+ */
 static int take_args(const struct zpool_open_args *given, size_t size, struct zpool_open_args *args)
 {
 	*args = (struct zpool_open_args)ZPOOL_OPEN_ARGS_INIT;
@@ -38,8 +41,7 @@ static int take_args(const struct zpool_open_args *given, size_t size, struct zp
 		if (((const unsigned char *)given)[i])
 			return zp_fail(
 				E2BIG,
-				"zpool_open() was given arguments that are newer than this library (byte %zu of %zu); "
-				"use a newer libzpool.",
+				"zpool_open() was given arguments from a newer version of zpool.h than this library knows (byte %zu of %zu is set); use a newer libzpool.",
 				i, size);
 	memcpy(args, given, size < sizeof *args ? size : sizeof *args);
 	return 0;
@@ -49,26 +51,29 @@ static int check_page_source(const struct zpool_page_source *source)
 {
 	if (!source)
 		return 0;
-	/* What the first release had; a member that comes later may be missing. */
+	/* the size in the first release; later members may be missing */
 	const size_t least = offsetof(struct zpool_page_source, release) + sizeof source->release;
 	if (source->struct_size < least || source->flags)
-		return zp_fail(EINVAL, "The page source has struct_size %u and flags 0x%x; %zu and 0 are understood.",
+		return zp_fail(EINVAL,
+			       "The page source has struct_size %u and flags 0x%x; this library supports %zu and 0.",
 			       source->struct_size, source->flags, least);
 	if (!source->reserve || !source->commit || !source->decommit || !source->release)
-		return zp_fail(EINVAL, "The page source lacks one of reserve, commit, decommit and release.");
+		return zp_fail(EINVAL,
+			       "The page source lacks one of its functions reserve, commit, decommit and release.");
 	return 0;
 }
 
 static int check_args(const struct zpool_open_args *args)
 {
 	if (args->gfp & ~ZPOOL_GFP_ALL)
-		return zp_fail(EINVAL, "The pool was asked for with unknown flags 0x%x.", args->gfp & ~ZPOOL_GFP_ALL);
+		return zp_fail(EINVAL, "The pool was opened with unknown flags 0x%x.", args->gfp & ~ZPOOL_GFP_ALL);
 	if (args->node < -1 || args->node > MAX_NODE)
-		return zp_fail(EINVAL, "NUMA node %d is not between 0 and %d, nor -1 for any.", args->node, MAX_NODE);
+		return zp_fail(EINVAL, "NUMA node %d is not valid: give a number from 0 to %d, or -1 for any node.",
+			       args->node, MAX_NODE);
 	return check_page_source(args->page_source);
 }
 
-/* <type>-<number>, or as the caller wishes. */
+/* The name is <type>-<number>, unless the caller chose one. */
 static char *make_name(const struct zpool *pool)
 {
 	char digits[12], *digit = digits + sizeof digits;
@@ -104,7 +109,7 @@ static int unmap_unsupported(void *pool, unsigned long handle)
 	return -EOPNOTSUPP;
 }
 
-/* Does every layer hold itself to the limit?  If not, the core does. */
+/* Does every layer enforce the limit itself? If not, the core does. */
 static bool keeps_limit(const struct zpool *pool)
 {
 	for (unsigned i = 0; i < pool->layer_count; i++)
@@ -113,7 +118,7 @@ static bool keeps_limit(const struct zpool *pool)
 	return true;
 }
 
-/* Puts what every call needs where it is at hand. */
+/* Copies the members that every call needs to the front of the pool. */
 static void fill_front(struct zpool *pool)
 {
 	const struct zp_layer *top = zp_pool_top(pool);
@@ -133,7 +138,7 @@ static int check_empty_size(struct zpool *pool)
 	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
 	if (!pool->limit_bytes || size <= pool->limit_bytes)
 		return 0;
-	return zp_fail(ENOMEM, "A limit of %llu byte%s is too low: the empty pool \"%s\" holds %llu.",
+	return zp_fail(ENOMEM, "A limit of %llu byte%s is too low: the empty pool \"%s\" already holds %llu.",
 		       (unsigned long long)pool->limit_bytes, ZPOOL_PLURAL(pool->limit_bytes), pool->name,
 		       (unsigned long long)size);
 }
@@ -187,7 +192,7 @@ static struct zpool *open_pool(const char *text, const struct zpool_open_args *a
 	zp_pools_add(pool);
 	if (!zp_fork_armed)
 		zp_log(ZPOOL_LOG_WARNING, "Out of memory at start: pools may not work in forked children.");
-	zp_log(ZPOOL_LOG_DEBUG, "Pool \"%s\" made from \"%s\".", pool->name, pool->spec.text);
+	zp_log(ZPOOL_LOG_DEBUG, "Created pool \"%s\" from \"%s\".", pool->name, pool->spec.text);
 	return pool;
 fail:
 	errno = -err;
@@ -224,7 +229,10 @@ struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct 
 void zpool_destroy_pool(struct zpool *pool)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	/* A driver that does not follow into a child is not called there, not even to end its pool: see strand(). */
+	/*
+	 * In a forked child, a driver without fork support must not be called, not even to destroy its pool; see
+	 * orphan().
+	 */
 	if (!pool || pool->inherited)
 		return;
 	zp_pool_verify(pool, "the last call");

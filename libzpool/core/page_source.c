@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Drivers call the page source with locks held and records half-written, and drivers of others' too.  So what they get
- * is a table of ours, which calls the host's as a callback: the thread cannot be cancelled in it.
+ * Drivers, including those of other authors, call the page source while they hold locks and their records are
+ * inconsistent. They therefore get a table of wrappers, which call the host's functions with cancellation disabled.
  */
 #include "config.h"
 

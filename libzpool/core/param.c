@@ -13,7 +13,7 @@
 
 const struct zpool_param zp_limit_param = {
 	.key = ZP_LIMIT_KEY,
-	.help = "most bytes that the pool may hold, 0 for no limit",
+	.help = "maximum number of bytes that the pool may hold, 0 for no limit",
 	.default_value = "0",
 	.max = UINT64_MAX,
 	.type = ZPOOL_PARAM_SIZE,
@@ -32,7 +32,7 @@ static bool parse_bool(const char *text, uint64_t *number)
 	return false;
 }
 
-/* Decimal digits, and for sizes one suffix.  No sign, no space, no overflow. */
+/* Parses decimal digits, and for sizes one suffix. Signs, spaces and overflow are refused. */
 static bool parse_number(const char *text, bool size, uint64_t *number)
 {
 	static const char suffixes[] = "KkMmGgTt";
@@ -67,7 +67,7 @@ static bool parse_choice(const char *const *choices, const char *text, uint64_t 
 	return false;
 }
 
-/* "a number from 1 to 8", for messages. */
+/* Describes the valid values for messages, such as "a number from 1 to 8". */
 static void describe(FILE *out, const struct zpool_param *param)
 {
 	switch (param->type) {
@@ -105,8 +105,8 @@ static int fail_value(const char *type, const struct zpool_param *param, const c
 		describe(out, param);
 		fclose(out);
 	}
-	int err = zp_fail(EINVAL, "Driver \"%s\": \"%.64s\" is no value for \"%s\" (%s); it takes %s.", type, text,
-			  param->key, param->help, wanted ? wanted : "another");
+	int err = zp_fail(EINVAL, "Driver \"%s\": \"%.64s\" is not a valid value for \"%s\" (%s); use %s.", type, text,
+			  param->key, param->help, wanted ? wanted : "another value");
 	free(wanted);
 	return err;
 }
@@ -163,8 +163,8 @@ int zp_param_fail_unknown(const struct zpool_driver *driver, const char *key)
 	}
 	if (out)
 		fclose(out);
-	int err = zp_fail(EINVAL, "Driver \"%s\" has no parameter \"%.64s\". It has, with defaults:%s.", driver->type,
-			  key, list ? list : " (out of memory)");
+	int err = zp_fail(EINVAL, "Driver \"%s\" has no parameter \"%.64s\". Its parameters and defaults:%s.",
+			  driver->type, key, list ? list : " (out of memory)");
 	free(list);
 	return err;
 }
@@ -182,7 +182,7 @@ static int set_default(const struct zpool_driver *driver, uint32_t i, struct zpo
 int zp_param_values(const struct zpool_driver *driver, const struct zp_spec_part *part, struct zpool_value **values,
 		    const char **limit_text)
 {
-	/* One more than needed: calloc(0) may give NULL. */
+	/* One entry more than needed, because calloc(0) may return NULL. */
 	struct zpool_value *list = calloc(driver->param_count + 1, sizeof *list);
 	int err = list ? 0 : zp_fail(ENOMEM, "Out of memory for the parameters of driver \"%s\".", driver->type);
 

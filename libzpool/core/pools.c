@@ -12,14 +12,14 @@
 #include "support/cancel.h"
 
 /*
- * Guards the list, and each pool's number, pins and leaving.  Never held across a driver's code, except by fork, which
- * takes every lock there is.
+ * Guards the list, and each pool's number, pins and leaving. It is never held while driver code runs, except by fork,
+ * which takes every lock.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct zpool *pools; /* the newest first */
+static struct zpool *pools; /* the newest pool comes first */
 static uint64_t last_number;
 
-/* Signalled when a pool that is leaving has no pins any more. */
+/* Signalled when the last pin of a pool that is being destroyed is gone. */
 static pthread_cond_t unpinned = PTHREAD_COND_INITIALIZER;
 
 void zp_pools_add(struct zpool *pool)
@@ -104,7 +104,7 @@ int zpool_evict(void *driver_pool, unsigned long handle)
 	if (!layer)
 		return zp_fail(ENOENT, "zpool_evict(): no driver has a pool at %p.", driver_pool);
 	if (!evict)
-		return zp_fail(EINVAL, "zpool_evict(): the pool was made without an evict callback.");
+		return zp_fail(EINVAL, "zpool_evict(): the pool was created without an evict callback.");
 	return evict(context, handle);
 }
 
@@ -119,7 +119,7 @@ static bool can_follow(const struct zpool *pool)
 static void call_fork(struct zpool *pool, enum zpool_fork_phase phase)
 {
 	for (unsigned i = 0; i < pool->layer_count; i++) {
-		/* A filter locks before what is below it, and unlocks after. */
+		/* A filter is locked before the driver below it, and unlocked after it. */
 		const struct zp_layer *layer =
 			&pool->layers[phase == ZPOOL_FORK_PREPARE ? i : pool->layer_count - 1 - i];
 		if (layer->driver->fork)
@@ -147,10 +147,11 @@ static void *inherited_map(void *pool, unsigned long handle, enum zpool_mapmode 
 }
 
 /*
- * Another thread may have been inside the driver: its locks and lists are as that left them.  So the driver is not
- * called again, and the pool stays on the list, destroyed or not, until the child ends or becomes another program.
+ * At the time of the fork, another thread may have been inside the driver, so its locks and lists are in an unknown
+ * state in the child. The driver is therefore never called again. The pool stays on the list, destroyed or not, until
+ * the child exits or executes another program.
  */
-static void strand(struct zpool *pool)
+static void orphan(struct zpool *pool)
 {
 	pool->inherited = true;
 	pool->malloc = inherited_malloc;
@@ -173,11 +174,11 @@ void zp_pools_fork_release(bool child)
 	for (struct zpool *pool = pools; pool; pool = pool->next) {
 		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
 		pthread_mutex_unlock(&pool->core_limit_lock);
-		/* The threads that had pinned it are not there. */
+		/* The threads that had pinned the pool do not exist in the child. */
 		if (child)
 			pool->pins = 0;
 		if (child && !can_follow(pool))
-			strand(pool);
+			orphan(pool);
 	}
 	if (child)
 		unpinned = (pthread_cond_t)PTHREAD_COND_INITIALIZER;

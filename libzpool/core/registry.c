@@ -18,15 +18,15 @@
 #include "support/cancel.h"
 
 /*
- * Outermost of the library's locks.  Guards everything in this file and the second half of each record.  Never held
- * while a plugin's code may run, nor while a file is opened.
+ * The outermost lock of the library. It guards everything in this file and the second half of each record. It is never
+ * held while a plugin's code may run or a file is opened.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* a state or loads_under_way changed */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* signalled when a state or loads_under_way changed */
 static struct zp_record *records;
 static unsigned loads_under_way;
 static bool files_disabled;
-static unsigned files_disabling; /* threads that wait until loads have ended, so that none may begin */
+static unsigned files_disabling; /* threads that wait until no load is running, which keeps new loads from starting */
 
 static struct zp_record *find(const char *type)
 {
@@ -72,27 +72,26 @@ static int fail_inside(const char *type)
 {
 	return zp_fail(
 		EDEADLK,
-		"Driver \"%s\" is wanted from inside the initialisation of a plugin, where nothing can be loaded; "
-		"do it after the load.",
+		"Driver \"%s\" is needed inside the initialisation of a plugin, where no driver can be loaded; load it before or afterwards.",
 		type);
 }
 
 static int fail_call_inside(const char *call)
 {
-	return zp_fail(EDEADLK,
-		       "%s was called from inside the initialisation of a plugin, or from a log handler that its load "
-		       "calls, and would wait for itself; do it after the load.",
-		       call);
+	return zp_fail(
+		EDEADLK,
+		"%s was called inside the initialisation of a plugin, or from a log handler during a load, and would deadlock; call it after the load.",
+		call);
 }
 
-/* With the lock: a load or unload by this thread begins. */
+/* Marks the start of a load or unload by this thread. The caller holds the lock. */
 static void enter_load(void)
 {
 	loads_under_way++;
 	zp_module_enter();
 }
 
-/* With the lock: it has ended, and what it did to the record is done. */
+/* Marks its end, after the record has been updated. The caller holds the lock. */
 static void leave_load(void)
 {
 	zp_module_leave();
@@ -107,7 +106,7 @@ static int fail_as_remembered(const struct zp_record *record)
 		       failure->message ? failure->message : "Out of memory while loading a driver.");
 }
 
-/* Waits until the record's load or unload has ended. */
+/* Waits until the load or unload of this record has ended. */
 static int wait_for(struct zp_record *record)
 {
 	int err = 0;
@@ -120,14 +119,14 @@ static int wait_for(struct zp_record *record)
 		err = pthread_cond_timedwait(&changed, &lock, &until);
 	record->waiters--;
 	if (is_busy(record))
-		return zp_fail(EDEADLK,
-			       "Driver \"%s\": another thread has been loading or unloading it for %u seconds, and its "
-			       "initialisation may be waiting for this thread.",
-			       record->type, zp_patience_s());
+		return zp_fail(
+			EDEADLK,
+			"Driver \"%s\": another thread has been loading or unloading it for %u seconds; its initialisation may be waiting for this thread.",
+			record->type, zp_patience_s());
 	return 0;
 }
 
-/* Waits until no load is under way.  false: some did not end in time. */
+/* Waits until no load is running. Returns false if some load did not end in time. */
 static bool wait_for_all_loads(void)
 {
 	const struct timespec until = zp_patience_deadline();
@@ -143,7 +142,7 @@ static bool files_allowed(void)
 	return !files_disabled && !files_disabling;
 }
 
-/* Without the lock: the load itself, and the judgement of what it gave. */
+/* Loads the driver and checks its structure, without holding the lock. */
 static int load_and_adopt(const char *type, bool files, const struct zp_load_failure *remembered,
 			  struct zp_loaded *loaded, struct zpool_driver *own, struct zp_load_failure *failure)
 {
@@ -156,7 +155,7 @@ static int load_and_adopt(const char *type, bool files, const struct zp_load_fai
 		failure->err = -err;
 		failure->content = err == -ENOEXEC && loaded->path;
 		failure->id = loaded->id;
-		if (asprintf(&failure->message, "Driver \"%s\" cannot be used from %s: %s.", type,
+		if (asprintf(&failure->message, "Driver \"%s\" from %s cannot be used: %s.", type,
 			     loaded->path ? loaded->path : "the program", why) < 0)
 			failure->message = NULL;
 		zp_loader_discard(loaded);
@@ -167,7 +166,7 @@ static int load_and_adopt(const char *type, bool files, const struct zp_load_fai
 	return 0;
 }
 
-/* With the lock, which is let go meanwhile. */
+/* The caller holds the lock, which is released during the load. */
 static int load(struct zp_record *record)
 {
 	struct zp_load_failure failure = { 0 }, remembered = record->failure;
@@ -210,7 +209,7 @@ int zp_registry_get(const char *type, struct zp_record **out)
 	while (!err && record->state != ZP_LIVE) {
 		unsigned loads = record->loads;
 		err = is_busy(record) ? wait_for(record) : load(record);
-		/* Who waited for a load that failed shares its failure, instead of trying it all over. */
+		/* A thread that waited for a load shares its failure instead of trying again. */
 		if (!err && record->state == ZP_ABSENT && record->loads != loads && record->failure.err)
 			err = fail_as_remembered(record);
 	}
@@ -284,7 +283,7 @@ int zpool_register_driver(const struct zpool_driver *driver)
 	if (!record) {
 		err = zp_fail(ENOMEM, "Out of memory while registering driver \"%s\".", own.type);
 	} else if (record->state != ZP_ABSENT) {
-		err = zp_fail(EEXIST, "A driver \"%s\" is %s already.", own.type,
+		err = zp_fail(EEXIST, "A driver \"%s\" is already %s.", own.type,
 			      record->registered ? "registered" : "loaded");
 	} else {
 		zp_load_failure_clear(&record->failure);
@@ -299,7 +298,7 @@ int zpool_register_driver(const struct zpool_driver *driver)
 	return err;
 }
 
-/* Empties a record whose code is gone. */
+/* Empties a record whose code has been unmapped. */
 static void retire(struct zp_record *record)
 {
 	zp_driver_clear(&record->driver);
@@ -344,19 +343,18 @@ static int check_unloadable(const struct zp_record *record, const char *type)
 	if (is_busy(record))
 		return zp_fail(EBUSY, "Driver \"%s\" is being loaded or unloaded.", type);
 	if (record->origin != ZPOOL_ORIGIN_FILE)
-		return zp_fail(EPERM, "Driver \"%s\" is part of the program and cannot be unloaded.", type);
+		return zp_fail(EPERM, "Driver \"%s\" is linked into the program and cannot be unloaded.", type);
 	if (record->users)
 		return fail_busy(record);
 	if (record->driver.flags_required & ZPOOL_DRIVER_RESIDENT)
 		return zp_fail(
 			EOPNOTSUPP,
-			"Driver \"%s\" is resident: it stays in memory until the process ends, and a changed file is "
-			"not loaded.",
+			"Driver \"%s\" is resident: it stays in memory until the process ends, even if its file changes.",
 			type);
 	return 0;
 }
 
-/* With the lock, which is let go meanwhile. */
+/* The caller holds the lock, which is released during the unload. */
 static int unload(struct zp_record *record)
 {
 	struct zp_module *module = record->loaded.module;
@@ -373,13 +371,12 @@ static int unload(struct zp_record *record)
 		forget_if_idle(record);
 	} else {
 		record->state = ZP_LIVE;
-		err = closed < 0 ? zp_fail(-closed, "Driver \"%s\" is not unloaded: %s.", record->type,
-					   why ? why : "out of memory")
-				 : zp_fail(EOPNOTSUPP,
-					   "Driver \"%s\" was closed, but the system keeps its code mapped; it stays "
-					   "usable, "
-					   "and a changed file is not loaded.",
-					   record->type);
+		err = closed < 0
+			      ? zp_fail(-closed, "Driver \"%s\" was not unloaded: %s.", record->type,
+					why ? why : "out of memory")
+			      : zp_fail(EOPNOTSUPP,
+					"Driver \"%s\" was closed, but the system keeps its code mapped; the driver remains usable, and a changed file would not be loaded.",
+					record->type);
 	}
 	free(why);
 	leave_load();
@@ -434,8 +431,7 @@ int zpool_loading_disable(void)
 	else
 		err = zp_fail(
 			EDEADLK,
-			"zpool_loading_disable(): another thread has been loading or unloading a driver for %u "
-			"seconds, and its initialisation may be waiting for this thread; loading is not disabled.",
+			"zpool_loading_disable(): another thread has been loading or unloading a driver for %u seconds; its initialisation may be waiting for this thread; loading was not disabled.",
 			zp_patience_s());
 	files_disabling--;
 	pthread_mutex_unlock(&lock);
@@ -446,7 +442,7 @@ void zp_registry_fork_prepare(void)
 {
 	pthread_mutex_lock(&lock);
 	/*
-	 * A fork from inside a load would wait for itself, and so would one in a thread that a load waits for.  Both
+	 * A fork from inside a load would wait for itself, and so would a fork in a thread that a load waits for. Both
 	 * are undefined, but they should not hang.
 	 */
 	if (!zp_module_inside())
@@ -456,7 +452,7 @@ void zp_registry_fork_prepare(void)
 void zp_registry_fork_release(bool child)
 {
 	if (child) {
-		/* Who waited in the parent is not here. */
+		/* The threads that waited in the parent do not exist in the child. */
 		(void)pthread_cond_init(&changed, NULL);
 		loads_under_way = 0;
 		files_disabling = 0;

@@ -19,41 +19,47 @@
 #include "core/driver.h"
 #include "loader/loader.h"
 
-/* A driver in use.  `driver` and `type` are constant while a user holds the record. */
+/* A record of a driver. `driver` and `type` are constant while anyone holds a reference to it. */
 struct zp_record {
 	struct zpool_driver driver;
 	char type[ZP_TYPE_BYTES];
 
-	/* The rest belongs to registry.c, under its lock. */
+	/* The remaining members belong to registry.c and are guarded by its lock. */
 	struct zp_record *next;
 	enum { ZP_ABSENT, ZP_LOADING, ZP_LIVE, ZP_UNLOADING } state;
 	enum zpool_driver_origin origin;
-	unsigned users;   /* parts of pools, and calls that look at the driver */
+	unsigned users;   /* reference count: parts of pools, and calls that inspect the driver */
 	unsigned waiters; /* threads that wait for a load or unload to end */
-	unsigned loads;   /* attempts so far: a waiter sees whether one ended */
+	unsigned loads;   /* number of load attempts, by which a waiter notices that one ended */
 	const struct zpool_driver *registered;
 	struct zp_loaded loaded;
 	struct zp_load_failure failure;
 };
 
-/* The driver of this type, loaded if need be.  0 and *out, and zp_registry_put() is due; or -errno, error text set. */
+/*
+ * Returns the driver of this type, loading it if necessary. 0 sets *out, and the caller must call zp_registry_put();
+ * otherwise returns -errno with the error text set.
+ */
 int zp_registry_get(const char *type, struct zp_record **out);
 void zp_registry_put(struct zp_record *record);
 
 /*
- * Between these two the calling thread counts as a load under way, which fork() and zpool_loading_disable() wait for.
- * For zpool_each_driver(), in whose name the error text is: -EDEADLK, called from inside a load.
+ * Between these two calls the calling thread counts as loading, so fork() and zpool_loading_disable() wait for it. They
+ * serve zpool_each_driver(), whose name the error text has. Returns -EDEADLK when called from inside a load.
  */
 int zp_registry_begin_load(void);
 void zp_registry_end_load(void);
 
-/* May files be opened, or was zpool_loading_disable() called?  Asked within a load, the answer holds until its end. */
+/*
+ * May files be opened, or was zpool_loading_disable() called? Inside a load, the answer does not change until the load
+ * ends.
+ */
 bool zp_registry_files_allowed(void);
 
-/* Visits every live record under the registry's lock: fn must call nothing that takes it. */
+/* Visits every live record. The registry's lock is held, so fn must not call anything that takes it. */
 void zp_registry_each_live(void (*fn)(const struct zp_record *record, void *user), void *user);
 
-/* Around fork(): waits for loads under way and keeps new ones from starting. */
+/* For fork(): waits until running loads have ended, and keeps new ones from starting. */
 void zp_registry_fork_prepare(void);
 void zp_registry_fork_release(bool child);
 

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "zpool-driver.h"
 
-/* As much of a hostile string as a message should quote. */
+/* the most bytes of an untrusted string that a message quotes */
 #define QUOTE_FORMAT "%.*s%s"
 #define QUOTE(text, length) (int)((length) > 64 ? 64 : (length)), (text), (length) > 64 ? "..." : ""
 
@@ -25,7 +25,7 @@ static int hex_digit(char c)
 	return -1;
 }
 
-/* Copies a word, undoing escapes, to *out and moves that on behind the NUL. */
+/* Copies a word to *out with its escapes decoded, and advances *out past the NUL. */
 static int take_word(const char *from, size_t length, char **out, const char **word)
 {
 	char *to = *out;
@@ -37,11 +37,11 @@ static int take_word(const char *from, size_t length, char **out, const char **w
 		}
 		if (length - i < 3 || hex_digit(from[i + 1]) < 0 || hex_digit(from[i + 2]) < 0 ||
 		    (from[i + 1] == '0' && from[i + 2] == '0'))
-			return zp_fail(EINVAL,
-				       "In the spec, \"" QUOTE_FORMAT
-				       "\" has a %% that is not followed by two hexadecimal "
-				       "digits of a byte other than 0; write %%25 for a percent sign.",
-				       QUOTE(from, length));
+			return zp_fail(
+				EINVAL,
+				"In the spec, \"" QUOTE_FORMAT
+				"\" has a %% that is not followed by two hexadecimal digits of a byte other than 0; write %%25 for a percent sign.",
+				QUOTE(from, length));
 		*to++ = (char)(hex_digit(from[i + 1]) * 16 + hex_digit(from[i + 2]));
 		i += 2;
 	}
@@ -53,15 +53,15 @@ static int take_word(const char *from, size_t length, char **out, const char **w
 static int parse_name(const char *text, size_t length, struct zp_spec_part *part)
 {
 	if (length == 0)
-		return zp_fail(EINVAL,
-			       "The spec names no driver where one is expected: it is empty, begins or ends with "
-			       "'+', or has two of them in a row.");
+		return zp_fail(
+			EINVAL,
+			"The spec is missing a driver's name: it is empty, begins or ends with '+', or has two of them in a row.");
 	if (!zp_type_parse(text, length, part->type))
-		return zp_fail(EINVAL,
-			       "\"" QUOTE_FORMAT
-			       "\" (%zu byte%s) is no driver's name: a lower-case letter, then letters, "
-			       "digits and underscores, 32 in all.",
-			       QUOTE(text, length), length, ZPOOL_PLURAL(length));
+		return zp_fail(
+			EINVAL,
+			"\"" QUOTE_FORMAT
+			"\" (%zu byte%s) is not a valid driver name: a name is a lower-case letter, followed by lower-case letters, digits and underscores, at most 32 characters in all.",
+			QUOTE(text, length), length, ZPOOL_PLURAL(length));
 	return 0;
 }
 
@@ -70,7 +70,8 @@ static int parse_key(const char *text, size_t length, struct zp_spec_part *part,
 	const char *equals = memchr(text, '=', length);
 	if (!equals || equals == text)
 		return zp_fail(EINVAL,
-			       "In the spec, driver \"%s\" is given \"" QUOTE_FORMAT "\", which is not key=value.",
+			       "In the spec, driver \"%s\" is given \"" QUOTE_FORMAT
+			       "\", which does not have the form key=value.",
 			       part->type, QUOTE(text, length));
 	if (part->key_count == ZP_SPEC_MAX_KEYS)
 		return zp_fail(EINVAL, "In the spec, driver \"%s\" is given more than %d keys.", part->type,
@@ -84,7 +85,7 @@ static int parse_key(const char *text, size_t length, struct zp_spec_part *part,
 		return err;
 	for (unsigned i = 0; i < part->key_count; i++)
 		if (strcmp(part->keys[i].key, key->key) == 0)
-			return zp_fail(EINVAL, "In the spec, driver \"%s\" is given \"%s\" twice.", part->type,
+			return zp_fail(EINVAL, "In the spec, driver \"%s\" has the key \"%s\" twice.", part->type,
 				       key->key);
 	part->key_count++;
 	return 0;
@@ -121,7 +122,7 @@ int zp_spec_parse(const char *text, struct zp_spec *spec)
 		return zp_fail(EINVAL, "The spec \"" QUOTE_FORMAT "\" is longer than %d bytes.", QUOTE(text, length),
 			       ZP_SPEC_MAX_BYTES);
 	spec->text = strdup(text);
-	/* A word is never longer than its text, and each needs a NUL where the text has a separator. */
+	/* A decoded word is never longer than its text, and its NUL fits where the text has a separator. */
 	spec->words = malloc(length + 2);
 	if (!spec->text || !spec->words) {
 		zp_spec_clear(spec);

@@ -19,7 +19,7 @@
 #include "core/watched.h"
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What drivers may ask of us.  `core` is their layer.
+ * The host table that drivers call; `core` is the layer of the driver
  */
 
 __attribute__((format(printf, 3, 4))) static void host_log(void *core, enum zpool_log_level level, const char *format,
@@ -102,12 +102,12 @@ static int check_created(const struct zp_layer *layer)
 	else if (created->max_object_bytes == 0)
 		fault = "a largest object of 0 bytes";
 	else if (created->alignment_bytes < 8 || (created->alignment_bytes & (created->alignment_bytes - 1)))
-		fault = "an alignment that is no power of two of at least 8";
+		fault = "an alignment that is not a power of two of at least 8";
 	if (!fault)
 		return 0;
 	if (created->pool)
 		layer->driver->destroy(created->pool);
-	return zp_fail(EIO, "Driver \"%s\" made a pool with %s; that is an error of the driver.", layer->driver->type,
+	return zp_fail(EIO, "Driver \"%s\" created a pool with %s; this is a bug in the driver.", layer->driver->type,
 		       fault);
 }
 
@@ -145,7 +145,7 @@ static int layer_create(struct zp_layer *layer, int (*evict)(void *evict_context
 	int err = zp_driver_errno(driver->create(&args, &layer->created));
 	if (err)
 		return zp_error_take_driver_text() ? err
-						   : zp_fail(-err, "Driver \"%s\" could not make a pool: %s.",
+						   : zp_fail(-err, "Driver \"%s\" could not create a pool: %s.",
 							     driver->type, strerror(-err));
 	(void)zp_error_take_driver_text();
 	err = check_created(layer);
@@ -168,11 +168,11 @@ static int lower_create(struct zp_layer *layer, int (*evict)(void *evict_context
 			void *evict_context, struct zpool_lower *lower, size_t lower_size)
 {
 	if (layer->index + 1 >= layer->pool->layer_count)
-		return zp_fail(EINVAL, "Driver \"%s\" asked for a driver below it, and the spec has none.",
+		return zp_fail(EINVAL, "Driver \"%s\" needs a driver below it, but the spec has none.",
 			       layer->driver->type);
 	struct zp_layer *below = layer + 1;
 	if (below->live)
-		return zp_fail(EBUSY, "Driver \"%s\" asked for the driver below it twice.", layer->driver->type);
+		return zp_fail(EBUSY, "Driver \"%s\" created the driver below it twice.", layer->driver->type);
 	int err = layer_create(below, evict, evict_context);
 	if (err)
 		return err;
@@ -217,7 +217,8 @@ static int take_limit(struct zpool *pool, const char *type, const char *text, bo
 	if (!text)
 		return 0;
 	if (*given)
-		return zp_fail(EINVAL, "The spec gives a limit twice; one bounds the whole stack.");
+		return zp_fail(EINVAL,
+			       "The spec gives the limit twice, but a single limit applies to the whole stack.");
 	int err = zp_param_parse(type, &zp_limit_param, text, &value);
 	if (err)
 		return err;
@@ -239,7 +240,7 @@ static int resolve_part(struct zpool *pool, unsigned i, bool *limit_given)
 	layer->driver = &layer->record->driver;
 	bool filter = layer->driver->flags_required & ZPOOL_DRIVER_FILTER;
 	if (filter && last)
-		return zp_fail(EINVAL, "\"%s\" is a filter and needs a driver behind it: %s+zbud, for example.",
+		return zp_fail(EINVAL, "\"%s\" is a filter and needs a driver below it: %s+zbud, for example.",
 			       part->type, part->type);
 	if (!filter && !last)
 		return zp_fail(EINVAL, "\"%s\" is not a filter: it can only be the last part of a spec.", part->type);
@@ -260,7 +261,7 @@ int zp_stack_resolve(struct zpool *pool)
 	return err;
 }
 
-/* How a driver reaches the owner of the pool. */
+/* How a driver evicts objects of the pool's owner. */
 static int evict_to_owner(void *evict_context, unsigned long handle)
 {
 	struct zpool *pool = evict_context;
@@ -277,9 +278,9 @@ int zp_stack_create(struct zpool *pool)
 
 	for (unsigned i = 1; !err && i < pool->layer_count; i++)
 		if (!pool->layers[i].live)
-			err = zp_fail(
-				EIO, "Filter \"%s\" did not make the driver behind it; that is an error of the filter.",
-				pool->layers[i - 1].driver->type);
+			err = zp_fail(EIO,
+				      "Filter \"%s\" did not create the driver below it; this is a bug in the filter.",
+				      pool->layers[i - 1].driver->type);
 	if (!err && zp_watched_init(pool) != 0)
 		err = zp_fail(ENOMEM, "Out of memory for a pool.");
 	return err;
@@ -290,7 +291,8 @@ void zp_stack_destroy(struct zpool *pool)
 	for (unsigned i = 0; i < pool->layer_count; i++) {
 		struct zp_layer *layer = &pool->layers[i];
 		if (layer->live && i > 0)
-			zp_log(ZPOOL_LOG_ERROR, "Filter \"%s\" left the driver behind it running; it is destroyed now.",
+			zp_log(ZPOOL_LOG_ERROR,
+			       "Filter \"%s\" did not destroy the driver below it; libzpool destroys it now.",
 			       pool->layers[i - 1].driver->type);
 		if (layer->live)
 			layer_destroy(layer);

@@ -15,7 +15,7 @@ struct hook {
 	void *arg;
 };
 
-/* A thread's hooks, and the one that is being called. */
+/* The hooks of a thread, and the one that is running. */
 struct thread {
 	struct thread *next, *previous;
 	pthread_t id;
@@ -24,7 +24,8 @@ struct thread {
 };
 
 /*
- * Guards the list of threads and all their hooks.  Not held while a hook runs; cancel waits for `idle` instead.
+ * Guards the list of threads and all their hooks. The lock is not held while a hook runs; cancelling a running hook
+ * waits for `idle`.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
@@ -44,7 +45,7 @@ static void unlink_thread(struct thread *thread)
 		thread->next->previous = thread->previous;
 }
 
-/* Hooks are drivers' code, which touches what other threads stored. */
+/* Hooks are driver code and read memory that other threads wrote, so the thread sanitizer must ignore them. */
 static void call_hook(const struct hook *hook)
 {
 	bool watched = zp_sanitizer_watches();
@@ -56,14 +57,17 @@ static void call_hook(const struct hook *hook)
 		zp_sanitizer_look_again();
 }
 
-/* Runs at the end of a thread that has hooks; a hook may add another. */
+/* Runs when a thread with hooks ends. A hook may add another hook. */
 static void run_hooks(void *value)
 {
 	ZP_CANCEL_DISABLED_HERE;
 	struct thread *thread = value;
 	struct hook *hook;
 
-	/* The system has forgotten the value: without it, what a hook adds would go to a record of its own. */
+	/*
+	 * The system has already cleared the key's value. Without setting it again, a hook that is added now would
+	 * create a second record.
+	 */
 	(void)pthread_setspecific(key, thread);
 	pthread_mutex_lock(&lock);
 	while ((hook = thread->hooks)) {
@@ -163,7 +167,7 @@ void zp_thread_exit_lock(void)
 	pthread_mutex_lock(&lock);
 }
 
-/* Other threads are not in the child: their hooks never run, and the one that was running never ends. */
+/* The other threads do not exist in the child: their hooks never run, and a hook that was running never ends. */
 static void forget_other_threads(void)
 {
 	for (struct thread *thread = threads, *next; thread; thread = next) {

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * thread_exit.h - what drivers want done when a thread ends
+ * thread_exit.h - hooks that drivers run when a thread ends
  *
- * It lives here and not in the plugins, because a thread's destructor that points into an unmapped plugin crashes.
+ * The hooks live in the core because a thread-specific destructor that points into an unmapped plugin would crash.
  */
 #ifndef ZP_CORE_THREAD_EXIT_H
 #define ZP_CORE_THREAD_EXIT_H 1
 
 #include <stdbool.h>
 
-/* Have fn(arg) called when the calling thread ends.  0 or -ENOMEM. */
+/* Registers fn(arg), which then runs when the calling thread ends. Returns 0 or -ENOMEM. */
 int zp_thread_exit_add(void (*fn)(void *arg), void *arg);
 
-/* Forget fn(arg) in every thread; on return none is running, but for a call that the caller itself is inside of. */
+/*
+ * Removes fn(arg) from every thread. On return no such call is running, except one that the caller itself runs inside
+ * of.
+ */
 void zp_thread_exit_cancel(void (*fn)(void *arg), void *arg);
 
-/* Around fork(). */
+/* For fork(). */
 void zp_thread_exit_lock(void);
 void zp_thread_exit_unlock(bool child);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who asks for more than a pool takes learns which drivers take it.  That needs a look into the plugin directories.  A
- * program may run into the refusal again and again, so what was found the first time is kept, for as long as the plugin
- * path is the same: a driver that is installed later is missing in the sentence, which is advice and nothing more.
+ * The message for an object that is too large names the drivers that accept it, which requires a search of the plugin
+ * directories. A program may meet this error again and again, so the result of the first search is kept for as long as
+ * the plugin path stays the same. A driver that is installed later is missing from the message, which is acceptable
+ * because the list is only advice.
  */
 #include "config.h"
 
@@ -30,13 +31,13 @@ struct known {
 
 enum { EMPTY, FILLING, READY };
 
-/* Written by the one thread that moves the state from EMPTY to FILLING, constant from READY on. */
+/* Written by the one thread that moves the state from EMPTY to FILLING; constant once the state is READY. */
 static struct known known[KNOWN_MAX];
 static size_t known_count;
 static uint64_t known_path; /* a hash of the plugin path */
 static _Atomic int known_state;
 
-/* FNV-1a; 0: no memory for the path. */
+/* FNV-1a. Returns 0 if there is no memory for the path. */
 static uint64_t hash_path(void)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -57,7 +58,7 @@ static void keep(const char *type, size_t largest_bytes, void *user)
 	known[known_count++].largest_bytes = largest_bytes;
 }
 
-/* The names of those that take an object of this size, with commas between. */
+/* Lists the names of the drivers that accept an object of this size, separated by commas. */
 struct takers {
 	size_t size;
 	size_t count;
@@ -100,19 +101,17 @@ int zp_fail_too_large(const struct zpool *pool, size_t size)
 {
 	ZP_CANCEL_DISABLED_HERE;
 	const char *type = pool->spec.parts[pool->layer_count - 1].type;
-	const char *filters = pool->layer_count > 1 ? ", with the filters before it," : "";
+	const char *filters = pool->layer_count > 1 ? ", with the filters above it," : "";
 	struct takers takers = { .size = size };
 
 	find_takers(&takers);
 	if (takers.count)
 		return zp_fail(
 			ENOSPC,
-			"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s takes at most %zu. "
-			"These take it: %s.",
+			"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s accepts at most %zu bytes. These drivers accept it: %s.",
 			size, pool->name, type, filters, pool->max_object_bytes, takers.names);
 	return zp_fail(
 		ENOSPC,
-		"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s takes at most %zu, and no driver "
-		"that is here takes it. Split it over several objects.",
+		"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s accepts at most %zu bytes, and no available driver accepts it. Split it into several objects.",
 		size, pool->name, type, filters, pool->max_object_bytes);
 }

@@ -18,7 +18,7 @@
 enum { EVERY_CALL_BYTES = 256 << 10 };
 
 static pthread_once_t setting_once = PTHREAD_ONCE_INIT;
-static unsigned long setting; /* calls from one look to the next; 0: never */
+static unsigned long setting; /* number of calls between two checks; 0: never */
 static bool setting_given;
 
 static void read_setting(void)
@@ -66,9 +66,9 @@ void zp_pool_verify(struct zpool *pool, const char *what)
 		if (!err)
 			continue;
 		if (!zp_error_take_driver_text())
-			(void)zp_fail(EUCLEAN, "Driver \"%s\" finds pool \"%s\" damaged (%s).", driver->type,
+			(void)zp_fail(EUCLEAN, "Driver \"%s\" found pool \"%s\" damaged (%s).", driver->type,
 				      pool->name, strerror(-zp_driver_errno(err)));
-		zp_log(ZPOOL_LOG_ERROR, "Seen after %s on pool \"%s\": %s", what, pool->name, zpool_last_error());
+		zp_log(ZPOOL_LOG_ERROR, "Found after %s on pool \"%s\": %s", what, pool->name, zpool_last_error());
 		abort();
 	}
 	errno = errno_before;

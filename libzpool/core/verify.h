@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * verify.h - in builds with debug checks: after every call the pool's drivers look whether all is well
+ * verify.h - in builds with debug checks, the pool's drivers check their consistency after every call
  *
- * A driver that finds its pool damaged ends the process there and then, with its sentence in the log and in
- * zpool_last_error(): the call that did the damage, or the one after it, is on the stack.
+ * A driver that finds its pool damaged aborts the process at once, with its message in the log and in
+ * zpool_last_error(). The call that did the damage, or the one after it, is then on the stack.
  *
- * Looking costs as much as the pool is large, so a large pool is looked at less often: up to 256 KiB after every
- * call, up to 512 KiB after every second, and so on.  The environment variable ZPOOL_VERIFY fixes that: after every
- * call (1), every second (2), or never (0).  What a NOWAIT call did is seen by the next that may wait, for looking
- * takes locks.
+ * The cost of a check grows with the pool, so large pools are checked less often: a pool of up to 256 KiB after every
+ * call, up to 512 KiB after every second call, and so on. The environment variable ZPOOL_VERIFY fixes the interval:
+ * after every call (1), every second call (2), or never (0). A NOWAIT call is checked by the next call that may wait,
+ * because a check takes locks.
  */
 #ifndef ZP_CORE_VERIFY_H
 #define ZP_CORE_VERIFY_H 1
@@ -16,7 +16,7 @@
 struct zpool;
 
 #ifdef ZPOOL_DEBUG_CHECKS
-/* what: the call that has just ended, for the message.  With no lock held. */
+/* `what` names the call that has just ended, for the message. The caller holds no lock. */
 void zp_pool_verify(struct zpool *pool, const char *what);
 #else
 static inline void zp_pool_verify(struct zpool *pool, const char *what)

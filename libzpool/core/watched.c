@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * A host that is built with the thread sanitizer, on a library that is not
+ * Support for hosts that are built with the thread sanitizer when the library is not
  *
- * The sanitizer records what the host does to objects, and what memcpy() and its like do inside the drivers, but not
- * the locks and atomic words by which the drivers share memory between threads: a slot that one thread freed and
- * another got looks like a race.  In such a process, and in no other, the top driver's callbacks are replaced by the
- * ones here.  They tell the sanitizer to look away while a driver runs, and that what threads did before they gave
- * memory back to the pool (free, unmap, write) comes before what others do with memory that they get from it (malloc,
- * map, read).  An ordinary process pays nothing: its pools have the driver's own callbacks.
+ * The sanitizer sees what the host does to objects, and calls of memcpy() and similar functions inside the drivers, but
+ * not the locks and atomics with which the drivers share memory between threads. A slot that one thread freed and
+ * another thread allocated therefore looks like a data race. In such processes, and only there, the callbacks of the
+ * top driver are replaced by the ones in this file. They make the sanitizer ignore accesses while a driver runs, and
+ * declare that everything a thread did before it returned memory to the pool (free, unmap, write) happens before what
+ * other threads do with memory from the pool (malloc, map, read). Ordinary processes pay nothing, because their pools
+ * have the driver's own callbacks.
  *
- * The sanitizer sees an order as if each pool had one lock.  That can hide a race of the host's own between two threads
- * that use the pool in between; it never reports a race that is none.
+ * The sanitizer then sees the order that a single lock per pool would create. This can hide a race of the host between
+ * two threads that use the pool in between, but never reports a race that does not exist.
  *
- * A driver that the program registered is code of the host's, which the sanitizer sees: it is left alone.
+ * Drivers that the program registers are compiled with the host, so the sanitizer sees their locks and they are not
+ * wrapped.
  */
 #include "config.h"
 
@@ -23,15 +25,15 @@
 
 #include "base/callback.h"
 
-/* In place of the driver's pool. */
+/* takes the place of the driver's pool */
 struct watched {
 	struct zpool *pool;
-	const struct zpool_driver *driver; /* the true one, and its pool */
+	const struct zpool_driver *driver; /* the real driver and its pool */
 	void *driver_pool;
-	struct zpool_driver shim; /* the same with our callbacks */
+	struct zpool_driver shim; /* the driver with the callbacks of this file */
 };
 
-/* The result of a call of the true driver's, made while the sanitizer looks away. */
+/* The result of the real driver's call, made while the sanitizer ignores accesses. */
 #define UNSEEN(watched, call)                                                                                          \
 	__extension__({                                                                                                \
 		zp_sanitizer_look_away();                                                                              \
@@ -183,7 +185,7 @@ static void watched_destroy(void *pool)
 	free(watched);
 }
 
-/* A callback that the driver lacks stays absent. */
+/* A callback that the driver lacks stays NULL. */
 #define REPLACE(shim, member) ((shim)->member = (shim)->member ? watched_##member : NULL)
 
 static void replace_callbacks(struct zpool_driver *shim)

@@ -8,8 +8,8 @@
 #include "core/pool.h"
 
 /*
- * Puts a shim in front of the pool's top driver where the sanitizer watches the host and cannot see into the drivers;
- * otherwise does nothing.  0 or -ENOMEM.
+ * Wraps the pool's top driver if the sanitizer watches the host and cannot see into the drivers; otherwise does
+ * nothing. Returns 0 or -ENOMEM.
  */
 int zp_watched_init(struct zpool *pool);
 

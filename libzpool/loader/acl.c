@@ -22,7 +22,7 @@ enum { HEAD_BYTES = 4, ENTRY_BYTES = 8, LIST_VERSION = 2 };
 enum { TAG_USER = 0x02, TAG_GROUP = 0x08, TAG_MASK = 0x10 };
 enum { PERM_WRITE = 2 };
 
-/* What fits without the heap: 63 entries.  The kernel hands out at most MAX_BYTES. */
+/* The size that is read without using the heap: 63 entries. The kernel returns at most MAX_BYTES. */
 enum { USUAL_BYTES = HEAD_BYTES + 63 * ENTRY_BYTES, MAX_BYTES = 64 << 10 };
 
 static unsigned get_u16(const unsigned char *at)
@@ -35,7 +35,7 @@ static uint32_t get_u32(const unsigned char *at)
 	return get_u16(at) | (uint32_t)get_u16(at + 2) << 16;
 }
 
-/* Without the permission in the mask, no named entry grants it. */
+/* Without write permission in the mask, no named entry grants it. */
 static bool mask_permits_writing(const unsigned char *entry, const unsigned char *end)
 {
 	for (; entry < end; entry += ENTRY_BYTES)
@@ -86,6 +86,6 @@ int zp_acl_find_writer(const char *path, uid_t trusted, struct zp_acl_writer *wr
 		return zp_acl_parse(list, (size_t)bytes, trusted, writer);
 	if (errno == ERANGE)
 		return find_in_long_list(path, trusted, writer);
-	/* No list, a file system without lists, or a kernel without extended attributes. */
+	/* There is no list, or the file system or the kernel does not support extended attributes. */
 	return errno == ENODATA || errno == ENOTSUP || errno == ENOSYS ? 0 : -errno;
 }

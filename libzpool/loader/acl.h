@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * acl.h - who may write a file by its POSIX access control list
+ * acl.h - who may write a file according to its POSIX access control list
  *
- * A file with such a list shows the list's mask in the place of the group's permissions, so a list can let others write
- * only where the mode's group bits show that.
+ * A file with an access control list shows the list's mask in place of the group's permissions. The list can therefore
+ * let other users write only if the group bits of the mode show write permission.
  */
 #ifndef ZP_LOADER_ACL_H
 #define ZP_LOADER_ACL_H 1
@@ -12,19 +12,20 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* A user or group that the list names. */
+/* A user or group that is named in the list. */
 struct zp_acl_writer {
 	bool is_group;
 	uid_t id;
 };
 
 /*
- * Looks for an entry that lets a named group, or a named user other than root and `trusted`, write the file.  1 and
- * *writer; 0: there is no such entry, or no list; or -errno: the list could not be read, -EINVAL where it is damaged.
+ * Looks for an entry that lets a named group, or a named user other than root and `trusted`, write the file. Returns 1
+ * and *writer; 0 if there is no such entry or no list; or -errno if the list cannot be read, with -EINVAL for a damaged
+ * list.
  */
 int zp_acl_find_writer(const char *path, uid_t trusted, struct zp_acl_writer *writer);
 
-/* The same for the bytes of the extended attribute system.posix_acl_access. */
+/* Does the same for the bytes of the extended attribute system.posix_acl_access. */
 int zp_acl_parse(const void *list, size_t bytes, uid_t trusted, struct zp_acl_writer *writer);
 
 #endif

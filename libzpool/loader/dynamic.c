@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Far above what real libraries have. */
+/* Far more than real libraries have. */
 enum { MAX_SEGMENTS = 512, MAX_ENTRIES = 8192 };
 
-/* The two that glibc hides behind _GNU_SOURCE or not at all, by the System V and Sun numbering. */
+/* Two tags that glibc does not define, or only with _GNU_SOURCE; the numbers are those of System V and Sun. */
 #ifndef DT_AUXILIARY
 #define DT_AUXILIARY 0x7ffffffd
 #endif
@@ -37,10 +37,10 @@ struct reader {
 	ElfW(Dyn) *entries;
 	uint64_t strings_offset;
 	uint64_t bytes_read;
-	char *text; /* ZP_DYNAMIC_MAX_NAME_BYTES, which are much for the stack of a small thread */
+	char *text; /* ZP_DYNAMIC_MAX_NAME_BYTES, which is too large for the stack of a small thread */
 };
 
-/* How many bytes there were; -errno. */
+/* Returns the number of bytes read, or -errno. */
 static ssize_t read_up_to(struct reader *reader, void *to, size_t bytes, uint64_t offset)
 {
 	size_t done = 0;
@@ -58,7 +58,7 @@ static ssize_t read_up_to(struct reader *reader, void *to, size_t bytes, uint64_
 	return (ssize_t)done;
 }
 
-/* A table of the file on the heap, as many whole items as there are.  0 or -errno. */
+/* Copies a table of the file to the heap, with as many whole items as the file has. Returns 0 or -errno. */
 static int read_table(struct reader *reader, uint64_t offset, size_t item_bytes, size_t *count, void **table)
 {
 	*table = malloc(*count * item_bytes + 1);
@@ -71,7 +71,7 @@ static int read_table(struct reader *reader, uint64_t offset, size_t item_bytes,
 	return 0;
 }
 
-/* -ENOEXEC: the linker will refuse it. */
+/* Returns -ENOEXEC if the linker will refuse the file. */
 static int read_segments(struct reader *reader)
 {
 	ElfW(Ehdr) head;
@@ -114,7 +114,7 @@ static int read_entries(struct reader *reader)
 	return reader->entries ? 0 : -ENOEXEC;
 }
 
-/* Where the strings lie in the file, whose entry gives their address in memory. */
+/* Returns the file offset of the strings. The dynamic entry has only their address in memory. */
 static int find_strings(struct reader *reader)
 {
 	uint64_t address = 0;
@@ -155,10 +155,12 @@ static bool find_kind(const ElfW(Dyn) *entry, enum zp_dynamic_kind *kind)
 	}
 }
 
-/* 1: taken; 0: the file ends inside the name, and the linker will find it damaged; or -errno. */
+/*
+ * Returns 1 if the name was read; 0 if the file ends inside the name, which the linker will treat as damage; or -errno.
+ */
 static int take_name(struct reader *reader, uint64_t at, struct zp_dynamic_name *name)
 {
-	/* Most names are short, so that the first read finds the end. */
+	/* Most names are short, so the first read usually finds the end. */
 	for (size_t wanted_bytes = 256; wanted_bytes <= ZP_DYNAMIC_MAX_NAME_BYTES; wanted_bytes *= 2) {
 		ssize_t bytes = read_up_to(reader, reader->text, wanted_bytes, reader->strings_offset + at);
 		if (bytes < 0)

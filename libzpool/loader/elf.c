@@ -17,9 +17,9 @@
 #include "zpool-driver.h"
 
 /*
- * Limits far above what real plugins need.  A forged header can name large ranges many times over, in a sparse file
- * that takes no room on the disk: ZP_ELF_BUDGET_BYTES bounds what all of them together make us read.  The system's own
- * linker copies the program headers to its stack, so their number has a limit too.
+ * Limits far above what real plugins need. A forged header can name large ranges many times over, in a sparse file that
+ * takes no space on disk, so ZP_ELF_BUDGET_BYTES bounds what is read for all of them together. The number of program
+ * headers has a limit too, because the system's linker copies them to its stack.
  */
 #define MAX_SECTIONS 4096u
 #define MAX_PROGRAM_HEADERS 128u
@@ -36,16 +36,19 @@
 #define NATIVE_CLASS ELFCLASS32
 #endif
 
-/* The beginning of a file, where the linker puts notes, symbols and names: read at once, it saves a call for each. */
+/*
+ * The beginning of a file, where the linker puts notes, symbols and names. Reading it in one call saves a call for each
+ * of them.
+ */
 #define WINDOW_BYTES 4096
 
 struct elf_file {
 	int fd;
-	int err; /* what kept us from reading it, which is no fault of its content; 0: nothing */
+	int err; /* the error that prevented reading, which is not the fault of the file's content; 0: none */
 	uint64_t bytes;
 	ElfW(Ehdr) head;
 	ElfW(Shdr) *sections;
-	unsigned strings_index; /* the section that strings is a copy of */
+	unsigned strings_index; /* the section of which `strings` is a copy */
 	uint64_t strings_bytes;
 	char *strings;
 	struct zp_elf_report *report;
@@ -78,12 +81,11 @@ static int read_all(const struct elf_file *file, char *to, uint64_t offset, uint
 	return 0;
 }
 
-/* Takes `bytes` from the budget of this file; false and a fault if it has not that much left. */
+/* Takes `bytes` from the budget of this file. Returns false and sets a fault if the budget is exhausted. */
 static bool charge(struct elf_file *file, uint64_t bytes)
 {
 	if (bytes > ZP_ELF_BUDGET_BYTES - file->report->bytes_read) {
-		fault(file, "its tables have more than %u bytes, which is the most that is read of a plugin's file",
-		      ZP_ELF_BUDGET_BYTES);
+		fault(file, "its tables have more than %u bytes, the limit for a plugin's file", ZP_ELF_BUDGET_BYTES);
 		return false;
 	}
 	file->report->bytes_read += bytes;
@@ -91,8 +93,8 @@ static bool charge(struct elf_file *file, uint64_t bytes)
 }
 
 /*
- * A copy of a range of the file, with a NUL behind it.  NULL: the range is not inside the file, or it exceeds the
- * budget; or err says why it was not read.
+ * Returns a copy of a range of the file, followed by a NUL. Returns NULL if the range lies outside the file or exceeds
+ * the budget, or if reading failed, in which case err is set.
  */
 static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes)
 {
@@ -113,12 +115,12 @@ static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes)
 	if (!err)
 		return copy;
 	free(copy);
-	/* A file that became shorter while it was read is damaged, whatever it was before. */
+	/* A file that became shorter while it was read counts as damaged. */
 	file->err = err == -ENODATA ? 0 : err;
 	return NULL;
 }
 
-/* EM_NONE where we do not know our own machine's number: then the linker is the judge. */
+/* EM_NONE if the machine's number is unknown here; the linker then decides. */
 static ElfW(Half) native_machine(void)
 {
 #if defined(__x86_64__)
@@ -155,7 +157,7 @@ static bool head_is_ours(struct elf_file *file)
 	return !file->report->fault[0];
 }
 
-/* The value of "key=" among the NUL-separated strings of a note; "" if it is not there. */
+/* Returns the value of "key=" among the NUL-separated strings of a note, or "" if the key is absent. */
 static const char *note_value(const char *text, size_t bytes, const char *key)
 {
 	size_t key_length = strlen(key);
@@ -172,7 +174,7 @@ static void take_text(char *to, size_t bytes, const char *from)
 	to[length] = '\0';
 }
 
-/* "major.minor" and nothing else. */
+/* Accepts "major.minor" and nothing else. */
 static bool take_abi(struct zp_elf_report *report, const char *text)
 {
 	char *dot, *end;
@@ -197,16 +199,16 @@ static void take_note(struct elf_file *file, const char *text, size_t bytes)
 	take_text(report->version, sizeof report->version, note_value(text, bytes, "version="));
 	take_text(report->description, sizeof report->description, note_value(text, bytes, "description="));
 	if (!take_abi(report, note_value(text, bytes, "abi=")))
-		fault(file, "its note names no driver ABI");
+		fault(file, "its note has no driver ABI version");
 	else if (report->abi_major != ZPOOL_ABI_MAJOR)
-		fault(file, "it was built for driver ABI %u, this library speaks %d; rebuild it", report->abi_major,
-		      ZPOOL_ABI_MAJOR);
+		fault(file, "it was built for driver ABI %u, but this library supports ABI %d; rebuild it",
+		      report->abi_major, ZPOOL_ABI_MAJOR);
 }
 
-/* A note section is a row of notes: three words, a name and a text, each padded to four bytes. */
+/* A note section is a sequence of notes, each with three words, a name and a text that are padded to four bytes. */
 static void examine_notes(struct elf_file *file, const ElfW(Shdr) *section)
 {
-	/* Notes of others can be large, SystemTap's for instance; ours is never among those. */
+	/* Notes of other tools, such as SystemTap, can be large; libzpool's notes never are. */
 	char *notes = section->sh_size > MAX_NOTE_BYTES ? NULL : read_range(file, section->sh_offset, section->sh_size);
 	if (!notes)
 		return;
@@ -230,7 +232,7 @@ static void examine_notes(struct elf_file *file, const ElfW(Shdr) *section)
 	free(notes);
 }
 
-/* Reads the string table that a section is linked with, which is the same for symbols and dynamic entries. */
+/* Reads the string table of a section. Symbols and dynamic entries share the same table. */
 static bool read_strings(struct elf_file *file, const ElfW(Shdr) *section)
 {
 	if (section->sh_link >= file->head.e_shnum)
@@ -245,13 +247,13 @@ static bool read_strings(struct elf_file *file, const ElfW(Shdr) *section)
 	return file->strings != NULL;
 }
 
-/* NULL: outside of the table. */
+/* Returns NULL for an offset outside the table. */
 static const char *string_at(const struct elf_file *file, uint64_t offset)
 {
 	return offset < file->strings_bytes ? file->strings + offset : NULL;
 }
 
-/* What the driver's structure says of itself in numbers, which stand in the file as they will be in memory. */
+/* Reads the numbers in the driver's structure, which are the same in the file as in memory. */
 static void examine_driver(struct elf_file *file, const ElfW(Sym) *symbol)
 {
 	const size_t bytes = offsetof(struct zpool_driver, alignment_bytes);
@@ -281,8 +283,7 @@ static void examine_symbol(struct elf_file *file, const ElfW(Sym) *symbol, bool 
 	if (symbol->st_shndx == SHN_UNDEF) {
 		if (strncmp(name, "zpool_", 6) == 0)
 			fault(file,
-			      "it calls %.100s: a plugin must use the host table that create gets, and not link with "
-			      "libzpool",
+			      "it calls %.100s: a plugin must use the host table that create gets, and not link with libzpool",
 			      name);
 	} else if (strcmp(name, "zpool_driver") == 0) {
 		*found = true;
@@ -308,7 +309,7 @@ static void examine_symbols(struct elf_file *file, const ElfW(Shdr) *section)
 	free(symbols);
 }
 
-/* Ours has this soname; OpenZFS ships another libzpool, which is none of our business. */
+/* libzpool has this soname. OpenZFS ships a different libzpool, which is harmless. */
 static bool is_our_soname(const char *name)
 {
 	return strcmp(name, "libzpool.so.0") == 0 || strcmp(name, "libzpool.so") == 0;
@@ -316,7 +317,7 @@ static bool is_our_soname(const char *name)
 
 static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 {
-	/* Most files do not have the name among their strings at all, and are spared the reading. */
+	/* Most files do not contain the name among their strings at all, so they need not be examined further. */
 	if (!read_strings(file, section) || !memmem(file->strings, file->strings_bytes, "libzpool.so", 11))
 		return;
 	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size);
@@ -324,14 +325,16 @@ static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 		const char *name = entries[i].d_tag == DT_NEEDED ? string_at(file, entries[i].d_un.d_val) : NULL;
 		if (name && is_our_soname(name))
 			fault(file,
-			      "it links with %s: a second registry would come with it; leave libzpool out of its "
-			      "libraries",
+			      "it links with %s, which would bring a second driver registry into the process; do not link the plugin with libzpool",
 			      name);
 	}
 	free(entries);
 }
 
-/* The one section of this type; NULL: there is none, or there are several, which no linker makes and is a fault. */
+/*
+ * Returns the only section of this type, or NULL if there is none or there are several. No linker creates several, so
+ * that is a fault.
+ */
 static const ElfW(Shdr) *find_section(struct elf_file *file, uint32_t type, const char *noun)
 {
 	const ElfW(Shdr) *found = NULL;
@@ -362,7 +365,7 @@ static void examine_sections(struct elf_file *file)
 		examine_dynamic(file, dynamic);
 }
 
-/* The file behind the head, which is ours. */
+/* The section's data follows the file header that was already read. */
 static void examine_body(struct elf_file *file)
 {
 	const ElfW(Ehdr) *head = &file->head;
@@ -371,7 +374,10 @@ static void examine_body(struct elf_file *file)
 		fault(file, "it has %u program headers; at most %u are accepted", head->e_phnum, MAX_PROGRAM_HEADERS);
 		return;
 	}
-	/* Without section headers (a thorough strip) the linker can still load it; there is only less to see before. */
+	/*
+	 * The linker can load a file without section headers (completely stripped); less of it can be checked in
+	 * advance.
+	 */
 	if (head->e_shoff == 0 || head->e_shnum == 0)
 		return;
 	if (head->e_shnum > MAX_SECTIONS) {

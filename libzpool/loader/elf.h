@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * elf.h - what a plugin's file says about itself, read without running any of it
+ * elf.h - read what a plugin's file contains without running any of it
  */
 #ifndef ZP_LOADER_ELF_H
 #define ZP_LOADER_ELF_H 1
@@ -19,19 +19,19 @@ struct zp_elf_report {
 	char description[256];
 	uint32_t abi_major;
 	uint32_t abi_minor;
-	size_t max_object_bytes; /* as the driver's structure in the file has it; 0: unknown */
+	size_t max_object_bytes; /* from the driver's structure in the file; 0: unknown */
 	bool is_filter;          /* likewise */
 	size_t driver_bytes;     /* the size of the symbol zpool_driver; 0: unknown */
-	/* A sentence without its end: why this cannot be a plugin here.  "" if nothing is wrong to the eye. */
+	/* Why this file cannot be a plugin, as a sentence without its end; "" if no fault was found. */
 	char fault[320];
-	/* How much of the file was read to find all this out; never more than ZP_ELF_BUDGET_BYTES. */
+	/* How much of the file was read; never more than ZP_ELF_BUDGET_BYTES. */
 	uint64_t bytes_read;
 };
 
 /*
- * Reads the file behind fd.  0, with report->fault set or not; or -errno when it could not be read.
- * The file's content is hostile until proven otherwise: every offset and size in it is checked against the file's,
- * and no more than ZP_ELF_BUDGET_BYTES are read, however large the tables are that it names.
+ * Reads the file behind fd. Returns 0, with report->fault set if the file has a fault, or -errno if it could not be
+ * read. The content of the file is not trusted: every offset and size in it is checked against the size of the file,
+ * and no more than ZP_ELF_BUDGET_BYTES are read, however large the tables claim to be.
  */
 int zp_elf_examine(int fd, struct zp_elf_report *report);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is there to be loaded, read from the directories and the files, running none of it.
+ * The list of installed plugins, read from the directories and the files without running any of them.
  */
 #include "config.h"
 
@@ -19,31 +19,33 @@
 #include "loader/trust.h"
 
 /*
- * Limits of one listing, so that a directory full of forged files cannot keep the caller busy for long.  A real plugin
- * costs some ten KiB of reading.
+ * Limits of one listing, so that a directory full of forged files cannot block the caller for long. Reading a real
+ * plugin takes about ten KiB.
  */
 #define MAX_FILES 65536u
 #define MAX_READ_BYTES (UINT64_C(1) << 30)
 
-/* A listing in progress.  It is on the heap, because several paths are much for the stack of a small thread. */
+/*
+ * A listing in progress. It is on the heap, because several path buffers are too large for the stack of a small thread.
+ */
 struct walk {
 	struct zp_listing *listing;
-	size_t room; /* of listing->files */
+	size_t room; /* the capacity of listing->files */
 	struct zp_trust trust;
-	uint64_t bytes_read;  /* of all files so far */
-	unsigned directories; /* how many were visited */
+	uint64_t bytes_read;  /* read from all files so far */
+	unsigned directories; /* number of files visited */
 	char directory[PATH_MAX];
 	char resolved[PATH_MAX];
 	char why[PATH_MAX + 160];
 };
 
-/* Is this something that every further file would meet, and no fault of the one that was looked at? */
+/* Would every further file fail with this error, too? If so, it is not a fault of this file. */
 static bool ends_listing(int err)
 {
 	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -E2BIG;
 }
 
-/* Notes why the listing is incomplete.  The first problem stays, unless the new one ends the listing. */
+/* Records why the listing is incomplete. The first problem is kept, unless the new one ends the listing. */
 __attribute__((format(printf, 3, 4))) static int note_problem(struct walk *walk, int err, const char *format, ...)
 {
 	struct zp_listing *listing = walk->listing;
@@ -71,7 +73,7 @@ static int set_fault(struct walk *walk, struct zp_installed *entry, const char *
 	return entry->fault ? 0 : note_unread(walk, entry->path, -ENOMEM);
 }
 
-/* Reads the open file.  0, with walk->why empty or what is wrong; or the -errno of what kept it from being read. */
+/* Reads the open file. Returns 0, with walk->why empty or describing a fault, or the -errno that prevented reading. */
 static int judge_open_file(struct walk *walk, struct zp_installed *entry, int fd)
 {
 	walk->why[0] = '\0';
@@ -87,16 +89,16 @@ static int judge_open_file(struct walk *walk, struct zp_installed *entry, int fd
 	err = zp_needs_judge(&walk->trust, fd, entry->path, walk->resolved, &walk->bytes_read, walk->why,
 			     sizeof walk->why);
 	if (!err && entry->report.has_note && strcmp(entry->report.type, entry->type) != 0)
-		snprintf(walk->why, sizeof walk->why, "its note says that it is driver \"%s\"", entry->report.type);
+		snprintf(walk->why, sizeof walk->why, "its note is that of driver \"%s\"", entry->report.type);
 	return walk->why[0] && !ends_listing(err) ? 0 : err;
 }
 
-/* Reads the file at walk->resolved.  0, with or without a fault; or the -errno of what ends the listing. */
+/* Reads the file at walk->resolved. Returns 0, with or without a fault, or the -errno that ends the listing. */
 static int examine(struct walk *walk, struct zp_installed *entry)
 {
 	if (walk->bytes_read > MAX_READ_BYTES)
 		return set_fault(walk, entry,
-				 "it was not examined: more than 1 GiB was read of the other files of the plugin path");
+				 "it was not examined: more than 1 GiB of other files in the plugin path was read");
 	int fd = open(walk->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	int err = fd < 0 ? -errno : judge_open_file(walk, entry, fd);
 	if (fd >= 0)
@@ -108,7 +110,7 @@ static int examine(struct walk *walk, struct zp_installed *entry)
 	return walk->why[0] ? set_fault(walk, entry, walk->why) : 0;
 }
 
-/* The same judgement as before a load, in the same order, so that what is listed as sound loads. */
+/* The same checks in the same order as before a load, so that a file that is listed without a fault can be loaded. */
 static int judge(struct walk *walk, struct zp_installed *entry)
 {
 	const char *name = strrchr(entry->path, '/') + 1;
@@ -116,8 +118,9 @@ static int judge(struct walk *walk, struct zp_installed *entry)
 
 	if (!zp_type_parse(name, stem_length, entry->type) || memchr(name, '-', stem_length)) {
 		entry->type[0] = '\0';
-		return set_fault(walk, entry,
-				 "its name cannot be a driver's, which is [a-z][a-z0-9_]* and at most 32 long");
+		return set_fault(
+			walk, entry,
+			"its name cannot be a driver's name, which must match [a-z][a-z0-9_]* and have at most 32 characters");
 	}
 	int err = zp_trust_resolve(&walk->trust, entry->path, walk->resolved, walk->why, sizeof walk->why);
 	if (ends_listing(err))
@@ -135,8 +138,7 @@ static int add(struct walk *walk, const char *name)
 	if (listing->count == MAX_FILES)
 		return note_problem(
 			walk, -E2BIG,
-			"The plugin directories hold more than %u files whose names end in .so; the last one "
-			"read is %s.",
+			"The plugin directories hold more than %u files whose names end in .so; the last one read is %s.",
 			MAX_FILES, walk->directory);
 	if (listing->count == walk->room) {
 		size_t room = walk->room ? 2 * walk->room : 16;
@@ -154,7 +156,7 @@ static int add(struct walk *walk, const char *name)
 	return 0;
 }
 
-/* Adds every file of walk->directory.  0, or the -errno of what ends the listing. */
+/* Adds every file of walk->directory. Returns 0, or the -errno that ends the listing. */
 static int add_directory(struct walk *walk)
 {
 	DIR *dir = opendir(walk->directory);
@@ -162,7 +164,7 @@ static int add_directory(struct walk *walk)
 	int err = 0;
 
 	if (!dir) {
-		/* A directory of the path need not exist. */
+		/* A directory of the plugin path need not exist. */
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 0;
 		err = note_unread(walk, walk->directory, -errno);
@@ -178,7 +180,7 @@ static int add_directory(struct walk *walk)
 	return err;
 }
 
-/* By file name, then by the order of the directories. */
+/* Sorts by file name, then by the position of the directory in the path. */
 static int by_name(const void *a, const void *b)
 {
 	const struct zp_installed *x = a, *y = b;
@@ -186,7 +188,7 @@ static int by_name(const void *a, const void *b)
 	return order ? order : (x->directory > y->directory) - (x->directory < y->directory);
 }
 
-/* Of several files of one name only the first one stays, since that is the one that a load would take. */
+/* Of several files with one name only the first is kept, because that is the one that would be loaded. */
 static void drop_hidden(struct zp_listing *listing)
 {
 	size_t kept = 0;
@@ -218,10 +220,10 @@ static int list_path(struct walk *walk, const char *path)
 	for (size_t i = 0; !err && i < listing->count; i++)
 		err = judge(walk, &listing->files[i]);
 	if (!err && zp_search_next_refused(&at, refused))
-		(void)note_problem(walk, -EINVAL,
-				   "\"%s\" in the plugin path is not searched: give absolute directories with colons "
-				   "between.",
-				   refused);
+		(void)note_problem(
+			walk, -EINVAL,
+			"\"%s\" in the plugin path is not searched: give absolute directories, separated by colons.",
+			refused);
 	return err;
 }
 

@@ -13,9 +13,12 @@
 
 #include "base/patience.h"
 
-/* Guards the variables below.  It is taken inside of dl_iterate_phdr(), so nobody who holds it may call that. */
+/*
+ * Guards the variables below. It is taken inside dl_iterate_phdr(), so a thread that holds it must not call that
+ * function.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* end_count grew */
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* signalled when end_count grew */
 static struct zp_linker_call *calls;
 static unsigned long end_count;
 
@@ -30,11 +33,11 @@ bool zp_linker_has_mapped(const char *path)
 	return dl_iterate_phdr(name_is, (void *)(uintptr_t)path) != 0;
 }
 
-/* A call that may be running a plugin's code. */
+/* A call that may be running code of a plugin. */
 struct blocker {
 	bool found;
 	char *path;              /* a copy, because the call may end meanwhile; NULL: out of memory */
-	unsigned long end_count; /* when it was looked for */
+	unsigned long end_count; /* the time of the check */
 };
 
 static void take_blocker(struct blocker *blocker, const struct zp_linker_call *call)
@@ -45,9 +48,10 @@ static void take_blocker(struct blocker *blocker, const struct zp_linker_call *c
 }
 
 /*
- * A file that is being opened is in memory before the first constructor runs, of it or of a library that it needs.  A
- * call whose file is not has not got the linker's lock yet, or will not hold it for long: waiting for it is not needed,
- * and could be fatal where the calling thread is in a constructor of the host's and so holds the lock itself.
+ * A file that is being opened is in memory before the first constructor runs, its own or that of a library it needs. If
+ * the file of a call is not in memory, that call does not have the linker's lock yet, or will not hold it for long.
+ * Waiting for such a call is unnecessary. It could even deadlock, if the calling thread is inside a constructor of the
+ * host and holds the lock itself.
  */
 static int is_being_opened(struct dl_phdr_info *info, size_t size, void *user)
 {
@@ -91,10 +95,10 @@ int zp_linker_begin(struct zp_linker_call *call, char **why)
 		pthread_mutex_unlock(&lock);
 	}
 	if (blocker.found) {
-		if (asprintf(why,
-			     "another thread has been loading or unloading %s for %u seconds, and its initialisation "
-			     "may be waiting for this thread",
-			     blocker.path ? blocker.path : "a plugin", zp_patience_s()) < 0)
+		if (asprintf(
+			    why,
+			    "another thread has been loading or unloading %s for %u seconds; its initialisation may be waiting for this thread",
+			    blocker.path ? blocker.path : "a plugin", zp_patience_s()) < 0)
 			*why = NULL;
 		free(blocker.path);
 		return -EDEADLK;

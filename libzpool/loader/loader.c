@@ -18,15 +18,18 @@
 #include "loader/needs.h"
 #include "loader/trust.h"
 
-/* A plugin's file, found and judged, not yet opened as code. */
+/* The file of a plugin that was found and checked, but not yet opened as code. */
 struct candidate {
 	struct zp_trust trust;
 	struct zp_file_id id;
 	struct zp_elf_report report;
-	/* Ordered so that little of this is touched where all goes well: each page of it costs a cold load a fault. */
+	/*
+	 * The members are ordered so that a successful load touches few pages, because each of them costs a cold load a
+	 * page fault.
+	 */
 	char path[PATH_MAX];      /* as found in the search */
 	char resolved[PATH_MAX];  /* as opened */
-	char why[PATH_MAX + 160]; /* why it was judged unfit: a sentence without its end */
+	char why[PATH_MAX + 160]; /* why it was found unfit, as a sentence without its end */
 };
 
 static struct zp_file_id file_id(const struct stat *st)
@@ -63,7 +66,7 @@ __attribute__((format(printf, 3, 4))) static int fail(struct zp_load_failure *fa
 	return -err;
 }
 
-/* A fault of the file's content, which stays until the file changes. */
+/* Records a fault in the file's content, which lasts until the file changes. */
 static int fail_content(struct zp_load_failure *failure, const struct candidate *candidate, const char *type,
 			const char *reason)
 {
@@ -73,7 +76,7 @@ static int fail_content(struct zp_load_failure *failure, const struct candidate 
 	return err;
 }
 
-/* May the file be run?  0 and candidate->resolved. */
+/* Checks that the file may be run. Returns 0 and sets candidate->resolved. */
 static int judge_path(struct candidate *candidate)
 {
 	zp_trust_self(&candidate->trust);
@@ -91,14 +94,16 @@ static int judge_open_file(struct candidate *candidate, int fd)
 		return err;
 	}
 	candidate->id = file_id(&st);
-	/* A file that will be refused for what it is need not have its libraries judged. */
+	/* A file that will be refused for its own content need not have its libraries checked. */
 	if (candidate->report.fault[0])
 		return 0;
 	return zp_needs_judge(&candidate->trust, fd, candidate->path, candidate->resolved,
 			      &candidate->report.bytes_read, candidate->why, sizeof candidate->why);
 }
 
-/* Opens the file once to see what it is; the code is opened by path later, and compared with what was judged here. */
+/*
+ * Opens the file once to check it. The code is opened by path later, and compared with the file that was checked here.
+ */
 static int judge_content(struct candidate *candidate)
 {
 	int fd = open(candidate->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
@@ -112,7 +117,7 @@ static int judge_content(struct candidate *candidate)
 	return err;
 }
 
-/* Makes "<directory>" in path "<directory>/<type>.so".  false: too long. */
+/* Writes "<directory>" in path as "<directory>/<type>.so". Returns false if the path is too long. */
 static bool append_file(char path[PATH_MAX], const char *type)
 {
 	size_t length = strlen(path);
@@ -123,9 +128,9 @@ static bool append_file(char path[PATH_MAX], const char *type)
 }
 
 /*
- * The first directory that has a file of that name decides.  0 and candidate->path; or -ENOENT, and each path tried
- * goes to `tried` if that is not NULL.  A directory in which nothing can be looked up is passed over, and its errno is
- * the result if no other directory has the file, as execvp(3) does it.
+ * The first directory that contains a file of that name decides. Returns 0 and sets candidate->path; or returns -ENOENT
+ * and adds each tried path to `tried`, unless that is NULL. A directory that cannot be searched is skipped; like in
+ * execvp(3), its errno is the result if no other directory has the file.
  */
 static int find_file(const char *type, const char *path, struct candidate *candidate, FILE *tried)
 {
@@ -150,12 +155,14 @@ static int find_file(const char *type, const char *path, struct candidate *candi
 		for (const char *cursor = path; zp_search_next_refused(&cursor, refused); directories++)
 			fprintf(tried, " not \"%s\" (only absolute directories are searched);", refused);
 		if (!directories)
-			fprintf(tried, " no directory, since the plugin path \"%.200s\" names none;", path);
+			fprintf(tried, " no directory, because the plugin path \"%.200s\" names none;", path);
 	}
 	return err;
 }
 
-/* Searches once more, to tell where: a search that succeeds should not pay for the tale of one that failed. */
+/*
+ * Searches a second time to collect the tried paths for the message, so that a successful search need not collect them.
+ */
 static int fail_absent(const char *type, const char *path, int err, struct candidate *candidate,
 		       struct zp_load_failure *failure)
 {
@@ -171,8 +178,7 @@ static int fail_absent(const char *type, const char *path, int err, struct candi
 		text[text_bytes - 1] = '\0';
 	err = fail(
 		failure, -err,
-		"No driver \"%s\": none is registered or linked into the program; tried%s. Install the plugin in one "
-		"of these directories, or name others with zpool_set_plugin_path() or ZPOOL_PLUGIN_PATH.",
+		"No driver \"%s\": it is neither registered nor linked into the program; tried%s. Install the plugin in one of these directories, or name others with zpool_set_plugin_path() or ZPOOL_PLUGIN_PATH.",
 		type, text ? text : " (out of memory)");
 	free(text);
 	return err;
@@ -190,7 +196,7 @@ static int search(const char *type, struct candidate *candidate, struct zp_load_
 	return err;
 }
 
-/* What the file shows of itself, compared with what is expected of it. */
+/* Compares what the file contains with what is expected of it. */
 static int check_report(const char *type, const struct candidate *candidate, struct zp_load_failure *failure)
 {
 	char reason[160];
@@ -198,8 +204,8 @@ static int check_report(const char *type, const struct candidate *candidate, str
 	if (report->fault[0])
 		return fail_content(failure, candidate, type, report->fault);
 	if (report->has_note && strcmp(report->type, type) != 0) {
-		snprintf(reason, sizeof reason, "its note says that it is driver \"%s\"; name the file %s.so",
-			 report->type, report->type);
+		snprintf(reason, sizeof reason, "its note is that of driver \"%s\"; name the file %s.so", report->type,
+			 report->type);
 		return fail_content(failure, candidate, type, reason);
 	}
 	return 0;
@@ -214,13 +220,12 @@ static int check_unchanged(const char *type, const struct candidate *candidate, 
 			    type, candidate->path);
 	int outdated = zp_module_is_outdated(module, candidate->id.inode);
 	if (outdated < 0)
-		return fail(failure, -outdated, "Driver \"%s\" is not loaded from %s: /proc/self/maps: %s.", type,
+		return fail(failure, -outdated, "Driver \"%s\" was not loaded from %s: /proc/self/maps: %s.", type,
 			    candidate->path, strerror(-outdated));
 	if (outdated)
 		return fail(
 			failure, EBUSY,
-			"Driver \"%s\": %s was replaced, but the former file is still mapped by another part of the "
-			"program, and the system would run that.",
+			"Driver \"%s\": %s was replaced, but another part of the program still has the old file mapped, and the system would run its code.",
 			type, candidate->path);
 	return 0;
 }
@@ -231,7 +236,7 @@ static int open_file(const char *type, const struct candidate *candidate, struct
 	char *why = NULL;
 	int err = zp_module_open(candidate->resolved, &loaded->module, &why);
 	if (err) {
-		/* Not the content's fault for certain: what it needs may be installed later. */
+		/* This may not be the fault of the file's content: something that it needs may be installed later. */
 		err = fail(failure, -err, "Driver \"%s\" cannot be loaded from %s: %s.", type, candidate->path,
 			   why ? why : "out of memory");
 		free(why);
@@ -255,7 +260,7 @@ static int open_file(const char *type, const struct candidate *candidate, struct
 
 static int fail_judged(const char *type, const struct candidate *candidate, int err, struct zp_load_failure *failure)
 {
-	return fail(failure, -err, "Driver \"%s\" is not loaded from %s: %s.", type, candidate->path, candidate->why);
+	return fail(failure, -err, "Driver \"%s\" was not loaded from %s: %s.", type, candidate->path, candidate->why);
 }
 
 static bool is_remembered(const struct candidate *candidate, const struct zp_load_failure *remembered)
@@ -269,7 +274,8 @@ static bool is_remembered(const struct candidate *candidate, const struct zp_loa
 
 static int fail_again(const struct zp_load_failure *remembered, struct zp_load_failure *failure)
 {
-	int err = fail(failure, remembered->err, "%s", remembered->message ? remembered->message : "It failed before.");
+	int err = fail(failure, remembered->err, "%s",
+		       remembered->message ? remembered->message : "An earlier attempt failed.");
 	failure->content = true;
 	failure->id = remembered->id;
 	return err;
@@ -279,8 +285,8 @@ static int load_file(const char *type, const struct zp_load_failure *remembered,
 		     struct zp_load_failure *failure)
 {
 	/*
-	 * On the heap, for several paths are much for the stack of a thread that a host made small; and not cleared,
-	 * for each page that a cold load touches costs it a fault.
+	 * On the heap, because several path buffers are too large for the stack of a small thread; not cleared, because
+	 * each page that a cold load touches costs it a page fault.
 	 */
 	struct candidate *candidate = malloc(sizeof *candidate);
 	if (!candidate)
@@ -313,7 +319,8 @@ static int load_preloaded(const char *type, struct zp_loaded *loaded, struct zp_
 		return 0;
 	zp_loader_discard(loaded);
 	return fail(failure, ENOEXEC,
-		    "The module \"%s\" that is linked into the program has no symbol %s_LTX_zpool_driver.", type, type);
+		    "The module \"%s\" that is linked into the program lacks the symbol %s_LTX_zpool_driver.", type,
+		    type);
 }
 
 int zp_loader_load(const char *type, bool files_allowed, const struct zp_load_failure *remembered,
@@ -325,8 +332,8 @@ int zp_loader_load(const char *type, bool files_allowed, const struct zp_load_fa
 	if (err != -ENOENT)
 		return err;
 	if (!files_allowed)
-		return fail(failure, EPERM, "Driver \"%s\" is not loaded, and zpool_loading_disable() was called.",
-			    type);
+		return fail(failure, EPERM,
+			    "Driver \"%s\" is not loaded, and zpool_loading_disable() forbids loading it.", type);
 	return load_file(type, remembered, loaded, failure);
 }
 

@@ -2,7 +2,8 @@
  *
  * loader.h - from a type name to a driver's structure in memory
  *
- * Holds no lock across a plugin's code and remembers nothing: who may load what, and when again, is the registry's.
+ * The loader holds no lock while code of a plugin runs, and remembers nothing. The registry decides which thread loads
+ * a driver, and when a failed load is tried again.
  */
 #ifndef ZP_LOADER_LOADER_H
 #define ZP_LOADER_LOADER_H 1
@@ -18,7 +19,7 @@
 struct zp_module;
 struct zpool_driver;
 
-/* What tells a file apart from its successor under the same name. */
+/* Distinguishes a file from a later file of the same name. */
 struct zp_file_id {
 	dev_t device;
 	ino_t inode;
@@ -29,7 +30,7 @@ struct zp_file_id {
 
 bool zp_file_id_equal(const struct zp_file_id *a, const struct zp_file_id *b);
 
-/* What a load gave; strings are the receiver's to free. */
+/* The result of a load; the receiver frees the strings. */
 struct zp_loaded {
 	struct zp_module *module;
 	const struct zpool_driver *driver;
@@ -38,51 +39,51 @@ struct zp_loaded {
 	struct zp_file_id id;
 };
 
-/* A failure, in the form in which it can be remembered and told to other threads. */
+/* A failure, in a form that can be remembered and reported to other threads. */
 struct zp_load_failure {
 	int err;              /* positive errno; 0: none */
 	char *message;        /* NULL: out of memory */
-	bool content;         /* the file itself is at fault, and will be until it changes */
-	struct zp_file_id id; /* if content */
+	bool content;         /* the file's content is at fault, so the failure lasts until the file changes */
+	struct zp_file_id id; /* valid if `content` is set */
 };
 
 void zp_load_failure_clear(struct zp_load_failure *failure);
 
 /*
- * Load the driver of this type: from those linked into the program, else, if files are allowed, from the first
- * directory of the path that has <type>.so.  `remembered` is a former failure of this type: if the search ends at the
- * very same file it is not opened again, and the failure is given as it was.
+ * Loads the driver of this type from the modules that are linked into the program, or else, if files are allowed, from
+ * the first directory of the path that has <type>.so. `remembered` is an earlier failure of this type: if the search
+ * finds the very same file, it is not opened again, and the same failure is returned.
  *
- * 0 and *loaded; or -errno and *failure.
+ * Returns 0 and *loaded, or -errno and *failure.
  */
 int zp_loader_load(const char *type, bool files_allowed, const struct zp_load_failure *remembered,
 		   struct zp_loaded *loaded, struct zp_load_failure *failure);
 
-/* Undo a load whose driver was refused. */
+/* Unloads a module whose driver was refused. */
 void zp_loader_discard(struct zp_loaded *loaded);
 
-/* What can be seen of an installed plugin without running it. */
+/* What can be learned about an installed plugin without running it. */
 struct zp_installed {
-	char type[ZP_TYPE_BYTES]; /* "" if the file's name can be none */
+	char type[ZP_TYPE_BYTES]; /* "" if the file's name is not a valid driver name */
 	char *path;
-	char *fault;        /* NULL: nothing seen */
-	unsigned directory; /* the place of its directory in the path */
-	bool file_read;     /* report is what the file says; if not, nothing was read, and it is empty */
+	char *fault;        /* NULL: no fault was found */
+	unsigned directory; /* the position of its directory in the path */
+	bool file_read;     /* `report` describes the file; otherwise nothing was read, and it is empty */
 	struct zp_elf_report report;
 };
 
 struct zp_listing {
 	struct zp_installed *files;
 	size_t count;
-	int err;       /* 0; or the -errno of what keeps it from being complete */
-	char *problem; /* the sentence that goes with err; NULL: out of memory */
+	int err;       /* 0, or the -errno that makes the list incomplete */
+	char *problem; /* the sentence for err; NULL: out of memory */
 };
 
 /*
- * Every <name>.so in the directories of the path, the first of each name, sorted by name.  0, where a directory that
- * could not be read is in listing->err and does not keep the others from being listed; or -errno, which is
- * listing->err as well, and an empty list: after a shortage of memory or of file descriptors, and -E2BIG if there are
- * too many files.  Either way the listing goes back through zp_loader_free_listing().
+ * Lists every <name>.so in the directories of the path, the first of each name, sorted by name. Returns 0; a directory
+ * that could not be read is then reported in listing->err and does not affect the others. Or returns -errno, which is
+ * also listing->err, with an empty list: after a shortage of memory or of file descriptors, and -E2BIG if there are too
+ * many files. In both cases the caller releases the listing with zp_loader_free_listing().
  */
 int zp_loader_list_installed(struct zp_listing *listing);
 void zp_loader_free_listing(struct zp_listing *listing);

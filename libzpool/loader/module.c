@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two kinds of module.  Files are opened by dlopen(RTLD_NOW | RTLD_LOCAL) with an absolute path and without a lock:
- * that resolves every symbol at once, searches nothing and tells the true error.  Modules linked into a program by
- * libtool's -dlpreopen are found by libltdl, whose table of them is the program's.
+ * There are two kinds of modules. Files are opened with dlopen(RTLD_NOW | RTLD_LOCAL), an absolute path and no lock
+ * held; this resolves every symbol at once, searches no directory and reports the true error. Modules that libtool's
+ * -dlpreopen linked into a program are found through libltdl, which owns the table of them.
  *
- * Files do not go through lt_dlopen as well.  It would add nothing that we use, and it is not thread-safe: it calls
- * dlopen under the one lock that has to stand around it, and a constructor that calls back while another thread loads
- * would then deadlock between that lock and the C library's own.  Nor do libltdl's searches, its .la files and its
- * environment variables ever see a name of ours.  And a load is a quarter quicker (tests/bench/load).
+ * Files are not opened with lt_dlopen. It offers nothing that is needed here, and it is not thread-safe: it calls
+ * dlopen while the one lock that must protect libltdl is held, so a constructor that calls back while another thread
+ * loads would deadlock between that lock and the C library's own. Without lt_dlopen, libltdl's searches, .la files and
+ * environment variables never affect plugins either, and a load is a quarter faster (tests/bench/load).
  */
 #include "config.h"
 
@@ -35,12 +35,15 @@ struct zp_module {
 	bool resident;
 };
 
-/* The table of a program that libtool linked with -dlpreopen; others have none, and libltdl is not even started. */
+/*
+ * The table of a program that libtool linked with -dlpreopen. Other programs have no table, and libltdl is not even
+ * initialised.
+ */
 #pragma weak lt__PROGRAM__LTX_preloaded_symbols
 
 /*
- * Guards every lt_* call.  Whoever else uses libltdl in the process is not under it, a limit that cannot be lifted from
- * here; we only ever look into its table of preloaded modules.
+ * Guards every lt_* call. Other users of libltdl in the process do not take this lock, which cannot be changed from
+ * here; libzpool only reads the table of preloaded modules.
  */
 static pthread_mutex_t ltdl_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -61,7 +64,10 @@ void zp_module_leave(void)
 	inside--;
 }
 
-/* Takes ltdl_lock and counts a use of libltdl.  -ENOENT: the program has no preloaded modules. */
+/*
+ * Takes ltdl_lock and initialises libltdl, which counts its users. Returns -ENOENT if the program has no preloaded
+ * modules.
+ */
 static int ltdl_enter(void)
 {
 	if (!lt__PROGRAM__LTX_preloaded_symbols)
@@ -72,8 +78,9 @@ static int ltdl_enter(void)
 		return -ENOMEM;
 	}
 	/*
-	 * So that a host need not say LTDL_SET_PRELOADED_SYMBOLS(), let alone before anybody's first lt_dlinit().  Each
-	 * time, because libltdl forgets its tables when its last use ends; one that it has is not added again.
+	 * With this call a host need not use LTDL_SET_PRELOADED_SYMBOLS() before the first lt_dlinit() of the process.
+	 * It is repeated every time, because libltdl forgets its tables when its last user is gone; a table that it
+	 * already has is not added twice.
 	 */
 	if (lt_dlpreload(lt__PROGRAM__LTX_preloaded_symbols) != 0) {
 		(void)lt_dlexit();
@@ -83,7 +90,7 @@ static int ltdl_enter(void)
 	return 0;
 }
 
-/* Leaves the count as it is: an open module keeps libltdl in use. */
+/* Keeps the count of users, because an open module needs libltdl. */
 static void ltdl_leave(void)
 {
 	pthread_mutex_unlock(&ltdl_lock);
@@ -110,7 +117,7 @@ static void dl_close(void *dl)
 	zp_module_leave();
 }
 
-/* Is an address inside the first object that the linker tells of, which is the program?  Ends the walk there. */
+/* Is the address inside the first object that the linker reports, which is the program? The walk stops there. */
 static int is_in_program(struct dl_phdr_info *info, size_t size, void *address)
 {
 	(void)size;
@@ -123,9 +130,9 @@ static int is_in_program(struct dl_phdr_info *info, size_t size, void *address)
 }
 
 /*
- * The library leaves pointers to its code behind: the destructors of two thread keys, the handlers of fork, the host
- * table that every loaded plugin has.  The shared library is linked so that it stays in memory.  The static one may be
- * part of a module that the program opens and closes, and then it keeps that module in memory.
+ * The library leaves pointers to its code in the process: the destructors of two thread keys, the fork handlers, and
+ * the host table of every loaded plugin. The shared library is linked so that it stays in memory. The static library
+ * may be part of a module that the program opens and closes, and must then keep that module in memory.
  */
 __attribute__((constructor)) static void stay_in_memory(void)
 {
@@ -133,12 +140,12 @@ __attribute__((constructor)) static void stay_in_memory(void)
 
 	if (dl_iterate_phdr(is_in_program, &ltdl_lock) == 1 || !dladdr(&ltdl_lock, &self) || !self.dli_fname)
 		return;
-	/* The reference is never given back.  A failure leaves no message for the program's next dlerror(). */
+	/* The reference is never released. A failure must not leave a message for the program's next dlerror(). */
 	if (!dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE))
 		(void)dlerror();
 }
 
-/* The advice to look among preloaded modules only: libltdl then touches no file, whatever the name. */
+/* Restricts the search to preloaded modules, so that libltdl touches no file, whatever the name. */
 static lt_dlhandle lt_open_preloaded(const char *type)
 {
 	lt_dladvise advise;
@@ -172,13 +179,13 @@ int zp_module_open_preloaded(const char *type, struct zp_module **out)
 	return 0;
 }
 
-/* libltdl looks for <type>_LTX_zpool_driver first, which is what a preloaded module exports. */
+/* libltdl first looks for <type>_LTX_zpool_driver, the symbol that a preloaded module exports. */
 static const struct zpool_driver *preloaded_driver(lt_dlhandle lt)
 {
 	return lt_dlsym(lt, "zpool_driver");
 }
 
-/* A question to dl_iterate_phdr(3): does this address lie in the object of this link map? */
+/* A callback for dl_iterate_phdr(3) that checks whether an address lies in the object of this link map. */
 struct place {
 	uintptr_t address;
 	const struct link_map *map;
@@ -220,7 +227,7 @@ static size_t size_of_symbol(const void *symbol)
 	return 0;
 }
 
-/* dlsym also looks through what the module depends on: that would be somebody else's driver. */
+/* dlsym also searches the libraries that the module depends on, and could find the symbol of another driver. */
 static void find_driver(struct zp_module *module)
 {
 	void *symbol = dlsym(module->dl, "zpool_driver");
@@ -252,7 +259,7 @@ int zp_module_open(const char *path, struct zp_module **out, char **why)
 	if (!err) {
 		module->dl = dl_open(path, RTLD_NOW | RTLD_LOCAL);
 		if (module->dl) {
-			/* Looking up a symbol takes the linker's lock too, and so belongs to the same call. */
+			/* Looking up a symbol takes the linker's lock too, so it belongs to the same call. */
 			find_driver(module);
 		} else {
 			const char *reason = dlerror();
@@ -287,7 +294,7 @@ int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 		return 0;
 	FILE *maps = fopen("/proc/self/maps", "re");
 	if (!maps)
-		/* Where there is no /proc it cannot be known; a lack of descriptors or memory ends later. */
+		/* Without /proc this cannot be determined; a lack of descriptors or memory is temporary. */
 		return errno == ENOENT || errno == EACCES ? 0 : -errno;
 	unsigned long from, to, mapped_inode;
 	bool outdated = false;
@@ -311,7 +318,10 @@ void zp_module_make_resident(struct zp_module *module)
 	module->resident = true;
 	if (!module->dl)
 		return;
-	/* One more reference, never given back, that also survives others' dlclose; ours is never closed anyway. */
+	/*
+	 * Takes one more reference that is never released, so that the code also survives a dlclose by others. libzpool
+	 * itself never closes it.
+	 */
 	if (zp_linker_begin(&call, &why) == 0) {
 		(void)dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 		zp_linker_end(&call);
@@ -331,7 +341,7 @@ void zp_module_discard(struct zp_module *module)
 			ltdl_leave_and_uncount();
 		}
 	} else if (zp_linker_begin(&call, &why) == 0) {
-		/* Otherwise the code stays in memory, which is better than to wait without end. */
+		/* Otherwise the code stays in memory, which is better than waiting forever. */
 		dl_close(module->dl);
 		zp_linker_end(&call);
 	}
@@ -350,7 +360,7 @@ int zp_module_close(struct zp_module *module, char **why)
 	if (err)
 		return err;
 	dl_close(module->dl);
-	/* The linker keeps code for reasons of its own too: NODELETE, unique C++ symbols, another user of the file. */
+	/* The linker may keep the code for other reasons: NODELETE, unique C++ symbols, or another user of the file. */
 	module->dl = dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
 	zp_linker_end(&call);
 	if (module->dl)
@@ -359,7 +369,7 @@ int zp_module_close(struct zp_module *module, char **why)
 	return 1;
 }
 
-/* lt_dlpreload_open() has no argument for its callback; ltdl_lock guards this one. */
+/* lt_dlpreload_open() has no argument for its callback, so the callback uses this variable; ltdl_lock guards it. */
 static struct {
 	int (*fn)(const char *type, const struct zpool_driver *driver, void *user);
 	void *user;
@@ -383,7 +393,7 @@ void zp_module_each_preloaded(int (*fn)(const char *type, const struct zpool_dri
 	preloaded_visit.fn = fn;
 	preloaded_visit.user = user;
 	preloaded_visit.ended = 0;
-	/* Its result is 1 also when no program registered a list: nothing to go by. */
+	/* The result is also 1 if no program registered a list, so it is ignored. */
 	(void)lt_dlpreload_open("@PROGRAM@", visit_preloaded);
 	ltdl_leave_and_uncount();
 }

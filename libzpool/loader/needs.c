@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The files form a tree below the plugin, which is walked breadth first.  Every directory of a run path is judged,
- * whether or not a library is found there: a user who can write to it can put one there.  A library is judged in each
- * directory that has it, and not only in the first one, because the linker passes over files that it cannot use.
+ * The files form a tree with the plugin at its root, which is walked breadth first. Every directory of a run path is
+ * checked, whether or not a library is found there, because a user who can write to it can put one there. A library is
+ * checked in each directory that has it, and not only in the first one, because the linker skips files that it cannot
+ * use.
  */
 #include "config.h"
 
@@ -23,24 +24,27 @@
 
 #include "loader/dynamic.h"
 
-/* Far above what real plugins need, and low enough that judging one takes no noticeable time. */
+/* Far above what real plugins need, and low enough that checking a plugin takes no noticeable time. */
 enum { MAX_FILES = 128, MAX_DIRECTORIES = 512, MAX_LOOKUPS = 16384, MAX_READ_BYTES = 16 << 20 };
 
-/* Of all paths together: links may lead through thousands of directories each time. */
+/* Counted for all paths together, because symbolic links may lead through thousands of directories each time. */
 enum { MAX_COMPONENTS = 256 << 10 };
 
-/* glibc looks into directories for the processor's features: glibc-hwcaps/NAME, and before 2.37 up to four of these. */
+/*
+ * glibc searches subdirectories for the processor's features: glibc-hwcaps/NAME, and before 2.37 up to four levels of
+ * others.
+ */
 enum { MAX_FEATURE_DEPTH = 4 };
 static const char *const feature_directories[] = { "glibc-hwcaps", "tls", "haswell", "xeon_phi", "avx512_1", "x86_64" };
 
 /* The plugin, or a library that it needs. */
 struct file {
 	const struct file *needed_by; /* NULL: the plugin */
-	char *path;                   /* as the linker opens it, which is what it takes $ORIGIN from */
+	char *path;                   /* the path by which the linker opens it, from which it derives $ORIGIN */
 	dev_t device;
 	ino_t inode;
 	struct zp_dynamic dynamic;
-	bool has_run_path; /* DT_RUNPATH, with which DT_RPATH is ignored */
+	bool has_run_path; /* has DT_RUNPATH, which makes the linker ignore DT_RPATH */
 	size_t first_directory, directory_count;
 };
 
@@ -53,7 +57,7 @@ struct needs {
 	unsigned lookups;
 	unsigned components;
 	uint64_t bytes_read;
-	/* Scratch: paths are much for the stack of a thread that a host made small. */
+	/* Scratch buffers, because paths are too large for the stack of a small thread. */
 	char expanded[PATH_MAX];
 	char path[PATH_MAX];
 	char resolved[PATH_MAX];
@@ -62,7 +66,10 @@ struct needs {
 	size_t why_bytes;
 };
 
-/* -EPERM, and what is wrong with this file: "it <format>", or "the library <path>, which it needs, <format>". */
+/*
+ * Returns -EPERM and describes the fault of this file: "it <format>", or "the library <path>, which it needs,
+ * <format>".
+ */
 __attribute__((format(printf, 3, 4))) static int refuse(struct needs *needs, const struct file *file,
 							const char *format, ...)
 {
@@ -83,18 +90,18 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct needs *needs, con
 
 static int fail(struct needs *needs, int err)
 {
-	snprintf(needs->why, needs->why_bytes, "its libraries cannot be judged: %s",
+	snprintf(needs->why, needs->why_bytes, "its libraries cannot be checked: %s",
 		 err == E2BIG ? "there are too many, or their names are too long" : strerror(err));
 	return err == E2BIG ? -EPERM : -err;
 }
 
-/* The linker will not find it either, and nobody else can change that. */
+/* The linker will not find the file either, and no other user can change that. */
 static bool is_absent(int err)
 {
 	return err == -ENOENT || err == -ENOTDIR || err == -EACCES;
 }
 
-/* $ORIGIN or ${ORIGIN} at the beginning of text: how long it is.  0: it is something else. */
+/* Returns the length of $ORIGIN or ${ORIGIN} at the beginning of text, or 0 if text begins with something else. */
 static size_t origin_length(const char *text, size_t length)
 {
 	static const char plain[] = "$ORIGIN", braced[] = "${ORIGIN}";
@@ -107,7 +114,7 @@ static size_t origin_length(const char *text, size_t length)
 	return length == plain_length || text[plain_length] == '/' ? plain_length : 0;
 }
 
-/* Writes text with the file's directory in the place of $ORIGIN to needs->expanded. */
+/* Writes text to needs->expanded, with $ORIGIN replaced by the file's directory. */
 static int expand(struct needs *needs, const struct file *file, const char *text, size_t length)
 {
 	const char *slash = strrchr(file->path, '/');
@@ -119,10 +126,10 @@ static int expand(struct needs *needs, const struct file *file, const char *text
 		if (*from == '$') {
 			token_bytes = origin_length(from, length - i);
 			if (!token_bytes)
-				return refuse(needs, file,
-					      "names \"%.*s\", where only $ORIGIN can be judged of what begins with a "
-					      "dollar sign",
-					      (int)(length < 200 ? length : 200), text);
+				return refuse(
+					needs, file,
+					"names \"%.*s\", but $ORIGIN is the only variable that is accepted after a dollar sign",
+					(int)(length < 200 ? length : 200), text);
 			from = file->path;
 			bytes = origin_bytes;
 		}
@@ -136,7 +143,7 @@ static int expand(struct needs *needs, const struct file *file, const char *text
 	return 0;
 }
 
-/* Adds the directory at needs->path, which has been judged, to those of the file that is being looked at. */
+/* Adds the directory at needs->path, which has been checked, to those of the current file. */
 static int add_directory(struct needs *needs, struct file *file)
 {
 	if (needs->directory_count == MAX_DIRECTORIES)
@@ -149,7 +156,10 @@ static int add_directory(struct needs *needs, struct file *file)
 	return 0;
 }
 
-/* Judges and adds the directory at needs->path.  1: it is there; 0: it is not, and nobody else can make it. */
+/*
+ * Checks and adds the directory at needs->path. Returns 1 if it exists; 0 if it does not exist and no other user can
+ * create it.
+ */
 static int take_directory(struct needs *needs, struct file *file, const char *entry, size_t length)
 {
 	if (needs->components > MAX_COMPONENTS)
@@ -170,14 +180,14 @@ static int take_directory(struct needs *needs, struct file *file, const char *en
 static int take_feature_directories(struct needs *needs, struct file *file, const char *entry, size_t length,
 				    unsigned depth);
 
-/* Does the same with <needs->path>/<name>, if that is there; needs->path is as before then. */
+/* Does the same with <needs->path>/<name> if it exists, and restores needs->path. */
 static int take_subdirectory(struct needs *needs, struct file *file, const char *name, const char *entry, size_t length,
 			     unsigned depth)
 {
 	struct stat st;
 	size_t path_length = strlen(needs->path), name_length = strlen(name);
 
-	/* What is too long for a path is so for the linker too. */
+	/* A path that is too long for PATH_MAX is too long for the linker, too. */
 	if (path_length + 1 + name_length >= sizeof needs->path)
 		return 0;
 	needs->path[path_length] = '/';
@@ -190,7 +200,7 @@ static int take_subdirectory(struct needs *needs, struct file *file, const char 
 	return result;
 }
 
-/* All that glibc-hwcaps holds: the linker chooses by the processor that it finds. */
+/* Every subdirectory of glibc-hwcaps is checked, because the linker chooses by the processor. */
 static int take_entries(struct needs *needs, struct file *file, const char *entry, size_t length, unsigned depth)
 {
 	const struct dirent *found;
@@ -227,17 +237,17 @@ static int take_feature_directories(struct needs *needs, struct file *file, cons
 		       : err;
 }
 
-/* One directory of a run path. */
+/* Checks one directory of a run path. */
 static int take_entry(struct needs *needs, struct file *file, const char *entry, size_t length)
 {
 	int err = expand(needs, file, entry, length);
 	if (err)
 		return err;
 	if (needs->expanded[0] != '/')
-		return refuse(needs, file,
-			      "takes libraries from \"%.*s\", which is relative to the working directory; give its run "
-			      "path absolute directories, or such that begin with $ORIGIN",
-			      (int)(length < 200 ? length : 200), entry);
+		return refuse(
+			needs, file,
+			"takes libraries from \"%.*s\", which is relative to the working directory; give its run path absolute directories, or such that begin with $ORIGIN",
+			(int)(length < 200 ? length : 200), entry);
 	(void)strcpy(needs->path, needs->expanded);
 	int result = take_directory(needs, file, entry, length);
 	return result > 0 ? take_feature_directories(needs, file, entry, length, 1) : result;
@@ -245,7 +255,7 @@ static int take_entry(struct needs *needs, struct file *file, const char *entry,
 
 static int take_run_path(struct needs *needs, struct file *file, const char *text)
 {
-	/* An empty run path is none; an empty entry of one is the working directory. */
+	/* An empty run path has no effect; an empty entry of one is the working directory. */
 	if (!*text)
 		return 0;
 	for (const char *entry = text;; entry++) {
@@ -257,7 +267,7 @@ static int take_run_path(struct needs *needs, struct file *file, const char *tex
 	}
 }
 
-/* The linker loads a file once, whatever names it is found by. */
+/* The linker loads a file once, by whatever names it is found. */
 static bool is_known(const struct needs *needs, const struct stat *st)
 {
 	for (size_t i = 0; i < needs->file_count; i++)
@@ -266,7 +276,7 @@ static bool is_known(const struct needs *needs, const struct stat *st)
 	return false;
 }
 
-/* Takes over the names of the file behind fd.  -errno with the reason. */
+/* Takes the names from the file behind fd. Returns -errno with the reason. */
 static int add_file(struct needs *needs, const struct file *needed_by, const char *path, int fd)
 {
 	struct stat st;
@@ -290,7 +300,7 @@ static int add_file(struct needs *needs, const struct file *needed_by, const cha
 	return 0;
 }
 
-/* Judges the library at needs->path, if it is there, and has it looked at in its turn. */
+/* Checks the library at needs->path, if it exists, and queues it. */
 static int take_library(struct needs *needs, const struct file *file, const char *name)
 {
 	struct stat st;
@@ -311,7 +321,7 @@ static int take_library(struct needs *needs, const struct file *file, const char
 	return err;
 }
 
-/* In the directories of one file, which those that it needs may be searched in as well. */
+/* Searches the directories of one file, which also serve the libraries that it needs. */
 static int search_directories(struct needs *needs, const struct file *file, const struct file *owner, const char *name)
 {
 	int err = 0;
@@ -324,7 +334,7 @@ static int search_directories(struct needs *needs, const struct file *file, cons
 	return err;
 }
 
-/* A DT_RPATH also serves what the file's libraries need, up to the first one with a DT_RUNPATH. */
+/* A DT_RPATH also serves the libraries of the file's libraries, up to the first one with a DT_RUNPATH. */
 static int search_library(struct needs *needs, const struct file *file, const char *name)
 {
 	int err = search_directories(needs, file, file, name);
@@ -334,7 +344,7 @@ static int search_library(struct needs *needs, const struct file *file, const ch
 	return err;
 }
 
-/* A library with a path of its own.  If it is missing, others must not be able to put it there. */
+/* A library that is named by a path. If it is missing, other users must not be able to create it. */
 static int take_library_by_path(struct needs *needs, const struct file *file, const char *name)
 {
 	if (name[0] != '/')

@@ -16,7 +16,7 @@
 #include "support/cancel.h"
 #include "zpool.h"
 
-/* Guards chosen_path.  Innermost but for the log's lock. */
+/* Guards chosen_path. Only the log's lock may be taken while it is held. */
 static pthread_mutex_t path_lock = PTHREAD_MUTEX_INITIALIZER;
 static char *chosen_path;
 
@@ -35,7 +35,7 @@ bool zp_type_parse(const char *name, size_t length, char type[ZP_TYPE_BYTES])
 	return true;
 }
 
-/* The next entry of a path, without slashes at its end.  Its length, or 0 at the end of the path. */
+/* Returns the length of the next entry of a path, without trailing slashes, or 0 at the end of the path. */
 static size_t next_entry(const char **cursor, const char **entry)
 {
 	while (**cursor) {
@@ -77,7 +77,7 @@ bool zp_search_next(const char **cursor, char *directory)
 	while ((length = next_entry(cursor, &entry)) != 0) {
 		if (is_refused(entry, length)) {
 			zp_log(ZPOOL_LOG_WARNING,
-			       "Plugin directory \"%.*s\" is passed over: only absolute paths are searched.",
+			       "Plugin directory \"%.*s\" is ignored: only absolute paths are searched.",
 			       (int)(length < 200 ? length : 200), entry);
 			continue;
 		}
@@ -96,15 +96,16 @@ int zp_search_set_path(const char *path)
 		for (const char *at = path; *at; at += strcspn(at, ":"), at += *at == ':') {
 			size_t length = strcspn(at, ":");
 			if (length && (at[0] != '/' || length >= PATH_MAX))
-				return zp_fail(EINVAL,
-					       "\"%.*s\" cannot be a plugin directory: give absolute directories with "
-					       "colons between.",
-					       (int)(length < 200 ? length : 200), at);
+				return zp_fail(
+					EINVAL,
+					"\"%.*s\" cannot be a plugin directory: give absolute directories, separated by colons.",
+					(int)(length < 200 ? length : 200), at);
 			any = any || length;
 		}
 		if (!any)
-			return zp_fail(EINVAL, "The plugin path is empty: give absolute directories with colons "
-					       "between, or NULL for the default.");
+			return zp_fail(
+				EINVAL,
+				"The plugin path is empty: give absolute directories, separated by colons, or NULL for the default.");
 		copy = strdup(path);
 		if (!copy)
 			return zp_fail(ENOMEM, "Out of memory for the plugin path.");

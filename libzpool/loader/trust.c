@@ -17,21 +17,22 @@
 #include "loader/acl.h"
 #include "loader/userns.h"
 
-/* As many as Linux follows itself. */
+/* The number of links that Linux follows, too. */
 enum { MAX_LINKS = 40 };
 
-/* A walk in progress: what is behind it, without links, and what is still to go. */
+/* A walk in progress: the part that was resolved, without links, and the part that remains. */
 struct walk {
 	const struct zp_trust *trust;
 	char *resolved; /* PATH_MAX bytes */
 	size_t resolved_length;
-	const char *next; /* in the path given, or in pending */
-	char *pending;    /* from the first link on: its target and what came behind it */
+	const char *next; /* in the given path or in `pending` */
+	char *pending;    /* from the first link on: its target followed by the rest of the path */
 	unsigned links;
-	mode_t mode;             /* of what resolved names */
-	bool hidden_is_accepted; /* components of hidden owners may be trusted on this path */
-	bool hidden_seen;        /* there was one */
-	bool shared_seen;        /* a component passed that others may write: a sticky directory, or the group's */
+	mode_t mode;             /* length of `resolved` */
+	bool hidden_is_accepted; /* components with hidden owners may be trusted on this path */
+	bool hidden_seen;        /* the walk has passed a component with a hidden owner */
+	bool shared_seen;        /* a component that others may write was passed: a sticky directory, or one that its
+	                          * group may write */
 	char *why;
 	size_t why_bytes;
 };
@@ -49,7 +50,9 @@ void zp_trust_self(struct zp_trust *trust)
 		trust->hidden_owner_dir = ZPOOL_PLUGINDIR;
 }
 
-/* "" stands for every directory; any other must be what the file lies in by the path's own words. */
+/*
+ * "" stands for every directory; otherwise the path itself, before any link is followed, must lead into this directory.
+ */
 static bool hidden_is_accepted_at(const struct zp_trust *trust, const char *path)
 {
 	const char *dir = trust->hidden_owner_dir;
@@ -85,35 +88,35 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct walk *walk, const
 }
 
 /*
- * A hidden owner is root or anybody.  It is taken for root where an administrator chose the place: the compiled plugin
- * directory, with nothing but hidden owners from the first one on, and nothing on the path that anyone in the namespace
- * could have put there.  A path that leads back to owners who are shown was not laid out by the system's root.
+ * A hidden owner may be root or anybody else. It counts as root only where an administrator chose the place: in the
+ * compiled-in plugin directory, if all components from the first hidden one on have hidden owners, and if nothing on
+ * the path could have been put there by a user of the namespace. A path that returns to visible owners was not set up
+ * by the system's root.
  */
 static int judge_hidden_owner(struct walk *walk, const char *path, const struct stat *st, const char *noun)
 {
 	if (!walk->hidden_is_accepted)
-		return refuse(walk,
-			      "%s %s belongs to a user who has no mapping in this user namespace and may be anybody; "
-			      "that is accepted in the compiled plugin directory only",
-			      noun, path);
+		return refuse(
+			walk,
+			"%s %s belongs to a user who has no mapping in this user namespace and could be anyone; such owners are accepted only in the compiled-in plugin directory",
+			noun, path);
 	walk->hidden_seen = true;
 	if (walk->shared_seen || (!S_ISLNK(st->st_mode) && (st->st_mode & (S_IWGRP | S_IWOTH))))
 		return refuse(
 			walk,
-			"%s %s belongs to a user who has no mapping in this user namespace, and %s may be written "
-			"by others",
+			"%s %s belongs to a user who has no mapping in this user namespace, and others may write %s",
 			noun, path, walk->shared_seen ? "a directory above it" : "it");
 	if (!S_ISLNK(st->st_mode) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
-		return refuse(walk,
-			      "%s %s belongs to a user who has no mapping in this user namespace, but this process can "
-			      "write it, so it is not root's",
-			      noun, path);
+		return refuse(
+			walk,
+			"%s %s belongs to a user who has no mapping in this user namespace, but this process can write it, so the owner cannot be root",
+			noun, path);
 	return 0;
 }
 
 /*
- * Does a file with a hidden owner belong to this very process, whose own user is hidden too?  Only a file's owner may
- * open it in a way that leaves its access time alone, and the kernel compares the true numbers.
+ * Does a file with a hidden owner belong to this process, whose own user is hidden too? Only a file's owner may open it
+ * with O_NOATIME, and the kernel compares the real numbers.
  */
 static bool belongs_to_process(const struct zp_trust *trust, const char *path, const struct stat *st)
 {
@@ -135,8 +138,7 @@ static int judge_owner(struct walk *walk, const char *path, const struct stat *s
 	if (walk->hidden_seen)
 		return refuse(
 			walk,
-			"%s %s lies below a directory of a user who has no mapping in this user namespace and may "
-			"be anybody",
+			"%s %s lies below a directory of a user who has no mapping in this user namespace and could be anyone",
 			noun, path);
 	if (hidden || st->st_uid == 0 || (!trust->secure && st->st_uid == trust->euid))
 		return 0;
@@ -150,7 +152,7 @@ static int walk_error(struct walk *walk, const char *path, int err)
 	return -err;
 }
 
-/* The mode's group bits show that others than the owner may write: the group, or users of an access control list. */
+/* The group bits of the mode show that others may write: the group, or users in an access control list. */
 static int judge_group_write(struct walk *walk, const char *path, const char *noun)
 {
 	const struct zp_trust *trust = walk->trust;
@@ -163,11 +165,11 @@ static int judge_group_write(struct walk *walk, const char *path, const char *no
 	if (result < 0)
 		return refuse(walk, "%s %s: its access control list cannot be read: %s", noun, path, strerror(-result));
 	if (result > 0)
-		return refuse(walk,
-			      "%s %s may be written by %s %lu, whom its access control list names; remove that entry "
-			      "with setfacl -x %c:%lu",
-			      noun, path, writer.is_group ? "group" : "user", (unsigned long)writer.id,
-			      writer.is_group ? 'g' : 'u', (unsigned long)writer.id);
+		return refuse(
+			walk,
+			"%s %s may be written by %s %lu through its access control list; remove that entry with setfacl -x %c:%lu",
+			noun, path, writer.is_group ? "group" : "user", (unsigned long)writer.id,
+			writer.is_group ? 'g' : 'u', (unsigned long)writer.id);
 	/* A hidden user may be root. */
 	if (trust->euid == 0 || trust->secure || euid_is_hidden)
 		return refuse(walk, "%s %s is group-writable, which is refused for privileged users; chmod g-w it",
@@ -192,7 +194,7 @@ static int judge(struct walk *walk, const char *path, const struct stat *st, boo
 	return judge_group_write(walk, path, noun);
 }
 
-/* Puts the target of the link that resolved ends with in front of what is still to go. */
+/* Puts the target of the link at the end of `resolved` in front of the remaining path. */
 static int follow_link(struct walk *walk, size_t parent_length)
 {
 	size_t next_bytes = strlen(walk->next) + 1;
@@ -234,8 +236,8 @@ static bool is_last(const struct walk *walk)
 }
 
 /*
- * The directory that a plugin's file, or a link to it, lies in must not let others add entries, sticky or not.  Told by
- * what is in it and not by how the path is spelled, which may go on with "/." or come back with "..".
+ * The directory that contains a plugin's file, or a link to it, must not let others add entries, even if it is sticky.
+ * That directory is found by following the path, not by its spelling, which may end in "/." or contain "..".
  */
 static int judge_holder(struct walk *walk, size_t length)
 {
@@ -247,7 +249,7 @@ static int judge_holder(struct walk *walk, size_t length)
 	return err;
 }
 
-/* Moves one component on; 1 when there is none. */
+/* Advances by one component. Returns 1 at the end. */
 static int step(struct walk *walk)
 {
 	struct stat st;
@@ -320,7 +322,7 @@ int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resol
 	return -ENOEXEC;
 }
 
-/* After a walk that ended at a missing component: resolved names it, and its parent was a directory. */
+/* Used after a walk that ended at a missing component: `resolved` is its path, and its parent is a directory. */
 static int judge_parent_of_missing(struct walk *walk)
 {
 	const char *slash = strrchr(walk->resolved, '/');

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trust.h - may a file's code be run with this process's rights?
+ * trust.h - may the code in a file be run with this process's privileges?
  */
 #ifndef ZP_LOADER_TRUST_H
 #define ZP_LOADER_TRUST_H 1
@@ -9,39 +9,43 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The user for whom files are judged.  Filled by zp_trust_self(); tests make their own. */
+/* The user for whom files are checked. Filled by zp_trust_self(); tests fill it themselves. */
 struct zp_trust {
 	uid_t euid;
-	bool secure; /* AT_SECURE: only root's files, and nothing from the environment */
+	bool secure; /* AT_SECURE: only root's files are accepted, and nothing from the environment */
 	/*
-	 * The user namespace hides owners, and shows all of them as hidden_uid.  That number is never taken for root,
-	 * nor for the effective user unless the kernel confirms it for the file.
+	 * The user namespace hides some owners, and shows all of them as hidden_uid. That number never counts as root,
+	 * and counts as the effective user only if the kernel confirms it for the file.
 	 */
 	bool hides_owners;
 	uid_t hidden_uid;
-	/* Hidden owners are accepted in this directory, if nobody in the namespace can write there.  NULL: nowhere. */
+	/* Hidden owners are accepted in this directory if nobody in the namespace can write there. NULL: nowhere. */
 	const char *hidden_owner_dir;
-	unsigned *components; /* counts the components of paths that are looked at; NULL: nobody asks */
+	unsigned *components; /* counts the path components that are checked; NULL: not counted */
 };
 
 /* Hidden owners are accepted in the plugin directory that was compiled into the library, and in no other. */
 void zp_trust_self(struct zp_trust *trust);
 
-/* The rules for what a trusted file names: hidden owners are accepted everywhere, if they were for the file. */
+/*
+ * Sets the rules for files that a trusted file names: hidden owners are accepted everywhere if they were accepted for
+ * that file.
+ */
 struct zp_trust zp_trust_of_named(const struct zp_trust *trust, const char *path);
 
 /*
- * Walks an absolute path from the root, through every symbolic link, and judges each component: nobody but root and
- * the effective user may be able to change it.  The last component must be a regular file, and the directory that it
- * is in must not be writable by others even if sticky.  resolved (PATH_MAX bytes) receives the path without links.
+ * Walks an absolute path from the root, through every symbolic link, and checks that nobody but root and the effective
+ * user can change any component. The last component must be a regular file, and others must not be able to write the
+ * directory that contains it, even if it is sticky. resolved (PATH_MAX bytes) receives the path without links.
  *
- * 0, or -ENOENT, -EPERM, another -errno of the file system, with the reason in `why` (a sentence without its end).
+ * Returns 0, or -ENOENT, -EPERM or another -errno of the file system, with the reason in `why` (a sentence without its
+ * end).
  */
 int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resolved, char *why, size_t why_bytes);
 
 /*
- * The same for a directory that files are taken from.  -ENOENT: it does not exist, and nobody else can create it; where
- * others could, that is -EPERM.
+ * Does the same for a directory that files are loaded from. -ENOENT means that it does not exist and no other user can
+ * create it; if one could, the result is -EPERM.
  */
 int zp_trust_resolve_directory(const struct zp_trust *trust, const char *path, char *resolved, char *why,
 			       size_t why_bytes);

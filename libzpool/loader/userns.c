@@ -6,15 +6,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The kernel's default, which a system administrator can change. */
+/* The kernel's default, which an administrator can change. */
 enum { DEFAULT_OVERFLOW_UID = 65534 };
 
-/* All numbers but (uid_t)-1, which is no user. */
+/* All numbers except (uid_t)-1, which is not a valid user. */
 #define ALL_UIDS UINT64_C(4294967295)
 
 /*
- * The map of a nested namespace counts in the numbers of its parent, but it can only map what the parent has mapped.  A
- * map of all numbers therefore hides nobody at any depth.
+ * The map of a nested namespace uses the numbers of its parent namespace, but it can map only what the parent has
+ * mapped. A map of all numbers therefore hides nobody, at any depth.
  */
 static void read_map(struct zp_userns *userns, FILE *map)
 {

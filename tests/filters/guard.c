@@ -403,9 +403,9 @@ END_TEST
 START_TEST(a_filter_alone_is_refused)
 {
 	assert_fails_null(zpool_create_pool("guard", ZPOOL_GFP_KERNEL, NULL), EINVAL,
-			  "\"guard\" is a filter and needs a driver behind it");
+			  "\"guard\" is a filter and needs a driver below it");
 	assert_fails_null(zpool_create_pool("fault", ZPOOL_GFP_KERNEL, NULL), EINVAL,
-			  "\"fault\" is a filter and needs a driver behind it");
+			  "\"fault\" is a filter and needs a driver below it");
 	assert_fails_null(zpool_create_pool("zbud+guard", ZPOOL_GFP_KERNEL, NULL), EINVAL, "zbud");
 	assert_fails_null(zpool_create_pool("guard:redzone=8+zbud", ZPOOL_GFP_KERNEL, NULL), EINVAL, "redzone");
 }

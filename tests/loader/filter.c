@@ -166,7 +166,8 @@ START_TEST(parameters_reach_the_part_they_name)
 {
 	set_up_filters();
 	struct zpool *pool = open_stack("filter+params");
-	expect_error(zpool_set_param(pool, "params.level", "4"), EOPNOTSUPP, "\"level\"", "fixed once a pool is made");
+	expect_error(zpool_set_param(pool, "params.level", "4"), EOPNOTSUPP, "\"level\"",
+		     "cannot be changed after the pool is created");
 	expect_error(zpool_set_param(pool, "level", "4"), EOPNOTSUPP, "\"level\"");
 	expect_error(zpool_set_param(pool, "level", "77"), EINVAL, "\"77\"");
 	expect_error(zpool_set_param(pool, "filter.level", "4"), EINVAL, "filter.level");
@@ -196,14 +197,14 @@ END_TEST
 START_TEST(a_filter_needs_a_driver_behind_it_and_a_driver_nothing)
 {
 	set_up_filters();
-	expect_refused("filter", EINVAL, "\"filter\" is a filter", "needs a driver behind it");
+	expect_refused("filter", EINVAL, "\"filter\" is a filter", "needs a driver below it");
 	expect_refused("good+filter", EINVAL, "\"good\" is not a filter", "last part");
 	expect_refused("good+good", EINVAL, "\"good\" is not a filter");
 	expect_refused("filter+filter", EINVAL, "\"filter\" is a filter");
 	expect_refused("filter+nosuch", ENOENT, "nosuch.so");
-	expect_refused("+good", EINVAL, "names no driver");
-	expect_refused("filter++good", EINVAL, "names no driver");
-	expect_refused("filter+good+", EINVAL, "names no driver");
+	expect_refused("+good", EINVAL, "is missing a driver's name");
+	expect_refused("filter++good", EINVAL, "is missing a driver's name");
+	expect_refused("filter+good+", EINVAL, "is missing a driver's name");
 	/* None of these left anything in use. */
 	ck_assert_int_eq(zpool_unload_driver("filter"), 0);
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
@@ -217,7 +218,7 @@ START_TEST(a_filter_that_leaves_its_lower_pool_is_logged_and_cleaned_up_after)
 	struct zpool *pool = open_stack("filter_leaky+failing");
 	fixture_capture_log(ZPOOL_LOG_ERROR);
 	zpool_destroy_pool(pool);
-	ck_assert_uint_eq(fixture_logged("Filter \"filter_leaky\" left the driver behind it running"), 1);
+	ck_assert_uint_eq(fixture_logged("Filter \"filter_leaky\" did not destroy the driver below it"), 1);
 	ck_assert_uint_eq(fixture_events("failing", "destroy"), 1);
 	ck_assert_int_eq(zpool_unload_driver("filter_leaky"), 0);
 	ck_assert_int_eq(zpool_unload_driver("failing"), 0);
@@ -228,7 +229,7 @@ START_TEST(a_filter_that_makes_no_lower_pool_is_refused)
 {
 	set_up_filters();
 	fixture_install("filter_lazy");
-	expect_refused("filter_lazy+good", EIO, "\"filter_lazy\" did not make the driver behind it");
+	expect_refused("filter_lazy+good", EIO, "\"filter_lazy\" did not create the driver below it");
 	ck_assert_int_eq(zpool_unload_driver("filter_lazy"), 0);
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
 }
@@ -238,7 +239,7 @@ START_TEST(a_filter_that_asks_twice_or_gives_up_leaves_nothing_behind)
 {
 	set_up_filters();
 	fixture_install("filter_greedy");
-	expect_refused("filter_greedy+failing", EBUSY, "\"filter_greedy\" asked for the driver below it twice");
+	expect_refused("filter_greedy+failing", EBUSY, "\"filter_greedy\" created the driver below it twice");
 	ck_assert_uint_eq(fixture_events("failing", "destroy"), 1);
 	ck_assert_int_eq(zpool_unload_driver("failing"), 0);
 	ck_assert_int_eq(zpool_unload_driver("filter_greedy"), 0);
@@ -252,13 +253,14 @@ END_TEST
 START_TEST(a_create_that_fails_says_so_in_its_words_or_ours)
 {
 	set_up_filters();
-	expect_refused("failing:how=quietly", ENXIO, "\"failing\" could not make a pool", "No such device or address");
+	expect_refused("failing:how=quietly", ENXIO, "\"failing\" could not create a pool",
+		       "No such device or address");
 	expect_refused("failing:how=aloud", ENXIO, "The failing mock finds no device \"failing-");
-	expect_refused("failing:how=positive", EIO, "\"failing\" could not make a pool");
-	expect_refused("failing:how=nothing", EIO, "\"failing\" made a pool with no pool", "error of the driver");
+	expect_refused("failing:how=positive", EIO, "\"failing\" could not create a pool");
+	expect_refused("failing:how=nothing", EIO, "\"failing\" created a pool with no pool", "bug in the driver");
 	ck_assert_uint_eq(fixture_events("failing", "destroy"), 0);
 	expect_refused("failing:how=empty", EIO, "a largest object of 0 bytes");
-	expect_refused("failing:how=skewed", EIO, "no power of two");
+	expect_refused("failing:how=skewed", EIO, "not a power of two");
 	ck_assert_uint_eq(fixture_events("failing", "destroy"), 2);
 	expect_works("failing");
 	ck_assert_int_eq(zpool_unload_driver("failing"), 0);
@@ -270,8 +272,8 @@ START_TEST(the_words_of_the_driver_below_are_not_lost_in_a_filter)
 	set_up_filters();
 	expect_refused("filter+failing:how=aloud", ENXIO, "The failing mock finds no device");
 	expect_refused("filter+filter+failing:how=aloud", ENXIO, "The failing mock finds no device");
-	expect_refused("filter+failing:how=quietly", ENXIO, "\"failing\" could not make a pool");
-	expect_refused("filter+failing:how=skewed", EIO, "no power of two");
+	expect_refused("filter+failing:how=quietly", ENXIO, "\"failing\" could not create a pool");
+	expect_refused("filter+failing:how=skewed", EIO, "not a power of two");
 
 	unsigned long handle;
 	struct zpool *pool = open_stack("filter+chatty");

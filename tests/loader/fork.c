@@ -90,7 +90,7 @@ static int ignore_object(struct zpool *pool, unsigned long handle, size_t size, 
 
 static bool told_of_fork(void)
 {
-	return strstr(zpool_last_error(), "inherited through fork()") != NULL;
+	return strstr(zpool_last_error(), "belongs to the parent process") != NULL;
 }
 
 static void use_stranded_objects(struct verdict *verdict, struct zpool *pool)

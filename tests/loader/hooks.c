@@ -222,7 +222,7 @@ START_TEST(words_left_behind_by_a_success_are_not_told_of_a_later_failure)
 	struct zpool *pool = zpool_create_pool("wordy", 0, NULL);
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
-	expect_error(zpool_set_limit(pool, 1), EIO, "zpool_set_limit()", "\"wordy\" gave up");
+	expect_error(zpool_set_limit(pool, 1), EIO, "zpool_set_limit()", "\"wordy\" failed");
 	zpool_destroy_pool(pool);
 	ck_assert_int_eq(zpool_unregister_driver(&wordy_driver), 0);
 }

@@ -85,7 +85,7 @@ END_TEST
 START_TEST(a_driver_linked_in_cannot_be_unloaded)
 {
 	expect_works("linked");
-	expect_error(zpool_unload_driver("linked"), EPERM, "part of the program");
+	expect_error(zpool_unload_driver("linked"), EPERM, "linked into the program");
 }
 END_TEST
 

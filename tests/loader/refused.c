@@ -26,19 +26,19 @@ struct fault {
 static const struct fault visible[] = {
 	{ "no_driver", { "exports no symbol zpool_driver" } },
 	{ "in_dependency", { "exports no symbol zpool_driver" } },
-	{ "bad_note_major", { "built for driver ABI 2", "this library speaks 1" } },
-	{ "bad_note_type", { "its note says", "\"somebody_else\"" } },
+	{ "bad_note_major", { "built for driver ABI 2", "this library supports ABI 1" } },
+	{ "bad_note_type", { "its note is that of", "\"somebody_else\"" } },
 	{ "calls_zpool", { "calls zpool_version", "host table" } },
-	{ "links_zpool", { "links with libzpool.so.0", "second registry" } },
+	{ "links_zpool", { "links with libzpool.so.0", "second driver registry" } },
 };
 
 /* Those that only its structure shows. */
 static const struct fault invisible[] = {
 	{ "bad_magic", { "magic is 0x5a504f4f4c445257 instead of 0x5a504f4f4c445256" } },
-	{ "bad_major", { "abi_major is 2", "this library speaks 1" } },
+	{ "bad_major", { "abi_major is 2", "this library supports ABI 1" } },
 	{ "bad_type", { "type is \"somebody_else\"", "\"bad_type\"" } },
 	{ "null_type", { "type is not a driver's name" } },
-	{ "short_struct", { "struct_size is 64", "the least that ABI 1 has" } },
+	{ "short_struct", { "struct_size is 64", "but ABI 1 requires at least" } },
 	{ "odd_struct", { "struct_size is", "not a multiple" } },
 	{ "large_struct", { "struct_size is", "the size of its symbol zpool_driver is only" } },
 	{ "bad_flag", { "flags_required", "0x40000000" } },
@@ -57,9 +57,9 @@ static const struct fault invisible[] = {
 	{ "param_key", { "parameter's key" } },
 	{ "param_help", { "parameter \"level\" has no help" } },
 	{ "param_type", { "parameter \"level\" is of type 99" } },
-	{ "param_twice", { "two parameters \"level\"" } },
+	{ "param_twice", { "two parameters named \"level\"" } },
 	{ "param_choices", { "parameter \"mode\"", "choices" } },
-	{ "param_size", { "param_size is 16", "the least that ABI 1 has" } },
+	{ "param_size", { "param_size is 16", "but ABI 1 requires at least" } },
 	{ "param_table", { "table of 3 parameters is NULL" } },
 };
 
@@ -225,9 +225,9 @@ END_TEST
 START_TEST(a_plugin_under_another_name_is_refused)
 {
 	fixture_install_as("good", fixture_text("%s/better.so", fixture_dir()));
-	expect_refused("better", ENOEXEC, "its note says that it is driver \"good\"", "name the file good.so");
+	expect_refused("better", ENOEXEC, "its note is that of driver \"good\"", "name the file good.so");
 	fixture_install_as("no_note", fixture_text("%s/worse.so", fixture_dir()));
-	expect_refused("worse", ENOEXEC, "type is \"no_note\"", "looked for as \"worse\"");
+	expect_refused("worse", ENOEXEC, "type is \"no_note\"", "looked up as \"worse\"");
 }
 END_TEST
 

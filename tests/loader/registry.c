@@ -48,8 +48,8 @@ static const struct zpool_driver good_driver = { MOCK_HEAD("good"), MOCK_CALLBAC
 START_TEST(a_type_can_be_registered_once)
 {
 	ck_assert_int_eq(zpool_register_driver(&plain_driver), 0);
-	expect_error(zpool_register_driver(&plain_driver), EEXIST, "\"plain\"", "registered already");
-	expect_error(zpool_register_driver(&second_plain_driver), EEXIST, "\"plain\"", "registered already");
+	expect_error(zpool_register_driver(&plain_driver), EEXIST, "\"plain\"", "already registered");
+	expect_error(zpool_register_driver(&second_plain_driver), EEXIST, "\"plain\"", "already registered");
 	expect_error(zpool_unregister_driver(&second_plain_driver), ENOENT, "not registered");
 	ck_assert_int_eq(zpool_unregister_driver(&plain_driver), 0);
 	ck_assert_int_eq(zpool_register_driver(&second_plain_driver), 0);
@@ -62,7 +62,7 @@ START_TEST(a_loaded_type_cannot_be_registered)
 {
 	fixture_install("good");
 	expect_works("good");
-	expect_error(zpool_register_driver(&good_driver), EEXIST, "\"good\"", "loaded already");
+	expect_error(zpool_register_driver(&good_driver), EEXIST, "\"good\"", "already loaded");
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
 	ck_assert_int_eq(zpool_register_driver(&good_driver), 0);
 	ck_assert_int_eq(zpool_unregister_driver(&good_driver), 0);
@@ -358,7 +358,7 @@ START_TEST(an_unknown_parameter_is_refused_with_a_list_of_those_there_are)
 	fixture_install("params");
 	expect_refused("params:colour=red", EINVAL, "no parameter \"colour\"", "fast=no", "level=3",
 		       "a number from 1 to 9", "one of up down", "limit=0", "what to call it");
-	expect_refused("params:level=10", EINVAL, "\"10\" is no value for \"level\"", "from 1 to 9");
+	expect_refused("params:level=10", EINVAL, "\"10\" is not a valid value for \"level\"", "from 1 to 9");
 	expect_refused("params:mode=sideways", EINVAL, "\"sideways\"", "one of up down");
 	expect_refused("params:label=123456789", EINVAL, "\"123456789\"", "at most 8 bytes");
 	expect_works("params:fast=on,level=9,room=3M,mode=down,label=%61%2c,limit=0");

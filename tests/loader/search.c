@@ -36,9 +36,9 @@ END_TEST
 
 START_TEST(create_of_no_driver_name_is_refused)
 {
-	expect_refused("../evil", EINVAL, "../evil", "no driver's name");
+	expect_refused("../evil", EINVAL, "../evil", "not a valid driver name");
 	expect_refused("", EINVAL, "is empty");
-	expect_refused("/etc/passwd", EINVAL, "/etc/passwd", "no driver's name");
+	expect_refused("/etc/passwd", EINVAL, "/etc/passwd", "not a valid driver name");
 	expect_refused("Good", EINVAL, "Good", "lower-case");
 	expect_refused("gooD", EINVAL, "gooD", "lower-case");
 	expect_refused("9good", EINVAL, "9good");
@@ -46,10 +46,10 @@ START_TEST(create_of_no_driver_name_is_refused)
 	expect_refused("-good", EINVAL, "-good");
 	expect_refused("good.so", EINVAL, "good.so");
 	expect_refused("go od", EINVAL, "go od");
-	expect_refused("good\n", EINVAL, "no driver's name");
+	expect_refused("good\n", EINVAL, "not a valid driver name");
 	expect_refused("b\xc3\xa4"
 		       "r",
-		       EINVAL, "no driver's name");
+		       EINVAL, "not a valid driver name");
 	ck_assert_ptr_null(zpool_create_pool(NULL, 0, NULL));
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "No spec was given"));
@@ -63,7 +63,7 @@ START_TEST(create_of_an_endless_name_is_refused_in_a_short_message)
 	expect_refused(name, EINVAL, "longer than 4096 bytes", "aaa...");
 	ck_assert_uint_lt(strlen(zpool_last_error()), 300);
 	name[4000] = '\0';
-	expect_refused(name, EINVAL, "4000 bytes", "no driver's name", "32");
+	expect_refused(name, EINVAL, "4000 bytes", "not a valid driver name", "32");
 	ck_assert_uint_lt(strlen(zpool_last_error()), 300);
 }
 END_TEST
@@ -259,7 +259,7 @@ START_TEST(relative_directories_of_the_environment_are_passed_over)
 				      NULL };
 	result = fixture_spawn(argv, mixed, "/");
 	ck_assert_str_eq(result.out, "made good\n");
-	ck_assert_ptr_nonnull(strstr(result.err, "\".\" is passed over: only absolute paths"));
+	ck_assert_ptr_nonnull(strstr(result.err, "\".\" is ignored: only absolute paths"));
 }
 END_TEST
 

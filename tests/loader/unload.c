@@ -91,7 +91,7 @@ END_TEST
 START_TEST(unload_of_what_is_not_a_plugin_is_refused)
 {
 	ck_assert_int_eq(zpool_register_driver(&registered_driver), 0);
-	expect_error(zpool_unload_driver("registered"), EPERM, "\"registered\"", "part of the program");
+	expect_error(zpool_unload_driver("registered"), EPERM, "\"registered\"", "linked into the program");
 	ck_assert_int_eq(zpool_unregister_driver(&registered_driver), 0);
 	expect_error(zpool_unload_driver("registered"), ENOENT, "not loaded");
 	expect_error(zpool_unload_driver("nosuch"), ENOENT, "\"nosuch\" is not loaded");
@@ -210,7 +210,7 @@ START_TEST(the_former_file_is_not_taken_for_the_new_one_while_the_program_holds_
 	void *held = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	ck_assert_msg(held != NULL, "%s", dlerror());
 	fixture_replace("good_v2", path);
-	expect_refused("good", EBUSY, "good.so was replaced", "still mapped");
+	expect_refused("good", EBUSY, "good.so was replaced", "still has the old file mapped");
 	ck_assert_int_eq(dlclose(held), 0);
 	expect_works("good");
 	ck_assert_str_eq(loaded_version("good"), "2.0");

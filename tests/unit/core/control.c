@@ -156,16 +156,17 @@ START_TEST(functions_that_the_driver_lacks_are_not_supported)
 	driver.set = NULL;
 	open_pool("mock", true);
 	assert_fails(zpool_compact(pool, 0, 0, &released), EOPNOTSUPP,
-		     "zpool_compact(): driver \"mock\" cannot do that");
+		     "zpool_compact(): driver \"mock\" does not support this call");
 	ck_assert_uint_eq(released, 0);
 	released = 7;
-	assert_fails(zpool_trim(pool, &released), EOPNOTSUPP, "zpool_trim(): driver \"mock\" cannot do that");
+	assert_fails(zpool_trim(pool, &released), EOPNOTSUPP,
+		     "zpool_trim(): driver \"mock\" does not support this call");
 	ck_assert_uint_eq(released, 0);
 	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, "zpool_get_stats()");
 	ck_assert_uint_eq(stats.objects, 7);
 	assert_fails(zpool_each_class(pool, count_class, &n), EOPNOTSUPP, "zpool_each_class()");
 	assert_fails(zpool_each_object(pool, count_object, &n), EOPNOTSUPP, "zpool_each_object()");
-	assert_fails(zpool_set_param(pool, "level", "4"), EOPNOTSUPP, "\"level\" of driver \"mock\" is fixed");
+	assert_fails(zpool_set_param(pool, "level", "4"), EOPNOTSUPP, "\"level\" of driver \"mock\" cannot be changed");
 	ck_assert_int_eq(n, 0);
 	finish();
 }
@@ -178,8 +179,8 @@ START_TEST(missing_arguments_are_refused)
 	assert_fails(zpool_set_param(pool, NULL, "1"), EINVAL, "zpool_set_param() was given no key");
 	assert_fails(zpool_set_param(pool, "level", NULL), EINVAL, "zpool_set_param() was given no value");
 	assert_fails(zpool_shrink(pool, 0, NULL), EINVAL, "0 pages");
-	assert_fails(zpool_get_stats(pool, NULL, sizeof stats), EINVAL, "nowhere to put the statistics");
-	assert_fails(zpool_get_stats(pool, &stats, 0), EINVAL, "nowhere to put the statistics");
+	assert_fails(zpool_get_stats(pool, NULL, sizeof stats), EINVAL, "no buffer for the statistics");
+	assert_fails(zpool_get_stats(pool, &stats, 0), EINVAL, "no buffer for the statistics");
 	assert_fails(zpool_each_class(pool, NULL, NULL), EINVAL, "zpool_each_class() was given no function");
 	assert_fails(zpool_each_object(pool, NULL, NULL), EINVAL, "zpool_each_object() was given no function");
 	finish();
@@ -192,25 +193,24 @@ START_TEST(failures_of_the_driver_are_put_into_words_or_stand)
 	uint64_t released;
 	start();
 	overrule(CALL_SET_LIMIT, -EDOM, NULL);
-	assert_fails(zpool_set_limit(pool, 1), EDOM, "zpool_set_limit(): driver \"mock\" gave up with: Numerical");
+	assert_fails(zpool_set_limit(pool, 1), EDOM, "zpool_set_limit(): driver \"mock\" failed: Numerical");
 	overrule(CALL_SET_LIMIT, -EDOM, "too tight");
 	assert_fails(zpool_set_limit(pool, 1), EDOM, "too tight");
 	overrule(CALL_SET, -EDOM, NULL);
-	assert_fails(zpool_set_param(pool, "level", "4"), EDOM, "zpool_set_param(): driver \"mock\" gave up with");
+	assert_fails(zpool_set_param(pool, "level", "4"), EDOM, "zpool_set_param(): driver \"mock\" failed");
 	overrule(CALL_SET, -EDOM, "too high");
 	assert_fails(zpool_set_param(pool, "level", "4"), EDOM, "too high");
 	overrule(CALL_COMPACT, -EDOM, NULL);
-	assert_fails(zpool_compact(pool, 0, 0, &released), EDOM, "zpool_compact(): driver \"mock\" gave up with");
+	assert_fails(zpool_compact(pool, 0, 0, &released), EDOM, "zpool_compact(): driver \"mock\" failed");
 	ck_assert_uint_eq(released, 4096);
 	overrule(CALL_COMPACT, -EDOM, "stuck");
 	assert_fails(zpool_compact(pool, 0, 0, NULL), EDOM, "stuck");
 	overrule(CALL_TRIM, -EDOM, NULL);
-	assert_fails(zpool_trim(pool, NULL), EDOM, "zpool_trim(): driver \"mock\" gave up with");
+	assert_fails(zpool_trim(pool, NULL), EDOM, "zpool_trim(): driver \"mock\" failed");
 	overrule(CALL_STATS, -EDOM, NULL);
-	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EDOM,
-		     "zpool_get_stats(): driver \"mock\" gave up with");
+	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EDOM, "zpool_get_stats(): driver \"mock\" failed");
 	overrule(CALL_SHRINK, -EDOM, NULL);
-	assert_fails(zpool_shrink(pool, 1, NULL), EDOM, "zpool_shrink(): driver \"mock\" gave up with");
+	assert_fails(zpool_shrink(pool, 1, NULL), EDOM, "zpool_shrink(): driver \"mock\" failed");
 	overrule(CALL_SHRINK, -EDOM, "cold");
 	assert_fails(zpool_shrink(pool, 1, NULL), EDOM, "cold");
 	finish();
@@ -248,7 +248,7 @@ START_TEST(words_of_an_earlier_call_are_not_taken_for_this_one)
 	assert_fails(zpool_trim(pool, NULL), EDOM, "zpool_trim(): driver");
 	knobs.host->error(knobs.core, "old news");
 	overrule(CALL_SHRINK, -EAGAIN, NULL);
-	assert_fails(zpool_shrink(pool, 1, NULL), EAGAIN, "could not be evicted");
+	assert_fails(zpool_shrink(pool, 1, NULL), EAGAIN, "could be evicted");
 	finish();
 }
 END_TEST
@@ -258,9 +258,9 @@ START_TEST(failure_further_down_names_the_driver_that_failed)
 	start_empty();
 	open_pool("sieve+mock", false);
 	overrule(CALL_SET, -EDOM, NULL);
-	assert_fails(zpool_set_param(pool, "level", "4"), EDOM, "driver \"mock\" gave up");
+	assert_fails(zpool_set_param(pool, "level", "4"), EDOM, "driver \"mock\" failed");
 	overrule(CALL_SET_LIMIT, -EDOM, NULL);
-	assert_fails(zpool_set_limit(pool, 1 << 20), EDOM, "driver \"mock\" gave up");
+	assert_fails(zpool_set_limit(pool, 1 << 20), EDOM, "driver \"mock\" failed");
 	finish();
 }
 END_TEST
@@ -298,9 +298,10 @@ START_TEST(set_param_refuses_unknown_keys_and_bad_values)
 	assert_fails(zpool_set_param(pool, "lever", "1"), EINVAL, "has no parameter \"lever\"");
 	assert_contains(zpool_last_error(), "level=3");
 	assert_fails(zpool_set_param(pool, "", "1"), EINVAL, "has no parameter \"\"");
-	assert_fails(zpool_set_param(pool, "level", "10"), EINVAL, "\"10\" is no value for \"level\"");
-	assert_fails(zpool_set_param(pool, "level", ""), EINVAL, "no value for \"level\"");
-	assert_fails(zpool_set_param(pool, "colour", "green"), EOPNOTSUPP, "\"colour\" of driver \"mock\" is fixed");
+	assert_fails(zpool_set_param(pool, "level", "10"), EINVAL, "\"10\" is not a valid value for \"level\"");
+	assert_fails(zpool_set_param(pool, "level", ""), EINVAL, "not a valid value for \"level\"");
+	assert_fails(zpool_set_param(pool, "colour", "green"), EOPNOTSUPP,
+		     "\"colour\" of driver \"mock\" cannot be changed");
 	ck_assert_uint_eq(knobs.calls[CALL_SET], 0);
 	finish();
 }
@@ -317,7 +318,8 @@ START_TEST(set_param_finds_the_part_that_is_meant)
 	assert_fails(zpool_set_param(pool, "moc.level", "6"), EINVAL, "has no parameter");
 	assert_fails(zpool_set_param(pool, "mock.", "6"), EINVAL, "has no parameter");
 	assert_fails(zpool_set_param(pool, ".level", "6"), EINVAL, "has no parameter");
-	assert_fails(zpool_set_param(pool, "depth", "6"), EOPNOTSUPP, "\"depth\" of driver \"sieve\" is fixed");
+	assert_fails(zpool_set_param(pool, "depth", "6"), EOPNOTSUPP,
+		     "\"depth\" of driver \"sieve\" cannot be changed");
 	finish();
 }
 END_TEST
@@ -333,7 +335,7 @@ START_TEST(set_param_limit_is_set_limit)
 	ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), -ENOMEM);
 	ck_assert_int_eq(zpool_set_param(pool, "mock.limit", "0"), 0);
 	ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), 0);
-	assert_fails(zpool_set_param(pool, "limit", "lots"), EINVAL, "\"lots\" is no value for \"limit\"");
+	assert_fails(zpool_set_param(pool, "limit", "lots"), EINVAL, "\"lots\" is not a valid value for \"limit\"");
 	finish();
 }
 END_TEST
@@ -363,7 +365,7 @@ START_TEST(shrink_that_is_refused_says_try_again)
 	start();
 	ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
 	evict_answer = -1;
-	assert_fails(zpool_shrink(pool, 1, &reclaimed), EAGAIN, "after 0 of 1 page ");
+	assert_fails(zpool_shrink(pool, 1, &reclaimed), EAGAIN, "after 0 of 1 page, ");
 	ck_assert_uint_eq(reclaimed, 0);
 	ck_assert_int_eq(zpool_obj_size(pool, handle), 10);
 	finish();
@@ -375,19 +377,19 @@ START_TEST(shrink_needs_a_callback_and_a_driver_that_can)
 	unsigned reclaimed = 7;
 	start_empty();
 	open_pool("mock", false);
-	assert_fails(zpool_shrink(pool, 1, &reclaimed), EINVAL, "made without an evict callback");
+	assert_fails(zpool_shrink(pool, 1, &reclaimed), EINVAL, "created without an evict callback");
 	ck_assert_uint_eq(reclaimed, 0);
 	finish();
 	start_empty();
 	driver.shrink = NULL;
 	open_pool("mock", true);
-	assert_fails(zpool_shrink(pool, 1, NULL), EINVAL, "the pool's driver cannot evict");
+	assert_fails(zpool_shrink(pool, 1, NULL), EINVAL, "the pool's driver does not support eviction");
 	finish();
 	start_empty();
 	knobs.created_without_caps = ZPOOL_CAP_EVICT;
 	open_pool("mock", true);
 	ck_assert(!zpool_evictable(pool));
-	assert_fails(zpool_shrink(pool, 1, NULL), EINVAL, "the pool's driver cannot evict");
+	assert_fails(zpool_shrink(pool, 1, NULL), EINVAL, "the pool's driver does not support eviction");
 	finish();
 }
 END_TEST

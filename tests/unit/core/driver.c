@@ -70,7 +70,7 @@ START_TEST(wrong_head_is_named_field_by_field)
 	refuse(0, NULL, "magic is 0x5a504f4f4c445257 instead of 0x5a504f4f4c445256");
 	fresh();
 	driver.abi_major = 2;
-	refuse(0, NULL, "abi_major is 2, this library speaks 1");
+	refuse(0, NULL, "abi_major is 2, but this library supports ABI 1");
 	fresh();
 	driver.abi_major = 0;
 	refuse(0, NULL, "abi_major is 0");
@@ -79,7 +79,7 @@ START_TEST(wrong_head_is_named_field_by_field)
 	refuse(0, NULL, "struct_size is");
 	fresh();
 	driver.struct_size--;
-	refuse(0, NULL, "not a multiple of 8");
+	refuse(0, NULL, "not a multiple of the alignment 8");
 	fresh();
 	driver.flags_required = 0x80000004u;
 	refuse(0, NULL, "flags_required has bits 0x80000004");
@@ -148,7 +148,7 @@ START_TEST(type_must_be_a_name_and_the_expected_one)
 		refuse(0, NULL, "type is not a driver's name");
 	}
 	fresh();
-	refuse(0, "other", "type is \"mock\", but it was looked for as \"other\"");
+	refuse(0, "other", "type is \"mock\", but the driver was looked up as \"other\"");
 	driver.type = "a2345678901234567890123456789012";
 	adopt(0, NULL);
 	zp_driver_clear(&own);
@@ -310,15 +310,15 @@ START_TEST(each_parameter_must_make_sense)
 	static const char *const none[] = { NULL };
 	param = good;
 	param.type = ZPOOL_PARAM_ENUM;
-	refuse_param(param, "parameter \"k\" has no choices to choose from");
+	refuse_param(param, "parameter \"k\" has an empty list of choices");
 	param.choices = none;
-	refuse_param(param, "parameter \"k\" has no choices to choose from");
+	refuse_param(param, "parameter \"k\" has an empty list of choices");
 	param = good;
 	param.key = "good";
-	refuse_param(param, "it has two parameters \"good\"");
+	refuse_param(param, "it has two parameters named \"good\"");
 	param = good;
 	param.default_value = "6";
-	refuse_param(param, "the default of parameter \"k\" is no value for it");
+	refuse_param(param, "the default of parameter \"k\" is not a valid value");
 }
 END_TEST
 

@@ -230,7 +230,7 @@ START_TEST(linked_drivers_are_shown_sound_or_not)
 	ck_assert_uint_eq(seen->info.max_object_bytes, DRIVER_MAX_OBJECT);
 	seen = look("mislabelled");
 	ck_assert_uint_eq(seen->times, 1);
-	assert_contains(seen->fault, "type is \"something_else\", but it was looked for as \"mislabelled\"");
+	assert_contains(seen->fault, "type is \"something_else\", but the driver was looked up as \"mislabelled\"");
 	ck_assert(!seen->info.loaded);
 	finish();
 }
@@ -313,7 +313,7 @@ START_TEST(has_pool_looks_at_every_part_and_says_why_not)
 	ck_assert(!zpool_has_pool(NULL));
 	assert_contains(zpool_last_error(), "zpool_has_pool() was given no name");
 	ck_assert(!zpool_has_pool("../mock"));
-	assert_contains(zpool_last_error(), "is no driver's name");
+	assert_contains(zpool_last_error(), "is not a valid driver name");
 	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
 	finish();
 }

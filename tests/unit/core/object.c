@@ -90,13 +90,13 @@ START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
 	unsigned long handle = 77;
 	start();
 	assert_fails(zpool_malloc(NULL, 1, 0, &handle), EINVAL, "no pool");
-	assert_fails(zpool_malloc(pool, 1, 0, NULL), EINVAL, "nowhere to put the handle");
+	assert_fails(zpool_malloc(pool, 1, 0, NULL), EINVAL, "no place to store the handle");
 	assert_fails(zpool_malloc(pool, 0, 0, &handle), EINVAL, "0 bytes");
 	assert_fails(zpool_malloc(pool, 1, 0x10, &handle), EINVAL, "unknown flags 0x10");
 	assert_fails(zpool_malloc(pool, 1, 0x80000001u, &handle), EINVAL, "unknown flags 0x80000000");
 	assert_fails(zpool_malloc(pool, DRIVER_MAX_OBJECT + 1, 0, &handle), ENOSPC,
 		     "An object of 1025 bytes is too large");
-	assert_fails(zpool_malloc(pool, SIZE_MAX, 0, &handle), ENOSPC, "takes at most 1024");
+	assert_fails(zpool_malloc(pool, SIZE_MAX, 0, &handle), ENOSPC, "accepts at most 1024");
 	assert_fails(zpool_malloc(pool, SIZE_MAX, ZPOOL_GFP_NOWAIT, &handle), ENOSPC, "zpool_max_object_size()");
 	ck_assert_uint_eq(handle, 77);
 	ck_assert_uint_eq(knobs.calls[CALL_MALLOC], 0);
@@ -115,15 +115,15 @@ START_TEST(refusal_of_a_large_object_names_those_that_take_it)
 	ck_assert_int_eq(zpool_register_driver(&sieve), 0);
 	open_pool("mock");
 	ck_assert_int_eq(zpool_set_plugin_path("/nonexistent"), 0);
-	assert_fails(zpool_malloc(pool, 5000, 0, &handle), ENOSPC, "These take it: large.");
+	assert_fails(zpool_malloc(pool, 5000, 0, &handle), ENOSPC, "These drivers accept it: large.");
 	assert_contains(zpool_last_error(), "An object of 5000 bytes is too large for pool \"mock-0\"");
-	assert_contains(zpool_last_error(), "driver \"mock\" takes at most 1024");
+	assert_contains(zpool_last_error(), "driver \"mock\" accepts at most 1024");
 	assert_lacks(zpool_last_error(), "sieve");
-	assert_fails(zpool_malloc(pool, 5001, 0, &handle), ENOSPC, "no driver that is here takes it. Split it");
+	assert_fails(zpool_malloc(pool, 5001, 0, &handle), ENOSPC, "no available driver accepts it. Split it");
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
 	/* A plugin's file is read for that, and not loaded. */
 	if (getenv("ZPOOL_PLUGIN_PATH") && access(fixture_plugin("libc"), R_OK) == 0)
-		assert_fails(zpool_malloc(pool, 100000, 0, &handle), ENOSPC, "These take it: libc.");
+		assert_fails(zpool_malloc(pool, 100000, 0, &handle), ENOSPC, "These drivers accept it: libc.");
 	assert_fails(zpool_unload_driver("libc"), ENOENT, "not loaded");
 	ck_assert_int_eq(zpool_unregister_driver(&large), 0);
 	ck_assert_int_eq(zpool_unregister_driver(&sieve), 0);
@@ -150,8 +150,8 @@ START_TEST(malloc_failures_of_the_driver_are_put_into_words)
 		int err;
 		const char *text;
 	} cases[] = {
-		{ -ENOMEM, ENOMEM, "Free or evict something" },
-		{ -EAGAIN, EAGAIN, "NOWAIT does not wait" },
+		{ -ENOMEM, ENOMEM, "Free or evict objects" },
+		{ -EAGAIN, EAGAIN, "a NOWAIT call does not wait" },
 		{ -ENOSPC, ENOSPC, "too large for the pool's driver" },
 		{ -EDOM, EDOM, "could not store the object" },
 		{ 1, EIO, "could not store the object" },
@@ -214,7 +214,7 @@ START_TEST(free_refuses_what_is_not_live_and_keeps_the_rest)
 	zpool_free(pool, handle);
 	ck_assert_uint_eq(logged, 0);
 	zpool_free(pool, handle);
-	assert_refused("it was freed before");
+	assert_refused("it was already freed");
 	finish();
 }
 END_TEST
@@ -267,8 +267,8 @@ START_TEST(map_refuses_bad_input)
 	unsigned long handle = store(16);
 	assert_fails_null(zpool_map_handle(NULL, handle, ZPOOL_MM_RW), EINVAL, "no pool");
 	assert_fails_null(zpool_map_handle(pool, 0, ZPOOL_MM_RW), EINVAL, "handle 0");
-	assert_fails_null(zpool_map_handle(pool, handle, (enum zpool_mapmode)3), EINVAL, "3 is not one of");
-	assert_fails_null(zpool_map_handle(pool, handle, (enum zpool_mapmode) - 1), EINVAL, "-1 is not one of");
+	assert_fails_null(zpool_map_handle(pool, handle, (enum zpool_mapmode)3), EINVAL, "3 is not a valid");
+	assert_fails_null(zpool_map_handle(pool, handle, (enum zpool_mapmode) - 1), EINVAL, "-1 is not a valid");
 	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
 	zpool_free(pool, handle);
 	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EINVAL, "is not live");
@@ -282,7 +282,7 @@ START_TEST(map_past_the_greatest_number_is_busy)
 	unsigned long handle = store(16);
 	for (int i = 0; i < DRIVER_MAX_MAPS; i++)
 		ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
-	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EBUSY, "as often as it can be");
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EBUSY, "as many times as a handle can be");
 	for (int i = 0; i < DRIVER_MAX_MAPS; i++)
 		zpool_unmap_handle(pool, handle);
 	ck_assert_uint_eq(logged, 0);
@@ -414,9 +414,9 @@ START_TEST(driver_that_cannot_map_says_so)
 	open_pool("mock");
 	unsigned long handle = store(16);
 	check_copies(handle);
-	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EOPNOTSUPP, "driver cannot do that");
+	assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EOPNOTSUPP, "driver does not support this call");
 	zpool_unmap_handle(pool, handle);
-	assert_refused("driver cannot do that");
+	assert_refused("driver does not support this call");
 	finish();
 }
 END_TEST
@@ -430,7 +430,7 @@ START_TEST(map_alone_without_sizes_cannot_copy)
 	driver.obj_size = NULL;
 	open_pool("mock");
 	unsigned long handle = store(16);
-	assert_fails(zpool_obj_size(pool, handle), EOPNOTSUPP, "driver cannot do that");
+	assert_fails(zpool_obj_size(pool, handle), EOPNOTSUPP, "driver does not support this call");
 	assert_fails(zpool_obj_read(pool, handle, buf, 1, 0), EOPNOTSUPP, "zpool_obj_read()");
 	assert_fails(zpool_obj_write(pool, handle, buf, 1, 0), EOPNOTSUPP, "zpool_obj_write()");
 	finish();
@@ -447,7 +447,7 @@ START_TEST(half_a_pair_of_copies_never_goes_through_an_unchecked_map)
 	open_pool("mock");
 	unsigned long handle = store(16);
 	ck_assert_int_eq(zpool_obj_read(pool, handle, buf, 16, 0), 16);
-	assert_fails(zpool_obj_write(pool, handle, buf, 64, 0), EOPNOTSUPP, "driver cannot do that");
+	assert_fails(zpool_obj_write(pool, handle, buf, 64, 0), EOPNOTSUPP, "driver does not support this call");
 	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
 	finish();
 
@@ -457,7 +457,7 @@ START_TEST(half_a_pair_of_copies_never_goes_through_an_unchecked_map)
 	open_pool("mock");
 	handle = store(16);
 	ck_assert_int_eq(zpool_obj_write(pool, handle, buf, 16, 0), 16);
-	assert_fails(zpool_obj_read(pool, handle, buf, 64, 0), EOPNOTSUPP, "driver cannot do that");
+	assert_fails(zpool_obj_read(pool, handle, buf, 64, 0), EOPNOTSUPP, "driver does not support this call");
 	ck_assert_uint_eq(knobs.calls[CALL_MAP], 0);
 	finish();
 }
@@ -494,9 +494,9 @@ START_TEST(copies_through_a_map_that_fails_are_refused)
 	open_pool("mock");
 	unsigned long handle = store(16);
 	overrule(CALL_MAP, EBUSY, NULL);
-	assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), EBUSY, "as often as it can be");
+	assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), EBUSY, "as many times as a handle can be");
 	overrule(CALL_MAP, EBUSY, NULL);
-	assert_fails(zpool_obj_write(pool, handle, buf, 8, 0), EBUSY, "as often as it can be");
+	assert_fails(zpool_obj_write(pool, handle, buf, 8, 0), EBUSY, "as many times as a handle can be");
 	overrule(CALL_MAP, 0, NULL);
 	assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), EINVAL, "is not live");
 	finish();

@@ -41,18 +41,18 @@ START_TEST(create_without_a_type_returns_null)
 {
 	assert_fails_null(zpool_create_pool(NULL, 0, NULL), EINVAL, "No spec was given");
 	assert_fails_null(zpool_open(NULL, NULL, 0), EINVAL, "No spec was given");
-	assert_fails_null(zpool_create_pool("", 0, NULL), EINVAL, "names no driver");
+	assert_fails_null(zpool_create_pool("", 0, NULL), EINVAL, "is missing a driver's name");
 }
 END_TEST
 
 START_TEST(create_with_a_malformed_spec_returns_null)
 {
 	start();
-	assert_fails_null(zpool_create_pool("../evil", 0, NULL), EINVAL, "is no driver's name");
-	assert_fails_null(zpool_create_pool("mock:", 0, NULL), EINVAL, "not key=value");
+	assert_fails_null(zpool_create_pool("../evil", 0, NULL), EINVAL, "is not a valid driver name");
+	assert_fails_null(zpool_create_pool("mock:", 0, NULL), EINVAL, "does not have the form key=value");
 	assert_fails_null(zpool_create_pool("mock:wrong=1", 0, NULL), EINVAL, "no parameter \"wrong\"");
-	assert_fails_null(zpool_create_pool("mock:level=0", 0, NULL), EINVAL, "no value for \"level\"");
-	assert_fails_null(zpool_create_pool("mock:limit=x", 0, NULL), EINVAL, "no value for \"limit\"");
+	assert_fails_null(zpool_create_pool("mock:level=0", 0, NULL), EINVAL, "not a valid value for \"level\"");
+	assert_fails_null(zpool_create_pool("mock:limit=x", 0, NULL), EINVAL, "not a valid value for \"limit\"");
 	finish();
 }
 END_TEST
@@ -145,7 +145,8 @@ START_TEST(newer_callers_arguments_must_be_zero_where_unknown)
 	zpool_destroy_pool(open_with(&args.known, sizeof args));
 	for (size_t i = 0; i < sizeof args.unknown; i++) {
 		args.unknown[i] = 1;
-		assert_fails_null(zpool_open("mock", &args.known, sizeof args), E2BIG, "newer than this library");
+		assert_fails_null(zpool_open("mock", &args.known, sizeof args), E2BIG,
+				  "from a newer version of zpool.h");
 		args.unknown[i] = 0;
 	}
 	args.unknown[23] = 1;
@@ -166,7 +167,7 @@ START_TEST(node_is_any_or_a_number_that_linux_could_have)
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		args.node = bad[i];
-		assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "is not between 0 and 1023");
+		assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "give a number from 0 to 1023");
 	}
 	finish();
 }
@@ -251,16 +252,16 @@ START_TEST(page_source_is_checked)
 	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "flags 0x4");
 	source = good;
 	source.reserve = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.commit = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.decommit = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.release = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.struct_size += 64;
 	zpool_destroy_pool(open_with(&args, sizeof args));
@@ -384,14 +385,14 @@ START_TEST(create_that_the_driver_refuses_returns_null)
 	knobs.overrule[CALL_CREATE] = true;
 	knobs.answer[CALL_CREATE] = -ENODEV;
 	assert_fails_null(zpool_create_pool("mock", 0, NULL), ENODEV,
-			  "Driver \"mock\" could not make a pool: No such device");
+			  "Driver \"mock\" could not create a pool: No such device");
 	knobs.overrule[CALL_CREATE] = true;
 	knobs.say = "the shelf is missing";
 	assert_fails_null(zpool_create_pool("mock", 0, NULL), ENODEV, "the shelf is missing");
 	knobs.say = NULL;
 	knobs.overrule[CALL_CREATE] = true;
 	knobs.answer[CALL_CREATE] = 1;
-	assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "could not make a pool");
+	assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "could not create a pool");
 	ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 0);
 	finish();
 }
@@ -402,7 +403,7 @@ START_TEST(pool_that_makes_no_sense_is_the_drivers_error)
 	static const size_t alignments[] = { 0, 4, 12 };
 	start();
 	knobs.without_pool = true;
-	assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "made a pool with no pool");
+	assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "created a pool with no pool");
 	ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 0);
 	knobs.without_pool = false;
 	knobs.change_created = true;
@@ -412,7 +413,7 @@ START_TEST(pool_that_makes_no_sense_is_the_drivers_error)
 	knobs.created_max = 10;
 	for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++) {
 		knobs.created_alignment = alignments[i];
-		assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "an alignment that is no power of two");
+		assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "an alignment that is not a power of two");
 		ck_assert_uint_eq(knobs.calls[CALL_DESTROY], i + 2);
 	}
 	finish();

@@ -82,7 +82,7 @@ START_TEST(number_keeps_to_its_bounds)
 	takes(&param, "8", 8);
 	refuses(&param, "1");
 	refuses(&param, "9");
-	assert_contains(zpool_last_error(), "\"9\" is no value for \"key\"");
+	assert_contains(zpool_last_error(), "\"9\" is not a valid value for \"key\"");
 	assert_contains(zpool_last_error(), "a number from 2 to 8");
 }
 END_TEST
@@ -184,7 +184,7 @@ START_TEST(unknown_key_lists_keys_defaults_and_meanings)
 	assert_contains(zpool_last_error(), "level=3 (how high, in steps: a number from 1 to 9)");
 	assert_contains(zpool_last_error(), "colour=red (what it looks like: one of red green)");
 	assert_contains(zpool_last_error(), "note= (a remark: a text)");
-	assert_contains(zpool_last_error(), "limit=0 (most bytes that the pool may hold, 0 for no limit");
+	assert_contains(zpool_last_error(), "limit=0 (maximum number of bytes that the pool may hold, 0 for no limit");
 }
 END_TEST
 
@@ -192,7 +192,7 @@ START_TEST(driver_without_parameters_still_has_limit)
 {
 	struct zpool_driver driver = driver_for_tests("mock");
 	driver.param_count = 0;
-	assert_fails(zp_param_fail_unknown(&driver, "x"), EINVAL, "with defaults: limit=0");
+	assert_fails(zp_param_fail_unknown(&driver, "x"), EINVAL, "and defaults: limit=0");
 }
 END_TEST
 
@@ -242,7 +242,7 @@ START_TEST(values_of_a_bad_spec_are_null)
 {
 	struct zpool_value *values = &value;
 	const char *limit;
-	assert_fails(values_of("mock:level=10", &values, &limit), EINVAL, "\"10\" is no value for \"level\"");
+	assert_fails(values_of("mock:level=10", &values, &limit), EINVAL, "\"10\" is not a valid value for \"level\"");
 	ck_assert_ptr_null(values);
 	assert_fails(values_of("mock:wrong=1", &values, &limit), EINVAL, "no parameter \"wrong\"");
 	ck_assert_ptr_null(values);
@@ -263,7 +263,7 @@ START_TEST(messages_survive_a_lack_of_memory)
 	err = zp_param_parse("mock", &driver.params[0], "x", &value);
 	ck_assert(memory_stop());
 	ck_assert_int_eq(err, -EINVAL);
-	assert_contains(zpool_last_error(), "it takes another");
+	assert_contains(zpool_last_error(), "use another value");
 	struct zp_spec_part part = { .type = "mock" };
 	memory_fail_at(1);
 	err = zp_param_values(&driver, &part, &values, &limit);

@@ -64,7 +64,7 @@ START_TEST(evict_without_a_callback_is_refused)
 {
 	start();
 	struct zpool *pool = zpool_create_pool("mock", 0, NULL);
-	assert_fails(zpool_evict(knobs.last_pool, 5), EINVAL, "made without an evict callback");
+	assert_fails(zpool_evict(knobs.last_pool, 5), EINVAL, "created without an evict callback");
 	zpool_destroy_pool(pool);
 	finish();
 }
@@ -122,7 +122,7 @@ static int count_object(struct zpool *pool, unsigned long handle, size_t size, v
 	return 0;
 }
 
-#define FOLLOW "inherited through fork() and its driver does not follow"
+#define FOLLOW "belongs to the parent process; its driver does not support fork()"
 
 /* What follows strands pools for good, of drivers that no other test uses. */
 START_TEST(pool_that_cannot_follow_refuses_everything)
@@ -147,9 +147,9 @@ START_TEST(pool_that_cannot_follow_refuses_everything)
 	ck_assert_uint_eq(handle, 77);
 	assert_fails_null(zpool_map_handle(pool, live, ZPOOL_MM_RW), EOPNOTSUPP, FOLLOW);
 	zpool_free(pool, live);
-	assert_contains(zpool_last_error(), "zpool_free(): the pool was " FOLLOW);
+	assert_contains(zpool_last_error(), "zpool_free(): the pool " FOLLOW);
 	zpool_unmap_handle(pool, live);
-	assert_contains(zpool_last_error(), "zpool_unmap_handle(): the pool was " FOLLOW);
+	assert_contains(zpool_last_error(), "zpool_unmap_handle(): the pool " FOLLOW);
 	assert_fails(zpool_obj_size(pool, live), EOPNOTSUPP, FOLLOW);
 	assert_fails(zpool_obj_read(pool, live, buf, 1, 0), EOPNOTSUPP, FOLLOW);
 	assert_fails(zpool_obj_write(pool, live, buf, 1, 0), EOPNOTSUPP, FOLLOW);

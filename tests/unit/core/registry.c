@@ -63,8 +63,8 @@ START_TEST(second_driver_of_a_type_is_refused)
 	start();
 	struct zpool_driver another = driver_for_tests("mock");
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
-	assert_fails(zpool_register_driver(&another), EEXIST, "A driver \"mock\" is registered already");
-	assert_fails(zpool_register_driver(&driver), EEXIST, "is registered already");
+	assert_fails(zpool_register_driver(&another), EEXIST, "A driver \"mock\" is already registered");
+	assert_fails(zpool_register_driver(&driver), EEXIST, "is already registered");
 	assert_fails(zpool_unregister_driver(&another), ENOENT, "is not registered");
 	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
 	ck_assert_int_eq(zpool_register_driver(&another), 0);
@@ -184,7 +184,7 @@ START_TEST(unload_refuses_what_is_no_loaded_plugin)
 		assert_fails(zpool_unload_driver(names[i]), EINVAL, "was not given a driver's name");
 	assert_fails(zpool_unload_driver("mock"), ENOENT, "Driver \"mock\" is not loaded");
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
-	assert_fails(zpool_unload_driver("mock"), EPERM, "is part of the program");
+	assert_fails(zpool_unload_driver("mock"), EPERM, "is linked into the program");
 	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
 	scratch_file("mock.so", 0644, "no plugin", 9);
 	ck_assert(!zpool_has_pool("mock"));
@@ -204,7 +204,7 @@ START_TEST(plugin_is_loaded_once_counted_and_unloaded)
 	}
 	struct zpool *pool = zpool_create_pool("planted", 0, NULL);
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
-	assert_fails(zpool_register_driver(&planted), EEXIST, "A driver \"planted\" is loaded already");
+	assert_fails(zpool_register_driver(&planted), EEXIST, "A driver \"planted\" is already loaded");
 	assert_fails(zpool_unload_driver("planted"), EBUSY, "in use by 1 pool; destroy it");
 	zpool_destroy_pool(pool);
 	ck_assert_int_eq(zpool_unload_driver("planted"), 0);
@@ -242,10 +242,10 @@ START_TEST(linked_driver_is_judged_and_never_unloaded)
 	ck_assert_int_eq(zp_registry_get("linked", &record), 0);
 	ck_assert_int_eq(record->origin, ZPOOL_ORIGIN_PRELOADED);
 	zp_registry_put(record);
-	assert_fails(zpool_unload_driver("linked"), EPERM, "is part of the program");
-	assert_fails(zpool_register_driver(&linked_driver), EEXIST, "A driver \"linked\" is loaded already");
+	assert_fails(zpool_unload_driver("linked"), EPERM, "is linked into the program");
+	assert_fails(zpool_register_driver(&linked_driver), EEXIST, "A driver \"linked\" is already loaded");
 	assert_fails(zp_registry_get("mislabelled", &record), ENOEXEC,
-		     "Driver \"mislabelled\" cannot be used from the program: type is \"something_else\"");
+		     "Driver \"mislabelled\" from the program cannot be used: type is \"something_else\"");
 	finish();
 }
 END_TEST
@@ -293,7 +293,7 @@ static int disable_loading(void)
 		return 1;
 	if (zpool_create_pool("planted", 0, NULL) || errno != EPERM)
 		return 2;
-	if (!strstr(zpool_last_error(), "zpool_loading_disable() was called"))
+	if (!strstr(zpool_last_error(), "zpool_loading_disable() forbids loading"))
 		return 3;
 	if (zpool_register_driver(&driver) != 0 || !zpool_has_pool("mock"))
 		return 4;

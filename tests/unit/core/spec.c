@@ -51,7 +51,7 @@ START_TEST(names_outside_of_the_alphabet_are_refused)
 	static const char *const names[] = { "9a",      "_a",   "-a", "A",   "aB",    "a b", "a.b", "a/b",
 					     "../evil", "a%62", " a", "a\n", "a\xff", "a=b", "a,b" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		refuse_spec(names[i], "is no driver's name");
+		refuse_spec(names[i], "is not a valid driver name");
 }
 END_TEST
 
@@ -65,7 +65,7 @@ START_TEST(name_of_32_bytes_is_the_longest)
 	zp_spec_clear(&spec);
 	name[32] = 'n';
 	name[33] = '\0';
-	refuse_spec(name, "(33 bytes) is no driver's name");
+	refuse_spec(name, "(33 bytes) is not a valid driver name");
 }
 END_TEST
 
@@ -73,7 +73,7 @@ START_TEST(empty_parts_are_refused)
 {
 	static const char *const texts[] = { "", "+", "+a", "a+", "a++b", ":k=v", "a+:k=v", "++" };
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		refuse_spec(texts[i], "names no driver where one is expected");
+		refuse_spec(texts[i], "is missing a driver's name");
 }
 END_TEST
 
@@ -106,14 +106,14 @@ START_TEST(what_is_not_key_and_value_is_refused)
 	static const char *const texts[] = { "a:",     "a:,",        "a:b",    "a:=v", "a:=",
 					     "a:k=v,", "a:k=v,,l=w", "a:,k=v", "a:b+c" };
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		refuse_spec(texts[i], "which is not key=value");
+		refuse_spec(texts[i], "which does not have the form key=value");
 }
 END_TEST
 
 START_TEST(key_given_twice_is_refused)
 {
-	refuse_spec("a:k=1,k=2", "driver \"a\" is given \"k\" twice");
-	refuse_spec("a:k=1,l=2,%6b=3", "driver \"a\" is given \"k\" twice");
+	refuse_spec("a:k=1,k=2", "driver \"a\" has the key \"k\" twice");
+	refuse_spec("a:k=1,l=2,%6b=3", "driver \"a\" has the key \"k\" twice");
 	accept_spec("a:k=1+b:k=1");
 	zp_spec_clear(&spec);
 }

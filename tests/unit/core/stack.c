@@ -96,7 +96,7 @@ START_TEST(filter_learns_what_is_below_it)
 	knobs.overrule[CALL_FILTER_CREATE] = true;
 	knobs.answer[CALL_FILTER_CREATE] = -EPERM;
 	assert_fails_null(zpool_create_pool("sieve+mock:note=x", 0, NULL), EPERM,
-			  "Driver \"sieve\" could not make a pool");
+			  "Driver \"sieve\" could not create a pool");
 	ck_assert_str_eq(knobs.lower_spec, "mock:note=x");
 	finish();
 }
@@ -106,7 +106,7 @@ START_TEST(older_filter_gets_the_part_of_the_answer_that_it_knows)
 {
 	start();
 	knobs.filter_lower_size = offsetof(struct zpool_lower, alignment_bytes);
-	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), EIO, "an alignment that is no power of two");
+	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), EIO, "an alignment that is not a power of two");
 	ck_assert_uint_eq(knobs.filter_lower.max_object_bytes, DRIVER_MAX_OBJECT);
 	ck_assert_uint_eq(knobs.filter_lower.alignment_bytes, 0);
 	finish();
@@ -117,7 +117,7 @@ START_TEST(filter_alone_needs_a_driver_behind_it)
 {
 	start();
 	assert_fails_null(zpool_create_pool("sieve", 0, NULL), EINVAL,
-			  "\"sieve\" is a filter and needs a driver behind it");
+			  "\"sieve\" is a filter and needs a driver below it");
 	assert_fails_null(zpool_create_pool("sieve+veil", 0, NULL), EINVAL, "\"veil\" is a filter");
 	finish();
 }
@@ -151,8 +151,8 @@ START_TEST(limit_may_stand_in_any_part_but_once)
 	struct zpool *pool = create("sieve:limit=1M+mock");
 	ck_assert_uint_eq(knobs.args.limit_bytes, 1 << 20);
 	zpool_destroy_pool(pool);
-	assert_fails_null(zpool_create_pool("sieve:limit=1M+mock:limit=1M", 0, NULL), EINVAL, "gives a limit twice");
-	assert_fails_null(zpool_create_pool("sieve:limit=0+mock:limit=1M", 0, NULL), EINVAL, "gives a limit twice");
+	assert_fails_null(zpool_create_pool("sieve:limit=1M+mock:limit=1M", 0, NULL), EINVAL, "gives the limit twice");
+	assert_fails_null(zpool_create_pool("sieve:limit=0+mock:limit=1M", 0, NULL), EINVAL, "gives the limit twice");
 	finish();
 }
 END_TEST
@@ -202,9 +202,9 @@ START_TEST(failure_below_a_filter_is_told_in_its_own_words)
 	assert_fails_null(zpool_create_pool("sieve+veil+mock", 0, NULL), ENODEV, "the shelf is missing");
 	knobs.say = NULL;
 	knobs.overrule[CALL_CREATE] = true;
-	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), ENODEV, "Driver \"mock\" could not make a pool");
+	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), ENODEV, "Driver \"mock\" could not create a pool");
 	knobs.without_pool = true;
-	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), EIO, "Driver \"mock\" made a pool with no pool");
+	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), EIO, "Driver \"mock\" created a pool with no pool");
 	finish();
 }
 END_TEST
@@ -228,7 +228,7 @@ START_TEST(filter_that_makes_nothing_below_it_is_refused)
 	start();
 	knobs.filter_makes_no_lower = true;
 	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), EIO,
-			  "Filter \"sieve\" did not make the driver behind it");
+			  "Filter \"sieve\" did not create the driver below it");
 	ck_assert_uint_eq(knobs.calls[CALL_FILTER_DESTROY], 1);
 	finish();
 }
@@ -252,7 +252,7 @@ START_TEST(driver_with_nothing_below_it_cannot_make_a_lower_one)
 	start();
 	struct zpool *pool = create("mock");
 	assert_fails(knobs.host->lower_create(knobs.core, NULL, NULL, &lower, sizeof lower), EINVAL,
-		     "asked for a driver below it, and the spec has none");
+		     "needs a driver below it, but the spec has none");
 	lower.pool = &lower;
 	knobs.host->lower_destroy(knobs.core, &lower);
 	ck_assert_ptr_null(lower.pool);
@@ -269,7 +269,7 @@ START_TEST(lower_driver_that_a_filter_forgets_is_destroyed_and_logged)
 	zpool_destroy_pool(pool);
 	ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 1);
 	ck_assert_uint_eq(logged, 1);
-	assert_contains(log_text, "Filter \"sieve\" left the driver behind it running");
+	assert_contains(log_text, "Filter \"sieve\" did not destroy the driver below it");
 	finish();
 }
 END_TEST
@@ -278,7 +278,7 @@ START_TEST(filter_that_fails_after_its_lower_driver_leaves_nothing)
 {
 	start();
 	knobs.filter_fails_after_lower = true;
-	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), ENODEV, "Driver \"sieve\" could not make a pool");
+	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), ENODEV, "Driver \"sieve\" could not create a pool");
 	ck_assert_uint_eq(knobs.calls[CALL_CREATE], 1);
 	ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 1);
 	ck_assert_uint_eq(knobs.calls[CALL_FILTER_DESTROY], 0);

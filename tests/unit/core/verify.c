@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(damage_without_words_names_driver_and_pool)
 {
-	expected = "Driver \"mock\" finds pool \"shelf\" damaged";
+	expected = "Driver \"mock\" found pool \"shelf\" damaged";
 	ck_assert(!unit_may_fork() || unit_in_child(be_damaged) == 7);
 }
 END_TEST

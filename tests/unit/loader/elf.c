@@ -222,10 +222,10 @@ START_TEST(link_with_our_library_is_told_and_with_another_one_not)
 	fresh();
 	image.dynamic[1].d_tag = DT_NEEDED;
 	image.dynamic[1].d_un.d_val = add_string("libzpool.so.0");
-	examine("it links with libzpool.so.0: a second registry would come with it");
+	examine("it links with libzpool.so.0, which would bring a second driver registry");
 	fresh();
 	image.dynamic[0].d_un.d_val = add_string("libzpool.so");
-	examine("it links with libzpool.so:");
+	examine("it links with libzpool.so, ");
 	fresh();
 	image.dynamic[0].d_un.d_val = add_string("libzpool.so.4");
 	examine("");
@@ -338,7 +338,7 @@ START_TEST(note_must_name_our_abi)
 {
 	fresh();
 	take_note("type=mock\0abi=2.1", 18);
-	examine("it was built for driver ABI 2, this library speaks 1; rebuild it");
+	examine("it was built for driver ABI 2, but this library supports ABI 1; rebuild it");
 	ck_assert_uint_eq(report.abi_major, 2);
 	ck_assert_uint_eq(report.abi_minor, 1);
 	fresh();
@@ -350,7 +350,7 @@ START_TEST(note_must_name_our_abi)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		fresh();
 		take_note(bad[i], bytes[i]);
-		examine("its note names no driver ABI");
+		examine("its note has no driver ABI version");
 		ck_assert_uint_eq(report.abi_major, 0);
 	}
 }

@@ -61,7 +61,7 @@ START_TEST(absent_driver_is_told_with_every_path_in_order)
 {
 	char expected[3 * PATH_MAX];
 	start();
-	fails("absent", &nothing, ENOENT, "No driver \"absent\": none is registered or linked into the program");
+	fails("absent", &nothing, ENOENT, "No driver \"absent\": it is neither registered nor linked into the program");
 	(void)snprintf(expected, sizeof expected,
 		       "tried %s (No such file or directory); %s (No such file or directory). ",
 		       scratch_path("first/absent.so"), scratch_path("second/absent.so"));
@@ -153,7 +153,7 @@ START_TEST(first_directory_that_has_the_file_decides)
 	assert_contains(failure.message, scratch_path("first/planted.so"));
 	ck_assert_int_eq(unlink(scratch_path("first/planted.so")), 0);
 	scratch_link("first/planted.so", "nowhere");
-	fails("planted", &nothing, ENOENT, "is not loaded from");
+	fails("planted", &nothing, ENOENT, "was not loaded from");
 	finish();
 }
 END_TEST
@@ -176,7 +176,7 @@ START_TEST(untrusted_file_is_not_loaded_and_not_remembered)
 {
 	start();
 	scratch_file("first/open.so", 0666, "broken", 6);
-	fails("open", &nothing, EPERM, "Driver \"open\" is not loaded from");
+	fails("open", &nothing, EPERM, "Driver \"open\" was not loaded from");
 	assert_contains(failure.message, "is world-writable; chmod o-w it");
 	ck_assert(!failure.content);
 	scratch_directory("first/dir.so", 0755);
@@ -190,8 +190,7 @@ START_TEST(file_under_another_name_than_its_note_says_is_refused)
 {
 	start();
 	if (scratch_plugin("first/renamed.so", "planted")) {
-		fails("renamed", &nothing, ENOEXEC,
-		      "its note says that it is driver \"planted\"; name the file planted.so");
+		fails("renamed", &nothing, ENOEXEC, "its note is that of driver \"planted\"; name the file planted.so");
 		ck_assert(failure.content);
 	}
 	finish();
@@ -211,7 +210,7 @@ START_TEST(remembered_failure_is_given_again_until_the_file_changes)
 	fails("broken", &remembered, ENOEXEC, message);
 	ck_assert(failure.content);
 	remembered.message = NULL;
-	fails("broken", &remembered, ENOEXEC, "It failed before.");
+	fails("broken", &remembered, ENOEXEC, "An earlier attempt failed.");
 	remembered.message = message;
 	remembered.id.bytes++;
 	fails("broken", &remembered, ENOEXEC, "it is not an ELF file");
@@ -269,7 +268,7 @@ END_TEST
 START_TEST(linked_module_without_a_driver_is_told)
 {
 	start();
-	fails("driverless", &nothing, ENOEXEC, "has no symbol driverless_LTX_zpool_driver");
+	fails("driverless", &nothing, ENOEXEC, "lacks the symbol driverless_LTX_zpool_driver");
 	ck_assert(!failure.content);
 	finish();
 }
@@ -279,7 +278,7 @@ START_TEST(files_that_are_not_allowed_are_not_looked_for)
 {
 	start();
 	ck_assert_int_eq(zp_loader_load("planted", false, &nothing, &loaded, &failure), -EPERM);
-	assert_contains(failure.message, "zpool_loading_disable() was called");
+	assert_contains(failure.message, "zpool_loading_disable() forbids loading");
 	zp_load_failure_clear(&failure);
 	ck_assert_ptr_null(failure.message);
 	ck_assert_int_eq(failure.err, 0);
@@ -294,7 +293,7 @@ START_TEST(file_that_the_linker_holds_in_a_former_version_is_refused)
 		void *other = dlopen(scratch_path("first/planted.so"), RTLD_NOW | RTLD_LOCAL);
 		ck_assert_int_eq(rename(scratch_path("first/planted.so"), scratch_path("former")), 0);
 		ck_assert(scratch_plugin("first/planted.so", "planted"));
-		fails("planted", &nothing, EBUSY, "the former file is still mapped by another part of the program");
+		fails("planted", &nothing, EBUSY, "another part of the program still has the old file mapped");
 		ck_assert(!failure.content);
 		dlclose(other);
 		zp_load_failure_clear(&failure);

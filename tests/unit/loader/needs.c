@@ -209,9 +209,9 @@ START_TEST(names_that_only_the_linker_can_expand_are_refused)
 	start();
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		forge("d/x.so", DT_RUNPATH, ways[i], 0);
-		refused("only $ORIGIN can be judged");
+		refused("$ORIGIN is the only variable");
 		forge("d/x.so", DT_NEEDED, ways[i], 0);
-		refused("only $ORIGIN can be judged");
+		refused("$ORIGIN is the only variable");
 	}
 	finish();
 }

@@ -117,7 +117,7 @@ static unsigned warnings;
 static void hear(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)user;
-	if (level == ZPOOL_LOG_WARNING && strstr(message, "is passed over"))
+	if (level == ZPOOL_LOG_WARNING && strstr(message, "is ignored"))
 		warnings++;
 }
 

@@ -37,7 +37,7 @@ START_TEST(hidden_owner_is_neither_root_nor_the_effective_user)
 	refuses(scratch_path("d/x.so"), EPERM, "belongs to user 65534");
 	trust.hides_owners = true;
 	trust.hidden_uid = HIDDEN_USER;
-	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and may be anybody");
+	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and could be anyone");
 	/* The scratch directory's parents are not hidden, and one of them is writable by all. */
 	trust.hidden_owner_dir = scratch_path("d");
 	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace");
@@ -349,7 +349,7 @@ START_TEST(file_that_a_list_lets_another_user_or_group_write_is_refused)
 	start();
 	if (set_list("d/x.so", NAMED_USER, 6, STRANGER, 7)) {
 		refuses(scratch_path("d/x.so"), EPERM,
-			"d/x.so may be written by user 12345, whom its access control list names; remove that entry "
+			"d/x.so may be written by user 12345 through its access control list; remove that entry "
 			"with "
 			"setfacl -x u:12345");
 		set_list("d/x.so", NAMED_GROUP, 7, STRANGER, 7);
