@@ -309,11 +309,11 @@ fault walks_with_a_lock_held walk_callback_may_change_the_pool
 fault fork_takes_no_lock fork_waits_for_threads_at_work
 fault child_keeps_the_lock a_child_has_copies_of_its_own
 fault evicts_with_a_lock_held a_slow_callback_stops_nobody
-prints "a deadlock is called one" "happened: a deadlock: for [0-9]+ s it neither finished a step nor"
+prints "a deadlock is called one" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
 fault hangs_in_shrink shrink_empties_the_pages_it_tells
-prints "waiting for ever is a deadlock" "happened: a deadlock: for [0-9]+ s it neither finished a step nor"
+prints "waiting for ever is a deadlock" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
 fault loops_in_shrink shrink_empties_the_pages_it_tells
-prints "computing for ever is an endless loop" "happened: an endless loop: it used [0-9]+ s of processor time without"
+prints "computing for ever is an endless loop" "happened: an endless loop: the case used [0-9]+ s of processor time without"
 fault stops_itself pool_can_be_made
 prints "a process that stopped is not waited for" "happened: stopped by signal [0-9]+"
 

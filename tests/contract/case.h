@@ -93,7 +93,8 @@ const char *ct_error_name(int64_t result);
 	do {                                                                                                           \
 		ct_message_mark();                                                                                     \
 		int64_t ct_result_ = (call);                                                                           \
-		CT_CHECK(ct_result_ == -(error), "%s gave %s, not -%s", #call, ct_error_name(ct_result_), #error);     \
+		CT_CHECK(ct_result_ == -(error), "%s: expected -%s, got %s", #call, #error,                            \
+			 ct_error_name(ct_result_));                                                                   \
 		ct_message_expect(__FILE__, __LINE__, #call);                                                          \
 	} while (0)
 #define CT_REFUSED_NULL(call, error)                                                                                   \
@@ -103,8 +104,8 @@ const char *ct_error_name(int64_t result);
 		bool ct_refused_ = !(call);                                                                            \
 		int ct_errno_ = errno;                                                                                 \
 		CT_CHECK(ct_refused_, "%s was not refused", #call);                                                    \
-		CT_CHECK(ct_errno_ == (error), "%s set errno to %s, not %s", #call, ct_error_name(-ct_errno_),         \
-			 #error);                                                                                      \
+		CT_CHECK(ct_errno_ == (error), "errno after %s: expected %s, got %s", #call, #error,                   \
+			 ct_error_name(-ct_errno_));                                                                   \
 		ct_message_expect(__FILE__, __LINE__, #call);                                                          \
 	} while (0)
 #define CT_REFUSED_VOID(call)                                                                                          \
@@ -116,7 +117,7 @@ const char *ct_error_name(int64_t result);
 #define CT_MUST(call)                                                                                                  \
 	do {                                                                                                           \
 		int64_t ct_result_ = (call);                                                                           \
-		CT_CHECK(ct_result_ == 0, "%s gave %s: %s", #call, ct_error_name(ct_result_), zpool_last_error());     \
+		CT_CHECK(ct_result_ == 0, "%s returned %s: %s", #call, ct_error_name(ct_result_), zpool_last_error()); \
 	} while (0)
 
 /* Put a known message in place, and later see that a call replaced it by a sentence. */

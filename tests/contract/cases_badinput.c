@@ -56,14 +56,14 @@ static void null_pool_is_refused_by_pool_calls(void)
 	CT_REFUSED(zpool_set_limit(NULL, 0), EINVAL);
 	CT_REFUSED(zpool_set_param(NULL, "limit", "0"), EINVAL);
 	CT_REFUSED(zpool_shrink(NULL, 1, &reclaimed), EINVAL);
-	CT_CHECK(reclaimed == 0, "a failed shrink left *reclaimed at %u", reclaimed);
+	CT_CHECK(reclaimed == 0, "a failed zpool_shrink() left *reclaimed at %u", reclaimed);
 	CT_REFUSED(zpool_shrink(NULL, 1, NULL), EINVAL);
 	CT_REFUSED(zpool_compact(NULL, 0, 0, &released), EINVAL);
 	CT_REFUSED(zpool_trim(NULL, &released), EINVAL);
 	CT_REFUSED(zpool_get_stats(NULL, &stats, sizeof(stats)), EINVAL);
 	CT_REFUSED(zpool_each_class(NULL, visit_class, NULL), EINVAL);
 	CT_CHECK(!zpool_evictable(NULL) && !zpool_can_sleep_mapped(NULL) && !zpool_malloc_support_movable(NULL),
-		 "no pool at all can do something");
+		 "a function that asks what a NULL pool can do returned true");
 }
 
 static void null_arguments_are_refused(void)
@@ -133,20 +133,22 @@ static void last_error_stays_after_success(void)
 	ct_object_check(pool, &object, "just stored");
 	zpool_free(pool, object.handle);
 	CT_CHECK(strncmp(zpool_last_error(), before, sizeof(before) - 1) == 0,
-		 "successes changed the last error to \"%s\"", zpool_last_error());
+		 "calls that succeeded changed zpool_last_error() to \"%s\"", zpool_last_error());
 	zpool_destroy_pool(pool);
 }
 
 const struct ct_case ct_cases_badinput[] = {
-	{ "null_pool_is_refused_by_object_calls", "Without a pool every call on objects gives EINVAL and a message.",
+	{ "null_pool_is_refused_by_object_calls",
+	  "With NULL as the pool, every call on objects fails with EINVAL and a message.",
 	  null_pool_is_refused_by_object_calls, 0 },
 	{ "null_pool_is_refused_by_pool_calls",
-	  "Without a pool every call on pools gives EINVAL and a message, or false.",
+	  "With NULL as the pool, every call on pools returns false, or fails with EINVAL and a message.",
 	  null_pool_is_refused_by_pool_calls, 0 },
-	{ "null_arguments_are_refused", "NULL where a pointer is needed gives -EINVAL and a message.",
+	{ "null_arguments_are_refused", "A NULL argument where a pointer is required gives -EINVAL and a message.",
 	  null_arguments_are_refused, 0 },
-	{ "refused_calls_change_nothing", "A failed call changes nothing.", refused_calls_change_nothing, 0 },
-	{ "last_error_stays_after_success", "A success does not clear zpool_last_error().",
+	{ "refused_calls_change_nothing", "A call that fails changes neither the pool nor the caller's variables.",
+	  refused_calls_change_nothing, 0 },
+	{ "last_error_stays_after_success", "A call that succeeds leaves zpool_last_error() unchanged.",
 	  last_error_stays_after_success, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

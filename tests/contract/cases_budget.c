@@ -35,13 +35,13 @@ static uint64_t compact_to_the_end(struct zpool *pool, const struct budget *budg
 		uint64_t released = 0;
 		int result = zpool_compact(pool, budget->bytes, budget->ns, &released);
 
-		CT_CHECK(result == 0 || result == 1, "compact by %llu bytes and %llu ns gave %s",
+		CT_CHECK(result == 0 || result == 1, "zpool_compact() by %llu bytes and %llu ns returned %s",
 			 (unsigned long long)budget->bytes, (unsigned long long)budget->ns, ct_error_name(result));
 		sum += released;
 		if (result == 0)
 			return sum;
-		CT_CHECK(calls < CALLS_MAX, "%s, compact by %llu bytes and %llu ns still gives 1 after %u calls", when,
-			 (unsigned long long)budget->bytes, (unsigned long long)budget->ns, calls);
+		CT_CHECK(calls < CALLS_MAX, "%s, compact by %llu bytes and %llu ns still returns 1 after %u calls",
+			 when, (unsigned long long)budget->bytes, (unsigned long long)budget->ns, calls);
 	}
 }
 
@@ -95,7 +95,7 @@ static struct zpool *held_pool(unsigned long *handles, enum holding holding, uns
 		CT_MUST(zpool_malloc(pool, size_for(shape, &ct.rng), ZPOOL_GFP_KERNEL, &handles[i]));
 	for (size_t i = 0; i < MANY; i++)
 		if (is_held(holding, i, MANY))
-			CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "a map failed");
+			CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "zpool_map_handle() failed");
 	for (size_t i = 0; i < MANY; i++) {
 		if (is_held(holding, i, MANY) || ct_rng_below(&ct.rng, MANY) < FEW)
 			continue;
@@ -118,13 +118,13 @@ static void budgets_end_around_what_is_mapped(void)
 	unsigned long *handles = calloc(MANY, sizeof(*handles));
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	for (unsigned int shape = 0; shape < 2; shape++) {
 		for (unsigned int holding = 0; holding < HOLDINGS; holding++) {
 			for (size_t i = 0; i < BUDGETS; i++) {
 				struct zpool *pool = held_pool(handles, holding, shape);
 
-				(void)compact_to_the_end(pool, &budgets[i], "around mapped objects");
+				(void)compact_to_the_end(pool, &budgets[i], "after compacting around mapped objects");
 				drop_held(pool, handles, holding);
 			}
 		}
@@ -138,19 +138,19 @@ static void budgets_win_what_a_whole_compaction_wins(void)
 	unsigned long *handles = calloc(MANY, sizeof(*handles));
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	for (unsigned int holding = 0; holding < HOLDINGS; holding++) {
 		for (size_t i = 0; i < BUDGETS; i++) {
 			struct zpool *pool = held_pool(handles, holding, holding % 2);
 			uint64_t before = zpool_get_total_size(pool), left, after;
 
-			(void)compact_to_the_end(pool, &budgets[i], "before a whole compaction");
+			(void)compact_to_the_end(pool, &budgets[i], "before a compaction without a budget");
 			left = zpool_get_total_size(pool);
 			CT_MUST(zpool_compact(pool, 0, 0, NULL));
 			after = zpool_get_total_size(pool);
 			CT_CHECK(left <= after + (before - after) / 8 + 131072,
-				 "compact by %llu bytes and %llu ns gave 0 with %llu bytes held of %llu, and one call "
-				 "without a budget brought it to %llu",
+				 "zpool_compact() by %llu bytes and %llu ns returned 0 when the pool held %llu of "
+				 "%llu bytes, but one call without a budget brought it down to %llu",
 				 (unsigned long long)budgets[i].bytes, (unsigned long long)budgets[i].ns,
 				 (unsigned long long)left, (unsigned long long)before, (unsigned long long)after);
 			drop_held(pool, handles, holding);
@@ -165,7 +165,7 @@ static void budget_or_work(struct ct_thread *thread)
 
 	if (thread->index == 0) {
 		for (size_t i = 0; i < BUDGETS; i++)
-			(void)compact_to_the_end(crowd->pool, &budgets[i], "beside threads that store and free");
+			(void)compact_to_the_end(crowd->pool, &budgets[i], "while threads store and free");
 		atomic_fetch_add(&crowd->done, 1);
 		return;
 	}
@@ -189,7 +189,8 @@ static void budgets_of_several_threads(struct ct_thread *thread)
 	struct ct_crowd *crowd = thread->arg;
 
 	for (size_t i = 0; i < BUDGETS; i++)
-		(void)compact_to_the_end(crowd->pool, &budgets[(i + thread->index) % BUDGETS], "beside each other");
+		(void)compact_to_the_end(crowd->pool, &budgets[(i + thread->index) % BUDGETS],
+					 "while several threads compact");
 }
 
 static void budgets_end_beside_each_other(void)
@@ -201,7 +202,7 @@ static void budgets_end_beside_each_other(void)
 	ct_set_fill(crowd.pool, &crowd.set, MANY, &ct.rng);
 	ct_set_thin_mapped(crowd.pool, &crowd.set, FEW, &ct.rng);
 	ct_threads_run(3, budgets_of_several_threads, &crowd);
-	ct_set_check(crowd.pool, &crowd.set, "after threads compacted it by budgets beside each other");
+	ct_set_check(crowd.pool, &crowd.set, "after several threads compacted the pool with budgets at the same time");
 	ct_crowd_close(&crowd);
 }
 
@@ -223,7 +224,7 @@ static void time_is_looked_at_between_steps(void)
 	int result = 1;
 
 	ct_need(ZPOOL_CAP_COMPACT);
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	ct_source_init(&source);
 	pool = ct_source_pool(&source);
 	for (size_t i = 0; i < MANY; i++)
@@ -239,15 +240,15 @@ static void time_is_looked_at_between_steps(void)
 		now = zpool_get_total_size(pool);
 		decommits = atomic_load(&source.decommits) - decommits;
 		CT_CHECK(moved_bytes(pool) - moved <= STEP_MOVED_MAX,
-			 "compact by 1 ns moved %llu bytes without a look at the clock",
+			 "zpool_compact() by 1 ns moved %llu bytes without checking the clock",
 			 (unsigned long long)(moved_bytes(pool) - moved));
 		/* A driver with coarse memory gives back as much at once as it takes. */
 		CT_CHECK(now + STEP_GIVEN_MAX + 4 * ct.step_bytes >= held,
-			 "compact by 1 ns gave back %llu bytes without a look at the clock",
+			 "zpool_compact() by 1 ns released %llu bytes without checking the clock",
 			 (unsigned long long)(held - now));
 		CT_CHECK(decommits <= STEP_DECOMMITS_MAX,
-			 "compact by 1 ns made %u calls of decommit without a look at the clock", decommits);
-		CT_CHECK(calls < CALLS_MAX, "compact by 1 ns still gives 1 after %u calls", calls);
+			 "zpool_compact() by 1 ns called decommit %u times without checking the clock", decommits);
+		CT_CHECK(calls < CALLS_MAX, "zpool_compact() by 1 ns still returns 1 after %u calls", calls);
 	}
 	zpool_destroy_pool(pool);
 	free(handles);
@@ -288,7 +289,7 @@ static void compact_and_tell(struct zpool *pool, const struct budget *budget)
 		expect_released(pool, before, released, "zpool_compact()");
 		if (result == 0)
 			return;
-		CT_CHECK(calls < CALLS_MAX, "compact still gives 1 after %u calls", calls);
+		CT_CHECK(calls < CALLS_MAX, "compact still returns 1 after %u calls", calls);
 	}
 }
 
@@ -366,32 +367,34 @@ static void the_greatest_budgets_are_no_bounds(void)
 			"got %llu",
 			(unsigned long long)greatest[i].bytes, (unsigned long long)greatest[i].ns,
 			(unsigned long long)held / 4, (unsigned long long)rest);
-		ct_set_check(pool, &set, "after compaction by the greatest budgets");
+		ct_set_check(pool, &set, "after compaction with the largest budgets");
 		zpool_destroy_pool(pool);
 		ct_set_fini(&set);
 	}
 }
 
 const struct ct_case ct_cases_budget[] = {
-	{ "budgets_end_in_an_empty_pool", "Where there is nothing to gain, compaction gives 0, whatever its budget.",
+	{ "budgets_end_in_an_empty_pool", "When nothing can be gained, zpool_compact() returns 0 for every budget.",
 	  budgets_end_in_an_empty_pool, 0 },
 	{ "budgets_end_around_what_is_mapped",
-	  "A loop over zpool_compact() ends, whatever the budget, and whichever objects are mapped.",
+	  "A loop that calls zpool_compact() until it returns 0 ends, for every budget and with any objects mapped.",
 	  budgets_end_around_what_is_mapped, 0 },
 	{ "budgets_win_what_a_whole_compaction_wins",
-	  "When compaction by budgets gives 0, compaction without one finds next to nothing.",
+	  "After zpool_compact() with a budget has returned 0, a call without a budget finds almost nothing to gain.",
 	  budgets_win_what_a_whole_compaction_wins, 0 },
-	{ "budgets_end_while_others_work", "A loop over zpool_compact() ends while other threads store and free.",
+	{ "budgets_end_while_others_work",
+	  "A loop that calls zpool_compact() until it returns 0 ends while other threads store and free.",
 	  budgets_end_while_others_work, 0 },
-	{ "budgets_end_beside_each_other", "Several threads may compact a pool by budgets, and each comes to its end.",
+	{ "budgets_end_beside_each_other",
+	  "Several threads may compact a pool with budgets at the same time, and each of them finishes.",
 	  budgets_end_beside_each_other, 0 },
 	{ "time_is_looked_at_between_steps",
-	  "A call whose time is over moves and gives back no more than one step, however much there is.",
+	  "A call whose time budget is used up moves and releases at most one more step, however much is left to do.",
 	  time_is_looked_at_between_steps, 0 },
-	{ "the_greatest_budgets_are_no_bounds", "A budget that cannot be used up is none.",
+	{ "the_greatest_budgets_are_no_bounds", "A budget too large to be used up works like no budget.",
 	  the_greatest_budgets_are_no_bounds, 0 },
 	{ "released_is_what_total_size_lost",
-	  "zpool_compact() and zpool_trim() tell to the byte how much less the pool holds afterwards.",
+	  "zpool_compact() and zpool_trim() report to the byte how much memory the pool gave up.",
 	  released_is_what_total_size_lost, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -37,7 +37,7 @@ static bool compact(struct zpool *pool, uint64_t bytes, uint64_t ns)
 {
 	int result = zpool_compact(pool, bytes, ns, NULL);
 
-	CT_CHECK(result == 0 || (result == 1 && (bytes || ns)), "compact by %llu bytes and %llu ns gave %s",
+	CT_CHECK(result == 0 || (result == 1 && (bytes || ns)), "zpool_compact() by %llu bytes and %llu ns returned %s",
 		 (unsigned long long)bytes, (unsigned long long)ns, ct_error_name(result));
 	return result == 1;
 }
@@ -57,16 +57,16 @@ static void compact_gives_back_and_keeps_contents(void)
 		ct_trim(pool);
 		before = zpool_get_total_size(pool);
 		result = zpool_compact(pool, 0, 0, &released);
-		CT_CHECK(result == 0, "compact without a budget gave %s", ct_error_name(result));
-		CT_CHECK(zpool_get_total_size(pool) <= before, "compaction made the pool grow from %llu to %llu",
+		CT_CHECK(result == 0, "compact without a budget returned %s", ct_error_name(result));
+		CT_CHECK(zpool_get_total_size(pool) <= before, "compaction made the pool grow from %llu to %llu bytes",
 			 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
-		CT_CHECK(released > 0, "three quarters of the objects were freed, and compaction gave nothing back");
+		CT_CHECK(released > 0, "three quarters of the objects were freed, but compaction released no memory");
 		ct_trim(pool);
 		CT_CHECK(zpool_get_total_size(pool) + released / 2 <= before,
 			 "bytes released by compaction: got %llu, and total_size went from %llu to %llu",
 			 (unsigned long long)released, (unsigned long long)before,
 			 (unsigned long long)zpool_get_total_size(pool));
-		ct_set_check(pool, &set, "after compact");
+		ct_set_check(pool, &set, "after zpool_compact()");
 		CT_MUST(zpool_compact(pool, 0, 0, NULL));
 	}
 	drop(pool, &set);
@@ -101,16 +101,18 @@ static void compact_keeps_to_its_budget(void)
 			uint64_t before = moved_bytes(pool), most = budgets[i] - 1 + largest + filtered;
 
 			more = compact(pool, budgets[i], 0);
-			CT_CHECK(moved_bytes(pool) - before <= most, "%llu bytes were moved on a budget of %llu",
+			CT_CHECK(moved_bytes(pool) - before <= most,
+				 "zpool_compact() moved %llu bytes with a budget of %llu",
 				 (unsigned long long)(moved_bytes(pool) - before), (unsigned long long)budgets[i]);
-			CT_CHECK(++calls < 10000, "compact with a budget of %llu bytes still gives 1 after %u calls",
+			CT_CHECK(++calls < 10000,
+				 "zpool_compact() with a budget of %llu bytes still returns 1 after %u calls",
 				 (unsigned long long)budgets[i], calls);
 		} while (more && (budgets[i] > 1 || calls < 10));
 		/* Where all objects together have few bytes, one call may move all that there is to move. */
 		CT_CHECK(calls > 1 || budgets[i] >= MANY / 16 * ct.max_bytes,
-			 "%u objects, three quarters freed, were compacted by moving at most %llu bytes", MANY,
+			 "three quarters of %u objects were freed, and compacting them moved at most %llu bytes", MANY,
 			 (unsigned long long)budgets[i]);
-		ct_set_check(pool, &set, "after compacting by budgets");
+		ct_set_check(pool, &set, "after compacting with byte budgets");
 		drop(pool, &set);
 	}
 }
@@ -124,19 +126,20 @@ static void compact_by_time_comes_to_its_end(void)
 	unsigned int calls = 0;
 
 	before = zpool_get_total_size(pool);
-	CT_CHECK(compact(pool, 0, 1), "three quarters of %u objects were freed, and compact by 1 ns moved the rest",
+	CT_CHECK(compact(pool, 0, 1),
+		 "three quarters of %u objects were freed, and a single zpool_compact() by 1 ns moved all the others",
 		 MANY);
-	ct_set_check(pool, &set, "after compacting for a nanosecond");
+	ct_set_check(pool, &set, "after compacting for one nanosecond");
 	while (compact(pool, 0, ns)) {
-		CT_CHECK(ns < UINT64_C(60000000000), "compact by %llu ns still gives 1 after %u calls",
+		CT_CHECK(ns < UINT64_C(60000000000), "zpool_compact() by %llu ns still returns 1 after %u calls",
 			 (unsigned long long)ns, calls);
 		if (++calls % 50 == 0)
 			ns *= 2;
 	}
 	ct_trim(pool);
-	CT_CHECK(zpool_get_total_size(pool) < before, "%u of %u objects were freed, and compaction won nothing",
+	CT_CHECK(zpool_get_total_size(pool) < before, "%u of %u objects were freed, but compaction released no memory",
 		 MANY - FEW, MANY);
-	ct_set_check(pool, &set, "after compacting by time");
+	ct_set_check(pool, &set, "after compacting with time budgets");
 	drop(pool, &set);
 }
 
@@ -149,10 +152,10 @@ static void compact_moves_around_what_is_mapped(void)
 	uint64_t around, after;
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
-	CT_CHECK(address != NULL, "the suite itself is out of memory");
+	CT_CHECK(address != NULL, "the test suite is out of memory");
 	for (size_t i = 0; i < FEW; i += 4) {
 		address[i] = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW);
-		CT_CHECK(address[i] != NULL, "a map failed");
+		CT_CHECK(address[i] != NULL, "zpool_map_handle() failed");
 	}
 	for (int calls = 0; calls < 50; calls++)
 		(void)compact(pool, 100000, 0);
@@ -174,9 +177,9 @@ static void compact_moves_around_what_is_mapped(void)
 	CT_MUST(zpool_compact(pool, 0, 0, NULL));
 	ct_trim(pool);
 	after = zpool_get_total_size(pool);
-	CT_CHECK(after <= around, "with nothing mapped compaction made the pool grow from %llu to %llu",
+	CT_CHECK(after <= around, "with nothing mapped, compaction made the pool grow from %llu to %llu bytes",
 		 (unsigned long long)around, (unsigned long long)after);
-	ct_set_check(pool, &set, "after compaction with nothing mapped any more");
+	ct_set_check(pool, &set, "after compaction, once nothing was mapped");
 	free(address);
 	drop(pool, &set);
 }
@@ -189,9 +192,10 @@ static void compact_ends_around_what_is_mapped(void)
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
 	for (size_t i = 0; i < FEW; i += 4)
-		CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "a map failed");
+		CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "zpool_map_handle() failed");
 	for (unsigned int calls = 0; compact(pool, 100000, 0); calls++)
-		CT_CHECK(calls < 10000, "with some objects mapped, compact with a budget still gives 1 after %u calls",
+		CT_CHECK(calls < 10000,
+			 "with some objects mapped, zpool_compact() with a budget still returns 1 after %u calls",
 			 calls);
 	ct_set_check(pool, &set, "after compaction around mapped objects");
 	for (size_t i = 0; i < FEW; i += 4)
@@ -220,12 +224,12 @@ static void what_compaction_won_is_used_again(void)
 			zpool_free(pool, object.handle);
 			ct_set_make(pool, &set, object.size);
 		}
-		ct_set_check(pool, &set, "in room that compaction has won");
+		ct_set_check(pool, &set, "stored in space that compaction freed");
 		if (round == 0)
 			full = zpool_get_total_size(pool);
 		CT_CHECK(zpool_get_total_size(pool) < full + full / 4,
-			 "%u objects held %llu bytes, and after %d compactions and refills %llu", MANY,
-			 (unsigned long long)full, round, (unsigned long long)zpool_get_total_size(pool));
+			 "%u objects took %llu bytes, but after %d rounds of compacting and refilling they took %llu",
+			 MANY, (unsigned long long)full, round, (unsigned long long)zpool_get_total_size(pool));
 		ct_set_thin(pool, &set, FEW, &ct.rng);
 	}
 	drop(pool, &set);
@@ -249,15 +253,15 @@ static void hold_mapped(struct ct_crowd *crowd, struct ct_rng *rng)
 	if (!ct_can(ZPOOL_CAP_MAP) || !ct_crowd_take(crowd, rng, &object))
 		return;
 	address = zpool_map_handle(crowd->pool, object.handle, ZPOOL_MM_RW);
-	CT_CHECK(address != NULL, "mapping a live object gave NULL: %s", zpool_last_error());
+	CT_CHECK(address != NULL, "mapping a live object returned NULL: %s", zpool_last_error());
 	CT_CHECK(ct_pattern_differs(address, object.size, object.tag, 0) == object.size,
-		 "an object of %zu bytes has others than its own, while objects are moved", object.size);
+		 "an object of %zu bytes has wrong contents while objects are moved", object.size);
 	object.tag = ct_rng_next(rng);
 	ct_pattern_fill(address, object.size / 2, object.tag, 0);
 	ct_nap();
 	ct_pattern_fill(address + object.size / 2, object.size - object.size / 2, object.tag, object.size / 2);
 	again = zpool_map_handle(crowd->pool, object.handle, ZPOOL_MM_RO);
-	CT_CHECK(again == address, "an object that was mapped all the time was at %p and is at %p", (void *)address,
+	CT_CHECK(again == address, "an object that stayed mapped was at %p and is now at %p", (void *)address,
 		 (void *)again);
 	zpool_unmap_handle(crowd->pool, object.handle);
 	zpool_unmap_handle(crowd->pool, object.handle);
@@ -304,7 +308,7 @@ static void compact_shrink_or_work(struct ct_thread *thread)
 			(void)compact(crowd->pool, i % 64 ? 1 + ct_rng_below(&thread->rng, 100000) : 0, 0);
 		} else if (thread->index == 2) {
 			result = zpool_shrink(crowd->pool, 1 + (unsigned int)ct_rng_below(&thread->rng, 4), &reclaimed);
-			CT_CHECK(result == 0 || result == -EAGAIN || result == -EINVAL, "shrink gave %s",
+			CT_CHECK(result == 0 || result == -EAGAIN || result == -EINVAL, "shrink returned %s",
 				 ct_error_name(result));
 			CT_CHECK(reclaimed < 4711, "shrink did not set *reclaimed");
 		} else {
@@ -321,7 +325,7 @@ static void compact_runs_beside_shrink(void)
 	ct_crowd_open(&crowd, 2000);
 	ct_set_fill(crowd.pool, &crowd.set, 2000, &ct.rng);
 	ct_threads_run(4, compact_shrink_or_work, &crowd);
-	CT_CHECK(atomic_load(&crowd.evicted) > 0, "shrinks beside compaction evicted nothing");
+	CT_CHECK(atomic_load(&crowd.evicted) > 0, "zpool_shrink() evicted nothing while other threads compacted");
 	ct_crowd_close(&crowd);
 }
 
@@ -335,17 +339,17 @@ static void map_under_a_move(struct ct_crowd *crowd, struct ct_object *object, s
 {
 	char *address = zpool_map_handle(crowd->pool, object->handle, ZPOOL_MM_RW), *again;
 
-	CT_CHECK(address != NULL, "mapping a live object gave NULL: %s", zpool_last_error());
+	CT_CHECK(address != NULL, "mapping a live object returned NULL: %s", zpool_last_error());
 	object->tag = ct_rng_next(rng);
 	ct_pattern_fill(address, object->size, object->tag, 0);
 	/* The others' turn, on a machine with one processor too. */
 	sched_yield();
 	again = zpool_map_handle(crowd->pool, object->handle, ZPOOL_MM_RO);
-	CT_CHECK(again == address, "an object that was mapped all the time was at %p and is at %p", (void *)address,
+	CT_CHECK(again == address, "an object that stayed mapped was at %p and is now at %p", (void *)address,
 		 (void *)again);
 	zpool_unmap_handle(crowd->pool, object->handle);
 	zpool_unmap_handle(crowd->pool, object->handle);
-	ct_object_check(crowd->pool, object, "written while mapped, when others were moved");
+	ct_object_check(crowd->pool, object, "written while mapped, when other objects were moved");
 }
 
 static void thin_and_map(struct ct_crowd *crowd, struct ct_rng *rng)
@@ -414,39 +418,41 @@ static void callback_may_compact(void)
 		ct_set_fill(crowd.pool, &crowd.set, 1500, &ct.rng);
 		ct_set_thin(crowd.pool, &crowd.set, 600, &ct.rng);
 		CT_MUST(zpool_shrink(crowd.pool, 8, &reclaimed));
-		CT_CHECK(reclaimed >= 8, "pages reclaimed by a shrink by 8 that gave 0: expected at least 8, got %u",
+		CT_CHECK(reclaimed >= 8,
+			 "pages reclaimed by a zpool_shrink() by 8 that returned 0: expected at least 8, got %u",
 			 reclaimed);
-		ct_set_check(crowd.pool, &crowd.set, "after a shrink whose callbacks compacted");
+		ct_set_check(crowd.pool, &crowd.set, "after a zpool_shrink() whose callbacks compacted");
 	}
 	ct_crowd_close(&crowd);
 }
 
 const struct ct_case ct_cases_compact[] = {
 	{ "compact_gives_back_and_keeps_contents",
-	  "zpool_compact() gives memory back, and every object keeps its bytes.", compact_gives_back_and_keeps_contents,
-	  0 },
+	  "zpool_compact() releases memory, and every object keeps its contents.",
+	  compact_gives_back_and_keeps_contents, 0 },
 	{ "compact_keeps_to_its_budget",
-	  "The object that reaches the budget is the last moved, compaction gives 1, and further calls bring it to its "
-	  "end.",
+	  "zpool_compact() stops after the object that uses up the byte budget and returns "
+	  "1; further calls finish the work.",
 	  compact_keeps_to_its_budget, 0 },
 	{ "compact_by_time_comes_to_its_end",
-	  "A budget of time ends compaction with 1; further calls bring it to its end.",
+	  "zpool_compact() returns 1 when its time budget is used up; further calls finish the work.",
 	  compact_by_time_comes_to_its_end, 0 },
 	{ "compact_moves_around_what_is_mapped",
-	  "Compaction leaves mapped objects where they are, and moves them when they are no longer mapped.",
+	  "Compaction never moves a mapped object, and may move it once it is unmapped.",
 	  compact_moves_around_what_is_mapped, 0 },
 	{ "compact_ends_around_what_is_mapped",
-	  "Further calls with a budget come to an end also where mapped objects are in the way.",
+	  "Repeated calls with a budget finish even when mapped objects are in the way.",
 	  compact_ends_around_what_is_mapped, 0 },
-	{ "what_compaction_won_is_used_again", "Room that compaction won is used again, and reads as zero where asked.",
+	{ "what_compaction_won_is_used_again",
+	  "Space freed by compaction is reused, and reads as zero with ZPOOL_GFP_ZERO.",
 	  what_compaction_won_is_used_again, 0 },
 	{ "compact_runs_while_others_work",
 	  "zpool_compact() may run while other threads use the pool and hold objects mapped.",
 	  compact_runs_while_others_work, 0 },
 	{ "a_map_meets_a_move",
-	  "An object that is mapped while compaction is at it is either moved before, or not at all.",
+	  "An object that is mapped while compaction works on it is either moved before the map, or not at all.",
 	  a_map_meets_a_move, 0 },
-	{ "compact_runs_beside_shrink", "Several threads may compact while others shrink and trim.",
+	{ "compact_runs_beside_shrink", "Several threads may compact while other threads shrink and trim.",
 	  compact_runs_beside_shrink, 0 },
 	{ "callback_may_compact", "A callback may call zpool_compact().", callback_may_compact, 0 },
 	{ NULL, NULL, NULL, 0 },

@@ -19,9 +19,9 @@ static struct zpool *pool_with(struct ct_object *object, size_t size)
 	result = zpool_obj_read(pool, object->handle, &byte, 1, 0);
 	if (result == -EOPNOTSUPP) {
 		zpool_destroy_pool(pool);
-		ct_skip("%s can neither copy nor tell an object's size", ct.spec);
+		ct_skip("%s can neither copy objects nor report their size", ct.spec);
 	}
-	CT_CHECK(result == 1, "reading one byte gave %s: %s", ct_error_name(result), zpool_last_error());
+	CT_CHECK(result == 1, "reading one byte returned %s: %s", ct_error_name(result), zpool_last_error());
 	return pool;
 }
 
@@ -44,9 +44,10 @@ static void obj_size_covers_the_request(void)
 	for (size_t i = 0; i < set.count; i++) {
 		int64_t first = zpool_obj_size(pool, set.at[i].handle);
 
-		CT_CHECK(first >= (int64_t)set.at[i].size, "%zu bytes were asked for, zpool_obj_size() gives %s",
+		CT_CHECK(first >= (int64_t)set.at[i].size, "zpool_obj_size() of an object of %zu bytes returned %s",
 			 set.at[i].size, ct_error_name(first));
-		CT_CHECK(zpool_obj_size(pool, set.at[i].handle) == first, "zpool_obj_size() of one object changed");
+		CT_CHECK(zpool_obj_size(pool, set.at[i].handle) == first,
+			 "zpool_obj_size() returned different sizes for the same object");
 	}
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
@@ -58,7 +59,7 @@ static void copy_ranges(size_t size, uint64_t copies)
 	struct zpool *pool = pool_with(&object, size);
 	unsigned char *model = malloc(object.size), *buf = malloc(object.size);
 
-	CT_CHECK(model && buf, "the suite itself is out of memory");
+	CT_CHECK(model && buf, "the test suite is out of memory");
 	ct_pattern_fill(model, object.size, object.tag, 0);
 	for (uint64_t i = 0; i < copies; i++) {
 		/* Some are of the whole object. */
@@ -70,19 +71,19 @@ static void copy_ranges(size_t size, uint64_t copies)
 			ct_pattern_fill(buf, len, i, 0);
 			done = zpool_obj_write(pool, object.handle, buf, len, offset);
 			memcpy(model + offset, buf, len);
-			CT_CHECK(done == (int64_t)len, "writing %zu bytes at %zu of %zu gave %s", len, offset,
+			CT_CHECK(done == (int64_t)len, "writing %zu bytes at %zu of %zu returned %s", len, offset,
 				 object.size, ct_error_name(done));
 			ct_bytes_get(pool, object.handle, buf, object.size, 0);
-			CT_CHECK(memcmp(buf, model, object.size) == 0, "writing %zu bytes at %zu wrote something else",
-				 len, offset);
+			CT_CHECK(memcmp(buf, model, object.size) == 0,
+				 "writing %zu bytes at offset %zu stored other bytes", len, offset);
 		} else {
 			ct_bytes_put(pool, object.handle, &i, 1, offset);
 			memcpy(model + offset, &i, 1);
 			done = zpool_obj_read(pool, object.handle, buf, len, offset);
-			CT_CHECK(done == (int64_t)len, "reading %zu bytes at %zu of %zu gave %s", len, offset,
+			CT_CHECK(done == (int64_t)len, "reading %zu bytes at %zu of %zu returned %s", len, offset,
 				 object.size, ct_error_name(done));
-			CT_CHECK(memcmp(buf, model + offset, len) == 0, "reading %zu bytes at %zu gave others", len,
-				 offset);
+			CT_CHECK(memcmp(buf, model + offset, len) == 0,
+				 "reading %zu bytes at offset %zu returned other bytes", len, offset);
 		}
 	}
 	free(model);
@@ -104,9 +105,10 @@ static void copies_reach_the_last_byte(void)
 	unsigned char byte = 0xa5, got = 0;
 	int64_t done = zpool_obj_write(pool, object.handle, &byte, 1, usable - 1);
 
-	CT_CHECK(done == 1, "writing the last of %zu usable bytes gave %s", usable, ct_error_name(done));
+	CT_CHECK(done == 1, "writing the last of %zu usable bytes returned %s", usable, ct_error_name(done));
 	done = zpool_obj_read(pool, object.handle, &got, 1, usable - 1);
-	CT_CHECK(done == 1 && got == byte, "reading the last of %zu usable bytes gave %s and %#x, not %#x", usable,
+	CT_CHECK(done == 1 && got == byte,
+		 "reading the last of %zu usable bytes returned %s and the byte %#x, which should be %#x", usable,
 		 ct_error_name(done), got, byte);
 	zpool_destroy_pool(pool);
 }
@@ -125,20 +127,22 @@ static void ranges_outside_are_refused(void)
 	};
 	unsigned char *buf = malloc(usable + 16);
 
-	CT_CHECK(buf != NULL, "the suite itself is out of memory");
+	CT_CHECK(buf != NULL, "the test suite is out of memory");
 	memset(buf, 0x3c, usable + 16);
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
 		int64_t done;
 
 		ct_message_mark();
 		done = zpool_obj_read(pool, object.handle, buf, ranges[i].len, ranges[i].offset);
-		CT_CHECK(done == -EINVAL, "reading %zu bytes at %zu of %zu usable gave %s, not -EINVAL", ranges[i].len,
-			 ranges[i].offset, usable, ct_error_name(done));
+		CT_CHECK(done == -EINVAL,
+			 "result of reading %zu bytes at offset %zu of %zu usable: got %s, expected -EINVAL",
+			 ranges[i].len, ranges[i].offset, usable, ct_error_name(done));
 		ct_message_expect(__FILE__, __LINE__, "zpool_obj_read() of a range outside the object");
 		ct_message_mark();
 		done = zpool_obj_write(pool, object.handle, buf, ranges[i].len, ranges[i].offset);
-		CT_CHECK(done == -EINVAL, "writing %zu bytes at %zu of %zu usable gave %s, not -EINVAL", ranges[i].len,
-			 ranges[i].offset, usable, ct_error_name(done));
+		CT_CHECK(done == -EINVAL,
+			 "result of writing %zu bytes at offset %zu of %zu usable: got %s, expected -EINVAL",
+			 ranges[i].len, ranges[i].offset, usable, ct_error_name(done));
 		ct_message_expect(__FILE__, __LINE__, "zpool_obj_write() of a range outside the object");
 	}
 	for (size_t i = 0; i < usable + 16; i++)
@@ -159,40 +163,41 @@ static void copies_of_much_mapped_objects_work_or_are_busy(void)
 
 	ct_need(ZPOOL_CAP_MAP);
 	while (zpool_map_handle(pool, object.handle, ZPOOL_MM_RW))
-		CT_CHECK(++mapped <= 60, "a handle was mapped %u times at once, and 60 are allowed", mapped);
+		CT_CHECK(++mapped <= 60, "a handle was mapped %u times at once; the maximum is 60", mapped);
 	memset(buf, 0x77, sizeof(buf));
 	done = zpool_obj_read(pool, object.handle, buf, sizeof(buf), 0);
-	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "reading an object mapped %u times gave %s", mapped,
-		 ct_error_name(done));
+	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "reading an object mapped %u times returned %s",
+		 mapped, ct_error_name(done));
 	if (done == -EBUSY)
-		CT_CHECK(buf[0] == 0x77, "a read that gave -EBUSY wrote to the buffer");
+		CT_CHECK(buf[0] == 0x77, "a read that returned -EBUSY wrote to the buffer");
 	else
 		CT_CHECK(ct_pattern_differs(buf, sizeof(buf), object.tag, 0) == sizeof(buf),
-			 "the bytes read are others");
+			 "zpool_obj_read() returned other bytes than were stored");
 	ct_pattern_fill(buf, sizeof(buf), object.tag, 0);
 	done = zpool_obj_write(pool, object.handle, buf, sizeof(buf), 0);
-	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "writing an object mapped %u times gave %s", mapped,
-		 ct_error_name(done));
+	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "writing an object mapped %u times returned %s",
+		 mapped, ct_error_name(done));
 	while (mapped-- > 0)
 		zpool_unmap_handle(pool, object.handle);
-	ct_object_check(pool, &object, "after copies while mapped");
+	ct_object_check(pool, &object, "after copies of mapped objects");
 	zpool_free(pool, object.handle);
-	CT_CHECK(ct_handle_is_dead(pool, object.handle), "a copy left the object mapped, so that it cannot be freed");
+	CT_CHECK(ct_handle_is_dead(pool, object.handle), "the object cannot be freed, because a copy left it mapped");
 	zpool_destroy_pool(pool);
 }
 
 const struct ct_case ct_cases_copies[] = {
-	{ "obj_size_covers_the_request", "zpool_obj_size() is at least the size asked for, and stays.",
+	{ "obj_size_covers_the_request", "zpool_obj_size() is at least the size asked for, and never changes.",
 	  obj_size_covers_the_request, 0 },
 	{ "copies_meet_what_is_mapped", "zpool_obj_read() and zpool_obj_write() copy exactly the range asked for.",
 	  copies_meet_what_is_mapped, 0 },
-	{ "copies_reach_the_last_byte", "A copy may end at zpool_obj_size().", copies_reach_the_last_byte, 0 },
+	{ "copies_reach_the_last_byte", "A copy may extend to zpool_obj_size(), beyond the size asked for.",
+	  copies_reach_the_last_byte, 0 },
 	{ "ranges_outside_are_refused",
-	  "A range that is empty or not wholly inside the object gives -EINVAL and nothing is copied.",
+	  "A range that is empty or not entirely inside the object gives -EINVAL, and nothing is copied.",
 	  ranges_outside_are_refused, 0 },
 	{ "copies_of_much_mapped_objects_work_or_are_busy",
-	  "A copy of an object mapped the greatest number of times works or gives -EBUSY, and leaves no mapping "
-	  "behind.",
+	  "A copy of an object that has the maximum of mappings succeeds or returns -EBUSY, "
+	  "and leaves no mapping behind.",
 	  copies_of_much_mapped_objects_work_or_are_busy, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

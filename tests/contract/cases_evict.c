@@ -15,8 +15,8 @@ static void shrink_rounds(struct ct_evictor *evictor, int rounds, size_t objects
 		ct_set_fill(evictor->pool, &evictor->set, objects, &ct.rng);
 		result = zpool_shrink(evictor->pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 30), &reclaimed);
 		CT_CHECK(result == 0 || result == -EAGAIN || (result == -EINVAL && evictor->set.count < objects),
-			 "shrink gave %s with %zu objects live", ct_error_name(result), evictor->set.count);
-		ct_set_check(evictor->pool, &evictor->set, "after a shrink");
+			 "shrink returned %s with %zu objects live", ct_error_name(result), evictor->set.count);
+		ct_set_check(evictor->pool, &evictor->set, "after zpool_shrink()");
 	}
 	CT_CHECK(evictor->asked > 0, "the callback was never called");
 }
@@ -39,8 +39,8 @@ static void objects_kept_despite_success_stay(void)
 	ct_set_fill(evictor.pool, &evictor.set, 500, &ct.rng);
 	result = zpool_shrink(evictor.pool, 10, &reclaimed);
 	CT_CHECK(result == -EAGAIN && reclaimed == 0,
-		 "the callback returned 0 and freed nothing; shrink gave %s and %u pages", ct_error_name(result),
-		 reclaimed);
+		 "the callback returned 0 and freed nothing, but zpool_shrink() returned %s and reclaimed %u pages",
+		 ct_error_name(result), reclaimed);
 	ct_set_check(evictor.pool, &evictor.set, "kept by a callback that returned 0");
 	ct_evictor_close(&evictor);
 }
@@ -156,9 +156,9 @@ static int map_and_save(struct ct_evictor *evictor, size_t position)
 	unsigned long other = evictor->set.at[ct_rng_below(&ct.rng, evictor->set.count)].handle;
 	int result;
 
-	CT_CHECK(zpool_map_handle(evictor->pool, handle, ZPOOL_MM_RO) != NULL, "map in a callback gave NULL: %s",
+	CT_CHECK(zpool_map_handle(evictor->pool, handle, ZPOOL_MM_RO) != NULL, "map in a callback returned NULL: %s",
 		 zpool_last_error());
-	CT_CHECK(zpool_map_handle(evictor->pool, other, ZPOOL_MM_RW) != NULL, "map in a callback gave NULL: %s",
+	CT_CHECK(zpool_map_handle(evictor->pool, other, ZPOOL_MM_RW) != NULL, "map in a callback returned NULL: %s",
 		 zpool_last_error());
 	zpool_unmap_handle(evictor->pool, handle);
 	if (other == handle) {
@@ -249,18 +249,20 @@ static void mapped_objects_do_not_stop_a_shrink(void)
 	/* The oldest, the youngest, and one between. */
 	for (size_t i = 0; i < MAPPED; i++) {
 		ct_set_add(&mapped, &evictor.set.at[i * (OBJECTS - 1) / (MAPPED - 1)]);
-		CT_CHECK(zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RO) != NULL, "map gave NULL: %s",
-			 zpool_last_error());
+		CT_CHECK(zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RO) != NULL,
+			 "zpool_map_handle() returned NULL: %s", zpool_last_error());
 	}
 	while (evictor.set.count > OBJECTS / 4) {
 		size_t before = evictor.set.count;
 		int result = zpool_shrink(evictor.pool, 4, NULL);
 
 		CT_CHECK(result == 0 || result == -EAGAIN,
-			 "shrink with %d objects mapped: expected 0 or -EAGAIN, got %s", MAPPED, ct_error_name(result));
+			 "result of zpool_shrink() with %d objects mapped: expected 0 or -EAGAIN, got %s", MAPPED,
+			 ct_error_name(result));
 		idle = evictor.set.count < before ? 0 : idle + 1;
-		CT_CHECK(idle < IDLE_MAX, "%d calls of shrink evicted nothing, with %d of %zu objects mapped", IDLE_MAX,
-			 MAPPED, evictor.set.count);
+		CT_CHECK(idle < IDLE_MAX,
+			 "%d calls of zpool_shrink() evicted nothing, though only %d of %zu objects were mapped",
+			 IDLE_MAX, MAPPED, evictor.set.count);
 	}
 	for (size_t i = 0; i < MAPPED; i++)
 		zpool_unmap_handle(evictor.pool, mapped.at[i].handle);
@@ -282,7 +284,7 @@ static void mapped_objects_survive_shrink(void)
 		for (size_t i = 0; i < MAPPED; i++) {
 			ct_set_add(&mapped, &evictor.set.at[OBJECTS / MAPPED * i]);
 			addresses[i] = zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RW);
-			CT_CHECK(addresses[i] != NULL, "map gave NULL: %s", zpool_last_error());
+			CT_CHECK(addresses[i] != NULL, "zpool_map_handle() returned NULL: %s", zpool_last_error());
 		}
 		for (unsigned int pages = 1; pages < 1000; pages *= 3)
 			zpool_shrink(evictor.pool, pages, NULL);
@@ -290,15 +292,15 @@ static void mapped_objects_survive_shrink(void)
 			const struct ct_object *object = &mapped.at[i];
 
 			CT_CHECK(ct_pattern_differs(addresses[i], object->size, object->tag, 0) == object->size,
-				 "a mapped object of %zu bytes lost its bytes in a shrink", object->size);
+				 "a mapped object of %zu bytes lost its contents during zpool_shrink()", object->size);
 			CT_CHECK(zpool_map_handle(evictor.pool, object->handle, ZPOOL_MM_RO) == addresses[i],
-				 "a mapped object moved in a shrink");
+				 "a mapped object moved during zpool_shrink()");
 			zpool_unmap_handle(evictor.pool, object->handle);
 			zpool_unmap_handle(evictor.pool, object->handle);
 		}
 		while (mapped.count > 0)
 			ct_set_remove(&mapped, mapped.count - 1);
-		ct_set_check(evictor.pool, &evictor.set, "after a shrink with mapped objects");
+		ct_set_check(evictor.pool, &evictor.set, "after zpool_shrink() with mapped objects");
 	}
 	ct_set_fini(&mapped);
 	ct_evictor_close(&evictor);
@@ -329,32 +331,35 @@ static void half_emptied_pages_are_used_again(void)
 			ct_set_make(evictor.pool, &evictor.set, ct.max_bytes / 3 > 0 ? ct.max_bytes / 3 : 1);
 	}
 	CT_CHECK(zpool_get_total_size(evictor.pool) < before + before / 2 + (256u << 10),
-		 "1000 objects held %llu bytes at first, and %llu after 1000 evictions of one each",
+		 "a pool with 1000 objects held %llu bytes at first, but %llu after 1000 rounds of "
+		 "evicting one and storing another",
 		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(evictor.pool));
 	ct_evictor_close(&evictor);
 }
 
 const struct ct_case ct_cases_evict[] = {
-	{ "objects_kept_despite_success_stay", "A callback that returns 0 and keeps the object has refused it.",
+	{ "objects_kept_despite_success_stay",
+	  "A callback that returns 0 without freeing the object counts as a refusal.",
 	  objects_kept_despite_success_stay, 0 },
 	{ "objects_freed_despite_failure_are_gone", "A callback may free the object and still return an error.",
 	  objects_freed_despite_failure_are_gone, 0 },
-	{ "callback_may_free_others", "A callback may free other objects than the one that it is asked for.",
+	{ "callback_may_free_others", "A callback may free objects other than the one it is asked to evict.",
 	  callback_may_free_others, 0 },
-	{ "callback_may_free_the_neighbour", "A callback may free what shares the page with the object asked for.",
+	{ "callback_may_free_the_neighbour",
+	  "A callback may free objects on the same page as the one it is asked to evict.",
 	  callback_may_free_the_neighbour, 0 },
-	{ "callback_may_allocate", "A callback may allocate.", callback_may_allocate, 0 },
+	{ "callback_may_allocate", "A callback may allocate objects.", callback_may_allocate, 0 },
 	{ "callback_may_store_anew", "A callback may free the object and store another in its place.",
 	  callback_may_store_anew, 0 },
-	{ "callback_may_map", "A callback may map the object asked for, and others.", callback_may_map, 0 },
-	{ "callback_may_call_every_function",
-	  "A callback may call every function on the pool, zpool_shrink() included.", callback_may_call_every_function,
-	  0 },
-	{ "mapped_objects_survive_shrink", "A mapped object neither moves nor goes away in a shrink.",
+	{ "callback_may_map", "A callback may map the object it is asked to evict, and others.", callback_may_map, 0 },
+	{ "callback_may_call_every_function", "A callback may call any function on the pool, including zpool_shrink().",
+	  callback_may_call_every_function, 0 },
+	{ "mapped_objects_survive_shrink", "zpool_shrink() neither moves nor evicts a mapped object.",
 	  mapped_objects_survive_shrink, 0 },
-	{ "mapped_objects_do_not_stop_a_shrink", "Objects that are mapped do not keep zpool_shrink() from all others.",
-	  mapped_objects_do_not_stop_a_shrink, 0 },
-	{ "half_emptied_pages_are_used_again", "What was evicted leaves room that can be used again.",
+	{ "mapped_objects_do_not_stop_a_shrink",
+	  "Mapped objects do not prevent zpool_shrink() from evicting all others.", mapped_objects_do_not_stop_a_shrink,
+	  0 },
+	{ "half_emptied_pages_are_used_again", "The space of evicted objects can be reused.",
 	  half_emptied_pages_are_used_again, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

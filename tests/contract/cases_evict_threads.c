@@ -18,7 +18,7 @@ static void shrink_some(struct ct_crowd *crowd, struct ct_rng *rng)
 	unsigned int reclaimed = 4711;
 	int result = zpool_shrink(crowd->pool, 1 + (unsigned int)ct_rng_below(rng, 8), &reclaimed);
 
-	CT_CHECK(result == 0 || result == -EAGAIN || result == -EINVAL, "shrink gave %s", ct_error_name(result));
+	CT_CHECK(result == 0 || result == -EAGAIN || result == -EINVAL, "shrink returned %s", ct_error_name(result));
 	CT_CHECK(reclaimed < 4711, "shrink did not set *reclaimed");
 }
 
@@ -42,7 +42,7 @@ static void shrink_runs_while_others_work(void)
 	ct_crowd_open(&crowd, 800);
 	ct_set_fill(crowd.pool, &crowd.set, 400, &ct.rng);
 	ct_threads_run(4, shrink_or_work, &crowd);
-	CT_CHECK(atomic_load(&crowd.asked) > 0, "%u shrinks asked for nothing", rounds(2000));
+	CT_CHECK(atomic_load(&crowd.asked) > 0, "%u calls of zpool_shrink() never called the callback", rounds(2000));
 	ct_crowd_close(&crowd);
 }
 
@@ -66,7 +66,7 @@ static void several_threads_shrink(void)
 	ct_crowd_open(&crowd, 800);
 	ct_set_fill(crowd.pool, &crowd.set, 400, &ct.rng);
 	ct_threads_run(4, everybody_shrinks, &crowd);
-	CT_CHECK(atomic_load(&crowd.evicted) > 0, "four threads that shrank evicted nothing");
+	CT_CHECK(atomic_load(&crowd.evicted) > 0, "four threads that called zpool_shrink() evicted nothing");
 	ct_crowd_close(&crowd);
 }
 
@@ -142,7 +142,7 @@ static int evict_too_late(struct zpool *pool, unsigned long handle, void *user)
 		ct_nap();
 	ct_set_remove(&handover->set, position);
 	CT_CHECK(ct_handle_is_dead(pool, handle),
-		 "handle %#lx was freed by another thread, and is live in the callback", handle);
+		 "handle %#lx was freed by another thread, but is still live in the callback", handle);
 	zpool_free(pool, handle);
 	return handover->asked % 2 ? 0 : -ENOENT;
 }
@@ -179,7 +179,7 @@ static void the_handle_may_be_freed_meanwhile(void)
 	ct_set_fill(handover.pool, &handover.set, 500, &ct.rng);
 	ct_threads_run(2, hand_over, &handover);
 	CT_CHECK(handover.asked > 0, "the callback was never called");
-	ct_set_check(handover.pool, &handover.set, "never asked for");
+	ct_set_check(handover.pool, &handover.set, "not offered to the callback");
 	ct_set_free_all(handover.pool, &handover.set);
 	zpool_destroy_pool(handover.pool);
 	ct_set_fini(&handover.set);
@@ -193,7 +193,7 @@ const struct ct_case ct_cases_evict_threads[] = {
 	{ "a_slow_callback_stops_nobody", "No lock of the pool is held while an evict callback runs.",
 	  a_slow_callback_stops_nobody, 0 },
 	{ "the_handle_may_be_freed_meanwhile",
-	  "Another thread may free the object that a callback is asked for; the handle is stale then.",
+	  "Another thread may free the object that a callback is asked to evict; its handle is stale from then on.",
 	  the_handle_may_be_freed_meanwhile, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -34,7 +34,7 @@ static void what_is_missing_says_so(void)
 		CT_REFUSED(zpool_get_stats(pool, &stats, sizeof(stats)), EOPNOTSUPP);
 	if (!ct_can(ZPOOL_CAP_CLASSES)) {
 		CT_REFUSED(zpool_each_class(pool, visit_class, &visits), EOPNOTSUPP);
-		CT_CHECK(visits == 0, "-EOPNOTSUPP came after %zu classes", visits);
+		CT_CHECK(visits == 0, "zpool_each_class() returned -EOPNOTSUPP after visiting %zu classes", visits);
 	}
 	if (!ct_can(ZPOOL_CAP_OBJ_SIZE))
 		CT_REFUSED(zpool_obj_size(pool, set.at[0].handle), EOPNOTSUPP);
@@ -42,15 +42,16 @@ static void what_is_missing_says_so(void)
 		CT_REFUSED_NULL(zpool_map_handle(pool, set.at[0].handle, ZPOOL_MM_RW), EOPNOTSUPP);
 	if (!ct_can(ZPOOL_CAP_TRIM))
 		CT_REFUSED(zpool_trim(pool, &released), EOPNOTSUPP);
-	CT_CHECK(released == 0, "bytes released by a call that gave -EOPNOTSUPP: expected 0, got %llu",
+	CT_CHECK(released == 0, "bytes released by a call that returned -EOPNOTSUPP: expected 0, got %llu",
 		 (unsigned long long)released);
-	ct_set_check(pool, &set, "after calls that the driver lacks");
+	ct_set_check(pool, &set, "after calls that the driver does not support");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
 
 const struct ct_case ct_cases_extras[] = {
-	{ "what_is_missing_says_so", "What a driver lacks gives -EOPNOTSUPP and a message, and changes nothing.",
+	{ "what_is_missing_says_so",
+	  "A call that the driver does not support gives -EOPNOTSUPP and a message, and changes nothing.",
 	  what_is_missing_says_so, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -60,10 +60,11 @@ static void is_sound_to_the_eye(void)
 
 	ask(&told);
 	CT_CHECK(told.found, "the library does not see driver \"%s\" in %s", ct.type, ct.file);
-	CT_CHECK(strcmp(told.path, ct.file) == 0, "driver \"%s\" comes from %s, which hides %s", ct.type,
+	CT_CHECK(strcmp(told.path, ct.file) == 0,
+		 "driver \"%s\" is loaded from %s, which comes before %s in the search path", ct.type,
 		 told.path[0] ? told.path : "the program itself", ct.file);
 	CT_CHECK(told.fault[0] == '\0', "%s: %s", ct.file, told.fault);
-	CT_CHECK(zpool_has_pool(ct.type), "it does not load: %s", zpool_last_error());
+	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
 }
 
 static void note_tells_the_head(void)
@@ -72,17 +73,19 @@ static void note_tells_the_head(void)
 
 	ask(&note);
 	if (!note.has_note)
-		ct_skip("%s carries no note, which ZPOOL_DRIVER_DEFINE writes; tools cannot tell what it is", ct.file);
-	CT_CHECK(zpool_has_pool(ct.type), "it does not load: %s", zpool_last_error());
+		ct_skip("%s has no ELF note, so that tools cannot identify it; define the driver with "
+			"ZPOOL_DRIVER_DEFINE",
+			ct.file);
+	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
 	ask(&head);
-	CT_CHECK(head.loaded, "it was loaded, but the library does not show it so");
+	CT_CHECK(head.loaded, "the driver was loaded, but zpool_each_driver() does not show it as loaded");
 	CT_CHECK(note.abi_major == head.abi_major && note.abi_minor == head.abi_minor,
-		 "the note says ABI %u.%u, the driver %u.%u", note.abi_major, note.abi_minor, head.abi_major,
+		 "the note has ABI %u.%u, but the driver has %u.%u", note.abi_major, note.abi_minor, head.abi_major,
 		 head.abi_minor);
-	CT_CHECK(strcmp(note.version, head.version) == 0, "the note says version \"%s\", the driver \"%s\"",
+	CT_CHECK(strcmp(note.version, head.version) == 0, "the note has version \"%s\", but the driver has \"%s\"",
 		 note.version, head.version);
-	CT_CHECK(strcmp(note.description, head.description) == 0, "the note says \"%s\", the driver \"%s\"",
-		 note.description, head.description);
+	CT_CHECK(strcmp(note.description, head.description) == 0,
+		 "the note has the description \"%s\", but the driver has \"%s\"", note.description, head.description);
 }
 
 /* Names that begin with two underscores, and these, are the compiler's and the linker's, or of libraries of theirs. */
@@ -103,8 +106,8 @@ static void expect_drivers_own(const char *name, void *user)
 	(void)user;
 	snprintf(own, sizeof(own), "%s_LTX_zpool_driver", ct.type);
 	CT_CHECK(strcmp(name, "zpool_driver") == 0 || strcmp(name, own) == 0 || is_the_compilers(name),
-		 "%s shows the symbol \"%s\" to everybody: compile with -fvisibility=hidden, or make it static",
-		 ct.file, name);
+		 "%s exports the symbol \"%s\": compile with -fvisibility=hidden, or make the symbol static", ct.file,
+		 name);
 }
 
 static void shows_only_its_driver(void)
@@ -120,7 +123,8 @@ static void expect_not_ours(const char *name, void *user)
 {
 	(void)user;
 	CT_CHECK(strncmp(name, "zpool_", 6) != 0,
-		 "%s wants \"%s\" from the program that loads it; what a driver needs comes with create's arguments",
+		 "%s needs the symbol \"%s\" from the program that loads it; a driver receives all "
+		 "it needs as arguments of create",
 		 ct.file, name);
 }
 
@@ -128,8 +132,8 @@ static void expect_other_library(const char *name, void *user)
 {
 	(void)user;
 	CT_CHECK(strncmp(name, "libzpool.so", 11) != 0,
-		 "%s is linked with %s: in a program that has libzpool linked in there would be two of it", ct.file,
-		 name);
+		 "%s is linked with %s: a program with a static libzpool would then have two copies of the library",
+		 ct.file, name);
 }
 
 static void asks_nothing_of_libzpool(void)
@@ -148,7 +152,7 @@ static void is_bound_at_once(void)
 
 	open_module(&module);
 	CT_CHECK(ct_module_binds_now(&module),
-		 "%s is bound call by call, and would take the loader's lock inside malloc: link with -Wl,-z,now",
+		 "%s uses lazy binding, which takes the dynamic linker's lock inside malloc: link with -Wl,-z,now",
 		 ct.file);
 	ct_module_close(&module);
 }
@@ -223,7 +227,8 @@ static void witness_start(int round)
 	witness.round = round;
 	atomic_store(&witness.used, false);
 	atomic_store(&witness.gone, false);
-	CT_CHECK(pthread_create(&witness.thread, NULL, use_and_stay, NULL) == 0, "no thread can be started");
+	CT_CHECK(pthread_create(&witness.thread, NULL, use_and_stay, NULL) == 0,
+		 "the test suite cannot start a thread");
 	while (!atomic_load(&witness.used) && !ct_stopping())
 		ct_nap();
 }
@@ -240,37 +245,39 @@ static void goes_and_comes_again(void)
 	bool resident;
 	int result;
 
-	CT_CHECK(realpath(ct.file, resolved) != NULL, "%s is not there", ct.file);
+	CT_CHECK(realpath(ct.file, resolved) != NULL, "%s does not exist", ct.file);
 	for (int round = 1; round <= 3; round++) {
 		use_driver(round);
 		witness_start(round);
-		CT_CHECK(is_mapped(resolved), "%s is loaded, but not mapped", resolved);
+		CT_CHECK(is_mapped(resolved), "%s is loaded, but /proc/self/maps does not show it", resolved);
 		resident = is_resident(resolved);
 		result = zpool_unload_driver(ct.type);
 		/* What the driver wants to do at a thread's end has to be cancelled when its pools go. */
 		witness_end();
 		if (result == -EOPNOTSUPP && (resident || ct_instrumented()))
 			ct_skip("%s", zpool_last_error());
-		CT_CHECK(result == 0, "unloading gave %s: %s", ct_error_name(result), zpool_last_error());
-		CT_CHECK(!is_mapped(resolved), "%s was unloaded, but is still mapped", resolved);
+		CT_CHECK(result == 0, "unloading returned %s: %s", ct_error_name(result), zpool_last_error());
+		CT_CHECK(!is_mapped(resolved), "%s was unloaded, but /proc/self/maps still shows it", resolved);
 	}
 }
 
 static const struct ct_case file_cases[] = {
-	{ "file_is_a_plugin", "The file has a driver's name, can be trusted, and its head and note are in order.",
+	{ "file_is_a_plugin",
+	  "The file is named like a driver, its owner and permissions can be trusted, and "
+	  "its header and note are valid.",
 	  is_sound_to_the_eye, CT_FILE },
-	{ "file_note_tells_the_head", "Version, ABI and description in the file's note are those of the driver.",
+	{ "file_note_tells_the_head", "The file's note has the version, ABI and description of the driver.",
 	  note_tells_the_head, CT_FILE },
-	{ "file_shows_only_its_driver", "The file exports the driver's structure, by its two names, and nothing else.",
+	{ "file_shows_only_its_driver", "The file exports nothing except the driver's structure, under its two names.",
 	  shows_only_its_driver, CT_FILE },
-	{ "file_asks_nothing_of_libzpool", "The file has no undefined zpool_ symbol and is not linked with libzpool.",
+	{ "file_asks_nothing_of_libzpool", "The file needs no zpool_ symbol and is not linked with libzpool.",
 	  asks_nothing_of_libzpool, CT_FILE },
 	{ "file_is_bound_at_once",
-	  "All its symbols are bound when it is loaded, so that no call takes the loader's lock.", is_bound_at_once,
+	  "All symbols are bound at load time, so that no call takes the dynamic linker's lock.", is_bound_at_once,
 	  CT_FILE },
 	{ "file_goes_and_comes_again",
-	  "The driver can be unloaded and is unmapped then, unless it says ZPOOL_DRIVER_RESIDENT; threads that used "
-	  "it end without it, and it can be loaded and used again.",
+	  "Unloading the driver unmaps its file unless it has ZPOOL_DRIVER_RESIDENT; threads "
+	  "that used it can end afterwards, and the driver can be loaded and used again.",
 	  goes_and_comes_again, CT_FILE },
 	{ NULL, NULL, NULL, 0 },
 };

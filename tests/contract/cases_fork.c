@@ -82,11 +82,11 @@ static void meet_the_limit(void *arg)
 
 	while (zpool_malloc(pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle) == 0)
 		CT_CHECK(zpool_get_total_size(pool) <= limit,
-			 "in a forked child the pool holds %llu bytes with a limit of %llu",
+			 "in a forked child, the pool holds %llu bytes with a limit of %llu",
 			 (unsigned long long)zpool_get_total_size(pool), (unsigned long long)limit);
 	CT_MUST(zpool_set_limit(pool, 2 * limit));
 	CT_CHECK(zpool_malloc(pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle) == 0,
-		 "in a forked child the limit was raised, and malloc failed: %s", zpool_last_error());
+		 "in a forked child, malloc failed after the limit was raised: %s", zpool_last_error());
 }
 
 static void the_limit_holds_in_a_child(void)
@@ -130,7 +130,7 @@ static void without_support_the_child_is_told(void)
 	struct ct_set set;
 
 	if (ct_can(ZPOOL_CAP_FORK))
-		ct_skip("%s can be used in a forked child", ct.spec);
+		ct_skip("%s supports fork()", ct.spec);
 	ct_set_init(&set, 300);
 	ct_set_fill(heirloom.pool, &set, 300, &ct.rng);
 	heirloom.set = &set;
@@ -149,7 +149,7 @@ static void make_a_new_pool(void *arg)
 	ct_set_init(&set, 500);
 	ct_set_fill(pool, &set, 500, &ct.rng);
 	ct_set_thin(pool, &set, 200, &ct.rng);
-	ct_set_check(pool, &set, "in a pool that the child made");
+	ct_set_check(pool, &set, "in a pool that the child created");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
@@ -161,7 +161,7 @@ static void a_child_can_make_pools(void)
 
 	ct_object_make(pool, &object, 100 < ct.max_bytes ? 100 : ct.max_bytes, 1);
 	ct_in_child(make_a_new_pool, NULL);
-	ct_object_check(pool, &object, "in the parent, after the child made a pool");
+	ct_object_check(pool, &object, "in the parent, after the child created a pool");
 	zpool_destroy_pool(pool);
 	ct_in_child(make_a_new_pool, NULL);
 }
@@ -205,7 +205,7 @@ static void fork_waits_for_threads_at_work(void)
 	ct_need(ZPOOL_CAP_FORK);
 	/* A sanitizer's allocator may stay locked in the child; what the threads held, valgrind takes for leaks. */
 	if (ct_instrumented())
-		ct_skip("a sanitizer or valgrind does not survive a fork while threads allocate");
+		ct_skip("a program under a sanitizer or valgrind does not survive a fork while threads allocate");
 	ct_crowd_open(&crowd, 500);
 	ct_set_init(&set, 400);
 	ct_set_fill(crowd.pool, &set, 300, &ct.rng);
@@ -240,7 +240,7 @@ static void hold_mapped(struct ct_thread *thread)
 	struct pinned *pinned = thread->arg;
 
 	pinned->address = zpool_map_handle(pinned->pool, pinned->object.handle, ZPOOL_MM_RO);
-	CT_CHECK(pinned->address != NULL, "map gave NULL: %s", zpool_last_error());
+	CT_CHECK(pinned->address != NULL, "zpool_map_handle() returned NULL: %s", zpool_last_error());
 	atomic_store(&pinned->mapped, true);
 	while (!atomic_load(&pinned->done) && !ct_stopping())
 		ct_nap();
@@ -254,7 +254,7 @@ static void look_at_pinned(void *arg)
 	ct_object_check(pinned->pool, &pinned->object, "mapped by a thread that is not in the child");
 	CT_REFUSED_VOID(zpool_free(pinned->pool, pinned->object.handle));
 	CT_CHECK(ct_pattern_differs(pinned->address, pinned->object.size, pinned->object.tag, 0) == pinned->object.size,
-		 "an object mapped by a thread of the parent lost its bytes in the child");
+		 "an object mapped by a thread of the parent lost its contents in the child");
 	zpool_destroy_pool(pinned->pool);
 }
 
@@ -275,23 +275,25 @@ static void maps_of_other_threads_stay_in_the_child(void)
 	ct_object_check(pinned.pool, &pinned.object, "in the parent, after the child");
 	zpool_free(pinned.pool, pinned.object.handle);
 	CT_CHECK(ct_handle_is_dead(pinned.pool, pinned.object.handle),
-		 "what the child did pins an object in the parent");
+		 "an object cannot be freed in the parent because of what the child did");
 	zpool_destroy_pool(pinned.pool);
 }
 
 const struct ct_case ct_cases_fork[] = {
 	{ "a_child_has_copies_of_its_own",
-	  "A forked child may use inherited pools, as copies of its own: the parent's are not touched.",
+	  "A forked child may use inherited pools; they are copies, and the parent's pools do not change.",
 	  a_child_has_copies_of_its_own, CT_FORKS },
-	{ "the_limit_holds_in_a_child", "A pool has the same limit in a forked child, which the child may change.",
+	{ "the_limit_holds_in_a_child", "A pool keeps its limit in a forked child, and the child may change it.",
 	  the_limit_holds_in_a_child, CT_FORKS },
 	{ "without_support_the_child_is_told",
-	  "Where a driver has no fork hook, the child gets -EOPNOTSUPP on its pools.",
+	  "If the driver has no fork callback, calls on inherited pools return -EOPNOTSUPP in a forked child.",
 	  without_support_the_child_is_told, CT_FORKS },
-	{ "a_child_can_make_pools", "A forked child can make pools of any driver.", a_child_can_make_pools, CT_FORKS },
-	{ "fork_waits_for_threads_at_work", "A fork while other threads use the pool leaves the child a whole pool.",
+	{ "a_child_can_make_pools", "A forked child can create pools of any driver.", a_child_can_make_pools,
+	  CT_FORKS },
+	{ "fork_waits_for_threads_at_work",
+	  "A fork while other threads use the pool leaves the child with a consistent pool.",
 	  fork_waits_for_threads_at_work, CT_FORKS },
-	{ "maps_of_other_threads_stay_in_the_child", "What another thread had mapped stays pinned in the child.",
+	{ "maps_of_other_threads_stay_in_the_child", "Objects that another thread had mapped stay mapped in the child.",
 	  maps_of_other_threads_stay_in_the_child, CT_FORKS },
 	{ NULL, NULL, NULL, 0 },
 };

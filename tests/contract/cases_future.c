@@ -19,7 +19,7 @@ static int free_it(struct zpool *pool, unsigned long handle, void *user)
 	struct ct_set *set = user;
 	size_t position = ct_set_find(set, handle);
 
-	CT_CHECK(position != SIZE_MAX, "an object is evicted that does not live");
+	CT_CHECK(position != SIZE_MAX, "the callback is asked to evict an object that is not live");
 	ct_set_remove(set, position);
 	zpool_free(pool, handle);
 	return 0;
@@ -34,7 +34,7 @@ static struct zpool *open_as(const char *spec, struct ct_set *set)
 	args.user = set;
 	args.name = "a pool's name";
 	pool = zpool_open(spec, &args, sizeof(args));
-	CT_CHECK(pool != NULL, "zpool_open(\"%s\") gave NULL: %s", spec, zpool_last_error());
+	CT_CHECK(pool != NULL, "zpool_open(\"%s\") returned NULL: %s", spec, zpool_last_error());
 	return pool;
 }
 
@@ -51,16 +51,16 @@ static void live(struct zpool *pool, struct ct_set *set, unsigned int rounds)
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		ct_set_fill(pool, set, OBJECTS, &ct.rng);
-		ct_set_check(pool, set, "stored with a core of the future");
+		ct_set_check(pool, set, "stored with a newer version of the library");
 		ct_set_thin(pool, set, OBJECTS / 3, &ct.rng);
 		zpool_shrink(pool, 1, NULL);
 		zpool_compact(pool, 4096, 1000000, NULL);
 		zpool_compact(pool, 0, 0, NULL);
 		zpool_trim(pool, NULL);
 		zpool_get_stats(pool, &stats, sizeof(stats));
-		ct_set_check(pool, set, "kept with a core of the future");
+		ct_set_check(pool, set, "kept with a newer version of the library");
 		CT_CHECK(zpool_malloc(pool, ct.largest_bytes + 1, ZPOOL_GFP_KERNEL, &handle) != 0,
-			 "an object larger than the largest was taken");
+			 "an object larger than zpool_max_object_size() was accepted");
 		zpool_set_limit(pool, zpool_get_total_size(pool));
 		while (ct_set_try(pool, set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
 			;
@@ -99,8 +99,8 @@ static void expect_alike(uint64_t today, uint64_t later, const char *what)
 	uint64_t apart = today > later ? today - later : later - today;
 
 	CT_CHECK(apart <= today / 4 + (256u << 10) + 2 * ct.step_bytes,
-		 "%s: %llu bytes with the core of today, %llu with larger structures around the same values", what,
-		 (unsigned long long)today, (unsigned long long)later);
+		 "%s: %llu bytes with this version's structures, but %llu with larger structures and the same values",
+		 what, (unsigned long long)today, (unsigned long long)later);
 }
 
 /* A driver that takes the values for an array of what it knows reads the bytes between them. */
@@ -113,9 +113,10 @@ static void values_may_be_larger(void)
 	later = open_future(&set);
 	today = open_as(ct.spec, &set);
 	CT_CHECK(zpool_max_object_size(today) == zpool_max_object_size(later),
-		 "with larger structures around the same values the largest object is %zu, otherwise %zu",
+		 "with larger structures and the same values the largest object has %zu bytes, otherwise %zu",
 		 zpool_max_object_size(later), zpool_max_object_size(today));
-	CT_CHECK(zpool_alignment(today) == zpool_alignment(later), "larger structures change the alignment");
+	CT_CHECK(zpool_alignment(today) == zpool_alignment(later),
+		 "the alignment depends on the size of the structures");
 	expect_alike(zpool_get_total_size(today), zpool_get_total_size(later), "an empty pool");
 	expect_alike(filled_bytes(today, &set), filled_bytes(later, &set), "a pool with objects");
 	expect_alike(zpool_get_total_size(today), zpool_get_total_size(later), "a pool that was emptied");
@@ -133,7 +134,7 @@ static void statistics_fit_each_size(void)
 	ct_set_init(&set, OBJECTS);
 	pool = open_future(&set);
 	if (!ct_future_has_stats())
-		ct_skip("%s has no statistics of its own", ct.spec);
+		ct_skip("%s has no stats callback", ct.spec);
 	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
 	ct_set_fill(pool, &set, OBJECTS, &ct.rng);
 	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
@@ -149,22 +150,24 @@ static void verify_finds_nothing_wrong(void)
 	ct_set_init(&set, 70000);
 	pool = open_future(&set);
 	if (!ct_future_has_verify())
-		ct_skip("%s has no verify", ct.spec);
+		ct_skip("%s has no verify callback", ct.spec);
 	live(pool, &set, 4);
 	ct_set_fini(&set);
 }
 
 const struct ct_case ct_cases_future[] = {
 	{ "args_are_gone_when_create_returns",
-	  "A driver keeps no pointer to create's arguments and strings, and takes structures larger than it knows.",
+	  "A driver keeps no pointer to the arguments and strings of create, and accepts "
+	  "structures larger than it knows.",
 	  args_are_gone_when_create_returns, 0 },
-	{ "values_may_be_larger", "A driver finds parameters' values value_size bytes apart, whatever that size is.",
+	{ "values_may_be_larger",
+	  "A driver finds the values of parameters value_size bytes apart, whatever that size is.",
 	  values_may_be_larger, 0 },
 	{ "statistics_fit_each_size",
-	  "The stats callback fills as much as it knows and as there is room for, and no more.",
+	  "The stats callback fills only the members that it knows and that fit into the caller's structure.",
 	  statistics_fit_each_size, 0 },
 	{ "verify_finds_nothing_wrong",
-	  "The driver's own verify, after each call that changes a pool, finds no damage.", verify_finds_nothing_wrong,
-	  0 },
+	  "The driver's verify callback finds no damage after any call that changes a pool.",
+	  verify_finds_nothing_wrong, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -16,8 +16,9 @@ static void refused_everywhere(struct zpool *pool, unsigned long handle)
 
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_free(pool, handle));
-	CT_CHECK(ct_log_errors() == 1, "zpool_free() of handle %#lx, which is not live, logged %u errors, not 1",
-		 handle, ct_log_errors());
+	CT_CHECK(ct_log_errors() == 1,
+		 "errors logged by zpool_free() of handle %#lx, which is not live: got %u, expected 1", handle,
+		 ct_log_errors());
 	if (ct_can(ZPOOL_CAP_MAP)) {
 		CT_REFUSED_NULL(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EINVAL);
 		CT_REFUSED_VOID(zpool_unmap_handle(pool, handle));
@@ -32,9 +33,10 @@ static void refused_everywhere(struct zpool *pool, unsigned long handle)
 	done = zpool_obj_read(pool, handle, buf, 4, 0);
 	if (done == -EOPNOTSUPP)
 		return;
-	CT_CHECK(done == -EINVAL, "reading from handle %#lx, which is not live, gave %s", handle, ct_error_name(done));
+	CT_CHECK(done == -EINVAL, "reading from handle %#lx, which is not live, returned %s", handle,
+		 ct_error_name(done));
 	ct_message_expect(__FILE__, __LINE__, "zpool_obj_read()");
-	CT_CHECK(buf[0] == '1', "reading from handle %#lx, which is not live, copied something", handle);
+	CT_CHECK(buf[0] == '1', "reading from handle %#lx, which is not live, changed the buffer", handle);
 	CT_REFUSED(zpool_obj_write(pool, handle, buf, 4, 0), EINVAL);
 }
 
@@ -64,10 +66,10 @@ static void stale_handles_are_refused(void)
 		refused_everywhere(pool, object.handle);
 		/* Again while another object has its place. */
 		ct_object_make(pool, &next, object.size, 2);
-		CT_CHECK(next.handle != object.handle, "a new object got handle %#lx, which was freed just before",
+		CT_CHECK(next.handle != object.handle, "a new object got handle %#lx, which had just been freed",
 			 object.handle);
 		refused_everywhere(pool, object.handle);
-		ct_object_check(pool, &next, "after the handle that had its place before was refused");
+		ct_object_check(pool, &next, "after the stale handle of its slot was refused");
 		zpool_free(pool, next.handle);
 		refused_everywhere(pool, object.handle);
 	}
@@ -90,9 +92,9 @@ static void no_handle_is_given_twice(void)
 	unsigned long *handles = malloc(given * sizeof(*handles));
 	struct zpool *pool = ct_pool();
 
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	if (sizeof(unsigned long) < 8)
-		ct_skip("certain only where handles have 64 bits");
+		ct_skip("guaranteed only where handles have 64 bits");
 	for (size_t i = 0; i < given; i++) {
 		CT_MUST(zpool_malloc(pool, 16, ZPOOL_GFP_KERNEL, &handles[i]));
 		zpool_free(pool, handles[i]);
@@ -102,8 +104,8 @@ static void no_handle_is_given_twice(void)
 			 given - i);
 	qsort(handles, given, sizeof(*handles), compare_handles);
 	for (size_t i = 1; i < given; i++)
-		CT_CHECK(handles[i] != handles[i - 1], "of %zu handles one after the other, %#lx was given twice",
-			 given, handles[i]);
+		CT_CHECK(handles[i] != handles[i - 1], "among %zu successive handles, %#lx was given out twice", given,
+			 handles[i]);
 	free(handles);
 	zpool_destroy_pool(pool);
 }
@@ -124,7 +126,7 @@ static void foreign_handles_are_refused(void)
 			refused_everywhere(theirs, my_set.at[i].handle);
 		zpool_free(theirs, my_set.at[i].handle);
 		CT_CHECK(ct_handle_is_dead(theirs, my_set.at[i].handle),
-			 "handle %#lx of another pool passes for a live one", my_set.at[i].handle);
+			 "handle %#lx of another pool is accepted as live", my_set.at[i].handle);
 	}
 	ct_set_check(mine, &my_set, "after its handles were tried on another pool");
 	ct_set_check(theirs, &their_set, "after another pool's handles were tried on it");
@@ -156,7 +158,7 @@ static void invented_handles_are_refused(void)
 
 		if (ct_set_find(&set, handle) != SIZE_MAX)
 			continue;
-		CT_CHECK(ct_handle_is_dead(pool, handle), "invented handle %#lx passes for a live one", handle);
+		CT_CHECK(ct_handle_is_dead(pool, handle), "invented handle %#lx is accepted as live", handle);
 		zpool_free(pool, handle);
 		zpool_unmap_handle(pool, handle);
 	}
@@ -179,7 +181,7 @@ static void altered_handles_are_refused(void)
 
 			if (ct_set_find(&set, handle) != SIZE_MAX)
 				continue;
-			CT_CHECK(ct_handle_is_dead(pool, handle), "handle %#lx is live, and %#lx passes for it",
+			CT_CHECK(ct_handle_is_dead(pool, handle), "handle %#lx is live, but %#lx is accepted too",
 				 set.at[i].handle, handle);
 			zpool_free(pool, handle);
 		}
@@ -204,25 +206,25 @@ static void freeing_twice_harms_nobody(void)
 		ct_set_fill(pool, &set, 1000, &ct.rng);
 		zpool_free(pool, handle);
 	}
-	ct_set_check(pool, &set, "after 6000 frees of handles freed before");
+	ct_set_check(pool, &set, "after 6000 double frees");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
 
 const struct ct_case ct_cases_handles[] = {
-	{ "handle_zero_is_refused", "Handle 0 is refused, told and, by free and unmap, logged.", handle_zero_is_refused,
-	  0 },
-	{ "stale_handles_are_refused",
-	  "A handle that was freed is refused for certain, also when its place is taken again.",
+	{ "handle_zero_is_refused",
+	  "Handle 0 is refused with a message, which zpool_free() and zpool_unmap_handle() also log.",
+	  handle_zero_is_refused, 0 },
+	{ "stale_handles_are_refused", "A freed handle is always refused, even when its slot is in use again.",
 	  stale_handles_are_refused, 0 },
-	{ "no_handle_is_given_twice", "A handle is never given out again, so that stale ones are known for certain.",
+	{ "no_handle_is_given_twice", "No handle value is given out twice, so that every stale handle is detected.",
 	  no_handle_is_given_twice, 0 },
 	{ "foreign_handles_are_refused", "A handle of another pool of the same driver is refused.",
 	  foreign_handles_are_refused, 0 },
-	{ "invented_handles_are_refused", "A number that never was a handle is refused, never followed.",
+	{ "invented_handles_are_refused", "A number that was never a handle is refused and never dereferenced.",
 	  invented_handles_are_refused, 0 },
 	{ "altered_handles_are_refused", "A handle with one bit changed is refused.", altered_handles_are_refused, 0 },
-	{ "freeing_twice_harms_nobody", "A second free of a handle is refused and changes nothing.",
-	  freeing_twice_harms_nobody, 0 },
+	{ "freeing_twice_harms_nobody", "A double free is refused and changes nothing.", freeing_twice_harms_nobody,
+	  0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -41,7 +41,7 @@ static void repeat(void (*work)(void), unsigned int times_each, const char *what
 static void need_a_plain_process(void)
 {
 	if (ct_instrumented())
-		ct_skip("a sanitizer or valgrind has memory and files of its own, and finds leaks itself");
+		ct_skip("a sanitizer or valgrind has memory and files of its own, and detects leaks itself");
 }
 
 static size_t size_of(size_t i)
@@ -77,11 +77,11 @@ static void live_with_all_arguments(void)
 
 	ct_source_init(&source);
 	args.node = 0;
-	args.name = "a pool whose name is given and as long as some file names are, of which there are many";
+	args.name = "a pool whose name is given by the caller and is as long as many file names are";
 	args.evict = ct_evict_nothing;
 	args.page_source = &source.table;
 	pool = zpool_open(ct.spec, &args, sizeof(args));
-	CT_CHECK(pool != NULL, "a pool with a node, a name, an evict callback and a page source cannot be made: %s",
+	CT_CHECK(pool != NULL, "a pool with a node, a name, an evict callback and a page source cannot be created: %s",
 		 zpool_last_error());
 	for (size_t i = 0; i < OBJECTS; i++)
 		CT_MUST(zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handles[i]));
@@ -93,14 +93,14 @@ static void live_with_all_arguments(void)
 	zpool_set_limit(pool, 0);
 	zpool_get_stats(pool, &stats, sizeof(stats));
 	zpool_destroy_pool(pool);
-	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes of its page source reserved",
-		 ct_source_reserved_bytes(&source));
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0,
+		 "zpool_destroy_pool() left %zu bytes of its page source reserved", ct_source_reserved_bytes(&source));
 }
 
 static void pools_with_all_arguments_leave_nothing_behind(void)
 {
 	need_a_plain_process();
-	repeat(live_with_all_arguments, 1, "pools that were made with a name, a node and a page source");
+	repeat(live_with_all_arguments, 1, "pools that were created with a name, a node and a page source");
 }
 
 static void ended_pools_leave_nothing_behind(void)
@@ -127,7 +127,7 @@ static void fail_to_make(void)
 		atomic_store(i ? &source.refuse_commit : &source.refuse_reserve, false);
 		zpool_destroy_pool(pool);
 		CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a pool %s left %zu bytes of its page source reserved",
-			 pool ? "made without memory and destroyed" : "that could not be made",
+			 pool ? "that was created without memory and destroyed" : "that could not be created",
 			 ct_source_reserved_bytes(&source));
 	}
 }
@@ -135,7 +135,7 @@ static void fail_to_make(void)
 static void refused_pools_leave_nothing_behind(void)
 {
 	need_a_plain_process();
-	repeat(fail_to_make, 1, "times five pools that could not be made");
+	repeat(fail_to_make, 1, "times five pools that could not be created");
 }
 
 /* ---- pools that end in the middle of something ---- */
@@ -204,14 +204,14 @@ static void end_after_failures(void)
 	ct_source_init(&source);
 	args.page_source = &source.table;
 	pool = zpool_open(ct.spec, &args, sizeof(args));
-	CT_CHECK(pool != NULL, "a pool with a page source cannot be made: %s", zpool_last_error());
+	CT_CHECK(pool != NULL, "a pool with a page source cannot be created: %s", zpool_last_error());
 	CT_MUST(zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, &handle));
 	atomic_store(&source.refuse_commit, true);
 	for (stored = 0; stored < OBJECTS; stored++)
 		(void)zpool_malloc(pool, size_of((size_t)stored), ZPOOL_GFP_KERNEL, &handle);
 	zpool_destroy_pool(pool);
-	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes of its page source reserved",
-		 ct_source_reserved_bytes(&source));
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0,
+		 "zpool_destroy_pool() left %zu bytes of its page source reserved", ct_source_reserved_bytes(&source));
 }
 
 /* Threads that used the pool and ended, or are there when it is destroyed and end later. */
@@ -244,13 +244,13 @@ static void end_used_by_threads(void)
 
 	pthread_barrier_init(&pool_used, NULL, 2);
 	pthread_barrier_init(&pool_ended, NULL, 2);
-	CT_CHECK(pthread_create(&thread, NULL, use_and_end, pool) == 0, "no thread can be started");
-	CT_CHECK(pthread_join(thread, NULL) == 0, "a thread cannot be joined");
-	CT_CHECK(pthread_create(&outliving, NULL, use_and_outlive, pool) == 0, "no thread can be started");
+	CT_CHECK(pthread_create(&thread, NULL, use_and_end, pool) == 0, "the test suite cannot start a thread");
+	CT_CHECK(pthread_join(thread, NULL) == 0, "the test suite cannot join a thread");
+	CT_CHECK(pthread_create(&outliving, NULL, use_and_outlive, pool) == 0, "the test suite cannot start a thread");
 	pthread_barrier_wait(&pool_used);
 	zpool_destroy_pool(pool);
 	pthread_barrier_wait(&pool_ended);
-	CT_CHECK(pthread_join(outliving, NULL) == 0, "a thread cannot be joined");
+	CT_CHECK(pthread_join(outliving, NULL) == 0, "the test suite cannot join a thread");
 	pthread_barrier_destroy(&pool_used);
 	pthread_barrier_destroy(&pool_ended);
 }
@@ -281,7 +281,7 @@ static void pools_ended_after_threads_leave_nothing_behind(void)
 	/* What a thread takes from an arena of its own would not be counted. */
 	mallopt(M_ARENA_MAX, 1);
 #endif
-	repeat(end_used_by_threads, 1, "pools that threads used, and outlived");
+	repeat(end_used_by_threads, 1, "pools that were destroyed before the threads that had used them ended");
 }
 
 static struct zpool *lasting_pool;
@@ -312,8 +312,8 @@ static void expect_no_growth_of_the_pool(void)
 		if (after <= before + 8192)
 			return;
 		CT_CHECK(tries < TRIES,
-			 "%d objects were stored and freed, and the pool grew from %llu to %llu bytes, as it did each "
-			 "time before",
+			 "storing and freeing %d objects made the pool grow from %llu to %llu bytes, as in "
+			 "every earlier round",
 			 POOLS * OBJECTS, (unsigned long long)before, (unsigned long long)after);
 	}
 }
@@ -372,7 +372,7 @@ static void calls_leave_nothing_behind(void)
 	lasting_pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	for (size_t i = 0; i < OBJECTS; i++)
 		CT_MUST(zpool_malloc(lasting_pool, size_of(i), ZPOOL_GFP_KERNEL, &lasting_handles[i]));
-	repeat(call_everything, 1, "times every call was made on a pool");
+	repeat(call_everything, 1, "rounds of every call on a pool");
 	zpool_destroy_pool(lasting_pool);
 }
 
@@ -398,7 +398,7 @@ static void live_through_a_fork(void)
 		fflush(NULL);
 		_exit(0);
 	}
-	CT_CHECK(pid > 0 && waitpid(pid, NULL, 0) == pid, "no process can be forked: %s", strerror(errno));
+	CT_CHECK(pid > 0 && waitpid(pid, NULL, 0) == pid, "the test suite cannot fork a process: %s", strerror(errno));
 	zpool_destroy_pool(pool);
 }
 
@@ -431,7 +431,7 @@ static void print_elsewhere(void *arg)
 	FILE *elsewhere = tmpfile();
 
 	(void)arg;
-	CT_CHECK(elsewhere != NULL, "no temporary file: %s", strerror(errno));
+	CT_CHECK(elsewhere != NULL, "the test suite cannot create a temporary file: %s", strerror(errno));
 	fflush(NULL);
 	CT_CHECK(dup2(fileno(elsewhere), STDOUT_FILENO) >= 0 && dup2(fileno(elsewhere), STDERR_FILENO) >= 0, "dup2: %s",
 		 strerror(errno));
@@ -440,7 +440,7 @@ static void print_elsewhere(void *arg)
 	rewind(elsewhere);
 	if (fgets(line, sizeof(line), elsewhere))
 		line[strcspn(line, "\n")] = '\0';
-	CT_CHECK(ftell(elsewhere) == 0, "this was printed: \"%s\"; a driver has args->host->log() for that", line);
+	CT_CHECK(ftell(elsewhere) == 0, "the driver printed \"%s\"; it should call args->host->log() instead", line);
 }
 
 static void nothing_is_printed(void)
@@ -454,29 +454,30 @@ static void nothing_is_printed(void)
 
 const struct ct_case ct_cases_leftovers[] = {
 	{ "ended_pools_leave_nothing_behind",
-	  "zpool_destroy_pool() gives back all that the pool had: memory of malloc's, address space, open files.",
+	  "zpool_destroy_pool() releases everything the pool had: memory of malloc(), address space, open files.",
 	  ended_pools_leave_nothing_behind, 0 },
 	{ "pools_with_all_arguments_leave_nothing_behind",
-	  "zpool_destroy_pool() gives back all of a pool that has a name, a node, a callback and a page source.",
+	  "zpool_destroy_pool() releases everything of a pool with a name, a node, a callback and a page source.",
 	  pools_with_all_arguments_leave_nothing_behind, 0 },
-	{ "calls_leave_nothing_behind", "No call on a pool that lives leaves memory or an open file behind.",
+	{ "calls_leave_nothing_behind", "No call on a live pool leaks memory or an open file.",
 	  calls_leave_nothing_behind, 0 },
 	{ "pools_ended_while_mapped_leave_nothing_behind",
-	  "zpool_destroy_pool() gives back all that the pool had, with objects that are mapped.",
+	  "zpool_destroy_pool() releases everything even when objects are still mapped.",
 	  pools_ended_while_mapped_leave_nothing_behind, 0 },
 	{ "pools_ended_half_evicted_leave_nothing_behind",
-	  "zpool_destroy_pool() gives back all that the pool had, after evictions of which some were refused.",
+	  "zpool_destroy_pool() releases everything after evictions of which some were refused.",
 	  pools_ended_half_evicted_leave_nothing_behind, 0 },
 	{ "pools_ended_after_failures_leave_nothing_behind",
-	  "zpool_destroy_pool() gives back all that the pool had, after mallocs that failed.",
+	  "zpool_destroy_pool() releases everything after mallocs that failed.",
 	  pools_ended_after_failures_leave_nothing_behind, 0 },
 	{ "pools_ended_after_threads_leave_nothing_behind",
-	  "zpool_destroy_pool() gives back all that threads had of the pool, those that ended and those that live.",
+	  "zpool_destroy_pool() releases everything that threads cached, whether they have ended or still run.",
 	  pools_ended_after_threads_leave_nothing_behind, 0 },
-	{ "refused_pools_leave_nothing_behind", "A pool that could not be made leaves nothing behind.",
+	{ "refused_pools_leave_nothing_behind", "A failed pool creation leaks nothing.",
 	  refused_pools_leave_nothing_behind, 0 },
-	{ "freed_objects_leave_nothing_behind", "zpool_free() gives back all that the object had.",
+	{ "freed_objects_leave_nothing_behind", "zpool_free() releases everything that belonged to the object.",
 	  freed_objects_leave_nothing_behind, 0 },
-	{ "nothing_is_printed", "Nothing is printed unless asked for.", nothing_is_printed, CT_FORKS },
+	{ "nothing_is_printed", "The library and the driver print nothing unless asked to.", nothing_is_printed,
+	  CT_FORKS },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -19,11 +19,13 @@ static void fill_to_limit(struct zpool *pool, struct ct_set *set, uint64_t limit
 		int result = ct_set_try(pool, set, size, ZPOOL_GFP_KERNEL);
 		uint64_t total = zpool_get_total_size(pool);
 
-		CT_CHECK(total <= limit, "the limit is %llu, the pool holds %llu after malloc of %zu bytes gave %s",
+		CT_CHECK(total <= limit,
+			 "the limit is %llu, but the pool holds %llu after malloc of %zu bytes returned %s",
 			 (unsigned long long)limit, (unsigned long long)total, size, ct_error_name(result));
 		if (result == 0)
 			continue;
-		CT_CHECK(result == -ENOMEM, "malloc at the limit gave %s, not -ENOMEM", ct_error_name(result));
+		CT_CHECK(result == -ENOMEM, "result of malloc at the limit: got %s, expected -ENOMEM",
+			 ct_error_name(result));
 		return;
 	}
 }
@@ -36,10 +38,10 @@ static void expect_no_growth(struct zpool *pool, struct ct_set *set)
 
 	do {
 		result = ct_set_try(pool, set, ct.max_bytes, ZPOOL_GFP_KERNEL);
-		CT_CHECK(zpool_get_total_size(pool) <= held, "the limit is below %llu bytes, and the pool grew to %llu",
+		CT_CHECK(zpool_get_total_size(pool) <= held, "the limit is below %llu bytes, but the pool grew to %llu",
 			 (unsigned long long)held, (unsigned long long)zpool_get_total_size(pool));
 	} while (result == 0);
-	CT_CHECK(result == -ENOMEM, "malloc with the limit below what is held gave %s", ct_error_name(result));
+	CT_CHECK(result == -ENOMEM, "malloc with a limit below the pool's size returned %s", ct_error_name(result));
 }
 
 static void limit_is_never_passed(void)
@@ -53,11 +55,11 @@ static void limit_is_never_passed(void)
 	ct_set_init(&set, 70000);
 	fill_to_limit(pool, &set, limit);
 	full = zpool_get_total_size(pool);
-	CT_CHECK(full > limit / 2, "malloc gave -ENOMEM when only %llu of %llu bytes were held",
+	CT_CHECK(full > limit / 2, "malloc returned -ENOMEM when the pool held only %llu of %llu bytes",
 		 (unsigned long long)full, (unsigned long long)limit);
 	/* Room for the largest may be left where one of another size found none, but not for ever. */
 	while (ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
-		CT_CHECK(zpool_get_total_size(pool) <= limit, "the limit is %llu, the pool holds %llu",
+		CT_CHECK(zpool_get_total_size(pool) <= limit, "the limit is %llu, but the pool holds %llu bytes",
 			 (unsigned long long)limit, (unsigned long long)zpool_get_total_size(pool));
 	CT_REFUSED(zpool_malloc(pool, ct.max_bytes, ZPOOL_GFP_KERNEL, &handle), ENOMEM);
 	ct_set_check(pool, &set, "with the pool at its limit");
@@ -66,8 +68,9 @@ static void limit_is_never_passed(void)
 
 		ct_set_thin(pool, &set, before / 2, &ct.rng);
 		fill_to_limit(pool, &set, limit);
-		CT_CHECK(set.count > before * 3 / 5, "half of %zu objects were freed, then only %zu found room again",
-			 before, set.count - before / 2);
+		CT_CHECK(set.count > before * 3 / 5,
+			 "half of %zu objects were freed, but only %zu could be stored again", before,
+			 set.count - before / 2);
 		ct_set_check(pool, &set, "after freeing half at the limit and filling up again");
 	}
 	ct_set_free_all(pool, &set);
@@ -90,7 +93,7 @@ static void limit_is_kept_to_the_page(void)
 		fill_to_limit(pool, &set, limit);
 		while (ct_set_try(pool, &set, 1 + i * 87 % ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
 			;
-		CT_CHECK(zpool_get_total_size(pool) <= limit, "the limit is %llu, the pool holds %llu",
+		CT_CHECK(zpool_get_total_size(pool) <= limit, "the limit is %llu, but the pool holds %llu bytes",
 			 (unsigned long long)limit, (unsigned long long)zpool_get_total_size(pool));
 		ct_set_free_all(pool, &set);
 		zpool_destroy_pool(pool);
@@ -105,8 +108,8 @@ static void fail_mallocs(struct zpool *pool, unsigned int count)
 	for (unsigned int i = 0; i < count; i++) {
 		int result = ct_object_try(pool, &object, ct.max_bytes, i % 2 ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_NOWAIT, 1);
 
-		CT_CHECK(result == -ENOMEM, "malloc of %zu bytes gave -ENOMEM before, and now %s", ct.max_bytes,
-			 ct_error_name(result));
+		CT_CHECK(result == -ENOMEM, "malloc of %zu bytes returned -ENOMEM before, but now returned %s",
+			 ct.max_bytes, ct_error_name(result));
 	}
 }
 
@@ -127,7 +130,7 @@ static void failed_mallocs_leave_nothing_behind(void)
 	fail_mallocs(pool, 100);
 	before = zpool_get_total_size(pool);
 	fail_mallocs(pool, 100000);
-	CT_CHECK(zpool_get_total_size(pool) <= before, "mallocs that failed made the pool grow from %llu to %llu bytes",
+	CT_CHECK(zpool_get_total_size(pool) <= before, "failed mallocs made the pool grow from %llu to %llu bytes",
 		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
 	/* Nor may a failure take the room that a free has just made.  An allocator below may round a few otherwise. */
 	for (int i = 0; i < 3000; i++) {
@@ -139,9 +142,10 @@ static void failed_mallocs_leave_nothing_behind(void)
 			zpool_free(pool, handle);
 		lost += ct_set_try(pool, &set, size, ZPOOL_GFP_KERNEL) != 0;
 	}
-	CT_CHECK(lost < 5, "after a malloc that failed, %u of 3000 objects did not find the room of one just freed",
+	CT_CHECK(lost < 5,
+		 "after a failed malloc, %u of 3000 objects could not reuse the space of one that had just been freed",
 		 lost);
-	ct_set_check(pool, &set, "after mallocs that failed");
+	ct_set_check(pool, &set, "after failed mallocs");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
@@ -180,7 +184,7 @@ static void limit_takes_suffixes(void)
 		snprintf(text, sizeof(text), "limit=%llu%s", (unsigned long long)limits[i].count, limits[i].suffix);
 		pool = ct_pool_open(text, NULL);
 		fill_to_limit(pool, &set, mib * MIB);
-		CT_CHECK(zpool_get_total_size(pool) > mib * MIB / 2, "%s stopped growth at %llu bytes", text,
+		CT_CHECK(zpool_get_total_size(pool) > mib * MIB / 2, "%s, the pool stopped growing at %llu bytes", text,
 			 (unsigned long long)zpool_get_total_size(pool));
 		ct_set_free_all(pool, &set);
 		zpool_destroy_pool(pool);
@@ -204,11 +208,13 @@ static void limit_below_an_empty_pool_is_enomem(void)
 	ct_message_mark();
 	pool = zpool_create_pool(ct_spec_with("limit=1"), ZPOOL_GFP_KERNEL, NULL);
 	if (!pool) {
-		CT_CHECK(errno == ENOMEM, "limit=1 gave NULL and %s, not ENOMEM", ct_error_name(-errno));
+		CT_CHECK(errno == ENOMEM, "errno of zpool_create_pool() with limit=1: got %s, expected ENOMEM",
+			 ct_error_name(-errno));
 		ct_message_expect(__FILE__, __LINE__, "zpool_create_pool() with limit=1");
 		return;
 	}
-	CT_CHECK(zpool_get_total_size(pool) <= 1, "a pool with limit=1 was made, and holds %llu bytes",
+	CT_CHECK(zpool_get_total_size(pool) <= 1,
+		 "zpool_create_pool() with limit=1 succeeded, and the pool holds %llu bytes",
 		 (unsigned long long)zpool_get_total_size(pool));
 	zpool_destroy_pool(pool);
 }
@@ -227,20 +233,22 @@ static void limit_changes_while_the_pool_lives(void)
 	/* Below what is held: nothing goes, nothing is added. */
 	CT_MUST(zpool_set_limit(pool, held / 2));
 	expect_no_growth(pool, &set);
-	ct_set_check(pool, &set, "with the limit below what is held");
+	ct_set_check(pool, &set, "with the limit below the pool's size");
 	/* Enough is freed: there is room again, and the limit holds. */
 	ct_set_thin(pool, &set, 200, &ct.rng);
 	ct_trim(pool);
 	before = set.count;
 	if (zpool_get_total_size(pool) < held / 2) {
 		fill_to_limit(pool, &set, held / 2);
-		CT_CHECK(set.count > before + 100, "nine tenths were freed, but only %zu objects found room",
+		CT_CHECK(set.count > before + 100,
+			 "nine tenths of the objects were freed, but only %zu objects could be stored",
 			 set.count - before);
 	}
 	/* Raised, and taken away. */
 	CT_MUST(zpool_set_limit(pool, 2 * held));
 	fill_to_limit(pool, &set, 2 * held);
-	CT_CHECK(zpool_get_total_size(pool) > held, "the limit was raised to %llu, but growth stops at %llu",
+	CT_CHECK(zpool_get_total_size(pool) > held,
+		 "the limit was raised to %llu, but the pool stops growing at %llu bytes",
 		 (unsigned long long)(2 * held), (unsigned long long)zpool_get_total_size(pool));
 	CT_MUST(zpool_set_limit(pool, 0));
 	ct_object_make(pool, &extra, ct.max_bytes, 7);
@@ -262,7 +270,7 @@ static void limits_above_four_gibibytes_are_kept(void)
 		ct_set_init(&set, 300);
 		while (set.count < 300)
 			CT_CHECK(ct_set_try(pools[i], &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0,
-				 "with a limit of %llu bytes, given %s, malloc failed when the pool held %llu: %s",
+				 "with a limit of %llu bytes, set %s, malloc failed when the pool held %llu bytes: %s",
 				 (unsigned long long)limit, i ? "by zpool_set_limit()" : "in the spec",
 				 (unsigned long long)zpool_get_total_size(pools[i]), zpool_last_error());
 		ct_set_check(pools[i], &set, "with a limit above 4 GiB");
@@ -285,16 +293,17 @@ static void each_pool_has_its_own_limit(void)
 	for (int i = 0; i < 2; i++) {
 		fill_to_limit(pools[i], &sets[i], limits[i]);
 		CT_CHECK(zpool_get_total_size(pools[i]) > limits[i] / 2,
-			 "a pool with a limit of %llu bytes stopped at %llu, while another pool has a limit of %llu",
+			 "a pool with a limit of %llu bytes stopped growing at %llu, while another pool has "
+			 "a limit of %llu",
 			 (unsigned long long)limits[i], (unsigned long long)zpool_get_total_size(pools[i]),
 			 (unsigned long long)limits[!i]);
 	}
 	while (zpool_get_total_size(pools[2]) <= limits[1] + limits[1] / 4)
 		CT_CHECK(ct_set_try(pools[2], &sets[2], ct.max_bytes, ZPOOL_GFP_KERNEL) == 0,
-			 "a pool without a limit stopped at %llu bytes, while other pools have limits: %s",
+			 "a pool without a limit stopped growing at %llu bytes, while other pools have limits: %s",
 			 (unsigned long long)zpool_get_total_size(pools[2]), zpool_last_error());
 	for (int i = 0; i < 3; i++) {
-		ct_set_check(pools[i], &sets[i], "beside pools with other limits");
+		ct_set_check(pools[i], &sets[i], "with other pools that have other limits");
 		zpool_destroy_pool(pools[i]);
 		ct_set_fini(&sets[i]);
 	}
@@ -327,7 +336,7 @@ static void crowd_member(struct ct_thread *thread)
 			size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
 			int result = zpool_malloc(crowd->pool, size, ZPOOL_GFP_KERNEL, &handles[held]);
 
-			CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes gave %s", size,
+			CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes returned %s", size,
 				 ct_error_name(result));
 			if (result == 0)
 				held++;
@@ -355,7 +364,7 @@ static void limit_holds_under_threads(void)
 	ct_threads_run(4, crowd_member, &crowd);
 	/* Where even the largest objects are too small for that, it is enough that the limit was never passed. */
 	CT_CHECK(atomic_load(&crowd.refused) > 0 || crowd_objects() * ct.max_bytes < crowd.limit,
-		 "four threads with up to %zu objects each never met a limit of %llu bytes", crowd_objects(),
+		 "four threads with up to %zu objects each never reached a limit of %llu bytes", crowd_objects(),
 		 (unsigned long long)crowd.limit);
 	zpool_destroy_pool(crowd.pool);
 }
@@ -387,36 +396,38 @@ static void nothing_is_evicted_unasked(void)
 	if (ct_can(ZPOOL_CAP_COMPACT))
 		zpool_compact(pool, 0, 0, NULL);
 	CT_MUST(zpool_set_limit(pool, limit / 2));
-	CT_CHECK(unasked == 0, "the callback was called %u times though zpool_shrink() was not", unasked);
-	ct_set_check(pool, &set, "without a shrink");
+	CT_CHECK(unasked == 0, "the callback was called %u times, though zpool_shrink() was never called", unasked);
+	ct_set_check(pool, &set, "without zpool_shrink()");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
 
 const struct ct_case ct_cases_limits[] = {
 	{ "limit_is_never_passed",
-	  "zpool_get_total_size() never exceeds the limit; malloc gives -ENOMEM at it, and freeing makes room again.",
+	  "zpool_get_total_size() never exceeds the limit; malloc returns -ENOMEM at the "
+	  "limit, and freeing makes room again.",
 	  limit_is_never_passed, 0 },
-	{ "limit_is_kept_to_the_page", "A limit is kept whatever its value, and not only up to a page or a chunk.",
+	{ "limit_is_kept_to_the_page", "The limit is respected for every value, not only up to the next page or chunk.",
 	  limit_is_kept_to_the_page, 0 },
 	{ "failed_mallocs_leave_nothing_behind", "A malloc that fails changes nothing.",
 	  failed_mallocs_leave_nothing_behind, 0 },
-	{ "limit_zero_is_none", "A limit of 0 is no limit.", limit_zero_is_none, 0 },
-	{ "limit_takes_suffixes", "The key limit is a size in bytes with suffixes K, M, G, T; anything else is EINVAL.",
+	{ "limit_zero_is_none", "A limit of 0 means no limit.", limit_zero_is_none, 0 },
+	{ "limit_takes_suffixes",
+	  "The parameter limit is a size in bytes with suffixes K, M, G, T; any other value gives EINVAL.",
 	  limit_takes_suffixes, 0 },
-	{ "limit_below_an_empty_pool_is_enomem", "A limit below what an empty pool needs gives NULL and ENOMEM.",
+	{ "limit_below_an_empty_pool_is_enomem",
+	  "Creating a pool with a limit below what an empty pool needs returns NULL with ENOMEM.",
 	  limit_below_an_empty_pool_is_enomem, 0 },
 	{ "limit_changes_while_the_pool_lives",
-	  "zpool_set_limit() works at any time; below what is held it loses nothing and only stops growth.",
+	  "zpool_set_limit() works at any time; a limit below the pool's size loses nothing and only stops growth.",
 	  limit_changes_while_the_pool_lives, 0 },
-	{ "limits_above_four_gibibytes_are_kept", "A limit may be larger than 32 bits can tell.",
+	{ "limits_above_four_gibibytes_are_kept", "A limit may be larger than 32 bits can hold.",
 	  limits_above_four_gibibytes_are_kept, 0 },
-	{ "each_pool_has_its_own_limit", "Pools of a driver have limits of their own, or none.",
+	{ "each_pool_has_its_own_limit", "Each pool of a driver has its own limit, or none.",
 	  each_pool_has_its_own_limit, 0 },
-	{ "limit_holds_under_threads", "The limit holds while several threads allocate and free.",
+	{ "limit_holds_under_threads", "The limit is respected while several threads allocate and free.",
 	  limit_holds_under_threads, 0 },
-	{ "nothing_is_evicted_unasked",
-	  "Objects are evicted by zpool_shrink() alone, not by the limit, trim or compaction.",
+	{ "nothing_is_evicted_unasked", "Only zpool_shrink() evicts objects; the limit, trim and compaction do not.",
 	  nothing_is_evicted_unasked, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -81,7 +81,7 @@ static void loading_leaves_the_process_alone(void)
 	ct_capture_start(&capture);
 	ct_state_take(&before, 0);
 	each_part(load);
-	CT_CHECK(getpid() == self, "loading forked the process, and returned in the child as well");
+	CT_CHECK(getpid() == self, "loading the driver forked the process and returned in the child as well");
 	ct_state_take(&now, 0);
 	ct_state_compare(&before, &now, "loading the driver");
 	ct_capture_end(&capture, "loading the driver");
@@ -163,8 +163,9 @@ static void expect_closed_by_exec(const struct ct_state *before)
 		for (size_t k = 0; k < before->count; k++)
 			known = known || (strcmp(before->at[k].name, now.at[i].name) == 0 &&
 					  strcmp(before->at[k].value, now.at[i].value) == 0);
-		CT_CHECK(known || strstr(now.at[i].value, "closed by exec"),
-			 "the pool has %s (%s), which every program that the host starts inherits: use O_CLOEXEC",
+		CT_CHECK(known || strstr(now.at[i].value, "close-on-exec"),
+			 "the pool has %s (%s), which is inherited by every program that the host starts: "
+			 "use O_CLOEXEC",
 			 now.at[i].name, now.at[i].value);
 	}
 	ct_state_free(&now);
@@ -188,16 +189,16 @@ static void a_pool_leaves_the_process_alone(void)
 	ct_state_take(&settings, CT_STATE_NO_FILES);
 	ct_state_take(&before, 0);
 	pool = ct_pool_evicting(ct_evict_nothing, NULL);
-	CT_CHECK(getpid() == self, "making a pool forked the process, and returned in the child as well");
+	CT_CHECK(getpid() == self, "creating a pool forked the process and returned in the child as well");
 	use_pool(pool, MANY_OBJECTS);
-	CT_CHECK(getpid() == self, "a call on a pool forked the process, and returned in the child as well");
+	CT_CHECK(getpid() == self, "a call on a pool forked the process and returned in the child as well");
 	ct_state_take(&now, CT_STATE_NO_FILES);
-	ct_state_compare(&settings, &now, "making and using a pool");
+	ct_state_compare(&settings, &now, "creating and using a pool");
 	ct_state_free(&now);
 	expect_closed_by_exec(&before);
 	zpool_destroy_pool(pool);
 	CT_CHECK(rand() == first && rand() == second,
-		 "the driver changed the state of rand(), whose numbers are the host's");
+		 "the driver changed the state of rand(), which belongs to the host");
 	ct_state_take(&now, 0);
 	ct_state_compare(&before, &now, "the life of a pool");
 	ct_capture_end(&capture, "the life of a pool");
@@ -242,7 +243,7 @@ static void expect_no_growth(void)
 		keys_now = free_thread_keys();
 		CT_CHECK(keys_now + CYCLES / 2 > keys, "%d loads and unloads left %u thread-specific keys behind",
 			 CYCLES, keys - keys_now);
-		if (ct_leftovers_compare(&before, CYCLES, "times it was loaded and unloaded", tries == TRIES))
+		if (ct_leftovers_compare(&before, CYCLES, "cycles of loading and unloading the driver", tries == TRIES))
 			return;
 	}
 }
@@ -286,7 +287,7 @@ static int expect_known_object(struct dl_phdr_info *info, size_t size, void *use
 	for (size_t i = 0; i < objects->count; i++)
 		if (objects->addresses[i] == (uintptr_t)info->dlpi_phdr)
 			return 0;
-	CT_CHECK(is_linked_to_stay(info), "the driver was unloaded, but %s, which came with it, is still there",
+	CT_CHECK(is_linked_to_stay(info), "the driver was unloaded, but %s, which was loaded with it, is still loaded",
 		 info->dlpi_name);
 	return 0;
 }
@@ -309,12 +310,12 @@ static void unloading_leaves_nothing_behind(void)
 	ct_capture_start(&capture);
 	ct_state_take(&before, 0);
 	cycle();
-	CT_CHECK(getpid() == self, "the driver forked the process, and returned in the child as well");
+	CT_CHECK(getpid() == self, "the driver forked the process and returned in the child as well");
 	if (first_unload_error == -EOPNOTSUPP || first_unload_error == -EPERM) {
 		ct_capture_end(&capture, "the life of a driver");
 		ct_skip("%s cannot be unloaded", ct.spec);
 	}
-	CT_CHECK(first_unload_error == 0, "unloading gave %s: %s", ct_error_name(first_unload_error),
+	CT_CHECK(first_unload_error == 0, "unloading returned %s: %s", ct_error_name(first_unload_error),
 		 zpool_last_error());
 	ct_state_take(&now, 0);
 	ct_state_compare(&before, &now, "loading and unloading the driver");
@@ -352,7 +353,7 @@ static void load_and_exit(void *arg)
 	each_part(load);
 	pool_life();
 	/* The last that exit() does is to write what streams still hold, after the destructors of shared objects. */
-	CT_CHECK(witness && fputc('.', witness) == '.', "a stream cannot be made: %s", strerror(errno));
+	CT_CHECK(witness && fputc('.', witness) == '.', "the test suite cannot open a stream: %s", strerror(errno));
 	exit(0);
 }
 
@@ -366,26 +367,29 @@ static void exit_is_undisturbed(void)
 	CT_CHECK(pipe2(done, O_CLOEXEC | O_NONBLOCK) == 0, "pipe2: %s", strerror(errno));
 	ct_capture_start(&capture);
 	ct_in_child(load_and_exit, done);
-	CT_CHECK(read(done[0], &byte, 1) == 1, "the driver made the process end before exit() had done its work");
+	CT_CHECK(read(done[0], &byte, 1) == 1, "the driver ended the process before exit() was done");
 	ct_capture_end(&capture, "the end of a process that had used the driver");
 }
 
 const struct ct_case ct_cases_load[] = {
 	{ "loading_leaves_the_process_alone",
-	  "Loading a driver starts no thread and no process, prints nothing, and changes no signal, timer, descriptor, "
-	  "limit, environment variable or other setting of the process.",
+	  "Loading a driver starts no thread or process, prints nothing, and changes no "
+	  "signal, timer, descriptor, limit, environment variable or other setting of the "
+	  "process.",
 	  loading_leaves_the_process_alone, CT_FILE },
 	{ "a_pool_leaves_the_process_alone",
-	  "Nor does a pool; it may have descriptors as long as it lives, which are closed by exec.",
+	  "A pool starts no thread or process, prints nothing and changes no setting of the "
+	  "process either; descriptors that it opens are close-on-exec and are closed with "
+	  "the pool.",
 	  a_pool_leaves_the_process_alone, CT_FILE },
 	{ "unloading_leaves_nothing_behind",
 	  "A driver that is unloaded leaves no memory, descriptor, handler or setting behind.",
 	  unloading_leaves_nothing_behind, CT_FILE },
-	{ "no_file_is_left",
-	  "What a driver makes in the file system, in whatever directory, is gone when it is unloaded.",
+	{ "no_file_is_left", "Every file or directory that a driver creates is gone when the driver is unloaded.",
 	  no_file_is_left, CT_FILE | CT_FORKS },
 	{ "exit_is_undisturbed",
-	  "A process that used a driver exits as it would without: in silence, with its own status.",
+	  "A process that has used a driver exits as it would without it: it prints nothing, "
+	  "and keeps its exit status.",
 	  exit_is_undisturbed, CT_FILE | CT_FORKS },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -13,7 +13,7 @@ static void *map(struct zpool *pool, unsigned long handle, enum zpool_mapmode mo
 {
 	void *address = zpool_map_handle(pool, handle, mode);
 
-	CT_CHECK(address != NULL, "mapping live handle %#lx gave NULL, %s: %s", handle, ct_error_name(-errno),
+	CT_CHECK(address != NULL, "mapping live handle %#lx returned NULL, %s: %s", handle, ct_error_name(-errno),
 		 zpool_last_error());
 	return address;
 }
@@ -55,7 +55,7 @@ static void many_handles_are_mapped_at_once(void)
 		struct ct_object *object = &set.at[i];
 
 		CT_CHECK(ct_pattern_differs(addresses[i], object->size, object->tag, 0) == object->size,
-			 "with %d objects mapped, the bytes of handle %#lx are others", OBJECTS, object->handle);
+			 "with %d objects mapped, handle %#lx has wrong contents", OBJECTS, object->handle);
 		/* Were two of them at one place, the later pattern would be found in both. */
 		object->tag = ~object->tag;
 		ct_pattern_fill(addresses[i], object->size, object->tag, 0);
@@ -79,9 +79,10 @@ static void one_handle_is_mapped_sixty_times(void)
 	for (unsigned int i = 0; i < MAPS_MAX; i++) {
 		void *again = zpool_map_handle(pool, object.handle, modes[i % 3]);
 
-		CT_CHECK(again != NULL, "mapping number %u gave NULL, %s: %s", i + 1, ct_error_name(-errno),
+		CT_CHECK(again != NULL, "mapping number %u returned NULL, %s: %s", i + 1, ct_error_name(-errno),
 			 zpool_last_error());
-		CT_CHECK(i == 0 || again == address, "mapped at %p and at %p at the same time", address, again);
+		CT_CHECK(i == 0 || again == address, "one handle is mapped at %p and at %p at the same time", address,
+			 again);
 		address = again;
 	}
 	for (int round = 0; round < 3; round++) {
@@ -112,15 +113,15 @@ static void mapped_objects_are_not_freed(void)
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_free(pool, object.handle));
 	CT_CHECK(strstr(zpool_last_error(), "is mapped") != NULL,
-		 "freeing a mapped object was refused, but not because it is mapped (the driver's free must return "
-		 "-EBUSY): %s",
+		 "freeing a mapped object was refused for another reason than that it is mapped "
+		 "(the driver's free must return -EBUSY): %s",
 		 zpool_last_error());
-	CT_CHECK(ct_log_errors() == 1, "freeing a mapped object logged %u errors, not 1", ct_log_errors());
+	CT_CHECK(ct_log_errors() == 1, "errors logged by freeing a mapped object: got %u, expected 1", ct_log_errors());
 	ct_log_close();
 	/* Had it been freed after all, the next of its size would take its place. */
 	ct_object_make(pool, &other, object.size, 2);
 	CT_CHECK(ct_pattern_differs(address, object.size, object.tag, 0) == object.size,
-		 "an object whose free was refused lost its bytes");
+		 "an object whose free was refused lost its contents");
 	zpool_unmap_handle(pool, object.handle);
 	ct_object_check(pool, &object, "after a refused free");
 	zpool_free(pool, object.handle);
@@ -138,11 +139,13 @@ static void unmapping_too_often_is_refused(void)
 	ct_object_make(pool, &object, 64, 1);
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_unmap_handle(pool, object.handle));
-	CT_CHECK(ct_log_errors() == 1, "unmapping what is not mapped logged %u errors, not 1", ct_log_errors());
+	CT_CHECK(ct_log_errors() == 1, "errors logged by unmapping an object that is not mapped: got %u, expected 1",
+		 ct_log_errors());
 	map(pool, object.handle, ZPOOL_MM_RW);
 	zpool_unmap_handle(pool, object.handle);
 	CT_REFUSED_VOID(zpool_unmap_handle(pool, object.handle));
-	CT_CHECK(ct_log_errors() == 2, "unmapping once too often logged %u errors, not 1", ct_log_errors() - 1);
+	CT_CHECK(ct_log_errors() == 2, "errors logged by unmapping an object once too often: got %u, expected 1",
+		 ct_log_errors() - 1);
 	ct_log_close();
 	/* A count below zero would let the first of these two be the last. */
 	map(pool, object.handle, ZPOOL_MM_RW);
@@ -150,7 +153,7 @@ static void unmapping_too_often_is_refused(void)
 	zpool_unmap_handle(pool, object.handle);
 	ct_object_check(pool, &object, "after refused unmaps");
 	zpool_free(pool, object.handle);
-	CT_CHECK(ct_handle_is_dead(pool, object.handle), "refused unmaps left an object that cannot be freed");
+	CT_CHECK(ct_handle_is_dead(pool, object.handle), "an object cannot be freed after unmaps that were refused");
 	zpool_destroy_pool(pool);
 }
 
@@ -165,7 +168,7 @@ static void modes_are_known_or_refused(void)
 	ct_object_make(pool, &object, 128, 1);
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
 		CT_REFUSED_NULL(zpool_map_handle(pool, object.handle, (enum zpool_mapmode)unknown[i]), EINVAL);
-	ct_object_check(pool, &object, "after maps with unknown modes");
+	ct_object_check(pool, &object, "after mapping with unknown modes");
 	address = map(pool, object.handle, ZPOOL_MM_WO);
 	object.tag = 99;
 	ct_pattern_fill(address, object.size, object.tag, 0);
@@ -204,7 +207,7 @@ static void mapped_objects_do_not_move(void)
 			const struct ct_object *object = &mapped.at[i];
 
 			CT_CHECK(ct_pattern_differs(addresses[i], object->size, object->tag, 0) == object->size,
-				 "a mapped object of %zu bytes lost its bytes", object->size);
+				 "a mapped object of %zu bytes lost its contents", object->size);
 			CT_CHECK(zpool_map_handle(pool, object->handle, ZPOOL_MM_RO) == addresses[i],
 				 "a mapped object moved");
 			zpool_unmap_handle(pool, object->handle);
@@ -213,7 +216,7 @@ static void mapped_objects_do_not_move(void)
 	}
 	for (size_t i = 0; i < OBJECTS; i++)
 		zpool_unmap_handle(pool, mapped.at[i].handle);
-	ct_set_check(pool, &mapped, "after it was mapped while others moved");
+	ct_set_check(pool, &mapped, "after it was mapped while others were moved");
 	ct_set_check(pool, &others, "after others were mapped");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&mapped);
@@ -223,19 +226,21 @@ static void mapped_objects_do_not_move(void)
 const struct ct_case ct_cases_maps[] = {
 	{ "every_address_is_aligned", "A mapped object's address is aligned to zpool_alignment().",
 	  every_address_is_aligned, 0 },
-	{ "many_handles_are_mapped_at_once", "Any number of handles may be mapped at once, each at a place of its own.",
+	{ "many_handles_are_mapped_at_once", "Any number of handles may be mapped at once, each at its own address.",
 	  many_handles_are_mapped_at_once, 0 },
 	{ "one_handle_is_mapped_sixty_times",
-	  "A mapped handle may be mapped again, at the same address, to the maximum of 60; then EBUSY until one is "
-	  "undone.",
+	  "A mapped handle may be mapped again at the same address, up to 60 times; further "
+	  "maps give EBUSY until one is unmapped.",
 	  one_handle_is_mapped_sixty_times, 0 },
-	{ "mapped_objects_are_not_freed", "Freeing a mapped object is refused, logged and told, and the object stays.",
+	{ "mapped_objects_are_not_freed",
+	  "Freeing a mapped object is refused with a message, which is also logged, and the object stays.",
 	  mapped_objects_are_not_freed, 0 },
-	{ "unmapping_too_often_is_refused", "Unmapping a handle that is not mapped is refused, logged and told.",
+	{ "unmapping_too_often_is_refused",
+	  "Unmapping a handle that is not mapped is refused with a message, which is also logged.",
 	  unmapping_too_often_is_refused, 0 },
-	{ "modes_are_known_or_refused", "An unknown map mode gives NULL and EINVAL, and maps nothing.",
+	{ "modes_are_known_or_refused", "An unknown map mode returns NULL and EINVAL, and maps nothing.",
 	  modes_are_known_or_refused, 0 },
-	{ "mapped_objects_do_not_move", "A mapped object neither moves nor goes away, whatever happens around it.",
+	{ "mapped_objects_do_not_move", "A mapped object never moves or disappears, whatever happens to other objects.",
 	  mapped_objects_do_not_move, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

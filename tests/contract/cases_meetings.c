@@ -206,7 +206,7 @@ static void map_and_write_all(void *arg)
 		struct ct_object *object = &scene->others.at[i];
 
 		scene->addresses[i] = zpool_map_handle(scene->pool, object->handle, ZPOOL_MM_RW);
-		CT_CHECK(scene->addresses[i] != NULL, "mapping a live object beside another call gave NULL: %s",
+		CT_CHECK(scene->addresses[i] != NULL, "mapping a live object during another call returned NULL: %s",
 			 zpool_last_error());
 		scene->mapped[i] = true;
 		object->tag = ~object->tag;
@@ -239,15 +239,15 @@ static const struct meeting with_a_free[] = {
 	{ "a free", "its object was freed by another thread", stopped_free, undo_free, free_and_refill, 0 },
 	{ "a malloc", "all objects were freed and trimmed", stopped_malloc, undo_malloc, trim_and_refill, 0 },
 	{ "a free", "all other objects were freed and trimmed", stopped_free, undo_free, trim_and_refill, 0 },
-	{ "a trim", "all objects were freed and others were made", stopped_trim, undo_giving_back, free_all,
+	{ "a trim", "all objects were freed and others were allocated", stopped_trim, undo_giving_back, free_all,
 	  ZPOOL_CAP_TRIM },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 static const struct meeting with_a_malloc[] = {
-	{ "a malloc", "other objects were made", stopped_malloc, undo_malloc, make_some, 0 },
-	{ "a free", "objects were made", stopped_free, undo_free, make_some, 0 },
-	{ "a trim", "objects were made", stopped_trim, undo_giving_back, make_some, ZPOOL_CAP_TRIM },
+	{ "a malloc", "other objects were allocated", stopped_malloc, undo_malloc, make_some, 0 },
+	{ "a free", "objects were allocated", stopped_free, undo_free, make_some, 0 },
+	{ "a trim", "objects were allocated", stopped_trim, undo_giving_back, make_some, ZPOOL_CAP_TRIM },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
@@ -261,7 +261,7 @@ static const struct meeting with_a_move[] = {
 	{ "compaction", "objects were mapped", stopped_compact, undo_giving_back, map_and_write_all,
 	  ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP },
 	{ "compaction", "objects were freed", stopped_compact, undo_giving_back, free_all, ZPOOL_CAP_COMPACT },
-	{ "compaction", "objects were made", stopped_compact, undo_giving_back, make_some, ZPOOL_CAP_COMPACT },
+	{ "compaction", "objects were allocated", stopped_compact, undo_giving_back, make_some, ZPOOL_CAP_COMPACT },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
@@ -284,13 +284,12 @@ static void check_copy(struct scene *scene, const struct meeting *meeting)
 	bool done = scene->result == (int64_t)scene->object.size;
 
 	CT_CHECK(done || (scene->may_die && (scene->result == -EINVAL || scene->result == -EBUSY)),
-		 "%s of %zu bytes, in the midst of which %s, gave %s", meeting->name, scene->object.size,
+		 "%s of %zu bytes, during which %s, returned %s", meeting->name, scene->object.size,
 		 meeting->meanwhile_name, ct_error_name(scene->result));
 	if (done && meeting->call == stopped_read)
 		CT_CHECK(ct_pattern_differs(scene->bytes, scene->object.size, scene->object.tag, 0) ==
 				 scene->object.size,
-			 "a read, in the midst of which %s, gave bytes that are not the object's",
-			 meeting->meanwhile_name);
+			 "a read, during which %s, returned bytes that are not the object's", meeting->meanwhile_name);
 	else if (done)
 		scene->object.tag = scene->tag;
 }
@@ -299,16 +298,16 @@ static void check_map(struct scene *scene, const struct meeting *meeting)
 {
 	char *again;
 
-	CT_CHECK(scene->address || scene->may_die, "a map, in the midst of which %s, gave NULL: %s",
-		 meeting->meanwhile_name, zpool_last_error());
+	CT_CHECK(scene->address || scene->may_die, "a map, during which %s, returned NULL: %s", meeting->meanwhile_name,
+		 zpool_last_error());
 	if (!scene->address)
 		return;
 	again = zpool_map_handle(scene->pool, scene->object.handle, ZPOOL_MM_RW);
 	CT_CHECK(again == scene->address,
-		 "a map, in the midst of which %s, gave %p, and the object, still mapped, is at %p",
+		 "a map, during which %s, returned %p, but the object, which is still mapped, is at %p",
 		 meeting->meanwhile_name, (void *)scene->address, (void *)again);
 	CT_CHECK(ct_pattern_differs(again, scene->object.size, scene->object.tag, 0) == scene->object.size,
-		 "a map, in the midst of which %s, shows bytes that are not the object's", meeting->meanwhile_name);
+		 "a map, during which %s, shows bytes that are not the object's", meeting->meanwhile_name);
 	scene->object.tag = scene->tag;
 	ct_pattern_fill(again, scene->object.size, scene->tag, 0);
 	zpool_unmap_handle(scene->pool, scene->object.handle);
@@ -324,7 +323,7 @@ static void unmap_others(struct scene *scene)
 			continue;
 		again = zpool_map_handle(scene->pool, scene->others.at[i].handle, ZPOOL_MM_RO);
 		CT_CHECK(again == scene->addresses[i],
-			 "an object that was mapped in the midst of compaction was at %p and is at %p",
+			 "an object that was mapped during compaction was at %p and is now at %p",
 			 (void *)scene->addresses[i], (void *)again);
 		zpool_unmap_handle(scene->pool, scene->others.at[i].handle);
 		zpool_unmap_handle(scene->pool, scene->others.at[i].handle);
@@ -336,7 +335,7 @@ static void check_scene(struct scene *scene, const struct meeting *meeting)
 {
 	char when[200];
 
-	snprintf(when, sizeof(when), "after %s, in the midst of which %s", meeting->name, meeting->meanwhile_name);
+	snprintf(when, sizeof(when), "after %s, during which %s", meeting->name, meeting->meanwhile_name);
 	if (meeting->call == stopped_read || meeting->call == stopped_write)
 		check_copy(scene, meeting);
 	if (meeting->call == stopped_map)
@@ -344,7 +343,7 @@ static void check_scene(struct scene *scene, const struct meeting *meeting)
 	if (meeting->call == stopped_malloc) {
 		struct ct_object object = { scene->handle, object_bytes(), scene->tag };
 
-		CT_CHECK(scene->result == 0, "a malloc, in the midst of which %s, gave %s: %s", meeting->meanwhile_name,
+		CT_CHECK(scene->result == 0, "a malloc, during which %s, returned %s: %s", meeting->meanwhile_name,
 			 ct_error_name(scene->result), zpool_last_error());
 		ct_bytes_put(scene->pool, object.handle, scene->bytes, object.size, 0);
 		ct_set_add(&scene->made, &object);
@@ -356,7 +355,7 @@ static void check_scene(struct scene *scene, const struct meeting *meeting)
 		ct_object_check(scene->pool, &scene->object, when);
 		zpool_free(scene->pool, scene->object.handle);
 	}
-	CT_CHECK(ct_handle_is_dead(scene->pool, scene->object.handle), "%s an object cannot be freed", when);
+	CT_CHECK(ct_handle_is_dead(scene->pool, scene->object.handle), "%s, an object cannot be freed", when);
 	ct_set_free_all(scene->pool, &scene->made);
 }
 
@@ -368,7 +367,7 @@ static void expect_no_object(struct zpool *pool, const struct meeting *meeting)
 		return;
 	CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
 	CT_CHECK(stats.objects == 0,
-		 "all objects were freed after calls of %s, in the midst of which %s; objects: expected 0, got %llu",
+		 "objects after %s, during which %s, and after all objects were freed: expected 0, got %llu",
 		 meeting->name, meeting->meanwhile_name, (unsigned long long)stats.objects);
 }
 
@@ -414,7 +413,7 @@ static void meet_all(const struct meeting *meetings)
 	bool copies = can_copy();
 
 	if (!ct_stopper_open())
-		ct_skip("signals come late with a sanitizer or valgrind, so that no call can be stopped");
+		ct_skip("a sanitizer or valgrind delays signals, so that no call can be interrupted");
 	for (; meetings->call; meetings++)
 		if (copies || (meetings->call != stopped_read && meetings->call != stopped_write))
 			meet(meetings);
@@ -480,7 +479,7 @@ static void replace_objects(struct copies *copies)
 		free_for_certain(copies, before.handle);
 		/* A writer writes the same bytes, if it is this object's. */
 		if (copies->write)
-			ct_object_check(copies->pool, &object, "after its neighbour was freed beside a write");
+			ct_object_check(copies->pool, &object, "after its neighbour was freed during a write");
 		before = object;
 	}
 	atomic_store(&copies->over, true);
@@ -500,11 +499,12 @@ static void copy_objects(struct copies *copies)
 		} else {
 			done = zpool_obj_read(copies->pool, copies->handles[i], bytes, sizeof(bytes), 0);
 		}
-		CT_CHECK(done == COPY_BYTES || done == -EINVAL || done == -EBUSY, "a copy beside a free gave %s",
+		CT_CHECK(done == COPY_BYTES || done == -EINVAL || done == -EBUSY, "a copy during a free returned %s",
 			 ct_error_name(done));
 		if (done == COPY_BYTES && !copies->write)
 			CT_CHECK(ct_pattern_differs(bytes, sizeof(bytes), i, 0) == sizeof(bytes),
-				 "handle %#lx was read while another thread freed it, and the bytes are another's",
+				 "handle %#lx was read while another thread freed it, and the bytes belong to "
+				 "another object",
 				 copies->handles[i]);
 	}
 }
@@ -523,13 +523,13 @@ static void copy_beside_a_free(bool write)
 	struct ct_object object;
 
 	if (ct.max_bytes < COPY_BYTES)
-		ct_skip("%s takes no objects of %u bytes", ct.spec, COPY_BYTES);
+		ct_skip("%s cannot store objects of %u bytes", ct.spec, COPY_BYTES);
 	memset(&copies, 0, sizeof(copies));
 	copies.pool = ct_pool();
 	copies.write = write;
 	ct_object_make(copies.pool, &object, COPY_BYTES, 0);
 	if (zpool_obj_read(copies.pool, object.handle, &(char){ 0 }, 1, 0) == -EOPNOTSUPP)
-		ct_skip("%s can neither copy nor tell an object's size", ct.spec);
+		ct_skip("%s can neither copy objects nor report their size", ct.spec);
 	copies.handles[0] = object.handle;
 	if (ct_stopper_open()) {
 		meet(write ? &write_and_free : &read_and_free);
@@ -547,23 +547,23 @@ static void a_read_meets_a_free(void)
 static void a_write_meets_a_free(void)
 {
 	if (ct_thread_sanitized())
-		ct_skip("the same bytes are written twice at the same time, which the thread sanitizer takes for a "
-			"race");
+		ct_skip("two threads write the same bytes to the same object, which the thread sanitizer "
+			"reports as a race");
 	copy_beside_a_free(true);
 }
 
 const struct ct_case ct_cases_meetings[] = {
-	{ "a_read_meets_a_free", "A read beside a free of the same handle gives its bytes or -EINVAL.",
+	{ "a_read_meets_a_free", "A read during a free of the same handle returns the object's bytes or -EINVAL.",
 	  a_read_meets_a_free, 0 },
-	{ "a_write_meets_a_free", "A write beside a free of the same handle goes to its object or nowhere.",
+	{ "a_write_meets_a_free", "A write during a free of the same handle changes its own object or nothing.",
 	  a_write_meets_a_free, 0 },
 	{ "calls_meet_a_free",
-	  "Whatever a thread frees in the midst of another thread's map, malloc, free or trim, every object is whole.",
+	  "Objects stay intact when a thread frees during another thread's map, malloc, free or trim.",
 	  calls_meet_a_free, 0 },
-	{ "calls_meet_a_malloc", "A malloc in the midst of another thread's malloc, free or trim gets its own place.",
+	{ "calls_meet_a_malloc", "A malloc during another thread's malloc, free or trim gets a slot of its own.",
 	  calls_meet_a_malloc, 0 },
 	{ "calls_meet_a_move",
-	  "A call in the midst of which objects are moved, and one in the midst of a move, find their object.",
+	  "A call finds its object when objects are moved during the call, or when the call happens during a move.",
 	  calls_meet_a_move, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -25,21 +25,22 @@ static void total_size_follows_what_is_stored(void)
 	for (size_t i = 0; i < set.count; i++)
 		live += set.at[i].size;
 	full = zpool_get_total_size(pool);
-	CT_CHECK(full >= live, "objects of %llu bytes are held in %llu", (unsigned long long)live,
+	CT_CHECK(full >= live, "objects of %llu bytes are stored in a pool of only %llu", (unsigned long long)live,
 		 (unsigned long long)full);
 	ct_set_free_all(pool, &set);
 	ct_trim(pool);
 	empty = zpool_get_total_size(pool);
 	CT_CHECK(empty <= start + full / 8 + 256 * KIB + ct.step_bytes,
-		 "empty the pool held %llu bytes, full %llu, and %llu after all was freed and trimmed",
+		 "the pool held %llu bytes when empty, %llu when full, and %llu after everything was freed and trimmed",
 		 (unsigned long long)start, (unsigned long long)full, (unsigned long long)empty);
 	for (int round = 0; round < 3; round++) {
 		ct_set_fill(pool, &set, 4000, &ct.rng);
 		ct_set_free_all(pool, &set);
 		ct_trim(pool);
 	}
-	CT_CHECK(zpool_get_total_size(pool) <= empty + slack, "an emptied pool held %llu bytes, and later %llu",
-		 (unsigned long long)empty, (unsigned long long)zpool_get_total_size(pool));
+	CT_CHECK(zpool_get_total_size(pool) <= empty + slack,
+		 "the pool held %llu bytes when first emptied, and %llu later", (unsigned long long)empty,
+		 (unsigned long long)zpool_get_total_size(pool));
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
@@ -59,12 +60,13 @@ static void trim_tells_what_it_gave_back(void)
 		released = 12345;
 		CT_MUST(zpool_trim(pool, &released));
 		after = zpool_get_total_size(pool);
-		CT_CHECK(after + released == before, "trim says %llu bytes, the total size went from %llu to %llu",
+		CT_CHECK(after + released == before,
+			 "zpool_trim() reported %llu bytes, but the total size went from %llu to %llu",
 			 (unsigned long long)released, (unsigned long long)before, (unsigned long long)after);
 		released = 12345;
 		CT_MUST(zpool_trim(pool, &released));
-		CT_CHECK(released == 0, "a second trim gave %llu bytes back", (unsigned long long)released);
-		ct_set_check(pool, &set, "after trim");
+		CT_CHECK(released == 0, "a second zpool_trim() released %llu bytes", (unsigned long long)released);
+		ct_set_check(pool, &set, "after zpool_trim()");
 	}
 	CT_MUST(zpool_trim(pool, NULL));
 	zpool_destroy_pool(pool);
@@ -89,12 +91,12 @@ static uint64_t resident_bytes(void)
 static void need_exact_sizes(void)
 {
 	if (!ct.rss)
-		ct_skip("resident memory is not compared: asked for, or a sanitizer's or valgrind's memory would be in "
-			"it");
+		ct_skip("the comparison with resident memory is switched off, or a sanitizer or valgrind "
+			"adds memory of its own");
 	/* Only who takes whole pages can know what it holds; on top of malloc one can add up, and zpool.h lets it. */
 	if (!ct_source_holds_objects())
-		ct_skip("%s keeps objects outside of a page source's pages, so it can only add up what its allocator "
-			"tells",
+		ct_skip("%s stores objects outside the pages of a page source, so that it knows only what "
+			"its allocator reports",
 			ct.spec);
 	resident_bytes();
 }
@@ -123,13 +125,13 @@ static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char
 	uint64_t grown = rss > rss_before ? rss - rss_before : 0;
 	uint64_t slack = total / 50 + 256 * KIB;
 
-	CT_CHECK(total + slack >= grown, "%s: the pool says %llu bytes, but the resident memory grew by %llu", when,
+	CT_CHECK(total + slack >= grown, "%s: the pool reports %llu bytes, but the resident memory grew by %llu", when,
 		 (unsigned long long)total, (unsigned long long)grown);
 	if (grown + slack >= total)
 		return;
 	CT_CHECK(!everything_touched,
-		 "%s: the pool says %llu bytes, but the resident memory grew by no more than %llu, although each page "
-		 "that it took was written to",
+		 "%s: the pool reports %llu bytes, but the resident memory grew by only %llu, "
+		 "although every page was written to",
 		 when, (unsigned long long)total, (unsigned long long)grown);
 	untouched_seen = true;
 }
@@ -213,7 +215,7 @@ static void an_ended_pool_leaves_nothing_resident(void)
 		zpool_destroy_pool(pool);
 	}
 	after = resident_bytes();
-	CT_CHECK(after < before + MIB, "after one pool %llu bytes were resident, after five more %llu",
+	CT_CHECK(after < before + MIB, "the resident memory was %llu bytes after one pool, and %llu after five more",
 		 (unsigned long long)before, (unsigned long long)after);
 	ct_set_fini(&set);
 }
@@ -222,13 +224,13 @@ const struct ct_case ct_cases_memory[] = {
 	{ "total_size_follows_what_is_stored",
 	  "zpool_get_total_size() is small at first, at least what is stored, and small again after free and trim.",
 	  total_size_follows_what_is_stored, 0 },
-	{ "trim_tells_what_it_gave_back", "zpool_trim() gives free pages back and tells how many bytes that were.",
+	{ "trim_tells_what_it_gave_back", "zpool_trim() releases free pages and reports how many bytes these were.",
 	  trim_tells_what_it_gave_back, 0 },
 	{ "total_size_is_resident_memory",
 	  "With 16 MiB held and written, zpool_get_total_size() is within 2 % and 256 KiB of the growth of resident "
 	  "memory.",
 	  total_size_is_resident_memory, 0 },
-	{ "an_ended_pool_leaves_nothing_resident", "zpool_destroy_pool() gives the pool's memory back.",
+	{ "an_ended_pool_leaves_nothing_resident", "zpool_destroy_pool() returns the pool's memory to the system.",
 	  an_ended_pool_leaves_nothing_resident, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

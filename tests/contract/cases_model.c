@@ -66,8 +66,8 @@ static void compare(struct model *model, size_t position, const void *bytes)
 	if (memcmp(got, expected, object->size) == 0)
 		return;
 	for (size_t i = 0; i < object->size; i++)
-		MODEL_CHECK(model, got[i] == expected[i], "byte %zu of the %zu of handle %#lx is %#x, not %#x", i,
-			    object->size, object->handle, got[i], expected[i]);
+		MODEL_CHECK(model, got[i] == expected[i], "byte %zu of the %zu of handle %#lx: got %#x, expected %#x",
+			    i, object->size, object->handle, got[i], expected[i]);
 }
 
 static void compare_object(struct model *model, size_t position)
@@ -82,7 +82,7 @@ static void compare_object(struct model *model, size_t position)
 			compare(model, position, cell->address);
 			return;
 		}
-		MODEL_CHECK(model, address != NULL, "mapping live handle %#lx gave NULL, %s: %s", object->handle,
+		MODEL_CHECK(model, address != NULL, "mapping live handle %#lx returned NULL, %s: %s", object->handle,
 			    ct_error_name(-errno), zpool_last_error());
 		MODEL_CHECK(model, cell->maps == 0 || address == cell->address, "handle %#lx is mapped at %p and at %p",
 			    object->handle, (void *)cell->address, (void *)address);
@@ -91,7 +91,7 @@ static void compare_object(struct model *model, size_t position)
 	} else {
 		unsigned char *bytes = malloc(object->size);
 
-		CT_CHECK(bytes != NULL, "the suite itself is out of memory");
+		CT_CHECK(bytes != NULL, "the test suite is out of memory");
 		ct_bytes_get(model->pool, object->handle, bytes, object->size, 0);
 		compare(model, position, bytes);
 		free(bytes);
@@ -123,22 +123,22 @@ static void do_store(struct model *model)
 		return;
 	result = zpool_malloc(model->pool, object.size, gfp, &object.handle);
 	if (result != 0) {
-		MODEL_CHECK(model, object.handle == 0, "it gave %s and wrote a handle", ct_error_name(result));
+		MODEL_CHECK(model, object.handle == 0, "it returned %s, but wrote a handle", ct_error_name(result));
 		MODEL_CHECK(model, result == -ENOMEM && (model->limit || (gfp & ZPOOL_GFP_NOWAIT)),
-			    "%zu bytes with flags %#x gave %s: %s", object.size, gfp, ct_error_name(result),
-			    zpool_last_error());
+			    "malloc of %zu bytes with flags %#x returned %s: %s", object.size, gfp,
+			    ct_error_name(result), zpool_last_error());
 		MODEL_CHECK(model,
 			    (gfp & ZPOOL_GFP_NOWAIT) || model->total + (1u << 20) + 2 * ct.step_bytes > model->limit,
-			    "-ENOMEM with %llu bytes held and a limit of %llu", (unsigned long long)model->total,
-			    (unsigned long long)model->limit);
+			    "malloc returned -ENOMEM when the pool held %llu bytes with a limit of %llu",
+			    (unsigned long long)model->total, (unsigned long long)model->limit);
 		return;
 	}
-	MODEL_CHECK(model, object.handle != 0, "%zu bytes got handle 0", object.size);
+	MODEL_CHECK(model, object.handle != 0, "malloc of %zu bytes returned handle 0", object.size);
 	object.tag = model->idle[--model->idle_count];
 	ct_set_add(&model->set, &object);
 	cell = &model->cells[object.tag];
 	cell->bytes = calloc(1, object.size);
-	CT_CHECK(cell->bytes != NULL, "the suite itself is out of memory");
+	CT_CHECK(cell->bytes != NULL, "the test suite is out of memory");
 	if (gfp & ZPOOL_GFP_ZERO)
 		compare_object(model, model->set.count - 1);
 	ct_pattern_fill(cell->bytes, object.size, ct_rng_next(&ct.rng), 0);
@@ -177,11 +177,11 @@ static void do_map(struct model *model)
 		char *address = zpool_map_handle(model->pool, model->set.at[position].handle, ZPOOL_MM_RW);
 
 		if (cell->maps == MODEL_MAPS) {
-			MODEL_CHECK(model, !address && errno == EBUSY, "a map beyond the maximum gave %p, %s",
+			MODEL_CHECK(model, !address && errno == EBUSY, "a map beyond the maximum returned %p, %s",
 				    (void *)address, ct_error_name(-errno));
 			return;
 		}
-		MODEL_CHECK(model, address != NULL, "map number %u gave NULL, %s", cell->maps + 1,
+		MODEL_CHECK(model, address != NULL, "map number %u returned NULL, %s", cell->maps + 1,
 			    ct_error_name(-errno));
 		MODEL_CHECK(model, cell->maps == 0 || address == cell->address, "mapped at %p and at %p",
 			    (void *)cell->address, (void *)address);
@@ -234,17 +234,17 @@ static void do_copy(struct model *model)
 	} else if (ct_rng_below(&ct.rng, 2)) {
 		done = zpool_obj_write(model->pool, model->set.at[position].handle, buf, len, offset);
 		if (done != -EOPNOTSUPP) {
-			MODEL_CHECK(model, done == (int64_t)len, "writing %zu bytes at %zu gave %s", len, offset,
+			MODEL_CHECK(model, done == (int64_t)len, "writing %zu bytes at %zu returned %s", len, offset,
 				    ct_error_name(done));
 			memcpy(cell->bytes + offset, buf, len);
 		}
 	} else {
 		done = zpool_obj_read(model->pool, model->set.at[position].handle, buf, len, offset);
 		if (done != -EOPNOTSUPP) {
-			MODEL_CHECK(model, done == (int64_t)len, "reading %zu bytes at %zu gave %s", len, offset,
+			MODEL_CHECK(model, done == (int64_t)len, "reading %zu bytes at %zu returned %s", len, offset,
 				    ct_error_name(done));
 			MODEL_CHECK(model, memcmp(buf, cell->bytes + offset, len) == 0,
-				    "reading %zu bytes at %zu gave others", len, offset);
+				    "reading %zu bytes at offset %zu returned other bytes", len, offset);
 		}
 	}
 	compare_object(model, position);
@@ -269,12 +269,12 @@ static void do_nonsense(struct model *model)
 	unsigned long handle = 0;
 	size_t position = any_object(model);
 
-	MODEL_CHECK(model, zpool_malloc(model->pool, 0, 0, &handle) == -EINVAL, "size %d was taken", 0);
+	MODEL_CHECK(model, zpool_malloc(model->pool, 0, 0, &handle) == -EINVAL, "malloc of %d bytes was accepted", 0);
 	MODEL_CHECK(model, zpool_malloc(model->pool, ct.largest_bytes + 1, 0, &handle) == -ENOSPC,
-		    "%zu bytes were taken", ct.largest_bytes + 1);
-	MODEL_CHECK(model, zpool_malloc(model->pool, 1, 0x40, &handle) == -EINVAL, "unknown flags %#x were taken",
+		    "malloc of %zu bytes was accepted", ct.largest_bytes + 1);
+	MODEL_CHECK(model, zpool_malloc(model->pool, 1, 0x40, &handle) == -EINVAL, "unknown flags %#x were accepted",
 		    0x40u);
-	MODEL_CHECK(model, handle == 0, "refused mallocs wrote handle %#lx", handle);
+	MODEL_CHECK(model, handle == 0, "malloc calls that were refused wrote handle %#lx", handle);
 	if (position == SIZE_MAX)
 		return;
 	/* An unmap of what is mapped would be no nonsense. */
@@ -290,7 +290,8 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	size_t position = ct_set_find(&model->set, handle);
 	uint64_t kind = ct_rng_below(&ct.rng, 24);
 
-	MODEL_CHECK(model, position != SIZE_MAX, "handle %#lx, which is not live, is to be evicted", handle);
+	MODEL_CHECK(model, position != SIZE_MAX, "the callback is asked to evict handle %#lx, which is not live",
+		    handle);
 	compare_object(model, position);
 	if (kind < 3)
 		return kind ? -EBUSY : 0;
@@ -320,10 +321,11 @@ static void do_shrink(struct model *model)
 	if (!ct_can(ZPOOL_CAP_EVICT))
 		return;
 	result = zpool_shrink(model->pool, pages, &reclaimed);
-	MODEL_CHECK(model, result == 0 || result == -EAGAIN || result == -EINVAL, "shrink by %u pages gave %s", pages,
-		    ct_error_name(result));
+	MODEL_CHECK(model, result == 0 || result == -EAGAIN || result == -EINVAL,
+		    "zpool_shrink() by %u pages returned %s", pages, ct_error_name(result));
 	MODEL_CHECK(model, result == 0 ? reclaimed >= pages : reclaimed < pages,
-		    "a shrink by %u pages gave %s; pages reclaimed: got %u", pages, ct_error_name(result), reclaimed);
+		    "pages reclaimed by a zpool_shrink() by %u pages that returned %s: got %u", pages,
+		    ct_error_name(result), reclaimed);
 }
 
 static void do_compact(struct model *model)
@@ -338,8 +340,9 @@ static void do_compact(struct model *model)
 	if (!ct_can(ZPOOL_CAP_COMPACT))
 		return;
 	result = zpool_compact(model->pool, bytes, ns, &released);
-	MODEL_CHECK(model, result == 0 || (result == 1 && kind != 0), "compact by %llu bytes and %llu ns gave %s",
-		    (unsigned long long)bytes, (unsigned long long)ns, ct_error_name(result));
+	MODEL_CHECK(model, result == 0 || (result == 1 && kind != 0),
+		    "zpool_compact() by %llu bytes and %llu ns returned %s", (unsigned long long)bytes,
+		    (unsigned long long)ns, ct_error_name(result));
 	MODEL_CHECK(model, released <= before, "bytes released by compaction: got %llu, and the pool held %llu",
 		    (unsigned long long)released, (unsigned long long)before);
 }
@@ -399,7 +402,7 @@ static void compare_everything(struct model *model)
 {
 	uint64_t stored = 0, mapped = 0;
 
-	model->doing = "comparing everything";
+	model->doing = "comparing all objects";
 	for (size_t i = 0; i < model->set.count; i++) {
 		int64_t usable = zpool_obj_size(model->pool, model->set.at[i].handle);
 
@@ -445,7 +448,7 @@ static void step(struct model *model)
 	}
 	total = zpool_get_total_size(model->pool);
 	MODEL_CHECK(model, !model->limit || total <= model->limit || total <= model->total,
-		    "the limit is %llu, the pool grew from %llu to %llu", (unsigned long long)model->limit,
+		    "the limit is %llu, but the pool grew from %llu to %llu", (unsigned long long)model->limit,
 		    (unsigned long long)model->total, (unsigned long long)total);
 	model->total = total;
 }
@@ -490,7 +493,7 @@ static void random_operations_match_a_reference(void)
 
 const struct ct_case ct_cases_model[] = {
 	{ "random_operations_match_a_reference",
-	  "Any interleaving of all operations keeps every byte of every live object, and refuses every dead handle.",
+	  "In any sequence of operations, live objects keep every byte and stale handles are refused.",
 	  random_operations_match_a_reference, CT_EVERY_CALL | CT_LONG },
 	{ NULL, NULL, NULL, 0 },
 };

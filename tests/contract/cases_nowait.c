@@ -26,7 +26,7 @@ static void on_system_call(int signal_number, siginfo_t *info, void *context)
 {
 	(void)signal_number;
 	(void)context;
-	ct_fail(__FILE__, __LINE__, "system call number %d was made", info->si_syscall);
+	ct_fail(__FILE__, __LINE__, "system call number %d was made, though none is allowed here", info->si_syscall);
 }
 
 /*
@@ -86,19 +86,18 @@ static void watch_malloc(void *arg)
 		zpool_gfp_t gfp = ZPOOL_GFP_NOWAIT | (i % 2 ? ZPOOL_GFP_ZERO : 0);
 		int result = zpool_malloc(pool, ct_rng_size(&ct.rng, ct.max_bytes), gfp, &handle);
 
-		CT_CHECK(result == 0 || result == -ENOMEM, "malloc without waiting, with no other thread, gave %s",
-			 ct_error_name(result));
-		CT_CHECK(result == 0 || handle == 0, "malloc gave %s and wrote a handle", ct_error_name(result));
-		CT_CHECK(result == 0 || zpool_last_error()[0] != '\0', "malloc gave %s and no message",
+		CT_CHECK(result == 0 || result == -ENOMEM,
+			 "malloc with NOWAIT, with no other thread running, returned %s", ct_error_name(result));
+		CT_CHECK(result == 0 || handle == 0, "malloc returned %s, but wrote a handle", ct_error_name(result));
+		CT_CHECK(result == 0 || zpool_last_error()[0] != '\0', "malloc returned %s without a message",
 			 ct_error_name(result));
 		done += result == 0;
 	}
 	if (ct_can(ZPOOL_CAP_NOWAIT))
-		CT_CHECK(done > 0, "with %d objects freed before, not one malloc without waiting succeeded",
-			 OBJECTS / 2);
+		CT_CHECK(done > 0, "%d objects had been freed, but not one malloc with NOWAIT succeeded", OBJECTS / 2);
 	else
-		CT_CHECK(done == 0, "%s does not promise NOWAIT, but %u of %d mallocs succeeded", ct.spec, done,
-			 OBJECTS);
+		CT_CHECK(done == 0, "%s does not have ZPOOL_CAP_NOWAIT, but %u of %d mallocs with NOWAIT succeeded",
+			 ct.spec, done, OBJECTS);
 }
 
 static void nowait_makes_no_system_call(void)
@@ -163,7 +162,7 @@ static void watch_among_threads(void *arg)
 		size_t size = 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
 		int result = zpool_malloc(pool, size, ZPOOL_GFP_NOWAIT, &handle);
 
-		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc without waiting gave %s",
+		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc with NOWAIT returned %s",
 			 ct_error_name(result));
 		count[result == 0 ? 0 : result == -ENOMEM ? 1 : 2]++;
 	}
@@ -253,7 +252,7 @@ static void wait_for_pages_or_not(struct ct_thread *thread)
 		int result = zpool_malloc(slow->pool, 1 + ct_rng_below(&thread->rng, ct.max_bytes), ZPOOL_GFP_NOWAIT,
 					  &handle);
 
-		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc without waiting gave %s",
+		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc with NOWAIT returned %s",
 			 ct_error_name(result));
 	}
 	atomic_store(&slow->done, true);
@@ -264,7 +263,7 @@ static void nowait_does_not_wait_for_pages(void)
 	static struct slow_source slow;
 
 	if (!ct_source_holds_objects())
-		ct_skip("%s keeps objects outside of a page source's pages", ct.spec);
+		ct_skip("%s stores objects outside the pages of a page source", ct.spec);
 	ct_source_init(&slow.source);
 	slow.table = (struct zpool_page_source){
 		sizeof(slow.table), 0, &slow, reserve_as_usual, commit_slowly, decommit_as_usual, release_as_usual
@@ -272,7 +271,8 @@ static void nowait_does_not_wait_for_pages(void)
 	slow.pool = ct_pool_from(&slow.table);
 	atomic_store(&slow.slow, true);
 	ct_threads_run(2, wait_for_pages_or_not, &slow);
-	CT_CHECK(atomic_load(&slow.in_commit), "20000 objects of %zu bytes took no page from the source", ct.max_bytes);
+	CT_CHECK(atomic_load(&slow.in_commit),
+		 "20000 objects of %zu bytes were stored without taking a page from the source", ct.max_bytes);
 	zpool_destroy_pool(slow.pool);
 }
 
@@ -291,32 +291,36 @@ static void nowait_fails_or_gives_a_whole_object(void)
 			int result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes), gfp);
 
 			CT_CHECK(result == 0 || result == -ENOMEM,
-				 "malloc without waiting, with no other thread, gave %s", ct_error_name(result));
+				 "malloc with NOWAIT, with no other thread running, returned %s",
+				 ct_error_name(result));
 			failures += result != 0;
 		}
-		ct_set_check(pool, &set, "after mallocs without waiting");
+		ct_set_check(pool, &set, "after mallocs with NOWAIT");
 		ct_set_fill(pool, &set, 2000, &ct.rng);
-		ct_set_check(pool, &set, "after mallocs with and without waiting");
+		ct_set_check(pool, &set, "after mallocs with and without NOWAIT");
 	}
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
-	CT_CHECK(ct_can(ZPOOL_CAP_NOWAIT) || failures == 15000, "%s does not promise NOWAIT, but %u of 15000 succeeded",
-		 ct.spec, 15000 - failures);
+	CT_CHECK(ct_can(ZPOOL_CAP_NOWAIT) || failures == 15000,
+		 "%s does not have ZPOOL_CAP_NOWAIT, but %u of 15000 mallocs with NOWAIT succeeded", ct.spec,
+		 15000 - failures);
 }
 
 const struct ct_case ct_cases_nowait[] = {
 	{ "nowait_makes_no_system_call",
-	  "With ZPOOL_GFP_NOWAIT malloc makes no system call; it gives what is at hand, or -ENOMEM.",
+	  "With ZPOOL_GFP_NOWAIT malloc makes no system call: it uses memory that the pool "
+	  "already has, or returns -ENOMEM.",
 	  nowait_makes_no_system_call, CT_FORKS },
 	{ "maps_make_no_system_call", "Mapping and unmapping make no system call.", maps_make_no_system_call,
 	  CT_FORKS },
 	{ "nowait_does_not_wait_for_others",
-	  "With ZPOOL_GFP_NOWAIT malloc only tries locks: it never sleeps, and gives -EAGAIN when one is taken.",
+	  "With ZPOOL_GFP_NOWAIT malloc never sleeps: it only tries to take locks, and "
+	  "returns -EAGAIN when one is held.",
 	  nowait_does_not_wait_for_others, CT_FORKS },
 	{ "nowait_does_not_wait_for_pages",
-	  "ZPOOL_GFP_NOWAIT does not wait for a thread that waits for the page source.", nowait_does_not_wait_for_pages,
-	  0 },
-	{ "nowait_fails_or_gives_a_whole_object", "What ZPOOL_GFP_NOWAIT gives is an object like any other.",
+	  "A malloc with ZPOOL_GFP_NOWAIT does not wait for another thread that is waiting for the page source.",
+	  nowait_does_not_wait_for_pages, 0 },
+	{ "nowait_fails_or_gives_a_whole_object", "An object allocated with ZPOOL_GFP_NOWAIT is like any other.",
 	  nowait_fails_or_gives_a_whole_object, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

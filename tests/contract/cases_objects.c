@@ -27,7 +27,7 @@ static void every_size_is_stored(void)
 		struct ct_object *object = &window[made % WINDOW];
 
 		if (made++ >= WINDOW) {
-			ct_object_check(pool, object, "an object of another size, 256 sizes later");
+			ct_object_check(pool, object, "after 256 objects of other sizes were stored");
 			zpool_free(pool, object->handle);
 		}
 		ct_object_make(pool, object, size, size);
@@ -67,8 +67,9 @@ static void impossible_sizes_are_refused(void)
 			continue;
 		ct_message_mark();
 		result = zpool_malloc(pool, above[i], ZPOOL_GFP_KERNEL, &handle);
-		CT_CHECK(result == -ENOSPC, "malloc of %zu bytes, above the maximum of %zu, gave %s and not -ENOSPC",
-			 above[i], ct.largest_bytes, ct_error_name(result));
+		CT_CHECK(result == -ENOSPC,
+			 "result of malloc of %zu bytes, above the maximum of %zu: got %s, expected -ENOSPC", above[i],
+			 ct.largest_bytes, ct_error_name(result));
 		ct_message_expect(__FILE__, __LINE__, "zpool_malloc() of a size above the maximum");
 		CT_REFUSED(zpool_malloc(pool, above[i], ZPOOL_GFP_ZERO, &handle), ENOSPC);
 	}
@@ -125,10 +126,12 @@ static void check_zero(struct zpool *pool, unsigned long handle, size_t size)
 	size_t bytes = usable > 0 ? (size_t)usable : size;
 	unsigned char *buf = malloc(bytes);
 
-	CT_CHECK(buf != NULL, "the suite itself is out of memory");
+	CT_CHECK(buf != NULL, "the test suite is out of memory");
 	ct_bytes_get(pool, handle, buf, bytes, 0);
 	for (size_t i = 0; i < bytes; i++)
-		CT_CHECK(buf[i] == 0, "byte %zu of %zu usable (%zu asked) of an object made with ZPOOL_GFP_ZERO is %#x",
+		CT_CHECK(buf[i] == 0,
+			 "byte %zu of the %zu usable bytes (%zu requested) of an object allocated with "
+			 "ZPOOL_GFP_ZERO is %#x",
 			 i, bytes, size, buf[i]);
 	free(buf);
 }
@@ -150,7 +153,7 @@ static void zero_means_zero_also_in_used_memory(void)
 			check_zero(pool, handle, size);
 			zpool_free(pool, handle);
 		}
-		ct_set_check(pool, &set, "beside objects that were zeroed");
+		ct_set_check(pool, &set, "next to objects that were zeroed");
 	}
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
@@ -163,21 +166,21 @@ static void contents_last_through_everything(void)
 
 	ct_set_init(&set, 3000);
 	ct_set_fill(pool, &set, 3000, &ct.rng);
-	ct_set_check(pool, &set, "after the fill");
+	ct_set_check(pool, &set, "after filling the pool");
 	for (int round = 0; round < 5; round++) {
 		ct_set_thin(pool, &set, 700 + 300 * (size_t)round, &ct.rng);
 		ct_set_check(pool, &set, "after random frees");
 		ct_trim(pool);
-		ct_set_check(pool, &set, "after trim");
+		ct_set_check(pool, &set, "after zpool_trim()");
 		if (ct_can(ZPOOL_CAP_COMPACT)) {
 			int result = zpool_compact(pool, 0, 0, NULL);
 
-			CT_CHECK(result == 0, "compact without a budget gave %s", ct_error_name(result));
-			ct_set_check(pool, &set, "after compact");
+			CT_CHECK(result == 0, "compact without a budget returned %s", ct_error_name(result));
+			ct_set_check(pool, &set, "after zpool_compact()");
 		}
 		if (ct_can(ZPOOL_CAP_EVICT)) {
 			zpool_shrink(pool, 50, NULL);
-			ct_set_check(pool, &set, "after a shrink whose callback refused everything");
+			ct_set_check(pool, &set, "after a zpool_shrink() whose callback refused everything");
 		}
 		ct_set_fill(pool, &set, 3000, &ct.rng);
 		ct_set_check(pool, &set, "after filling up again");
@@ -202,11 +205,11 @@ static void usable_bytes_are_the_objects_own(void)
 
 		CT_MUST(zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handles[i]));
 		usable = zpool_obj_size(pool, handles[i]);
-		CT_CHECK(usable >= (int64_t)size, "%zu bytes were asked for, zpool_obj_size() is %lld", size,
+		CT_CHECK(usable >= (int64_t)size, "zpool_obj_size() of an object of %zu bytes returned %lld", size,
 			 (long long)usable);
 		sizes[i] = (size_t)usable;
 		address = zpool_map_handle(pool, handles[i], ZPOOL_MM_RW);
-		CT_CHECK(address != NULL, "map gave NULL: %s", zpool_last_error());
+		CT_CHECK(address != NULL, "zpool_map_handle() returned NULL: %s", zpool_last_error());
 		ct_pattern_fill(address, sizes[i], i, 0);
 		zpool_unmap_handle(pool, handles[i]);
 	}
@@ -214,7 +217,7 @@ static void usable_bytes_are_the_objects_own(void)
 		char *address = zpool_map_handle(pool, handles[i], ZPOOL_MM_RO);
 		size_t at;
 
-		CT_CHECK(address != NULL, "map gave NULL: %s", zpool_last_error());
+		CT_CHECK(address != NULL, "zpool_map_handle() returned NULL: %s", zpool_last_error());
 		at = ct_pattern_differs(address, sizes[i], i, 0);
 		CT_CHECK(at == sizes[i], "byte %zu of object %zu, of %zu usable, was overwritten by another object", at,
 			 i, sizes[i]);
@@ -240,8 +243,8 @@ static void churn_loses_no_room(void)
 	ct_set_fill(pool, &set, 800, &ct.rng);
 	last = zpool_get_total_size(pool);
 	CT_CHECK(last < first + first / 2 + (256u << 10),
-		 "800 random objects held %llu bytes in the sixth round, %llu later", (unsigned long long)first,
-		 (unsigned long long)last);
+		 "a pool of 800 random objects held %llu bytes in the sixth round, but %llu later",
+		 (unsigned long long)first, (unsigned long long)last);
 	ct_set_check(pool, &set, "after 60 rounds of filling and emptying");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
@@ -251,20 +254,22 @@ const struct ct_case ct_cases_objects[] = {
 	{ "every_size_is_stored", "Every size from 1 to zpool_max_object_size() can be stored and read back.",
 	  every_size_is_stored, 0 },
 	{ "impossible_sizes_are_refused",
-	  "Size 0 gives -EINVAL, a size above the maximum -ENOSPC; *handle and the pool are untouched.",
+	  "Size 0 gives -EINVAL and a size above the maximum -ENOSPC; neither changes *handle or the pool.",
 	  impossible_sizes_are_refused, 0 },
-	{ "flags_are_known_or_refused", "Hints are taken, unknown allocation flags give -EINVAL.",
+	{ "flags_are_known_or_refused", "Allocation hints are accepted, and unknown allocation flags give -EINVAL.",
 	  flags_are_known_or_refused, 0 },
 	{ "live_handles_differ", "Handles are never 0, and no two live objects share one.", live_handles_differ, 0 },
 	{ "zero_means_zero_also_in_used_memory",
-	  "Every usable byte of an object made with ZPOOL_GFP_ZERO reads as zero, whatever was there before.",
+	  "Every usable byte of an object allocated with ZPOOL_GFP_ZERO reads as zero, "
+	  "whatever was stored there before.",
 	  zero_means_zero_also_in_used_memory, 0 },
 	{ "contents_last_through_everything",
-	  "Contents survive mallocs and frees of others, trim, compaction and refused eviction.",
+	  "An object's contents survive mallocs and frees of others, trim, compaction and refused eviction.",
 	  contents_last_through_everything, 0 },
 	{ "usable_bytes_are_the_objects_own",
-	  "All zpool_obj_size() bytes, at least the size asked for, may be written.", usable_bytes_are_the_objects_own,
+	  "All zpool_obj_size() bytes of an object may be written, even beyond the size asked for.",
+	  usable_bytes_are_the_objects_own, 0 },
+	{ "churn_loses_no_room", "Freed space can be reused, also for objects of other sizes.", churn_loses_no_room,
 	  0 },
-	{ "churn_loses_no_room", "What is freed can be used again, for other sizes too.", churn_loses_no_room, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -24,7 +24,7 @@ static void call_malloc(struct ct_crowd *crowd, struct ct_rng *rng)
 	int result = ct_object_try(crowd->pool, &object, size, ZPOOL_GFP_KERNEL, ct_rng_next(rng));
 
 	/* Another thread may have set a limit. */
-	CT_CHECK(result == 0 || result == -ENOMEM, "malloc gave %s", ct_error_name(result));
+	CT_CHECK(result == 0 || result == -ENOMEM, "malloc returned %s", ct_error_name(result));
 	if (result == 0)
 		ct_crowd_put(crowd, &object);
 }
@@ -46,7 +46,7 @@ static void call_copy(struct ct_crowd *crowd, struct ct_rng *rng)
 
 	if (!ct_crowd_take(crowd, rng, &object))
 		return;
-	ct_object_check(crowd->pool, &object, "beside another call");
+	ct_object_check(crowd->pool, &object, "during another call");
 	ct_crowd_put(crowd, &object);
 }
 
@@ -153,7 +153,7 @@ static void calls_in_pairs_come_to_their_end(void)
 }
 
 const struct ct_case ct_cases_pairs[] = {
-	{ "calls_in_pairs_come_to_their_end", "Any two calls may be made at the same time, and both come to their end.",
+	{ "calls_in_pairs_come_to_their_end", "Any two calls may run at the same time, and both finish.",
 	  calls_in_pairs_come_to_their_end, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

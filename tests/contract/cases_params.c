@@ -43,8 +43,8 @@ static void refuse_value(const char *key, const char *value)
 	ct_message_mark();
 	errno = 0;
 	pool = pool_with(key, value);
-	CT_CHECK(pool == NULL, "%s=%s was taken", key, value);
-	CT_CHECK(errno == EINVAL, "%s=%s gave %s, not EINVAL", key, value, ct_error_name(-errno));
+	CT_CHECK(pool == NULL, "%s=%s was accepted", key, value);
+	CT_CHECK(errno == EINVAL, "errno after %s=%s: got %s, expected EINVAL", key, value, ct_error_name(-errno));
 	ct_message_expect(__FILE__, __LINE__, "a value out of range");
 	CT_CHECK(strstr(zpool_last_error(), key) != NULL, "the message about %s=%s does not name the key: \"%s\"", key,
 		 value, zpool_last_error());
@@ -61,12 +61,12 @@ static void take_value(const char *key, const char *value)
 		/* A filter may need more of the driver than it then gives, and says so. */
 		if (errno == EINVAL && strchr(ct.spec, '+') && strstr(zpool_last_error(), "filter"))
 			return;
-		CT_CHECK(errno == ENOMEM, "%s=%s is in range and gave %s: %s", key, value, ct_error_name(-errno),
+		CT_CHECK(errno == ENOMEM, "%s=%s is in range, but gave %s: %s", key, value, ct_error_name(-errno),
 			 zpool_last_error());
 		return;
 	}
 	result = ct_object_try(pool, &object, 1, ZPOOL_GFP_KERNEL, 1);
-	CT_CHECK(result == 0 || result == -ENOMEM, "with %s=%s malloc gave %s", key, value, ct_error_name(result));
+	CT_CHECK(result == 0 || result == -ENOMEM, "with %s=%s malloc returned %s", key, value, ct_error_name(result));
 	if (result == 0)
 		ct_object_check(pool, &object, "in a pool with a parameter");
 	zpool_destroy_pool(pool);
@@ -82,16 +82,17 @@ static int check_defaults(const struct zpool_param *param, size_t size, void *us
 	size_t *count = user;
 	struct zpool *pool;
 
-	CT_CHECK(size >= sizeof(*param), "size of a parameter's entry: got %zu bytes", size);
-	CT_CHECK(param->key && param->key[0] && param->help && param->help[0], "a parameter has no key or no help");
-	CT_CHECK(param->type >= ZPOOL_PARAM_BOOL && param->type <= ZPOOL_PARAM_STRING, "%s is of type %u", param->key,
-		 (unsigned int)param->type);
+	CT_CHECK(size >= sizeof(*param), "zpool_each_param() passed a structure of %zu bytes", size);
+	CT_CHECK(param->key && param->key[0] && param->help && param->help[0],
+		 "a parameter has no key or no help text");
+	CT_CHECK(param->type >= ZPOOL_PARAM_BOOL && param->type <= ZPOOL_PARAM_STRING,
+		 "parameter %s has the unknown type %u", param->key, (unsigned int)param->type);
 	++*count;
 	if (!param->default_value)
 		return 0;
 	pool = pool_with(param->key, param->default_value);
-	CT_CHECK(pool != NULL, "%s=%s is the default, and refused when given: %s", param->key, param->default_value,
-		 zpool_last_error());
+	CT_CHECK(pool != NULL, "%s=%s is the default, but it is refused when given explicitly: %s", param->key,
+		 param->default_value, zpool_last_error());
 	zpool_destroy_pool(pool);
 	return 0;
 }
@@ -101,7 +102,7 @@ static void defaults_are_taken_when_given(void)
 	size_t count = 0;
 
 	CT_MUST(zpool_each_param(ct.type, check_defaults, &count));
-	CT_CHECK(count >= 1, "zpool_each_param() shows not even limit");
+	CT_CHECK(count >= 1, "zpool_each_param() does not even show the parameter limit");
 }
 
 static int check_range(const struct zpool_param *param, size_t size, void *user)
@@ -192,9 +193,9 @@ static void malformed_specs_are_refused(void)
 		ct_message_mark();
 		errno = 0;
 		pool = zpool_create_pool(ct_spec_with(extras[i]), ZPOOL_GFP_KERNEL, NULL);
-		CT_CHECK(pool == NULL, "the spec \"%s\" was taken", ct_spec_with(extras[i]));
-		CT_CHECK(errno == EINVAL, "the spec \"%s\" gave %s, not EINVAL", ct_spec_with(extras[i]),
-			 ct_error_name(-errno));
+		CT_CHECK(pool == NULL, "the malformed spec \"%s\" was accepted", ct_spec_with(extras[i]));
+		CT_CHECK(errno == EINVAL, "errno after the malformed spec \"%s\": got %s, expected EINVAL",
+			 ct_spec_with(extras[i]), ct_error_name(-errno));
 		ct_message_expect(__FILE__, __LINE__, "a malformed spec");
 	}
 	snprintf(spec, sizeof(spec), "+%s", ct.spec);
@@ -247,17 +248,20 @@ static void parameters_change_at_run_time_or_say_no(void)
 }
 
 const struct ct_case ct_cases_params[] = {
-	{ "defaults_are_taken_when_given", "Every parameter has a key, a type and a meaning, and takes its default.",
-	  defaults_are_taken_when_given, 0 },
-	{ "values_out_of_range_are_refused", "A value out of range gives EINVAL and a message that names the key.",
-	  values_out_of_range_are_refused, 0 },
+	{ "defaults_are_taken_when_given",
+	  "Every parameter has a key, a type and a help text, and accepts its default.", defaults_are_taken_when_given,
+	  0 },
+	{ "values_out_of_range_are_refused",
+	  "A value out of range gives EINVAL and a message that names the parameter.", values_out_of_range_are_refused,
+	  0 },
 	{ "unknown_keys_are_refused_with_a_list",
-	  "An unknown key gives EINVAL and a message that lists the part's keys and their meanings.",
+	  "An unknown parameter gives EINVAL and a message that lists the known ones with their help texts.",
 	  unknown_keys_are_refused_with_a_list, 0 },
-	{ "malformed_specs_are_refused", "A malformed spec gives EINVAL and a message.", malformed_specs_are_refused,
+	{ "malformed_specs_are_refused", "A malformed spec returns EINVAL and a message.", malformed_specs_are_refused,
 	  0 },
 	{ "parameters_change_at_run_time_or_say_no",
-	  "zpool_set_param() changes what the driver lets change, gives -EOPNOTSUPP for the rest, and loses nothing.",
+	  "zpool_set_param() changes the parameters that the driver lets change, returns "
+	  "-EOPNOTSUPP for the others, and loses no object.",
 	  parameters_change_at_run_time_or_say_no, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -19,7 +19,7 @@ static void store_in(struct zpool *pool, const char *setting)
 	char when[160];
 	int result = 0;
 
-	CT_CHECK(max_bytes > 0, "with %s the largest object is 0 bytes", setting);
+	CT_CHECK(max_bytes > 0, "with %s, zpool_max_object_size() is 0", setting);
 	/* A pool with a limit, or of a driver that takes what malloc does, need not hold many of the largest. */
 	largest = max_bytes < 65536 ? max_bytes : 65536;
 	snprintf(when, sizeof(when), "in a pool with %s", setting);
@@ -30,8 +30,8 @@ static void store_in(struct zpool *pool, const char *setting)
 
 			result = ct_set_try(pool, &set, size, set.count % 3 ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_ZERO);
 		}
-		CT_CHECK(result == 0 || result == -ENOMEM, "with %s malloc gave %s: %s", setting, ct_error_name(result),
-			 zpool_last_error());
+		CT_CHECK(result == 0 || result == -ENOMEM, "with %s, malloc returned %s: %s", setting,
+			 ct_error_name(result), zpool_last_error());
 		ct_set_check(pool, &set, when);
 		ct_set_thin(pool, &set, set.count / 3, &ct.rng);
 		zpool_compact(pool, 0, 0, NULL);
@@ -39,7 +39,8 @@ static void store_in(struct zpool *pool, const char *setting)
 		ct_set_check(pool, &set, when);
 		result = 0;
 	}
-	CT_CHECK(zpool_get_total_size(pool) > 0, "with %s the pool holds nothing", setting);
+	CT_CHECK(zpool_get_total_size(pool) > 0, "with %s, zpool_get_total_size() is 0 though an object is stored",
+		 setting);
 	ct_set_free_all(pool, &set);
 	ct_set_fini(&set);
 }
@@ -59,8 +60,8 @@ static void try_value(const char *key, const char *value)
 		if (errno == EINVAL && strchr(ct.spec, '+') && strstr(zpool_last_error(), "filter"))
 			return;
 		/* The value may ask for more memory than there is, or be a limit below what an empty pool holds. */
-		CT_CHECK(errno == ENOMEM, "%s is in range and gave %s: %s", setting, ct_error_name(-errno),
-			 zpool_last_error());
+		CT_CHECK(errno == ENOMEM, "%s is in range, but zpool_set_param() returned %s: %s", setting,
+			 ct_error_name(-errno), zpool_last_error());
 		return;
 	}
 	store_in(pool, setting);
@@ -146,11 +147,11 @@ static void objects_are_stored_while_values_change(void)
 
 const struct ct_case ct_cases_params_store[] = {
 	{ "objects_are_stored_with_every_value",
-	  "A pool works with each parameter at its least, its greatest, between, and at each choice (texts are not "
-	  "tried).",
+	  "A pool works with each numeric parameter at its minimum, its maximum and values "
+	  "between, and with each choice (texts are not tried).",
 	  objects_are_stored_with_every_value, 0 },
 	{ "objects_are_stored_while_values_change",
-	  "A pool works on while parameters are set to their least and their greatest, and loses nothing.",
+	  "A pool works and loses nothing while its parameters are set to their minimum and their maximum.",
 	  objects_are_stored_while_values_change, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -15,10 +15,10 @@ static void pool_can_be_made(void)
 {
 	struct zpool *pool = zpool_create_pool(ct.spec, ZPOOL_GFP_KERNEL, NULL);
 
-	CT_CHECK(pool != NULL, "zpool_create_pool(\"%s\") gave NULL: %s", ct.spec, zpool_last_error());
+	CT_CHECK(pool != NULL, "zpool_create_pool(\"%s\") returned NULL: %s", ct.spec, zpool_last_error());
 	zpool_destroy_pool(pool);
 	pool = zpool_open(ct.spec, NULL, 0);
-	CT_CHECK(pool != NULL, "zpool_open(\"%s\", NULL, 0) gave NULL: %s", ct.spec, zpool_last_error());
+	CT_CHECK(pool != NULL, "zpool_open(\"%s\", NULL, 0) returned NULL: %s", ct.spec, zpool_last_error());
 	zpool_destroy_pool(pool);
 	CT_CHECK(zpool_has_pool(ct.spec), "zpool_has_pool(\"%s\") is false: %s", ct.spec, zpool_last_error());
 }
@@ -36,8 +36,8 @@ static void type_spec_and_name_are_told(void)
 		 zpool_get_name(named));
 	CT_CHECK(strcmp(zpool_get_type(named), ct.type) == 0, "zpool_get_type() of \"%s\": got \"%s\"", ct.spec,
 		 zpool_get_type(named));
-	CT_CHECK(strcmp(zpool_get_spec(named), ct_spec_with("limit=64M")) == 0, "a pool made as \"%s\" tells \"%s\"",
-		 ct_spec_with("limit=64M"), zpool_get_spec(named));
+	CT_CHECK(strcmp(zpool_get_spec(named), ct_spec_with("limit=64M")) == 0,
+		 "spec of a pool created as \"%s\": got \"%s\"", ct_spec_with("limit=64M"), zpool_get_spec(named));
 	first = ct_pool();
 	second = ct_pool();
 	CT_CHECK(strstr(zpool_get_name(first), ct.type) == zpool_get_name(first), "an unnamed pool is called \"%s\"",
@@ -66,7 +66,7 @@ static void ops_are_read_and_not_kept(void)
 
 	ct_need(ZPOOL_CAP_EVICT);
 	pool = zpool_create_pool(ct.spec, ZPOOL_GFP_KERNEL, &ops);
-	CT_CHECK(pool != NULL, "zpool_create_pool() gave NULL: %s", zpool_last_error());
+	CT_CHECK(pool != NULL, "zpool_create_pool() returned NULL: %s", zpool_last_error());
 	ops.evict = NULL;
 	plain_evictions = 0;
 	CT_MUST(zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &handle));
@@ -88,7 +88,7 @@ static void open_takes_older_and_newer_args(void)
 	args.known.gfp = ZPOOL_GFP_KERNEL;
 	args.known.node = -1;
 	pool = zpool_open(ct.spec, &args.known, offsetof(struct zpool_open_args, name));
-	CT_CHECK(pool != NULL, "an older caller's args were refused: %s", zpool_last_error());
+	CT_CHECK(pool != NULL, "a caller built with an older zpool_open_args was refused: %s", zpool_last_error());
 	CT_CHECK(!zpool_evictable(pool), "members beyond args_size were read");
 	zpool_destroy_pool(pool);
 
@@ -96,7 +96,8 @@ static void open_takes_older_and_newer_args(void)
 	CT_REFUSED_NULL(zpool_open(ct.spec, &args.known, sizeof(args)), E2BIG);
 	args.later = 0;
 	pool = zpool_open(ct.spec, &args.known, sizeof(args));
-	CT_CHECK(pool != NULL, "a newer caller that sets nothing new was refused: %s", zpool_last_error());
+	CT_CHECK(pool != NULL, "a caller built with a newer zpool_open_args, which sets no new member, was refused: %s",
+		 zpool_last_error());
 	zpool_destroy_pool(pool);
 }
 
@@ -133,8 +134,7 @@ static void any_name_will_do(void)
 		args.name = names[i];
 		pool = zpool_open(ct.spec, &args, sizeof(args));
 		CT_CHECK(pool != NULL,
-			 "with a name of %zu characters, number %zu of the names tried, the pool cannot be "
-			 "made: %s",
+			 "with a name of %zu characters, number %zu of the names tried, the pool cannot be created: %s",
 			 strlen(names[i]), i + 1, zpool_last_error());
 		CT_CHECK(strcmp(zpool_get_name(pool), names[i]) == 0, "a pool that was named \"%s\" is called \"%s\"",
 			 names[i], zpool_get_name(pool));
@@ -155,10 +155,10 @@ static void hints_do_not_keep_a_pool_from_working(void)
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
 		struct zpool *pool = zpool_create_pool(ct.spec, hints[i], NULL);
 
-		CT_CHECK(pool != NULL, "with gfp %#x, which are hints, the pool cannot be made: %s", hints[i],
+		CT_CHECK(pool != NULL, "with gfp %#x, which are only hints, the pool cannot be created: %s", hints[i],
 			 zpool_last_error());
 		ct_object_make(pool, &object, ct.max_bytes, 1);
-		ct_object_check(pool, &object, "in a pool that was made with hints");
+		ct_object_check(pool, &object, "in a pool that was created with hints");
 		zpool_destroy_pool(pool);
 	}
 }
@@ -175,7 +175,7 @@ static void node_is_a_preference(void)
 		args.node = nodes[i];
 		pool = ct_pool_open(NULL, &args);
 		ct_object_make(pool, &object, ct.max_bytes, i);
-		ct_object_check(pool, &object, "in a pool with a node");
+		ct_object_check(pool, &object, "in a pool bound to a node");
 		zpool_destroy_pool(pool);
 	}
 }
@@ -187,7 +187,7 @@ static void sizes_and_alignment_are_sane(void)
 	CT_CHECK(ct.alignment_bytes >= 8 && (ct.alignment_bytes & (ct.alignment_bytes - 1)) == 0,
 		 "zpool_alignment() is %zu", ct.alignment_bytes);
 	CT_CHECK(zpool_max_object_size(pool) == ct.largest_bytes && zpool_alignment(pool) == ct.alignment_bytes,
-		 "two pools of one spec differ in the largest object or the alignment");
+		 "two pools with the same spec differ in their largest object or their alignment");
 	zpool_destroy_pool(pool);
 }
 
@@ -200,10 +200,11 @@ static void caps_are_what_the_pool_does(void)
 	uint32_t does = ct_caps_by_behaviour(pool);
 
 	zpool_destroy_pool(pool);
-	CT_CHECK((does & shown) == (ct.caps & shown), "zpool_each_driver() says %#x, a pool of it does %#x",
+	CT_CHECK((does & shown) == (ct.caps & shown),
+		 "capabilities: zpool_each_driver() shows %#x, but a pool of the driver has %#x",
 		 (unsigned int)(ct.caps & shown), (unsigned int)(does & shown));
 	pool = ct_pool();
-	CT_CHECK(!zpool_evictable(pool), "a pool without a callback says that it is evictable");
+	CT_CHECK(!zpool_evictable(pool), "zpool_evictable() returned true for a pool without a callback");
 	zpool_destroy_pool(pool);
 }
 
@@ -223,14 +224,14 @@ static int info_visit(const struct zpool_driver_info *info, void *user)
 	CT_CHECK(!seen->seen, "zpool_each_driver() shows %s twice", ct.type);
 	CT_CHECK(info->struct_size >= offsetof(struct zpool_driver_info, alignment_bytes), "struct_size is %u",
 		 (unsigned int)info->struct_size);
-	CT_CHECK(info->loaded && !info->fault, "a pool of %s lives, but it is shown as %s%s", ct.type,
-		 info->loaded ? "loaded with a fault: " : "not loaded", info->fault ? info->fault : "");
+	CT_CHECK(info->loaded && !info->fault, "a pool of %s exists, but zpool_each_driver() shows the driver as %s%s",
+		 ct.type, info->loaded ? "loaded with a fault: " : "not loaded", info->fault ? info->fault : "");
 	CT_CHECK(info->version && info->version[0] && info->description && info->description[0],
-		 "%s tells no version or no description", ct.type);
-	CT_CHECK(info->abi_major >= 1, "%s tells ABI %u.%u", ct.type, (unsigned int)info->abi_major,
-		 (unsigned int)info->abi_minor);
-	CT_CHECK((info->origin == ZPOOL_ORIGIN_FILE) == (info->path != NULL), "%s: origin and path do not agree",
-		 ct.type);
+		 "zpool_each_driver() shows %s without a version or a description", ct.type);
+	CT_CHECK(info->abi_major >= 1, "zpool_each_driver() shows %s with ABI %u.%u", ct.type,
+		 (unsigned int)info->abi_major, (unsigned int)info->abi_minor);
+	CT_CHECK((info->origin == ZPOOL_ORIGIN_FILE) == (info->path != NULL),
+		 "zpool_each_driver() shows %s with an origin and a path that contradict each other", ct.type);
 	seen->seen = true;
 	seen->pools = info->pools;
 	seen->max_bytes = info->max_object_bytes;
@@ -251,11 +252,12 @@ static void driver_info_is_true(void)
 		zpool_destroy_pool(pools[i]);
 	CT_CHECK(during.seen, "zpool_each_driver() does not show %s", ct.type);
 	CT_CHECK(during.pools == before.pools + 3,
-		 "3 pools more live, zpool_each_driver() counted %u before and %u now", (unsigned int)before.pools,
-		 (unsigned int)during.pools);
+		 "3 more pools were created; zpool_each_driver() counted %u pools before and %u now",
+		 (unsigned int)before.pools, (unsigned int)during.pools);
 	if (!strchr(ct.spec, '+') && !strchr(ct.spec, ':'))
 		CT_CHECK(during.max_bytes == ct.largest_bytes && during.alignment_bytes == ct.alignment_bytes,
-			 "zpool_each_driver() tells objects of %zu bytes aligned to %zu, a pool %zu and %zu",
+			 "zpool_each_driver() shows objects of at most %zu bytes aligned to %zu, but a pool "
+			 "has %zu and %zu",
 			 during.max_bytes, during.alignment_bytes, ct.largest_bytes, ct.alignment_bytes);
 }
 
@@ -302,11 +304,11 @@ static void hundreds_of_pools_live_at_once(void)
 	}
 	for (size_t i = 0; i < POOLS; i++) {
 		for (size_t k = 0; k < OBJECTS; k++)
-			ct_object_check(pools[i], &objects[i][k], "beside those of 299 other pools");
+			ct_object_check(pools[i], &objects[i][k], "with 299 other pools");
 		/* On 32-bit machines one foreign handle of 4096 may be taken for one's own. */
 		for (size_t step = 1; sizeof(long) > 4 && step < POOLS; step += step < 4 ? 1 : 97)
 			CT_CHECK(ct_handle_is_dead(pools[(i + step) % POOLS], objects[i][0].handle),
-				 "pool %zu takes handle %#lx of pool %zu for its own", (i + step) % POOLS,
+				 "pool %zu accepts handle %#lx, which belongs to pool %zu", (i + step) % POOLS,
 				 objects[i][0].handle, i);
 	}
 	for (size_t i = 0; i < POOLS; i += 2)
@@ -325,9 +327,9 @@ static void empty_pool_works(void)
 	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	unsigned int reclaimed = 77;
 
-	CT_CHECK(ct_handle_is_dead(pool, 1), "an empty pool has handle 1");
+	CT_CHECK(ct_handle_is_dead(pool, 1), "an empty pool accepts handle 1");
 	CT_CHECK(zpool_shrink(pool, 1, &reclaimed) == -EINVAL && reclaimed == 0,
-		 "shrinking an empty pool did not give -EINVAL and 0 pages, but %u", reclaimed);
+		 "zpool_shrink() of an empty pool did not return -EINVAL with 0 pages, but reclaimed %u", reclaimed);
 	ct_trim(pool);
 	ct_trim(pool);
 	CT_MUST(zpool_set_limit(pool, 0));
@@ -343,8 +345,8 @@ static void destroy_ends_live_and_mapped_objects_silently(void)
 	ct_set_fill(pool, &set, 500, &ct.rng);
 	for (size_t i = 0; i < set.count && ct_can(ZPOOL_CAP_MAP); i += 3)
 		for (size_t times = 0; times <= i % 7; times++)
-			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW) != NULL, "map gave NULL: %s",
-				 zpool_last_error());
+			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW) != NULL,
+				 "zpool_map_handle() returned NULL: %s", zpool_last_error());
 	ct_log_open();
 	zpool_destroy_pool(pool);
 	CT_CHECK(ct_log_errors() == 0, "destroying a pool with live objects logged %u errors", ct_log_errors());
@@ -406,7 +408,7 @@ static void leave_while_working(void *arg)
 static void pools_may_outlive_main(void)
 {
 	if (ct_instrumented())
-		ct_skip("a sanitizer or valgrind takes what threads hold at the end for leaks");
+		ct_skip("a sanitizer or valgrind reports what threads hold at the end as leaks");
 	for (int i = 0; i < 20; i++)
 		ct_in_child(leave_while_working, NULL);
 }
@@ -420,42 +422,45 @@ static void destroy_ignores_null(void)
 }
 
 const struct ct_case ct_cases_pools[] = {
-	{ "pool_can_be_made", "A driver that is there is found by its name, and zpool_has_pool() says so.",
+	{ "pool_can_be_made", "An installed driver is found by its name, and zpool_has_pool() returns true.",
 	  pool_can_be_made, 0 },
 	{ "type_spec_and_name_are_told",
-	  "A pool tells the last part of its spec, the whole spec, and the name it was opened with or a distinct one.",
+	  "A pool reports the type in the last part of its spec, the whole spec, and the "
+	  "name it was opened with or a generated unique one.",
 	  type_spec_and_name_are_told, 0 },
-	{ "ops_are_read_and_not_kept", "struct zpool_ops is read during zpool_create_pool(), and not kept.",
+	{ "ops_are_read_and_not_kept", "struct zpool_ops is only read during zpool_create_pool().",
 	  ops_are_read_and_not_kept, 0 },
 	{ "open_takes_older_and_newer_args",
-	  "zpool_open() gives defaults to members beyond args_size, and E2BIG for set members that it does not know.",
+	  "zpool_open() uses defaults for members beyond args_size, and fails with E2BIG if unknown members are set.",
 	  open_takes_older_and_newer_args, 0 },
-	{ "open_refuses_bad_args", "No spec, unknown flags and nodes outside -1 to 1023 are refused with EINVAL.",
-	  open_refuses_bad_args, 0 },
-	{ "any_name_will_do", "A pool can be made with any name, and keeps it.", any_name_will_do, 0 },
-	{ "hints_do_not_keep_a_pool_from_working", "A pool can be made with any hint of ZPOOL_GFP_*.",
+	{ "open_refuses_bad_args",
+	  "A missing spec, unknown flags and nodes outside -1 to 1023 are refused with EINVAL.", open_refuses_bad_args,
+	  0 },
+	{ "any_name_will_do", "A pool can be created with any name, and keeps it.", any_name_will_do, 0 },
+	{ "hints_do_not_keep_a_pool_from_working", "A pool can be created with any hint of ZPOOL_GFP_*.",
 	  hints_do_not_keep_a_pool_from_working, 0 },
-	{ "node_is_a_preference", "A node that the system lacks does not keep a pool from working.",
+	{ "node_is_a_preference", "A pool works even when it is bound to a node that the system does not have.",
 	  node_is_a_preference, 0 },
 	{ "sizes_and_alignment_are_sane", "zpool_alignment() is a power of two, at least 8.",
 	  sizes_and_alignment_are_sane, 0 },
 	{ "caps_are_what_the_pool_does",
-	  "What zpool_each_driver() says that a driver can do works, and the rest gives -EOPNOTSUPP.",
+	  "Every capability that zpool_each_driver() shows works, and calls that need another one return -EOPNOTSUPP.",
 	  caps_are_what_the_pool_does, 0 },
 	{ "driver_info_is_true",
 	  "zpool_each_driver() shows a loaded driver once, with version, ABI, limits and the number of its pools.",
 	  driver_info_is_true, 0 },
-	{ "pools_are_independent", "Pools of one driver share nothing: what happens in one does not touch the others.",
+	{ "pools_are_independent", "Pools of one driver share nothing: what happens in one does not affect the others.",
 	  pools_are_independent, 0 },
 	{ "hundreds_of_pools_live_at_once",
 	  "A process may have hundreds of pools of a driver, each with its own handles.",
 	  hundreds_of_pools_live_at_once, 0 },
-	{ "empty_pool_works", "Every function works on a pool without objects.", empty_pool_works, 0 },
+	{ "empty_pool_works", "Every function works on an empty pool.", empty_pool_works, 0 },
 	{ "destroy_ends_live_and_mapped_objects_silently",
-	  "zpool_destroy_pool() ends live objects, mapped or not, without an error.",
+	  "zpool_destroy_pool() frees live objects, mapped or not, without an error.",
 	  destroy_ends_live_and_mapped_objects_silently, 0 },
-	{ "no_thread_is_started", "No thread is started unless asked for.", no_thread_is_started, 0 },
-	{ "pools_may_outlive_main", "A program may end with pools that live and threads that use them.",
+	{ "no_thread_is_started", "The library and the driver start no thread unless asked to.", no_thread_is_started,
+	  0 },
+	{ "pools_may_outlive_main", "A program may exit while pools exist and threads use them.",
 	  pools_may_outlive_main, CT_FORKS },
 	{ "destroy_ignores_null", "zpool_destroy_pool(NULL) does nothing.", destroy_ignores_null, 0 },
 	{ NULL, NULL, NULL, 0 },

@@ -32,10 +32,10 @@ static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, size_
 	for (;; count++) {
 		int result = zpool_malloc(pool, size_of(mix), ZPOOL_GFP_KERNEL, &handles[count]);
 
-		CT_CHECK(result == 0 || result == -ENOMEM, "malloc gave %s", ct_error_name(result));
+		CT_CHECK(result == 0 || result == -ENOMEM, "malloc returned %s", ct_error_name(result));
 		if (result)
 			return count;
-		CT_CHECK(count < COUNT_MAX, "a limit of %llu bytes was never reached", (unsigned long long)LIMIT);
+		CT_CHECK(count < COUNT_MAX, "the pool never reached a limit of %llu bytes", (unsigned long long)LIMIT);
 	}
 }
 
@@ -63,8 +63,9 @@ static void expect_no_room(struct zpool *pool, size_t size, const char *call, ui
 	int result = zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handle);
 
 	CT_CHECK(result == -ENOMEM || released < size,
-		 "malloc of %zu bytes gave ENOMEM at the limit; %s then gave %llu bytes back, and it fits", size, call,
-		 (unsigned long long)released);
+		 "malloc of %zu bytes failed with ENOMEM at the limit, but %s then released %llu "
+		 "bytes, and malloc succeeded",
+		 size, call, (unsigned long long)released);
 }
 
 /* These promise more than zpool.h asks of a driver: unless told not to, they compact before a malloc fails. */
@@ -77,7 +78,7 @@ static void a_full_pool_keeps_nothing_back(void)
 {
 	unsigned long *handles = calloc(2 * (size_t)COUNT_MAX, sizeof(*handles));
 
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	for (size_t i = 0; i < 3 * MIXES; i++) {
 		struct zpool *pool = ct_pool_limited(LIMIT);
 		const size_t *mix = mixes[i / 3];
@@ -93,7 +94,7 @@ static void a_full_pool_keeps_nothing_back(void)
 			size = size_of(mix[1]);
 			if (zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, last) == -ENOMEM)
 				break;
-			CT_CHECK(count < COUNT_MAX, "a limit of %llu bytes was never reached",
+			CT_CHECK(count < COUNT_MAX, "the pool never reached a limit of %llu bytes",
 				 (unsigned long long)LIMIT);
 		}
 		if (zpool_trim(pool, &released) == 0)
@@ -157,8 +158,8 @@ static bool give_back(struct zpool *pool, enum giving giving)
 		return false;
 	for (unsigned int calls = 0; result == 1; calls++) {
 		result = zpool_compact(pool, 0, giving == BY_BUDGET ? 20000 : 0, NULL);
-		CT_CHECK(result >= 0 && calls < COUNT_MAX, "compact gave %s after %u calls", ct_error_name(result),
-			 calls);
+		CT_CHECK(result >= 0 && calls < COUNT_MAX, "zpool_compact() returned %s after %u calls",
+			 ct_error_name(result), calls);
 	}
 	return true;
 }
@@ -191,7 +192,8 @@ static void ended_threads_leave_nothing_behind(void)
 		if (give_back(pool, giving)) {
 			held = zpool_get_total_size(pool);
 			CT_CHECK(held <= one + SLACK,
-				 "%d threads used the pool and ended, and it holds %llu bytes; one thread leaves %llu",
+				 "after %d threads used the pool and ended it holds %llu bytes; after one thread it "
+				 "holds %llu",
 				 THREADS, (unsigned long long)held, (unsigned long long)one);
 		}
 		zpool_destroy_pool(pool);
@@ -218,8 +220,9 @@ static void idle_threads_keep_no_memory_of_objects(void)
 		pthread_barrier_wait(&looked);
 		ct_threads_join();
 		CT_CHECK(held <= one + SLACK + THREADS * A_THREAD,
-			 "%d threads used the pool and idle, and it holds %llu bytes; one thread leaves %llu", THREADS,
-			 (unsigned long long)held, (unsigned long long)one);
+			 "after %d threads used the pool and went idle it holds %llu bytes; after one "
+			 "thread it holds %llu",
+			 THREADS, (unsigned long long)held, (unsigned long long)one);
 		zpool_destroy_pool(pool);
 		pthread_barrier_destroy(&worked);
 		pthread_barrier_destroy(&looked);
@@ -233,14 +236,15 @@ static void ended_threads_leave_room_at_the_limit(void)
 	unsigned long *handles = calloc((size_t)COUNT_MAX + 1, sizeof(*handles));
 	size_t many, less;
 
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	many = fill(fresh, 800, handles, 0);
 	ct_threads_run(THREADS, work_and_end, used);
 	CT_MUST(zpool_set_limit(used, LIMIT / 2));
 	less = fill(used, 800, handles, 0);
 	CT_CHECK(less + less / 32 + 8 >= many,
-		 "at the limit %zu objects fit a new pool, and %zu one that threads have used and left empty", many,
-		 less);
+		 "at the limit, %zu objects fit into a new pool, but only %zu into one that threads "
+		 "have used and emptied",
+		 many, less);
 	zpool_destroy_pool(fresh);
 	zpool_destroy_pool(used);
 	free(handles);
@@ -286,7 +290,7 @@ static void failed_nowait_mallocs_leave_nothing_behind(void)
 	ct_need(ZPOOL_CAP_NOWAIT);
 	if (!ct_can(ZPOOL_CAP_COMPACT))
 		ct_need(ZPOOL_CAP_TRIM);
-	CT_CHECK(handles != NULL, "the suite itself is out of memory");
+	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	for (unsigned int giving = 0; giving < GIVINGS; giving++) {
 		uint64_t without, with;
 
@@ -295,7 +299,7 @@ static void failed_nowait_mallocs_leave_nothing_behind(void)
 		without = held_after(handles, COUNT, false, giving);
 		with = held_after(handles, COUNT, true, giving);
 		CT_CHECK(with <= without,
-			 "an emptied pool holds %llu bytes, and %llu where mallocs with NOWAIT had failed",
+			 "an emptied pool holds %llu bytes, but %llu after mallocs with NOWAIT had failed",
 			 (unsigned long long)without, (unsigned long long)with);
 	}
 	free(handles);
@@ -303,18 +307,20 @@ static void failed_nowait_mallocs_leave_nothing_behind(void)
 
 const struct ct_case ct_cases_room[] = {
 	{ "a_full_pool_keeps_nothing_back",
-	  "Before malloc gives -ENOMEM at the limit, it gives back what zpool_trim() would, for any size to use.",
+	  "Before malloc returns -ENOMEM at the limit, it releases what zpool_trim() would, "
+	  "so that objects of any size can use it.",
 	  a_full_pool_keeps_nothing_back, 0 },
 	{ "ended_threads_leave_nothing_behind",
-	  "What the pool keeps for threads that have ended goes with zpool_trim() and with zpool_compact().",
+	  "zpool_trim() and zpool_compact() release what the pool had cached for threads that have ended.",
 	  ended_threads_leave_nothing_behind, 0 },
 	{ "idle_threads_keep_no_memory_of_objects",
-	  "A thread that does nothing keeps no pages from zpool_trim() and zpool_compact().",
+	  "The caches of idle threads keep no pages from zpool_trim() and zpool_compact().",
 	  idle_threads_keep_no_memory_of_objects, 0 },
-	{ "ended_threads_leave_room_at_the_limit", "What threads that have ended left is room for others at the limit.",
+	{ "ended_threads_leave_room_at_the_limit",
+	  "Space that ended threads had cached can be used by others at the limit.",
 	  ended_threads_leave_room_at_the_limit, 0 },
 	{ "failed_nowait_mallocs_leave_nothing_behind",
-	  "A malloc that fails because it may not wait leaves no memory behind in the pool.",
+	  "A malloc that fails because it may not wait leaves no extra memory in the pool.",
 	  failed_nowait_mallocs_leave_nothing_behind, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

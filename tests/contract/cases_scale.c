@@ -115,11 +115,11 @@ static int visit_object(struct zpool *pool, unsigned long handle, size_t size, v
 	size_t position = ct_set_find(visit->set, handle);
 
 	(void)pool;
-	CT_CHECK(position != SIZE_MAX, "of %zu objects the walk visits handle %#lx, which is none of them",
+	CT_CHECK(position != SIZE_MAX, "among %zu objects, the walk visits handle %#lx, which belongs to none of them",
 		 visit->set->count, handle);
-	CT_CHECK(!visit->seen[position], "of %zu objects handle %#lx is visited twice", visit->set->count, handle);
-	CT_CHECK(size == 0 || size >= visit->set->at[position].size, "an object of %zu bytes is visited as one of %zu",
-		 visit->set->at[position].size, size);
+	CT_CHECK(!visit->seen[position], "among %zu objects, handle %#lx is visited twice", visit->set->count, handle);
+	CT_CHECK(size == 0 || size >= visit->set->at[position].size,
+		 "the walk reports an object of %zu bytes as one of %zu bytes", visit->set->at[position].size, size);
 	visit->seen[position] = 1;
 	visit->count++;
 	return 0;
@@ -131,18 +131,19 @@ static void expect_all_there(struct zpool *pool, const struct ct_set *set)
 	uint64_t stored = 0, total = zpool_get_total_size(pool);
 	struct zpool_stats stats;
 
-	CT_CHECK(visit.seen != NULL, "the suite itself is out of memory");
+	CT_CHECK(visit.seen != NULL, "the test suite is out of memory");
 	for (size_t i = 0; i < set->count; i++)
 		stored += set->at[i].size;
-	CT_CHECK(total >= stored, "%zu objects have %llu bytes, and the pool holds %llu", set->count,
+	CT_CHECK(total >= stored, "%zu objects have %llu bytes, but the pool holds only %llu", set->count,
 		 (unsigned long long)stored, (unsigned long long)total);
 	if (ct_can(ZPOOL_CAP_OBJECTS)) {
 		CT_MUST(zpool_each_object(pool, visit_object, &visit));
-		CT_CHECK(visit.count == set->count, "of %zu objects the walk visits %zu", set->count, visit.count);
+		CT_CHECK(visit.count == set->count, "objects visited by a walk: expected %zu, got %zu", set->count,
+			 visit.count);
 	}
 	if (ct_can(ZPOOL_CAP_STATS)) {
 		CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
-		CT_CHECK(stats.objects == set->count, "%zu objects live, the statistics have %llu", set->count,
+		CT_CHECK(stats.objects == set->count, "%zu objects are live, but the statistics show %llu", set->count,
 			 (unsigned long long)stats.objects);
 	}
 	free(visit.seen);
@@ -165,7 +166,7 @@ static bool grow_to(struct zpool *pool, struct ct_set *set, size_t count)
 	while (set->count < count) {
 		int result = ct_set_try(pool, set, small_size(), ZPOOL_GFP_KERNEL);
 
-		CT_CHECK(result == 0 || result == -ENOMEM, "malloc with %zu objects gave %s: %s", set->count,
+		CT_CHECK(result == 0 || result == -ENOMEM, "malloc with %zu live objects returned %s: %s", set->count,
 			 ct_error_name(result), zpool_last_error());
 		if (result != 0 || (set->count % LOOK_EACH == 0 && bound_reached()))
 			return false;
@@ -178,8 +179,9 @@ static int evict_of_many(struct zpool *pool, unsigned long handle, void *user)
 	struct ct_set *set = user;
 	size_t position = ct_set_find(set, handle);
 
-	CT_CHECK(position != SIZE_MAX, "of %zu objects handle %#lx is to be evicted, which is none of them", set->count,
-		 handle);
+	CT_CHECK(position != SIZE_MAX,
+		 "among %zu objects, the callback is asked to evict handle %#lx, which belongs to none of them",
+		 set->count, handle);
 	ct_set_free(pool, set, position);
 	return 0;
 }
@@ -196,8 +198,8 @@ static void give_back_of_many(struct zpool *pool, struct ct_set *set)
 	if (ct_can(ZPOOL_CAP_COMPACT)) {
 		CT_MUST(zpool_compact(pool, 0, 0, NULL));
 		CT_CHECK(zpool_get_total_size(pool) < before,
-			 "of many objects three quarters were freed, %zu are left, and compaction left all %llu bytes "
-			 "in the pool",
+			 "three quarters of many objects were freed and %zu are left, but compaction left "
+			 "all %llu bytes in the pool",
 			 set->count, (unsigned long long)before);
 		ct_set_check(pool, set, "in a pool of many objects, after compaction");
 		expect_all_there(pool, set);
@@ -206,8 +208,8 @@ static void give_back_of_many(struct zpool *pool, struct ct_set *set)
 		int result = zpool_shrink(pool, 5, &reclaimed);
 
 		CT_CHECK(result == 0 && reclaimed >= 5,
-			 "a shrink by 5 pages of a pool of %zu objects gave %s and %u pages", set->count,
-			 ct_error_name(result), reclaimed);
+			 "a zpool_shrink() by 5 pages of a pool of %zu objects returned %s and reclaimed %u pages",
+			 set->count, ct_error_name(result), reclaimed);
 		expect_all_there(pool, set);
 	}
 }
@@ -249,7 +251,7 @@ static void large_pools_leave_nothing_behind(void)
 	unsigned long handle;
 
 	if (ct_instrumented())
-		ct_skip("a sanitizer or valgrind has memory and files of its own, and finds leaks itself");
+		ct_skip("a sanitizer or valgrind has memory and files of its own, and detects leaks itself");
 	bound_set();
 	for (int round = 1; round <= 4; round++) {
 		struct ct_leftovers before;
@@ -267,7 +269,8 @@ static void large_pools_leave_nothing_behind(void)
 		zpool_destroy_pool(pool);
 		/* The first round may make what the C library keeps for the next. */
 		if (round > 1 &&
-		    ct_leftovers_compare(&before, 1024, "objects and more, left to a pool's end,", round == 4))
+		    ct_leftovers_compare(&before, 1024, "or more objects that were freed by destroying their pool",
+					 round == 4))
 			return;
 	}
 }
@@ -299,7 +302,8 @@ static void check_tags(struct zpool *pool, const struct ct_set *set, const char 
 		ct_bytes_get(pool, object->handle, &tags[0], TAG_BYTES, 0);
 		ct_bytes_get(pool, object->handle, &tags[1], TAG_BYTES, object->size - TAG_BYTES);
 		CT_CHECK(tags[0] == object->tag && tags[1] == object->tag,
-			 "%s: object %llu of %zu has the bytes of object %llu at its beginning and of %llu at its end",
+			 "%s: object %llu of %zu starts with the bytes of object %llu and ends with those "
+			 "of object %llu",
 			 when, (unsigned long long)object->tag, set->count, (unsigned long long)tags[0],
 			 (unsigned long long)tags[1]);
 	}
@@ -317,17 +321,17 @@ static void expect_disjoint(struct zpool *pool, const struct ct_set *set)
 {
 	uintptr_t *addresses = calloc(set->count + 1, sizeof(*addresses));
 
-	CT_CHECK(addresses != NULL, "the suite itself is out of memory");
+	CT_CHECK(addresses != NULL, "the test suite is out of memory");
 	for (size_t i = 0; i < set->count; i++) {
 		addresses[i] = (uintptr_t)zpool_map_handle(pool, set->at[i].handle, ZPOOL_MM_RO);
-		CT_CHECK(addresses[i] != 0, "with %zu objects mapped, mapping another gave NULL: %s", i,
+		CT_CHECK(addresses[i] != 0, "with %zu objects mapped, mapping another returned NULL: %s", i,
 			 zpool_last_error());
 	}
 	qsort(addresses, set->count, sizeof(*addresses), compare_addresses);
 	for (size_t i = 1; i < set->count; i++)
 		CT_CHECK(addresses[i] - addresses[i - 1] >= set->at[0].size,
-			 "of %zu objects of %zu bytes two are at %#llx and %#llx", set->count, set->at[0].size,
-			 (unsigned long long)addresses[i - 1], (unsigned long long)addresses[i]);
+			 "among %zu objects of %zu bytes, two overlap: they are at %#llx and %#llx", set->count,
+			 set->at[0].size, (unsigned long long)addresses[i - 1], (unsigned long long)addresses[i]);
 	for (size_t i = 0; i < set->count; i++)
 		zpool_unmap_handle(pool, set->at[i].handle);
 	free(addresses);
@@ -340,7 +344,7 @@ static bool grow_addresses(struct zpool *pool, struct ct_set *set, size_t size, 
 		struct ct_object object = { 0, size, 0 };
 		int result = zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &object.handle);
 
-		CT_CHECK(result == 0 || result == -ENOMEM, "malloc with %llu bytes held gave %s: %s",
+		CT_CHECK(result == 0 || result == -ENOMEM, "malloc in a pool of %llu bytes returned %s: %s",
 			 (unsigned long long)zpool_get_total_size(pool), ct_error_name(result), zpool_last_error());
 		if (result != 0)
 			return false;
@@ -373,8 +377,8 @@ static void half_a_gibibyte_of_addresses(void)
 	struct ct_set set;
 
 	if (size < 1024)
-		ct_skip("objects of %s are at most %zu bytes, and each of that many would have to be written", ct.spec,
-			size);
+		ct_skip("%s stores objects of at most %zu bytes, so that the case would have to write too many of them",
+			ct.spec, size);
 	bound_set();
 	/* With small objects the last point is out of reach without as much memory. */
 	count -= size < 16384;
@@ -398,12 +402,13 @@ static void half_a_gibibyte_of_addresses(void)
 
 const struct ct_case ct_cases_scale[] = {
 	{ "a_hundred_thousand_objects",
-	  "A pool takes as many objects as there is memory for: each is there, is visited by a walk, and counted.",
+	  "A pool stores as many objects as fit into memory; each can be read, is visited by a walk, and is counted.",
 	  a_hundred_thousand_objects, 0 },
-	{ "large_pools_leave_nothing_behind", "zpool_destroy_pool() gives back all that a pool of 25,000 objects had.",
+	{ "large_pools_leave_nothing_behind", "zpool_destroy_pool() releases everything of a pool of 25,000 objects.",
 	  large_pools_leave_nothing_behind, 0 },
 	{ "half_a_gibibyte_of_addresses",
-	  "A pool grows past half a GiB, and past 2 GiB with large objects: no two objects share a byte, none is lost.",
+	  "A pool grows beyond half a GiB, and with large objects beyond 2 GiB: no object "
+	  "overlaps another, and none is lost.",
 	  half_a_gibibyte_of_addresses, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

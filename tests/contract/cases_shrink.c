@@ -16,12 +16,12 @@ static void shrink_refuses_what_cannot_work(void)
 	ct_set_init(&set, 200);
 	ct_set_fill(pool, &set, 100, &ct.rng);
 	CT_REFUSED(zpool_shrink(pool, 1, &reclaimed), EINVAL);
-	CT_CHECK(reclaimed == 0, "without a callback *reclaimed became %u", reclaimed);
+	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() without a callback is %u", reclaimed);
 	CT_REFUSED(zpool_shrink(pool, 1, NULL), EINVAL);
 	reclaimed = 99;
 	CT_REFUSED(zpool_shrink(pool, 0, &reclaimed), EINVAL);
-	CT_CHECK(reclaimed == 0, "with 0 pages *reclaimed became %u", reclaimed);
-	ct_set_check(pool, &set, "after refused shrinks");
+	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() by 0 pages is %u", reclaimed);
+	ct_set_check(pool, &set, "after calls of zpool_shrink() that were refused");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
@@ -34,14 +34,16 @@ static void shrink_by_nothing_is_refused(void)
 	ct_evictor_open(&evictor, ct_evict_save, 200);
 	ct_set_fill(evictor.pool, &evictor.set, 200, &ct.rng);
 	CT_REFUSED(zpool_shrink(evictor.pool, 0, &reclaimed), EINVAL);
-	CT_CHECK(reclaimed == 0, "with 0 pages *reclaimed became %u", reclaimed);
+	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() by 0 pages is %u", reclaimed);
 	if (!ct_can(ZPOOL_CAP_EVICT)) {
 		reclaimed = 99;
-		CT_CHECK(!zpool_evictable(evictor.pool), "a driver that cannot evict made an evictable pool");
+		CT_CHECK(!zpool_evictable(evictor.pool), "a driver that cannot evict created an evictable pool");
 		CT_REFUSED(zpool_shrink(evictor.pool, 1, &reclaimed), EINVAL);
-		CT_CHECK(reclaimed == 0, "where the driver cannot evict *reclaimed became %u", reclaimed);
+		CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() with a driver that cannot evict is %u",
+			 reclaimed);
 	}
-	CT_CHECK(evictor.asked == 0, "refused shrinks asked for %u objects", evictor.asked);
+	CT_CHECK(evictor.asked == 0, "calls of zpool_shrink() that were refused still called the callback %u times",
+		 evictor.asked);
 	ct_evictor_close(&evictor);
 }
 
@@ -62,15 +64,16 @@ static void shrink_empties_the_pages_it_tells(void)
 		before = zpool_get_total_size(evictor.pool);
 		CT_MUST(zpool_shrink(evictor.pool, pages[i], &reclaimed));
 		CT_CHECK(reclaimed >= pages[i],
-			 "pages reclaimed by a shrink by %u that gave 0: expected no fewer, got %u", pages[i],
-			 reclaimed);
-		CT_CHECK(evictor.evicted > evicted, "%u pages were emptied without evicting anything", reclaimed);
+			 "pages reclaimed by a zpool_shrink() by %u that returned 0: expected no fewer, got %u",
+			 pages[i], reclaimed);
+		CT_CHECK(evictor.evicted > evicted,
+			 "zpool_shrink() reported %u reclaimed pages without evicting anything", reclaimed);
 		ct_trim(evictor.pool);
 		after = zpool_get_total_size(evictor.pool);
 		CT_CHECK(!ct_can(ZPOOL_CAP_TRIM) || after + 4096ull * reclaimed <= before,
 			 "pages reclaimed: got %u, but total_size only went from %llu to %llu", reclaimed,
 			 (unsigned long long)before, (unsigned long long)after);
-		ct_set_check(evictor.pool, &evictor.set, "not evicted by shrink");
+		ct_set_check(evictor.pool, &evictor.set, "not evicted by zpool_shrink()");
 	}
 	CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
 	ct_evictor_close(&evictor);
@@ -93,7 +96,7 @@ static void evict_in_order(size_t size, size_t count)
 	ct_set_check(evictor.pool, &evictor.set, "stored");
 	evictor.order = calloc(count, sizeof(*evictor.order));
 	age = evictor.order;
-	CT_CHECK(age != NULL, "the suite itself is out of memory");
+	CT_CHECK(age != NULL, "the test suite is out of memory");
 	while (evictor.set.count > 0) {
 		size_t oldest_left = SIZE_MAX;
 
@@ -103,7 +106,7 @@ static void evict_in_order(size_t size, size_t count)
 				oldest_left = evictor.set.at[i].tag - evictor.first_tag;
 		for (; evicted < evictor.evicted; evicted++)
 			CT_CHECK(age[evicted] < oldest_left,
-				 "object number %zu of %zu bytes was evicted, the older number %zu was left",
+				 "object number %zu of %zu bytes was evicted before the older object number %zu",
 				 age[evicted], size, oldest_left);
 	}
 	free(age);
@@ -135,7 +138,7 @@ static void shrink_ends_when_nothing_is_left(void)
 		ct_set_fill(evictor.pool, &evictor.set, 1200, &ct.rng);
 		full = zpool_get_total_size(evictor.pool);
 		CT_REFUSED(zpool_shrink(evictor.pool, pages[round], &reclaimed), EINVAL);
-		CT_CHECK(evictor.set.count == 0, "shrink found nothing left to evict, but %zu objects are live",
+		CT_CHECK(evictor.set.count == 0, "zpool_shrink() found nothing left to evict, but %zu objects are live",
 			 evictor.set.count);
 		CT_CHECK(reclaimed > 0 && reclaimed <= full / 4096, "pages reclaimed from a pool of %llu bytes: got %u",
 			 (unsigned long long)full, reclaimed);
@@ -163,11 +166,13 @@ static void pages_are_counted_once(void)
 
 		/* The last objects may lie on fewer pages than that. */
 		CT_CHECK(err == 0 || (err == -EINVAL && evictor.set.count == 0),
-			 "shrink gave %d with %zu objects live: %s", err, evictor.set.count, zpool_last_error());
+			 "zpool_shrink() returned %d with %zu objects live: %s", err, evictor.set.count,
+			 zpool_last_error());
 		CT_CHECK(evictor.asked > asked, "pages reclaimed: got %u, but the callback was not called", reclaimed);
 		sum += reclaimed;
 		/* Two objects at least fit a small page; a driver that counts a page for each counts some twice. */
-		CT_CHECK(sum <= full / 4096, "%llu bytes were held, but %llu pages were told so far",
+		CT_CHECK(sum <= full / 4096,
+			 "the pool held %llu bytes, but zpool_shrink() has reported %llu reclaimed pages so far",
 			 (unsigned long long)full, (unsigned long long)sum);
 	}
 	ct_evictor_close(&evictor);
@@ -185,12 +190,13 @@ static void refusing_callbacks_end_in_eagain(void)
 		CT_REFUSED(zpool_shrink(evictor.pool, pages, &reclaimed), EAGAIN);
 		CT_CHECK(reclaimed == 0, "pages reclaimed while every callback refused: expected 0, got %u", reclaimed);
 	}
-	CT_CHECK(evictor.asked > 0, "-EAGAIN came without asking");
+	CT_CHECK(evictor.asked > 0, "zpool_shrink() returned -EAGAIN without calling the callback");
 	ct_set_check(evictor.pool, &evictor.set, "after evictions that were all refused");
 	/* What was refused once is asked for again. */
 	evictor.decide = ct_evict_save;
 	CT_REFUSED(zpool_shrink(evictor.pool, UINT32_MAX, &reclaimed), EINVAL);
-	CT_CHECK(evictor.set.count == 0, "%zu objects that were refused once are never evicted", evictor.set.count);
+	CT_CHECK(evictor.set.count == 0, "%zu objects whose eviction was refused once are never evicted",
+		 evictor.set.count);
 	ct_evictor_close(&evictor);
 }
 
@@ -206,8 +212,8 @@ static void partly_refused_pages_keep_the_rest(void)
 
 		ct_set_fill(evictor.pool, &evictor.set, 1500, &ct.rng);
 		result = zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 40), &reclaimed);
-		CT_CHECK(result == 0 || result == -EAGAIN, "shrink with a callback that refuses some gave %s",
-			 ct_error_name(result));
+		CT_CHECK(result == 0 || result == -EAGAIN,
+			 "zpool_shrink() with a callback that refuses some objects returned %s", ct_error_name(result));
 		CT_CHECK(reclaimed < 100 + 40, "pages reclaimed: expected fewer than 140, got %u", reclaimed);
 		if (round % 20 == 0)
 			ct_set_check(evictor.pool, &evictor.set, "after evictions of which some were refused");
@@ -218,21 +224,25 @@ static void partly_refused_pages_keep_the_rest(void)
 
 const struct ct_case ct_cases_shrink[] = {
 	{ "shrink_refuses_what_cannot_work",
-	  "zpool_shrink() without a callback or with 0 pages gives -EINVAL; *reclaimed is set, and may be NULL.",
+	  "zpool_shrink() without a callback or with 0 pages returns -EINVAL; it sets *reclaimed, which may be NULL.",
 	  shrink_refuses_what_cannot_work, 0 },
-	{ "shrink_by_nothing_is_refused", "0 pages give -EINVAL, and so does a driver that cannot evict.",
+	{ "shrink_by_nothing_is_refused",
+	  "zpool_shrink() by 0 pages, or with a driver that cannot evict, returns -EINVAL.",
 	  shrink_by_nothing_is_refused, 0 },
 	{ "shrink_empties_the_pages_it_tells",
-	  "zpool_shrink() gives 0 when all pages asked for were emptied, and tells them.",
+	  "zpool_shrink() returns 0 when all pages asked for were reclaimed, and reports how many.",
 	  shrink_empties_the_pages_it_tells, 0 },
 	{ "shrink_takes_the_oldest_first", "Objects are evicted in order of age, oldest first.",
 	  shrink_takes_the_oldest_first, 0 },
-	{ "shrink_ends_when_nothing_is_left", "When nothing is left to evict zpool_shrink() gives -EINVAL.",
+	{ "shrink_ends_when_nothing_is_left", "When nothing is left to evict, zpool_shrink() returns -EINVAL.",
 	  shrink_ends_when_nothing_is_left, 0 },
-	{ "pages_are_counted_once", "No more pages are told than the pool had.", pages_are_counted_once, 0 },
-	{ "refusing_callbacks_end_in_eagain", "Callbacks that refuse end the shrink with -EAGAIN, and nothing is lost.",
+	{ "pages_are_counted_once", "zpool_shrink() reports no more reclaimed pages than the pool had.",
+	  pages_are_counted_once, 0 },
+	{ "refusing_callbacks_end_in_eagain",
+	  "If callbacks refuse every object, zpool_shrink() returns -EAGAIN and no object is lost.",
 	  refusing_callbacks_end_in_eagain, 0 },
-	{ "partly_refused_pages_keep_the_rest", "An object whose eviction was refused stays, and its page with it.",
+	{ "partly_refused_pages_keep_the_rest",
+	  "An object whose eviction was refused stays, and its page is not counted as reclaimed.",
 	  partly_refused_pages_keep_the_rest, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -56,13 +56,15 @@ static void shrink_evicts_little_more_than_asked(void)
 		if (pages[i] == 1 && reclaimed > unit)
 			unit = reclaimed;
 		CT_CHECK(bytes <= (uint64_t)reclaimed * PAGE_BYTES,
-			 "shrink by %u pages evicted %llu bytes of objects, and tells only %u emptied pages", pages[i],
-			 (unsigned long long)bytes, reclaimed);
+			 "zpool_shrink() by %u pages evicted %llu bytes of objects, but reported only %u "
+			 "reclaimed pages",
+			 pages[i], (unsigned long long)bytes, reclaimed);
 		CT_CHECK(reclaimed <= pages[i] + 2 * unit,
-			 "shrink by %u pages emptied %u, though it can empty as few as %u at once", pages[i], reclaimed,
-			 unit);
+			 "zpool_shrink() by %u pages reclaimed %u pages, though it can reclaim as few as %u at once",
+			 pages[i], reclaimed, unit);
 		CT_CHECK(evictor.evicted - evicted <= count / 4 || pages[i] > 10,
-			 "shrink by %u pages evicted %u of %zu objects", pages[i], evictor.evicted - evicted, count);
+			 "zpool_shrink() by %u pages evicted %u of %zu objects", pages[i], evictor.evicted - evicted,
+			 count);
 	}
 	ct_evictor_close(&evictor);
 }
@@ -81,7 +83,7 @@ static void evict_all_by_age(struct ct_evictor *evictor, const char *what)
 				oldest_left = (size_t)(evictor->set.at[i].tag - evictor->first_tag);
 		for (; evicted < evictor->evicted; evicted++)
 			CT_CHECK(evictor->order[evicted] < oldest_left,
-				 "object number %zu was evicted, the older number %zu was left, after %s",
+				 "object number %zu was evicted before the older object number %zu, after %s",
 				 evictor->order[evicted], oldest_left, what);
 	}
 }
@@ -114,7 +116,7 @@ static void using_an_object_does_not_make_it_younger(void)
 	for (int round = 0; round < 3; round++)
 		for (size_t i = OBJECTS / 4; i-- > 0;)
 			use(evictor.pool, &evictor.set.at[i]);
-	evict_all_by_age(&evictor, "the older ones were read again");
+	evict_all_by_age(&evictor, "the older objects were read again");
 	evictor.order = NULL;
 	ct_evictor_close(&evictor);
 }
@@ -141,13 +143,15 @@ static void objects_stored_again_are_young(void)
 	while (evictor.evicted < OLD / 4) {
 		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
 		CT_CHECK(evictor.evicted <= OLD,
-			 "shrink by single pages evicted %u of %d objects, and passed over a quarter of the old ones",
+			 "zpool_shrink() by single pages evicted %u of %d objects, but passed over a "
+			 "quarter of the old ones",
 			 evictor.evicted, OBJECTS);
 	}
 	for (size_t i = 0; i < OLD / 4; i++)
 		CT_CHECK(order[i] < OBJECTS,
-			 "an object that was stored again was evicted as number %zu, before the %d that are older", i,
-			 OBJECTS - OLD);
+			 "an object that was stored again was the eviction number %zu, before %d "
+			 "objects that are older",
+			 i, OBJECTS - OLD);
 	evictor.order = NULL;
 	ct_evictor_close(&evictor);
 }
@@ -177,12 +181,14 @@ static void evict_around_stubborn_objects(unsigned int stubborn)
 	while (evictor.set.count > count / 4) {
 		int result = zpool_shrink(evictor.pool, 16, NULL);
 
-		CT_CHECK(result == 0 || result == -EAGAIN, "shrink with %u objects that are never let go gave %s",
-			 stubborn, ct_error_name(result));
+		CT_CHECK(result == 0 || result == -EAGAIN,
+			 "zpool_shrink() with %u objects whose eviction is always refused returned %s", stubborn,
+			 ct_error_name(result));
 		idle = evictor.set.count < left ? 0 : idle + 1;
 		left = evictor.set.count;
 		CT_CHECK(idle < 50,
-			 "%u of %zu objects, the oldest, are never let go: 50 calls of shrink evicted nothing else",
+			 "the eviction of the oldest %u of %zu objects is always refused, and 50 calls of "
+			 "zpool_shrink() evicted nothing else",
 			 stubborn, count);
 	}
 	ct_evictor_close(&evictor);
@@ -213,8 +219,8 @@ static void refused_pages_are_not_told(void)
 		ct_trim(evictor.pool);
 		after = zpool_get_total_size(evictor.pool);
 		CT_CHECK(after + (uint64_t)PAGE_BYTES * reclaimed <= before,
-			 "of objects that were let go in part shrink told %u pages, but the total size only went from "
-			 "%llu to %llu",
+			 "zpool_shrink() reported %u reclaimed pages when some evictions were refused, but "
+			 "the total size only went from %llu to %llu",
 			 reclaimed, (unsigned long long)before, (unsigned long long)after);
 	}
 	ct_evictor_close(&evictor);
@@ -245,8 +251,8 @@ static void each_pool_calls_its_own_callback(void)
 			for (int k = 0; k < POOLS; k++)
 				asked[k] = evictors[k].asked;
 			result = zpool_shrink(evictors[i].pool, 2, NULL);
-			CT_CHECK(result == (i == 1 ? -EAGAIN : 0), "shrinking pool %d of %d gave %s", i, POOLS,
-				 ct_error_name(result));
+			CT_CHECK(result == (i == 1 ? -EAGAIN : 0), "zpool_shrink() of pool %d of %d returned %s", i,
+				 POOLS, ct_error_name(result));
 			for (int k = 0; k < POOLS; k++)
 				CT_CHECK((evictors[k].asked > asked[k]) == (k == i),
 					 "pool %d was shrunk, and the callback of pool %d was called %u times", i, k,
@@ -263,18 +269,21 @@ static void each_pool_calls_its_own_callback(void)
 
 const struct ct_case ct_cases_shrink_order[] = {
 	{ "shrink_evicts_little_more_than_asked",
-	  "zpool_shrink() evicts what lies on the pages that it tells, and these are few more than were asked for.",
+	  "zpool_shrink() evicts only the objects on the pages that it reports, which are "
+	  "hardly more than were asked for.",
 	  shrink_evicts_little_more_than_asked, 0 },
-	{ "using_an_object_does_not_make_it_younger", "Objects are evicted in order of age; reading changes nothing.",
+	{ "using_an_object_does_not_make_it_younger",
+	  "Objects are evicted in order of age, and reading an object does not change its age.",
 	  using_an_object_does_not_make_it_younger, 0 },
-	{ "objects_stored_again_are_young", "Objects in memory that is used again are younger than those beside it.",
+	{ "objects_stored_again_are_young", "Objects in reused memory count as younger than their neighbours.",
 	  objects_stored_again_are_young, 0 },
 	{ "objects_that_always_refuse_do_not_stop_the_rest",
-	  "Objects whose eviction is always refused do not keep shrink from the others.",
+	  "Objects whose eviction is always refused do not prevent zpool_shrink() from evicting others.",
 	  objects_that_always_refuse_do_not_stop_the_rest, 0 },
-	{ "refused_pages_are_not_told", "*reclaimed counts pages that were emptied, and no others.",
+	{ "refused_pages_are_not_told", "*reclaimed counts only pages that were really released.",
 	  refused_pages_are_not_told, 0 },
-	{ "each_pool_calls_its_own_callback", "A pool calls the callback that it was made with, with its pointer.",
+	{ "each_pool_calls_its_own_callback",
+	  "A pool calls the callback that it was created with, and passes the user pointer.",
 	  each_pool_calls_its_own_callback, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

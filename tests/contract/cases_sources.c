@@ -11,7 +11,7 @@ static struct ct_source source;
 static void need_objects_in_pages(void)
 {
 	if (!ct_source_holds_objects())
-		ct_skip("%s keeps objects outside of a page source's pages", ct.spec);
+		ct_skip("%s stores objects outside the pages of a page source", ct.spec);
 }
 
 static void objects_live_in_the_sources_pages(void)
@@ -28,15 +28,15 @@ static void objects_live_in_the_sources_pages(void)
 			void *address = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO);
 
 			CT_CHECK(address && ct_source_has(&source, address, set.at[i].size),
-				 "an object of %zu bytes is at %p, outside of what the page source gave",
+				 "an object of %zu bytes is at %p, outside the memory of the page source",
 				 set.at[i].size, address);
 			zpool_unmap_handle(pool, set.at[i].handle);
 		}
-		ct_set_check(pool, &set, "in pages of the host's");
+		ct_set_check(pool, &set, "in pages of the host");
 		ct_set_thin(pool, &set, 300, &ct.rng);
 		ct_trim(pool);
 	}
-	ct_set_check(pool, &set, "in pages of the host's, after trim");
+	ct_set_check(pool, &set, "in pages of the host, after zpool_trim()");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }
@@ -55,7 +55,8 @@ static void pages_go_back_to_the_source(void)
 	ct_trim(pool);
 	trimmed = ct_source_committed_bytes(&source);
 	CT_CHECK(!holds_objects || !ct_can(ZPOOL_CAP_TRIM) || trimmed < full / 4,
-		 "4000 objects had %zu bytes committed; after all were freed and trimmed %zu still are", full, trimmed);
+		 "4000 objects had %zu bytes committed, and after all were freed and trimmed %zu bytes still are", full,
+		 trimmed);
 	ct_set_fill(pool, &set, 4000, &ct.rng);
 	ct_set_check(pool, &set, "in pages committed again");
 	zpool_destroy_pool(pool);
@@ -79,15 +80,15 @@ static void refused_reserve_is_enomem(void)
 	ct_message_mark();
 	pool = zpool_open(ct.spec, &args, sizeof(args));
 	if (!pool) {
-		CT_CHECK(errno == ENOMEM, "without address space zpool_open() gave %s", ct_error_name(-errno));
+		CT_CHECK(errno == ENOMEM, "without address space, zpool_open() set errno to %s", ct_error_name(-errno));
 		ct_message_expect(__FILE__, __LINE__, "zpool_open() without address space");
 		return;
 	}
 	result = ct_object_try(pool, &object, 1000 < ct.max_bytes ? 1000 : ct.max_bytes, ZPOOL_GFP_KERNEL, 1);
-	CT_CHECK(result == -ENOMEM, "without address space malloc gave %s", ct_error_name(result));
+	CT_CHECK(result == -ENOMEM, "without address space, malloc returned %s", ct_error_name(result));
 	atomic_store(&source.refuse_reserve, false);
 	ct_object_make(pool, &object, 1000 < ct.max_bytes ? 1000 : ct.max_bytes, 1);
-	ct_object_check(pool, &object, "once there was address space");
+	ct_object_check(pool, &object, "once the page source had address space");
 	zpool_destroy_pool(pool);
 	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
 		 ct_source_reserved_bytes(&source));
@@ -111,10 +112,10 @@ static void refused_commit_is_enomem(void)
 			result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes), ZPOOL_GFP_KERNEL);
 		} while (result == 0 && set.count < 8000);
 		CT_CHECK(result == -ENOMEM || (result == 0 && !holds_objects),
-			 "malloc gave %s when the page source had no memory", ct_error_name(result));
+			 "malloc returned %s when the page source had no memory", ct_error_name(result));
 		CT_CHECK(result == 0 || zpool_get_total_size(pool) <= total,
-			 "a malloc without memory made the pool grow from %llu to %llu", (unsigned long long)total,
-			 (unsigned long long)zpool_get_total_size(pool));
+			 "a malloc that got no memory from the page source made the pool grow from %llu to %llu bytes",
+			 (unsigned long long)total, (unsigned long long)zpool_get_total_size(pool));
 		ct_set_check(pool, &set, "when the page source had no memory");
 		ct_set_thin(pool, &set, set.count / 2, &ct.rng);
 		atomic_store(&source.refuse_commit, false);
@@ -151,18 +152,19 @@ static void refused_decommit_loses_nothing(void)
 			CT_MUST(zpool_malloc(pool, 600 < ct.max_bytes ? 600 : ct.max_bytes, ZPOOL_GFP_ZERO, &handle));
 			ct_bytes_get(pool, handle, &first, 1, 0);
 			CT_CHECK(first == 0,
-				 "memory that the page source did not take back is given out dirty as ZERO");
+				 "memory that the page source refused to take back is returned without zeroing for "
+				 "ZPOOL_GFP_ZERO");
 			zpool_free(pool, handle);
 		}
-		ct_set_check(pool, &set, "after mallocs from memory that was not taken back");
+		ct_set_check(pool, &set, "after mallocs from memory that the page source refused to take back");
 		ct_set_free_all(pool, &set);
 		zpool_trim(pool, NULL);
 		kept = ct_source_committed_bytes(&source);
 		atomic_store(&source.refuse_decommit, false);
 		ct_trim(pool);
 		CT_CHECK(ct_source_committed_bytes(&source) < kept,
-			 "%zu bytes stay committed after a trim, though every object is free and the page source takes "
-			 "memory back again; zpool_trim() must give back what is free",
+			 "%zu bytes stay committed after zpool_trim(), though every object is free and the "
+			 "page source accepts memory again; zpool_trim() must release free memory",
 			 kept);
 	}
 	zpool_destroy_pool(pool);
@@ -191,8 +193,8 @@ static void each_pool_uses_its_own_source(void)
 		ct_set_fill(pools[0], &sets[0], 2000, &ct.rng);
 		CT_CHECK(ct_source_committed_bytes(&source) > first &&
 				 ct_source_committed_bytes(&other_source) == other,
-			 "objects were stored in a pool, whose page source committed %zu bytes more, and the page "
-			 "source of another pool %zu",
+			 "objects were stored in one pool; its page source committed %zu more bytes, but "
+			 "the page source of another pool committed %zu",
 			 ct_source_committed_bytes(&source) - first, ct_source_committed_bytes(&other_source) - other);
 		ct_set_fill(pools[1], &sets[1], 2000, &ct.rng);
 		first = ct_source_committed_bytes(&source);
@@ -200,17 +202,17 @@ static void each_pool_uses_its_own_source(void)
 		ct_set_fill(pools[2], &sets[2], 2000, &ct.rng);
 		CT_CHECK(ct_source_committed_bytes(&source) == first &&
 				 ct_source_committed_bytes(&other_source) == other,
-			 "objects were stored in a pool without a page source, and the page sources of other pools "
-			 "committed memory");
+			 "objects were stored in a pool without a page source, but the page sources of "
+			 "other pools committed memory");
 		for (size_t i = 0; i < 3; i++) {
-			ct_set_check(pools[i], &sets[i], "beside pools with other page sources");
+			ct_set_check(pools[i], &sets[i], "with other pools that have other page sources");
 			ct_set_free_all(pools[i], &sets[i]);
 			ct_trim(pools[i]);
 		}
 	}
 	zpool_destroy_pool(pools[0]);
-	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes of its page source reserved",
-		 ct_source_reserved_bytes(&source));
+	CT_CHECK(ct_source_reserved_bytes(&source) == 0,
+		 "zpool_destroy_pool() left %zu bytes of its page source reserved", ct_source_reserved_bytes(&source));
 	ct_set_fill(pools[1], &sets[1], 2000, &ct.rng);
 	ct_set_check(pools[1], &sets[1], "after a pool with another page source was destroyed");
 	zpool_destroy_pool(pools[1]);
@@ -221,19 +223,23 @@ static void each_pool_uses_its_own_source(void)
 
 const struct ct_case ct_cases_sources[] = {
 	{ "objects_live_in_the_sources_pages",
-	  "With a page source of the host's all objects lie in what it reserved and committed, by its rules.",
+	  "With a page source of the host, all objects lie in memory that it reserved and "
+	  "committed, and the driver follows the rules for page sources.",
 	  objects_live_in_the_sources_pages, 0 },
-	{ "each_pool_uses_its_own_source", "Pools with different page sources take pages each from its own.",
+	{ "each_pool_uses_its_own_source", "Each pool takes pages only from its own page source.",
 	  each_pool_uses_its_own_source, 0 },
-	{ "pages_go_back_to_the_source", "Trim gives pages back to the source, destroy gives every reservation back.",
+	{ "pages_go_back_to_the_source",
+	  "zpool_trim() returns pages to the source, and zpool_destroy_pool() returns every reservation.",
 	  pages_go_back_to_the_source, 0 },
-	{ "refused_reserve_is_enomem", "A page source without address space means ENOMEM, and not for good.",
+	{ "refused_reserve_is_enomem",
+	  "If the page source has no address space, calls fail with ENOMEM, and work again once it has some.",
 	  refused_reserve_is_enomem, 0 },
 	{ "refused_commit_is_enomem",
-	  "A page source without memory means -ENOMEM; nothing is lost and nothing is counted.",
+	  "If the page source has no memory, malloc returns -ENOMEM; no object is lost and "
+	  "the pool's size does not change.",
 	  refused_commit_is_enomem, 0 },
 	{ "refused_decommit_loses_nothing",
-	  "A range that the page source would not take back stays usable and is offered again.",
+	  "A range that the page source refused to take back stays usable, and is offered again later.",
 	  refused_decommit_loses_nothing, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

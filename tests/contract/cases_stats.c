@@ -42,11 +42,11 @@ static void expect_contents(struct zpool *pool, const struct ct_set *set, const 
 	STAT_IS(stats, objects, set->count, when);
 	STAT_IS(stats, stored_bytes, bytes_behind(pool, set), when);
 	STAT_IS(stats, pool_bytes, zpool_get_total_size(pool), when);
-	CT_CHECK(stats.pages * 4096 <= stats.pool_bytes, "%s, pages: got %llu in a pool of %llu bytes", when,
+	CT_CHECK(stats.pages * 4096 <= stats.pool_bytes, "%s, pages: got %llu in a pool of only %llu bytes", when,
 		 (unsigned long long)stats.pages, (unsigned long long)stats.pool_bytes);
 	CT_CHECK(stats.pages == 0 || stats.pages * 4096 >= stats.stored_bytes,
-		 "%s, stored_bytes: got %llu in %llu pages", when, (unsigned long long)stats.stored_bytes,
-		 (unsigned long long)stats.pages);
+		 "%s, stored_bytes: got %llu, which do not fit into %llu pages", when,
+		 (unsigned long long)stats.stored_bytes, (unsigned long long)stats.pages);
 }
 
 static void stats_tell_what_is_stored(void)
@@ -63,7 +63,7 @@ static void stats_tell_what_is_stored(void)
 		ct_set_thin(pool, &set, 700, &ct.rng);
 		expect_contents(pool, &set, "after frees");
 		ct_trim(pool);
-		expect_contents(pool, &set, "after trim");
+		expect_contents(pool, &set, "after zpool_trim()");
 		if (ct_can(ZPOOL_CAP_COMPACT))
 			CT_MUST(zpool_compact(pool, 0, 0, NULL));
 		expect_contents(pool, &set, "after compaction");
@@ -122,17 +122,17 @@ static void the_peak_stays(void)
 		stats = stats_of(pool);
 		CT_CHECK(stats.pool_bytes_peak >= most, "pool_bytes_peak: expected at least %llu, got %llu",
 			 (unsigned long long)most, (unsigned long long)stats.pool_bytes_peak);
-		CT_CHECK(stats.pool_bytes_peak <= limit, "the peak of %llu is above the limit",
+		CT_CHECK(stats.pool_bytes_peak <= limit, "pool_bytes_peak: got %llu, which is above the limit",
 			 (unsigned long long)stats.pool_bytes_peak);
-		CT_CHECK(stats.pool_bytes_peak >= peak, "the peak sank from %llu to %llu", (unsigned long long)peak,
-			 (unsigned long long)stats.pool_bytes_peak);
+		CT_CHECK(stats.pool_bytes_peak >= peak, "pool_bytes_peak fell from %llu to %llu",
+			 (unsigned long long)peak, (unsigned long long)stats.pool_bytes_peak);
 		peak = stats.pool_bytes_peak;
 		ct_set_free_all(pool, &set);
 		ct_trim(pool);
 		stats = stats_of(pool);
-		STAT_IS(stats, pool_bytes_peak, peak, "after giving all back");
+		STAT_IS(stats, pool_bytes_peak, peak, "after all memory was released");
 	}
-	CT_CHECK(peak < most + most / 4 + (1u << 20), "no more than %llu bytes were ever seen, the peak is %llu",
+	CT_CHECK(peak < most + most / 4 + (1u << 20), "the pool held at most %llu bytes, but the peak is %llu",
 		 (unsigned long long)most, (unsigned long long)peak);
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
@@ -149,7 +149,7 @@ static void stats_count_mapped_handles(void)
 	for (size_t i = 0; i < set.count; i++) {
 		/* A handle that is mapped several times is one. */
 		for (size_t times = 0; times <= i % 3; times++)
-			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "a map failed");
+			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "mapping failed");
 		if (i % 100 == 0)
 			STAT_IS(stats_of(pool), mapped_handles, i + 1, "while handles are mapped");
 	}
@@ -183,20 +183,20 @@ static void stats_count_refused_handles(void)
 		zpool_free(pool, foreign.handle);
 		expected += 3;
 		CT_CHECK(zpool_obj_read(pool, STALE, &byte, 1, 0) < 0 && zpool_obj_write(pool, STALE, &byte, 1, 0) < 0,
-			 "an invented handle was followed");
+			 "zpool_obj_size() accepted an invented handle");
 		expected += 2;
 		if (!ct_can(ZPOOL_CAP_MAP))
 			continue;
 		CT_CHECK(zpool_map_handle(pool, STALE, ZPOOL_MM_RO) == NULL, "an invented handle was mapped");
 		zpool_unmap_handle(pool, object.handle);
 		expected += 2;
-		CT_CHECK(zpool_map_handle(pool, object.handle, ZPOOL_MM_RO) != NULL, "a map failed");
+		CT_CHECK(zpool_map_handle(pool, object.handle, ZPOOL_MM_RO) != NULL, "mapping failed");
 		zpool_free(pool, object.handle);
 		zpool_unmap_handle(pool, object.handle);
 		expected++;
 	}
 	STAT_IS(stats_of(pool), refused_handles, expected, "after refused calls");
-	STAT_IS(stats_of(other), refused_handles, 0, "in a pool that refused none");
+	STAT_IS(stats_of(other), refused_handles, 0, "in a pool that refused no handle");
 	STAT_IS(stats_of(pool), objects, 1, "after refused calls");
 	zpool_destroy_pool(other);
 	zpool_destroy_pool(pool);
@@ -218,7 +218,7 @@ static void stats_tell_the_limit_from_want_of_memory(void)
 			int result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes),
 						wait ? ZPOOL_GFP_KERNEL : ZPOOL_GFP_NOWAIT);
 
-			CT_CHECK(result == 0 || result == -ENOMEM, "malloc at the limit gave %s",
+			CT_CHECK(result == 0 || result == -ENOMEM, "malloc at the limit returned %s",
 				 ct_error_name(result));
 			if (result == 0)
 				continue;
@@ -227,8 +227,8 @@ static void stats_tell_the_limit_from_want_of_memory(void)
 		}
 		stats = stats_of(pool);
 		STAT_IS(stats, malloc_failed_limit, limit, "mallocs failed at the limit");
-		STAT_IS(stats, malloc_failed_memory, nowait, "mallocs found nothing at hand");
-		STAT_IS(stats, malloc_failed_again, 0, "no lock was taken");
+		STAT_IS(stats, malloc_failed_memory, nowait, "mallocs with NOWAIT found no memory ready");
+		STAT_IS(stats, malloc_failed_again, 0, "no lock was held by another thread");
 		STAT_IS(stats, objects, set.count, "after mallocs that failed at the limit");
 		ct_set_thin(pool, &set, set.count / 2, &ct.rng);
 	}
@@ -251,7 +251,7 @@ static void stats_tell_a_source_without_memory(void)
 
 	ct_need(ZPOOL_CAP_STATS);
 	if (!ct_source_holds_objects())
-		ct_skip("the driver's objects are not in the source's pages");
+		ct_skip("the driver stores objects outside the source's pages");
 	ct_source_init(&source);
 	pool = ct_source_pool(&source);
 	CT_MUST(zpool_set_limit(pool, 1u << 30));
@@ -261,9 +261,9 @@ static void stats_tell_a_source_without_memory(void)
 	while (failures < 100)
 		failures += ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) != 0;
 	stats = stats_of(pool);
-	STAT_IS(stats, malloc_failed_memory, failures, "the source refused");
-	STAT_IS(stats, malloc_failed_limit, 0, "the limit was far");
-	STAT_IS(stats, objects, set.count, "after the source refused");
+	STAT_IS(stats, malloc_failed_memory, failures, "the source refused memory");
+	STAT_IS(stats, malloc_failed_limit, 0, "the limit was not reached");
+	STAT_IS(stats, objects, set.count, "after the source refused memory");
 	atomic_store(&source.refuse_commit, false);
 	ct_set_make(pool, &set, ct.max_bytes);
 	zpool_destroy_pool(pool);
@@ -292,8 +292,8 @@ static void stats_count_evictions(void)
 		ct_set_fill(evictor.pool, &evictor.set, 1000, &ct.rng);
 		(void)zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 20), NULL);
 		stats = stats_of(evictor.pool);
-		STAT_IS(stats, evictions, evictor.evicted, "objects left in callbacks");
-		STAT_IS(stats, evict_refused, evictor.asked - evictor.evicted, "objects stayed in spite of callbacks");
+		STAT_IS(stats, evictions, evictor.evicted, "callbacks freed their objects");
+		STAT_IS(stats, evict_refused, evictor.asked - evictor.evicted, "callbacks kept their objects");
 		STAT_IS(stats, objects, evictor.set.count, "after evictions");
 	}
 	CT_CHECK(evictor.evicted > 0 && evictor.evicted < evictor.asked, "%u of %u objects were evicted",
@@ -306,7 +306,7 @@ static void note_addresses(struct zpool *pool, const struct ct_set *set, const v
 {
 	for (size_t i = 0; i < set->count && ct_can(ZPOOL_CAP_MAP); i++) {
 		addresses[i] = zpool_map_handle(pool, set->at[i].handle, ZPOOL_MM_RO);
-		CT_CHECK(addresses[i] != NULL, "a map failed");
+		CT_CHECK(addresses[i] != NULL, "mapping failed");
 		zpool_unmap_handle(pool, set->at[i].handle);
 	}
 }
@@ -339,7 +339,7 @@ static void stats_count_compaction(void)
 		ct_set_thin_mapped(pool, &set, 1500, &ct.rng);
 		note_addresses(pool, &set, addresses);
 		before = stats_of(pool);
-		CT_CHECK(before.free_slots > 0, "three quarters were freed, and no slot that compaction could win");
+		CT_CHECK(before.free_slots > 0, "many objects were freed, but no class has a free slot");
 		CT_MUST(zpool_compact(pool, 0, 0, &released));
 		after = stats_of(pool);
 		stored = after.stored_bytes;
@@ -351,12 +351,12 @@ static void stats_count_compaction(void)
 		moved = moved_bytes(pool, &set, addresses);
 		/* A driver need not count what changes its address with all the pages around it. */
 		CT_CHECK(after.compact_moved_bytes - before.compact_moved_bytes >= moved / 8,
-			 "objects of %llu bytes have other addresses than before, and %llu bytes are counted as moved",
+			 "objects of %llu bytes have new addresses, but compact_moved_bytes grew by %llu",
 			 (unsigned long long)moved,
 			 (unsigned long long)(after.compact_moved_bytes - before.compact_moved_bytes));
 		STAT_IS(after, compact_released_bytes - before.compact_released_bytes, released,
-			"what compaction told and what is counted");
-		CT_CHECK(after.free_slots < before.free_slots, "compaction won nothing of %llu free slots",
+			"zpool_compact() reported another number");
+		CT_CHECK(after.free_slots < before.free_slots, "compaction released none of %llu free slots",
 			 (unsigned long long)before.free_slots);
 		STAT_IS(after, objects, 1500, "after compaction");
 	}
@@ -415,14 +415,14 @@ static void expect_rising(const struct zpool_stats *before, const struct zpool_s
 	CT_CHECK(now->stored_bytes <= ct_limit(BUSY_LIMIT_BYTES),
 		 "stored_bytes: expected at most the limit, got %llu with a limit of %llu",
 		 (unsigned long long)now->stored_bytes, (unsigned long long)ct_limit(BUSY_LIMIT_BYTES));
-	CT_CHECK(now->pool_bytes_peak >= before->pool_bytes_peak, "the peak sank");
+	CT_CHECK(now->pool_bytes_peak >= before->pool_bytes_peak, "pool_bytes_peak fell");
 	CT_CHECK(now->malloc_failed_limit >= before->malloc_failed_limit &&
 			 now->malloc_failed_memory >= before->malloc_failed_memory &&
 			 now->malloc_failed_again >= before->malloc_failed_again &&
 			 now->compactions >= before->compactions &&
 			 now->compact_moved_bytes >= before->compact_moved_bytes &&
 			 now->compact_released_bytes >= before->compact_released_bytes,
-		 "a counter sank while threads worked");
+		 "a counter fell while threads worked");
 }
 
 static void stats_are_true_after_threads(void)
@@ -442,9 +442,9 @@ static void stats_are_true_after_threads(void)
 	STAT_IS(now, objects, 0, "threads freed all");
 	STAT_IS(now, stored_bytes, 0, "threads freed all");
 	STAT_IS(now, pool_bytes, zpool_get_total_size(busy.pool), "after threads");
-	STAT_IS(now, malloc_failed_limit, atomic_load(&busy.waited_nomem), "threads met the limit");
-	STAT_IS(now, malloc_failed_memory, atomic_load(&busy.nomem), "threads found nothing at hand");
-	STAT_IS(now, malloc_failed_again, atomic_load(&busy.again), "threads met locks");
+	STAT_IS(now, malloc_failed_limit, atomic_load(&busy.waited_nomem), "threads reached the limit");
+	STAT_IS(now, malloc_failed_memory, atomic_load(&busy.nomem), "threads found no memory ready");
+	STAT_IS(now, malloc_failed_again, atomic_load(&busy.again), "threads met locks that others held");
 	STAT_IS(now, refused_handles, 0, "threads used their own handles");
 	zpool_destroy_pool(busy.pool);
 }
@@ -462,10 +462,10 @@ static void stats_fit_older_and_newer_callers(void)
 	memset(&stats, 0xee, sizeof(stats));
 	CT_MUST(zpool_get_stats(pool, &stats.known, 16));
 	for (size_t i = 16; i < sizeof(stats); i++)
-		CT_CHECK(bytes[i] == 0xee, "an older caller's 16 bytes were asked for, byte %zu was written", i);
+		CT_CHECK(bytes[i] == 0xee, "given 16 bytes, zpool_get_stats() wrote byte %zu", i);
 	CT_MUST(zpool_get_stats(pool, &stats.known, sizeof(stats)));
 	for (size_t i = 0; i < 4; i++)
-		CT_CHECK(stats.later[i] == 0, "a member that the library does not know reads as %#llx",
+		CT_CHECK(stats.later[i] == 0, "a member that the library does not know reads as %#llx instead of 0",
 			 (unsigned long long)stats.later[i]);
 	CT_REFUSED(zpool_get_stats(pool, &stats.known, 0), EINVAL);
 	zpool_destroy_pool(pool);
@@ -486,27 +486,27 @@ static int add_class(const struct zpool_class_stats *stats, size_t stats_size, v
 	struct class_sum *sum = user;
 	uint64_t zspages = 0;
 
-	CT_CHECK(stats_size >= sizeof(*stats), "size of the class statistics: got %zu bytes", stats_size);
-	CT_CHECK(stats->object_bytes > sum->object_bytes, "a class of %llu bytes comes after one of %llu",
+	CT_CHECK(stats_size >= sizeof(*stats), "zpool_each_class() passed a structure of %zu bytes", stats_size);
+	CT_CHECK(stats->object_bytes > sum->object_bytes, "the class of %llu bytes comes after the class of %llu",
 		 (unsigned long long)stats->object_bytes, (unsigned long long)sum->object_bytes);
 	CT_CHECK(stats->objects <= stats->slots, "a class has %llu objects in %llu slots",
 		 (unsigned long long)stats->objects, (unsigned long long)stats->slots);
 	for (int i = 0; i <= 10; i++)
 		zspages += stats->fullness[i];
 	CT_CHECK(zspages <= stats->zspages && zspages + 1 >= stats->zspages,
-		 "a class has %llu zspages, of which one at most is empty, and its histogram %llu",
+		 "a class has %llu zspages, at most one of them empty, but its histogram counts %llu",
 		 (unsigned long long)stats->zspages, (unsigned long long)zspages);
 	CT_CHECK(stats->slots == 0 || stats->fullness[10] * stats->slots <= stats->objects * stats->zspages,
-		 "a class's %llu objects cannot fill %llu zspages", (unsigned long long)stats->objects,
+		 "a class has %llu objects, which cannot fill %llu zspages", (unsigned long long)stats->objects,
 		 (unsigned long long)stats->fullness[10]);
 	CT_CHECK(stats->objects < stats->slots || stats->slots == 0 || stats->fullness[10] == stats->zspages,
-		 "every slot is taken, and of %llu zspages %llu are full", (unsigned long long)stats->zspages,
-		 (unsigned long long)stats->fullness[10]);
+		 "every slot is in use, but of %llu zspages only %llu count as full",
+		 (unsigned long long)stats->zspages, (unsigned long long)stats->fullness[10]);
 	CT_CHECK(stats->pages <= stats->zspages * stats->pages_per_zspage,
 		 "a class has %llu pages, more than its %llu zspages of %llu pages each",
 		 (unsigned long long)stats->pages, (unsigned long long)stats->zspages,
 		 (unsigned long long)stats->pages_per_zspage);
-	CT_CHECK(stats->freeable_pages <= stats->pages, "a class has %llu pages, of which %llu are called freeable",
+	CT_CHECK(stats->freeable_pages <= stats->pages, "a class has %llu pages, but %llu count as freeable",
 		 (unsigned long long)stats->pages, (unsigned long long)stats->freeable_pages);
 	sum->object_bytes = stats->object_bytes;
 	sum->objects += stats->objects;
@@ -529,7 +529,7 @@ static void expect_classes(struct zpool *pool, const struct ct_set *set, const c
 	struct class_sum sum = { { 0 }, 0, 0, 0, 0, 0 };
 
 	CT_MUST(zpool_each_class(pool, add_class, &sum));
-	CT_CHECK(sum.objects == set->count, "%s: %zu objects are live, the classes tell %llu", when, set->count,
+	CT_CHECK(sum.objects == set->count, "%s: %zu objects are live, but the classes count %llu", when, set->count,
 		 (unsigned long long)sum.objects);
 	if (!ct_can(ZPOOL_CAP_STATS))
 		return;
@@ -537,7 +537,7 @@ static void expect_classes(struct zpool *pool, const struct ct_set *set, const c
 	STAT_IS(sum.stats, stored_bytes, sum.stored_bytes, when);
 	STAT_IS(sum.stats, pages, sum.pages, when);
 	CT_CHECK(sum.stats.free_slots <= sum.free_slots,
-		 "%s: the statistics show %llu free slots, and the classes have only %llu", when,
+		 "%s: the statistics show %llu free slots, but the classes have only %llu", when,
 		 (unsigned long long)sum.stats.free_slots, (unsigned long long)sum.free_slots);
 }
 
@@ -565,32 +565,33 @@ static void classes_hold_all_objects(void)
 }
 
 const struct ct_case ct_cases_stats[] = {
-	{ "stats_tell_what_is_stored", "zpool_get_stats() tells objects, their bytes, and what the pool holds.",
+	{ "stats_tell_what_is_stored", "zpool_get_stats() reports the objects, their bytes, and the pool's size.",
 	  stats_tell_what_is_stored, 0 },
-	{ "stats_of_a_new_pool_are_zero", "Nothing is counted that did not happen.", stats_of_a_new_pool_are_zero, 0 },
-	{ "the_peak_stays", "pool_bytes_peak is the most that the pool ever held.", the_peak_stays, 0 },
-	{ "stats_count_mapped_handles", "mapped_handles are the handles that are mapped now, each once.",
+	{ "stats_of_a_new_pool_are_zero", "In a new pool every counter is 0.", stats_of_a_new_pool_are_zero, 0 },
+	{ "the_peak_stays", "pool_bytes_peak is the largest size that the pool ever had.", the_peak_stays, 0 },
+	{ "stats_count_mapped_handles", "mapped_handles counts each handle that is currently mapped once.",
 	  stats_count_mapped_handles, 0 },
 	{ "stats_count_refused_handles", "refused_handles counts every call that was refused for its handle.",
 	  stats_count_refused_handles, 0 },
 	{ "stats_tell_the_limit_from_want_of_memory",
-	  "A malloc that fails at the limit is counted as that, one that finds nothing at hand as want of memory.",
+	  "Mallocs that fail at the limit and mallocs with NOWAIT that find no memory ready have separate counters.",
 	  stats_tell_the_limit_from_want_of_memory, 0 },
 	{ "stats_tell_a_source_without_memory",
-	  "A malloc that fails since the system has no memory is counted as that.", stats_tell_a_source_without_memory,
-	  0 },
-	{ "stats_count_evictions", "Evictions and refusals are counted by whether the object stayed.",
+	  "A malloc that fails because the system has no memory is counted separately from one at the limit.",
+	  stats_tell_a_source_without_memory, 0 },
+	{ "stats_count_evictions",
+	  "After a callback, an object that is gone counts as evicted, one that stays as refused.",
 	  stats_count_evictions, 0 },
-	{ "stats_count_compaction", "Compactions are counted, with the bytes that they moved and gave back.",
+	{ "stats_count_compaction", "Compactions are counted, with the bytes that they moved and released.",
 	  stats_count_compaction, 0 },
 	{ "stats_are_true_after_threads",
-	  "Statistics may be asked for while threads work, never go back, and are exact when the threads are done.",
+	  "Statistics can be read while threads work; counters never fall, and are exact once the threads are done.",
 	  stats_are_true_after_threads, 0 },
 	{ "stats_fit_older_and_newer_callers",
-	  "zpool_get_stats() writes stats_size bytes; what the library does not know reads as 0.",
+	  "zpool_get_stats() writes stats_size bytes; members that the library does not know read as 0.",
 	  stats_fit_older_and_newer_callers, 0 },
 	{ "classes_hold_all_objects",
-	  "The size classes, in order of size, together hold every object, its bytes and its pages.",
+	  "The size classes come in order of size, and together account for every object, byte and page.",
 	  classes_hold_all_objects, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

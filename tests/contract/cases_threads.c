@@ -75,7 +75,7 @@ static void leave_objects_behind(struct ct_thread *thread)
 /* What the pool holds when everything is freed. */
 static uint64_t emptied_bytes(struct ct_crowd *crowd)
 {
-	ct_set_check(crowd->pool, &crowd->set, "made by threads that have ended");
+	ct_set_check(crowd->pool, &crowd->set, "allocated by threads that have ended");
 	ct_set_free_all(crowd->pool, &crowd->set);
 	ct_trim(crowd->pool);
 	return zpool_get_total_size(crowd->pool);
@@ -99,11 +99,11 @@ static void ended_threads_leave_their_objects(void)
 		}
 	}
 	CT_CHECK(zpool_get_total_size(crowd.pool) < 2 * early + (256u << 10),
-		 "at most 300 objects held %llu bytes after %u threads, and %llu after three times as many",
+		 "a pool of at most 300 objects held %llu bytes after %u threads, but %llu after three times as many",
 		 (unsigned long long)early, rounds(150) / 3 * 4, (unsigned long long)zpool_get_total_size(crowd.pool));
 	empty = emptied_bytes(&crowd);
 	CT_CHECK(empty <= early_empty + slack,
-		 "an emptied pool held %llu bytes after %u threads had ended, and %llu after three times as many",
+		 "an emptied pool held %llu bytes after %u threads had ended, but %llu after three times as many",
 		 (unsigned long long)early_empty, rounds(150) / 3 * 4, (unsigned long long)empty);
 	ct_crowd_close(&crowd);
 }
@@ -147,12 +147,13 @@ static void map_shared(struct ct_thread *thread)
 		void *first = zpool_map_handle(shared->pool, object->handle, ZPOOL_MM_RO);
 		void *second = zpool_map_handle(shared->pool, object->handle, ZPOOL_MM_RO);
 
-		CT_CHECK(first && second, "mapped at most 8 times by 4 threads, but map gave NULL: %s",
+		CT_CHECK(first && second,
+			 "a handle was mapped at most 8 times by 4 threads, but zpool_map_handle() returned NULL: %s",
 			 zpool_last_error());
 		CT_CHECK(first == second, "one object is mapped at %p and at %p", first, second);
 		if (i % 16 == 0)
 			CT_CHECK(ct_pattern_differs(first, object->size, object->tag, 0) == object->size,
-				 "an object mapped by several threads lost its bytes");
+				 "an object mapped by several threads lost its contents");
 		/* It is mapped here, so this is refused whatever the others do. */
 		if (i % 64 == 0)
 			zpool_free(shared->pool, object->handle);
@@ -175,7 +176,8 @@ static void threads_map_the_same_handles(void)
 		ct_object_check(shared.pool, &shared.objects[i], "after threads mapped it");
 		zpool_free(shared.pool, shared.objects[i].handle);
 		CT_CHECK(ct_handle_is_dead(shared.pool, shared.objects[i].handle),
-			 "all mappings were undone, but the object cannot be freed: the count is off");
+			 "all threads unmapped the object, but it cannot be freed: the driver's count of "
+			 "mappings is wrong");
 	}
 	zpool_destroy_pool(shared.pool);
 }
@@ -198,7 +200,8 @@ static void the_maximum_counts_all_threads(void)
 	shared.pool = ct_pool();
 	ct_object_make(shared.pool, &shared.objects[0], 100 < ct.max_bytes ? 100 : ct.max_bytes, 1);
 	ct_threads_run(4, map_to_the_maximum, &shared);
-	CT_CHECK(atomic_load(&shared.mapped[0]) == 60, "four threads together mapped a handle %u times, not 60",
+	CT_CHECK(atomic_load(&shared.mapped[0]) == 60,
+		 "mappings of one handle by four threads together: got %u, expected 60",
 		 atomic_load(&shared.mapped[0]));
 	for (int i = 0; i < 60; i++)
 		zpool_unmap_handle(shared.pool, shared.objects[0].handle);
@@ -253,7 +256,8 @@ static void race_map(struct race *race)
 		if (!address)
 			continue;
 		CT_CHECK(ct_pattern_differs(address, RACE_BYTES, 5, 0) == RACE_BYTES,
-			 "handle %#lx was mapped while another thread freed it, and the bytes are others", handle);
+			 "handle %#lx was mapped while another thread freed it, and the mapping shows other bytes",
+			 handle);
 		zpool_unmap_handle(race->pool, handle);
 	}
 }
@@ -273,7 +277,7 @@ static void a_map_meets_a_free(void)
 
 	ct_need(ZPOOL_CAP_MAP);
 	if (ct.max_bytes < RACE_BYTES)
-		ct_skip("%s takes no objects of %u bytes", ct.spec, RACE_BYTES);
+		ct_skip("%s cannot store objects of %u bytes", ct.spec, RACE_BYTES);
 	shared.pool = ct_pool();
 	ct_object_make(shared.pool, &object, RACE_BYTES, 5);
 	atomic_init(&shared.handle, object.handle);
@@ -297,8 +301,8 @@ static void sleep_or_work(struct ct_thread *thread)
 		atomic_fetch_sub(&sleeper->working, 1);
 		return;
 	}
-	CT_CHECK(zpool_map_handle(sleeper->pool, sleeper->object.handle, ZPOOL_MM_RW) != NULL, "map gave NULL: %s",
-		 zpool_last_error());
+	CT_CHECK(zpool_map_handle(sleeper->pool, sleeper->object.handle, ZPOOL_MM_RW) != NULL,
+		 "zpool_map_handle() returned NULL: %s", zpool_last_error());
 	/* Were a lock held while something is mapped, the others would never get done. */
 	while (atomic_load(&sleeper->working) > 0 && !ct_stopping())
 		ct_nap();
@@ -314,7 +318,7 @@ static void a_mapping_stops_nobody(void)
 	atomic_init(&sleeper.working, 2);
 	ct_object_make(sleeper.pool, &sleeper.object, 100 < ct.max_bytes ? 100 : ct.max_bytes, 1);
 	ct_threads_run(3, sleep_or_work, &sleeper);
-	ct_object_check(sleeper.pool, &sleeper.object, "after its thread slept with it");
+	ct_object_check(sleeper.pool, &sleeper.object, "after a thread slept with the object mapped");
 	zpool_destroy_pool(sleeper.pool);
 }
 
@@ -326,7 +330,7 @@ static void make_and_end_pools(struct ct_thread *thread)
 
 		for (int k = 0; k < 20; k++)
 			ct_object_make(pool, &object, ct_rng_size(&thread->rng, ct.max_bytes), (uint64_t)k);
-		ct_object_check(pool, &object, "in a pool of the thread's own");
+		ct_object_check(pool, &object, "in a pool that this thread created");
 		zpool_destroy_pool(pool);
 	}
 }
@@ -355,7 +359,7 @@ static void fail_in_own_way(struct ct_thread *thread)
 		else
 			zpool_malloc(NULL, 1, ZPOOL_GFP_KERNEL, &handle);
 		CT_CHECK(strncmp(zpool_last_error(), mine, sizeof(mine) - 1) == 0,
-			 "zpool_last_error() is another thread's: \"%s\"", zpool_last_error());
+			 "zpool_last_error() returned the message of another thread: \"%s\"", zpool_last_error());
 	}
 }
 
@@ -371,26 +375,29 @@ const struct ct_case ct_cases_threads[] = {
 	{ "threads_share_a_pool", "Every function may be called from any thread on different objects at the same time.",
 	  threads_share_a_pool, 0 },
 	{ "objects_pass_between_threads",
-	  "An object may be used and freed by another thread than the one that made it.", objects_pass_between_threads,
-	  0 },
+	  "An object may be used and freed by another thread than the one that allocated it.",
+	  objects_pass_between_threads, 0 },
 	{ "ended_threads_leave_their_objects",
-	  "A thread's end takes none of its objects, and leaves no memory stranded.", ended_threads_leave_their_objects,
-	  0 },
+	  "Objects outlive the thread that allocated them, and an ended thread leaves no "
+	  "memory that the pool cannot reuse.",
+	  ended_threads_leave_their_objects, 0 },
 	{ "the_whole_pool_is_tended_meanwhile",
 	  "Walks, trim, limits and sizes work while other threads allocate and free.",
 	  the_whole_pool_is_tended_meanwhile, 0 },
 	{ "threads_map_the_same_handles", "One handle may be mapped by several threads at once; each mapping counts.",
 	  threads_map_the_same_handles, 0 },
-	{ "the_maximum_counts_all_threads", "The maximum of 60 mappings of a handle is over all threads.",
-	  the_maximum_counts_all_threads, 0 },
-	{ "a_map_meets_a_free",
-	  "A handle that another thread frees is either mapped, and its free refused, or refused.", a_map_meets_a_free,
+	{ "the_maximum_counts_all_threads",
+	  "The maximum of 60 mappings of a handle counts the mappings of all threads.", the_maximum_counts_all_threads,
 	  0 },
-	{ "a_mapping_stops_nobody", "Where zpool_can_sleep_mapped() is true, a thread may sleep with an object mapped.",
-	  a_mapping_stops_nobody, 0 },
-	{ "pools_come_and_go_in_threads", "Pools may be made and ended by several threads at once.",
+	{ "a_map_meets_a_free",
+	  "When one thread maps a handle and another frees it, either the map or the free is refused.",
+	  a_map_meets_a_free, 0 },
+	{ "a_mapping_stops_nobody",
+	  "If zpool_can_sleep_mapped() returns true, a thread may sleep with an object mapped.", a_mapping_stops_nobody,
+	  0 },
+	{ "pools_come_and_go_in_threads", "Several threads may create and destroy pools at once.",
 	  pools_come_and_go_in_threads, 0 },
-	{ "each_thread_has_its_last_error", "zpool_last_error() is the calling thread's own, and empty at first.",
+	{ "each_thread_has_its_last_error", "zpool_last_error() belongs to the calling thread, and is empty at first.",
 	  each_thread_has_its_last_error, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

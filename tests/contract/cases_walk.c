@@ -24,7 +24,7 @@ static int visit(struct zpool *pool, unsigned long handle, size_t size, void *us
 	struct walk *walk = user;
 	size_t i = ct_set_find(walk->set, handle);
 
-	CT_CHECK(pool == walk->pool, "the walk told another pool");
+	CT_CHECK(pool == walk->pool, "the walk passed another pool to the callback");
 	CT_CHECK(i != SIZE_MAX, "the walk visited handle %#lx, which is not live", handle);
 	CT_CHECK(walk->seen[i] == 0, "the walk visited handle %#lx twice", handle);
 	CT_CHECK(size >= walk->set->at[i].size, "size of an object in a walk: got %zu, expected at least %zu", size,
@@ -40,7 +40,7 @@ static int visit(struct zpool *pool, unsigned long handle, size_t size, void *us
 static void walk_init(struct walk *walk, struct zpool *pool, struct ct_set *set)
 {
 	*walk = (struct walk){ pool, set, calloc(set->capacity, 1), 0, 0, 0, false, NULL };
-	CT_CHECK(walk->seen != NULL, "the suite itself is out of memory");
+	CT_CHECK(walk->seen != NULL, "the test suite is out of memory");
 }
 
 static void walk_visits_each_live_object_once(void)
@@ -54,9 +54,10 @@ static void walk_visits_each_live_object_once(void)
 	for (int round = 0; round < 4; round++) {
 		walk_init(&walk, pool, &set);
 		for (size_t i = 0; i < set.count && ct_can(ZPOOL_CAP_MAP); i += 7)
-			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "a map failed");
+			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL,
+				 "zpool_map_handle() failed");
 		CT_MUST(zpool_each_object(pool, visit, &walk));
-		CT_CHECK(walk.visits == set.count, "objects visited, of which some are mapped: expected %zu, got %zu",
+		CT_CHECK(walk.visits == set.count, "objects visited while some are mapped: expected %zu, got %zu",
 			 set.count, walk.visits);
 		for (size_t i = 0; i < set.count && ct_can(ZPOOL_CAP_MAP); i += 7)
 			zpool_unmap_handle(pool, set.at[i].handle);
@@ -86,8 +87,8 @@ static void walk_ends_when_told(void)
 		walk.stop_after = stops[i];
 		result = zpool_each_object(pool, visit, &walk);
 		CT_CHECK(result == 4321 && walk.visits == stops[i],
-			 "the callback returned 4321 at visit %zu; the walk made %zu visits and gave %d", stops[i],
-			 walk.visits, result);
+			 "the callback returned 4321 at visit %zu, but the walk made %zu visits and returned %d",
+			 stops[i], walk.visits, result);
 		free(walk.seen);
 	}
 	zpool_destroy_pool(pool);
@@ -135,12 +136,12 @@ static void walk_callback_may_change_the_pool(void)
 		walk.added = &added;
 		CT_MUST(zpool_each_object(pool, visit_and_change, &walk));
 		CT_CHECK(walk.visits >= before,
-			 "%zu objects were live all the time until visited, the walk made %zu visits", before,
+			 "%zu objects were live until they were visited, but the walk made %zu visits", before,
 			 walk.visits);
 		CT_CHECK(every > 1 || set.count == 0, "a walk that frees all it visits left %zu objects", set.count);
 		free(walk.seen);
 		ct_set_check(pool, &set, "after a walk that freed others");
-		ct_set_check(pool, &added, "made during a walk");
+		ct_set_check(pool, &added, "allocated during a walk");
 	}
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
@@ -196,10 +197,10 @@ static void walk_callback_may_call_everything(void)
 const struct ct_case ct_cases_walk[] = {
 	{ "walk_visits_each_live_object_once", "zpool_each_object() visits every live object once, with its size.",
 	  walk_visits_each_live_object_once, 0 },
-	{ "walk_ends_when_told", "A value other than 0 from the callback ends the walk and is returned.",
+	{ "walk_ends_when_told", "If the callback returns a value other than 0, the walk ends and returns that value.",
 	  walk_ends_when_told, 0 },
 	{ "walk_callback_may_change_the_pool",
-	  "The callback may free the object it is given, and others may come and go.",
+	  "The callback may free the object it is given, and other objects may be allocated and freed during the walk.",
 	  walk_callback_may_change_the_pool, 0 },
 	{ "walk_callback_may_call_everything", "The callback may call every function on the pool.",
 	  walk_callback_may_call_everything, 0 },

@@ -47,9 +47,9 @@ void ct_message_expect(const char *file, int line, const char *call)
 	size_t length = message ? strlen(message) : 0;
 
 	if (length == 0 || strncmp(message, mark, sizeof(mark) - 1) == 0)
-		ct_fail(file, line, "%s was refused, but zpool_last_error() does not tell it", call);
+		ct_fail(file, line, "%s was refused, but zpool_last_error() does not say so", call);
 	if (message[length - 1] != '.')
-		ct_fail(file, line, "after %s zpool_last_error() is no whole sentence: \"%s\"", call, message);
+		ct_fail(file, line, "after %s, zpool_last_error() is not a complete sentence: \"%s\"", call, message);
 }
 
 static void log_handler(enum zpool_log_level level, const char *message, void *user)

@@ -170,14 +170,14 @@ void ct_created_expect_none(void)
 
 	for (size_t i = 0; i < created.count; i++)
 		CT_CHECK(is_named_in_spec(created.paths[i]) || lstat(created.paths[i], &status) != 0,
-			 "the driver made %s, and it is still there", created.paths[i]);
+			 "the driver created %s, which still exists", created.paths[i]);
 }
 
 #else
 
 void ct_created_watch(void)
 {
-	ct_skip("on this machine the suite cannot tell which files a process makes");
+	ct_skip("on this system the test suite cannot find out which files a process creates");
 }
 
 void ct_created_expect_none(void)

@@ -12,7 +12,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	struct ct_crowd *crowd = user;
 	struct ct_object object;
 
-	CT_CHECK(pool == crowd->pool, "the callback got another pool than the one that is shrunk");
+	CT_CHECK(pool == crowd->pool, "the callback was called with another pool than the one being shrunk");
 	atomic_fetch_add(&crowd->asked, 1);
 	if (crowd->before_evict) {
 		int result = crowd->before_evict(crowd);
@@ -105,7 +105,7 @@ static void store(struct ct_crowd *crowd, struct ct_rng *rng)
 	int result = ct_object_try(crowd->pool, &object, size, ZPOOL_GFP_KERNEL, ct_rng_next(rng));
 
 	/* ct_crowd_tend() sets limits. */
-	CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes gave %s", size, ct_error_name(result));
+	CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes returned %s", size, ct_error_name(result));
 	if (result == 0)
 		ct_crowd_put(crowd, &object);
 }
@@ -167,7 +167,7 @@ void ct_crowd_walk(struct ct_crowd *crowd)
 	if (!ct_can(ZPOOL_CAP_OBJECTS))
 		return;
 	result = zpool_each_object(crowd->pool, visit, crowd);
-	CT_CHECK(result == 0 || ct_stopping(), "a walk gave %s", ct_error_name(result));
+	CT_CHECK(result == 0 || ct_stopping(), "a walk returned %s", ct_error_name(result));
 }
 
 static int visit_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
@@ -203,7 +203,8 @@ void ct_crowd_tend(struct ct_crowd *crowd, struct ct_rng *rng)
 		break;
 	default:
 		result = zpool_compact(crowd->pool, 64 * 1024, 0, NULL);
-		CT_CHECK(result == 0 || result == 1 || result == -EOPNOTSUPP, "compact gave %s", ct_error_name(result));
+		CT_CHECK(result == 0 || result == 1 || result == -EOPNOTSUPP, "compact returned %s",
+			 ct_error_name(result));
 		break;
 	}
 }

@@ -11,7 +11,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	struct ct_evictor *evictor = user;
 	size_t position = ct_set_find(&evictor->set, handle);
 
-	CT_CHECK(pool == evictor->pool, "the callback got another pool than the one that is shrunk");
+	CT_CHECK(pool == evictor->pool, "the callback was called with another pool than the one being shrunk");
 	CT_CHECK(position != SIZE_MAX, "the callback is asked to evict handle %#lx, which is not live", handle);
 	evictor->asked++;
 	return evictor->decide(evictor, position);

@@ -76,7 +76,8 @@ static void *block_add(struct block *block, const void *from, size_t bytes)
 	void *at = block->bytes + block->used;
 
 	block->used += (bytes + 15) & ~(size_t)15;
-	CT_CHECK(block->used <= BLOCK_BYTES, "the arguments of create have more than %d bytes", BLOCK_BYTES);
+	CT_CHECK(block->used <= BLOCK_BYTES, "the test suite has only %d bytes for the arguments of create",
+		 BLOCK_BYTES);
 	if (from)
 		memcpy(at, from, bytes);
 	return at;
@@ -110,7 +111,7 @@ static void verify(void *pool, const char *call)
 {
 	int err = real->verify ? real->verify(pool) : 0;
 
-	CT_CHECK(err == 0, "after %s the driver's own verify gave %s", call, ct_error_name(err));
+	CT_CHECK(err == 0, "after %s, the driver's verify callback returned %s", call, ct_error_name(err));
 }
 
 static const struct zpool_value *larger_values(struct block *block, const struct zpool_create_args *args, size_t size)
@@ -151,7 +152,7 @@ static int future_create(const struct zpool_create_args *args, struct zpool_crea
 	err = real->create(&larger->args, &created.created);
 	block_take_away(&block);
 	CT_CHECK(is_junk(created.more, MORE_BYTES, JUNK),
-		 "create wrote to members of struct zpool_created that it cannot know");
+		 "create wrote to members of struct zpool_created beyond the size that it was given");
 	if (err)
 		return err;
 	*out = created.created;
@@ -244,18 +245,20 @@ static int future_stats(void *pool, struct zpool_stats *stats, size_t stats_size
 
 	memset(&larger, 0, sizeof(larger));
 	err = real->stats(pool, &larger.stats, sizeof(larger));
-	CT_CHECK(err == 0, "stats gave %s for a structure of %zu bytes, which a later core has", ct_error_name(err),
-		 sizeof(larger));
+	CT_CHECK(err == 0,
+		 "the stats callback returned %s for a structure of %zu bytes, as a newer version "
+		 "of the library passes it",
+		 ct_error_name(err), sizeof(larger));
 	CT_CHECK(real->abi_minor > ZPOOL_ABI_MINOR || is_junk(larger.more, MORE_BYTES, 0),
-		 "stats wrote to members that it cannot know, behind the %zu bytes that it knows",
-		 sizeof(larger.stats));
+		 "the stats callback wrote to members beyond the %zu bytes that it knows", sizeof(larger.stats));
 	memset(smaller, 0, fewer);
 	memset(smaller + fewer, JUNK, sizeof(smaller) - fewer);
 	err = real->stats(pool, (void *)smaller, fewer);
-	CT_CHECK(err == 0, "stats gave %s for a structure of %zu bytes", ct_error_name(err), fewer);
+	CT_CHECK(err == 0, "the stats callback returned %s for a structure of %zu bytes", ct_error_name(err), fewer);
 	CT_CHECK(is_junk(smaller + fewer, sizeof(smaller) - fewer, JUNK),
-		 "stats wrote behind the end of a structure of %zu bytes", fewer);
-	CT_CHECK(memcmp(smaller, &larger, fewer) == 0, "the first two members differ with the structure's size");
+		 "the stats callback wrote beyond the end of a structure of %zu bytes", fewer);
+	CT_CHECK(memcmp(smaller, &larger, fewer) == 0,
+		 "the stats callback filled the first two members differently for another structure size");
 	verify(pool, "stats");
 	return real->stats(pool, stats, stats_size);
 }
@@ -276,7 +279,7 @@ const char *ct_future_spec(void)
 		return spec;
 	real = ct_record_of(type);
 	if (!real)
-		ct_skip("%s is part of the program, and not in a file of its own", type);
+		ct_skip("%s is part of the program, so that it has no file", type);
 	memcpy(&future, real, real->struct_size < sizeof(future) ? real->struct_size : sizeof(future));
 	future.struct_size = sizeof(future);
 	future.type = "ct_future";

@@ -132,9 +132,11 @@ static void judge_leftovers(struct ct_result *result, const struct leftovers *le
 {
 	if (leftovers->count == 0 || atomic_load(&result->outcome) == CT_FAILED)
 		return;
-	ct_result_fail(
-		result, "%u process%s of it (\"%s\", %d) ran on when the case had ended: a driver starts no process",
-		leftovers->count, leftovers->count == 1 ? "" : "es", leftovers->first.name, (int)leftovers->first.pid);
+	ct_result_fail(result,
+		       "the driver left %u process%s running (\"%s\", %d) when the case had ended: a "
+		       "driver must not start processes",
+		       leftovers->count, leftovers->count == 1 ? "" : "es", leftovers->first.name,
+		       (int)leftovers->first.pid);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -242,7 +244,8 @@ static void keep(const struct ct_keeper_job *job, struct ct_result *result)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 #endif
 	if (pipe2(pipes, O_CLOEXEC)) {
-		ct_result_fail(result, "there is no pipe for what the case prints: %s", strerror(errno));
+		ct_result_fail(result, "the test suite cannot create a pipe for the output of the case: %s",
+			       strerror(errno));
 		return;
 	}
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
@@ -294,6 +297,6 @@ pid_t ct_keeper_start(const struct ct_keeper_job *job, struct ct_result *result)
 void ct_keeper_ended(struct ct_result *result, int status)
 {
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || atomic_load(&result->outcome) <= CT_ENDING)
-		ct_result_fail(result, "the process that watches over the case ended, with status %#x",
+		ct_result_fail(result, "the process that supervises the case ended with status %#x",
 			       (unsigned int)status);
 }

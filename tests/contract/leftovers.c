@@ -38,7 +38,7 @@ void ct_leftovers_look(struct ct_leftovers *now)
 	now->heap_bytes = heap_bytes();
 	now->files = 0;
 	if (!statm || !files || fscanf(statm, "%llu", &pages) != 1)
-		ct_skip("this system does not tell what a process has mapped and opened");
+		ct_skip("this system does not show which files and memory a process has");
 	fclose(statm);
 	while (readdir(files))
 		now->files++;

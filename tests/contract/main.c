@@ -25,24 +25,24 @@
 
 static const char usage_text[] =
 	"Usage: contract [--all | --driver SPEC...] [OPTION]...\n"
-	"Put drivers to the proof of what zpool.h promises.  Drivers are found as the library finds them\n"
-	"(ZPOOL_PLUGIN_PATH); the report is in TAP, and a plain line of totals ends it.\n"
+	"Run the conformance tests on drivers.  Drivers are found as the library finds them (ZPOOL_PLUGIN_PATH);\n"
+	"the report is in TAP format, and a line with the totals follows it.\n"
 	"\n"
 	"  --all             every driver found (the default)\n"
 	"  --driver SPEC     this driver or stack; may be repeated\n"
 	"  --case NAME       only this case; may be repeated\n"
-	"  --list            print the cases and what they prove, and run none\n"
-	"  --seed N          what all random choices come from; a random one by default, printed\n"
-	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000 under "
-	"a\n"
-	"                    sanitizer or valgrind)\n"
-	"  --timeout SECONDS for each case without progress (60; 600 where it is slower)\n"
-	"  --jobs N          run so many cases at once (the number of processors)\n"
+	"  --list            print the cases and what they test, and run none\n"
+	"  --seed N          the seed of all random choices (a random one, which the report shows)\n"
+	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000\n"
+	"                    under a sanitizer or valgrind)\n"
+	"  --timeout SECONDS end a case that makes no progress for so long (60; 600 in slower builds)\n"
+	"  --jobs N          run up to N cases at once (the number of processors)\n"
 	"  --no-fork         run cases in this process, for debuggers and sanitizers\n"
 	"  --fail-fast       stop at the first failure\n"
 	"  --no-rss          do not compare the pool's size with the resident memory\n"
 	"\n"
-	"Exit status: 0, all passed or were skipped; 1, a case failed or no driver was found; 2, wrong usage.\n";
+	"Exit status: 0 if all cases passed or were skipped, 1 if a case failed or no driver was found, 2 for wrong\n"
+	"usage.\n";
 
 static void list_cases(void)
 {
@@ -70,7 +70,7 @@ static uint64_t number(const char *option, const char *text, uint64_t most)
 	errno = 0;
 	value = strtoull(text, &end, 0);
 	if (errno != 0 || end == text || *end != '\0' || *text == '-' || value > most) {
-		fprintf(stderr, "contract: --%s takes a number up to %llu, not \"%s\"\n", option,
+		fprintf(stderr, "contract: --%s needs a number up to %llu, not \"%s\"\n", option,
 			(unsigned long long)most, text);
 		exit(2);
 	}
@@ -80,7 +80,7 @@ static uint64_t number(const char *option, const char *text, uint64_t most)
 static void list_add(const char **list, size_t *count, const char *text)
 {
 	if (*count == LIST_MAX) {
-		fprintf(stderr, "contract: at most %d of one option\n", LIST_MAX);
+		fprintf(stderr, "contract: an option can be given at most %d times\n", LIST_MAX);
 		exit(2);
 	}
 	list[(*count)++] = text;
@@ -89,7 +89,7 @@ static void list_add(const char **list, size_t *count, const char *text)
 static void case_add(const char **cases, size_t *count, const char *name)
 {
 	if (!ct_case_exists(ct_groups, name)) {
-		fprintf(stderr, "contract: there is no case \"%s\"; --list shows those there are\n", name);
+		fprintf(stderr, "contract: there is no case \"%s\"; --list shows all cases\n", name);
 		exit(2);
 	}
 	list_add(cases, count, name);
@@ -212,7 +212,7 @@ int main(int argc, char **argv)
 	if (totals.interrupted)
 		raise(totals.interrupted);
 	if (totals.drivers == 0)
-		printf("# no driver was found: check ZPOOL_PLUGIN_PATH\n");
+		printf("# no driver was found; check ZPOOL_PLUGIN_PATH\n");
 	printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed, totals.skipped);
 	return totals.failed > 0 || totals.drivers == 0;
 }

@@ -184,7 +184,7 @@ static int64_t mock_write(void *context, unsigned long handle, const void *buf, 
 }
 
 static const struct zpool_driver mock_maps = {
-	MOCK_HEAD("mock_maps", "what a driver must have, with map and unmap"),
+	MOCK_HEAD("mock_maps", "only the required callbacks, with map and unmap"),
 	.max_object_bytes = MOCK_OBJECT_BYTES_MAX,
 	.alignment_bytes = MOCK_ALIGNMENT_BYTES,
 	.create = mock_create,
@@ -198,7 +198,7 @@ static const struct zpool_driver mock_maps = {
 };
 
 static const struct zpool_driver mock_copies = {
-	MOCK_HEAD("mock_copies", "what a driver must have, with read and write"),
+	MOCK_HEAD("mock_copies", "only the required callbacks, with read and write"),
 	.max_object_bytes = MOCK_OBJECT_BYTES_MAX,
 	.alignment_bytes = MOCK_ALIGNMENT_BYTES,
 	.create = mock_create,

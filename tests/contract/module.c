@@ -74,7 +74,9 @@ static const char *find_tables(struct ct_module *module)
 				table_at(module, section->sh_offset, module->dynamic_count, sizeof(ElfW(Dyn)));
 		}
 	}
-	return module->symbols && module->dynamic ? NULL : "it has no section of dynamic symbols, or they lie outside";
+	return module->symbols && module->dynamic
+		       ? NULL
+		       : "it has no section of dynamic symbols, or the section lies outside the file";
 }
 
 const char *ct_module_open(struct ct_module *module, const char *path)
@@ -85,7 +87,7 @@ const char *ct_module_open(struct ct_module *module, const char *path)
 
 	memset(module, 0, sizeof(*module));
 	if (fd < 0 || fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode) || stat.st_size <= 0)
-		fault = "it cannot be opened, or is no regular file";
+		fault = "it cannot be opened, or is not a regular file";
 	if (!fault) {
 		void *bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 
@@ -99,7 +101,7 @@ const char *ct_module_open(struct ct_module *module, const char *path)
 	if (fd >= 0)
 		close(fd);
 	if (!fault && !is_native(module))
-		fault = "it is no shared object for this machine";
+		fault = "it is not a shared object for this machine";
 	return fault ? fault : find_tables(module);
 }
 
@@ -112,7 +114,7 @@ void ct_module_close(struct ct_module *module)
 
 static const char *name_at(const struct ct_module *module, uint64_t at)
 {
-	return at < module->names_size ? module->names + at : "(a name outside of the file)";
+	return at < module->names_size ? module->names + at : "(a name outside the file)";
 }
 
 void ct_module_symbols(const struct ct_module *module, bool defined, void (*fn)(const char *name, void *user),

@@ -14,15 +14,15 @@ void ct_bytes_get(struct zpool *pool, unsigned long handle, void *buf, size_t le
 	if (ct_can(ZPOOL_CAP_MAP)) {
 		const char *address = zpool_map_handle(pool, handle, ZPOOL_MM_RO);
 
-		CT_CHECK(address != NULL, "handle %#lx is live but map gave NULL, %s: %s", handle,
+		CT_CHECK(address != NULL, "handle %#lx is live, but zpool_map_handle() returned NULL, %s: %s", handle,
 			 ct_error_name(-errno), zpool_last_error());
 		memcpy(buf, address + offset, len);
 		zpool_unmap_handle(pool, handle);
 		return;
 	}
 	got = zpool_obj_read(pool, handle, buf, len, offset);
-	CT_CHECK(got == (int64_t)len, "reading %zu bytes at %zu of live handle %#lx gave %s: %s", len, offset, handle,
-		 ct_error_name(got), zpool_last_error());
+	CT_CHECK(got == (int64_t)len, "reading %zu bytes at %zu of live handle %#lx returned %s: %s", len, offset,
+		 handle, ct_error_name(got), zpool_last_error());
 }
 
 void ct_bytes_put(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset)
@@ -32,15 +32,15 @@ void ct_bytes_put(struct zpool *pool, unsigned long handle, const void *buf, siz
 	if (ct_can(ZPOOL_CAP_MAP)) {
 		char *address = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
 
-		CT_CHECK(address != NULL, "handle %#lx is live but map gave NULL, %s: %s", handle,
+		CT_CHECK(address != NULL, "handle %#lx is live, but zpool_map_handle() returned NULL, %s: %s", handle,
 			 ct_error_name(-errno), zpool_last_error());
 		memcpy(address + offset, buf, len);
 		zpool_unmap_handle(pool, handle);
 		return;
 	}
 	put = zpool_obj_write(pool, handle, buf, len, offset);
-	CT_CHECK(put == (int64_t)len, "writing %zu bytes at %zu of live handle %#lx gave %s: %s", len, offset, handle,
-		 ct_error_name(put), zpool_last_error());
+	CT_CHECK(put == (int64_t)len, "writing %zu bytes at %zu of live handle %#lx returned %s: %s", len, offset,
+		 handle, ct_error_name(put), zpool_last_error());
 }
 
 int ct_object_try(struct zpool *pool, struct ct_object *object, size_t size, zpool_gfp_t gfp, uint64_t tag)
@@ -49,21 +49,21 @@ int ct_object_try(struct zpool *pool, struct ct_object *object, size_t size, zpo
 	int result = zpool_malloc(pool, size, gfp, &handle);
 
 	if (result != 0) {
-		CT_CHECK(handle == 0, "a malloc that gave %s wrote %#lx to *handle", ct_error_name(result), handle);
+		CT_CHECK(handle == 0, "a malloc that returned %s wrote %#lx to *handle", ct_error_name(result), handle);
 		return result;
 	}
 	CT_CHECK(handle != 0, "malloc of %zu bytes succeeded with handle 0", size);
 	if (ct_can(ZPOOL_CAP_MAP)) {
 		void *address = zpool_map_handle(pool, handle, ZPOOL_MM_WO);
 
-		CT_CHECK(address != NULL, "mapping new handle %#lx gave NULL, %s: %s", handle, ct_error_name(-errno),
-			 zpool_last_error());
+		CT_CHECK(address != NULL, "mapping new handle %#lx returned NULL, %s: %s", handle,
+			 ct_error_name(-errno), zpool_last_error());
 		ct_pattern_fill(address, size, tag, 0);
 		zpool_unmap_handle(pool, handle);
 	} else {
 		void *bytes = malloc(size);
 
-		CT_CHECK(bytes != NULL, "the suite itself is out of memory");
+		CT_CHECK(bytes != NULL, "the test suite is out of memory");
 		ct_pattern_fill(bytes, size, tag, 0);
 		ct_bytes_put(pool, handle, bytes, size, 0);
 		free(bytes);
@@ -78,7 +78,7 @@ void ct_object_make(struct zpool *pool, struct ct_object *object, size_t size, u
 {
 	int result = ct_object_try(pool, object, size, ZPOOL_GFP_KERNEL, tag);
 
-	CT_CHECK(result == 0, "malloc of %zu bytes gave %s: %s", size, ct_error_name(result), zpool_last_error());
+	CT_CHECK(result == 0, "malloc of %zu bytes returned %s: %s", size, ct_error_name(result), zpool_last_error());
 }
 
 static void check_bytes(const struct ct_object *object, const void *bytes, const char *when)
@@ -94,14 +94,14 @@ void ct_object_check(struct zpool *pool, const struct ct_object *object, const c
 	if (ct_can(ZPOOL_CAP_MAP)) {
 		const void *address = zpool_map_handle(pool, object->handle, ZPOOL_MM_RO);
 
-		CT_CHECK(address != NULL, "%s: mapping live handle %#lx (%zu bytes) gave NULL, %s: %s", when,
+		CT_CHECK(address != NULL, "%s: mapping live handle %#lx (%zu bytes) returned NULL, %s: %s", when,
 			 object->handle, object->size, ct_error_name(-errno), zpool_last_error());
 		check_bytes(object, address, when);
 		zpool_unmap_handle(pool, object->handle);
 	} else {
 		void *bytes = malloc(object->size);
 
-		CT_CHECK(bytes != NULL, "the suite itself is out of memory");
+		CT_CHECK(bytes != NULL, "the test suite is out of memory");
 		ct_bytes_get(pool, object->handle, bytes, object->size, 0);
 		check_bytes(object, bytes, when);
 		free(bytes);

@@ -127,13 +127,13 @@ _Noreturn void ct_skip(const char *format, ...)
 static void on_abort(int signal_number)
 {
 	(void)signal_number;
-	ct_fail(__FILE__, __LINE__, "the process was aborted; the last error of that thread: %s", zpool_last_error());
+	ct_fail(__FILE__, __LINE__, "the process was aborted; the thread's last error was: %s", zpool_last_error());
 }
 
 /* A driver that forks, and returns in the child as well, would have the rest of the case run twice. */
 static void need_the_only_copy(void)
 {
-	CT_CHECK(getpid() == outcome_process, "the driver forked this process, and returned in the child as well");
+	CT_CHECK(getpid() == outcome_process, "the driver forked the process and returned in the child as well");
 }
 
 void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_options *options,

@@ -208,7 +208,8 @@ static void run_body(void *arg)
 
 static void on_alarm(int signal_number)
 {
-	static const char text[] = "Bail out! The case is still running after its time; --timeout gives it more.\n";
+	static const char text[] =
+		"Bail out! The case is still running after its timeout; --timeout sets a longer one.\n";
 
 	(void)signal_number;
 	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
@@ -232,7 +233,7 @@ static bool is_impossible(const struct ct_job *job, struct ct_result *result)
 	if (!(job->c->flags & CT_FORKS) || !ct_thread_sanitized())
 		return false;
 	snprintf(result->text, sizeof(result->text),
-		 "the thread sanitizer cannot follow a fork of a process with threads");
+		 "the thread sanitizer does not support fork() in a process with threads");
 	atomic_store(&result->outcome, CT_SKIPPED);
 	return true;
 }
@@ -403,7 +404,7 @@ void ct_run(const struct ct_options *options, struct ct_totals *totals)
 	memset(totals, 0, sizeof(*totals));
 	sigprocmask(SIG_SETMASK, NULL, &runner.mask);
 	if (!open_workers(&runner)) {
-		perror("the contract suite");
+		perror("the conformance suite");
 		totals->failed++;
 		return;
 	}

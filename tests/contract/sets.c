@@ -21,7 +21,7 @@ void ct_set_init(struct ct_set *set, size_t capacity)
 		index_size *= 2;
 	set->at = calloc(capacity, sizeof(*set->at));
 	set->index = calloc(index_size, sizeof(*set->index));
-	CT_CHECK(set->at && set->index, "the suite itself is out of memory");
+	CT_CHECK(set->at && set->index, "the test suite is out of memory");
 	set->count = 0;
 	set->capacity = capacity;
 	set->index_size = index_size;
@@ -76,8 +76,8 @@ void ct_set_add(struct ct_set *set, const struct ct_object *object)
 {
 	size_t i = slot_of(set, object->handle);
 
-	CT_CHECK(set->count < set->capacity, "the suite's own set of %zu objects is full", set->capacity);
-	CT_CHECK(ct_set_find(set, object->handle) == SIZE_MAX, "malloc gave handle %#lx, which is live already",
+	CT_CHECK(set->count < set->capacity, "the test suite's table of %zu objects is full", set->capacity);
+	CT_CHECK(ct_set_find(set, object->handle) == SIZE_MAX, "malloc returned handle %#lx, which is already live",
 		 object->handle);
 	while (set->index[i] != 0)
 		i = (i + 1) & (set->index_size - 1);
@@ -113,7 +113,7 @@ void ct_set_make(struct zpool *pool, struct ct_set *set, size_t size)
 {
 	int result = ct_set_try(pool, set, size, ZPOOL_GFP_KERNEL);
 
-	CT_CHECK(result == 0, "malloc of %zu bytes gave %s with %zu objects live: %s", size, ct_error_name(result),
+	CT_CHECK(result == 0, "malloc of %zu bytes returned %s with %zu objects live: %s", size, ct_error_name(result),
 		 set->count, zpool_last_error());
 }
 
@@ -146,7 +146,7 @@ void ct_set_thin_mapped(struct zpool *pool, struct ct_set *set, size_t count, st
 	size_t all = set->count;
 	unsigned long *handles = calloc(all, sizeof(*handles));
 
-	CT_CHECK(handles != NULL, "the suite has no memory for %zu handles", all);
+	CT_CHECK(handles != NULL, "the test suite has no memory for %zu handles", all);
 	for (size_t i = 0; i < all; i++) {
 		size_t other = ct_rng_below(rng, i + 1);
 
@@ -154,7 +154,7 @@ void ct_set_thin_mapped(struct zpool *pool, struct ct_set *set, size_t count, st
 		handles[other] = set->at[i].handle;
 	}
 	for (size_t i = 0; i < count && ct_can(ZPOOL_CAP_MAP); i++)
-		CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "a map failed");
+		CT_CHECK(zpool_map_handle(pool, handles[i], ZPOOL_MM_RO) != NULL, "zpool_map_handle() failed");
 	for (size_t i = count; i < all; i++)
 		ct_set_free(pool, set, ct_set_find(set, handles[i]));
 	for (size_t i = 0; i < count && ct_can(ZPOOL_CAP_MAP); i++)

@@ -135,8 +135,8 @@ static void learn_caps(struct zpool *pool)
 		uint32_t caps = 0;
 
 		part = part_name(part, name, sizeof(name));
-		CT_CHECK(ct_caps_of(name, &caps), "a pool was made, but zpool_each_driver() does not show %s as loaded",
-			 name);
+		CT_CHECK(ct_caps_of(name, &caps),
+			 "a pool was created, but zpool_each_driver() does not show %s as loaded", name);
 		told &= caps;
 		ct.caps = caps;
 	}
@@ -176,8 +176,8 @@ uint64_t ct_limit(uint64_t bytes)
 	uint64_t needed = ct.empty_bytes + 6 * ct.step_bytes;
 
 	if (needed > STEP_LIMIT_BYTES)
-		ct_skip("%s takes memory in steps of %llu bytes, and an empty pool holds %llu: no limit of a few steps "
-			"is small enough to fill",
+		ct_skip("%s allocates memory in steps of %llu bytes, and an empty pool holds %llu: a limit "
+			"of a few steps would take too long to fill",
 			ct.spec, (unsigned long long)ct.step_bytes, (unsigned long long)ct.empty_bytes);
 	return needed > bytes ? needed : bytes;
 }
@@ -230,10 +230,10 @@ void ct_need(uint32_t caps)
 		{ ZPOOL_CAP_EVICT, "evict objects" },
 		{ ZPOOL_CAP_MAP, "map objects" },
 		{ ZPOOL_CAP_COMPACT, "compact" },
-		{ ZPOOL_CAP_STATS, "tell statistics" },
-		{ ZPOOL_CAP_CLASSES, "tell size classes" },
+		{ ZPOOL_CAP_STATS, "report statistics" },
+		{ ZPOOL_CAP_CLASSES, "report size classes" },
 		{ ZPOOL_CAP_OBJECTS, "walk its objects" },
-		{ ZPOOL_CAP_OBJ_SIZE, "tell an object's size" },
+		{ ZPOOL_CAP_OBJ_SIZE, "report the size of an object" },
 		{ ZPOOL_CAP_TRIM, "trim" },
 		{ ZPOOL_CAP_FORK, "be used in a forked child" },
 		{ ZPOOL_CAP_SLEEP_MAPPED, "be used while another thread sleeps with an object mapped" },
@@ -262,7 +262,7 @@ const char *ct_spec_with(const char *extra)
 	size_t used = keys ? (size_t)(keys - ct.spec) : strlen(ct.spec), key_bytes = strcspn(extra, "=") + 1;
 	char separator = ':';
 
-	CT_CHECK(strlen(ct.spec) + strlen(extra) + 2 <= sizeof(spec), "the spec with %s is too long", extra);
+	CT_CHECK(strlen(ct.spec) + strlen(extra) + 2 <= sizeof(spec), "the spec is too long with %s", extra);
 	memcpy(spec, ct.spec, used);
 	while (keys && *keys) {
 		const char *key = keys + 1;
@@ -282,7 +282,8 @@ struct zpool *ct_pool_open(const char *extra, const struct zpool_open_args *args
 	const char *spec = extra ? ct_spec_with(extra) : ct.spec;
 	struct zpool *pool = zpool_open(spec, args, sizeof(*args));
 
-	CT_CHECK(pool != NULL, "zpool_open(\"%s\") gave NULL, %s: %s", spec, ct_error_name(-errno), zpool_last_error());
+	CT_CHECK(pool != NULL, "zpool_open(\"%s\") returned NULL, %s: %s", spec, ct_error_name(-errno),
+		 zpool_last_error());
 	return pool;
 }
 
@@ -320,5 +321,5 @@ void ct_trim(struct zpool *pool)
 {
 	int result = zpool_trim(pool, NULL);
 
-	CT_CHECK(result == 0 || result == -EOPNOTSUPP, "zpool_trim() gave %s", ct_error_name(result));
+	CT_CHECK(result == 0 || result == -EOPNOTSUPP, "zpool_trim() returned %s", ct_error_name(result));
 }

@@ -39,7 +39,7 @@ static void *source_reserve(void *context, size_t bytes, size_t align_bytes, int
 	r->address = address;
 	r->bytes = bytes;
 	r->committed = calloc(bytes / CT_SOURCE_PAGE, 1);
-	CT_CHECK(r->committed != NULL, "the suite itself is out of memory");
+	CT_CHECK(r->committed != NULL, "the test suite is out of memory");
 	pthread_mutex_unlock(&source->lock);
 	return address;
 }

@@ -45,12 +45,12 @@ static void add(struct ct_state *state, const char *name, const char *format, ..
 	if (state->count == state->capacity) {
 		state->capacity = state->capacity ? 2 * state->capacity : 256;
 		state->at = realloc(state->at, state->capacity * sizeof(*state->at));
-		CT_CHECK(state->at != NULL, "the suite itself is out of memory");
+		CT_CHECK(state->at != NULL, "the test suite is out of memory");
 	}
 	entry = &state->at[state->count++];
 	entry->name = strdup(name);
 	entry->value = strdup(value);
-	CT_CHECK(entry->name && entry->value, "the suite itself is out of memory");
+	CT_CHECK(entry->name && entry->value, "the test suite is out of memory");
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ static void add_files(struct ct_state *state)
 		length = readlink(path, target, sizeof(target) - 1);
 		target[length > 0 ? length : 0] = '\0';
 		add(state, name, "%s, status flags %#x, %s", target, (unsigned int)fcntl(fd, F_GETFL),
-		    fcntl(fd, F_GETFD) & FD_CLOEXEC ? "closed by exec" : "open beyond exec");
+		    fcntl(fd, F_GETFD) & FD_CLOEXEC ? "close-on-exec" : "not close-on-exec");
 	}
 	if (files)
 		closedir(files);
@@ -404,8 +404,8 @@ static void note_difference(char *text, size_t size, const char *name, const cha
 
 	if (used >= size - 1)
 		return;
-	snprintf(text + used, size - used, "%s%s is %s, and was %s", used ? "; " : "", name, now ? now : "gone",
-		 before ? before : "not there");
+	snprintf(text + used, size - used, "%s%s was changed to %s from %s", used ? "; " : "", name, now ? now : "gone",
+		 before ? before : "absent");
 }
 
 void ct_state_compare(const struct ct_state *before, const struct ct_state *now, const char *what)
@@ -436,7 +436,7 @@ void ct_capture_start(struct ct_capture *capture)
 	capture->saved[0] = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	capture->saved[1] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	CT_CHECK(capture->file >= 0 && capture->saved[0] >= 0 && capture->saved[1] >= 0,
-		 "the output cannot be collected: %s", strerror(errno));
+		 "the test suite cannot capture the output: %s", strerror(errno));
 	dup2(capture->file, STDOUT_FILENO);
 	dup2(capture->file, STDERR_FILENO);
 }
@@ -455,5 +455,5 @@ void ct_capture_end(struct ct_capture *capture, const char *what)
 	close(capture->file);
 	text[length > 0 ? length : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';
-	CT_CHECK(length <= 0, "%s printed \"%s\"; a driver has args->host->log() for that", what, text);
+	CT_CHECK(length <= 0, "%s printed \"%s\"; a driver should call args->host->log() instead", what, text);
 }

@@ -138,7 +138,7 @@ static void tap_left_out(const struct ct_options *options, const char *spec)
 	(void)options;
 	printf("# ");
 	print_name(spec);
-	printf(": no pool can be made, so the other cases are left out\n");
+	printf(": the driver cannot create a pool, so the other cases are left out\n");
 }
 
 static void tap_end(const struct ct_options *options, unsigned int count)

@@ -35,7 +35,7 @@ static void *thread_main(void *arg)
 
 void ct_threads_start(unsigned int count, void (*fn)(struct ct_thread *thread), void *arg)
 {
-	CT_CHECK(count >= 1 && count <= CT_THREADS_MAX, "the suite asked for %u threads", count);
+	CT_CHECK(count >= 1 && count <= CT_THREADS_MAX, "the test suite asked for %u threads", count);
 	pthread_barrier_init(&running_start, NULL, count);
 	running_count = count;
 	for (unsigned int i = 0; i < count; i++) {

@@ -84,16 +84,18 @@ int ct_watch_look(struct ct_watch *watch, uint64_t steps, char *text, size_t tex
 	watch->looked_ns = now;
 	if (watch->loop_s > watch->limit_s)
 		snprintf(text, text_size,
-			 "an endless loop: it used %.0f s of processor time without finishing a step, and was killed",
+			 "an endless loop: the case used %.0f s of processor time without finishing a step, "
+			 "and was killed",
 			 watch->loop_s);
 	else if (watch->idle_s > watch->limit_s)
 		snprintf(text, text_size,
-			 "a deadlock: for %.0f s it neither finished a step nor used the processor, and was killed",
+			 "a deadlock: for %.0f s the case neither finished a step nor used the processor, "
+			 "and was killed",
 			 watch->idle_s);
 	else if (wall_s > (double)watch->limit_s * CT_WATCH_WALL)
 		snprintf(text, text_size,
-			 "it was killed after %.0f s, in which it used %.0f s of processor time: it is very slow, or "
-			 "repeats its steps for ever; --timeout gives it more time",
+			 "the case was killed after %.0f s, in which it used %.0f s of processor time: it "
+			 "is very slow, or repeats its steps forever; --timeout gives it more time",
 			 wall_s, watch->processor_s);
 	else
 		return 0;

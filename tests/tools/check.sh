@@ -57,7 +57,7 @@ exits "cases run without processes of their own" 0
 run check nowhere
 exits "a driver that is not there is a failure" 1
 prints "and is told, with the paths that were tried" "happened: .*$work/plugins"
-prints "the rest is left out" "^# nowhere: no pool can be made, so the other cases are left out\$"
+prints "the rest is left out" "^# nowhere: the driver cannot create a pool, so the other cases are left out\$"
 run check "$work/plugins/nowhere.so"
 exits "a file that is not there is a failure" 1
 says "and is told" "nowhere.so: No such file"
