@@ -61,7 +61,7 @@ _Static_assert(sizeof(struct zblock_block) == ZBLOCK_RECORD_BYTES, "a record is 
 _Static_assert(ZBLOCK_NUMBER_BITS + ZBLOCK_SLOT_BITS <= ZP_LOCATION_BITS, "a location holds block and slot");
 _Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
 
-/* A block type: blocks of one geometry, which is constant.  The rest is guarded by lock. */
+/* A block type: blocks of one geometry, which is constant.  The rest, from `blocks` on, is guarded by lock. */
 struct zblock_type {
 	_Alignas(64) uint16_t slot_bytes;
 	uint8_t slots;                             /* in a block */
@@ -70,13 +70,13 @@ struct zblock_type {
 	uint32_t all_slots;                        /* a bit for each slot */
 	uint32_t slots_touching[ZBLOCK_PAGES_MAX]; /* for each page, a bit for each slot of which a part lies on it */
 
+	uint32_t blocks; /* on the lists, and the spare */
 	struct zp_lock lock;
 	uint32_t room;         /* list of blocks with a free slot: the one that got its room last is first */
 	uint32_t idle;         /* list of those with a free slot and an idle page, in the same order */
 	uint32_t full;         /* list of the blocks without a free slot */
 	uint32_t spare;        /* an empty block */
 	uint32_t spare_record; /* one without pages: taken under NOWAIT, and then not needed */
-	uint32_t blocks;       /* on the lists, and the spare */
 	uint32_t spare_count;
 	uint32_t spare_slots[ZBLOCK_SPARE_SLOTS];
 	uint64_t objects;
