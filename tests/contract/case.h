@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * case.h - what the cases of the contract suite are written with
+ * case.h - the functions and macros that cases are written with
  *
- * A check that fails ends its case at once, from whatever thread or forked process.  What a case left behind then is
- * not cleaned up: its process ends with it.
+ * A check that fails ends its case at once, in whichever thread or forked process it runs.  Nothing that the case has
+ * allocated is cleaned up, because its process ends with it.
  */
 #ifndef CT_CASE_H
 #define CT_CASE_H 1
@@ -15,17 +15,17 @@
 #include <zpool.h>
 
 /*
- * What the running case may know.
+ * What a case can read about its run.
  *
- * spec       the driver under test, as named by the user; type is its last part, under which zpool_each_driver() has it
- * caps       what it can do; only known where the spec is one driver without filters
- * largest_bytes, alignment_bytes   of its pools
- * max_bytes                        the largest object that most cases store: largest_bytes, or less where that is so
- *                                  large that it tells where memory ends rather than what the driver can do
- * empty_bytes  what a pool without objects holds
- * step_bytes   the largest growth of zpool_get_total_size() by one malloc that was seen; see ct_limit()
- * file       for cases about it: the plugin's file
- * rng        for the case's main thread; seeded from the seed and the case's name
+ * spec         the driver under test, as the user named it; type is its last part, which zpool_each_driver() reports
+ * caps         the driver's ZPOOL_CAP_*; only known if the spec is one driver without filters
+ * largest_bytes, alignment_bytes   the limits of the driver's pools
+ * max_bytes    the largest object that most cases store: largest_bytes, unless that depends on the machine's memory
+ *              rather than on the driver
+ * empty_bytes  the size of a pool without objects
+ * step_bytes   the largest growth of zpool_get_total_size() that one malloc was seen to cause; see ct_limit()
+ * file         the plugin's file, in cases about files
+ * rng          the random numbers of the case's main thread; seeded from the seed and the case's name
  */
 struct ct_context {
 	const char *spec;
@@ -60,7 +60,7 @@ extern struct ct_context ct;
 _Noreturn void ct_fail(const char *file, int line, const char *format, ...) CT_PRINTF(3, 4);
 _Noreturn void ct_skip(const char *format, ...) CT_PRINTF(1, 2);
 
-/* Every check is a step, which shows the runner that the case makes progress; steps are reported in batches. */
+/* Every check counts as a step.  Steps show the runner that the case makes progress, and are reported in batches. */
 extern _Thread_local unsigned int ct_steps;
 void ct_steps_report(void);
 
@@ -70,7 +70,7 @@ static inline void ct_step(void)
 		ct_steps_report();
 }
 
-/* The message says what happened, with values; it is only built when the check fails. */
+/* The message says what was expected and what was found.  It is only formatted if the check fails. */
 #define CT_CHECK(condition, ...)                                                                                       \
 	do {                                                                                                           \
 		ct_step();                                                                                             \
@@ -78,16 +78,16 @@ static inline void ct_step(void)
 			ct_fail(__FILE__, __LINE__, __VA_ARGS__);                                                      \
 	} while (0)
 
-/* Has another thread of this case ended it?  Loops in threads ask, to end soon. */
+/* Returns true once another thread has ended the case.  Threads that loop have to check it. */
 bool ct_stopping(void);
 
-/* "ENOMEM" for -12, "0" or the number for what is no error. */
+/* Returns the name of -errno, such as "-ENOMEM", or the number if there is no such name. */
 const char *ct_error_name(int64_t result);
 
 /*
- * A call that must be refused: with the errno given, and with a message of its own in zpool_last_error().
- * CT_REFUSED is for results of 0 or -errno, CT_REFUSED_NULL for NULL (or 0) and errno, CT_REFUSED_VOID for functions
- * that return nothing.  CT_MUST is for a call that gives 0.
+ * These macros check a call that must fail with the given errno and set zpool_last_error().  CT_REFUSED is for
+ * functions that return 0 or -errno, CT_REFUSED_NULL for those that return NULL (or 0) and set errno, and
+ * CT_REFUSED_VOID for those that return nothing.  CT_MUST checks that a call returns 0.
  */
 #define CT_REFUSED(call, error)                                                                                        \
 	do {                                                                                                           \
@@ -120,11 +120,14 @@ const char *ct_error_name(int64_t result);
 		CT_CHECK(ct_result_ == 0, "%s returned %s: %s", #call, ct_error_name(ct_result_), zpool_last_error()); \
 	} while (0)
 
-/* Put a known message in place, and later see that a call replaced it by a sentence. */
+/*
+ * ct_message_mark() sets a known message, and ct_message_expect() fails the case unless a call has replaced it by a
+ * complete sentence.
+ */
 void ct_message_mark(void);
 void ct_message_expect(const char *file, int line, const char *call);
 
-/* Listen to the library's log; errors counts the lines at error level since ct_log_open(). */
+/* Receive the library's log.  ct_log_errors() returns the number of messages at error level since ct_log_open(). */
 void ct_log_open(void);
 unsigned int ct_log_errors(void);
 void ct_log_close(void);
@@ -135,7 +138,7 @@ void ct_log_close(void);
 
 typedef int (*ct_evict_fn)(struct zpool *pool, unsigned long handle, void *user);
 
-/* Evict callbacks for pools that only need to have one. */
+/* An evict callback for pools that need one but must not evict: it refuses every object. */
 int ct_evict_nothing(struct zpool *pool, unsigned long handle, void *user);
 
 struct zpool *ct_pool(void);
@@ -145,22 +148,26 @@ struct zpool *ct_pool_from(const struct zpool_page_source *source);
 struct zpool *ct_pool_open(const char *extra, const struct zpool_open_args *args);
 
 /*
- * The limit to use where a driver with small steps of memory gets `bytes`: at least six steps above an empty pool, so
- * that it bounds the objects and not the first step.  Skips the case where such a limit is out of proportion.
+ * Returns the limit to use: `bytes`, or more if the driver takes memory in large steps.  The limit is at least six
+ * steps above an empty pool, so that objects reach it rather than the first step.  Skips the case if such a limit would
+ * be out of proportion.
  */
 uint64_t ct_limit(uint64_t bytes);
 
-/* The spec under test with "key=value" added to its last part.  Valid until the next call in this thread. */
+/*
+ * Returns the spec under test with "key=value" added to its last part.  The string is valid until the thread's next
+ * call.
+ */
 const char *ct_spec_with(const char *extra);
 
-/* Skip the case unless the driver has these of ZPOOL_CAP_*. */
+/* Skips the case unless the driver has these ZPOOL_CAP_*. */
 void ct_need(uint32_t caps);
 bool ct_can(uint32_t cap);
 
-/* What a pool with an evict callback shows that it can do: all of ZPOOL_CAP_* that shows. */
+/* Returns all ZPOOL_CAP_* that can be found out by using a pool with an evict callback. */
 uint32_t ct_caps_by_behaviour(struct zpool *pool);
 
-/* Free everything that `pool` can spare; no matter whether the driver can. */
+/* Calls zpool_trim(), and ignores that a driver may not support it. */
 void ct_trim(struct zpool *pool);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -175,14 +182,14 @@ struct ct_thread {
 
 #define CT_THREADS_MAX 64u
 
-/* Run fn in `count` threads that start together, wait for all; fails the case if one failed. */
+/* Runs fn in `count` threads that start at the same time, and waits for all.  Fails the case if a thread fails. */
 void ct_threads_run(unsigned int count, void (*fn)(struct ct_thread *thread), void *arg);
 
-/* Start and wait, for cases whose main thread has something to do meanwhile. */
+/* The same in two steps, for cases whose main thread works in between. */
 void ct_threads_start(unsigned int count, void (*fn)(struct ct_thread *thread), void *arg);
 void ct_threads_join(void);
 
-/* Run fn in a forked process; a check that fails there, a crash, a deadlock or an endless loop fails the case. */
+/* Runs fn in a forked process.  A failed check, a crash, a deadlock or an endless loop there fails the case. */
 void ct_in_child(void (*fn)(void *arg), void *arg);
 
 #endif /* CT_CASE_H */

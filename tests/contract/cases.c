@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases.c - all cases, in the order in which they run: what others build upon first, the longest last
+ * cases.c - all cases in the order in which they run: basic ones first, the longest last
  */
 #include "cases.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases.h - the groups of cases, one a file
+ * cases.h - the groups of cases; each group has a file of its own
  */
 #ifndef CT_CASES_H
 #define CT_CASES_H 1

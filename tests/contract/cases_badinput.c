@@ -89,7 +89,10 @@ static void null_arguments_are_refused(void)
 	ct_set_fini(&set);
 }
 
-/* A refused call changes nothing that can be seen: the size, what may be stored, and every object. */
+/*
+ * A call that is refused changes nothing observable: neither the pool's size, nor which sizes it accepts, nor any
+ * object.
+ */
 static void refused_calls_change_nothing(void)
 {
 	struct zpool *pool = ct_pool();

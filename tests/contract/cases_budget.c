@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_budget.c - compaction by budgets: it comes to its end, keeps to its time, and says what it gave back
+ * cases_budget.c - compaction with budgets: it finishes, respects the time, and reports how much it released
  *
- * A budget of one nanosecond is over when the driver first looks at the clock, so such a call makes one step of the
- * driver's work and no more.  That shows how large a step is without any measuring of time.
+ * A budget of one nanosecond is used up when the driver first checks the clock, so that such a call does exactly one
+ * step of the driver's work.  This shows how large a step is without measuring time.
  */
 #include "cases.h"
 #include "crowd.h"
@@ -15,7 +15,7 @@
 #define MANY 4000u
 #define FEW 1000u
 
-/* More than any driver needs for so few objects, if each call makes a step that counts. */
+/* More calls than any driver needs for so few objects, if every call makes progress. */
 #define CALLS_MAX 400000u
 
 struct budget {
@@ -26,7 +26,7 @@ static const struct budget budgets[] = { { 0, 1 }, { 1, 0 }, { 1, 1 }, { 0, 3000
 
 #define BUDGETS (sizeof(budgets) / sizeof(budgets[0]))
 
-/* Compacts until a call gives 0.  Returns what the calls said that they gave back. */
+/* Compacts until a call returns 0.  Returns the sum of the bytes that the calls reported as released. */
 static uint64_t compact_to_the_end(struct zpool *pool, const struct budget *budget, const char *when)
 {
 	uint64_t sum = 0;
@@ -61,7 +61,7 @@ static void budgets_end_in_an_empty_pool(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Holds objects mapped: those stored first, those stored last, or any. */
+/* Maps objects: the ones stored first, the ones stored last, or random ones. */
 enum holding { HOLD_NONE, HOLD_FIRST, HOLD_LAST, HOLD_ANY, HOLDINGS };
 
 static bool is_held(enum holding holding, size_t i, size_t count)
@@ -78,7 +78,7 @@ static bool is_held(enum holding holding, size_t i, size_t count)
 	}
 }
 
-/* Sizes of which two or three share a page of most drivers, and any. */
+/* Sizes of which most drivers fit two or three objects on a page, and random sizes. */
 static size_t size_for(unsigned int shape, struct ct_rng *rng)
 {
 	size_t size = shape ? 1 + ct_rng_size(rng, ct.max_bytes) % 4096 : 1200 + ct_rng_below(rng, 800);
@@ -86,7 +86,7 @@ static size_t size_for(unsigned int shape, struct ct_rng *rng)
 	return size < ct.max_bytes ? size : ct.max_bytes;
 }
 
-/* A pool of MANY objects of which three in four go, some that stay being mapped all the time. */
+/* Creates a pool of MANY objects and frees three of four.  Some objects stay mapped the whole time. */
 static struct zpool *held_pool(unsigned long *handles, enum holding holding, unsigned int shape)
 {
 	struct zpool *pool = ct_pool();
@@ -132,7 +132,7 @@ static void budgets_end_around_what_is_mapped(void)
 	free(handles);
 }
 
-/* What one call without a budget wins, calls with budgets win as well, but for a little. */
+/* Calls with budgets must gain almost as much as one call without a budget. */
 static void budgets_win_what_a_whole_compaction_wins(void)
 {
 	unsigned long *handles = calloc(MANY, sizeof(*handles));
@@ -242,7 +242,7 @@ static void time_is_looked_at_between_steps(void)
 		CT_CHECK(moved_bytes(pool) - moved <= STEP_MOVED_MAX,
 			 "zpool_compact() by 1 ns moved %llu bytes without checking the clock",
 			 (unsigned long long)(moved_bytes(pool) - moved));
-		/* A driver with coarse memory gives back as much at once as it takes. */
+		/* A driver that allocates memory in large steps also releases that much at once. */
 		CT_CHECK(now + STEP_GIVEN_MAX + 4 * ct.step_bytes >= held,
 			 "zpool_compact() by 1 ns released %llu bytes without checking the clock",
 			 (unsigned long long)(held - now));
@@ -336,7 +336,10 @@ static void released_is_what_total_size_lost(void)
 	}
 }
 
-/* None of these can be used up, but a driver that adds the time to its clock, or takes it as signed, ends early. */
+/*
+ * None of these budgets can be used up.  But a driver that adds the time to its clock, or treats it as signed,
+ * overflows and ends early.
+ */
 static void the_greatest_budgets_are_no_bounds(void)
 {
 	static const struct budget greatest[] = { { UINT64_MAX, 0 },

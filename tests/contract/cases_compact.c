@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_compact.c - objects moved together: alone, within budgets, around what is mapped, and beside other threads
+ * cases_compact.c - compaction: alone, with budgets, around mapped objects, and while other threads work
  */
 #include "cases.h"
 #include "crowd.h"
@@ -13,7 +13,7 @@
 #define MANY 6000u
 #define FEW 1500u
 
-/* A pool of which three objects in four were freed at random. */
+/* A pool in which three of four objects, chosen at random, have been freed. */
 static struct zpool *holed_pool(struct ct_set *set)
 {
 	struct zpool *pool;
@@ -32,7 +32,7 @@ static void drop(struct zpool *pool, struct ct_set *set)
 	ct_set_fini(set);
 }
 
-/* 0 or 1 and nothing else; true: 1. */
+/* zpool_compact() must return 0 or 1.  Returns true for 1. */
 static bool compact(struct zpool *pool, uint64_t bytes, uint64_t ns)
 {
 	int result = zpool_compact(pool, bytes, ns, NULL);
@@ -83,11 +83,11 @@ static uint64_t moved_bytes(struct zpool *pool)
 
 static void compact_keeps_to_its_budget(void)
 {
-	/* One that is less than any object has, for which a single one may be moved; and two to make use of. */
+	/* The first budget is smaller than any object, so that one object may be moved; the others can be used up. */
 	static const uint64_t budgets[] = { 1, 70000, 300000 };
-	/* What a filter adds to each object. */
+	/* A filter may add some bytes to each object. */
 	const uint64_t filtered = strchr(ct.spec, '+') ? 4096 : 0;
-	/* A driver of small objects may round each of them up, to a page at most. */
+	/* A driver may round small objects up, to at most a page. */
 	const uint64_t largest = ct.max_bytes < 4096 ? 4096 : ct.max_bytes;
 
 	ct_need(ZPOOL_CAP_COMPACT);
@@ -108,7 +108,7 @@ static void compact_keeps_to_its_budget(void)
 				 "zpool_compact() with a budget of %llu bytes still returns 1 after %u calls",
 				 (unsigned long long)budgets[i], calls);
 		} while (more && (budgets[i] > 1 || calls < 10));
-		/* Where all objects together have few bytes, one call may move all that there is to move. */
+		/* If all objects together have only few bytes, one call may move all that there is to move. */
 		CT_CHECK(calls > 1 || budgets[i] >= MANY / 16 * ct.max_bytes,
 			 "three quarters of %u objects were freed, and compacting them moved at most %llu bytes", MANY,
 			 (unsigned long long)budgets[i]);
@@ -117,7 +117,7 @@ static void compact_keeps_to_its_budget(void)
 	}
 }
 
-/* How much a slow machine gets done in how long nobody knows: so the time grows, and the end must come. */
+/* Nobody knows how much a slow machine does in a given time.  So the budget grows until compaction finishes. */
 static void compact_by_time_comes_to_its_end(void)
 {
 	struct ct_set set;
@@ -143,7 +143,7 @@ static void compact_by_time_comes_to_its_end(void)
 	drop(pool, &set);
 }
 
-/* What is mapped stays where it is, and what was written there meanwhile is there afterwards. */
+/* A mapped object keeps its address during compaction, and afterwards has the bytes written to it meanwhile. */
 static void compact_moves_around_what_is_mapped(void)
 {
 	struct ct_set set;
@@ -184,7 +184,7 @@ static void compact_moves_around_what_is_mapped(void)
 	drop(pool, &set);
 }
 
-/* Around mapped objects there may be something left to gain that cannot be won: that is an end as well. */
+/* Mapped objects may keep compaction from releasing some memory.  It must return 0 then as well. */
 static void compact_ends_around_what_is_mapped(void)
 {
 	struct ct_set set;
@@ -203,7 +203,7 @@ static void compact_ends_around_what_is_mapped(void)
 	drop(pool, &set);
 }
 
-/* Room that compaction has won, and what it left behind, is used again: by objects that read as zero, too. */
+/* New objects reuse the space that compaction freed or left behind, and read as zero with ZPOOL_GFP_ZERO. */
 static void what_compaction_won_is_used_again(void)
 {
 	struct ct_set set;
@@ -244,7 +244,7 @@ static unsigned int rounds(unsigned int full)
 	return ct_instrumented() || ct_verified() ? full / 10 : full;
 }
 
-/* Keep an object mapped for a while, and write it through the one address. */
+/* Keeps an object mapped for a while, and writes through its address. */
 static void hold_mapped(struct ct_crowd *crowd, struct ct_rng *rng)
 {
 	struct ct_object object;
@@ -330,8 +330,8 @@ static void compact_runs_beside_shrink(void)
 }
 
 /*
- * Objects of the thread's own, held mapped for a moment each, and three in four of them freed and stored again all the
- * time: so that there is always something to move, and what is moved is likely to be mapped in that very moment.
+ * Each thread has its own objects.  It maps each of them for a moment, and keeps freeing and storing three of four, so
+ * that compaction always finds something to move and often meets a mapped object.
  */
 enum { OWN = 100 };
 
@@ -342,7 +342,7 @@ static void map_under_a_move(struct ct_crowd *crowd, struct ct_object *object, s
 	CT_CHECK(address != NULL, "mapping a live object returned NULL: %s", zpool_last_error());
 	object->tag = ct_rng_next(rng);
 	ct_pattern_fill(address, object->size, object->tag, 0);
-	/* The others' turn, on a machine with one processor too. */
+	/* Let the other threads run, even on a machine with one processor. */
 	sched_yield();
 	again = zpool_map_handle(crowd->pool, object->handle, ZPOOL_MM_RO);
 	CT_CHECK(again == address, "an object that stayed mapped was at %p and is now at %p", (void *)address,

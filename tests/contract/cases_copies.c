@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Skips where the driver can neither copy nor tell an object's size; returns a pool with one object in it. */
+/* Skips the case if the driver can neither copy objects nor report their size.  Returns a pool with one object. */
 static struct zpool *pool_with(struct ct_object *object, size_t size)
 {
 	struct zpool *pool = ct_pool();
@@ -25,7 +25,7 @@ static struct zpool *pool_with(struct ct_object *object, size_t size)
 	return pool;
 }
 
-/* Up to where an object may be copied. */
+/* Returns the end of the range that may be copied. */
 static size_t usable_of(struct zpool *pool, const struct ct_object *object)
 {
 	int64_t usable = zpool_obj_size(pool, object->handle);
@@ -62,7 +62,7 @@ static void copy_ranges(size_t size, uint64_t copies)
 	CT_CHECK(model && buf, "the test suite is out of memory");
 	ct_pattern_fill(model, object.size, object.tag, 0);
 	for (uint64_t i = 0; i < copies; i++) {
-		/* Some are of the whole object. */
+		/* Some ranges are the whole object. */
 		size_t offset = i % 16 < 2 ? 0 : ct_rng_below(&ct.rng, object.size);
 		size_t len = i % 16 < 2 ? object.size : 1 + ct_rng_below(&ct.rng, object.size - offset);
 		int64_t done;
@@ -152,7 +152,10 @@ static void ranges_outside_are_refused(void)
 	zpool_destroy_pool(pool);
 }
 
-/* A copy may need a mapping of its own: what it says when there is none left is documented, and it copies nothing. */
+/*
+ * A copy may need a mapping of its own.  If the object has the maximum of mappings, the documented error is returned
+ * and nothing is copied.
+ */
 static void copies_of_much_mapped_objects_work_or_are_busy(void)
 {
 	struct ct_object object;

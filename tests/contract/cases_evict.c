@@ -5,7 +5,10 @@
 #include "cases.h"
 #include "evictor.h"
 
-/* Shrink again and again with one kind of callback, filling up in between; what is not evicted must stay. */
+/*
+ * Shrinks many times with one kind of callback and refills the pool in between.  Objects that are not evicted must keep
+ * their contents.
+ */
 static void shrink_rounds(struct ct_evictor *evictor, int rounds, size_t objects)
 {
 	for (int round = 0; round < rounds; round++) {
@@ -65,7 +68,7 @@ static int free_others_too(struct ct_evictor *evictor, size_t position)
 {
 	unsigned long handle = evictor->set.at[position].handle;
 
-	/* Neighbours of every kind: younger and older ones, and those on the same page. */
+	/* Free neighbours of every kind: younger ones, older ones, and objects on the same page. */
 	for (int i = 0; i < 6 && evictor->set.count > 1; i++) {
 		size_t other = i % 2 ? ct_rng_below(&ct.rng, evictor->set.count) : (position + 1) % evictor->set.count;
 
@@ -88,7 +91,7 @@ static void callback_may_free_others(void)
 	ct_evictor_close(&evictor);
 }
 
-/* Two objects of half a page are evicted together: the callback for one frees the other. */
+/* Two objects share a page and are evicted together.  The callback for one of them frees the other. */
 static void callback_may_free_the_neighbour(void)
 {
 	static const size_t sizes[] = { 1, 64, 500, 1000, 1900 };
@@ -134,7 +137,7 @@ static int replace(struct ct_evictor *evictor, size_t position)
 {
 	size_t size = evictor->set.at[position].size;
 
-	/* The smaller copy may land on the very page that is being emptied. */
+	/* The smaller copy may be allocated on the page that is being emptied. */
 	ct_evict_save(evictor, position);
 	ct_set_make(evictor->pool, &evictor->set, size / 2 > 0 ? size / 2 : 1);
 	return 0;
@@ -188,7 +191,7 @@ static int look(struct zpool *pool, unsigned long handle, size_t size, void *use
 	return ++*(unsigned int *)user >= 20;
 }
 
-/* Every call that is not about this one object, a shrink inside the shrink included. */
+/* The callback makes every call that does not affect its object, including a nested zpool_shrink(). */
 static int call_everything(struct ct_evictor *evictor, size_t position)
 {
 	struct zpool *pool = evictor->pool;
@@ -221,10 +224,12 @@ static void callback_may_call_every_function(void)
 	ct_evictor_close(&evictor);
 }
 
-/* The objects that are mapped now, of those in the evictor's set. */
+/* The objects of the evictor's set that are currently mapped. */
 static struct ct_set mapped;
 
-/* As one that knows nothing of mappings: frees what it is asked for.  The pool refuses that where it is mapped. */
+/*
+ * A callback that ignores mappings and frees what it is asked to evict.  The pool must refuse to free mapped objects.
+ */
 static int save_unless_mapped(struct ct_evictor *evictor, size_t position)
 {
 	unsigned long handle = evictor->set.at[position].handle;
@@ -235,7 +240,7 @@ static int save_unless_mapped(struct ct_evictor *evictor, size_t position)
 	return ct_rng_below(&ct.rng, 2) ? -EBUSY : 0;
 }
 
-/* A call may meet the mapped object's page alone, and gives -EAGAIN then; but not each call may. */
+/* A single call may only meet the page of the mapped object and return -EAGAIN, but not every call may. */
 static void mapped_objects_do_not_stop_a_shrink(void)
 {
 	enum { OBJECTS = 1200, MAPPED = 3, IDLE_MAX = 50 };
@@ -246,7 +251,7 @@ static void mapped_objects_do_not_stop_a_shrink(void)
 	ct_evictor_open(&evictor, save_unless_mapped, OBJECTS);
 	ct_set_init(&mapped, MAPPED);
 	ct_set_fill(evictor.pool, &evictor.set, OBJECTS, &ct.rng);
-	/* The oldest, the youngest, and one between. */
+	/* Map the oldest object, the youngest, and one in between. */
 	for (size_t i = 0; i < MAPPED; i++) {
 		ct_set_add(&mapped, &evictor.set.at[i * (OBJECTS - 1) / (MAPPED - 1)]);
 		CT_CHECK(zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RO) != NULL,
@@ -313,7 +318,7 @@ static int once(struct ct_evictor *evictor, size_t position)
 	return ct_evict_save(evictor, position);
 }
 
-/* An object that shares its page with an evicted one, and was refused itself: the room beside it can be used again. */
+/* The eviction of an object is refused while its neighbour is evicted.  The neighbour's space must be reusable. */
 static void half_emptied_pages_are_used_again(void)
 {
 	struct ct_evictor evictor;

@@ -70,7 +70,7 @@ static void several_threads_shrink(void)
 	ct_crowd_close(&crowd);
 }
 
-/* Set when the shrinking thread is done: then nobody has to be waited for any more. */
+/* Set when the shrinking thread is done, so that the other threads stop waiting for it. */
 static atomic_bool shrinker_done;
 static atomic_uint waits;
 
@@ -78,7 +78,7 @@ static int wait_for_the_others(struct ct_crowd *crowd)
 {
 	unsigned long enough;
 
-	/* Often enough to show it, and not so often that the case takes long. */
+	/* Enough rounds to show a fault, and few enough for a short case. */
 	if (atomic_fetch_add(&waits, 1) >= 50)
 		return 0;
 	enough = atomic_load(&crowd->done) + 60;
@@ -121,7 +121,10 @@ static void a_slow_callback_stops_nobody(void)
 	ct_crowd_close(&crowd);
 }
 
-/* The callback hands its handle to the other thread, which frees it; only then does the callback look at it. */
+/*
+ * The callback passes its handle to another thread, which frees the object.  Only then does the callback use the
+ * handle.
+ */
 struct handover {
 	struct zpool *pool;
 	_Atomic unsigned long handle;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_extras.c - what a driver may leave out: as documented, or -EOPNOTSUPP
+ * cases_extras.c - optional callbacks: they work as documented, or the call returns -EOPNOTSUPP
  */
 #include "cases.h"
 #include "objects.h"
@@ -15,7 +15,7 @@ static int visit_class(const struct zpool_class_stats *stats, size_t stats_size,
 	return 0;
 }
 
-/* -EOPNOTSUPP, with a message, and nothing changed: that is all that the missing ones owe. */
+/* A call for which the driver has no callback must return -EOPNOTSUPP, set a message and change nothing. */
 static void what_is_missing_says_so(void)
 {
 	struct zpool *pool = ct_pool();

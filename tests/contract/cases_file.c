@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_file.c - what a plugin's file owes: a name, a head and a note that agree, nothing shown but the driver, nothing
- * asked of libzpool's symbols, all of it bound at once, and that it can go and come again
+ * cases_file.c - the plugin's file: its name, header and note agree, it exports only the driver, needs no symbols of
+ * libzpool, is bound at load time, and can be unloaded and loaded again
  */
 #include "cases.h"
 #include "crowd.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <zpool-driver.h>
 
-/* What the library tells of the driver, in copies that stay. */
+/* What zpool_each_driver() reports about the driver, copied. */
 struct told {
 	bool found, loaded, has_note;
 	char path[PATH_MAX];
@@ -88,7 +88,7 @@ static void note_tells_the_head(void)
 		 "the note has the description \"%s\", but the driver has \"%s\"", note.description, head.description);
 }
 
-/* Names that begin with two underscores, and these, are the compiler's and the linker's, or of libraries of theirs. */
+/* Symbols of the compiler and the linker, or of their libraries: those with two underscores, and these. */
 static bool is_the_compilers(const char *name)
 {
 	static const char *const names[] = { "_init", "_fini", "_edata", "_end", "_etext", "mangle_path" };
@@ -157,7 +157,7 @@ static void is_bound_at_once(void)
 	ct_module_close(&module);
 }
 
-/* Is the file, which the library opens by this name, mapped into this process? */
+/* Returns true if the file that the library opens under this name is mapped into this process. */
 static bool is_mapped(const char *path)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -184,7 +184,7 @@ static void use_driver(int round)
 
 	CT_CHECK(zpool_has_pool(ct.type), "the driver cannot be loaded, on attempt %d: %s", round, zpool_last_error());
 	ask(&told);
-	/* A filter has no pools of its own. */
+	/* A filter alone cannot create a pool. */
 	if (told.caps & ZPOOL_CAP_FILTER)
 		return;
 	ct.caps = told.caps;
@@ -194,7 +194,7 @@ static void use_driver(int round)
 	zpool_destroy_pool(pool);
 }
 
-/* Does the driver itself, which is loaded, say that it stays? */
+/* Returns true if the loaded driver has ZPOOL_DRIVER_RESIDENT. */
 static bool is_resident(const char *path)
 {
 	void *module = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
@@ -206,7 +206,7 @@ static bool is_resident(const char *path)
 	return resident;
 }
 
-/* A thread that uses the driver, and outlives it. */
+/* A thread that uses the driver and ends after it was unloaded. */
 static struct {
 	pthread_t thread;
 	int round;
@@ -252,7 +252,7 @@ static void goes_and_comes_again(void)
 		CT_CHECK(is_mapped(resolved), "%s is loaded, but /proc/self/maps does not show it", resolved);
 		resident = is_resident(resolved);
 		result = zpool_unload_driver(ct.type);
-		/* What the driver wants to do at a thread's end has to be cancelled when its pools go. */
+		/* Destroying the last pool must cancel what the driver would do when a thread ends. */
 		witness_end();
 		if (result == -EOPNOTSUPP && (resident || ct_instrumented()))
 			ct_skip("%s", zpool_last_error());

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the child gets of its parent. */
+/* What the parent passes to the child. */
 struct heirloom {
 	struct zpool *pool;
 	struct ct_set *set;
@@ -72,7 +72,7 @@ static void a_child_has_copies_of_its_own(void)
 	ct_set_fini(&set);
 }
 
-/* Store until the limit refuses, which must be at the limit of the parent. */
+/* Stores objects until malloc fails, which must happen at the parent's limit. */
 static void meet_the_limit(void *arg)
 {
 	struct heirloom *heirloom = arg;
@@ -97,7 +97,7 @@ static void the_limit_holds_in_a_child(void)
 
 	ct_need(ZPOOL_CAP_FORK);
 	CT_MUST(zpool_malloc(heirloom.pool, 1, ZPOOL_GFP_KERNEL, &handle));
-	/* A driver that takes much at once has room for fewer. */
+	/* A driver that allocates memory in large steps fits fewer objects. */
 	for (int i = 1; i < 20 && zpool_malloc(heirloom.pool, 1, ZPOOL_GFP_KERNEL, &handle) == 0; i++)
 		;
 	ct_in_child(meet_the_limit, &heirloom);
@@ -181,7 +181,7 @@ static void work_until_forked(struct ct_thread *thread)
 	}
 }
 
-/* Other threads' objects are in whatever state they were in; those of `set` nobody else touches. */
+/* Other threads' objects are in an unknown state; no other thread uses those of `set`. */
 static void survive_the_fork(void *arg)
 {
 	struct heirloom *heirloom = arg;
@@ -203,14 +203,16 @@ static void fork_waits_for_threads_at_work(void)
 	struct ct_set set;
 
 	ct_need(ZPOOL_CAP_FORK);
-	/* A sanitizer's allocator may stay locked in the child; what the threads held, valgrind takes for leaks. */
+	/*
+	 * A sanitizer's allocator may stay locked in the child, and valgrind reports what other threads held as leaks.
+	 */
 	if (ct_instrumented())
 		ct_skip("a program under a sanitizer or valgrind does not survive a fork while threads allocate");
 	ct_crowd_open(&crowd, 500);
 	ct_set_init(&set, 400);
 	ct_set_fill(crowd.pool, &set, 300, &ct.rng);
 	heirloom = (struct heirloom){ crowd.pool, &set, &crowd, 1, false, 0 };
-	/* The crowd's lock is not the library's: a child must not need it. */
+	/* The child must not take the crowd's lock, which another thread may have held during fork(). */
 	crowd.before_evict = refuse_in_child;
 	atomic_store(&forks_done, false);
 	ct_threads_start(3, work_until_forked, &crowd);

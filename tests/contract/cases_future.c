@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_future.c - a driver and a core of the future, whose structures have grown, and the driver's own verify
+ * cases_future.c - a driver used by a newer version of the library, whose structures have grown, and the driver's
+ * verify callback
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -43,7 +44,7 @@ static struct zpool *open_future(struct ct_set *set)
 	return open_as(ct_future_spec(), set);
 }
 
-/* Whatever may look at what create was given. */
+/* Calls that may make the driver read the arguments of create again. */
 static void live(struct zpool *pool, struct ct_set *set, unsigned int rounds)
 {
 	struct zpool_stats stats;
@@ -66,7 +67,7 @@ static void live(struct zpool *pool, struct ct_set *set, unsigned int rounds)
 			;
 		CT_MUST(zpool_set_limit(pool, 0));
 	}
-	/* What is stale is refused with a message, which may have the pool's name. */
+	/* A stale handle is refused with a message, which may contain the pool's name. */
 	ct_set_free_all(pool, set);
 	zpool_free(pool, 0x1234567);
 	zpool_destroy_pool(pool);
@@ -103,7 +104,7 @@ static void expect_alike(uint64_t today, uint64_t later, const char *what)
 		 what, (unsigned long long)today, (unsigned long long)later);
 }
 
-/* A driver that takes the values for an array of what it knows reads the bytes between them. */
+/* A driver that treats the values as an array of the structure it knows reads the bytes between them. */
 static void values_may_be_larger(void)
 {
 	struct zpool *today, *later;

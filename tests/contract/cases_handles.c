@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_handles.c - handles that are not live are refused, never followed
+ * cases_handles.c - handles that are not live are refused and never dereferenced
  */
 #include "cases.h"
 #include "objects.h"
@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Every function that takes a handle refuses this one, with a message; free and unmap log it as well. */
+/*
+ * Every function that takes a handle refuses this one with a message.  zpool_free() and zpool_unmap_handle() also log
+ * it.
+ */
 static void refused_everywhere(struct zpool *pool, unsigned long handle)
 {
 	char buf[8] = "1234567";
@@ -64,7 +67,7 @@ static void stale_handles_are_refused(void)
 		ct_object_make(pool, &object, 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000), 1);
 		zpool_free(pool, object.handle);
 		refused_everywhere(pool, object.handle);
-		/* Again while another object has its place. */
+		/* Try the stale handle again while another object uses its slot. */
 		ct_object_make(pool, &next, object.size, 2);
 		CT_CHECK(next.handle != object.handle, "a new object got handle %#lx, which had just been freed",
 			 object.handle);
@@ -85,7 +88,9 @@ static int compare_handles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* A handle is an index and a generation: when the generations of an index are used up, it must not start again. */
+/*
+ * A handle consists of an index and a generation.  When an index has used up its generations, it must not start over.
+ */
 static void no_handle_is_given_twice(void)
 {
 	size_t given = ct_instrumented() ? 100000 : 1500000;
@@ -130,7 +135,7 @@ static void foreign_handles_are_refused(void)
 	}
 	ct_set_check(mine, &my_set, "after its handles were tried on another pool");
 	ct_set_check(theirs, &their_set, "after another pool's handles were tried on it");
-	/* ... nor while the pool that they came from is gone. */
+	/* The handles must also be refused after their own pool was destroyed. */
 	zpool_destroy_pool(mine);
 	for (size_t i = 0; i < 100; i++)
 		refused_everywhere(theirs, my_set.at[i].handle);
@@ -167,7 +172,7 @@ static void invented_handles_are_refused(void)
 	ct_set_fini(&set);
 }
 
-/* No bit of a handle is idle: one that differs from a live handle in a bit is another handle. */
+/* Every bit of a handle is significant: flipping any one must give a handle that is not live. */
 static void altered_handles_are_refused(void)
 {
 	struct zpool *pool = ct_pool();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_leftovers.c - what the process still has when pools and objects are gone: memory, addresses, open files
+ * cases_leftovers.c - what the process has left over when pools and objects are gone: memory, address space, files
  *
- * Each looks at the process before and after doing the same work many times over, sizes and order included, so that
- * what a C library keeps of freed memory is the same both times.
+ * Each case compares the process before and after repeating the same work many times, with the same sizes in the same
+ * order, so that the C library caches the same amount of freed memory both times.
  */
 #include "cases.h"
 #include "leftovers.h"
@@ -22,7 +22,7 @@
 
 enum { POOLS = 200, WARM_UP = 30, OBJECTS = 60, TRIES = 3 };
 
-/* What leaks does so each time; what the C library keeps of freed memory does not. */
+/* A leak grows with every round, but the C library's cache of freed memory does not. */
 static void repeat(void (*work)(void), unsigned int times_each, const char *what)
 {
 	for (int i = 0; i < WARM_UP; i++)
@@ -49,7 +49,7 @@ static size_t size_of(size_t i)
 	return 1 + i * 997 % ct.max_bytes;
 }
 
-/* A pool's life, with objects that are left to its end, one of them mapped. */
+/* Creates a pool and destroys it with live objects, one of them mapped. */
 static void live_and_end(void)
 {
 	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
@@ -66,7 +66,7 @@ static void live_and_end(void)
 	zpool_destroy_pool(pool);
 }
 
-/* A pool that was made with each of the arguments, and called in every way. */
+/* Creates a pool with every argument set, and calls every function on it. */
 static void live_with_all_arguments(void)
 {
 	static struct ct_source source;
@@ -109,7 +109,7 @@ static void ended_pools_leave_nothing_behind(void)
 	repeat(live_and_end, 1, "pools that were destroyed");
 }
 
-/* A create that fails at its first step, and one that fails later: for the limit, or for want of pages. */
+/* One create that fails at its first step, and others that fail later: at the limit, or for lack of pages. */
 static void fail_to_make(void)
 {
 	static struct ct_source source;
@@ -146,7 +146,7 @@ static void fill_pool(struct zpool *pool, unsigned long *handles)
 		CT_MUST(zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handles[i]));
 }
 
-/* Every object is live, and most are mapped, some of them several times. */
+/* All objects are live and most are mapped, some of them several times. */
 static void end_mapped(void)
 {
 	struct zpool *pool = ct_pool();
@@ -159,7 +159,7 @@ static void end_mapped(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Every third object is let go. */
+/* The callback frees every third object. */
 static int evict_some(struct zpool *pool, unsigned long handle, void *user)
 {
 	unsigned int *asked = user;
@@ -182,7 +182,7 @@ static void end_half_evicted(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Mallocs that failed: for the limit, for the page source, under NOWAIT, for their size. */
+/* Mallocs that fail: at the limit, for lack of pages, with NOWAIT, and because of their size. */
 static void end_after_failures(void)
 {
 	static struct ct_source source;
@@ -214,7 +214,7 @@ static void end_after_failures(void)
 		 "zpool_destroy_pool() left %zu bytes of its page source reserved", ct_source_reserved_bytes(&source));
 }
 
-/* Threads that used the pool and ended, or are there when it is destroyed and end later. */
+/* Threads that use the pool and end before it is destroyed, and others that end afterwards. */
 static pthread_barrier_t pool_used, pool_ended;
 
 static void *use_and_end(void *pool)
@@ -278,7 +278,7 @@ static void pools_ended_after_threads_leave_nothing_behind(void)
 {
 	need_a_plain_process();
 #ifdef __GLIBC__
-	/* What a thread takes from an arena of its own would not be counted. */
+	/* Memory that a thread allocates from its own malloc() arena would not be counted. */
 	mallopt(M_ARENA_MAX, 1);
 #endif
 	repeat(end_used_by_threads, 1, "pools that were destroyed before the threads that had used them ended");
@@ -297,7 +297,7 @@ static void store_and_free(void)
 		zpool_free(pool, handles[i]);
 }
 
-/* What the pool itself keeps of objects that are gone, such as a place in a table, makes it grow each time. */
+/* If the pool keeps anything for freed objects, such as a table entry, it grows with every round. */
 static void expect_no_growth_of_the_pool(void)
 {
 	for (int tries = 1; tries <= TRIES; tries++) {
@@ -335,7 +335,7 @@ static int visit_class(const struct zpool_class_stats *stats, size_t stats_size,
 	return 0;
 }
 
-/* Every call that takes nothing for good, on a pool whose objects stay: each of them once, some refused. */
+/* Makes every call that should allocate nothing permanently, some of them refused, on a pool whose objects stay. */
 static unsigned long lasting_handles[OBJECTS];
 
 static void call_everything(void)
@@ -385,7 +385,7 @@ static void freed_objects_leave_nothing_behind(void)
 	zpool_destroy_pool(lasting_pool);
 }
 
-/* A fork with a pool that lives, where a driver has more to do than elsewhere. */
+/* Forks while a pool exists, which makes the driver's fork callback run. */
 static void live_through_a_fork(void)
 {
 	struct zpool *pool = ct_pool();
@@ -402,14 +402,14 @@ static void live_through_a_fork(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Everything that could tempt somebody to print: what works, what is refused, and what there is no memory for. */
+/* Makes calls that might print something: some succeed, some are refused, and some run out of memory. */
 static void work_and_fail(void)
 {
 	struct zpool *pool = ct_pool_limited(1u << 20);
 	unsigned long handle = 0;
 
 	for (size_t i = 0; zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handle) == 0; i++) {
-		/* Refused, and so there is an end. */
+		/* The malloc was refused, so the loop ends. */
 		if (zpool_map_handle(pool, handle, ZPOOL_MM_RW)) {
 			zpool_free(pool, handle);
 			zpool_unmap_handle(pool, handle);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_limits.c - the bound of zpool_get_total_size()
+ * cases_limits.c - the limit of zpool_get_total_size()
  */
 #include "cases.h"
 #include "objects.h"
@@ -11,7 +11,7 @@
 
 #define MIB ((uint64_t)1 << 20)
 
-/* Store objects until the pool refuses; it must refuse with -ENOMEM, and never have more than `limit`. */
+/* Stores objects until malloc fails.  It must fail with -ENOMEM, and the pool must never exceed `limit`. */
 static void fill_to_limit(struct zpool *pool, struct ct_set *set, uint64_t limit)
 {
 	for (;;) {
@@ -30,7 +30,7 @@ static void fill_to_limit(struct zpool *pool, struct ct_set *set, uint64_t limit
 	}
 }
 
-/* With the limit below what is held, mallocs may still find room in what is held, but soon there is none. */
+/* With a limit below the pool's size, mallocs may still use free space in the pool, but soon there is none left. */
 static void expect_no_growth(struct zpool *pool, struct ct_set *set)
 {
 	uint64_t held = zpool_get_total_size(pool);
@@ -57,7 +57,7 @@ static void limit_is_never_passed(void)
 	full = zpool_get_total_size(pool);
 	CT_CHECK(full > limit / 2, "malloc returned -ENOMEM when the pool held only %llu of %llu bytes",
 		 (unsigned long long)full, (unsigned long long)limit);
-	/* Room for the largest may be left where one of another size found none, but not for ever. */
+	/* Space for the largest object may be left when another size fails, but not forever. */
 	while (ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
 		CT_CHECK(zpool_get_total_size(pool) <= limit, "the limit is %llu, but the pool holds %llu bytes",
 			 (unsigned long long)limit, (unsigned long long)zpool_get_total_size(pool));
@@ -80,7 +80,10 @@ static void limit_is_never_passed(void)
 	ct_set_fini(&set);
 }
 
-/* Whatever a driver takes at once, several pages or a chunk of its table: some of these limits are in its middle. */
+/*
+ * Some of these limits lie inside a step in which the driver allocates memory, be it several pages or a chunk of a
+ * table.
+ */
 static void limit_is_kept_to_the_page(void)
 {
 	struct ct_set set;
@@ -113,7 +116,7 @@ static void fail_mallocs(struct zpool *pool, unsigned int count)
 	}
 }
 
-/* Whatever a malloc took before it found that there is no room (a handle, a page) must go back. */
+/* A malloc that fails must release what it had taken before, such as a handle or a page. */
 static void failed_mallocs_leave_nothing_behind(void)
 {
 	const uint64_t limit = ct_limit(2 * MIB);
@@ -126,13 +129,18 @@ static void failed_mallocs_leave_nothing_behind(void)
 	fill_to_limit(pool, &set, limit);
 	while (ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
 		;
-	/* What the first failures made ready for the next malloc, a page of some table, may stay; but that is all. */
+	/*
+	 * The first failures may leave something for the next malloc, such as a page of a table, but no later ones may.
+	 */
 	fail_mallocs(pool, 100);
 	before = zpool_get_total_size(pool);
 	fail_mallocs(pool, 100000);
 	CT_CHECK(zpool_get_total_size(pool) <= before, "failed mallocs made the pool grow from %llu to %llu bytes",
 		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
-	/* Nor may a failure take the room that a free has just made.  An allocator below may round a few otherwise. */
+	/*
+	 * A failure must not use up the space that a free has just released.  Only a C library's malloc may round some
+	 * sizes differently.
+	 */
 	for (int i = 0; i < 3000; i++) {
 		size_t position = ct_rng_below(&ct.rng, set.count), size = set.at[position].size;
 		unsigned long handle;
@@ -230,11 +238,11 @@ static void limit_changes_while_the_pool_lives(void)
 	ct_set_init(&set, 70000);
 	ct_set_fill(pool, &set, 2000, &ct.rng);
 	held = zpool_get_total_size(pool);
-	/* Below what is held: nothing goes, nothing is added. */
+	/* With the limit below the pool's size, no object is lost and none can be added. */
 	CT_MUST(zpool_set_limit(pool, held / 2));
 	expect_no_growth(pool, &set);
 	ct_set_check(pool, &set, "with the limit below the pool's size");
-	/* Enough is freed: there is room again, and the limit holds. */
+	/* After enough frees there is space again, and the limit is respected. */
 	ct_set_thin(pool, &set, 200, &ct.rng);
 	ct_trim(pool);
 	before = set.count;
@@ -244,7 +252,7 @@ static void limit_changes_while_the_pool_lives(void)
 			 "nine tenths of the objects were freed, but only %zu objects could be stored",
 			 set.count - before);
 	}
-	/* Raised, and taken away. */
+	/* The limit is raised, and then removed. */
 	CT_MUST(zpool_set_limit(pool, 2 * held));
 	fill_to_limit(pool, &set, 2 * held);
 	CT_CHECK(zpool_get_total_size(pool) > held,
@@ -258,7 +266,7 @@ static void limit_changes_while_the_pool_lives(void)
 	ct_set_fini(&set);
 }
 
-/* A limit that only fits 64 bits is no small one. */
+/* A limit of more than 32 bits must not be truncated to a small one. */
 static void limits_above_four_gibibytes_are_kept(void)
 {
 	const uint64_t limit = (UINT64_C(1) << 32) + 4096;
@@ -279,7 +287,7 @@ static void limits_above_four_gibibytes_are_kept(void)
 	}
 }
 
-/* The second pool's limit is set after the first's, and a third pool has none. */
+/* The second pool's limit is set after the first pool's, and a third pool has no limit. */
 static void each_pool_has_its_own_limit(void)
 {
 	const uint64_t limits[2] = { ct_limit(MIB), 2 * ct_limit(MIB) };
@@ -315,7 +323,7 @@ struct crowd {
 	atomic_uint refused;
 };
 
-/* So many that four threads together would hold more than the limit, also where objects are small. */
+/* So many objects that four threads together reach the limit even with small objects. */
 enum { CROWD_OBJECTS = 400, CROWD_SMALL_OBJECTS = 4000 };
 
 static size_t crowd_objects(void)
@@ -359,10 +367,10 @@ static void limit_holds_under_threads(void)
 	struct crowd crowd = { NULL, ct_limit(MIB / 2), 0, 0 };
 
 	crowd.pool = ct_pool_limited(crowd.limit);
-	/* Where the core keeps the limit, one malloc at a time may pass it, and is undone. */
+	/* If the core enforces the limit, one malloc at a time may exceed it and is then undone. */
 	crowd.bound = crowd.limit + (ct_keeps_limit_itself() ? 0 : 2 * ct.step_bytes + 65536);
 	ct_threads_run(4, crowd_member, &crowd);
-	/* Where even the largest objects are too small for that, it is enough that the limit was never passed. */
+	/* If even the largest objects are too small to reach the limit, it is enough that it was never exceeded. */
 	CT_CHECK(atomic_load(&crowd.refused) > 0 || crowd_objects() * ct.max_bytes < crowd.limit,
 		 "four threads with up to %zu objects each never reached a limit of %llu bytes", crowd_objects(),
 		 (unsigned long long)crowd.limit);

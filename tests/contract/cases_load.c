@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_load.c - what loading a driver, a pool of it, and unloading it do to the process
+ * cases_load.c - how loading a driver, using a pool and unloading the driver affect the process
  *
- * Nothing is loaded before these cases run, so that what a constructor does is seen.
+ * Nothing is loaded before these cases run, so that the effects of constructors are seen.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -24,7 +24,7 @@
 
 enum { CYCLES_WARM_UP = 4, CYCLES = 24, TRIES = 3 };
 
-/* The names of the spec's parts, the first of which is in front. */
+/* Returns the names of the spec's parts; the first is the outermost layer. */
 static void each_part(void (*fn)(const char *name))
 {
 	const char *part = ct.spec;
@@ -42,7 +42,7 @@ static void each_part(void (*fn)(const char *name))
 
 static void load(const char *name)
 {
-	/* That is for the case whether a pool can be made. */
+	/* Another case checks whether a pool can be created. */
 	if (!zpool_has_pool(name))
 		ct_skip("the driver cannot be loaded");
 }
@@ -63,7 +63,7 @@ static void need_a_plain_process(void)
 		ct_skip("a sanitizer or valgrind has threads, files and signal handlers of its own");
 }
 
-/* What the library itself does once, at its first call, is not the driver's. */
+/* One call before the snapshot, so that what the library does only once is not blamed on the driver. */
 static void use_library(void)
 {
 	need_a_plain_process();
@@ -108,7 +108,7 @@ static int visit_class(const struct zpool_class_stats *stats, size_t stats_size,
 
 enum { FEW_OBJECTS = 40, MANY_OBJECTS = 1500 };
 
-/* Calls every function on the pool.  Most results do not matter here: other cases judge them. */
+/* Calls every function on the pool.  Most results do not matter, because other cases check them. */
 static void use_pool(struct zpool *pool, size_t objects)
 {
 	static unsigned long handles[MANY_OBJECTS];
@@ -149,7 +149,7 @@ static void pool_life(void)
 	zpool_destroy_pool(pool);
 }
 
-/* A pool that lives may have descriptors, but a program that the host starts must not inherit them. */
+/* A pool may have descriptors, but programs that the host starts must not inherit them. */
 static void expect_closed_by_exec(const struct ct_state *before)
 {
 	struct ct_state now;
@@ -230,7 +230,7 @@ static unsigned int free_thread_keys(void)
 	return count;
 }
 
-/* What only leaks once may be the C library's; what leaks each time is the driver's. */
+/* What leaks only once may belong to the C library; what leaks every time is the driver's fault. */
 static void expect_no_growth(void)
 {
 	for (int tries = 1; tries <= TRIES; tries++) {
@@ -248,7 +248,7 @@ static void expect_no_growth(void)
 	}
 }
 
-/* What is mapped as a shared object. */
+/* Visits the shared objects that are mapped. */
 struct objects {
 	uintptr_t addresses[256];
 	size_t count;
@@ -264,7 +264,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *user)
 	return 0;
 }
 
-/* C++'s library, and one that is linked so, stays once it is loaded. */
+/* The C++ library, and libraries linked with -z nodelete, stay loaded. */
 static bool is_linked_to_stay(const struct dl_phdr_info *info)
 {
 	if (strstr(info->dlpi_name, "/libstdc++."))
@@ -324,7 +324,7 @@ static void unloading_leaves_nothing_behind(void)
 	for (int i = 0; i < CYCLES_WARM_UP; i++)
 		cycle();
 	expect_no_growth();
-	/* What it registered with the C library, for fork() and exit(), must be gone with its code. */
+	/* Functions that the driver registered for fork() and exit() must be gone together with its code. */
 	ct_in_child(fork_and_exit, NULL);
 	ct_state_free(&before);
 	ct_state_free(&now);
@@ -352,7 +352,7 @@ static void load_and_exit(void *arg)
 
 	each_part(load);
 	pool_life();
-	/* The last that exit() does is to write what streams still hold, after the destructors of shared objects. */
+	/* The last thing exit() does, after running the destructors of shared objects, is to flush streams. */
 	CT_CHECK(witness && fputc('.', witness) == '.', "the test suite cannot open a stream: %s", strerror(errno));
 	exit(0);
 }

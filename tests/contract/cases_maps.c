@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define MAPS_MAX 60u /* of one handle, says zpool.h */
+#define MAPS_MAX 60u /* the maximum that zpool.h documents for one handle */
 
 static void *map(struct zpool *pool, unsigned long handle, enum zpool_mapmode mode)
 {
@@ -56,7 +56,7 @@ static void many_handles_are_mapped_at_once(void)
 
 		CT_CHECK(ct_pattern_differs(addresses[i], object->size, object->tag, 0) == object->size,
 			 "with %d objects mapped, handle %#lx has wrong contents", OBJECTS, object->handle);
-		/* Were two of them at one place, the later pattern would be found in both. */
+		/* If two of them had the same address, both would show the later pattern. */
 		object->tag = ~object->tag;
 		ct_pattern_fill(addresses[i], object->size, object->tag, 0);
 	}
@@ -118,7 +118,7 @@ static void mapped_objects_are_not_freed(void)
 		 zpool_last_error());
 	CT_CHECK(ct_log_errors() == 1, "errors logged by freeing a mapped object: got %u, expected 1", ct_log_errors());
 	ct_log_close();
-	/* Had it been freed after all, the next of its size would take its place. */
+	/* If the object had been freed after all, the next one of its size would use its slot. */
 	ct_object_make(pool, &other, object.size, 2);
 	CT_CHECK(ct_pattern_differs(address, object.size, object.tag, 0) == object.size,
 		 "an object whose free was refused lost its contents");
@@ -147,7 +147,7 @@ static void unmapping_too_often_is_refused(void)
 	CT_CHECK(ct_log_errors() == 2, "errors logged by unmapping an object once too often: got %u, expected 1",
 		 ct_log_errors() - 1);
 	ct_log_close();
-	/* A count below zero would let the first of these two be the last. */
+	/* If the count had dropped below zero, the first of these two unmaps would make the object free. */
 	map(pool, object.handle, ZPOOL_MM_RW);
 	zpool_free(pool, object.handle);
 	zpool_unmap_handle(pool, object.handle);
@@ -179,7 +179,7 @@ static void modes_are_known_or_refused(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Everything that could move or end an object goes on around some that are mapped. */
+/* Makes every call that could move or free objects while some are mapped. */
 static void mapped_objects_do_not_move(void)
 {
 	enum { OBJECTS = 1200 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_meetings.c - a call of one thread in the midst of another thread's call, on the same object
+ * cases_meetings.c - calls of two threads on the same object, one during the other
  *
- * The first call is stopped at many random instructions (stopper.h), and the second is made meanwhile.  After each
- * stop every object is looked at.
+ * The first call is interrupted at many random instructions (see stopper.h), and the second call is made meanwhile.
+ * After each interruption every object is checked.
  */
 #include "cases.h"
 #include "objects.h"
@@ -13,20 +13,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Large enough that a few dozen fill several pages of any driver. */
+/* Objects so large that a few dozen fill several pages of any driver. */
 enum { OBJECT_BYTES = 1500, FULL = 48, SPARSE = 12, MADE = 12 };
 
-/* How often the first call of a meeting is stopped; and where one of the two takes long, or takes long to prepare. */
+/* How often the first call is interrupted; less often if one of the two calls, or its preparation, takes long. */
 enum { STOPS = 300, STOPS_OF_LONG = 80 };
 
 /*
- * What the two calls work on, and what they did.
+ * What the two calls work on, and their results.
  *
- * others    objects of which most were freed, so that there is something to move together
- * object    is used by both calls; may_die: a free of it was tried
- * made      objects that the second call made
- * tag       the pattern that a write gives the object
- * result    of the first call; address: what map gave, and handle: what malloc gave
+ * others    objects of which most were freed, so that compaction has something to move
+ * object    the object that both calls use; may_die: one call tried to free it
+ * made      objects that the second call allocated
+ * tag       the pattern that a write stores in the object
+ * result    the result of the first call; address: of a map; handle: of a malloc
  */
 struct scene {
 	struct zpool *pool;
@@ -46,7 +46,7 @@ static size_t object_bytes(void)
 	return ct.max_bytes < OBJECT_BYTES ? ct.max_bytes : OBJECT_BYTES;
 }
 
-/* ---- calls that are stopped: the call itself, and nothing else ---- */
+/* ---- calls that are interrupted: only the call itself ---- */
 
 static void stopped_read(void *arg)
 {
@@ -97,7 +97,7 @@ static void stopped_trim(void *arg)
 	(void)zpool_trim(scene->pool, NULL);
 }
 
-/* ---- and what makes the same call possible once more ---- */
+/* ---- how each of them is undone, so that it can be repeated ---- */
 
 static void undo_nothing(void *arg)
 {
@@ -146,9 +146,9 @@ static void undo_giving_back(void *arg)
 	thin_others(arg);
 }
 
-/* ---- calls that are made meanwhile, in the other thread ---- */
+/* ---- calls that the other thread makes meanwhile ---- */
 
-/* What is freed here is given to the next objects, which a stale address then damages. */
+/* New objects reuse what is freed here, so that a write through a stale address damages them. */
 static void make_some(void *arg)
 {
 	struct scene *scene = arg;
@@ -197,7 +197,7 @@ static void write_all(void *arg)
 	}
 }
 
-/* They stay mapped until the stopped call has ended. */
+/* The objects stay mapped until the interrupted call has ended. */
 static void map_and_write_all(void *arg)
 {
 	struct scene *scene = arg;
@@ -222,10 +222,10 @@ static void free_all(void *arg)
 	make_some(scene);
 }
 
-/* ---- the meetings ---- */
+/* ---- the pairs of calls ---- */
 
 static const struct meeting {
-	const char *name; /* as "a read" "while the object is freed" */
+	const char *name; /* parts of a message, such as "a read" and "its object was freed" */
 	const char *meanwhile_name;
 	void (*call)(void *arg);
 	void (*undo)(void *arg);
@@ -330,7 +330,7 @@ static void unmap_others(struct scene *scene)
 	}
 }
 
-/* Both calls have ended: all is as if they had come one after the other. */
+/* Both calls have ended.  The result must be the same as if one had run after the other. */
 static void check_scene(struct scene *scene, const struct meeting *meeting)
 {
 	char when[200];
@@ -441,8 +441,8 @@ static void calls_meet_a_move(void)
  */
 
 /*
- * Each object has a pattern of its own, so that a copy through a stale handle shows: in what is read, and in the bytes
- * of the object that has the place now.  Handle and pattern are published together, as one number.
+ * Each object has its own pattern, so that a copy through a stale handle shows up in the bytes read, or in the object
+ * that now uses the slot.  Handle and pattern are published together, as one number.
  */
 #define COPY_BYTES 192u
 #define COPY_ROUNDS 10000u
@@ -460,7 +460,7 @@ struct copies {
 	unsigned long handles[COPY_ROUNDS + 1];
 };
 
-/* What a copy held was not freed: it is not held for long. */
+/* The free was refused because a copy held the object, which never takes long. */
 static void free_for_certain(struct copies *copies, unsigned long handle)
 {
 	for (zpool_free(copies->pool, handle); !ct_handle_is_dead(copies->pool, handle) && !ct_stopping();
@@ -477,7 +477,7 @@ static void replace_objects(struct copies *copies)
 		copies->handles[i] = object.handle;
 		atomic_store(&copies->current, i);
 		free_for_certain(copies, before.handle);
-		/* A writer writes the same bytes, if it is this object's. */
+		/* A writer may write too, but the bytes are the same if it is this object. */
 		if (copies->write)
 			ct_object_check(copies->pool, &object, "after its neighbour was freed during a write");
 		before = object;

@@ -15,7 +15,7 @@ static void total_size_follows_what_is_stored(void)
 {
 	struct zpool *pool = ct_pool();
 	uint64_t start = zpool_get_total_size(pool), live = 0, full, empty;
-	/* Who cannot trim may keep some pages at hand, now more, now fewer. */
+	/* A driver without trim may cache free pages, and how many may vary. */
 	uint64_t slack = (ct_can(ZPOOL_CAP_TRIM) ? 64 * KIB : 320 * KIB) + ct.step_bytes;
 	struct ct_set set;
 
@@ -93,7 +93,10 @@ static void need_exact_sizes(void)
 	if (!ct.rss)
 		ct_skip("the comparison with resident memory is switched off, or a sanitizer or valgrind "
 			"adds memory of its own");
-	/* Only who takes whole pages can know what it holds; on top of malloc one can add up, and zpool.h lets it. */
+	/*
+	 * Only drivers that allocate whole pages know how much they hold.  Those on top of malloc() may add up sizes,
+	 * which zpool.h allows.
+	 */
 	if (!ct_source_holds_objects())
 		ct_skip("%s stores objects outside the pages of a page source, so that it knows only what "
 			"its allocator reports",
@@ -102,9 +105,9 @@ static void need_exact_sizes(void)
 }
 
 /*
- * A driver with coarse memory may hold pages that no object lies on.  They count, but are not resident before they are
- * written to.  Where a pool says more than is resident, the case is run again on pages that are written to when they
- * are committed.
+ * A driver that allocates memory in large steps may hold pages without objects.  They count, but are not resident
+ * before they are written to.  If a pool reports more than is resident, the case is repeated with a page source that
+ * writes to each page when it is committed.
  */
 static struct ct_source touching;
 static bool everything_touched, untouched_seen;
@@ -118,7 +121,7 @@ static struct zpool *pool_to_measure(void)
 	return ct_pool_from(&touching.table);
 }
 
-/* The suite's own memory must not grow while the pool does. */
+/* The test program's own memory must not grow together with the pool. */
 static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char *when)
 {
 	uint64_t total = zpool_get_total_size(pool), rss = resident_bytes();
@@ -136,7 +139,7 @@ static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char
 	untouched_seen = true;
 }
 
-/* One pool of objects up to `max` bytes: filled, thinned, trimmed, and compared at each point. */
+/* Fills a pool with objects of up to `max` bytes, frees a third, trims it, and compares the sizes each time. */
 static void rss_of_sizes(size_t max, const char *what)
 {
 	size_t capacity = (size_t)(64 * MIB / (max < 256 ? 128 : 1024));
@@ -184,7 +187,7 @@ static void total_size_is_resident_memory(void)
 	struct ct_object object;
 
 	need_exact_sizes();
-	/* What the driver, the C library and stdio allocate once is no part of the pool. */
+	/* Memory that the driver, the C library and stdio allocate only once is not part of the pool. */
 	pool = ct_pool();
 	ct_object_make(pool, &object, ct.max_bytes, 1);
 	zpool_destroy_pool(pool);

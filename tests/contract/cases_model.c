@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_model.c - random operations, compared with a plain reference that holds every byte
+ * cases_model.c - random operations, compared with a simple reference that stores every byte
  *
- * What an operation touches is compared at once, everything at every thousandth.  How many objects there are rises and
- * falls: every few thousand operations another number is aimed at.  Now and then a forked child goes on by itself.
+ * After each operation the object it used is compared, and everything after every thousandth.  The number of objects
+ * rises and falls, because every few thousand operations a new target is chosen.  Now and then a forked child continues
+ * on its own.
  */
 #include "cases.h"
 #include "objects.h"
@@ -15,7 +16,7 @@
 #define MODEL_STALE 64u
 #define MODEL_MAPS 60u
 
-/* An object's reference: found through the tag of its entry in the set. */
+/* The reference of an object, found through the tag of its entry in the set. */
 struct cell {
 	unsigned char *bytes;
 	char *address;
@@ -23,10 +24,10 @@ struct cell {
 };
 
 /*
- * number, doing   for messages: the operation's number and name
- * aim             how many objects there shall be, about
- * limit           as set last; 0: none
- * total           the pool's size after the operation before
+ * number, doing   the operation's number and name, for messages
+ * aim             the number of objects to approach
+ * limit           the limit as last set; 0: none
+ * total           the pool's size after the previous operation
  * idle            cells without an object
  */
 struct model {
@@ -98,7 +99,7 @@ static void compare_object(struct model *model, size_t position)
 	}
 }
 
-/* Take an object out of the reference; it is gone from the pool, or is about to. */
+/* Removes an object from the reference; it has been freed, or is about to be. */
 static void forget(struct model *model, size_t position)
 {
 	struct cell *cell = cell_of(model, position);
@@ -166,7 +167,7 @@ static void do_free(struct model *model)
 static void do_map(struct model *model)
 {
 	size_t position = any_object(model);
-	/* Most maps are of few objects, so that some reach the maximum. */
+	/* Most maps are of a few objects, so that some of these reach the maximum. */
 	bool often = ct_rng_below(&ct.rng, 4) == 0;
 	struct cell *cell;
 
@@ -213,7 +214,7 @@ static void do_unmap(struct model *model)
 	}
 }
 
-/* Write or read a range, in one of the ways that there are. */
+/* Writes or reads a range in a random one of the possible ways. */
 static void do_copy(struct model *model)
 {
 	size_t position = any_object(model), len, offset;
@@ -277,13 +278,13 @@ static void do_nonsense(struct model *model)
 	MODEL_CHECK(model, handle == 0, "malloc calls that were refused wrote handle %#lx", handle);
 	if (position == SIZE_MAX)
 		return;
-	/* An unmap of what is mapped would be no nonsense. */
+	/* Unmapping a mapped object would be a valid call. */
 	if (cell_of(model, position)->maps == 0)
 		zpool_unmap_handle(model->pool, model->set.at[position].handle);
 	compare_object(model, position);
 }
 
-/* What an owner does in its callback: keep the object, let it go, and any other thing beside. */
+/* The evict callback keeps the object or frees it, and may make any other call. */
 static int evict(struct zpool *pool, unsigned long handle, void *user)
 {
 	struct model *model = user;
@@ -301,7 +302,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 		do_map(model);
 	if (kind == 5)
 		do_free(model);
-	/* It may be what was just mapped or freed, and others may have taken its place in the set. */
+	/* The object may just have been mapped or freed, and others may be at its position in the set. */
 	position = ct_set_find(&model->set, handle);
 	if (position != SIZE_MAX) {
 		zpool_free(pool, handle);
@@ -311,7 +312,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	return kind == 9 ? -EIO : 0;
 }
 
-/* Few pages as a rule, so that the pool is not emptied all the time. */
+/* Usually few pages, so that the pool is not emptied all the time. */
 static void do_shrink(struct model *model)
 {
 	unsigned int most = ct_rng_below(&ct.rng, 20) ? 12 : 300;
@@ -330,7 +331,7 @@ static void do_shrink(struct model *model)
 
 static void do_compact(struct model *model)
 {
-	/* Whole, by bytes, by time, or by both. */
+	/* Compacts without a budget, or with a budget of bytes, of time, or of both. */
 	uint64_t kind = ct_rng_below(&ct.rng, 4);
 	uint64_t bytes = kind & 1 ? 1 + ct_rng_below(&ct.rng, 200000) : 0;
 	uint64_t ns = kind & 2 ? 1 + ct_rng_below(&ct.rng, 100000) : 0;
@@ -455,7 +456,7 @@ static void step(struct model *model)
 
 #define MODEL_CHILD_STEPS 300
 
-/* A forked child goes its own way with its copy of the pool, of which the parent must see nothing. */
+/* A forked child continues with its copy of the pool, which must not affect the parent. */
 static void go_on_in_child(void *arg)
 {
 	struct model *model = arg;

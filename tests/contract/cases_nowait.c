@@ -2,8 +2,9 @@
  *
  * cases_nowait.c - ZPOOL_GFP_NOWAIT: no system call, no waiting
  *
- * A forked process sets up its pool and then lets the kernel watch: a system call that is not on a short list ends the
- * case with its number.  The filter is on one thread only, so that others may work on the pool as usual.
+ * A forked process sets up its pool and then installs a system call filter: a system call that is not on a short list
+ * ends the case and reports the call's number.  The filter applies to one thread only, so that others may use the pool
+ * as usual.
  */
 #include "cases.h"
 #include "crowd.h"
@@ -30,8 +31,8 @@ static void on_system_call(int signal_number, siginfo_t *info, void *context)
 }
 
 /*
- * From here on this thread may end and report, and nothing else.  With `wakes` it may also wake a thread that sleeps on
- * a lock, which does not block: letting go of a lock that others wait for takes that call.
+ * From here on, this thread may only end and report.  With `wakes` it may also wake a thread that sleeps on a lock,
+ * which does not block: releasing a contended lock needs that system call.
  */
 static void forbid_system_calls(bool wakes)
 {
@@ -42,7 +43,10 @@ static void forbid_system_calls(bool wakes)
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 6, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 5, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, futex, 0, 3),
-		/* The operation is the low half of the second argument; the library's locks are private ones. */
+		/*
+		 * The filter checks the lower half of the second argument, the futex operation; the library's locks are
+		 * private futexes.
+		 */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (unsigned int)FUTEX_CMD_MASK),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE, 1, 0),
@@ -62,7 +66,7 @@ static void forbid_system_calls(bool wakes)
 
 #define OBJECTS 2000
 
-/* A pool that holds memory to spare: filled, and every second object freed. */
+/* A pool with free memory: it was filled, and every second object was freed. */
 static struct zpool *pool_with_room(struct ct_set *set)
 {
 	struct zpool *pool = ct_pool();
@@ -134,7 +138,7 @@ static void busy_neighbour(struct ct_thread *thread)
 	unsigned long handles[64];
 	size_t held = 0;
 
-	/* The process ends with the thread that is watched. */
+	/* The process ends together with the filtered thread. */
 	for (;; atomic_fetch_add(&neighbours_done, 1)) {
 		if (held < 64 && ct_rng_below(&thread->rng, 2) == 0) {
 			size_t size = ct_rng_size(&thread->rng, ct.max_bytes);
@@ -156,7 +160,7 @@ static void watch_among_threads(void *arg)
 	(void)arg;
 	ct_threads_start(3, busy_neighbour, pool);
 	forbid_system_calls(true);
-	/* As long as it takes until the others have had the locks often: they may not even run yet. */
+	/* Loop until the other threads have taken the locks often; at first they may not even have started. */
 	for (int i = 0; i < 100000 || atomic_load(&neighbours_done) < 200000; i++) {
 		unsigned long handle = 0;
 		size_t size = 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
@@ -166,7 +170,7 @@ static void watch_among_threads(void *arg)
 			 ct_error_name(result));
 		count[result == 0 ? 0 : result == -ENOMEM ? 1 : 2]++;
 	}
-	/* Not a return: that would join the neighbours. */
+	/* Do not return, because that would join the other threads. */
 	_exit(0);
 }
 
@@ -193,12 +197,12 @@ static void nowait_does_not_wait_for_others(void)
 }
 #endif
 
-/* A host's page source that takes its time: the thread that waits for it may hold whatever lock the driver likes. */
+/* A slow page source: a thread that waits for it may hold any of the driver's locks. */
 struct slow_source {
 	struct zpool_page_source table;
 	struct ct_source source;
 	struct zpool *pool;
-	atomic_bool slow; /* from here on commit waits, until... */
+	atomic_bool slow; /* while true, commit waits */
 	atomic_bool in_commit, done;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_objects.c - what zpool_malloc() takes and gives, and that contents last
+ * cases_objects.c - which sizes and flags zpool_malloc() accepts, and that objects keep their contents
  */
 #include "cases.h"
 #include "objects.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every size up to two pages, and from there to the largest in steps that meet every residue of 64. */
+/* Every size up to two pages, and then steps up to the largest size that cover every remainder modulo 64. */
 static size_t next_size(size_t size)
 {
 	size_t next = size < 8192 ? size + 1 : size + 61;
@@ -62,7 +62,7 @@ static void impossible_sizes_are_refused(void)
 	for (size_t i = 0; i < sizeof(above) / sizeof(above[0]); i++) {
 		int result;
 
-		/* 2^32 + 100 is 100 where size_t has 32 bits. */
+		/* With a size_t of 32 bits, 2^32 + 100 would be truncated to 100. */
 		if (above[i] <= ct.largest_bytes)
 			continue;
 		ct_message_mark();
@@ -107,7 +107,7 @@ static void live_handles_differ(void)
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
 
-	/* ct_set_add() fails the case for handle 0, and for one that is live. */
+	/* ct_set_add() fails the case if the handle is 0 or already live. */
 	ct_set_init(&set, 20000);
 	for (int round = 0; round < 4; round++) {
 		while (set.count < 20000)
@@ -119,7 +119,7 @@ static void live_handles_differ(void)
 	ct_set_fini(&set);
 }
 
-/* The object's bytes are all those that may be used: the size asked for, and what rounding adds where it is known. */
+/* The object has all usable bytes: the size asked for, plus what the driver adds by rounding if that is known. */
 static void check_zero(struct zpool *pool, unsigned long handle, size_t size)
 {
 	int64_t usable = zpool_obj_size(pool, handle);
@@ -189,7 +189,7 @@ static void contents_last_through_everything(void)
 	ct_set_fini(&set);
 }
 
-/* Neighbours must not share a byte: each object is filled to its last usable byte, and all are read afterwards. */
+/* No two objects may share a byte: each is filled to its last usable byte, and then all are read. */
 static void usable_bytes_are_the_objects_own(void)
 {
 	enum { OBJECTS = 1500 };
@@ -226,7 +226,10 @@ static void usable_bytes_are_the_objects_own(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Fill and empty a pool often: what a free forgets (a slot, a chunk, a page) adds up to growth or to an early end. */
+/*
+ * Fills and empties a pool many times: whatever a free forgets (a slot, a chunk, a page) adds up, so that the pool
+ * grows or malloc fails early.
+ */
 static void churn_loses_no_room(void)
 {
 	struct zpool *pool = ct_pool();

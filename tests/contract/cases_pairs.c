@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_pairs.c - two calls at the same time, each pair of them
+ * cases_pairs.c - every pair of calls, made at the same time
  */
 #include "cases.h"
 #include "crowd.h"
@@ -15,7 +15,7 @@ static unsigned int rounds(unsigned int full)
 
 enum { OBJECTS = 400 };
 
-/* ---- pairs of calls: two that take two locks each, in different orders, come to a stop ---- */
+/* ---- pairs of calls: two calls that take the same two locks in different order deadlock ---- */
 
 static void call_malloc(struct ct_crowd *crowd, struct ct_rng *rng)
 {
@@ -29,7 +29,7 @@ static void call_malloc(struct ct_crowd *crowd, struct ct_rng *rng)
 		ct_crowd_put(crowd, &object);
 }
 
-/* There is always something to free, to evict and to move. */
+/* Keep enough objects to free, to evict and to move. */
 static void call_free(struct ct_crowd *crowd, struct ct_rng *rng)
 {
 	struct ct_object object;
@@ -117,7 +117,7 @@ struct pair {
 	atomic_uint busy;
 };
 
-/* Both go on until each has done its part, so that neither has the pool for itself. */
+/* Both threads repeat their calls until each has made enough of them, so that neither has the pool for itself. */
 static void make_calls(struct ct_thread *thread)
 {
 	struct pair *pair = thread->arg;

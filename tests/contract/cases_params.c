@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_params.c - a driver's parameters, as zpool_each_param() tells them
+ * cases_params.c - a driver's parameters, as zpool_each_param() reports them
  */
 #include "cases.h"
 #include "objects.h"
@@ -10,7 +10,7 @@
 
 #define PARAMS_MAX 64
 
-/* A value with every byte escaped that could mean something in a spec. */
+/* Writes a value in which every byte with a meaning in a spec is escaped. */
 static void escape(char *to, size_t size, const char *from)
 {
 	size_t used = 0;
@@ -24,7 +24,7 @@ static void escape(char *to, size_t size, const char *from)
 	to[used] = '\0';
 }
 
-/* A pool of the spec under test with key=value, or NULL. */
+/* Opens a pool of the spec under test with key=value, or returns NULL. */
 static struct zpool *pool_with(const char *key, const char *value)
 {
 	char escaped[512], extra[640];
@@ -50,7 +50,7 @@ static void refuse_value(const char *key, const char *value)
 		 value, zpool_last_error());
 }
 
-/* A pool made with a value in range works; a large one may need more memory than there is. */
+/* A pool with a value in range must work, except that a large value may need more memory than there is. */
 static void take_value(const char *key, const char *value)
 {
 	struct zpool *pool = pool_with(key, value);
@@ -58,7 +58,7 @@ static void take_value(const char *key, const char *value)
 	int result;
 
 	if (!pool) {
-		/* A filter may need more of the driver than it then gives, and says so. */
+		/* A filter may need something that the driver below does not support with this value, and says so. */
 		if (errno == EINVAL && strchr(ct.spec, '+') && strstr(zpool_last_error(), "filter"))
 			return;
 		CT_CHECK(errno == ENOMEM, "%s=%s is in range, but gave %s: %s", key, value, ct_error_name(-errno),
@@ -202,7 +202,7 @@ static void malformed_specs_are_refused(void)
 	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
 	snprintf(spec, sizeof(spec), "%s+", ct.spec);
 	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
-	/* A driver that is no filter stands in front of nothing. */
+	/* A driver that is not a filter cannot be used as a layer above another driver. */
 	snprintf(spec, sizeof(spec), "%s+%s", ct.type, ct.type);
 	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
 }

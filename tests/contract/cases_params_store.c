@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_params_store.c - objects in pools of each value that a driver's parameters may have: the least, the greatest,
- * each choice
+ * cases_params_store.c - storing objects with the minimum, the maximum and each choice of a driver's parameters
  */
 #include "cases.h"
 #include "objects.h"
@@ -11,7 +10,10 @@
 
 enum { OBJECTS = 300 };
 
-/* Store, read back, free and store again, up to the pool's own largest size.  A small limit may leave room for none. */
+/*
+ * Stores objects up to the pool's largest size, reads, frees and stores again.  A small limit may leave no space for
+ * any.
+ */
 static void store_in(struct zpool *pool, const char *setting)
 {
 	size_t max_bytes = zpool_max_object_size(pool), largest;
@@ -20,7 +22,10 @@ static void store_in(struct zpool *pool, const char *setting)
 	int result = 0;
 
 	CT_CHECK(max_bytes > 0, "with %s, zpool_max_object_size() is 0", setting);
-	/* A pool with a limit, or of a driver that takes what malloc does, need not hold many of the largest. */
+	/*
+	 * A pool with a limit, or a driver that accepts any size malloc() accepts, need not hold many of the largest
+	 * objects.
+	 */
 	largest = max_bytes < 65536 ? max_bytes : 65536;
 	snprintf(when, sizeof(when), "in a pool with %s", setting);
 	ct_set_init(&set, OBJECTS);
@@ -56,10 +61,10 @@ static void try_value(const char *key, const char *value)
 	errno = 0;
 	pool = zpool_open(ct_spec_with(setting), &args, sizeof(args));
 	if (!pool) {
-		/* A filter may need more of the driver than it then gives, and says so. */
+		/* A filter may need something that the driver below does not support with this value, and says so. */
 		if (errno == EINVAL && strchr(ct.spec, '+') && strstr(zpool_last_error(), "filter"))
 			return;
-		/* The value may ask for more memory than there is, or be a limit below what an empty pool holds. */
+		/* The value may need more memory than there is, or be a limit below the size of an empty pool. */
 		CT_CHECK(errno == ENOMEM, "%s is in range, but zpool_set_param() returned %s: %s", setting,
 			 ct_error_name(-errno), zpool_last_error());
 		return;
@@ -101,7 +106,7 @@ static int try_param(const struct zpool_param *param, size_t size, void *user)
 		for (const char *const *choice = param->choices; choice && *choice; choice++)
 			try_value(param->key, *choice);
 		break;
-	default: /* a table does not say what a text may be */
+	default: /* the table does not describe which texts are valid */
 		break;
 	}
 	return 0;
@@ -112,14 +117,14 @@ static void objects_are_stored_with_every_value(void)
 	CT_MUST(zpool_each_param(ct.type, try_param, NULL));
 }
 
-/* Values that may change while objects are there: to the least and the greatest and back. */
+/* Sets changeable parameters to their minimum, their maximum and back while objects exist. */
 static int change_param(const struct zpool_param *param, size_t size, void *user)
 {
 	struct zpool *pool = user;
 	char text[32];
 
 	(void)size;
-	/* A limit below what the pool holds is no value to store with; cases about limits set it. */
+	/* A limit below the pool's size would not let anything be stored; the cases about limits test it. */
 	if (!(param->flags & ZPOOL_PARAM_RUNTIME) || strcmp(param->key, "limit") == 0 ||
 	    (param->type != ZPOOL_PARAM_UINT && param->type != ZPOOL_PARAM_SIZE))
 		return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_pools.c - a pool's life, its names, and what it says that it can do
+ * cases_pools.c - creating and destroying pools, their names, and the capabilities they report
  */
 #include "cases.h"
 #include "objects.h"
@@ -119,7 +119,9 @@ static void open_refuses_bad_args(void)
 	CT_REFUSED_NULL(zpool_open(ct.spec, &args, sizeof(args)), EINVAL);
 }
 
-/* A name is for messages, and whatever is in it, a driver can neither refuse it nor take it for a format or a path. */
+/*
+ * A pool's name is only used in messages.  A driver must not refuse any name, or use it as a format string or a path.
+ */
 static void any_name_will_do(void)
 {
 	static char longest[1001];
@@ -289,7 +291,7 @@ static void pools_are_independent(void)
 		ct_set_fini(&sets[i]);
 }
 
-/* A table of pools, or a number that a handle carries, may be too small: 256 and a few more. */
+/* A table of pools, or the pool number in a handle, may be too small.  256 is a likely limit. */
 static void hundreds_of_pools_live_at_once(void)
 {
 	enum { POOLS = 300, OBJECTS = 4 };
@@ -305,7 +307,7 @@ static void hundreds_of_pools_live_at_once(void)
 	for (size_t i = 0; i < POOLS; i++) {
 		for (size_t k = 0; k < OBJECTS; k++)
 			ct_object_check(pools[i], &objects[i][k], "with 299 other pools");
-		/* On 32-bit machines one foreign handle of 4096 may be taken for one's own. */
+		/* On 32-bit machines one of 4096 foreign handles may be accepted. */
 		for (size_t step = 1; sizeof(long) > 4 && step < POOLS; step += step < 4 ? 1 : 97)
 			CT_CHECK(ct_handle_is_dead(pools[(i + step) % POOLS], objects[i][0].handle),
 				 "pool %zu accepts handle %#lx, which belongs to pool %zu", (i + step) % POOLS,

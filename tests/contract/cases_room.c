@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_room.c - a pool at its limit, and an emptied one, keep nothing back: for other sizes, of threads that have
- * ended or idle, after mallocs that failed
+ * cases_room.c - what a pool at its limit, or an emptied one, must release: memory for other sizes, caches of idle and
+ * ended threads, and memory of failed mallocs
  */
 #include "cases.h"
 #include "objects.h"
@@ -13,7 +13,7 @@
 #define LIMIT (UINT64_C(6) << 20)
 #define COUNT_MAX 400000u
 
-/* Sizes of the first objects and of those that come later; 0: any. */
+/* The sizes of the first objects and of the later ones; 0: random. */
 static const size_t mixes[][2] = { { 2000, 300 }, { 300, 2000 }, { 0, 1100 },  { 0, 3000 },   { 3000, 0 },
 				   { 700, 700 },  { 0, 40 },     { 40, 2500 }, { 9000, 200 }, { 150, 30000 } };
 
@@ -26,7 +26,7 @@ static size_t size_of(size_t mix)
 	return size < ct.max_bytes ? size : ct.max_bytes;
 }
 
-/* Stores until the limit.  Returns how many. */
+/* Stores objects until the limit is reached.  Returns how many. */
 static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, size_t count)
 {
 	for (;; count++) {
@@ -39,7 +39,7 @@ static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, size_
 	}
 }
 
-/* Frees a few neighbours. */
+/* Frees a few objects next to each other. */
 static void free_some(struct zpool *pool, const unsigned long *handles, size_t count)
 {
 	size_t some = count < 12 ? count : 12, first = (size_t)ct_rng_below(&ct.rng, count - some + 1);
@@ -48,7 +48,7 @@ static void free_some(struct zpool *pool, const unsigned long *handles, size_t c
 		zpool_free(pool, handles[first + i]);
 }
 
-/* Frees all but one in `keep`. */
+/* Frees all objects except every `keep`th. */
 static void thin(struct zpool *pool, unsigned long *handles, size_t count, unsigned int keep)
 {
 	for (size_t i = 0; i < count; i++)
@@ -56,7 +56,7 @@ static void thin(struct zpool *pool, unsigned long *handles, size_t count, unsig
 			zpool_free(pool, handles[i]);
 }
 
-/* The current size did not fit.  The call gave memory back, so it has to fit now. */
+/* Malloc failed for the current size.  If a call released memory afterwards, the same malloc must now succeed. */
 static void expect_no_room(struct zpool *pool, size_t size, const char *call, uint64_t released)
 {
 	unsigned long handle;
@@ -68,7 +68,9 @@ static void expect_no_room(struct zpool *pool, size_t size, const char *call, ui
 		 size, call, (unsigned long long)released);
 }
 
-/* These promise more than zpool.h asks of a driver: unless told not to, they compact before a malloc fails. */
+/*
+ * These drivers promise more than zpool.h requires: unless a parameter forbids it, they compact before a malloc fails.
+ */
 static bool compacts_at_the_limit(void)
 {
 	return (strcmp(ct.type, "zsmalloc") == 0 || strcmp(ct.type, "z3fold") == 0) && !strstr(ct.spec, "compact=no");
@@ -99,7 +101,7 @@ static void a_full_pool_keeps_nothing_back(void)
 		}
 		if (zpool_trim(pool, &released) == 0)
 			expect_no_room(pool, size, "zpool_trim()", released);
-		/* They do not compact again at the limit before enough was freed for it to be worth it. */
+		/* At the limit they compact only after enough was freed to make it worthwhile. */
 		if (compacts_at_the_limit() && i % 3 != 2) {
 			CT_MUST(zpool_compact(pool, 0, 0, &released));
 			expect_no_room(pool, size, "zpool_compact()", released);
@@ -117,7 +119,7 @@ enum { THREADS = 40, OWN = 60 };
 
 static pthread_barrier_t worked, looked;
 
-/* What a thread does with the pool: all its objects are gone in the end. */
+/* What each thread does with the pool; in the end it has freed all its objects. */
 static void store_and_free(struct zpool *pool, size_t mix, struct ct_rng *rng)
 {
 	unsigned long handles[OWN];
@@ -145,7 +147,7 @@ static void work_and_idle(struct ct_thread *thread)
 	pthread_barrier_wait(&looked);
 }
 
-/* How to have a pool give back. */
+/* The calls that release a pool's caches. */
 enum giving { BY_TRIM, BY_COMPACT, BY_BUDGET, GIVINGS };
 
 static bool give_back(struct zpool *pool, enum giving giving)
@@ -164,7 +166,7 @@ static bool give_back(struct zpool *pool, enum giving giving)
 	return true;
 }
 
-/* What an emptied pool holds that one thread has used as much as all of them. */
+/* Returns the size of an emptied pool after one thread did the work of all of them. */
 static uint64_t held_after_one_thread(enum giving giving)
 {
 	struct zpool *pool = ct_pool();
@@ -200,7 +202,7 @@ static void ended_threads_leave_nothing_behind(void)
 	}
 }
 
-/* A thread that lives on may have records of its own, but no objects' memory. */
+/* A live thread may have its own records in the pool, but must not keep pages of objects. */
 static void idle_threads_keep_no_memory_of_objects(void)
 {
 	enum { A_THREAD = 40 << 10, SLACK = 64 << 10 };
@@ -229,7 +231,7 @@ static void idle_threads_keep_no_memory_of_objects(void)
 	}
 }
 
-/* At the limit what threads left is room like any other. */
+/* At the limit, memory that threads left behind must be usable like any other. */
 static void ended_threads_leave_room_at_the_limit(void)
 {
 	struct zpool *fresh = ct_pool_limited(LIMIT / 2), *used = ct_pool();
@@ -254,7 +256,7 @@ static void ended_threads_leave_room_at_the_limit(void)
  * What failed calls keep
  */
 
-/* Mallocs that may not wait, for sizes of which the pool has nothing; some of them fail. */
+/* Mallocs with NOWAIT, for sizes of which the pool has no free slot; some of them fail. */
 static void try_without_waiting(struct zpool *pool)
 {
 	unsigned long handle;

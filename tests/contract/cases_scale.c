@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_scale.c - many objects, and many addresses
+ * cases_scale.c - many objects, and a large address range
  *
- * Tables break at a power of two or at a size that an author thought large enough.  The pool grows past such points,
- * and at several of them all objects are read back and visited.
+ * Tables fail at a power of two, or at a size that their author thought large enough.  The pool grows beyond such
+ * points, and at several of them all objects are read and visited.
  *
- * How far it grows is bounded by what the host can spare and by time, so that a slow driver or a small machine makes
- * the case shorter and not a failure.  So does -ENOMEM: then all that was stored before has to be there.
+ * Time and the host's memory bound how far the pool grows, so that a slow driver or a small machine makes the case
+ * shorter instead of failing it.  After -ENOMEM, all objects stored so far must still be there.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -25,7 +25,7 @@
 
 enum { PROCESSOR_SECONDS = 6, WALL_SECONDS = 60, LOOK_EACH = 1024, TAG_BYTES = 8 };
 
-/* When to stop, in resident pages, processor time and on the clock. */
+/* When to stop growing: the bounds of resident pages, processor time and elapsed time. */
 static struct {
 	time_t processor_end, wall_end;
 	unsigned long long resident_pages;
@@ -43,7 +43,7 @@ static unsigned long long resident_pages(void)
 	return pages;
 }
 
-/* The number in a file of one, or ~0 where there is none, as "max". */
+/* Returns the number in a file, or ~0 if it contains none (such as "max"). */
 static unsigned long long number_in(const char *path)
 {
 	FILE *file = fopen(path, "re");
@@ -93,7 +93,7 @@ static bool bound_reached(void)
 	       seconds_on(CLOCK_MONOTONIC) >= bound.wall_end || resident_pages() >= bound.resident_pages;
 }
 
-/* Where every call costs much more, a part shows that the case itself works. */
+/* If every call is much slower, a part of the work is enough to show that the case itself works. */
 static size_t scaled(size_t count)
 {
 	return ct_instrumented() || ct_verified() ? count / 16 : count;
@@ -160,7 +160,7 @@ static size_t small_size(void)
 	return size < ct.max_bytes ? size : ct.max_bytes;
 }
 
-/* false: the pool is as large as it gets. */
+/* Returns false if the pool cannot grow further. */
 static bool grow_to(struct zpool *pool, struct ct_set *set, size_t count)
 {
 	while (set->count < count) {
@@ -186,7 +186,7 @@ static int evict_of_many(struct zpool *pool, unsigned long handle, void *user)
 	return 0;
 }
 
-/* Three quarters are freed: then a compaction makes the pool smaller, and a shrink still empties pages. */
+/* Three quarters are freed, so that compaction makes the pool smaller and zpool_shrink() can still empty pages. */
 static void give_back_of_many(struct zpool *pool, struct ct_set *set)
 {
 	unsigned int reclaimed = 0;
@@ -244,7 +244,7 @@ static void a_hundred_thousand_objects(void)
 	ct_set_fini(&set);
 }
 
-/* The tables of a large pool may be freed otherwise than those of a small one. */
+/* The driver may free the tables of a large pool in another way than those of a small one. */
 static void large_pools_leave_nothing_behind(void)
 {
 	size_t count = 25000;
@@ -267,7 +267,7 @@ static void large_pools_leave_nothing_behind(void)
 				count = stored;
 		}
 		zpool_destroy_pool(pool);
-		/* The first round may make what the C library keeps for the next. */
+		/* The first round may allocate memory that the C library caches for the next one. */
 		if (round > 1 &&
 		    ct_leftovers_compare(&before, 1024, "or more objects that were freed by destroying their pool",
 					 round == 4))
@@ -284,7 +284,7 @@ static bool is_tagged(const struct ct_object *object)
 	return object->tag != 0;
 }
 
-/* A tag is the object's number plus one, at its beginning and at its end. */
+/* The tag, which is the object's number plus one, is stored at the object's start and end. */
 static void put_tags(struct zpool *pool, const struct ct_object *object)
 {
 	ct_bytes_put(pool, object->handle, &object->tag, TAG_BYTES, 0);
@@ -316,7 +316,7 @@ static int compare_addresses(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* All are mapped at once, and no two may share a byte. */
+/* Maps all objects at once and checks that no two overlap. */
 static void expect_disjoint(struct zpool *pool, const struct ct_set *set)
 {
 	uintptr_t *addresses = calloc(set->count + 1, sizeof(*addresses));
@@ -337,7 +337,7 @@ static void expect_disjoint(struct zpool *pool, const struct ct_set *set)
 	free(addresses);
 }
 
-/* false: the pool is as large as it gets.  tag_each: how many objects lie between two with tags. */
+/* Returns false if the pool cannot grow further.  tag_each is the distance between two tagged objects. */
 static bool grow_addresses(struct zpool *pool, struct ct_set *set, size_t size, size_t tag_each, uint64_t bytes)
 {
 	while (zpool_get_total_size(pool) < bytes && set->count < set->capacity) {
@@ -371,7 +371,7 @@ static void half_a_gibibyte_of_addresses(void)
 {
 	static const uint64_t points[] = { 33 * MIB, 130 * MIB, 260 * MIB, 560 * MIB, 2100 * MIB };
 	size_t size = ct.max_bytes < 65536 ? ct.max_bytes : 65536;
-	/* No more than the first 4 KiB and the last of an object are written, and 64 MiB in all. */
+	/* Only the first 4 KiB and the last bytes of an object are written, 64 MiB in all. */
 	size_t tag_each = size <= 8192 ? 8 : 4, count = sizeof(points) / sizeof(points[0]);
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -380,7 +380,7 @@ static void half_a_gibibyte_of_addresses(void)
 		ct_skip("%s stores objects of at most %zu bytes, so that the case would have to write too many of them",
 			ct.spec, size);
 	bound_set();
-	/* With small objects the last point is out of reach without as much memory. */
+	/* With small objects, the last step would need as much memory as it has addresses. */
 	count -= size < 16384;
 	ct_set_init(&set, (size_t)(points[count - 1] / size) + 4096);
 	for (size_t i = 0; i < count; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_shrink.c - zpool_shrink(): what it asks for, in which order, and what it tells
+ * cases_shrink.c - zpool_shrink(): which objects it evicts, in which order, and what it reports
  */
 #include "cases.h"
 #include "evictor.h"
@@ -47,7 +47,7 @@ static void shrink_by_nothing_is_refused(void)
 	ct_evictor_close(&evictor);
 }
 
-/* Emptied pages are free pages: trim gives back at least as many as shrink said. */
+/* Reclaimed pages are free, so that zpool_trim() releases at least as many as zpool_shrink() reported. */
 static void shrink_empties_the_pages_it_tells(void)
 {
 	static const unsigned int pages[] = { 1, 2, 10, 100, 1, 77 };
@@ -80,8 +80,9 @@ static void shrink_empties_the_pages_it_tells(void)
 }
 
 /*
- * Objects of one size, stored one after the other: what one call evicts is older than all that it leaves.  `largest`
- * gives each object a page of its own with most drivers; small ones share pages with their neighbours in age.
+ * Objects of one size are stored one after the other.  Every object that a call evicts must be older than all that it
+ * leaves.  With most drivers, `largest` gives each object its own page; small objects share pages with neighbours of
+ * similar age.
  */
 static void evict_in_order(size_t size, size_t count)
 {
@@ -125,7 +126,7 @@ static void shrink_takes_the_oldest_first(void)
 
 static void shrink_ends_when_nothing_is_left(void)
 {
-	/* As bytes, all but the last two are 0 in 32 bits. */
+	/* Converted to bytes, all but the last two numbers are 0 modulo 2^32. */
 	static const unsigned int pages[] = { 1u << 20, 1u << 31, 3u << 20, INT32_MAX, UINT32_MAX };
 	struct ct_evictor evictor;
 
@@ -164,13 +165,16 @@ static void pages_are_counted_once(void)
 		unsigned int reclaimed = 0, asked = evictor.asked;
 		int err = zpool_shrink(evictor.pool, 3, &reclaimed);
 
-		/* The last objects may lie on fewer pages than that. */
+		/* The last objects may be on fewer pages than that. */
 		CT_CHECK(err == 0 || (err == -EINVAL && evictor.set.count == 0),
 			 "zpool_shrink() returned %d with %zu objects live: %s", err, evictor.set.count,
 			 zpool_last_error());
 		CT_CHECK(evictor.asked > asked, "pages reclaimed: got %u, but the callback was not called", reclaimed);
 		sum += reclaimed;
-		/* Two objects at least fit a small page; a driver that counts a page for each counts some twice. */
+		/*
+		 * At least two objects fit on a small page; a driver that counts a page for each object counts some
+		 * twice.
+		 */
 		CT_CHECK(sum <= full / 4096,
 			 "the pool held %llu bytes, but zpool_shrink() has reported %llu reclaimed pages so far",
 			 (unsigned long long)full, (unsigned long long)sum);
@@ -192,7 +196,7 @@ static void refusing_callbacks_end_in_eagain(void)
 	}
 	CT_CHECK(evictor.asked > 0, "zpool_shrink() returned -EAGAIN without calling the callback");
 	ct_set_check(evictor.pool, &evictor.set, "after evictions that were all refused");
-	/* What was refused once is asked for again. */
+	/* An object whose eviction was refused must be offered to the callback again. */
 	evictor.decide = ct_evict_save;
 	CT_REFUSED(zpool_shrink(evictor.pool, UINT32_MAX, &reclaimed), EINVAL);
 	CT_CHECK(evictor.set.count == 0, "%zu objects whose eviction was refused once are never evicted",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_shrink_order.c - zpool_shrink(): how much it evicts, whose turn it is, and whose callback is called
+ * cases_shrink_order.c - zpool_shrink(): how much it evicts, in which order, and whose callback it calls
  */
 #include "cases.h"
 #include "evictor.h"
@@ -9,7 +9,7 @@
 
 enum { PAGE_BYTES = 4096 };
 
-/* One size, so that each page, zspage or slab that shrink empties is as large as the others. */
+/* All objects have one size, so that each page, zspage or slab that zpool_shrink() empties has the same size. */
 static size_t object_size(void)
 {
 	size_t size = ct.max_bytes / 4;
@@ -17,7 +17,7 @@ static size_t object_size(void)
 	return size > 1024 ? 1024 : size > 0 ? size : 1;
 }
 
-/* Objects of at least 4 MiB, and many times what the driver takes from the system at once. */
+/* Objects of at least 4 MiB in total, and many times the step in which the driver allocates memory. */
 static size_t enough_objects(void)
 {
 	enum { OBJECTS_MAX = 60000 };
@@ -34,8 +34,8 @@ static void fill(struct ct_evictor *evictor, size_t count)
 }
 
 /*
- * What one call for one page empties is the driver's unit: a page, a zspage, a slab.  A call for more pages may exceed
- * them by that.  Nothing is evicted but what lay on the pages that were emptied.
+ * A call for one page shows the driver's unit: a page, a zspage or a slab.  A call for more pages may exceed them by
+ * one unit.  Only objects on the pages that were emptied may be evicted.
  */
 static void shrink_evicts_little_more_than_asked(void)
 {
@@ -69,7 +69,7 @@ static void shrink_evicts_little_more_than_asked(void)
 	ct_evictor_close(&evictor);
 }
 
-/* What one call evicts is older than all that it leaves, and nothing is evicted twice. */
+/* Every object that a call evicts must be older than all that it leaves, and no object is evicted twice. */
 static void evict_all_by_age(struct ct_evictor *evictor, const char *what)
 {
 	size_t evicted = evictor->evicted;
@@ -88,7 +88,7 @@ static void evict_all_by_age(struct ct_evictor *evictor, const char *what)
 	}
 }
 
-/* Look at an object in every way that does not store it. */
+/* Reads an object in every possible way. */
 static void use(struct zpool *pool, const struct ct_object *object)
 {
 	unsigned char byte;
@@ -112,7 +112,7 @@ static void using_an_object_does_not_make_it_younger(void)
 	evictor.order = order;
 	for (size_t i = 0; i < OBJECTS; i++)
 		ct_set_make(evictor.pool, &evictor.set, object_size());
-	/* The oldest quarter, from its youngest to its oldest: by the last use the order would be another. */
+	/* Read the oldest quarter from youngest to oldest, so that an order by last use would differ. */
 	for (int round = 0; round < 3; round++)
 		for (size_t i = OBJECTS / 4; i-- > 0;)
 			use(evictor.pool, &evictor.set.at[i]);
@@ -121,7 +121,7 @@ static void using_an_object_does_not_make_it_younger(void)
 	ct_evictor_close(&evictor);
 }
 
-/* Memory that is used again is young again, and so are the objects in it. */
+/* Reused memory counts as young, and so do the objects in it. */
 static void objects_stored_again_are_young(void)
 {
 	enum { OBJECTS = 400, OLD = OBJECTS / 2 };
@@ -139,7 +139,7 @@ static void objects_stored_again_are_young(void)
 			ct_set_free(evictor.pool, &evictor.set, i);
 	for (size_t i = 0; i < OLD; i++)
 		ct_set_make(evictor.pool, &evictor.set, object_size());
-	/* One page or slab may have old and new objects, and counts as new. */
+	/* One page or slab may have old and new objects, and counts as new then. */
 	while (evictor.evicted < OLD / 4) {
 		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
 		CT_CHECK(evictor.evicted <= OLD,
@@ -158,7 +158,7 @@ static void objects_stored_again_are_young(void)
 
 static uint64_t stubborn_below;
 
-/* The objects that were stored first are never let go. */
+/* The eviction of the oldest objects is always refused. */
 static int evict_all_but_the_first(struct ct_evictor *evictor, size_t position)
 {
 	if (evictor->set.at[position].tag - evictor->first_tag < stubborn_below)
@@ -177,7 +177,7 @@ static void evict_around_stubborn_objects(unsigned int stubborn)
 	evictor.first_tag = evictor.set.next_tag;
 	fill(&evictor, count);
 	left = evictor.set.count;
-	/* A call may meet refusals alone, and says so; but it may not meet the same ones each time. */
+	/* A single call may meet nothing but refusals and return -EAGAIN, but not the same ones every time. */
 	while (evictor.set.count > count / 4) {
 		int result = zpool_shrink(evictor.pool, 16, NULL);
 
@@ -201,7 +201,7 @@ static void objects_that_always_refuse_do_not_stop_the_rest(void)
 	evict_around_stubborn_objects(40);
 }
 
-/* Pages that could not be emptied are not told as emptied: trim gives back what shrink told. */
+/* Pages that could not be emptied must not be reported: zpool_trim() must release all that zpool_shrink() reported. */
 static void refused_pages_are_not_told(void)
 {
 	struct ct_evictor evictor;
@@ -226,7 +226,7 @@ static void refused_pages_are_not_told(void)
 	ct_evictor_close(&evictor);
 }
 
-/* The evictor itself checks that each callback is called for its own pool, with its own pointer and its own handles. */
+/* The evictor checks that each callback is called for its own pool, with its own pointer and handles. */
 static void each_pool_calls_its_own_callback(void)
 {
 	enum { POOLS = 3 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_sources.c - a host's own page source: what is asked of it, and what happens when it refuses
+ * cases_sources.c - a page source of the host: how the driver calls it, and what happens when it fails
  */
 #include "cases.h"
 #include "objects.h"
@@ -106,7 +106,10 @@ static void refused_commit_is_enomem(void)
 	ct_set_fill(pool, &set, 1000, &ct.rng);
 	for (int round = 0; round < 4; round++) {
 		atomic_store(&source.refuse_commit, true);
-		/* Some find room in what is committed; a driver that keeps only its records there may find much. */
+		/*
+		 * Some mallocs find space in committed pages, and many do in a driver that keeps only its records
+		 * there.
+		 */
 		do {
 			total = zpool_get_total_size(pool);
 			result = ct_set_try(pool, &set, ct_rng_size(&ct.rng, ct.max_bytes), ZPOOL_GFP_KERNEL);
@@ -142,7 +145,7 @@ static void refused_decommit_loses_nothing(void)
 		ct_set_fill(pool, &set, 3000, &ct.rng);
 		atomic_store(&source.refuse_decommit, true);
 		ct_set_thin(pool, &set, 300, &ct.rng);
-		/* Giving back may fail as a whole: what counts is that nothing is lost and that it is tried again. */
+		/* Decommit may fail entirely.  Nothing may be lost then, and the driver has to try again later. */
 		zpool_trim(pool, NULL);
 		ct_set_check(pool, &set, "after the page source refused to take memory back");
 		for (int i = 0; i < 200; i++) {
@@ -173,7 +176,7 @@ static void refused_decommit_loses_nothing(void)
 	ct_set_fini(&set);
 }
 
-/* Two pools with a source each, and one that has none, grow and shrink in turns. */
+/* Two pools with their own sources, and one without, grow and shrink in turns. */
 static void each_pool_uses_its_own_source(void)
 {
 	static struct ct_source other_source;

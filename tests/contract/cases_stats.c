@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cases_stats.c - what zpool_get_stats() and zpool_each_class() tell
+ * cases_stats.c - what zpool_get_stats() and zpool_each_class() report
  */
 #include "cases.h"
 #include "crowd.h"
@@ -20,7 +20,7 @@ static struct zpool_stats stats_of(struct zpool *pool)
 	return stats;
 }
 
-/* A member has this value. */
+/* Checks that a member of the statistics has this value. */
 #define STAT_IS(stats, member, value, when)                                                                            \
 	CT_CHECK((stats).member == (uint64_t)(value), "%s, %s: got %llu, expected %llu", when, #member,                \
 		 (unsigned long long)(stats).member, (unsigned long long)(value))
@@ -105,7 +105,7 @@ static void stats_of_a_new_pool_are_zero(void)
 
 static void the_peak_stays(void)
 {
-	/* Far above what is stored: it only bounds what may be told. */
+	/* Far above what is stored; the limit only bounds the values that may be reported. */
 	const uint64_t limit = (64u << 20) + 4000 * ct.step_bytes;
 	struct zpool *pool = ct_pool_limited(limit);
 	uint64_t most = 0, peak = 0;
@@ -115,7 +115,7 @@ static void the_peak_stays(void)
 	ct_need(ZPOOL_CAP_STATS);
 	ct_set_init(&set, 4000);
 	for (int round = 0; round < 4; round++) {
-		/* Each time fewer than the time before. */
+		/* Store fewer objects each time. */
 		ct_set_fill(pool, &set, 4000u >> round, &ct.rng);
 		if (zpool_get_total_size(pool) > most)
 			most = zpool_get_total_size(pool);
@@ -147,7 +147,7 @@ static void stats_count_mapped_handles(void)
 	ct_set_init(&set, 2000);
 	ct_set_fill(pool, &set, 2000, &ct.rng);
 	for (size_t i = 0; i < set.count; i++) {
-		/* A handle that is mapped several times is one. */
+		/* A handle that is mapped several times counts once. */
 		for (size_t times = 0; times <= i % 3; times++)
 			CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "mapping failed");
 		if (i % 100 == 0)
@@ -202,7 +202,7 @@ static void stats_count_refused_handles(void)
 	zpool_destroy_pool(pool);
 }
 
-/* Failures that the limit is the reason of: whatever the driver keeps at hand, a waiting malloc may ask for more. */
+/* Failures at the limit.  However much the driver has cached, a malloc that may wait can ask for more. */
 static void stats_tell_the_limit_from_want_of_memory(void)
 {
 	struct zpool *pool = ct_pool_limited(ct_limit(2u << 20));
@@ -274,7 +274,7 @@ static int keep_or_free(struct ct_evictor *evictor, size_t position)
 {
 	unsigned int kind = (unsigned int)ct_rng_below(&ct.rng, 4);
 
-	/* Refused; kept in spite of success; freed in spite of failure; evicted. */
+	/* Callbacks that refuse, return 0 but keep the object, return an error but free it, or evict it. */
 	if (kind < 2)
 		return kind == 0 ? -EIO : 0;
 	ct_evict_save(evictor, position);
@@ -301,7 +301,7 @@ static void stats_count_evictions(void)
 	ct_evictor_close(&evictor);
 }
 
-/* Where each object is: an array of addresses, NULL in a driver that maps nothing. */
+/* Returns an array with the address of each object, or of NULL if the driver cannot map. */
 static void note_addresses(struct zpool *pool, const struct ct_set *set, const void **addresses)
 {
 	for (size_t i = 0; i < set->count && ct_can(ZPOOL_CAP_MAP); i++) {
@@ -311,7 +311,7 @@ static void note_addresses(struct zpool *pool, const struct ct_set *set, const v
 	}
 }
 
-/* The bytes of the objects that have another address now. */
+/* Returns the bytes of the objects whose address has changed. */
 static uint64_t moved_bytes(struct zpool *pool, const struct ct_set *set, const void *const *before)
 {
 	static const void *now[1500];
@@ -349,7 +349,7 @@ static void stats_count_compaction(void)
 			 "compact_moved_bytes of a pool that stores %llu bytes: got %llu", (unsigned long long)stored,
 			 (unsigned long long)(after.compact_moved_bytes - before.compact_moved_bytes));
 		moved = moved_bytes(pool, &set, addresses);
-		/* A driver need not count what changes its address with all the pages around it. */
+		/* A driver need not count objects whose whole page changes its address. */
 		CT_CHECK(after.compact_moved_bytes - before.compact_moved_bytes >= moved / 8,
 			 "objects of %llu bytes have new addresses, but compact_moved_bytes grew by %llu",
 			 (unsigned long long)moved,
@@ -407,7 +407,9 @@ static void work_at_the_limit(struct ct_thread *thread)
 
 static void expect_rising(const struct zpool_stats *before, const struct zpool_stats *now)
 {
-	/* Counted class by class, one that is freed meanwhile, and its successor, may both be seen. */
+	/*
+	 * The driver counts class by class, so an object that is freed meanwhile and its successor may both be counted.
+	 */
 	CT_CHECK(now->objects <= 2 * BUSY_THREADS * BUSY_OBJECTS, "objects: expected at most %u, got %llu",
 		 BUSY_THREADS * BUSY_OBJECTS, (unsigned long long)now->objects);
 	CT_CHECK(now->mapped_handles == 0, "mapped_handles: expected 0, got %llu",
@@ -477,7 +479,7 @@ static void stats_fit_older_and_newer_callers(void)
 
 struct class_sum {
 	struct zpool_stats stats; /* of the whole pool */
-	uint64_t object_bytes;    /* of the class before */
+	uint64_t object_bytes;    /* of the previous class */
 	uint64_t objects, stored_bytes, pages, free_slots;
 };
 

@@ -72,7 +72,7 @@ static void leave_objects_behind(struct ct_thread *thread)
 		ct_crowd_step(crowd, &thread->rng);
 }
 
-/* What the pool holds when everything is freed. */
+/* Returns the pool's size after everything was freed. */
 static uint64_t emptied_bytes(struct ct_crowd *crowd)
 {
 	ct_set_check(crowd->pool, &crowd->set, "allocated by threads that have ended");
@@ -83,7 +83,7 @@ static uint64_t emptied_bytes(struct ct_crowd *crowd)
 
 static void ended_threads_leave_their_objects(void)
 {
-	/* Who cannot trim may keep some pages at hand, now more, now fewer. */
+	/* A driver without trim may cache free pages, and how many may vary. */
 	const uint64_t slack = ct_can(ZPOOL_CAP_TRIM) ? 64u << 10 : 320u << 10;
 	struct ct_crowd crowd;
 	uint64_t early = 0, early_empty = 0, empty;
@@ -154,7 +154,7 @@ static void map_shared(struct ct_thread *thread)
 		if (i % 16 == 0)
 			CT_CHECK(ct_pattern_differs(first, object->size, object->tag, 0) == object->size,
 				 "an object mapped by several threads lost its contents");
-		/* It is mapped here, so this is refused whatever the others do. */
+		/* The object is mapped by this thread, so freeing it is refused whatever the others do. */
 		if (i % 64 == 0)
 			zpool_free(shared->pool, object->handle);
 		zpool_unmap_handle(shared->pool, object->handle);
@@ -212,7 +212,7 @@ static void the_maximum_counts_all_threads(void)
 	zpool_destroy_pool(shared.pool);
 }
 
-/* Thread 0 frees and stores anew under the others' hands; they hold handles that may be stale at any moment. */
+/* Thread 0 keeps replacing objects while the others use handles that may become stale at any moment. */
 struct race {
 	struct zpool *pool;
 	_Atomic unsigned long handle;
@@ -232,7 +232,10 @@ static void race_replace(struct race *race)
 		ct_object_make(race->pool, &object, RACE_BYTES, 5);
 		pinned[count++] = atomic_exchange(&race->handle, object.handle);
 		zpool_free(race->pool, pinned[count - 1]);
-		/* What somebody had mapped was not freed.  Nobody finds it any more, so it is not mapped for long. */
+		/*
+		 * The free was refused because a thread has the object mapped.  No thread can find the object any more,
+		 * so that it will not stay mapped for long.
+		 */
 		if (ct_handle_is_dead(race->pool, pinned[count - 1]))
 			count--;
 		while (count == RACE_PINNED && !ct_stopping()) {
@@ -303,7 +306,7 @@ static void sleep_or_work(struct ct_thread *thread)
 	}
 	CT_CHECK(zpool_map_handle(sleeper->pool, sleeper->object.handle, ZPOOL_MM_RW) != NULL,
 		 "zpool_map_handle() returned NULL: %s", zpool_last_error());
-	/* Were a lock held while something is mapped, the others would never get done. */
+	/* If a mapping held a lock, the other threads would never finish. */
 	while (atomic_load(&sleeper->working) > 0 && !ct_stopping())
 		ct_nap();
 	zpool_unmap_handle(sleeper->pool, sleeper->object.handle);

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* seen has a byte for each object of the set; every: free every so manyth, 0: none. */
+/* seen has a byte for each object of the set; the callback frees every `every`th object, or none for 0. */
 struct walk {
 	struct zpool *pool;
 	struct ct_set *set;
@@ -95,7 +95,9 @@ static void walk_ends_when_told(void)
 	ct_set_fini(&set);
 }
 
-/* Takes no count of visits: while the pool changes, what comes and goes may be visited or not. */
+/*
+ * Does not check the number of visits: objects that are allocated or freed during the walk may or may not be visited.
+ */
 static int visit_and_change(struct zpool *pool, unsigned long handle, size_t size, void *user)
 {
 	struct walk *walk = user;

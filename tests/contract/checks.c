@@ -29,7 +29,7 @@ const char *ct_error_name(int64_t result)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (result == -names[i].error)
 			return names[i].name;
-	/* A message may name two results. */
+	/* Two buffers, because a message may contain two results. */
 	turn = !turn;
 	snprintf(numbers[turn], sizeof(numbers[turn]), "%lld", (long long)result);
 	return numbers[turn];

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * contract.h - the contract suite: what every driver owes the callers of zpool.h, as a library of cases and a runner
+ * contract.h - the conformance suite: what every driver must do for callers of zpool.h, as a library of cases and a
+ * runner
  *
- * A case is a sentence that zpool.h promises and the function that puts it to the proof.  All cases run on every
- * driver, chosen by name, through zpool.h alone.  What a driver may leave out (an optional callback) is asked through
- * the same interface; a case about it is then skipped, with the reason.
+ * A case consists of a sentence that zpool.h promises and a function that tests it.  All cases run on every driver,
+ * chosen by name, and use only zpool.h.  The suite finds out through the same interface which optional callbacks a
+ * driver lacks, and skips the cases about them with the reason.
  *
- * Each case runs in a process of its own with a time limit, so that a crash or a hang is the failure of one case.
+ * Each case runs in its own process with a time limit, so that a crash or a hang is the failure of one case.
  */
 #ifndef CONTRACT_H
 #define CONTRACT_H 1
@@ -16,19 +17,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The case forks while threads run: left out where the tool that watches (thread sanitizer) cannot follow. */
+/* The case forks while threads run; it is left out under the thread sanitizer, which does not support that. */
 #define CT_FORKS 0x1u
 
-/* Where the library verifies pools it shall do so after each single call, however large they are. */
+/* If the library verifies pools, it does so after every single call of this case, however large the pool is. */
 #define CT_EVERY_CALL 0x2u
 
-/* The case is about the plugin's file, or about loading it: nothing is loaded, and no pool made, before it runs. */
+/* The case is about the plugin's file, or about loading it: nothing is loaded and no pool is created before it runs. */
 #define CT_FILE 0x4u
 
-/* It runs as long as it is told, and has a time limit of its own. */
+/* The case runs as long as the user says, and has its own time limit. */
 #define CT_SLOW 0x8u
 
-/* It takes about as long as CT_LONG_WEIGHT others, and is started before them where cases run in parallel. */
+/* The case takes about as long as CT_LONG_WEIGHT others, and starts before them if cases run in parallel. */
 #define CT_LONG 0x10u
 #define CT_LONG_WEIGHT 25
 
@@ -39,16 +40,19 @@ struct ct_case {
 	unsigned int flags;
 };
 
-/* Cases of one subject, ended by an entry without a name. */
+/* The cases of one subject; an entry without a name ends the array. */
 struct ct_group {
 	const char *subject;
 	const struct ct_case *cases;
 };
 
-/* All groups, ended by one without a subject.  The first case that makes a pool is whether one can be made at all. */
+/*
+ * All groups; one without a subject ends the array.  The first case that creates a pool tests whether that works at
+ * all.
+ */
 extern const struct ct_group ct_groups[];
 
-/* What can be said of a plugin's file. */
+/* The group of cases about a plugin's file. */
 extern const struct ct_group ct_groups_file[];
 
 enum ct_outcome {
@@ -59,7 +63,10 @@ enum ct_outcome {
 	CT_SKIPPED
 };
 
-/* What became of a case: text is why it failed or was skipped, output what it and its driver printed, or "". */
+/*
+ * The outcome of a case.  text is the reason why it failed or was skipped; output is what the case and its driver
+ * printed, or "".
+ */
 struct ct_verdict {
 	const struct ct_case *c;
 	const char *subject;
@@ -73,7 +80,7 @@ struct ct_verdict {
 
 struct ct_options;
 
-/* How far the run is; by weight, of which a case has 1, or CT_LONG_WEIGHT. */
+/* The progress of the run, by weight: a case has the weight 1, or CT_LONG_WEIGHT. */
 struct ct_progress {
 	unsigned int done, total;
 	unsigned int done_weight, total_weight;
@@ -81,8 +88,8 @@ struct ct_progress {
 };
 
 /*
- * The functions that report a run.  Verdicts come in the order of the cases, however many run at once.  count is how
- * many verdicts there were; progress may be NULL, and is called several times a second.
+ * The functions that report a run.  Verdicts are reported in the order of the cases, however many run at once.  count
+ * is the number of verdicts; progress may be NULL, and is called several times a second.
  */
 struct ct_report {
 	void (*begin)(const struct ct_options *options);
@@ -92,25 +99,25 @@ struct ct_report {
 	void (*end)(const struct ct_options *options, unsigned int count);
 };
 
-/* In TAP, on standard output. */
+/* Reports in TAP format on standard output. */
 extern const struct ct_report ct_report_tap;
 
 /*
- * How to run.
+ * The options of a run.
  *
  * groups      the cases
- * report      whom to tell
- * command     print the command that runs a failed case alone, without a newline
+ * report      the functions that report the run
+ * command     prints the command that runs a failed case alone, without a newline
  * debuggers   programs that can be put before that command, ended by NULL; or NULL
- * file        the plugin that ct_groups_file is to be run on, and its driver's type; or NULL
- * specs       drivers, or whole specs; count 0: every driver that zpool_each_driver() shows
+ * file        the plugin that ct_groups_file is run on, and its driver's type; or NULL
+ * specs       drivers, or whole specs; count 0: every driver that zpool_each_driver() reports
  * cases       names of cases; count 0: all
- * seed        what all random choices come from, together with the case's name
- * operations  length of the model check; other cases that repeat scale theirs by it
- * timeout_s   for each case: how long it may wait or compute without a step; slow_timeout_s for those marked CT_SLOW
- * jobs        how many cases run at once; at least 1
- * pass_output print at once what cases print, and not only with a failure
- * isolate     a process for each case; false: in this process, for debuggers and sanitizers
+ * seed        the seed of all random choices, together with the case's name
+ * operations  the length of the model check; other cases that repeat work scale with it
+ * timeout_s   how long each case may wait or compute without a step; slow_timeout_s is for cases marked CT_SLOW
+ * jobs        the number of cases that run at once; at least 1
+ * pass_output print the output of cases immediately, and not only with a failure
+ * isolate     run each case in its own process; false: in this process, for debuggers and sanitizers
  * fail_fast   stop at the first failure
  * rss         compare total_size with the resident memory
  */
@@ -141,31 +148,34 @@ struct ct_totals {
 	unsigned int passed;
 	unsigned int failed;
 	unsigned int skipped;
-	int interrupted; /* by this signal; what had not been run by then is not counted */
+	int interrupted; /* the signal that ended the run; cases that had not run by then are not counted */
 };
 
 /* The number of processors that this process may use. */
 unsigned int ct_processors(void);
 
-/* Is there a case of that name in the groups? */
+/* Returns true if the groups have a case of that name. */
 bool ct_case_exists(const struct ct_group *groups, const char *name);
 
-/* Print a word of a command line, in quotes where it needs them. */
+/* Prints a word of a command line, with quotes if it needs them. */
 void ct_print_word(FILE *to, const char *word);
 
-/* Print how a case is run alone: the environment that it needs, a debugger or "", and the command. */
+/* Prints how to run a case alone: the environment that it needs, a debugger or "", and the command. */
 void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
 		    const char *case_name);
 
 void ct_run(const struct ct_options *options, struct ct_totals *totals);
 
-/* Running under valgrind or with a sanitizer: slower, and with more system calls and memory than the driver's own. */
+/* Returns true under valgrind or a sanitizer, which is slower and adds system calls and memory of its own. */
 bool ct_instrumented(void);
 
-/* ... namely the thread sanitizer. */
+/* Returns true under the thread sanitizer. */
 bool ct_thread_sanitized(void);
 
-/* Does the library verify the pool after every call (--enable-debug-checks)?  Slower, but otherwise as usual. */
+/*
+ * Returns true if the library verifies pools after every call (--enable-debug-checks), which is slower but otherwise
+ * the same.
+ */
 bool ct_verified(void);
 
 #endif /* CONTRACT_H */

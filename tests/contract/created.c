@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * created.c - the files that a process makes and leaves
+ * created.c - the files that a process creates and leaves behind
  *
- * Other processes make files in the same directories, so that listing them before and after shows little.  The kernel
- * stops this process at each system call that may make a file; a signal handler notes the name, and repeats the call
- * with a mark that lets it pass.
+ * Other processes create files in the same directories, so that comparing listings shows little.  Instead the kernel
+ * stops this process at each system call that may create a file; a signal handler records the name, and repeats the
+ * call with a mark that lets it pass.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -28,7 +28,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-/* The sixth argument, which none of these calls has. */
+/* The mark is in the sixth argument, which none of these calls has. */
 #define MARK 0x5a6b7c8dL
 
 enum { CREATED_MAX = 1000 };
@@ -39,7 +39,7 @@ static struct {
 	size_t count;
 } created = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* Which of its arguments are the directory (-1: none) and the new name. */
+/* The indexes of the arguments that are the directory (-1: none) and the new name. */
 static const struct {
 	int number;
 	int directory, name;
@@ -55,7 +55,7 @@ static const struct {
 #endif
 };
 
-/* The arguments of the call, and where its result goes. */
+/* The registers with the arguments of the call and its result. */
 static void get_arguments(ucontext_t *context, long arguments[5], long **result)
 {
 #ifdef __x86_64__
@@ -90,7 +90,7 @@ static void note(int directory, const char *name)
 	pthread_mutex_unlock(&created.lock);
 }
 
-/* A file of a fixed name may be left from an earlier case, and is opened with O_CREAT all the same. */
+/* A file with a fixed name may be left from an earlier case, and is opened with O_CREAT all the same. */
 static bool may_create(int call, const long arguments[5])
 {
 #ifdef __x86_64__
@@ -133,7 +133,7 @@ void ct_created_watch(void)
 	struct sigaction action;
 	unsigned short used = 0;
 
-	/* What carries the mark may pass. */
+	/* Calls with the mark may pass. */
 	code[used++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[5]));
 	code[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MARK, CALLS + 1, 0);
 	code[used++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
@@ -151,7 +151,7 @@ void ct_created_watch(void)
 		ct_skip("this system does not let a process filter its system calls");
 }
 
-/* As the value of a parameter, such as file=NAME or file=/tmp/NAME. */
+/* The spec may name the file in a parameter, such as file=NAME or file=/tmp/NAME. */
 static bool is_named_in_spec(const char *path)
 {
 	const char *name = strrchr(path, '/') + 1, *found = ct.spec;

@@ -20,7 +20,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 		if (result != 0)
 			return result;
 	}
-	/* Another thread may have it in its hands, or have freed it by now. */
+	/* Another thread may have taken the object out of the set, or have freed it by now. */
 	if (!ct_crowd_take_handle(crowd, handle, &object))
 		return -EBUSY;
 	ct_object_check(pool, &object, "inside the evict callback, while other threads work");
@@ -104,7 +104,7 @@ static void store(struct ct_crowd *crowd, struct ct_rng *rng)
 	struct ct_object object;
 	int result = ct_object_try(crowd->pool, &object, size, ZPOOL_GFP_KERNEL, ct_rng_next(rng));
 
-	/* ct_crowd_tend() sets limits. */
+	/* Malloc may fail because ct_crowd_tend() sets limits. */
 	CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes returned %s", size, ct_error_name(result));
 	if (result == 0)
 		ct_crowd_put(crowd, &object);

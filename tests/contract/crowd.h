@@ -11,10 +11,10 @@
 #include <stdatomic.h>
 
 /*
- * Objects that no thread has in its hands are in the set.  A thread takes one out before it does anything with it, so
- * that operations on one object are ordered, and the lock is held for the set only, never across a call on the pool.
+ * The set has the objects that no thread is using.  A thread takes an object out before it uses it, so that operations
+ * on one object are ordered.  The lock is held only for the set, and never during a call on the pool.
  *
- * busy      threads that evict, walk and so on may ask how often the others got something done
+ * busy      threads that evict, walk and so on check it to see how much the others have done
  */
 struct ct_crowd {
 	struct zpool *pool;
@@ -28,29 +28,29 @@ struct ct_crowd {
 
 void ct_crowd_open(struct ct_crowd *crowd, size_t capacity);
 
-/* Every object left is whole; ends the pool. */
+/* Checks the contents of every object that is left, and destroys the pool. */
 void ct_crowd_close(struct ct_crowd *crowd);
 
-/* Take an object out at random, or that of a handle.  false: there is none. */
+/* Takes out a random object, or the one with a given handle.  Returns false if there is none. */
 bool ct_crowd_take(struct ct_crowd *crowd, struct ct_rng *rng, struct ct_object *object);
 bool ct_crowd_take_handle(struct ct_crowd *crowd, unsigned long handle, struct ct_object *object);
 
-/* Put one in that is nobody's any more; frees it where the set is full. */
+/* Puts an object back into the set, or frees it if the set is full. */
 void ct_crowd_put(struct ct_crowd *crowd, const struct ct_object *object);
 
-/* How many objects no thread has in its hands. */
+/* Returns the number of objects that no thread is using. */
 size_t ct_crowd_count(struct ct_crowd *crowd);
 
-/* Store, check, rewrite or free an object. */
+/* Stores, checks, rewrites or frees an object. */
 void ct_crowd_step(struct ct_crowd *crowd, struct ct_rng *rng);
 
-/* Visit all objects, if the driver can. */
+/* Visits all objects, if the driver supports it. */
 void ct_crowd_walk(struct ct_crowd *crowd);
 
-/* Trim, ask for sizes, statistics and classes, set limits, compact. */
+/* Trims, reads sizes, statistics and classes, sets limits, and compacts. */
 void ct_crowd_tend(struct ct_crowd *crowd, struct ct_rng *rng);
 
-/* Sleep for a moment. */
+/* Sleeps for a moment. */
 void ct_nap(void);
 
 #endif /* CT_CROWD_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * evictor.c - a pool whose evict callback is watched
+ * evictor.c - a pool with an evict callback that checks and counts its calls
  */
 #include "evictor.h"
 

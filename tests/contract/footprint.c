@@ -12,7 +12,7 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 
-/* The value behind a key at the beginning of a line, in KiB there, in bytes here. */
+/* Returns the value after a key at the start of a line; the file has KiB, the result is in bytes. */
 static uint64_t kib_of(const char *path, const char *key)
 {
 	static char text[8192];
@@ -51,7 +51,7 @@ uint64_t footprint_page_table_bytes(void)
 	return kib_of("/proc/self/status", "\nVmPTE:");
 }
 
-/* smaps_rollup rather than statm, which lags behind by some pages for each processor. */
+/* statm may be wrong by some pages for each processor, so smaps_rollup is read. */
 uint64_t footprint_bytes(void)
 {
 	return kib_of("/proc/self/smaps_rollup", "\nRss:") + footprint_page_table_bytes();

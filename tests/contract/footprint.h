@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * footprint.h - what this process costs in memory
+ * footprint.h - the memory of this process
  */
 #ifndef CONTRACT_FOOTPRINT_H
 #define CONTRACT_FOOTPRINT_H 1
@@ -8,18 +8,18 @@
 #include <stdint.h>
 
 /*
- * Have every page of the programs and libraries here, so that code which runs for the first time later does not count
- * as memory that was asked for.  Where the kernel does not do that (before Linux 5.14), it counts.
+ * Makes every page of the program and its libraries resident, so that code which first runs later does not count as
+ * growth.  Before Linux 5.14 the kernel cannot do that, and such code counts.
  */
 void footprint_settle(void);
 
 /*
- * Resident bytes as the kernel counts them page by page, and page tables.  Neither allocates nor touches memory that it
- * has not touched before, from the second call on.  Exits after a message where /proc does not tell.
+ * Returns the resident bytes as the kernel counts them page by page, plus page tables.  From the second call on it
+ * neither allocates nor touches new memory.  Exits with a message if /proc does not have the numbers.
  */
 uint64_t footprint_bytes(void);
 
-/* The page tables alone. */
+/* Returns the bytes of the page tables alone. */
 uint64_t footprint_page_table_bytes(void);
 
 #endif

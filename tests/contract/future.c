@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * future.c - the driver under test, behind a core of the future
+ * future.c - the driver under test, used by a simulated newer version of the library
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -19,7 +19,7 @@ enum { MORE_BYTES = 136, JUNK = 0xa5, BLOCK_BYTES = 1 << 18 };
 static const struct zpool_driver *real;
 static struct zpool_driver future;
 
-/* Structures as a later core has them: with members that nobody knows yet. */
+/* Structures as a newer version of the library may have them, with members that no driver knows yet. */
 struct larger_host {
 	struct zpool_host host;
 	unsigned char more[MORE_BYTES];
@@ -235,7 +235,7 @@ static int future_set(void *pool, uint32_t index, const struct zpool_value *valu
 	return err;
 }
 
-/* A core that knows more members, and one that knows two. */
+/* Ask like a library that knows more members, and like one that knows only two. */
 static int future_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
 {
 	const size_t fewer = 2 * sizeof(uint64_t);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * keeper.c - a process that runs one case in another process, and stays in control of it
+ * keeper.c - a process that runs one case in another process and supervises it
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -26,9 +26,9 @@
 #define POLL_MS 100
 
 /*
- * What the case prints: the first bytes stay, of the others the last.
+ * The output of the case: the first bytes are kept, and the last of the rest.
  *
- * in    the reading end of the pipe that is its standard output and its standard error
+ * in    the reading end of the pipe that is the case's standard output and standard error
  */
 struct output {
 	int in;
@@ -66,7 +66,7 @@ static void output_read(struct output *output)
 	while ((got = read(output->in, bytes, sizeof(bytes))) > 0 || (got < 0 && errno == EINTR))
 		if (got > 0)
 			output_add(output, bytes, (size_t)got);
-	/* Nobody has the writing end any more; waiting for it would return at once. */
+	/* The writing end is closed everywhere, so that waiting for it would return at once. */
 	if (got == 0) {
 		close(output->in);
 		output->in = -1;
@@ -110,7 +110,10 @@ static void kill_leftover(const struct ct_process *process, void *user)
 	kill(process->pid, SIGKILL);
 }
 
-/* The keeper is their parent as soon as their own one is gone.  One that forks meanwhile is met in the next round. */
+/*
+ * The keeper becomes their parent when their own parent is gone.  A process that forks meanwhile is found in the next
+ * round.
+ */
 static void end_leftovers(struct leftovers *leftovers)
 {
 	memset(leftovers, 0, sizeof(*leftovers));
@@ -176,7 +179,7 @@ static void on_term(int signal_number)
 	told_to_end = 1;
 }
 
-/* Until the process has ended, or was ended for the reason that is then in the result. */
+/* Waits until the process has ended, or was killed for the reason that is then in the result. */
 static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *output, struct ct_result *result)
 {
 	struct ct_watch watch;
@@ -187,7 +190,7 @@ static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *ou
 		struct pollfd wait = { .fd = output->in, .events = POLLIN };
 		int status = 0;
 
-		/* Without the pipe, the end of the process is only seen by looking. */
+		/* Without the pipe, only polling shows that the process has ended. */
 		poll(&wait, 1, output->in < 0 ? 1 : POLL_MS);
 		if (output->in >= 0)
 			output_read(output);
@@ -213,7 +216,7 @@ static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *ou
 
 _Noreturn static void run_case(const struct ct_keeper_job *job, int out, pid_t keeper)
 {
-	/* A descriptor of its own: what a driver does to it is not seen outside of the case. */
+	/* The case gets a duplicate descriptor, so that what a driver does to it has no effect outside the case. */
 	int in = open("/dev/null", O_RDONLY);
 
 	setpgid(0, 0);
@@ -229,7 +232,7 @@ _Noreturn static void run_case(const struct ct_keeper_job *job, int out, pid_t k
 	signal(SIGTERM, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &job->mask, NULL);
 	job->body(job->arg);
-	/* Not _exit(): what looks for leaks does so at exit. */
+	/* exit(), not _exit(), because leak checkers run at exit. */
 	exit(0);
 }
 
@@ -279,7 +282,7 @@ pid_t ct_keeper_start(const struct ct_keeper_job *job, struct ct_result *result)
 		struct sigaction action = { .sa_handler = on_term };
 		sigset_t none;
 
-		/* A terminal's Ctrl-C is for the runner, which then tells its keepers. */
+		/* Ctrl-C in a terminal is handled by the runner, which then sends a signal to its keepers. */
 		setpgid(0, 0);
 		sigaction(SIGTERM, &action, NULL);
 #ifdef __linux__

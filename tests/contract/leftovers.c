@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * leftovers.c - what a process has, so that what pools, objects and drivers leave behind can be told
+ * leftovers.c - memory and files of the process, to find what pools, objects and drivers leave behind
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

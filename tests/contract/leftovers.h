@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * leftovers.h - what a process has, so that what pools, objects and drivers leave behind can be told
+ * leftovers.h - memory and files of the process, to find what pools, objects and drivers leave behind
  */
 #ifndef CT_LEFTOVERS_H
 #define CT_LEFTOVERS_H 1
@@ -8,8 +8,8 @@
 #include "case.h"
 
 /*
- * heap_bytes     in use, as the C library counts; 0 where it does not tell
- * address_pages  mapped, whether touched or not
+ * heap_bytes     bytes in use according to the C library; 0 if it does not report them
+ * address_pages  pages of mapped address space, whether touched or not
  */
 struct ct_leftovers {
 	uint64_t heap_bytes;
@@ -20,8 +20,8 @@ struct ct_leftovers {
 void ct_leftovers_look(struct ct_leftovers *now);
 
 /*
- * Compare with what is there now, after something was done so many times.  Fails the case where something was left.
- * false: it may be what the C library keeps of freed memory, and there is another try.
+ * Compares with the current state, after something was done a number of times.  Fails the case if something was left
+ * behind.  Returns false if it may be memory cached by the C library, and the caller should try again.
  */
 bool ct_leftovers_compare(const struct ct_leftovers *before, unsigned int times, const char *what, bool last_try);
 

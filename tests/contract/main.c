@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * main.c - the contract suite's command line
+ * main.c - the command line of the conformance suite
  */
 #include "contract.h"
 
@@ -18,7 +18,7 @@
 #ifdef CONTRACT_PRELOAD
 #include <ltdl.h>
 
-#pragma GCC diagnostic ignored "-Wnested-externs" /* what libltdl's macro expands to */
+#pragma GCC diagnostic ignored "-Wnested-externs" /* for the expansion of libltdl's macro */
 #endif
 
 #define LIST_MAX 64
@@ -203,7 +203,7 @@ int main(int argc, char **argv)
 	struct ct_totals totals;
 
 #ifdef CONTRACT_PRELOAD
-	/* Without shared libraries there are no plugins: the drivers are linked in. */
+	/* In a build without shared libraries, the drivers are linked into the program. */
 	LTDL_SET_PRELOADED_SYMBOLS();
 #endif
 	program = argv[0];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * mock_slabs.c - a driver for the suite itself that does what only dense drivers do: it moves objects together, evicts
- * several pages at once, and tells statistics and size classes
+ * mock_slabs.c - a test driver that compacts, evicts several pages at once, and reports statistics and size classes
  *
- * A slab is a run of five pages: a header, and 16 KiB cut into equal slots.  The classes are powers of two from 256 to
- * 4096 bytes.  Slabs of a class are on its list, and all are in order of their last allocation.  A location is the
- * slab's first page and the slot.  One lock guards it all, but map, which takes none.
+ * A slab is a run of five pages: a header, and 16 KiB divided into equal slots.  The size classes are powers of two
+ * from 256 to 4096 bytes.  Each class has a list of its slabs, and another list has all slabs in the order of their
+ * last allocation.  A location is the slab's first page and the slot.  One lock guards everything; only map takes no
+ * lock.
  */
 #include "mocks.h"
 
@@ -32,7 +32,7 @@ struct slab {
 	uint32_t pgno;
 	unsigned int class;
 	unsigned int used;
-	bool under_reclaim; /* on no list; whoever empties it leaves it to the reclaim */
+	bool under_reclaim; /* on no list; freeing its last object leaves the slab to the reclaiming thread */
 	unsigned long handles[SLABS_SLOTS_MAX];
 };
 
@@ -45,9 +45,9 @@ struct slabs_pool {
 	void *evict_context;
 	struct zp_lock lock;
 	struct zp_list classes[SLABS_CLASSES];
-	struct zp_list order; /* allocated from last is first */
+	struct zp_list order; /* the most recently allocated from comes first */
 	uint64_t objects, stored_bytes, slabs;
-	struct zpool_stats counted; /* the members that only ever rise */
+	struct zpool_stats counted; /* the members that never decrease */
 	_Atomic(uint64_t) failed_limit, failed_memory;
 };
 
@@ -120,7 +120,7 @@ static void slabs_destroy(void *context)
  * Objects
  */
 
-/* The slab of a class that has room and is fullest, other than one; NULL: none.  The lock is held. */
+/* Returns the fullest slab of a class that has a free slot, except one; NULL: none.  The lock is held. */
 static struct slab *slab_with_room(struct slabs_pool *pool, unsigned int class, const struct slab *but)
 {
 	struct slab *best = NULL;
@@ -218,7 +218,7 @@ static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lo
 	return err;
 }
 
-/* Clear a slot; true: its slab is now the caller's to give back.  The lock is held. */
+/* Clears a slot.  Returns true if the caller has to release the slab.  The lock is held. */
 static bool slab_drop(struct slab *slab, uint64_t location)
 {
 	slab->handles[location & (SLABS_SLOTS_MAX - 1)] = 0;
@@ -290,7 +290,7 @@ static int64_t slabs_obj_size(void *context, unsigned long handle)
  * Giving memory back
  */
 
-/* Ask for all objects of a slab that is on no list.  The lock is held, but not while asking. */
+/* Asks the callback to evict all objects of a slab that is on no list.  The lock is held, except during callbacks. */
 static void slab_evict(struct slabs_pool *pool, struct slab *slab)
 {
 	int err = 0;
@@ -306,7 +306,7 @@ static void slab_evict(struct slabs_pool *pool, struct slab *slab)
 		zp_lock(&pool->lock);
 		pool->counted.evictions += slab->handles[slot] != handle;
 		pool->counted.evict_refused += slab->handles[slot] == handle;
-		/* Kept all the same: then the slab cannot be emptied. */
+		/* The callback kept the object, so the slab cannot be emptied. */
 		if (slab->handles[slot] == handle)
 			break;
 	}
@@ -355,7 +355,7 @@ static int slabs_shrink(void *context, unsigned int pages, unsigned int *reclaim
 	return 0;
 }
 
-/* Move one object, unless it is mapped.  true: it was.  The lock is held. */
+/* Moves one object unless it is mapped.  Returns true if it was mapped.  The lock is held. */
 static bool move_object(struct slabs_pool *pool, struct slab *from, unsigned int slot, struct slab *to)
 {
 	unsigned long handle = from->handles[slot];
@@ -372,7 +372,7 @@ static bool move_object(struct slabs_pool *pool, struct slab *from, unsigned int
 	return true;
 }
 
-/* The slab with fewest objects, if the other slabs of the class could take them.  The lock is held. */
+/* Returns the emptiest slab if the other slabs of its class can take its objects, or NULL.  The lock is held. */
 static struct slab *slab_to_empty(struct slabs_pool *pool, unsigned int class)
 {
 	struct slab *emptiest = NULL;
@@ -402,7 +402,7 @@ struct slabs_budget {
 	uint64_t deadline_ns; /* 0: none */
 };
 
-/* 0: nothing left to gain in this class; 1: the budget is spent.  The object that reaches it is the last. */
+/* Returns 0 if nothing is left to gain in this class, 1 if the object moved last has used up the budget. */
 static int compact_class(struct slabs_pool *pool, unsigned int class, struct slabs_budget *budget)
 {
 	struct slab *from, *to;
@@ -428,7 +428,7 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, struct sla
 	return 0;
 }
 
-/* Gives back what is kept.  Returns how much less is held than before. */
+/* Releases cached slabs.  Returns by how much the pool's size has shrunk. */
 static uint64_t trim_since(struct slabs_pool *pool, uint64_t before)
 {
 	uint64_t ignored, after;

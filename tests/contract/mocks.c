@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * mocks.c - drivers for the suite itself: what it asks of those that leave everything out that may be left out
+ * mocks.c - test drivers that lack all optional features, to test the suite itself
  *
- * mock_maps and mock_copies have what a driver must have, one with map and unmap, the other with read and write, and
- * keep the limit themselves; nothing else.  mock_pass is a filter that passes on what it can, under handles of its own.
- * mock_slabs is in a file of its own.
+ * mock_maps and mock_copies have only the required callbacks, one with map and unmap, the other with read and write;
+ * they enforce the limit themselves.  mock_pass is a filter that forwards all calls it can, with its own handles.
+ * mock_slabs has its own file.
  *
- * They are linked into the program, and register before main() runs.  The suite must run on them as on any driver, and
- * skip what they lack.
+ * The drivers are linked into the program, and register before main() runs.  The suite must work with them as with any
+ * driver, and skip the cases about what they lack.
  */
 #include "mocks.h"
 
@@ -25,7 +25,7 @@
 enum { MOCK_OBJECT_BYTES_MAX = 5000, MOCK_ALIGNMENT_BYTES = 8, MOCK_BLOCK_BYTES = 16 };
 
 struct mock_pool {
-	struct zp_handles handles; /* location: the size asked for; payload: the block */
+	struct zp_handles handles; /* location: the requested size; payload: the block */
 	struct zp_pages pages;
 };
 
@@ -144,7 +144,7 @@ static int mock_unmap(void *context, unsigned long handle)
 	return zp_handles_unpin(&pool->handles, handle);
 }
 
-/* Pins an object for a copy: its bytes at the offset, or NULL and *err. */
+/* Pins an object for a copy.  Returns the address of its bytes at the offset, or NULL with *err. */
 static char *mock_copy_begin(struct mock_pool *pool, unsigned long handle, size_t len, size_t offset, int64_t *err)
 {
 	uint64_t size = 0;
@@ -318,7 +318,7 @@ static int64_t pass_obj_size(void *context, unsigned long handle)
 
 static int pass_set_limit(void *context, uint64_t limit_bytes)
 {
-	/* The core tells every layer, and this one holds nothing. */
+	/* The core calls set_limit of every layer, and this one holds no memory. */
 	(void)context;
 	(void)limit_bytes;
 	return 0;

@@ -2,8 +2,8 @@
  *
  * module.c - reading a plugin's file
  *
- * The sections' headers lead to the tables.  A file without them loads, but no linker makes such a one unless told.
- * Whatever lies outside of the file is not there.
+ * The section headers lead to the tables.  A file without section headers could be loaded, but linkers only make one on
+ * request.  Tables and names outside the file are treated as missing.
  */
 #include "module.h"
 
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A table of `count` entries at an offset of the file, or NULL. */
+/* Returns a table of `count` entries at an offset of the file, or NULL if it is outside. */
 static const void *table_at(const struct ct_module *module, uint64_t offset, uint64_t count, size_t entry_bytes)
 {
 	if (offset > module->size || count > (module->size - offset) / entry_bytes || offset % sizeof(uint32_t) != 0)
@@ -122,9 +122,9 @@ void ct_module_symbols(const struct ct_module *module, bool defined, void (*fn)(
 {
 	const ElfW(Sym) *symbols = module->symbols;
 
-	/* The first is none. */
+	/* The first symbol is the null symbol. */
 	for (size_t i = 1; i < module->symbol_count; i++) {
-		int visibility = symbols[i].st_other & 3; /* the same bits in both classes */
+		int visibility = symbols[i].st_other & 3; /* the macros are the same for 32 and 64 bits */
 
 		if ((symbols[i].st_shndx != SHN_UNDEF) != defined || ELF64_ST_BIND(symbols[i].st_info) == STB_LOCAL)
 			continue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * module.h - what a plugin's file shows to the dynamic linker, read from the file
+ * module.h - the symbols and libraries of a plugin, read from its file
  */
 #ifndef CT_MODULE_H
 #define CT_MODULE_H 1
@@ -10,8 +10,8 @@
 
 /*
  * bytes, size    the file
- * dynamic        the table of the dynamic linker, dynamic_count entries
- * symbols        the table of the symbols that it sees, and their names
+ * dynamic        the dynamic section, with dynamic_count entries
+ * symbols        the dynamic symbols, and their names
  */
 struct ct_module {
 	const char *bytes;
@@ -24,18 +24,18 @@ struct ct_module {
 	size_t names_size;
 };
 
-/* NULL, or a sentence without its end: why the file cannot be read so. */
+/* Returns NULL, or the reason why the file cannot be read, as a sentence without its full stop. */
 const char *ct_module_open(struct ct_module *module, const char *path);
 void ct_module_close(struct ct_module *module);
 
-/* Visit the symbols that others can see (defined), or that it asks others for (not defined). */
+/* Visits the symbols that the file exports (defined), or that it needs from others (not defined). */
 void ct_module_symbols(const struct ct_module *module, bool defined, void (*fn)(const char *name, void *user),
 		       void *user);
 
-/* Visit the libraries that it needs. */
+/* Visits the libraries that the file needs. */
 void ct_module_needed(const struct ct_module *module, void (*fn)(const char *name, void *user), void *user);
 
-/* Is every symbol looked up when it is loaded, and not when it is first called? */
+/* Returns true if every symbol is bound at load time rather than at its first call. */
 bool ct_module_binds_now(const struct ct_module *module);
 
 #endif /* CT_MODULE_H */

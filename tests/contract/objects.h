@@ -14,26 +14,32 @@ struct ct_object {
 	uint64_t tag;
 };
 
-/* zpool_malloc() and write the pattern.  What zpool_malloc() gave; the object is unchanged on failure. */
+/*
+ * Calls zpool_malloc() and writes the pattern.  Returns the result of zpool_malloc(); on failure the object is
+ * unchanged.
+ */
 int ct_object_try(struct zpool *pool, struct ct_object *object, size_t size, zpool_gfp_t gfp, uint64_t tag);
 
-/* ... that must succeed. */
+/* The same, but fails the case if it does not succeed. */
 void ct_object_make(struct zpool *pool, struct ct_object *object, size_t size, uint64_t tag);
 
-/* All bytes are still there, or the case fails with `when` in the message. */
+/* Fails the case, with `when` in the message, unless the object has all its bytes. */
 void ct_object_check(struct zpool *pool, const struct ct_object *object, const char *when);
 
-/* Does the pool refuse the handle? */
+/* Returns true if the pool refuses the handle. */
 bool ct_handle_is_dead(struct zpool *pool, unsigned long handle);
 
-/* Copy bytes out of or into an object, by mapping it or by zpool_obj_read() and _write(), whatever the driver has. */
+/*
+ * Copies bytes out of or into an object, by mapping it or with zpool_obj_read() and zpool_obj_write(), depending on the
+ * driver.
+ */
 void ct_bytes_get(struct zpool *pool, unsigned long handle, void *buf, size_t len, size_t offset);
 void ct_bytes_put(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset);
 
 /*
- * A set of live objects, found by position or by handle.  Removing one puts the last in its place.
+ * A set of live objects, found by position or by handle.  Removing one moves the last to its position.
  *
- * index  maps hashes of handles to positions + 1, open addressing; 0 is empty
+ * index  maps hashes of handles to positions + 1, with open addressing; 0 is empty
  */
 struct ct_set {
 	struct ct_object *at;
@@ -47,26 +53,26 @@ struct ct_set {
 void ct_set_init(struct ct_set *set, size_t capacity);
 void ct_set_fini(struct ct_set *set);
 
-/* Note an object.  A handle that is in the set already fails the case: two live objects would share it. */
+/* Adds an object.  Fails the case if its handle is already in the set, because two live objects would share it. */
 void ct_set_add(struct ct_set *set, const struct ct_object *object);
 void ct_set_remove(struct ct_set *set, size_t position);
 
-/* The position of a handle, or SIZE_MAX. */
+/* Returns the position of a handle, or SIZE_MAX. */
 size_t ct_set_find(const struct ct_set *set, unsigned long handle);
 
-/* Make objects and add them; free one and remove it. */
+/* Allocate objects and add them; free one and remove it. */
 int ct_set_try(struct zpool *pool, struct ct_set *set, size_t size, zpool_gfp_t gfp);
 void ct_set_make(struct zpool *pool, struct ct_set *set, size_t size);
 void ct_set_fill(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng);
 void ct_set_free(struct zpool *pool, struct ct_set *set, size_t position);
 void ct_set_free_all(struct zpool *pool, struct ct_set *set);
 
-/* Free objects chosen at random until `count` are left. */
+/* Frees random objects until `count` are left. */
 void ct_set_thin(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng);
 
 /*
- * The same, with those that stay mapped until the others are gone: so a driver that moves objects inside free, too,
- * leaves something to zpool_compact().
+ * The same, but keeps the remaining objects mapped until the others are freed, so that even a driver that moves objects
+ * during free leaves work for zpool_compact().
  */
 void ct_set_thin_mapped(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng);
 

@@ -2,9 +2,8 @@
  *
  * outcome.c - how a case ends, and the checks that can end it
  *
- * The first failure wins: its thread claims the result and writes the text.  A case with a process of its own then
- * just ends that process.  Without one, the case's main thread jumps back to the runner, and other threads exit, to be
- * joined.
+ * The first failure wins: its thread claims the result and writes the text.  If the case has its own process, that
+ * process then ends.  Otherwise the case's main thread jumps back to the runner, and other threads exit and are joined.
  */
 #include "case.h"
 #include "outcome.h"
@@ -56,7 +55,7 @@ void ct_result_fail(struct ct_result *result, const char *format, ...)
 
 _Thread_local unsigned int ct_steps;
 
-/* Where steps are counted; chosen once in each process, for a case may watch for system calls. */
+/* The counter of steps.  It is chosen once in each process, because a case may forbid system calls later. */
 static _Atomic(uint64_t) *outcome_steps;
 
 void ct_steps_report(void)
@@ -123,14 +122,14 @@ _Noreturn void ct_skip(const char *format, ...)
 	ct_outcome_leave();
 }
 
-/* A driver that finds itself damaged, in a build with debug checks, has said so and ends the process. */
+/* In a build with debug checks, a driver that finds its data damaged logs that and aborts the process. */
 static void on_abort(int signal_number)
 {
 	(void)signal_number;
 	ct_fail(__FILE__, __LINE__, "the process was aborted; the thread's last error was: %s", zpool_last_error());
 }
 
-/* A driver that forks, and returns in the child as well, would have the rest of the case run twice. */
+/* If a driver forks and returns in the child as well, the child must not run the rest of the case. */
 static void need_the_only_copy(void)
 {
 	CT_CHECK(getpid() == outcome_process, "the driver forked the process and returned in the child as well");
@@ -160,7 +159,7 @@ void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_o
 	}
 }
 
-/* A string without a default, of at least a byte: nothing can be put there for it. */
+/* A string parameter without a default and of at least one byte: the suite cannot invent a value for it. */
 static int note_needed(const struct zpool_param *param, size_t size, void *user)
 {
 	bool *needs_value = user;
@@ -172,7 +171,7 @@ static int note_needed(const struct zpool_param *param, size_t size, void *user)
 
 void ct_outcome_probe(const char *type, struct ct_result *result)
 {
-	/* A filter has no pools of its own, but asking for one loads it, and then its caps are told. */
+	/* A filter cannot create a pool alone, but the attempt loads it, so that its capabilities are known. */
 	zpool_has_pool(type);
 	result->ready = ct_caps_of(type, &result->caps);
 	result->needs_value = false;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * pattern.c - random numbers from a seed, and bytes that tell whose they are
+ * pattern.c - seeded random numbers, and byte patterns that identify their object
  */
 #include "pattern.h"
 
 #include <string.h>
 
-/* Finalizer of splitmix64: every bit of the input decides about every bit of the output. */
+/* The finalizer of splitmix64: every bit of the input affects every bit of the output. */
 static uint64_t mix(uint64_t x)
 {
 	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);

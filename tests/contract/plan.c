@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * plan.c - which cases are to be run on which drivers
+ * plan.c - decides which cases run on which drivers
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <zpool.h>
 
-/* What the functions here share. */
+/* The state that the functions in this file share. */
 struct planner {
 	struct ct_plan *plan;
 	const struct ct_options *options;
@@ -124,7 +124,7 @@ static void probe(void *arg)
 	ct_outcome_probe(p->type, p->result);
 }
 
-/* A filter is nothing alone: that needs its code, so it is asked in a process of its own. */
+/* Only the driver's code shows whether it is a filter, so it is loaded in a separate process. */
 static bool is_filter(struct planner *planner, const char *type)
 {
 	struct ct_result *result = planner->result;
@@ -166,7 +166,7 @@ static void lose(struct found *found)
 		free(found->types[i]);
 }
 
-/* A filter is tested in front of each driver. */
+/* A filter is tested above each driver. */
 static void plan_in_front(struct planner *planner, const struct found *found, const char *filter)
 {
 	char spec[128];
@@ -187,7 +187,7 @@ static void plan_found(struct planner *planner)
 	for (size_t i = 0; i < found.count; i++)
 		if (!found.filter[i])
 			plan_spec(planner, found.types[i]);
-	/* One that must be given a value, as where to write, is run when it is named with it. */
+	/* A filter that needs a value, such as a file to write to, is only run if the user names it with that value. */
 	for (size_t i = 0; i < found.count; i++)
 		if (found.filter[i] && !found.needs_value[i])
 			plan_in_front(planner, &found, found.types[i]);

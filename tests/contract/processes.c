@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * processes.c - the processes that descend from this one, from /proc
+ * processes.c - the descendants of this process, read from /proc
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -18,7 +18,7 @@ struct table {
 	size_t count, capacity;
 };
 
-/* The name is in parentheses and may contain any character, so the other fields are found behind the last one. */
+/* The name is in parentheses and may contain any character, so the other fields start after the last parenthesis. */
 static bool read_process(const char *pid, struct ct_process *process)
 {
 	unsigned long long user, system, children_user, children_system;
@@ -75,7 +75,7 @@ static void visit_children(struct table *table, pid_t parent, void (*fn)(const s
 	for (size_t i = 0; i < table->count; i++) {
 		if (table->at[i].parent != parent)
 			continue;
-		/* A table read while processes came and went could have a circle. */
+		/* A table that was read while processes started and ended could contain a cycle. */
 		table->at[i].parent = -1;
 		fn(&table->at[i], user);
 		visit_children(table, table->at[i].pid, fn, user);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * processes.h - the processes that descend from this one
+ * processes.h - the descendants of this process
  */
 #ifndef CT_PROCESSES_H
 #define CT_PROCESSES_H 1
@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 /*
- * ticks     processor time in clock ticks, with that of its children that have ended
+ * ticks     processor time in clock ticks, including its children that have ended
  * state     R, S, D, T, Z and so on, as in proc(5)
  */
 struct ct_process {
@@ -21,7 +21,7 @@ struct ct_process {
 	unsigned long long ticks;
 };
 
-/* Visit all descendants of the calling process, parents first.  Nothing is visited on a system without /proc. */
+/* Visits all descendants of the calling process, parents first; none on a system without /proc. */
 void ct_processes_each(void (*fn)(const struct ct_process *process, void *user), void *user);
 
 #endif /* CT_PROCESSES_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * record.c - the structure by which a driver under test shows itself to the core
+ * record.c - the structure with which a driver under test registers
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * record.h - the structure by which a driver under test shows itself to the core
+ * record.h - the structure with which a driver under test registers
  */
 #ifndef CT_RECORD_H
 #define CT_RECORD_H 1
@@ -9,10 +9,13 @@
 
 #include <zpool-driver.h>
 
-/* The structure in the driver's file; NULL where it is part of the program.  The driver is loaded. */
+/* Returns the structure in the driver's file, or NULL if the driver is part of the program.  The driver is loaded. */
 const struct zpool_driver *ct_record_of(const char *type);
 
-/* Has every part of the spec set_limit?  If not, the core keeps the limit, and total_size may pass it for a moment. */
+/*
+ * Returns true if every part of the spec has set_limit.  Otherwise the core enforces the limit, and total_size may
+ * exceed it for a moment.
+ */
 bool ct_keeps_limit_itself(void);
 
 #endif /* CT_RECORD_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * runner.c - every case on every driver, several at once, each in a process of its own; reported in order
+ * runner.c - runs every case on every driver, several at once, each in its own process, and reports them in order
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include <zpool.h>
 
-/* Runs one job at a time, in a process of its own; the result is in memory that is shared with it. */
+/* Runs one job at a time in its own process; the result is in shared memory. */
 struct worker {
 	pid_t keeper;
 	struct ct_job *job;
@@ -36,11 +36,11 @@ struct runner {
 	struct worker *workers;
 	unsigned int worker_count;
 	struct ct_plan plan;
-	size_t reported; /* jobs[0] to [reported - 1] are done with */
+	size_t reported; /* jobs[0] to jobs[reported - 1] have been reported */
 	unsigned int number;
 	struct ct_progress progress;
 	double began;
-	sigset_t mask; /* before the runner blocked signals */
+	sigset_t mask; /* the signal mask before the runner blocked signals */
 };
 
 #ifndef __has_feature
@@ -130,7 +130,7 @@ static void job_drop(struct runner *runner, struct ct_job *job)
 	job->state = CT_JOB_DROPPED;
 }
 
-/* Nothing more of this driver; NULL: nothing more at all. */
+/* Drops the remaining jobs of this driver; NULL: all remaining jobs. */
 static void drop_rest(struct runner *runner, const char *spec)
 {
 	for (size_t i = runner->reported; i < runner->plan.job_count; i++)
@@ -279,8 +279,8 @@ static void worker_ended(struct runner *runner, struct worker *worker, int statu
 }
 
 /*
- * The next job to start.  Whether a pool can be made is found out alone, by the first case of a driver.  The long ones
- * come next where others can run beside them; their verdicts are still reported in order.
+ * Chooses the next job to start.  The first case of a driver, which tests whether a pool can be created, runs alone.
+ * The long cases come next if others can run in parallel; their verdicts are still reported in order.
  */
 static struct ct_job *next_job(const struct runner *runner)
 {
@@ -334,7 +334,10 @@ static void start_jobs(struct runner *runner)
 	}
 }
 
-/* These end the run, and what was found by then is reported.  One that is ignored, as under nohup(1), stays ignored. */
+/*
+ * These signals end the run, and the results so far are reported.  A signal that is ignored, as under nohup(1), stays
+ * ignored.
+ */
 static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void block_signals(struct runner *runner, sigset_t *awaited)

@@ -55,7 +55,7 @@ static size_t index_find(const struct ct_set *set, size_t position)
 	return i;
 }
 
-/* Open addressing without tombstones: what stands behind the hole and could not be found any more moves into it. */
+/* Open addressing without tombstones: entries after the hole that could no longer be found move into it. */
 static void index_remove(struct ct_set *set, size_t hole)
 {
 	size_t mask = set->index_size - 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * setup.c - the driver under test: what it can do, and pools of it
+ * setup.c - the driver under test: its capabilities, and opening pools of it
  */
 #include "case.h"
 #include "outcome.h"
@@ -11,7 +11,7 @@
 
 #define CAPS_TOLD_ONLY (ZPOOL_CAP_FORK | ZPOOL_CAP_NOWAIT)
 
-/* What shows a driver's steps of memory, and the largest limit that a case fills. */
+/* The objects that show in which steps a driver allocates memory, and the largest limit that a case fills. */
 enum { STEP_OBJECTS = 256, STEP_OBJECT_BYTES = 4096 };
 
 /* See max_bytes in case.h. */
@@ -44,7 +44,7 @@ bool ct_caps_of(const char *type, uint32_t *caps)
 	return query.found;
 }
 
-/* The name of a spec's part that begins at `part`; returns where the next begins, or NULL. */
+/* Copies the name of the spec's part that begins at `part`.  Returns where the next part begins, or NULL. */
 static const char *part_name(const char *part, char *name, size_t size)
 {
 	size_t length = strcspn(part, ":+");
@@ -107,7 +107,7 @@ uint32_t ct_caps_by_behaviour(struct zpool *pool)
 	return caps;
 }
 
-/* Several filters may wait for each other, and then give -ENOMEM where each alone need not. */
+/* Several filters may wait for each other, and then return -ENOMEM where each alone would not. */
 static bool succeeds_without_waiting(struct zpool *pool)
 {
 	unsigned long handles[64], handle;
@@ -125,7 +125,7 @@ static bool succeeds_without_waiting(struct zpool *pool)
 	return false;
 }
 
-/* A stack can what it shows; what only words tell it can where all of its parts can. */
+/* A stack has the capabilities that its pools show.  Those that cannot be observed need every part to have them. */
 static void learn_caps(struct zpool *pool)
 {
 	char name[64];
@@ -147,8 +147,8 @@ static void learn_caps(struct zpool *pool)
 }
 
 /*
- * How a driver takes memory is its own choice: a page, a run of pages, a chunk of megabytes.  Some objects show it.
- * Nothing is written to them, so this costs no memory.
+ * A driver may allocate memory by the page, by runs of pages, or by chunks of megabytes.  Storing some objects shows
+ * which.  Nothing is written to them, so that this costs no memory.
  */
 static void learn_steps(void)
 {
@@ -253,7 +253,7 @@ int ct_evict_nothing(struct zpool *pool, unsigned long handle, void *user)
 	return -EBUSY;
 }
 
-/* In place of what the last part already says of that key. */
+/* The new value replaces the one that the last part of the spec already has for the key. */
 const char *ct_spec_with(const char *extra)
 {
 	static _Thread_local char spec[1024];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.c - a page source that watches what a pool asks of it, and can refuse
+ * source.c - a page source that checks how a pool uses it, and can be made to fail
  */
 #include "source.h"
 
@@ -44,7 +44,7 @@ static void *source_reserve(void *context, size_t bytes, size_t align_bytes, int
 	return address;
 }
 
-/* The reservation that has the range wholly.  The caller holds the lock. */
+/* Returns the reservation that contains the whole range.  The caller holds the lock. */
 static struct ct_reservation *find(struct ct_source *source, const char *address, size_t bytes)
 {
 	for (size_t i = 0; i < source->count; i++) {
@@ -57,7 +57,7 @@ static struct ct_reservation *find(struct ct_source *source, const char *address
 	return NULL;
 }
 
-/* Checks the range, and returns the first page's place in what is noted about commitment.  The lock is held. */
+/* Checks the range, and returns the index of its first page in `committed`.  The lock is held. */
 static unsigned char *range_pages(struct ct_source *source, const char *call, char *address, size_t bytes)
 {
 	struct ct_reservation *r = find(source, address, bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.h - a page source that watches what a pool asks of it, and can refuse
+ * source.h - a page source that checks how a pool uses it, and can be made to fail
  */
 #ifndef CT_SOURCE_H
 #define CT_SOURCE_H 1
@@ -21,11 +21,11 @@ struct ct_reservation {
 };
 
 /*
- * Give &source->table to the pool.  What it asks against the rules of struct zpool_page_source fails the case, and so
- * does touching what is not committed, by a fault.
+ * Give &source->table to the pool.  A call that violates the rules of struct zpool_page_source fails the case, and
+ * touching memory that is not committed causes a fault.
  *
- * touch       write to each page that is committed, so that it is resident
- * refuse_*    have these calls fail from now on
+ * touch       write to each page when it is committed, so that it becomes resident
+ * refuse_*    make these calls fail from now on
  * lock        guards the reservations
  */
 struct ct_source {
@@ -45,10 +45,12 @@ struct ct_source {
 
 void ct_source_init(struct ct_source *source);
 
-/* A pool with pages from the source; skips the case where the driver takes none, not even for its own records. */
+/* Opens a pool that uses the source; skips the case if the driver takes no pages, not even for its records. */
 struct zpool *ct_source_pool(struct ct_source *source);
 
-/* Does the driver keep its objects in pages of the source?  Only such a one knows what it holds to the page. */
+/*
+ * Returns true if the driver stores its objects in pages of the source.  Only such a driver knows its size to the page.
+ */
 bool ct_source_holds_objects(void);
 
 bool ct_source_has(struct ct_source *source, const void *address, size_t bytes);

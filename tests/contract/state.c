@@ -57,7 +57,7 @@ static void add(struct ct_state *state, const char *name, const char *format, ..
  * Threads and processes
  */
 
-/* A thread that was joined may be listed for a moment longer. */
+/* A thread that was joined may still be listed for a moment. */
 static unsigned int thread_count(void)
 {
 	const struct timespec moment = { 0, 10000000 };
@@ -71,7 +71,7 @@ static unsigned int thread_count(void)
 			count++;
 		if (tasks)
 			closedir(tasks);
-		if (count <= 3) /* "." and ".." are among them */
+		if (count <= 3) /* minus "." and ".." */
 			break;
 		nanosleep(&moment, NULL);
 	}
@@ -226,7 +226,7 @@ static void add_first_line(struct ct_state *state, const char *name, const char 
 	add(state, name, "%s", line);
 }
 
-/* What the kernel tells of a process, by its own names. */
+/* Settings that the kernel reports, by the kernel's names. */
 static void add_status(struct ct_state *state)
 {
 	static const char *const keys[] = { "Name",   "Umask",   "Uid",        "Gid",          "Groups",      "NSpgid",
@@ -252,7 +252,7 @@ static void add_status(struct ct_state *state)
 		fclose(file);
 }
 
-/* Rounding, traps, and whether numbers near zero are flushed to it: what -ffast-math sets when a file is loaded. */
+/* The rounding mode, the traps, and flushing of denormals to zero, which -ffast-math sets when a file is loaded. */
 static uint64_t floating_point_control(void)
 {
 #if defined(__SSE__)
@@ -293,7 +293,7 @@ static void add_streams(struct ct_state *state)
 		add(state, names[i], "%zu bytes%s", __fbufsize(streams[i]), __flbf(streams[i]) ? ", by lines" : "");
 }
 
-/* Segments of System V shared memory that this process made. */
+/* Counts the System V shared memory segments that this process created. */
 static unsigned int shared_segments(void)
 {
 	FILE *file = fopen("/proc/sysvipc/shm", "re");
@@ -308,7 +308,7 @@ static unsigned int shared_segments(void)
 	return count;
 }
 
-/* After mlockall(MCL_FUTURE) a page is resident that nobody has touched. */
+/* After mlockall(MCL_FUTURE), a page is resident even if nothing has touched it. */
 static bool locks_new_pages(void)
 {
 	long page_bytes = sysconf(_SC_PAGESIZE);

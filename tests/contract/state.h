@@ -7,10 +7,10 @@
 
 #include "case.h"
 
-/* What a snapshot leaves out. */
+/* What a snapshot can leave out. */
 #define CT_STATE_NO_FILES 0x1u /* descriptors */
 
-/* One name and one value each, such as "the umask" and "0022". */
+/* Pairs of a name and a value, such as "the umask" and "0022". */
 struct ct_state_entry {
 	char *name;
 	char *value;
@@ -21,14 +21,14 @@ struct ct_state {
 	size_t count, capacity;
 };
 
-/* What the process looks like now.  It starts no thread and leaves no descriptor. */
+/* Takes a snapshot of the process.  It starts no thread and leaves no descriptor open. */
 void ct_state_take(struct ct_state *state, unsigned int flags);
 void ct_state_free(struct ct_state *state);
 
-/* Fails the case, with all that differs, where `now` is not as `before`; what: what was done between the two. */
+/* Fails the case and lists all differences if `now` differs from `before`; what: what was done in between. */
 void ct_state_compare(const struct ct_state *before, const struct ct_state *now, const char *what);
 
-/* Collect what the process prints, in place of printing it. */
+/* Captures the output of the process. */
 struct ct_capture {
 	int file;
 	int saved[2];
@@ -36,7 +36,7 @@ struct ct_capture {
 
 void ct_capture_start(struct ct_capture *capture);
 
-/* Fails the case where something was printed. */
+/* Fails the case if something was printed. */
 void ct_capture_end(struct ct_capture *capture, const char *what);
 
 #endif /* CT_STATE_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * stopper.c - stops a call at a random instruction, and makes another call meanwhile
+ * stopper.c - interrupts a call at a random instruction and makes another call meanwhile
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -21,17 +21,18 @@
 
 #define STOPPER_SIGNAL (SIGRTMIN + 4)
 
-/* How long the other thread may compute while the call is stopped: a driver may spin until it gets a lock. */
+/* How long the other thread may compute while the call is interrupted, because a driver may spin for a lock. */
 #define MEANWHILE_NS 5000000
 
 /*
- * The two threads take turns: IDLE, until the main thread has something to stop; AIMING, while the other thread sends
- * signals, each of which MISSED when no call was running; STOPPED, while that thread runs meanwhile; DONE.
+ * The states in which the two threads take turns.  IDLE: the main thread has nothing to interrupt.  AIMING: the other
+ * thread sends signals; a signal has MISSED if no call was running.  STOPPED: the call is interrupted, and the other
+ * thread makes its call.  DONE: the other thread ends.
  */
 enum turn { IDLE, AIMING, MISSED, STOPPED, DONE, OVER };
 
 /*
- * inside  the main thread executes the call
+ * inside  the main thread is executing the call
  * go      wakes the other thread
  * state   /proc/self/task/<the other thread>/stat
  */
@@ -67,7 +68,7 @@ static bool other_sleeps(void)
 	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
 }
 
-/* In the signal handler, in the midst of the stopped call: it takes no lock. */
+/* Runs in the signal handler, during the interrupted call, and takes no lock. */
 static void let_the_other_run(void)
 {
 	unsigned int asleep = 0;
@@ -112,7 +113,7 @@ static void await_go(void)
 		continue;
 }
 
-/* A sleep of no certain length makes each instruction of the call as likely as the others. */
+/* A sleep of random length makes every instruction of the call equally likely. */
 static void aim(struct ct_rng *rng)
 {
 	struct timespec moment = { 0, 1 + (long)ct_rng_below(rng, 20000) };
@@ -183,7 +184,7 @@ void ct_stopper_run(void (*call)(void *arg), void (*undo)(void *arg), void (*mea
 			break;
 		undo(arg);
 	}
-	/* Without a process of its own a check that fails ends the other thread only. */
+	/* If the case has no process of its own, a failed check ends only the other thread. */
 	for (unsigned int looks = 0; atomic_load(&stopper.turn) != DONE && !ct_stopping(); looks++) {
 		if (looks < 1000)
 			sched_yield();

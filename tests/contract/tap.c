@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * tap.c - the report in the Test Anything Protocol, verdict by verdict
+ * tap.c - the report in the Test Anything Protocol, written verdict by verdict
  */
 #include "contract.h"
 
@@ -16,7 +16,7 @@ static void tap_begin(const struct ct_options *options)
 	fflush(stdout);
 }
 
-/* A text that a driver may have had a part in, made safe for a terminal. */
+/* Prints a text that may contain a driver's output, made safe for a terminal. */
 static void print_safe(const char *text)
 {
 	size_t bytes = zpool_escape(NULL, 0, text) + 1;
@@ -44,7 +44,7 @@ static void print_lines(const char *label, const char *text)
 	}
 }
 
-/* As sh(1) reads it back: in quotes, and a quote itself outside of them. */
+/* Quotes the word for sh(1): in single quotes, with quotes in the word escaped. */
 void ct_print_word(FILE *to, const char *word)
 {
 	if (*word &&
@@ -61,7 +61,7 @@ void ct_print_word(FILE *to, const char *word)
 	putc('\'', to);
 }
 
-/* One line whatever is in it, and without the sign that begins a directive. */
+/* Prints the name on one line, without the character that begins a TAP directive. */
 static void print_name(const char *text)
 {
 	char *name = strdup(text);

@@ -66,7 +66,7 @@ void ct_threads_run(unsigned int count, void (*fn)(struct ct_thread *thread), vo
 	ct_threads_join();
 }
 
-/* Threads of this process may get on while the child does not: it is watched by what it does itself. */
+/* Other threads of this process may make progress while the child hangs, so the child's own steps are watched. */
 static void await_child(pid_t pid, int *status)
 {
 	struct timespec pause = { 0, 200000 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * watch.c - tells a deadlock, an endless loop and slow work from each other
+ * watch.c - distinguishes a deadlock, an endless loop and slow work
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -15,7 +15,7 @@
 
 #define LOOK_NS UINT64_C(1000000000)
 
-/* Below this share of a processor, what runs are helpers of the case that poll while the driver's threads wait. */
+/* Processes that use less than this share of a processor are helpers that poll while the driver's threads wait. */
 #define IDLE_SHARE 0.05
 
 static uint64_t now_ns(void)
@@ -39,7 +39,7 @@ struct usage {
 	bool seen;
 };
 
-/* A process in state R or D waits for a processor or a disk that others use: that is no deadlock. */
+/* A process in state R or D waits for a processor or a disk that others use; this is not a deadlock. */
 static void add_usage(const struct ct_process *process, void *user)
 {
 	struct usage *usage = user;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * watch.h - tells a deadlock, an endless loop and slow work from each other
+ * watch.h - distinguishes a deadlock, an endless loop and slow work
  *
- * Time on the wall says little: the machine may be busy, the driver slow.  A case counts its steps (each check is
- * one), and the system counts the processor time of its processes.  Without a step,
+ * Elapsed time alone says little, because the machine may be busy or the driver slow.  A case counts its steps (each
+ * check is one), and the system counts the processor time of its processes.  Without a step,
  *
- * - processor time beyond the limit is an endless loop,
- * - the limit gone by without processor time is a deadlock.
+ * - processor time beyond the limit means an endless loop,
+ * - reaching the limit without using processor time means a deadlock.
  *
- * While steps are made the case may go on, up to CT_WATCH_WALL times the limit.
+ * While the case makes steps it may continue for up to CT_WATCH_WALL times the limit.
  */
 #ifndef CT_WATCH_H
 #define CT_WATCH_H 1
@@ -20,9 +20,9 @@
 
 /*
  * limit_s     see above
- * steps       as seen last
+ * steps       the last known number of steps
  * loop_s      processor time since the last step
- * idle_s      time since the last step in which the processes waited
+ * idle_s      time since the last step during which the processes waited
  * looked_ns   when ct_watch_look() last did its work, which is once a second
  */
 struct ct_watch {
@@ -38,8 +38,8 @@ struct ct_watch {
 void ct_watch_start(struct ct_watch *watch, unsigned int limit_s);
 
 /*
- * Look at the descendants of the calling process, whose count of steps is `steps`.  0: they may go on.  1: they may
- * not, and text says why, as a sentence without its end.
+ * Checks the descendants of the calling process, which have made `steps` steps.  Returns 0 if they may continue.
+ * Returns 1 if not, and sets text to the reason, as a sentence without its full stop.
  */
 int ct_watch_look(struct ct_watch *watch, uint64_t steps, char *text, size_t text_size);
 
