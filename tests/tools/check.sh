@@ -141,7 +141,7 @@ if [ -e "$file" ]; then
     cp zbud.so other.so
     run check other.so
     exits "a file with another driver's note is a failure" 1
-    prints "and is told" "happened: .*its note says that it is driver \"zbud\""
+    prints "and is told" "happened: .*its note is that of driver \"zbud\""
 
     printf 'no ELF file' >text.so
     for case_name in file_is_a_plugin file_shows_only_its_driver file_is_bound_at_once; do
