@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "base/patience.h"
 
 #include <stdatomic.h>
 
-static _Atomic unsigned patience_ms = 60 * 1000;
+static _Atomic unsigned int patience_ms = 60 * 1000;
 
 struct timespec zp_patience_deadline(void)
 {
-	const unsigned ms = atomic_load(&patience_ms);
+	const unsigned int ms = atomic_load(&patience_ms);
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
@@ -22,12 +22,12 @@ struct timespec zp_patience_deadline(void)
 	return until;
 }
 
-unsigned zp_patience_s(void)
+unsigned int zp_patience_s(void)
 {
 	return (atomic_load(&patience_ms) + 999) / 1000;
 }
 
-void zp_set_patience(unsigned ms)
+void zp_set_patience(unsigned int ms)
 {
 	atomic_store(&patience_ms, ms);
 }

@@ -14,9 +14,9 @@
 struct timespec zp_patience_deadline(void);
 
 /* The length of the wait in seconds, rounded up, for messages. */
-unsigned zp_patience_s(void);
+unsigned int zp_patience_s(void);
 
 /* Shortens the wait in tests. */
-void zp_set_patience(unsigned ms);
+void zp_set_patience(unsigned int ms);
 
 #endif

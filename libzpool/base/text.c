@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "base/text.h"
 
@@ -58,7 +58,7 @@ static bool is_unsafe(uint32_t point)
 		{ 0xe0000, 0xe0fff }, /* tags */
 	};
 
-	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
 		if (point >= ranges[i].first && point <= ranges[i].last)
 			return true;
 	return (point & 0xfffe) == 0xfffe; /* the last two code points of each plane are noncharacters */
@@ -84,9 +84,9 @@ static size_t next_piece(const unsigned char *at, char piece[PIECE_BYTES])
 	if (control)
 		(void)snprintf(piece, PIECE_BYTES, "\\%c", letters[control - controls]);
 	else if (point < 0x80)
-		(void)snprintf(piece, PIECE_BYTES, "\\x%02x", (unsigned)point);
+		(void)snprintf(piece, PIECE_BYTES, "\\x%02x", (unsigned int)point);
 	else
-		(void)snprintf(piece, PIECE_BYTES, point > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned)point);
+		(void)snprintf(piece, PIECE_BYTES, point > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned int)point);
 	return bytes;
 }
 

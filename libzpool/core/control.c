@@ -2,7 +2,7 @@
  *
  * Functions that act on a whole pool: its names, its capabilities, its statistics, and the calls that return memory.
  */
-#include "config.h"
+#include <config.h>
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -106,7 +106,7 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 	 * The layers are visited from the bottom upwards, because a filter that holds memory itself lowers the limit of
 	 * the driver below.
 	 */
-	for (unsigned i = pool->layer_count; !err && i-- > 0;) {
+	for (unsigned int i = pool->layer_count; !err && i-- > 0;) {
 		const struct zp_layer *layer = &pool->layers[i];
 		if (layer->driver->set_limit)
 			err = layer->driver->set_limit(layer->created.pool, limit_bytes);
@@ -127,7 +127,7 @@ static struct zp_layer *layer_of_key(struct zpool *pool, const char *key, const 
 	*bare = dot ? dot + 1 : key;
 	if (dot && !zp_type_parse(key, (size_t)(dot - key), part))
 		return NULL;
-	for (unsigned i = 0; i < pool->layer_count; i++) {
+	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		if (dot && strcmp(pool->spec.parts[i].type, part) != 0)
 			continue;
 		*index = zp_param_find(pool->layers[i].driver, *bare);
@@ -215,7 +215,7 @@ int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns,
 {
 	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_compact()";
-	const struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = budget_bytes, .ns = budget_ns };
+	const struct zpool_budget budget = { .struct_size = sizeof(budget), .bytes = budget_bytes, .ns = budget_ns };
 	uint64_t done = 0;
 
 	if (released)
@@ -288,7 +288,7 @@ int zp_layer_stats(const struct zp_layer *layer, struct zpool_stats *stats)
 	*stats = (struct zpool_stats){ 0 };
 	if (!layer->driver->stats)
 		return -EOPNOTSUPP;
-	int err = layer->driver->stats(layer->created.pool, stats, sizeof *stats);
+	int err = layer->driver->stats(layer->created.pool, stats, sizeof(*stats));
 	if (!err && layer->index == 0)
 		add_core_stats(layer->pool, stats);
 	return err;
@@ -311,7 +311,7 @@ int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_
 	if (err)
 		return driver_failed(zp_pool_top(pool)->driver, what, err);
 	memset(stats, 0, stats_size);
-	memcpy(stats, &own, stats_size < sizeof own ? stats_size : sizeof own);
+	memcpy(stats, &own, stats_size < sizeof(own) ? stats_size : sizeof(own));
 	return 0;
 }
 

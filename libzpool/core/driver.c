@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/driver.h"
 
@@ -143,11 +143,11 @@ static int adopt_params(struct zpool_driver *own, struct refusal *to)
 	    entry_bytes % _Alignof(struct zpool_param))
 		return refuse(to, "param_size is %zu, but ABI %d requires at least %zu", entry_bytes, ZPOOL_ABI_MAJOR,
 			      MIN_PARAM_BYTES);
-	struct zpool_param *table = calloc(count, sizeof *table);
+	struct zpool_param *table = calloc(count, sizeof(*table));
 	if (!table)
 		return -ENOMEM;
 	own->params = table;
-	size_t copied = entry_bytes < sizeof *table ? entry_bytes : sizeof *table;
+	size_t copied = entry_bytes < sizeof(*table) ? entry_bytes : sizeof(*table);
 	int err = 0;
 	for (uint32_t i = 0; !err && i < count; i++) {
 		memcpy(&table[i], from + i * entry_bytes, copied);
@@ -168,8 +168,8 @@ int zp_driver_adopt(const struct zpool_driver *given, size_t symbol_bytes, const
 	int err = check_head(given, symbol_bytes, &to);
 	if (err)
 		return err;
-	memcpy(own, given, given->struct_size < sizeof *own ? given->struct_size : sizeof *own);
-	own->struct_size = sizeof *own;
+	memcpy(own, given, given->struct_size < sizeof(*own) ? given->struct_size : sizeof(*own));
+	own->struct_size = sizeof(*own);
 	if (!own->version)
 		own->version = "";
 	if (!own->description)

@@ -7,7 +7,7 @@
  * output for one pool has a bounded size: a spec has at most 4096 bytes and 16 parts, and names and lists of size
  * classes are truncated.
  */
-#include "config.h"
+#include <config.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,7 @@ struct dump {
 
 __attribute__((format(printf, 2, 3))) static void put(struct dump *dump, const char *format, ...)
 {
-	size_t room = sizeof dump->buffer - dump->used;
+	size_t room = sizeof(dump->buffer) - dump->used;
 	va_list args;
 
 	va_start(args, format);
@@ -99,7 +99,7 @@ static int take_class(const struct zpool_class_stats *stats, size_t stats_size, 
 	}
 	struct zpool_class_stats *class = &dump->classes[dump->class_count++];
 	*class = (struct zpool_class_stats){ 0 };
-	memcpy(class, stats, stats_size < sizeof *class ? stats_size : sizeof *class);
+	memcpy(class, stats, stats_size < sizeof(*class) ? stats_size : sizeof(*class));
 	return 0;
 }
 
@@ -118,7 +118,7 @@ static bool take_classes(struct dump *dump, struct zpool *pool)
 static uint64_t value_of(const struct zpool_stats *stats, const struct zpool_stats_member *member)
 {
 	uint64_t value;
-	memcpy(&value, (const char *)stats + member->offset, sizeof value);
+	memcpy(&value, (const char *)stats + member->offset, sizeof(value));
 	return value;
 }
 
@@ -132,7 +132,7 @@ static void put_layer_json(struct dump *dump, const struct zp_layer *layer)
 		put(dump, "null}");
 		return;
 	}
-	for (unsigned i = 0; (member = zpool_stats_member(i)) != NULL; i++)
+	for (unsigned int i = 0; (member = zpool_stats_member(i)) != NULL; i++)
 		put(dump, "%s\"%s\":%" PRIu64, i ? "," : "{", member->name, value_of(&stats, member));
 	put(dump, "}}");
 }
@@ -158,7 +158,7 @@ static void put_pool_json(struct dump *dump, struct zpool *pool)
 	put(dump, "%s{\"name\":", dump->first ? "" : ",");
 	put_string(dump, pool->name, NAME_BYTES);
 	put(dump, ",\"spec\":");
-	put_string(dump, pool->spec.text, sizeof dump->text);
+	put_string(dump, pool->spec.text, sizeof(dump->text));
 	put(dump, ",\"inherited\":%s,\"pool_bytes\":", pool->inherited ? "true" : "false");
 	if (pool->inherited)
 		put(dump, "null");
@@ -167,7 +167,7 @@ static void put_pool_json(struct dump *dump, struct zpool *pool)
 	put(dump, ",\"limit_bytes\":");
 	put(dump, limit ? "%" PRIu64 : "null", limit);
 	put(dump, ",\"layers\":[");
-	for (unsigned i = 0; i < pool->layer_count; i++)
+	for (unsigned int i = 0; i < pool->layer_count; i++)
 		put_layer_json(dump, &pool->layers[i]);
 	put(dump, "],\"classes\":");
 	if (!pool->inherited && take_classes(dump, pool))
@@ -187,7 +187,7 @@ static void put_layer_text(struct dump *dump, const struct zp_layer *layer)
 		return;
 	}
 	put(dump, "  %s:\n", layer->driver->type);
-	for (unsigned i = 0; (member = zpool_stats_member(i)) != NULL; i++)
+	for (unsigned int i = 0; (member = zpool_stats_member(i)) != NULL; i++)
 		put(dump, "    %-28s %20" PRIu64 "%s\n", member->label, value_of(&stats, member),
 		    member->unit == ZPOOL_UNIT_BYTES ? " B" : "");
 }
@@ -199,7 +199,7 @@ static void put_pool_text(struct dump *dump, struct zpool *pool)
 	put(dump, "\npool ");
 	put_string(dump, pool->name, NAME_BYTES);
 	put(dump, ": ");
-	put_string(dump, pool->spec.text, sizeof dump->text);
+	put_string(dump, pool->spec.text, sizeof(dump->text));
 	if (pool->inherited) {
 		put(dump, "\n  belongs to the parent process; its driver does not support fork()\n");
 		return;
@@ -209,7 +209,7 @@ static void put_pool_text(struct dump *dump, struct zpool *pool)
 		put(dump, "  %-30s %20" PRIu64 " B\n", "limit", limit);
 	else
 		put(dump, "  %-30s %20s\n", "limit", "none");
-	for (unsigned i = 0; i < pool->layer_count; i++)
+	for (unsigned int i = 0; i < pool->layer_count; i++)
 		put_layer_text(dump, &pool->layers[i]);
 	if (!take_classes(dump, pool) || !dump->class_count)
 		return;
@@ -242,7 +242,7 @@ static int dump_all(struct dump *dump)
 			put_pool_text(dump, pool);
 		zp_pools_put(pool);
 		dump->first = false;
-		if (sizeof dump->buffer - dump->used < POOL_BYTES)
+		if (sizeof(dump->buffer) - dump->used < POOL_BYTES)
 			err = flush(dump);
 	}
 	if (dump->json)
@@ -260,7 +260,7 @@ int zpool_dump(int fd, unsigned int format)
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
 		return zp_fail(EBADF, "zpool_dump(): file descriptor %d is not open for writing.", fd);
-	struct dump *dump = malloc(sizeof *dump);
+	struct dump *dump = malloc(sizeof(*dump));
 	if (!dump)
 		return zp_fail(ENOMEM, "Out of memory for a dump of all pools.");
 	dump->fd = fd;

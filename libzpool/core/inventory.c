@@ -2,7 +2,7 @@
  *
  * The list of known drivers: those in memory, those linked into the program, and those found in the plugin directories.
  */
-#include "config.h"
+#include <config.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static struct entry *add_entry(struct inventory *inventory, enum zpool_driver_or
 {
 	if (inventory->count == inventory->room) {
 		size_t room = inventory->room ? 2 * inventory->room : 16;
-		struct entry *entries = realloc(inventory->entries, room * sizeof *entries);
+		struct entry *entries = realloc(inventory->entries, room * sizeof(*entries));
 		if (!entries) {
 			inventory->out_of_memory = true;
 			return NULL;
@@ -49,7 +49,7 @@ static struct entry *add_entry(struct inventory *inventory, enum zpool_driver_or
 		inventory->room = room;
 	}
 	struct entry *entry = &inventory->entries[inventory->count++];
-	*entry = (struct entry){ .info = { .struct_size = sizeof entry->info, .origin = origin } };
+	*entry = (struct entry){ .info = { .struct_size = sizeof(entry->info), .origin = origin } };
 	return entry;
 }
 
@@ -57,7 +57,7 @@ static void set_strings(struct inventory *inventory, struct entry *entry, const 
 			const char *version, const char *description, const char *fault)
 {
 	const char *const given[] = { type, path, version, description, fault };
-	for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+	for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++) {
 		entry->strings[i] = given[i] ? strdup(given[i]) : NULL;
 		/*
 		 * All strings come from the file and are escaped for display, except the path, which must work with
@@ -122,7 +122,7 @@ static int add_preloaded(const char *type, const struct zpool_driver *given, voi
 	struct entry *entry = add_entry(inventory, ZPOOL_ORIGIN_PRELOADED);
 	if (!entry)
 		return 1;
-	int err = zp_driver_adopt(given, 0, type, &own, why, sizeof why);
+	int err = zp_driver_adopt(given, 0, type, &own, why, sizeof(why));
 	inventory->out_of_memory = inventory->out_of_memory || err == -ENOMEM;
 	if (err) {
 		set_strings(inventory, entry, type, NULL, NULL, NULL, why);
@@ -196,7 +196,7 @@ static int take_inventory(struct inventory *inventory)
 static void clear(struct inventory *inventory)
 {
 	for (size_t i = 0; i < inventory->count; i++)
-		for (size_t s = 0; s < sizeof inventory->entries->strings / sizeof *inventory->entries->strings; s++)
+		for (size_t s = 0; s < sizeof(inventory->entries->strings) / sizeof(*inventory->entries->strings); s++)
 			free(inventory->entries[i].strings[s]);
 	free(inventory->entries);
 	zp_loader_free_listing(&inventory->files);
@@ -223,7 +223,7 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 		return zp_fail(EINVAL, "zpool_each_driver() was given no function.");
 	int result = take_inventory(&inventory);
 	if (!result && inventory.count)
-		qsort(inventory.entries, inventory.count, sizeof *inventory.entries, by_type);
+		qsort(inventory.entries, inventory.count, sizeof(*inventory.entries), by_type);
 	for (size_t i = 0; i < inventory.count; i++) {
 		struct entry *entry = &inventory.entries[i];
 		entry->info.type = entry->strings[0];
@@ -261,7 +261,7 @@ bool zpool_has_pool(const char *type)
 	int err = type ? zp_spec_parse(type, &spec) : zp_fail(EINVAL, "zpool_has_pool() was given no name.");
 	if (err)
 		return false;
-	for (unsigned i = 0; !err && i < spec.part_count; i++) {
+	for (unsigned int i = 0; !err && i < spec.part_count; i++) {
 		err = zp_registry_get(spec.parts[i].type, &record);
 		if (!err)
 			zp_registry_put(record);
@@ -274,7 +274,7 @@ static int call_param_visitor(int (*fn)(const struct zpool_param *param, size_t 
 			      const struct zpool_param *param, void *user)
 {
 	ZP_CALLBACK_HERE;
-	return fn(param, sizeof *param, user);
+	return fn(param, sizeof(*param), user);
 }
 
 int zpool_each_param(const char *name, int (*fn)(const struct zpool_param *param, size_t size, void *user), void *user)

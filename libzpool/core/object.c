@@ -5,7 +5,7 @@
  * Each call costs its checks and one indirect call, without a lock, an atomic operation or a counter. Errors are
  * handled in separate functions outside the fast path.
  */
-#include "config.h"
+#include <config.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -212,7 +212,7 @@ COLD static int map_errno(void)
 
 COLD static void *map_failed(struct zpool *pool, unsigned long handle, enum zpool_mapmode mode, int err)
 {
-	if (pool && handle && (unsigned)mode > ZPOOL_MM_WO)
+	if (pool && handle && (unsigned int)mode > ZPOOL_MM_WO)
 		return zp_fail_null(EINVAL, "zpool_map_handle(): %d is not a valid enum zpool_mapmode.", (int)mode);
 	errno = -handle_failed(pool, handle, "zpool_map_handle()", -err);
 	return NULL;
@@ -220,7 +220,7 @@ COLD static void *map_failed(struct zpool *pool, unsigned long handle, enum zpoo
 
 void *zpool_map_handle(struct zpool *pool, unsigned long handle, enum zpool_mapmode mode)
 {
-	if (ZP_UNLIKELY(!pool || !handle || (unsigned)mode > ZPOOL_MM_WO))
+	if (ZP_UNLIKELY(!pool || !handle || (unsigned int)mode > ZPOOL_MM_WO))
 		return map_failed(pool, handle, mode, EINVAL);
 	void *address = pool->map(pool->driver_pool, handle, mode);
 	zp_pool_verify(pool, "zpool_map_handle()");

@@ -2,7 +2,7 @@
  *
  * Creating a pool, from a spec to a stack of layers, and destroying it.
  */
-#include "config.h"
+#include <config.h>
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -23,7 +23,7 @@
 /* the largest value that Linux supports */
 enum { MAX_NODE = 1023 };
 
-static _Atomic unsigned pools_made;
+static _Atomic unsigned int pools_made;
 
 /*
  * Copies the members that the caller's header knew over the defaults. Members that this library does not know must be
@@ -37,13 +37,13 @@ static int take_args(const struct zpool_open_args *given, size_t size, struct zp
 	if (size == 0)
 		return zp_fail(EINVAL,
 			       "zpool_open() was given arguments of size 0; give sizeof(struct zpool_open_args).");
-	for (size_t i = sizeof *args; i < size; i++)
+	for (size_t i = sizeof(*args); i < size; i++)
 		if (((const unsigned char *)given)[i])
 			return zp_fail(
 				E2BIG,
 				"zpool_open() was given arguments from a newer version of zpool.h than this library knows (byte %zu of %zu is set); use a newer libzpool.",
 				i, size);
-	memcpy(args, given, size < sizeof *args ? size : sizeof *args);
+	memcpy(args, given, size < sizeof(*args) ? size : sizeof(*args));
 	return 0;
 }
 
@@ -52,7 +52,7 @@ static int check_page_source(const struct zpool_page_source *source)
 	if (!source)
 		return 0;
 	/* the size in the first release; later members may be missing */
-	const size_t least = offsetof(struct zpool_page_source, release) + sizeof source->release;
+	const size_t least = offsetof(struct zpool_page_source, release) + sizeof(source->release);
 	if (source->struct_size < least || source->flags)
 		return zp_fail(EINVAL,
 			       "The page source has struct_size %u and flags 0x%x; this library supports %zu and 0.",
@@ -76,19 +76,19 @@ static int check_args(const struct zpool_open_args *args)
 /* The name is <type>-<number>, unless the caller chose one. */
 static char *make_name(const struct zpool *pool)
 {
-	char digits[12], *digit = digits + sizeof digits;
+	char digits[12], *digit = digits + sizeof(digits);
 	const char *type = pool->spec.parts[pool->layer_count - 1].type;
 	char *name, *end;
 
 	if (pool->args.name)
 		return strdup(pool->args.name);
-	unsigned number = atomic_fetch_add(&pools_made, 1);
+	unsigned int number = atomic_fetch_add(&pools_made, 1);
 	*--digit = '\0';
 	do
 		*--digit = (char)('0' + number % 10);
 	while (number /= 10);
 	*--digit = '-';
-	name = malloc(strlen(type) + (size_t)(digits + sizeof digits - digit));
+	name = malloc(strlen(type) + (size_t)(digits + sizeof(digits) - digit));
 	if (name) {
 		end = stpcpy(name, type);
 		(void)strcpy(end, digit);
@@ -112,7 +112,7 @@ static int unmap_unsupported(void *pool, unsigned long handle)
 /* Does every layer enforce the limit itself? If not, the core does. */
 static bool keeps_limit(const struct zpool *pool)
 {
-	for (unsigned i = 0; i < pool->layer_count; i++)
+	for (unsigned int i = 0; i < pool->layer_count; i++)
 		if (!pool->layers[i].driver->set_limit)
 			return false;
 	return true;

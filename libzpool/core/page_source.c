@@ -3,7 +3,7 @@
  * Drivers, including those of other authors, call the page source while they hold locks and their records are
  * inconsistent. They therefore get a table of wrappers, which call the host's functions with cancellation disabled.
  */
-#include "config.h"
+#include <config.h>
 
 #include "core/page_source.h"
 
@@ -43,7 +43,7 @@ const struct zpool_page_source *zp_page_source_of(struct zpool *pool)
 	if (!host)
 		return NULL;
 	pool->page_source = (struct zpool_page_source){
-		.struct_size = sizeof pool->page_source,
+		.struct_size = sizeof(pool->page_source),
 		.context = (void *)(uintptr_t)host,
 		.reserve = source_reserve,
 		.commit = source_commit,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/param.h"
 
@@ -23,7 +23,7 @@ const struct zpool_param zp_limit_param = {
 static bool parse_bool(const char *text, uint64_t *number)
 {
 	static const char *const words[] = { "no", "yes", "off", "on", "false", "true", "0", "1" };
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		if (strcmp(text, words[i]) == 0) {
 			*number = i & 1;
 			return true;
@@ -46,7 +46,7 @@ static bool parse_number(const char *text, bool size, uint64_t *number)
 		return false;
 	const char *suffix = size && *at ? strchr(suffixes, *at) : NULL;
 	if (suffix) {
-		unsigned shift = 10 * ((unsigned)(suffix - suffixes) / 2 + 1);
+		unsigned int shift = 10 * ((unsigned int)(suffix - suffixes) / 2 + 1);
 		if (n > UINT64_MAX >> shift)
 			return false;
 		n <<= shift;
@@ -183,13 +183,13 @@ int zp_param_values(const struct zpool_driver *driver, const struct zp_spec_part
 		    const char **limit_text)
 {
 	/* One entry more than needed, because calloc(0) may return NULL. */
-	struct zpool_value *list = calloc(driver->param_count + 1, sizeof *list);
+	struct zpool_value *list = calloc(driver->param_count + 1, sizeof(*list));
 	int err = list ? 0 : zp_fail(ENOMEM, "Out of memory for the parameters of driver \"%s\".", driver->type);
 
 	*limit_text = NULL;
 	for (uint32_t i = 0; !err && i < driver->param_count; i++)
 		err = set_default(driver, i, &list[i]);
-	for (unsigned k = 0; !err && k < part->key_count; k++) {
+	for (unsigned int k = 0; !err && k < part->key_count; k++) {
 		const struct zp_spec_key *key = &part->keys[k];
 		if (strcmp(key->key, ZP_LIMIT_KEY) == 0) {
 			*limit_text = key->value;

@@ -16,7 +16,7 @@
 /* One part of the spec: layer 0 is the one that callers use, the last layer is the driver that holds the memory. */
 struct zp_layer {
 	struct zpool *pool;
-	unsigned index;
+	unsigned int index;
 	bool live; /* create succeeded, so destroy must be called */
 	struct zp_record *record;
 	const struct zpool_driver *driver; /* the record's driver */
@@ -53,7 +53,7 @@ struct zpool {
 	bool opened;                   /* owned by a caller: neither destroyed nor being destroyed */
 	struct zpool *next, *previous; /* the list in pools.c; its lock guards this and the following members */
 	uint64_t number;               /* counts up from 1 in the order of creation */
-	unsigned pins;                 /* the number of threads that look at the pool without owning it */
+	unsigned int pins;             /* the number of threads that look at the pool without owning it */
 	bool leaving;                  /* the owner is destroying the pool, so it must not be pinned any more */
 	struct zp_spec spec;
 	char *name;
@@ -62,7 +62,7 @@ struct zpool {
 	struct zpool_page_source page_source; /* see page_source.h */
 	int (*kernel_evict)(struct zpool *pool,
 			    unsigned long handle); /* from struct zpool_ops, in place of args.evict */
-	unsigned layer_count;
+	unsigned int layer_count;
 	struct zp_layer layers[];
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/pools.h"
 
@@ -82,7 +82,7 @@ void zp_pools_put(struct zpool *pool)
 static const struct zp_layer *find_layer(const void *driver_pool)
 {
 	for (const struct zpool *pool = pools; pool; pool = pool->next)
-		for (unsigned i = 0; i < pool->layer_count; i++)
+		for (unsigned int i = 0; i < pool->layer_count; i++)
 			if (pool->layers[i].created.pool == driver_pool)
 				return &pool->layers[i];
 	return NULL;
@@ -110,7 +110,7 @@ int zpool_evict(void *driver_pool, unsigned long handle)
 
 static bool can_follow(const struct zpool *pool)
 {
-	for (unsigned i = 0; i < pool->layer_count; i++)
+	for (unsigned int i = 0; i < pool->layer_count; i++)
 		if (!pool->layers[i].driver->fork)
 			return false;
 	return true;
@@ -118,7 +118,7 @@ static bool can_follow(const struct zpool *pool)
 
 static void call_fork(struct zpool *pool, enum zpool_fork_phase phase)
 {
-	for (unsigned i = 0; i < pool->layer_count; i++) {
+	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		/* A filter is locked before the driver below it, and unlocked after it. */
 		const struct zp_layer *layer =
 			&pool->layers[phase == ZPOOL_FORK_PREPARE ? i : pool->layer_count - 1 - i];

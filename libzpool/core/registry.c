@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/registry.h"
 
@@ -24,9 +24,10 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* signalled when a state or loads_under_way changed */
 static struct zp_record *records;
-static unsigned loads_under_way;
+static unsigned int loads_under_way;
 static bool files_disabled;
-static unsigned files_disabling; /* threads that wait until no load is running, which keeps new loads from starting */
+static unsigned int
+	files_disabling; /* threads that wait until no load is running, which keeps new loads from starting */
 
 static struct zp_record *find(const char *type)
 {
@@ -41,7 +42,7 @@ static struct zp_record *find_or_add(const char *type)
 	struct zp_record *record = find(type);
 	if (record)
 		return record;
-	record = calloc(1, sizeof *record);
+	record = calloc(1, sizeof(*record));
 	if (!record)
 		return NULL;
 	(void)strcpy(record->type, type);
@@ -150,7 +151,7 @@ static int load_and_adopt(const char *type, bool files, const struct zp_load_fai
 	int err = zp_loader_load(type, files, remembered, loaded, failure);
 	if (err)
 		return err;
-	err = zp_driver_adopt(loaded->driver, loaded->symbol_bytes, type, own, why, sizeof why);
+	err = zp_driver_adopt(loaded->driver, loaded->symbol_bytes, type, own, why, sizeof(why));
 	if (err) {
 		failure->err = -err;
 		failure->content = err == -ENOEXEC && loaded->path;
@@ -207,7 +208,7 @@ int zp_registry_get(const char *type, struct zp_record **out)
 		return zp_fail(ENOMEM, "Out of memory while looking for driver \"%s\".", type);
 	}
 	while (!err && record->state != ZP_LIVE) {
-		unsigned loads = record->loads;
+		unsigned int loads = record->loads;
 		err = is_busy(record) ? wait_for(record) : load(record);
 		/* A thread that waited for a load shares its failure instead of trying again. */
 		if (!err && record->state == ZP_ABSENT && record->loads != loads && record->failure.err)
@@ -274,7 +275,7 @@ int zpool_register_driver(const struct zpool_driver *driver)
 
 	if (!driver)
 		return zp_fail(EINVAL, "zpool_register_driver() was given no driver.");
-	int err = zp_driver_adopt(driver, 0, NULL, &own, why, sizeof why);
+	int err = zp_driver_adopt(driver, 0, NULL, &own, why, sizeof(why));
 	if (err)
 		return zp_fail(err == -ENOMEM ? ENOMEM : EINVAL, "The driver cannot be registered: %s.", why);
 

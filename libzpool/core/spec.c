@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/spec.h"
 
@@ -83,7 +83,7 @@ static int parse_key(const char *text, size_t length, struct zp_spec_part *part,
 		err = take_word(equals + 1, length - key_length - 1, words, &key->value);
 	if (err)
 		return err;
-	for (unsigned i = 0; i < part->key_count; i++)
+	for (unsigned int i = 0; i < part->key_count; i++)
 		if (strcmp(part->keys[i].key, key->key) == 0)
 			return zp_fail(EINVAL, "In the spec, driver \"%s\" has the key \"%s\" twice.", part->type,
 				       key->key);
@@ -98,7 +98,7 @@ static int parse_part(const char *text, size_t length, struct zp_spec_part *part
 	int err = parse_name(text, name_length, part);
 	if (err || !colon)
 		return err;
-	part->keys = calloc(ZP_SPEC_MAX_KEYS, sizeof *part->keys);
+	part->keys = calloc(ZP_SPEC_MAX_KEYS, sizeof(*part->keys));
 	if (!part->keys)
 		return zp_fail(ENOMEM, "Out of memory while reading a spec.");
 
@@ -152,7 +152,7 @@ int zp_spec_parse(const char *text, struct zp_spec *spec)
 
 void zp_spec_clear(struct zp_spec *spec)
 {
-	for (unsigned i = 0; i < spec->part_count; i++)
+	for (unsigned int i = 0; i < spec->part_count; i++)
 		free(spec->parts[i].keys);
 	free(spec->words);
 	free(spec->text);

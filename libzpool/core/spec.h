@@ -21,14 +21,14 @@ struct zp_spec_part {
 	char type[ZP_TYPE_BYTES];
 	size_t rest; /* offset in the text at which the parts below this one begin; the length of the text if there
 	              * are none */
-	unsigned key_count;
+	unsigned int key_count;
 	struct zp_spec_key *keys;
 };
 
 struct zp_spec {
 	char *text;  /* as given */
 	char *words; /* keys and values point into this buffer */
-	unsigned part_count;
+	unsigned int part_count;
 	struct zp_spec_part parts[ZP_SPEC_MAX_PARTS];
 };
 

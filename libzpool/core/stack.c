@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/stack.h"
 
@@ -31,7 +31,7 @@ __attribute__((format(printf, 3, 4))) static void host_log(void *core, enum zpoo
 
 	if ((int)level < ZPOOL_LOG_ERROR || level > ZPOOL_LOG_DEBUG)
 		level = ZPOOL_LOG_ERROR;
-	(void)snprintf(prefix, sizeof prefix, "%s (%.64s): ", layer->driver->type, layer->pool->name);
+	(void)snprintf(prefix, sizeof(prefix), "%s (%.64s): ", layer->driver->type, layer->pool->name);
 	va_start(args, format);
 	zp_vlog(level, prefix, format, args);
 	va_end(args);
@@ -76,7 +76,7 @@ static int host_lower_create(void *core, int (*evict)(void *evict_context, unsig
 static void host_lower_destroy(void *core, struct zpool_lower *lower);
 
 static const struct zpool_host host = {
-	.struct_size = sizeof host,
+	.struct_size = sizeof(host),
 	.abi_minor = ZPOOL_ABI_MINOR,
 	.log = host_log,
 	.error = host_error,
@@ -117,7 +117,7 @@ static int layer_create(struct zp_layer *layer, int (*evict)(void *evict_context
 	const struct zpool *pool = layer->pool;
 	const struct zpool_driver *driver = layer->driver;
 	const struct zpool_create_args args = {
-		.struct_size = sizeof args,
+		.struct_size = sizeof(args),
 		.value_size = sizeof(struct zpool_value),
 		.host = &host,
 		.core = layer,
@@ -137,7 +137,7 @@ static int layer_create(struct zp_layer *layer, int (*evict)(void *evict_context
 
 	layer->evict = evict;
 	layer->evict_context = evict_context;
-	layer->created = (struct zpool_created){ .struct_size = sizeof layer->created,
+	layer->created = (struct zpool_created){ .struct_size = sizeof(layer->created),
 						 .caps = zp_driver_caps(driver),
 						 .max_object_bytes = driver->max_object_bytes,
 						 .alignment_bytes = driver->alignment_bytes };
@@ -177,7 +177,7 @@ static int lower_create(struct zp_layer *layer, int (*evict)(void *evict_context
 	if (err)
 		return err;
 	const struct zpool_lower own = {
-		.struct_size = sizeof own,
+		.struct_size = sizeof(own),
 		.caps = below->created.caps,
 		.driver = below->driver,
 		.pool = below->created.pool,
@@ -185,7 +185,7 @@ static int lower_create(struct zp_layer *layer, int (*evict)(void *evict_context
 		.alignment_bytes = below->created.alignment_bytes,
 	};
 	memset(lower, 0, lower_size);
-	memcpy(lower, &own, lower_size < sizeof own ? lower_size : sizeof own);
+	memcpy(lower, &own, lower_size < sizeof(own) ? lower_size : sizeof(own));
 	return 0;
 }
 
@@ -227,7 +227,7 @@ static int take_limit(struct zpool *pool, const char *type, const char *text, bo
 	return 0;
 }
 
-static int resolve_part(struct zpool *pool, unsigned i, bool *limit_given)
+static int resolve_part(struct zpool *pool, unsigned int i, bool *limit_given)
 {
 	struct zp_layer *layer = &pool->layers[i];
 	const struct zp_spec_part *part = &pool->spec.parts[i];
@@ -252,11 +252,11 @@ int zp_stack_resolve(struct zpool *pool)
 {
 	bool limit_given = false;
 	int err = 0;
-	for (unsigned i = 0; i < pool->layer_count; i++) {
+	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		pool->layers[i].pool = pool;
 		pool->layers[i].index = i;
 	}
-	for (unsigned i = 0; !err && i < pool->layer_count; i++)
+	for (unsigned int i = 0; !err && i < pool->layer_count; i++)
 		err = resolve_part(pool, i, &limit_given);
 	return err;
 }
@@ -276,7 +276,7 @@ int zp_stack_create(struct zpool *pool)
 	bool evicts = pool->kernel_evict || pool->args.evict;
 	int err = layer_create(zp_pool_top(pool), evicts ? evict_to_owner : NULL, evicts ? pool : NULL);
 
-	for (unsigned i = 1; !err && i < pool->layer_count; i++)
+	for (unsigned int i = 1; !err && i < pool->layer_count; i++)
 		if (!pool->layers[i].live)
 			err = zp_fail(EIO,
 				      "Filter \"%s\" did not create the driver below it; this is a bug in the filter.",
@@ -288,7 +288,7 @@ int zp_stack_create(struct zpool *pool)
 
 void zp_stack_destroy(struct zpool *pool)
 {
-	for (unsigned i = 0; i < pool->layer_count; i++) {
+	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		struct zp_layer *layer = &pool->layers[i];
 		if (layer->live && i > 0)
 			zp_log(ZPOOL_LOG_ERROR,
@@ -297,7 +297,7 @@ void zp_stack_destroy(struct zpool *pool)
 		if (layer->live)
 			layer_destroy(layer);
 	}
-	for (unsigned i = 0; i < pool->layer_count; i++) {
+	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		free(pool->layers[i].values);
 		if (pool->layers[i].record)
 			zp_registry_put(pool->layers[i].record);

@@ -2,7 +2,7 @@
  *
  * stats.c - the members of struct zpool_stats, described for programs that show them
  */
-#include "config.h"
+#include <config.h>
 
 #include <stddef.h>
 
@@ -36,7 +36,7 @@ static const struct zpool_stats_member members[] = {
 	COUNT(refused_handles, "handles refused"),
 	COUNT(errors, "errors found"),
 };
-enum { MEMBER_COUNT = sizeof members / sizeof *members };
+enum { MEMBER_COUNT = sizeof(members) / sizeof(*members) };
 
 _Static_assert(MEMBER_COUNT * sizeof(uint64_t) == sizeof(struct zpool_stats),
 	       "each member of struct zpool_stats needs its line in this table");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/thread_exit.h"
 
@@ -99,7 +99,7 @@ static struct thread *this_thread(void)
 	struct thread *thread = pthread_getspecific(key);
 	if (thread)
 		return thread;
-	thread = calloc(1, sizeof *thread);
+	thread = calloc(1, sizeof(*thread));
 	if (!thread || pthread_setspecific(key, thread) != 0) {
 		free(thread);
 		return NULL;
@@ -116,7 +116,7 @@ static struct thread *this_thread(void)
 
 int zp_thread_exit_add(void (*fn)(void *arg), void *arg)
 {
-	struct hook *hook = malloc(sizeof *hook);
+	struct hook *hook = malloc(sizeof(*hook));
 	struct thread *thread = hook ? this_thread() : NULL;
 	if (!thread) {
 		free(hook);

@@ -5,7 +5,7 @@
  * the plugin path stays the same. A driver that is installed later is missing from the message, which is acceptable
  * because the list is only advice.
  */
-#include "config.h"
+#include <config.h>
 
 #include "core/too_large.h"
 
@@ -54,7 +54,7 @@ static void keep(const char *type, size_t largest_bytes, void *user)
 	(void)user;
 	if (known_count == KNOWN_MAX)
 		return;
-	(void)snprintf(known[known_count].type, sizeof known->type, "%s", type);
+	(void)snprintf(known[known_count].type, sizeof(known->type), "%s", type);
 	known[known_count++].largest_bytes = largest_bytes;
 }
 
@@ -69,7 +69,7 @@ struct takers {
 static void add_taker(const char *type, size_t largest_bytes, void *user)
 {
 	struct takers *takers = user;
-	size_t room = sizeof takers->names - takers->length;
+	size_t room = sizeof(takers->names) - takers->length;
 
 	if (largest_bytes < takers->size || strlen(type) + 3 > room)
 		return;

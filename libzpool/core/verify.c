@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "core/verify.h"
 
@@ -34,7 +34,7 @@ static void read_setting(void)
 
 static bool can_verify(const struct zpool *pool)
 {
-	for (unsigned i = 0; i < pool->layer_count; i++)
+	for (unsigned int i = 0; i < pool->layer_count; i++)
 		if (pool->layers[i].driver->verify)
 			return true;
 	return false;
@@ -59,7 +59,7 @@ void zp_pool_verify(struct zpool *pool, const char *what)
 	if (pool->inherited || !can_verify(pool))
 		return;
 	bool due = is_due(pool);
-	for (unsigned i = 0; due && i < pool->layer_count; i++) {
+	for (unsigned int i = 0; due && i < pool->layer_count; i++) {
 		const struct zpool_driver *driver = pool->layers[i].driver;
 		int err = driver->verify ? driver->verify(pool->layers[i].created.pool) : 0;
 

@@ -16,7 +16,7 @@
  * Drivers that the program registers are compiled with the host, so the sanitizer sees their locks and they are not
  * wrapped.
  */
-#include "config.h"
+#include <config.h>
 
 #include "core/watched.h"
 
@@ -213,7 +213,7 @@ static void replace_callbacks(struct zpool_driver *shim)
 
 static bool has_registered_driver(const struct zpool *pool)
 {
-	for (unsigned i = 0; i < pool->layer_count; i++)
+	for (unsigned int i = 0; i < pool->layer_count; i++)
 		if (pool->layers[i].record->origin == ZPOOL_ORIGIN_REGISTERED)
 			return true;
 	return false;
@@ -225,7 +225,7 @@ int zp_watched_init(struct zpool *pool)
 
 	if (!zp_sanitizer_watches() || has_registered_driver(pool))
 		return 0;
-	struct watched *watched = malloc(sizeof *watched);
+	struct watched *watched = malloc(sizeof(*watched));
 	if (!watched)
 		return -ENOMEM;
 	*watched = (struct watched){ pool, top->driver, top->created.pool, *top->driver };

@@ -7,7 +7,7 @@
  *
  * Reading it here spares the library the dependency on libacl, which programs would load with it.
  */
-#include "config.h"
+#include <config.h>
 
 #include "loader/acl.h"
 
@@ -25,9 +25,9 @@ enum { PERM_WRITE = 2 };
 /* The size that is read without using the heap: 63 entries. The kernel returns at most MAX_BYTES. */
 enum { USUAL_BYTES = HEAD_BYTES + 63 * ENTRY_BYTES, MAX_BYTES = 64 << 10 };
 
-static unsigned get_u16(const unsigned char *at)
+static unsigned int get_u16(const unsigned char *at)
 {
-	return at[0] | (unsigned)at[1] << 8;
+	return at[0] | (unsigned int)at[1] << 8;
 }
 
 static uint32_t get_u32(const unsigned char *at)
@@ -54,7 +54,7 @@ int zp_acl_parse(const void *list, size_t bytes, uid_t trusted, struct zp_acl_wr
 	if (!mask_permits_writing(at, end))
 		return 0;
 	for (; at < end; at += ENTRY_BYTES) {
-		unsigned tag = get_u16(at);
+		unsigned int tag = get_u16(at);
 		uid_t id = get_u32(at + 4);
 		if (!(get_u16(at + 2) & PERM_WRITE))
 			continue;
@@ -80,7 +80,7 @@ static int find_in_long_list(const char *path, uid_t trusted, struct zp_acl_writ
 int zp_acl_find_writer(const char *path, uid_t trusted, struct zp_acl_writer *writer)
 {
 	unsigned char list[USUAL_BYTES];
-	ssize_t bytes = lgetxattr(path, ACL_ATTRIBUTE, list, sizeof list);
+	ssize_t bytes = lgetxattr(path, ACL_ATTRIBUTE, list, sizeof(list));
 
 	if (bytes >= 0)
 		return zp_acl_parse(list, (size_t)bytes, trusted, writer);

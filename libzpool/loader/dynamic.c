@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "loader/dynamic.h"
 
@@ -75,10 +75,10 @@ static int read_table(struct reader *reader, uint64_t offset, size_t item_bytes,
 static int read_segments(struct reader *reader)
 {
 	ElfW(Ehdr) head;
-	ssize_t bytes = read_up_to(reader, &head, sizeof head, 0);
+	ssize_t bytes = read_up_to(reader, &head, sizeof(head), 0);
 	if (bytes < 0)
 		return (int)bytes;
-	if (bytes != sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+	if (bytes != sizeof(head) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
 	    head.e_ident[EI_CLASS] != (UINTPTR_MAX > UINT32_MAX ? ELFCLASS64 : ELFCLASS32) ||
 	    head.e_ident[EI_DATA] != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB) ||
 	    head.e_phentsize != sizeof(ElfW(Phdr)))
@@ -87,7 +87,7 @@ static int read_segments(struct reader *reader)
 		return -E2BIG;
 	reader->segment_count = head.e_phnum;
 	void *table;
-	int err = read_table(reader, head.e_phoff, sizeof *reader->segments, &reader->segment_count, &table);
+	int err = read_table(reader, head.e_phoff, sizeof(*reader->segments), &reader->segment_count, &table);
 	reader->segments = table;
 	return err;
 }
@@ -99,11 +99,11 @@ static int read_entries(struct reader *reader)
 		if (segment->p_type != PT_DYNAMIC || reader->entries)
 			continue;
 		void *table;
-		uint64_t count = segment->p_filesz / sizeof *reader->entries;
+		uint64_t count = segment->p_filesz / sizeof(*reader->entries);
 		if (count > MAX_ENTRIES)
 			return -E2BIG;
 		reader->entry_count = (size_t)count;
-		int err = read_table(reader, segment->p_offset, sizeof *reader->entries, &reader->entry_count, &table);
+		int err = read_table(reader, segment->p_offset, sizeof(*reader->entries), &reader->entry_count, &table);
 		reader->entries = table;
 		if (err)
 			return err;
@@ -184,7 +184,7 @@ static int take_names(struct reader *reader, struct zp_dynamic *dynamic)
 		wanted += find_kind(&reader->entries[i], &kind);
 	if (wanted > ZP_DYNAMIC_MAX_NAMES)
 		return -E2BIG;
-	dynamic->names = calloc(wanted + 1, sizeof *dynamic->names);
+	dynamic->names = calloc(wanted + 1, sizeof(*dynamic->names));
 	reader->text = malloc(ZP_DYNAMIC_MAX_NAME_BYTES);
 	if (!dynamic->names || !reader->text)
 		return -ENOMEM;

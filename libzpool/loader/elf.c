@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "loader/elf.h"
 
@@ -48,7 +48,7 @@ struct elf_file {
 	uint64_t bytes;
 	ElfW(Ehdr) head;
 	ElfW(Shdr) *sections;
-	unsigned strings_index; /* the section of which `strings` is a copy */
+	unsigned int strings_index; /* the section of which `strings` is a copy */
 	uint64_t strings_bytes;
 	char *strings;
 	struct zp_elf_report *report;
@@ -62,7 +62,7 @@ __attribute__((format(printf, 2, 3))) static void fault(struct elf_file *file, c
 	if (file->report->fault[0])
 		return;
 	va_start(args, format);
-	(void)vsnprintf(file->report->fault, sizeof file->report->fault, format, args);
+	(void)vsnprintf(file->report->fault, sizeof(file->report->fault), format, args);
 	va_end(args);
 }
 
@@ -147,7 +147,7 @@ static bool head_is_ours(struct elf_file *file)
 	const ElfW(Ehdr) *head = &file->head;
 	ElfW(Half) machine = native_machine();
 
-	if (file->bytes < sizeof *head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
+	if (file->bytes < sizeof(*head) || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0)
 		fault(file, "it is not an ELF file");
 	else if (head->e_ident[EI_CLASS] != NATIVE_CLASS || head->e_ident[EI_DATA] != NATIVE_DATA ||
 		 (machine != EM_NONE && head->e_machine != machine))
@@ -195,9 +195,9 @@ static void take_note(struct elf_file *file, const char *text, size_t bytes)
 {
 	struct zp_elf_report *report = file->report;
 	report->has_note = true;
-	take_text(report->type, sizeof report->type, note_value(text, bytes, "type="));
-	take_text(report->version, sizeof report->version, note_value(text, bytes, "version="));
-	take_text(report->description, sizeof report->description, note_value(text, bytes, "description="));
+	take_text(report->type, sizeof(report->type), note_value(text, bytes, "type="));
+	take_text(report->version, sizeof(report->version), note_value(text, bytes, "version="));
+	take_text(report->description, sizeof(report->description), note_value(text, bytes, "description="));
 	if (!take_abi(report, note_value(text, bytes, "abi=")))
 		fault(file, "its note has no driver ABI version");
 	else if (report->abi_major != ZPOOL_ABI_MAJOR)
@@ -215,15 +215,15 @@ static void examine_notes(struct elf_file *file, const ElfW(Shdr) *section)
 	uint64_t at = 0, end = section->sh_size;
 	while (!file->report->has_note && end - at >= sizeof(ElfW(Nhdr))) {
 		ElfW(Nhdr) head;
-		memcpy(&head, notes + at, sizeof head);
-		at += sizeof head;
+		memcpy(&head, notes + at, sizeof(head));
+		at += sizeof(head);
 		uint64_t name_bytes = ((uint64_t)head.n_namesz + 3) & ~UINT64_C(3);
 		uint64_t text_bytes = ((uint64_t)head.n_descsz + 3) & ~UINT64_C(3);
 		if (name_bytes > end - at || text_bytes > end - at - name_bytes)
 			break;
 		char *text = notes + at + name_bytes;
-		if (head.n_type == ZPOOL_NOTE_TYPE && head.n_namesz == sizeof ZPOOL_NOTE_OWNER &&
-		    memcmp(notes + at, ZPOOL_NOTE_OWNER, sizeof ZPOOL_NOTE_OWNER) == 0 && head.n_descsz > 0) {
+		if (head.n_type == ZPOOL_NOTE_TYPE && head.n_namesz == sizeof(ZPOOL_NOTE_OWNER) &&
+		    memcmp(notes + at, ZPOOL_NOTE_OWNER, sizeof(ZPOOL_NOTE_OWNER)) == 0 && head.n_descsz > 0) {
 			text[head.n_descsz - 1] = '\0';
 			take_note(file, text, head.n_descsz);
 		}
@@ -302,7 +302,7 @@ static void examine_symbols(struct elf_file *file, const ElfW(Shdr) *section)
 		free(symbols);
 		return;
 	}
-	for (uint64_t i = 0; i < section->sh_size / sizeof *symbols; i++)
+	for (uint64_t i = 0; i < section->sh_size / sizeof(*symbols); i++)
 		examine_symbol(file, &symbols[i], &found);
 	if (!found)
 		fault(file, "it exports no symbol zpool_driver");
@@ -321,7 +321,7 @@ static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 	if (!read_strings(file, section) || !memmem(file->strings, file->strings_bytes, "libzpool.so", 11))
 		return;
 	ElfW(Dyn) *entries = read_range(file, section->sh_offset, section->sh_size);
-	for (uint64_t i = 0; entries && i < section->sh_size / sizeof *entries; i++) {
+	for (uint64_t i = 0; entries && i < section->sh_size / sizeof(*entries); i++) {
 		const char *name = entries[i].d_tag == DT_NEEDED ? string_at(file, entries[i].d_un.d_val) : NULL;
 		if (name && is_our_soname(name))
 			fault(file,
@@ -338,7 +338,7 @@ static void examine_dynamic(struct elf_file *file, const ElfW(Shdr) *section)
 static const ElfW(Shdr) *find_section(struct elf_file *file, uint32_t type, const char *noun)
 {
 	const ElfW(Shdr) *found = NULL;
-	for (unsigned i = 0; i < file->head.e_shnum; i++) {
+	for (unsigned int i = 0; i < file->head.e_shnum; i++) {
 		if (file->sections[i].sh_type != type)
 			continue;
 		if (found) {
@@ -352,7 +352,7 @@ static const ElfW(Shdr) *find_section(struct elf_file *file, uint32_t type, cons
 
 static void examine_sections(struct elf_file *file)
 {
-	for (unsigned i = 0; i < file->head.e_shnum && !file->report->has_note; i++)
+	for (unsigned int i = 0; i < file->head.e_shnum && !file->report->has_note; i++)
 		if (file->sections[i].sh_type == SHT_NOTE)
 			examine_notes(file, &file->sections[i]);
 	const ElfW(Shdr) *dynamic = find_section(file, SHT_DYNAMIC, "dynamic section");
@@ -384,8 +384,8 @@ static void examine_body(struct elf_file *file)
 		fault(file, "it has %u sections; at most %u are accepted", head->e_shnum, MAX_SECTIONS);
 		return;
 	}
-	if (head->e_shentsize == sizeof *file->sections)
-		file->sections = read_range(file, head->e_shoff, (uint64_t)head->e_shnum * sizeof *file->sections);
+	if (head->e_shentsize == sizeof(*file->sections))
+		file->sections = read_range(file, head->e_shoff, (uint64_t)head->e_shnum * sizeof(*file->sections));
 	if (file->sections)
 		examine_sections(file);
 	else
@@ -400,16 +400,16 @@ static int examine_file(struct elf_file *file)
 
 	if (fstat(file->fd, &st) < 0)
 		return -errno;
-	ssize_t n = pread(file->fd, file->window, sizeof file->window, 0);
+	ssize_t n = pread(file->fd, file->window, sizeof(file->window), 0);
 	if (n < 0)
 		return -errno;
 	file->err = 0;
 	file->report->bytes_read = (uint64_t)n;
 	file->window_bytes = (size_t)n;
-	file->bytes = (size_t)n < sizeof file->head ? 0 : (uint64_t)st.st_size;
+	file->bytes = (size_t)n < sizeof(file->head) ? 0 : (uint64_t)st.st_size;
 	file->sections = NULL;
 	file->strings = NULL;
-	memcpy(&file->head, file->window, sizeof file->head);
+	memcpy(&file->head, file->window, sizeof(file->head));
 	if (head_is_ours(file))
 		examine_body(file);
 	return file->err;
@@ -419,7 +419,7 @@ int zp_elf_examine(int fd, struct zp_elf_report *report)
 {
 	*report = (struct zp_elf_report){ 0 };
 	/* On the heap, because a host's threads may have small stacks; not cleared, because the window is large. */
-	struct elf_file *file = malloc(sizeof *file);
+	struct elf_file *file = malloc(sizeof(*file));
 	if (!file)
 		return -ENOMEM;
 	file->fd = fd;

@@ -2,7 +2,7 @@
  *
  * The list of installed plugins, read from the directories and the files without running any of them.
  */
-#include "config.h"
+#include <config.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,8 +32,8 @@ struct walk {
 	struct zp_listing *listing;
 	size_t room; /* the capacity of listing->files */
 	struct zp_trust trust;
-	uint64_t bytes_read;  /* read from all files so far */
-	unsigned directories; /* number of files visited */
+	uint64_t bytes_read;      /* read from all files so far */
+	unsigned int directories; /* number of files visited */
 	char directory[PATH_MAX];
 	char resolved[PATH_MAX];
 	char why[PATH_MAX + 160];
@@ -83,13 +83,13 @@ static int judge_open_file(struct walk *walk, struct zp_installed *entry, int fd
 		return err;
 	entry->file_read = true;
 	if (entry->report.fault[0]) {
-		snprintf(walk->why, sizeof walk->why, "%s", entry->report.fault);
+		snprintf(walk->why, sizeof(walk->why), "%s", entry->report.fault);
 		return 0;
 	}
 	err = zp_needs_judge(&walk->trust, fd, entry->path, walk->resolved, &walk->bytes_read, walk->why,
-			     sizeof walk->why);
+			     sizeof(walk->why));
 	if (!err && entry->report.has_note && strcmp(entry->report.type, entry->type) != 0)
-		snprintf(walk->why, sizeof walk->why, "its note is that of driver \"%s\"", entry->report.type);
+		snprintf(walk->why, sizeof(walk->why), "its note is that of driver \"%s\"", entry->report.type);
 	return walk->why[0] && !ends_listing(err) ? 0 : err;
 }
 
@@ -122,7 +122,7 @@ static int judge(struct walk *walk, struct zp_installed *entry)
 			walk, entry,
 			"its name cannot be a driver's name, which must match [a-z][a-z0-9_]* and have at most 32 characters");
 	}
-	int err = zp_trust_resolve(&walk->trust, entry->path, walk->resolved, walk->why, sizeof walk->why);
+	int err = zp_trust_resolve(&walk->trust, entry->path, walk->resolved, walk->why, sizeof(walk->why));
 	if (ends_listing(err))
 		return note_unread(walk, entry->path, err);
 	return err ? set_fault(walk, entry, walk->why) : examine(walk, entry);
@@ -142,7 +142,7 @@ static int add(struct walk *walk, const char *name)
 			MAX_FILES, walk->directory);
 	if (listing->count == walk->room) {
 		size_t room = walk->room ? 2 * walk->room : 16;
-		struct zp_installed *files = realloc(listing->files, room * sizeof *files);
+		struct zp_installed *files = realloc(listing->files, room * sizeof(*files));
 		if (!files)
 			return note_unread(walk, walk->directory, -ENOMEM);
 		listing->files = files;
@@ -215,7 +215,7 @@ static int list_path(struct walk *walk, const char *path)
 	if (err)
 		return err;
 	if (listing->count)
-		qsort(listing->files, listing->count, sizeof *listing->files, by_name);
+		qsort(listing->files, listing->count, sizeof(*listing->files), by_name);
 	drop_hidden(listing);
 	for (size_t i = 0; !err && i < listing->count; i++)
 		err = judge(walk, &listing->files[i]);
@@ -240,7 +240,7 @@ static void free_files(struct zp_listing *listing)
 
 int zp_loader_list_installed(struct zp_listing *listing)
 {
-	struct walk *walk = calloc(1, sizeof *walk);
+	struct walk *walk = calloc(1, sizeof(*walk));
 	char *path = zp_search_get_path();
 
 	*listing = (struct zp_listing){ 0 };

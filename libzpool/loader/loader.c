@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "loader/loader.h"
 
@@ -81,7 +81,7 @@ static int judge_path(struct candidate *candidate)
 {
 	zp_trust_self(&candidate->trust);
 	return zp_trust_resolve(&candidate->trust, candidate->path, candidate->resolved, candidate->why,
-				sizeof candidate->why);
+				sizeof(candidate->why));
 }
 
 static int judge_open_file(struct candidate *candidate, int fd)
@@ -90,7 +90,7 @@ static int judge_open_file(struct candidate *candidate, int fd)
 
 	int err = fstat(fd, &st) < 0 ? -errno : zp_elf_examine(fd, &candidate->report);
 	if (err) {
-		snprintf(candidate->why, sizeof candidate->why, "%s: %s", candidate->resolved, strerror(-err));
+		snprintf(candidate->why, sizeof(candidate->why), "%s: %s", candidate->resolved, strerror(-err));
 		return err;
 	}
 	candidate->id = file_id(&st);
@@ -98,7 +98,7 @@ static int judge_open_file(struct candidate *candidate, int fd)
 	if (candidate->report.fault[0])
 		return 0;
 	return zp_needs_judge(&candidate->trust, fd, candidate->path, candidate->resolved,
-			      &candidate->report.bytes_read, candidate->why, sizeof candidate->why);
+			      &candidate->report.bytes_read, candidate->why, sizeof(candidate->why));
 }
 
 /*
@@ -109,7 +109,7 @@ static int judge_content(struct candidate *candidate)
 	int fd = open(candidate->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (fd < 0) {
 		int err = -errno;
-		snprintf(candidate->why, sizeof candidate->why, "%s: %s", candidate->resolved, strerror(-err));
+		snprintf(candidate->why, sizeof(candidate->why), "%s: %s", candidate->resolved, strerror(-err));
 		return err;
 	}
 	int err = judge_open_file(candidate, fd);
@@ -135,7 +135,7 @@ static bool append_file(char path[PATH_MAX], const char *type)
 static int find_file(const char *type, const char *path, struct candidate *candidate, FILE *tried)
 {
 	struct stat st;
-	unsigned directories = 0;
+	unsigned int directories = 0;
 	int err = -ENOENT;
 
 	for (const char *cursor = path; zp_search_next(&cursor, candidate->path); directories++) {
@@ -204,7 +204,7 @@ static int check_report(const char *type, const struct candidate *candidate, str
 	if (report->fault[0])
 		return fail_content(failure, candidate, type, report->fault);
 	if (report->has_note && strcmp(report->type, type) != 0) {
-		snprintf(reason, sizeof reason, "its note is that of driver \"%s\"; name the file %s.so", report->type,
+		snprintf(reason, sizeof(reason), "its note is that of driver \"%s\"; name the file %s.so", report->type,
 			 report->type);
 		return fail_content(failure, candidate, type, reason);
 	}
@@ -288,7 +288,7 @@ static int load_file(const char *type, const struct zp_load_failure *remembered,
 	 * On the heap, because several path buffers are too large for the stack of a small thread; not cleared, because
 	 * each page that a cold load touches costs it a page fault.
 	 */
-	struct candidate *candidate = malloc(sizeof *candidate);
+	struct candidate *candidate = malloc(sizeof(*candidate));
 	if (!candidate)
 		return fail(failure, ENOMEM, "Out of memory while loading driver \"%s\".", type);
 

@@ -66,9 +66,9 @@ void zp_loader_discard(struct zp_loaded *loaded);
 struct zp_installed {
 	char type[ZP_TYPE_BYTES]; /* "" if the file's name is not a valid driver name */
 	char *path;
-	char *fault;        /* NULL: no fault was found */
-	unsigned directory; /* the position of its directory in the path */
-	bool file_read;     /* `report` describes the file; otherwise nothing was read, and it is empty */
+	char *fault;            /* NULL: no fault was found */
+	unsigned int directory; /* the position of its directory in the path */
+	bool file_read;         /* `report` describes the file; otherwise nothing was read, and it is empty */
 	struct zp_elf_report report;
 };
 

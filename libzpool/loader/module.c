@@ -9,7 +9,7 @@
  * loads would deadlock between that lock and the C library's own. Without lt_dlopen, libltdl's searches, .la files and
  * environment variables never affect plugins either, and a load is a quarter faster (tests/bench/load).
  */
-#include "config.h"
+#include <config.h>
 
 #include "loader/module.h"
 
@@ -47,7 +47,7 @@ struct zp_module {
  */
 static pthread_mutex_t ltdl_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static _Thread_local unsigned inside __attribute__((tls_model("initial-exec")));
+static _Thread_local unsigned int inside __attribute__((tls_model("initial-exec")));
 
 bool zp_module_inside(void)
 {
@@ -160,7 +160,7 @@ static lt_dlhandle lt_open_preloaded(const char *type)
 
 int zp_module_open_preloaded(const char *type, struct zp_module **out)
 {
-	struct zp_module *module = calloc(1, sizeof *module);
+	struct zp_module *module = calloc(1, sizeof(*module));
 	if (!module)
 		return -ENOMEM;
 	int err = ltdl_enter();
@@ -247,7 +247,7 @@ static void free_module(struct zp_module *module)
 
 int zp_module_open(const char *path, struct zp_module **out, char **why)
 {
-	struct zp_module *module = calloc(1, sizeof *module);
+	struct zp_module *module = calloc(1, sizeof(*module));
 	*why = NULL;
 	if (!module || !(module->path = strdup(path))) {
 		free(module);

@@ -5,7 +5,7 @@
  * checked in each directory that has it, and not only in the first one, because the linker skips files that it cannot
  * use.
  */
-#include "config.h"
+#include <config.h>
 
 #include "loader/needs.h"
 
@@ -54,8 +54,8 @@ struct needs {
 	struct file files[MAX_FILES];
 	size_t directory_count;
 	char *directories[MAX_DIRECTORIES];
-	unsigned lookups;
-	unsigned components;
+	unsigned int lookups;
+	unsigned int components;
 	uint64_t bytes_read;
 	/* Scratch buffers, because paths are too large for the stack of a small thread. */
 	char expanded[PATH_MAX];
@@ -105,7 +105,7 @@ static bool is_absent(int err)
 static size_t origin_length(const char *text, size_t length)
 {
 	static const char plain[] = "$ORIGIN", braced[] = "${ORIGIN}";
-	size_t plain_length = sizeof plain - 1, braced_length = sizeof braced - 1;
+	size_t plain_length = sizeof(plain) - 1, braced_length = sizeof(braced) - 1;
 
 	if (length >= braced_length && memcmp(text, braced, braced_length) == 0)
 		return braced_length;
@@ -133,7 +133,7 @@ static int expand(struct needs *needs, const struct file *file, const char *text
 			from = file->path;
 			bytes = origin_bytes;
 		}
-		if (at + bytes >= sizeof needs->expanded)
+		if (at + bytes >= sizeof(needs->expanded))
 			return fail(needs, E2BIG);
 		memcpy(needs->expanded + at, from, bytes);
 		at += bytes;
@@ -165,7 +165,7 @@ static int take_directory(struct needs *needs, struct file *file, const char *en
 	if (needs->components > MAX_COMPONENTS)
 		return fail(needs, E2BIG);
 	int err = zp_trust_resolve_directory(&needs->trust, needs->path, needs->resolved, needs->reason,
-					     sizeof needs->reason);
+					     sizeof(needs->reason));
 	if (is_absent(err))
 		return 0;
 	if (err == -ENOMEM)
@@ -178,17 +178,17 @@ static int take_directory(struct needs *needs, struct file *file, const char *en
 }
 
 static int take_feature_directories(struct needs *needs, struct file *file, const char *entry, size_t length,
-				    unsigned depth);
+				    unsigned int depth);
 
 /* Does the same with <needs->path>/<name> if it exists, and restores needs->path. */
 static int take_subdirectory(struct needs *needs, struct file *file, const char *name, const char *entry, size_t length,
-			     unsigned depth)
+			     unsigned int depth)
 {
 	struct stat st;
 	size_t path_length = strlen(needs->path), name_length = strlen(name);
 
 	/* A path that is too long for PATH_MAX is too long for the linker, too. */
-	if (path_length + 1 + name_length >= sizeof needs->path)
+	if (path_length + 1 + name_length >= sizeof(needs->path))
 		return 0;
 	needs->path[path_length] = '/';
 	memcpy(needs->path + path_length + 1, name, name_length + 1);
@@ -201,7 +201,7 @@ static int take_subdirectory(struct needs *needs, struct file *file, const char 
 }
 
 /* Every subdirectory of glibc-hwcaps is checked, because the linker chooses by the processor. */
-static int take_entries(struct needs *needs, struct file *file, const char *entry, size_t length, unsigned depth)
+static int take_entries(struct needs *needs, struct file *file, const char *entry, size_t length, unsigned int depth)
 {
 	const struct dirent *found;
 	int err = 0;
@@ -219,10 +219,10 @@ static int take_entries(struct needs *needs, struct file *file, const char *entr
 }
 
 static int take_feature_directories(struct needs *needs, struct file *file, const char *entry, size_t length,
-				    unsigned depth)
+				    unsigned int depth)
 {
 	static const char hwcaps[] = "/glibc-hwcaps";
-	size_t path_length = strlen(needs->path), suffix_length = sizeof hwcaps - 1;
+	size_t path_length = strlen(needs->path), suffix_length = sizeof(hwcaps) - 1;
 	const char *platform = (const char *)getauxval(AT_PLATFORM);
 	int err = 0;
 
@@ -230,7 +230,7 @@ static int take_feature_directories(struct needs *needs, struct file *file, cons
 		return 0;
 	if (path_length >= suffix_length && strcmp(needs->path + path_length - suffix_length, hwcaps) == 0)
 		return take_entries(needs, file, entry, length, MAX_FEATURE_DEPTH);
-	for (size_t i = 0; !err && i < sizeof feature_directories / sizeof *feature_directories; i++)
+	for (size_t i = 0; !err && i < sizeof(feature_directories) / sizeof(*feature_directories); i++)
 		err = take_subdirectory(needs, file, feature_directories[i], entry, length, depth);
 	return !err && platform && strcmp(platform, "x86_64") != 0
 		       ? take_subdirectory(needs, file, platform, entry, length, depth)
@@ -306,7 +306,7 @@ static int take_library(struct needs *needs, const struct file *file, const char
 	struct stat st;
 	if (++needs->lookups > MAX_LOOKUPS || needs->components > MAX_COMPONENTS)
 		return fail(needs, E2BIG);
-	int err = zp_trust_resolve(&needs->trust, needs->path, needs->resolved, needs->reason, sizeof needs->reason);
+	int err = zp_trust_resolve(&needs->trust, needs->path, needs->resolved, needs->reason, sizeof(needs->reason));
 	if (is_absent(err) || (err == -ENOEXEC && stat(needs->path, &st) == 0 && S_ISDIR(st.st_mode)))
 		return 0;
 	if (err == -ENOMEM)
@@ -326,9 +326,9 @@ static int search_directories(struct needs *needs, const struct file *file, cons
 {
 	int err = 0;
 	for (size_t i = 0; !err && i < owner->directory_count; i++) {
-		int length = snprintf(needs->path, sizeof needs->path, "%s/%s",
+		int length = snprintf(needs->path, sizeof(needs->path), "%s/%s",
 				      needs->directories[owner->first_directory + i], name);
-		if (length > 0 && (size_t)length < sizeof needs->path)
+		if (length > 0 && (size_t)length < sizeof(needs->path))
 			err = take_library(needs, file, name);
 	}
 	return err;
@@ -353,7 +353,7 @@ static int take_library_by_path(struct needs *needs, const struct file *file, co
 	char *slash = strrchr(needs->path, '/');
 	slash[slash == needs->path] = '\0';
 	int err = zp_trust_resolve_directory(&needs->trust, needs->path, needs->resolved, needs->reason,
-					     sizeof needs->reason);
+					     sizeof(needs->reason));
 	if (is_absent(err))
 		return 0;
 	if (err == -ENOMEM)
@@ -413,7 +413,7 @@ static int judge_file(struct needs *needs, struct file *file)
 int zp_needs_judge(const struct zp_trust *trust, int fd, const char *path, const char *resolved, uint64_t *bytes_read,
 		   char *why, size_t why_bytes)
 {
-	struct needs *needs = malloc(sizeof *needs);
+	struct needs *needs = malloc(sizeof(*needs));
 	if (!needs) {
 		snprintf(why, why_bytes, "%s", strerror(ENOMEM));
 		return -ENOMEM;

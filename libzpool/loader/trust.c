@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "loader/trust.h"
 
@@ -27,7 +27,7 @@ struct walk {
 	size_t resolved_length;
 	const char *next; /* in the given path or in `pending` */
 	char *pending;    /* from the first link on: its target followed by the rest of the path */
-	unsigned links;
+	unsigned int links;
 	mode_t mode;             /* length of `resolved` */
 	bool hidden_is_accepted; /* components with hidden owners may be trusted on this path */
 	bool hidden_seen;        /* the walk has passed a component with a hidden owner */

@@ -21,7 +21,7 @@ struct zp_trust {
 	uid_t hidden_uid;
 	/* Hidden owners are accepted in this directory if nobody in the namespace can write there. NULL: nowhere. */
 	const char *hidden_owner_dir;
-	unsigned *components; /* counts the path components that are checked; NULL: not counted */
+	unsigned int *components; /* counts the path components that are checked; NULL: not counted */
 };
 
 /* Hidden owners are accepted in the plugin directory that was compiled into the library, and in no other. */

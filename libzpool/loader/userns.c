@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include <config.h>
 
 #include "loader/userns.h"
 
@@ -29,7 +29,7 @@ static void read_map(struct zp_userns *userns, FILE *map)
 
 void zp_userns_read_files(struct zp_userns *userns, const char *map_path, const char *overflow_path)
 {
-	unsigned overflow;
+	unsigned int overflow;
 
 	*userns = (struct zp_userns){ .overflow_uid = DEFAULT_OVERFLOW_UID };
 	FILE *map = fopen(map_path, "re");
