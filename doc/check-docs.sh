@@ -7,6 +7,7 @@
 # - the pages carry the library's version and pass mandoc's lint, where there is mandoc
 # - every program and plugin in README.md, the tutorial and the man pages compiles and runs, and the plugins of README.md
 #   and of the tutorial, at each of its steps, pass the conformance tests
+# - outputs that README.md and the tutorial quote have the shape of a real run
 # - links between the documents lead somewhere
 #
 # `make check' runs this in the build directory, with $srcdir set.
@@ -257,6 +258,62 @@ for document in README.md doc/writing-a-driver/first-driver.md doc/writing-a-dri
 		run "$place/$program"
 	done
 done
+
+# --- Outputs --------------------------------------------------------------------------------------------------------
+#
+# What a document quotes as the output of a command has to have the shape of a real run: the same words and columns,
+# line by line, with other numbers, sizes, times and file names.
+
+shape() {
+	sed -E -e 's#(^| )\.{0,2}(/[A-Za-z0-9_.+-]+)+#\1PATH#g' -e 's/PATH( PATH)+/PATH/g' -e 's/\b[0-9]+(\.[0-9]+)?([KMGT]|[nmu]?s)?\b/N/g' \
+		-e 's/identical: .*/identical/' -e 's/ +/ /g' -e 's/^ //' -e 's/ $//' | grep .
+}
+
+# The indented lines of document $1 from the one that matches $2 on; up to the next text, or the next command.
+quoted() {
+	awk -v from="$2" '!on && /^    / && $0 ~ from { on = 1; print; next } on && /^(    \$ |[^ ])/ { exit } on' \
+		"$srcdir/$1" | sed '/^    \$ /d'
+}
+
+# same_shape DOCUMENT FROM COMMAND...: are all lines that are quoted from there on in the output of the command?
+same_shape() {
+	quoted "$1" "$2" | shape >"$work/quoted"
+	document=$1
+	from=$2
+	shift 2
+	COLUMNS=200 timeout 60 "$@" 2>&1 | shape >"$work/real"
+	test -s "$work/quoted" || fault "$document: quotes no output from \"$from\" on"
+	grep -vxF -f "$work/real" "$work/quoted" >"$work/missing" || return 0
+	echo "of this, in which numbers stand as N and file names as PATH:"
+	cat "$work/missing"
+	echo "there is nothing in the output of \"$*\":"
+	cat "$work/real"
+	fault "$document: the output quoted from \"$from\" on is not that of a run"
+}
+
+if test -f "$plugins/zbud.so"; then
+	same_shape README.md 'keep nosuch$' "$work/README.md.d/keep" nosuch
+	same_shape README.md 'keep zbud:limt=1M$' "$work/README.md.d/keep" zbud:limt=1M
+fi
+# The tool's own sources are the data.
+if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then
+	shelf=doc/writing-a-driver/first-driver.md
+	types='--type libc --type z3fold --type zblock --type zbud --type zsmalloc'
+	{
+		tools/zpoolctl store $types "$srcdir/tools" "$srcdir/libzpool" 2>&1
+		sed -n 's/^    say "\(.*\)"$/quickstart: \1/p' "$srcdir/quickstart.sh" | sed 's#\${[^}]*}#/input#'
+	} >"$work/quickstart"
+	same_shape README.md '^    quickstart: storing' cat "$work/quickstart"
+	mkdir "$work/shelf"
+	cp "$plugins/shelf.so" "$work/shelf/"
+	ZPOOL_PLUGIN_PATH=$work/shelf
+	same_shape $shelf 'zpoolctl list$' tools/zpoolctl list
+	same_shape $shelf '^    PARAMETER TYPE' tools/zpoolctl info shelf
+	same_shape $shelf 'store --type shelf --type shelf:pages=8' \
+		tools/zpoolctl store --type shelf --type shelf:pages=8 "$srcdir/tools"
+	same_shape $shelf 'store --type shelf --limit' tools/zpoolctl store --type shelf --limit 64K "$srcdir/tools"
+	ZPOOL_PLUGIN_PATH=$plugins
+fi
 
 test -f "$plugins/zbud.so" || echo "this build has no plugins: the examples were compiled, but not run"
 test "$faults" -eq 0
