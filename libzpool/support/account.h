@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * account.h - how many bytes a pool holds, and may hold
+ * account.h - the account of a pool: how many bytes it holds, and its limit
  *
- * A charge comes before the memory is taken and a refund after it is given back, so that what is held never passes the
- * limit and total_size is one load.
+ * Bytes are charged before the memory is taken, and refunded after it was released.  So the pool never exceeds its
+ * limit, and reading total_size is one load.
  */
 #ifndef ZP_SUPPORT_ACCOUNT_H
 #define ZP_SUPPORT_ACCOUNT_H
@@ -15,11 +15,11 @@
 struct zp_account {
 	_Atomic(uint64_t) held_bytes;
 	_Atomic(uint64_t) peak_bytes;
-	_Atomic(uint64_t) limit_bytes; /* UINT64_MAX: none */
-	_Atomic(uint64_t) refusals;    /* by the limit, with all that could be given back given back */
+	_Atomic(uint64_t) limit_bytes; /* UINT64_MAX: no limit */
+	_Atomic(uint64_t) refusals;    /* charges that the limit refused even after all spare memory was released */
 };
 
-/* limit_bytes 0: none.  A limit below what is held only stops growth. */
+/* limit_bytes 0: no limit.  A limit below the bytes held only stops growth. */
 static inline void zp_account_set_limit(struct zp_account *account, uint64_t limit_bytes)
 {
 	atomic_store_explicit(&account->limit_bytes, limit_bytes ? limit_bytes : UINT64_MAX, memory_order_relaxed);

@@ -24,15 +24,16 @@
 #define ALWAYS_FENCED false
 #endif
 
-/* Of <linux/membarrier.h>, which not every C library's headers come with. */
+/* These are from <linux/membarrier.h>, a header that not every C library comes with. */
 enum { PRIVATE_EXPEDITED = 1 << 3, REGISTER_PRIVATE_EXPEDITED = 1 << 4 };
 
-/* Far longer than a processor keeps a store to itself. */
+/* This is far longer than a processor delays a store. */
 enum { STORES_ARE_SEEN_NS = 10 * 1000 * 1000 };
 
 _Atomic(bool) zp_biased_is_fenced = true;
 
-static struct zp_lock setup_lock; /* guards is_set_up: no lock is used while zp_biased_is_fenced becomes false */
+/* Guards is_set_up.  No biased lock is in use when zp_biased_is_fenced becomes false. */
+static struct zp_lock setup_lock;
 static bool is_set_up;
 
 static bool membarrier_call(int command)
@@ -60,8 +61,8 @@ void zp_biased_setup(void)
 }
 
 /*
- * The system call worked once and is refused now, so a filter of system calls came between.  Owners execute the fence
- * from now on; one that came in before has written its flag by the time that this returns.
+ * The system call worked before but is refused now, so a system call filter was installed in between.  From now on,
+ * owners execute the fence.  An owner that entered before this has written its flag by the time this function returns.
  */
 static void fall_back(void)
 {
@@ -77,7 +78,7 @@ void zp_biased_barrier(void)
 {
 	if (zp_is_single_threaded() || atomic_load_explicit(&zp_biased_is_fenced, memory_order_acquire))
 		return;
-	/* A child of fork() may have to register again. */
+	/* The registration may not be inherited by a child of fork(). */
 	if (membarrier_call(PRIVATE_EXPEDITED) ||
 	    (membarrier_call(REGISTER_PRIVATE_EXPEDITED) && membarrier_call(PRIVATE_EXPEDITED)))
 		return;

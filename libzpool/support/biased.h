@@ -2,14 +2,16 @@
  *
  * biased.h - a lock that one thread, its owner, takes with plain stores
  *
- * The owner marks itself busy, then looks whether another thread has asked it to keep out; the other thread asks first,
- * and then waits until the owner is not busy.  Each side writes one flag and reads the other's, so a processor that
- * delays the write behind the read would let both in.  The owner does not pay for a fence against that: the other side
- * calls membarrier(2), which makes every running thread of the process execute one.  A locked instruction in the
- * owner's path would have to wait for all bytes that the program has just copied to leave the store buffer.
+ * The owner marks itself as busy, and then checks whether another thread has asked it to keep out.  The other thread
+ * asks first, and then waits until the owner is not busy.  Each side writes one flag and reads the other's, so a
+ * processor that delays the write until after the read would let both in.  The owner executes no fence against that.
+ * Instead the other side calls membarrier(2), which makes every running thread of the process execute one.  A locked
+ * instruction in the owner's path would have to wait until all bytes that the program has just copied have left the
+ * store buffer.
  *
- * Where the kernel has no membarrier(2), or a filter of system calls refuses it, the owner executes the fence after all
- * (zp_biased_is_fenced).  So it does in builds with the thread sanitizer, which cannot see the system call's effect.
+ * If the kernel has no membarrier(2), or a system call filter refuses it, the owner executes the fence
+ * (zp_biased_is_fenced).  Builds with the thread sanitizer do so too, because it cannot see the effect of the system
+ * call.
  *
  * Source: Dice, Huang, Yang, "Asymmetric Dekker synchronization" (2001); Khuong, "Relaxed revocable locks" (2017).
  */
@@ -23,13 +25,13 @@ struct zp_biased {
 	_Atomic(bool) revoked; /* written by the thread that keeps the owner out */
 };
 
-/* Does the owner have to execute the fence?  Changes at most once, from false to true. */
+/* True if the owner has to execute the fence.  Changes at most once, from false to true. */
 extern _Atomic(bool) zp_biased_is_fenced;
 
 /* Asks the kernel for membarrier(2).  Called before the first lock is used; later calls do nothing. */
 void zp_biased_setup(void);
 
-/* The owner comes in.  false: it is kept out, and must not wait for the lock. */
+/* The owner enters.  Returns false if another thread keeps it out; the owner must not wait for the lock then. */
 static inline bool zp_biased_enter(struct zp_biased *biased)
 {
 	if (__builtin_expect(atomic_load_explicit(&zp_biased_is_fenced, memory_order_relaxed), 0))
@@ -49,8 +51,9 @@ static inline void zp_biased_leave(struct zp_biased *biased)
 }
 
 /*
- * Another thread keeps the owners of any number of locks out: revoke for each, one barrier, wait for each; restore for
- * each lets them in again.  The caller sees to it that no two threads do so with a lock at the same time.
+ * Another thread keeps the owners of any number of locks out: it calls revoke for each lock, one barrier, and wait for
+ * each lock; restore lets each owner in again.  The caller ensures that no two threads do this with the same lock at
+ * once.
  */
 static inline void zp_biased_revoke(struct zp_biased *biased)
 {

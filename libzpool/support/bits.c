@@ -4,7 +4,7 @@
 #endif
 #include "bits.h"
 
-/* The part of a word that lies between bits first and end of the whole set. */
+/* Returns the bits of a word that lie between the bits first and end of the whole set. */
 static uint64_t word_mask(unsigned int word, unsigned int first, unsigned int end)
 {
 	uint64_t mask = UINT64_MAX;
@@ -96,7 +96,7 @@ void zp_bits_shift_down(struct zp_bits *bits, unsigned int by)
 	}
 }
 
-/* Keep what is also set `by` places further up. */
+/* Keeps the bits for which the bit `by` positions higher is set too. */
 static bool narrow(struct zp_bits *bits, unsigned int by)
 {
 	struct zp_bits above = *bits;
@@ -124,7 +124,9 @@ void zp_bits_starts(struct zp_bits *bits, unsigned int count)
 
 unsigned int zp_bits_longest_run(const struct zp_bits *bits)
 {
-	/* Double the length while runs of it exist, then add what each smaller power of two still allows. */
+	/*
+	 * Doubles the length while runs of that length exist, and then adds each smaller power of two that still fits.
+	 */
 	struct zp_bits starts = *bits, trial;
 	unsigned int have = 1, step;
 

@@ -38,7 +38,7 @@ static int visit_object(unsigned long handle, uint64_t location, void *user)
 	int64_t size = visit->obj_size(visit->pool, handle);
 
 	(void)location;
-	/* Freed since the walk saw it? */
+	/* Skip the object if it was freed after the walk saw it. */
 	return size < 0 ? 0 : visit->fn(handle, (size_t)size, visit->user);
 }
 

@@ -9,7 +9,7 @@
 
 #include "secret.h"
 
-/* Optional callbacks of ours that are only as good as the lower driver's. */
+/* These optional callbacks of a filter only work if the driver below has them. */
 #define FORWARDED_CAPS                                                                                                 \
 	(ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP | ZPOOL_CAP_COMPACT | ZPOOL_CAP_STATS | ZPOOL_CAP_CLASSES |                   \
 	 ZPOOL_CAP_OBJECTS | ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_TRIM | ZPOOL_CAP_FORK | ZPOOL_CAP_MOVABLE |                \
@@ -26,7 +26,7 @@ int zp_filter_init(struct zp_filter *filter, const struct zpool_create_args *arg
 	filter->evict_context = args->evict_context;
 	filter->veil = (unsigned long)zp_secret() | 1;
 	if (!args->lower_spec) {
-		args->host->error(args->core, "A filter needs a driver behind it, and the spec names none.");
+		args->host->error(args->core, "A filter needs a driver below it, but the spec names none.");
 		return -EINVAL;
 	}
 	err = args->host->lower_create(args->core, args->evict ? evict : NULL, filter, &filter->lower,
@@ -46,7 +46,7 @@ void zp_filter_fini(struct zp_filter *filter)
 
 int zp_filter_unsupported(struct zp_filter *filter, const char *call)
 {
-	filter->host->error(filter->core, "%s: driver \"%s\", behind the filter, cannot do that.", call,
+	filter->host->error(filter->core, "%s: driver \"%s\", below the filter, does not support this call.", call,
 			    filter->lower.driver->type);
 	return -EOPNOTSUPP;
 }
@@ -115,7 +115,7 @@ int64_t zp_filter_read(void *filter_, unsigned long handle, void *buf, size_t le
 
 	if (filter->lower.driver->read)
 		return filter->lower.driver->read(filter->lower.pool, zp_filter_veil(filter, handle), buf, len, offset);
-	/* Where the driver below has obj_size the core has looked at the range; where it has not nobody can. */
+	/* If the driver below has obj_size, the core has checked the range; otherwise nobody can. */
 	if (!filter->lower.driver->obj_size)
 		return zp_filter_unsupported(filter, "zpool_obj_read()");
 	from = zp_filter_map(filter, handle, ZPOOL_MM_RO);

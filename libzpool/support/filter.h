@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * filter.h - what filters share: the driver below, handles of the filter's own, eviction, and calls passed on
+ * filter.h - what filters share: the driver below, handles of the filter's own, eviction, and forwarded calls
  *
- * A filter is a driver with ZPOOL_DRIVER_FILTER among its required flags.  It stands in front of another, which it
- * makes inside its own create.  Its pool begins with a struct zp_filter, so that the zp_filter_ functions below are
- * callbacks as they stand: a filter writes those that it has something to add to, and names these for the rest.
+ * A filter is a driver with ZPOOL_DRIVER_FILTER among its required flags.  It is a layer above another driver, which it
+ * creates in its own create callback.  Its pool begins with a struct zp_filter, so that the zp_filter_ functions below
+ * can be used as callbacks directly: a filter writes the callbacks that it adds something to, and uses these for the
+ * rest.
  *
  *     struct tally_pool { struct zp_filter filter; _Atomic(uint64_t) frees; };
  *
@@ -19,25 +20,29 @@
  *             .alignment_bytes = ZP_FILTER_ALIGNMENT_BYTES, .create = tally_create, .destroy = tally_destroy,
  *             .malloc = zp_filter_malloc, .free = tally_free, .total_size = zp_filter_total_size, ...)
  *
- * Handles.  A filter must not give out the handles of the driver below: they would pass for its own in every other
- * stack on that driver, and one filter too many or too few in a caller's hands would go unseen.  The simple way is the
- * veil, a random number of the pool's: a handle is the lower one with the bits of the veil turned over.  It costs one
- * instruction, needs no memory, and what is stale or foreign below is so above.  A filter that keeps a record for each
- * object takes the handle table of handles.h instead, finds its own way from lower handles to its own, and uses
- * `lower` directly; zp_filter_init() and those callbacks that take no handle serve it as well.
+ * Handles.  A filter must not give out the handles of the driver below: every other stack on that driver would accept
+ * them, and nobody would notice a caller that uses one filter too many or too few.  The simple way is the veil, a
+ * random number for each pool: the filter's handle is the lower handle XOR the veil.  It costs one instruction and
+ * needs no memory, and a handle that is stale or foreign below is stale or foreign above.  A filter that keeps a record
+ * for each object uses the handle table of handles.h instead, maps lower handles to its own itself, and uses `lower`
+ * directly; zp_filter_init() and the callbacks without a handle argument work for such a filter too.
  *
- * Limit.  total_size includes what is below.  The core tells the limit of the whole stack to every layer, the lowest
- * first; a filter that holds memory of its own leaves the driver below so much less (zp_filter_limit()).  Where the
- * driver below has no set_limit the core sees to the limit, whatever the filter does.
+ * Limit.  total_size includes the layers below.  The core passes the limit of the whole stack to every layer, the
+ * lowest first; a filter that holds memory of its own reduces the limit of the driver below by that much
+ * (zp_filter_limit()).  If the driver below has no set_limit, the core enforces the limit, whatever the filter does.
  *
- * Locks.  A filter holds none while it calls shrink below, or evict.  Locks of its own come before those below.
+ * Locks.  A filter holds no lock while it calls shrink of the driver below, or evict.  Its locks come before the locks
+ * of the driver below.
  */
 #ifndef ZP_SUPPORT_FILTER_H
 #define ZP_SUPPORT_FILTER_H
 
 #include <zpool-driver.h>
 
-/* What a filter's own structure says; zp_filter_init() replaces it by what the driver below has. */
+/*
+ * The properties that a filter declares in its own structure; zp_filter_init() replaces them by those of the driver
+ * below.
+ */
 enum { ZP_FILTER_OBJECT_BYTES_MAX = 1 << 30, ZP_FILTER_ALIGNMENT_BYTES = 8 };
 #define ZP_FILTER_FLAGS (ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE | ZPOOL_DRIVER_NOWAIT)
 
@@ -51,32 +56,33 @@ struct zp_filter {
 };
 
 /*
- * In create: make the driver below, and tell in *out what the filter can do, which is what that can do.  `evict` is
- * called with the filter (the start of the pool) and a handle of the lower driver's: zp_filter_evict, or a function of
- * the filter's own.  The filter must not move afterwards.  0, or what the lower driver's create gave.
+ * For create: creates the driver below, and sets in *out what the filter can do, which is what the driver below can do.
+ * `evict` is called with the filter (the start of the pool) and a handle of the lower driver; pass zp_filter_evict, or
+ * a function of the filter's own.  The filter must not move afterwards.  Returns 0, or the result of the lower driver's
+ * create.
  */
 int zp_filter_init(struct zp_filter *filter, const struct zpool_create_args *args, struct zpool_created *out,
 		   int (*evict)(void *filter, unsigned long below));
 
-/* In destroy, and in a create that fails after zp_filter_init(). */
+/* For destroy, and for a create that fails after zp_filter_init(). */
 void zp_filter_fini(struct zp_filter *filter);
 
-/* Leave the driver below the part of the limit (0: none) that the filter's own bytes do not take. */
+/* Sets the limit of the driver below to the part of the limit (0: none) that the filter's own bytes do not use. */
 int zp_filter_limit(struct zp_filter *filter, uint64_t limit_bytes, uint64_t own_bytes);
 
-/* Says that the driver below has no such call: -EOPNOTSUPP. */
+/* Sets the message that the driver below does not have this callback.  Returns -EOPNOTSUPP. */
 int zp_filter_unsupported(struct zp_filter *filter, const char *call);
 
-/* Between handles of the filter's and of the driver below, in both directions.  Neither is ever 0. */
+/* Convert between handles of the filter and of the driver below, in both directions.  The result is never 0. */
 static inline unsigned long zp_filter_veil(const struct zp_filter *filter, unsigned long handle)
 {
 	return handle == filter->veil ? handle : handle ^ filter->veil;
 }
 
-/* Ask the owner, for the lower driver, to let an object go. */
+/* Asks the owner to evict an object for the lower driver. */
 int zp_filter_evict(void *filter, unsigned long below);
 
-/* Callbacks, by the veil.  What the driver below lacks gives -EOPNOTSUPP, with a message. */
+/* Callbacks that use the veil.  If the driver below lacks the callback, they return -EOPNOTSUPP with a message. */
 int zp_filter_malloc(void *filter, size_t size, zpool_gfp_t gfp, unsigned long *handle);
 int zp_filter_free(void *filter, unsigned long handle);
 void *zp_filter_map(void *filter, unsigned long handle, enum zpool_mapmode mode);
@@ -84,7 +90,7 @@ int zp_filter_unmap(void *filter, unsigned long handle);
 int64_t zp_filter_obj_size(void *filter, unsigned long handle);
 int zp_filter_each_object(void *filter, int (*fn)(unsigned long handle, size_t size, void *user), void *user);
 
-/* ... and those that copy: by the lower driver's own read and write, or through a map. */
+/* The callbacks that copy use the lower driver's read and write, or a map. */
 int64_t zp_filter_read(void *filter, unsigned long handle, void *buf, size_t len, size_t offset);
 int64_t zp_filter_write(void *filter, unsigned long handle, const void *buf, size_t len, size_t offset);
 
@@ -97,10 +103,10 @@ int zp_filter_each_class(void *filter, int (*fn)(const struct zpool_class_stats 
 			 void *user);
 int zp_filter_trim(void *filter, uint64_t *released);
 
-/* For a filter that holds nothing worth a limit. */
+/* For a filter that holds no memory worth limiting. */
 int zp_filter_set_limit(void *filter, uint64_t limit_bytes);
 
-/* For a filter that has nothing to lock. */
+/* For a filter that has no locks. */
 void zp_filter_fork(void *filter, enum zpool_fork_phase phase);
 
 #endif

@@ -6,7 +6,7 @@
 
 /* ---- slots ---- */
 
-/* A slot of a group that has room.  With the lock held. */
+/* Takes a slot from a group that has a free one.  The lock is held. */
 static uint32_t slot_take(struct zp_handles *handles, uint32_t group, struct zp_group *at)
 {
 	uint32_t first = group << ZP_GROUP_SHIFT, slot;
@@ -17,7 +17,7 @@ static uint32_t slot_take(struct zp_handles *handles, uint32_t group, struct zp_
 		word = zp_handles_word(handles, slot);
 		at->head = (uint16_t)(atomic_load_explicit(word, memory_order_relaxed) & ZP_LOCATION_MASK);
 	} else {
-		slot = first + at->fresh++;
+		slot = first + at->high_water++;
 		word = zp_handles_word(handles, slot);
 		atomic_store_explicit(
 			word, zp_dead_word((zp_slot_start(handles, slot) + at->floor) & handles->generation_mask, 0),
@@ -55,7 +55,7 @@ int zp_handles_bind(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots
 	return got ? (int)got : err;
 }
 
-/* A dead slot goes back to its group; `spent`: it has no generation left.  With the lock held. */
+/* Returns a dead slot to its group; `spent`: the slot has no generation left.  The lock is held. */
 static void slot_release(struct zp_handles *handles, uint32_t slot, bool spent)
 {
 	uint32_t group = slot >> ZP_GROUP_SHIFT;
@@ -76,7 +76,7 @@ static void slot_release(struct zp_handles *handles, uint32_t slot, bool spent)
 	atomic_fetch_sub_explicit(&handles->taken, 1, memory_order_relaxed);
 }
 
-/* Give slots back, and with them groups that have nothing else to do. */
+/* Returns slots, and releases groups that have become idle. */
 static void slots_release(struct zp_handles *handles, const uint32_t *slots, unsigned int count, bool spent)
 {
 	uint64_t released = 0;
@@ -110,7 +110,10 @@ void zp_handles_release(struct zp_handles *handles, uint32_t slot)
 
 /* ---- objects ---- */
 
-/* The word of a handle's slot if its generation is right, after any move has ended.  0 or -EINVAL. */
+/*
+ * Returns the word of a handle's slot in *word if its generation matches, after any move has ended.  Returns 0 or
+ * -EINVAL.
+ */
 static int settled_word(zp_word *at, uint32_t generation, uint64_t *word)
 {
 	struct zp_backoff backoff = { 0 };
@@ -214,7 +217,7 @@ int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *l
 
 void zp_handles_end_move(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
-	/* The store of a live word, with the generation that it has: just what publish does. */
+	/* Storing a live word, with the generation that the slot has, is the same as publish. */
 	(void)zp_handles_publish(handles, slot, location);
 }
 

@@ -20,37 +20,36 @@
  *
  * Slot 0 is never handed out, so no handle is 0.
  *
- * Stale handles.  The generation goes up with each free.  It starts at a keyed hash of the slot; when it would come
- * back to the start, after 2^22 lives, the slot is retired and never handed out again.  So no two objects of a pool
- * ever had the same handle, and a stale one is refused for certain.  The narrow layout has too few slots and
- * generations to give any up: there slots live on, and a stale handle passes again when 2^12 objects have come and
- * gone in its slot.
+ * Stale handles.  Each free increments the slot's generation.  It starts at a keyed hash of the slot; when it would
+ * return to that start, after 2^22 lives, the slot is retired and never handed out again.  So no two objects of a pool
+ * ever have the same handle, and every stale handle is refused.  The narrow layout has too few slots and generations
+ * to retire any: there, slots are reused, and a stale handle is accepted again after 2^12 objects have used its slot.
  *
- * Foreign and invented handles.  Tag and start are secrets of the pool, evenly spread, so a handle that was not taken
- * from the table meets a live slot's with probability 2^-32 at most (2^-12 on 32-bit machines).
+ * Foreign and invented handles.  Tag and start are secrets of the pool and evenly distributed, so a handle that does
+ * not come from the table matches a live slot's with a probability of at most 2^-32 (2^-12 on 32-bit machines).
  *
- * Groups.  512 slots are a group, the unit in which memory is committed (one page without payload).  Slots are given
- * from the lowest group with room, last freed first.  A group in which no slot is taken may give its memory back: it
- * is then dormant, its words read as zero (dead), and of its generations only the floor is kept, in the group's
- * record: how many lives the slot that had most of them has spent.  When it is woken, all its slots start at that
- * floor, so stale handles stay refused; a group with a retired slot never wakes.  Only with the system's
- * page source do groups fall dormant, for other sources may forbid reading what was taken back.
+ * Groups.  A group has 512 slots and is the unit in which memory is committed (one page without payload).  Slots are
+ * taken from the lowest group with a free slot, the most recently freed first.  A group without used slots may release
+ * its memory: it is then dormant, and its words read as zero (dead).  Of its generations only the floor is kept, in
+ * the group's record: the number of lives of the slot that had the most.  When the group wakes, all its slots start at
+ * that floor, so that stale handles stay refused; a group with a retired slot never wakes.  Groups become dormant only
+ * with the system's page source, because other sources may forbid reading memory that they took back.
  *
- * Addresses.  Blocks of groups are reserved as the table grows, each as large as all before it; a slot's address never
- * changes and belongs to nothing else until zp_handles_fini(), and `slots` is the number of slots whose memory was
- * committed once.  So anybody may read the word of any slot below `slots` at any time, without a lock.
+ * Addresses.  Blocks of groups are reserved as the table grows, each as large as all before it.  A slot's address never
+ * changes and is used for nothing else until zp_handles_fini(), and `slots` is the number of slots whose memory was
+ * committed at least once.  So any thread may read the word of any slot below `slots` at any time, without a lock.
  *
- * Memory ordering.  Everything about an object that others must see is written before its word is: publish and
- * end_move store with release, and pin loads with acquire (its compare-and-swap), so whoever has pinned sees the
- * object's bytes, its payload and the location's page table.  unpin is a release and begin_free and begin_move
- * acquire: the state they take the slot from (1) was stored by the last unpin, and each unpin before it stands in the
- * same release sequence, so whatever readers did while they had the object mapped comes before it is freed or moved.
+ * Memory ordering.  Everything about an object that others must see is written before its word: publish and end_move
+ * store with release, and pin loads with acquire (its compare-and-swap), so a thread that has pinned an object sees its
+ * bytes, its payload and the location's page table.  unpin is a release, and begin_free and begin_move are acquires:
+ * the state from which they take the slot (1) was stored by the last unpin, and each earlier unpin is in the same
+ * release sequence, so all that readers did while they had the object mapped happens before it is freed or moved.
  * A reader of a stale handle compares generations in the word that it loaded, and its compare-and-swap succeeds only
- * on that very word.  `slots` is stored with release after the block's address and loaded with acquire.
+ * on that very word.  `slots` is stored with release after the block's address, and loaded with acquire.
  *
- * Who may do what: between begin_free and end_free, and between begin_move and end_move, the slot is the caller's
- * alone.  pin, lookup and begin_free that meet a slot being moved wait for the end, which must come soon and under no
- * lock that they hold; one being freed is dead to them.
+ * Ownership.  Between begin_free and end_free, and between begin_move and end_move, only the caller may use the slot.
+ * pin, lookup and begin_free that meet a slot being moved wait for the end of the move, which must come soon and must
+ * not need a lock that they hold; a slot being freed is dead to them.
  */
 #ifndef ZP_SUPPORT_HANDLES_H
 #define ZP_SUPPORT_HANDLES_H
@@ -61,7 +60,7 @@
 #include "pages.h"
 #include "secret.h"
 
-/* Tests set it to 1 to have the layout of 32-bit machines. */
+/* Tests set it to 1 to get the layout of 32-bit machines. */
 #ifndef ZP_HANDLE_NARROW
 #define ZP_HANDLE_NARROW (ULONG_MAX <= 0xffffffffu)
 #endif
@@ -76,7 +75,7 @@
 #define ZP_HANDLE_TAG_BITS 10
 #endif
 
-/* Is a slot given up when its generations are used up? */
+/* True if a slot is retired when its generations are used up. */
 #define ZP_HANDLE_RETIRE (!ZP_HANDLE_NARROW)
 
 #define ZP_LOCATION_BITS 36
@@ -90,22 +89,27 @@ enum { ZP_PINS_MAX = 60 };
 
 enum { ZP_GROUP_SHIFT = 9, ZP_GROUP_SLOTS = 1 << ZP_GROUP_SHIFT };
 
-/* Block 0 has 2^16 slots, block k the 2^(15+k) that follow. */
+/* Block 0 has 2^16 slots, and block k has the following 2^(15+k). */
 enum { ZP_TABLE_FIRST_SHIFT = 16, ZP_TABLE_BLOCKS = ZP_HANDLE_SLOT_BITS - ZP_TABLE_FIRST_SHIFT + 1 };
 
 #define ZP_SLOT_NONE UINT32_C(0)
 
-/* A group's record; guarded by the table's lock, save that `taken` may be read without. */
+/* A group's record.  The table's lock guards it, but `taken` may be read without the lock. */
 struct zp_group {
-	uint32_t floor;          /* lives that every slot has spent; 2^generation_bits: the group is spent for good */
-	uint32_t next;           /* of the dormant list */
+	/* Lives that every slot counts as used up; 2^generation_bits: the group can never be used again. */
+	uint32_t floor;
+	uint32_t next;           /* link of the list of dormant groups */
 	_Atomic(uint16_t) taken; /* slots that are neither free nor retired */
-	uint16_t fresh;          /* slots handed out since the group woke; the words behind are dead and tell nothing */
-	uint16_t head;           /* of the free list, ZP_GROUP_SLOTS: empty */
+	/* Slots handed out since the group woke; the words of higher slots are dead and have no meaning. */
+	uint16_t high_water;
+	uint16_t head; /* head of the free list; ZP_GROUP_SLOTS: empty */
 	uint16_t retired;
 };
 
-/* Where a block keeps its groups' records, and which groups (and which words of that map) have room. */
+/*
+ * Where a block has the records of its groups, and the map of the groups (and of the words of that map) that have free
+ * slots.
+ */
 struct zp_table_block {
 	struct zp_group *groups;
 	uint64_t *room;
@@ -116,31 +120,31 @@ struct zp_table_block {
 };
 
 struct zp_handles {
-	/* Read by everybody without a lock; written when the table grows. */
-	_Atomic(uint32_t) slots; /* those below may be read */
-	uint32_t tag;            /* in place, above the generation */
-	uint32_t stride_bytes;   /* word and payload */
+	/* Any thread reads these without a lock; they are written when the table grows. */
+	_Atomic(uint32_t) slots; /* slots below this number may be read */
+	uint32_t tag;            /* shifted to its position, above the generation */
+	uint32_t stride_bytes;   /* bytes of word and payload */
 	uint32_t generation_mask;
 	uint64_t secret;
-	uintptr_t slot_base[ZP_TABLE_BLOCKS]; /* address that slot 0 would have if the block began with it */
+	uintptr_t slot_base[ZP_TABLE_BLOCKS]; /* the address that slot 0 would have if the block began with it */
 	char separate[64];
 
 	struct zp_pages *pages;
 	struct zp_lock lock;
 	struct zp_table_block blocks[ZP_TABLE_BLOCKS];
 	uint32_t blocks_with_room; /* a bit each */
-	uint32_t groups;           /* woken at least once */
+	uint32_t groups;           /* groups woken at least once */
 	uint32_t groups_awake;     /* committed */
-	uint32_t groups_idle;      /* of these without a slot taken */
-	uint32_t groups_leaving;   /* on their way to be dormant */
-	uint32_t top;              /* no group at or above it is awake */
-	uint32_t dormant;          /* head of the list, ZP_GROUP_NONE */
+	uint32_t groups_idle;      /* awake groups without a used slot */
+	uint32_t groups_leaving;   /* groups that are about to become dormant */
+	uint32_t top;              /* no group with this number or above is awake */
+	uint32_t dormant;          /* head of the list of dormant groups; ZP_GROUP_NONE: empty */
 	_Atomic(uint64_t) taken;
 };
 
 /*
- * payload_bytes: a multiple of 8.  generation_bits: 0 for all there are; tests take few, to see slots retire.  The
- * pages are the driver's, and stay until after fini.  0 or -ENOMEM.
+ * payload_bytes is a multiple of 8.  generation_bits is 0 for all bits there are; tests use few, to make slots retire.
+ * The pages are the driver's, and must exist until after fini.  Returns 0 or -ENOMEM.
  */
 int zp_handles_init(struct zp_handles *handles, struct zp_pages *pages, size_t payload_bytes,
 		    unsigned int generation_bits);
@@ -148,14 +152,15 @@ void zp_handles_fini(struct zp_handles *handles);
 
 /*
  * The life of a slot: bind, then any number of times publish, begin_free and end_free, then unbind.  A bound slot that
- * is not published is dead, belongs to the caller and remembers the last location that it was given.
+ * is not published is dead, belongs to the caller, and remembers the last location that it was given.
  *
- * bind: takes up to `count` slots.  Returns how many (at least 1), -ENOMEM: table, limit or source are at their end, or
- * (NOWAIT) no committed group has room; -EAGAIN: (NOWAIT) the lock is taken; or what the source gave.
+ * bind takes up to `count` slots.  It returns how many it took (at least 1), -ENOMEM if table, limit or source are
+ * exhausted or (NOWAIT) no committed group has a free slot, -EAGAIN if (NOWAIT) the lock is held, or the error of the
+ * source.
  */
 int zp_handles_bind(struct zp_handles *handles, zpool_gfp_t gfp, uint32_t *slots, unsigned int count);
 
-/* Gives bound slots back to the table. */
+/* Returns bound slots to the table. */
 void zp_handles_unbind(struct zp_handles *handles, const uint32_t *slots, unsigned int count);
 
 /* The slow path of zp_handles_end_free(): the slot's generations are used up. */
@@ -165,60 +170,69 @@ void zp_handles_retire(struct zp_handles *handles, uint32_t slot);
 void zp_handles_release(struct zp_handles *handles, uint32_t slot);
 
 /*
- * The same to move the object, for those who know its slot: 0 and *location; -EINVAL: not live; -EBUSY: mapped, or
- * somebody else is moving it.
+ * The same as begin_free, but for moving the object.  For callers that know its slot.  Returns 0 with *location,
+ * -EINVAL if the object is not live, or -EBUSY if it is mapped or another thread is moving it.
  */
 int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location);
 void zp_handles_end_move(struct zp_handles *handles, uint32_t slot, uint64_t location);
 
-/* Where a live object is, now.  Without a pin the driver must know by a lock of its own that it stays. */
+/*
+ * Returns the current location of a live object.  Without a pin, the driver must ensure with its own lock that the
+ * object stays there.
+ */
 int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 
-/* Is the object mapped, or in the hands of somebody who frees or moves it?  false too where it is not live. */
+/* Returns true if the object is mapped, or another thread is freeing or moving it; false also if it is not live. */
 bool zp_handles_is_pinned(struct zp_handles *handles, unsigned long handle);
 
-/* How many live slots are mapped.  Looks at every slot that is taken; without a lock. */
+/* Returns how many live slots are mapped.  Reads every used slot, without a lock. */
 uint64_t zp_handles_mapped(struct zp_handles *handles);
 
 /*
- * Visit every live slot, in order, without a lock; fn may call everything but fini.  Slots that come or go meanwhile
- * may be seen or not.  0, or what fn returned if that was not 0.
+ * Visits every live slot in order, without a lock; fn may call everything except fini.  Slots that become live or are
+ * freed meanwhile may or may not be visited.  Returns 0, or the first result of fn that is not 0.
  */
 int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, uint64_t location, void *user),
 		    void *user);
 
-/* Slots below this have words that may be read. */
+/* The words of slots below this number may be read. */
 static inline uint32_t zp_handles_slots(struct zp_handles *handles)
 {
 	return atomic_load_explicit(&handles->slots, memory_order_acquire);
 }
 
-/* Slots taken, published or not. */
+/* Returns the number of used slots, published or not. */
 static inline uint64_t zp_handles_taken(struct zp_handles *handles)
 {
 	return atomic_load_explicit(&handles->taken, memory_order_relaxed);
 }
 
-/* Let every idle group fall dormant.  *released in bytes. */
+/* Makes every idle group dormant.  *released is in bytes. */
 void zp_handles_trim(struct zp_handles *handles, uint64_t *released);
 
-/* A few of them, those with the highest numbers.  Returns how many; 0: there is none, or the source refused. */
+/*
+ * Makes a few idle groups dormant, those with the highest numbers.  Returns how many; 0: there is none, or the source
+ * refused.
+ */
 uint32_t zp_handles_trim_some(struct zp_handles *handles);
 
-/* Groups that could fall dormant. */
+/* Returns the number of groups that could become dormant. */
 uint32_t zp_handles_idle_groups(struct zp_handles *handles);
 
-/* As zp_pages_fork(), and before it.  A slot that another thread was freeing at that moment stays so in the child. */
+/*
+ * Like zp_pages_fork(), and called before it.  A slot that another thread was freeing at that moment stays so in the
+ * child.
+ */
 void zp_handles_fork(struct zp_handles *handles, enum zpool_fork_phase phase);
 
-/* Check counts, free lists and maps against each other: NULL, or a sentence that names what is wrong. */
+/* Checks counts, free lists and maps against each other.  Returns NULL, or a sentence that names the error. */
 const char *zp_handles_verify(struct zp_handles *handles);
 
 /* ---- the hot paths ---- */
 
 typedef _Atomic(uint64_t) zp_word;
 
-/* Compare and swap, of a word that was just loaded. */
+/* Compare and swap of a word that was just loaded. */
 static inline bool zp_word_change(zp_word *at, uint64_t *word, uint64_t to, memory_order order)
 {
 	if (zp_is_single_threaded()) {
@@ -248,7 +262,10 @@ static inline uint32_t zp_handle_slot(unsigned long handle)
 	return (uint32_t)((uint64_t)handle & ((UINT64_C(1) << ZP_HANDLE_SLOT_BITS) - 1));
 }
 
-/* The word's generation and the handle's, with the tag taken out: a foreign tag leaves bits that no generation has. */
+/*
+ * Compares the word's generation with the handle's, after removing the tag: a foreign tag leaves bits that no
+ * generation has.
+ */
 static inline uint32_t zp_handle_generation(const struct zp_handles *handles, unsigned long handle)
 {
 	return (uint32_t)((uint64_t)handle >> ZP_HANDLE_SLOT_BITS) ^ handles->tag;
@@ -277,7 +294,7 @@ static inline uint64_t zp_dead_word(uint32_t generation, uint64_t link)
 /* The low bits of the first generation are the same for all slots of a table, and as secret as the tag. */
 enum { ZP_START_COMMON_BITS = 10 };
 
-/* The generation of a slot's first life. */
+/* Returns the generation of a slot's first life. */
 static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t slot)
 {
 	const uint32_t common = (1u << ZP_START_COMMON_BITS) - 1;
@@ -286,7 +303,10 @@ static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t 
 	return ((spread & ~common) | ((uint32_t)handles->secret & common)) & handles->generation_mask;
 }
 
-/* Is a generation the one that follows a slot's last?  Nearly always the common bits suffice to say no. */
+/*
+ * Returns true if a generation is the one after a slot's last.  Usually comparing the common low bits is enough to rule
+ * it out.
+ */
 static inline bool zp_slot_is_spent(const struct zp_handles *handles, uint32_t slot, uint32_t next)
 {
 	uint32_t common = ((1u << ZP_START_COMMON_BITS) - 1) & handles->generation_mask;
@@ -295,13 +315,13 @@ static inline bool zp_slot_is_spent(const struct zp_handles *handles, uint32_t s
 	       next == zp_slot_start(handles, slot);
 }
 
-/* Of a bound slot that is the caller's: the location that it was given last. */
+/* For a bound slot of the caller: returns the location that it was last given. */
 static inline uint64_t zp_handles_location(struct zp_handles *handles, uint32_t slot)
 {
 	return atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed) & ZP_LOCATION_MASK;
 }
 
-/* Generation and state as a word has them, for one comparison of both; a foreign tag is in neither's reach. */
+/* Returns generation and state as they are in a word, to compare both at once.  A foreign tag cannot match either. */
 static inline uint64_t zp_word_life(uint64_t word)
 {
 	return word >> ZP_STATE_SHIFT;
@@ -313,13 +333,14 @@ static inline uint64_t zp_handle_life(const struct zp_handles *handles, unsigned
 	       ZP_STATE_LIVE;
 }
 
-/* The slow ways: an object that is not simply live.  */
+/* The slow paths, for an object that is not simply live. */
 int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 
 /*
- * The object neither moves nor goes away until unpin.  0; -EINVAL: not live; -EBUSY: pinned ZP_PINS_MAX times.
- * try_pin: only what is live, and not pinned too often already; false: it may yet be done the slow way.
+ * Pins the object, so that it is neither moved nor freed until unpin.  Returns 0, -EINVAL if it is not live, or -EBUSY
+ * if it is pinned ZP_PINS_MAX times.  try_pin only pins an object that is live and not pinned too often; if it returns
+ * false, the slow path may still succeed.
  */
 static inline bool zp_handles_try_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
@@ -339,7 +360,7 @@ static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handl
 	return zp_handles_try_pin(handles, handle, location) ? 0 : zp_handles_pin_slow(handles, handle, location);
 }
 
-/* 0; -EINVAL: not live, or not pinned. */
+/* Returns 0, or -EINVAL if the object is not live or not pinned. */
 static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long handle)
 {
 	uint32_t slot = zp_handle_slot(handle);
@@ -358,9 +379,9 @@ static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long han
 }
 
 /*
- * A live slot that nobody has mapped becomes the caller's.  0; -EINVAL: not live; -EBUSY: mapped.
- * zp_handles_end_free() or zp_handles_release() follows.  try_begin_free: only what is simply live; false: it may yet
- * be done the slow way.
+ * Gives a live slot that is not mapped to the caller.  Returns 0, -EINVAL if it is not live, or -EBUSY if it is mapped.
+ * zp_handles_end_free() or zp_handles_release() must follow.  try_begin_free only takes a slot that is simply live; if
+ * it returns false, the slow path may still succeed.
  */
 static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
@@ -386,9 +407,9 @@ static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned lon
 }
 
 /*
- * After zp_handles_begin_free(): the slot's generation goes up, so the handle is stale for good.  The slot stays bound
- * and keeps its location.  Takes no lock.  false: its generations were used up, and the slot belongs to nobody any
- * more; of try_end_free: they are, and nothing was done.
+ * After zp_handles_begin_free(): increments the slot's generation, so that the handle is stale from now on.  The slot
+ * stays bound and keeps its location.  Takes no lock.  If end_free returns false, the generations were used up, and the
+ * slot is retired.  If try_end_free returns false, they are used up, and nothing was done.
  */
 static inline bool zp_handles_try_end_free(struct zp_handles *handles, uint32_t slot)
 {
@@ -420,7 +441,8 @@ static inline void zp_handles_set_location(struct zp_handles *handles, uint32_t 
 }
 
 /*
- * Is the slot bound to a location, and dead?  True or false of any number, which may come from memory that was damaged.
+ * Returns true if the slot is bound to a location and dead.  `slot` may be any number, even one read from damaged
+ * memory.
  */
 static inline bool zp_handles_is_bound_to(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
@@ -431,7 +453,7 @@ static inline bool zp_handles_is_bound_to(struct zp_handles *handles, uint32_t s
 	return (word & (ZP_STATE_UNIT * 64 - 1)) == location;
 }
 
-/* Makes a bound slot live, and gives it its handle.  Payload and object are written before. */
+/* Makes a bound slot live, and returns its handle.  The payload and the object must be written before. */
 static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
 	zp_word *at = zp_handles_word(handles, slot);
@@ -442,7 +464,7 @@ static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint3
 	return zp_handle_make(handles, slot, generation);
 }
 
-/* The same at the location that the slot has. */
+/* The same, at the location that the slot already has. */
 static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);

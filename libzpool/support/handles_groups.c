@@ -7,10 +7,10 @@
 #include <string.h>
 
 _Static_assert(ZP_STATE_LIVE + ZP_PINS_MAX < ZP_STATE_FREEING, "states overlap");
-_Static_assert(ZP_PGNO_BITS < ZP_LOCATION_BITS, "a location holds a page number");
+_Static_assert(ZP_PGNO_BITS < ZP_LOCATION_BITS, "a location can hold a page number");
 
-enum { FRESH_ASLEEP = UINT16_MAX };            /* group->fresh where its memory is not committed */
-enum { IDLE_GROUPS_MIN = 4, IDLE_SHARE = 32 }; /* how many idle groups stay awake */
+enum { HIGH_WATER_ASLEEP = UINT16_MAX };       /* group->high_water of a group without committed memory */
+enum { IDLE_GROUPS_MIN = 4, IDLE_SHARE = 32 }; /* number of idle groups that stay awake */
 enum { LEAVING_MAX = 32, LEAVING_SOME = 4 };
 
 static size_t group_bytes(const struct zp_handles *handles)
@@ -28,7 +28,7 @@ static uint32_t all_lives(const struct zp_handles *handles)
 	return handles->generation_mask + 1;
 }
 
-/* ---- which groups have room ---- */
+/* ---- which groups have free slots ---- */
 
 void zp_group_mark_room(struct zp_handles *handles, uint32_t group, bool room)
 {
@@ -47,7 +47,7 @@ void zp_group_mark_room(struct zp_handles *handles, uint32_t group, bool room)
 		at->room_words[word / 64] &= ~(UINT64_C(1) << (word % 64));
 }
 
-/* The lowest group that is awake and has a slot to give, or ZP_GROUP_NONE. */
+/* Returns the lowest group that is awake and has a free slot, or ZP_GROUP_NONE. */
 uint32_t zp_group_with_room(struct zp_handles *handles)
 {
 	while (handles->blocks_with_room) {
@@ -89,7 +89,7 @@ static int block_add(struct zp_handles *handles, unsigned int block)
 	base = zp_pages_meta_reserve(handles->pages, head + body);
 	if (!base)
 		return -ENOMEM;
-	/* The head is 1/256 of what the block will hold, and written all over the place: commit it whole. */
+	/* The head is 1/256 of what the block will hold, and writes go all over it, so it is committed whole. */
 	err = zp_pages_meta_commit(handles->pages, base, head, ZPOOL_GFP_KERNEL);
 	if (err) {
 		zp_pages_meta_release(handles->pages, base, head + body, 0);
@@ -106,15 +106,18 @@ static int block_add(struct zp_handles *handles, unsigned int block)
 	return 0;
 }
 
-/* A group whose memory is committed begins (again), all its slots at the floor; a spent one has none to give. */
+/*
+ * Starts a group whose memory was just committed, for the first time or again.  All its slots start at the floor; a
+ * group without generations left has no slot to give.
+ */
 static void group_begin(struct zp_handles *handles, uint32_t group, struct zp_group *at, bool spent)
 {
 	at->head = ZP_GROUP_SLOTS;
-	at->fresh = at->retired = 0;
+	at->high_water = at->retired = 0;
 	if (spent)
-		at->fresh = at->retired = ZP_GROUP_SLOTS;
+		at->high_water = at->retired = ZP_GROUP_SLOTS;
 	else if (group == 0)
-		at->fresh = at->retired = 1; /* slot 0 */
+		at->high_water = at->retired = 1; /* slot 0 */
 	zp_group_set_taken(at, 0);
 	handles->groups_awake++;
 	handles->groups_idle++;
@@ -131,7 +134,7 @@ int zp_group_wake(struct zp_handles *handles)
 	struct zp_group *at;
 	int err = 0;
 
-	/* The count of slots must fit its type: the very last group is left out. */
+	/* The number of slots must fit its type, so the very last group is left out. */
 	if ((group + 1) >> (ZP_HANDLE_SLOT_BITS - ZP_GROUP_SHIFT))
 		return -ENOMEM;
 	if (!handles->blocks[block].base)
@@ -154,14 +157,14 @@ int zp_group_wake(struct zp_handles *handles)
 
 /* ---- falling dormant ---- */
 
-/* How many lives the slot that had most of them has spent. */
+/* Returns how many lives the slot with the most lives has used up. */
 static uint32_t group_lives(struct zp_handles *handles, uint32_t group, struct zp_group *at)
 {
 	uint32_t most = at->floor;
 
 	if (at->retired > (group == 0 ? 1 : 0))
 		return all_lives(handles);
-	for (uint32_t i = group == 0 ? 1 : 0; i < at->fresh; i++) {
+	for (uint32_t i = group == 0 ? 1 : 0; i < at->high_water; i++) {
 		uint32_t slot = (group << ZP_GROUP_SHIFT) + i;
 		uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
 		uint32_t lives = (zp_word_generation(word) - zp_slot_start(handles, slot)) & handles->generation_mask;
@@ -173,8 +176,8 @@ static uint32_t group_lives(struct zp_handles *handles, uint32_t group, struct z
 }
 
 /*
- * Choose idle groups, `most` at most and the highest first, until `keep` are left.  They have no room meanwhile.  With
- * the lock held.
+ * Chooses idle groups, at most `most` and the highest first, until `keep` are left.  They have no free slots meanwhile.
+ * The lock is held.
  */
 static unsigned int choose_leaving(struct zp_handles *handles, uint32_t keep, uint32_t *leaving, unsigned int most)
 {
@@ -184,15 +187,15 @@ static unsigned int choose_leaving(struct zp_handles *handles, uint32_t keep, ui
 	for (uint32_t group = handles->top; group-- > 0 && handles->groups_idle > keep && count < most;) {
 		struct zp_group *at = zp_group_at(handles, group);
 
-		if (at->fresh != FRESH_ASLEEP && zp_group_taken(at) == 0) {
+		if (at->high_water != HIGH_WATER_ASLEEP && zp_group_taken(at) == 0) {
 			at->floor = group_lives(handles, group, at);
-			at->fresh = FRESH_ASLEEP;
+			at->high_water = HIGH_WATER_ASLEEP;
 			zp_group_mark_room(handles, group, false);
 			handles->groups_idle--;
 			handles->groups_awake--;
 			leaving[count++] = group;
 		}
-		if (at->fresh != FRESH_ASLEEP)
+		if (at->high_water != HIGH_WATER_ASLEEP)
 			idle_above = true;
 		else if (!idle_above)
 			handles->top = group;
@@ -201,7 +204,7 @@ static unsigned int choose_leaving(struct zp_handles *handles, uint32_t keep, ui
 	return count;
 }
 
-/* The other end of choose_leaving().  A group that the source refused is awake again, from its floor. */
+/* Ends what choose_leaving() began.  A group that the source refused is awake again and starts from its floor. */
 static void settle_leaving(struct zp_handles *handles, const uint32_t *leaving, const bool *refused, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
@@ -218,7 +221,10 @@ static void settle_leaving(struct zp_handles *handles, const uint32_t *leaving, 
 	handles->groups_leaving -= count;
 }
 
-/* Groups on their way: neighbours go in one call.  They stand in falling order.  false: the source refused some. */
+/*
+ * Decommits groups that are about to become dormant.  Neighbours go in one call; the groups are in falling order.
+ * Returns false if the source refused some.
+ */
 static bool decommit_leaving(struct zp_handles *handles, const uint32_t *leaving, bool *refused, unsigned int count,
 			     uint64_t *released)
 {
@@ -242,8 +248,8 @@ static bool decommit_leaving(struct zp_handles *handles, const uint32_t *leaving
 }
 
 /*
- * Give the memory of idle groups back, `most` at most, until `keep` are left.  The lock is not held while the source
- * has them.  true: it took so many, and there may be more.
+ * Releases the memory of at most `most` idle groups, until `keep` are left.  The lock is not held during calls of the
+ * source.  Returns true if it took that many, so that there may be more.
  */
 static bool put_some_to_sleep(struct zp_handles *handles, uint32_t keep, unsigned int most, uint64_t *released)
 {
@@ -267,7 +273,7 @@ void zp_groups_put_to_sleep(struct zp_handles *handles, uint32_t keep, uint64_t 
 		continue;
 }
 
-/* With the lock held: are there so many idle groups that half of them should go? */
+/* Returns true if there are so many idle groups that half of them should be released.  The lock is held. */
 bool zp_groups_too_many_idle(struct zp_handles *handles, uint32_t *keep)
 {
 	uint32_t bound = handles->groups_awake / IDLE_SHARE;
@@ -330,7 +336,7 @@ void zp_handles_fini(struct zp_handles *handles)
 		size_t committed = at->head_bytes;
 
 		for (uint32_t i = 0; i < groups && first + i < handles->groups; i++)
-			if (at->groups[i].fresh != FRESH_ASLEEP)
+			if (at->groups[i].high_water != HIGH_WATER_ASLEEP)
 				committed += group_bytes(handles);
 		zp_pages_meta_release(handles->pages, at->base, at->bytes, committed);
 	}
@@ -345,7 +351,7 @@ void zp_handles_fork(struct zp_handles *handles, enum zpool_fork_phase phase)
 		zp_unlock(&handles->lock);
 		return;
 	}
-	/* Groups on their way to sleep would never arrive in the child. */
+	/* Groups that are about to become dormant would stay in that state in the child. */
 	for (zp_lock(&handles->lock); handles->groups_leaving; zp_lock(&handles->lock)) {
 		zp_unlock(&handles->lock);
 		zp_backoff_wait(&backoff);
@@ -362,16 +368,16 @@ static const char *verify_group(struct zp_handles *handles, uint32_t group, stru
 		uint32_t slot = (group << ZP_GROUP_SHIFT) + link;
 		uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
 
-		if (link >= at->fresh || zp_word_state(word) != ZP_STATE_DEAD)
+		if (link >= at->high_water || zp_word_state(word) != ZP_STATE_DEAD)
 			return "a slot on a free list is not dead";
 		link = (uint32_t)(word & ZP_LOCATION_MASK);
 	}
 	if (link != ZP_GROUP_SLOTS)
-		return "a free list of slots has no end";
-	if (zp_group_taken(at) + at->retired + free_slots != at->fresh)
+		return "a free list of slots has a cycle";
+	if (zp_group_taken(at) + at->retired + free_slots != at->high_water)
 		return "a group's counts of slots do not add up";
 	if (room != (zp_group_taken(at) + at->retired < ZP_GROUP_SLOTS))
-		return "a group's bit in the map of room is wrong";
+		return "a group's bit in the map of groups with free slots is wrong";
 	return NULL;
 }
 
@@ -386,16 +392,17 @@ const char *zp_handles_verify(struct zp_handles *handles)
 		struct zp_group *at = zp_group_at(handles, group);
 
 		taken += zp_group_taken(at);
-		if (at->fresh == FRESH_ASLEEP)
+		if (at->high_water == HIGH_WATER_ASLEEP)
 			continue;
 		awake++;
 		idle += zp_group_taken(at) == 0;
-		fault = group < handles->top ? verify_group(handles, group, at) : "a group is awake above the top";
+		fault = group < handles->top ? verify_group(handles, group, at)
+					     : "a group above the highest awake one is awake";
 	}
 	if (!fault && (awake != handles->groups_awake || idle != handles->groups_idle))
-		fault = "the counts of groups differ from the groups";
+		fault = "the counts of groups do not match the groups";
 	if (!fault && taken != zp_handles_taken(handles))
-		fault = "the count of slots taken differs from the groups'";
+		fault = "the count of used slots differs from the sum over the groups";
 	zp_unlock(&handles->lock);
 	return fault;
 }

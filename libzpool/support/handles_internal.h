@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * handles_internal.h - what the files of the handle table share:
+ * handles_internal.h - shared between the files of the handle table:
  *
  *     handles.c          slots and objects
  *     handles_groups.c   groups: growth, dormancy, checks
@@ -41,14 +41,17 @@ static inline uint32_t zp_group_taken(struct zp_group *group)
 
 static inline void zp_group_set_taken(struct zp_group *group, uint32_t taken)
 {
-	/* Release, for zp_handles_each(): whoever sees a slot taken may read the group's words. */
+	/* A release store, for zp_handles_each(): a thread that sees a slot as used may read the group's words. */
 	atomic_store_explicit(&group->taken, (uint16_t)taken, memory_order_release);
 }
 
-/* All but the last with the table's lock held (handles_groups.c). */
-uint32_t zp_group_with_room(struct zp_handles *handles); /* the lowest awake one, or ZP_GROUP_NONE */
+/*
+ * All except the last are called with the table's lock held (handles_groups.c).  zp_group_with_room() returns the
+ * lowest awake group with a free slot, or ZP_GROUP_NONE.
+ */
+uint32_t zp_group_with_room(struct zp_handles *handles);
 void zp_group_mark_room(struct zp_handles *handles, uint32_t group, bool room);
-int zp_group_wake(struct zp_handles *handles); /* one more: 0 or -errno */
+int zp_group_wake(struct zp_handles *handles); /* adds one group; 0 or -errno */
 bool zp_groups_too_many_idle(struct zp_handles *handles, uint32_t *keep);
 void zp_groups_put_to_sleep(struct zp_handles *handles, uint32_t keep, uint64_t *released);
 

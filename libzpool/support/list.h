@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * list.h - circular doubly linked lists whose links live inside the records
+ * list.h - circular doubly linked lists whose links are inside the records
  *
- * A head is a struct zp_list too and points at itself when the list is empty; so does a record that is on no list.
+ * The head of a list is a struct zp_list too.  An empty list's head, and a record that is on no list, point at
+ * themselves.
  */
 #ifndef ZP_SUPPORT_LIST_H
 #define ZP_SUPPORT_LIST_H
@@ -15,12 +16,14 @@ struct zp_list {
 	struct zp_list *prev;
 };
 
-/* The record of a type that has the link as the member of that name. */
+/* Returns the record of the given type that contains the link as the given member. */
 #define zp_list_entry(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 #define zp_list_for_each(link, head) for ((link) = (head)->next; (link) != (head); (link) = (link)->next)
 
-/* As above, where the body may take `link` off the list; `following` is another struct zp_list pointer. */
+/*
+ * Like zp_list_for_each, but the body may remove `link` from the list; `following` is another struct zp_list pointer.
+ */
 #define zp_list_for_each_safe(link, following, head)                                                                   \
 	for ((link) = (head)->next, (following) = (link)->next; (link) != (head);                                      \
 	     (link) = (following), (following) = (link)->next)
@@ -44,19 +47,19 @@ static inline void zp_list_insert_between(struct zp_list *link, struct zp_list *
 	next->prev = link;
 }
 
-/* Put a link that is on no list at the front. */
+/* Adds a link that is on no list at the front. */
 static inline void zp_list_add(struct zp_list *link, struct zp_list *head)
 {
 	zp_list_insert_between(link, head, head->next);
 }
 
-/* Put a link that is on no list at the back. */
+/* Adds a link that is on no list at the back. */
 static inline void zp_list_add_tail(struct zp_list *link, struct zp_list *head)
 {
 	zp_list_insert_between(link, head->prev, head);
 }
 
-/* Take a link off its list.  Harmless where it is on none. */
+/* Removes a link from its list.  Does nothing if it is on none. */
 static inline void zp_list_del(struct zp_list *link)
 {
 	link->prev->next = link->next;

@@ -9,7 +9,7 @@
 
 #include "cancel.h"
 
-/* A hold is some hundred nanoseconds: about a microsecond of spinning sees most of them end. */
+/* The lock is held for some hundred nanoseconds, so that spinning for about a microsecond is usually enough. */
 enum { SPIN_ROUNDS = 64, YIELD_ROUNDS = 16, SLEEP_FIRST_NS = 1000, SLEEP_MAX_NS = 1000000 };
 
 static inline void zp_cpu_pause(void)
@@ -41,8 +41,8 @@ void zp_backoff_wait(struct zp_backoff *backoff)
 	if (round < 10 && (SLEEP_FIRST_NS << round) < SLEEP_MAX_NS)
 		pause.tv_nsec = SLEEP_FIRST_NS << round;
 	else
-		backoff->rounds--; /* stay at the longest sleep, and never wrap */
-	/* Who waits may hold other locks, which a thread that is cancelled in its sleep would never release. */
+		backoff->rounds--; /* stop at the longest sleep, so that the counter never wraps */
+	/* A waiting thread may hold other locks, and would never release them if it were cancelled in its sleep. */
 	int cancel_state = zp_cancel_disable();
 	nanosleep(&pause, NULL);
 	zp_cancel_restore(cancel_state);

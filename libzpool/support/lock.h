@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * lock.h - a lock for short holds
+ * lock.h - a lock for short critical sections
  *
- * One word, no kernel object behind it.  Whoever finds it taken spins a little, then yields, then sleeps in growing
- * steps of at most a millisecond.  Unlocking is one store and never a system call, however many wait: that is what
- * lets ZPOOL_GFP_NOWAIT, which only ever tries a lock, promise that it makes none.  Not fair and not recursive.
+ * The lock is one word, without a kernel object.  A thread that finds it held spins a little, then yields, then sleeps
+ * for growing times of at most a millisecond.  Unlocking is one store and never a system call, however many threads
+ * wait.  That is why ZPOOL_GFP_NOWAIT, which only tries locks, can promise to make no system call.  The lock is neither
+ * fair nor recursive.
  *
- * After fork() a lock that the forking thread holds is that thread's in the child too; one that another thread held has
- * to be made anew with zp_lock_init().
+ * After fork(), a lock that the forking thread held is held by that thread in the child too; a lock that another thread
+ * held must be initialised again with zp_lock_init().
  *
- * Builds with ZPOOL_DEBUG_CHECKS keep the owner in the word and abort on a recursive lock and a foreign unlock.
+ * Builds with ZPOOL_DEBUG_CHECKS store the owner in the word, and abort on a recursive lock or an unlock by another
+ * thread.
  */
 #ifndef ZP_SUPPORT_LOCK_H
 #define ZP_SUPPORT_LOCK_H
@@ -32,7 +34,7 @@ struct zp_lock {
 	_Atomic(uintptr_t) owner; /* 0: free */
 };
 
-/* How long a thread has waited for something that another is about to finish; zero to begin with. */
+/* Tracks how long a thread has waited for something that another thread is about to finish; zero at the start. */
 struct zp_backoff {
 	unsigned int rounds;
 };
@@ -41,10 +43,10 @@ void zp_backoff_wait(struct zp_backoff *backoff);
 void zp_lock_contended(struct zp_lock *lock);
 
 /*
- * Has the process never had a second thread?  Then what has to be atomic need not be locked, which takes the processor
- * longer than all else in a short path: a locked instruction lets nothing pass that is still on its way to memory.
- * Only the calling thread could end that, and not in the middle of a function of ours.  Threads that the C library does
- * not know of are not supported, by its malloc either.
+ * Returns true if the process has never had a second thread.  Atomic operations then need no locked instruction, which
+ * takes longer than everything else in a short path, because it waits for all earlier stores to reach memory.  Only the
+ * calling thread could start a second thread, and not in the middle of one of our functions.  Threads that the C
+ * library does not know of are not supported; its malloc does not support them either.
  */
 static inline bool zp_is_single_threaded(void)
 {

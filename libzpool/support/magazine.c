@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { PROBES = 8 }; /* seats of the table that may be a thread's */
+enum { PROBES = 8 }; /* number of table entries that a thread may use */
 
 static size_t cache_bytes(const struct zp_caches *caches)
 {
@@ -66,7 +66,7 @@ struct zp_cache *zp_caches_find(struct zp_caches *caches, uintptr_t thread)
 	return NULL;
 }
 
-/* The first seat without an owner, or NULL. */
+/* Returns the first seat without an owner, or NULL. */
 static struct zp_cache_seat *vacant_seat(struct zp_caches *caches, uintptr_t thread)
 {
 	unsigned int first = zp_cache_seat_index(thread);
@@ -77,7 +77,7 @@ static struct zp_cache_seat *vacant_seat(struct zp_caches *caches, uintptr_t thr
 	return NULL;
 }
 
-/* With the lock held. */
+/* The lock is held. */
 static struct zp_cache *make_cache(struct zp_caches *caches)
 {
 	struct zp_cache *cache = zp_pages_meta_reserve(caches->pages, cache_bytes(caches));
@@ -94,7 +94,7 @@ static struct zp_cache *make_cache(struct zp_caches *caches)
 	return cache;
 }
 
-/* A cache without an owner leaves its seat.  NULL: there is none.  With the lock held. */
+/* Removes a cache without an owner from its seat.  Returns NULL if there is none.  The lock is held. */
 static struct zp_cache *take_vacant_cache(struct zp_caches *caches)
 {
 	for (unsigned int i = 0; i < ZP_CACHE_SEATS; i++) {
@@ -127,13 +127,13 @@ static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat
 	return cache;
 }
 
-/* When the thread ends that owns it. */
+/* Runs when the thread that owns the cache ends. */
 static void leave_seat(void *cache_)
 {
 	struct zp_cache *cache = cache_;
 
 	cache->caches->empty(cache->caches->driver, cache);
-	/* From here on the cache is another thread's, or gone. */
+	/* From here on, the cache may belong to another thread or be freed. */
 	atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_release);
 }
 
@@ -142,7 +142,7 @@ void zp_caches_adopt(struct zp_caches *caches)
 	uintptr_t thread = zp_cache_thread();
 	struct zp_cache *cache = NULL;
 
-	/* No other thread takes a seat for this one. */
+	/* No other thread can take a seat for this thread. */
 	if (atomic_load_explicit(&caches->refused, memory_order_relaxed) || zp_caches_find(caches, thread) ||
 	    !vacant_seat(caches, thread))
 		return;
@@ -154,7 +154,7 @@ void zp_caches_adopt(struct zp_caches *caches)
 	if (!cache || !caches->host->thread_exit_add ||
 	    caches->host->thread_exit_add(caches->core, leave_seat, cache) == 0)
 		return;
-	/* Nobody would empty the cache at the thread's end, so the thread works without. */
+	/* Without this, nothing would empty the cache when the thread ends, so the thread works without a cache. */
 	atomic_store_explicit(&caches->refused, true, memory_order_relaxed);
 	atomic_store_explicit(&seat->owner, ZP_CACHE_NOBODY, memory_order_release);
 }

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * magazine.h - thread caches: what a thread keeps of each size class for its next mallocs
+ * magazine.h - thread caches: free items of each size class that a thread keeps for its next mallocs
  *
- * An item is a 32-bit number, which means to the driver a free slot of one of its classes.  A thread's cache has a
- * magazine for each class: a stack of up to ZP_MAGAZINE_ITEMS items, in one line of the processor's cache, so that
- * threads take no line from each other.  Only the owner uses its magazines, under a biased lock (biased.h), without a
- * locked instruction:
+ * An item is a 32-bit number; for the driver it stands for a free slot of one of its classes.  A thread's cache has a
+ * magazine for each class: a stack of up to ZP_MAGAZINE_ITEMS items in one cache line, so that threads do not compete
+ * for cache lines.  Only the owner uses its magazines, under a biased lock (biased.h), without a locked instruction:
  *
  *     struct zp_cache *cache = zp_caches_enter(caches);       NULL: there is none, or the owner is kept out
  *     ... zp_magazine_pop() and zp_magazine_push() on cache->magazines[class], and cache->pending ...
  *     zp_cache_leave(cache);
  *
- * pending is one item more, whose class the owner has not looked up yet; it is the driver's affair.
+ * pending is one more item, whose class the owner has not looked up yet; only the driver uses it.
  *
- * Everything else in the driver that must know what is free, or wants it back, stops the caches: between
- * zp_caches_stop() and zp_caches_resume() no owner is inside, and none comes in; zp_caches_enter() gives NULL, and the
- * driver takes its slow path.  The caller of stop may use every cache on zp_caches_first() and zp_cache_next().
+ * All other code of the driver that must know what is free, or wants it back, stops the caches: between
+ * zp_caches_stop() and zp_caches_resume() no owner is inside and none can enter; zp_caches_enter() returns NULL, and
+ * the driver takes its slow path.  The caller of stop may use every cache, through zp_caches_first() and
+ * zp_cache_next().
  *
  * Owners find their cache in a hash table by thread.  A thread that found no seat, or no memory, works without a cache.
- * When a thread ends, its cache is emptied by the driver's callback and waits for another thread; zp_caches_trim()
- * frees the caches that wait.
+ * When a thread ends, the driver's callback empties its cache, which then waits for another thread; zp_caches_trim()
+ * frees the waiting caches.
  *
  * Locks: zp_caches.lock guards the table and the list, and is held between stop and resume.  It comes after the
  * driver's locks of classes.
@@ -41,25 +41,25 @@ enum { ZP_MAGAZINE_ITEMS = 14, ZP_CACHE_SEATS_SHIFT = 7, ZP_CACHE_SEATS = 1 << Z
 #define ZP_ITEM_NONE UINT32_C(0)
 
 struct zp_magazine {
-	_Alignas(64) _Atomic(uint8_t) count; /* others read it as a hint */
-	uint8_t max;                         /* items that the owner keeps; follows the size of the class */
+	_Alignas(64) _Atomic(uint8_t) count; /* other threads read it as a hint */
+	uint8_t max; /* the number of items that the owner keeps; depends on the size of the class */
 	uint32_t items[ZP_MAGAZINE_ITEMS];
 };
 
-_Static_assert(sizeof(struct zp_magazine) == 64, "a magazine is a line of the processor's cache");
+_Static_assert(sizeof(struct zp_magazine) == 64, "a magazine fills one cache line");
 
 struct zp_cache {
 	_Alignas(64) struct zp_biased biased;
-	_Atomic(uint32_t) pending; /* ZP_ITEM_NONE: there is none; others read it as a hint */
+	_Atomic(uint32_t) pending; /* ZP_ITEM_NONE: there is none; other threads read it as a hint */
 	struct zp_caches *caches;
-	struct zp_cache_seat *seat; /* changed under caches->lock, and only without an owner */
-	struct zp_cache *next;      /* of the list */
+	struct zp_cache_seat *seat; /* changed under caches->lock, and only while there is no owner */
+	struct zp_cache *next;      /* link of the list of caches */
 	struct zp_magazine magazines[];
 };
 
 /* An entry of the table.  Only the owner follows its pointer without the lock. */
 struct zp_cache_seat {
-	_Atomic(uintptr_t) owner; /* the thread; ZP_CACHE_NOBODY: it has ended; 0: there was none yet */
+	_Atomic(uintptr_t) owner; /* the thread; ZP_CACHE_NOBODY: it has ended; 0: the seat was never used */
 	_Atomic(struct zp_cache *) cache;
 };
 
@@ -71,19 +71,19 @@ struct zp_caches {
 	const struct zpool_host *host;
 	void *core;
 	void *driver;
-	void (*empty)(void *driver, struct zp_cache *cache); /* by its owner, which is about to end; may wait */
+	void (*empty)(void *driver, struct zp_cache *cache); /* called by its owner, which is about to end; may wait */
 	unsigned int class_count;
 
 	struct zp_lock lock;
 	struct zp_cache *first;
-	_Atomic(bool) refused; /* there was no memory for a cache */
+	_Atomic(bool) refused; /* there was not enough memory for a cache */
 	struct zp_cache_seat seats[ZP_CACHE_SEATS];
 };
 
 void zp_caches_init(struct zp_caches *caches, unsigned int class_count);
 void zp_caches_fini(struct zp_caches *caches);
 
-/* Gives the calling thread a cache, if it has none and there are memory and a seat for one.  Without a lock. */
+/* Gives the calling thread a cache, if it has none and there are memory and a seat for one.  Called without a lock. */
 void zp_caches_adopt(struct zp_caches *caches);
 
 /* Frees the caches of threads that have ended, if they are empty. */
@@ -92,13 +92,13 @@ void zp_caches_trim(struct zp_caches *caches);
 void zp_caches_stop(struct zp_caches *caches);
 void zp_caches_resume(struct zp_caches *caches);
 
-/* Around fork(); in the child only the calling thread still owns a cache. */
+/* Called around fork(); in the child, only the calling thread still owns a cache. */
 void zp_caches_fork(struct zp_caches *caches, enum zpool_fork_phase phase);
 
-/* Items that a stopped cache, or the owner's, gives: up to `wanted`, those that it has kept longest. */
+/* Takes items from a stopped cache, or from the owner's: up to `wanted`, those that it has kept longest. */
 unsigned int zp_magazine_take(struct zp_magazine *magazine, uint32_t *items, unsigned int wanted);
 
-/* The calling thread, by an address of its own; a thread-local variable of a plugin would cost a call. */
+/* Returns an address that identifies the calling thread; a thread-local variable of a plugin would cost a call. */
 static inline uintptr_t zp_cache_thread(void)
 {
 #if defined(__x86_64__) || defined(__aarch64__)
@@ -117,8 +117,8 @@ static inline unsigned int zp_cache_seat_index(uintptr_t thread)
 struct zp_cache *zp_caches_find(struct zp_caches *caches, uintptr_t thread);
 
 /*
- * The calling thread's cache, or NULL.  at_hand: NULL also where another thread has the seat that comes first, for fast
- * paths that leave the search to a function of their own.
+ * Returns the calling thread's cache, or NULL.  at_hand returns NULL also if another thread has the first seat, for
+ * fast paths that leave the search to a function of their own.
  */
 static inline struct zp_cache *zp_caches_own_at_hand(struct zp_caches *caches)
 {
@@ -159,7 +159,7 @@ static inline void zp_magazine_set_count(struct zp_magazine *magazine, unsigned 
 	atomic_store_explicit(&magazine->count, (uint8_t)count, memory_order_relaxed);
 }
 
-/* The item that was pushed last, or ZP_ITEM_NONE. */
+/* Returns the item that was pushed last, or ZP_ITEM_NONE. */
 static inline uint32_t zp_magazine_pop(struct zp_magazine *magazine)
 {
 	unsigned int count = zp_magazine_count(magazine);
@@ -170,7 +170,7 @@ static inline uint32_t zp_magazine_pop(struct zp_magazine *magazine)
 	return magazine->items[count - 1];
 }
 
-/* false: there are `max` already. */
+/* Returns false if there are `max` items already. */
 static inline bool zp_magazine_push(struct zp_magazine *magazine, uint32_t item)
 {
 	unsigned int count = zp_magazine_count(magazine);

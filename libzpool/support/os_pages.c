@@ -25,10 +25,10 @@
 enum { MEMORY_POLICY_PREFERRED = 1, NODES_MAX = 1024 };
 #endif
 
-/* A reservation up to this size is accessible from the start: it costs little, and splits no mapping. */
+/* A reservation up to this size is accessible from the start: that costs little, and splits no mapping. */
 enum { SMALL_BYTES = 64 << 10 };
 
-/* Pages of the library are 4096 bytes; the system's may be larger, and reservations are made of those. */
+/* Pages of the library have 4096 bytes; those of the system may be larger, and reservations consist of the latter. */
 static size_t os_page_bytes(void)
 {
 	long bytes = sysconf(_SC_PAGESIZE);
@@ -41,7 +41,10 @@ static size_t round_up(size_t bytes, size_t unit)
 	return (bytes + unit - 1) & ~(unit - 1);
 }
 
-/* Ask for memory of a node.  Advice: where the node is unknown or the call is forbidden, pages come from anywhere. */
+/*
+ * Asks for memory of a node.  This is only advice: if the node is unknown or the call is forbidden, pages come from
+ * anywhere.
+ */
 static void os_prefer_node(void *address, size_t bytes, int node)
 {
 #if defined(__linux__) && defined(SYS_mbind)
@@ -51,7 +54,7 @@ static void os_prefer_node(void *address, size_t bytes, int node)
 	if (node < 0 || node >= NODES_MAX)
 		return;
 	mask[node / LONG_BITS] = 1UL << (node % LONG_BITS);
-	/* The kernel takes the number of bits plus one. */
+	/* The kernel expects the number of bits plus one. */
 	(void)syscall(SYS_mbind, address, bytes, MEMORY_POLICY_PREFERRED, mask, NODES_MAX + 1UL, 0U);
 #else
 	(void)address;
@@ -60,11 +63,11 @@ static void os_prefer_node(void *address, size_t bytes, int node)
 #endif
 }
 
-/* ---- memory that the host has locked ---- */
+/* ---- hosts that lock their memory ---- */
 
 /*
- * A process that called mlockall(MCL_FUTURE) has each new mapping locked in memory, and counted against
- * RLIMIT_MEMLOCK, whether or not it can be accessed.  Reservations are unlocked again, and commit locks what it opens.
+ * In a process that called mlockall(MCL_FUTURE), each new mapping is locked and counted against RLIMIT_MEMLOCK, even if
+ * it cannot be accessed.  So reservations are unlocked again, and commit locks the range that it makes accessible.
  */
 #if defined(__linux__) && defined(MLOCK_ONFAULT)
 
@@ -75,7 +78,10 @@ static bool mapping_is_locked(void *address, size_t bytes)
 	return msync(address, bytes, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY;
 }
 
-/* Does the process want its future mappings to be locked?  No call tells, so this looks at what a new one gets. */
+/*
+ * Returns true if the process locks its future mappings.  No system call reports that, so this checks how a new mapping
+ * is treated.
+ */
 static bool future_is_locked(void)
 {
 	size_t unit = os_page_bytes();
@@ -90,8 +96,8 @@ static bool future_is_locked(void)
 }
 
 /*
- * Lock memory that is about to become accessible, page by page as it is touched: a lock that populated the whole range
- * would make the pool take memory that it does not count.  0 or -ENOMEM.
+ * Locks memory that is about to become accessible, page by page as it is touched.  Populating the whole range would
+ * make the pool use memory that it does not count.  Returns 0 or -ENOMEM.
  */
 static int lock_like_the_process(void *address, size_t bytes)
 {
@@ -100,7 +106,9 @@ static int lock_like_the_process(void *address, size_t bytes)
 	return mlock2(address, bytes, MLOCK_ONFAULT) ? -ENOMEM : 0;
 }
 
-/* A reservation may exceed RLIMIT_MEMLOCK: a mapping that is unlocked while it is small stays unlocked as it grows. */
+/*
+ * A reservation may exceed RLIMIT_MEMLOCK.  A mapping that is unlocked while it is small stays unlocked when it grows.
+ */
 static void *map_unlocked(size_t bytes)
 {
 	size_t unit = os_page_bytes();
@@ -143,7 +151,7 @@ static void *map_inaccessible(size_t bytes)
 
 /* ---- the source ---- */
 
-/* The pages of the system that a range touches. */
+/* Extends a range to whole pages of the system. */
 static char *widen(void *address, size_t *bytes)
 {
 	size_t unit = os_page_bytes(), before = (uintptr_t)address & (unit - 1);
@@ -195,18 +203,21 @@ static void *os_reserve(void *context, size_t bytes, size_t align_bytes, int nod
 	if (aligned < start + slack)
 		munmap(aligned + size, (size_t)(start + slack - aligned));
 #ifdef MADV_NOHUGEPAGE
-	/* A huge page would make a pool hold memory that no object asked for. */
+	/* A huge page would make a pool hold memory that no object needs. */
 	(void)madvise(aligned, size, MADV_NOHUGEPAGE);
 #endif
 	os_prefer_node(aligned, size, node);
 	if (size <= SMALL_BYTES)
-		(void)os_commit(NULL, aligned, size); /* where it fails, the commit that follows does */
+		(void)os_commit(NULL, aligned, size); /* if it fails, the commit that follows fails too */
 	errno = saved_errno;
 	return aligned;
 }
 
 #ifdef __linux__
-/* madvise() refuses locked memory; Linux 5.18 has another name for the wish, before that the lock is lifted for it. */
+/*
+ * madvise() refuses locked memory.  Linux 5.18 has a request that works; for earlier kernels the memory is unlocked
+ * first.
+ */
 static int drop_locked(void *address, size_t bytes)
 {
 	if (madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0)
@@ -220,7 +231,7 @@ static int drop_locked(void *address, size_t bytes)
 }
 #endif
 
-/* Drop whole pages of the system. */
+/* Discards whole pages of the system. */
 static int os_drop(void *address, size_t bytes)
 {
 	int saved_errno = errno, err = 0;
@@ -229,7 +240,7 @@ static int os_drop(void *address, size_t bytes)
 	if (madvise(address, bytes, MADV_DONTNEED))
 		err = errno == EINVAL ? drop_locked(address, bytes) : -errno;
 #else
-	/* Elsewhere MADV_DONTNEED may keep the contents; a new mapping in the same place does not. */
+	/* On other systems MADV_DONTNEED may keep the contents; a new mapping at the same address does not. */
 	if (mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
 		 0) == MAP_FAILED)
 		err = -errno;
@@ -246,7 +257,7 @@ static int os_decommit(void *context, void *address, size_t bytes)
 	int err;
 
 	(void)context;
-	if (first >= last) { /* inside one large page of the system: it can only be made to read as zero */
+	if (first >= last) { /* inside one large page of the system: it can only be cleared */
 		memset(address, 0, bytes);
 		return 0;
 	}

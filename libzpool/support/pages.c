@@ -30,7 +30,7 @@ int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source
 	zp_list_init(&pages->reserve);
 	for (unsigned int i = 0; i < ZP_BUCKETS; i++)
 		zp_list_init(&pages->buckets[i]);
-	/* No page has the number ZP_PGNO_NONE, for segment 0 is left out. */
+	/* No page has the number ZP_PGNO_NONE, because segment 0 is not used. */
 	pages->segments = 1;
 	pages->records_ready = 1;
 
@@ -121,15 +121,15 @@ void zp_pages_fork(struct zp_pages *pages, enum zpool_fork_phase phase)
 		zp_lock(&pages->open_lock);
 		return;
 	}
-	/* They are not in the child. */
+	/* The threads that had deferred release do not exist in the child. */
 	if (phase == ZPOOL_FORK_CHILD)
-		pages->hoarders = 0;
+		pages->deferrals = 0;
 	zp_unlock(&pages->open_lock);
 	zp_unlock(&pages->lock);
 	zp_unlock(&pages->slow_lock);
 }
 
-/* One segment against its own counts, adding to the totals of pages in runs and in the reserve. */
+/* Checks one segment against its own counts, and adds to the totals of pages in runs and in the reserve. */
 static const char *verify_segment(struct zp_pages *pages, struct zp_segment *segment, uint64_t *in_runs,
 				  uint64_t *in_reserve)
 {
@@ -152,7 +152,7 @@ static const char *verify_segment(struct zp_pages *pages, struct zp_segment *seg
 	if (!listed)
 		return "a segment is not in the bucket of its bound";
 	if (zp_list_empty(&segment->reserve) != (segment->reserve_pages == 0))
-		return "a segment's place in the reserve differs from its count";
+		return "a segment is on the list of the reserve although its count is 0, or is missing there";
 	return NULL;
 }
 
@@ -177,7 +177,7 @@ const char *zp_pages_verify(struct zp_pages *pages)
 	if (!fault && in_reserve != pages->reserve_pages)
 		fault = "the count of pages in the reserve differs from the segments'";
 	if (!fault && (in_runs + in_reserve) * ZP_PAGE_BYTES > zp_pages_held_bytes(pages))
-		fault = "less is accounted for than is committed";
+		fault = "the account has fewer bytes than are committed";
 	zp_unlock(&pages->lock);
 	zp_unlock(&pages->slow_lock);
 	return fault;

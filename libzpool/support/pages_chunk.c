@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages_chunk.c - address space and access to it: chunks, the records of their segments, granules that are opened
+ * pages_chunk.c - address space and access to it: chunks, the records of their segments, opening granules
  *
- * The functions for granules take open_lock and need no other lock.  All others are called with slow_lock held, or
- * while no other thread uses the pages.
+ * The functions for granules take open_lock and need no other lock.  All other functions are called with slow_lock
+ * held, or while no other thread uses the pages.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -14,15 +14,19 @@
 
 #include "os_pages.h"
 
-/* A chunk is a power of two segments, so that a hole which a released one leaves in the numbers fits a later one. */
+/*
+ * The number of segments in a chunk is a power of two, so that the hole which a released chunk leaves in the numbers
+ * fits a later one.
+ */
 enum { CHUNK_SEGMENTS_MAX = 256 };
 enum { GRANULE_PAGES = ZP_SEGMENT_PAGES / 64, OPEN_GRANULES_MAX = 32, OPEN_SHARE_SHIFT = 5 };
 
-_Static_assert(ZP_BASES_FIRST << 3 * (ZP_BASES_TABLES - 1) >= ZP_SEGMENTS_MAX, "the last table of addresses has all");
+_Static_assert(ZP_BASES_FIRST << 3 * (ZP_BASES_TABLES - 1) >= ZP_SEGMENTS_MAX,
+	       "the last table of addresses has room for all segments");
 
 /* ---- granules ---- */
 
-/* Bits of the granules that `count` pages from `first` touch. */
+/* Returns the bits of the granules that `count` pages from `first` touch. */
 static uint64_t granule_bits(unsigned int first, unsigned int count)
 {
 	unsigned int from = first / GRANULE_PAGES, to = (first + count - 1) / GRANULE_PAGES;
@@ -30,7 +34,7 @@ static uint64_t granule_bits(unsigned int first, unsigned int count)
 	return UINT64_MAX >> (63 - (to - from)) << from;
 }
 
-/* How many granules to open at once: a share of what the pool holds. */
+/* Returns how many granules to open at once, in proportion to the bytes that the pool holds. */
 static unsigned int open_step(struct zp_pages *pages)
 {
 	uint64_t step = zp_pages_held_bytes(pages) >> (OPEN_SHARE_SHIFT + ZP_PAGE_SHIFT);
@@ -39,7 +43,7 @@ static unsigned int open_step(struct zp_pages *pages)
 	return step < 1 ? 1 : step > OPEN_GRANULES_MAX ? OPEN_GRANULES_MAX : (unsigned int)step;
 }
 
-/* With open_lock held. */
+/* open_lock is held. */
 static int open_granules(struct zp_pages *pages, struct zp_segment *segment, uint64_t bits)
 {
 	const struct zpool_page_source *source = pages->source;
@@ -62,8 +66,8 @@ static int open_granules(struct zp_pages *pages, struct zp_segment *segment, uin
 }
 
 /*
- * A segment is opened from its front, gaps included: the system does not join mappings that it has once used apart from
- * each other.
+ * A segment is opened from its front, including gaps, because the system does not rejoin mappings once they were used
+ * separately.
  */
 int zp_segment_open(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count)
 {
@@ -71,7 +75,7 @@ int zp_segment_open(struct zp_pages *pages, struct zp_segment *segment, unsigned
 	uint64_t needed = granule_bits(first, count), wanted, open;
 	int err = -ENOMEM;
 
-	/* The caller owns these pages, so nobody closes what is open of them. */
+	/* The caller owns these pages, so no other thread closes those that are open. */
 	if (pages->source != &zp_os_pages || !(needed & ~atomic_load_explicit(&segment->open, memory_order_acquire)))
 		return 0;
 	ahead = first + open_step(pages) * GRANULE_PAGES;
@@ -83,7 +87,7 @@ int zp_segment_open(struct zp_pages *pages, struct zp_segment *segment, unsigned
 	wanted = granule_bits(0, ahead < end ? ahead : end) & ~open;
 	if (wanted != needed)
 		err = open_granules(pages, segment, wanted);
-	/* A limit of the process may leave room for what is needed alone. */
+	/* A limit of the process may only allow the pages that are needed. */
 	if (err)
 		err = open_granules(pages, segment, needed);
 	zp_unlock(&pages->open_lock);
@@ -144,13 +148,13 @@ static uint32_t bases_capacity(unsigned int table)
 	return (uint32_t)ZP_BASES_FIRST << 3 * table;
 }
 
-/* Where an address has 32 bits the first table fills half a page. */
+/* With 32-bit addresses the first table fills half a page. */
 static size_t bases_bytes(unsigned int table)
 {
 	return page_round_up(bases_capacity(table) * sizeof(zp_base));
 }
 
-/* A larger table in place of a full one, or the first, with memory for the entries of segments up to `end`. */
+/* Replaces a full table by a larger one, or creates the first, with memory for the entries of segments up to `end`. */
 static int replace_bases(struct zp_pages *pages, uint32_t end)
 {
 	unsigned int table = 0;
@@ -194,7 +198,7 @@ static int make_bases_ready(struct zp_pages *pages, uint32_t end)
 	return err;
 }
 
-/* Memory for the records and table entries of segments up to `end`.  What is ready stays so if this fails half-way. */
+/* Commits the records and table entries of segments up to `end`.  If this fails halfway, the finished part stays. */
 static int make_records_ready(struct zp_pages *pages, uint32_t end)
 {
 	int err = make_bases_ready(pages, end);
@@ -231,7 +235,10 @@ size_t zp_chunk_bytes(struct zp_pages *pages, uint32_t number)
 			   : zp_segment(pages, number)->chunk_segments * ZP_SEGMENT_BYTES;
 }
 
-/* The largest hole in the numbers, of at most `count` segments, else new numbers.  0: there are none left. */
+/*
+ * Finds the largest hole in the numbers, of at most `count` segments, or takes new numbers.  Returns 0 if there are
+ * none left.
+ */
 static uint32_t choose_numbers(struct zp_pages *pages, uint32_t *count)
 {
 	uint32_t best = 0, best_count = 0;
@@ -258,7 +265,7 @@ static void segment_begin(struct zp_pages *pages, uint32_t number, uint32_t chun
 	*segment = (struct zp_segment){ .number = number, .chunk_segments = chunk_segments };
 	zp_list_init(&segment->bucket);
 	zp_list_init(&segment->reserve);
-	if (number == 1) /* What the first chunk lacks to a segment is never free. */
+	if (number == 1) /* The part of the segment that the first chunk does not have is never free. */
 		zp_segment_set_used(segment, ZP_FIRST_CHUNK_PAGES, ZP_SEGMENT_PAGES - ZP_FIRST_CHUNK_PAGES);
 	zp_segment_enter(pages, segment, number == 1 ? ZP_FIRST_CHUNK_PAGES : ZP_SEGMENT_PAGES);
 	atomic_store_explicit(&bases[number], base, memory_order_relaxed);
@@ -284,7 +291,10 @@ static int chunk_add(struct zp_pages *pages, uint32_t count)
 	if (!base)
 		return -ENOMEM;
 	zp_lock(&pages->lock);
-	/* From the last to the first, which then is taken first: mappings that are opened upward are joined. */
+	/*
+	 * Inserts from the last to the first, so that the first is taken first: mappings that are opened upward are
+	 * joined.
+	 */
 	for (uint32_t i = count; i-- > 0;)
 		segment_begin(pages, number + i, i == 0 ? count : 0, base + i * ZP_SEGMENT_BYTES);
 	if (number == pages->segments)

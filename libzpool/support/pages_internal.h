@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages_internal.h - what the files of the page-run allocator share:
+ * pages_internal.h - shared between the files of the page-run allocator:
  *
  *     pages.c           set-up, the account, metadata, checks
- *     pages_run.c       finding, taking and giving back runs
+ *     pages_run.c       finding, taking and releasing runs
  *     pages_chunk.c     chunks and their records, opening and closing
- *     pages_source.c    what goes back to the source: the reserve's batches, trim
+ *     pages_source.c    release to the source: the reserve's batches, trim
  */
 #ifndef ZP_SUPPORT_PAGES_INTERNAL_H
 #define ZP_SUPPORT_PAGES_INTERNAL_H
@@ -60,7 +60,7 @@ static inline struct zp_bits zp_segment_free(const struct zp_segment *segment)
 	return out;
 }
 
-/* The segment's part of the reserve. */
+/* Returns the pages of the segment that are in the reserve. */
 static inline struct zp_bits zp_segment_kept(const struct zp_segment *segment)
 {
 	struct zp_bits out = segment->committed;
@@ -69,7 +69,7 @@ static inline struct zp_bits zp_segment_kept(const struct zp_segment *segment)
 	return out;
 }
 
-/* Pages are about to get memory, so the system has page tables for them from now on. */
+/* Notes that pages are about to get memory, so that the system has page tables for them from now on. */
 static inline void zp_segment_set_committed(struct zp_segment *segment, unsigned int first, unsigned int count)
 {
 	zp_bits_set(&segment->committed, first, count);
@@ -83,8 +83,8 @@ static inline unsigned int zp_bucket_of(unsigned int run)
 }
 
 /*
- * With pages->lock held (pages_run.c).  The bound is set and the segment put into its bucket, or taken out; the counts
- * of the reserve change; a run's pages become free.
+ * Called with pages->lock held (pages_run.c).  They set a segment's bound and put it into its bucket, or remove it;
+ * change the counts of the reserve; and free the pages of a run.
  */
 void zp_segment_enter(struct zp_pages *pages, struct zp_segment *segment, unsigned int bound);
 void zp_segment_leave(struct zp_pages *pages, struct zp_segment *segment);
@@ -93,38 +93,47 @@ void zp_segment_unkeep(struct zp_pages *pages, struct zp_segment *segment, unsig
 void zp_segment_set_used(struct zp_segment *segment, unsigned int first, unsigned int count);
 void zp_segment_set_free(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
 
-/* The first table of addresses: 0 or -ENOMEM (pages_chunk.c, which has all down to zp_segment_close()). */
+/*
+ * Creates the first table of addresses.  Returns 0 or -ENOMEM (pages_chunk.c has all functions down to
+ * zp_segment_close()).
+ */
 int zp_chunks_init(struct zp_pages *pages);
 
-/* Address space that the chunk whose first segment this is takes. */
+/* Returns the address space of the chunk whose first segment this is. */
 size_t zp_chunk_bytes(struct zp_pages *pages, uint32_t number);
 
-/* Give a chunk without a used page back.  Returns the bytes that were still committed in it.  With slow_lock held. */
+/* Releases a chunk without a used page.  Returns the bytes that were still committed in it.  slow_lock is held. */
 uint64_t zp_chunk_remove(struct zp_pages *pages, uint32_t number);
 
-/* Give back what zp_pages_grow() made ready, chunks too. */
+/* Releases everything that zp_pages_grow() has created, including chunks. */
 void zp_chunks_fini(struct zp_pages *pages);
 
 /*
- * Make pages of the system's source accessible, which are in nobody else's hands; nothing to do with any other.  0 or
- * -ENOMEM.
+ * Makes pages of the system's source accessible; does nothing for other sources.  No other thread may own the pages.
+ * Returns 0 or -ENOMEM.
  */
 int zp_segment_open(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
 
-/* Have the source commit pages of a segment that are in nobody else's hands: 0 or -errno. */
+/* Commits pages of a segment that no other thread owns.  Returns 0 or -errno. */
 int zp_segment_commit(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
 
-/* Take the access from whole granules of the system's source that were decommitted, and count as used meanwhile. */
+/* Closes whole granules of the system's source, whose pages were decommitted and count as used meanwhile. */
 void zp_segment_close(struct zp_pages *pages, struct zp_segment *segment, unsigned int first, unsigned int count);
 
-/* A chunk more, unless one came since pages->growth was read.  0 or -errno. */
+/* Adds a chunk, unless one was added since pages->growth was read.  Returns 0 or -errno. */
 int zp_pages_grow(struct zp_pages *pages, uint32_t growth);
 
-/* Give back pages of the reserve so that `bytes` fit under the limit.  0: try again; -ENOMEM: they cannot. */
+/*
+ * Releases pages of the reserve so that `bytes` fit under the limit.  Returns 0 if the caller should try again, or
+ * -ENOMEM if they cannot fit.
+ */
 int zp_pages_make_room(struct zp_pages *pages, uint64_t bytes);
-int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes); /* with slow_lock held */
+int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes); /* slow_lock is held */
 
-/* Is it time to give back a batch?  With pages->lock held.  And do so, without. */
+/*
+ * zp_pages_reserve_is_full() returns true if a batch should be released; it is called with pages->lock held.
+ * zp_pages_flush_excess() then releases a batch; it is called without the lock.
+ */
 bool zp_pages_reserve_is_full(struct zp_pages *pages);
 void zp_pages_flush_excess(struct zp_pages *pages);
 

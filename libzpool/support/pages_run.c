@@ -6,16 +6,16 @@
 
 #include <errno.h>
 
-/* How many segments of the reserve are looked at for a run: few where another search follows. */
+/* How many segments of the reserve are searched for a run; few if another search follows. */
 enum { LOOK_WAITING = 8, LOOK_NOWAIT = 64, LOOK_STRADDLING = 8 };
 
-/* A run that was found, or taken. */
+/* A run that was found or taken. */
 struct run {
 	struct zp_segment *segment;
 	unsigned int first, pages;
-	unsigned int commit_pages; /* the first so many shall have memory */
-	unsigned int fresh_pages;  /* and of these so many have none yet */
-	struct zp_bits fresh;      /* which: filled when the run is taken, if there are any */
+	unsigned int commit_pages;  /* number of pages, from the first, that must have memory */
+	unsigned int pending_pages; /* how many of these have no memory yet */
+	struct zp_bits pending;     /* which pages these are; filled when the run is taken, if there are any */
 };
 
 /* ---- segments ---- */
@@ -79,9 +79,12 @@ void zp_segment_set_free(struct zp_pages *pages, struct zp_segment *segment, uns
 		zp_segment_enter(pages, segment, run);
 }
 
-/* ---- finding room; all with pages->lock held ---- */
+/* ---- finding free runs; all with pages->lock held ---- */
 
-/* The best place in a segment for a run whose pages that shall have memory are all in the reserve; ZP_BITS: none. */
+/*
+ * Finds the best position in a segment for a run in which all pages that must have memory are in the reserve; ZP_BITS:
+ * none.
+ */
 static unsigned int find_kept_in(const struct zp_segment *segment, const struct run *run, bool nowait)
 {
 	struct zp_bits kept = zp_segment_kept(segment), starts = kept, vacant;
@@ -93,7 +96,7 @@ static unsigned int find_kept_in(const struct zp_segment *segment, const struct 
 	vacant = zp_segment_free(segment);
 	zp_bits_starts(&vacant, run->pages);
 	zp_bits_and(&starts, &vacant);
-	/* The rest of the run had better be clean, or its memory would have to be given back first. */
+	/* The rest of the run should be clean, or its memory would have to be released first. */
 	vacant = starts;
 	zp_bits_shift_down(&kept, run->commit_pages);
 	zp_bits_and_not(&vacant, &kept);
@@ -129,7 +132,7 @@ static unsigned int find_vacant_in(const struct zp_segment *segment, unsigned in
 	struct zp_bits vacant = zp_segment_free(segment), clean = vacant;
 	unsigned int place;
 
-	/* Clean pages first: the reserve is for those who look for it. */
+	/* Prefer clean pages, and leave the reserve to callers that search it. */
 	zp_bits_and_not(&clean, &segment->committed);
 	zp_bits_starts(&clean, npages);
 	place = zp_bits_next_set(&clean, 0);
@@ -139,14 +142,16 @@ static unsigned int find_vacant_in(const struct zp_segment *segment, unsigned in
 	return zp_bits_next_set(&vacant, 0);
 }
 
-/* A segment whose bound allows a run of that length, the tightest first; NULL: none. */
+/* Returns a segment whose bound allows a run of that length, the tightest first; NULL: none. */
 static struct zp_segment *candidate(struct zp_pages *pages, unsigned int npages)
 {
 	unsigned int bucket = zp_bucket_of(npages), looks = LOOK_STRADDLING;
 	struct zp_list *link;
 
 	if (npages > ZP_BUCKETS_EXACT) {
-		/* This bucket has bounds on both sides of the length: look at a few, then go to the next. */
+		/*
+		 * This bucket has bounds below and above the length: check a few segments, then go to the next bucket.
+		 */
 		zp_list_for_each (link, &pages->buckets[bucket]) {
 			struct zp_segment *segment = zp_list_entry(link, struct zp_segment, bucket);
 
@@ -192,23 +197,24 @@ static bool run_find(struct zp_pages *pages, struct run *run, bool nowait)
 	bool found = run->commit_pages > 0 && find_kept(pages, run, nowait);
 
 	if (found) {
-		run->fresh_pages = 0;
+		run->pending_pages = 0;
 		return true;
 	}
 	if ((nowait && run->commit_pages > 0) || !find_vacant(pages, run))
 		return false;
-	run->fresh_pages = run->commit_pages - zp_bits_count(&run->segment->committed, run->first, run->commit_pages);
+	run->pending_pages = run->commit_pages - zp_bits_count(&run->segment->committed, run->first, run->commit_pages);
 	return true;
 }
 
-/* ---- taking and giving back ---- */
+/* ---- taking and releasing ---- */
 
-/* Which pages of a range have no memory yet. */
-static void note_fresh(struct zp_bits *fresh, const struct zp_segment *segment, unsigned int first, unsigned int count)
+/* Finds the pages of a range that have no memory yet. */
+static void note_pending(struct zp_bits *pending, const struct zp_segment *segment, unsigned int first,
+			 unsigned int count)
 {
-	*fresh = (struct zp_bits){ { 0 } };
-	zp_bits_set(fresh, first, count);
-	zp_bits_and_not(fresh, &segment->committed);
+	*pending = (struct zp_bits){ { 0 } };
+	zp_bits_set(pending, first, count);
+	zp_bits_and_not(pending, &segment->committed);
 }
 
 static void run_take(struct zp_pages *pages, struct run *run)
@@ -219,61 +225,61 @@ static void run_take(struct zp_pages *pages, struct run *run)
 	zp_segment_set_used(segment, run->first, run->pages);
 	if (kept)
 		zp_segment_unkeep(pages, segment, kept);
-	if (run->fresh_pages) {
-		note_fresh(&run->fresh, segment, run->first, run->commit_pages);
+	if (run->pending_pages) {
+		note_pending(&run->pending, segment, run->first, run->commit_pages);
 		zp_segment_set_committed(segment, run->first, run->commit_pages);
 	}
 	if (segment->used_pages == ZP_SEGMENT_PAGES)
 		zp_segment_enter(pages, segment, 0);
-	atomic_fetch_add_explicit(&pages->run_pages, kept + run->fresh_pages, memory_order_relaxed);
+	atomic_fetch_add_explicit(&pages->run_pages, kept + run->pending_pages, memory_order_relaxed);
 }
 
-/* Fresh pages, whose bits are set already, that get no memory: they lose their bits and the account its charge. */
-static void lose_fresh(struct zp_pages *pages, struct zp_segment *segment, const struct zp_bits *fresh)
+/* Handles pending pages that get no memory: clears their bits, which were already set, and refunds their charge. */
+static void drop_pending(struct zp_pages *pages, struct zp_segment *segment, const struct zp_bits *pending)
 {
-	unsigned int lost = zp_bits_count(fresh, 0, ZP_BITS);
+	unsigned int lost = zp_bits_count(pending, 0, ZP_BITS);
 
 	zp_lock(&pages->lock);
-	zp_bits_and_not(&segment->committed, fresh);
+	zp_bits_and_not(&segment->committed, pending);
 	atomic_fetch_sub_explicit(&pages->run_pages, lost, memory_order_relaxed);
 	zp_unlock(&pages->lock);
 	zp_account_refund(&pages->account, lost * ZP_PAGE_BYTES);
 }
 
-/* Ask the source for the fresh pages of a segment.  Where it refuses, those that it has not given are lost. */
-static int commit_fresh(struct zp_pages *pages, struct zp_segment *segment, struct zp_bits *fresh)
+/* Commits the pending pages of a segment.  If the source refuses, the pages that it has not committed are dropped. */
+static int commit_pending(struct zp_pages *pages, struct zp_segment *segment, struct zp_bits *pending)
 {
 	unsigned int first = 0, count;
 	int err = 0;
 
-	while (!err && zp_bits_next_run(fresh, &first, &count)) {
+	while (!err && zp_bits_next_run(pending, &first, &count)) {
 		err = zp_segment_commit(pages, segment, first, count);
 		if (!err)
-			zp_bits_clear(fresh, first, count);
+			zp_bits_clear(pending, first, count);
 	}
 	if (err)
-		lose_fresh(pages, segment, fresh);
+		drop_pending(pages, segment, pending);
 	return err;
 }
 
 /*
- * Memory for a run that was taken.  All of it is opened, pages that are committed later as well: by then a limit of the
- * process may forbid to open more.  Where it does so now the run goes back.
+ * Commits a run that was taken.  The whole run is opened, including pages that are committed later, because a limit of
+ * the process may forbid it by then.  If it forbids that now, the run is released.
  */
 static int run_commit(struct zp_pages *pages, struct run *run, bool nowait)
 {
 	int err = nowait ? 0 : zp_segment_open(pages, run->segment, run->first, run->pages);
 
-	if (run->fresh_pages && err)
-		lose_fresh(pages, run->segment, &run->fresh);
-	else if (run->fresh_pages)
-		err = commit_fresh(pages, run->segment, &run->fresh);
+	if (run->pending_pages && err)
+		drop_pending(pages, run->segment, &run->pending);
+	else if (run->pending_pages)
+		err = commit_pending(pages, run->segment, &run->pending);
 	if (err)
 		zp_pages_put(pages, zp_pgno(run->segment->number, run->first), run->pages);
 	return err;
 }
 
-/* The free pages of a segment that need no system call to be used. */
+/* Finds the free pages of a segment that can be used without a system call. */
 static struct zp_bits open_pages(const struct zp_segment *segment)
 {
 	enum { GRANULE_PAGES = ZP_SEGMENT_PAGES / 64, WORD_GRANULES = 64 / GRANULE_PAGES };
@@ -287,7 +293,7 @@ static struct zp_bits open_pages(const struct zp_segment *segment)
 	return out;
 }
 
-/* When the process may open no more memory: a run in what is open.  Looks at every segment. */
+/* When the process may not open more memory: finds a run in open memory.  Checks every segment. */
 static int run_take_open(struct zp_pages *pages, struct run *run)
 {
 	bool found = false;
@@ -305,9 +311,9 @@ static int run_take_open(struct zp_pages *pages, struct run *run)
 		found = run->first != ZP_BITS;
 	}
 	if (found) {
-		run->fresh_pages =
+		run->pending_pages =
 			run->commit_pages - zp_bits_count(&run->segment->committed, run->first, run->commit_pages);
-		found = zp_account_charge(&pages->account, run->fresh_pages * ZP_PAGE_BYTES);
+		found = zp_account_charge(&pages->account, run->pending_pages * ZP_PAGE_BYTES);
 	}
 	if (found)
 		run_take(pages, run);
@@ -344,14 +350,14 @@ int zp_pages_get_lazy(struct zp_pages *pages, unsigned int npages, unsigned int 
 			return -EAGAIN;
 		growth = pages->growth;
 		found = run_find(pages, &run, nowait);
-		paid = found && zp_account_charge(&pages->account, run.fresh_pages * ZP_PAGE_BYTES);
+		paid = found && zp_account_charge(&pages->account, run.pending_pages * ZP_PAGE_BYTES);
 		if (paid)
 			run_take(pages, &run);
 		zp_unlock(&pages->lock);
 		if (!paid && nowait)
 			return -ENOMEM;
 		if (!paid)
-			err = found ? zp_pages_make_room(pages, run.fresh_pages * ZP_PAGE_BYTES)
+			err = found ? zp_pages_make_room(pages, run.pending_pages * ZP_PAGE_BYTES)
 				    : zp_pages_grow(pages, growth);
 		if (err)
 			return err;
@@ -361,7 +367,7 @@ int zp_pages_get_lazy(struct zp_pages *pages, unsigned int npages, unsigned int 
 		return err;
 	*pgno = zp_pgno(run.segment->number, run.first);
 	if (ncommit < npages && !nowait)
-		/* What the source does not take back stays committed, and held. */
+		/* Pages that the source does not take back stay committed and held. */
 		(void)zp_pages_decommit(pages, *pgno + ncommit, npages - ncommit);
 	return 0;
 }
@@ -390,7 +396,7 @@ int zp_pages_get_lowest(struct zp_pages *pages, unsigned int npages, uint32_t be
 	if (!found || run_commit(pages, &run, false))
 		return -ENOMEM;
 	*pgno = zp_pgno(run.segment->number, run.first);
-	/* What is left of the reserve there goes, or stays committed, and held. */
+	/* The pages there that are in the reserve are released, or stay committed and held. */
 	(void)zp_pages_decommit(pages, *pgno, npages);
 	return 0;
 }
@@ -417,7 +423,7 @@ int zp_pages_commit(struct zp_pages *pages, uint32_t pgno, unsigned int npages, 
 	struct zp_segment *segment = zp_segment(pages, zp_segment_of(pgno));
 	unsigned int first = zp_page_of(pgno), missing;
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT, paid;
-	struct zp_bits fresh;
+	struct zp_bits pending;
 
 	do {
 		int err;
@@ -427,7 +433,7 @@ int zp_pages_commit(struct zp_pages *pages, uint32_t pgno, unsigned int npages, 
 		missing = npages - zp_bits_count(&segment->committed, first, npages);
 		paid = missing == 0 || (!nowait && zp_account_charge(&pages->account, missing * ZP_PAGE_BYTES));
 		if (paid && missing) {
-			note_fresh(&fresh, segment, first, npages);
+			note_pending(&pending, segment, first, npages);
 			zp_segment_set_committed(segment, first, npages);
 			atomic_fetch_add_explicit(&pages->run_pages, missing, memory_order_relaxed);
 		}
@@ -436,7 +442,7 @@ int zp_pages_commit(struct zp_pages *pages, uint32_t pgno, unsigned int npages, 
 		if (err)
 			return err;
 	} while (!paid);
-	return missing ? commit_fresh(pages, segment, &fresh) : 0;
+	return missing ? commit_pending(pages, segment, &pending) : 0;
 }
 
 int zp_pages_decommit(struct zp_pages *pages, uint32_t pgno, unsigned int npages)

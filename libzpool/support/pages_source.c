@@ -8,13 +8,13 @@
 
 enum { RESERVE_PAGES_MIN = 64, RESERVE_SHARE_SHIFT = 7, BATCH_RUNS = 64 };
 
-/* How many pages go under one hold of slow_lock: inside a free, and in a trim. */
+/* How many pages are released in one critical section of slow_lock: during a free, and in a trim. */
 enum { EXCESS_PAGES = 48, TRIM_PAGES = 1024 };
 
-/* What a trim in pieces does at once: pages and runs of the reserve, and segments that it looks at. */
+/* How much one step of a trim does: pages and runs of the reserve, and segments that it checks. */
 enum { SOME_PAGES = 64, SOME_RUNS = 4, SOME_SEGMENTS = 64, SOME_ASKED = 4 };
 
-/* Runs of the reserve on their way to the source. */
+/* Runs of the reserve that are being released to the source. */
 struct batch {
 	unsigned int count;
 	struct {
@@ -39,13 +39,13 @@ static uint32_t reserve_bound_pages(struct zp_pages *pages)
 
 bool zp_pages_reserve_is_full(struct zp_pages *pages)
 {
-	return pages->hoarders == 0 && pages->reserve_pages > reserve_bound_pages(pages) &&
+	return pages->deferrals == 0 && pages->reserve_pages > reserve_bound_pages(pages) &&
 	       pages->reserve_pages >= pages->flush_retry_pages;
 }
 
 /*
- * Take up to `runs` runs out of the reserve, from the segments that were given to longest ago.  Their pages count as
- * used.
+ * Takes up to `runs` runs out of the reserve, from the segments that pages were returned to longest ago.  Their pages
+ * count as used.
  */
 static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t want, unsigned int runs)
 {
@@ -56,7 +56,7 @@ static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t 
 		unsigned int first = 0, count;
 
 		while (want > 0 && batch->count < runs && zp_bits_next_run(&kept, &first, &count)) {
-			/* A run that is cut costs a system call more, so it is left whole for the next batch. */
+			/* Cutting a run would cost another system call, so it is left whole for the next batch. */
 			if (count > want && batch->count > 0)
 				return;
 			if (count > want)
@@ -73,7 +73,7 @@ static void batch_collect(struct zp_pages *pages, struct batch *batch, uint32_t 
 	}
 }
 
-/* Make the runs free again, clean where the source took them.  Returns the number of pages that it took. */
+/* Makes the runs free again; they are clean if the source took them.  Returns the number of pages that it took. */
 static uint32_t batch_settle(struct zp_pages *pages, const struct batch *batch)
 {
 	uint32_t taken = 0;
@@ -108,7 +108,10 @@ static bool batch_decommit(struct zp_pages *pages, struct batch *batch)
 	return !refused;
 }
 
-/* With slow_lock held: give back `want` pages, or so many runs.  true: go on; *taken grows by what went. */
+/*
+ * Releases `want` pages, or up to the given number of runs.  Returns true to continue; *taken grows by the number of
+ * released pages.  slow_lock is held.
+ */
 static bool flush_batch(struct zp_pages *pages, uint32_t want, unsigned int runs, uint32_t *taken)
 {
 	struct batch batch;
@@ -121,7 +124,7 @@ static bool flush_batch(struct zp_pages *pages, uint32_t want, unsigned int runs
 	bool willing = batch_decommit(pages, &batch);
 	zp_lock(&pages->lock);
 	uint32_t gone = batch_settle(pages, &batch);
-	/* A source that refuses is not asked at every turn. */
+	/* A source that refuses is not called every time. */
 	pages->flush_retry_pages = willing ? 0 : 2 * pages->reserve_pages;
 	zp_unlock(&pages->lock);
 	zp_account_refund(&pages->account, gone * ZP_PAGE_BYTES);
@@ -137,7 +140,7 @@ static uint32_t reserve_excess(struct zp_pages *pages, uint32_t target)
 	return kept > target ? kept - target : 0;
 }
 
-/* With slow_lock held: give back until `target` pages are left.  Returns how many went. */
+/* Releases pages until `target` are left, and returns how many were released.  slow_lock is held. */
 static uint32_t flush_to(struct zp_pages *pages, uint32_t target)
 {
 	uint32_t flushed = 0;
@@ -148,8 +151,8 @@ static uint32_t flush_to(struct zp_pages *pages, uint32_t target)
 }
 
 /*
- * Whoever has the lock is flushing, or will leave the excess to the next to give pages back.  This may be a part of a
- * free, where no lock is to be held for long: others may have it after every few pages.
+ * The thread that holds the lock is flushing, or leaves the excess to the next thread that releases pages.  This may be
+ * part of a free, in which no lock should be held for long, so the lock is released after every few pages.
  */
 void zp_pages_flush_excess(struct zp_pages *pages)
 {
@@ -162,10 +165,10 @@ void zp_pages_flush_excess(struct zp_pages *pages)
 	}
 }
 
-void zp_pages_hoard(struct zp_pages *pages, bool begin)
+void zp_pages_defer_release(struct zp_pages *pages, bool begin)
 {
 	zp_lock(&pages->lock);
-	pages->hoarders += begin ? 1 : UINT32_MAX;
+	pages->deferrals += begin ? 1 : UINT32_MAX;
 	zp_unlock(&pages->lock);
 }
 
@@ -208,9 +211,9 @@ void zp_pages_set_reserve(struct zp_pages *pages, uint64_t bytes)
 /* ---- trim ---- */
 
 /*
- * Gives back the page table of a part of a segment in which no page is used or cached.  Linux 6.14 and later free it
- * when one call of madvise() covers its whole span; earlier kernels free it with the chunk.  Afterwards the part no
- * longer counts against the process's limits of data and of locked memory.  With slow_lock held.
+ * Releases the page table of a part of a segment in which no page is used or cached.  Linux 6.14 and later free the
+ * table when one call of madvise() covers its whole span; earlier kernels free it with the chunk.  Afterwards the part
+ * no longer counts against the process's limits of data and of locked memory.  slow_lock is held.
  */
 static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsigned int part)
 {
@@ -235,7 +238,7 @@ static void table_drop(struct zp_pages *pages, struct zp_segment *segment, unsig
 	zp_unlock(&pages->lock);
 }
 
-/* Only of the system's source: another may not like to lose pages that it never gave. */
+/* Only for the system's source, because another source may not expect a release of pages that it never committed. */
 static void tables_drop(struct zp_pages *pages)
 {
 	if (!zp_pages_decommitted_readable(pages))
@@ -248,7 +251,10 @@ static void tables_drop(struct zp_pages *pages)
 	}
 }
 
-/* All that is kept now; what comes meanwhile may stay.  Others may have slow_lock after every batch. */
+/*
+ * Releases all that is in the reserve now; pages that are added meanwhile may stay.  Other threads may take slow_lock
+ * after every batch.
+ */
 static uint32_t flush_in_turns(struct zp_pages *pages)
 {
 	uint32_t excess = reserve_excess(pages, 0), flushed = 0;
@@ -294,7 +300,10 @@ uint32_t zp_pages_trim_some(struct zp_pages *pages)
 	return flushed;
 }
 
-/* A chunk without a used page, or page tables of a segment that stays.  true: the source may have been asked. */
+/*
+ * Releases a chunk without a used page, or page tables of a segment that stays.  Returns true if the source may have
+ * been called.
+ */
 static bool segment_trim(struct zp_pages *pages, uint32_t number)
 {
 	struct zp_segment *segment = zp_segment(pages, number);

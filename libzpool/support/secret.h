@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * secret.h - numbers that nobody outside can foretell
+ * secret.h - numbers that an attacker cannot predict
  */
 #ifndef ZP_SUPPORT_SECRET_H
 #define ZP_SUPPORT_SECRET_H
 
 #include <stdint.h>
 
-/* 64 bits from the system's random source; where there is none, from the clock and addresses.  Never fails or waits. */
+/*
+ * Returns 64 bits from the system's random source, or derived from the clock and addresses if there is none.  Never
+ * fails or waits.
+ */
 uint64_t zp_secret(void);
 
-/* Spread a number over all 64 bits: every bit of the result depends on every bit of the argument; one to one. */
+/*
+ * Mixes a number over all 64 bits: every bit of the result depends on every bit of the argument; the mapping is one to
+ * one.
+ */
 static inline uint64_t zp_mix(uint64_t x)
 {
 	x ^= x >> 32;

@@ -2,9 +2,9 @@
  *
  * signals.h - a write that fails does not end the host's process
  *
- * A write past the file size limit raises SIGXFSZ, one to a pipe that nobody reads SIGPIPE, and both end a process that
- * does not expect them.  The kernel raises them for the thread that writes, so the thread blocks them before the write,
- * discards what the write raised, and then restores the signal mask that it found.  A signal that was pending before
+ * A write beyond the file size limit raises SIGXFSZ, and one to a pipe without a reader raises SIGPIPE; both end a
+ * process that does not expect them.  The kernel sends them to the writing thread, so the thread blocks them before the
+ * write, discards what the write raised, and then restores its previous signal mask.  A signal that was pending before
  * stays pending.
  *
  *     struct zp_write_signals signals;
@@ -13,7 +13,7 @@
  *     ...write(2), which fails with EPIPE or EFBIG...
  *     zp_write_signals_restore(&signals);
  *
- * It needs POSIX: compiled as plain C11, without _POSIX_C_SOURCE or the like, this header is empty.
+ * This needs POSIX: compiled as plain C11, without _POSIX_C_SOURCE or the like, this header is empty.
  */
 #ifndef ZP_SUPPORT_SIGNALS_H
 #define ZP_SUPPORT_SIGNALS_H
@@ -26,8 +26,8 @@
 #if defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE >= 199506L
 
 struct zp_write_signals {
-	sigset_t raisable; /* those of the two that were not pending before */
-	sigset_t mask;     /* the thread's own */
+	sigset_t raisable; /* those of the two signals that were not pending before */
+	sigset_t mask;     /* the thread's previous mask */
 };
 
 static inline void zp_write_signals_block(struct zp_write_signals *signals)
@@ -47,7 +47,7 @@ static inline void zp_write_signals_block(struct zp_write_signals *signals)
 		sigdelset(&signals->raisable, SIGPIPE);
 }
 
-/* By the same thread.  Keeps errno, which says why the write failed. */
+/* Called by the same thread.  Preserves errno, which says why the write failed. */
 static inline void zp_write_signals_restore(const struct zp_write_signals *signals)
 {
 	const struct timespec no_time = { 0, 0 };

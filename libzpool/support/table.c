@@ -26,7 +26,7 @@ static size_t block_bytes(const struct zp_table *table, unsigned int block)
 	return whole_pages((size_t)block_entries(block) * table->entry_bytes);
 }
 
-/* How much of a block has memory. */
+/* Returns how many bytes of a block have memory. */
 static size_t ready_bytes(const struct zp_table *table, unsigned int block)
 {
 	uint32_t first = block_first(block), inside = table->ready <= first ? 0 : table->ready - first;
@@ -72,7 +72,9 @@ int zp_table_grow(struct zp_table *table, struct zp_pages *pages, zpool_gfp_t gf
 	return 0;
 }
 
-/* Trims the last block with any memory.  true: all of it went, and the block before it is next. */
+/*
+ * Trims the last block that has memory.  Returns true if all of it was released, so that the block before it is next.
+ */
 static bool trim_last_block(struct zp_table *table, struct zp_pages *pages, uint32_t end)
 {
 	if (table->ready == 0)

@@ -285,7 +285,7 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	object->maps = 0;
 	object->writing = false;
 	object->sealed = false;
-	object->fresh = true;
+	object->never_mapped = true;
 	atomic_fetch_add_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	note_peak(pool);
 	*handle = zp_handles_publish(&pool->handles, slot, size);
@@ -376,10 +376,10 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 		return NULL;
 	}
 	/* The zones of one that was just stored are as they were drawn. */
-	if (object->maps++ == 0 && !object->fresh)
+	if (object->maps++ == 0 && !object->never_mapped)
 		(void)guard_check(pool, base, handle, size, object, "zpool_map_handle()");
 	object->base = base;
-	object->fresh = false;
+	object->never_mapped = false;
 	if (mode != ZPOOL_MM_RO) {
 		object->writing = true;
 		object->sealed = false;

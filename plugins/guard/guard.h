@@ -34,7 +34,7 @@ struct guard_object {
 	uint16_t maps;              /* guarded, as the next three, by the lock of the slot */
 	bool writing;               /* one of the maps, or of those that ended while others were left, may write */
 	bool sealed;                /* nobody may have changed the contents since `checksum` was taken */
-	bool fresh;                 /* stored and not mapped since */
+	bool never_mapped;          /* not mapped since it was stored */
 	uint32_t next;              /* of the slots that were dropped; see guard_drop_slot() */
 	uint32_t fill[3];           /* a slot of the table, with its word, is a cache line */
 };

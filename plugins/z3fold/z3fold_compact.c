@@ -169,11 +169,11 @@ int z3fold_compact(void *pool_, const struct zpool_budget *budget, uint64_t *rel
 	struct run run = run_begin(pool, budget);
 	bool more;
 
-	zp_pages_hoard(&pool->pages, true);
+	zp_pages_defer_release(&pool->pages, true);
 	do
 		more = step(&run);
 	while (more && !bytes_are_spent(&run) && !zp_budget_is_late(&run.budget));
-	zp_pages_hoard(&pool->pages, false);
+	zp_pages_defer_release(&pool->pages, false);
 	if (!run.budget.deadline_ns) {
 		zp_pages_trim(&pool->pages, &of_pages);
 		run.at.owed_pages = 0;

@@ -187,11 +187,11 @@ int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *r
 	struct work work = work_begin(pool, budget);
 	bool more;
 
-	zp_pages_hoard(&pool->pages, true);
+	zp_pages_defer_release(&pool->pages, true);
 	do
 		more = step(&work);
 	while (more && !bytes_are_spent(&work) && !zp_budget_is_late(&work.budget));
-	zp_pages_hoard(&pool->pages, false);
+	zp_pages_defer_release(&pool->pages, false);
 	if (!work.budget.deadline_ns) {
 		zp_pages_trim(&pool->pages, &of_pages);
 		work.at.owed_pages = 0;

@@ -227,7 +227,7 @@ START_TEST(reserve_stays_within_its_bound_and_goes_back_in_batches)
 }
 END_TEST
 
-START_TEST(hoard_goes_back_in_long_runs)
+START_TEST(deferred_release_gives_back_long_runs)
 {
 	enum { PAGES = 2000 };
 	static uint32_t pgno[PAGES];
@@ -235,12 +235,12 @@ START_TEST(hoard_goes_back_in_long_runs)
 
 	for (int i = 0; i < PAGES; i++)
 		pgno[i] = take(1);
-	zp_pages_hoard(&pages, true);
+	zp_pages_defer_release(&pages, true);
 	for (int i = 0; i < PAGES; i++)
 		zp_pages_put(&pages, pgno[(i * 7) % PAGES], 1);
 	ck_assert_uint_eq(pages.reserve_pages, PAGES);
 	ck_assert_uint_eq(atomic_load(&source.decommits), 0);
-	zp_pages_hoard(&pages, false);
+	zp_pages_defer_release(&pages, false);
 	zp_pages_trim(&pages, &released);
 	ck_assert_uint_eq(released, PAGES * ZP_PAGE_BYTES);
 	ck_assert_uint_le(atomic_load(&source.decommits), 4);
@@ -540,7 +540,7 @@ int main(void)
 	tcase_add_test(runs, bounds_below_the_length_in_its_bucket_are_passed_over);
 	tcase_add_test(runs, single_pages_come_from_the_reserve_first);
 	tcase_add_test(bounds, reserve_stays_within_its_bound_and_goes_back_in_batches);
-	tcase_add_test(bounds, hoard_goes_back_in_long_runs);
+	tcase_add_test(bounds, deferred_release_gives_back_long_runs);
 	tcase_add_test(bounds, reserve_bound_can_be_set);
 	tcase_add_test(bounds, limit_is_exact_and_spends_the_reserve_before_it_fails);
 	tcase_add_test(bounds, limit_below_an_empty_allocator_fails_init);

@@ -292,7 +292,7 @@ START_TEST(child_of_fork_goes_on)
 		return;
 	ck_assert_int_eq(zp_pages_get(&pages, 3, 0, &pgno), 0);
 	/* As another thread would, which is not in the child. */
-	zp_pages_hoard(&pages, true);
+	zp_pages_defer_release(&pages, true);
 	zp_pages_fork(&pages, ZPOOL_FORK_PREPARE);
 	child = fork();
 	zp_pages_fork(&pages, child ? ZPOOL_FORK_PARENT : ZPOOL_FORK_CHILD);
@@ -301,9 +301,9 @@ START_TEST(child_of_fork_goes_on)
 		bool fine = zp_pages_get(&pages, 5, 0, &other) == 0;
 
 		zp_pages_put(&pages, pgno, 3);
-		_exit(fine && !zp_pages_verify(&pages) && pages.hoarders == 0 ? 0 : 1);
+		_exit(fine && !zp_pages_verify(&pages) && pages.deferrals == 0 ? 0 : 1);
 	}
-	zp_pages_hoard(&pages, false);
+	zp_pages_defer_release(&pages, false);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	zp_pages_put(&pages, pgno, 3);
