@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# includes.sh - includes go downward only, as the table in tests/dist/rooms allows
+#
+# A driver must not include another driver either.  Runs in the top build directory.
+
+set -u
+. "${srcdir:?}/tests/install/common.sh"
+
+make_scratch
+
+# violations DIR - print the includes of the tree DIR that are not allowed
+violations() {
+    (
+        cd -- "$1" || exit
+        find libzpool plugins tools tests -name '*.[ch]' -print | LC_ALL=C sort |
+            xargs awk -f tests/dist/includes.awk tests/dist/rooms
+    )
+}
+
+found=$(violations "$srcdir") || fail "includes that go upward:
+$found"
+
+# The check itself: each of these has to be found in a tree that has nothing else.
+tree=$scratch/tree
+for room in libzpool/base libzpool/core libzpool/loader libzpool/support plugins/zbud plugins/zblock tools tests/dist attic; do
+    mkdir -p "$tree/$room"
+done
+mkdir -p "$tree/tests/unit"
+cp "$srcdir/tests/dist/includes.awk" "$srcdir/tests/dist/rooms" "$tree/tests/dist/"
+for header in libzpool/zpool.h libzpool/base/error.h libzpool/core/pool.h libzpool/loader/loader.h \
+    libzpool/support/list.h plugins/zbud/zbud.h; do
+    : >"$tree/$header"
+done
+echo '#include "zpool.h"' >"$tree/tests/unit/allowed.c"
+violations "$tree" >"$scratch/out" || fail "an allowed include is refused: $(cat "$scratch/out")"
+
+# refused FILE LINE - the check refuses LINE in FILE
+refused() {
+    echo "$2" >"$tree/$1"
+    ! violations "$tree" >"$scratch/out" || fail "$1 may include $2"
+    grep -q "^$1:1: " "$scratch/out" || fail "the message does not name $1: $(cat "$scratch/out")"
+    rm "$tree/$1"
+}
+
+refused libzpool/base/up.c '#include "loader/loader.h"'
+refused libzpool/base/up.h '#  include "../core/pool.h"'
+refused libzpool/loader/up.c '#include "core/pool.h"'
+refused libzpool/support/up.c '#include "base/error.h"'
+refused plugins/zbud/up.c '#include "core/pool.h"'
+refused plugins/zblock/across.c '#include "../zbud/zbud.h"'
+refused tools/up.c '#include "base/error.h"'
+refused libzpool/core/up.c '#include <dlfcn.h>'
+finish
