@@ -19,7 +19,7 @@ rooms = libzpool plugins tools tests
 
 # Generated files live in the build tree: with one inside the source tree, VPATH builds keep find away from them.
 find_c = cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print
-find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; find $(rooms) -name '*.sh' -print; }
+find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh; find $(rooms) -name '*.sh' -print; }
 
 # $(call need,PROGRAM,PACKAGE) fails with a message where the program is missing.
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }

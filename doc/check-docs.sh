@@ -119,7 +119,7 @@ fi
 # --- Links ----------------------------------------------------------------------------------------------------------
 
 # [text](file), relative to the document; not what stands in code or leads out of the tree.
-for document in $(cd "$srcdir" && ls README.md doc/*.md doc/*/*.md); do
+for document in $(cd "$srcdir" && ls README.md CONTRIBUTING.md SECURITY.md doc/*.md doc/*/*.md); do
 	grep -v '^    ' "$srcdir/$document" | grep -oE '\]\([^)#: ]+\)' | tr -d '])(' >"$work/links"
 	while read -r link; do
 		test -e "$srcdir/$(dirname "$document")/$link" || fault "$document: there is no $link"

@@ -71,6 +71,8 @@ $(zpool_man_links): $(zpool_man3_pages)
 CLEANFILES += $(zpool_man_links)
 
 EXTRA_DIST += \
+	doc/README.md doc/adding.md doc/known-limits.md \
+	doc/architecture.md doc/architecture.dot doc/architecture.svg doc/check-svg.sh \
 	doc/benchmarks.md doc/benchmarks.svg doc/benchmarks-zstd.svg \
 	doc/check-docs.sh \
 	doc/design.md \
@@ -82,4 +84,13 @@ EXTRA_DIST += \
 	doc/writing-a-driver/first-driver.md \
 	doc/writing-a-driver/porting.md
 
-TESTS += doc/check-docs.sh
+TESTS += doc/check-docs.sh doc/check-svg.sh
+
+# The picture of doc/architecture.md, into the source tree.
+DOT = dot
+
+.PHONY: doc-svg
+doc-svg:
+	@$(call need,$(DOT),graphviz)
+	$(AM_V_GEN)$(DOT) -Tsvg '$(srcdir)/doc/architecture.dot' -o architecture.svg.tmp && \
+	mv architecture.svg.tmp '$(srcdir)/doc/architecture.svg'
