@@ -105,8 +105,12 @@ static bool is_accessible(const char *at)
 START_TEST(reserved_memory_is_accessible_from_commit_to_close)
 {
 	size_t bytes = 1 << 20;
-	char *at = os->reserve(os->context, bytes, 4096, -1);
+	char *at;
 
+	/* Memcheck reports the system calls that try inaccessible memory. */
+	if (unit_on_valgrind())
+		return;
+	at = os->reserve(os->context, bytes, 4096, -1);
 	ck_assert(!is_accessible(at));
 	ck_assert_int_eq(os->commit(os->context, at, 65536), 0);
 	ck_assert(is_accessible(at + 65535));
