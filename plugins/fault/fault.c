@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * fault - a filter that has calls fail
+ * fault - a filter that makes calls fail
  *
- * Programs seldom meet a pool that is full, a map that is refused or an eviction that does not come off, and so the
- * code for it is seldom run.  In front of any driver, fault lets the nth or a share of all mallocs, maps or evictions
- * fail, as the driver itself could have failed, and passes everything else on.
+ * Programs seldom meet a full pool, a map that is refused, or an eviction that fails, so that their code for these
+ * cases is seldom run.  As a layer above any driver, fault makes the nth or a share of all mallocs, maps or evictions
+ * fail in ways that the driver itself could fail, and forwards all other calls.
  *
- * Each of the three has a count of its calls.  A call fails if its number is `nth`, or if a hash of seed, kind and
- * number falls below `share` in a thousand: so the same calls in the same order fail again with the same seed, and with
- * several threads as many fail, if not in the same places.  Setting one of a kind's two parameters begins its count
- * anew.
+ * Each of the three kinds has a counter of its calls.  A call fails if its number is `nth`, or if a hash of seed, kind
+ * and number is below `share` in a thousand.  So with the same seed, the same calls in the same order fail again; with
+ * several threads, the same number of calls fail, but not necessarily the same ones.  Setting one of a kind's two
+ * parameters restarts its counter.
  *
- * Failed mallocs give -ENOMEM and failed maps NULL and ENOMEM; zpool_obj_read() and zpool_obj_write() count as maps.  A
- * failed eviction is one that the owner is not asked for: the driver hears that the object stays.
+ * Failed mallocs return -ENOMEM, and failed maps NULL with ENOMEM; zpool_obj_read() and zpool_obj_write() count as
+ * maps.  For a failed eviction the owner's callback is not called, and the driver is informed that the object stays.
  *
- * Handles are those below behind a veil (filter.h).  There is no lock.
+ * Handles are those of the driver below, hidden by a veil (filter.h).  There is no lock.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -31,12 +31,13 @@
 enum fault_kind { FAULT_MALLOC, FAULT_MAP, FAULT_EVICT, FAULT_KINDS };
 enum { FAULT_SHARE_ALL = 1000 };
 
-/* nth and share of each kind, then the seed. */
+/* Indexes of the parameters: nth and share of each kind, then the seed. */
 enum { FAULT_PARAM_SEED = 2 * FAULT_KINDS, FAULT_PARAMS };
 
 #define NTH_PARAM(key_, what)                                                                                          \
 	{                                                                                                              \
-		.key = (key_), .help = "the number of the " what " that fails, counted from when it was set; 0: none", \
+		.key = (key_),                                                                                         \
+		.help = "the number of the " what " that fails, counted from when this was set; 0: none",              \
 		.default_value = "0", .max = UINT64_MAX, .type = ZPOOL_PARAM_UINT, .flags = ZPOOL_PARAM_RUNTIME        \
 	}
 #define SHARE_PARAM(key_, what)                                                                                        \
@@ -54,7 +55,7 @@ static const struct zpool_param fault_params[FAULT_PARAMS] = {
 	SHARE_PARAM("evict_share", "evictions"),
 	[FAULT_PARAM_SEED] = {
 		.key = "seed",
-		.help = "what the random choice comes from",
+		.help = "the seed of the random choice",
 		.default_value = "1",
 		.max = UINT64_MAX,
 		.type = ZPOOL_PARAM_UINT,
@@ -77,7 +78,7 @@ struct fault_pool {
 	_Atomic(uint64_t) seed;
 };
 
-/* Count a call, and tell whether it is to fail. */
+/* Counts a call, and returns true if it has to fail. */
 static bool fault_due(struct fault_pool *pool, enum fault_kind kind)
 {
 	struct fault_plan *plan = &pool->plans[kind];
@@ -92,7 +93,8 @@ static bool fault_due(struct fault_pool *pool, enum fault_kind kind)
 	if (number != nth && hash % FAULT_SHARE_ALL >= share)
 		return false;
 	atomic_fetch_add_explicit(&plan->failed, 1, memory_order_relaxed);
-	pool->filter.host->error(pool->filter.core, "Filter \"fault\" had %s number %llu fail, as it was told.",
+	pool->filter.host->error(pool->filter.core,
+				 "Filter \"fault\" made %s number %llu fail, as its parameters demand.",
 				 fault_names[kind], (unsigned long long)number);
 	return true;
 }
@@ -210,7 +212,7 @@ static int fault_stats(void *pool_, struct zpool_stats *stats, size_t stats_size
 	return 0;
 }
 
-ZPOOL_DRIVER_DEFINE(fault, ZPOOL_VERSION, "filter: has mallocs, maps and evictions fail",
+ZPOOL_DRIVER_DEFINE(fault, ZPOOL_VERSION, "filter: makes mallocs, maps and evictions fail",
 		    .flags_required = ZPOOL_DRIVER_FILTER, .flags_ignorable = ZP_FILTER_FLAGS, .params = fault_params,
 		    .param_count = FAULT_PARAMS, .max_object_bytes = ZP_FILTER_OBJECT_BYTES_MAX,
 		    .alignment_bytes = ZP_FILTER_ALIGNMENT_BYTES, .create = fault_create, .destroy = fault_destroy,

@@ -1,49 +1,50 @@
 /* SPDX-License-Identifier: MIT
  *
- * guard - a filter that finds what callers do wrong
+ * guard - a filter that detects errors of callers
  *
- * It stands in front of any driver that maps, and gives the driver objects that are larger by a red zone on each side:
+ * It is a layer above any driver that can map objects, and enlarges each object by a red zone on both sides:
  *
  *     | handle 8 | 0xb1 ...  | the caller's bytes, as many as asked for | 0xb2 ...  |
  *     base                   base + front_bytes                                back_bytes
  *
- * so that the byte right behind the object is watched, whatever sizes the driver rounds to.  The handle stands at the
- * outer end of the front zone, where an underrun comes last; it is how guard finds its way from a handle of the lower
- * driver's, which that wants to evict, to its own (and where an underrun did reach it, it looks at all objects).
+ * The byte directly after the object is watched, whatever sizes the driver rounds to.  The handle is at the outer end
+ * of the front zone, where an underrun reaches last.  With it, guard finds its own handle when the lower driver asks to
+ * evict one of its handles (if an underrun did overwrite it, guard searches all objects).
  *
- * What is found, and when
+ * What is detected, and when
  *
- *     overrun, underrun    a zone is not as it was drawn: at the end of a mapping for writing, at the next first map,
- *                          at free, at the end of the pool
- *     use after unmap      the contents are not as they were when the last mapping for writing ended: at the next first
- *                          map, at free, at the end of the pool; a checksum is taken at that unmap.  Writing through a
- *                          mapping that is for reading is found the same way.
- *     use after free       contents are overwritten with 0x6b before they go back, so that who reads on sees it
+ *     overrun, underrun    a zone has changed: checked at the end of a mapping for writing, at the next first map, at
+ *                          free, and when the pool is destroyed
+ *     use after unmap      the contents have changed since the last mapping for writing ended, when guard computed a
+ *                          checksum: checked at the next first map, at free, and when the pool is destroyed.  Writing
+ *                          through a read-only mapping is detected in the same way.
+ *     use after free       contents are overwritten with 0x6b before they are freed, so that a later reader notices
  *     double free, stale and foreign handles, free while mapped, unmap of what is not mapped: by the handle table
- *     leaks, maps left     at the end of the pool, by the place in the program that stored the objects
+ *     leaks, maps left     when the pool is destroyed, with the place in the program that stored the objects
  *
- * Calls with a handle that is refused go back as ever, with a message that says which case it was.  Damage is told in
- * the log as an error, and the call goes on: the zone is drawn anew and the contents are taken as they are, so that
- * each damage is told once.  Everything but leaks adds to the statistics' `errors`.  With abort=yes the program ends at
- * the first of them, in the thread that met it.
+ * Calls with a refused handle return errors as usual, with a message that names the case.  Damage is logged as an error
+ * and the call continues: the zone is restored and the contents are accepted as they are, so that each damage is
+ * reported once.  Everything except leaks adds to the statistics' `errors`.  With abort=yes the first error ends the
+ * program, in the thread that met it.
  *
- * Handles are guard's own, of the shared table, whose slot has the size asked for as the location and a record
- * (struct guard_object) as its payload: so stale ones are refused by guard, and the driver below never sees them.
+ * Handles are guard's own, from the shared table.  A slot's location holds the requested size, and its payload a record
+ * (struct guard_object).  So guard refuses stale handles, and the driver below never sees them.
  *
- * Maps.  The first map of an object checks it and the last unmap seals it; what lies between is the caller's.  These
- * two must not meet, so the record's part about maps is guarded by one of 64 locks, chosen by the slot.  It is held
- * across map and unmap below and the checksum.  Nothing else is locked: malloc owns a slot that nobody knows, free one
- * that nobody else gets at, and a look at all objects takes them one by one out of others' reach as a move would.
+ * Maps.  The first map of an object checks it, and the last unmap seals it; in between, the caller may change it.
+ * These two must not overlap, so one of 64 locks, chosen by the slot, guards the part of the record about maps.  It is
+ * held during map and unmap of the driver below and during the checksum.  Nothing else needs a lock: malloc owns a slot
+ * that no other thread knows, free owns one that no other thread can reach, and a check of all objects takes them one
+ * by one out of the reach of others, as a move would.
  *
- * Limit.  The table has a part of it and the driver below the rest.  When the table needs more, limit_lock is taken,
- * the driver's limit is lowered, and if that holds no more than is left to it, the table's is raised.
+ * Limit.  The table has a part of it, and the driver below the rest.  When the table needs more, limit_lock is taken
+ * and the driver's limit is lowered; if the driver then holds no more than its part, the table's part grows.
  *
- * Eviction.  guard_evict() maps an object below to read its handle.  For that moment the driver takes a free of it for
- * a free of a mapped object; guard_free() tries again.  A callback that does not return is found by what its thread
- * calls next; see guard_evict.c.
+ * Eviction.  guard_evict() maps an object in the driver below to read its handle.  During that moment the driver takes
+ * a free of the object for the free of a mapped object, so guard_free() tries again.  A callback that does not return
+ * is detected by the next call of its thread; see guard_evict.c.
  *
- * Cost: twice the red zone an object, 64 bytes in the table, a map below more at malloc and at free, and
- * three passes over the contents (checksum at unmap and at free, poison).
+ * Cost: two red zones for each object, 64 bytes in the table, an additional map of the driver below at malloc and at
+ * free, and three passes over the contents (checksums at unmap and at free, and the poison).
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -64,15 +65,16 @@ enum { PARAM_REDZONE, PARAM_POISON, PARAM_CHECKSUM, PARAM_LEAKS, PARAM_ABORT, PA
 static const struct zpool_param guard_params[PARAMS] = {
 	[PARAM_REDZONE] = {
 		.key = "redzone",
-		.help = "bytes watched before and behind each object; before it, rounded up to a multiple of 16",
+		.help = "bytes watched before and after each object; before it, rounded up to a multiple of 16",
 		.default_value = "16",
 		.min = 16,
 		.max = GUARD_ZONE_BYTES_MAX,
 		.type = ZPOOL_PARAM_SIZE,
 	},
-	[PARAM_POISON] = BOOL_PARAM("poison", "overwrite objects that are freed with 0x6b", "yes"),
-	[PARAM_CHECKSUM] = BOOL_PARAM("checksum", "find writes to objects that are not mapped for writing", "yes"),
-	[PARAM_LEAKS] = BOOL_PARAM("leaks", "tell at the end of the pool which objects are left, and who stored them",
+	[PARAM_POISON] = BOOL_PARAM("poison", "overwrite objects with 0x6b when they are freed", "yes"),
+	[PARAM_CHECKSUM] = BOOL_PARAM("checksum", "detect writes to objects that are not mapped for writing", "yes"),
+	[PARAM_LEAKS] = BOOL_PARAM("leaks", "report the objects that are left when the pool is destroyed, and where they were "
+	"stored",
 				   "yes"),
 	[PARAM_ABORT] = BOOL_PARAM("abort", "end the program at the first error", "no"),
 };
@@ -102,32 +104,35 @@ static void take_params(struct guard_pool *pool, const struct zpool_create_args 
 			   args->host->malloc_caller;
 }
 
-/* Is the lower driver one to stand in front of?  If so, what is left of its objects for the caller. */
+/*
+ * Checks that guard can be a layer above the lower driver, and computes how much of the largest object is left for the
+ * caller.
+ */
 static int take_lower(struct guard_pool *pool, struct zpool_created *out)
 {
 	const struct zp_filter *filter = &pool->filter;
 	size_t zones = pool->front_bytes + pool->back_bytes;
 
 	if (!filter->lower.driver->map || !filter->lower.driver->unmap) {
-		filter->host->error(filter->core,
-				    "Filter \"guard\" needs a driver that maps, and \"%s\" only copies objects.",
-				    filter->lower.driver->type);
+		filter->host->error(
+			filter->core,
+			"Filter \"guard\" needs a driver that can map objects, but \"%s\" can only copy them.",
+			filter->lower.driver->type);
 		return -EOPNOTSUPP;
 	}
 	if (filter->lower.max_object_bytes <= zones) {
-		filter->host->error(
-			filter->core,
-			"The red zones of filter \"guard\" take %zu bytes, and the largest object of \"%s\" "
-			"has %zu. Choose a smaller redzone.",
-			zones, filter->lower.driver->type, filter->lower.max_object_bytes);
+		filter->host->error(filter->core,
+				    "The red zones of filter \"guard\" take %zu bytes, but the largest object of "
+				    "\"%s\" has %zu. Choose a smaller redzone.",
+				    zones, filter->lower.driver->type, filter->lower.max_object_bytes);
 		return -EINVAL;
 	}
 	out->max_object_bytes = filter->lower.max_object_bytes - zones;
 	if (out->alignment_bytes > GUARD_ALIGNMENT_BYTES)
 		out->alignment_bytes = GUARD_ALIGNMENT_BYTES;
-	/* These it does itself. */
+	/* Guard implements these itself. */
 	out->caps |= ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_OBJECTS | ZPOOL_CAP_STATS;
-	/* A malloc maps what it got, to draw the zones, and filters (trace, another guard) have a lock for that. */
+	/* malloc maps the new object to write its zones, and filters (trace, another guard) have a lock for that. */
 	pool->nowait = !(filter->lower.caps & ZPOOL_CAP_FILTER);
 	if (!pool->nowait)
 		out->caps &= ~(uint32_t)ZPOOL_CAP_NOWAIT;
@@ -188,7 +193,7 @@ static void guard_destroy(void *pool_)
 	errors = atomic_load(&pool->errors);
 	if (errors)
 		pool->filter.host->log(pool->filter.core, ZPOOL_LOG_WARNING,
-				       "%llu error%s found in the life of the pool.", (unsigned long long)errors,
+				       "%llu error%s found while the pool existed.", (unsigned long long)errors,
 				       errors == 1 ? " was" : "s were");
 	zp_filter_fini(&pool->filter);
 	zp_handles_fini(&pool->handles);
@@ -210,7 +215,7 @@ static void note_peak(struct guard_pool *pool)
 		continue;
 }
 
-/* Store an object below and draw its zones.  0 and *below, or -errno. */
+/* Stores an object in the driver below and writes its zones.  Returns 0 with *below, or -errno. */
 static int store_below(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
 		       unsigned long *below)
 {
@@ -231,7 +236,7 @@ static int store_below(struct guard_pool *pool, unsigned long handle, size_t siz
 	return 0;
 }
 
-/* The same for a call that may wait: a second time if the table can give memory back. */
+/* The same for a call that may wait: tries a second time if the table can release memory. */
 static int store_below_or_retry(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
 				unsigned long *below)
 {
@@ -292,7 +297,7 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	return 0;
 }
 
-/* Free below, where guard_evict() may have the object mapped for a moment. */
+/* Frees an object in the driver below, even if guard_evict() has it mapped for a moment. */
 static int free_below(struct guard_pool *pool, unsigned long below)
 {
 	enum { ROUNDS_MAX = 100000 };
@@ -365,7 +370,7 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 	}
 	object = guard_object(pool, slot);
 	zp_lock(guard_lock(pool, slot));
-	/* Write-only maps are for writing the contents, but the zones are read. */
+	/* Write-only maps are for the caller, but guard also reads the zones. */
 	base = lower->driver->map(lower->pool, atomic_load_explicit(&object->below, memory_order_relaxed),
 				  mode == ZPOOL_MM_RO ? ZPOOL_MM_RO : ZPOOL_MM_RW);
 	if (!base) {
@@ -375,7 +380,7 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 		errno = err;
 		return NULL;
 	}
-	/* The zones of one that was just stored are as they were drawn. */
+	/* The zones of an object that was just stored cannot have changed. */
 	if (object->maps++ == 0 && !object->never_mapped)
 		(void)guard_check(pool, base, handle, size, object, "zpool_map_handle()");
 	object->base = base;
@@ -388,7 +393,7 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 	return base + pool->front_bytes;
 }
 
-/* The last mapping ends: what was written is to stay.  With the slot's lock held. */
+/* The last mapping ends, and what was written is now to stay.  The slot's lock is held. */
 static void seal(struct guard_pool *pool, unsigned long handle, size_t size, struct guard_object *object)
 {
 	if (!object->writing)
@@ -414,7 +419,7 @@ static int guard_unmap(void *pool_, unsigned long handle)
 		goto refuse;
 	object = guard_object(pool, slot);
 	zp_lock(guard_lock(pool, slot));
-	/* Mapped, it can neither go nor change its slot. */
+	/* While the object is mapped, it can be neither freed nor moved to another slot. */
 	if (zp_handles_lookup(&pool->handles, handle, &size) || !object->maps) {
 		zp_unlock(guard_lock(pool, slot));
 		goto refuse;
@@ -451,7 +456,7 @@ static int guard_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
 	return zp_filter_shrink(pool, pages, reclaimed);
 }
 
-/* The greatest of `count` and what was shown before. */
+/* Returns the maximum of `count` and the value shown before. */
 static uint64_t show(_Atomic(uint64_t) *shown, uint64_t count)
 {
 	uint64_t before = atomic_load(shown);
@@ -462,10 +467,10 @@ static uint64_t show(_Atomic(uint64_t) *shown, uint64_t count)
 }
 
 /*
- * The driver below has counted the first try of each malloc that was tried twice, which the caller never saw fail.  It
- * may also have counted the first try of each malloc that is undecided.  Such tries are left out, so what is shown is
- * never more than what callers saw fail, and it never sinks; it is exact when no malloc is under way.  The driver's
- * counters were read before: a malloc that has ended since has added its retry.
+ * The driver below has counted the first try of each malloc that was tried twice, though the caller never saw that
+ * failure.  It may also have counted the first try of a malloc that has not ended yet.  Such tries are subtracted, so
+ * that the result is never more than the failures callers saw, and never decreases; it is exact when no malloc is
+ * running.  The driver's counters were read before, because a malloc that has ended since then has added its retry.
  */
 static void leave_out_first_tries(struct guard_pool *pool, struct zpool_stats *stats)
 {
@@ -541,7 +546,7 @@ static void guard_fork(void *pool_, enum zpool_fork_phase phase)
 			zp_unlock(&pool->locks[i]);
 		if (phase == ZPOOL_FORK_CHILD) {
 			guard_forget_evictions_of_others(pool);
-			/* Mallocs of the parent's other threads never end here. */
+			/* Mallocs of the parent's other threads never end in the child. */
 			atomic_store(&pool->undecided, 0);
 		}
 		zp_unlock(&pool->evictions_lock);
@@ -549,7 +554,7 @@ static void guard_fork(void *pool_, enum zpool_fork_phase phase)
 	}
 }
 
-/* The pool's own records; damage that callers did is told in the log, and is not the pool's. */
+/* Checks the pool's own records.  Damage by callers is logged, and does not count as damage of the pool. */
 static int guard_verify(void *pool_)
 {
 	struct guard_pool *pool = pool_;
@@ -565,7 +570,7 @@ static int guard_verify(void *pool_)
 	return -EUCLEAN;
 }
 
-ZPOOL_DRIVER_DEFINE(guard, ZPOOL_VERSION, "filter: finds overruns, stale handles, leaks and the like",
+ZPOOL_DRIVER_DEFINE(guard, ZPOOL_VERSION, "filter: finds overruns, stale handles, leaks and similar errors",
 		    .flags_required = ZPOOL_DRIVER_FILTER, .flags_ignorable = ZP_FILTER_FLAGS, .params = guard_params,
 		    .param_count = PARAMS, .max_object_bytes = ZP_FILTER_OBJECT_BYTES_MAX,
 		    .alignment_bytes = ZP_FILTER_ALIGNMENT_BYTES, .create = guard_create, .destroy = guard_destroy,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * guard_check.c - red zones, checksums, and how errors are told
+ * guard_check.c - red zones, checksums, and reporting errors
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -63,7 +63,10 @@ const char *guard_where(const void *address, char *text, size_t bytes)
 	return text;
 }
 
-/* Of a handle that is not live: is it one of this pool's?  By what its slot shows now. */
+/*
+ * Classifies a handle that is not live: returns true if it belongs to this pool, judging by the current state of its
+ * slot.
+ */
 static bool was_live_once(struct guard_pool *pool, unsigned long handle)
 {
 	uint32_t slot = zp_handle_slot(handle), generation = zp_handle_generation(&pool->handles, handle);
@@ -87,8 +90,8 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *cal
 				    handle);
 	else if (!was_live_once(pool, handle))
 		filter->host->error(filter->core,
-				    "guard: foreign handle: %s of handle 0x%lx, which is another pool's, or was never "
-				    "given out.",
+				    "guard: foreign handle: %s of handle 0x%lx, which belongs to another pool or was "
+				    "never given out.",
 				    call, handle);
 	else if (is_free)
 		filter->host->error(filter->core, "guard: double free of handle 0x%lx.", handle);
@@ -106,7 +109,7 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *cal
 
 typedef uint64_t guard_lanes __attribute__((vector_size(16)));
 
-/* Sums, and sums of the sums, of four pairs of lanes side by side. */
+/* Computes sums, and sums of the sums, of four pairs of lanes in parallel. */
 struct guard_sums {
 	guard_lanes plain[4];
 	guard_lanes weighted[4];
@@ -128,7 +131,7 @@ static inline guard_lanes load_lanes(const void *at, int i)
 	return words;
 }
 
-/* Written out, so that the sums stay in registers. */
+/* The loop is unrolled by hand, so that the sums stay in registers. */
 static inline void add_step(struct guard_sums *sums, const char *at)
 {
 	add_lanes(sums, load_lanes(at, 0), 0);
@@ -138,8 +141,8 @@ static inline void add_step(struct guard_sums *sums, const char *at)
 }
 
 /*
- * The `rest` bytes behind the last whole step.  Where there was one, its end is read again and masked out: a copy of so
- * few bytes would take longer than all else.
+ * Adds the `rest` bytes after the last whole step.  If there was a whole step, this reads its end again and masks it
+ * out, because copying so few bytes would take longer than everything else.
  */
 static inline void add_rest(struct guard_sums *sums, const char *data, size_t bytes, size_t rest)
 {
@@ -162,7 +165,7 @@ static inline void add_rest(struct guard_sums *sums, const char *data, size_t by
 	add_lanes(sums, load_lanes(last, 3) & load_lanes(mask, 3), 3);
 }
 
-/* Quick because it does not multiply on its way; a change of a single word changes `plain` for certain. */
+/* This is fast because it does not multiply in the loop; a change of a single word always changes `plain`. */
 uint64_t guard_checksum(const void *data, size_t bytes)
 {
 	struct guard_sums sums = { 0 };
@@ -186,13 +189,13 @@ uint64_t guard_checksum(const void *data, size_t bytes)
 
 void guard_draw_zones(const struct guard_pool *pool, char *base, unsigned long handle, size_t size)
 {
-	/* guard_evict() may read it at any time. */
+	/* guard_evict() may read the handle at any time. */
 	__atomic_store_n((uint64_t *)(void *)base, (uint64_t)handle, __ATOMIC_RELAXED);
 	memset(base + GUARD_HANDLE_BYTES, GUARD_FRONT_BYTE, pool->front_bytes - GUARD_HANDLE_BYTES);
 	memset(base + pool->front_bytes + size, GUARD_BACK_BYTE, pool->back_bytes);
 }
 
-/* How many bytes of a zone are not what they should be, and the first of them and the last. */
+/* Returns how many bytes of a zone have changed, and the first and the last of them. */
 static size_t differing(const char *at, size_t bytes, unsigned char expected, size_t *first, size_t *last)
 {
 	size_t count = 0;
@@ -207,7 +210,7 @@ static size_t differing(const char *at, size_t bytes, unsigned char expected, si
 	return count;
 }
 
-/* As memcmp() == 0, without the call: most zones are two words long. */
+/* Like memcmp() == 0, but without the call, because most zones are two words long. */
 static inline bool zone_is_whole(const char *at, const char *expected, size_t bytes)
 {
 	uint64_t is, should_be, differs = 0;
@@ -227,7 +230,7 @@ static bool front_is_whole(const struct guard_pool *pool, const char *base, unsi
 	       zone_is_whole(base + GUARD_HANDLE_BYTES, pool->front_zone, pool->front_bytes - GUARD_HANDLE_BYTES);
 }
 
-/* How far before the object the zone was written; counted in bytes from the object backwards. */
+/* Returns how far before the object the zone was written, in bytes counted backwards from the object. */
 static size_t underrun_bytes(const struct guard_pool *pool, const char *base, unsigned long handle)
 {
 	size_t first = 0, last = 0;
@@ -252,8 +255,8 @@ bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size
 		size_t before = underrun_bytes(pool, base, handle);
 
 		guard_report(pool,
-			     "underrun: handle 0x%lx, of %zu byte%s, was written up to %zu byte%s before its start; "
-			     "seen in %s; stored by %s.",
+			     "underrun: handle 0x%lx, of %zu byte%s, was written up to %zu byte%s before its "
+			     "start; detected in %s; stored by %s.",
 			     handle, size, ZPOOL_PLURAL(size), before, ZPOOL_PLURAL(before), when,
 			     guard_where(object->caller, where, sizeof(where)));
 		whole = false;
@@ -262,7 +265,7 @@ bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size
 	    differing(back, pool->back_bytes, GUARD_BACK_BYTE, &first, &last)) {
 		guard_report(pool,
 			     "overrun: handle 0x%lx, of %zu byte%s, was written %zu to %zu byte%s past its end; "
-			     "seen in %s; stored by %s.",
+			     "detected in %s; stored by %s.",
 			     handle, size, ZPOOL_PLURAL(size), first + 1, last + 1, ZPOOL_PLURAL(last + 1), when,
 			     guard_where(object->caller, where, sizeof(where)));
 		whole = false;
@@ -276,7 +279,7 @@ bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size
 			guard_report(
 				pool,
 				"use after unmap: handle 0x%lx, of %zu byte%s, was written while it was not mapped "
-				"for writing; seen in %s; stored by %s.",
+				"for writing; detected in %s; stored by %s.",
 				handle, size, ZPOOL_PLURAL(size), when,
 				guard_where(object->caller, where, sizeof(where)));
 			atomic_store_explicit(&object->checksum, now, memory_order_relaxed);

@@ -2,13 +2,13 @@
  *
  * guard_evict.c - eviction, and callbacks that do not return from it
  *
- * An evict callback that leaves by longjmp(), a C++ exception or pthread_exit() skips what the driver below had still
- * to do: the object and its page can never be evicted.  So guard notes each callback that runs: its thread, and where
- * on the thread's stack its caller is.  When that thread calls from further up its stack than that, the callback's
- * caller is gone and the callback did not return; when the pool is destroyed, no callback may be left at all.
+ * An evict callback that leaves by longjmp(), a C++ exception or pthread_exit() skips the rest of the driver's work:
+ * the object and its page can never be evicted again.  So guard records each running callback: its thread, and the
+ * address of its caller's stack frame.  When that thread makes a call from a frame further up the stack, the callback's
+ * caller is gone and the callback did not return.  When the pool is destroyed, no callback may be running at all.
  *
- * The stack grows downwards.  A program that changes stacks (coroutines) may leave a callback and come back to it:
- * where one of the two places is not on the thread's own stack, guard gives no verdict before the end of the pool.
+ * The stack grows downwards.  A program that switches stacks (coroutines) may leave a callback and return to it later.
+ * So if one of the two addresses is not on the thread's own stack, guard decides only when the pool is destroyed.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -26,7 +26,7 @@
  * Callbacks that run
  */
 
-/* NULL where too many run at once: such a callback is not watched. */
+/* Returns NULL if too many callbacks run at once; such a callback is not watched. */
 static struct guard_eviction *eviction_begin(struct guard_pool *pool, unsigned long handle)
 {
 	struct guard_eviction *eviction = NULL;
@@ -43,7 +43,7 @@ static struct guard_eviction *eviction_begin(struct guard_pool *pool, unsigned l
 	return eviction;
 }
 
-/* With evictions_lock. */
+/* evictions_lock is held. */
 static void forget(struct guard_pool *pool, struct guard_eviction *eviction)
 {
 	*eviction = (struct guard_eviction){ 0 };
@@ -59,7 +59,7 @@ static void eviction_end(struct guard_pool *pool, struct guard_eviction *evictio
 	zp_unlock(&pool->evictions_lock);
 }
 
-/* Are both places on the calling thread's own stack? */
+/* Returns true if both addresses are on the calling thread's own stack. */
 static bool on_own_stack(uintptr_t a, uintptr_t b)
 {
 	ZP_CANCEL_DISABLED_HERE;
@@ -82,12 +82,12 @@ static bool is_lost(const struct guard_eviction *eviction, uintptr_t here)
 
 static void report_lost(struct guard_pool *pool, unsigned long handle, const char *when)
 {
-	guard_report(
-		pool,
-		"lost eviction: the evict callback for handle 0x%lx did not return; seen in %s. It left by longjmp(), "
-		"a C++ exception or pthread_exit(), and the object and its page can no longer be evicted. Return a "
-		"value other than 0 to keep an object.",
-		handle, when);
+	guard_report(pool,
+		     "lost eviction: the evict callback for handle 0x%lx did not return; detected in "
+		     "%s. It left by longjmp(), a C++ exception or pthread_exit(), so that the object "
+		     "and its page can no longer be evicted. Return a value other than 0 to keep an "
+		     "object.",
+		     handle, when);
 }
 
 void guard_look_for_lost_evictions(struct guard_pool *pool)
@@ -107,7 +107,7 @@ void guard_look_for_lost_evictions(struct guard_pool *pool)
 		}
 		zp_unlock(&pool->evictions_lock);
 		if (handle)
-			report_lost(pool, handle, "a later call of its thread");
+			report_lost(pool, handle, "a later call of the same thread");
 	}
 }
 
@@ -158,7 +158,10 @@ int guard_evict(void *pool_, unsigned long below)
 {
 	struct guard_pool *pool = pool_;
 	const struct zpool_lower *lower = &pool->filter.lower;
-	/* Any of the locks, which a fork takes all: what is mapped in that moment would be so in the child for good. */
+	/*
+	 * Any one of the locks keeps fork() out, which takes all of them: an object mapped at that moment would stay
+	 * mapped in the child forever.
+	 */
 	struct zp_lock *lock = guard_lock(pool, (uint32_t)below);
 	struct find_visit visit = { pool, below, 0 };
 	struct guard_eviction *eviction;
@@ -174,7 +177,7 @@ int guard_evict(void *pool_, unsigned long below)
 	zp_unlock(lock);
 	if (!base)
 		return -EBUSY;
-	/* Not found at all: it is being stored or freed just now. */
+	/* The object was not found, because it is just being stored or freed. */
 	if (!is_handle_of(pool, visit.handle, below) && !zp_handles_each(&pool->handles, find_below, &visit))
 		return -EBUSY;
 	eviction = eviction_begin(pool, visit.handle);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * guard_leaks.c - what concerns all objects: checking them, and telling at the end which are left
+ * guard_leaks.c - work on all objects: checking them, and reporting those that are left when the pool is destroyed
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -31,12 +31,15 @@ static int check_object(unsigned long handle, uint64_t size_seen, void *user)
 	char *base;
 
 	(void)size_seen;
-	/* Others that want the object wait, which a pin would not have them do: they would find it mapped. */
+	/*
+	 * Other threads that need the object wait during a move.  A pin would not do, because they would find the
+	 * object mapped.
+	 */
 	if (zp_handles_begin_move(&pool->handles, slot, &size))
 		return 0;
 	base = lower->driver->map(lower->pool, atomic_load(&object->below), ZPOOL_MM_RO);
 	if (base) {
-		/* The slot may have another object than when it was visited. */
+		/* The slot may have another object now than when it was visited. */
 		handle = zp_handle_make(&pool->handles, slot,
 					zp_word_generation(atomic_load(zp_handles_word(&pool->handles, slot))));
 		(void)guard_check(pool, base, handle, size, object, visit->when);
@@ -63,14 +66,14 @@ struct leak_place {
 	const void *caller;
 	uint64_t objects;
 	uint64_t bytes;
-	unsigned long handle; /* one of them */
+	unsigned long handle; /* handle of one of them */
 };
 
 struct leaks {
 	struct guard_pool *pool;
 	struct leak_place places[LEAK_PLACES];
 	size_t place_count;
-	struct leak_place others; /* where there are more places than that */
+	struct leak_place others; /* the entry for all further places */
 	uint64_t objects, bytes, mapped;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * guard_slots.c - the table's memory: slots that are kept for the next objects, its share of the limit, giving it back
+ * guard_slots.c - the table's memory: slots kept for the next objects, its part of the limit, and its release
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -9,7 +9,7 @@
 
 enum { LIMIT_STEP_BYTES = 16 << 10, PRESS_AFTER_FREES = 16 };
 
-/* With limit_lock held. */
+/* limit_lock is held. */
 static int share_limit(struct guard_pool *pool)
 {
 	zp_pages_set_limit(&pool->pages, pool->limit_bytes ? pool->own_bytes : 0);
@@ -30,8 +30,8 @@ int guard_set_limit(void *pool_, uint64_t limit_bytes)
 }
 
 /*
- * Have the driver below hold no more than that, by a trim or by compaction.  false: it needs more.  Compaction that won
- * too little is not tried again before some objects are freed.  With limit_lock held.
+ * Makes the driver below hold no more than the given bytes, by a trim or by compaction.  Returns false if it needs
+ * more.  Compaction that gained too little is only tried again after some objects were freed.  limit_lock is held.
  */
 static bool press_below(struct guard_pool *pool, uint64_t bytes)
 {
@@ -54,8 +54,8 @@ static bool press_below(struct guard_pool *pool, uint64_t bytes)
 }
 
 /*
- * Move a part of the limit from the driver below to the table: a step, or what is left where that is less.  false: the
- * driver needs all that it has, or there is no limit.
+ * Moves a part of the limit from the driver below to the table: one step, or what is left if that is less.  Returns
+ * false if the driver needs all of its part, or there is no limit.
  */
 static bool take_share(struct guard_pool *pool)
 {
@@ -80,7 +80,7 @@ static bool take_share(struct guard_pool *pool)
 	return fits;
 }
 
-/* Slots before `head` in the order of their links; the last link becomes the rest of the list. */
+/* Links the slots before `head`; the last link becomes the rest of the list. */
 static void push_dropped(struct guard_pool *pool, uint32_t head)
 {
 	uint32_t last = head, first = atomic_load_explicit(&pool->dropped, memory_order_relaxed);
@@ -93,7 +93,7 @@ static void push_dropped(struct guard_pool *pool, uint32_t head)
 						      memory_order_relaxed));
 }
 
-/* Takes the whole list, so that no other thread can have seen a part of it, and puts back what it does not need. */
+/* Takes the whole list, so that no other thread can have read a part of it, and puts back what it does not need. */
 static bool take_dropped(struct guard_pool *pool, uint32_t *slot)
 {
 	uint32_t rest;
@@ -192,7 +192,7 @@ uint64_t guard_total_size(void *pool_)
 	return zp_filter_total_size(&pool->filter) + zp_pages_held_bytes(&pool->pages);
 }
 
-/* Gives back what the table keeps. */
+/* Releases the slots that are kept. */
 static void trim_own(struct guard_pool *pool)
 {
 	uint64_t ignored;
@@ -216,7 +216,7 @@ int guard_trim(void *pool_, uint64_t *released)
 	return 0;
 }
 
-/* The table's own memory goes where the driver below has come to its end. */
+/* The table releases its own memory when the driver below has nothing more to release. */
 int guard_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct guard_pool *pool = pool_;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * libc - malloc(3) behind the pool interface
+ * libc - malloc(3) with the pool interface
  *
- * The baseline that other drivers are measured against, and what to name in a configuration when the C library, or an
- * allocator put in its place with LD_PRELOAD, shall do the work.  Each object is a block of malloc(); what this driver
- * adds is the handle in front of it: an object's slot in the handle table holds its size as the location and its
- * address as the payload.  Map, unmap, free and obj_size touch nothing but that slot and take no lock.
+ * This is the baseline for comparing other drivers, and the driver to configure if the C library, or an allocator that
+ * replaces it with LD_PRELOAD, should do the work.  Each object is a block of malloc().  This driver only adds the
+ * handle: an object's slot in the handle table holds its size as the location and its address as the payload.  Map,
+ * unmap, free and obj_size use only that slot and take no lock.
  *
- * Held are the usable size of every block, BLOCK_HEADER_BYTES for what malloc() keeps in front of it, the handle table
- * and the pool's own record.  That is what malloc() tells; the pages that it keeps beside are not known, so that the
- * promise of zpool_get_total_size() about resident memory does not extend to this driver.  The limit is exact in this
- * measure: a block that does not fit is given back before anybody saw it.
+ * The bytes held are the usable size of every block, BLOCK_HEADER_BYTES for malloc()'s header before it, the handle
+ * table, and the pool's own record.  That is all that malloc() reports; the pages that it holds in addition are
+ * unknown, so the promise of zpool_get_total_size() about resident memory does not extend to this driver.  The limit is
+ * exact in this measure: a block that does not fit is freed before any other thread sees it.
  *
- * Nothing moves, nothing is evicted.  malloc() may call the system at any time, so ZPOOL_GFP_NOWAIT is always refused.
+ * Nothing moves, and nothing is evicted.  malloc() may make a system call at any time, so ZPOOL_GFP_NOWAIT is always
+ * refused.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -30,14 +31,14 @@
 
 enum { ALIGNMENT_BYTES = 16, BLOCK_HEADER_BYTES = 8 };
 
-/* What malloc() takes, as far as a slot of the handle table can tell its size: 64 GiB less a byte. */
+/* The largest object: what malloc() accepts, but no more than a slot's location can hold: 64 GiB less a byte. */
 #define OBJECT_BYTES_MAX ((size_t)(PTRDIFF_MAX < ZP_LOCATION_MASK ? (uint64_t)PTRDIFF_MAX : ZP_LOCATION_MASK))
 
 _Static_assert(sizeof(void *) <= sizeof(uint64_t), "a slot's payload holds an address");
 
 struct libc_pool {
-	struct zp_handles handles; /* payload: the block's address */
-	struct zp_pages pages;     /* metadata and the account; no runs */
+	struct zp_handles handles; /* the payload is the block's address */
+	struct zp_pages pages;     /* used for metadata and the account, not for runs */
 	const struct zpool_host *host;
 	void *core;
 	_Atomic(uint64_t) stored_bytes;
@@ -99,7 +100,7 @@ fini_pages:
 free_pool:
 	free(pool);
 	if (err == -ENOMEM && args->limit_bytes)
-		args->host->error(args->core, "A limit of %llu byte%s is too low for a libc pool; raise it.",
+		args->host->error(args->core, "A limit of %llu byte%s is too low for a libc pool. Choose a higher one.",
 				  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
 	return err;
 }
@@ -142,7 +143,7 @@ static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 	bytes = block_bytes(block, size);
 	err = zp_pages_charge(&pool->pages, bytes, gfp);
 	if (err == -ENOMEM) {
-		/* Idle groups of the handle table are all that the pool could give back. */
+		/* The pool can only release idle groups of the handle table. */
 		zp_handles_trim(&pool->handles, &released);
 		err = released ? zp_pages_charge(&pool->pages, bytes, gfp) : err;
 	}
@@ -261,7 +262,7 @@ static int libc_trim(void *pool_, uint64_t *released)
 {
 	struct libc_pool *pool = pool_;
 
-	/* What malloc() gives back belongs to the whole process and was not held by this pool: it is not counted. */
+	/* What malloc() releases belongs to the whole process and was not held by this pool, so it is not counted. */
 	zp_handles_trim(&pool->handles, released);
 #ifdef __GLIBC__
 	malloc_trim(0);

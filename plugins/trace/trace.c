@@ -2,24 +2,24 @@
  *
  * trace - a filter that records every call
  *
- * It stands in front of another driver, trace:file=/tmp/run+zsmalloc, passes every call on under the very same
- * handles, and adds a record of it to the block that its writer is filling; a full block goes to the file
- * (trace_format.h).  What the pool holds, its limit and its answers are those of the driver below.  `zpoolctl replay'
- * makes the same calls on other drivers.
+ * It is a layer above another driver, as in trace:file=/tmp/run+zsmalloc.  It forwards every call with the same
+ * handles, and adds a record of the call to the block that its writer is filling; a full block is written to the file
+ * (trace_format.h).  The pool's size, limit and results are those of the driver below.  `zpoolctl replay' makes the
+ * same calls on other drivers.
  *
- * Handles say nothing to a reader, and each driver has its own: a record names an object by the number of the malloc
- * that made it.  A hash table (trace_objects.c) knows the number of each live handle.  The memory of the table and of
- * the block is not counted in total_size: the limit shall strike where it strikes without the filter.
+ * Handles mean nothing to a reader, and differ between drivers, so a record names an object by the number of the malloc
+ * that stored it.  A hash table (trace_objects.c) has the number of each live handle.  The memory of the table and of
+ * the block is not counted in total_size, so that the limit takes effect where it would without the filter.
  *
- * One lock guards the table and the writer.  free, map and unmap are called with it held, so that their records stand
- * in the order in which the driver saw them.  malloc is not, for it may call evict, and no lock may be held then; a
- * malloc's record stands before that of any call that has its handle.  ZPOOL_GFP_NOWAIT: the lock is only tried, and
- * held while the driver is asked, which then asks for no evictions; where the block or the table has no room, or the
- * lock is taken, -EAGAIN comes out.  A call that cannot be recorded for want of memory, or since the file cannot be
- * written, goes through all the same; how many there were is in the log when the pool ends, and for the former in the
- * file too.
+ * One lock guards the table and the writer.  It is held during free, map and unmap, so that their records are in the
+ * order in which the driver saw the calls.  It is not held during malloc, which may call evict, when no lock may be
+ * held; a malloc's record precedes that of any call with its handle.  With ZPOOL_GFP_NOWAIT the lock is only tried, and
+ * held during the driver's malloc, which then evicts nothing; if the block or the table is full, or the lock is held by
+ * another thread, -EAGAIN is returned.  A call that cannot be recorded, because memory is short or the file cannot be
+ * written, is still forwarded.  When the pool is destroyed, the number of such calls is logged; those for lack of
+ * memory are also counted in the file.
  *
- * A forked child's pool goes on without being recorded: the file is the parent's.
+ * A forked child's pool works without being recorded, because the file belongs to the parent.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -37,13 +37,13 @@ struct trace_pool {
 	int (*evict)(void *evict_context, unsigned long handle);
 	void *evict_context;
 	char *path;
-	_Atomic(uint64_t) limit_bytes;  /* of a driver below that does not keep it itself; 0: none */
+	_Atomic(uint64_t) limit_bytes;  /* limit of a driver below that does not enforce it itself; 0: none */
 	_Atomic(uint64_t) failed_again; /* mallocs that could not be recorded without waiting */
 
-	struct zp_lock lock; /* guards what follows */
+	struct zp_lock lock; /* guards the following members */
 	struct trace_objects objects;
 	uint64_t next_number;
-	bool reported; /* that the file cannot be written */
+	bool reported; /* the message that the file cannot be written was logged */
 	struct trace_writer writer;
 };
 
@@ -51,16 +51,16 @@ enum { TRACE_FILE, TRACE_OVERWRITE, TRACE_BUFFER };
 
 static const struct zpool_param trace_params[] = {
 	[TRACE_FILE] = { .key = "file",
-			 .help = "where to write the trace, needed",
+			 .help = "the file to write the trace to (required)",
 			 .min = 1,
 			 .max = 4000,
 			 .type = ZPOOL_PARAM_STRING },
 	[TRACE_OVERWRITE] = { .key = "overwrite",
-			      .help = "write over a file that is there already",
+			      .help = "overwrite an existing file",
 			      .default_value = "no",
 			      .type = ZPOOL_PARAM_BOOL },
 	[TRACE_BUFFER] = { .key = "buffer",
-			   .help = "bytes of records to keep before they are written",
+			   .help = "bytes of records to buffer before they are written",
 			   .default_value = "64K",
 			   .min = 4096,
 			   .max = TRACE_PAYLOAD_BYTES_MAX,
@@ -71,7 +71,7 @@ static const struct zpool_param trace_params[] = {
  * Records
  */
 
-/* A record of a call that may wait.  With the lock held. */
+/* Adds the record of a call that may wait.  The lock is held. */
 static void trace_add(struct trace_pool *trace, enum trace_op op, int err, const uint64_t *operands, unsigned int count)
 {
 	if (!trace_writer_has_room(&trace->writer))
@@ -80,7 +80,7 @@ static void trace_add(struct trace_pool *trace, enum trace_op op, int err, const
 	(void)trace_writer_flush(&trace->writer);
 }
 
-/* The log handler is the program's and may call into this pool, so it runs without the lock. */
+/* The log handler belongs to the program and may call into this pool, so it runs without the lock. */
 static void trace_unlock(struct trace_pool *trace)
 {
 	int err = trace->reported ? 0 : trace->writer.error;
@@ -88,7 +88,7 @@ static void trace_unlock(struct trace_pool *trace)
 	trace->reported |= err != 0;
 	zp_unlock(&trace->lock);
 	if (err)
-		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The trace ends here, %s cannot be written: %s.",
+		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The trace ends here because %s cannot be written: %s.",
 				 trace->path, trace_file_reason(err));
 }
 
@@ -100,7 +100,7 @@ static void trace_record(struct trace_pool *trace, enum trace_op op, int err, co
 	trace_unlock(trace);
 }
 
-/* How far back the object lies.  With the lock held. */
+/* Returns how far back the object was stored.  The lock is held. */
 static uint64_t trace_back(const struct trace_pool *trace, unsigned long handle)
 {
 	const struct trace_slot *object = trace_objects_find(&trace->objects, handle);
@@ -137,7 +137,7 @@ static const struct zpool_value *trace_value(const struct zpool_create_args *arg
 	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
 }
 
-/* The file is touched last, so that it is not overwritten where the driver below cannot make its pool. */
+/* The file is opened last, so that it is not overwritten if the driver below cannot create its pool. */
 static int trace_open(struct trace_pool *trace, const struct zpool_create_args *args)
 {
 	const struct zpool_value *file = trace_value(args, TRACE_FILE);
@@ -151,7 +151,8 @@ static int trace_open(struct trace_pool *trace, const struct zpool_create_args *
 	err = trace_writer_init(&trace->writer, trace->path, overwrite, (size_t)trace_value(args, TRACE_BUFFER)->number,
 				args->lower_spec, args->limit_bytes);
 	if (err == -EEXIST)
-		args->host->error(args->core, "The trace file %s is there already. Name another, or add overwrite=yes.",
+		args->host->error(args->core,
+				  "The trace file %s already exists. Choose another name, or add overwrite=yes.",
 				  trace->path);
 	else if (err)
 		args->host->error(args->core, "The trace file %s cannot be written: %s.", trace->path,
@@ -165,7 +166,8 @@ static int trace_create(const struct zpool_create_args *args, struct zpool_creat
 	int err;
 
 	if (!trace_value(args, TRACE_FILE)->given) {
-		args->host->error(args->core, "The filter trace needs a file to write to: trace:file=/path+%s.",
+		args->host->error(args->core,
+				  "The filter trace needs the name of a file to write to: trace:file=/path+%s.",
 				  args->lower_spec);
 		return -EINVAL;
 	}
@@ -206,7 +208,7 @@ static uint64_t trace_total_size(void *pool)
 	return trace->lower.driver->total_size(trace->lower.pool);
 }
 
-/* Is this the end of a pool that its owner had?  An older core does not say. */
+/* True if the pool's owner destroys a pool that was in use.  An older core does not report that. */
 static bool trace_was_opened(const struct trace_pool *trace)
 {
 	const struct zpool_host *host = trace->host;
@@ -224,7 +226,7 @@ static void trace_finish_file(struct trace_pool *trace)
 		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "The end of the trace %s cannot be written: %s.",
 				 trace->path, trace_file_reason(trace->writer.error));
 	if (trace->writer.lost && !trace->writer.abandoned)
-		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu call%s missing in the trace %s.",
+		trace->host->log(trace->core, ZPOOL_LOG_ERROR, "%llu call%s missing from the trace %s.",
 				 (unsigned long long)trace->writer.lost, trace->writer.lost == 1 ? " is" : "s are",
 				 trace->path);
 }
@@ -250,8 +252,8 @@ static int trace_set_limit(void *pool, uint64_t limit_bytes)
 	int err = 0;
 
 	/*
-	 * The core has told the driver below as well, but a filter above that needs a part of the limit speaks to this
-	 * one alone.  A driver that does not listen is watched from here.
+	 * The core has also set the limit of the driver below, but a filter above that uses a part of the limit only
+	 * calls this one.  If the driver below has no set_limit, this filter enforces the limit.
 	 */
 	if (trace->lower.driver->set_limit)
 		err = trace->lower.driver->set_limit(trace->lower.pool, limit_bytes);
@@ -277,14 +279,14 @@ static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t
 		if (err || !trace->limit_bytes || driver->total_size(trace->lower.pool) <= trace->limit_bytes)
 			return err;
 		(void)driver->free(trace->lower.pool, *handle);
-		/* What the driver keeps goes first, once. */
+		/* Before the limit refuses, trim the driver below, once. */
 		if (trimmed || driver->trim(trace->lower.pool, &released) || !released)
 			return -ENOMEM;
 		trimmed = true;
 	}
 }
 
-/* What a malloc did.  With the lock held, and room for a record.  false: the table is full. */
+/* Records a malloc.  The lock is held, and the block has space for the record.  Returns false if the table is full. */
 static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *object, int err, zpool_gfp_t gfp,
 			     uint64_t held_bytes)
 {
@@ -308,8 +310,8 @@ static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *
 }
 
 /*
- * A malloc that may not wait: undoing it could mean to wait, so that lock, table and block are seen to first.  The lock
- * is held meanwhile, which such a malloc allows: it does not ask for evictions.
+ * A malloc that may not wait.  Undoing it might have to wait, so lock, table and block are checked first.  The lock is
+ * held during such a malloc, which is allowed because it does not evict.
  */
 static int trace_malloc_nowait(struct trace_pool *trace, struct trace_slot *object, zpool_gfp_t gfp)
 {
@@ -429,7 +431,7 @@ static void trace_record_copy(struct trace_pool *trace, enum trace_op op, unsign
 	trace_unlock(trace);
 }
 
-/* The core has looked at the range where the driver below copies nothing itself: trace_obj_size() tells the size. */
+/* If the driver below cannot copy, the core has checked the range, because trace_obj_size() returns the size. */
 static int64_t trace_copy(struct trace_pool *trace, unsigned long handle, void *to, const void *from, size_t len,
 			  size_t offset)
 {
@@ -525,10 +527,10 @@ static int trace_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
 	return err;
 }
 
-/* For walks, of whose failures the core does not speak. */
+/* For walks, because the core sets no message when they fail. */
 static int trace_unsupported(struct trace_pool *trace)
 {
-	trace->host->error(trace->core, "Driver \"%s\" cannot do that.", trace->lower.driver->type);
+	trace->host->error(trace->core, "Driver \"%s\" does not support this call.", trace->lower.driver->type);
 	return -EOPNOTSUPP;
 }
 
@@ -549,7 +551,7 @@ static int trace_each_object(void *pool, int (*fn)(unsigned long handle, size_t 
 						: trace_unsupported(trace);
 }
 
-/* The core calls the driver below by itself, as it does for verify. */
+/* The core calls the driver below directly, as it does for verify. */
 static void trace_fork(void *pool, enum zpool_fork_phase phase)
 {
 	struct trace_pool *trace = pool;
@@ -563,7 +565,7 @@ static void trace_fork(void *pool, enum zpool_fork_phase phase)
 	zp_unlock(&trace->lock);
 }
 
-ZPOOL_DRIVER_DEFINE(trace, ZPOOL_VERSION, "records every call to a file, for zpoolctl replay",
+ZPOOL_DRIVER_DEFINE(trace, ZPOOL_VERSION, "filter: records every call in a file, for zpoolctl replay",
 		    .flags_required = ZPOOL_DRIVER_FILTER,
 		    .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE | ZPOOL_DRIVER_NOWAIT,
 		    .max_object_bytes = TRACE_OBJECT_BYTES_MAX, .alignment_bytes = 8, .params = trace_params,

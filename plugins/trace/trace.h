@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace.h - the parts of the filter trace; trace.c tells what it is about
+ * trace.h - shared between the files of the filter trace; trace.c describes the design
  */
 #ifndef TRACE_H
 #define TRACE_H 1
@@ -19,7 +19,7 @@
 
 struct trace_slot {
 	unsigned long handle; /* 0: free */
-	uint32_t size;        /* as asked for */
+	uint32_t size;        /* the requested size */
 	uint64_t number;
 };
 
@@ -32,12 +32,14 @@ struct trace_objects {
 int trace_objects_init(struct trace_objects *objects);
 void trace_objects_fini(struct trace_objects *objects);
 
-/* A handle that is there already is the new object's.  May ask the system for memory unless `wait` is false.  false: no
- * memory. */
+/*
+ * Adds an object.  A handle that is already in the table now belongs to the new object.  May allocate memory unless
+ * `wait` is false.  Returns false if there is no memory.
+ */
 bool trace_objects_add(struct trace_objects *objects, const struct trace_slot *object, bool wait);
-/* Can an object be added by a call that does not wait? */
+/* Returns true if an object can be added without waiting. */
 bool trace_objects_has_room(const struct trace_objects *objects);
-/* NULL: no such object.  Good until the next change. */
+/* Returns NULL if there is no such object.  The result is valid until the next change. */
 const struct trace_slot *trace_objects_find(const struct trace_objects *objects, unsigned long handle);
 void trace_objects_remove(struct trace_objects *objects, unsigned long handle);
 
@@ -46,17 +48,17 @@ void trace_objects_remove(struct trace_objects *objects, unsigned long handle);
  */
 
 /*
- * Opens the file for writing, without changing one that is there.  *made: it was not there before.  A descriptor or
- * -errno; -EEXIST: a regular file is there, and `overwrite` is false.
+ * Opens the file for writing, without changing an existing one.  *made: the file did not exist before.  Returns a
+ * descriptor or -errno; -EEXIST: there is a regular file, and `overwrite` is false.
  */
 int trace_file_open(const char *path, bool overwrite, bool *made);
 /* Removes the file if the path still names the one that is open. */
 void trace_file_remove(int fd, const char *path);
-/* Writes all of it: 0 or errno. */
+/* Writes all bytes.  Returns 0 or errno. */
 int trace_file_write(int fd, const uint8_t *bytes, size_t count);
-/* 0 or errno. */
+/* Returns 0 or errno. */
 int trace_file_close(int fd);
-/* What errno says of this file, in words. */
+/* Returns a text for errno that fits this kind of file. */
 const char *trace_file_reason(int err);
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -71,41 +73,44 @@ struct trace_thread {
 };
 
 struct trace_writer {
-	const char *path; /* the caller's */
-	bool made;        /* the file was not there before */
-	int fd;           /* -1: nothing is written any more */
-	int error;        /* errno of what ended the writing, 0: nothing did */
-	uint8_t *head;    /* the block: its head, then its payload */
+	const char *path; /* belongs to the caller */
+	bool made;        /* the file did not exist before */
+	int fd;           /* -1: nothing more is written */
+	int error;        /* the errno that ended the writing; 0: none */
+	uint8_t *head;    /* the block: its header, then its payload */
 	uint8_t *at, *end;
-	uint32_t records; /* in the block */
+	uint32_t records; /* records in the block */
 	uint64_t last_ns;
 	uint32_t last_thread;
 	struct trace_thread threads[TRACE_THREAD_SLOTS];
 	uint32_t thread_count;
-	uint64_t calls;     /* records in the file or on their way there */
-	uint64_t lost;      /* calls that are not */
+	uint64_t calls;     /* records in the file or in the block */
+	uint64_t lost;      /* calls that were not recorded */
 	uint64_t held_peak; /* bytes */
-	bool abandoned;     /* in a forked child: nobody misses its calls */
+	bool abandoned;     /* in a forked child, whose calls are not recorded */
 };
 
-/* Opens the file and writes the header.  0 or -errno: there is no file that was not there before. */
+/* Opens the file and writes the header.  Returns 0 or -errno; on failure, no new file is left. */
 int trace_writer_init(struct trace_writer *writer, const char *path, bool overwrite, size_t buffer_bytes,
 		      const char *spec, uint64_t limit_bytes);
-/* Writes what is left, and the end. */
+/* Writes what is left, and the end block. */
 void trace_writer_fini(struct trace_writer *writer, uint64_t held_bytes);
-/* Instead of trace_writer_fini(), for a pool that could not be made: removes the file if it was not there before. */
+/*
+ * Called instead of trace_writer_fini() for a pool that could not be created: removes the file if it did not exist
+ * before.
+ */
 void trace_writer_discard(struct trace_writer *writer);
-/* Lets go of the file, of which a forked child has the parent's position. */
+/* Closes the file in a forked child, which shares its position with the parent. */
 void trace_writer_abandon(struct trace_writer *writer);
 
-/* Is there room for one more record? */
+/* Returns true if the block has space for one more record. */
 static inline bool trace_writer_has_room(const struct trace_writer *writer)
 {
 	return writer->fd < 0 || writer->end - writer->at >= TRACE_RECORD_BYTES_MAX;
 }
-/* Writes the block to the file, if it is nearly full.  Gives 0, or the errno of the first failure of all. */
+/* Writes the block to the file if it is nearly full.  Returns 0, or the errno of the first failure. */
 int trace_writer_flush(struct trace_writer *writer);
-/* Adds a record.  There is room. */
+/* Adds a record.  The block must have space. */
 void trace_writer_add(struct trace_writer *writer, enum trace_op op, int err, const uint64_t *operands,
 		      unsigned int count);
 

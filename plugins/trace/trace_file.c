@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace_file.c - opening and writing the file, so that neither harms the program
+ * trace_file.c - opening and writing the file without harm to the program
  *
- * A write that fails raises no signal (signals.h).  The file is opened without waiting: opening a FIFO would otherwise
- * block until somebody reads it.  What is no regular file is also written without waiting, and a reader that takes
- * nothing for TRACE_WAIT_MS counts as a failed write: the pool must not stand still for it.
+ * A write that fails raises no signal (signals.h).  The file is opened without waiting, because opening a FIFO would
+ * otherwise block until a process reads it.  Files that are not regular are also written without waiting, and a reader
+ * that reads nothing for TRACE_WAIT_MS counts as a failed write, so that the pool does not stand still for it.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -33,14 +33,16 @@ static const int trace_open_flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
  * Open
  */
 
-/* 0, or why a file that was there before is not written to.  Opening a device may have effects, so that comes later. */
+/*
+ * Returns 0, or why an existing file must not be written to.  Opening a device may have effects, so that comes later.
+ */
 static int trace_judge(const struct stat *status, bool overwrite)
 {
 	if (S_ISREG(status->st_mode))
 		return overwrite ? 0 : -EEXIST;
 	if (S_ISDIR(status->st_mode))
 		return -EISDIR;
-	/* Nothing is lost by writing to a pipe or a terminal.  A disk is another matter. */
+	/* Writing to a pipe or a terminal destroys nothing.  A disk would lose its contents. */
 	return S_ISFIFO(status->st_mode) || S_ISCHR(status->st_mode) ? 0 : -ENODEV;
 }
 
@@ -50,7 +52,7 @@ static int trace_open_existing(const char *path, bool overwrite, bool *made)
 	int fd, err;
 
 	if (stat(path, &status) != 0) {
-		/* A symbolic link to nothing: its target is made. */
+		/* The file is a dangling symbolic link, so its target is created. */
 		*made = errno == ENOENT && overwrite;
 		fd = *made ? open(path, trace_open_flags | O_CREAT, 0600) : -1;
 		return fd >= 0 ? fd : -errno;
@@ -61,7 +63,7 @@ static int trace_open_existing(const char *path, bool overwrite, bool *made)
 	fd = open(path, trace_open_flags);
 	if (fd < 0)
 		return -errno;
-	/* It may be another file by now. */
+	/* The path may name another file by now. */
 	err = fstat(fd, &status) != 0 ? -errno : trace_judge(&status, overwrite);
 	if (!err)
 		return fd;
@@ -83,7 +85,7 @@ int trace_file_open(const char *path, bool overwrite, bool *made)
 void trace_file_remove(int fd, const char *path)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	char *name = realpath(path, NULL); /* of a symbolic link's target */
+	char *name = realpath(path, NULL); /* path of a symbolic link's target */
 	struct stat ours, named;
 
 	if (name && fstat(fd, &ours) == 0 && lstat(name, &named) == 0 && ours.st_dev == named.st_dev &&
@@ -104,7 +106,7 @@ static int64_t trace_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* 0 or errno. */
+/* Returns 0 or errno. */
 static int trace_wait(int fd)
 {
 	const int64_t end_ms = trace_now_ms() + TRACE_WAIT_MS;
@@ -121,7 +123,7 @@ static int trace_wait(int fd)
 	return ready == 0 || errno == EINTR ? ETIMEDOUT : errno;
 }
 
-/* 0 or errno. */
+/* Returns 0 or errno. */
 static int trace_write_all(int fd, const uint8_t *bytes, size_t count)
 {
 	while (count) {
@@ -164,13 +166,13 @@ const char *trace_file_reason(int err)
 {
 	switch (err) {
 	case ENXIO:
-		return "it is a FIFO that no process reads, a socket, or a device that is not there";
+		return "it is a FIFO that no process reads, a socket, or a device that does not exist";
 	case ENODEV:
-		return "it is neither a file, nor a FIFO, nor a character device";
+		return "it is neither a regular file, nor a FIFO, nor a character device";
 	case EPIPE:
-		return "the process that read it has closed it";
+		return "the process that was reading it has closed it";
 	case ETIMEDOUT:
-		return "the process that reads it has taken nothing for several seconds";
+		return "the process that reads it has read nothing for several seconds";
 	default:
 		return strerror(err);
 	}

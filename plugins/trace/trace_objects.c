@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace_objects.c - which number an object has
+ * trace_objects.c - maps handles to the numbers of their objects
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -60,7 +60,10 @@ bool trace_objects_has_room(const struct trace_objects *objects)
 	return objects->used < objects->mask / 8 * 7;
 }
 
-/* Grown at half full, so that calls that may not wait find the other half; seven eighths are the end. */
+/*
+ * The table grows when it is half full, so that calls that may not wait can use the other half; it never fills beyond
+ * seven eighths.
+ */
 bool trace_objects_add(struct trace_objects *objects, const struct trace_slot *object, bool wait)
 {
 	struct trace_slot *slot;
@@ -84,7 +87,7 @@ const struct trace_slot *trace_objects_find(const struct trace_objects *objects,
 	return slot->handle ? slot : NULL;
 }
 
-/* Those behind it move up where the gap lies between their home and their place. */
+/* Entries after the gap move up if the gap lies between the slot of their hash and their current slot. */
 void trace_objects_remove(struct trace_objects *objects, unsigned long handle)
 {
 	struct trace_slot *slot = trace_slot_of(objects, handle);

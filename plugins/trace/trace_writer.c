@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace_writer.c - records into blocks, blocks into the file
+ * trace_writer.c - writes records into blocks, and blocks into the file
  *
- * A block is encoded in memory where it is written from, behind its head, which is filled in at the end.  The first
- * write that fails is the last: half a block in the middle of a file could not be read past.
+ * A block is encoded in the memory from which it is written, after its header, which is filled in at the end.  After
+ * the first failed write nothing more is written, because a reader could not get past half a block in the middle of a
+ * file.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -44,7 +45,7 @@ static void trace_write(struct trace_writer *writer, const uint8_t *bytes, size_
 	writer->fd = -1;
 }
 
-/* The block as it stands goes to the file, and the next one begins. */
+/* Writes the current block to the file and begins the next one. */
 static void trace_write_block(struct trace_writer *writer, const char *kind)
 {
 	size_t bytes = (size_t)(writer->at - writer->head);
@@ -65,7 +66,10 @@ static void trace_write_block(struct trace_writer *writer, const char *kind)
 	writer->records = 0;
 }
 
-/* 0 or errno.  What a file had before is cut off last, so that it is still there if nothing can be written. */
+/*
+ * Returns 0 or errno.  An existing file is truncated last, so that its contents are still there if nothing can be
+ * written.
+ */
 static int trace_write_header(struct trace_writer *writer, const char *spec, uint64_t limit_bytes)
 {
 	uint8_t header[TRACE_HEADER_BYTES];
@@ -165,7 +169,10 @@ int trace_writer_flush(struct trace_writer *writer)
  * Records
  */
 
-/* The calling thread's number.  One that has its pthread_t from a thread that ended has its number too. */
+/*
+ * Returns the calling thread's number.  A thread whose pthread_t was that of an ended thread has that thread's number
+ * too.
+ */
 static uint32_t trace_thread(struct trace_writer *writer)
 {
 	pthread_t self = pthread_self();

@@ -1,4 +1,4 @@
-# The contract suite: every driver found is put to the proof of what zpool.h promises.
+# The conformance suite: runs the conformance tests on every driver found.
 
 check_PROGRAMS += tests/contract/contract
 TESTS += tests/contract/contract

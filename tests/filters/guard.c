@@ -169,7 +169,7 @@ START_TEST(an_overrun_through_a_mapping_for_reading_is_found_at_free)
 	zpool_unmap_handle(pool, handle);
 	expect_errors(0, NULL);
 	zpool_free(pool, handle);
-	expect_errors(1, "seen in zpool_free()");
+	expect_errors(1, "detected in zpool_free()");
 	close_guard(1);
 }
 END_TEST
@@ -190,14 +190,14 @@ START_TEST(a_use_after_unmap_is_found_at_the_next_check)
 		at[i][i * 449] ^= 1;
 	ck_assert_ptr_nonnull(zpool_map_handle(pool, handles[0], ZPOOL_MM_RO));
 	expect_errors(1, "use after unmap: ");
-	assert_contains(stack_log, "seen in zpool_map_handle()");
+	assert_contains(stack_log, "detected in zpool_map_handle()");
 	zpool_unmap_handle(pool, handles[0]);
 	zpool_free(pool, handles[0]);
 	expect_errors(1, NULL);
 	zpool_free(pool, handles[1]);
-	expect_errors(2, "seen in zpool_free()");
+	expect_errors(2, "detected in zpool_free()");
 	close_guard(3);
-	assert_contains(stack_log, "seen in zpool_destroy_pool()");
+	assert_contains(stack_log, "detected in zpool_destroy_pool()");
 }
 END_TEST
 
@@ -478,7 +478,8 @@ START_TEST(a_callback_that_jumps_out_is_found_by_the_next_call)
 	for (int i = 0; i < 3; i++)
 		jump_out_of_shrink();
 	zpool_destroy_pool(pool);
-	ck_assert_uint_eq(stack_logged("a later call of its thread") + stack_logged("zpool_destroy_pool()"), jumps);
+	ck_assert_uint_eq(stack_logged("a later call of the same thread") + stack_logged("zpool_destroy_pool()"),
+			  jumps);
 	ck_assert_uint_eq(stack_logged("lost eviction"), jumps);
 }
 END_TEST

@@ -137,9 +137,9 @@ static void expect_end_of_trace(const char *why)
 {
 	char text[160];
 
-	(void)snprintf(text, sizeof(text), "The trace ends here, %s cannot be written: %s", path, why);
+	(void)snprintf(text, sizeof(text), "The trace ends here because %s cannot be written: %s", path, why);
 	ck_assert_msg(stack_logged(text) == 1, "logged: %s", stack_log);
-	ck_assert_msg(stack_logged(" missing in the trace") == 1, "logged: %s", stack_log);
+	ck_assert_msg(stack_logged(" missing from the trace") == 1, "logged: %s", stack_log);
 }
 
 START_TEST(file_size_limit_ends_the_recording_and_nothing_else)
@@ -204,7 +204,7 @@ START_TEST(reader_that_leaves_ends_the_recording_and_nothing_else)
 	close(reader);
 	(void)make_calls(pool, CALLS);
 	zpool_destroy_pool(pool);
-	expect_end_of_trace("the process that read it has closed it");
+	expect_end_of_trace("the process that was reading it has closed it");
 }
 END_TEST
 
@@ -281,7 +281,7 @@ START_TEST(create_that_failed_leaves_no_file)
 	/* The inner trace has its file already when the outer one fails. */
 	write_contents(other_path, "precious");
 	(void)snprintf(filter, sizeof(filter), "trace:file=%s+trace:file=%s", other_path, path);
-	refuse(filter, EEXIST, "is there already");
+	refuse(filter, EEXIST, "already exists");
 	ck_assert_int_ne(access(path, F_OK), 0);
 	expect_contents(other_path, "precious");
 	/* And what failed did not get into the way of what follows. */
@@ -296,7 +296,7 @@ START_TEST(create_that_failed_keeps_a_file_that_was_there)
 
 	write_contents(path, "precious");
 	(void)snprintf(filter, sizeof(filter), "trace:file=%s", path);
-	refuse(filter, EEXIST, "is there already");
+	refuse(filter, EEXIST, "already exists");
 	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", path);
 	refuse_under(0, filter, EFBIG, "File too large");
 	expect_contents(path, "precious");

@@ -136,12 +136,12 @@ cp "$trace" "$work/before"
 "$recorder" "trace:file=$trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
 status=$?
 exits "a file that is there is not written over" 1
-says "and the message says how to" "is there already.*overwrite=yes"
+says "and the message says how to" "already exists.*overwrite=yes"
 is "it has not changed" same "$(cmp -s "$trace" "$work/before" && echo same)"
 "$recorder" "trace:file=$work/a%2bb%2cc%3ad%25.trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
 is "the path is unescaped" 1 "$(find "$work" -name 'a+b,c:d%.trace' | wc -l)"
 "$recorder" "trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
-says "a file is needed" "needs a file"
+says "a file is needed" "needs the name of a file"
 "$recorder" "trace:file=$work/none/x+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
 says "a file that cannot be is told of" "none/x cannot be written: No such file"
 if [ -w /dev/full ]; then
@@ -162,8 +162,8 @@ status=$(sed -n 's/^status //p' "$work/err")
 status=${status:-9}
 if [ "$status" -ne 9 ]; then
     exits "a disk that fills up fails no call" 0
-    says "the end of the trace is logged" "trace ends here, .*short.trace cannot be written: File too large"
-    says "and what it lacks" "[0-9]+ calls? (is|are) missing in the trace"
+    says "the end of the trace is logged" "trace ends here because .*short.trace cannot be written: File too large"
+    says "and what it lacks" "[0-9]+ calls? (is|are) missing from the trace"
     run replay "$work/short.trace"
     exits "what was written is replayed" 0
     says "and it is said to be cut off" "short.trace: the file is cut off after [0-9]+ bytes"
