@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * zpool-driver.h - for those who write a driver
+ * zpool-driver.h - the interface for authors of drivers
  *
- * A driver is one constant structure, `struct zpool_driver`, full of callbacks.  As a plugin it is a shared object
- * named <type>.so in a plugin directory, which exports that structure under the name zpool_driver:
+ * A driver is a constant structure, `struct zpool_driver`, that consists mainly of callbacks.  As a plugin it is a
+ * shared object named <type>.so in a plugin directory, which exports that structure under the name zpool_driver:
  *
  *     ZPOOL_DRIVER_DEFINE(bump, "1.0", "hands out memory and never takes it back",
  *         .max_object_bytes = 4096, .alignment_bytes = 16,
  *         .create = bump_create, .destroy = bump_destroy, .malloc = bump_malloc, .free = bump_free,
  *         .map = bump_map, .unmap = bump_unmap, .total_size = bump_total_size)
  *
- * A plugin does not link with libzpool and calls none of its functions: what it needs comes with the arguments of its
- * create callback (struct zpool_host).  The same structure can be linked into a program and given to
- * zpool_register_driver().
+ * A plugin does not link with libzpool and calls none of its functions: the arguments of its create callback contain
+ * everything that it needs from the core (struct zpool_host).  The same structure can be linked into a program and
+ * passed to zpool_register_driver().
  *
- * What the core has checked before it calls: pool and out pointers are not NULL, handle is not 0, sizes are between 1
- * and max_object_bytes, flags are known, map modes are known, shrink has pages > 0.  What it leaves to the driver:
- * whether a handle is live, the limit (if it has set_limit), locking.  Every callback may run in several threads at
- * once, create and destroy of one pool excepted.  No lock of the core is held while a callback runs, and a driver holds
- * none of its own when it calls evict or a lower driver's shrink.
+ * The core checks before each call: pool and out pointers are not NULL, handle is not 0, sizes are between 1 and
+ * max_object_bytes, flags are known, map modes are known, shrink has pages > 0.  The driver itself must check whether a
+ * handle is live, enforce the limit (if it has set_limit), and do its own locking.  Every callback may run in several
+ * threads at the same time, except create and destroy of a pool.  No lock of the core is held while a callback runs,
+ * and a driver must not hold a lock of its own when it calls evict or a lower driver's shrink.
  *
  * Cancellation.  The core disables it around its calls, except for malloc, free, map, unmap, read, write, obj_size and
- * total_size.  In these a driver that may reach a cancellation point (a sleep, a file, a wait on a condition) disables
- * it itself, as the locks of the support library do (zpool-support/cancel.h).  The core's own functions that a driver
- * calls, evict and the page source are none.
+ * total_size.  In these, a driver that may reach a cancellation point (a sleep, file access, a wait on a condition
+ * variable) must disable it itself, like the locks of the support library do (zpool-support/cancel.h).  The core's own
+ * functions that a driver calls, evict and the page source are not cancellation points.
  *
- * How the structures here grow: append only.  Each carries its size as its author's compiler saw it; the reader copies
- * the smaller of two sizes over zeroes.  abi_minor rises when members are added, abi_major when a meaning changes.
+ * Members are only ever added at the end of these structures.  Each structure contains its own size at the time when it
+ * was compiled; the reader copies the smaller of the two sizes into a zeroed structure.  abi_minor increases when
+ * members are added, abi_major when a meaning changes.
  *
  * Since 0.1, all of it.
  */
@@ -47,7 +48,7 @@ extern "C" {
 #define ZPOOL_PLURAL(n) ((n) == 1 ? "" : "s")
 
 /* Flags that a core must know, or it refuses the driver. */
-#define ZPOOL_DRIVER_FILTER 0x1u   /* stands in front of another driver: takes create's lower_spec */
+#define ZPOOL_DRIVER_FILTER 0x1u   /* runs on top of another driver: uses create's lower_spec */
 #define ZPOOL_DRIVER_RESIDENT 0x2u /* never unmap: it starts threads, or leaves pointers to its code behind */
 
 /* Flags that a core may ignore. */
@@ -58,9 +59,9 @@ extern "C" {
 /* A parameter's value, parsed and checked.  Entries stand in the order of the driver's table, one a parameter. */
 struct zpool_value {
 	const char *key;
-	const char *text; /* as given, unescaped; the default if nothing was; NULL: neither */
+	const char *text; /* as given, with escapes decoded; otherwise the default; NULL: neither */
 	uint64_t number;  /* BOOL: 0 or 1; UINT, SIZE: the number; ENUM: which of choices; STRING: its length */
-	uint32_t given;   /* 1: the spec named it, 0: the default */
+	uint32_t given;   /* 1: given in the spec, 0: the default */
 	uint32_t reserved;
 };
 
@@ -75,20 +76,23 @@ struct zpool_lower {
 };
 
 /*
- * What a driver may ask of the core.  `core` is create's args->core.  Valid as long as the pool lives.
+ * The functions of the core that a driver may call.  `core` is the member of create's args.  The table is valid as long
+ * as the pool lives.
  *
- * log                 a line for the log, printf style.  May be called anywhere.
- * error               the sentence that zpool_last_error() shall give for the failure that is about to be returned
- * thread_exit_add     have fn(arg) called when the calling thread ends; 0 or -ENOMEM.  Lives in the core, so that it
- *                     is safe whether or not the plugin is still mapped by then, as long as destroy cancels.
- * thread_exit_cancel  forget fn(arg) in every thread; when it returns none is running (other than the caller's own)
- * lower_create        filters only, inside create: make the pool of lower_spec.  evict and evict_context are what the
- *                     lower driver calls; NULL: it cannot evict.  0 or -errno.
- * lower_destroy       filters only, inside destroy, or after a create that failed: end it
+ * log                 logs a message, printf style.  It may be called anywhere.
+ * error               sets the sentence that zpool_last_error() returns for the failure that is about to be returned
+ * thread_exit_add     registers fn(arg) to be called when the calling thread ends; 0 or -ENOMEM.  The hook is stored in
+ *                     the core, so it is safe even if the plugin is no longer mapped by then, as long as destroy
+ *                     cancels it.
+ * thread_exit_cancel  removes fn(arg) from every thread; when it returns, no such call is running (except one that the
+ *                     caller itself runs inside of)
+ * lower_create        for filters only, inside create: creates the pool of lower_spec.  evict and evict_context are
+ *                     passed to the lower driver; NULL: it cannot evict.  0 or -errno.
+ * lower_destroy       for filters only, inside destroy or a failed create: destroys that pool
  * malloc_caller       inside malloc: the address in the program that the zpool_malloc() call returns to, for reports
- * opened              1 once the owner has the pool; 0 inside create, and inside the destroy of a pool that could not
- *                     be made because another part of the stack failed.  A driver then also undoes what it did outside
- *                     of the process, such as a file that it made.  Since ABI 1.1.
+ * opened              returns 1 once the owner has the pool; 0 inside create, and inside a destroy because another part
+ *                     of the stack failed.  The driver must then also undo its effects outside of the process, such as
+ *                     a file that it created.  Since ABI 1.1.
  */
 struct zpool_host {
 	uint32_t struct_size;
@@ -113,14 +117,14 @@ struct zpool_host {
 };
 
 /*
- * What create gets.  The structure and its strings are gone when create returns; host, core, page_source and
- * evict_context stay as long as the pool.
+ * The arguments of create.  The structure and its strings are invalid after create has returned; host, core,
+ * page_source and evict_context are valid as long as the pool.
  *
- * limit_bytes    bound for total_size, 0: none.  For a driver without set_limit the core sees to it: while a limit is
- *                in force it makes malloc calls take turns, and frees what was too much, so that total_size may pass
- *                the limit for the time of one malloc.
- * evict          ask the owner to let go of an object (see struct zpool_ops); NULL: the pool has no eviction
- * page_source    the host's, or NULL: the driver takes pages from the system
+ * limit_bytes    the limit of total_size; 0: none.  For a driver without set_limit the core enforces it: while there is
+ *                a limit, the core serialises malloc calls and frees an object that exceeds it, so total_size may
+ *                exceed the limit for the duration of one malloc.
+ * evict          asks the owner to free an object (see struct zpool_ops); NULL: the pool has no eviction
+ * page_source    the host's page source, or NULL: the driver gets pages from the system
  * values         count entries, value_size bytes apart
  * lower_spec     filters: the parts of the spec below this one
  */
@@ -142,7 +146,10 @@ struct zpool_create_args {
 	const char *lower_spec;
 };
 
-/* What create gives.  The core fills in all but `pool` from the driver's structure; create may change it. */
+/*
+ * The result of create.  The core fills in every member except `pool` from the driver's structure; create may change
+ * them.
+ */
 struct zpool_created {
 	uint32_t struct_size;
 	uint32_t caps;
@@ -151,7 +158,7 @@ struct zpool_created {
 	size_t alignment_bytes;
 };
 
-/* How much compact may do; 0: no bound. */
+/* The limits of a call of compact; 0: no limit. */
 struct zpool_budget {
 	uint32_t struct_size;
 	uint32_t reserved;
@@ -165,9 +172,9 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  * A driver.  The head up to flags_ignorable never changes its layout.
  *
  * Mandatory callbacks:
- *   create      make a pool: 0 and out->pool, or -errno
- *   destroy     end it with all that is in it
- *   malloc      0 and *handle (never 0, not an address); -ENOMEM, -ENOSPC, -EAGAIN, and *handle is left alone
+ *   create      create a pool: 0 and out->pool, or -errno
+ *   destroy     destroy it with all its objects
+ *   malloc      0 and *handle (never 0, not an address); -ENOMEM, -ENOSPC, -EAGAIN, and *handle is not changed
  *   free        0; -EINVAL: not live; -EBUSY: mapped.  The core logs and reports both.
  *   total_size  bytes held; called often, must be cheap
  *   map, unmap  address or NULL and errno (EINVAL, EBUSY); 0 or -EINVAL: not live, or not mapped
@@ -175,19 +182,22 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *
  * Optional (NULL):
  *   shrink      empty `pages` backing pages, oldest first, through evict; *reclaimed (never NULL) is always set
- *   compact     move objects together; 0: nothing left to gain, 1: the budget ended it; *released is how much less the
- *               pool holds afterwards; each call does at least one step, and the next continues behind it
+ *   compact     move objects together; 0: nothing left to gain, 1: the budget ended the work; *released is the number
+ *               of bytes by which the pool became smaller; each call does at least one step, and the next call
+ *               continues where it stopped
  *   obj_size    usable bytes or -EINVAL
- *   stats       fill the structure; the core has zeroed it, and adds what it refused itself (limit, handles)
+ *   stats       fill the structure, which the core has zeroed; the core adds the calls that it refused itself (limit,
+ *               handles)
  *   each_class, each_object   visit, no lock held in fn
  *   set         change a RUNTIME parameter: index in the table, and the value
- *   set_limit   change the limit; having it is a promise to enforce args->limit_bytes as well.  The core tells the
+ *   set_limit   change the limit; a driver with this callback must also enforce args->limit_bytes.  The core passes the
  *               whole limit to every layer of a stack, the lowest first; a filter that holds memory then lowers the
- *               limit of the driver below by as much
- *   trim        give free pages back; *released in bytes
+ *               limit of the driver below by that amount
+ *   trim        return free pages to the system; *released in bytes
  *   fork        PREPARE takes the pool's locks, PARENT and CHILD release them
- *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that says which is broken.
- *               Builds with debug checks call it after every call, beside other threads and inside evict as well.
+ *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that describes the broken
+ *               one.  Builds with debug checks call it after every call, also while other threads use the pool and
+ *               inside evict.
  */
 struct zpool_driver {
 	uint64_t magic;

@@ -12,8 +12,8 @@
  *     400 to 604                   zpool_create_pool(type, name, gfp, ops)
  *     605 and above                zpool_create_pool(type, name, gfp), for pools without eviction
  *
- * A call in another of these forms is an error of the compiler, and so is an integer in place of a pointer or the other
- * way round.  `name` is what messages call the pool, and may be NULL.  Since 0.2.
+ * A call in another of these forms does not compile, and neither does an integer in place of a pointer or a pointer in
+ * place of an integer.  `name` is the pool's name in messages, and may be NULL.  Since 0.2.
  */
 #ifndef ZPOOL_KERNEL_H
 #define ZPOOL_KERNEL_H 1
