@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * check-report.h - what zpoolctl check found, for other programs: JSON and JUnit
+ * check-report.h - the results of zpoolctl check for other programs, as JSON and JUnit
  */
 #ifndef CHECK_REPORT_H
 #define CHECK_REPORT_H 1
@@ -10,14 +10,14 @@
 #include "../tests/contract/contract.h"
 
 /*
- * TAP as the checks go on, or with as_json JSON at the end, on standard output; and JUnit to this file at the end,
- * NULL: none.  false, after a message: the file cannot be opened.
+ * Prints TAP while the tests run, or with as_json JSON at the end, on standard output. At the end it also writes JUnit
+ * to the file `junit`, unless that is NULL. Returns false, after a message, if the file cannot be opened.
  */
 bool check_report_start(bool as_json, const char *junit);
 
 extern const struct ct_report check_report;
 
-/* false, after a message: a report could not be written. */
+/* Returns false, after a message, if a report could not be written. */
 bool check_report_finish(void);
 
 #endif /* CHECK_REPORT_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * clock.h - the time that passes, in nanoseconds
+ * clock.h - the elapsed time in nanoseconds
  */
 #ifndef CLOCK_H
 #define CLOCK_H 1

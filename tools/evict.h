@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * evict.h - where the units of one pool are, and the callback that moves them out of it
+ * evict.h - the locations of a pool's units, and the callback that evicts them
  *
  * A unit is in the pool (it has a handle), in the spool (it was evicted), or in neither (it was refused, or is
- * same-filled).  The arrays are made and touched before the pool is, so that they are no part of what it costs.
+ * same-filled). The arrays are allocated and touched before the pool is created, so that they do not count as its
+ * memory.
  */
 #ifndef EVICT_H
 #define EVICT_H 1
@@ -24,9 +25,9 @@ struct evict_slot {
 
 struct evict {
 	const struct units *units;
-	unsigned long *handles; /* of each unit; 0: not in the pool */
-	uint64_t *saved;        /* of each unit: offset in the spool plus 1; 0: not there */
-	struct spool *spool;    /* NULL: nothing is ever evicted, and all below is unused */
+	unsigned long *handles; /* for each unit; 0: not in the pool */
+	uint64_t *saved;        /* for each unit: offset in the spool plus 1; 0: not there */
+	struct spool *spool;    /* NULL: no eviction, and all members below are unused */
 
 	/* Finds the unit of a handle: open addressing, never more than half full. */
 	struct evict_slot *slots;
@@ -35,13 +36,13 @@ struct evict {
 	unsigned char *buffer; /* one unit */
 	uint64_t count;
 	uint64_t bytes;
-	int error; /* -errno: the spool could not take a unit */
+	int error; /* -errno if the spool could not store a unit */
 };
 
-/* 0, or -ENOMEM. */
+/* Returns 0 or -ENOMEM. */
 int evict_init(struct evict *evict, const struct units *units, struct spool *spool);
 
-/* The unit is in the pool now. */
+/* Records that the unit is in the pool now. */
 void evict_placed(struct evict *evict, size_t unit, unsigned long handle);
 
 /* For struct zpool_open_args; `user` is the struct evict. */
@@ -52,7 +53,7 @@ static inline bool evict_is_saved(const struct evict *evict, size_t unit)
 	return evict->saved && evict->saved[unit];
 }
 
-/* Read an evicted unit back.  0, or -errno after a message. */
+/* Reads an evicted unit back. Returns 0, or -errno after a message. */
 int evict_load(const struct evict *evict, size_t unit, void *data);
 
 #endif /* EVICT_H */

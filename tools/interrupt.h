@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * interrupt.h - leaving on SIGINT, SIGTERM and SIGHUP without leaving anything behind
+ * interrupt.h - clean up on SIGINT, SIGTERM and SIGHUP
  *
- * The tool's temporary files have no name, so nothing but a child and a half-drawn line can be left.  The handler ends
- * the one, wipes the other and dies of the signal, so that the shell that started us sees what happened.
+ * The tool's temporary files have no name, so only a child and a half-drawn line could be left behind. The handler
+ * kills the child, wipes the line and lets the signal end the process, so that the calling shell sees the signal.
  */
 #ifndef INTERRUPT_H
 #define INTERRUPT_H 1
@@ -12,23 +12,23 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Set the handlers.  A signal that is ignored (nohup) stays ignored. */
+/* Sets the handlers. A signal that is ignored (nohup) stays ignored. */
 void interrupt_handle(void);
 
-/* In a forked child: back to the default actions, so that a terminal's Ctrl-C ends it by itself. */
+/* In a forked child: restores the default actions, so that a terminal's Ctrl-C ends it, too. */
 void interrupt_default(void);
 
-/* Hold the signals back, and let them come again: around what must not be cut in two. */
+/* Block and unblock the signals, around operations that must not be interrupted. */
 void interrupt_block(sigset_t *former);
 void interrupt_unblock(const sigset_t *former);
 
-/* Send a signal on to the child that is to be killed.  false: there is none.  Async-signal-safe. */
+/* Forwards a signal to the current child. Returns false if there is none. Async-signal-safe. */
 bool interrupt_forward(int number);
 
-/* The child to kill with us; 0: none. */
+/* Sets the child to kill together with this process; 0: none. */
 void interrupt_set_child(pid_t child);
 
-/* Is there a line on the terminal to wipe? */
+/* Tells the handler whether there is a line on the terminal to wipe. */
 void interrupt_set_line(bool shown);
 
 #endif /* INTERRUPT_H */

@@ -7,15 +7,18 @@
 
 #include <jansson.h>
 
-/* A string; one that is not valid UTF-8, which JSON has no room for, is written as zpool_escape() does.  NULL: null. */
+/*
+ * Returns a string. Text that is not valid UTF-8, which JSON cannot represent, is escaped as by zpool_escape(). NULL
+ * becomes null.
+ */
 json_t *json_text(const char *text);
 
-/* A number above what JSON readers hold is null. */
+/* Returns a number, or null if it exceeds what JSON readers can represent. */
 json_t *json_number(unsigned long long number);
 
 /*
- * Print, in ASCII, so that no character of a string acts on a terminal, and free.  NULL: the document could not be
- * made, the tool is out of memory.
+ * Prints the document in ASCII, so that no character of a string acts on a terminal, and frees it. NULL means that
+ * memory ran out while the document was built.
  */
 void json_print(json_t *document);
 

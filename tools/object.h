@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * object.h - bytes into and out of a pool's object: mapped, or copied by a driver that maps none
+ * object.h - copy bytes to and from an object, by mapping it or with a driver that only copies
  */
 #ifndef OBJECT_H
 #define OBJECT_H 1

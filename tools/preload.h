@@ -5,7 +5,7 @@
 #ifndef PRELOAD_H
 #define PRELOAD_H 1
 
-/* Where libzpool is built without shared libraries, make the drivers known that zpoolctl was linked with. */
+/* If libzpool is built without shared libraries, registers the drivers that zpoolctl was linked with. */
 void preload_drivers(void);
 
 #endif /* PRELOAD_H */

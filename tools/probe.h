@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * probe.h - would a pool of this spec work?  Asked in a child, before anything costly is done.
+ * probe.h - find out in a child whether a pool of a spec would work, before expensive work is done
  */
 #ifndef PROBE_H
 #define PROBE_H 1
@@ -10,22 +10,23 @@
 #include "message.h"
 
 struct probe {
-	bool answered; /* false: the child did not live to tell; message says how it ended */
-	bool filter;   /* it cannot stand alone; nothing below is set */
+	bool answered; /* false: the child ended before it could answer; `message` describes how */
+	bool filter;   /* it cannot be used alone; the members below are not set */
 	bool evictable;
-	int error; /* -errno: no pool can be made, message says why */
+	int error; /* -errno: no pool can be created; `message` has the reason */
 	char message[REASON_BYTES];
 };
 
 struct probe_question {
 	const char *spec;
-	bool evicting; /* give the pool an evict callback */
-	bool foreign;  /* the spec comes from a file: refuse one that names a file itself */
+	bool evicting; /* create the pool with an evict callback */
+	bool foreign;  /* the spec comes from a file, so it must not name files itself */
 };
 
 /*
- * Open a pool of the spec, without the filters that would write to a file; where the driver itself is given a file,
- * nothing is opened and the answer is that it works and evicts.  0, or -errno after a message: there was no child.
+ * Opens a pool of the spec, without filters that would write to a file. If the driver itself is given a file name,
+ * nothing is opened, and the answer is that the spec works and supports eviction. Returns 0, or -errno after a message
+ * if there was no child.
  */
 int probe_driver(const struct probe_question *question, unsigned int timeout_seconds, struct probe *probe);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * rss.h - how much memory the calling process really has, and arrays that do not change it later
+ * rss.h - the exact memory use of the calling process, and arrays that do not change it later
  */
 #ifndef RSS_H
 #define RSS_H 1
@@ -8,19 +8,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Resident bytes, exactly, without allocating any.  0: the system does not tell. */
+/* Returns the resident bytes exactly, without allocating memory, or 0 if the system does not report them. */
 uint64_t rss_bytes(void);
 
-/* Give what malloc holds free back to the system, so that what it hands out next is seen to grow. */
+/* Returns malloc's free memory to the system, so that later allocations are visible as growth. */
 void rss_settle(void);
 
-/* A zeroed array, resident from the start and never given back.  NULL: out of memory. */
+/* Returns a zeroed array that is resident from the start and never released, or NULL if memory runs out. */
 void *rss_array(size_t count, size_t size);
 
-/* How much memory processes can still get, swap included, before others would have to give some up; 0: not known. */
+/* Returns how much memory processes can still get, swap included, before the system is out of memory; 0: unknown. */
 uint64_t rss_available_bytes(void);
 
-/* From here on this process gets no more memory than that: what others would have to give up fails with ENOMEM. */
+/*
+ * Limits this process to that amount from now on: further allocations fail with ENOMEM instead of taking memory from
+ * other processes.
+ */
 void rss_limit_to_available(void);
 
 #endif /* RSS_H */

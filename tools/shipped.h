@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * shipped.h - which drivers and filters are libzpool's own
+ * shipped.h - the drivers and filters that libzpool ships
  */
 #ifndef SHIPPED_H
 #define SHIPPED_H 1
 
 #include <stdbool.h>
 
-/* Is `type` the name of a driver or filter that libzpool ships?  The names come from the build. */
+/* Is `type` the name of a driver or filter that libzpool ships? The names come from the build. */
 bool is_shipped(const char *type);
 
 #endif /* SHIPPED_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * size.h - numbers of bytes and of nanoseconds, as people write and read them
+ * size.h - parse and format numbers of bytes and nanoseconds
  */
 #ifndef SIZE_H
 #define SIZE_H 1
@@ -8,16 +8,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A decimal number with an optional suffix K, M, G or T (powers of 1024).  false: it is none, or too large. */
+/*
+ * Parses a decimal number with an optional suffix K, M, G or T (powers of 1024). Returns false if the text is not valid
+ * or the number is too large.
+ */
 bool size_parse(const char *text, uint64_t *bytes);
 
-/* Room for what the two functions below write. */
+/* The buffer size for the two functions below. */
 #define SIZE_TEXT 16
 
-/* "512B", "4K", "1.50M": three digits that count, and no fraction where there is none.  Returns `text`. */
+/*
+ * Writes a size such as "512B", "4K" or "1.50M": three significant digits, and no fraction for a whole number. Returns
+ * `text`.
+ */
 const char *size_format(uint64_t bytes, char text[SIZE_TEXT]);
 
-/* "87ns", "1.25us" */
+/* Writes a time such as "87ns" or "1.25us". */
 const char *size_format_ns(double ns, char text[SIZE_TEXT]);
 
 #endif /* SIZE_H */

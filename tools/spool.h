@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * spool.h - a temporary file without a name, written from front to end and read anywhere
+ * spool.h - a temporary file without a name that is written sequentially and read anywhere
  *
- * It lives in $TMPDIR, or /tmp, and is gone when the last process that has it open ends, however that happens.
- * A child that inherits one may read it, and may write it if its parent no longer does.
+ * It is in $TMPDIR, or /tmp, and disappears when the last process that has it open ends, however that happens. A child
+ * that inherits it may read it, and may write it if its parent no longer does.
  */
 #ifndef SPOOL_H
 #define SPOOL_H 1
@@ -15,17 +15,17 @@
 
 struct spool {
 	int fd;
-	uint64_t bytes;  /* appended so far, the buffer's included */
-	size_t buffered; /* of them in the buffer, not yet in the file */
+	uint64_t bytes;  /* appended so far, including the buffer */
+	size_t buffered; /* the part of them that is in the buffer and not yet in the file */
 	unsigned char *buffer;
 };
 
-/* 0, or -errno after a message. */
+/* Returns 0, or -errno after a message. */
 int spool_open(struct spool *spool);
 int spool_append(struct spool *spool, const void *data, size_t bytes);
 int spool_flush(struct spool *spool);
 
-/* All `bytes` at `offset`, of what was flushed.  0, or -errno after a message. */
+/* Reads all `bytes` at `offset`, which must have been flushed. Returns 0, or -errno after a message. */
 int spool_read(const struct spool *spool, void *data, size_t bytes, uint64_t offset);
 
 void spool_close(struct spool *spool);

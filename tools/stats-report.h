@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * stats-report.h - the statistics of pools at work: on SIGUSR1, and at the end of each pool
+ * stats-report.h - the statistics of the current pool, on SIGUSR1 and at the end of each pool
  *
- * SIGUSR1 prints the statistics of the pool at work on standard error; one that arrives before there is a pool is
- * answered by the next.  If the environment variable ZPOOL_STATS names a file, each pool's statistics go there as a
- * line of JSON before it is destroyed.
+ * SIGUSR1 prints the statistics of the current pool on standard error; a signal that arrives before there is a pool
+ * takes effect for the next one. If the environment variable ZPOOL_STATS names a file, the statistics of each pool are
+ * written to it as a line of JSON before the pool is destroyed.
  */
 #ifndef STATS_REPORT_H
 #define STATS_REPORT_H 1
 
 #include <stdbool.h>
 
-/* In the parent, before any child.  false after a message: the file cannot be opened. */
+/* In the parent, before any child is created. Returns false, after a message, if the file cannot be opened. */
 bool stats_report_start(void);
 
-/* In a child, again and again while a pool is at work: answers a signal. */
+/* In a child, regularly while a pool is in use: handles the signal. */
 void stats_report_poll(void);
 
 /* In a child, before its pool is destroyed. */

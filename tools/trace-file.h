@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace-file.h - what the filter trace recorded, read and checked; trace_format.h describes the file
+ * trace-file.h - read and check the recording of the trace filter; trace_format.h describes the file
  */
 #ifndef TRACE_FILE_H
 #define TRACE_FILE_H 1
@@ -19,8 +19,8 @@ struct trace_totals {
 	uint64_t shrinks;
 	uint64_t objects;      /* that malloc made */
 	uint64_t objects_live; /* at the end */
-	uint64_t objects_peak; /* at once */
-	uint64_t bytes;        /* in all of them, as asked for */
+	uint64_t objects_peak; /* maximum at one time */
+	uint64_t bytes;        /* in all of them, as requested */
 	uint64_t bytes_live;
 	uint64_t bytes_peak;
 	uint64_t peak_call; /* the call that brought bytes_peak, from 0 */
@@ -39,8 +39,8 @@ struct trace_file {
 	char *spec; /* of what stood below the filter */
 	uint64_t limit_bytes;
 	uint64_t began_ns; /* since 1970 */
-	bool cut_off;      /* it has no end: what lost, held_peak and held_live would say is not known */
-	size_t blocks_end; /* where the last whole block ends, or what is whole of the one that was cut off */
+	bool cut_off;      /* the file has no end record, so lost, held_peak and held_live are unknown */
+	size_t blocks_end; /* the end of the last whole block, or of the complete records of a block that was cut off */
 	struct trace_totals totals;
 };
 
@@ -54,7 +54,7 @@ struct trace_record {
 	uint64_t operands[3];   /* without the object */
 };
 
-/* Where a walk over the records is. */
+/* The position of a walk over the records. */
 struct trace_cursor {
 	const uint8_t *at, *end; /* in the block */
 	const uint8_t *next_block, *blocks_end;
@@ -65,23 +65,26 @@ struct trace_cursor {
 };
 
 /*
- * A file that was cut off behind its header is good up to its last whole record, and cut_off says so.
+ * A file that was cut off after its header is valid up to its last whole record, and cut_off is set.
  *
- * Check a file that is in memory, which `file` takes over.  0, or -errno and the reason in `text`.
+ * Checks a file that is in memory, which `file` takes over. Returns 0, or -errno with the reason in `text`.
  */
 int trace_file_check(struct trace_file *file, char text[TRACE_TEXT]);
-/* Read and check, block by block: what is no trace is not read to its end.  0, or -errno and the reason in `text`. */
+/*
+ * Reads and checks a file block by block; a file that is not a trace is not read to its end. Returns 0, or -errno with
+ * the reason in `text`.
+ */
 int trace_file_read(struct trace_file *file, const char *path, char text[TRACE_TEXT]);
 void trace_file_free(struct trace_file *file);
 
-/* trace-records.c: a walk over a file that was found good. */
+/* trace-records.c: a walk over a file that has been checked. */
 void trace_begin(const struct trace_file *file, struct trace_cursor *cursor);
-/* false: that was the last. */
+/* Returns false at the end. */
 bool trace_next(struct trace_cursor *cursor, struct trace_record *record);
 
 /*
- * trace-records.c: look at every record of a file whose blocks are good, and sum them up.  `partial` is where a block
- * begins that was cut off, or 0; it is made to end with its last whole record.  0, or -EBADMSG and the reason.
+ * trace-records.c: checks every record of a file whose blocks are valid, and adds them up. `partial` is the offset of a
+ * block that was cut off, or 0; it is made to end with its last whole record. Returns 0, or -EBADMSG with the reason.
  */
 int trace_records_check(struct trace_file *file, size_t partial, char text[TRACE_TEXT]);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trial-stats.h - what a driver's counters and size classes told at the end of its trial
+ * trial-stats.h - a driver's statistics and size classes at the end of its trial
  */
 #ifndef TRIAL_STATS_H
 #define TRIAL_STATS_H 1
@@ -10,7 +10,7 @@
 
 #include <zpool.h>
 
-/* More classes than objects of up to 64 KiB in steps of 16 bytes can have. */
+/* More classes than a driver can have for objects of up to 64 KiB in steps of 16 bytes. */
 #define TRIAL_CLASSES_MAX 4096
 
 /*
@@ -26,14 +26,14 @@ struct trial_stats {
 	struct zpool_class_stats classes[TRIAL_CLASSES_MAX];
 };
 
-/* NULL: out of memory. */
+/* Returns NULL if memory runs out. */
 struct trial_stats *trial_stats_new(void);
 void trial_stats_free(struct trial_stats *told);
 
-/* Ask the pool for all. */
+/* Reads all statistics of the pool. */
 void trial_stats_take(struct trial_stats *told, struct zpool *pool);
 
-/* The number of classes that can be read, whatever the child wrote. */
+/* Returns the number of readable classes, whatever the child wrote. */
 size_t trial_stats_classes(const struct trial_stats *told);
 
 #endif /* TRIAL_STATS_H */

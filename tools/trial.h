@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trial.h - one driver's turn: every unit stored, loaded back and compared, in a child of its own
+ * trial.h - the trial of one driver: every unit is stored, loaded back and compared, in a separate child
  */
 #ifndef TRIAL_H
 #define TRIAL_H 1
@@ -25,7 +25,7 @@ enum trial_phase { TRIAL_OPENING, TRIAL_WARMING, TRIAL_STORING, TRIAL_LOADING, T
  */
 struct trial_result {
 	enum trial_phase phase;
-	int error; /* -errno: it could not go on, message says why */
+	int error; /* -errno: it could not continue; `message` has the reason */
 	uint64_t units_done;
 	uint64_t stored;
 	uint64_t refused_too_large;
@@ -48,12 +48,15 @@ struct trial_result {
 struct trial {
 	const char *spec;
 	const struct units *units;
-	bool evicting; /* make room by eviction where the pool is full */
+	bool evicting; /* evict to make room if the pool is full */
 	unsigned int timeout_seconds;
-	struct trial_stats *told; /* filled when all is loaded back, or at what ended that */
+	struct trial_stats *told; /* filled when everything has been loaded back, or when the trial ended early */
 };
 
-/* 0, or -errno after a message: no child could be made.  A child that came to no good end is an error in the result. */
+/*
+ * Returns 0, or -errno after a message if no child could be created. If a child does not end normally, that is an error
+ * in the result.
+ */
 int trial_run(const struct trial *trial, struct trial_result *result);
 
 #endif /* TRIAL_H */

@@ -11,7 +11,7 @@
 enum {
 	STATUS_OK = 0,
 	STATUS_FAILED = 1, /* something failed, differs or was skipped */
-	STATUS_USAGE = 2   /* the command line makes no sense */
+	STATUS_USAGE = 2   /* the command line is not valid */
 };
 
 struct command {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * template.h - the files that `zpoolctl new' writes, line by line; embed.awk makes them from the files in this folder
+ * template.h - the files that `zpoolctl new' writes, line by line; embed.awk generates them from the files in this
+ * directory
  */
 #ifndef TEMPLATE_H
 #define TEMPLATE_H 1
