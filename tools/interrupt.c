@@ -30,37 +30,37 @@ static void leave(int number)
 void interrupt_handle(void)
 {
 	struct sigaction action = { .sa_handler = leave, .sa_flags = (int)SA_RESETHAND };
-	struct sigaction former;
+	struct sigaction previous;
 
 	sigfillset(&action.sa_mask);
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		if (!sigaction(signals[i], NULL, &former) && former.sa_handler != SIG_IGN)
+		if (!sigaction(signals[i], NULL, &previous) && previous.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
 }
 
 void interrupt_default(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
-	struct sigaction former;
+	struct sigaction previous;
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		if (!sigaction(signals[i], NULL, &former) && former.sa_handler != SIG_IGN)
+		if (!sigaction(signals[i], NULL, &previous) && previous.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
 }
 
-void interrupt_block(sigset_t *former)
+void interrupt_block(sigset_t *previous)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
 		sigaddset(&set, signals[i]);
-	sigprocmask(SIG_BLOCK, &set, former);
+	sigprocmask(SIG_BLOCK, &set, previous);
 }
 
-void interrupt_unblock(const sigset_t *former)
+void interrupt_unblock(const sigset_t *previous)
 {
-	sigprocmask(SIG_SETMASK, former, NULL);
+	sigprocmask(SIG_SETMASK, previous, NULL);
 }
 
 bool interrupt_forward(int number)

@@ -19,8 +19,8 @@ void interrupt_handle(void);
 void interrupt_default(void);
 
 /* Block and unblock the signals, around operations that must not be interrupted. */
-void interrupt_block(sigset_t *former);
-void interrupt_unblock(const sigset_t *former);
+void interrupt_block(sigset_t *previous);
+void interrupt_unblock(const sigset_t *previous);
 
 /* Forwards a signal to the current child. Returns false if there is none. Async-signal-safe. */
 bool interrupt_forward(int number);

@@ -180,14 +180,14 @@ static bool fill_folder(const struct project *project, int folder)
 
 bool project_write(const struct project *project)
 {
-	sigset_t former;
+	sigset_t previous;
 	bool good = false;
 	int folder;
 
-	interrupt_block(&former);
+	interrupt_block(&previous);
 	if (mkdir(project->dir, 0777)) {
 		say("cannot create the directory %s: %s; nothing was written", project->dir, strerror(errno));
-		interrupt_unblock(&former);
+		interrupt_unblock(&previous);
 		return false;
 	}
 	folder = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -199,6 +199,6 @@ bool project_write(const struct project *project)
 	}
 	if (!good)
 		rmdir(project->dir);
-	interrupt_unblock(&former);
+	interrupt_unblock(&previous);
 	return good;
 }

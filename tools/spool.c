@@ -25,18 +25,18 @@ static const char *spool_folder(void)
  */
 static int open_and_unlink(const char *folder)
 {
-	sigset_t former;
+	sigset_t previous;
 	char *name;
 	int fd, error;
 
 	if (asprintf(&name, "%s/zpoolctl-XXXXXX", folder) < 0)
 		out_of_memory();
-	interrupt_block(&former);
+	interrupt_block(&previous);
 	fd = mkostemp(name, O_CLOEXEC);
 	error = errno;
 	if (fd >= 0)
 		unlink(name);
-	interrupt_unblock(&former);
+	interrupt_unblock(&previous);
 	free(name);
 	errno = error;
 	return fd;

@@ -111,10 +111,10 @@ int zp_search_set_path(const char *path)
 			return zp_fail(ENOMEM, "Out of memory for the plugin path.");
 	}
 	pthread_mutex_lock(&path_lock);
-	char *former = chosen_path;
+	char *previous = chosen_path;
 	chosen_path = copy;
 	pthread_mutex_unlock(&path_lock);
-	free(former);
+	free(previous);
 	return 0;
 }
 
