@@ -154,11 +154,15 @@ START_TEST(guard_in_front_keeps_its_books)
 	open_fault("guard+fault:malloc_share=300,map_share=300", _i);
 	for (int i = 0; i < CALLS; i++) {
 		unsigned long handle = 0;
+		char *at;
 
 		if (zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &handle) != 0)
 			continue;
-		if (zpool_map_handle(pool, handle, ZPOOL_MM_RW))
+		at = zpool_map_handle(pool, handle, ZPOOL_MM_RW);
+		if (at) {
+			memset(at, 0x55, 100);
 			zpool_unmap_handle(pool, handle);
+		}
 		zpool_free(pool, handle);
 	}
 	ck_assert_uint_eq(stack_stats(pool).objects, 0);
