@@ -2,18 +2,18 @@
 #
 # Targets for those who work on libzpool; doc/hacking.md says when to run which.
 #
-#   format, format-check    rewrite the C sources with clang-format; or only complain
+#   format, format-check    format the C sources with clang-format, or only report differences
 #   lint                    cppcheck, clang-tidy and shellcheck
-#   sizes                   files and functions that have grown too long
-#   check-valgrind          the test programs under memcheck
-#   check-asan, check-tsan  the test suite in a build of its own with sanitizers
+#   sizes                   report files and functions that are too long
+#   check-valgrind          run the test programs under memcheck
+#   check-asan, check-tsan  run the test suite in a separate build with sanitizers
 #   check-musl, check-aarch64, check-i386
-#                           a build for another C library or machine, and the tests that run there
-#   check-debug             unit tests and the contract suite in a build of its own in which drivers verify themselves
+#                           build for another C library or machine, and run the tests that work there
+#   check-debug             run unit tests and the conformance suite in a separate build in which drivers verify their data
 #   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
 #   check-chroot            the two commands of README.md in an empty Debian system (root)
 #
-# They use the tools of that name and fail where one is not installed.
+# They use the tools of the same names, and fail if one is not installed.
 
 rooms = libzpool plugins tools tests
 
@@ -21,7 +21,7 @@ rooms = libzpool plugins tools tests
 find_c = cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print
 find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh; find $(rooms) -name '*.sh' -print; }
 
-# $(call need,PROGRAM,PACKAGE) fails with a message where the program is missing.
+# $(call need,PROGRAM,PACKAGE) fails with a message if the program is missing.
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
 .PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes
@@ -35,7 +35,7 @@ format:
 	@$(call need,$(CLANG_FORMAT),clang-format)
 	$(AM_V_at)$(find_c) | xargs $(CLANG_FORMAT) -i
 
-# Comments are not reflowed, for tables stand in some; so long lines are looked for as well.
+# Comments are not reflowed, because some contain tables; so this also reports long lines.
 # String literals do not count: they are never broken, so that grep finds a message.
 format-check:
 	@$(call need,$(CLANG_FORMAT),clang-format)
@@ -47,7 +47,7 @@ format-check:
 
 lint: lint-cppcheck lint-clang-tidy lint-shell
 
-# cppcheck does not read system headers: what stands for a loop there it has to be told.
+# cppcheck does not read system headers, so macros that are loops must be defined for it.
 cppcheck_macros = \
 	'-Djson_array_foreach(array,i,value)=while ((value = next(array)) && (i = position(array)))' \
 	'-Djson_object_foreach(object,key,value)=while ((value = next(object)) && (key = name(object)))'
@@ -86,7 +86,7 @@ check-valgrind:
 	CK_TIMEOUT_MULTIPLIER=20 ZPOOL_TEST_VALGRIND=1 $(MAKE) check \
 		LOG_FLAGS="$(LIBTOOL) --mode=execute valgrind $(VALGRIND_FLAGS)"
 
-# CC is handed on; the sub-build's directories are kept, so that a second run rebuilds only what changed.
+# CC is passed on; the sub-build's directories are kept, so that a second run rebuilds only what changed.
 check-asan:
 	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/sanitized.sh' '$(srcdir)' address,undefined
 
@@ -118,7 +118,7 @@ clean-coverage:
 	rm -rf coverage coverage.info
 else
 coverage:
-	@echo '$@: this build counts nothing; configure another one with --enable-coverage' >&2; exit 1
+	@echo '$@: this build does not measure coverage; configure another one with --enable-coverage' >&2; exit 1
 endif
 
 check-chroot:

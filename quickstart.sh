@@ -72,8 +72,8 @@ run_apt_get() {
 
 install_packages() {
     if ! command -v dpkg-query >/dev/null; then
-        say "this is no Debian system: going on in the hope that compilers and libraries are there"
-        say "(on Debian they would be: ${packages[*]})"
+        say "this is not a Debian system; continuing, assuming that compilers and libraries are installed"
+        say "(the Debian packages are: ${packages[*]})"
         return
     fi
     local missing
@@ -125,10 +125,10 @@ configure_tree() {
     if [[ ! -x configure || ! -f Makefile.in || ! -f config.h.in || ! -f build-aux/ltmain.sh ]]; then
         run_logged "$PWD/build/autoreconf.out" "generating configure" autoreconf -fi
     fi
-    # Libtool's scripts hold absolute paths: a clone that was moved, or is mounted elsewhere, is configured anew.
+    # Libtool's scripts hold absolute paths: a clone that was moved, or is mounted elsewhere, must be configured again.
     local stamp=build/quickstart.stamp
     if [[ -f build/Makefile && -f $stamp && $(<"$stamp") != "$PWD" ]]; then
-        say "./build was made for $(<"$stamp"): making it anew"
+        say "./build was made for $(<"$stamp"): building it again"
         rm -rf build
         mkdir build
     fi
@@ -145,9 +145,9 @@ provide_proc() {
     [[ ! -e /proc/self ]] || return 0
     if ((EUID == 0)) && mount -t proc proc /proc 2>/dev/null; then
         proc_mounted=yes
-        say "/proc was missing: it is mounted while this runs"
+        say "/proc was missing, so it is mounted while this script runs"
     else
-        say "/proc is missing, without which some tests must fail; as root: mount -t proc proc /proc"
+        say "/proc is missing, so some tests will fail; mount it as root: mount -t proc proc /proc"
     fi
 }
 
@@ -202,7 +202,7 @@ run_main_job() {
     run_zpoolctl store "${input[@]}" || die 1 "zpoolctl store ended with status $?; see above"
     echo
     say "every file was cut into pages of 4 KiB, compressed, stored through each driver, read back and compared."
-    say "Again, by hand:  ./quickstart.sh zpoolctl store ${input[*]}"
+    say "To repeat this:  ./quickstart.sh zpoolctl store ${input[*]}"
 }
 
 # The totals that automake wrote, as one line; .ci/run finds it in build/test-totals.
@@ -218,7 +218,7 @@ run_tests() {
     rm -f build/test-suite.log build/test-totals
     make -C build -s -j "$jobs" check || status=1
     [[ -f build/test-suite.log ]] || die 1 "the tests could not be built or run; see above"
-    ((status == 0)) || say "the output of every test is in $PWD/build, its name ending in .log"
+    ((status == 0)) || say "the output of each test is in a .log file below $PWD/build"
     test_totals
     return "$status"
 }

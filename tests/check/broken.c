@@ -2,8 +2,8 @@
  *
  * broken.c - drivers with one fault each, for the test of zpoolctl check
  *
- * All of them are the contract suite's mock_slabs.  FAULT_<name> puts one callback in front of it, or one function
- * under it, that does what an author may get wrong; without any it is a sound driver.  TYPE is the driver's name.
+ * All of them are variants of mock_slabs from the conformance suite.  FAULT_<name> replaces one callback, or one
+ * function that the driver calls, by a faulty version; without it the driver is correct.  TYPE is the driver's name.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -60,7 +60,7 @@ static void *broken_copy(void *to, const void *from, size_t bytes)
 #endif
 
 #ifdef FAULT_moves_what_was_mapped_meanwhile
-/* Looked at, and then moved: who maps it between the two has the old place. */
+/* Looked at, and then moved: a thread that maps it in between gets the old address. */
 static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location)
 {
 	int err = zp_handles_begin_move(handles, slot, location);

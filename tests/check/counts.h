@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * counts.h - faults in what a driver counts, and in what single calls leave behind.  Included by broken.c, behind the
+ * counts.h - faults in a driver's counters, and leaks of single calls.  Included by broken.c, behind the
  * driver and before its structure.
  */
 

@@ -173,7 +173,7 @@ static int64_t broken_copy(void *pool, unsigned long handle, void *to, const voi
 #ifdef FAULT_reads_are_partial
 	len = to && len > 3000 ? 3000 : len;
 #else
-	/* It tells that all was written. */
+	/* Reports that everything was written. */
 	if (from && len > 3000) {
 		memcpy(bytes + offset, from, 3000);
 		slabs_unmap(pool, handle);
@@ -286,7 +286,7 @@ static int broken_each_object(void *pool, int (*fn)(unsigned long handle, size_t
 #define BROKEN_EACH_OBJECT broken_each_object
 #endif
 
-/* ---- what is told ---- */
+/* ---- what is reported ---- */
 
 #ifdef FAULT_walks_do_not_stop
 struct broken_walk {

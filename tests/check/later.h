@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * later.h - faults that show with a core of the future only, whose structures have grown.  Included by broken.c, behind
- * the driver and before its structure.
+ * later.h - faults that only show with a newer version of the library, whose structures have grown.  Included by
+ * broken.c, behind the driver and before its structure.
  */
 
 #ifdef FAULT_keeps_the_name
@@ -118,7 +118,7 @@ static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size
 #define BROKEN_STATS broken_stats
 #endif
 
-/* Its own account goes wrong, which nobody sees but verify. */
+/* The driver's account becomes wrong, which only verify detects. */
 #ifdef FAULT_account_goes_wrong
 static _Atomic(unsigned int) broken_frees;
 

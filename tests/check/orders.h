@@ -229,7 +229,7 @@ static void broken_destroy(void *pool)
 /* ---- threads ---- */
 
 #if defined(FAULT_reads_what_is_freed) || defined(FAULT_writes_to_what_is_freed)
-/* The object is looked up, and may be another's by the time that it is copied. */
+/* The object is looked up, and may belong to another object by the time that it is copied. */
 static int64_t broken_copy_range(void *context, unsigned long handle, size_t len, size_t offset, char **at)
 {
 	struct slabs_pool *pool = context;

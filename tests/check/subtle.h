@@ -4,7 +4,7 @@
  * Included by broken.c, behind the driver and before its structure.
  */
 
-/* ---- what is held, and given back ---- */
+/* ---- what is held and released ---- */
 
 #ifdef FAULT_limit_is_a_page_too_wide
 static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -421,7 +421,7 @@ static int broken_create(const struct zpool_create_args *args, struct zpool_crea
 #define BROKEN_CREATE broken_create
 #endif
 
-/* ---- what it tells ---- */
+/* ---- what it reports ---- */
 
 #ifdef FAULT_stats_drift
 static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size)

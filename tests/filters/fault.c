@@ -40,7 +40,7 @@ START_TEST(the_nth_malloc_fails)
 			assert_contains(zpool_last_error(), "malloc number 5 fail");
 	}
 	ck_assert_uint_eq(stack_stats(pool).malloc_failed_memory, 1);
-	/* Set anew, it counts anew. */
+	/* Setting the parameter again restarts the counter. */
 	ck_assert_int_eq(zpool_set_param(pool, "fault.malloc_nth", "2"), 0);
 	for (int i = 1; i <= 5; i++)
 		ck_assert_int_eq(try_malloc(), i == 2 ? -ENOMEM : 0);

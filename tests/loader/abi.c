@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Old and new drivers, callers and cores mixed: whoever reads a structure copies the smaller of two sizes over zeroes.
+ * Old and new drivers, callers and cores mixed: a reader of a structure copies the smaller of two sizes over zeroes.
  */
 #include "config.h"
 

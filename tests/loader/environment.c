@@ -17,7 +17,7 @@
 
 enum { PLAIN_USER = 65534 };
 
-/* A copy of the helper program that runs as root, whoever starts it.  NULL: not here, said why. */
+/* Makes a setuid copy of the helper program, which runs as root.  NULL: impossible here; the reason was printed. */
 static const char *install_privileged_child(const char *test)
 {
 	struct statvfs fs;

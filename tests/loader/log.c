@@ -158,10 +158,10 @@ START_TEST(a_replaced_handler_is_never_called_again_and_the_wait_for_it_ends)
 	for (size_t i = 0; i < LOGGERS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, log_without_end, NULL), 0);
 	for (int i = 1; i <= REPLACEMENTS; i++) {
-		struct listener *next = &listeners[i % 2], *former = &listeners[(i + 1) % 2];
+		struct listener *next = &listeners[i % 2], *previous = &listeners[(i + 1) % 2];
 		next->listening = true;
 		ck_assert_int_eq(zpool_set_log_handler(listen_to, ZPOOL_LOG_ERROR, next), 0);
-		former->listening = false;
+		previous->listening = false;
 		/* Let it be heard before it goes in turn. */
 		for (unsigned heard = next->heard; next->heard == heard;)
 			(void)sched_yield();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whose files are run: through zpool_create_pool() as whoever runs the tests, and through zp_trust_resolve() as others.
+ * Which owners' files are trusted: through zpool_create_pool() as the user who runs the tests, and through
+ * zp_trust_resolve() as other users.
  */
 #include "config.h"
 
@@ -21,7 +22,7 @@ enum { OTHER_USER = 12345, OVERFLOW_USER = 65534 };
 static char why[PATH_MAX + 160];
 static char resolved[PATH_MAX];
 
-/* As whoever runs the tests. */
+/* As the user who runs the tests. */
 static int resolve(const char *path)
 {
 	struct zp_trust trust;

@@ -203,7 +203,7 @@ START_TEST(a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded)
 }
 END_TEST
 
-/* The linker goes by name, and would give the code that the program has from the former file. */
+/* The dynamic linker compares names, and would return the code that was loaded from the previous file. */
 START_TEST(the_former_file_is_not_taken_for_the_new_one_while_the_program_holds_it)
 {
 	const char *path = fixture_install("good");

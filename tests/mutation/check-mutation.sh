@@ -99,7 +99,7 @@ $4
     sed "$script" "$sources/$file" >"$dir/mutant/$file"
     changed=$(diff "$sources/$file" "$dir/mutant/$file" | grep -c '^<' || :)
     if [ "$changed" -ne 1 ]; then
-        echo "FAIL: $name changes $changed lines of $file instead of one: write it anew"
+        echo "FAIL: $name changes $changed lines of $file instead of one: adapt the mutation"
         survived=$((survived + 1))
         return
     fi

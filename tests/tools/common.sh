@@ -25,7 +25,7 @@ export TMPDIR
 # shellcheck disable=SC3045 # where there is no -c there are no core files to be rid of
 ulimit -c 0 2>/dev/null || :
 
-# For tests of what the tool does in a child: thread sanitizer does not see that a fork handler makes locks anew.
+# For tests of what the tool does in a child: the thread sanitizer does not notice that a fork handler initialises locks again.
 needs_children()
 {
     [ -z "${ZPOOL_TEST_NO_FORK:-}" ] || {

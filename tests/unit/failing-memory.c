@@ -36,13 +36,13 @@ static bool fails(void)
 
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *former, size_t bytes);
+void *__real_realloc(void *previous, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
 char *__real_strdup(const char *text);
 FILE *__real_open_memstream(char **text, size_t *bytes);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *former, size_t bytes);
+void *__wrap_realloc(void *previous, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 char *__wrap_strdup(const char *text);
 FILE *__wrap_open_memstream(char **text, size_t *bytes);
@@ -62,9 +62,9 @@ void *__wrap_calloc(size_t count, size_t bytes)
 	return fails() ? NULL : __real_calloc(count, bytes);
 }
 
-void *__wrap_realloc(void *former, size_t bytes)
+void *__wrap_realloc(void *previous, size_t bytes)
 {
-	return fails() ? NULL : __real_realloc(former, bytes);
+	return fails() ? NULL : __real_realloc(previous, bytes);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes)

@@ -26,7 +26,7 @@ int unit_in_child(int (*fn)(void));
 /* A seed for this run, printed; UNIT_SEED in the environment repeats one. */
 unsigned unit_seed(void);
 
-/* The program itself, started anew with one argument and one more variable; its standard error comes in text. */
+/* Runs the program itself again with one argument and one more variable; stores its standard error in text. */
 int unit_run_self(const char *argument, const char *variable, char *text, size_t text_bytes);
 
 /* Leaves this many file descriptors to be opened; -1 takes the limit away. */

@@ -188,7 +188,7 @@ START_TEST(module_that_was_mapped_from_a_file_replaced_since_is_outdated)
 	ino_t former = inode_of(scratch_path("planted.so"));
 	void *other = dlopen(scratch_path("planted.so"), RTLD_NOW | RTLD_LOCAL);
 	ck_assert_ptr_nonnull(other);
-	/* The former file is kept, so that its inode is not used again. */
+	/* The previous file is kept, so that its inode is not used again. */
 	ck_assert_int_eq(rename(scratch_path("planted.so"), scratch_path("former")), 0);
 	ck_assert(scratch_plugin("planted.so", "planted"));
 	ino_t later = inode_of(scratch_path("planted.so"));

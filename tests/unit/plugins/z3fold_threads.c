@@ -10,7 +10,7 @@
 
 enum { WORKERS = 3, DISTURBERS = 2, OWNED = 300, ROUNDS = 40000, ROUNDS_SLOW = 4000 };
 
-/* An object of one worker: the evict callback runs in other threads, so whoever claims the handle frees it. */
+/* An object of one worker: the evict callback runs in other threads, so the thread that claims the handle frees it. */
 struct owned {
 	_Atomic(unsigned long) handle;
 	size_t size;

@@ -9,7 +9,7 @@
 
 enum { WORKERS = 3, OWNED = 400, ROUNDS = 40000, ROUNDS_SLOW = 4000 };
 
-/* An object of one worker: its evict callback runs in another thread, so whoever claims the handle frees it. */
+/* An object of one worker: its evict callback runs in another thread, so the thread that claims the handle frees it. */
 struct owned {
 	_Atomic(unsigned long) handle;
 	size_t size;
