@@ -3,6 +3,9 @@
 plugin_LTLIBRARIES += plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
 plugin_LTLIBRARIES += plugins/zblock.la
 
+# Links every plugin into a program, for builds without shared libraries.
+preload_plugins = $(plugin_LTLIBRARIES:%=-dlpreopen %)
+
 plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
 plugin_cflags = $(AM_CFLAGS) $(STACK_CFLAGS)
 plugin_ldflags = -module -avoid-version -no-undefined -Wl,-z,now $(PLUGIN_LDFLAGS) $(HARDEN_LDFLAGS)

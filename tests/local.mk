@@ -9,9 +9,10 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_builddir='$(abs_top_builddir)' abs_top_srcdir='$(abs_top_srcdir)' \
 	top_builddir='$(top_builddir)' top_srcdir='$(top_srcdir)' \
 	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' READELF='$(READELF)' PACKAGE_VERSION='$(PACKAGE_VERSION)' \
+	ZPOOL_TEST_TYPES='$(plugin_LTLIBRARIES:plugins/%.la=%)' \
 	CFLAGS='$(CFLAGS)' SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)' COVERAGE_CFLAGS='$(COVERAGE_CFLAGS)' \
 	HARDEN_CFLAGS='$(HARDEN_CFLAGS)' HARDEN_LDFLAGS='$(HARDEN_LDFLAGS)'; \
-	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION CFLAGS \
+	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION ZPOOL_TEST_TYPES CFLAGS \
 		SANITIZER_CFLAGS COVERAGE_CFLAGS HARDEN_CFLAGS HARDEN_LDFLAGS; unset ZPOOL_DEBUG;
 if SANITIZE_THREAD
 # Thread sanitizer kills children that fork from a program with threads.

@@ -74,15 +74,8 @@ tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOO
 # Without shared libraries there are no plugins to load: the tool brings the drivers along.
 if !ENABLE_SHARED
 zpoolctl_preload_cppflags = -DZPOOLCTL_PRELOAD
-zpoolctl_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plugins/zbud.la \
-	-dlpreopen plugins/libc.la
-EXTRA_tools_zpoolctl_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-zpoolctl_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
-EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
-zpoolctl_preload_ldflags += -dlpreopen plugins/guard.la -dlpreopen plugins/fault.la
-EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/guard.la plugins/fault.la
-zpoolctl_preload_ldflags += -dlpreopen plugins/trace.la
-EXTRA_tools_zpoolctl_DEPENDENCIES += plugins/trace.la
+zpoolctl_preload_ldflags = -static $(preload_plugins)
+EXTRA_tools_zpoolctl_DEPENDENCIES = $(plugin_LTLIBRARIES)
 endif
 endif
 

@@ -85,15 +85,8 @@ tests_contract_contract_LDADD = tests/contract/libzpcontract.a libzpool/libzpool
 # Without shared libraries there are no plugins to load: the suite brings the drivers along.
 if !ENABLE_SHARED
 contract_preload_cppflags = -DCONTRACT_PRELOAD
-contract_preload_ldflags = -static -dlpreopen plugins/zsmalloc.la -dlpreopen plugins/zbud.la \
-	-dlpreopen plugins/libc.la
-EXTRA_tests_contract_contract_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-contract_preload_ldflags += -dlpreopen plugins/zblock.la -dlpreopen plugins/z3fold.la
-EXTRA_tests_contract_contract_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
-contract_preload_ldflags += -dlpreopen plugins/guard.la -dlpreopen plugins/fault.la
-EXTRA_tests_contract_contract_DEPENDENCIES += plugins/guard.la plugins/fault.la
-contract_preload_ldflags += -dlpreopen plugins/trace.la
-EXTRA_tests_contract_contract_DEPENDENCIES += plugins/trace.la
+contract_preload_ldflags = -static $(preload_plugins)
+EXTRA_tests_contract_contract_DEPENDENCIES = $(plugin_LTLIBRARIES)
 endif
 
 # The suite on drivers of its own that have little more than what they must, and behind a filter.
@@ -109,8 +102,5 @@ tests_contract_with_mocks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/sup
 tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
 tests_contract_with_mocks_LDADD = tests/contract/libzpcontract.a libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
 if !ENABLE_SHARED
-EXTRA_tests_contract_with_mocks_DEPENDENCIES = plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/zblock.la plugins/z3fold.la
-EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/guard.la plugins/fault.la
-EXTRA_tests_contract_with_mocks_DEPENDENCIES += plugins/trace.la
+EXTRA_tests_contract_with_mocks_DEPENDENCIES = $(plugin_LTLIBRARIES)
 endif

@@ -16,7 +16,7 @@ text_file "$work/text" 131072
 
 run list
 exits "list succeeds" 0
-for driver in fault guard libc trace z3fold zblock zbud zsmalloc; do
+for driver in ${ZPOOL_TEST_TYPES:?lists the plugins, set by make check}; do
     prints "$driver is there" "^$driver +[0-9.]+ +1\.[0-9]+ +yes +linked in +[a-z]"
     run info --json "$driver"
     exits "info $driver succeeds" 0

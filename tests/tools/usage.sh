@@ -79,7 +79,7 @@ done
     echo "FAILED: a name that was refused made a folder"
     failures=$((failures + 1))
 }
-for name in zbud z3fold zsmalloc zblock libc guard fault trace; do
+for name in ${ZPOOL_TEST_TYPES:?lists the plugins, set by make check}; do
     run new --dir "$work/new" -- "$name"
     exits "new with the name $name, which libzpool ships, succeeds" 0
     says "new warns of the name $name" "warning: libzpool ships a plugin \"$name\""
