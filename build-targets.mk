@@ -4,6 +4,7 @@
 #
 #   format, format-check    format the C sources with clang-format, or only report differences
 #   lint                    cppcheck, clang-tidy and shellcheck
+#   spell-check             run codespell on everything that is written by hand
 #   sizes                   report files and functions that are too long
 #   check-valgrind          run the test programs under memcheck
 #   check-asan, check-tsan  run the test suite in a separate build with sanitizers
@@ -11,6 +12,8 @@
 #                           build for another C library or machine, and run the tests that work there
 #   check-debug             run unit tests and the conformance suite in a separate build in which drivers verify their data
 #   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
+#   check-matrix            all of lint, and every configuration that .ci/run leaves out; takes hours
+#   deb                     the Debian packages, in ./deb, checked with lintian
 #   check-chroot            the two commands of README.md in an empty Debian system (root)
 #
 # They use the tools of the same names, and fail if one is not installed.
@@ -24,8 +27,8 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh
 # $(call need,PROGRAM,PACKAGE) fails with a message if the program is missing.
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
-.PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes
-.PHONY: check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
+.PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes spell-check
+.PHONY: deb check-matrix check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
 	check-musl check-aarch64 check-i386
 
 CLANG_FORMAT = clang-format
@@ -70,6 +73,12 @@ lint-clang-tidy:
 lint-shell:
 	@$(call need,shellcheck,shellcheck)
 	$(AM_V_at)$(find_scripts) | xargs shellcheck -x -P "$$PWD"
+
+# Words that codespell takes for mistakes: a macro of man pages, and the static functions of a driver.
+spell-check:
+	@$(call need,codespell,codespell)
+	$(AM_V_at)cd '$(srcdir)' && codespell -L bu,statics --skip='*.svg,*.sizes' \
+		$(rooms) doc README.md CONTRIBUTING.md SECURITY.md NEWS quickstart.sh .ci configure.ac Makefile.am build-targets.mk m4/zpool.m4
 
 sizes:
 	$(AM_V_at)cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print | sort | \
@@ -121,6 +130,23 @@ coverage:
 	@echo '$@: this build does not measure coverage; configure another one with --enable-coverage' >&2; exit 1
 endif
 
+# Each prints its name and how long it took; the first failure ends the run.
+matrix = lint check-debug check-asan check-tsan check-valgrind check-musl check-i386 check-aarch64 distcheck
+
+check-matrix:
+	@for target in $(matrix); do \
+		start=`date +%s`; \
+		echo "check-matrix: $$target"; \
+		$(MAKE) $$target || { echo "check-matrix: $$target failed" >&2; exit 1; }; \
+		echo "check-matrix: $$target passed in $$((`date +%s` - start)) s"; \
+	done
+
+# debian/ is left out of the tarball, as Debian asks of its upstreams.
+deb:
+	@$(call need,dpkg-buildpackage,dpkg-dev)
+	$(MAKE) dist
+	$(SHELL) '$(srcdir)/tests/dist/deb.sh' '$(srcdir)' '$(distdir).tar.xz'
+
 check-chroot:
 	'$(srcdir)/tests/dist/chroot.sh'
 
@@ -128,10 +154,10 @@ check-chroot:
 AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 
 distclean-local:
-	rm -rf sanitize-address,undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
+	rm -rf deb sanitize-address,undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
 
 TESTS += tests/dist/contents.sh tests/dist/includes.sh
 
 EXTRA_DIST += tests/dist/includes.awk tests/dist/includes.sh tests/dist/rooms
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh
