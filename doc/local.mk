@@ -42,6 +42,7 @@ zpool_man_links = \
 	doc/man/zpool_obj_write.3 \
 	doc/man/zpool_open.3 \
 	doc/man/zpool_rescan.3 \
+	doc/man/zpool_set_error.3 \
 	doc/man/zpool_set_log_handler.3 \
 	doc/man/zpool_set_param.3 \
 	doc/man/zpool_stats_member.3 \
@@ -49,6 +50,20 @@ zpool_man_links = \
 	doc/man/zpool_unmap_handle.3 \
 	doc/man/zpool_unregister_driver.3 \
 	doc/man/zpool_version.3
+
+zpool_store_man_links = \
+	doc/man/zpool_store_add_compressor.3 \
+	doc/man/zpool_store_close.3 \
+	doc/man/zpool_store_compact.3 \
+	doc/man/zpool_store_drop.3 \
+	doc/man/zpool_store_drop_range.3 \
+	doc/man/zpool_store_get.3 \
+	doc/man/zpool_store_get_stats.3 \
+	doc/man/zpool_store_get_total_size.3 \
+	doc/man/zpool_store_next_extent.3 \
+	doc/man/zpool_store_put.3 \
+	doc/man/zpool_store_set_limit.3 \
+	doc/man/zpool_store_zero_range.3
 
 dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7 \
 	doc/man/zpool-z3fold.7 doc/man/zpool-zsmalloc.7
@@ -62,13 +77,19 @@ if ENABLE_TOOLS
 man_MANS += doc/man/zpoolctl.1
 endif
 
-$(zpool_man_links): $(zpool_man3_pages)
+# Those of the store, too.
+EXTRA_DIST += doc/man/zpool_store_open.3
+if ENABLE_STORE
+man_MANS += doc/man/zpool_store_open.3 $(zpool_store_man_links)
+endif
+
+$(zpool_man_links) $(zpool_store_man_links): $(zpool_man3_pages) doc/man/zpool_store_open.3
 	$(AM_V_GEN)$(MKDIR_P) doc/man && \
 	name=`basename $@ .3` && \
 	page=`cd $(srcdir)/doc/man && grep -lE '^zpool.*, '"$$name"'[, ].*\\-' *.3` && \
 	echo ".so man3/$$page" >$@
 
-CLEANFILES += $(zpool_man_links)
+CLEANFILES += $(zpool_man_links) $(zpool_store_man_links)
 
 EXTRA_DIST += \
 	doc/README.md doc/adding.md doc/known-limits.md \

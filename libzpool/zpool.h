@@ -667,6 +667,20 @@ ZPOOL_PUBLIC int zpool_each_param(const char *type, int (*fn)(const struct zpool
  */
 ZPOOL_PUBLIC const char *zpool_last_error(void);
 
+/*
+ * zpool_set_error - set what zpool_last_error() returns, for libraries that are built on this one
+ *
+ * err          a positive errno
+ * format, ...  a sentence, as for printf(3); what it quotes is escaped as zpool_escape() does it
+ *
+ * Returns -err, so that a function can end with it.  Since 0.2.
+ */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+ZPOOL_PUBLIC int
+zpool_set_error(int err, const char *format, ...);
+
 enum zpool_log_level { ZPOOL_LOG_ERROR, ZPOOL_LOG_WARNING, ZPOOL_LOG_INFO, ZPOOL_LOG_DEBUG };
 
 /*

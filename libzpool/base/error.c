@@ -77,6 +77,16 @@ int zp_fail(int err, const char *format, ...)
 	return -err;
 }
 
+int zpool_set_error(int err, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	error_format(format, args);
+	va_end(args);
+	error_slot.from_driver = false;
+	return -err;
+}
+
 int zp_fail_static(int err, const char *sentence)
 {
 	error_slot.text = sentence;

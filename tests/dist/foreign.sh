@@ -79,7 +79,7 @@ fi
 
 # Libraries of this system are no use there: pkg-config finds none.
 [ -f config.status ] || PKG_CONFIG_LIBDIR=/nonexistent "$srcdir/configure" --host="$host" CC="$cc" --enable-werror \
-    --disable-tools CPPFLAGS="-I$root/include $kernel" LDFLAGS="-L$root/lib"
+    --disable-tools --disable-store CPPFLAGS="-I$root/include $kernel" LDFLAGS="-L$root/lib"
 
 make -s -j "$(nproc)" check TESTS=
 

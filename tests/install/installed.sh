@@ -59,7 +59,8 @@ check_headers() {
         run_cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(with_pkg_config "$PKG_CONFIG" --cflags libzpool-driver) \
             -fsyntax-only "$scratch/support.c" || fail "zpool-support/$header does not compile by itself"
     done
-    others=$(cd "$DESTDIR$includedir" && find . -name 'zp*' ! -name zpool.h ! -name zpool-driver.h ! -name zpool-kernel.h ! -name zpool-support)
+    others=$(cd "$DESTDIR$includedir" && find . -name 'zp*' ! -name zpool.h ! -name zpool-driver.h ! -name zpool-kernel.h \
+        ! -name zpool-store.h ! -name zpool-support)
     [ -z "$others" ] || fail "headers were installed that are not public: $others"
     others=$(cd "$DESTDIR$includedir/zpool-support" && find . -name '*_internal.h')
     [ -z "$others" ] || fail "headers of the support library were installed that are its own: $others"

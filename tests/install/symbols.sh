@@ -1,25 +1,38 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# symbols.sh - libzpool.so exports exactly the functions that zpool.h declares, and may not be unmapped
+# symbols.sh - each library exports exactly the functions that its header declares, and may not be unmapped
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
 
-library=libzpool/.libs/libzpool.so
-[ -e "$library" ] || skip "built without a shared library"
+[ -e libzpool/.libs/libzpool.so ] || skip "built without a shared library"
 make_scratch
 
-declared_functions "$srcdir/libzpool/zpool.h" >"$scratch/declared"
-exported_symbols "$library" >"$scratch/exported"
-[ -s "$scratch/declared" ] || fail "no function was found in zpool.h"
-for symbol in $(comm -23 "$scratch/declared" "$scratch/exported"); do
-    fail "$symbol is declared in zpool.h, but libzpool.so does not export it"
-done
-for symbol in $(comm -13 "$scratch/declared" "$scratch/exported"); do
-    fail "$symbol is exported by libzpool.so, but zpool.h does not declare it"
-done
+# check_library FILE HEADER
+check_library() {
+    library=$1
+    name=$(basename "$library")
+    header=$(basename "$2")
+    declared_functions "$2" >"$scratch/declared"
+    exported_symbols "$library" >"$scratch/exported"
+    [ -s "$scratch/declared" ] || fail "no function was found in $header"
+    for symbol in $(comm -23 "$scratch/declared" "$scratch/exported"); do
+        fail "$symbol is declared in $header, but $name does not export it"
+    done
+    for symbol in $(comm -13 "$scratch/declared" "$scratch/exported"); do
+        fail "$symbol is exported by $name, but $header does not declare it"
+    done
 
-# A driver's thread may still be inside the library's code when the host closes it.
-"${READELF:?}" -dW "$library" | grep -q 'FLAGS_1.*NODELETE' || fail "libzpool.so is not marked NODELETE"
+    # A thread may still be inside the library's code when the host closes it.
+    "${READELF:?}" -dW "$library" | grep -q 'FLAGS_1.*NODELETE' || fail "$name is not marked NODELETE"
+}
+
+check_library libzpool/.libs/libzpool.so "$srcdir/libzpool/zpool.h"
+if [ -e store/.libs/libzpool-store.so ]; then
+    # What it includes is declared by libzpool.
+    sed '/#include/d; 1i #define ZPOOL_PUBLIC __attribute__((visibility("default")))\n#include <stdint.h>\n#include <stddef.h>' \
+        "$srcdir/store/zpool-store.h" >"$scratch/zpool-store.h"
+    check_library store/.libs/libzpool-store.so "$scratch/zpool-store.h"
+fi
 finish

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "context.h"
+#include "store.h"
+
+void zps_pause(unsigned int *turn)
+{
+	static const struct timespec nap = { .tv_nsec = 50000 };
+
+	if (++*turn < 64)
+		atomic_signal_fence(memory_order_seq_cst);
+	else if (*turn < 256)
+		sched_yield();
+	else
+		nanosleep(&nap, NULL); /* so that a thread of lower priority can go on */
+}
+
+static size_t frame_bytes(const struct zps_contexts *contexts)
+{
+	size_t bytes = sizeof(struct zps_context) + contexts->image_bytes;
+
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static void context_free(const struct zps_contexts *contexts, struct zps_context *context)
+{
+	if (context->state)
+		contexts->choice.compressor->destroy(context->state);
+	free(context);
+}
+
+/* Compressing something first lets the compressor take what it needs, so that its size is known. */
+static void context_warm_up(const struct zps_contexts *contexts, struct zps_context *context)
+{
+	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
+	size_t half = contexts->image_bytes / 2;
+
+	compressor->compress(context->state, context->image, half, context->image + half, half - 1);
+}
+
+static struct zps_context *context_new(const struct zps_contexts *contexts)
+{
+	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
+	struct zps_context *context = aligned_alloc(64, frame_bytes(contexts));
+
+	if (!context)
+		return NULL;
+	memset(context, 0, frame_bytes(contexts));
+	if (!compressor)
+		return context;
+	context->state = compressor->create(contexts->choice.level);
+	if (!context->state) {
+		free(context);
+		return NULL;
+	}
+	context_warm_up(contexts, context);
+	return context;
+}
+
+int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes)
+{
+	struct zps_context *first;
+
+	contexts->image_bytes = image_bytes;
+	first = context_new(contexts);
+	if (!first)
+		return -ENOMEM;
+	contexts->context_bytes = frame_bytes(contexts);
+	if (first->state)
+		contexts->context_bytes += contexts->choice.compressor->context_bytes(first->state);
+	pthread_mutex_init(&contexts->lock, NULL);
+	atomic_store(&contexts->at[0], first);
+	atomic_store(&contexts->used, 1);
+	return 0;
+}
+
+void zps_contexts_fini(struct zps_contexts *contexts)
+{
+	unsigned int used = atomic_load(&contexts->used);
+
+	if (!used)
+		return;
+	for (unsigned int i = 0; i < used; i++)
+		context_free(contexts, atomic_load(&contexts->at[i]));
+	pthread_mutex_destroy(&contexts->lock);
+}
+
+uint64_t zps_contexts_bytes(const struct zps_contexts *contexts)
+{
+	return atomic_load_explicit(&contexts->used, memory_order_relaxed) * contexts->context_bytes;
+}
+
+uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count count)
+{
+	unsigned int used = atomic_load(&contexts->used);
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < used; i++)
+		sum += atomic_load_explicit(&atomic_load(&contexts->at[i])->count[count], memory_order_relaxed);
+	/* Differences of threads that are in the middle of a call may not have met yet. */
+	return (int64_t)sum < 0 ? 0 : sum;
+}
+
+static _Thread_local unsigned int last_used;
+
+static bool try_take(struct zps_context *context)
+{
+	uint32_t free_now = 0;
+
+	return !atomic_load_explicit(&context->taken, memory_order_relaxed) &&
+	       atomic_compare_exchange_strong_explicit(&context->taken, &free_now, 1, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static struct zps_context *take_any(struct zps_contexts *contexts)
+{
+	unsigned int used = atomic_load_explicit(&contexts->used, memory_order_acquire);
+	unsigned int first = last_used < used ? last_used : 0;
+
+	for (unsigned int i = 0; i < used; i++) {
+		unsigned int number = first + i < used ? first + i : first + i - used;
+		struct zps_context *context = atomic_load_explicit(&contexts->at[number], memory_order_relaxed);
+
+		if (try_take(context)) {
+			last_used = number;
+			return context;
+		}
+	}
+	return NULL;
+}
+
+/* A context that is taken already, or NULL where there may be no more. */
+static struct zps_context *add(struct zps_contexts *contexts)
+{
+	struct zps_context *context = NULL;
+	unsigned int used;
+	bool reserved;
+
+	pthread_mutex_lock(&contexts->lock);
+	used = atomic_load(&contexts->used);
+	reserved = used < ZPS_CONTEXTS_MAX && zps_limit_reserve(contexts->store, contexts->context_bytes);
+	if (reserved)
+		context = context_new(contexts);
+	if (context) {
+		atomic_store(&context->taken, 1);
+		atomic_store(&contexts->at[used], context);
+		atomic_store_explicit(&contexts->used, used + 1, memory_order_release);
+		last_used = used;
+	}
+	if (reserved)
+		zps_limit_release(contexts->store, contexts->context_bytes);
+	pthread_mutex_unlock(&contexts->lock);
+	return context;
+}
+
+struct zps_context *zps_context_get(struct zps_contexts *contexts)
+{
+	struct zps_context *context;
+	unsigned int turn = 0;
+	int cancel_state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	context = take_any(contexts);
+	if (!context)
+		context = add(contexts);
+	while (!context) {
+		zps_pause(&turn);
+		context = take_any(contexts);
+	}
+	context->cancel_state = cancel_state;
+	return context;
+}
+
+void zps_context_put(struct zps_context *context)
+{
+	int cancel_state = context->cancel_state;
+
+	atomic_store_explicit(&context->taken, 0, memory_order_release);
+	pthread_setcancelstate(cancel_state, &cancel_state);
+}
+
+void zps_contexts_wait(struct zps_contexts *contexts)
+{
+	unsigned int used = atomic_load(&contexts->used);
+
+	for (unsigned int i = 0; i < used; i++) {
+		struct zps_context *context = atomic_load(&contexts->at[i]);
+		uint32_t section = atomic_load(&context->section);
+		unsigned int turn = 0;
+
+		while ((section & 1) && atomic_load(&context->section) == section)
+			zps_pause(&turn);
+	}
+}

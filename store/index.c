@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "context.h"
+#include "index.h"
+
+#define FIRST_TABLE_BITS 6
+#define LOAD_MAX 2 /* leaves a bucket */
+
+static size_t table_bytes(unsigned int bits)
+{
+	return sizeof(struct zps_table) + (sizeof(struct zps_leaf *) << bits);
+}
+
+static unsigned int bits_of(const struct zps_table *table)
+{
+	return 64 - table->shift;
+}
+
+static struct zps_table *table_new(unsigned int bits, unsigned int link)
+{
+	struct zps_table *table = calloc(1, table_bytes(bits));
+
+	if (table) {
+		table->shift = 64 - bits;
+		table->link = link;
+	}
+	return table;
+}
+
+static size_t bucket_of(const struct zps_table *table, uint64_t base)
+{
+	return (size_t)(((base / ZPS_LEAF_UNITS) * UINT64_C(0x9e3779b97f4a7c15)) >> table->shift);
+}
+
+int zps_index_init(struct zps_index *index, struct zps_contexts *contexts)
+{
+	struct zps_table *table = table_new(FIRST_TABLE_BITS, 0);
+
+	if (!table)
+		return -ENOMEM;
+	pthread_mutex_init(&index->lock, NULL);
+	index->contexts = contexts;
+	atomic_store(&index->table, table);
+	return 0;
+}
+
+/* Chunk n has twice as many leaves as chunk n - 1; leaf numbers run through them. */
+static size_t chunk_leaves(unsigned int chunk)
+{
+	return (size_t)ZPS_FIRST_CHUNK_LEAVES << chunk;
+}
+
+static unsigned int chunk_of(size_t number, size_t *within)
+{
+	size_t scaled = number / ZPS_FIRST_CHUNK_LEAVES + 1;
+	unsigned int chunk = 63 - (unsigned int)__builtin_clzll(scaled);
+
+	*within = number - ZPS_FIRST_CHUNK_LEAVES * (((size_t)1 << chunk) - 1);
+	return chunk;
+}
+
+void zps_index_fini(struct zps_index *index)
+{
+	if (!atomic_load(&index->table))
+		return;
+	for (unsigned int i = 0; i < ZPS_CHUNKS; i++)
+		if (atomic_load(&index->chunk[i]))
+			munmap(atomic_load(&index->chunk[i]), chunk_leaves(i) * sizeof(struct zps_leaf));
+	free(atomic_load(&index->table));
+	pthread_mutex_destroy(&index->lock);
+}
+
+static uint64_t touched_bytes(size_t leaves)
+{
+	return (leaves * sizeof(struct zps_leaf) + 4095) & ~UINT64_C(4095);
+}
+
+uint64_t zps_index_bytes(const struct zps_index *index)
+{
+	size_t leaves = atomic_load_explicit(&index->leaf_count, memory_order_relaxed);
+	unsigned int bits = FIRST_TABLE_BITS;
+
+	while (leaves > (size_t)LOAD_MAX << bits)
+		bits++;
+	return touched_bytes(leaves) + table_bytes(bits);
+}
+
+uint64_t zps_index_growth_bytes(const struct zps_index *index)
+{
+	size_t leaves = atomic_load_explicit(&index->leaf_count, memory_order_relaxed);
+	unsigned int bits = FIRST_TABLE_BITS;
+	uint64_t bytes = touched_bytes(leaves + 1) - touched_bytes(leaves);
+
+	while (leaves > (size_t)LOAD_MAX << bits)
+		bits++;
+	/* While a table grows, there are two. */
+	return leaves + 1 > (size_t)LOAD_MAX << bits ? bytes + table_bytes(bits + 1) : bytes;
+}
+
+struct zps_leaf *zps_index_leaf(const struct zps_index *index, size_t number)
+{
+	size_t within;
+	unsigned int chunk = chunk_of(number, &within);
+
+	return atomic_load_explicit(&index->chunk[chunk], memory_order_acquire) + within;
+}
+
+struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key)
+{
+	const struct zps_table *table = atomic_load(&index->table);
+	uint64_t base = key & ~(uint64_t)(ZPS_LEAF_UNITS - 1);
+	struct zps_leaf *leaf = atomic_load_explicit(&table->bucket[bucket_of(table, base)], memory_order_acquire);
+
+	while (leaf && leaf->base != base)
+		leaf = atomic_load_explicit(&leaf->next[table->link], memory_order_acquire);
+	return leaf;
+}
+
+static void link_leaf(struct zps_table *table, struct zps_leaf *leaf)
+{
+	_Atomic(struct zps_leaf *) *bucket = &table->bucket[bucket_of(table, leaf->base)];
+
+	atomic_store_explicit(&leaf->next[table->link], atomic_load_explicit(bucket, memory_order_relaxed),
+			      memory_order_relaxed);
+	atomic_store_explicit(bucket, leaf, memory_order_release);
+}
+
+/* With lock.  A table that cannot grow for want of memory still works, with longer chains. */
+static void grow(struct zps_index *index, size_t leaves)
+{
+	struct zps_table *old = atomic_load(&index->table);
+	struct zps_table *table;
+
+	if (leaves <= (size_t)LOAD_MAX << bits_of(old))
+		return;
+	table = table_new(bits_of(old) + 1, !old->link);
+	if (!table)
+		return;
+	for (size_t i = 0; i < leaves; i++)
+		link_leaf(table, zps_index_leaf(index, i));
+	atomic_store(&index->table, table);
+	zps_contexts_wait(index->contexts);
+	free(old);
+}
+
+/* With lock.  The place of the next leaf, zeroed. */
+static struct zps_leaf *new_leaf(struct zps_index *index, size_t number)
+{
+	size_t within;
+	unsigned int chunk = chunk_of(number, &within);
+	struct zps_leaf *leaves;
+
+	if (chunk >= ZPS_CHUNKS)
+		return NULL;
+	leaves = atomic_load(&index->chunk[chunk]);
+	if (!leaves) {
+		leaves = mmap(NULL, chunk_leaves(chunk) * sizeof(*leaves), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (leaves == MAP_FAILED)
+			return NULL;
+#ifdef MADV_NOHUGEPAGE
+		(void)madvise(leaves, chunk_leaves(chunk) * sizeof(*leaves), MADV_NOHUGEPAGE);
+#endif
+		atomic_store_explicit(&index->chunk[chunk], leaves, memory_order_release);
+	}
+	return leaves + within;
+}
+
+struct zps_leaf *zps_index_add(struct zps_index *index, uint64_t key)
+{
+	struct zps_leaf *leaf;
+	size_t leaves;
+
+	pthread_mutex_lock(&index->lock);
+	leaf = zps_index_find(index, key);
+	if (!leaf) {
+		leaves = atomic_load(&index->leaf_count);
+		leaf = new_leaf(index, leaves);
+		if (leaf) {
+			leaf->base = key & ~(uint64_t)(ZPS_LEAF_UNITS - 1);
+			link_leaf(atomic_load(&index->table), leaf);
+			atomic_store_explicit(&index->leaf_count, leaves + 1, memory_order_release);
+			grow(index, leaves + 1);
+		}
+	}
+	pthread_mutex_unlock(&index->lock);
+	return leaf;
+}
+
+uint32_t zps_unit_pin(struct zps_unit unit)
+{
+	_Atomic uint32_t *meta = &unit.leaf->meta[unit.slot];
+	uint32_t old = atomic_load_explicit(meta, memory_order_relaxed);
+	unsigned int turn = 0;
+
+	for (;;) {
+		if ((old & ZPS_LOCKED) || (old & ZPS_PINS) >= ZPS_PINS_MAX) {
+			zps_pause(&turn);
+			old = atomic_load_explicit(meta, memory_order_relaxed);
+		} else if (atomic_compare_exchange_weak_explicit(meta, &old, old + ZPS_PIN, memory_order_acquire,
+								 memory_order_relaxed)) {
+			return old & ~ZPS_PINS;
+		}
+	}
+}
+
+void zps_unit_unpin(struct zps_unit unit)
+{
+	atomic_fetch_sub_explicit(&unit.leaf->meta[unit.slot], ZPS_PIN, memory_order_release);
+}
+
+uint32_t zps_unit_lock(struct zps_unit unit)
+{
+	_Atomic uint32_t *meta = &unit.leaf->meta[unit.slot];
+	unsigned int turn = 0;
+	uint32_t old;
+
+	while (atomic_fetch_or_explicit(meta, ZPS_LOCKED, memory_order_acquire) & ZPS_LOCKED)
+		zps_pause(&turn);
+	while ((old = atomic_load_explicit(meta, memory_order_acquire)) & ZPS_PINS)
+		zps_pause(&turn);
+	return old & ~ZPS_LOCKED;
+}
+
+void zps_unit_unlock(struct zps_unit unit, uint32_t state)
+{
+	atomic_store_explicit(&unit.leaf->meta[unit.slot], state, memory_order_release);
+}

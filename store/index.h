@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * index.h - from a key to its unit, which readers walk without a lock
+ *
+ * Eight keys in a row share a leaf, found through a hash table of chains.  A unit is a word (the handle of its object,
+ * or the word that it repeats) and its meta, 12 bytes; with its share of the leaf's head and of the table it costs 16
+ * bytes where keys come in rows, and 128 where each is alone.
+ *
+ * Leaves lie in chunks that are never given back before the end, and each has two links: a table that grows is linked
+ * through one while readers follow the other in the table before, so that a reader never misses a leaf.  Leaves are not
+ * removed.  What changes the table holds `lock`; a walk over all leaves goes through the chunks and needs none.
+ *
+ * A table that was replaced must not be freed while somebody reads it, nor may its links be used again: readers are
+ * inside a section of their context (see context.h), and the thread that grows the table waits for them.
+ */
+#ifndef ZPS_INDEX_H
+#define ZPS_INDEX_H 1
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ZPS_LEAF_UNITS 8
+#define ZPS_CHUNKS 32
+#define ZPS_FIRST_CHUNK_LEAVES 64
+
+/*
+ * Meta.  PINS counts readers, who may use what the word names; a writer sets LOCKED, which keeps new readers out, and
+ * waits until they are gone before it changes the word.
+ */
+#define ZPS_STATE 0x3u
+#define ZPS_ABSENT 0x0u
+#define ZPS_SAME 0x1u
+#define ZPS_OBJECT 0x2u
+#define ZPS_LOCKED 0x4u
+#define ZPS_PIN 0x100u
+#define ZPS_PINS 0x3f00u
+#define ZPS_PINS_MAX 0x2000u /* well below the 60 times that an object may be mapped */
+
+struct zps_leaf {
+	_Atomic(struct zps_leaf *) next[2];
+	uint64_t base; /* its first key */
+	uint64_t word[ZPS_LEAF_UNITS];
+	_Atomic uint32_t meta[ZPS_LEAF_UNITS];
+};
+
+struct zps_unit {
+	struct zps_leaf *leaf;
+	unsigned int slot;
+};
+
+struct zps_table {
+	unsigned int shift; /* 64 - log2 of the number of buckets */
+	unsigned int link;
+	_Atomic(struct zps_leaf *) bucket[];
+};
+
+struct zps_contexts;
+
+struct zps_index {
+	_Atomic(struct zps_table *) table;
+	_Atomic size_t leaf_count;
+	_Atomic(struct zps_leaf *) chunk[ZPS_CHUNKS];
+	pthread_mutex_t lock;
+	struct zps_contexts *contexts;
+};
+
+int zps_index_init(struct zps_index *index, struct zps_contexts *contexts);
+void zps_index_fini(struct zps_index *index);
+uint64_t zps_index_bytes(const struct zps_index *index);
+
+/* What adding a leaf may take at most beside what is there. */
+uint64_t zps_index_growth_bytes(const struct zps_index *index);
+
+/* Inside a section.  The leaf of a key, or NULL. */
+struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key);
+
+/* Outside a section.  The same, which is made if need be.  NULL: no memory. */
+struct zps_leaf *zps_index_add(struct zps_index *index, uint64_t key);
+
+/* Every leaf has a number, from 0 up to leaf_count. */
+struct zps_leaf *zps_index_leaf(const struct zps_index *index, size_t number);
+
+/* A reader's hold on a unit.  The meta as it was, without pins. */
+uint32_t zps_unit_pin(struct zps_unit unit);
+void zps_unit_unpin(struct zps_unit unit);
+
+/* A writer's.  Unlocking sets the state. */
+uint32_t zps_unit_lock(struct zps_unit unit);
+void zps_unit_unlock(struct zps_unit unit, uint32_t state);
+
+static inline uint32_t zps_unit_state(struct zps_unit unit)
+{
+	return atomic_load_explicit(&unit.leaf->meta[unit.slot], memory_order_relaxed) & ZPS_STATE;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * limit.c - one limit for pool, index and contexts
+ *
+ * The pool gets as its own limit what the others leave of the store's, and loses it before the others grow: so the sum
+ * stays below the limit whatever other threads store meanwhile.
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "store.h"
+
+static uint64_t others_bytes(const struct zpool_store *store)
+{
+	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts);
+}
+
+/* With limit_lock.  0 would be no limit. */
+static void apply(struct zpool_store *store)
+{
+	uint64_t others = others_bytes(store) + store->reserved_bytes;
+	uint64_t left = store->limit_bytes > others ? store->limit_bytes - others : 1;
+
+	(void)zpool_set_limit(store->pool, store->limit_bytes ? left : 0);
+}
+
+bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes)
+{
+	bool fits;
+
+	pthread_mutex_lock(&store->limit_lock);
+	store->reserved_bytes += bytes;
+	apply(store);
+	fits = !store->limit_bytes ||
+	       zpool_get_total_size(store->pool) + others_bytes(store) + store->reserved_bytes <= store->limit_bytes;
+	if (!fits) {
+		store->reserved_bytes -= bytes;
+		apply(store);
+	}
+	pthread_mutex_unlock(&store->limit_lock);
+	return fits;
+}
+
+void zps_limit_release(struct zpool_store *store, uint64_t bytes)
+{
+	pthread_mutex_lock(&store->limit_lock);
+	store->reserved_bytes -= bytes;
+	apply(store);
+	pthread_mutex_unlock(&store->limit_lock);
+}
+
+int zpool_store_set_limit(struct zpool_store *store, uint64_t limit_bytes)
+{
+	if (!store)
+		return zpool_set_error(EINVAL, "zpool_store_set_limit() was given no store.");
+	pthread_mutex_lock(&store->limit_lock);
+	store->limit_bytes = limit_bytes;
+	atomic_store(&store->limited, limit_bytes != 0);
+	apply(store);
+	pthread_mutex_unlock(&store->limit_lock);
+	return 0;
+}
+
+uint64_t zpool_store_get_total_size(struct zpool_store *store)
+{
+	if (!store) {
+		errno = -zpool_set_error(EINVAL, "zpool_store_get_total_size() was given no store.");
+		return 0;
+	}
+	return zpool_get_total_size(store->pool) + others_bytes(store);
+}

@@ -1,0 +1,21 @@
+# libzpool-store, on every driver that it finds
+
+if HAVE_CHECK
+if ENABLE_STORE
+store_tests = tests/store/store tests/store/threads
+check_PROGRAMS += $(store_tests)
+TESTS += $(store_tests)
+
+store_test_ldadd = store/libzpool-store.la libzpool/libzpool.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+
+tests_store_store_SOURCES = tests/store/store.c tests/store/drivers.h
+tests_store_store_CPPFLAGS = $(store_cppflags)
+tests_store_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_store_LDADD = $(store_test_ldadd)
+
+tests_store_threads_SOURCES = tests/store/threads.c tests/store/drivers.h
+tests_store_threads_CPPFLAGS = $(store_cppflags)
+tests_store_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_threads_LDADD = $(store_test_ldadd)
+endif
+endif
