@@ -164,7 +164,8 @@ static const struct column other_columns[] = {
 
 #define COLUMNS(array) array, sizeof(array) / sizeof((array)[0])
 
-static void print_title(const struct bench *bench, unsigned int threads, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void print_title(const struct bench *bench, unsigned int threads,
+							      const char *format, ...)
 {
 	char text[256], title[320];
 	va_list args;
