@@ -17,7 +17,7 @@ static uint32_t slot_take(struct zp_handles *handles, uint32_t group, struct zp_
 		word = zp_handles_word(handles, slot);
 		at->head = (uint16_t)(atomic_load_explicit(word, memory_order_relaxed) & ZP_LOCATION_MASK);
 	} else {
-		slot = first + at->high_water++;
+		slot = first + zp_group_slot_at(at->high_water++);
 		word = zp_handles_word(handles, slot);
 		atomic_store_explicit(
 			word, zp_dead_word((zp_slot_start(handles, slot) + at->floor) & handles->generation_mask, 0),

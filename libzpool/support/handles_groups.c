@@ -165,7 +165,7 @@ static uint32_t group_lives(struct zp_handles *handles, uint32_t group, struct z
 	if (at->retired > (group == 0 ? 1 : 0))
 		return all_lives(handles);
 	for (uint32_t i = group == 0 ? 1 : 0; i < at->high_water; i++) {
-		uint32_t slot = (group << ZP_GROUP_SHIFT) + i;
+		uint32_t slot = (group << ZP_GROUP_SHIFT) + zp_group_slot_at(i);
 		uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
 		uint32_t lives = (zp_word_generation(word) - zp_slot_start(handles, slot)) & handles->generation_mask;
 
@@ -368,7 +368,7 @@ static const char *verify_group(struct zp_handles *handles, uint32_t group, stru
 		uint32_t slot = (group << ZP_GROUP_SHIFT) + link;
 		uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
 
-		if (link >= at->high_water || zp_word_state(word) != ZP_STATE_DEAD)
+		if (zp_group_turn_of(link) >= at->high_water || zp_word_state(word) != ZP_STATE_DEAD)
 			return "a slot on a free list is not dead";
 		link = (uint32_t)(word & ZP_LOCATION_MASK);
 	}

@@ -34,6 +34,23 @@ static inline struct zp_group *zp_group_at(struct zp_handles *handles, uint32_t 
 	return &handles->blocks[block].groups[group - zp_block_first_group(block)];
 }
 
+/*
+ * Slots of a group are handed out in an order in which neighbours are a line of the processor's cache apart, so that
+ * two threads which share a small pool do not write to the same line with each map and free.
+ */
+enum { ZP_LINE_WORDS_SHIFT = 3, ZP_GROUP_LINES_SHIFT = ZP_GROUP_SHIFT - ZP_LINE_WORDS_SHIFT };
+
+/* slot_at: which slot of its group is handed out as number nth; turn_of: the nth of a slot. */
+static inline uint32_t zp_group_slot_at(uint32_t nth)
+{
+	return (nth << ZP_LINE_WORDS_SHIFT | nth >> ZP_GROUP_LINES_SHIFT) & (ZP_GROUP_SLOTS - 1);
+}
+
+static inline uint32_t zp_group_turn_of(uint32_t slot)
+{
+	return (slot << ZP_GROUP_LINES_SHIFT | slot >> ZP_LINE_WORDS_SHIFT) & (ZP_GROUP_SLOTS - 1);
+}
+
 static inline uint32_t zp_group_taken(struct zp_group *group)
 {
 	return atomic_load_explicit(&group->taken, memory_order_relaxed);

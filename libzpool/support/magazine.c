@@ -89,6 +89,8 @@ static struct zp_cache *make_cache(struct zp_caches *caches)
 		return NULL;
 	}
 	cache->caches = caches;
+	if (caches->keepers)
+		zp_biased_revoke(&cache->biased);
 	cache->next = caches->first;
 	caches->first = cache;
 	return cache;
@@ -163,12 +165,14 @@ void zp_caches_adopt(struct zp_caches *caches)
  * All caches
  */
 
-void zp_caches_stop(struct zp_caches *caches)
+/* With the lock held. */
+static void keep_owners_out(struct zp_caches *caches)
 {
 	uintptr_t thread = zp_cache_thread();
 	bool others = false;
 
-	zp_lock(&caches->lock);
+	if (caches->keepers++)
+		return;
 	for (struct zp_cache *cache = caches->first; cache; cache = cache->next) {
 		zp_biased_revoke(&cache->biased);
 		others |= owner_of(cache->seat) != thread;
@@ -180,11 +184,37 @@ void zp_caches_stop(struct zp_caches *caches)
 		zp_biased_wait(&cache->biased);
 }
 
-void zp_caches_resume(struct zp_caches *caches)
+static void let_owners_in(struct zp_caches *caches)
 {
+	/* None: a child of fork() ends what its parent's thread began. */
+	if (caches->keepers == 0 || --caches->keepers)
+		return;
 	for (struct zp_cache *cache = caches->first; cache; cache = cache->next)
 		zp_biased_restore(&cache->biased);
+}
+
+void zp_caches_stop(struct zp_caches *caches)
+{
+	zp_lock(&caches->lock);
+	keep_owners_out(caches);
+}
+
+void zp_caches_resume(struct zp_caches *caches)
+{
+	let_owners_in(caches);
 	zp_unlock(&caches->lock);
+}
+
+void zp_caches_hold(struct zp_caches *caches)
+{
+	zp_caches_stop(caches);
+	zp_unlock(&caches->lock);
+}
+
+void zp_caches_release(struct zp_caches *caches)
+{
+	zp_lock(&caches->lock);
+	zp_caches_resume(caches);
 }
 
 static bool is_empty(const struct zp_caches *caches, struct zp_cache *cache)
@@ -242,5 +272,8 @@ void zp_caches_fork(struct zp_caches *caches, enum zpool_fork_phase phase)
 	for (struct zp_cache *cache = caches->first; cache && phase == ZPOOL_FORK_CHILD; cache = cache->next)
 		if (owner_of(cache->seat) != thread)
 			atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_relaxed);
+	/* The other threads that kept owners out are not there. */
+	if (phase == ZPOOL_FORK_CHILD)
+		caches->keepers = 1;
 	zp_caches_resume(caches);
 }

@@ -277,7 +277,7 @@ static void compact_whole(struct zsmalloc_pool *pool, struct zsmalloc_need *need
 			      memory_order_relaxed);
 }
 
-bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
+static bool make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 {
 	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
 	struct room room = { .wanted = (need->bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES };
@@ -296,4 +296,12 @@ bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 	bool moved = room.gain.moved_bytes > 0 && !need->moved;
 	need->moved |= moved;
 	return moved;
+}
+
+bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
+{
+	zp_caches_hold(&pool->caches);
+	bool more = make_room(pool, need);
+	zp_caches_release(&pool->caches);
+	return more;
 }

@@ -137,14 +137,16 @@ int zsmalloc_shrink(void *pool_, unsigned int pages, unsigned int *reclaimed)
 {
 	struct zsmalloc_pool *pool = pool_;
 
+	int won = 0;
+
 	*reclaimed = 0;
 	if (!pool->evict || pages == 0)
 		return -EINVAL;
-	while (*reclaimed < pages) {
-		int won = reclaim_one(pool);
-		if (won < 0)
-			return won;
-		*reclaimed += (unsigned int)won;
+	zp_caches_hold(&pool->caches);
+	while (won >= 0 && *reclaimed < pages) {
+		won = reclaim_one(pool);
+		*reclaimed += won > 0 ? (unsigned int)won : 0;
 	}
-	return 0;
+	zp_caches_release(&pool->caches);
+	return won < 0 ? won : 0;
 }

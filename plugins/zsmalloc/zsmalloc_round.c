@@ -59,7 +59,7 @@ static bool class_step(struct work *work, uint32_t *emptied)
 	struct zsmalloc_class *class = run->class;
 	uint64_t left = work->budget.bytes - run->moved_bytes, pages, moved;
 
-	/* Draining a class interrupts the other threads, so later rounds do not where nothing can be won. */
+	/* Later rounds pass over the classes in which nothing can be won. */
 	if (work->at.steps_left == 0 && work->at.rounds && !zsmalloc_wastes_a_page(class))
 		return false;
 	if (work->at.steps_left == 0) {
@@ -187,11 +187,13 @@ int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *r
 	struct work work = work_begin(pool, budget);
 	bool more;
 
+	zp_caches_hold(&pool->caches);
 	zp_pages_defer_release(&pool->pages, true);
 	do
 		more = step(&work);
 	while (more && !bytes_are_spent(&work) && !zp_budget_is_late(&work.budget));
 	zp_pages_defer_release(&pool->pages, false);
+	zp_caches_release(&pool->caches);
 	if (!work.budget.deadline_ns) {
 		zp_pages_trim(&pool->pages, &of_pages);
 		work.at.owed_pages = 0;

@@ -464,6 +464,7 @@ uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_
 
 void zsmalloc_drop_cached(struct zsmalloc_pool *pool)
 {
+	zp_caches_hold(&pool->caches);
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
 		uint32_t emptied = ZSMALLOC_NONE;
@@ -475,4 +476,5 @@ void zsmalloc_drop_cached(struct zsmalloc_pool *pool)
 		zp_unlock(&class->lock);
 		zsmalloc_zspages_destroy(pool, emptied);
 	}
+	zp_caches_release(&pool->caches);
 }
