@@ -138,8 +138,9 @@ static void failed_mallocs_leave_nothing_behind(void)
 	CT_CHECK(zpool_get_total_size(pool) <= before, "failed mallocs made the pool grow from %llu to %llu bytes",
 		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
 	/*
-	 * A failure must not use up the space that a free has just released.  Only a C library's malloc may round some
-	 * sizes differently.
+	 * A failure must not use up the space that a free has just released.  A leak loses a slot for each failure.  One
+	 * in a hundred may be lost otherwise: a C library's malloc rounds some sizes differently, and a driver that
+	 * compacts before it fails may give the page of the slot to another size class.
 	 */
 	for (int i = 0; i < 3000; i++) {
 		size_t position = ct_rng_below(&ct.rng, set.count), size = set.at[position].size;
@@ -150,7 +151,7 @@ static void failed_mallocs_leave_nothing_behind(void)
 			zpool_free(pool, handle);
 		lost += ct_set_try(pool, &set, size, ZPOOL_GFP_KERNEL) != 0;
 	}
-	CT_CHECK(lost < 5,
+	CT_CHECK(lost < 30,
 		 "after a failed malloc, %u of 3000 objects could not reuse the space of one that had just been freed",
 		 lost);
 	ct_set_check(pool, &set, "after failed mallocs");
