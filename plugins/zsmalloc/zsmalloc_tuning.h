@@ -2,7 +2,8 @@
  *
  * zsmalloc_tuning.h - the constants of zsmalloc that were chosen by measuring
  *
- * "probe" is `zpoolctl bench --type zsmalloc`, whose footprints and times each comment quotes.
+ * `zpoolctl bench --type zsmalloc` measures them again: workloads churn and long-churn for caches, borrowing and the
+ * thresholds, drop and stall for compaction.
  */
 #ifndef ZSMALLOC_TUNING_H
 #define ZSMALLOC_TUNING_H
@@ -33,9 +34,10 @@ enum {
 	ZSMALLOC_MIGRATE_SHARE = 4,
 
 	/*
-	 * Compaction by frees and growing mallocs: it begins when a class wastes more than BEGIN_PAGES and a
-	 * BEGIN_SHARE of what it holds, and so does the pool; it ends when the class wastes END_PAGES and an
-	 * END_SHARE.  The distance between the two is what keeps it away from programs that replace objects.
+	 * Automatic compaction of a class begins when the class wastes more than BEGIN_PAGES and a BEGIN_SHARE of what
+	 * it holds, and the pool more than BEGIN_PAGES and a POOL_SHARE; it ends when the class wastes END_PAGES and an
+	 * END_SHARE.  Measured with 80,000 objects and 40 random replaces of each: a pool share of 20 leaves a
+	 * footprint of 1.071, 32 1.064, 40 1.059, and with two threads 48 leaves 1.071 where 40 leaves 1.078.
 	 */
 	ZSMALLOC_BEGIN_PAGES = 4,
 	ZSMALLOC_BEGIN_SHARE = 12,

@@ -138,8 +138,8 @@ static void failed_mallocs_leave_nothing_behind(void)
 	CT_CHECK(zpool_get_total_size(pool) <= before, "failed mallocs made the pool grow from %llu to %llu bytes",
 		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
 	/*
-	 * A failure must not use up the space that a free has just released.  A leak loses a slot for each failure.  One
-	 * in a hundred may be lost otherwise: a C library's malloc rounds some sizes differently, and a driver that
+	 * A failure must not use up the space that a free has just released.  A leak loses a slot for each failure.
+	 * One in a hundred may be lost otherwise: a C library's malloc rounds some sizes differently, and a driver that
 	 * compacts before it fails may give the page of the slot to another size class.
 	 */
 	for (int i = 0; i < 3000; i++) {
