@@ -242,6 +242,7 @@ static void call_getters(struct trial *trial)
 	(void)zpool_evictable(trial->pool);
 	(void)zpool_can_sleep_mapped(trial->pool);
 	(void)zpool_malloc_support_movable(trial->pool);
+	(void)zpool_set_error(EINVAL, "the test sets this error for pool \"%s\"", trial->spec);
 	(void)zpool_escape(NULL, 0, zpool_last_error());
 	(void)zpool_version();
 	(void)zpool_stats_member(0);
@@ -359,7 +360,7 @@ static const struct {
 	{ "zpool_set_param ", call_set_param },
 	{ "zpool_get_type zpool_get_spec zpool_get_name zpool_get_total_size zpool_max_object_size zpool_alignment "
 	  "zpool_evictable zpool_can_sleep_mapped zpool_malloc_support_movable zpool_last_error zpool_escape "
-	  "zpool_version zpool_stats_member ",
+	  "zpool_set_error zpool_version zpool_stats_member ",
 	  call_getters },
 	{ "zpool_dump ", call_dump },
 	{ "zpool_create_pool ", call_create_pool },
