@@ -175,7 +175,7 @@ static void keep_owners_out(struct zp_caches *caches)
 		return;
 	for (struct zp_cache *cache = caches->first; cache; cache = cache->next) {
 		zp_biased_revoke(&cache->biased);
-		others |= owner_of(cache->seat) != thread;
+		others |= owner_of(cache->seat) > ZP_CACHE_NOBODY && owner_of(cache->seat) != thread;
 	}
 	if (!others)
 		return;

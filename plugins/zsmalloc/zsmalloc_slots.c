@@ -128,7 +128,21 @@ static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return take->got ? 0 : err;
 }
 
-/* Takes from the spare zspage, which is on the lists then. */
+/*
+ * Takes from a zspage that is empty and listed.  If that fails, the zspage becomes the spare one again, because neither
+ * trim nor compaction looks for empty zspages on the lists.
+ */
+static int take_in_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, struct take *take)
+{
+	int err = take_in(pool, class, number, take, take->gfp & ZPOOL_GFP_NOWAIT);
+
+	if (err && class->spare == ZSMALLOC_NONE && zsmalloc_zspage(pool, number)->used_slots == 0) {
+		zsmalloc_zspage_unlist(pool, class, number);
+		class->spare = number;
+	}
+	return err;
+}
+
 static int take_spare(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
 {
 	uint32_t number = class->spare;
@@ -137,7 +151,7 @@ static int take_spare(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 		return -ENOENT;
 	class->spare = ZSMALLOC_NONE;
 	zsmalloc_zspage_list(pool, class, number);
-	return take_in(pool, class, number, take, take->gfp & ZPOOL_GFP_NOWAIT);
+	return take_in_empty(pool, class, number, take);
 }
 
 unsigned int zsmalloc_slots_get_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slots,
@@ -264,7 +278,7 @@ static int take_any(struct zsmalloc_pool *pool, struct zsmalloc_class *class, st
 	/* The zspage's first slot has memory, and no other thread has had the lock since it was listed. */
 	err = add_zspage(pool, class, take->gfp, &number);
 	*grew = !err;
-	return err ? err : take_in(pool, class, number, take, nowait);
+	return err ? err : take_in_empty(pool, class, number, take);
 }
 
 int zsmalloc_slot_get(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *handle_slot,
@@ -354,7 +368,8 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
 		cached +=
 			zp_magazine_count(&cache->magazines[class - pool->classes]) + is_pending_of(pool, cache, class);
 	zp_unlock(&pool->caches.lock);
-	return cached;
+	/* A slot that its owner is moving from pending into its magazine may have been counted twice. */
+	return cached < class->used_slots ? cached : class->used_slots;
 }
 
 /* All cached slots of the class are free; the caches take none until their magazines have another maximum. */

@@ -542,6 +542,52 @@ START_TEST(random_replaces_move_next_to_nothing)
 }
 END_TEST
 
+/* A zspage whose first object found no slot of the handle table is the class's spare one, which trim looks for. */
+START_TEST(failed_malloc_leaves_no_empty_zspage_on_the_lists)
+{
+	struct zsmalloc_pool *self = pool;
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
+	unsigned long handle;
+	uint64_t released;
+
+	/* The reserve has pages for a NOWAIT malloc, and there is a record. */
+	for (unsigned int i = 0; i < 8; i++)
+		handles[i] = store(40000);
+	for (unsigned int i = 0; i < 8; i++)
+		release(handles[i]);
+	zp_lock(&self->handles.lock);
+	ck_assert_int_eq(zsmalloc->malloc(pool, 1000, ZPOOL_GFP_NOWAIT, &handle), -EAGAIN);
+	zp_unlock(&self->handles.lock);
+	ck_assert_uint_eq(zsmalloc_fullest(class), ZSMALLOC_NONE);
+	ck_assert_uint_eq(class->zspages, 1);
+	check_sound();
+	ck_assert_int_eq(zsmalloc->malloc(pool, 1000, ZPOOL_GFP_NOWAIT, &handle), 0);
+	ck_assert_uint_eq(class->zspages, 1);
+	release(handle);
+	ck_assert_int_eq(zsmalloc->trim(pool, &released), 0);
+	ck_assert_uint_eq(stats().pages, 0);
+}
+END_TEST
+
+/* An owner's free moves a slot from pending into the magazine; a reader in between finds it in both. */
+START_TEST(slot_that_is_cached_twice_for_a_moment_is_no_object)
+{
+	struct zsmalloc_pool *self = pool;
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
+
+	fill(1000);
+	release(handles[0]);
+	release(handles[1]);
+	ck_assert_uint_eq(cached_of(1000), 2);
+	uint32_t used_slots = class->used_slots;
+	class->used_slots = 1;
+	ck_assert_uint_le(cached_of(1000), 1);
+	class->used_slots = used_slots;
+	ck_assert_ptr_nonnull(self->caches.first);
+	check_sound();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("plugins/zsmalloc: room");
@@ -572,6 +618,8 @@ int main(void)
 	tcase_add_test(tcase, free_never_makes_the_pool_grow);
 	tcase_add_test(tcase, malloc_borrows_holes_of_the_next_classes);
 	tcase_add_test(tcase, malloc_borrows_no_tails);
+	tcase_add_test(tcase, failed_malloc_leaves_no_empty_zspage_on_the_lists);
+	tcase_add_test(tcase, slot_that_is_cached_twice_for_a_moment_is_no_object);
 	tcase_add_test(tcase, far_larger_classes_lend_nothing);
 	tcase_add_test(tcase, random_replaces_move_next_to_nothing);
 	suite_add_tcase(suite, tcase);
