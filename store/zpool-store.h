@@ -126,10 +126,9 @@ enum zpool_store_extent {
  * max_count   how far to look, at least 1; cut off at unit_count
  * count       receives the length of the extent, 1 to max_count keys
  *
- * An extent may be told in parts.  The kind (enum zpool_store_extent), or -EINVAL: a NULL argument,
- * max_count 0, first is not below unit_count.  Where
- * other threads change the range meanwhile, each key is told as it was at some time during the call.  A hole takes time
- * in proportion to its length or to the number of values, whichever is less.
+ * An extent may be told in parts.  The kind (enum zpool_store_extent), or -EINVAL: a NULL argument, max_count 0, first
+ * is not below unit_count.  Where other threads change the range meanwhile, each key is reported as it was at some time
+ * during the call.  A hole takes time in proportion to its length or to the number of values, whichever is less.
  */
 ZPOOL_PUBLIC int zpool_store_next_extent(struct zpool_store *store, uint64_t first, uint64_t max_count,
 					 uint64_t *count);

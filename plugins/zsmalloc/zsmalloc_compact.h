@@ -91,7 +91,8 @@ bool zsmalloc_is_below_threshold(const struct zsmalloc_class *class);
 
 /*
  * Automatic compaction, without a lock, and a little at a time: after a free, of its class; after a malloc for which
- * the pool grew, of the next class that wants it.  One thread at a time.
+ * the pool grew, of the next class that wants it.  Only one
+ * thread at a time compacts this way.
  */
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_compact_next(struct zsmalloc_pool *pool);

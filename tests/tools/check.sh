@@ -40,7 +40,7 @@ prints "is named in full" "^ok 1 - zbud:reserve=64K: live_handles_differ\$"
 
 run check --case what_compaction_won_is_used_again zbud
 exits "that all is skipped proves nothing" 1
-says "and is told" "no test was run"
+says "and reports it" "no test was run"
 
 run check --jobs 1 --ops 2000 --seed 7 zbud
 cp "$work/out" "$work/alone"
@@ -56,11 +56,11 @@ exits "cases run without processes of their own" 0
 
 run check nowhere
 exits "a driver that is not there is a failure" 1
-prints "and is told, with the paths that were tried" "happened: .*$work/plugins"
+prints "and reports it with the paths that were tried" "happened: .*$work/plugins"
 prints "the rest is left out" "^# nowhere: the driver cannot create a pool, so the other cases are left out\$"
 run check "$work/plugins/nowhere.so"
 exits "a file that is not there is a failure" 1
-says "and is told" "nowhere.so: No such file"
+says "and reports it" "nowhere.so: No such file"
 
 run check --seed 7 crash
 exits "a driver that crashes is a failure" 1
@@ -141,7 +141,7 @@ if [ -e "$file" ]; then
     cp zbud.so other.so
     run check other.so
     exits "a file with another driver's note is a failure" 1
-    prints "and is told" "happened: .*its note is that of driver \"zbud\""
+    prints "and reports it" "happened: .*its note is that of driver \"zbud\""
 
     printf 'no ELF file' >text.so
     for case_name in file_is_a_plugin file_shows_only_its_driver file_is_bound_at_once; do

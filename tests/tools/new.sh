@@ -91,7 +91,7 @@ is "and the project is as it was written" 7 "$(find fresh -type f | wc -l | tr -
 # A filter, which has to be tried in front of a driver.
 run new --filter strain
 exits "the project of a filter is written" 0
-prints "it is told that it is one" "strain: created the project of filter strain"
+prints "the message says that it is one" "strain: created the project of filter strain"
 is "no place of its template is left open" "" "$(grep -rE '@(type|spec|kind|does|year|version|build)@' strain)"
 is "it has the files of a driver's project" "$(cd fresh && find . -type f ! -name fresh.c | LC_ALL=C sort)" \
     "$(cd strain && find . -type f ! -name strain.c | LC_ALL=C sort)"
@@ -117,7 +117,7 @@ fi
 # The longest name, "-" for "_", a folder of another name.
 run new --dir elsewhere a-2345678901234567890123456789_z
 exits "a folder of another name" 0
-prints "the type is told" "elsewhere: created the project of driver a_2345678901234567890123456789_z"
+prints "the type is printed" "elsewhere: created the project of driver a_2345678901234567890123456789_z"
 builds "the longest name builds" elsewhere check-linked
 
 run new --filter --autotools --dir autofilter autofilter

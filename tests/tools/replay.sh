@@ -111,7 +111,7 @@ run replay "$trace" --stats --type zbud
 prints "counters are printed" '^STATISTICS +zbud'
 run replay "$trace" --type crash
 exits "a driver that crashes fails" 1
-says "and is told of" 'crash: killed by SIG'
+says "and reports it" 'crash: killed by SIG'
 run replay "$trace" --type no_such_driver
 exits "a driver that is not there fails" 1
 run replay "$trace" --type trace
@@ -150,7 +150,7 @@ if [ -w /dev/full ]; then
     status=$?
     # The header is the first thing written.
     exits "a full disk at the beginning fails" 1
-    says "and is told of" "/dev/full cannot be written: No space"
+    says "and reports it" "/dev/full cannot be written: No space"
 fi
 (
     # shellcheck disable=SC3045
@@ -187,7 +187,7 @@ says "a piece of a header" "cut off inside its header"
 } >"$work/bad"
 run replay "$work/bad"
 exits "a trace that was changed fails" 1
-says "and is told of" "damaged: the checksum of the block at byte [0-9]+ does not match"
+says "and reports it" "damaged: the checksum of the block at byte [0-9]+ does not match"
 {
     cat "$trace"
     echo more
@@ -201,10 +201,10 @@ says "something behind the end" "damaged: at byte $bytes, there is data after it
 } >"$work/bad"
 run replay "$work/bad"
 exits "a newer version fails" 1
-says "and is told of" "version 2 of the format, but this program only knows versions up to 1"
+says "and reports it" "version 2 of the format, but this program only knows versions up to 1"
 run replay "$zpoolctl"
 exits "another file fails" 1
-says "and is told of" "not a trace file"
+says "and reports it" "not a trace file"
 : >"$work/bad"
 run replay "$work/bad"
 says "an empty file" "not a trace file"

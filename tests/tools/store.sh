@@ -28,7 +28,7 @@ run store "$work/in"
 exits "all is given back" 0
 silent "there is nothing to complain of, and no progress bar in a pipe"
 prints "the input is told" "$work/in: 6 files, .* in 65 units of 4K"
-prints "the kinds of units are told" "^16 same-filled, 33 compressed with lz4, 16 incompressible"
+prints "the kinds of units are printed" "^16 same-filled, 33 compressed with lz4, 16 incompressible"
 prints "zbud is in the table, and takes no unit of a whole page" "^zbud +65 +16 +16 .* identical: 49 of 65 compared, 16 refused\$"
 prints "libc is in the table, and takes all" "^libc +65 +16 +0 .* identical\$"
 prints "a driver that does not map is in the table" "^copying +65 +16 +0 .* identical\$"
@@ -103,7 +103,7 @@ holds "the smallest class has slots" "$(value drivers 0 classes 0 slots)" -gt 0
 holds "and a histogram" "$(value drivers 0 classes 0 fullness 0)" -ge 0
 run store -t zsmalloc --stats "$work/in"
 exits "with classes: all is given back" 0
-prints "the classes are told" "^zsmalloc: size classes, and the number of zspages at each fill level\$"
+prints "the classes are printed" "^zsmalloc: size classes, and the number of zspages at each fill level\$"
 prints "class by class, with tenths" "^ *SIZE +OBJECTS +SLOTS .*<10% .*<100% +FULL\$"
 run store -t zbud --limit 60K --json "$work/in"
 is "evictions are counted" "$(value drivers 0 evicted)" "$(value drivers 0 statistics evictions)"
