@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_room.c - slots that threads cache, holes, and room at the limit, and compaction inside malloc
+ * zsmalloc_room.c - slots that threads cache, and room at the limit, and compaction inside malloc
  */
 #include <pthread.h>
 
@@ -479,69 +479,6 @@ START_TEST(free_never_makes_the_pool_grow)
 }
 END_TEST
 
-/* The holes of a class are room for objects of the next smaller ones, before these take memory. */
-START_TEST(malloc_borrows_holes_of_the_next_classes)
-{
-	fill(1000);
-	free_every_other();
-	uint64_t pages = stats().pages, borrowed = 0;
-	for (unsigned int i = 0; i < COUNT / 4; i++) {
-		unsigned long handle = store(930);
-
-		borrowed += zsmalloc->obj_size(pool, handle) >= 1000;
-	}
-	ck_assert_uint_ge(borrowed, COUNT / 4 - 8);
-	ck_assert_uint_le(stats().pages, pages + 4);
-	check_contents(1000);
-}
-END_TEST
-
-/* Slots that no object has used yet are left to the class that grows. */
-START_TEST(malloc_borrows_no_tails)
-{
-	(void)store(1000);
-	uint64_t pages = stats().pages;
-	unsigned long handle = store(930);
-
-	ck_assert_int_lt(zsmalloc->obj_size(pool, handle), 1000);
-	ck_assert_uint_gt(stats().pages, pages);
-	check_sound();
-}
-END_TEST
-
-START_TEST(far_larger_classes_lend_nothing)
-{
-	fill(1000);
-	free_every_other();
-	unsigned long handle = store(500);
-	ck_assert_int_lt(zsmalloc->obj_size(pool, handle), 600);
-	check_contents(1000);
-}
-END_TEST
-
-/* A program that replaces objects at random fills holes: its memory stays where it was, without a move. */
-START_TEST(random_replaces_move_next_to_nothing)
-{
-	struct unit_random random = unit_seed("random_replaces_move_next_to_nothing");
-	uint64_t replaced_bytes = 0;
-
-	set_compact(true);
-	for (unsigned int i = 0; i < COUNT; i++)
-		handles[i] = store(700 + unit_below(&random, 600));
-	for (unsigned int i = 0; i < 20 * COUNT; i++) {
-		unsigned int victim = unit_below(&random, COUNT), size = 700 + unit_below(&random, 600);
-
-		release(handles[victim]);
-		handles[victim] = store(size);
-		replaced_bytes += size;
-	}
-	struct zpool_stats now = stats();
-	ck_assert_uint_le(now.compact_moved_bytes, replaced_bytes / 50);
-	ck_assert_uint_le(now.pages * ZP_PAGE_BYTES, now.stored_bytes + now.stored_bytes / 8);
-	check_sound();
-}
-END_TEST
-
 /* A zspage whose first object found no slot of the handle table is the class's spare one, which trim looks for. */
 START_TEST(failed_malloc_leaves_no_empty_zspage_on_the_lists)
 {
@@ -616,12 +553,8 @@ int main(void)
 	tcase_add_test(tcase, zspage_of_cached_slots_goes_when_its_class_is_drained);
 	tcase_add_test(tcase, frees_in_order_hardly_move_objects);
 	tcase_add_test(tcase, free_never_makes_the_pool_grow);
-	tcase_add_test(tcase, malloc_borrows_holes_of_the_next_classes);
-	tcase_add_test(tcase, malloc_borrows_no_tails);
 	tcase_add_test(tcase, failed_malloc_leaves_no_empty_zspage_on_the_lists);
 	tcase_add_test(tcase, slot_that_is_cached_twice_for_a_moment_is_no_object);
-	tcase_add_test(tcase, far_larger_classes_lend_nothing);
-	tcase_add_test(tcase, random_replaces_move_next_to_nothing);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
