@@ -2,6 +2,7 @@
 
 if HAVE_CHECK
 support_tests = \
+	tests/unit/support/biased \
 	tests/unit/support/bits \
 	tests/unit/support/handles \
 	tests/unit/support/handles_narrow \
@@ -36,6 +37,10 @@ strict_source = \
 tests_unit_support_bits_SOURCES = tests/unit/support/bits.c tests/unit/support/unit.h
 tests_unit_support_bits_CPPFLAGS = $(support_test_cppflags)
 tests_unit_support_bits_LDADD = $(support_test_ldadd)
+
+tests_unit_support_biased_SOURCES = tests/unit/support/biased.c tests/unit/support/unit.h
+tests_unit_support_biased_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_biased_LDADD = $(support_test_ldadd)
 
 tests_unit_support_lock_SOURCES = tests/unit/support/lock.c tests/unit/support/unit.h
 tests_unit_support_lock_CPPFLAGS = $(support_test_cppflags)

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * biased.c - the lock that its owner takes with plain stores, with and without membarrier(2)
+ */
+#include "biased.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+enum { REVOCATIONS = 1000 };
+
+static struct zp_biased biased;
+static unsigned long counter;
+static _Atomic(unsigned long) entries; /* of the owner */
+static _Atomic(bool) is_over;
+
+/* From here on membarrier(2) fails in this process.  false: the system does not let it filter its system calls. */
+static bool refuse_membarrier(void)
+{
+	const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), (struct sock_filter *)code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void *own(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&is_over)) {
+		if (!zp_biased_enter(&biased))
+			continue;
+		counter++;
+		atomic_fetch_add_explicit(&entries, 1, memory_order_relaxed);
+		zp_biased_leave(&biased);
+	}
+	return NULL;
+}
+
+/* The owner and a thread that keeps it out count together, without an atomic operation: nothing may be lost. */
+static void exclude(void (*halfway)(void))
+{
+	pthread_t thread;
+
+	counter = 0;
+	atomic_store(&entries, 0);
+	atomic_store(&is_over, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, own, NULL), 0);
+	for (int i = 0; i < REVOCATIONS; i++) {
+		unsigned long seen = atomic_load(&entries);
+
+		if (i == REVOCATIONS / 2 && halfway)
+			halfway();
+		while (atomic_load(&entries) == seen)
+			sched_yield();
+		zp_biased_revoke(&biased);
+		zp_biased_barrier();
+		zp_biased_wait(&biased);
+		counter++;
+		zp_biased_restore(&biased);
+	}
+	atomic_store(&is_over, true);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(counter, atomic_load(&entries) + REVOCATIONS);
+}
+
+START_TEST(owner_is_kept_out_until_it_is_let_in)
+{
+	zp_biased_setup();
+	ck_assert(zp_biased_enter(&biased));
+	zp_biased_leave(&biased);
+	zp_biased_revoke(&biased);
+	zp_biased_barrier();
+	zp_biased_wait(&biased);
+	ck_assert(!zp_biased_enter(&biased));
+	zp_biased_restore(&biased);
+	ck_assert(zp_biased_enter(&biased));
+	zp_biased_leave(&biased);
+}
+END_TEST
+
+START_TEST(owner_and_another_thread_exclude_each_other)
+{
+	zp_biased_setup();
+	exclude(NULL);
+}
+END_TEST
+
+START_TEST(without_membarrier_the_owner_executes_the_fence)
+{
+	if (!refuse_membarrier())
+		return;
+	zp_biased_setup();
+	ck_assert(atomic_load(&zp_biased_is_fenced));
+	exclude(NULL);
+}
+END_TEST
+
+static void refuse_halfway(void)
+{
+	(void)refuse_membarrier();
+	errno = 4711;
+	zp_biased_barrier();
+	ck_assert_int_eq(errno, 4711);
+}
+
+/* A program may forbid system calls after its pools were created. */
+START_TEST(membarrier_that_is_refused_later_is_replaced_by_the_fence)
+{
+	zp_biased_setup();
+	exclude(refuse_halfway);
+	exclude(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("support/biased");
+	TCase *tcase = tcase_create("biased");
+
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, owner_is_kept_out_until_it_is_let_in);
+	tcase_add_test(tcase, owner_and_another_thread_exclude_each_other);
+	tcase_add_test(tcase, without_membarrier_the_owner_executes_the_fence);
+	tcase_add_test(tcase, membarrier_that_is_refused_later_is_replaced_by_the_fence);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
