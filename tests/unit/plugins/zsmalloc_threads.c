@@ -115,6 +115,33 @@ START_TEST(threads_keep_their_objects)
 }
 END_TEST
 
+/*
+ * An owner moves its pending slot into a magazine without a lock, so statistics may find the slot in both places.  Even
+ * if that slot is all that the class has, the number of objects must not be less than 0.
+ */
+START_TEST(slot_that_is_counted_twice_does_not_make_objects_negative)
+{
+	struct zsmalloc_pool *inside = pool;
+	struct zp_magazine *magazine;
+	struct zp_cache *cache;
+
+	/* The first free gives the thread its cache. */
+	release(store(1000));
+	release(store(1000));
+	cache = zp_caches_own(&inside->caches);
+	ck_assert_ptr_nonnull(cache);
+	ck_assert_uint_ne(zp_cache_pending(cache), ZP_ITEM_NONE);
+	magazine = &cache->magazines[zsmalloc_class_index(inside, 1000)];
+	ck_assert_uint_eq(zp_magazine_count(magazine), 0);
+	magazine->items[0] = zp_cache_pending(cache);
+	zp_magazine_set_count(magazine, 1);
+	ck_assert_uint_eq(stats().objects, 0);
+	ck_assert_uint_eq(stats().stored_bytes, 0);
+	zp_magazine_set_count(magazine, 0);
+	check_sound();
+}
+END_TEST
+
 static void open_shared(void)
 {
 	ck_assert_int_eq(open_pool(32, 16, 65536, true, evict_claims), 0);
@@ -133,5 +160,6 @@ void add_thread_tests(Suite *suite)
 	tcase_add_checked_fixture(tcase, open_shared, close_shared);
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, threads_keep_their_objects);
+	tcase_add_test(tcase, slot_that_is_counted_twice_does_not_make_objects_negative);
 	suite_add_tcase(suite, tcase);
 }
