@@ -127,7 +127,6 @@ plugins_trace_la_SOURCES = \
 	plugins/trace/trace.c \
 	plugins/trace/trace.h \
 	plugins/trace/trace_file.c \
-	plugins/trace/trace_format.h \
 	plugins/trace/trace_objects.c \
 	plugins/trace/trace_writer.c
 plugins_trace_la_CPPFLAGS = $(plugin_cppflags)

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "../tests/contract/contract.h"
+#include "../conformance/contract.h"
 
 /*
  * Prints TAP while the tests run, or with as_json JSON at the end, on standard output. At the end it also writes JUnit

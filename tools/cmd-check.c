@@ -21,7 +21,7 @@
 
 #include <zpool.h>
 
-#include "../tests/stress/soak.h"
+#include "../conformance/soak.h"
 #include "check-report.h"
 #include "interrupt.h"
 #include "json.h"

@@ -60,7 +60,7 @@ tools_zpoolctl_SOURCES = \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
 	tools/text.c tools/text.h \
-	tools/trace-file.c tools/trace-records.c tools/trace-file.h plugins/trace/trace_format.h \
+	tools/trace-file.c tools/trace-records.c tools/trace-file.h \
 	tools/trial.c tools/trial.h \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
@@ -69,7 +69,7 @@ tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARI
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 # What the tool exports is its madvise() alone, which `zpoolctl bench' counts calls with.
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags)
-tools_zpoolctl_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
+tools_zpoolctl_LDADD = conformance/libconformance.a libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
 
 # Without shared libraries there are no plugins to load: the tool brings the drivers along.
 if !ENABLE_SHARED

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../plugins/trace/trace_format.h"
+#include "../libzpool/support/trace_format.h"
 
 #define TRACE_TEXT 240
 

@@ -39,7 +39,8 @@ support_sources = \
 	libzpool/support/secret.h \
 	libzpool/support/signals.h \
 	libzpool/support/table.c \
-	libzpool/support/table.h
+	libzpool/support/table.h \
+	libzpool/support/trace_format.h
 
 # The same, installed for drivers that are built elsewhere: position-independent, every symbol hidden, so that a plugin
 # that links it exports nothing of it.  No libtool, which would want a shared library beside it.

@@ -2,7 +2,7 @@
  *
  * main.c - the command line of the conformance suite
  */
-#include "contract.h"
+#include "../../conformance/contract.h"
 
 #include <errno.h>
 #include <getopt.h>

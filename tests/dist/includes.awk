@@ -75,7 +75,7 @@ function check(header,    target, from, to)
 }
 
 BEGIN {
-	search_count = split("libzpool/ libzpool/support/ tests/contract/ /", search, " ")
+	search_count = split("libzpool/ libzpool/support/ store/ conformance/ /", search, " ")
 	search[search_count] = ""
 	for (i = 2; i < ARGC; i++)
 		known[ARGV[i]] = 1

@@ -10,11 +10,15 @@ set -u
 
 make_scratch
 
+# The top directories of the table of rooms.
+roots=$(sed -n 's|^\([a-z][a-z/]*\):.*|\1|p' "$srcdir/tests/dist/rooms" | sed 's|/.*||; s|^public$|libzpool|' | LC_ALL=C sort -u)
+
 # violations DIR - print the includes of the tree DIR that are not allowed
 violations() {
     (
         cd -- "$1" || exit
-        find libzpool plugins tools tests -name '*.[ch]' -print | LC_ALL=C sort |
+        # shellcheck disable=SC2086 # one word a directory
+        find $roots -name '*.[ch]' -print | LC_ALL=C sort |
             xargs awk -f tests/dist/includes.awk tests/dist/rooms
     )
 }
@@ -22,15 +26,26 @@ violations() {
 found=$(violations "$srcdir") || fail "includes that go upward:
 $found"
 
+# Every directory of sources has to be in the table; directories of builds are not.
+for file in "$srcdir"/*/*.[ch]; do
+    dir=${file%/*}
+    name=${dir##*/}
+    if [ ! -e "$file" ] || [ -e "$dir/config.status" ]; then
+        continue
+    fi
+    printf '%s\n' "$roots" | grep -qx -- "$name" || fail "$name/ is missing in tests/dist/rooms"
+done
+
 # The check itself: each of these has to be found in a tree that has nothing else.
 tree=$scratch/tree
-for room in libzpool/base libzpool/core libzpool/loader libzpool/support plugins/zbud plugins/zblock tools tests/dist attic; do
+for room in libzpool/base libzpool/core libzpool/loader libzpool/support plugins/zbud plugins/zblock store conformance \
+    tools tests/dist; do
     mkdir -p "$tree/$room"
 done
 mkdir -p "$tree/tests/unit"
 cp "$srcdir/tests/dist/includes.awk" "$srcdir/tests/dist/rooms" "$tree/tests/dist/"
 for header in libzpool/zpool.h libzpool/base/error.h libzpool/core/pool.h libzpool/loader/loader.h \
-    libzpool/support/list.h plugins/zbud/zbud.h; do
+    libzpool/support/list.h plugins/zbud/zbud.h store/index.h conformance/case.h tools/table.h tests/unit/run.h; do
     : >"$tree/$header"
 done
 echo '#include "zpool.h"' >"$tree/tests/unit/allowed.c"
@@ -51,5 +66,13 @@ refused libzpool/support/up.c '#include "base/error.h"'
 refused plugins/zbud/up.c '#include "core/pool.h"'
 refused plugins/zblock/across.c '#include "../zbud/zbud.h"'
 refused tools/up.c '#include "base/error.h"'
+refused tools/up.c '#include "../tests/unit/run.h"'
+refused tools/up.c '#include "../plugins/zbud/zbud.h"'
+refused tools/up.c '#include "index.h"'
+refused store/up.c '#include "list.h"'
+refused store/up.c '#include "../tools/table.h"'
+refused conformance/up.c '#include "list.h"'
+refused conformance/up.c '#include "../tools/table.h"'
+refused libzpool/support/up.c '#include "../../conformance/case.h"'
 refused libzpool/core/up.c '#include <dlfcn.h>'
 finish

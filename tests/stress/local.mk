@@ -7,7 +7,7 @@ EXTRA_PROGRAMS += tests/stress/soak
 CLEANFILES += tests/stress/soak
 
 tests_stress_soak_SOURCES = tests/stress/soak.c
-tests_stress_soak_LDADD = tests/contract/libzpcontract.a libzpool/libzpool.la $(PTHREAD_LIBS)
+tests_stress_soak_LDADD = conformance/libconformance.a libzpool/libzpool.la $(PTHREAD_LIBS)
 
 SOAK_FLAGS =
 

@@ -2,9 +2,9 @@
  *
  * soak.c - the soak test's command line
  */
-#include "soak.h"
+#include "../../conformance/soak.h"
 
-#include "../contract/case.h"
+#include "../../conformance/case.h"
 
 #include <errno.h>
 #include <getopt.h>

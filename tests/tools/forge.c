@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../plugins/trace/trace_format.h"
+#include "../../libzpool/support/trace_format.h"
 
 static const char *const names[] = {
 	[TRACE_MALLOC] = "malloc",       [TRACE_FREE] = "free",       [TRACE_MAP] = "map",

@@ -32,7 +32,7 @@ TESTS += $(tools_tests)
 
 check_PROGRAMS += tests/tools/json-get tests/tools/victim
 check_PROGRAMS += tests/tools/forge tests/tools/recorder
-tests_tools_forge_SOURCES = tests/tools/forge.c plugins/trace/trace_format.h
+tests_tools_forge_SOURCES = tests/tools/forge.c
 tests_tools_recorder_SOURCES = tests/tools/recorder.c
 tests_tools_recorder_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 tests_tools_json_get_SOURCES = tests/tools/json-get.c

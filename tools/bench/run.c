@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "../../tests/contract/footprint.h"
+#include "../../conformance/footprint.h"
 #include "../rss.h"
 #include "madvise.h"
 #include "run.h"

@@ -94,7 +94,7 @@ tests_unit_plugins_promises_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_promises_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_trace_SOURCES = tests/unit/plugins/trace.c tests/unit/support/unit.h \
-	plugins/trace/trace.h plugins/trace/trace_file.c plugins/trace/trace_format.h \
+	plugins/trace/trace.h plugins/trace/trace_file.c \
 	plugins/trace/trace_objects.c plugins/trace/trace_writer.c
 tests_unit_plugins_trace_CPPFLAGS = $(plugin_test_cppflags) -DTRACE_WAIT_MS=50 -I$(top_srcdir)/plugins/trace
 tests_unit_plugins_trace_LDADD = $(support_test_ldadd)

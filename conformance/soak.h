@@ -5,7 +5,7 @@
 #ifndef CT_SOAK_H
 #define CT_SOAK_H 1
 
-#include "../contract/contract.h"
+#include "contract.h"
 
 /* Beside the workers: one thread that shrinks, one that walks, trims, compacts and changes the limit. */
 enum { CT_SOAK_SIDE_THREADS = 2 };

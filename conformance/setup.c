@@ -266,11 +266,12 @@ const char *ct_spec_with(const char *extra)
 	memcpy(spec, ct.spec, used);
 	while (keys && *keys) {
 		const char *key = keys + 1;
+		size_t length = strcspn(key, ",");
 
-		keys = key + strcspn(key, ",");
+		keys = key + length;
 		if (strncmp(key, extra, key_bytes) == 0)
 			continue;
-		used += (size_t)snprintf(spec + used, sizeof(spec) - used, "%c%.*s", separator, (int)(keys - key), key);
+		used += (size_t)snprintf(spec + used, sizeof(spec) - used, "%c%.*s", separator, (int)length, key);
 		separator = ',';
 	}
 	snprintf(spec + used, sizeof(spec) - used, "%c%s", separator, extra);

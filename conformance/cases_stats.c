@@ -457,11 +457,11 @@ static void stats_fit_older_and_newer_callers(void)
 		struct zpool_stats known;
 		uint64_t later[4];
 	} stats;
-	const unsigned char *bytes = (const unsigned char *)&stats;
+	const unsigned char *bytes;
 	struct zpool *pool = ct_pool();
 
 	ct_need(ZPOOL_CAP_STATS);
-	memset(&stats, 0xee, sizeof(stats));
+	bytes = memset(&stats, 0xee, sizeof(stats));
 	CT_MUST(zpool_get_stats(pool, &stats.known, 16));
 	for (size_t i = 16; i < sizeof(stats); i++)
 		CT_CHECK(bytes[i] == 0xee, "given 16 bytes, zpool_get_stats() wrote byte %zu", i);

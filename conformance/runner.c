@@ -385,8 +385,12 @@ static bool open_workers(struct runner *runner)
 		mmap(NULL, count * sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	runner->workers = calloc(count, sizeof(*runner->workers));
-	if (results == MAP_FAILED || !runner->workers)
+	if (results == MAP_FAILED || !runner->workers) {
+		if (results != MAP_FAILED)
+			munmap(results, count * sizeof(*results));
+		free(runner->workers);
 		return false;
+	}
 	runner->worker_count = count;
 	for (unsigned int i = 0; i < count; i++)
 		runner->workers[i].result = &results[i];

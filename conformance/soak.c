@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * soak_case.c - many threads on one pool for as long as is asked for, every byte checked
+ * soak.c - many threads on one pool for as long as is asked for, every byte checked
  *
  * Workers store, check, rewrite, free and map objects that any of them may have made.  Beside them one thread shrinks,
  * and one walks, trims, compacts and changes the limit.  It is a case of the contract suite's kind, run by its runner.
@@ -12,8 +12,8 @@
  */
 #include "soak.h"
 
-#include "../contract/footprint.h"
-#include "../contract/crowd.h"
+#include "footprint.h"
+#include "crowd.h"
 
 #include <limits.h>
 #include <stdio.h>
