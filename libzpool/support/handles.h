@@ -304,15 +304,19 @@ static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t 
 }
 
 /*
- * Returns true if a generation is the one after a slot's last.  Usually comparing the common low bits is enough to rule
- * it out.
+ * Returns true if a generation is the one after a slot's last.  may_be_spent compares only the low bits, which are the
+ * same for all slots, and rules it out for all generations but one in 2^ZP_START_COMMON_BITS.
  */
-static inline bool zp_slot_is_spent(const struct zp_handles *handles, uint32_t slot, uint32_t next)
+static inline bool zp_slot_may_be_spent(const struct zp_handles *handles, uint32_t next)
 {
 	uint32_t common = ((1u << ZP_START_COMMON_BITS) - 1) & handles->generation_mask;
 
-	return ZP_HANDLE_RETIRE && ((next ^ (uint32_t)handles->secret) & common) == 0 &&
-	       next == zp_slot_start(handles, slot);
+	return ZP_HANDLE_RETIRE && ((next ^ (uint32_t)handles->secret) & common) == 0;
+}
+
+static inline bool zp_slot_is_spent(const struct zp_handles *handles, uint32_t slot, uint32_t next)
+{
+	return zp_slot_may_be_spent(handles, next) && next == zp_slot_start(handles, slot);
 }
 
 /* For a bound slot of the caller: returns the location that it was last given. */
@@ -429,6 +433,23 @@ static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot
 		return true;
 	zp_handles_retire(handles, slot);
 	return false;
+}
+
+/*
+ * try_end_free and publish_bound in one, for a malloc that takes the slot of the object freed last.  Returns false, and
+ * has done nothing, if the slot's generations may be used up; try_end_free then finds out.
+ */
+static inline bool zp_handles_try_renew(struct zp_handles *handles, uint32_t slot, unsigned long *handle)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
+
+	if (zp_slot_may_be_spent(handles, next))
+		return false;
+	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK) + ZP_STATE_UNIT, memory_order_release);
+	*handle = zp_handle_make(handles, slot, next);
+	return true;
 }
 
 /* Gives a bound slot that is not published a location, for a later zp_handles_publish_bound(). */

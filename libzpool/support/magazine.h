@@ -10,7 +10,8 @@
  *     ... zp_magazine_pop() and zp_magazine_push() on cache->magazines[class], and cache->pending ...
  *     zp_cache_leave(cache);
  *
- * pending is one more item, whose class the owner has not looked up yet; only the driver uses it.
+ * pending is one more item, the one that the owner freed last.  What is still to be done for it depends on memory that
+ * may not have arrived in the processor's cache yet; only the driver uses it.
  *
  * All other code of the driver that must know what is free, or wants it back, stops the caches: between
  * zp_caches_stop() and zp_caches_resume() no owner is inside and none can enter; zp_caches_enter() returns NULL, and
@@ -55,6 +56,7 @@ _Static_assert(sizeof(struct zp_magazine) == 64, "a magazine fills one cache lin
 struct zp_cache {
 	_Alignas(64) struct zp_biased biased;
 	_Atomic(uint32_t) pending; /* ZP_ITEM_NONE: there is none; other threads read it as a hint */
+	uint32_t pending_class;    /* the driver's, for its malloc */
 	struct zp_caches *caches;
 	struct zp_cache_seat *seat; /* changed under caches->lock, and only while there is no owner */
 	struct zp_cache *next;      /* link of the list of caches */

@@ -220,6 +220,24 @@ START_TEST(slot_kept_over_a_free_has_a_new_handle)
 }
 END_TEST
 
+START_TEST(renewed_slot_keeps_its_location_and_has_a_new_handle)
+{
+	unsigned long old = store(7), now;
+	uint64_t location;
+	uint32_t slot;
+
+	ck_assert_int_eq(zp_handles_begin_free(&handles, old, &slot, &location), 0);
+	ck_assert(zp_handles_try_renew(&handles, slot, &now));
+	ck_assert_uint_eq(zp_handle_slot(now), zp_handle_slot(old));
+	ck_assert_uint_eq(zp_handle_generation(&handles, now),
+			  (zp_handle_generation(&handles, old) + 1) & handles.generation_mask);
+	check_refused(old);
+	ck_assert_int_eq(zp_handles_lookup(&handles, now, &location), 0);
+	ck_assert_uint_eq(location, 7);
+	drop(now);
+}
+END_TEST
+
 START_TEST(nowait_gives_committed_slots_alone)
 {
 	uint32_t slots[ZP_GROUP_SLOTS], slot;
@@ -292,6 +310,25 @@ START_TEST(spent_slot_cannot_be_kept)
 	}
 	ck_assert_uint_eq(zp_handles_taken(&handles), 0);
 	ck_assert_uint_ne(zp_handle_slot(store(1)), slot);
+	for (int i = 0; i < 8; i++)
+		check_refused(handle[i]);
+}
+END_TEST
+
+START_TEST(spent_slot_is_not_renewed)
+{
+	unsigned long handle[8];
+	uint64_t location;
+	uint32_t slot;
+
+	handle[0] = store(1);
+	for (int i = 0; i < 8; i++) {
+		ck_assert_int_eq(zp_handles_begin_free(&handles, handle[i], &slot, &location), 0);
+		if (i < 7)
+			ck_assert(zp_handles_try_renew(&handles, slot, &handle[i + 1]));
+	}
+	ck_assert(!zp_handles_try_renew(&handles, slot, &handle[0]));
+	ck_assert(!zp_handles_end_free(&handles, slot));
 	for (int i = 0; i < 8; i++)
 		check_refused(handle[i]);
 }
@@ -445,6 +482,7 @@ int main(void)
 	tcase_add_test(slots, slots_that_are_bound_together_lie_on_lines_of_their_own);
 	tcase_add_test(slots, slot_put_back_unused_keeps_its_generation);
 	tcase_add_test(slots, slot_kept_over_a_free_has_a_new_handle);
+	tcase_add_test(slots, renewed_slot_keeps_its_location_and_has_a_new_handle);
 	tcase_add_test(slots, nowait_gives_committed_slots_alone);
 	tcase_add_test(slots, table_obeys_the_limit);
 	tcase_add_test(slots, idle_groups_give_their_memory_back_by_themselves);
@@ -452,6 +490,7 @@ int main(void)
 #if ZP_HANDLE_RETIRE
 	tcase_add_test(lives, spent_slots_are_never_given_again);
 	tcase_add_test(lives, spent_slot_cannot_be_kept);
+	tcase_add_test(lives, spent_slot_is_not_renewed);
 	tcase_add_test(lives, no_handle_comes_twice_though_groups_fall_dormant);
 #else
 	tcase_add_test(lives, slots_outlive_their_generations);
