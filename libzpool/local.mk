@@ -11,6 +11,7 @@ libzpool_sources = \
 	libzpool/base/env.c libzpool/base/env.h \
 	libzpool/base/error.c libzpool/base/error.h \
 	libzpool/base/log.c libzpool/base/log.h \
+	libzpool/base/name.c libzpool/base/name.h \
 	libzpool/base/patience.c libzpool/base/patience.h \
 	libzpool/base/text.c libzpool/base/text.h \
 	libzpool/loader/acl.c libzpool/loader/acl.h \

@@ -10,6 +10,7 @@
 
 #include "base/callback.h"
 #include "base/error.h"
+#include "base/name.h"
 #include "core/param.h"
 #include "core/pool.h"
 #include "core/verify.h"

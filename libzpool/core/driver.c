@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/name.h"
 #include "core/param.h"
-#include "loader/search.h"
 
 #define KNOWN_FLAGS (ZPOOL_DRIVER_FILTER | ZPOOL_DRIVER_RESIDENT)
 

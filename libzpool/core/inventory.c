@@ -10,6 +10,7 @@
 
 #include "base/callback.h"
 #include "base/error.h"
+#include "base/name.h"
 #include "base/text.h"
 #include "core/driver.h"
 #include "core/inventory.h"

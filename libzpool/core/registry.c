@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "base/patience.h"
 #include "loader/linker.h"
 #include "loader/module.h"

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "loader/search.h"
+#include "base/name.h"
 
 /* Limits that no legitimate spec reaches. */
 enum { ZP_SPEC_MAX_BYTES = 4096, ZP_SPEC_MAX_PARTS = 16, ZP_SPEC_MAX_KEYS = 64 };

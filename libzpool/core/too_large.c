@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/name.h"
 #include "core/inventory.h"
 #include "loader/search.h"
 #include "support/cancel.h"

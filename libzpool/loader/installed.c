@@ -14,8 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/name.h"
 #include "loader/loader.h"
 #include "loader/needs.h"
+#include "loader/search.h"
 #include "loader/trust.h"
 
 /*

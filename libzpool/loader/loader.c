@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "loader/module.h"
 #include "loader/needs.h"
+#include "loader/search.h"
 #include "loader/trust.h"
 
 /* The file of a plugin that was found and checked, but not yet opened as code. */

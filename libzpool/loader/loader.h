@@ -13,8 +13,8 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/name.h"
 #include "loader/elf.h"
-#include "loader/search.h"
 
 struct zp_module;
 struct zpool_driver;

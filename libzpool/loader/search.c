@@ -20,21 +20,6 @@
 static pthread_mutex_t path_lock = PTHREAD_MUTEX_INITIALIZER;
 static char *chosen_path;
 
-bool zp_type_parse(const char *name, size_t length, char type[ZP_TYPE_BYTES])
-{
-	if (length == 0 || length > ZP_TYPE_MAX || name[0] < 'a' || name[0] > 'z')
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		char c = name[i];
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
-			return false;
-	}
-	for (size_t i = 0; i < length; i++)
-		type[i] = name[i] == '-' ? '_' : name[i];
-	type[length] = '\0';
-	return true;
-}
-
 /* Returns the length of the next entry of a path, without trailing slashes, or 0 at the end of the path. */
 static size_t next_entry(const char **cursor, const char **entry)
 {

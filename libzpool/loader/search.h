@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * search.h - the plugin path, and which names a driver may have
+ * search.h - the plugin path
  */
 #ifndef ZP_LOADER_SEARCH_H
 #define ZP_LOADER_SEARCH_H 1
 
 #include <stdbool.h>
-#include <stddef.h>
-
-enum { ZP_TYPE_MAX = 32, ZP_TYPE_BYTES = ZP_TYPE_MAX + 1 };
-
-/*
- * Type names match [a-z][a-z0-9_]{0,31}. A dash is read as an underscore, which is also used in the file name. Returns
- * false if `name` is not valid, and leaves `type` unchanged.
- */
-bool zp_type_parse(const char *name, size_t length, char type[ZP_TYPE_BYTES]);
 
 /* NULL restores the default. Returns 0, or -errno with the error text set. */
 int zp_search_set_path(const char *path);

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/base/env \
 	tests/unit/base/error \
 	tests/unit/base/log \
+	tests/unit/base/name \
 	tests/unit/base/text \
 	tests/unit/loader/acl \
 	tests/unit/loader/elf \
@@ -74,6 +75,10 @@ tests_unit_base_log_SOURCES = tests/unit/base/log.c $(failing_memory)
 tests_unit_base_log_CFLAGS = $(unit_cflags)
 tests_unit_base_log_LDADD = $(unit_ldadd)
 tests_unit_base_log_LDFLAGS = $(failing_memory_ldflags)
+
+tests_unit_base_name_SOURCES = tests/unit/base/name.c
+tests_unit_base_name_CFLAGS = $(unit_cflags)
+tests_unit_base_name_LDADD = $(unit_ldadd)
 
 tests_unit_base_text_SOURCES = tests/unit/base/text.c $(failing_memory)
 tests_unit_base_text_CFLAGS = $(unit_cflags)
