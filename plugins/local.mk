@@ -79,7 +79,9 @@ plugins_zblock_la_SOURCES = \
 	plugins/zblock/zblock.c \
 	plugins/zblock/zblock.h \
 	plugins/zblock/zblock_block.c \
+	plugins/zblock/zblock_objects.c \
 	plugins/zblock/zblock_records.c \
+	plugins/zblock/zblock_slots.c \
 	plugins/zblock/zblock_stats.c \
 	plugins/zblock/zblock_type.c \
 	plugins/zblock/zblock_verify.c

@@ -3,7 +3,8 @@
  * zblock - blocks of equal slots: quick, simple, and dense for objects that fit
  *
  * An object goes into a slot of the tightest size, and stays there until it is freed.  Nothing is moved or evicted,
- * so there is little to keep in step: one lock for each size, two lists, a bitmap a block.
+ * so there is little to keep in step: for each size one lock, three lists of blocks and the slots that threads cache,
+ * and for each block a bitmap.
  *
  * A block
  *
@@ -42,16 +43,30 @@
  * memory does what trim does before it fails: what one type keeps is room for the others.
  *
  * Handles are the shared table's; the location is the number of the block's record and the slot.  Map pins the
- * handle's word and computes the address from the record, without a lock.  A type keeps up to eight slots of the
- * table that its frees left, so that malloc and free meet only their type's lock: three atomic operations a pair.
+ * handle's word and computes the address from the record, without a lock.  A type keeps up to eight handle slots that
+ * its frees left.
  *
- * Locks: a type's lock guards its blocks, their slots and lists; the constant part of a record is read without by who
- * has an object of the block pinned.  Behind it stand record_lock, the handle table's and the page allocator's.  The
- * page source is called under a type's lock where a block's next page gets memory or trim takes it, for one block at
- * a time.
+ * Thread caches (support/magazine.h).  A free leaves slot and handle slot together in its thread's cache, and the
+ * thread's next malloc of that type takes them from there: neither touches the type, its lock, its lists or the block's
+ * bitmaps, and the pair executes one locked instruction, the one that makes sure that an object is freed once.  The
+ * slot that was freed last is the cache's pending one.  The next malloc takes it first, so that a program that stores
+ * and frees one object gets the same slot again; the next free moves it into the magazine of its type.
  *
- * ZPOOL_GFP_NOWAIT: a free slot with memory in one of the first 8 blocks with room or the spare one, else a block
- * from the reserve; a kept slot of the handle table, else one of a committed group; every lock is only tried.
+ * In its block, a cached slot counts as used.  That keeps the memory of a block from being given back, so a thread
+ * caches no more than 1 slot and a 128th of the type's used slots, at most 14, and of a type with less than 3 only the
+ * pending one.  Of a full magazine the oldest slots go back to their type, four at a time; an empty one gets three free
+ * slots that have memory, where it may hold more than three.  Code that must know what is free (trim, a malloc that
+ * finds no memory, the walk over types, the last free of a type, a thread that ends) stops the caches and takes
+ * the slots that it needs out of them.
+ *
+ * Locks: a type's lock guards its blocks, their slots and lists; a thread that has an object of a block pinned, or one
+ * of its slots cached, reads the constant part of the record without it.  After it come record_lock, then caches.lock,
+ * then the locks of the handle table and of the page allocator.  The page source is called under a type's lock where a
+ * block's next page gets memory or trim takes it, for one block at a time.
+ *
+ * ZPOOL_GFP_NOWAIT: a slot that the thread caches, else a free slot with memory in one of the first 8 blocks with room
+ * or the spare one, else a block from the reserve; a kept handle slot, else one of a committed group; every lock is
+ * only tried.
  *
  * Source: the kernel's zblock as it was proposed, for block types, lists and their order, the largest object and the
  * error codes.  There a handle is block, type and slot themselves, blocks have all their memory from the start, and two
@@ -89,6 +104,12 @@ static int pool_init(struct zblock_pool *pool, const struct zpool_create_args *a
 
 	pool->host = args->host;
 	pool->core = args->core;
+	pool->caches = (struct zp_caches){ .pages = &pool->pages,
+					   .host = args->host,
+					   .core = args->core,
+					   .driver = pool,
+					   .empty = zblock_cache_empty };
+	zp_caches_init(&pool->caches, ZBLOCK_TYPES + 1);
 	zblock_types_init(pool);
 	zblock_records_init(pool);
 	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
@@ -129,317 +150,11 @@ static void zblock_destroy(void *pool_)
 {
 	struct zblock_pool *pool = pool_;
 
+	zp_caches_fini(&pool->caches);
 	zblock_records_fini(pool);
 	zp_handles_fini(&pool->handles);
 	zp_pages_fini(&pool->pages);
 	free(pool);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * Objects
- */
-
-/* A slot of the handle table, and a place: what an object needs, taken but not yet published. */
-struct place {
-	uint32_t handle_slot;
-	uint32_t number; /* of the block */
-	unsigned int slot;
-	char *address;
-};
-
-/* A slot of the handle table: one that the type kept, or some from the table, of which it keeps the rest. */
-static int take_handle_slot(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *slot)
-{
-	if (type->spare_count == 0) {
-		unsigned int wanted = type->objects < ZBLOCK_SPARE_SLOTS ? 1 : ZBLOCK_SPARE_SLOTS / 2;
-		int got = zp_handles_bind(&pool->handles, gfp, type->spare_slots, wanted);
-
-		if (got < 0)
-			return got;
-		type->spare_count = (unsigned int)got;
-	}
-	*slot = type->spare_slots[--type->spare_count];
-	return 0;
-}
-
-/* The other end of it, where there was no place.  While the lock was let go others may have filled what is kept. */
-static bool keep_handle_slot(struct zblock_type *type, uint32_t slot)
-{
-	if (type->spare_count == ZBLOCK_SPARE_SLOTS)
-		return false;
-	type->spare_slots[type->spare_count++] = slot;
-	return true;
-}
-
-static bool has_backed_slot(const struct zblock_pool *pool, uint32_t number)
-{
-	const struct zblock_block *block = zblock_block(pool, number);
-
-	return block->vacant & block->backed;
-}
-
-/* For a call that cannot get memory: one of a list's first blocks that has a free slot with memory. */
-static uint32_t find_backed(const struct zblock_pool *pool, uint32_t first)
-{
-	uint32_t number = first;
-
-	for (unsigned int looks = 0; number != ZBLOCK_NONE && looks < ZBLOCK_NOWAIT_LOOKS; looks++) {
-		if (has_backed_slot(pool, number))
-			return number;
-		number = zblock_block(pool, number)->next;
-		if (number == first)
-			break;
-	}
-	return ZBLOCK_NONE;
-}
-
-/* A block with room, preferably one whose free slot has memory; or ZBLOCK_NONE. */
-static uint32_t find_room(const struct zblock_pool *pool, const struct zblock_type *type, zpool_gfp_t gfp)
-{
-	if (gfp & ZPOOL_GFP_NOWAIT) {
-		uint32_t number = find_backed(pool, type->room);
-
-		return number == ZBLOCK_NONE ? find_backed(pool, type->idle) : number;
-	}
-	if (type->room == ZBLOCK_NONE || (type->idle != ZBLOCK_NONE && !has_backed_slot(pool, type->room)))
-		return type->idle;
-	return type->room;
-}
-
-/* The block that the next object goes to, which is in a list then; or ZBLOCK_NONE. */
-static uint32_t find_block(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp)
-{
-	uint32_t number = find_room(pool, type, gfp);
-
-	if (number == ZBLOCK_NONE && type->spare != ZBLOCK_NONE) {
-		number = type->spare;
-		type->spare = ZBLOCK_NONE;
-		zblock_block_list(pool, type, number);
-	}
-	return number;
-}
-
-/* The lowest free slot with memory; if there is none, the lowest, and memory for it.  0 or -errno. */
-static int take_slot(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, zpool_gfp_t gfp,
-		     struct place *place)
-{
-	struct zblock_block *block = zblock_block(pool, number);
-	uint32_t backed = block->vacant & block->backed;
-
-	if (backed) {
-		place->slot = (unsigned int)__builtin_ctz(backed);
-	} else {
-		int err;
-
-		place->slot = (unsigned int)__builtin_ctz(block->vacant);
-		err = zblock_slot_back(pool, type, block, place->slot, gfp);
-		if (err)
-			return err;
-	}
-	place->number = number;
-	place->address = block->base + (size_t)place->slot * type->slot_bytes;
-	block->vacant &= ~(UINT32_C(1) << place->slot);
-	type->objects++;
-	if (!block->vacant || block->list == ZBLOCK_IDLE)
-		zblock_block_relist(pool, type, number);
-	return 0;
-}
-
-/* Gives the type another block, first in its list.  The type's lock is released meanwhile (never with NOWAIT). */
-static int add_block(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *number)
-{
-	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
-	int err;
-
-	if (!nowait)
-		zp_unlock(&type->lock);
-	err = zblock_block_create(pool, type, gfp, number);
-	if (!nowait)
-		zp_lock(&type->lock);
-	if (!err)
-		zblock_block_join(pool, type, *number);
-	return err;
-}
-
-/* With the type's lock held. */
-static int find_place(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, struct place *place)
-{
-	uint32_t number = find_block(pool, type, gfp);
-	int err = 0;
-
-	if (number == ZBLOCK_NONE) {
-		err = add_block(pool, type, gfp, &number);
-		/* While the lock was let go others may have made room. */
-		if (err)
-			number = find_block(pool, type, gfp);
-	}
-	if (number == ZBLOCK_NONE)
-		return err;
-	err = take_slot(pool, type, number, gfp, place);
-	if (!err)
-		return 0;
-	/* That block's next page cannot be had; another may need none. */
-	number = find_block(pool, type, ZPOOL_GFP_NOWAIT);
-	return number == ZBLOCK_NONE ? err : take_slot(pool, type, number, gfp, place);
-}
-
-/* refusals: how often the limit had refused something before. */
-static int malloc_failed(struct zblock_pool *pool, zpool_gfp_t gfp, uint64_t refusals, int err)
-{
-	bool limit = !(gfp & ZPOOL_GFP_NOWAIT) && refusals != zp_pages_limit_refusals(&pool->pages);
-
-	return zp_counts_malloc_failed(&pool->counts, err, limit);
-}
-
-/* A slot of the handle table and a place.  With the type's lock held, which is let go. */
-static int take_place(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, struct place *place)
-{
-	bool kept = true;
-	int err = take_handle_slot(pool, type, gfp, &place->handle_slot);
-
-	if (!err) {
-		err = find_place(pool, type, gfp, place);
-		kept = !err || keep_handle_slot(type, place->handle_slot);
-	}
-	zp_unlock(&type->lock);
-	if (!kept)
-		zp_handles_unbind(&pool->handles, &place->handle_slot, 1);
-	return err;
-}
-
-static int zblock_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
-{
-	struct zblock_pool *pool = pool_;
-	struct zblock_type *type;
-	struct place place;
-	uint64_t refusals;
-	int err;
-
-	if (size == 0)
-		return -EINVAL;
-	if (size > ZBLOCK_OBJECT_BYTES_MAX)
-		return -ENOSPC;
-	type = &pool->types[pool->type_of[(size + ZBLOCK_ALIGN_BYTES - 1) >> ZBLOCK_ALIGN_SHIFT]];
-	if (!(gfp & ZPOOL_GFP_NOWAIT))
-		zp_lock(&type->lock);
-	else if (!zp_trylock(&type->lock))
-		return malloc_failed(pool, gfp, 0, -EAGAIN);
-	refusals = zp_pages_limit_refusals(&pool->pages);
-	err = take_place(pool, type, gfp, &place);
-	if (err == -ENOMEM && !(gfp & ZPOOL_GFP_NOWAIT) && zblock_make_room(pool)) {
-		zp_lock(&type->lock);
-		err = take_place(pool, type, gfp, &place);
-	}
-	if (err)
-		return malloc_failed(pool, gfp, refusals, err);
-	/* Nobody else knows of the object until it is published. */
-	if (gfp & ZPOOL_GFP_ZERO)
-		memset(place.address, 0, type->slot_bytes);
-	*handle = zp_handles_publish(&pool->handles, place.handle_slot, zblock_location(place.number, place.slot));
-	return 0;
-}
-
-/* A block that has become empty: true if it is the caller's to destroy. */
-static bool retire_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
-{
-	struct zblock_block *block = zblock_block(pool, number);
-
-	zblock_block_unlist(pool, type, number);
-	if (type->spare == ZBLOCK_NONE && __builtin_popcount(block->committed) <= ZBLOCK_SPARE_PAGES) {
-		type->spare = number;
-		block->list = ZBLOCK_SPARE;
-		return false;
-	}
-	zblock_block_leave(pool, type, number);
-	return true;
-}
-
-/* With the type's lock held.  true: that was the block's last object, and it is the caller's to destroy. */
-static bool release_slot(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, unsigned int slot)
-{
-	struct zblock_block *block = zblock_block(pool, number);
-
-	block->vacant |= UINT32_C(1) << slot;
-	type->objects--;
-	if (block->vacant == type->all_slots)
-		return retire_block(pool, type, number);
-	zblock_block_relist(pool, type, number);
-	return false;
-}
-
-static int zblock_free(void *pool_, unsigned long handle)
-{
-	struct zblock_pool *pool = pool_;
-	struct zblock_type *type;
-	uint64_t location;
-	uint32_t handle_slot, number;
-	bool emptied, keep;
-	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
-
-	if (err)
-		return zp_counts_refused(&pool->counts, err);
-	number = zblock_location_block(location);
-	type = &pool->types[zblock_type_index(zblock_block(pool, number))];
-	zp_lock(&type->lock);
-	emptied = release_slot(pool, type, number, zblock_location_slot(location));
-	keep = type->spare_count < ZBLOCK_SPARE_SLOTS;
-	if (keep && zp_handles_end_free(&pool->handles, handle_slot))
-		type->spare_slots[type->spare_count++] = handle_slot;
-	zp_unlock(&type->lock);
-	if (!keep)
-		zp_handles_release(&pool->handles, handle_slot);
-	if (emptied)
-		zblock_block_destroy(pool, type, number);
-	return 0;
-}
-
-static void *zblock_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
-{
-	struct zblock_pool *pool = pool_;
-	const struct zblock_block *block;
-	uint64_t location;
-	int err = zp_handles_pin(&pool->handles, handle, &location);
-
-	(void)mode;
-	if (err) {
-		errno = -err;
-		return NULL;
-	}
-	block = zblock_block(pool, zblock_location_block(location));
-	return block->base + (size_t)zblock_location_slot(location) * pool->slot_bytes[zblock_type_index(block)];
-}
-
-static int zblock_unmap(void *pool_, unsigned long handle)
-{
-	struct zblock_pool *pool = pool_;
-
-	return zp_handles_unpin(&pool->handles, handle);
-}
-
-/*
- * Takes no lock.  An object does not move; so if the handle is still live after the look at its block's record, the
- * record was that block's all the time.
- */
-static int64_t zblock_obj_size(void *pool_, unsigned long handle)
-{
-	struct zblock_pool *pool = pool_;
-	uint64_t location;
-	unsigned int index;
-	int err = zp_handles_lookup(&pool->handles, handle, &location);
-
-	if (err)
-		return err;
-	/* Acquire: the second look-up must not come before it. */
-	index = atomic_load_explicit(&zblock_block(pool, zblock_location_block(location))->type, memory_order_acquire);
-	err = zp_handles_lookup(&pool->handles, handle, &location);
-	return err ? err : pool->slot_bytes[index];
-}
-
-static int zblock_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
-{
-	struct zblock_pool *pool = pool_;
-
-	return zp_each_object(&pool->handles, zblock_obj_size, pool, fn, user);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -468,6 +183,7 @@ static int zblock_set_limit(void *pool_, uint64_t limit_bytes)
 	struct zblock_pool *pool = pool_;
 
 	zp_pages_set_limit(&pool->pages, limit_bytes);
+	atomic_store_explicit(&pool->caches.refused, false, memory_order_relaxed);
 	return 0;
 }
 
@@ -492,12 +208,14 @@ static void zblock_fork(void *pool_, enum zpool_fork_phase phase)
 		for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
 			zp_lock(&pool->types[i].lock);
 		zp_lock(&pool->record_lock);
+		zp_caches_fork(&pool->caches, phase);
 		zp_handles_fork(&pool->handles, phase);
 		zp_pages_fork(&pool->pages, phase);
 		return;
 	}
 	zp_pages_fork(&pool->pages, phase);
 	zp_handles_fork(&pool->handles, phase);
+	zp_caches_fork(&pool->caches, phase);
 	zp_unlock(&pool->record_lock);
 	for (unsigned int i = ZBLOCK_TYPES; i >= 1; i--)
 		zp_unlock(&pool->types[i].lock);

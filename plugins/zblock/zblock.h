@@ -10,6 +10,7 @@
 #include "counts.h"
 #include "handles.h"
 #include "lock.h"
+#include "magazine.h"
 #include "pages.h"
 
 enum {
@@ -24,6 +25,18 @@ enum {
 	ZBLOCK_SPARE_SLOTS = 8, /* of the handle table, kept by a type */
 	ZBLOCK_SPARE_PAGES = 2, /* an empty block with no more memory than this stays with its type */
 	ZBLOCK_NOWAIT_LOOKS = 8 /* blocks with room that a NOWAIT call looks at */
+};
+
+/*
+ * A thread caches these and a share of a type's used slots, up to ZP_MAGAZINE_ITEMS; of a type with fewer used slots
+ * than CACHED_FROM_SLOTS only the slot that it freed last.
+ */
+enum {
+	ZBLOCK_CACHED_MIN = 1,
+	ZBLOCK_CACHED_SHARE = 128,
+	ZBLOCK_CACHED_FROM_SLOTS = 3,
+	ZBLOCK_FLUSH_SLOTS = 4, /* the oldest of a full magazine that go back to their type together */
+	ZBLOCK_REFILL_SLOTS = 3 /* taken beside the slot that a malloc with an empty magazine wants */
 };
 
 #define ZBLOCK_NONE UINT32_C(0) /* no block has number 0 */
@@ -79,7 +92,7 @@ struct zblock_type {
 	uint32_t spare_record; /* one without pages: taken under NOWAIT, and then not needed */
 	uint32_t spare_count;
 	uint32_t spare_slots[ZBLOCK_SPARE_SLOTS];
-	uint64_t objects;
+	uint64_t used_slots; /* by objects, or cached */
 	uint64_t committed_pages;
 };
 
@@ -101,6 +114,7 @@ struct zblock_pool {
 	uint32_t record_free;   /* first of the list of free records, which ends with ZBLOCK_NONE */
 
 	struct zp_counts counts;
+	struct zp_caches caches; /* the magazine of a type has the type's index */
 
 	struct zblock_type types[ZBLOCK_TYPES + 1]; /* from 1, smallest first */
 };
@@ -138,6 +152,14 @@ static inline struct zblock_block *zblock_block(const struct zblock_pool *pool, 
 static inline unsigned int zblock_type_index(const struct zblock_block *block)
 {
 	return atomic_load_explicit(&block->type, memory_order_relaxed);
+}
+
+/* The type of a slot that has a handle slot, from a handle slot that the caller has bound or begun to free. */
+static inline unsigned int zblock_type_of_bound(struct zblock_pool *pool, uint32_t handle_slot)
+{
+	uint64_t location = zp_handles_location(&pool->handles, handle_slot);
+
+	return zblock_type_index(zblock_block(pool, zblock_location_block(location)));
 }
 
 static inline unsigned int zblock_used_slots(const struct zblock_type *type, const struct zblock_block *block)
@@ -189,8 +211,8 @@ void zblock_types_init(struct zblock_pool *pool);
  */
 int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *number);
 
-/* Without the lock: give a block that has left its type back. */
-void zblock_block_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t number);
+/* Without the lock: give blocks back that have left their type; first: of a list by `next`, or ZBLOCK_NONE. */
+void zblock_blocks_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t first);
 
 /* A new block becomes the type's, first in its list; and one that is in no list becomes nobody's. */
 void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
@@ -215,6 +237,47 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 bool zblock_drop_spares(struct zblock_pool *pool);
 bool zblock_thin(struct zblock_pool *pool);
 bool zblock_make_room(struct zblock_pool *pool);
+
+/* ---- zblock_slots.c: with the type's lock held ---- */
+
+/*
+ * Takes a free slot, which nobody else knows of then; its handle slot is bound to it.  The lock is released meanwhile,
+ * but not under NOWAIT.  0 or -errno.
+ */
+int zblock_slot_get(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *handle_slot);
+
+/* Takes up to `wanted` free slots that have memory, lowest first.  Returns how many. */
+unsigned int zblock_slots_get_ready(struct zblock_pool *pool, struct zblock_type *type, uint32_t *handle_slots,
+				    unsigned int wanted);
+
+/*
+ * Free slots that were got before: the handle slots' state is dead.  slot_free: of a handle slot that was retired.
+ * Blocks that become empty and do not stay with the type are linked to *emptied, for zblock_blocks_destroy().
+ */
+void zblock_slots_put(struct zblock_pool *pool, struct zblock_type *type, const uint32_t *handle_slots,
+		      unsigned int count, uint32_t *emptied);
+void zblock_slot_free(struct zblock_pool *pool, struct zblock_type *type, uint64_t location, uint32_t *emptied);
+
+/* How many slots of the type a thread caches, as the type is now. */
+unsigned int zblock_cached_max(const struct zblock_type *type);
+
+/* How many slots of the type all threads cache; exact while they do not call malloc or free. */
+uint64_t zblock_cached_count(struct zblock_pool *pool, const struct zblock_type *type);
+
+/* Frees the slots of the type that threads cache.  true: there were some. */
+bool zblock_cached_put(struct zblock_pool *pool, struct zblock_type *type, uint32_t *emptied);
+
+/* The callback of the thread caches, without locks: the thread that owns the cache ends. */
+void zblock_cache_empty(void *pool, struct zp_cache *cache);
+
+/* ---- zblock_objects.c: the driver's callbacks ---- */
+
+int zblock_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+int zblock_free(void *pool, unsigned long handle);
+void *zblock_map(void *pool, unsigned long handle, enum zpool_mapmode mode);
+int zblock_unmap(void *pool, unsigned long handle);
+int64_t zblock_obj_size(void *pool, unsigned long handle);
+int zblock_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user);
 
 /* ---- zblock_records.c ---- */
 

@@ -116,10 +116,13 @@ int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpoo
 	return 0;
 }
 
-void zblock_block_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t number)
+void zblock_blocks_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t first)
 {
-	zp_pages_put(&pool->pages, zblock_block(pool, number)->pgno, type->pages);
-	zblock_record_put(pool, number);
+	for (uint32_t number = first, next; number != ZBLOCK_NONE; number = next) {
+		next = zblock_block(pool, number)->next;
+		zp_pages_put(&pool->pages, zblock_block(pool, number)->pgno, type->pages);
+		zblock_record_put(pool, number);
+	}
 }
 
 void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
@@ -223,45 +226,51 @@ bool zblock_thin(struct zblock_pool *pool)
 
 static bool drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 {
-	uint32_t spare, record, slots[ZBLOCK_SPARE_SLOTS];
+	uint32_t emptied = ZBLOCK_NONE, record, slots[ZBLOCK_SPARE_SLOTS];
 	unsigned int count;
+	bool any;
 
 	zp_lock(&type->lock);
-	spare = type->spare;
+	any = zblock_cached_put(pool, type, &emptied);
 	record = type->spare_record;
 	count = type->spare_count;
 	for (unsigned int i = 0; i < count; i++)
 		slots[i] = type->spare_slots[i];
+	if (type->spare != ZBLOCK_NONE) {
+		zblock_block_leave(pool, type, type->spare);
+		zblock_block(pool, type->spare)->next = emptied;
+		emptied = type->spare;
+	}
 	type->spare = type->spare_record = ZBLOCK_NONE;
 	type->spare_count = 0;
-	if (spare != ZBLOCK_NONE)
-		zblock_block_leave(pool, type, spare);
 	zp_unlock(&type->lock);
-	if (spare != ZBLOCK_NONE)
-		zblock_block_destroy(pool, type, spare);
+	zblock_blocks_destroy(pool, type, emptied);
 	if (record != ZBLOCK_NONE)
 		zblock_record_put(pool, record);
 	if (count)
 		zp_handles_unbind(&pool->handles, slots, count);
-	return spare != ZBLOCK_NONE || record != ZBLOCK_NONE || count;
+	return any || emptied != ZBLOCK_NONE || record != ZBLOCK_NONE || count;
 }
 
 bool zblock_drop_spares(struct zblock_pool *pool)
 {
 	bool any = false;
 
+	zp_caches_hold(&pool->caches);
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
 		any = drop_spares_of(pool, &pool->types[i]) || any;
+	zp_caches_release(&pool->caches);
 	return any;
 }
 
 bool zblock_make_room(struct zblock_pool *pool)
 {
-	uint64_t released;
+	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 	bool any = zblock_drop_spares(pool);
 
 	any = zblock_thin(pool) || any;
 	any = zblock_records_trim(pool) || any;
-	zp_handles_trim(&pool->handles, &released);
-	return any || released;
+	zp_caches_trim(&pool->caches);
+	zp_handles_trim(&pool->handles, &ignored);
+	return any || zp_pages_held_bytes(&pool->pages) < before;
 }

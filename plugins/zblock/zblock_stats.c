@@ -54,8 +54,9 @@ int zblock_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 		struct zblock_type *type = &pool->types[i];
 
 		zp_lock(&type->lock);
-		now.objects += type->objects;
-		now.stored_bytes += type->objects * type->slot_bytes;
+		uint64_t objects = type->used_slots - zblock_cached_count(pool, type);
+		now.objects += objects;
+		now.stored_bytes += objects * type->slot_bytes;
 		now.pages += type->committed_pages;
 		zp_unlock(&type->lock);
 	}
@@ -72,15 +73,19 @@ int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *sta
 		struct zblock_type *type = &pool->types[i];
 		struct zpool_class_stats stats = { .object_bytes = type->slot_bytes, .pages_per_zspage = type->pages };
 		struct room room;
+		uint32_t emptied = ZBLOCK_NONE;
 		uint64_t full;
 
 		zp_lock(&type->lock);
-		stats.objects = type->objects;
+		/* Otherwise slots that are cached would be in the histogram as objects. */
+		(void)zblock_cached_put(pool, type, &emptied);
+		stats.objects = type->used_slots - zblock_cached_count(pool, type);
 		stats.zspages = full = type->blocks;
 		stats.slots = (uint64_t)type->blocks * type->slots;
 		stats.pages = type->committed_pages;
 		room = sum_room(pool, type);
 		zp_unlock(&type->lock);
+		zblock_blocks_destroy(pool, type, emptied);
 		stats.freeable_pages = room.idle_pages;
 		for (unsigned int tenth = 0; tenth < FULLNESS_TENTHS; tenth++) {
 			stats.fullness[tenth] = room.fullness[tenth];

@@ -10,7 +10,7 @@
 /* What the walk over the types adds up. */
 struct audit {
 	struct zblock_pool *pool;
-	uint64_t slots_used, committed_pages, kept_handle_slots, live;
+	uint64_t slots_used, committed_pages, kept_handle_slots, live, cached;
 	const char *fault;
 };
 
@@ -102,8 +102,8 @@ static const char *audit_type(struct audit *audit, const struct zblock_type *typ
 		return fault;
 	if (blocks != type->blocks)
 		return "a type has lost a block";
-	if (audit->slots_used - slots_before != type->objects)
-		return "a type's count of objects differs from its blocks'";
+	if (audit->slots_used - slots_before != type->used_slots)
+		return "a type's count of used slots differs from its blocks'";
 	if (audit->committed_pages - pages_before != type->committed_pages)
 		return "a type's count of pages differs from its blocks'";
 	if (type->spare_count > ZBLOCK_SPARE_SLOTS)
@@ -128,6 +128,66 @@ static const char *audit_records(const struct zblock_pool *pool)
 		before = number;
 	}
 	return taken + vacant == pool->records - 1 ? NULL : "a record is neither free nor in use";
+}
+
+/* Is a slot that a thread caches one of the type's, in use, and nobody's object? */
+static bool is_cached_slot(struct zblock_pool *pool, uint32_t handle_slot, unsigned int index, bool dead)
+{
+	const struct zblock_block *block;
+	uint64_t location;
+	uint32_t number;
+
+	if (handle_slot == ZP_SLOT_NONE || handle_slot >= zp_handles_slots(&pool->handles))
+		return false;
+	location = zp_handles_location(&pool->handles, handle_slot);
+	number = zblock_location_block(location);
+	if (number == ZBLOCK_NONE || number >= pool->records ||
+	    (dead && !zp_handles_is_bound_to(&pool->handles, handle_slot, location)))
+		return false;
+	block = zblock_block(pool, number);
+	if (zblock_type_index(block) == ZBLOCK_NO_TYPE || (dead && zblock_type_index(block) != index))
+		return false;
+	return !(block->vacant >> zblock_location_slot(location) & 1);
+}
+
+/* Can no other thread be inside this cache?  With caches.lock held, so that no thread gets it. */
+static bool is_at_rest(const struct zp_cache *cache)
+{
+	uintptr_t owner = atomic_load_explicit(&cache->seat->owner, memory_order_acquire);
+
+	return owner <= ZP_CACHE_NOBODY || owner == zp_cache_thread();
+}
+
+/*
+ * The calling thread's cache and those of threads that have ended.  To look at the others, they would have to be
+ * stopped, which takes too long for builds that verify the pool after each call.  With all types' locks and caches.lock
+ * held.
+ */
+static const char *audit_caches(struct audit *audit)
+{
+	struct zblock_pool *pool = audit->pool;
+
+	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
+		uint32_t pending = zp_cache_pending(cache);
+
+		if (!is_at_rest(cache))
+			continue;
+		if (pending != ZP_ITEM_NONE && !is_cached_slot(pool, pending, ZBLOCK_NO_TYPE, false))
+			return "a thread caches a slot that is not its own";
+		audit->cached += pending != ZP_ITEM_NONE;
+		for (unsigned int index = 1; index <= ZBLOCK_TYPES; index++) {
+			const struct zp_magazine *magazine = &cache->magazines[index];
+			unsigned int count = zp_magazine_count(magazine);
+
+			if (count > ZP_MAGAZINE_ITEMS)
+				return "a thread caches more slots than it can";
+			for (unsigned int i = 0; i < count; i++)
+				if (!is_cached_slot(pool, magazine->items[i], index, true))
+					return "a thread caches a slot that is not its own";
+			audit->cached += count;
+		}
+	}
+	return NULL;
 }
 
 /* A live handle leads to a slot that is in use.  With all types' locks held: what is freed now waits for them. */
@@ -162,7 +222,7 @@ static const char *audit_handles(struct audit *audit)
 {
 	if (zp_handles_each(&audit->pool->handles, audit_handle, audit))
 		return audit->fault;
-	if (audit->live > audit->slots_used)
+	if (audit->live + audit->cached > audit->slots_used)
 		return "two handles lead to one slot";
 	if (audit->slots_used + audit->kept_handle_slots > zp_handles_taken(&audit->pool->handles))
 		return "a slot is in use without a handle";
@@ -180,8 +240,12 @@ static const char *audit_pool(struct zblock_pool *pool)
 		fault = audit_type(&audit, &pool->types[i]);
 	if (!fault)
 		fault = audit_records(pool);
+	zp_lock(&pool->caches.lock);
+	if (!fault)
+		fault = audit_caches(&audit);
 	if (!fault)
 		fault = audit_handles(&audit);
+	zp_unlock(&pool->caches.lock);
 	if (!fault && audit.committed_pages > zp_pages_handed_out(&pool->pages))
 		fault = "more pages are in use than were handed out";
 	zp_unlock(&pool->record_lock);

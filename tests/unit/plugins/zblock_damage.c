@@ -33,6 +33,7 @@ static void setup_blocks(void)
 	release(handles[2]);
 	release(handles[5]);
 	handles[2] = handles[5] = 0;
+	put_cached();
 	room = zblock_block(inside, type->room);
 	full = zblock_block(inside, type->full);
 	spare = zblock_block(inside, type->spare);
@@ -62,7 +63,7 @@ static void expect_fault(const char *words)
 
 START_TEST(verify_finds_wrong_counts)
 {
-	DAMAGE(type->objects, type->objects + 1, "count of objects");
+	DAMAGE(type->used_slots, type->used_slots + 1, "count of used slots");
 	DAMAGE(type->committed_pages, type->committed_pages - 1, "count of pages");
 	DAMAGE(type->blocks, 4, "lost a block");
 	DAMAGE(type->blocks, 1, "more blocks");
@@ -92,15 +93,15 @@ START_TEST(verify_finds_wrong_maps_of_slots)
 	DAMAGE(room->vacant, room->vacant | 1u << SLOTS, "behind its last");
 	DAMAGE(spare->vacant, type->all_slots & ~1u, "empty block");
 	/* With a count that agrees: a slot taken for nothing, and one free though its object lives. */
-	type->objects++;
+	type->used_slots++;
 	room->vacant &= ~(1u << 2);
 	expect_fault("in use without a handle");
 	room->vacant |= 1u << 2;
-	type->objects -= 2;
+	type->used_slots -= 2;
 	room->vacant |= 1u << 3;
 	expect_fault("leads to a free slot");
 	room->vacant &= ~(1u << 3);
-	type->objects++;
+	type->used_slots++;
 	check_sound();
 }
 END_TEST
@@ -196,7 +197,7 @@ START_TEST(nothing_that_a_caller_can_reach_is_believed)
 		if (handles[i])
 			release(handles[i]);
 	check_sound();
-	ck_assert_uint_eq(type->objects, 0);
+	ck_assert_uint_eq(type->used_slots, 0);
 }
 END_TEST
 

@@ -143,6 +143,12 @@ static inline struct zpool_class_stats type_stats(size_t slot_bytes)
 	return found;
 }
 
+/* Frees the slots that threads cache: all free slots are in the blocks then. */
+static inline void put_cached(void)
+{
+	(void)type_stats(LARGEST);
+}
+
 static inline TCase *tcase_in(Suite *suite, const char *name)
 {
 	TCase *tcase = tcase_create(name);
@@ -153,7 +159,8 @@ static inline TCase *tcase_in(Suite *suite, const char *name)
 	return tcase;
 }
 
-/* zblock_pool.c, zblock_damage.c and zblock_threads.c */
+/* zblock_caches.c, zblock_pool.c, zblock_damage.c and zblock_threads.c */
+void add_cache_tests(Suite *suite);
 void add_pool_tests(Suite *suite);
 void add_damage_tests(Suite *suite);
 void add_thread_tests(Suite *suite);

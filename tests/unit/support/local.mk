@@ -100,7 +100,8 @@ tests_unit_plugins_trace_CPPFLAGS = $(plugin_test_cppflags) -DTRACE_WAIT_MS=50 -
 tests_unit_plugins_trace_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_zblock_SOURCES = tests/unit/plugins/zblock.c tests/unit/plugins/zblock_fixture.h \
-	tests/unit/plugins/zblock_damage.c tests/unit/plugins/zblock_pool.c tests/unit/plugins/zblock_threads.c \
+	tests/unit/plugins/zblock_caches.c tests/unit/plugins/zblock_damage.c tests/unit/plugins/zblock_pool.c \
+	tests/unit/plugins/zblock_threads.c \
 	$(plugins_zblock_la_SOURCES) tests/unit/plugins/harness.h $(strict_source)
 tests_unit_plugins_zblock_CPPFLAGS = $(plugin_test_cppflags) -DUNIT_TRACES='"$(abs_top_srcdir)/tests/traces"'
 tests_unit_plugins_zblock_LDADD = $(support_test_ldadd)
