@@ -17,7 +17,9 @@ libzpool_sources = \
 	libzpool/loader/acl.c libzpool/loader/acl.h \
 	libzpool/loader/dynamic.c libzpool/loader/dynamic.h \
 	libzpool/loader/elf.c libzpool/loader/elf.h \
+	libzpool/loader/inside.c libzpool/loader/inside.h \
 	libzpool/loader/installed.c \
+	libzpool/loader/judge.c libzpool/loader/judge.h \
 	libzpool/loader/linker.c libzpool/loader/linker.h \
 	libzpool/loader/loader.c libzpool/loader/loader.h \
 	libzpool/loader/module.c libzpool/loader/module.h \

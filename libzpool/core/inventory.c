@@ -17,7 +17,6 @@
 #include "core/param.h"
 #include "core/registry.h"
 #include "core/spec.h"
-#include "loader/module.h"
 #include "support/cancel.h"
 
 /* A driver's info with copies of its strings, so that visitors run without any lock. */
@@ -182,7 +181,7 @@ static int take_inventory(struct inventory *inventory)
 	if (err)
 		return err;
 	zp_registry_each_live(add_live, inventory);
-	zp_module_each_preloaded(add_preloaded, inventory);
+	zp_loader_each_preloaded(add_preloaded, inventory);
 	inventory->in_memory = inventory->count;
 	if (zp_registry_files_allowed())
 		err = zp_loader_list_installed(files);

@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "base/patience.h"
-#include "loader/linker.h"
-#include "loader/module.h"
 #include "support/cancel.h"
 
 /*
@@ -90,13 +88,13 @@ static int fail_call_inside(const char *call)
 static void enter_load(void)
 {
 	loads_under_way++;
-	zp_module_enter();
+	zp_loader_enter();
 }
 
 /* Marks its end, after the record has been updated. The caller holds the lock. */
 static void leave_load(void)
 {
-	zp_module_leave();
+	zp_loader_leave();
 	loads_under_way--;
 	pthread_cond_broadcast(&changed);
 }
@@ -113,7 +111,7 @@ static int wait_for(struct zp_record *record)
 {
 	int err = 0;
 
-	if (zp_module_inside())
+	if (zp_loader_inside())
 		return fail_inside(record->type);
 	const struct timespec until = zp_patience_deadline();
 	record->waiters++;
@@ -164,7 +162,7 @@ static int load_and_adopt(const char *type, bool files, const struct zp_load_fai
 		return err;
 	}
 	if (own->flags_required & ZPOOL_DRIVER_RESIDENT)
-		zp_module_make_resident(loaded->module);
+		zp_loader_make_resident(loaded);
 	return 0;
 }
 
@@ -176,7 +174,7 @@ static int load(struct zp_record *record)
 	struct zpool_driver own;
 	bool files = files_allowed();
 
-	if (zp_module_inside())
+	if (zp_loader_inside())
 		return fail_inside(record->type);
 	record->state = ZP_LOADING;
 	record->failure = (struct zp_load_failure){ 0 };
@@ -236,7 +234,7 @@ void zp_registry_put(struct zp_record *record)
 
 int zp_registry_begin_load(void)
 {
-	if (zp_module_inside())
+	if (zp_loader_inside())
 		return fail_call_inside("zpool_each_driver()");
 	pthread_mutex_lock(&lock);
 	enter_load();
@@ -300,7 +298,7 @@ int zpool_register_driver(const struct zpool_driver *driver)
 	return err;
 }
 
-/* Empties a record whose code has been unmapped. */
+/* Empties a record whose code is no longer used. */
 static void retire(struct zp_record *record)
 {
 	zp_driver_clear(&record->driver);
@@ -359,14 +357,13 @@ static int check_unloadable(const struct zp_record *record, const char *type)
 /* The caller holds the lock, which is released during the unload. */
 static int unload(struct zp_record *record)
 {
-	struct zp_module *module = record->loaded.module;
 	char *why;
 	int err = 0;
 
 	record->state = ZP_UNLOADING;
 	enter_load();
 	pthread_mutex_unlock(&lock);
-	int closed = zp_module_close(module, &why);
+	int closed = zp_loader_unload(&record->loaded, &why);
 	pthread_mutex_lock(&lock);
 	if (closed > 0) {
 		retire(record);
@@ -391,7 +388,7 @@ int zpool_unload_driver(const char *name)
 	char type[ZP_TYPE_BYTES];
 	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
 		return zp_fail(EINVAL, "zpool_unload_driver() was not given a driver's name.");
-	if (zp_module_inside())
+	if (zp_loader_inside())
 		return fail_inside(type);
 
 	pthread_mutex_lock(&lock);
@@ -406,7 +403,7 @@ int zpool_unload_driver(const char *name)
 int zpool_rescan(void)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	if (zp_module_inside())
+	if (zp_loader_inside())
 		return fail_call_inside("zpool_rescan()");
 	pthread_mutex_lock(&lock);
 	for (struct zp_record *record = records, *next; record; record = next) {
@@ -423,7 +420,7 @@ int zpool_rescan(void)
 int zpool_loading_disable(void)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	if (zp_module_inside())
+	if (zp_loader_inside())
 		return fail_call_inside("zpool_loading_disable()");
 	int err = 0;
 	pthread_mutex_lock(&lock);
@@ -447,7 +444,7 @@ void zp_registry_fork_prepare(void)
 	 * A fork from inside a load would wait for itself, and so would a fork in a thread that a load waits for. Both
 	 * are undefined, but they should not hang.
 	 */
-	if (!zp_module_inside())
+	if (!zp_loader_inside())
 		(void)wait_for_all_loads();
 }
 
@@ -458,7 +455,7 @@ void zp_registry_fork_release(bool child)
 		(void)pthread_cond_init(&changed, NULL);
 		loads_under_way = 0;
 		files_disabling = 0;
-		zp_linker_forget_calls();
+		zp_loader_fork_child();
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -6,19 +6,16 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/name.h"
+#include "loader/judge.h"
 #include "loader/loader.h"
-#include "loader/needs.h"
 #include "loader/search.h"
-#include "loader/trust.h"
 
 /*
  * Limits of one listing, so that a directory full of forged files cannot block the caller for long. Reading a real
@@ -32,13 +29,11 @@
  */
 struct walk {
 	struct zp_listing *listing;
-	size_t room; /* the capacity of listing->files */
-	struct zp_trust trust;
+	size_t room;              /* the capacity of listing->files */
 	uint64_t bytes_read;      /* read from all files so far */
 	unsigned int directories; /* number of files visited */
 	char directory[PATH_MAX];
-	char resolved[PATH_MAX];
-	char why[PATH_MAX + 160];
+	struct zp_judgement judgement;
 };
 
 /* Would every further file fail with this error, too? If so, it is not a fault of this file. */
@@ -75,46 +70,13 @@ static int set_fault(struct walk *walk, struct zp_installed *entry, const char *
 	return entry->fault ? 0 : note_unread(walk, entry->path, -ENOMEM);
 }
 
-/* Reads the open file. Returns 0, with walk->why empty or describing a fault, or the -errno that prevented reading. */
-static int judge_open_file(struct walk *walk, struct zp_installed *entry, int fd)
-{
-	walk->why[0] = '\0';
-	int err = zp_elf_examine(fd, &entry->report);
-	walk->bytes_read += entry->report.bytes_read;
-	if (err)
-		return err;
-	entry->file_read = true;
-	if (entry->report.fault[0]) {
-		snprintf(walk->why, sizeof(walk->why), "%s", entry->report.fault);
-		return 0;
-	}
-	err = zp_needs_judge(&walk->trust, fd, entry->path, walk->resolved, &walk->bytes_read, walk->why,
-			     sizeof(walk->why));
-	if (!err && entry->report.has_note && strcmp(entry->report.type, entry->type) != 0)
-		snprintf(walk->why, sizeof(walk->why), "its note is that of driver \"%s\"", entry->report.type);
-	return walk->why[0] && !ends_listing(err) ? 0 : err;
-}
-
-/* Reads the file at walk->resolved. Returns 0, with or without a fault, or the -errno that ends the listing. */
-static int examine(struct walk *walk, struct zp_installed *entry)
-{
-	if (walk->bytes_read > MAX_READ_BYTES)
-		return set_fault(walk, entry,
-				 "it was not examined: more than 1 GiB of other files in the plugin path was read");
-	int fd = open(walk->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	int err = fd < 0 ? -errno : judge_open_file(walk, entry, fd);
-	if (fd >= 0)
-		close(fd);
-	if (ends_listing(err))
-		return note_unread(walk, entry->path, err);
-	if (err)
-		return set_fault(walk, entry, strerror(-err));
-	return walk->why[0] ? set_fault(walk, entry, walk->why) : 0;
-}
-
-/* The same checks in the same order as before a load, so that a file that is listed without a fault can be loaded. */
+/*
+ * The same judgement as before a load, so that a file that is listed without a fault can be loaded. Returns 0, with or
+ * without a fault, or the -errno that ends the listing.
+ */
 static int judge(struct walk *walk, struct zp_installed *entry)
 {
+	struct zp_judgement *judgement = &walk->judgement;
 	const char *name = strrchr(entry->path, '/') + 1;
 	size_t stem_length = strlen(name) - strlen(".so");
 
@@ -124,10 +86,19 @@ static int judge(struct walk *walk, struct zp_installed *entry)
 			walk, entry,
 			"its name cannot be a driver's name, which must match [a-z][a-z0-9_]* and have at most 32 characters");
 	}
-	int err = zp_trust_resolve(&walk->trust, entry->path, walk->resolved, walk->why, sizeof(walk->why));
+	int err = zp_judge_path(judgement, entry->path);
+	if (!err && walk->bytes_read > MAX_READ_BYTES)
+		return set_fault(walk, entry,
+				 "it was not examined: more than 1 GiB of other files in the plugin path was read");
+	if (!err)
+		err = zp_judge_content(judgement, entry->path, entry->type);
+	walk->bytes_read += judgement->bytes_read;
+	entry->file_read = judgement->file_read;
+	if (entry->file_read)
+		entry->report = judgement->report;
 	if (ends_listing(err))
 		return note_unread(walk, entry->path, err);
-	return err ? set_fault(walk, entry, walk->why) : examine(walk, entry);
+	return err ? set_fault(walk, entry, judgement->why) : 0;
 }
 
 static int add(struct walk *walk, const char *name)
@@ -211,7 +182,7 @@ static int list_path(struct walk *walk, const char *path)
 	const char *at = path;
 	int err = 0;
 
-	zp_trust_self(&walk->trust);
+	zp_trust_self(&walk->judgement.trust);
 	for (const char *cursor = path; !err && zp_search_next(&cursor, walk->directory); walk->directories++)
 		err = add_directory(walk);
 	if (err)

@@ -4,50 +4,25 @@
 #include "loader/loader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "loader/judge.h"
+#include "loader/linker.h"
 #include "loader/module.h"
-#include "loader/needs.h"
 #include "loader/search.h"
 #include "loader/trust.h"
 
-/* The file of a plugin that was found and checked, but not yet opened as code. */
+/* The file of a plugin that was found, and was not yet opened as code. */
 struct candidate {
-	struct zp_trust trust;
-	struct zp_file_id id;
-	struct zp_elf_report report;
-	/*
-	 * The members are ordered so that a successful load touches few pages, because each of them costs a cold load a
-	 * page fault.
-	 */
-	char path[PATH_MAX];      /* as found in the search */
-	char resolved[PATH_MAX];  /* as opened */
-	char why[PATH_MAX + 160]; /* why it was found unfit, as a sentence without its end */
+	struct zp_judgement judgement;
+	char path[PATH_MAX]; /* as found in the search */
 };
-
-static struct zp_file_id file_id(const struct stat *st)
-{
-	return (struct zp_file_id){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-bool zp_file_id_equal(const struct zp_file_id *a, const struct zp_file_id *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes &&
-	       same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
-}
 
 void zp_load_failure_clear(struct zp_load_failure *failure)
 {
@@ -73,48 +48,7 @@ static int fail_content(struct zp_load_failure *failure, const struct candidate 
 {
 	int err = fail(failure, ENOEXEC, "Driver \"%s\" cannot be loaded from %s: %s.", type, candidate->path, reason);
 	failure->content = true;
-	failure->id = candidate->id;
-	return err;
-}
-
-/* Checks that the file may be run. Returns 0 and sets candidate->resolved. */
-static int judge_path(struct candidate *candidate)
-{
-	zp_trust_self(&candidate->trust);
-	return zp_trust_resolve(&candidate->trust, candidate->path, candidate->resolved, candidate->why,
-				sizeof(candidate->why));
-}
-
-static int judge_open_file(struct candidate *candidate, int fd)
-{
-	struct stat st;
-
-	int err = fstat(fd, &st) < 0 ? -errno : zp_elf_examine(fd, &candidate->report);
-	if (err) {
-		snprintf(candidate->why, sizeof(candidate->why), "%s: %s", candidate->resolved, strerror(-err));
-		return err;
-	}
-	candidate->id = file_id(&st);
-	/* A file that will be refused for its own content need not have its libraries checked. */
-	if (candidate->report.fault[0])
-		return 0;
-	return zp_needs_judge(&candidate->trust, fd, candidate->path, candidate->resolved,
-			      &candidate->report.bytes_read, candidate->why, sizeof(candidate->why));
-}
-
-/*
- * Opens the file once to check it. The code is opened by path later, and compared with the file that was checked here.
- */
-static int judge_content(struct candidate *candidate)
-{
-	int fd = open(candidate->resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	if (fd < 0) {
-		int err = -errno;
-		snprintf(candidate->why, sizeof(candidate->why), "%s: %s", candidate->resolved, strerror(-err));
-		return err;
-	}
-	int err = judge_open_file(candidate, fd);
-	close(fd);
+	failure->id = candidate->judgement.id;
 	return err;
 }
 
@@ -197,29 +131,15 @@ static int search(const char *type, struct candidate *candidate, struct zp_load_
 	return err;
 }
 
-/* Compares what the file contains with what is expected of it. */
-static int check_report(const char *type, const struct candidate *candidate, struct zp_load_failure *failure)
-{
-	char reason[160];
-	const struct zp_elf_report *report = &candidate->report;
-	if (report->fault[0])
-		return fail_content(failure, candidate, type, report->fault);
-	if (report->has_note && strcmp(report->type, type) != 0) {
-		snprintf(reason, sizeof(reason), "its note is that of driver \"%s\"; name the file %s.so", report->type,
-			 report->type);
-		return fail_content(failure, candidate, type, reason);
-	}
-	return 0;
-}
-
 static int check_unchanged(const char *type, const struct candidate *candidate, const struct zp_module *module,
 			   struct zp_load_failure *failure)
 {
 	struct stat st;
-	if (stat(candidate->resolved, &st) < 0 || st.st_dev != candidate->id.device || st.st_ino != candidate->id.inode)
+	if (stat(candidate->judgement.resolved, &st) < 0 || st.st_dev != candidate->judgement.id.device ||
+	    st.st_ino != candidate->judgement.id.inode)
 		return fail(failure, EAGAIN, "Driver \"%s\": %s was replaced while it was being loaded; try again.",
 			    type, candidate->path);
-	int outdated = zp_module_is_outdated(module, candidate->id.inode);
+	int outdated = zp_module_is_outdated(module, candidate->judgement.id.inode);
 	if (outdated < 0)
 		return fail(failure, -outdated, "Driver \"%s\" was not loaded from %s: /proc/self/maps: %s.", type,
 			    candidate->path, strerror(-outdated));
@@ -235,7 +155,7 @@ static int open_file(const char *type, const struct candidate *candidate, struct
 		     struct zp_load_failure *failure)
 {
 	char *why = NULL;
-	int err = zp_module_open(candidate->resolved, &loaded->module, &why);
+	int err = zp_module_open(candidate->judgement.resolved, &loaded->module, &why);
 	if (err) {
 		/* This may not be the fault of the file's content: something that it needs may be installed later. */
 		err = fail(failure, -err, "Driver \"%s\" cannot be loaded from %s: %s.", type, candidate->path,
@@ -247,7 +167,7 @@ static int open_file(const char *type, const struct candidate *candidate, struct
 	if (!err) {
 		loaded->driver = zp_module_driver(loaded->module, &loaded->symbol_bytes);
 		if (!loaded->symbol_bytes)
-			loaded->symbol_bytes = candidate->report.driver_bytes;
+			loaded->symbol_bytes = candidate->judgement.report.driver_bytes;
 		if (!loaded->driver)
 			err = fail_content(failure, candidate, type, "it exports no symbol zpool_driver of its own");
 	}
@@ -255,21 +175,24 @@ static int open_file(const char *type, const struct candidate *candidate, struct
 		err = fail(failure, ENOMEM, "Out of memory while loading driver \"%s\".", type);
 	if (err)
 		zp_loader_discard(loaded);
-	loaded->id = candidate->id;
+	loaded->id = candidate->judgement.id;
 	return err;
 }
 
 static int fail_judged(const char *type, const struct candidate *candidate, int err, struct zp_load_failure *failure)
 {
-	return fail(failure, -err, "Driver \"%s\" was not loaded from %s: %s.", type, candidate->path, candidate->why);
+	if (candidate->judgement.content)
+		return fail_content(failure, candidate, type, candidate->judgement.why);
+	return fail(failure, -err, "Driver \"%s\" was not loaded from %s: %s.", type, candidate->path,
+		    candidate->judgement.why);
 }
 
 static bool is_remembered(const struct candidate *candidate, const struct zp_load_failure *remembered)
 {
 	struct stat st;
-	if (!remembered->content || stat(candidate->resolved, &st) < 0)
+	if (!remembered->content || stat(candidate->judgement.resolved, &st) < 0)
 		return false;
-	const struct zp_file_id id = file_id(&st);
+	const struct zp_file_id id = zp_file_id_of(&st);
 	return zp_file_id_equal(&remembered->id, &id);
 }
 
@@ -293,15 +216,17 @@ static int load_file(const char *type, const struct zp_load_failure *remembered,
 	if (!candidate)
 		return fail(failure, ENOMEM, "Out of memory while loading driver \"%s\".", type);
 
+	struct zp_judgement *judgement = &candidate->judgement;
 	int err = search(type, candidate, failure);
-	if (!err && (err = judge_path(candidate)) != 0)
+	zp_trust_self(&judgement->trust);
+	if (!err && (err = zp_judge_path(judgement, candidate->path)) != 0)
 		err = fail_judged(type, candidate, err, failure);
 	else if (!err && is_remembered(candidate, remembered))
 		err = fail_again(remembered, failure);
-	else if (!err && (err = judge_content(candidate)) != 0)
+	else if (!err && (err = zp_judge_content(judgement, candidate->path, type)) != 0)
 		err = fail_judged(type, candidate, err, failure);
-	else if (!err && (err = check_report(type, candidate, failure)) == 0) {
-		zp_log(ZPOOL_LOG_DEBUG, "Loading driver \"%s\" from %s.", type, candidate->resolved);
+	else if (!err) {
+		zp_log(ZPOOL_LOG_DEBUG, "Loading driver \"%s\" from %s.", type, candidate->judgement.resolved);
 		err = open_file(type, candidate, loaded, failure);
 	}
 	free(candidate);
@@ -344,4 +269,29 @@ void zp_loader_discard(struct zp_loaded *loaded)
 		zp_module_discard(loaded->module);
 	free(loaded->path);
 	*loaded = (struct zp_loaded){ 0 };
+}
+
+void zp_loader_make_resident(struct zp_loaded *loaded)
+{
+	zp_module_make_resident(loaded->module);
+}
+
+int zp_loader_unload(struct zp_loaded *loaded, char **why)
+{
+	int closed = zp_module_close(loaded->module, why);
+	if (closed > 0) {
+		free(loaded->path);
+		*loaded = (struct zp_loaded){ 0 };
+	}
+	return closed;
+}
+
+void zp_loader_each_preloaded(int (*fn)(const char *type, const struct zpool_driver *driver, void *user), void *user)
+{
+	zp_module_each_preloaded(fn, user);
+}
+
+void zp_loader_fork_child(void)
+{
+	zp_linker_forget_calls();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * loader.h - from a type name to a driver's structure in memory
+ * loader.h - from a type name to a driver's structure in memory, and back
  *
  * The loader holds no lock while code of a plugin runs, and remembers nothing. The registry decides which thread loads
  * a driver, and when a failed load is tried again.
@@ -10,25 +10,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <time.h>
 
 #include "base/name.h"
 #include "loader/elf.h"
+#include "loader/inside.h"
+#include "loader/judge.h"
 
 struct zp_module;
 struct zpool_driver;
-
-/* Distinguishes a file from a later file of the same name. */
-struct zp_file_id {
-	dev_t device;
-	ino_t inode;
-	off_t bytes;
-	struct timespec modified;
-	struct timespec changed;
-};
-
-bool zp_file_id_equal(const struct zp_file_id *a, const struct zp_file_id *b);
 
 /* The result of a load; the receiver frees the strings. */
 struct zp_loaded {
@@ -59,8 +48,25 @@ void zp_load_failure_clear(struct zp_load_failure *failure);
 int zp_loader_load(const char *type, bool files_allowed, const struct zp_load_failure *remembered,
 		   struct zp_loaded *loaded, struct zp_load_failure *failure);
 
-/* Unloads a module whose driver was refused. */
+/* Unloads a module whose driver was refused, without a way back. */
 void zp_loader_discard(struct zp_loaded *loaded);
+
+/* Prevents a loaded driver from ever being unloaded. */
+void zp_loader_make_resident(struct zp_loaded *loaded);
+
+/*
+ * Unloads a driver that was loaded from a file. Returns 1 if its code is out of memory; *loaded is then empty. Returns
+ * 0 if something keeps the code mapped; the driver stays usable. Returns -EDEADLK if another thread has been inside a
+ * load or an unload for too long; the driver stays usable, and the reason is in *why, which the caller frees (NULL: out
+ * of memory).
+ */
+int zp_loader_unload(struct zp_loaded *loaded, char **why);
+
+/* Calls fn with the name and driver of every module that is linked into the program, until fn returns nonzero. */
+void zp_loader_each_preloaded(int (*fn)(const char *type, const struct zpool_driver *driver, void *user), void *user);
+
+/* The loads and unloads of the parent's other threads do not exist in the child of fork(2). */
+void zp_loader_fork_child(void);
 
 /* What can be learned about an installed plugin without running it. */
 struct zp_installed {

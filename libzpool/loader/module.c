@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/inside.h"
 #include "loader/linker.h"
 
 struct zp_module {
@@ -46,23 +47,6 @@ struct zp_module {
  * here; libzpool only reads the table of preloaded modules.
  */
 static pthread_mutex_t ltdl_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static _Thread_local unsigned int inside __attribute__((tls_model("initial-exec")));
-
-bool zp_module_inside(void)
-{
-	return inside > 0;
-}
-
-void zp_module_enter(void)
-{
-	inside++;
-}
-
-void zp_module_leave(void)
-{
-	inside--;
-}
 
 /*
  * Takes ltdl_lock and initialises libltdl, which counts its users. Returns -ENOENT if the program has no preloaded
@@ -104,17 +88,17 @@ static void ltdl_leave_and_uncount(void)
 
 static void *dl_open(const char *path, int flags)
 {
-	zp_module_enter();
+	zp_loader_enter();
 	void *dl = dlopen(path, flags);
-	zp_module_leave();
+	zp_loader_leave();
 	return dl;
 }
 
 static void dl_close(void *dl)
 {
-	zp_module_enter();
+	zp_loader_enter();
 	(void)dlclose(dl);
-	zp_module_leave();
+	zp_loader_leave();
 }
 
 /* Is the address inside the first object that the linker reports, which is the program? The walk stops there. */

@@ -2,9 +2,7 @@
  *
  * module.h - open and close code; only the code behind this header knows dlopen(3) and libltdl
  *
- * A thread that is inside one of these calls may be running a plugin's constructor or destructor, which may call
- * libzpool; zp_module_inside() detects this. Waiting for another load from there would deadlock, because the C library
- * holds its loader lock around constructors.
+ * While one of these calls runs code of a plugin, zp_loader_inside() is true (inside.h).
  */
 #ifndef ZP_LOADER_MODULE_H
 #define ZP_LOADER_MODULE_H 1
@@ -15,16 +13,6 @@
 
 struct zp_module;
 struct zpool_driver;
-
-/* Is the calling thread inside a load or an unload? */
-bool zp_module_inside(void);
-
-/*
- * Between these two calls zp_module_inside() is true. They also cover the work around the module's own code, because a
- * log handler may call libzpool from there.
- */
-void zp_module_enter(void);
-void zp_module_leave(void);
 
 /*
  * Opens the file at an absolute, resolved path. Returns 0 and *out; -ENOEXEC if the linker refuses the file; -EDEADLK

@@ -45,7 +45,7 @@ done
 mkdir -p "$tree/tests/unit"
 cp "$srcdir/tests/dist/includes.awk" "$srcdir/tests/dist/rooms" "$tree/tests/dist/"
 for header in libzpool/zpool.h libzpool/base/error.h libzpool/core/pool.h libzpool/loader/loader.h \
-    libzpool/support/list.h plugins/zbud/zbud.h store/index.h conformance/case.h tools/table.h tests/unit/run.h; do
+    libzpool/loader/module.h     libzpool/support/list.h plugins/zbud/zbud.h store/index.h conformance/case.h tools/table.h tests/unit/run.h; do
     : >"$tree/$header"
 done
 echo '#include "zpool.h"' >"$tree/tests/unit/allowed.c"
@@ -75,4 +75,5 @@ refused conformance/up.c '#include "list.h"'
 refused conformance/up.c '#include "../tools/table.h"'
 refused libzpool/support/up.c '#include "../../conformance/case.h"'
 refused libzpool/core/up.c '#include <dlfcn.h>'
+refused libzpool/core/up.c '#include "loader/module.h"'
 finish

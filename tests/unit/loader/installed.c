@@ -167,6 +167,35 @@ START_TEST(unreadable_file_is_shown_with_the_reason)
 }
 END_TEST
 
+START_TEST(a_load_fails_for_the_reason_that_is_listed)
+{
+	const struct zp_load_failure nothing = { 0 };
+
+	start();
+	scratch_file("first/open.so", 0666, "x", 1);
+	scratch_file("first/shut.so", 0000, "x", 1);
+	scratch_file("first/junk.so", 0644, "x", 1);
+	scratch_directory("first/dir.so", 0755);
+	scratch_link("first/link.so", "nowhere");
+	size_t count = 5;
+	if (scratch_plugin("first/renamed.so", "planted"))
+		count++;
+	read_list(count);
+	for (size_t i = 0; i < count; i++) {
+		struct zp_load_failure failure;
+		struct zp_loaded loaded;
+		char reason[PATH_MAX + 200];
+		ck_assert_int_lt(zp_loader_load(listing.files[i].type, true, &nothing, &loaded, &failure), 0);
+		ck_assert_ptr_nonnull(listing.files[i].fault);
+		/* The whole reason is the same, up to the full stop. */
+		(void)snprintf(reason, sizeof(reason), ": %s.", listing.files[i].fault);
+		assert_contains(failure.message, reason);
+		zp_load_failure_clear(&failure);
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(free_of_nothing_is_harmless)
 {
 	struct zp_listing empty = { 0 };
@@ -321,6 +350,7 @@ int main(void)
 		name_that_can_be_no_drivers_has_no_type,
 		plugin_is_read_and_not_run,
 		unreadable_file_is_shown_with_the_reason,
+		a_load_fails_for_the_reason_that_is_listed,
 		free_of_nothing_is_harmless,
 		every_failing_allocation_is_reported,
 		lack_of_descriptors_is_an_error_and_not_an_empty_directory,

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "loader/module.h"
+#include "loader/inside.h"
 
 #include <dlfcn.h>
 #include <ltdl.h>
@@ -77,7 +78,7 @@ START_TEST(file_that_the_linker_refuses_gives_its_reason)
 	ck_assert_int_eq(zp_module_open(scratch_path("none.so"), &module, &why), -ENOEXEC);
 	assert_contains(why, "cannot open shared object file");
 	free(why);
-	ck_assert(!zp_module_inside());
+	ck_assert(!zp_loader_inside());
 	scratch_remove();
 }
 END_TEST
@@ -100,7 +101,7 @@ START_TEST(open_gives_the_modules_own_driver_and_close_unmaps_it)
 	ck_assert_str_eq(driver->type, "planted");
 	ck_assert_uint_eq(bytes, sizeof *driver);
 	ck_assert(is_mapped(scratch_path("planted.so")));
-	ck_assert(!zp_module_inside());
+	ck_assert(!zp_loader_inside());
 	ck_assert_int_eq(close_module(), 1);
 	ck_assert(!is_mapped(scratch_path("planted.so")));
 	scratch_remove();
