@@ -18,7 +18,7 @@
 #
 # They use the tools of the same names, and fail if one is not installed.
 
-rooms = libzpool plugins store conformance tools tests
+rooms = libzpool plugins store hosts conformance tools tests
 
 # Generated files live in the build tree: with one inside the source tree, VPATH builds keep find away from them.
 find_c = cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print

@@ -11,7 +11,7 @@ Usage: ./quickstart.sh [check | zpoolctl ARGUMENT... | --help]
 
   (nothing)   install the Debian packages that are missing (as root; otherwise say which), build in ./build, and store
               real files of this machine through every driver, comparing each byte that comes back
-  check       the same set-up, then the whole test suite
+  check       the same set-up and nbdkit with some of its clients, then the whole test suite
   zpoolctl    the same set-up, then build/tools/zpoolctl with the arguments that follow
 
 A second run rebuilds only what changed.  Nothing is asked.  Everything is written below ./build, but for packages and
@@ -24,6 +24,9 @@ EOF
 # What the build and the tests need.  gcc only recommends the C library's headers, so they are named here.
 packages=(autoconf automake libtool make gcc libc6-dev pkg-config libltdl-dev check
     liblz4-dev libzstd-dev libjansson-dev libsmartcols-dev)
+
+# What the tests of nbdkit's plugin need in addition.  Without them, the plugin is not built and these tests are skipped.
+packages_for_check=(nbdkit nbdkit-plugin-dev libnbd-dev libnbd-bin qemu-utils fio e2fsprogs)
 
 # How much the main job reads at most.
 input_limit_bytes=$((256 * 1024 * 1024))
@@ -42,6 +45,7 @@ die() {
 
 private_dir=
 proc_mounted=no
+is_configuration_old=no # packages were installed that configure looks for
 
 clean_up() {
     [[ -z $private_dir ]] || rm -rf "$private_dir"
@@ -57,17 +61,37 @@ have_package() {
     dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
 
-# Sets the array missing.
+# find_missing_packages PACKAGE... - sets the array missing.
 find_missing_packages() {
     local package
     missing=()
-    for package in "${packages[@]}"; do
+    for package in "$@"; do
         have_package "$package" || missing+=("$package")
     done
 }
 
 run_apt_get() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" >>"$apt_log" 2>&1
+}
+
+# For the packages that only some tests need, it is no failure if they cannot be installed.
+install_packages_for_check() {
+    command -v dpkg-query >/dev/null || return 0
+    local missing
+    find_missing_packages "${packages_for_check[@]}"
+    ((${#missing[@]})) || return 0
+    if ((EUID == 0)); then
+        say "installing ${missing[*]}"
+        local apt_log=build/apt-get-check.out
+        : >"$apt_log"
+        run_apt_get update || :
+        if run_apt_get install --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"; then
+            is_configuration_old=yes
+            return
+        fi
+    fi
+    say "the tests of nbdkit's plugin are skipped without these packages, which root can install:"
+    say "    apt-get install --no-install-recommends ${missing[*]}"
 }
 
 install_packages() {
@@ -77,7 +101,7 @@ install_packages() {
         return
     fi
     local missing
-    find_missing_packages
+    find_missing_packages "${packages[@]}"
     ((${#missing[@]})) || return 0
     if ((EUID != 0)); then
         die 3 "these packages are missing, and only root can install them:" \
@@ -95,7 +119,7 @@ install_packages() {
             "Is there a network, and does /etc/apt name a Debian mirror?  This can be tried again by hand:" \
             "    apt-get update && apt-get install --no-install-recommends ${missing[*]}"
     fi
-    find_missing_packages
+    find_missing_packages "${packages[@]}"
     ((${#missing[@]} == 0)) || die 3 "apt-get succeeded, yet these packages are still missing: ${missing[*]}"
 }
 
@@ -132,7 +156,7 @@ configure_tree() {
         rm -rf build
         mkdir build
     fi
-    if [[ ! -f build/Makefile || ! -f build/libtool ]]; then
+    if [[ ! -f build/Makefile || ! -f build/libtool || $is_configuration_old == yes ]]; then
         (cd build && run_logged "$PWD/configure.out" "configuring in $PWD" ../configure)
         pwd >"$stamp"
     fi
@@ -151,11 +175,13 @@ provide_proc() {
     fi
 }
 
+# set_up COMMAND
 set_up() {
     check_source_dir
     provide_proc
     mkdir -p build
     install_packages
+    [[ $1 != check ]] || install_packages_for_check
     # Flags of a make that called us are none of our business.
     unset MAKEFLAGS MFLAGS MAKELEVEL CDPATH
     jobs=$(nproc)
@@ -252,7 +278,7 @@ main() {
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    set_up
+    set_up "$command"
     case $command in
     store) run_main_job ;;
     check) run_tests ;;

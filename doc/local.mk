@@ -83,6 +83,11 @@ if ENABLE_STORE
 man_MANS += doc/man/zpool_store_open.3 $(zpool_store_man_links)
 endif
 
+EXTRA_DIST += doc/man/nbdkit-zpool-plugin.1
+if HAVE_NBDKIT
+man_MANS += doc/man/nbdkit-zpool-plugin.1
+endif
+
 $(zpool_man_links) $(zpool_store_man_links): $(zpool_man3_pages) doc/man/zpool_store_open.3
 	$(AM_V_GEN)$(MKDIR_P) doc/man && \
 	name=`basename $@ .3` && \

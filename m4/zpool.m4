@@ -112,3 +112,26 @@ AC_DEFUN([ZPOOL_TEST_TOOLS], [
 	AC_ARG_VAR([CXX], [C++ compiler, for a test of the headers])
 	AC_CHECK_TOOLS([CXX], [c++ g++ clang++])
 	AC_CHECK_TOOL([READELF], [readelf], [readelf])])
+
+# The plugin of nbdkit, which is built where nbdkit's header is, unless --without-nbdkit.
+AC_DEFUN([ZPOOL_NBDKIT], [
+	AC_ARG_WITH([nbdkit],
+		[AS_HELP_STRING([--without-nbdkit], [do not build the plugin of nbdkit, even if nbdkit's header is there])],
+		[], [with_nbdkit=check])
+	AC_ARG_WITH([nbdkitplugindir],
+		[AS_HELP_STRING([--with-nbdkitplugindir=DIR], [where the plugin of nbdkit is installed @<:@LIBDIR/nbdkit/plugins@:>@])],
+		[nbdkitplugindir=$withval], [nbdkitplugindir='${libdir}/nbdkit/plugins'])
+	AC_SUBST([nbdkitplugindir])
+	PKG_CHECK_MODULES([LIBNBD], [libnbd >= 1.10], [have_libnbd=yes], [have_libnbd=no])
+	nbdkit_missing=
+	AS_IF([test "$with_nbdkit" = no], [nbdkit_missing="--without-nbdkit"],
+		[test "$enable_store" = no], [nbdkit_missing="--disable-store"],
+		[test "$enable_shared" != yes], [nbdkit_missing="--disable-shared"],
+		[PKG_CHECK_MODULES([NBDKIT], [nbdkit >= 1.30], [],
+			[nbdkit_missing="nbdkit 1.30 or later was not found; Debian: nbdkit-plugin-dev"])])
+	AS_IF([test -n "$nbdkit_missing" && test "$with_nbdkit" = yes],
+		[AC_MSG_ERROR([the plugin of nbdkit cannot be built: $nbdkit_missing])])
+	AS_IF([test -z "$nbdkit_missing"], [nbdkit_summary="plugin in $nbdkitplugindir"],
+		[nbdkit_summary="no plugin ($nbdkit_missing)"])
+	AM_CONDITIONAL([HAVE_NBDKIT], [test -z "$nbdkit_missing"])
+	AM_CONDITIONAL([HAVE_LIBNBD], [test "$have_libnbd" = yes])])

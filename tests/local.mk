@@ -31,6 +31,7 @@ include $(top_srcdir)/tests/filters/local.mk
 include $(top_srcdir)/tests/limits/local.mk
 include $(top_srcdir)/tests/contract/local.mk
 include $(top_srcdir)/tests/store/local.mk
+include $(top_srcdir)/tests/hosts/nbdkit/local.mk
 include $(top_srcdir)/tests/stress/local.mk
 include $(top_srcdir)/tests/mutation/local.mk
 include $(top_srcdir)/tests/check/local.mk

@@ -38,14 +38,15 @@ done
 
 # The check itself: each of these has to be found in a tree that has nothing else.
 tree=$scratch/tree
-for room in libzpool/base libzpool/core libzpool/loader libzpool/support plugins/zbud plugins/zblock store conformance \
-    tools tests/dist; do
+for room in libzpool/base libzpool/core libzpool/loader libzpool/support plugins/zbud plugins/zblock store hosts/nbdkit \
+    conformance tools tests/dist; do
     mkdir -p "$tree/$room"
 done
 mkdir -p "$tree/tests/unit"
 cp "$srcdir/tests/dist/includes.awk" "$srcdir/tests/dist/rooms" "$tree/tests/dist/"
 for header in libzpool/zpool.h libzpool/base/error.h libzpool/core/pool.h libzpool/loader/loader.h \
-    libzpool/loader/module.h     libzpool/support/list.h plugins/zbud/zbud.h store/index.h conformance/case.h tools/table.h tests/unit/run.h; do
+    libzpool/loader/module.h libzpool/support/list.h plugins/zbud/zbud.h store/index.h store/zpool-store.h \
+    conformance/case.h tools/table.h tests/unit/run.h; do
     : >"$tree/$header"
 done
 echo '#include "zpool.h"' >"$tree/tests/unit/allowed.c"
@@ -71,6 +72,9 @@ refused tools/up.c '#include "../plugins/zbud/zbud.h"'
 refused tools/up.c '#include "index.h"'
 refused store/up.c '#include "list.h"'
 refused store/up.c '#include "../tools/table.h"'
+refused libzpool/core/up.c '#include "zpool-store.h"'
+refused hosts/nbdkit/up.c '#include "index.h"'
+refused hosts/nbdkit/up.c '#include "list.h"'
 refused conformance/up.c '#include "list.h"'
 refused conformance/up.c '#include "../tools/table.h"'
 refused libzpool/support/up.c '#include "../../conformance/case.h"'

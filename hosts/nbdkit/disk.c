@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zpool.h>
+
+#include "disk.h"
+#include "nbdkit.h"
+#include "stripes.h"
+
+struct disk {
+	struct zpool_store *store;
+	uint64_t size_bytes;
+	size_t unit_bytes;
+	bool is_limited;
+	struct stripes stripes; /* hold what changes a unit */
+};
+
+struct zpool_store *disk_store(struct disk *disk)
+{
+	return disk->store;
+}
+
+static struct zpool_store *open_store(const struct settings *settings)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	args.pool = settings->driver;
+	args.compressor = settings->compressor;
+	args.name = "nbdkit";
+	args.unit_bytes = settings->unit_bytes;
+	args.unit_count = (settings->size_bytes - 1) / settings->unit_bytes + 1;
+	args.limit_bytes = settings->limit_bytes;
+	return zpool_store_open(&args, sizeof(args));
+}
+
+struct disk *disk_open(const struct settings *settings)
+{
+	struct disk *disk = aligned_alloc(_Alignof(struct disk), sizeof(*disk));
+
+	if (!disk) {
+		nbdkit_error("there is no memory for the disk");
+		return NULL;
+	}
+	*disk = (struct disk){
+		.store = open_store(settings),
+		.size_bytes = settings->size_bytes,
+		.unit_bytes = (size_t)settings->unit_bytes,
+		.is_limited = settings->limit_bytes != 0,
+	};
+	if (!disk->store) {
+		nbdkit_error("%s", zpool_last_error());
+		free(disk);
+		return NULL;
+	}
+	stripes_init(&disk->stripes);
+	return disk;
+}
+
+void disk_close(struct disk *disk)
+{
+	if (!disk)
+		return;
+	zpool_store_close(disk->store);
+	stripes_fini(&disk->stripes);
+	free(disk);
+}
+
+/* For the client a disk at its limit is full, not short of memory: programs handle ENOSPC, and some wait for space. */
+static int fail(const struct disk *disk, int err)
+{
+	nbdkit_error("%s", zpool_last_error());
+	nbdkit_set_error(err == -ENOMEM && disk->is_limited ? ENOSPC : -err);
+	return -1;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Pieces: what a request wants of one unit
+ */
+
+struct piece {
+	uint64_t unit;
+	size_t at; /* where in the unit it begins */
+	size_t bytes;
+};
+
+static struct piece first_piece(const struct disk *disk, uint64_t offset, uint64_t bytes)
+{
+	struct piece piece = { .unit = offset / disk->unit_bytes, .at = (size_t)(offset % disk->unit_bytes) };
+	size_t rest = disk->unit_bytes - piece.at;
+
+	piece.bytes = bytes < rest ? (size_t)bytes : rest;
+	return piece;
+}
+
+/* Room for a unit, which is made when a piece first needs it. */
+static unsigned char *get_scratch(const struct disk *disk, unsigned char **scratch)
+{
+	if (!*scratch)
+		*scratch = malloc(disk->unit_bytes);
+	if (!*scratch) {
+		nbdkit_error("there is no memory for a unit");
+		nbdkit_set_error(ENOMEM);
+	}
+	return *scratch;
+}
+
+/* A whole unit; one without a value is all zero. */
+static int read_unit(struct disk *disk, uint64_t unit, unsigned char *to)
+{
+	int64_t bytes = zpool_store_get(disk->store, unit, to, disk->unit_bytes);
+
+	if (bytes == -ENOENT)
+		bytes = 0;
+	if (bytes < 0)
+		return fail(disk, (int)bytes);
+	memset(to + bytes, 0, disk->unit_bytes - (size_t)bytes);
+	return 0;
+}
+
+static int read_piece(struct disk *disk, struct piece piece, unsigned char *to, unsigned char **scratch)
+{
+	unsigned char *unit;
+
+	if (piece.bytes == disk->unit_bytes)
+		return read_unit(disk, piece.unit, to);
+	unit = get_scratch(disk, scratch);
+	if (!unit || read_unit(disk, piece.unit, unit))
+		return -1;
+	memcpy(to, unit + piece.at, piece.bytes);
+	return 0;
+}
+
+int disk_read(struct disk *disk, void *buf, size_t bytes, uint64_t offset)
+{
+	unsigned char *scratch = NULL;
+	unsigned char *to = buf;
+	int result = 0;
+
+	while (bytes && !result) {
+		struct piece piece = first_piece(disk, offset, bytes);
+
+		result = read_piece(disk, piece, to, &scratch);
+		to += piece.bytes;
+		offset += piece.bytes;
+		bytes -= piece.bytes;
+	}
+	free(scratch);
+	return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Write
+ */
+
+/* With the unit's lock. */
+static int write_unit(struct disk *disk, uint64_t unit, const unsigned char *from)
+{
+	int err = zpool_store_put(disk->store, unit, from, disk->unit_bytes);
+
+	return err ? fail(disk, err) : 0;
+}
+
+/* Change a part of a unit, to zero where from is NULL.  With the unit's lock. */
+static int change_unit(struct disk *disk, struct piece piece, const unsigned char *from, unsigned char **scratch)
+{
+	unsigned char *unit = get_scratch(disk, scratch);
+
+	if (!unit || read_unit(disk, piece.unit, unit))
+		return -1;
+	if (from)
+		memcpy(unit + piece.at, from, piece.bytes);
+	else
+		memset(unit + piece.at, 0, piece.bytes);
+	return write_unit(disk, piece.unit, unit);
+}
+
+static int write_piece(struct disk *disk, struct piece piece, const unsigned char *from, unsigned char **scratch)
+{
+	int result;
+
+	stripes_lock(&disk->stripes, piece.unit, 1);
+	if (piece.bytes == disk->unit_bytes)
+		result = write_unit(disk, piece.unit, from);
+	else
+		result = change_unit(disk, piece, from, scratch);
+	stripes_unlock(&disk->stripes, piece.unit, 1);
+	return result;
+}
+
+int disk_write(struct disk *disk, const void *buf, size_t bytes, uint64_t offset)
+{
+	const unsigned char *from = buf;
+	unsigned char *scratch = NULL;
+	int result = 0;
+
+	while (bytes && !result) {
+		struct piece piece = first_piece(disk, offset, bytes);
+
+		result = write_piece(disk, piece, from, &scratch);
+		from += piece.bytes;
+		offset += piece.bytes;
+		bytes -= piece.bytes;
+	}
+	free(scratch);
+	return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Zero and trim
+ */
+
+static int zero_units(struct disk *disk, uint64_t first, uint64_t count, bool is_hole)
+{
+	int err;
+
+	stripes_lock(&disk->stripes, first, count);
+	if (is_hole)
+		err = zpool_store_drop_range(disk->store, first, count);
+	else
+		err = zpool_store_zero_range(disk->store, first, count);
+	stripes_unlock(&disk->stripes, first, count);
+	return err ? fail(disk, err) : 0;
+}
+
+/* A part of a unit. */
+static int zero_piece(struct disk *disk, struct piece piece)
+{
+	unsigned char *scratch = NULL;
+	uint64_t count;
+	int result = 0;
+
+	stripes_lock(&disk->stripes, piece.unit, 1);
+	if (zpool_store_next_extent(disk->store, piece.unit, 1, &count) == ZPOOL_STORE_DATA)
+		result = change_unit(disk, piece, NULL, &scratch);
+	stripes_unlock(&disk->stripes, piece.unit, 1);
+	free(scratch);
+	return result;
+}
+
+int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole)
+{
+	while (bytes) {
+		struct piece piece = first_piece(disk, offset, bytes);
+		uint64_t count = bytes / disk->unit_bytes;
+		uint64_t done = count * disk->unit_bytes;
+		int result;
+
+		/* The last unit of the disk is whole, even if the disk ends inside it. */
+		if (!piece.at && bytes - done && offset + bytes == disk->size_bytes) {
+			count++;
+			done = bytes;
+		}
+		if (!piece.at && count) {
+			result = zero_units(disk, piece.unit, count, is_hole);
+		} else {
+			result = zero_piece(disk, piece);
+			done = piece.bytes;
+		}
+		if (result)
+			return result;
+		offset += done;
+		bytes -= done;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Extents
+ */
+
+static uint32_t extent_type(int kind)
+{
+	switch (kind) {
+	case ZPOOL_STORE_HOLE:
+		return NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
+	case ZPOOL_STORE_ZERO:
+		return NBDKIT_EXTENT_ZERO;
+	default:
+		return 0;
+	}
+}
+
+/* No extent goes beyond the request: one of 4 GiB makes nbdkit 1.32 fail an assertion. */
+int disk_extents(struct disk *disk, uint64_t bytes, uint64_t offset, bool only_first, struct nbdkit_extents *extents)
+{
+	uint64_t end = offset + bytes;
+
+	while (offset < end) {
+		struct piece piece = first_piece(disk, offset, end - offset);
+		uint64_t units = (end - 1) / disk->unit_bytes - piece.unit + 1;
+		int kind = zpool_store_next_extent(disk->store, piece.unit, units, &units);
+		uint64_t next = (piece.unit + units) * disk->unit_bytes;
+
+		if (kind < 0)
+			return fail(disk, kind);
+		if (next > end)
+			next = end;
+		if (nbdkit_add_extent(extents, offset, next - offset, extent_type(kind)))
+			return -1;
+		if (only_first)
+			break;
+		offset = next;
+	}
+	return 0;
+}

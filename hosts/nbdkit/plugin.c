@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * plugin.c - the zpool plugin of nbdkit: a sparse disk in compressed memory
+ *
+ * nbdkit calls the functions of the table at the end.  All parameters are tried before it forks into the background,
+ * where the user sees the errors.  The store, which does not survive fork(2), is opened once more after that.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <zpool.h>
+
+#include "disk.h"
+#include "nbdkit.h"
+#include "report.h"
+#include "settings.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* nbdkit's own maximum, which it does not export. */
+#define REQUEST_BYTES_MAX (64u * 1024 * 1024)
+
+static struct settings settings;
+static struct disk *disk;
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * From the command line to the first client
+ */
+
+static void log_message(enum zpool_log_level level, const char *message, void *unused)
+{
+	(void)unused;
+	if (level == ZPOOL_LOG_ERROR)
+		nbdkit_error("%s", message);
+	else
+		nbdkit_debug("zpool: %s", message);
+}
+
+static void plugin_load(void)
+{
+	settings_init(&settings);
+	(void)zpool_set_log_handler(log_message, ZPOOL_LOG_INFO, NULL);
+}
+
+static int plugin_config(const char *key, const char *value)
+{
+	return settings_set(&settings, key, value);
+}
+
+static int plugin_config_complete(void)
+{
+	return settings_check(&settings);
+}
+
+struct type_list {
+	FILE *to;
+	const char *separator;
+	enum zpool_driver_kind kind;
+	unsigned int found;
+};
+
+static int print_type(const struct zpool_driver_info *info, void *user)
+{
+	struct type_list *list = user;
+
+	if (info->fault || info->kind != list->kind)
+		return 0;
+	fprintf(list->to, "%s%s", list->found ? list->separator : "", info->type);
+	list->found++;
+	return 0;
+}
+
+static void tell_drivers(void)
+{
+	char *text = NULL;
+	size_t length;
+	struct type_list list = { .separator = ", ", .kind = ZPOOL_KIND_DRIVER };
+
+	list.to = open_memstream(&text, &length);
+	if (!list.to)
+		return;
+	(void)zpool_each_driver(print_type, &list);
+	if (!fclose(list.to) && list.found)
+		nbdkit_error("the drivers that are installed: %s", text);
+	free(text);
+}
+
+static int plugin_get_ready(void)
+{
+	struct disk *trial = disk_open(&settings);
+
+	if (!trial) {
+		if (!zpool_has_pool(settings.driver))
+			tell_drivers();
+		return -1;
+	}
+	disk_close(trial);
+	return report_prepare(&settings);
+}
+
+static int plugin_after_fork(void)
+{
+	disk = disk_open(&settings);
+	return disk ? report_start(disk) : -1;
+}
+
+static void plugin_cleanup(void)
+{
+	report_stop();
+}
+
+static void plugin_unload(void)
+{
+	report_fini();
+	disk_close(disk);
+	disk = NULL;
+	settings_fini(&settings);
+	(void)zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
+}
+
+static void plugin_dump(void)
+{
+	struct type_list list = { .to = stdout, .separator = " " };
+
+	printf("zpool_version=%s\n", zpool_version());
+	for (int kind = ZPOOL_KIND_DRIVER; kind <= ZPOOL_KIND_FILTER; kind++) {
+		list.kind = (enum zpool_driver_kind)kind;
+		list.found = 0;
+		printf(kind == ZPOOL_KIND_DRIVER ? "zpool_drivers=" : "zpool_filters=");
+		(void)zpool_each_driver(print_type, &list);
+		printf("\n");
+	}
+	printf("zpool_unit_min=%d\nzpool_unit_max=%d\n", ZPOOL_STORE_UNIT_BYTES_MIN, ZPOOL_STORE_UNIT_BYTES_MAX);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * What a client is told
+ */
+
+static void *plugin_open(int readonly)
+{
+	(void)readonly;
+	return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static int64_t plugin_get_size(void *handle)
+{
+	(void)handle;
+	return (int64_t)settings.size_bytes;
+}
+
+static int say_yes(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+static int plugin_can_fua(void *handle)
+{
+	(void)handle;
+	return NBDKIT_FUA_NATIVE;
+}
+
+static int plugin_can_cache(void *handle)
+{
+	(void)handle;
+	return NBDKIT_CACHE_NATIVE;
+}
+
+static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+	(void)handle;
+	*minimum = 1;
+	*preferred = (uint32_t)settings.unit_bytes;
+	*maximum = REQUEST_BYTES_MAX;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Requests
+ */
+
+static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return disk_read(disk, buf, count, offset);
+}
+
+static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return disk_write(disk, buf, count, offset);
+}
+
+/* Zeroing is always faster than writing zeroes, so a request for a fast zero needs no other treatment. */
+static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	return disk_zero(disk, count, offset, flags & NBDKIT_FLAG_MAY_TRIM);
+}
+
+static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return disk_zero(disk, count, offset, true);
+}
+
+static int plugin_flush(void *handle, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return 0;
+}
+
+static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+{
+	(void)handle;
+	return disk_extents(disk, count, offset, flags & NBDKIT_FLAG_REQ_ONE, extents);
+}
+
+static int plugin_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)count;
+	(void)offset;
+	(void)flags;
+	return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "zpool",
+	.longname = "nbdkit zpool plugin",
+	.version = PACKAGE_VERSION,
+	.description = "Sparse disk in compressed memory, in a pool of libzpool",
+	.load = plugin_load,
+	.unload = plugin_unload,
+	.config = plugin_config,
+	.config_complete = plugin_config_complete,
+	.config_help = SETTINGS_HELP,
+	.magic_config_key = "size",
+	.dump_plugin = plugin_dump,
+	.get_ready = plugin_get_ready,
+	.after_fork = plugin_after_fork,
+	.cleanup = plugin_cleanup,
+	.open = plugin_open,
+	.get_size = plugin_get_size,
+	.can_flush = say_yes,
+	.can_trim = say_yes,
+	.can_zero = say_yes,
+	.can_fast_zero = say_yes,
+	.can_extents = say_yes,
+	.can_multi_conn = say_yes,
+	.can_fua = plugin_can_fua,
+	.can_cache = plugin_can_cache,
+	.block_size = plugin_block_size,
+	.pread = plugin_pread,
+	.pwrite = plugin_pwrite,
+	.zero = plugin_zero,
+	.trim = plugin_trim,
+	.flush = plugin_flush,
+	.extents = plugin_extents,
+	.cache = plugin_cache,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * settings.h - the parameters of the command line
+ */
+#ifndef HOSTS_NBDKIT_SETTINGS_H
+#define HOSTS_NBDKIT_SETTINGS_H 1
+
+#include <stdint.h>
+
+struct settings {
+	uint64_t size_bytes; /* 0: not given */
+	uint64_t unit_bytes;
+	uint64_t limit_bytes; /* 0: none */
+	const char *driver;   /* the spec of the pool */
+	const char *compressor;
+	char *stats_path; /* absolute; NULL: standard error */
+};
+
+#define SETTINGS_HELP                                                                                                  \
+	"[size=]SIZE       (required) The size of the disk.\n"                                                         \
+	"driver=SPEC       The pool: a driver of libzpool, with parameters and filters\n"                              \
+	"                  (default: zsmalloc).\n"                                                                     \
+	"compressor=NAME   lz4 (default), lz4hc[:LEVEL], zstd[:LEVEL] or none.\n"                                      \
+	"unit=BYTES        What is compressed at a time: a power of two from 512 to 64K\n"                             \
+	"                  (default: 4096).\n"                                                                         \
+	"limit=SIZE        The memory that the disk may take, with everything that it\n"                               \
+	"                  needs (default: no limit).\n"                                                               \
+	"stats=FILE        Append the statistics to FILE at exit and on SIGUSR1."
+
+/* The defaults. */
+void settings_init(struct settings *settings);
+void settings_fini(struct settings *settings);
+
+/* Take one parameter; and check them together.  0, or -1 with the error told to nbdkit. */
+int settings_set(struct settings *settings, const char *key, const char *value);
+int settings_check(const struct settings *settings);
+
+#endif

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+#
+# common.sh - for the tests of nbdkit's plugin, which source it: a folder to work in, servers, and checks that print what
+# they look at.  A script ends with `finish'.
+
+# shellcheck shell=sh disable=SC2034
+
+builddir=${abs_top_builddir:?is the build tree, set by make check}
+plugin=$builddir/hosts/nbdkit/.libs/nbdkit-zpool-plugin.so
+client=$builddir/tests/hosts/nbdkit/client
+failures=0
+servers=
+
+skip()
+{
+    echo "skipped: $*"
+    exit 77
+}
+
+# needs PROGRAM PACKAGE
+needs()
+{
+    command -v "$1" >/dev/null || skip "$1 is not installed (Debian: $2)"
+}
+
+# Small programs of file systems are where an ordinary user's path does not lead.
+PATH=$PATH:/usr/sbin:/sbin
+[ -e "$plugin" ] || skip "the plugin of nbdkit was not built"
+needs nbdkit nbdkit
+needs timeout coreutils
+# nbdkit is not linked with a sanitizer's library, which has to come first in the process.
+preload=
+case ${SANITIZER_CFLAGS:-} in
+*thread*) skip "nbdkit cannot load a plugin that is built with the thread sanitizer" ;;
+*address*)
+    preload=$(${CC:?} -print-file-name=libasan.so)
+    [ -e "$preload" ] || skip "there is no libasan.so to load into nbdkit"
+    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0:verify_asan_link_order=0
+    export ASAN_OPTIONS
+    ;;
+esac
+
+umask 022
+work=$(mktemp -d "${TMPDIR:-/tmp}/zpool-nbdkit.XXXXXX")
+
+clean_up()
+{
+    for name in $servers; do
+        [ ! -s "$work/$name.pid" ] || kill -KILL "$(cat "$work/$name.pid")" 2>/dev/null
+    done
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+# nbdkit_run ARGUMENT...: in the foreground, for a minute at most.
+nbdkit_run()
+{
+    # A wrapper is not loaded with the sanitizer's library.
+    timeout 60 env ${preload:+LD_PRELOAD="$preload"} nbdkit "$@" </dev/null
+}
+
+# uri NAME: of a server that was started.
+uri()
+{
+    echo "nbd+unix:///?socket=$work/$1.socket"
+}
+
+# start NAME ARGUMENT...: a server that stays until stop NAME.  It fails if nbdkit did not come up; its messages are in
+# $work/NAME.log.
+start()
+{
+    name=$1
+    shift
+    servers="$servers $name"
+    rm -f "$work/$name.pid" "$work/$name.socket"
+    env ${preload:+LD_PRELOAD="$preload"} nbdkit --foreground --exit-with-parent --unix "$work/$name.socket" \
+        --pidfile "$work/$name.pid" "$@" </dev/null >>"$work/$name.log" 2>&1 &
+    eval "started_$name=$!"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        [ ! -s "$work/$name.pid" ] || return 0
+        kill -0 "$!" 2>/dev/null || break
+        sleep 0.1
+    done
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        [ ! -s "$work/$name.pid" ] || return 0
+        kill -0 "$!" 2>/dev/null || break
+        sleep 1
+    done
+    report no "$name: nbdkit starts" "it did not" "$work/$name.log"
+    return 1
+}
+
+# stop NAME [SIGNAL]
+stop()
+{
+    eval "set -- $1 ${2:-TERM} \$started_$1"
+    kill "-$2" "$3" 2>/dev/null
+    wait "$3"
+    status=$?
+    rm -f "$work/$1.pid"
+    return "$status"
+}
+
+# report ok|no NAME REASON [FILE]: of a failure, with the last lines of the file.
+report()
+{
+    if [ "$1" = ok ]; then
+        echo "ok: $2"
+        return
+    fi
+    echo "FAILED: $2 ($3)"
+    [ -z "${4:-}" ] || tail -n 20 "$4" | sed 's/^/    /'
+    failures=$((failures + 1))
+}
+
+# is NAME EXPECTED ACTUAL
+is()
+{
+    if [ "$2" = "$3" ]; then report ok "$1"; else report no "$1" "$3, not $2"; fi
+}
+
+# holds NAME EXPRESSION...: what test(1) takes
+holds()
+{
+    name=$1
+    shift
+    if [ "$@" ]; then report ok "$name"; else report no "$name" "not $*"; fi
+}
+
+# works NAME COMMAND...: it ends with status 0, within a minute.
+works()
+{
+    name=$1
+    shift
+    if timeout 60 "$@" >"$work/out" 2>&1 </dev/null; then
+        report ok "$name"
+    else
+        report no "$name" "$1: exit status $?" "$work/out"
+    fi
+}
+
+# fails NAME COMMAND...: it ends with another status, and not because the time is over.
+fails()
+{
+    name=$1
+    shift
+    status=0
+    timeout 60 "$@" >"$work/out" 2>&1 </dev/null || status=$?
+    case $status in
+    0 | 124) report no "$name" "$1: exit status $status" "$work/out" ;;
+    *) report ok "$name" ;;
+    esac
+}
+
+# prints NAME PATTERN [FILE]: the last command's output, or the file, has a line like the pattern of grep -E.
+prints()
+{
+    if grep -Eq -e "$2" "${3:-$work/out}"; then
+        report ok "$1"
+    else
+        report no "$1" "no line like $2" "${3:-$work/out}"
+    fi
+}
+
+# same NAME FILE FILE
+same()
+{
+    if cmp "$2" "$3" >"$work/out" 2>&1; then report ok "$1"; else report no "$1" "they differ" "$work/out"; fi
+}
+
+# stats NAME: ask a server that was started with stats=$work/NAME.stats, for stat_of.  An empty line ends a report.
+stats()
+{
+    : >"$work/$1.stats"
+    eval "kill -USR1 \$started_$1"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        ! grep -q '^$' "$work/$1.stats" || return 0
+        sleep 0.1
+    done
+    report no "SIGUSR1 gives statistics" "nothing after three seconds" "$work/$1.log"
+}
+
+# stat_of NAME KEY: from the last report.
+stat_of()
+{
+    sed -n "s/^$2=//p" "$work/$1.stats" | tail -n 1
+}
+
+# text_file PATH BYTES: compressible, and no unit like the other.
+text_file()
+{
+    seq 1 1000000 | awk '{ print "line", $1, "of a text that is easy to compress" }' | head -c "$2" >"$1"
+}
+
+finish()
+{
+    [ "$failures" -eq 0 ] || {
+        echo "$failures checks failed"
+        exit 1
+    }
+    exit 0
+}
