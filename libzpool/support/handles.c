@@ -120,8 +120,7 @@ static int settled_word(zp_word *at, uint32_t generation, uint64_t *word)
 
 	for (;;) {
 		*word = atomic_load_explicit(at, memory_order_acquire);
-		if (zp_word_generation(*word) != generation || zp_word_state(*word) == ZP_STATE_DEAD ||
-		    zp_word_state(*word) == ZP_STATE_FREEING)
+		if (zp_word_generation(*word) != generation || zp_word_state(*word) == ZP_STATE_DEAD)
 			return -EINVAL;
 		if (zp_word_state(*word) != ZP_STATE_MOVING)
 			return 0;
@@ -149,11 +148,45 @@ int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64
 
 		if (err)
 			return err;
+		if (zp_word_state(word) == ZP_STATE_EXCLUSIVE)
+			return -EAGAIN;
 		if (zp_word_state(word) == ZP_STATE_LIVE + ZP_PINS_MAX)
 			return -EBUSY;
 	} while (!atomic_compare_exchange_weak_explicit(at, &word, word + ZP_STATE_UNIT, memory_order_acquire,
 							memory_order_relaxed));
 	*location = word & ZP_LOCATION_MASK;
+	return 0;
+}
+
+void zp_handles_share(struct zp_handles *handles, unsigned long handle)
+{
+	const uint64_t ordinary = (ZP_STATE_EXCLUSIVE - ZP_STATE_LIVE - 1) * ZP_STATE_UNIT;
+	zp_word *at;
+	uint64_t word;
+
+	/* Threads without a cache unpin with a compare-and-swap, and they are not stopped. */
+	while (find(handles, handle, &at, &word) == 0 && zp_word_state(word) == ZP_STATE_EXCLUSIVE &&
+	       !atomic_compare_exchange_weak_explicit(at, &word, word - ordinary, memory_order_relaxed,
+						      memory_order_relaxed))
+		continue;
+}
+
+int zp_handles_unpin_slow(struct zp_handles *handles, unsigned long handle)
+{
+	const uint64_t exclusive = (ZP_STATE_EXCLUSIVE - ZP_STATE_LIVE) * ZP_STATE_UNIT;
+	zp_word *at;
+	uint64_t word;
+
+	do {
+		int err = find(handles, handle, &at, &word);
+
+		if (err)
+			return err;
+		if (zp_word_state(word) == ZP_STATE_LIVE)
+			return -EINVAL;
+	} while (!atomic_compare_exchange_weak_explicit(
+		at, &word, word - (zp_word_state(word) == ZP_STATE_EXCLUSIVE ? exclusive : ZP_STATE_UNIT),
+		memory_order_release, memory_order_relaxed));
 	return 0;
 }
 
@@ -168,21 +201,19 @@ int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t
 	return err;
 }
 
-bool zp_handles_is_pinned(struct zp_handles *handles, unsigned long handle)
+bool zp_handles_is_idle(struct zp_handles *handles, unsigned long handle)
 {
 	uint32_t slot = zp_handle_slot(handle);
-	uint64_t word;
 
-	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
-		return false;
-	word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
-	return zp_word_generation(word) == zp_handle_generation(handles, handle) && zp_word_state(word) > ZP_STATE_LIVE;
+	return slot < zp_handles_slots(handles) &&
+	       zp_word_life(atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed)) ==
+		       zp_handle_life(handles, handle);
 }
 
 int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
 	zp_word *at;
-	uint64_t word, freeing;
+	uint64_t word;
 
 	do {
 		int err = find(handles, handle, &at, &word);
@@ -191,9 +222,8 @@ int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle,
 			return err;
 		if (zp_word_state(word) != ZP_STATE_LIVE)
 			return -EBUSY;
-		freeing = word + (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
-	} while (
-		!atomic_compare_exchange_weak_explicit(at, &word, freeing, memory_order_acquire, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(at, &word, zp_word_freed(handles, word), memory_order_acquire,
+							memory_order_relaxed));
 	*location = word & ZP_LOCATION_MASK;
 	return 0;
 }
@@ -204,7 +234,7 @@ int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *l
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 
 	do {
-		if (zp_word_state(word) == ZP_STATE_DEAD || zp_word_state(word) == ZP_STATE_FREEING)
+		if (zp_word_state(word) == ZP_STATE_DEAD)
 			return -EINVAL;
 		if (zp_word_state(word) != ZP_STATE_LIVE)
 			return -EBUSY;
@@ -261,7 +291,7 @@ uint64_t zp_handles_mapped(struct zp_handles *handles)
 			unsigned int state = zp_word_state(
 				atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed));
 
-			mapped += state > ZP_STATE_LIVE && state < ZP_STATE_FREEING;
+			mapped += state > ZP_STATE_LIVE && state < ZP_STATE_MOVING;
 		}
 	}
 	return mapped;

@@ -7,10 +7,10 @@
  *     63        42 41    36 35                 0
  *     generation   state    location               (the location is the driver's: a page and a place in it)
  *
- *     state 0       dead: free, or taken and not yet published; location: link of the group's free list
+ *     state 0       dead: free (location: link of the group's free list), or bound and not published
  *           1       live
  *           2..61   live and mapped 1 to 60 times
- *           62      being freed
+ *           62      live and mapped once, exclusively
  *           63      being moved
  *
  * A handle names a slot and the generation that it had when the object was stored:
@@ -20,7 +20,7 @@
  *
  * Slot 0 is never handed out, so no handle is 0.
  *
- * Stale handles.  Each free increments the slot's generation.  It starts at a keyed hash of the slot; when it would
+ * Stale handles.  begin_free increments the slot's generation.  It starts at a keyed hash of the slot; when it would
  * return to that start, after 2^22 lives, the slot is retired and never handed out again.  So no two objects of a pool
  * ever have the same handle, and every stale handle is refused.  The narrow layout has too few slots and generations
  * to retire any: there, slots are reused, and a stale handle is accepted again after 2^12 objects have used its slot.
@@ -44,12 +44,20 @@
  * bytes, its payload and the location's page table.  unpin is a release, and begin_free and begin_move are acquires:
  * the state from which they take the slot (1) was stored by the last unpin, and each earlier unpin is in the same
  * release sequence, so all that readers did while they had the object mapped happens before it is freed or moved.
- * A reader of a stale handle compares generations in the word that it loaded, and its compare-and-swap succeeds only
+ * end_exclusive continues no release sequence, for it is a plain store; but the pin before it was an acquire of state
+ * 1. A reader of a stale handle compares generations in the word that it loaded, and its compare-and-swap succeeds only
  * on that very word.  `slots` is stored with release after the block's address, and loaded with acquire.
  *
  * Ownership.  Between begin_free and end_free, and between begin_move and end_move, only the caller may use the slot.
  * pin, lookup and begin_free that meet a slot being moved wait for the end of the move, which must come soon and must
- * not need a lock that they hold; a slot being freed is dead to them.
+ * not need a lock that they hold.
+ *
+ * Exclusive pins.  A locked instruction in unmap waits until the bytes that the caller has just written have left the
+ * processor's store buffer.  A driver with thread caches (magazine.h) avoids that for objects that are mapped to be
+ * written: begin_exclusive pins an object that is live and not mapped, and end_exclusive unpins it with a plain store,
+ * which the thread does inside its own biased lock.  To everybody else the object is mapped, and cannot be freed or
+ * moved.  A thread that wants to map it, too, stops the caches, so that no thread is between the load and the store of
+ * end_exclusive, and turns the pin into an ordinary one with zp_handles_share().
  */
 #ifndef ZP_SUPPORT_HANDLES_H
 #define ZP_SUPPORT_HANDLES_H
@@ -84,7 +92,7 @@
 #define ZP_GENERATION_SHIFT 42
 #define ZP_STATE_UNIT (UINT64_C(1) << ZP_STATE_SHIFT)
 
-enum { ZP_STATE_DEAD = 0, ZP_STATE_LIVE = 1, ZP_STATE_FREEING = 62, ZP_STATE_MOVING = 63 };
+enum { ZP_STATE_DEAD = 0, ZP_STATE_LIVE = 1, ZP_STATE_EXCLUSIVE = 62, ZP_STATE_MOVING = 63 };
 enum { ZP_PINS_MAX = 60 };
 
 enum { ZP_GROUP_SHIFT = 9, ZP_GROUP_SLOTS = 1 << ZP_GROUP_SHIFT };
@@ -125,6 +133,7 @@ struct zp_handles {
 	uint32_t tag;            /* shifted to its position, above the generation */
 	uint32_t stride_bytes;   /* bytes of word and payload */
 	uint32_t generation_mask;
+	uint64_t word_mask; /* the bits of a word that the table uses: all of them, or fewer generations */
 	uint64_t secret;
 	uintptr_t slot_base[ZP_TABLE_BLOCKS]; /* the address that slot 0 would have if the block began with it */
 	char separate[64];
@@ -182,8 +191,8 @@ void zp_handles_end_move(struct zp_handles *handles, uint32_t slot, uint64_t loc
  */
 int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 
-/* Returns true if the object is mapped, or another thread is freeing or moving it; false also if it is not live. */
-bool zp_handles_is_pinned(struct zp_handles *handles, unsigned long handle);
+/* Returns true if the object is live, not mapped, and no other thread is freeing or moving it. */
+bool zp_handles_is_idle(struct zp_handles *handles, unsigned long handle);
 
 /* Returns how many live slots are mapped.  Reads every used slot, without a lock. */
 uint64_t zp_handles_mapped(struct zp_handles *handles);
@@ -337,14 +346,21 @@ static inline uint64_t zp_handle_life(const struct zp_handles *handles, unsigned
 	       ZP_STATE_LIVE;
 }
 
+/* Returns the word of an object that was just freed: its slot is dead and has its next generation. */
+static inline uint64_t zp_word_freed(const struct zp_handles *handles, uint64_t live)
+{
+	return (live + (UINT64_C(1) << ZP_GENERATION_SHIFT) - ZP_STATE_UNIT) & handles->word_mask;
+}
+
 /* The slow paths, for an object that is not simply live. */
 int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
+int zp_handles_unpin_slow(struct zp_handles *handles, unsigned long handle);
 int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle, uint64_t *location);
 
 /*
- * Pins the object, so that it is neither moved nor freed until unpin.  Returns 0, -EINVAL if it is not live, or -EBUSY
- * if it is pinned ZP_PINS_MAX times.  try_pin only pins an object that is live and not pinned too often; if it returns
- * false, the slow path may still succeed.
+ * Pins the object, so that it is neither moved nor freed until unpin.  Returns 0, -EINVAL if it is not live, -EBUSY if
+ * it is pinned ZP_PINS_MAX times, or -EAGAIN if it is pinned exclusively.  try_pin only pins an object that is live and
+ * not pinned too often; if it returns false, the slow path may still succeed.
  */
 static inline bool zp_handles_try_pin(struct zp_handles *handles, unsigned long handle, uint64_t *location)
 {
@@ -364,32 +380,31 @@ static inline int zp_handles_pin(struct zp_handles *handles, unsigned long handl
 	return zp_handles_try_pin(handles, handle, location) ? 0 : zp_handles_pin_slow(handles, handle, location);
 }
 
-/* Returns 0, or -EINVAL if the object is not live or not pinned. */
-static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long handle)
+/*
+ * Returns 0, or -EINVAL if the object is not live or not pinned.  try_unpin only takes one of several pins or the only
+ * one, if it is not exclusive; if it returns false, the slow path may still succeed.
+ */
+static inline bool zp_handles_try_unpin(struct zp_handles *handles, unsigned long handle)
 {
 	uint32_t slot = zp_handle_slot(handle);
-	uint64_t life = zp_handle_life(handles, handle), word;
-	zp_word *at;
 
 	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
-		return -EINVAL;
-	at = zp_handles_word(handles, slot);
-	word = atomic_load_explicit(at, memory_order_relaxed);
-	do {
-		if (zp_word_life(word) - life - 1 >= (uint64_t)ZP_PINS_MAX)
-			return -EINVAL;
-	} while (!zp_word_change(at, &word, word - ZP_STATE_UNIT, memory_order_release));
-	return 0;
+		return false;
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	return zp_word_life(word) - zp_handle_life(handles, handle) - 1 < (uint64_t)ZP_PINS_MAX &&
+	       zp_word_change(at, &word, word - ZP_STATE_UNIT, memory_order_release);
 }
 
-/*
- * Gives a live slot that is not mapped to the caller.  Returns 0, -EINVAL if it is not live, or -EBUSY if it is mapped.
- * zp_handles_end_free() or zp_handles_release() must follow.  try_begin_free only takes a slot that is simply live; if
- * it returns false, the slow path may still succeed.
- */
-static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+static inline int zp_handles_unpin(struct zp_handles *handles, unsigned long handle)
 {
-	const uint64_t freeing = (ZP_STATE_FREEING - ZP_STATE_LIVE) * ZP_STATE_UNIT;
+	return zp_handles_try_unpin(handles, handle) ? 0 : zp_handles_unpin_slow(handles, handle);
+}
+
+/* Pins an object that is live and not mapped exclusively.  If it returns false, an ordinary pin may still succeed. */
+static inline bool zp_handles_begin_exclusive(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+{
+	const uint64_t exclusive = (ZP_STATE_EXCLUSIVE - ZP_STATE_LIVE) * ZP_STATE_UNIT;
 	uint32_t slot = zp_handle_slot(handle);
 
 	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
@@ -398,7 +413,48 @@ static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigne
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	*location = word & ZP_LOCATION_MASK;
 	return zp_word_life(word) == zp_handle_life(handles, handle) &&
-	       zp_word_change(at, &word, word + freeing, memory_order_acquire);
+	       zp_word_change(at, &word, word + exclusive, memory_order_acquire);
+}
+
+/*
+ * Unpins an object that is pinned exclusively.  Returns false, and has done nothing, if it is not.  The caller is
+ * inside the biased lock of its thread's cache.
+ */
+static inline bool zp_handles_end_exclusive(struct zp_handles *handles, unsigned long handle)
+{
+	const uint64_t exclusive = ZP_STATE_EXCLUSIVE - ZP_STATE_LIVE;
+	uint32_t slot = zp_handle_slot(handle);
+
+	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
+		return false;
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	if (zp_word_life(word) != zp_handle_life(handles, handle) + exclusive)
+		return false;
+	atomic_store_explicit(at, word - exclusive * ZP_STATE_UNIT, memory_order_release);
+	return true;
+}
+
+/* Turns an exclusive pin into an ordinary one, if there is one.  The caller has stopped the thread caches. */
+void zp_handles_share(struct zp_handles *handles, unsigned long handle);
+
+/*
+ * Frees a live object that is not mapped: its handle is stale from now on, and its slot, dead and with its location,
+ * belongs to the caller.  Returns 0, -EINVAL if it is not live, or -EBUSY if it is mapped.  zp_handles_end_free() or
+ * zp_handles_release() must follow.  try_begin_free only takes a slot that is simply live; if it returns false, the
+ * slow path may still succeed.
+ */
+static inline bool zp_handles_try_begin_free(struct zp_handles *handles, unsigned long handle, uint64_t *location)
+{
+	uint32_t slot = zp_handle_slot(handle);
+
+	if (slot >= atomic_load_explicit(&handles->slots, memory_order_acquire))
+		return false;
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+	*location = word & ZP_LOCATION_MASK;
+	return zp_word_life(word) == zp_handle_life(handles, handle) &&
+	       zp_word_change(at, &word, zp_word_freed(handles, word), memory_order_acquire);
 }
 
 static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned long handle, uint32_t *slot,
@@ -411,20 +467,15 @@ static inline int zp_handles_begin_free(struct zp_handles *handles, unsigned lon
 }
 
 /*
- * After zp_handles_begin_free(): increments the slot's generation, so that the handle is stale from now on.  The slot
- * stays bound and keeps its location.  Takes no lock.  If end_free returns false, the generations were used up, and the
- * slot is retired.  If try_end_free returns false, they are used up, and nothing was done.
+ * After zp_handles_begin_free(): the slot stays bound and keeps its location.  Takes no lock.  If end_free returns
+ * false, its generations are used up, and it is retired.  If try_end_free returns false, they are used up, and nothing
+ * was done.
  */
 static inline bool zp_handles_try_end_free(struct zp_handles *handles, uint32_t slot)
 {
-	zp_word *at = zp_handles_word(handles, slot);
-	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
+	uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
 
-	if (zp_slot_is_spent(handles, slot, next))
-		return false;
-	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK), memory_order_relaxed);
-	return true;
+	return !zp_slot_is_spent(handles, slot, zp_word_generation(word));
 }
 
 static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot)
@@ -433,23 +484,6 @@ static inline bool zp_handles_end_free(struct zp_handles *handles, uint32_t slot
 		return true;
 	zp_handles_retire(handles, slot);
 	return false;
-}
-
-/*
- * try_end_free and publish_bound in one, for a malloc that takes the slot of the object freed last.  Returns false, and
- * has done nothing, if the slot's generations may be used up; try_end_free then finds out.
- */
-static inline bool zp_handles_try_renew(struct zp_handles *handles, uint32_t slot, unsigned long *handle)
-{
-	zp_word *at = zp_handles_word(handles, slot);
-	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-	uint32_t next = (zp_word_generation(word) + 1) & handles->generation_mask;
-
-	if (zp_slot_may_be_spent(handles, next))
-		return false;
-	atomic_store_explicit(at, zp_dead_word(next, word & ZP_LOCATION_MASK) + ZP_STATE_UNIT, memory_order_release);
-	*handle = zp_handle_make(handles, slot, next);
-	return true;
 }
 
 /* Gives a bound slot that is not published a location, for a later zp_handles_publish_bound(). */
@@ -485,7 +519,7 @@ static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint3
 	return zp_handle_make(handles, slot, generation);
 }
 
-/* The same, at the location that the slot already has. */
+/* The same, at the location that the slot has. */
 static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
@@ -493,6 +527,22 @@ static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles,
 
 	atomic_store_explicit(at, word + ZP_STATE_UNIT, memory_order_release);
 	return zp_handle_make(handles, slot, zp_word_generation(word));
+}
+
+/*
+ * try_end_free and publish_bound in one, for a malloc that takes the slot of the object freed last.  Returns false, and
+ * has done nothing, if the slot's generations may be used up; try_end_free then finds out.
+ */
+static inline bool zp_handles_try_renew(struct zp_handles *handles, uint32_t slot, unsigned long *handle)
+{
+	zp_word *at = zp_handles_word(handles, slot);
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (zp_slot_may_be_spent(handles, zp_word_generation(word)))
+		return false;
+	atomic_store_explicit(at, word + ZP_STATE_UNIT, memory_order_release);
+	*handle = zp_handle_make(handles, slot, zp_word_generation(word));
+	return true;
 }
 
 #endif

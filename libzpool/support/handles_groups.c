@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-_Static_assert(ZP_STATE_LIVE + ZP_PINS_MAX < ZP_STATE_FREEING, "states overlap");
+_Static_assert(ZP_STATE_LIVE + ZP_PINS_MAX < ZP_STATE_EXCLUSIVE, "states overlap");
 _Static_assert(ZP_PGNO_BITS < ZP_LOCATION_BITS, "a location can hold a page number");
 
 enum { HIGH_WATER_ASLEEP = UINT16_MAX };       /* group->high_water of a group without committed memory */
@@ -319,6 +319,8 @@ int zp_handles_init(struct zp_handles *handles, struct zp_pages *pages, size_t p
 	if (generation_bits == 0 || generation_bits > ZP_HANDLE_GENERATION_BITS)
 		generation_bits = ZP_HANDLE_GENERATION_BITS;
 	handles->generation_mask = (1u << generation_bits) - 1;
+	handles->word_mask =
+		(uint64_t)handles->generation_mask << ZP_GENERATION_SHIFT | ((UINT64_C(1) << ZP_GENERATION_SHIFT) - 1);
 	handles->secret = zp_secret();
 #if ZP_HANDLE_TAG_BITS > 0
 	handles->tag = (uint32_t)(zp_secret() >> (64 - ZP_HANDLE_TAG_BITS)) << ZP_HANDLE_GENERATION_BITS;

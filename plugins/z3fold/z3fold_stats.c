@@ -33,7 +33,7 @@ struct sums {
 	uint64_t pages, objects, chunks, open_pages, open_places;
 };
 
-/* Does the object's handle lead here?  One that is just being freed still does. */
+/* Returns true if the object's handle slot has this location, also if another thread is freeing the object. */
 static bool handle_agrees(struct z3fold_pool *pool, uint32_t pgno, const struct z3fold_page *page,
 			  enum z3fold_buddy buddy)
 {
@@ -45,7 +45,7 @@ static bool handle_agrees(struct z3fold_pool *pool, uint32_t pgno, const struct 
 	if (slot == ZP_SLOT_NONE || slot >= zp_handles_slots(&pool->handles))
 		return false;
 	word = atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed);
-	return zp_word_state(word) != ZP_STATE_DEAD && zp_word_state(word) != ZP_STATE_MOVING &&
+	return zp_word_state(word) != ZP_STATE_MOVING &&
 	       (word & ZP_LOCATION_MASK) == z3fold_location(pgno, z3fold_first_chunk(page, buddy));
 }
 

@@ -7,11 +7,11 @@
 #endif
 #include "zbud.h"
 
-/* Does one of the page's objects refuse to go, whatever its owner says? */
+/* Returns true if one of the page's objects is mapped, or another thread is freeing it. */
 static bool has_mapped_object(struct zbud_pool *pool, const struct zbud_page *page)
 {
-	return (page->handles[ZBUD_FIRST] && zp_handles_is_pinned(&pool->handles, page->handles[ZBUD_FIRST])) ||
-	       (page->handles[ZBUD_LAST] && zp_handles_is_pinned(&pool->handles, page->handles[ZBUD_LAST]));
+	return (page->handles[ZBUD_FIRST] && !zp_handles_is_idle(&pool->handles, page->handles[ZBUD_FIRST])) ||
+	       (page->handles[ZBUD_LAST] && !zp_handles_is_idle(&pool->handles, page->handles[ZBUD_LAST]));
 }
 
 /*

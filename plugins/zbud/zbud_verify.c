@@ -7,7 +7,7 @@
 #endif
 #include "zbud.h"
 
-/* Is the object where its handle says?  One that is just being freed still is. */
+/* Returns true if the object is where its handle says.  An object that another thread is freeing is still there. */
 static bool handle_agrees(struct zbud_pool *pool, const struct zbud_page *page, enum zbud_buddy buddy)
 {
 	uint64_t location, expected;
@@ -17,7 +17,7 @@ static bool handle_agrees(struct zbud_pool *pool, const struct zbud_page *page, 
 	expected = zbud_location(page->pgno, zbud_first_chunk(buddy, page->chunks[buddy]));
 	if (zp_handles_lookup(&pool->handles, page->handles[buddy], &location) == 0)
 		return location == expected;
-	return zp_handles_is_pinned(&pool->handles, page->handles[buddy]);
+	return zp_handles_is_bound_to(&pool->handles, zp_handle_slot(page->handles[buddy]), expected);
 }
 
 static const char *verify_page(struct zbud_pool *pool, const struct zbud_page *page)

@@ -365,6 +365,12 @@ static NOINLINE void *map_slow(struct zsmalloc_pool *pool, unsigned long handle)
 	uint64_t location;
 
 	int err = zp_handles_pin(&pool->handles, handle, &location);
+	while (err == -EAGAIN) {
+		zp_caches_stop(&pool->caches);
+		zp_handles_share(&pool->handles, handle);
+		zp_caches_resume(&pool->caches);
+		err = zp_handles_pin(&pool->handles, handle, &location);
+	}
 	if (!err)
 		return address_of(pool, location);
 	errno = -err;
@@ -376,17 +382,34 @@ void *zsmalloc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
 	struct zsmalloc_pool *pool = pool_;
 	uint64_t location;
 
-	(void)mode;
+	/* Mapped to be written, an object is usually new, and no other thread wants it yet. */
+	if (mode == ZPOOL_MM_WO && !zp_is_single_threaded() &&
+	    zp_handles_begin_exclusive(&pool->handles, handle, &location))
+		return address_of(pool, location);
 	if (!zp_handles_try_pin(&pool->handles, handle, &location))
 		return map_slow(pool, handle);
 	return address_of(pool, location);
+}
+
+/* Of an object that is pinned exclusively, or not at all. */
+static NOINLINE int unmap_exclusive(struct zsmalloc_pool *pool, unsigned long handle)
+{
+	struct zp_cache *cache = zp_caches_enter(&pool->caches);
+
+	if (cache) {
+		bool ended = zp_handles_end_exclusive(&pool->handles, handle);
+		zp_cache_leave(cache);
+		if (ended)
+			return 0;
+	}
+	return zp_handles_unpin_slow(&pool->handles, handle);
 }
 
 int zsmalloc_unmap(void *pool_, unsigned long handle)
 {
 	struct zsmalloc_pool *pool = pool_;
 
-	return zp_handles_unpin(&pool->handles, handle);
+	return zp_handles_try_unpin(&pool->handles, handle) ? 0 : unmap_exclusive(pool, handle);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

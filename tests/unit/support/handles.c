@@ -93,15 +93,63 @@ START_TEST(sixty_pins_and_no_more)
 	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), -EBUSY);
 	ck_assert_uint_eq(zp_handles_mapped(&handles), 1);
 	ck_assert_int_eq(zp_handles_lookup(&handles, handle, &location), 0);
-	ck_assert(zp_handles_is_pinned(&handles, handle));
+	ck_assert(!zp_handles_is_idle(&handles, handle));
 	for (int i = 0; i < ZP_PINS_MAX; i++) {
 		ck_assert_int_eq(zp_handles_begin_free(&handles, handle, &slot, &location), -EBUSY);
 		ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EBUSY);
 		ck_assert_int_eq(zp_handles_unpin(&handles, handle), 0);
 	}
 	ck_assert_int_eq(zp_handles_unpin(&handles, handle), -EINVAL);
-	ck_assert(!zp_handles_is_pinned(&handles, handle));
+	ck_assert(zp_handles_is_idle(&handles, handle));
 	drop(handle);
+}
+END_TEST
+
+START_TEST(exclusive_pin_keeps_everybody_else_out)
+{
+	unsigned long handle = store(5);
+	uint64_t location;
+	uint32_t slot;
+
+	ck_assert(!zp_handles_end_exclusive(&handles, handle));
+	ck_assert(zp_handles_begin_exclusive(&handles, handle, &location));
+	ck_assert_uint_eq(location, 5);
+	ck_assert_uint_eq(zp_handles_mapped(&handles), 1);
+	ck_assert(!zp_handles_is_idle(&handles, handle));
+	ck_assert(!zp_handles_begin_exclusive(&handles, handle, &location));
+	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), -EAGAIN);
+	ck_assert_int_eq(zp_handles_begin_free(&handles, handle, &slot, &location), -EBUSY);
+	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EBUSY);
+	ck_assert_int_eq(zp_handles_lookup(&handles, handle, &location), 0);
+	ck_assert(zp_handles_end_exclusive(&handles, handle));
+	ck_assert(!zp_handles_end_exclusive(&handles, handle));
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), -EINVAL);
+	ck_assert(zp_handles_begin_exclusive(&handles, handle, &location));
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), 0);
+	ck_assert(zp_handles_is_idle(&handles, handle));
+	drop(handle);
+	ck_assert(!zp_handles_begin_exclusive(&handles, handle, &location));
+}
+END_TEST
+
+START_TEST(shared_exclusive_pin_is_an_ordinary_one)
+{
+	unsigned long handle = store(5);
+	uint64_t location;
+
+	zp_handles_share(&handles, handle);
+	ck_assert(zp_handles_is_idle(&handles, handle));
+	ck_assert(zp_handles_begin_exclusive(&handles, handle, &location));
+	zp_handles_share(&handles, handle);
+	ck_assert(!zp_handles_end_exclusive(&handles, handle));
+	ck_assert_int_eq(zp_handles_pin(&handles, handle, &location), 0);
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), 0);
+	ck_assert(!zp_handles_is_idle(&handles, handle));
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), 0);
+	ck_assert_int_eq(zp_handles_unpin(&handles, handle), -EINVAL);
+	drop(handle);
+	zp_handles_share(&handles, handle);
+	check_refused(handle);
 }
 END_TEST
 
@@ -141,7 +189,7 @@ START_TEST(reader_waits_for_a_move_and_sees_its_end)
 	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), 0);
 	ck_assert_uint_eq(location, 5);
 	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EBUSY);
-	ck_assert(zp_handles_is_pinned(&handles, handle));
+	ck_assert(!zp_handles_is_idle(&handles, handle));
 	ck_assert_int_eq(pthread_create(&reader, NULL, pin_and_tell, &handle), 0);
 	nanosleep(&while_moving, NULL);
 	zp_handles_end_move(&handles, zp_handle_slot(handle), 99);
@@ -475,6 +523,8 @@ int main(void)
 	tcase_add_test(objects, numbers_that_are_no_handles_are_refused);
 	tcase_add_test(objects, foreign_handles_pass_as_seldom_as_promised);
 	tcase_add_test(objects, sixty_pins_and_no_more);
+	tcase_add_test(objects, exclusive_pin_keeps_everybody_else_out);
+	tcase_add_test(objects, shared_exclusive_pin_is_an_ordinary_one);
 	tcase_add_test(objects, object_being_freed_is_dead_to_others);
 	tcase_add_test(objects, reader_waits_for_a_move_and_sees_its_end);
 	tcase_add_test(objects, walk_meets_live_objects_once_and_can_be_ended);

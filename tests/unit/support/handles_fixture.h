@@ -82,7 +82,7 @@ static inline void check_refused(unsigned long handle)
 	unit_require(zp_handles_unpin(&handles, handle) == -EINVAL);
 	unit_require(zp_handles_lookup(&handles, handle, &location) == -EINVAL);
 	unit_require(zp_handles_begin_free(&handles, handle, &slot, &location) == -EINVAL);
-	unit_require(!zp_handles_is_pinned(&handles, handle));
+	unit_require(!zp_handles_is_idle(&handles, handle));
 }
 
 static inline TCase *tcase_with(Suite *suite, const char *name, void (*prepare)(void))

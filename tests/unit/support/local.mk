@@ -21,6 +21,7 @@ support_tests = \
 	tests/unit/plugins/zbud_shrink \
 	tests/unit/plugins/zsmalloc \
 	tests/unit/plugins/zsmalloc_holes \
+	tests/unit/plugins/zsmalloc_maps \
 	tests/unit/plugins/zsmalloc_room \
 	tests/unit/plugins/zsmalloc_settle
 
@@ -132,6 +133,10 @@ tests_unit_plugins_zsmalloc_holes_SOURCES = tests/unit/plugins/zsmalloc_holes.c 
 	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
 tests_unit_plugins_zsmalloc_holes_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_zsmalloc_holes_LDADD = $(support_test_ldadd)
+tests_unit_plugins_zsmalloc_maps_SOURCES = tests/unit/plugins/zsmalloc_maps.c tests/unit/plugins/zsmalloc_fixture.h \
+	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_zsmalloc_maps_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zsmalloc_maps_LDADD = $(support_test_ldadd)
 tests_unit_plugins_zsmalloc_room_SOURCES = tests/unit/plugins/zsmalloc_room.c tests/unit/plugins/zsmalloc_fixture.h \
 	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
 tests_unit_plugins_zsmalloc_room_CPPFLAGS = $(plugin_test_cppflags)
