@@ -3,6 +3,7 @@
 #include <config.h>
 #endif
 #include <errno.h>
+#include <string.h>
 
 #include "table.h"
 
@@ -86,7 +87,10 @@ static bool trim_last_block(struct zp_table *table, struct zp_pages *pages, uint
 
 	if (ready <= keep || zp_pages_meta_decommit(pages, (char *)table->blocks[block] + keep, ready - keep))
 		return false;
-	table->ready = first + (uint32_t)(keep / table->entry_bytes);
+	/* Of an entry that lies on two pages, the first part stays; it must read as zero when the table grows again. */
+	size_t inside = keep / table->entry_bytes;
+	memset((char *)table->blocks[block] + inside * table->entry_bytes, 0, keep - inside * table->entry_bytes);
+	table->ready = first + (uint32_t)inside;
 	return keep == 0;
 }
 

@@ -11,7 +11,7 @@
 
 #include "pages.h"
 
-enum { ZP_TABLE_BLOCK_SHIFT = 10, ZP_TABLE_BLOCK_COUNT = 15 };
+enum { ZP_TABLE_BLOCK_SHIFT = 10, ZP_TABLE_BLOCK_COUNT = 21 };
 #define ZP_TABLE_ENTRIES_MAX (UINT32_C(1) << (ZP_TABLE_BLOCK_SHIFT + ZP_TABLE_BLOCK_COUNT - 1))
 
 struct zp_table {
@@ -21,6 +21,7 @@ struct zp_table {
 	uint32_t entry_bytes;
 };
 
+/* entry_bytes is at least 1 and at most ZP_PAGE_BYTES. */
 void zp_table_init(struct zp_table *table, uint32_t entry_bytes);
 void zp_table_fini(struct zp_table *table, struct zp_pages *pages);
 

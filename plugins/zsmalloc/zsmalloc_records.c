@@ -12,7 +12,7 @@ void zsmalloc_records_init(struct zsmalloc_records *records)
 	zp_lock_init(&records->lock);
 	zp_table_init(&records->headers, sizeof(struct zsmalloc_header));
 	zp_table_init(&records->records, sizeof(struct zsmalloc_zspage));
-	records->max = ZP_TABLE_ENTRIES_MAX;
+	records->max = ZSMALLOC_NUMBERS;
 	records->end = 1; /* number 0 is ZSMALLOC_NONE */
 	records->first_free = ZSMALLOC_NONE;
 }

@@ -13,7 +13,8 @@ enum {
 	ZSMALLOC_SLOT_BITS = 8,
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages of so few slots keep their handle slots in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last is for full ones */
-	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1
+	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
+	ZSMALLOC_NUMBERS = 1 << 24 /* of zspages, with ZSMALLOC_NONE */
 };
 
 #define ZSMALLOC_NONE UINT32_C(0) /* no zspage has number 0 */

@@ -12,6 +12,7 @@ support_tests = \
 	tests/unit/support/os_pages \
 	tests/unit/support/pages \
 	tests/unit/support/pages_lazy \
+	tests/unit/support/table \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
 	tests/unit/plugins/trace \
@@ -58,6 +59,10 @@ tests_unit_support_pages_LDADD = $(support_test_ldadd)
 tests_unit_support_pages_lazy_SOURCES = tests/unit/support/pages_lazy.c $(strict_source)
 tests_unit_support_pages_lazy_CPPFLAGS = $(support_test_cppflags)
 tests_unit_support_pages_lazy_LDADD = $(support_test_ldadd)
+
+tests_unit_support_table_SOURCES = tests/unit/support/table.c $(strict_source)
+tests_unit_support_table_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_table_LDADD = $(support_test_ldadd)
 
 handles_test_sources = $(strict_source) tests/unit/support/handles_fixture.h
 
