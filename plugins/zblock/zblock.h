@@ -12,6 +12,7 @@
 #include "lock.h"
 #include "magazine.h"
 #include "pages.h"
+#include "table.h"
 
 enum {
 	ZBLOCK_ALIGN_SHIFT = 3,
@@ -42,14 +43,7 @@ enum {
 #define ZBLOCK_NONE UINT32_C(0) /* no block has number 0 */
 #define ZBLOCK_NO_TYPE 0        /* nor does a type */
 
-/* Records come in chunks, each as large as all before it: their addresses never change, and map needs no lock. */
-enum {
-	ZBLOCK_CHUNK_SHIFT = 10,
-	ZBLOCK_CHUNKS = 21,
-	ZBLOCK_NUMBER_BITS = ZBLOCK_CHUNK_SHIFT + ZBLOCK_CHUNKS - 1,
-	ZBLOCK_RECORD_BYTES = 32,
-	ZBLOCK_PAGE_RECORDS = 4096 / ZBLOCK_RECORD_BYTES
-};
+enum { ZBLOCK_NUMBER_BITS = 30, ZBLOCK_RECORD_BYTES = 32 };
 
 enum zblock_list { ZBLOCK_UNLISTED, ZBLOCK_ROOM, ZBLOCK_IDLE, ZBLOCK_FULL, ZBLOCK_SPARE };
 
@@ -72,6 +66,7 @@ struct zblock_block {
 
 _Static_assert(sizeof(struct zblock_block) == ZBLOCK_RECORD_BYTES, "a record is as long as the model's header");
 _Static_assert(ZBLOCK_NUMBER_BITS + ZBLOCK_SLOT_BITS <= ZP_LOCATION_BITS, "a location holds block and slot");
+_Static_assert(UINT32_C(1) << ZBLOCK_NUMBER_BITS <= ZP_TABLE_ENTRIES_MAX, "the table holds all records");
 _Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
 
 /* A block type: blocks of one geometry, which is constant.  The rest, from `blocks` on, is guarded by lock. */
@@ -105,13 +100,11 @@ struct zblock_pool {
 	uint16_t slot_bytes[ZBLOCK_TYPES + 1]; /* by type, away from the types' locks: map reads it */
 	uint8_t type_of[ZBLOCK_OBJECT_BYTES_MAX / ZBLOCK_ALIGN_BYTES + 1]; /* by size in units of 8, rounded up */
 
-	/* Records; the chunks' addresses are read without the lock. */
-	uintptr_t chunk_base[ZBLOCK_CHUNKS]; /* address that record 0 would have if the chunk began with it */
+	/* Records.  Any thread looks a record up without the lock. */
+	struct zp_table records;
 	struct zp_lock record_lock;
-	void *chunks[ZBLOCK_CHUNKS];
-	uint32_t records;       /* below which each was handed out once */
-	uint32_t records_ready; /* committed */
-	uint32_t record_free;   /* first of the list of free records, which ends with ZBLOCK_NONE */
+	uint32_t record_end;  /* below which each was handed out once */
+	uint32_t record_free; /* first of the list of free records, which ends with ZBLOCK_NONE */
 
 	struct zp_counts counts;
 	struct zp_caches caches; /* the magazine of a type has the type's index */
@@ -137,16 +130,9 @@ static inline unsigned int zblock_location_slot(uint64_t location)
 	return (unsigned int)location & (ZBLOCK_SLOTS_MAX - 1);
 }
 
-static inline unsigned int zblock_chunk_of(uint32_t number)
-{
-	return 32u - ZBLOCK_CHUNK_SHIFT - (unsigned int)__builtin_clz(number | ((1u << ZBLOCK_CHUNK_SHIFT) - 1));
-}
-
 static inline struct zblock_block *zblock_block(const struct zblock_pool *pool, uint32_t number)
 {
-	uintptr_t base = pool->chunk_base[zblock_chunk_of(number)];
-
-	return (struct zblock_block *)(base + (uintptr_t)number * ZBLOCK_RECORD_BYTES);
+	return zp_table_at(&pool->records, number, sizeof(struct zblock_block));
 }
 
 static inline unsigned int zblock_type_index(const struct zblock_block *block)

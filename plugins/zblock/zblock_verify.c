@@ -65,7 +65,7 @@ static const char *audit_list(struct audit *audit, const struct zblock_type *typ
 
 	if (head == ZBLOCK_NONE)
 		return NULL;
-	if (head >= audit->pool->records)
+	if (head >= audit->pool->record_end)
 		return "a list of blocks leads nowhere";
 	do {
 		uint32_t next = zblock_block(audit->pool, number)->next;
@@ -75,7 +75,7 @@ static const char *audit_list(struct audit *audit, const struct zblock_type *typ
 		fault = audit_block(audit, type, number, list);
 		if (fault)
 			return fault;
-		if (next == ZBLOCK_NONE || next >= audit->pool->records)
+		if (next == ZBLOCK_NONE || next >= audit->pool->record_end)
 			return "a list of blocks leads nowhere";
 		if (zblock_block(audit->pool, next)->prev != number)
 			return "the links of a list of blocks do not agree";
@@ -117,17 +117,17 @@ static const char *audit_records(const struct zblock_pool *pool)
 {
 	uint32_t taken = 0, vacant = 0, before = ZBLOCK_NONE;
 
-	if (pool->records > pool->records_ready && pool->records > 1)
+	if (pool->record_end > pool->records.ready && pool->record_end > 1)
 		return "records without memory were handed out";
-	for (uint32_t number = 1; number < pool->records; number++)
+	for (uint32_t number = 1; number < pool->record_end; number++)
 		taken += zblock_block(pool, number)->taken;
 	for (uint32_t number = pool->record_free; number != ZBLOCK_NONE; number = zblock_block(pool, number)->next) {
-		if (number >= pool->records || zblock_block(pool, number)->taken ||
-		    zblock_block(pool, number)->prev != before || ++vacant > pool->records)
+		if (number >= pool->record_end || zblock_block(pool, number)->taken ||
+		    zblock_block(pool, number)->prev != before || ++vacant > pool->record_end)
 			return "the list of free records is broken";
 		before = number;
 	}
-	return taken + vacant == pool->records - 1 ? NULL : "a record is neither free nor in use";
+	return taken + vacant == pool->record_end - 1 ? NULL : "a record is neither free nor in use";
 }
 
 /* Is a slot that a thread caches one of the type's, in use, and nobody's object? */
@@ -141,7 +141,7 @@ static bool is_cached_slot(struct zblock_pool *pool, uint32_t handle_slot, unsig
 		return false;
 	location = zp_handles_location(&pool->handles, handle_slot);
 	number = zblock_location_block(location);
-	if (number == ZBLOCK_NONE || number >= pool->records ||
+	if (number == ZBLOCK_NONE || number >= pool->record_end ||
 	    (dead && !zp_handles_is_bound_to(&pool->handles, handle_slot, location)))
 		return false;
 	block = zblock_block(pool, number);
@@ -201,7 +201,7 @@ static int audit_handle(unsigned long handle, uint64_t location, void *user)
 	(void)handle;
 	audit->live++;
 	audit->fault = "a handle leads to no block";
-	if (number == ZBLOCK_NONE || number >= audit->pool->records)
+	if (number == ZBLOCK_NONE || number >= audit->pool->record_end)
 		return -EUCLEAN;
 	block = zblock_block(audit->pool, number);
 	index = zblock_type_index(block);

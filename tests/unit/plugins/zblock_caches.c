@@ -283,7 +283,7 @@ START_TEST(verify_finds_damaged_caches)
 	check_sound();
 	/* A location that is in no block. */
 	location = zp_handles_location(&inside->handles, kept);
-	zp_handles_set_location(&inside->handles, kept, zblock_location(inside->records, 0));
+	zp_handles_set_location(&inside->handles, kept, zblock_location(inside->record_end, 0));
 	ck_assert_int_eq(zblock->verify(pool), -EUCLEAN);
 	zp_handles_set_location(&inside->handles, kept, location);
 	check_sound();

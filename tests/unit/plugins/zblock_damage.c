@@ -74,7 +74,7 @@ END_TEST
 START_TEST(verify_finds_broken_lists)
 {
 	DAMAGE(type->room, ZBLOCK_NONE, "lost a block");
-	DAMAGE(type->room, inside->records + 5, "leads nowhere");
+	DAMAGE(type->room, inside->record_end + 5, "leads nowhere");
 	DAMAGE(type->full, type->room, "list of another type, or of other blocks");
 	DAMAGE(type->spare, ZBLOCK_NONE, "lost a block");
 	DAMAGE(room->list, ZBLOCK_FULL, "or of other blocks");
@@ -134,7 +134,7 @@ START_TEST(verify_finds_wrong_records)
 	DAMAGE(zblock_block(inside, number)->taken, true, "list of free records");
 	DAMAGE(zblock_block(inside, number)->next, number, "list of free records");
 	DAMAGE(inside->record_free, ZBLOCK_NONE, "neither free nor in use");
-	DAMAGE(inside->records, inside->records_ready + 1, "without memory");
+	DAMAGE(inside->record_end, inside->records.ready + 1, "without memory");
 }
 END_TEST
 
@@ -147,7 +147,7 @@ START_TEST(verify_follows_every_handle)
 	ck_assert_int_eq(zp_handles_bind(&inside->handles, 0, &slot, 1), 1);
 	(void)zp_handles_publish(&inside->handles, slot, location);
 	expect_fault("two handles lead to one slot");
-	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->records, 0));
+	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->record_end, 0));
 	expect_fault("leads to no block");
 	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->record_free, 0));
 	expect_fault("leads to no block");

@@ -145,16 +145,16 @@ START_TEST(failures_keep_nothing)
 	check_sound();
 	/* A record and a slot may wait for the next such call, and trim gives them back. */
 	ck_assert_uint_le(zp_handles_taken(&inside->handles), taken + 1);
-	ck_assert_uint_le(inside->records, 3);
-	records = inside->records;
+	ck_assert_uint_le(inside->record_end, 3);
+	records = inside->record_end;
 	zblock->set_limit(pool, zblock->total_size(pool));
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(zblock->malloc(pool, 2500, 0, &handle), -ENOMEM);
 	check_sound();
-	ck_assert_uint_le(inside->records, records + 1);
+	ck_assert_uint_le(inside->record_end, records + 1);
 	(void)trim();
 	ck_assert_uint_eq(zp_handles_taken(&inside->handles), taken);
-	ck_assert_uint_eq(inside->records, 2);
+	ck_assert_uint_eq(inside->record_end, 2);
 	ck_assert_uint_eq(stats().malloc_failed_memory, 20);
 	ck_assert_uint_eq(stats().malloc_failed_limit, 20);
 }
@@ -280,7 +280,7 @@ START_TEST(records_are_used_again)
 
 	for (int i = 0; i < 20000; i++)
 		handles[i] = store(4000);
-	records = inside->records;
+	records = inside->record_end;
 	ck_assert_uint_ge(records, 20000 / 7);
 	/* Every other block, in no order of numbers. */
 	for (int round = 0; round < 3; round++) {
@@ -293,7 +293,7 @@ START_TEST(records_are_used_again)
 		for (int i = 0; i < 20000; i++)
 			if (i / 7 % 2 == round % 2)
 				handles[i] = store(4000);
-		ck_assert_uint_le(inside->records, records);
+		ck_assert_uint_le(inside->record_end, records);
 		check_sound();
 	}
 	for (int i = 0; i < 20000; i++)

@@ -112,7 +112,7 @@ START_TEST(threads_keep_their_objects)
 	(void)trim();
 	ck_assert_uint_eq(stats().pages, 0);
 	ck_assert_uint_eq(zp_handles_taken(&((struct zblock_pool *)pool)->handles), 0);
-	ck_assert_uint_eq(((struct zblock_pool *)pool)->records, 1);
+	ck_assert_uint_eq(((struct zblock_pool *)pool)->record_end, 1);
 }
 END_TEST
 
