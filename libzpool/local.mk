@@ -27,9 +27,10 @@ libzpool_sources = \
 	libzpool/loader/search.c libzpool/loader/search.h \
 	libzpool/loader/trust.c libzpool/loader/trust.h \
 	libzpool/loader/userns.c libzpool/loader/userns.h \
-	libzpool/core/control.c \
+	libzpool/core/calls.c libzpool/core/calls.h \
 	libzpool/core/driver.c libzpool/core/driver.h \
 	libzpool/core/dump.c \
+	libzpool/core/each_param.c \
 	libzpool/core/fork.c libzpool/core/fork.h \
 	libzpool/core/inventory.c libzpool/core/inventory.h \
 	libzpool/core/object.c \
@@ -38,13 +39,18 @@ libzpool_sources = \
 	libzpool/core/param.c libzpool/core/param.h \
 	libzpool/core/pool.h \
 	libzpool/core/pools.c libzpool/core/pools.h \
+	libzpool/core/properties.c \
+	libzpool/core/reclaim.c \
 	libzpool/core/registry.c libzpool/core/registry.h \
+	libzpool/core/settings.c \
 	libzpool/core/spec.c libzpool/core/spec.h \
 	libzpool/core/stack.c libzpool/core/stack.h \
 	libzpool/core/stats.c \
 	libzpool/core/thread_exit.c libzpool/core/thread_exit.h \
 	libzpool/core/too_large.c libzpool/core/too_large.h \
 	libzpool/core/verify.c libzpool/core/verify.h \
+	libzpool/core/version.c \
+	libzpool/core/walk.c \
 	libzpool/core/watched.c libzpool/core/watched.h
 
 libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'

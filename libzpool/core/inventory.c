@@ -10,13 +10,10 @@
 
 #include "base/callback.h"
 #include "base/error.h"
-#include "base/name.h"
 #include "base/text.h"
 #include "core/driver.h"
 #include "core/inventory.h"
-#include "core/param.h"
 #include "core/registry.h"
-#include "core/spec.h"
 #include "support/cancel.h"
 
 /* A driver's info with copies of its strings, so that visitors run without any lock. */
@@ -250,55 +247,4 @@ void zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, v
 		if (inventory.entries[i].largest_bytes)
 			fn(inventory.entries[i].strings[0], inventory.entries[i].largest_bytes, user);
 	clear(&inventory);
-}
-
-bool zpool_has_pool(const char *type)
-{
-	ZP_CANCEL_DISABLED_HERE;
-	struct zp_spec spec;
-	struct zp_record *record;
-
-	int err = type ? zp_spec_parse(type, &spec) : zp_fail(EINVAL, "zpool_has_pool() was given no name.");
-	if (err)
-		return false;
-	for (unsigned int i = 0; !err && i < spec.part_count; i++) {
-		err = zp_registry_get(spec.parts[i].type, &record);
-		if (!err)
-			zp_registry_put(record);
-	}
-	zp_spec_clear(&spec);
-	return !err;
-}
-
-static int call_param_visitor(int (*fn)(const struct zpool_param *param, size_t size, void *user),
-			      const struct zpool_param *param, void *user)
-{
-	ZP_CALLBACK_HERE;
-	return fn(param, sizeof(*param), user);
-}
-
-int zpool_each_param(const char *name, int (*fn)(const struct zpool_param *param, size_t size, void *user), void *user)
-{
-	ZP_CANCEL_DISABLED_HERE;
-	char type[ZP_TYPE_BYTES];
-	struct zp_record *record;
-
-	if (!fn)
-		return zp_fail(EINVAL, "zpool_each_param() was given no function.");
-	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
-		return zp_fail(EINVAL, "zpool_each_param() was not given a driver's name.");
-	int result = zp_registry_get(type, &record);
-	if (result)
-		return result;
-	for (uint32_t i = 0; !result && i < record->driver.param_count; i++)
-		result = call_param_visitor(fn, &record->driver.params[i], user);
-	if (!result)
-		result = call_param_visitor(fn, &zp_limit_param, user);
-	zp_registry_put(record);
-	return result;
-}
-
-const char *zpool_version(void)
-{
-	return ZPOOL_VERSION;
 }

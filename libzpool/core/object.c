@@ -152,9 +152,25 @@ int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long
 	return ZP_UNLIKELY(err) ? malloc_failed(err) : 0;
 }
 
-/* Describes a driver's error for a handle; `what` is the name of the public function. */
-COLD static int handle_failed(struct zpool *pool, unsigned long handle, const char *what, int64_t result)
+/* A public function that takes a handle, and what the same errno means in it. */
+struct object_call {
+	const char *name;
+	const char *if_busy; /* completes "handle is mapped" */
+	const char *if_dead; /* completes "handle is not live" */
+};
+
+static const char maps_exhausted[] = " as many times as a handle can be";
+static const struct object_call call_free = { "zpool_free()", "; unmap it first", "" };
+static const struct object_call call_map = { "zpool_map_handle()", maps_exhausted, "" };
+static const struct object_call call_unmap = { "zpool_unmap_handle()", maps_exhausted, ", or is not mapped" };
+static const struct object_call call_size = { "zpool_obj_size()", maps_exhausted, "" };
+static const struct object_call call_read = { "zpool_obj_read()", maps_exhausted, "" };
+static const struct object_call call_write = { "zpool_obj_write()", maps_exhausted, "" };
+
+/* Describes a driver's error for a handle. */
+COLD static int handle_failed(struct zpool *pool, unsigned long handle, const struct object_call *call, int64_t result)
 {
+	const char *what = call->name;
 	int err = zp_driver_errno(result);
 	if (!pool)
 		return zp_fail(EINVAL, "%s was given no pool.", what);
@@ -168,8 +184,7 @@ COLD static int handle_failed(struct zpool *pool, unsigned long handle, const ch
 	switch (-err) {
 	case EBUSY:
 		return zp_fail(EBUSY, "%s: handle 0x%lx of pool \"%s\" is mapped%s.", what, handle, pool->name,
-			       strcmp(what, "zpool_free()") == 0 ? "; unmap it first"
-								 : " as many times as a handle can be");
+			       call->if_busy);
 	case EOPNOTSUPP:
 		return zp_fail(EOPNOTSUPP, "%s: %s.", what,
 			       pool->inherited
@@ -179,16 +194,16 @@ COLD static int handle_failed(struct zpool *pool, unsigned long handle, const ch
 		return zp_fail(
 			EINVAL,
 			"%s: handle 0x%lx is not live in pool \"%s\"%s: it was already freed, belongs to another pool, or was never allocated.",
-			what, handle, pool->name, strcmp(what, "zpool_unmap_handle()") ? "" : ", or is not mapped");
+			what, handle, pool->name, call->if_dead);
 	default:
 		return zp_fail(-err, "%s: the driver of pool \"%s\" failed with %s.", what, pool->name, strerror(-err));
 	}
 }
 
 /* Functions without a result report a caller's mistake through the log. */
-COLD static void handle_refused(struct zpool *pool, unsigned long handle, const char *what, int err)
+COLD static void handle_refused(struct zpool *pool, unsigned long handle, const struct object_call *call, int err)
 {
-	(void)handle_failed(pool, handle, what, err);
+	(void)handle_failed(pool, handle, call, err);
 	zp_log(ZPOOL_LOG_ERROR, "%s", zpool_last_error());
 }
 
@@ -196,7 +211,7 @@ void zpool_free(struct zpool *pool, unsigned long handle)
 {
 	int err = -EINVAL;
 	if (ZP_UNLIKELY(!pool || !handle || (err = pool->free(pool->driver_pool, handle)) != 0))
-		handle_refused(pool, handle, "zpool_free()", err);
+		handle_refused(pool, handle, &call_free, err);
 	if (pool)
 		zp_pool_verify(pool, "zpool_free()");
 }
@@ -214,7 +229,7 @@ COLD static void *map_failed(struct zpool *pool, unsigned long handle, enum zpoo
 {
 	if (pool && handle && (unsigned int)mode > ZPOOL_MM_WO)
 		return zp_fail_null(EINVAL, "zpool_map_handle(): %d is not a valid enum zpool_mapmode.", (int)mode);
-	errno = -handle_failed(pool, handle, "zpool_map_handle()", -err);
+	errno = -handle_failed(pool, handle, &call_map, -err);
 	return NULL;
 }
 
@@ -233,25 +248,25 @@ void zpool_unmap_handle(struct zpool *pool, unsigned long handle)
 {
 	int err = -EINVAL;
 	if (ZP_UNLIKELY(!pool || !handle || (err = pool->unmap(pool->driver_pool, handle)) != 0))
-		handle_refused(pool, handle, "zpool_unmap_handle()", err);
+		handle_refused(pool, handle, &call_unmap, err);
 	if (pool)
 		zp_pool_verify(pool, "zpool_unmap_handle()");
 }
 
-static int64_t object_size(struct zpool *pool, unsigned long handle, const char *what)
+static int64_t object_size(struct zpool *pool, unsigned long handle, const struct object_call *call)
 {
 	if (!pool || !handle)
-		return handle_failed(pool, handle, what, -EINVAL);
+		return handle_failed(pool, handle, call, -EINVAL);
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
 	if (pool->inherited || !driver->obj_size)
-		return handle_failed(pool, handle, what, -EOPNOTSUPP);
+		return handle_failed(pool, handle, call, -EOPNOTSUPP);
 	int64_t size = driver->obj_size(pool->driver_pool, handle);
-	return size < 0 ? handle_failed(pool, handle, what, size) : size;
+	return size < 0 ? handle_failed(pool, handle, call, size) : size;
 }
 
 int64_t zpool_obj_size(struct zpool *pool, unsigned long handle)
 {
-	return object_size(pool, handle, "zpool_obj_size()");
+	return object_size(pool, handle, &call_size);
 }
 
 /* A filter always has obj_size, but the driver below it may not. The pool's capabilities cover both. */
@@ -266,71 +281,72 @@ static bool measures(struct zpool *pool)
  * report sizes, and copies data itself, checks the range itself.
  */
 static int64_t check_range(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset,
-			   bool driver_copies, const char *what)
+			   bool driver_copies, const struct object_call *call)
 {
 	if (!pool || !handle)
-		return handle_failed(pool, handle, what, -EINVAL);
+		return handle_failed(pool, handle, call, -EINVAL);
 	if (!buf)
-		return zp_fail(EINVAL, "%s was given no buffer.", what);
+		return zp_fail(EINVAL, "%s was given no buffer.", call->name);
 	if (len == 0 || len > SIZE_MAX / 2)
-		return zp_fail(EINVAL, "%s was asked for %zu bytes.", what, len);
+		return zp_fail(EINVAL, "%s was asked for %zu bytes.", call->name, len);
 	if (!measures(pool) && driver_copies)
 		return 0;
-	int64_t size = object_size(pool, handle, what);
+	int64_t size = object_size(pool, handle, call);
 	if (size < 0)
 		return size;
 	if (offset > (uint64_t)size || len > (uint64_t)size - offset)
 		return zp_fail(EINVAL, "%s: offset %zu and length %zu exceed the object, whose size is %" PRId64 ".",
-			       what, offset, len, size);
+			       call->name, offset, len, size);
 	return 0;
 }
 
 /* Maps the result of a driver's read or write callback to a valid one. */
-static int64_t copied(struct zpool *pool, unsigned long handle, int64_t done, size_t len, const char *what)
+static int64_t copied(struct zpool *pool, unsigned long handle, int64_t done, size_t len,
+		      const struct object_call *call)
 {
 	if (done >= 0 && (uint64_t)done <= len)
 		return done;
-	return handle_failed(pool, handle, what, done < 0 ? done : -EIO);
+	return handle_failed(pool, handle, call, done < 0 ? done : -EIO);
 }
 
 int64_t zpool_obj_read(struct zpool *pool, unsigned long handle, void *buf, size_t len, size_t offset)
 {
-	static const char what[] = "zpool_obj_read()";
+	const struct object_call *call = &call_read;
 	bool driver_copies = pool && !pool->inherited && zp_pool_top(pool)->driver->read;
-	int64_t err = check_range(pool, handle, buf, len, offset, driver_copies, what);
+	int64_t err = check_range(pool, handle, buf, len, offset, driver_copies, call);
 	if (err)
 		return err;
 	if (driver_copies) {
 		err = zp_pool_top(pool)->driver->read(pool->driver_pool, handle, buf, len, offset);
-		zp_pool_verify(pool, what);
-		return copied(pool, handle, err, len, what);
+		zp_pool_verify(pool, call->name);
+		return copied(pool, handle, err, len, call);
 	}
 	const char *from = pool->map(pool->driver_pool, handle, ZPOOL_MM_RO);
 	if (!from)
-		return handle_failed(pool, handle, what, -map_errno());
+		return handle_failed(pool, handle, call, -map_errno());
 	memcpy(buf, from + offset, len);
 	(void)pool->unmap(pool->driver_pool, handle);
-	zp_pool_verify(pool, what);
+	zp_pool_verify(pool, call->name);
 	return (int64_t)len;
 }
 
 int64_t zpool_obj_write(struct zpool *pool, unsigned long handle, const void *buf, size_t len, size_t offset)
 {
-	static const char what[] = "zpool_obj_write()";
+	const struct object_call *call = &call_write;
 	bool driver_copies = pool && !pool->inherited && zp_pool_top(pool)->driver->write;
-	int64_t err = check_range(pool, handle, buf, len, offset, driver_copies, what);
+	int64_t err = check_range(pool, handle, buf, len, offset, driver_copies, call);
 	if (err)
 		return err;
 	if (driver_copies) {
 		err = zp_pool_top(pool)->driver->write(pool->driver_pool, handle, buf, len, offset);
-		zp_pool_verify(pool, what);
-		return copied(pool, handle, err, len, what);
+		zp_pool_verify(pool, call->name);
+		return copied(pool, handle, err, len, call);
 	}
 	char *to = pool->map(pool->driver_pool, handle, ZPOOL_MM_RW);
 	if (!to)
-		return handle_failed(pool, handle, what, -map_errno());
+		return handle_failed(pool, handle, call, -map_errno());
 	memcpy(to + offset, buf, len);
 	(void)pool->unmap(pool->driver_pool, handle);
-	zp_pool_verify(pool, what);
+	zp_pool_verify(pool, call->name);
 	return (int64_t)len;
 }

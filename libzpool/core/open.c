@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Creating a pool, from a spec to a stack of layers, and destroying it.
+ * Creating a pool, from a spec to a stack of layers, and destroying it; and zpool_has_pool().
  */
 #include <config.h>
 
@@ -224,6 +224,24 @@ struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct 
 		return NULL;
 	}
 	return open_pool(type, &args, ops ? ops->evict : NULL);
+}
+
+bool zpool_has_pool(const char *type)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	struct zp_spec spec;
+	struct zp_record *record;
+
+	int err = type ? zp_spec_parse(type, &spec) : zp_fail(EINVAL, "zpool_has_pool() was given no name.");
+	if (err)
+		return false;
+	for (unsigned int i = 0; !err && i < spec.part_count; i++) {
+		err = zp_registry_get(spec.parts[i].type, &record);
+		if (!err)
+			zp_registry_put(record);
+	}
+	zp_spec_clear(&spec);
+	return !err;
 }
 
 void zpool_destroy_pool(struct zpool *pool)

@@ -20,7 +20,7 @@ unit_tests = \
 	tests/unit/loader/trust \
 	tests/unit/loader/trust_hidden \
 	tests/unit/loader/userns \
-	tests/unit/core/control \
+	tests/unit/core/calls \
 	tests/unit/core/driver \
 	tests/unit/core/dump \
 	tests/unit/core/fork \
@@ -134,9 +134,9 @@ tests_unit_loader_userns_SOURCES = tests/unit/loader/userns.c
 tests_unit_loader_userns_CFLAGS = $(unit_cflags)
 tests_unit_loader_userns_LDADD = $(unit_ldadd)
 
-tests_unit_core_control_SOURCES = tests/unit/core/control.c
-tests_unit_core_control_CFLAGS = $(unit_cflags)
-tests_unit_core_control_LDADD = $(unit_ldadd)
+tests_unit_core_calls_SOURCES = tests/unit/core/calls.c
+tests_unit_core_calls_CFLAGS = $(unit_cflags)
+tests_unit_core_calls_LDADD = $(unit_ldadd)
 
 tests_unit_core_driver_SOURCES = tests/unit/core/driver.c $(failing_memory)
 tests_unit_core_driver_CFLAGS = $(unit_cflags)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * inventory.c - the calls about drivers: the list of them, zpool_has_pool(), zpool_each_param() and zpool_version()
+ */
 #include "config.h"
 
 #include <ltdl.h>

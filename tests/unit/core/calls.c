@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * calls.c - the calls on a whole pool: calls, properties, settings, reclaim, walk and stats in libzpool/core
+ */
 #include "config.h"
 
 #include <limits.h>
@@ -534,5 +537,5 @@ int main(void)
 		stats_that_fail_leave_the_callers_structure_alone,
 		walks_visit_all_and_end_with_the_visitors_value,
 	};
-	return UNIT_RUN("core/control", tests);
+	return UNIT_RUN("core/calls", tests);
 }

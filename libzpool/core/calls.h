@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * calls.h - what the calls on a whole pool have in common; `what` is the name of the public function
+ */
+#ifndef ZP_CORE_CALLS_H
+#define ZP_CORE_CALLS_H 1
+
+#include "core/pool.h"
+
+/*
+ * Checks that the pool can be used. Returns 0, or -errno with the error text set. A sentence that a driver left during
+ * an earlier call, which succeeded in the end, is discarded.
+ */
+int zp_call_begin(const struct zpool *pool, const char *what);
+
+/* These set the error text and return -errno. */
+int zp_call_fail_no_pool(const char *what);
+int zp_call_fail_unsupported(const char *what, const struct zpool *pool);
+
+/* Reports a driver's failure, in the driver's words if it left a sentence. */
+int zp_call_driver_failed(const struct zpool_driver *driver, const char *what, int err);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What can be changed while a pool lives: its limit and its parameters.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/name.h"
+#include "core/calls.h"
+#include "core/param.h"
+#include "core/pool.h"
+#include "core/verify.h"
+#include "support/cancel.h"
+
+int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	int err = zp_call_begin(pool, "zpool_set_limit()");
+	if (err)
+		return err;
+	atomic_store(&pool->core_limit_bytes, limit_bytes);
+	/*
+	 * The layers are visited from the bottom upwards, because a filter that holds memory itself lowers the limit of
+	 * the driver below.
+	 */
+	for (unsigned int i = pool->layer_count; !err && i-- > 0;) {
+		const struct zp_layer *layer = &pool->layers[i];
+		if (layer->driver->set_limit)
+			err = layer->driver->set_limit(layer->created.pool, limit_bytes);
+		if (err)
+			err = zp_call_driver_failed(layer->driver, "zpool_set_limit()", err);
+	}
+	if (!err)
+		zp_pool_verify(pool, "zpool_set_limit()");
+	return err;
+}
+
+/* Returns the layer that a key is meant for: the one named in `part.key`, or else the first that has the key. */
+static struct zp_layer *layer_of_key(struct zpool *pool, const char *key, const char **bare, int *index)
+{
+	const char *dot = strchr(key, '.');
+	char part[ZP_TYPE_BYTES];
+
+	*bare = dot ? dot + 1 : key;
+	if (dot && !zp_type_parse(key, (size_t)(dot - key), part))
+		return NULL;
+	for (unsigned int i = 0; i < pool->layer_count; i++) {
+		if (dot && strcmp(pool->spec.parts[i].type, part) != 0)
+			continue;
+		*index = zp_param_find(pool->layers[i].driver, *bare);
+		if (*index >= 0 || strcmp(*bare, ZP_LIMIT_KEY) == 0)
+			return &pool->layers[i];
+	}
+	return NULL;
+}
+
+static int set_limit_text(struct zpool *pool, const char *text)
+{
+	struct zpool_value value;
+	int err = zp_param_parse(zpool_get_type(pool), &zp_limit_param, text, &value);
+	return err ? err : zpool_set_limit(pool, value.number);
+}
+
+int zpool_set_param(struct zpool *pool, const char *key, const char *text)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	static const char what[] = "zpool_set_param()";
+	struct zpool_value value;
+	const char *bare;
+	int index = -1;
+
+	int err = zp_call_begin(pool, what);
+	if (err)
+		return err;
+	if (!key || !text)
+		return zp_fail(EINVAL, "%s was given no %s.", what, key ? "value" : "key");
+	const struct zp_layer *layer = layer_of_key(pool, key, &bare, &index);
+	if (!layer)
+		return zp_param_fail_unknown(pool->layers[pool->layer_count - 1].driver, key);
+	if (index < 0)
+		return set_limit_text(pool, text);
+	const struct zpool_param *param = &layer->driver->params[index];
+	err = zp_param_parse(layer->driver->type, param, text, &value);
+	if (err)
+		return err;
+	if (!layer->driver->set || !(param->flags & ZPOOL_PARAM_RUNTIME))
+		return zp_fail(EOPNOTSUPP,
+			       "Parameter \"%s\" of driver \"%s\" cannot be changed after the pool is created.",
+			       param->key, layer->driver->type);
+	value.given = 1;
+	err = layer->driver->set(layer->created.pool, (uint32_t)index, &value);
+	zp_pool_verify(pool, what);
+	return err ? zp_call_driver_failed(layer->driver, what, err) : 0;
+}
