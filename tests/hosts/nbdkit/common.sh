@@ -74,7 +74,8 @@ start()
     shift
     servers="$servers $name"
     rm -f "$work/$name.pid" "$work/$name.socket"
-    env ${preload:+LD_PRELOAD="$preload"} nbdkit --foreground --exit-with-parent --unix "$work/$name.socket" \
+    # shellcheck disable=SC2086 # a command
+    ${server_prefix:-} env ${preload:+LD_PRELOAD="$preload"} nbdkit --foreground --exit-with-parent --unix "$work/$name.socket" \
         --pidfile "$work/$name.pid" "$@" </dev/null >>"$work/$name.log" 2>&1 &
     eval "started_$name=$!"
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do

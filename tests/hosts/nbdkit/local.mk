@@ -7,7 +7,7 @@ nbdkit_tests = \
 	tests/hosts/nbdkit/parameters.sh \
 	tests/hosts/nbdkit/requests.sh
 
-EXTRA_DIST += $(nbdkit_tests) tests/hosts/nbdkit/common.sh
+EXTRA_DIST += $(nbdkit_tests) tests/hosts/nbdkit/bench.sh tests/hosts/nbdkit/common.sh
 TESTS += $(nbdkit_tests)
 
 if HAVE_NBDKIT
@@ -18,3 +18,8 @@ tests_hosts_nbdkit_client_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_hosts_nbdkit_client_LDADD = $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 endif
 endif
+
+# The plugin beside nbdkit's memory plugin and zram.
+.PHONY: bench-nbdkit
+bench-nbdkit: all
+	@$(AM_TESTS_ENVIRONMENT) srcdir='$(srcdir)' '$(srcdir)/tests/with-plugins' $(SHELL) '$(srcdir)/tests/hosts/nbdkit/bench.sh'
