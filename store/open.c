@@ -84,11 +84,11 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 	return limit_it(store, args->limit_bytes);
 }
 
-struct zpool_store *zpool_store_open(const struct zpool_store_args *given, size_t args_size)
+struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t args_size)
 {
-	struct zpool_store_args args;
+	struct zpool_store_args own;
 	struct zpool_store *store;
-	int err = take_args(&args, given, args_size);
+	int err = take_args(&own, args, args_size);
 
 	if (err) {
 		errno = -err;
@@ -100,7 +100,7 @@ struct zpool_store *zpool_store_open(const struct zpool_store_args *given, size_
 		return NULL;
 	}
 	pthread_mutex_init(&store->limit_lock, NULL);
-	err = set_up(store, &args);
+	err = set_up(store, &own);
 	if (err) {
 		zpool_store_close(store);
 		errno = -err;

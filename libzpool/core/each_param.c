@@ -18,17 +18,17 @@ static int call_param_visitor(int (*fn)(const struct zpool_param *param, size_t 
 	return fn(param, sizeof(*param), user);
 }
 
-int zpool_each_param(const char *name, int (*fn)(const struct zpool_param *param, size_t size, void *user), void *user)
+int zpool_each_param(const char *type, int (*fn)(const struct zpool_param *param, size_t size, void *user), void *user)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	char type[ZP_TYPE_BYTES];
+	char parsed[ZP_TYPE_BYTES];
 	struct zp_record *record;
 
 	if (!fn)
 		return zp_fail(EINVAL, "zpool_each_param() was given no function.");
-	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
+	if (!type || !zp_type_parse(type, strnlen(type, ZP_TYPE_BYTES), parsed))
 		return zp_fail(EINVAL, "zpool_each_param() was not given a driver's name.");
-	int result = zp_registry_get(type, &record);
+	int result = zp_registry_get(parsed, &record);
 	if (result)
 		return result;
 	for (uint32_t i = 0; !result && i < record->driver.param_count; i++)

@@ -199,18 +199,18 @@ fail:
 	return NULL;
 }
 
-struct zpool *zpool_open(const char *spec, const struct zpool_open_args *given, size_t size)
+struct zpool *zpool_open(const char *spec, const struct zpool_open_args *args, size_t args_size)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	struct zpool_open_args args;
-	int err = take_args(given, size, &args);
+	struct zpool_open_args own;
+	int err = take_args(args, args_size, &own);
 	if (!err)
-		err = check_args(&args);
+		err = check_args(&own);
 	if (err) {
 		errno = -err;
 		return NULL;
 	}
-	return open_pool(spec, &args, NULL);
+	return open_pool(spec, &own, NULL);
 }
 
 struct zpool *zpool_create_pool(const char *type, zpool_gfp_t gfp, const struct zpool_ops *ops)

@@ -382,18 +382,18 @@ static int unload(struct zp_record *record)
 	return err;
 }
 
-int zpool_unload_driver(const char *name)
+int zpool_unload_driver(const char *type)
 {
 	ZP_CANCEL_DISABLED_HERE;
-	char type[ZP_TYPE_BYTES];
-	if (!name || !zp_type_parse(name, strnlen(name, ZP_TYPE_BYTES), type))
+	char parsed[ZP_TYPE_BYTES];
+	if (!type || !zp_type_parse(type, strnlen(type, ZP_TYPE_BYTES), parsed))
 		return zp_fail(EINVAL, "zpool_unload_driver() was not given a driver's name.");
 	if (zp_loader_inside())
-		return fail_inside(type);
+		return fail_inside(parsed);
 
 	pthread_mutex_lock(&lock);
-	struct zp_record *record = find(type);
-	int err = check_unloadable(record, type);
+	struct zp_record *record = find(parsed);
+	int err = check_unloadable(record, parsed);
 	if (!err)
 		err = unload(record);
 	pthread_mutex_unlock(&lock);

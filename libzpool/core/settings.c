@@ -65,34 +65,34 @@ static int set_limit_text(struct zpool *pool, const char *text)
 	return err ? err : zpool_set_limit(pool, value.number);
 }
 
-int zpool_set_param(struct zpool *pool, const char *key, const char *text)
+int zpool_set_param(struct zpool *pool, const char *key, const char *value)
 {
 	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_set_param()";
-	struct zpool_value value;
+	struct zpool_value parsed;
 	const char *bare;
 	int index = -1;
 
 	int err = zp_call_begin(pool, what);
 	if (err)
 		return err;
-	if (!key || !text)
+	if (!key || !value)
 		return zp_fail(EINVAL, "%s was given no %s.", what, key ? "value" : "key");
 	const struct zp_layer *layer = layer_of_key(pool, key, &bare, &index);
 	if (!layer)
 		return zp_param_fail_unknown(pool->layers[pool->layer_count - 1].driver, key);
 	if (index < 0)
-		return set_limit_text(pool, text);
+		return set_limit_text(pool, value);
 	const struct zpool_param *param = &layer->driver->params[index];
-	err = zp_param_parse(layer->driver->type, param, text, &value);
+	err = zp_param_parse(layer->driver->type, param, value, &parsed);
 	if (err)
 		return err;
 	if (!layer->driver->set || !(param->flags & ZPOOL_PARAM_RUNTIME))
 		return zp_fail(EOPNOTSUPP,
 			       "Parameter \"%s\" of driver \"%s\" cannot be changed after the pool is created.",
 			       param->key, layer->driver->type);
-	value.given = 1;
-	err = layer->driver->set(layer->created.pool, (uint32_t)index, &value);
+	parsed.given = 1;
+	err = layer->driver->set(layer->created.pool, (uint32_t)index, &parsed);
 	zp_pool_verify(pool, what);
 	return err ? zp_call_driver_failed(layer->driver, what, err) : 0;
 }

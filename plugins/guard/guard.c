@@ -326,7 +326,7 @@ static int guard_free(void *pool_, unsigned long handle)
 	guard_look_for_lost_evictions(pool);
 	err = zp_handles_begin_free(&pool->handles, handle, &slot, &size);
 	if (err) {
-		guard_refuse(pool, handle, "free", err);
+		guard_refuse(pool, handle, GUARD_FREE, err);
 		return err;
 	}
 	object = guard_object(pool, slot);
@@ -364,7 +364,7 @@ static void *guard_map(void *pool_, unsigned long handle, enum zpool_mapmode mod
 	guard_look_for_lost_evictions(pool);
 	err = zp_handles_pin(&pool->handles, handle, &size);
 	if (err) {
-		guard_refuse(pool, handle, "map", err);
+		guard_refuse(pool, handle, GUARD_MAP, err);
 		errno = -err;
 		return NULL;
 	}
@@ -431,7 +431,7 @@ static int guard_unmap(void *pool_, unsigned long handle)
 	return zp_handles_unpin(&pool->handles, handle);
 
 refuse:
-	guard_refuse(pool, handle, "unmap", -EINVAL);
+	guard_refuse(pool, handle, GUARD_UNMAP, -EINVAL);
 	return -EINVAL;
 }
 
@@ -442,7 +442,7 @@ static int64_t guard_obj_size(void *pool_, unsigned long handle)
 	int err = zp_handles_lookup(&pool->handles, handle, &size);
 
 	if (err)
-		guard_refuse(pool, handle, "obj_size", err);
+		guard_refuse(pool, handle, GUARD_OBJ_SIZE, err);
 	return err ? err : (int64_t)size;
 }
 

@@ -108,11 +108,13 @@ bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size
 /* Logs and counts an error, and ends the program with abort=yes. */
 void guard_report(struct guard_pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+enum guard_call { GUARD_FREE, GUARD_MAP, GUARD_UNMAP, GUARD_OBJ_SIZE };
+
 /*
  * The same for a call that is refused: sets the message of zpool_last_error(), which the core logs if the call returns
  * nothing.
  */
-void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *call, int err);
+void guard_refuse(struct guard_pool *pool, unsigned long handle, enum guard_call in, int err);
 
 /* Writes where an object was stored, as "file(function+offset)", into `text`. */
 const char *guard_where(const void *address, char *text, size_t bytes);

@@ -75,25 +75,28 @@ static bool was_live_once(struct guard_pool *pool, unsigned long handle)
 	       !(generation & ~pool->handles.generation_mask);
 }
 
-void guard_refuse(struct guard_pool *pool, unsigned long handle, const char *call, int err)
+void guard_refuse(struct guard_pool *pool, unsigned long handle, enum guard_call in, int err)
 {
+	static const char *const names[] = {
+		[GUARD_FREE] = "free", [GUARD_MAP] = "map", [GUARD_UNMAP] = "unmap", [GUARD_OBJ_SIZE] = "obj_size"
+	};
 	const struct zp_filter *filter = &pool->filter;
-	bool is_free = strcmp(call, "free") == 0;
+	const char *call = names[in];
 	uint64_t size;
 
 	count_error(pool);
 	if (err == -EBUSY)
 		filter->host->error(filter->core, "guard: %s of handle 0x%lx, which is mapped%s.", call, handle,
-				    is_free ? "; unmap it first" : " as often as it can be");
+				    in == GUARD_FREE ? "; unmap it first" : " as often as it can be");
 	else if (zp_handles_lookup(&pool->handles, handle, &size) == 0)
 		filter->host->error(filter->core, "guard: map balance: %s of handle 0x%lx, which is not mapped.", call,
 				    handle);
 	else if (!was_live_once(pool, handle))
-		filter->host->error(filter->core,
-				    "guard: foreign handle: %s of handle 0x%lx, which belongs to another pool or was "
-				    "never given out.",
-				    call, handle);
-	else if (is_free)
+		filter->host->error(
+			filter->core,
+			"guard: foreign handle: %s of handle 0x%lx, which belongs to another pool or was never given out.",
+			call, handle);
+	else if (in == GUARD_FREE)
 		filter->host->error(filter->core, "guard: double free of handle 0x%lx.", handle);
 	else
 		filter->host->error(filter->core,
