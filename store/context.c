@@ -24,7 +24,7 @@ void zps_pause(unsigned int *turn)
 
 static size_t frame_bytes(const struct zps_contexts *contexts)
 {
-	size_t bytes = sizeof(struct zps_context) + contexts->image_bytes;
+	size_t bytes = sizeof(struct zps_context) + 2 * contexts->image_bytes;
 
 	return (bytes + 63) & ~(size_t)63;
 }
@@ -33,6 +33,7 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 {
 	if (context->state)
 		contexts->choice.compressor->destroy(context->state);
+	free(context->io);
 	free(context);
 }
 
@@ -45,34 +46,49 @@ static void context_warm_up(const struct zps_contexts *contexts, struct zps_cont
 	compressor->compress(context->state, context->image, half, context->image + half, half - 1);
 }
 
-static struct zps_context *context_new(const struct zps_contexts *contexts)
+/* 0 or -ENOMEM. */
+static int context_set_up(const struct zps_contexts *contexts, struct zps_context *context)
 {
 	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
+
+	context->copy = context->image + contexts->image_bytes;
+	if (contexts->io_bytes) {
+		context->io = aligned_alloc(ZPS_IO_ALIGN, contexts->io_bytes);
+		if (!context->io)
+			return -ENOMEM;
+	}
+	if (!compressor)
+		return 0;
+	context->state = compressor->create(contexts->choice.level);
+	if (!context->state)
+		return -ENOMEM;
+	context_warm_up(contexts, context);
+	return 0;
+}
+
+static struct zps_context *context_new(const struct zps_contexts *contexts)
+{
 	struct zps_context *context = aligned_alloc(64, frame_bytes(contexts));
 
 	if (!context)
 		return NULL;
 	memset(context, 0, frame_bytes(contexts));
-	if (!compressor)
+	if (!context_set_up(contexts, context))
 		return context;
-	context->state = compressor->create(contexts->choice.level);
-	if (!context->state) {
-		free(context);
-		return NULL;
-	}
-	context_warm_up(contexts, context);
-	return context;
+	context_free(contexts, context);
+	return NULL;
 }
 
-int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes)
+int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t io_bytes)
 {
 	struct zps_context *first;
 
 	contexts->image_bytes = image_bytes;
+	contexts->io_bytes = io_bytes;
 	first = context_new(contexts);
 	if (!first)
 		return -ENOMEM;
-	contexts->context_bytes = frame_bytes(contexts);
+	contexts->context_bytes = frame_bytes(contexts) + io_bytes;
 	if (first->state)
 		contexts->context_bytes += contexts->choice.compressor->context_bytes(first->state);
 	pthread_mutex_init(&contexts->lock, NULL);

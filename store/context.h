@@ -6,7 +6,8 @@
  * so there are as many as there were calls at the same time, and at most ZPS_CONTEXTS_MAX.  Where the limit leaves no
  * room for one more, a call waits for one.
  *
- * Inside a section a thread may follow the index; see index.h.  A section is short and never waits.
+ * Inside a section a thread may follow the index; see index.h.  A section is short; it waits at most for the lock of a
+ * unit.
  */
 #ifndef ZPS_CONTEXT_H
 #define ZPS_CONTEXT_H 1
@@ -35,6 +36,16 @@ enum zps_count {
 	ZPS_REFUSED_TOO_LARGE,
 	ZPS_REFUSED_OTHER,
 	ZPS_DAMAGED,
+	ZPS_REFUSED_BACKING,
+	ZPS_DIRTY_UNITS,
+	ZPS_LOADED,
+	ZPS_WRITTEN_BACK,
+	ZPS_WRITTEN_THROUGH,
+	ZPS_EVICTED,
+	ZPS_SECOND_CHANCES,
+	ZPS_LOAD_ERRORS,
+	ZPS_WRITE_ERRORS,
+	ZPS_FLUSHES,
 	ZPS_COUNTS
 };
 
@@ -42,9 +53,11 @@ struct zps_context {
 	_Alignas(64) _Atomic uint32_t taken;
 	_Atomic uint32_t section; /* odd: inside one */
 	int cancel_state;
-	void *state; /* the compressor's */
+	void *state;         /* the compressor's */
+	unsigned char *copy; /* an object as it is stored, where the driver maps none */
+	unsigned char *io;   /* what is read from or written to the backing; NULL without one */
 	_Atomic uint64_t count[ZPS_COUNTS];
-	unsigned char image[]; /* an object as it is stored */
+	unsigned char image[]; /* an object that is to be stored, and behind it the copy */
 };
 
 struct zpool_store;
@@ -52,6 +65,7 @@ struct zpool_store;
 struct zps_contexts {
 	struct zps_choice choice;
 	size_t image_bytes;
+	size_t io_bytes;           /* 0: no backing */
 	uint64_t context_bytes;    /* of one */
 	struct zpool_store *store; /* whose limit allows more, or not */
 	_Atomic unsigned int used;
@@ -59,8 +73,8 @@ struct zps_contexts {
 	pthread_mutex_t lock; /* guards adding */
 };
 
-/* Makes the first context.  0 or -errno. */
-int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes);
+/* Makes the first context.  io_bytes 0: without a backing.  0 or -errno. */
+int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t io_bytes);
 void zps_contexts_fini(struct zps_contexts *contexts);
 uint64_t zps_contexts_bytes(const struct zps_contexts *contexts);
 uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count count);

@@ -76,6 +76,12 @@ void zps_index_fini(struct zps_index *index)
 	pthread_mutex_destroy(&index->lock);
 }
 
+/* A leaf that is linked, or is being removed. */
+static bool is_linked(const struct zps_leaf *leaf)
+{
+	return !(atomic_load_explicit(&leaf->meta[0], memory_order_relaxed) & ZPS_GONE);
+}
+
 static uint64_t touched_bytes(size_t leaves)
 {
 	return (leaves * sizeof(struct zps_leaf) + 4095) & ~UINT64_C(4095);
@@ -97,6 +103,8 @@ uint64_t zps_index_growth_bytes(const struct zps_index *index)
 	unsigned int bits = FIRST_TABLE_BITS;
 	uint64_t bytes = touched_bytes(leaves + 1) - touched_bytes(leaves);
 
+	if (atomic_load_explicit(&index->free_count, memory_order_relaxed))
+		return 0;
 	while (leaves > (size_t)LOAD_MAX << bits)
 		bits++;
 	/* While a table grows, there are two. */
@@ -117,14 +125,14 @@ struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key)
 	uint64_t base = key & ~(uint64_t)(ZPS_LEAF_UNITS - 1);
 	struct zps_leaf *leaf = atomic_load_explicit(&table->bucket[bucket_of(table, base)], memory_order_acquire);
 
-	while (leaf && leaf->base != base)
+	while (leaf && zps_leaf_base(leaf) != base)
 		leaf = atomic_load_explicit(&leaf->next[table->link], memory_order_acquire);
 	return leaf;
 }
 
 static void link_leaf(struct zps_table *table, struct zps_leaf *leaf)
 {
-	_Atomic(struct zps_leaf *) *bucket = &table->bucket[bucket_of(table, leaf->base)];
+	_Atomic(struct zps_leaf *) *bucket = &table->bucket[bucket_of(table, zps_leaf_base(leaf))];
 
 	atomic_store_explicit(&leaf->next[table->link], atomic_load_explicit(bucket, memory_order_relaxed),
 			      memory_order_relaxed);
@@ -143,7 +151,8 @@ static void grow(struct zps_index *index, size_t leaves)
 	if (!table)
 		return;
 	for (size_t i = 0; i < leaves; i++)
-		link_leaf(table, zps_index_leaf(index, i));
+		if (is_linked(zps_index_leaf(index, i)))
+			link_leaf(table, zps_index_leaf(index, i));
 	atomic_store(&index->table, table);
 	zps_contexts_wait(index->contexts);
 	free(old);
@@ -172,39 +181,160 @@ static struct zps_leaf *new_leaf(struct zps_index *index, size_t number)
 	return leaves + within;
 }
 
-struct zps_leaf *zps_index_add(struct zps_index *index, uint64_t key)
+/* ------------------------------------------------------------------------------------------------------------------
+ * Removing leaves
+ */
+
+/* With lock.  Sets GONE in all units, unless one has a value or is in use. */
+static bool retire(struct zps_leaf *leaf)
 {
-	struct zps_leaf *leaf;
-	size_t leaves;
+	unsigned int slot;
+
+	for (slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+		if (atomic_load_explicit(&leaf->meta[slot], memory_order_relaxed))
+			return false;
+	for (slot = 0; slot < ZPS_LEAF_UNITS; slot++) {
+		uint32_t empty = 0;
+
+		if (!atomic_compare_exchange_strong_explicit(&leaf->meta[slot], &empty, ZPS_GONE, memory_order_acquire,
+							     memory_order_relaxed))
+			break;
+	}
+	if (slot == ZPS_LEAF_UNITS)
+		return true;
+	while (slot--)
+		atomic_store_explicit(&leaf->meta[slot], 0, memory_order_release);
+	return false;
+}
+
+/* With lock. */
+static void unlink_leaf(struct zps_table *table, struct zps_leaf *leaf)
+{
+	_Atomic(struct zps_leaf *) *at = &table->bucket[bucket_of(table, zps_leaf_base(leaf))];
+
+	while (atomic_load_explicit(at, memory_order_relaxed) != leaf)
+		at = &atomic_load_explicit(at, memory_order_relaxed)->next[table->link];
+	atomic_store_explicit(at, atomic_load_explicit(&leaf->next[table->link], memory_order_relaxed),
+			      memory_order_release);
+}
+
+/* With lock. */
+static void sweep(struct zps_index *index)
+{
+	size_t leaves = atomic_load(&index->leaf_count);
+	struct zps_leaf *retired = NULL;
+	size_t count = 0;
+
+	index->added = 0;
+	for (size_t i = 0; i < leaves; i++) {
+		struct zps_leaf *leaf = zps_index_leaf(index, i);
+
+		if (!is_linked(leaf) || !retire(leaf))
+			continue;
+		unlink_leaf(atomic_load(&index->table), leaf);
+		leaf->word[0] = (uint64_t)(uintptr_t)retired;
+		retired = leaf;
+		count++;
+	}
+	if (!count)
+		return;
+	zps_contexts_wait(index->contexts);
+	while (retired) {
+		struct zps_leaf *next = (struct zps_leaf *)(uintptr_t)retired->word[0];
+
+		retired->word[0] = (uint64_t)(uintptr_t)index->free;
+		index->free = retired;
+		retired = next;
+	}
+	index->live_count -= count;
+	atomic_fetch_add_explicit(&index->free_count, count, memory_order_relaxed);
+}
+
+size_t zps_index_sweep(struct zps_index *index)
+{
+	size_t count;
 
 	pthread_mutex_lock(&index->lock);
-	leaf = zps_index_find(index, key);
-	if (!leaf) {
-		leaves = atomic_load(&index->leaf_count);
-		leaf = new_leaf(index, leaves);
-		if (leaf) {
-			leaf->base = key & ~(uint64_t)(ZPS_LEAF_UNITS - 1);
-			link_leaf(atomic_load(&index->table), leaf);
-			atomic_store_explicit(&index->leaf_count, leaves + 1, memory_order_release);
-			grow(index, leaves + 1);
-		}
-	}
+	if (!index->free)
+		sweep(index);
+	count = atomic_load_explicit(&index->free_count, memory_order_relaxed);
 	pthread_mutex_unlock(&index->lock);
+	return count;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Adding leaves
+ */
+
+/* With lock.  A leaf for other keys than it had, not linked yet. */
+static struct zps_leaf *reuse_leaf(struct zps_index *index, uint64_t base)
+{
+	struct zps_leaf *leaf = index->free;
+
+	index->free = (struct zps_leaf *)(uintptr_t)leaf->word[0];
+	atomic_fetch_sub_explicit(&index->free_count, 1, memory_order_relaxed);
+	leaf->word[0] = 0;
+	atomic_store_explicit(&leaf->base, base, memory_order_relaxed);
+	for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+		atomic_store_explicit(&leaf->meta[slot], 0, memory_order_release);
 	return leaf;
 }
 
-uint32_t zps_unit_pin(struct zps_unit unit)
+/* With lock. */
+static bool add_leaf(struct zps_index *index, uint64_t base)
+{
+	size_t leaves = atomic_load(&index->leaf_count);
+	struct zps_leaf *leaf;
+
+	if (!index->free && index->added > leaves / 4 + ZPS_FIRST_CHUNK_LEAVES)
+		sweep(index);
+	if (index->free) {
+		leaf = reuse_leaf(index, base);
+		link_leaf(atomic_load(&index->table), leaf);
+	} else {
+		leaf = new_leaf(index, leaves);
+		if (!leaf)
+			return false;
+		atomic_store_explicit(&leaf->base, base, memory_order_relaxed);
+		link_leaf(atomic_load(&index->table), leaf);
+		atomic_store_explicit(&index->leaf_count, leaves + 1, memory_order_release);
+		grow(index, leaves + 1);
+	}
+	index->added++;
+	index->live_count++;
+	return true;
+}
+
+bool zps_index_add(struct zps_index *index, uint64_t key)
+{
+	bool added = true;
+
+	pthread_mutex_lock(&index->lock);
+	if (!zps_index_find(index, key))
+		added = add_leaf(index, key & ~(uint64_t)(ZPS_LEAF_UNITS - 1));
+	pthread_mutex_unlock(&index->lock);
+	return added;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Units
+ */
+
+uint32_t zps_unit_pin(struct zps_unit unit, uint32_t flag)
 {
 	_Atomic uint32_t *meta = &unit.leaf->meta[unit.slot];
 	uint32_t old = atomic_load_explicit(meta, memory_order_relaxed);
 	unsigned int turn = 0;
 
 	for (;;) {
+		if (old & ZPS_GONE)
+			return old;
 		if ((old & ZPS_LOCKED) || (old & ZPS_PINS) >= ZPS_PINS_MAX) {
 			zps_pause(&turn);
 			old = atomic_load_explicit(meta, memory_order_relaxed);
-		} else if (atomic_compare_exchange_weak_explicit(meta, &old, old + ZPS_PIN, memory_order_acquire,
-								 memory_order_relaxed)) {
+		} else if (atomic_compare_exchange_weak_explicit(meta, &old,
+								 (old + ZPS_PIN) | (old & ZPS_STATE ? flag : 0),
+								 memory_order_acquire, memory_order_relaxed)) {
 			return old & ~ZPS_PINS;
 		}
 	}
@@ -218,17 +348,27 @@ void zps_unit_unpin(struct zps_unit unit)
 uint32_t zps_unit_lock(struct zps_unit unit)
 {
 	_Atomic uint32_t *meta = &unit.leaf->meta[unit.slot];
+	uint32_t old = atomic_load_explicit(meta, memory_order_relaxed);
 	unsigned int turn = 0;
-	uint32_t old;
 
-	while (atomic_fetch_or_explicit(meta, ZPS_LOCKED, memory_order_acquire) & ZPS_LOCKED)
-		zps_pause(&turn);
+	for (;;) {
+		if (old & ZPS_GONE)
+			return old;
+		if (old & ZPS_LOCKED) {
+			zps_pause(&turn);
+			old = atomic_load_explicit(meta, memory_order_relaxed);
+		} else if (atomic_compare_exchange_weak_explicit(meta, &old, old | ZPS_LOCKED, memory_order_acquire,
+								 memory_order_relaxed)) {
+			break;
+		}
+	}
+	turn = 0;
 	while ((old = atomic_load_explicit(meta, memory_order_acquire)) & ZPS_PINS)
 		zps_pause(&turn);
 	return old & ~ZPS_LOCKED;
 }
 
-void zps_unit_unlock(struct zps_unit unit, uint32_t state)
+void zps_unit_unlock(struct zps_unit unit, uint32_t meta)
 {
-	atomic_store_explicit(&unit.leaf->meta[unit.slot], state, memory_order_release);
+	atomic_store_explicit(&unit.leaf->meta[unit.slot], meta, memory_order_release);
 }

@@ -7,11 +7,16 @@
  * bytes where keys come in rows, and 128 where each is alone.
  *
  * Leaves lie in chunks that are never given back before the end, and each has two links: a table that grows is linked
- * through one while readers follow the other in the table before, so that a reader never misses a leaf.  Leaves are not
- * removed.  What changes the table holds `lock`; a walk over all leaves goes through the chunks and needs none.
+ * through one while readers follow the other in the table before, so that a reader never misses a leaf.  What changes
+ * the table holds `lock`; a walk over all leaves goes through the chunks and needs none.
  *
- * A table that was replaced must not be freed while somebody reads it, nor may its links be used again: readers are
- * inside a section of their context (see context.h), and the thread that grows the table waits for them.
+ * A leaf without values is removed by a sweep, which runs each time that a quarter as many leaves as there are were
+ * added, and where the limit allows no growth.  The sweep sets GONE in all units of such a leaf, unlinks it, and waits
+ * for readers; then the leaf may get other keys.  A pin or a lock prevents that, and is refused where it comes too late.
+ *
+ * A table that was replaced must not be freed while somebody reads it, nor may links be used again: readers are inside a
+ * section of their context (see context.h) from before they look for a leaf until they have pinned or locked a unit in
+ * it, and the thread that grows the table or removes leaves waits for them.
  */
 #ifndef ZPS_INDEX_H
 #define ZPS_INDEX_H 1
@@ -29,19 +34,30 @@
 /*
  * Meta.  PINS counts readers, who may use what the word names; a writer sets LOCKED, which keeps new readers out, and
  * waits until they are gone before it changes the word.
+ *
+ * DIRTY, WRITING and REFERENCED are for stores with a backing.  DIRTY: the unit differs from the backing.  WRITING is
+ * set while a dirty unit is written, by the holder of its stripe; a writer that replaces the word clears it, and so the
+ * unit stays dirty.  REFERENCED: it was read since eviction last came by.
  */
 #define ZPS_STATE 0x3u
 #define ZPS_ABSENT 0x0u
 #define ZPS_SAME 0x1u
 #define ZPS_OBJECT 0x2u
+#define ZPS_HOLE 0x3u /* dropped, and the backing has still to discard it */
 #define ZPS_LOCKED 0x4u
+#define ZPS_DIRTY 0x8u
+#define ZPS_REFERENCED 0x10u
+#define ZPS_WRITING 0x20u
+#define ZPS_SHORT 0x40u /* the value is shorter than a unit, so the object's header has its length */
+#define ZPS_GONE 0x80u
 #define ZPS_PIN 0x100u
 #define ZPS_PINS 0x3f00u
 #define ZPS_PINS_MAX 0x2000u /* well below the 60 times that an object may be mapped */
+#define ZPS_LENGTH_SHIFT 16  /* of an object's payload, less 1 */
 
 struct zps_leaf {
 	_Atomic(struct zps_leaf *) next[2];
-	uint64_t base; /* its first key */
+	_Atomic uint64_t base; /* its first key */
 	uint64_t word[ZPS_LEAF_UNITS];
 	_Atomic uint32_t meta[ZPS_LEAF_UNITS];
 };
@@ -61,7 +77,11 @@ struct zps_contexts;
 
 struct zps_index {
 	_Atomic(struct zps_table *) table;
-	_Atomic size_t leaf_count;
+	_Atomic size_t leaf_count; /* that ever were; `free` ones included */
+	size_t live_count;         /* linked ones */
+	size_t added;              /* since the last sweep */
+	struct zps_leaf *free;     /* chained through word[0] */
+	_Atomic size_t free_count;
 	_Atomic(struct zps_leaf *) chunk[ZPS_CHUNKS];
 	pthread_mutex_t lock;
 	struct zps_contexts *contexts;
@@ -77,23 +97,31 @@ uint64_t zps_index_growth_bytes(const struct zps_index *index);
 /* Inside a section.  The leaf of a key, or NULL. */
 struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key);
 
-/* Outside a section.  The same, which is made if need be.  NULL: no memory. */
-struct zps_leaf *zps_index_add(struct zps_index *index, uint64_t key);
+/* Outside a section.  Adds the leaf of a key if there is none.  false: no memory. */
+bool zps_index_add(struct zps_index *index, uint64_t key);
 
-/* Every leaf has a number, from 0 up to leaf_count. */
+/* Outside a section.  Removes empty leaves.  How many there are to be used again. */
+size_t zps_index_sweep(struct zps_index *index);
+
+/* Every leaf has a number, from 0 up to leaf_count; it may be one that is free. */
 struct zps_leaf *zps_index_leaf(const struct zps_index *index, size_t number);
 
-/* A reader's hold on a unit.  The meta as it was, without pins. */
-uint32_t zps_unit_pin(struct zps_unit unit);
+/* A reader's hold on a unit, which adds a flag to the meta of one that is not absent.  The meta as it was, without pins; GONE: there is no hold. */
+uint32_t zps_unit_pin(struct zps_unit unit, uint32_t flag);
 void zps_unit_unpin(struct zps_unit unit);
 
-/* A writer's.  Unlocking sets the state. */
+/* A writer's.  The meta as it was, without LOCKED; GONE: there is no hold.  Unlocking sets the meta. */
 uint32_t zps_unit_lock(struct zps_unit unit);
-void zps_unit_unlock(struct zps_unit unit, uint32_t state);
+void zps_unit_unlock(struct zps_unit unit, uint32_t meta);
 
-static inline uint32_t zps_unit_state(struct zps_unit unit)
+static inline uint32_t zps_unit_meta(struct zps_unit unit)
 {
-	return atomic_load_explicit(&unit.leaf->meta[unit.slot], memory_order_relaxed) & ZPS_STATE;
+	return atomic_load_explicit(&unit.leaf->meta[unit.slot], memory_order_relaxed);
+}
+
+static inline uint64_t zps_leaf_base(const struct zps_leaf *leaf)
+{
+	return atomic_load_explicit(&leaf->base, memory_order_relaxed);
 }
 
 #endif

@@ -22,7 +22,7 @@ static void apply(struct zpool_store *store)
 	uint64_t others = others_bytes(store) + store->reserved_bytes;
 	uint64_t left = store->limit_bytes > others ? store->limit_bytes - others : 1;
 
-	(void)zpool_set_limit(store->pool, store->limit_bytes ? left : 0);
+	(void)zpool_set_limit(store->pool, store->limit_bytes && !atomic_load(&store->exceeded) ? left : 0);
 }
 
 bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes)
@@ -32,7 +32,7 @@ bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes)
 	pthread_mutex_lock(&store->limit_lock);
 	store->reserved_bytes += bytes;
 	apply(store);
-	fits = !store->limit_bytes ||
+	fits = !store->limit_bytes || atomic_load(&store->exceeded) ||
 	       zpool_get_total_size(store->pool) + others_bytes(store) + store->reserved_bytes <= store->limit_bytes;
 	if (!fits) {
 		store->reserved_bytes -= bytes;
@@ -46,6 +46,14 @@ void zps_limit_release(struct zpool_store *store, uint64_t bytes)
 {
 	pthread_mutex_lock(&store->limit_lock);
 	store->reserved_bytes -= bytes;
+	apply(store);
+	pthread_mutex_unlock(&store->limit_lock);
+}
+
+void zps_limit_exceed(struct zpool_store *store, bool exceed)
+{
+	pthread_mutex_lock(&store->limit_lock);
+	atomic_store(&store->exceeded, exceed);
 	apply(store);
 	pthread_mutex_unlock(&store->limit_lock);
 }

@@ -1,15 +1,21 @@
 # libzpool-store: compressed units by key, on top of the library's public interface.
 
 store_sources = \
+	store/backing.c store/backing.h \
+	store/backing-file.c \
 	store/builtin.c \
 	store/compressor.c store/compressor.h \
 	store/context.c store/context.h \
+	store/evict.c \
 	store/index.c store/index.h \
 	store/limit.c \
+	store/load.c \
+	store/object.c \
 	store/open.c \
-	store/range.c \
+	store/range.c store/range.h \
 	store/store.h \
-	store/unit.c
+	store/unit.c \
+	store/writeback.c
 store_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/store
 store_libadd = libzpool/libzpool.la $(STORE_LIBS) $(PTHREAD_LIBS)
 

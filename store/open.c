@@ -12,6 +12,7 @@
 #include "store.h"
 
 #define UNIT_BYTES_DEFAULT 4096
+#define ACCEPT_PERCENT_DEFAULT 90
 
 /* A newer caller's structure may be longer, as long as it asks for nothing that is not known here. */
 static int take_args(struct zpool_store_args *args, const struct zpool_store_args *given, size_t given_size)
@@ -35,6 +36,12 @@ static int take_args(struct zpool_store_args *args, const struct zpool_store_arg
 	    (args->unit_bytes & (args->unit_bytes - 1)))
 		return zpool_set_error(EINVAL, "A store's unit is a power of two from %d to %d bytes, not %" PRIu64 ".",
 				       ZPOOL_STORE_UNIT_BYTES_MIN, ZPOOL_STORE_UNIT_BYTES_MAX, args->unit_bytes);
+	if (args->flags & ~(ZPOOL_STORE_CREATE | ZPOOL_STORE_EXCEED))
+		return zpool_set_error(EINVAL, "A store was opened with unknown flags (0x%x).",
+				       (unsigned int)args->flags);
+	if (args->accept_percent > 100)
+		return zpool_set_error(EINVAL, "A store's accept_percent is from 1 to 100, not %u.",
+				       (unsigned int)args->accept_percent);
 	if (args->limit_bytes && (strstr(args->pool, ":limit=") || strstr(args->pool, ",limit=")))
 		return zpool_set_error(EINVAL,
 				       "The store and its pool \"%s\" both have a limit: leave out the pool's, "
@@ -48,8 +55,15 @@ static int open_pool(struct zpool_store *store, const struct zpool_store_args *a
 	struct zpool_open_args open_args = ZPOOL_OPEN_ARGS_INIT;
 
 	open_args.name = args->name;
+	if (store->backing.present) {
+		open_args.evict = zps_evict_callback;
+		open_args.user = store;
+	}
 	store->pool = zpool_open(args->pool, &open_args, sizeof(open_args));
-	return store->pool ? 0 : -errno;
+	if (!store->pool)
+		return -errno;
+	store->evicts = zpool_evictable(store->pool);
+	return 0;
 }
 
 static int limit_it(struct zpool_store *store, uint64_t limit_bytes)
@@ -66,22 +80,55 @@ static int limit_it(struct zpool_store *store, uint64_t limit_bytes)
 	return zpool_store_set_limit(store, limit_bytes);
 }
 
+/* A store without a backing has nothing but lengths in its objects' headers. */
+static int set_up_backing(struct zpool_store *store, const struct zpool_store_args *args)
+{
+	int err = zps_backing_open(&store->backing, args);
+
+	store->header_bytes = sizeof(uint32_t);
+	if (err || !store->backing.present)
+		return err;
+	store->header_bytes += sizeof(uint64_t);
+	if (!store->unit_count)
+		store->unit_count = store->backing.bytes / store->unit_bytes;
+	store->may_exceed = args->flags & ZPOOL_STORE_EXCEED;
+	store->accept_percent = args->accept_percent ? args->accept_percent : ACCEPT_PERCENT_DEFAULT;
+	return 0;
+}
+
 static int set_up(struct zpool_store *store, const struct zpool_store_args *args)
 {
 	int err = zps_choose(args->compressor, &store->contexts.choice);
+	size_t io_bytes;
 
 	if (err)
 		return err;
 	store->unit_bytes = (size_t)args->unit_bytes;
 	store->unit_count = args->unit_count;
 	store->contexts.store = store;
-	err = open_pool(store, args);
+	err = set_up_backing(store, args);
+	if (!err)
+		err = open_pool(store, args);
 	if (err)
 		return err;
-	if (zps_contexts_init(&store->contexts, store->unit_bytes + ZPS_HEADER_BYTES) ||
+	io_bytes = store->backing.present ? ZPS_IO_BYTES : 0;
+	if (zps_contexts_init(&store->contexts, store->unit_bytes + store->header_bytes, io_bytes) ||
 	    zps_index_init(&store->index, &store->contexts))
 		return zpool_set_error(ENOMEM, "There is no memory for a store.");
 	return limit_it(store, args->limit_bytes);
+}
+
+/* Also for a store that could not be opened: then nothing is written, and the caller keeps its backing. */
+static void end(struct zpool_store *store)
+{
+	zpool_destroy_pool(store->pool);
+	zps_index_fini(&store->index);
+	zps_contexts_fini(&store->contexts);
+	zps_backing_close(&store->backing);
+	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
+		pthread_mutex_destroy(&store->handle_lock[i]);
+	pthread_mutex_destroy(&store->limit_lock);
+	free(store);
 }
 
 struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t args_size)
@@ -100,9 +147,13 @@ struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t
 		return NULL;
 	}
 	pthread_mutex_init(&store->limit_lock, NULL);
+	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
+		pthread_mutex_init(&store->handle_lock[i], NULL);
 	err = set_up(store, &own);
 	if (err) {
-		zpool_store_close(store);
+		if (own.backing)
+			store->backing.call.close = NULL;
+		end(store);
 		errno = -err;
 		return NULL;
 	}
@@ -113,11 +164,8 @@ void zpool_store_close(struct zpool_store *store)
 {
 	if (!store)
 		return;
-	zpool_destroy_pool(store->pool);
-	zps_index_fini(&store->index);
-	zps_contexts_fini(&store->contexts);
-	pthread_mutex_destroy(&store->limit_lock);
-	free(store);
+	(void)zpool_store_flush(store);
+	end(store);
 }
 
 int zpool_store_compact(struct zpool_store *store, uint64_t budget_bytes, uint64_t budget_ns)
@@ -156,6 +204,16 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 		.refused_too_large = zps_contexts_sum(&store->contexts, ZPS_REFUSED_TOO_LARGE),
 		.refused_other = zps_contexts_sum(&store->contexts, ZPS_REFUSED_OTHER),
 		.damaged = zps_contexts_sum(&store->contexts, ZPS_DAMAGED),
+		.refused_backing = zps_contexts_sum(&store->contexts, ZPS_REFUSED_BACKING),
+		.dirty = zps_contexts_sum(&store->contexts, ZPS_DIRTY_UNITS),
+		.loaded = zps_contexts_sum(&store->contexts, ZPS_LOADED),
+		.written_back = zps_contexts_sum(&store->contexts, ZPS_WRITTEN_BACK),
+		.written_through = zps_contexts_sum(&store->contexts, ZPS_WRITTEN_THROUGH),
+		.evicted = zps_contexts_sum(&store->contexts, ZPS_EVICTED),
+		.second_chances = zps_contexts_sum(&store->contexts, ZPS_SECOND_CHANCES),
+		.load_errors = zps_contexts_sum(&store->contexts, ZPS_LOAD_ERRORS),
+		.write_errors = zps_contexts_sum(&store->contexts, ZPS_WRITE_ERRORS),
+		.flushes = zps_contexts_sum(&store->contexts, ZPS_FLUSHES),
 	};
 	memset(stats, 0, stats_size);
 	memcpy(stats, &all, stats_size < sizeof(all) ? stats_size : sizeof(all));

@@ -2,19 +2,17 @@
  *
  * range.c - many keys at once
  *
- * A range is gone through leaf by leaf, key after key; one that has more leaves' worth of keys than the
- * store has leaves
- * is gone through by way of the chunks instead.
+ * A range is walked key after key, and a leaf that is not there is passed in one step.  Without a backing, a range of
+ * more leaves' worth of keys than the store has leaves is walked by way of the chunks instead.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-#include "store.h"
+#include "range.h"
 
-/* 0, and the last key, or -EINVAL with the error told. */
-static int check_range(const struct zpool_store *store, uint64_t first, uint64_t count, uint64_t *last)
+int zps_check_range(const struct zpool_store *store, uint64_t first, uint64_t count, uint64_t *last)
 {
 	if (!store || !count)
 		return zpool_set_error(EINVAL, "A range of keys was asked for without a store, or of no key.");
@@ -26,111 +24,249 @@ static int check_range(const struct zpool_store *store, uint64_t first, uint64_t
 	return 0;
 }
 
-static bool is_longer_than_store(const struct zpool_store *store, uint64_t first, uint64_t last)
+static bool has_leaf(struct zpool_store *store, struct zps_context *context, uint64_t key)
 {
-	return (last - first) / ZPS_LEAF_UNITS > atomic_load(&store->index.leaf_count);
+	bool found;
+
+	zps_section_begin(context);
+	found = zps_index_find(&store->index, key);
+	zps_section_end(context);
+	return found;
 }
 
-static void drop_unit(struct zpool_store *store, struct zps_context *context, struct zps_unit unit)
+/* The last key of a leaf. */
+static uint64_t leaf_end(uint64_t key)
 {
-	if (zps_unit_state(unit) != ZPS_ABSENT && zps_replace(store, context, unit, ZPS_ABSENT, 0))
-		zps_count(context, ZPS_DROPS, 1);
+	return key | (ZPS_LEAF_UNITS - 1);
 }
 
-static void drop_in_leaf(struct zpool_store *store, struct zps_context *context, struct zps_leaf *leaf, uint64_t first,
-			 uint64_t last)
+/* ------------------------------------------------------------------------------------------------------------------
+ * Drop and zero in memory
+ */
+
+static void drop_unit(struct zpool_store *store, struct zps_context *context, uint64_t key)
 {
-	for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
-		if (leaf->base + slot >= first && leaf->base + slot <= last)
-			drop_unit(store, context, (struct zps_unit){ leaf, slot });
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if (!(zps_peek(store, context, key) & ZPS_STATE) || !zps_lock(store, context, key, false, &unit, &meta))
+		return;
+	zps_count(context, ZPS_DROPS, (meta & ZPS_STATE) != 0);
+	zps_replace(store, context, unit, meta, ZPS_ABSENT, 0);
+}
+
+static void drop_by_keys(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	for (uint64_t key = first;; key++) {
+		if (has_leaf(store, context, key))
+			drop_unit(store, context, key);
+		else
+			key = leaf_end(key);
+		if (key >= last)
+			return;
+	}
+}
+
+static void drop_by_leaves(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
+
+	for (size_t i = 0; i < leaves; i++) {
+		uint64_t base = zps_leaf_base(zps_index_leaf(&store->index, i));
+
+		for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+			if (base + slot >= first && base + slot <= last)
+				drop_unit(store, context, base + slot);
+	}
+}
+
+static int zero_in_memory(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	for (uint64_t key = first;; key++) {
+		if (!zps_lock(store, context, key, true, &unit, &meta))
+			return zpool_set_error(ENOMEM, "There is no memory for the index of the whole range: the limit "
+						       "is reached, or the system has none.");
+		zps_replace(store, context, unit, meta, ZPS_SAME, 0);
+		if (key == last)
+			return 0;
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Drop and zero with a backing: units that are in memory become dirty, the others change in the backing at once, for
+ * which the index would have no room.
+ */
+
+/* With the stripe locked for writing. */
+static int fill_absent(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t count,
+		       bool drop)
+{
+	int err = zps_backing_fill(&store->backing, drop, first * store->unit_bytes, count * store->unit_bytes,
+				   context->io, store->contexts.io_bytes);
+
+	if (err)
+		zps_count(context, ZPS_WRITE_ERRORS, 1);
+	return err;
+}
+
+/* With the stripe locked for writing.  false: the unit is not in memory. */
+static bool fill_present(struct zpool_store *store, struct zps_context *context, uint64_t key, bool drop)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if (!(zps_peek(store, context, key) & ZPS_STATE) || !zps_lock(store, context, key, false, &unit, &meta))
+		return false;
+	zps_replace(store, context, unit, meta, (drop ? ZPS_HOLE : ZPS_SAME) | ZPS_DIRTY, 0);
+	return true;
+}
+
+static int fill_stripe(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last, bool drop)
+{
+	uint64_t absent = 0; /* keys before this one */
+	int err = 0;
+
+	for (uint64_t key = first; key <= last && !err; key++) {
+		if (!fill_present(store, context, key, drop)) {
+			absent++;
+			continue;
+		}
+		if (absent)
+			err = fill_absent(store, context, key - absent, absent, drop);
+		absent = 0;
+	}
+	return absent && !err ? fill_absent(store, context, last + 1 - absent, absent, drop) : err;
+}
+
+static int fill_range(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last, bool drop)
+{
+	for (uint64_t key = first;;) {
+		uint64_t end = zps_stripe_end(key) < last ? zps_stripe_end(key) : last;
+		pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
+		int err;
+
+		pthread_rwlock_wrlock(stripe);
+		err = fill_stripe(store, context, key, end, drop);
+		pthread_rwlock_unlock(stripe);
+		if (err)
+			return err;
+		if (drop)
+			zps_count(context, ZPS_DROPS, end - key + 1);
+		if (end == last)
+			return 0;
+		key = end + 1;
+	}
 }
 
 int zpool_store_drop_range(struct zpool_store *store, uint64_t first, uint64_t count)
 {
 	struct zps_context *context;
 	uint64_t last;
-	int err = check_range(store, first, count, &last);
+	int err = zps_check_range(store, first, count, &last);
 
 	if (err)
 		return err;
 	context = zps_context_get(&store->contexts);
-	if (is_longer_than_store(store, first, last)) {
-		size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
-
-		for (size_t i = 0; i < leaves; i++)
-			drop_in_leaf(store, context, zps_index_leaf(&store->index, i), first, last);
-	} else {
-		for (uint64_t base = first - first % ZPS_LEAF_UNITS;; base += ZPS_LEAF_UNITS) {
-			struct zps_leaf *leaf = zps_find(store, context, base).leaf;
-
-			if (leaf)
-				drop_in_leaf(store, context, leaf, first, last);
-			if (last - base < ZPS_LEAF_UNITS)
-				break;
-		}
-	}
+	if (store->backing.present)
+		err = fill_range(store, context, first, last, true);
+	else if (zps_is_longer_than_store(store, first, last))
+		drop_by_leaves(store, context, first, last);
+	else
+		drop_by_keys(store, context, first, last);
 	zps_context_put(context);
-	return 0;
+	return err;
 }
 
 int zpool_store_zero_range(struct zpool_store *store, uint64_t first, uint64_t count)
 {
 	struct zps_context *context;
 	uint64_t last;
-	int err = check_range(store, first, count, &last);
+	int err = zps_check_range(store, first, count, &last);
 
 	if (err)
 		return err;
 	context = zps_context_get(&store->contexts);
-	for (uint64_t key = first; !err; key++) {
-		struct zps_unit unit = zps_find_or_add(store, context, key);
-
-		if (unit.leaf)
-			zps_replace(store, context, unit, ZPS_SAME, 0);
-		else
-			err = -ENOMEM;
-		if (key == last)
-			break;
-	}
+	if (store->backing.present)
+		err = fill_range(store, context, first, last, false);
+	else
+		err = zero_in_memory(store, context, first, last);
 	zps_context_put(context);
-	return err ? zpool_set_error(ENOMEM,
-				     "There is no memory for the index of the whole range: the limit is reached, "
-				     "or the system has none.")
-		   : 0;
+	return err;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Extents
  */
 
-static enum zpool_store_extent kind_of(struct zps_unit unit)
+#define BACKING_EXTENT_UNITS_MAX ((uint64_t)1 << 20) /* with a backing, how far one call looks */
+
+/* What the backing said about the units before `end`. */
+struct known {
+	uint64_t end;
+	enum zpool_store_extent kind;
+};
+
+/* A unit that is a hole only in part is data. */
+static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct known *known, uint64_t key,
+					       uint64_t last)
+{
+	const struct zpool_store_backing *call = &store->backing.call;
+	uint64_t bytes = (last - key + 1) * store->unit_bytes;
+	int64_t length = -1;
+	int is_hole = 0;
+
+	if (key < known->end)
+		return known->kind;
+	if (call->next_extent)
+		length = call->next_extent(call->user, key * store->unit_bytes, bytes, &is_hole);
+	if (length <= 0 || (uint64_t)length > bytes)
+		is_hole = 0;
+	known->kind = is_hole && (uint64_t)length >= store->unit_bytes ? ZPOOL_STORE_HOLE : ZPOOL_STORE_DATA;
+	if (known->kind == ZPOOL_STORE_HOLE)
+		known->end = key + (uint64_t)length / store->unit_bytes;
+	else if (length > 0 && !is_hole)
+		known->end = key + ((uint64_t)length + store->unit_bytes - 1) / store->unit_bytes;
+	else
+		known->end = key + 1;
+	return known->kind;
+}
+
+static enum zpool_store_extent kind_of(struct zpool_store *store, struct zps_context *context, struct known *known,
+				       uint64_t key, uint64_t last)
 {
 	enum zpool_store_extent kind = ZPOOL_STORE_DATA;
-	uint32_t state;
+	uint32_t state = zps_peek(store, context, key) & ZPS_STATE;
+	struct zps_unit unit;
+	uint32_t meta;
 
-	if (zps_unit_state(unit) == ZPS_ABSENT)
+	if (state != ZPS_ABSENT && zps_pin(store, context, key, 0, &unit, &meta)) {
+		state = meta & ZPS_STATE;
+		if (state == ZPS_SAME && !unit.leaf->word[unit.slot])
+			kind = ZPOOL_STORE_ZERO;
+		zps_unit_unpin(unit);
+	}
+	if (state == ZPS_HOLE)
 		return ZPOOL_STORE_HOLE;
-	state = zps_unit_pin(unit);
-	if (state == ZPS_ABSENT)
-		kind = ZPOOL_STORE_HOLE;
-	else if (state == ZPS_SAME && !unit.leaf->word[unit.slot])
-		kind = ZPOOL_STORE_ZERO;
-	zps_unit_unpin(unit);
-	return kind;
+	if (state != ZPS_ABSENT)
+		return kind;
+	return store->backing.present ? kind_in_backing(store, known, key, last) : ZPOOL_STORE_HOLE;
 }
 
 /* The first key from `first` on and below `last` that has a value, found by way of the chunks; `last` if none has. */
-static uint64_t first_value(const struct zpool_store *store, uint64_t first, uint64_t last)
+static uint64_t first_value(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
 
 	for (size_t i = 0; i < leaves; i++) {
-		struct zps_leaf *leaf = zps_index_leaf(&store->index, i);
+		uint64_t base = zps_leaf_base(zps_index_leaf(&store->index, i));
 
 		for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
-			if (leaf->base + slot >= first && leaf->base + slot < last &&
-			    kind_of((struct zps_unit){ leaf, slot }) != ZPOOL_STORE_HOLE)
-				last = leaf->base + slot;
+			if (base + slot >= first && base + slot < last &&
+			    (zps_peek(store, context, base + slot) & ZPS_STATE))
+				last = base + slot;
 	}
 	return last;
 }
@@ -139,25 +275,39 @@ static uint64_t first_value(const struct zpool_store *store, uint64_t first, uin
 static uint64_t extent_end(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			   enum zpool_store_extent *kind)
 {
-	struct zps_leaf *leaf = NULL;
-	uint64_t key = first;
+	struct known known = { 0, ZPOOL_STORE_HOLE };
 
-	for (;; key++) {
-		enum zpool_store_extent here = ZPOOL_STORE_HOLE;
+	*kind = kind_of(store, context, &known, first, last);
+	for (uint64_t key = first; key < last; key++) {
+		/* Up to the end of a leaf that is not there, all are like this one. */
+		if (!has_leaf(store, context, key)) {
+			uint64_t end = leaf_end(key);
 
-		if (!leaf || key % ZPS_LEAF_UNITS == 0)
-			leaf = zps_find(store, context, key).leaf;
-		if (leaf)
-			here = kind_of((struct zps_unit){ leaf, (unsigned int)(key % ZPS_LEAF_UNITS) });
-		if (key == first)
-			*kind = here;
-		else if (here != *kind)
-			return key - 1;
-		if (!leaf) /* on to the end of the leaf that is not there */
-			key |= ZPS_LEAF_UNITS - 1;
-		if (key >= last)
-			return last;
+			if (store->backing.present && end >= known.end)
+				end = known.end > key ? known.end - 1 : key;
+			key = end;
+			if (key >= last)
+				break;
+		}
+		if (kind_of(store, context, &known, key + 1, last) != *kind)
+			return key;
 	}
+	return last;
+}
+
+/* Without a backing: looks for the end of a long hole by way of the chunks. */
+static uint64_t long_extent_end(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
+				enum zpool_store_extent *kind)
+{
+	uint64_t value = first_value(store, context, first, last);
+	uint64_t end;
+
+	*kind = ZPOOL_STORE_HOLE;
+	if (value > first)
+		return value - 1;
+	/* Data is no longer than the store; and if it is dropped just now, the walk still ends soon. */
+	end = first + ZPS_LEAF_UNITS * atomic_load(&store->index.leaf_count);
+	return extent_end(store, context, first, end < last ? end : last, kind);
 }
 
 int zpool_store_next_extent(struct zpool_store *store, uint64_t first, uint64_t max_count, uint64_t *count)
@@ -173,19 +323,15 @@ int zpool_store_next_extent(struct zpool_store *store, uint64_t first, uint64_t 
 	if (zps_check_key(store, first))
 		return -EINVAL;
 	last = store->unit_count ? store->unit_count - 1 : UINT64_MAX;
+	if (store->backing.present && max_count > BACKING_EXTENT_UNITS_MAX)
+		max_count = BACKING_EXTENT_UNITS_MAX;
 	if (max_count - 1 < last - first)
 		last = first + (max_count - 1);
 	context = zps_context_get(&store->contexts);
-	if (is_longer_than_store(store, first, last)) {
-		uint64_t value = first_value(store, first, last);
-
-		/* Data is no longer than the store; and if it is dropped just now, the walk still ends soon. */
-		end = value > first ? value - 1 : first + ZPS_LEAF_UNITS * atomic_load(&store->index.leaf_count);
-		if (value == first)
-			end = extent_end(store, context, first, end < last ? end : last, &kind);
-	} else {
+	if (!store->backing.present && zps_is_longer_than_store(store, first, last))
+		end = long_extent_end(store, context, first, last, &kind);
+	else
 		end = extent_end(store, context, first, last, &kind);
-	}
 	zps_context_put(context);
 	/* All 2^64 keys are one more than a count can say. */
 	*count = end - first == UINT64_MAX ? UINT64_MAX : end - first + 1;

@@ -2,7 +2,7 @@
 
 if HAVE_CHECK
 if ENABLE_STORE
-store_tests = tests/store/store tests/store/threads
+store_tests = tests/store/store tests/store/threads tests/store/backing
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -17,5 +17,10 @@ tests_store_threads_SOURCES = tests/store/threads.c tests/store/drivers.h
 tests_store_threads_CPPFLAGS = $(store_cppflags)
 tests_store_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_threads_LDADD = $(store_test_ldadd)
+
+tests_store_backing_SOURCES = tests/store/backing.c tests/store/drivers.h tests/store/image.c tests/store/image.h
+tests_store_backing_CPPFLAGS = $(store_cppflags)
+tests_store_backing_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_backing_LDADD = $(store_test_ldadd)
 endif
 endif

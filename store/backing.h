@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * backing.h - the image behind a store, and the locks over its units
+ *
+ * Whoever reads units of the image holds their stripe's lock for reading, and whoever writes them holds it for writing,
+ * until the index agrees with the image again.  A value that was read can therefore be entered in the index if the unit
+ * is still absent there: nobody can have written the image meanwhile.  See doc/store.md.
+ */
+#ifndef ZPS_BACKING_H
+#define ZPS_BACKING_H 1
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "zpool-store.h"
+
+#define ZPS_STRIPES 64
+#define ZPS_STRIPE_UNITS 256 /* consecutive keys that share a stripe; a multiple of ZPS_LEAF_UNITS */
+#define ZPS_IO_BYTES 65536   /* how much one call reads or writes; at least a unit */
+#define ZPS_IO_ALIGN 4096
+
+struct zps_backing {
+	bool present;
+	struct zpool_store_backing call;
+	char *name;
+	uint64_t bytes;                           /* of the image */
+	_Atomic bool cannot_discard, cannot_zero; /* it said -EOPNOTSUPP */
+	pthread_rwlock_t stripe[ZPS_STRIPES];
+};
+
+/* Opens the backing that the arguments name, if any.  0, or -errno with the error set. */
+int zps_backing_open(struct zps_backing *backing, const struct zpool_store_args *args);
+void zps_backing_close(struct zps_backing *backing);
+
+/*
+ * Whole transfers: 0, or -errno with the error set.  The buffer of zps_backing_fill() has ZPS_IO_BYTES or a unit, which
+ * is filled with zero bytes where the backing has neither discard nor zero.
+ */
+int zps_backing_read(struct zps_backing *backing, void *buf, size_t bytes, uint64_t offset);
+int zps_backing_write(struct zps_backing *backing, const void *buf, size_t bytes, uint64_t offset);
+int zps_backing_flush(struct zps_backing *backing);
+int zps_backing_fill(struct zps_backing *backing, bool discard, uint64_t offset, uint64_t bytes, void *buf,
+		     size_t buf_bytes);
+
+/* backing-file.c: the backing as a file or block device, which it opens or duplicates.  0, or -errno with the error set. */
+int zps_file_open(struct zpool_store_backing *call, const struct zpool_store_args *args);
+
+static inline pthread_rwlock_t *zps_stripe(struct zps_backing *backing, uint64_t key)
+{
+	return &backing->stripe[key / ZPS_STRIPE_UNITS % ZPS_STRIPES];
+}
+
+/* The last key of the stripe's run that a key belongs to. */
+static inline uint64_t zps_stripe_end(uint64_t key)
+{
+	return key | (ZPS_STRIPE_UNITS - 1);
+}
+
+#endif

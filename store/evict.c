@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * evict.c - units leave the memory for the backing
+ *
+ * The driver chooses, in its order, where it can: zpool_shrink() calls back with the handles of a page's objects.  For
+ * the other drivers, and for units without an object, a clock goes round the leaves of the index.  Either way, a unit
+ * that was read since the last look stays once more.
+ *
+ * The index is the truth about a unit: a handle that the driver offers is evicted only if the unit whose key stands in
+ * the object still has that handle.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "store.h"
+
+#define PAGE_BYTES 4096
+#define TURNS 4
+#define SHRINK_PAGES 64  /* for one step of zpool_store_shrink() */
+#define CLUSTER_UNITS 16 /* what is dirty beside a unit that is written is written with it */
+
+/* One thread's attempt to evict.  A backing may itself be built on another store. */
+struct eviction {
+	struct zpool_store *store;
+	struct zps_context *context;
+	struct eviction *outer;
+	bool force; /* also what was read */
+	uint64_t evicted;
+	uint64_t bytes; /* of their objects and in the index */
+	int err;        /* the first of the backing's, and what zpool_last_error() said then */
+	char text[400];
+};
+
+static _Thread_local struct eviction *current;
+
+static bool is_unit(const struct zps_unit *unit, uint32_t meta, unsigned long handle)
+{
+	if (!handle)
+		return meta & ZPS_STATE;
+	return (meta & ZPS_STATE) == ZPS_OBJECT && unit->leaf->word[unit->slot] == handle;
+}
+
+/* Ends the unit, which is locked. */
+static void leave(struct eviction *eviction, struct zps_unit unit, uint32_t meta)
+{
+	eviction->bytes += sizeof(uint64_t) + sizeof(uint32_t);
+	if ((meta & ZPS_STATE) == ZPS_OBJECT)
+		eviction->bytes += (meta >> ZPS_LENGTH_SHIFT) + 1 + eviction->store->header_bytes;
+	eviction->evicted++;
+	zps_count(eviction->context, ZPS_EVICTED, 1);
+	zps_replace(eviction->store, eviction->context, unit, meta, ZPS_ABSENT, 0);
+}
+
+/*
+ * One step: -EBUSY, the unit stays; -ENOENT, there is none, or it has another handle; -EUCLEAN, it is dirty; 0, it has
+ * left.
+ */
+static int try_unit(struct eviction *eviction, uint64_t key, unsigned long handle)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if (!zps_lock(eviction->store, eviction->context, key, false, &unit, &meta))
+		return -ENOENT;
+	if (!is_unit(&unit, meta, handle)) {
+		zps_unit_unlock(unit, meta);
+		return -ENOENT;
+	}
+	if ((meta & ZPS_REFERENCED) && !eviction->force) {
+		zps_count(eviction->context, ZPS_SECOND_CHANCES, 1);
+		zps_unit_unlock(unit, meta & ~ZPS_REFERENCED);
+		return -EBUSY;
+	}
+	if (meta & ZPS_DIRTY) {
+		zps_unit_unlock(unit, meta);
+		return -EUCLEAN;
+	}
+	leave(eviction, unit, meta);
+	return 0;
+}
+
+static int write_cluster(const struct eviction *eviction, uint64_t key)
+{
+	uint64_t units = eviction->store->contexts.io_bytes / eviction->store->unit_bytes;
+
+	if (units > CLUSTER_UNITS)
+		units = CLUSTER_UNITS;
+	return zps_write_units(eviction->store, eviction->context, key & ~(units - 1), key | (units - 1));
+}
+
+static void note_error(struct eviction *eviction, int err)
+{
+	if (eviction->err)
+		return;
+	eviction->err = err;
+	snprintf(eviction->text, sizeof(eviction->text), "%s", zpool_last_error());
+}
+
+/* With the stripe locked for writing. */
+static int evict_unit(struct eviction *eviction, uint64_t key, unsigned long handle)
+{
+	int err = try_unit(eviction, key, handle);
+
+	if (err == -EUCLEAN) {
+		int write_err = write_cluster(eviction, key);
+
+		err = try_unit(eviction, key, handle);
+		if (err == -EUCLEAN && write_err)
+			note_error(eviction, write_err);
+	}
+	return err;
+}
+
+int zps_evict_callback(struct zpool *pool, unsigned long handle, void *user)
+{
+	struct eviction *eviction = current;
+	struct zpool_store *store = user;
+	pthread_rwlock_t *stripe;
+	uint64_t key;
+	int err;
+
+	(void)pool;
+	if (!eviction || eviction->store != store)
+		return -EBUSY;
+	if (!zps_object_key(store, handle, &key) || key >= store->unit_count)
+		return -ENOENT;
+	stripe = zps_stripe(&store->backing, key);
+	pthread_rwlock_wrlock(stripe);
+	err = evict_unit(eviction, key, handle);
+	pthread_rwlock_unlock(stripe);
+	return err;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The clock
+ */
+
+static bool has_units(const struct zps_leaf *leaf)
+{
+	for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+		if (atomic_load_explicit(&leaf->meta[slot], memory_order_relaxed) & ZPS_STATE)
+			return true;
+	return false;
+}
+
+/* Two rounds: the first one may find that everything was read. */
+static void turn_clock(struct eviction *eviction, uint64_t bytes)
+{
+	struct zpool_store *store = eviction->store;
+	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
+
+	for (size_t i = 0; i < 2 * leaves && eviction->bytes < bytes && !eviction->err; i++) {
+		size_t hand = atomic_fetch_add_explicit(&store->hand, 1, memory_order_relaxed) % leaves;
+		const struct zps_leaf *leaf = zps_index_leaf(&store->index, hand);
+		uint64_t base = zps_leaf_base(leaf);
+		pthread_rwlock_t *stripe = zps_stripe(&store->backing, base);
+
+		if (!has_units(leaf))
+			continue;
+		pthread_rwlock_wrlock(stripe);
+		for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+			(void)evict_unit(eviction, base + slot, 0);
+		pthread_rwlock_unlock(stripe);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Room
+ */
+
+int zps_make_room(struct zpool_store *store, struct zps_context *context, unsigned int pages)
+{
+	struct eviction eviction = { .store = store, .context = context, .outer = current };
+
+	current = &eviction;
+	for (unsigned int turn = 0; turn < TURNS && !eviction.evicted; turn++) {
+		eviction.force = turn == TURNS - 1;
+		if (store->evicts)
+			(void)zpool_shrink(store->pool, pages, NULL);
+		if (!eviction.evicted && (!store->evicts || turn >= TURNS / 2))
+			turn_clock(&eviction, (uint64_t)pages * PAGE_BYTES);
+		if (eviction.err)
+			break;
+	}
+	current = eviction.outer;
+	if (eviction.evicted)
+		return 0;
+	return eviction.err ? zpool_set_error(-eviction.err, "%s", eviction.text) : -EAGAIN;
+}
+
+void zps_keep_making_room(struct zpool_store *store, struct zps_context *context)
+{
+	uint64_t limit = atomic_load_explicit(&store->limit_bytes, memory_order_relaxed);
+
+	if (atomic_load_explicit(&store->exceeded, memory_order_relaxed) &&
+	    (zpool_store_get_total_size(store) <= limit ||
+	     (!zps_make_room(store, context, ZPS_ROOM_PAGES) && zpool_store_get_total_size(store) <= limit)))
+		zps_limit_exceed(store, false);
+	if (!atomic_load_explicit(&store->making_room, memory_order_relaxed))
+		return;
+	if (zpool_store_get_total_size(store) <= limit / 100 * store->accept_percent ||
+	    zps_make_room(store, context, ZPS_ROOM_PAGES))
+		atomic_store_explicit(&store->making_room, false, memory_order_relaxed);
+}
+
+static uint64_t released_since(struct zpool_store *store, uint64_t before)
+{
+	uint64_t now = zpool_store_get_total_size(store);
+
+	return now < before ? before - now : 0;
+}
+
+static int shrink(struct zpool_store *store, struct zps_context *context, uint64_t bytes, uint64_t before)
+{
+	uint64_t done;
+	int err = 0;
+
+	while (!err && (done = released_since(store, before)) < bytes) {
+		uint64_t pages = (bytes - done - 1) / PAGE_BYTES + 1;
+
+		err = zps_make_room(store, context, pages < SHRINK_PAGES ? (unsigned int)pages : SHRINK_PAGES);
+		(void)zpool_trim(store->pool, NULL);
+		/* Units left, but no page became empty. */
+		if (released_since(store, before) <= done)
+			(void)zpool_compact(store->pool, (uint64_t)SHRINK_PAGES * PAGE_BYTES, 0, NULL);
+	}
+	return err;
+}
+
+int zpool_store_shrink(struct zpool_store *store, uint64_t bytes, uint64_t *released)
+{
+	struct zps_context *context;
+	uint64_t before;
+	int err;
+
+	if (released)
+		*released = 0;
+	if (!store || !bytes)
+		return zpool_set_error(EINVAL, "zpool_store_shrink() was given no store or no bytes.");
+	if (!store->backing.present)
+		return zpool_set_error(EOPNOTSUPP, "The store has no backing that units could be evicted to.");
+	context = zps_context_get(&store->contexts);
+	before = zpool_store_get_total_size(store);
+	err = shrink(store, context, bytes, before);
+	if (released)
+		*released = released_since(store, before);
+	zps_context_put(context);
+	return err == -EAGAIN ? zpool_set_error(EAGAIN, "Nothing more can be evicted from the store at present.") : err;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * load.c - units from the backing
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "range.h"
+#include "store.h"
+
+/*
+ * With the stripe locked: keeps a value that was read, as clean, if the unit is still absent.  false: there is no room
+ * for it.
+ */
+static bool keep(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *value)
+{
+	unsigned long handle = 0;
+	uint32_t meta = ZPS_SAME;
+	uint64_t word;
+	struct zps_unit unit;
+	uint32_t old;
+	bool found;
+
+	if (zps_is_same_filled(store, value, store->unit_bytes)) {
+		memcpy(&word, value, sizeof(word));
+	} else {
+		size_t bytes = zps_pack(store, context, key, value, store->unit_bytes);
+
+		if (zps_object_new(store, context, bytes, &handle, &meta))
+			return false;
+		word = handle;
+	}
+	found = zps_lock(store, context, key, true, &unit, &old);
+	if (found && !(old & ZPS_STATE)) {
+		zps_replace(store, context, unit, old, meta, word);
+		return true;
+	}
+	if (found)
+		zps_unit_unlock(unit, old);
+	if (handle)
+		zps_object_free(store, handle);
+	return found;
+}
+
+static int read_units(struct zpool_store *store, struct zps_context *context, uint64_t key, uint64_t count)
+{
+	int err = zps_backing_read(&store->backing, context->io, (size_t)count * store->unit_bytes,
+				   key * store->unit_bytes);
+
+	zps_count(context, err ? ZPS_LOAD_ERRORS : ZPS_LOADED, err ? 1 : count);
+	return err;
+}
+
+int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room)
+{
+	pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
+	int64_t result = (int64_t)store->unit_bytes;
+	bool kept = true;
+	int err = 0;
+
+	if (room < store->unit_bytes)
+		return zpool_set_error(ENOBUFS, "The value has %zu bytes, and there is room for %zu.",
+				       store->unit_bytes, room);
+	pthread_rwlock_rdlock(stripe);
+	if (zps_peek(store, context, key) & ZPS_STATE) {
+		result = -EAGAIN;
+	} else {
+		err = read_units(store, context, key, 1);
+		if (!err) {
+			memcpy(buf, context->io, store->unit_bytes);
+			kept = keep(store, context, key, context->io);
+		}
+	}
+	pthread_rwlock_unlock(stripe);
+	if (err)
+		return err;
+	/* This unit is not kept in memory, but from now on there will be room for others. */
+	if (!kept)
+		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
+	zps_keep_making_room(store, context);
+	return result;
+}
+
+/* With the stripe locked: one read of units that are absent.  How many keys were dealt with, 0: *err, or no room. */
+static uint64_t load_run(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
+			 int *err)
+{
+	uint64_t room = store->contexts.io_bytes / store->unit_bytes;
+	uint64_t count = 0;
+
+	while (count <= last - first && count < room && !(zps_peek(store, context, first + count) & ZPS_STATE))
+		count++;
+	if (!count)
+		return 1;
+	*err = read_units(store, context, first, count);
+	if (*err)
+		return 0;
+	for (uint64_t i = 0; i < count; i++)
+		if (!keep(store, context, first + i, context->io + i * store->unit_bytes))
+			return 0;
+	return count;
+}
+
+static int prefetch(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	uint64_t key = first;
+	uint64_t count = 1;
+	int err = 0;
+
+	while (key <= last && count) {
+		pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
+		uint64_t end = zps_stripe_end(key) < last ? zps_stripe_end(key) : last;
+
+		pthread_rwlock_rdlock(stripe);
+		while (key <= end && (count = load_run(store, context, key, end, &err)))
+			key += count;
+		pthread_rwlock_unlock(stripe);
+	}
+	return err;
+}
+
+int zpool_store_prefetch(struct zpool_store *store, uint64_t first, uint64_t count)
+{
+	struct zps_context *context;
+	uint64_t last;
+	int err = zps_check_range(store, first, count, &last);
+
+	if (err || !store->backing.present)
+		return err;
+	context = zps_context_get(&store->contexts);
+	err = prefetch(store, context, first, last);
+	zps_context_put(context);
+	return err;
+}

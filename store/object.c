@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * object.c - a value as an object of the pool
+ *
+ * An object is a header and the payload.  The first four bytes of the header are the length of the value less 1, and in
+ * the upper half the length of the payload less 1; where both are the same, the value is stored as it is.  In a store
+ * with a backing the key follows, so that an evict callback, which gets a handle, finds the unit.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "store.h"
+
+#define LENGTHS_BYTES sizeof(uint32_t)
+
+bool zps_is_same_filled(const struct zpool_store *store, const void *data, size_t bytes)
+{
+	return bytes == store->unit_bytes &&
+	       !memcmp(data, (const char *)data + sizeof(uint64_t), bytes - sizeof(uint64_t));
+}
+
+/* The lengths at an object's head, and whether they can be true. */
+static bool lengths_split(uint32_t lengths, size_t *value_bytes, size_t *payload_bytes)
+{
+	*value_bytes = (lengths & 0xffff) + (size_t)1;
+	*payload_bytes = (lengths >> 16) + (size_t)1;
+	return *payload_bytes <= *value_bytes;
+}
+
+size_t zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
+		size_t bytes)
+{
+	const struct zpool_store_compressor *compressor = store->contexts.choice.compressor;
+	unsigned char *payload = context->image + store->header_bytes;
+	size_t length = 0;
+	uint32_t lengths;
+
+	if (compressor && bytes > 1)
+		length = compressor->compress(context->state, data, bytes, payload, bytes - 1);
+	if (!length || length >= bytes) {
+		memcpy(payload, data, bytes);
+		length = bytes;
+	}
+	lengths = (uint32_t)(bytes - 1) | (uint32_t)(length - 1) << 16;
+	memcpy(context->image, &lengths, sizeof(lengths));
+	if (store->backing.present)
+		memcpy(context->image + LENGTHS_BYTES, &key, sizeof(key));
+	return length + store->header_bytes;
+}
+
+/* Eviction may ask for any object, also one that is about to be freed or has just been made. */
+static void handle_lock(struct zpool_store *store, unsigned long handle)
+{
+	if (store->evicts)
+		pthread_mutex_lock(&store->handle_lock[handle % ZPS_HANDLE_LOCKS]);
+}
+
+static void handle_unlock(struct zpool_store *store, unsigned long handle)
+{
+	if (store->evicts)
+		pthread_mutex_unlock(&store->handle_lock[handle % ZPS_HANDLE_LOCKS]);
+}
+
+static int write_object(struct zpool_store *store, unsigned long handle, const void *image, size_t bytes)
+{
+	void *address = zpool_map_handle(store->pool, handle, ZPOOL_MM_WO);
+
+	if (address) {
+		memcpy(address, image, bytes);
+		zpool_unmap_handle(store->pool, handle);
+		return 0;
+	}
+	return zpool_obj_write(store->pool, handle, image, bytes, 0) == (int64_t)bytes ? 0 : -EIO;
+}
+
+int zps_object_new(struct zpool_store *store, struct zps_context *context, size_t bytes, unsigned long *handle,
+		   uint32_t *meta)
+{
+	int err = zpool_malloc(store->pool, bytes, ZPOOL_GFP_KERNEL, handle);
+	size_t value_bytes, payload_bytes;
+	uint32_t lengths;
+
+	if (err)
+		return err;
+	handle_lock(store, *handle);
+	err = write_object(store, *handle, context->image, bytes);
+	handle_unlock(store, *handle);
+	if (err) {
+		zps_object_free(store, *handle);
+		return err;
+	}
+	memcpy(&lengths, context->image, sizeof(lengths));
+	(void)lengths_split(lengths, &value_bytes, &payload_bytes);
+	*meta = ZPS_OBJECT | (uint32_t)(payload_bytes - 1) << ZPS_LENGTH_SHIFT;
+	if (value_bytes < store->unit_bytes)
+		*meta |= ZPS_SHORT;
+	return 0;
+}
+
+size_t zps_value_bytes(struct zpool_store *store, uint32_t meta, uint64_t word)
+{
+	size_t value_bytes, payload_bytes;
+	uint32_t lengths;
+
+	if (!(meta & ZPS_SHORT))
+		return store->unit_bytes;
+	if (zpool_obj_read(store->pool, (unsigned long)word, &lengths, sizeof(lengths), 0) !=
+		    (int64_t)sizeof(lengths) ||
+	    !lengths_split(lengths, &value_bytes, &payload_bytes))
+		return 0;
+	return value_bytes;
+}
+
+void zps_object_free(struct zpool_store *store, unsigned long handle)
+{
+	handle_lock(store, handle);
+	zpool_free(store->pool, handle);
+	handle_unlock(store, handle);
+}
+
+bool zps_object_key(struct zpool_store *store, unsigned long handle, uint64_t *key)
+{
+	int64_t done;
+
+	handle_lock(store, handle);
+	done = zpool_obj_read(store->pool, handle, key, sizeof(*key), LENGTHS_BYTES);
+	handle_unlock(store, handle);
+	return done == (int64_t)sizeof(*key);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Reading
+ */
+
+/* An object's address; where the driver maps none, a copy in the context. */
+static const unsigned char *object_begin(struct zpool_store *store, struct zps_context *context, unsigned long handle,
+					 size_t bytes)
+{
+	const unsigned char *address = zpool_map_handle(store->pool, handle, ZPOOL_MM_RO);
+
+	if (address)
+		return address;
+	return zpool_obj_read(store->pool, handle, context->copy, bytes, 0) == (int64_t)bytes ? context->copy : NULL;
+}
+
+static void object_end(struct zpool_store *store, const struct zps_context *context, unsigned long handle,
+		       const unsigned char *object)
+{
+	if (object && object != context->copy)
+		zpool_unmap_handle(store->pool, handle);
+}
+
+static int damaged(void)
+{
+	return zpool_set_error(EIO,
+			       "The pool did not return the bytes that were stored: the program overwrote memory of "
+			       "the pool, or its driver is faulty. The pool spec guard+DRIVER finds which.");
+}
+
+static int too_little_room(size_t room, size_t value_bytes)
+{
+	return zpool_set_error(ENOBUFS, "The value has %zu bytes, and there is room for %zu.", value_bytes, room);
+}
+
+/* The lengths in the index and in the object must agree, so damage is found before the payload is used. */
+static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint32_t meta,
+		      const unsigned char *object, void *buf, size_t room)
+{
+	const struct zpool_store_compressor *compressor = store->contexts.choice.compressor;
+	size_t value_bytes, payload_bytes;
+	uint32_t lengths;
+
+	if (!object)
+		return damaged();
+	memcpy(&lengths, object, sizeof(lengths));
+	if (!lengths_split(lengths, &value_bytes, &payload_bytes) || payload_bytes - 1 != meta >> ZPS_LENGTH_SHIFT ||
+	    value_bytes > store->unit_bytes || (value_bytes < store->unit_bytes) != !!(meta & ZPS_SHORT))
+		return damaged();
+	if (value_bytes > room)
+		return too_little_room(room, value_bytes);
+	object += store->header_bytes;
+	if (payload_bytes == value_bytes)
+		memcpy(buf, object, value_bytes);
+	else if (!compressor ||
+		 compressor->decompress(context->state, object, payload_bytes, buf, value_bytes) != value_bytes)
+		return damaged();
+	return (int64_t)value_bytes;
+}
+
+static int64_t fill(const struct zpool_store *store, uint64_t word, unsigned char *buf, size_t room)
+{
+	if (room < store->unit_bytes)
+		return too_little_room(room, store->unit_bytes);
+	for (size_t at = 0; at < store->unit_bytes; at += sizeof(word))
+		memcpy(buf + at, &word, sizeof(word));
+	return (int64_t)store->unit_bytes;
+}
+
+int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint32_t meta, uint64_t word, void *buf,
+		       size_t room)
+{
+	size_t bytes = (meta >> ZPS_LENGTH_SHIFT) + 1 + store->header_bytes;
+	const unsigned char *object;
+	int64_t result;
+
+	if ((meta & ZPS_STATE) == ZPS_SAME)
+		return fill(store, word, buf, room);
+	object = object_begin(store, context, (unsigned long)word, bytes);
+	result = unpack(store, context, meta, object, buf, room);
+	object_end(store, context, (unsigned long)word, object);
+	return result;
+}

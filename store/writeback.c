@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * writeback.c - dirty units to the backing
+ *
+ * Neighbours go together: up to ZPS_IO_BYTES of data in one write, and a run of zeroes or dropped units in one call.  A
+ * unit stays dirty, and may be read and replaced, while it is written.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "range.h"
+#include "store.h"
+
+enum kind { NONE, DATA, ZEROES, HOLES };
+
+static enum kind kind_of(uint32_t meta, uint64_t word)
+{
+	if (!(meta & ZPS_DIRTY))
+		return NONE;
+	if ((meta & ZPS_STATE) == ZPS_HOLE)
+		return HOLES;
+	return (meta & ZPS_STATE) == ZPS_SAME && !word ? ZEROES : DATA;
+}
+
+static void set_bits(struct zps_unit unit, uint32_t bits)
+{
+	atomic_fetch_or_explicit(&unit.leaf->meta[unit.slot], bits, memory_order_relaxed);
+}
+
+static void clear_bits(struct zps_unit unit, uint32_t bits)
+{
+	atomic_fetch_and_explicit(&unit.leaf->meta[unit.slot], ~bits, memory_order_relaxed);
+}
+
+/*
+ * If the unit is dirty and of the kind that is wanted (NONE: any), marks it and copies data to `to`.  The kind; NONE: it
+ * is not to be written, or *err says why it cannot be.
+ */
+static enum kind stage(struct zpool_store *store, struct zps_context *context, uint64_t key, enum kind wanted,
+		       unsigned char *to, int *err)
+{
+	enum kind kind = NONE;
+	struct zps_unit unit;
+	uint32_t meta;
+	int64_t length;
+
+	if (!zps_pin(store, context, key, 0, &unit, &meta))
+		return NONE;
+	kind = kind_of(meta, unit.leaf->word[unit.slot]);
+	if (wanted != NONE && kind != wanted)
+		kind = NONE;
+	if (kind == DATA) {
+		length = zps_value_read(store, context, meta, unit.leaf->word[unit.slot], to, store->unit_bytes);
+		if (length < 0) {
+			*err = (int)length;
+			zps_count(context, ZPS_DAMAGED, 1);
+			kind = NONE;
+		}
+	}
+	if (kind != NONE)
+		set_bits(unit, ZPS_WRITING);
+	zps_unit_unpin(unit);
+	return kind;
+}
+
+/* A unit that was replaced meanwhile is not marked any more, and stays dirty. */
+static void unstage(struct zpool_store *store, struct zps_context *context, uint64_t key, bool written)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if (!zps_pin(store, context, key, 0, &unit, &meta))
+		return;
+	if ((meta & ZPS_WRITING) && written) {
+		zps_count(context, ZPS_DIRTY_UNITS, UINT64_MAX);
+		zps_count(context, ZPS_WRITTEN_BACK, 1);
+		clear_bits(unit, ZPS_DIRTY | ZPS_WRITING);
+	} else if (meta & ZPS_WRITING) {
+		clear_bits(unit, ZPS_WRITING);
+	}
+	zps_unit_unpin(unit);
+}
+
+/* The backing has forgotten a dropped unit, and so does the index. */
+static void forget(struct zpool_store *store, struct zps_context *context, uint64_t key)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if (!zps_lock(store, context, key, false, &unit, &meta))
+		return;
+	if (meta & ZPS_WRITING) {
+		zps_count(context, ZPS_WRITTEN_BACK, 1);
+		zps_replace(store, context, unit, meta, ZPS_ABSENT, 0);
+	} else {
+		zps_unit_unlock(unit, meta);
+	}
+}
+
+/* The units from `first` on that go together.  How many keys were dealt with, at least one. */
+static uint64_t write_run(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
+			  int *err)
+{
+	uint64_t room = store->contexts.io_bytes / store->unit_bytes;
+	enum kind kind = stage(store, context, first, NONE, context->io, err);
+	uint64_t offset = first * store->unit_bytes;
+	uint64_t count = 1;
+	int ignored = 0;
+
+	if (kind == NONE)
+		return 1;
+	while (count <= last - first && (kind != DATA || count < room) &&
+	       stage(store, context, first + count, kind, context->io + (kind == DATA ? count * store->unit_bytes : 0),
+		     &ignored) != NONE)
+		count++;
+	if (kind == DATA)
+		*err = zps_backing_write(&store->backing, context->io, count * store->unit_bytes, offset);
+	else
+		*err = zps_backing_fill(&store->backing, kind == HOLES, offset, count * store->unit_bytes, context->io,
+					store->contexts.io_bytes);
+	if (*err)
+		zps_count(context, ZPS_WRITE_ERRORS, 1);
+	for (uint64_t i = 0; i < count; i++)
+		if (kind == HOLES && !*err)
+			forget(store, context, first + i);
+		else
+			unstage(store, context, first + i, !*err);
+	return count;
+}
+
+int zps_write_units(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	uint64_t done = 0;
+	int first_err = 0;
+
+	while (done <= last - first) {
+		int err = 0;
+
+		done += write_run(store, context, first + done, last, &err);
+		if (err && !first_err)
+			first_err = err;
+	}
+	return first_err;
+}
+
+void zps_spoil(struct zpool_store *store, struct zps_context *context, uint64_t key)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if (!zps_pin(store, context, key, 0, &unit, &meta))
+		return;
+	if ((meta & ZPS_STATE) &&
+	    !(atomic_fetch_or_explicit(&unit.leaf->meta[unit.slot], ZPS_DIRTY, memory_order_relaxed) & ZPS_DIRTY))
+		zps_count(context, ZPS_DIRTY_UNITS, 1);
+	zps_unit_unpin(unit);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Flush and sync
+ */
+
+static bool is_dirty(const struct zps_leaf *leaf)
+{
+	for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+		if (atomic_load_explicit(&leaf->meta[slot], memory_order_relaxed) & ZPS_DIRTY)
+			return true;
+	return false;
+}
+
+static int write_locked(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	pthread_rwlock_t *stripe = zps_stripe(&store->backing, first);
+	int err;
+
+	pthread_rwlock_wrlock(stripe);
+	err = zps_write_units(store, context, first, last);
+	pthread_rwlock_unlock(stripe);
+	return err;
+}
+
+/* A dirty leaf takes all keys of its stripe's run with it, so that they are written in order. */
+static int write_all(struct zpool_store *store, struct zps_context *context)
+{
+	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
+	int first_err = 0;
+
+	for (size_t i = 0; i < leaves; i++) {
+		const struct zps_leaf *leaf = zps_index_leaf(&store->index, i);
+		uint64_t last = zps_stripe_end(zps_leaf_base(leaf));
+		int err;
+
+		if (!is_dirty(leaf))
+			continue;
+		err = write_locked(store, context, last - (ZPS_STRIPE_UNITS - 1), last);
+		if (err && !first_err)
+			first_err = err;
+	}
+	return first_err;
+}
+
+static int write_range(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+{
+	int first_err = 0;
+
+	for (uint64_t key = first;;) {
+		uint64_t end = zps_stripe_end(key) < last ? zps_stripe_end(key) : last;
+		int err = write_locked(store, context, key, end);
+
+		if (err && !first_err)
+			first_err = err;
+		if (end == last)
+			return first_err;
+		key = end + 1;
+	}
+}
+
+/*
+ * After a failed fsync(2), the kernel may have dropped what was written before: what is still in memory is written once
+ * more by the next flush.
+ */
+static void spoil_all(struct zpool_store *store, struct zps_context *context)
+{
+	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
+
+	for (size_t i = 0; i < leaves; i++) {
+		const struct zps_leaf *leaf = zps_index_leaf(&store->index, i);
+
+		for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+			if (atomic_load_explicit(&leaf->meta[slot], memory_order_relaxed) & ZPS_STATE)
+				zps_spoil(store, context, zps_leaf_base(leaf) + slot);
+	}
+}
+
+static int flush_backing(struct zpool_store *store, struct zps_context *context)
+{
+	int err = zps_backing_flush(&store->backing);
+
+	if (err)
+		spoil_all(store, context);
+	zps_count(context, err ? ZPS_WRITE_ERRORS : ZPS_FLUSHES, 1);
+	return err;
+}
+
+/* What could be written is flushed even if something else could not be. */
+static int write_and_flush(struct zpool_store *store, uint64_t first, uint64_t last, bool all)
+{
+	struct zps_context *context = zps_context_get(&store->contexts);
+	int err = all ? write_all(store, context) : write_range(store, context, first, last);
+	int flush_err = flush_backing(store, context);
+
+	zps_context_put(context);
+	return err ? err : flush_err;
+}
+
+int zpool_store_flush(struct zpool_store *store)
+{
+	if (!store)
+		return zpool_set_error(EINVAL, "zpool_store_flush() was given no store.");
+	return store->backing.present ? write_and_flush(store, 0, 0, true) : 0;
+}
+
+int zpool_store_sync(struct zpool_store *store, uint64_t first, uint64_t count)
+{
+	uint64_t last;
+	int err = zps_check_range(store, first, count, &last);
+
+	if (err || !store->backing.present)
+		return err;
+	return write_and_flush(store, first, last, zps_is_longer_than_store(store, first, last));
+}
