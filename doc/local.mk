@@ -57,12 +57,16 @@ zpool_store_man_links = \
 	doc/man/zpool_store_compact.3 \
 	doc/man/zpool_store_drop.3 \
 	doc/man/zpool_store_drop_range.3 \
+	doc/man/zpool_store_flush.3 \
 	doc/man/zpool_store_get.3 \
 	doc/man/zpool_store_get_stats.3 \
 	doc/man/zpool_store_get_total_size.3 \
 	doc/man/zpool_store_next_extent.3 \
+	doc/man/zpool_store_prefetch.3 \
 	doc/man/zpool_store_put.3 \
 	doc/man/zpool_store_set_limit.3 \
+	doc/man/zpool_store_shrink.3 \
+	doc/man/zpool_store_sync.3 \
 	doc/man/zpool_store_zero_range.3
 
 dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7 \
