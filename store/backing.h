@@ -44,7 +44,10 @@ int zps_backing_flush(struct zps_backing *backing);
 int zps_backing_fill(struct zps_backing *backing, bool discard, uint64_t offset, uint64_t bytes, void *buf,
 		     size_t buf_bytes);
 
-/* backing-file.c: the backing as a file or block device, which it opens or duplicates.  0, or -errno with the error set. */
+/*
+ * backing-file.c: the backing as a file or block device, which it opens or duplicates.  0, or -errno with the error
+ * set.
+ */
 int zps_file_open(struct zpool_store_backing *call, const struct zpool_store_args *args);
 
 static inline pthread_rwlock_t *zps_stripe(struct zps_backing *backing, uint64_t key)

@@ -12,11 +12,12 @@
  *
  * A leaf without values is removed by a sweep, which runs each time that a quarter as many leaves as there are were
  * added, and where the limit allows no growth.  The sweep sets GONE in all units of such a leaf, unlinks it, and waits
- * for readers; then the leaf may get other keys.  A pin or a lock prevents that, and is refused where it comes too late.
+ * for readers; then the leaf may get other keys.  A pin or a lock prevents that, and is refused where it comes too
+ * late.
  *
- * A table that was replaced must not be freed while somebody reads it, nor may links be used again: readers are inside a
- * section of their context (see context.h) from before they look for a leaf until they have pinned or locked a unit in
- * it, and the thread that grows the table or removes leaves waits for them.
+ * A table that was replaced must not be freed while somebody reads it, nor may links be used again: readers are inside
+ * a section of their context (see context.h) from before they look for a leaf until they have pinned or locked a unit
+ * in it, and the thread that grows the table or removes leaves waits for them.
  */
 #ifndef ZPS_INDEX_H
 #define ZPS_INDEX_H 1
@@ -106,7 +107,10 @@ size_t zps_index_sweep(struct zps_index *index);
 /* Every leaf has a number, from 0 up to leaf_count; it may be one that is free. */
 struct zps_leaf *zps_index_leaf(const struct zps_index *index, size_t number);
 
-/* A reader's hold on a unit, which adds a flag to the meta of one that is not absent.  The meta as it was, without pins; GONE: there is no hold. */
+/*
+ * A reader's hold on a unit, which adds a flag to the meta of one that is not absent.  The meta as it was, without
+ * pins; GONE: there is no hold.
+ */
 uint32_t zps_unit_pin(struct zps_unit unit, uint32_t flag);
 void zps_unit_unpin(struct zps_unit unit);
 

@@ -94,8 +94,8 @@ void zps_replace(struct zpool_store *store, struct zps_context *context, struct 
 
 /* ---- load.c ---- */
 /*
- * Reads a unit from the backing, and keeps it in memory if there is room.  The length of the value, -EAGAIN: the unit is
- * in memory by now; or -errno with the error set.
+ * Reads a unit from the backing, and keeps it in memory if there is room.  The length of the value, -EAGAIN: the unit
+ * is in memory by now; or -errno with the error set.
  */
 int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room);
 
@@ -113,8 +113,8 @@ void zps_spoil(struct zpool_store *store, struct zps_context *context, uint64_t 
 int zps_evict_callback(struct zpool *pool, unsigned long handle, void *user);
 
 /*
- * Evicts units from some pages.  The caller holds no stripe, and its image is kept.  0, -EAGAIN: there is nothing that can be evicted; or -errno of
- * the backing, with the error set.
+ * Evicts units from some pages.  The caller holds no stripe, and its image is kept.  0, -EAGAIN: there is nothing that
+ * can be evicted; or -errno of the backing, with the error set.
  */
 int zps_make_room(struct zpool_store *store, struct zps_context *context, unsigned int pages);
 

@@ -35,8 +35,8 @@ static void clear_bits(struct zps_unit unit, uint32_t bits)
 }
 
 /*
- * If the unit is dirty and of the kind that is wanted (NONE: any), marks it and copies data to `to`.  The kind; NONE: it
- * is not to be written, or *err says why it cannot be.
+ * If the unit is dirty and of the kind that is wanted (NONE: any), marks it and copies data to `to`.  The kind; NONE:
+ * it is not to be written, or *err says why it cannot be.
  */
 static enum kind stage(struct zpool_store *store, struct zps_context *context, uint64_t key, enum kind wanted,
 		       unsigned char *to, int *err)

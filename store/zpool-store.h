@@ -42,11 +42,11 @@ struct zpool_store;
  *              for the rest.  0: the image ends here, which the store reports as -EIO.
  * pwrite       the same for writing.  NULL: the backing is read-only, which zpool_store_open() refuses.
  * flush        0 when everything that was written is on stable storage, or -errno
- * discard      give the range's storage back; it reads as zero bytes afterwards.  0 or -errno.  NULL or -EOPNOTSUPP: the
- *              store uses zero instead.
+ * discard      give the range's storage back; it reads as zero bytes afterwards.  0 or -errno.  NULL or -EOPNOTSUPP:
+ *              the store uses zero instead.
  * zero         write zero bytes.  0 or -errno.  NULL or -EOPNOTSUPP: the store uses pwrite instead.
- * next_extent  how many bytes from the offset on are of one kind, 1 to `bytes`, or -errno; *is_hole says whether they are
- *              a hole, which reads as zero bytes.  NULL or a failure: the store reports data.
+ * next_extent  how many bytes from the offset on are of one kind, 1 to `bytes`, or -errno; *is_hole says whether they
+ *              are a hole, which reads as zero bytes.  NULL or a failure: the store reports data.
  * close        called by zpool_store_close(), and not where zpool_store_open() fails.  May be NULL.
  *
  * -EINTR from a function repeats the call.
@@ -96,11 +96,12 @@ struct zpool_store_backing {
  * accept_percent  once the limit is reached, each put also evicts some units, until the store holds at most this
  *                 percentage of its limit, 1 to 100; 0: 90
  *
- * A store with a backing is a write-back cache of an image.  Every key has a value, of exactly unit_bytes bytes: the one
- * in memory, or else the one in the backing.  zpool_store_put() changes the memory only, and makes the unit dirty.  At
- * the limit, units are evicted: a dirty one is written to the backing first, and one that was read since the last look
- * stays for another round.  Nothing is promised to be in the backing before zpool_store_flush() or zpool_store_sync()
- * returned 0.  When the backing fails, nothing is lost: the unit stays in memory, and the call reports the error.
+ * A store with a backing is a write-back cache of an image.  Every key has a value, of exactly unit_bytes bytes: the
+ * one in memory, or else the one in the backing.  zpool_store_put() changes the memory only, and makes the unit dirty.
+ * At the limit, units are evicted: a dirty one is written to the backing first, and one that was read since the last
+ * look stays for another round.  Nothing is promised to be in the backing before zpool_store_flush() or
+ * zpool_store_sync() returned 0.  When the backing fails, nothing is lost: the unit stays in memory, and the call
+ * reports the error.
  */
 struct zpool_store_args {
 	const char *pool;
@@ -279,8 +280,9 @@ ZPOOL_PUBLIC uint64_t zpool_store_get_total_size(struct zpool_store *store);
 ZPOOL_PUBLIC int zpool_store_compact(struct zpool_store *store, uint64_t budget_bytes, uint64_t budget_ns);
 
 /*
- * The result of zpool_store_get_stats().  Grows at its end.  The first eight and `dirty` describe the present, the others
- * count since the store was opened.  While other threads use the store, the members need not belong to one moment.
+ * The result of zpool_store_get_stats().  Grows at its end.  The first eight and `dirty` describe the present, the
+ * others count since the store was opened.  While other threads use the store, the members need not belong to one
+ * moment.
  */
 struct zpool_store_stats {
 	uint64_t units;          /* values in memory */
