@@ -9,6 +9,8 @@ support_tests = \
 	tests/unit/support/handles_shared \
 	tests/unit/support/handles_shared_narrow \
 	tests/unit/support/lock \
+	tests/unit/support/magazine \
+	tests/unit/support/magazine_shared \
 	tests/unit/support/os_pages \
 	tests/unit/support/pages \
 	tests/unit/support/pages_lazy \
@@ -59,6 +61,16 @@ tests_unit_support_pages_LDADD = $(support_test_ldadd)
 tests_unit_support_pages_lazy_SOURCES = tests/unit/support/pages_lazy.c $(strict_source)
 tests_unit_support_pages_lazy_CPPFLAGS = $(support_test_cppflags)
 tests_unit_support_pages_lazy_LDADD = $(support_test_ldadd)
+
+magazine_test_sources = tests/unit/support/magazine_fixture.h libzpool/support/magazine.c $(strict_source)
+
+tests_unit_support_magazine_SOURCES = tests/unit/support/magazine.c $(magazine_test_sources)
+tests_unit_support_magazine_CPPFLAGS = $(support_test_cppflags) -Dzp_biased_barrier=counted_barrier
+tests_unit_support_magazine_LDADD = $(support_test_ldadd)
+
+tests_unit_support_magazine_shared_SOURCES = tests/unit/support/magazine_shared.c $(magazine_test_sources)
+tests_unit_support_magazine_shared_CPPFLAGS = $(support_test_cppflags) -Dzp_biased_barrier=counted_barrier
+tests_unit_support_magazine_shared_LDADD = $(support_test_ldadd)
 
 tests_unit_support_table_SOURCES = tests/unit/support/table.c $(strict_source)
 tests_unit_support_table_CPPFLAGS = $(support_test_cppflags)

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * magazine.c - thread caches: whose they are, who is kept out when, and what becomes of them
+ */
+#include "magazine_fixture.h"
+
+/* ---- magazines ---- */
+
+START_TEST(magazine_gives_the_item_that_was_pushed_last)
+{
+	struct zp_magazine magazine = { .max = 5 };
+
+	ck_assert_uint_eq(zp_magazine_pop(&magazine), ZP_ITEM_NONE);
+	for (uint32_t item = 1; item <= 5; item++)
+		ck_assert(zp_magazine_push(&magazine, item));
+	ck_assert(!zp_magazine_push(&magazine, 6));
+	ck_assert_uint_eq(zp_magazine_count(&magazine), 5);
+	for (uint32_t item = 5; item >= 1; item--)
+		ck_assert_uint_eq(zp_magazine_pop(&magazine), item);
+	ck_assert_uint_eq(zp_magazine_pop(&magazine), ZP_ITEM_NONE);
+}
+END_TEST
+
+START_TEST(oldest_items_are_taken_first)
+{
+	struct zp_magazine magazine = { .max = ZP_MAGAZINE_ITEMS };
+	uint32_t items[ZP_MAGAZINE_ITEMS];
+
+	ck_assert_uint_eq(zp_magazine_take(&magazine, items, 3), 0);
+	for (uint32_t item = 1; item <= ZP_MAGAZINE_ITEMS; item++)
+		ck_assert(zp_magazine_push(&magazine, item));
+	/* A class that has become smaller has magazines with more items than they may keep. */
+	magazine.max = 2;
+	ck_assert(!zp_magazine_push(&magazine, 99));
+	ck_assert_uint_eq(zp_magazine_take(&magazine, items, 4), 4);
+	for (uint32_t i = 0; i < 4; i++)
+		ck_assert_uint_eq(items[i], i + 1);
+	ck_assert_uint_eq(zp_magazine_pop(&magazine), ZP_MAGAZINE_ITEMS);
+	ck_assert_uint_eq(zp_magazine_take(&magazine, items, ZP_MAGAZINE_ITEMS), ZP_MAGAZINE_ITEMS - 5);
+	ck_assert_uint_eq(items[0], 5);
+	ck_assert_uint_eq(zp_magazine_count(&magazine), 0);
+}
+END_TEST
+
+/* ---- seats ---- */
+
+START_TEST(thread_has_one_cache_from_adopt_on)
+{
+	struct zp_cache *cache;
+
+	ck_assert_ptr_null(zp_caches_own(&caches));
+	ck_assert(!may_enter());
+	cache = adopt();
+	ck_assert_ptr_nonnull(cache);
+	ck_assert_uint_eq((uintptr_t)cache % 64, 0);
+	ck_assert_ptr_eq(adopt(), cache);
+	ck_assert_uint_eq(cache_count(), 1);
+	ck_assert(may_enter());
+	ck_assert_uint_eq(zp_cache_pending(cache), ZP_ITEM_NONE);
+	for (unsigned int i = 0; i < CLASSES; i++)
+		ck_assert_uint_eq(zp_magazine_count(&cache->magazines[i]), 0);
+	ck_assert_uint_gt(zp_pages_held_bytes(&pages), held_at_start);
+	zp_caches_fini(&caches);
+	ck_assert_uint_eq(cancelled, 1);
+	ck_assert_uint_eq(zp_pages_held_bytes(&pages), held_at_start);
+}
+END_TEST
+
+START_TEST(threads_do_not_share_caches)
+{
+	static struct other others[THREADS];
+	struct zp_cache *own = adopt();
+
+	for (int i = 0; i < THREADS; i++)
+		begin(&others[i], adopt_in);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert(others[i].cache && others[i].cache != own && others[i].could_enter);
+		for (int k = 0; k < i; k++)
+			ck_assert_ptr_ne(others[i].cache, others[k].cache);
+	}
+	ck_assert_ptr_eq(zp_caches_own(&caches), own);
+	for (int i = 0; i < THREADS; i++)
+		end(&others[i]);
+}
+END_TEST
+
+START_TEST(thread_without_a_seat_works_without_a_cache)
+{
+	enum { CROWD = ZP_CACHE_SEATS + 20 };
+	static struct other others[CROWD];
+	unsigned int with = 0;
+
+	for (int i = 0; i < CROWD; i++) {
+		begin(&others[i], adopt_in);
+		with += others[i].cache != NULL;
+		ck_assert(others[i].could_enter == (others[i].cache != NULL));
+	}
+	ck_assert_uint_gt(with, 0);
+	ck_assert_uint_le(with, ZP_CACHE_SEATS);
+	ck_assert_uint_eq(cache_count(), with);
+	for (int i = 0; i < CROWD; i++)
+		end(&others[i]);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 0);
+}
+END_TEST
+
+START_TEST(thread_without_memory_works_without_a_cache)
+{
+	unsigned int reserves;
+
+	atomic_store(&source.commits_left, 0);
+	ck_assert_ptr_null(adopt());
+	atomic_store(&source.commits_left, -1);
+	ck_assert_uint_eq(zp_pages_held_bytes(&pages), held_at_start);
+	/* The next threads do not try in vain, until the driver says that there may be memory. */
+	reserves = atomic_load(&source.reserves);
+	ck_assert_ptr_null(adopt());
+	ck_assert_uint_eq(atomic_load(&source.reserves), reserves);
+	atomic_store(&caches.refused, false);
+	ck_assert_ptr_nonnull(adopt());
+}
+END_TEST
+
+START_TEST(thread_whose_end_cannot_be_noticed_works_without_a_cache)
+{
+	refuse_hooks = true;
+	ck_assert_ptr_null(adopt());
+	refuse_hooks = false;
+	ck_assert(!may_enter());
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 0);
+	ck_assert_uint_eq(zp_pages_held_bytes(&pages), held_at_start);
+}
+END_TEST
+
+/* ---- the end of a thread ---- */
+
+START_TEST(cache_of_a_thread_that_ended_is_empty_and_serves_the_next)
+{
+	struct other first = { 0 }, second = { 0 };
+
+	run_alone(adopt_and_push, &first);
+	ck_assert_uint_eq(atomic_load(&emptied), 4);
+	ck_assert_uint_eq(cache_count(), 1);
+	begin(&second, adopt_in);
+	ck_assert_ptr_eq(second.cache, first.cache);
+	ck_assert(second.could_enter);
+	ck_assert_uint_eq(cache_count(), 1);
+	for (unsigned int i = 0; i < CLASSES; i++)
+		ck_assert_uint_eq(zp_magazine_count(&second.cache->magazines[i]), 0);
+	end(&second);
+}
+END_TEST
+
+START_TEST(trim_frees_the_caches_that_nobody_has)
+{
+	struct other ended = { 0 }, living = { 0 };
+	struct zp_cache *own = adopt();
+	uint64_t held;
+
+	begin(&living, adopt_and_push);
+	run_alone(adopt_and_push, &ended);
+	ck_assert_uint_eq(cache_count(), 3);
+	held = zp_pages_held_bytes(&pages);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 2);
+	ck_assert_uint_lt(zp_pages_held_bytes(&pages), held);
+	ck_assert_ptr_eq(zp_caches_own(&caches), own);
+	ck_assert_uint_eq(zp_magazine_count(&living.cache->magazines[1]), 2);
+	end(&living);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 1);
+	ck_assert(may_enter());
+}
+END_TEST
+
+/* In the child of a fork, caches of the parent's threads have items and no owner. */
+START_TEST(trim_keeps_a_cache_with_items)
+{
+	struct other other = { 0 };
+
+	run_alone(adopt_in, &other);
+	push(other.cache, 2, 5);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 1);
+	(void)drain(other.cache);
+	zp_cache_set_pending(other.cache, 5);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 1);
+	(void)drain(other.cache);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 0);
+}
+END_TEST
+
+/* ---- stop and hold ---- */
+
+START_TEST(owners_are_kept_out_between_stop_and_resume)
+{
+	ck_assert_ptr_nonnull(adopt());
+	zp_caches_stop(&caches);
+	ck_assert(!may_enter());
+	zp_caches_resume(&caches);
+	ck_assert(may_enter());
+}
+END_TEST
+
+START_TEST(owners_are_kept_out_between_hold_and_release)
+{
+	struct other other = { 0 };
+
+	ck_assert_ptr_nonnull(adopt());
+	zp_caches_hold(&caches);
+	ck_assert(!may_enter());
+	stop_and_resume(NULL);
+	ck_assert(!may_enter());
+	run_alone(stop_and_resume, &other);
+	ck_assert(!may_enter());
+	zp_caches_hold(&caches);
+	zp_caches_release(&caches);
+	ck_assert(!may_enter());
+	zp_caches_release(&caches);
+	ck_assert(may_enter());
+}
+END_TEST
+
+/* Of a thread that had none before, with a new cache (0) or one that waited for it (1). */
+START_TEST(cache_adopted_during_a_hold_is_kept_out_too)
+{
+	struct other ended = { 0 }, other = { 0 };
+
+	if (_i)
+		run_alone(adopt_in, &ended);
+	zp_caches_hold(&caches);
+	begin(&other, adopt_in);
+	ck_assert_ptr_nonnull(other.cache);
+	ck_assert(!_i || other.cache == ended.cache);
+	ck_assert(!other.could_enter);
+	zp_caches_release(&caches);
+	ck_assert(zp_biased_enter(&other.cache->biased));
+	zp_cache_leave(other.cache);
+	end(&other);
+}
+END_TEST
+
+START_TEST(no_barrier_without_another_owner)
+{
+	struct other ended = { 0 }, other = { 0 };
+
+	ck_assert_uint_eq(barriers_of_a_stop(), 0);
+	ck_assert_ptr_nonnull(adopt());
+	ck_assert_uint_eq(barriers_of_a_stop(), 0);
+	run_alone(adopt_in, &ended);
+	ck_assert_uint_eq(cache_count(), 2);
+	ck_assert_uint_eq(barriers_of_a_stop(), 0);
+	begin(&other, adopt_in);
+	ck_assert_uint_eq(barriers_of_a_stop(), 1);
+	zp_caches_hold(&caches);
+	for (int i = 0; i < 10; i++)
+		ck_assert_uint_eq(barriers_of_a_stop(), 0);
+	zp_caches_release(&caches);
+	end(&other);
+	ck_assert_uint_eq(barriers_of_a_stop(), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("support/magazine");
+	TCase *tcase = tcase_create("caches");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, magazine_gives_the_item_that_was_pushed_last);
+	tcase_add_test(tcase, oldest_items_are_taken_first);
+	tcase_add_test(tcase, thread_has_one_cache_from_adopt_on);
+	tcase_add_test(tcase, threads_do_not_share_caches);
+	tcase_add_test(tcase, thread_without_a_seat_works_without_a_cache);
+	tcase_add_test(tcase, thread_without_memory_works_without_a_cache);
+	tcase_add_test(tcase, thread_whose_end_cannot_be_noticed_works_without_a_cache);
+	tcase_add_test(tcase, cache_of_a_thread_that_ended_is_empty_and_serves_the_next);
+	tcase_add_test(tcase, trim_frees_the_caches_that_nobody_has);
+	tcase_add_test(tcase, trim_keeps_a_cache_with_items);
+	tcase_add_test(tcase, owners_are_kept_out_between_stop_and_resume);
+	tcase_add_test(tcase, owners_are_kept_out_between_hold_and_release);
+	tcase_add_loop_test(tcase, cache_adopted_during_a_hold_is_kept_out_too, 0, 2);
+	tcase_add_test(tcase, no_barrier_without_another_owner);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
