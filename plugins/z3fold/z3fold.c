@@ -1,65 +1,74 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold - at most three objects a page, moved to where they fit, and evicted page by page, oldest first
+ * z3fold - a driver that stores up to three objects in a page, moves them to fill holes, and evicts the oldest page
+ * first
  *
- * It has zbud's merits, in that pages are found, filled, emptied and given back in constant time and the oldest go
- * first, and half as many objects again, for the price of moving some.
+ * Like zbud, z3fold finds, fills, empties and returns a page in constant time, and evicts pages in the order of their
+ * age. It stores about half as many objects again in a page; in exchange it has to move some of them.
  *
  * A page
  *
  *     chunk  0                                                                63
  *            first object ->   middle object ->     free      <- last object
  *
- * Sizes count in chunks of 64 bytes.  A page is filled from its ends: the first object is left-justified, the last
- * right-justified, and the third, the middle, begins where the first ends.  There is no header: the page's record
- * (rings, handles, sizes, the middle's place) stands in a table of its own, so all 64 chunks hold objects, and no
- * overrun of an object reaches what the driver believes.  An object of 64 chunks has its page to itself: that is what
- * the model calls headless.
+ * Sizes are counted in chunks of 64 bytes.  Objects fill a page from its two ends: the first object starts at the
+ * beginning of the page, the last object ends at the end of the page, and the third, the middle object, begins where
+ * the first ends.  A page has no header.  Its record (links of the rings, handles, sizes, the position of the middle
+ * object) is in a separate table.  So objects can use all 64 chunks, and a caller that writes past the end of an object
+ * cannot damage the driver's data.  An object of 64 chunks has a page of its own; the kernel's z3fold calls such a page
+ * headless.
  *
  * Room
  *
- * Frees leave holes on both sides of a middle object.  What counts is the room: the free chunks of a page with less
- * than three objects, in one piece or two, for they become one when the middle object moves, and nothing but a
- * mapping keeps it from that.  So pages are filed by room alone, in by_room[n]; that is exact whatever is mapped, and
- * nothing has to be filed anew at an unmap.  A new object takes the page with the least room that suffices, be it for
- * the second object or the third.  Only if neither hole takes it is the middle object moved, by a copy inside the
- * page; where it is mapped the next page is looked at, eight of them at most.
+ * Frees leave holes on both sides of a middle object.  The room of a page is the number of its free chunks if it has
+ * less than three objects, and 0 otherwise.  It does not matter whether these chunks are in one piece or two, because
+ * they become one piece when the middle object moves, and only a mapping can prevent that.  Therefore the driver lists
+ * pages by room alone, in by_room[n].  The lists do not depend on what is mapped, so an unmap never has to move a page
+ * to another list.  A new object goes to the page with the least room that suffices, as the second or as the third
+ * object.  The driver moves the middle object, with one copy inside the page, only if neither hole is large enough.  If
+ * the middle object is mapped, the search continues with the next page, and stops after eight such pages.
  *
- * Why best fit: on 100,000 compressed pages of a heap it stores 2.70 objects a page (lz4; by their chunks 2.93 would
- * fit) and 2.99 (zstd), and more after replacements, 2.77 and 3.00.  Weighing how often each room occurs gave 2.75
- * after the fill, and 2.74 after replacements, for a search of a hundred steps; to fill pages with two objects first,
- * 2.70 and 2.63.
+ * Best fit was chosen by measurements on 100,000 compressed pages of a heap.  It stores 2.70 objects a page with lz4
+ * (by their sizes in chunks, 2.93 would fit) and 2.99 with zstd; after replacements it stores 2.77 and 3.00.  A search
+ * that also considered how often each room occurs stored 2.75 after the fill and 2.74 after replacements, but took a
+ * hundred steps.  Filling pages with two objects first stored 2.70 and 2.63.
  *
  * Moves
  *
- * A free looks at what is left in the page.  A sole object goes to another page if one has room for it, and its page
- * is given back.  Otherwise a lone middle object becomes the first, and one with a neighbour moves beside it where
- * that gains three chunks; smaller gaps are left to the malloc that needs them.  Each is one copy, of less than a
- * page.  Compaction (z3fold_compact.c) does to pages with one or two objects what a free does to those with one, from
- * the emptiest on.  A malloc that finds no memory does so too, until a few pages are won.
+ * A free checks what remains in the page.  If one object remains and another page has room for it, the driver moves the
+ * object there and returns the page.  Otherwise, a middle object that is alone becomes the first object, and a middle
+ * object with a neighbour moves next to it if that gains at least three chunks.  Smaller gaps stay until a malloc needs
+ * them.  Each move copies less than a page.  Compaction (z3fold_compact.c) treats pages with one or two objects as a
+ * free treats pages with one object, and begins with the emptiest pages.  A malloc that finds no memory compacts too,
+ * until it has emptied a few pages.
  *
- * A mapped object stays where it is, and so does one that somebody has begun to free; the handle's word says so.
+ * The driver does not move an object that is mapped, or that another thread has begun to free.  The object's entry in
+ * the handle table has this state.
  *
- * Order of eviction (z3fold_reclaim.c): pages by the last time that an object was stored in them; reads and frees do
- * not count, and a page that a moved object joins is as young as the one it came from.  In a page the middle object
- * goes first, then the first, then the last.  A page under reclaim is on no ring and marked: a free only clears the
- * object, nothing is stored in it or moved, and the reclaim gives it back.
+ * Eviction (z3fold_reclaim.c)
+ *
+ * Pages are evicted in the order in which objects were last stored in them.  Reads and frees do not count.  If an
+ * object moves to an older page, that page becomes as young as the one that the object came from.  In a page, the
+ * driver evicts the middle object first, then the first, then the last.  A page under reclaim is on no ring and is
+ * marked: a free only clears the object, nothing is stored in the page or moved from it, and the reclaim returns the
+ * page.
  *
  * Locks
  *
- * The pool's lock guards the rings and the records, and every move happens under it; so who holds it finds each
- * object where its record says.  It is held for some list operations and at most 28 KiB of copying, never over a call
- * of the page source or the owner.  record_lock, the handle table's lock and the page allocator's stand behind it and
- * are taken under it by NOWAIT calls alone, and only tried.  Map and unmap take no lock: the handle's word says where
- * the object is and keeps it there.  A free takes the handle's word first and then the lock, so that who finds a
- * handle live under the lock knows that its page stays until the lock is left.
+ * The pool's lock guards the rings and the records, and every move is made under it.  So a thread that holds the lock
+ * finds each object where its record says.  The driver holds it for a few list operations and for copying at most 28
+ * KiB, and never calls the page source or the owner while it does.  record_lock and the locks of the handle table and
+ * the page allocator come after it in the order of locks.  Only NOWAIT calls take them while they hold the pool's lock,
+ * and only with trylock.  Map and unmap take no lock, because an object's entry in the handle table has its location
+ * and pins it. A free changes the entry in the handle table before it takes the lock.  So a thread that holds the lock
+ * and finds a live handle knows that the object's page remains until it releases the lock.
  *
- * ZPOOL_GFP_NOWAIT: room in a page with other objects, or a page of the reserve of which the record has memory, and a
- * slot of the handle table that is committed already.
+ * A call with ZPOOL_GFP_NOWAIT succeeds if a page with other objects has room, or if the reserve has a page whose
+ * record is committed; it also needs a committed slot of the handle table.
  *
- * Sources: the kernel's z3fold for the three places, their order, the threshold of three chunks and the moves after a
- * free; there pages carry headers, are filed by the largest hole as it is and not as it could be, and only a sole
- * object ever leaves its page.
+ * The three positions of objects, their order, the threshold of three chunks and the moves after a free come from the
+ * kernel's z3fold.  There, pages carry headers, are listed by their current largest hole, and only an object that is
+ * alone ever leaves its page.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -68,7 +77,7 @@
 
 #include "z3fold.h"
 
-enum { ROOM_TRIES = 4 }; /* for one malloc, where other threads may take what was given back */
+enum { ROOM_TRIES = 4 }; /* tries of one malloc, because other threads may take the memory that it released */
 
 enum { Z3FOLD_PARAM_RESERVE, Z3FOLD_PARAMS };
 
@@ -83,7 +92,7 @@ static const struct zpool_param z3fold_params[Z3FOLD_PARAMS] = {
 	},
 };
 
-/* ---- a pool's life ---- */
+/* ---- create and destroy ---- */
 
 static int pool_init(struct z3fold_pool *pool, const struct zpool_create_args *args)
 {
@@ -136,7 +145,7 @@ static void z3fold_destroy(void *pool_)
 
 /* ---- objects ---- */
 
-/* A page with a record: the spare one, or a new one.  Without the lock. */
+/* Gets the spare page or a new one, with a record.  The caller does not hold the lock. */
 static int page_get(struct z3fold_pool *pool, zpool_gfp_t gfp, uint32_t *pgno)
 {
 	int err = 0;
@@ -157,34 +166,37 @@ static int page_get(struct z3fold_pool *pool, zpool_gfp_t gfp, uint32_t *pgno)
 
 static int malloc_waiting(struct z3fold_pool *pool, unsigned int chunks, zpool_gfp_t gfp, unsigned long *handle)
 {
-	struct z3fold_place place;
-	uint32_t slot, pgno;
+	struct z3fold_slot slot;
+	uint32_t handle_slot, pgno;
 	int err;
 
-	err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
+	err = zp_handles_bind(&pool->handles, gfp, &handle_slot, 1);
 	if (err < 0)
 		return err;
 	err = 0;
 	zp_lock(&pool->lock);
-	if (!z3fold_find_place(pool, chunks, &place)) {
+	if (!z3fold_find_slot(pool, chunks, &slot)) {
 		zp_unlock(&pool->lock);
 		err = page_get(pool, gfp, &pgno);
 		zp_lock(&pool->lock);
 		if (!err)
-			place = z3fold_place_in_new_page(pgno);
-		else if (z3fold_find_place(pool, chunks, &place))
-			err = 0; /* Room that another thread made meanwhile, or behind pages that were passed by. */
+			slot = z3fold_slot_in_new_page(pgno);
+		else if (z3fold_find_slot(pool, chunks, &slot))
+			err = 0; /* Another thread made room meanwhile, or the first search stopped early. */
 	}
 	if (!err)
-		*handle = z3fold_store(pool, &place, chunks, slot, gfp & ZPOOL_GFP_ZERO);
+		*handle = z3fold_store(pool, &slot, chunks, handle_slot, gfp & ZPOOL_GFP_ZERO);
 	zp_unlock(&pool->lock);
 	if (err)
-		zp_handles_unbind(&pool->handles, &slot, 1);
+		zp_handles_unbind(&pool->handles, &handle_slot, 1);
 	return err;
 }
 
-/* The same with the lock held, where giving back could mean to wait: what was got in vain is kept for the next call. */
-static int page_get_nowait(struct z3fold_pool *pool, zpool_gfp_t gfp, struct z3fold_place *place)
+/*
+ * Like page_get(), but with the pool's lock held.  Returning a page might block here, so if this fails after it got a
+ * page, the page stays in the pool for the next call.
+ */
+static int page_get_nowait(struct z3fold_pool *pool, zpool_gfp_t gfp, struct z3fold_slot *slot)
 {
 	int err = 0;
 
@@ -197,29 +209,29 @@ static int page_get_nowait(struct z3fold_pool *pool, zpool_gfp_t gfp, struct z3f
 	err = z3fold_record_get(pool, pool->spare_pgno, gfp);
 	if (err)
 		return err;
-	*place = z3fold_place_in_new_page(pool->spare_pgno);
+	*slot = z3fold_slot_in_new_page(pool->spare_pgno);
 	pool->spare_pgno = ZP_PGNO_NONE;
 	return 0;
 }
 
 static int malloc_nowait(struct z3fold_pool *pool, unsigned int chunks, zpool_gfp_t gfp, unsigned long *handle)
 {
-	struct z3fold_place place;
+	struct z3fold_slot slot;
 	int err = 0;
 
 	if (!zp_trylock(&pool->lock))
 		return -EAGAIN;
-	if (pool->spare_slot == ZP_SLOT_NONE)
-		err = zp_handles_bind(&pool->handles, gfp, &pool->spare_slot, 1);
+	if (pool->spare_handle_slot == ZP_SLOT_NONE)
+		err = zp_handles_bind(&pool->handles, gfp, &pool->spare_handle_slot, 1);
 	if (err < 0) {
-		pool->spare_slot = ZP_SLOT_NONE;
+		pool->spare_handle_slot = ZP_SLOT_NONE;
 		zp_unlock(&pool->lock);
 		return err;
 	}
-	err = z3fold_find_place(pool, chunks, &place) ? 0 : page_get_nowait(pool, gfp, &place);
+	err = z3fold_find_slot(pool, chunks, &slot) ? 0 : page_get_nowait(pool, gfp, &slot);
 	if (!err) {
-		*handle = z3fold_store(pool, &place, chunks, pool->spare_slot, gfp & ZPOOL_GFP_ZERO);
-		pool->spare_slot = ZP_SLOT_NONE;
+		*handle = z3fold_store(pool, &slot, chunks, pool->spare_handle_slot, gfp & ZPOOL_GFP_ZERO);
+		pool->spare_handle_slot = ZP_SLOT_NONE;
 	}
 	zp_unlock(&pool->lock);
 	return err;
@@ -252,8 +264,8 @@ static int z3fold_free(void *pool_, unsigned long handle)
 {
 	struct z3fold_pool *pool = pool_;
 	uint64_t location;
-	uint32_t slot, emptied;
-	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &location);
+	uint32_t handle_slot, emptied;
+	int err = zp_handles_begin_free(&pool->handles, handle, &handle_slot, &location);
 
 	if (err)
 		return zp_counts_refused(&pool->counts, err);
@@ -262,7 +274,7 @@ static int z3fold_free(void *pool_, unsigned long handle)
 	zp_unlock(&pool->lock);
 	if (emptied != ZP_PGNO_NONE)
 		z3fold_page_put(pool, emptied);
-	zp_handles_release(&pool->handles, slot);
+	zp_handles_release(&pool->handles, handle_slot);
 	return 0;
 }
 
@@ -355,7 +367,7 @@ static void z3fold_fork(void *pool_, enum zpool_fork_phase phase)
 	}
 }
 
-ZPOOL_DRIVER_DEFINE(z3fold, ZPOOL_VERSION, "three objects a page, moved to where they fit, evicted oldest first",
+ZPOOL_DRIVER_DEFINE(z3fold, ZPOOL_VERSION, "up to three objects a page, moved to fill holes, oldest page evicted first",
 		    .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_NOWAIT | ZPOOL_DRIVER_MOVABLE,
 		    .params = z3fold_params, .param_count = Z3FOLD_PARAMS, .max_object_bytes = Z3FOLD_OBJECT_BYTES_MAX,
 		    .alignment_bytes = Z3FOLD_CHUNK_BYTES, .create = z3fold_create, .destroy = z3fold_destroy,

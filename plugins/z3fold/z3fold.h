@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold.h - what the files of the z3fold driver share; z3fold.c tells the design
+ * z3fold.h - what the files of the z3fold driver share; z3fold.c describes the design
  */
 #ifndef Z3FOLD_H
 #define Z3FOLD_H
@@ -18,67 +18,68 @@ enum {
 	Z3FOLD_CHUNK_BYTES = 1 << Z3FOLD_CHUNK_SHIFT,
 	Z3FOLD_PAGE_CHUNKS = 4096 / Z3FOLD_CHUNK_BYTES,
 	Z3FOLD_OBJECT_BYTES_MAX = 4096,
-	Z3FOLD_GAIN_CHUNKS = 3,   /* a free moves the middle object for no less */
-	Z3FOLD_FIND_TRIES = 8,    /* pages that one search may find blocked by a mapped middle */
-	Z3FOLD_RECLAIM_TRIES = 8, /* pages that shrink may fail to empty for each that it empties */
-	Z3FOLD_UNIT_SHIFT = 9,    /* records of pages get memory by so many */
-	Z3FOLD_BLOCK_SHIFT = 13,  /* and address space by so many and more */
+	Z3FOLD_GAIN_CHUNKS = 3,   /* a free moves the middle object only if that gains so many chunks */
+	Z3FOLD_FIND_TRIES = 8,    /* a search gives up after so many pages whose mapped middle object blocks it */
+	Z3FOLD_RECLAIM_TRIES = 8, /* shrink gives up after so many pages that it could not empty in a row */
+	Z3FOLD_UNIT_SHIFT = 9,    /* records are committed 2^9 at a time */
+	Z3FOLD_BLOCK_SHIFT = 13,  /* and address space for them is reserved for at least 2^13 at a time */
 	Z3FOLD_BLOCKS = ZP_PGNO_BITS - Z3FOLD_BLOCK_SHIFT + 1
 };
 
 enum z3fold_buddy { Z3FOLD_FIRST, Z3FOLD_MIDDLE, Z3FOLD_LAST, Z3FOLD_BUDDIES };
 
-/* A page that is not ours is free; one under reclaim is on no ring, and a free only clears the object. */
+/* A free page does not belong to the driver.  A page under reclaim is on no ring, and a free only clears its object. */
 enum z3fold_state { Z3FOLD_PAGE_FREE, Z3FOLD_PAGE_LISTED, Z3FOLD_PAGE_UNDER_RECLAIM };
 
-/* Rings of pages: those with as much room, and all by the last time that an object was stored in them. */
+/* Rings of pages: one for each amount of room, and one of all pages, by the time of the last store into them. */
 enum z3fold_ring { Z3FOLD_BY_ROOM, Z3FOLD_BY_AGE, Z3FOLD_RINGS };
 
 struct z3fold_link {
-	uint32_t next, prev; /* page numbers; ZP_PGNO_NONE: on no ring */
+	uint32_t next, prev; /* page numbers; ZP_PGNO_NONE if the page is on no ring */
 };
 
-/* The record of a page, found by its number.  Guarded by the pool's lock. */
+/* The record of a page, which is found by the page's number.  The pool's lock guards it. */
 struct z3fold_page {
 	struct z3fold_link links[Z3FOLD_RINGS];
-	uint64_t stamp;                 /* when an object was last stored; falls along the ring by age */
-	uint32_t slots[Z3FOLD_BUDDIES]; /* of the handle table; ZP_SLOT_NONE: no object */
-	uint8_t chunks[Z3FOLD_BUDDIES]; /* 0: no object */
-	uint8_t middle_at : 6;          /* the middle object's first chunk; 0 without one */
+	uint64_t stamp;                        /* the time of the last store; it decreases along the ring by age */
+	uint32_t handle_slots[Z3FOLD_BUDDIES]; /* of the handle table; ZP_SLOT_NONE if there is no object */
+	uint8_t chunks[Z3FOLD_BUDDIES];        /* 0 if there is no object */
+	uint8_t middle_at : 6;                 /* the middle object's first chunk; 0 if there is none */
 	uint8_t state : 2;
 };
 
-_Static_assert(sizeof(struct z3fold_page) == 40, "a record costs a hundredth of its page");
+_Static_assert(sizeof(struct z3fold_page) == 40, "a record is a hundredth of its page in size");
 _Static_assert(((sizeof(struct z3fold_page) << Z3FOLD_UNIT_SHIFT) & (ZP_PAGE_BYTES - 1)) == 0,
-	       "a unit of records is whole pages");
+	       "a unit of records must be a number of whole pages");
 
-/* A unit of records.  in_use may fall without a lock, and rises under record_lock. */
+/* A unit of records.  in_use may decrease without a lock, but increases only under record_lock. */
 struct z3fold_unit {
-	_Atomic(uint16_t) in_use; /* pages of it that are ours */
+	_Atomic(uint16_t) in_use; /* pages of this unit that the driver uses */
 	uint8_t committed;        /* guarded by record_lock */
 };
 
-/* Units and records of the page numbers below 2^13, or from 2^(12+k) to 2^(13+k). */
+/* The units and records of the page numbers below 2^13, or from 2^(12+k) to 2^(13+k). */
 struct z3fold_block {
-	struct z3fold_unit *units; /* NULL: not reserved yet */
-	size_t head_bytes;         /* the units, all committed; behind them the records */
+	struct z3fold_unit *units; /* NULL if the block is not reserved yet */
+	/* size of the array of units, which is committed as a whole; the records follow it */
+	size_t head_bytes;
 	size_t bytes;
-	uintptr_t base; /* address that the record of page 0 would have */
+	uintptr_t base; /* the address that the record of page 0 would have */
 };
 
 /*
- * Where a compaction by budgets stopped.  Of calls at the same time, which began at the same place, the one that got
- * further counts.  Zero: at the beginning.
+ * The position where a compaction with a budget stopped.  If several calls began at the same position and ran at the
+ * same time, the pool keeps the position of the call that made the most steps.  All zero means the beginning.
  */
 struct z3fold_round {
-	uint64_t series;   /* compactions by budgets that came to their end before this one */
-	uint64_t steps;    /* done in this one */
-	unsigned int room; /* the ring that is being gone round; 0: the round begins */
-	uint32_t left;     /* pages of that ring that are still to try */
+	uint64_t series;   /* number of earlier compactions with a budget that ran to their end */
+	uint64_t steps;    /* steps made in this one */
+	unsigned int room; /* the ring that the current round has reached; 0 if the round has not begun */
+	uint32_t left;     /* pages of that ring that the round still has to try */
 	unsigned int rounds;
-	bool gained;         /* this round has emptied a page */
-	bool at_trim;        /* the rounds are over */
-	uint32_t owed_pages; /* that were emptied, and lie in the reserve */
+	bool gained;               /* this round has emptied at least one page */
+	bool at_trim;              /* the rounds are finished, and the trim has begun */
+	uint32_t unreleased_pages; /* pages that this compaction emptied and that are still in the reserve */
 	uint32_t record_unit;
 	struct zp_trim trim;
 };
@@ -92,25 +93,34 @@ struct z3fold_pool {
 	void *evict_context;
 
 	struct zp_lock lock;
-	/* Guarded by it: */
-	uint32_t by_room[Z3FOLD_PAGE_CHUNKS];    /* [n]: pages that can take an object of n chunks, and of no more */
-	uint32_t room_pages[Z3FOLD_PAGE_CHUNKS]; /* how many stand there */
-	uint64_t room_mask;                      /* which of these are not empty */
-	uint32_t newest;                         /* of the ring by age; its prev is the oldest */
+	/* The lock guards the following members: */
+	uint32_t by_room[Z3FOLD_PAGE_CHUNKS];    /* [n]: pages that can take an object of n chunks but no larger one */
+	uint32_t room_pages[Z3FOLD_PAGE_CHUNKS]; /* number of pages in each ring */
+	uint64_t room_mask;                      /* bit n is set if by_room[n] is not empty */
+	uint32_t newest;                         /* head of the ring by age; its prev is the oldest page */
 	uint64_t clock;
 	uint64_t listed_pages, reclaim_pages;
 	uint64_t objects, stored_chunks;
-	uint64_t open_places; /* objects that the pages in by_room lack to three */
+	uint64_t open_slots; /* number of objects that the pages in by_room could still take */
 	uint64_t moved_bytes, released_bytes, compactions;
 	uint64_t evictions, evict_refused;
-	/* Taken under NOWAIT, and then not needed: a slot of the handle table, and a page that has no record yet. */
-	uint32_t spare_slot, spare_pgno;
+	/*
+	 * A slot of the handle table, and a page that may not have a record yet: a NOWAIT call got them but did not use
+	 * them.
+	 */
+	uint32_t spare_handle_slot, spare_pgno;
 	uint64_t frees;
-	/* A malloc at the limit tried so many pages in vain, and will not try again before so many frees. */
+	/*
+	 * When a malloc at the limit has tried pages in vain, no malloc tries again before this many frees were made in
+	 * total.
+	 */
 	uint64_t retry_at_frees;
 	struct z3fold_round round;
 
-	/* Guards the blocks and what of them is committed; a page's record may be used without by whose the page is. */
+	/*
+	 * Guards the blocks and which parts of them are committed.  The user of a page may read its record without this
+	 * lock.
+	 */
 	struct zp_lock record_lock;
 	struct z3fold_block blocks[Z3FOLD_BLOCKS];
 
@@ -118,10 +128,10 @@ struct z3fold_pool {
 };
 
 /*
- * A location, as the handle table keeps it: page number and first chunk.  So mapping an object needs no look at its
- * page's record.
+ * A location, as stored in the handle table, has the page number and the first chunk.  So mapping an object does not
+ * need the page's record.
  */
-_Static_assert(ZP_PGNO_BITS + Z3FOLD_CHUNK_SHIFT <= ZP_LOCATION_BITS, "a location holds page and chunk");
+_Static_assert(ZP_PGNO_BITS + Z3FOLD_CHUNK_SHIFT <= ZP_LOCATION_BITS, "a location must hold page and chunk");
 
 static inline uint64_t z3fold_location(uint32_t pgno, unsigned int chunk)
 {
@@ -150,7 +160,7 @@ static inline unsigned int z3fold_block_of(uint32_t pgno)
 	       (unsigned int)__builtin_clz(pgno | ((1u << Z3FOLD_BLOCK_SHIFT) - 1));
 }
 
-/* The record of a page that is ours. */
+/* Returns the record of a page that the driver uses. */
 static inline struct z3fold_page *z3fold_page_at(const struct z3fold_pool *pool, uint32_t pgno)
 {
 	uintptr_t base = pool->blocks[z3fold_block_of(pgno)].base;
@@ -171,7 +181,7 @@ static inline unsigned int z3fold_page_used_chunks(const struct z3fold_page *pag
 	return page->chunks[Z3FOLD_FIRST] + page->chunks[Z3FOLD_MIDDLE] + page->chunks[Z3FOLD_LAST];
 }
 
-/* The largest object, in chunks, that the page can take, once its middle object has moved out of the way. */
+/* Returns the size in chunks of the largest object that the page can take after its middle object has moved. */
 static inline unsigned int z3fold_page_room(const struct z3fold_page *page)
 {
 	return z3fold_page_objects(page) == Z3FOLD_BUDDIES ? 0 : Z3FOLD_PAGE_CHUNKS - z3fold_page_used_chunks(page);
@@ -184,7 +194,7 @@ static inline unsigned int z3fold_first_chunk(const struct z3fold_page *page, en
 	return buddy == Z3FOLD_MIDDLE ? page->middle_at : Z3FOLD_PAGE_CHUNKS - page->chunks[Z3FOLD_LAST];
 }
 
-/* Which object begins at that chunk.  A middle object never begins at chunk 0. */
+/* Returns the object that begins at this chunk.  A middle object never begins at chunk 0. */
 static inline enum z3fold_buddy z3fold_buddy_at(const struct z3fold_page *page, unsigned int chunk)
 {
 	if (chunk == 0)
@@ -192,68 +202,74 @@ static inline enum z3fold_buddy z3fold_buddy_at(const struct z3fold_page *page, 
 	return page->chunks[Z3FOLD_MIDDLE] && chunk == page->middle_at ? Z3FOLD_MIDDLE : Z3FOLD_LAST;
 }
 
-/* Where an object is to go. */
-struct z3fold_place {
+/* The slot that an object is stored in or moved to. */
+struct z3fold_slot {
 	uint32_t pgno;
 	enum z3fold_buddy buddy;
 	unsigned int chunk;
 };
 
-/* ---- z3fold_page.c: pages and what is in them; all with the lock held, but init ---- */
+/* ---- z3fold_page.c: pages and their slots; call all but init with the lock held ---- */
 
 void z3fold_page_init(struct z3fold_pool *pool, uint32_t pgno);
 
-/* Put a page on both rings, as the youngest, or take it off. */
+/* Puts a page on both rings, as the youngest page; or takes it off. */
 void z3fold_page_enter_rings(struct z3fold_pool *pool, uint32_t pgno);
 void z3fold_page_leave_rings(struct z3fold_pool *pool, uint32_t pgno);
 
-/* A place for so many chunks: in the page with the least room that suffices.  false: there is none. */
-bool z3fold_find_place(struct z3fold_pool *pool, unsigned int chunks, struct z3fold_place *place);
+/* Finds a slot of so many chunks in the page with the least room that suffices.  Returns false if there is none. */
+bool z3fold_find_slot(struct z3fold_pool *pool, unsigned int chunks, struct z3fold_slot *slot);
 
-/* The place in an empty page that is on no ring. */
-struct z3fold_place z3fold_place_in_new_page(uint32_t pgno);
+/* Returns the first slot of an empty page that is on no ring. */
+struct z3fold_slot z3fold_slot_in_new_page(uint32_t pgno);
 
-/* Store a new object there, which makes the page the youngest; returns its handle. */
-unsigned long z3fold_store(struct z3fold_pool *pool, const struct z3fold_place *place, unsigned int chunks,
-			   uint32_t slot, bool zero);
-
-/* Take a freed object out of its page.  Returns a page that this emptied, now the caller's, or ZP_PGNO_NONE. */
-uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location);
-
-/* ---- z3fold_move.c; with the lock held ---- */
-
-/* Move the middle object to where it wastes nothing, if that gains so many chunks.  false: it stays. */
-bool z3fold_settle_middle(struct z3fold_pool *pool, uint32_t pgno, unsigned int gain_chunks);
+/* Stores a new object in the slot and returns its handle.  The page becomes the youngest. */
+unsigned long z3fold_store(struct z3fold_pool *pool, const struct z3fold_slot *slot, unsigned int chunks,
+			   uint32_t handle_slot, bool zero);
 
 /*
- * Move every object of a page into other pages' room, or none.  true: the page is empty, on no ring, and the caller's
- * to give back.
+ * Takes a freed object out of its page.  If the page becomes empty, returns it for the caller to put, else
+ * ZP_PGNO_NONE.
+ */
+uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location);
+
+/* ---- z3fold_move.c: call with the lock held ---- */
+
+/*
+ * Moves the middle object next to its neighbour, or to the beginning of the page if it is alone, provided that this
+ * gains at least so many chunks.  Returns false if the object did not move.
+ */
+bool z3fold_shift_middle(struct z3fold_pool *pool, uint32_t pgno, unsigned int gain_chunks);
+
+/*
+ * Moves all objects of a page into the room of other pages, or none of them.  Returns true if the page is empty and on
+ * no ring; the caller then has to put it.
  */
 bool z3fold_empty_page(struct z3fold_pool *pool, uint32_t pgno);
 
-/* What moves need of z3fold_page.c: fill and clear a place, and file the page by the room that it has then. */
-void z3fold_fill(struct z3fold_pool *pool, const struct z3fold_place *place, unsigned int chunks, uint32_t slot);
+/* The functions of z3fold_page.c that moves need: fill and clear a slot, and list the page by its room. */
+void z3fold_fill(struct z3fold_pool *pool, const struct z3fold_slot *slot, unsigned int chunks, uint32_t handle_slot);
 void z3fold_clear(struct z3fold_pool *pool, uint32_t pgno, enum z3fold_buddy buddy);
 void z3fold_room_enter(struct z3fold_pool *pool, uint32_t pgno);
 void z3fold_room_leave(struct z3fold_pool *pool, uint32_t pgno);
 
-/* Make `heir` as young as `from`, if it is older. */
-void z3fold_page_inherit(struct z3fold_pool *pool, uint32_t heir, uint32_t from);
+/* Makes page `to` as young as page `from`, if it is older. */
+void z3fold_page_inherit(struct z3fold_pool *pool, uint32_t to, uint32_t from);
 
-/* ---- z3fold_record.c: the table of records; without the pool's lock, but get under NOWAIT ---- */
+/* ---- z3fold_record.c: the table of records; call without the pool's lock, except get with NOWAIT ---- */
 
-/* See to it that a page that was just taken has a record.  0 or -errno. */
+/* Commits the record of a page that the caller just got.  Returns 0 or -errno. */
 int z3fold_record_get(struct z3fold_pool *pool, uint32_t pgno, zpool_gfp_t gfp);
 
-/* Give an empty page that is on no ring back, with its record. */
+/* Returns an empty page that is on no ring, and its record. */
 void z3fold_page_put(struct z3fold_pool *pool, uint32_t pgno);
 
-/* Has this number a record that may be read?  For checks. */
+/* Returns true if the record of this page number can be read; used by verify. */
 bool z3fold_record_is_ready(struct z3fold_pool *pool, uint32_t pgno);
 
 /*
- * Give back the memory of records that no page uses: of a few units, from number *unit on (0 to begin with).  false:
- * that was the last one.
+ * Decommits the records that no page uses in a few units, from number *unit on, which is 0 for the first call.  Returns
+ * false after the last unit.
  */
 bool z3fold_records_trim(struct z3fold_pool *pool, uint32_t *unit);
 void z3fold_records_fini(struct z3fold_pool *pool);
@@ -264,8 +280,8 @@ int z3fold_compact(void *pool, const struct zpool_budget *budget, uint64_t *rele
 int z3fold_trim(void *pool, uint64_t *released);
 
 /*
- * For a malloc that found no memory: give back what is kept, or else empty a few pages into others.  true: there is
- * room, so it is worth another try.  Without the lock.
+ * Makes room for a malloc that found no memory: returns cached memory, or else moves the objects of a few pages into
+ * others.  Returns true if another try is worthwhile.  The caller does not hold the lock.
  */
 bool z3fold_make_room(struct z3fold_pool *pool);
 int z3fold_shrink(void *pool, unsigned int pages, unsigned int *reclaimed);

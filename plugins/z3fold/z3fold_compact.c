@@ -1,27 +1,34 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_compact.c - emptying half-used pages into the room of others
+ * z3fold_compact.c - moving the objects of half-used pages into the room of others
  *
- * Pages are tried from the one with most room to the one with least: each whose objects all find room elsewhere, in
- * the tightest holes that take them, is given back.  A page whose objects do not keeps them all, so nothing is copied
- * in vain but a middle object that made way.  Each ring of pages with as much room is gone round once, by the number
- * of pages that it had when it was come to; so the end comes, whatever other threads do meanwhile.
+ * Compaction tries pages in the order of their room, the emptiest first.  It returns each page whose objects all find
+ * room elsewhere, in the smallest holes that suffice.  If one object of a page finds no room, all objects of the page
+ * stay, so nothing was copied in vain except perhaps a middle object that was shifted to make room.  A round visits
+ * each ring of by_room once, for as many pages as the ring had when the round reached it.  So a round ends, no matter
+ * what other threads do meanwhile.
  *
- * With a budget a call works in steps: some pages tried, or some memory given back.  The pool remembers where the last
- * call stopped, and the next one continues there.  A page that could not be emptied stands last in its ring then, so
- * that objects which stay mapped do not keep the calls from what lies behind them.  After a round that emptied a page
- * another one begins.
+ * With a budget, a call works in steps: a step tries some pages or releases some memory.  The pool stores the position
+ * where the last call stopped, and the next call continues there.  A page that could not be emptied becomes the last
+ * one of its ring, so objects that stay mapped do not keep compaction from the pages after them.  A round that emptied
+ * a page is followed by another round.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
 #include "z3fold.h"
 
-/* Under one hold of the lock: pages looked at, and bytes copied save for what the last page adds. */
+/*
+ * Limits for one hold of the lock: the number of pages tried, and the bytes copied; the last page may exceed the
+ * latter.
+ */
 enum { STEP_PAGES = 32, STEP_BYTES = 16 << 10 };
 
-/* What a malloc at the limit is content with, and how many pages it may try in vain for each free. */
-enum { ROOM_PAGES = 16, ROOM_TRIED_A_FREE = 32 };
+/*
+ * A malloc at the limit stops after it emptied ROOM_PAGES.  It tries at most ROOM_TRIES_PER_FREE pages in vain per
+ * free.
+ */
+enum { ROOM_PAGES = 16, ROOM_TRIES_PER_FREE = 32 };
 
 struct run {
 	struct z3fold_pool *pool;
@@ -30,12 +37,12 @@ struct run {
 	uint64_t moved_bytes;
 };
 
-static bool bytes_are_spent(const struct run *run)
+static bool byte_budget_is_spent(const struct run *run)
 {
 	return run->moved_bytes >= run->budget.bytes;
 }
 
-/* The next page to try, with the lock held.  ZP_PGNO_NONE: all were tried. */
+/* Returns the next page to try, or ZP_PGNO_NONE after the last one.  The caller holds the lock. */
 static uint32_t next_page(struct run *run)
 {
 	struct z3fold_pool *pool = run->pool;
@@ -50,7 +57,7 @@ static uint32_t next_page(struct run *run)
 	return pool->by_room[run->at.room];
 }
 
-/* One hold of the lock.  true: there is more to try. */
+/* Tries pages during one hold of the lock.  Returns true if there are more to try. */
 static bool try_pages(struct run *run)
 {
 	struct z3fold_pool *pool = run->pool;
@@ -60,7 +67,7 @@ static bool try_pages(struct run *run)
 	bool more = true;
 
 	zp_lock(&pool->lock);
-	for (unsigned int i = 0; i < STEP_PAGES && run->moved_bytes < until && !bytes_are_spent(run); i++) {
+	for (unsigned int i = 0; i < STEP_PAGES && run->moved_bytes < until && !byte_budget_is_spent(run); i++) {
 		uint64_t before = pool->moved_bytes;
 		uint32_t pgno = next_page(run);
 
@@ -69,14 +76,14 @@ static bool try_pages(struct run *run)
 			break;
 		if (z3fold_empty_page(pool, pgno))
 			emptied[count++] = pgno;
-		else /* It stands first in its ring again: the next one is to be. */
+		else /* The page is the first one of its ring again; the ring continues with the next one. */
 			pool->by_room[run->at.room] = z3fold_page_at(pool, pgno)->links[Z3FOLD_BY_ROOM].next;
 		run->moved_bytes += pool->moved_bytes - before;
 	}
 	zp_unlock(&pool->lock);
 	for (unsigned int i = 0; i < count; i++)
 		z3fold_page_put(pool, emptied[i]);
-	run->at.owed_pages += count;
+	run->at.unreleased_pages += count;
 	run->at.gained |= count > 0;
 	return more;
 }
@@ -91,31 +98,34 @@ static void end_round(struct run *run)
 
 static void drop_spares(struct z3fold_pool *pool)
 {
-	uint32_t spare_slot, spare_pgno;
+	uint32_t spare_handle_slot, spare_pgno;
 
 	zp_lock(&pool->lock);
-	spare_slot = pool->spare_slot;
+	spare_handle_slot = pool->spare_handle_slot;
 	spare_pgno = pool->spare_pgno;
-	pool->spare_slot = ZP_SLOT_NONE;
+	pool->spare_handle_slot = ZP_SLOT_NONE;
 	pool->spare_pgno = ZP_PGNO_NONE;
 	zp_unlock(&pool->lock);
-	if (spare_slot != ZP_SLOT_NONE)
-		zp_handles_unbind(&pool->handles, &spare_slot, 1);
+	if (spare_handle_slot != ZP_SLOT_NONE)
+		zp_handles_unbind(&pool->handles, &spare_handle_slot, 1);
 	if (spare_pgno != ZP_PGNO_NONE)
 		zp_pages_put(&pool->pages, spare_pgno, 1);
 }
 
-/* One step of the work.  false: all is done. */
-static bool step(struct run *run)
+/* Makes one step of the compaction.  Returns false when the compaction is finished. */
+static bool compact_step(struct run *run)
 {
 	struct z3fold_pool *pool = run->pool;
 
 	run->at.steps++;
-	/* Where time counts, what was emptied goes before more is moved; else it can wait for its neighbours. */
-	if (run->budget.deadline_ns && run->at.owed_pages) {
+	/*
+	 * With a deadline, release emptied pages before moving more objects.  Without one, release them all at the end,
+	 * when neighbouring pages can go together.
+	 */
+	if (run->budget.deadline_ns && run->at.unreleased_pages) {
 		uint32_t gone = zp_pages_trim_some(&pool->pages);
 
-		run->at.owed_pages -= gone && gone < run->at.owed_pages ? gone : run->at.owed_pages;
+		run->at.unreleased_pages -= gone && gone < run->at.unreleased_pages ? gone : run->at.unreleased_pages;
 		return true;
 	}
 	if (run->at.at_trim)
@@ -171,20 +181,20 @@ int z3fold_compact(void *pool_, const struct zpool_budget *budget, uint64_t *rel
 
 	zp_pages_defer_release(&pool->pages, true);
 	do
-		more = step(&run);
-	while (more && !bytes_are_spent(&run) && !zp_budget_is_late(&run.budget));
+		more = compact_step(&run);
+	while (more && !byte_budget_is_spent(&run) && !zp_budget_is_late(&run.budget));
 	zp_pages_defer_release(&pool->pages, false);
 	if (!run.budget.deadline_ns) {
 		zp_pages_trim(&pool->pages, &of_pages);
-		run.at.owed_pages = 0;
+		run.at.unreleased_pages = 0;
 	}
 	*released = released_since(pool, before);
 	run_end(&run, more, *released);
 	return more ? 1 : 0;
 }
 
-/* Gives back what the pool keeps beside its pages. */
-static void drop_kept(struct z3fold_pool *pool)
+/* Returns what the pool has cached in addition to its pages. */
+static void drop_cached(struct z3fold_pool *pool)
 {
 	uint64_t ignored;
 	uint32_t unit = 0;
@@ -196,8 +206,8 @@ static void drop_kept(struct z3fold_pool *pool)
 }
 
 /*
- * Tries pages until some are emptied.  Where all were tried in vain, frees have to pay for the next time: a program
- * that stores at its limit fails, evicts and stores again all the time.
+ * Tries pages until some are emptied.  If all tries were in vain, a number of frees must happen before the next try: a
+ * program that stores objects at its limit fails, evicts and stores again all the time.
  */
 static bool empty_some_pages(struct z3fold_pool *pool)
 {
@@ -209,23 +219,23 @@ static bool empty_some_pages(struct z3fold_pool *pool)
 	frees = pool->frees;
 	bool too_early = frees < pool->retry_at_frees;
 	zp_unlock(&pool->lock);
-	while (!too_early && more && run.at.owed_pages < ROOM_PAGES) {
+	while (!too_early && more && run.at.unreleased_pages < ROOM_PAGES) {
 		more = try_pages(&run);
 		tried += STEP_PAGES;
 	}
 	zp_lock(&pool->lock);
-	pool->released_bytes += run.at.owed_pages * ZP_PAGE_BYTES;
-	if (!too_early && run.at.owed_pages == 0)
-		pool->retry_at_frees = frees + tried / ROOM_TRIED_A_FREE;
+	pool->released_bytes += run.at.unreleased_pages * ZP_PAGE_BYTES;
+	if (!too_early && run.at.unreleased_pages == 0)
+		pool->retry_at_frees = frees + tried / ROOM_TRIES_PER_FREE;
 	zp_unlock(&pool->lock);
-	return run.at.owed_pages > 0;
+	return run.at.unreleased_pages > 0;
 }
 
 bool z3fold_make_room(struct z3fold_pool *pool)
 {
 	uint64_t before = zp_pages_held_bytes(&pool->pages);
 
-	drop_kept(pool);
+	drop_cached(pool);
 	return zp_pages_held_bytes(&pool->pages) < before || empty_some_pages(pool);
 }
 
@@ -234,7 +244,7 @@ int z3fold_trim(void *pool_, uint64_t *released)
 	struct z3fold_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 
-	drop_kept(pool);
+	drop_cached(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	*released = released_since(pool, before);
 	return 0;

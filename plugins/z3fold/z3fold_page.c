@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_page.c - pages, the rings that they stand in, and the places inside
+ * z3fold_page.c - pages, their rings and their slots
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -46,7 +46,7 @@ static void ring_remove(struct z3fold_pool *pool, enum z3fold_ring ring, uint32_
 	*link = (struct z3fold_link){ ZP_PGNO_NONE, ZP_PGNO_NONE };
 }
 
-/* File a page under the room that it has, if it has any. */
+/* Adds a page to the ring for its room, if it has any room. */
 void z3fold_room_enter(struct z3fold_pool *pool, uint32_t pgno)
 {
 	const struct z3fold_page *page = z3fold_page_at(pool, pgno);
@@ -57,10 +57,13 @@ void z3fold_room_enter(struct z3fold_pool *pool, uint32_t pgno)
 	ring_add_first(pool, Z3FOLD_BY_ROOM, &pool->by_room[room], pgno);
 	pool->room_pages[room]++;
 	pool->room_mask |= UINT64_C(1) << room;
-	pool->open_places += Z3FOLD_BUDDIES - z3fold_page_objects(page);
+	pool->open_slots += Z3FOLD_BUDDIES - z3fold_page_objects(page);
 }
 
-/* Before anything changes in the page.  Harmless where it is on no such ring. */
+/*
+ * Must be called before the page changes, because its ring follows from its room.  Does nothing if it is on no such
+ * ring.
+ */
 void z3fold_room_leave(struct z3fold_pool *pool, uint32_t pgno)
 {
 	const struct z3fold_page *page = z3fold_page_at(pool, pgno);
@@ -72,7 +75,7 @@ void z3fold_room_leave(struct z3fold_pool *pool, uint32_t pgno)
 	pool->room_pages[room]--;
 	if (pool->room_pages[room] == 0)
 		pool->room_mask &= ~(UINT64_C(1) << room);
-	pool->open_places -= Z3FOLD_BUDDIES - z3fold_page_objects(page);
+	pool->open_slots -= Z3FOLD_BUDDIES - z3fold_page_objects(page);
 }
 
 static void age_enter(struct z3fold_pool *pool, uint32_t pgno)
@@ -81,16 +84,16 @@ static void age_enter(struct z3fold_pool *pool, uint32_t pgno)
 	ring_add_first(pool, Z3FOLD_BY_AGE, &pool->newest, pgno);
 }
 
-void z3fold_page_inherit(struct z3fold_pool *pool, uint32_t heir, uint32_t from)
+void z3fold_page_inherit(struct z3fold_pool *pool, uint32_t to, uint32_t from)
 {
-	struct z3fold_page *page = z3fold_page_at(pool, heir);
-	const struct z3fold_page *giver = z3fold_page_at(pool, from);
+	struct z3fold_page *page = z3fold_page_at(pool, to);
+	const struct z3fold_page *source = z3fold_page_at(pool, from);
 
-	if (page->stamp >= giver->stamp)
+	if (page->stamp >= source->stamp)
 		return;
-	page->stamp = giver->stamp;
-	ring_remove(pool, Z3FOLD_BY_AGE, &pool->newest, heir);
-	ring_insert_before(pool, Z3FOLD_BY_AGE, heir, giver->links[Z3FOLD_BY_AGE].next);
+	page->stamp = source->stamp;
+	ring_remove(pool, Z3FOLD_BY_AGE, &pool->newest, to);
+	ring_insert_before(pool, Z3FOLD_BY_AGE, to, source->links[Z3FOLD_BY_AGE].next);
 }
 
 void z3fold_page_enter_rings(struct z3fold_pool *pool, uint32_t pgno)
@@ -109,66 +112,69 @@ void z3fold_page_leave_rings(struct z3fold_pool *pool, uint32_t pgno)
 	pool->listed_pages--;
 }
 
-/* ---- places ---- */
+/* ---- slots ---- */
 
 void z3fold_page_init(struct z3fold_pool *pool, uint32_t pgno)
 {
 	memset(z3fold_page_at(pool, pgno), 0, sizeof(struct z3fold_page));
 }
 
-/* Without a middle object there is one hole, between the first and the last. */
-static bool place_without_middle(const struct z3fold_page *page, unsigned int chunks, struct z3fold_place *place)
+/* Without a middle object, the page has one hole, between the first and the last object. */
+static bool slot_without_middle(const struct z3fold_page *page, unsigned int chunks, struct z3fold_slot *slot)
 {
 	unsigned int first = page->chunks[Z3FOLD_FIRST], last = page->chunks[Z3FOLD_LAST];
 
 	if (first + last + chunks > Z3FOLD_PAGE_CHUNKS)
 		return false;
 	if (!first) {
-		place->buddy = Z3FOLD_FIRST;
-		place->chunk = 0;
+		slot->buddy = Z3FOLD_FIRST;
+		slot->chunk = 0;
 	} else if (!last) {
-		place->buddy = Z3FOLD_LAST;
-		place->chunk = Z3FOLD_PAGE_CHUNKS - chunks;
+		slot->buddy = Z3FOLD_LAST;
+		slot->chunk = Z3FOLD_PAGE_CHUNKS - chunks;
 	} else {
-		place->buddy = Z3FOLD_MIDDLE;
-		place->chunk = first;
+		slot->buddy = Z3FOLD_MIDDLE;
+		slot->chunk = first;
 	}
 	return true;
 }
 
-/* With one there is a hole on each side; what is usable is the side where no object is yet. */
-static bool place_beside_middle(const struct z3fold_page *page, unsigned int chunks, struct z3fold_place *place)
+/* With a middle object, the page has a hole on each side of it; only a side without another object can be used. */
+static bool slot_beside_middle(const struct z3fold_page *page, unsigned int chunks, struct z3fold_slot *slot)
 {
 	unsigned int middle_end = page->middle_at + page->chunks[Z3FOLD_MIDDLE];
 	unsigned int left = page->chunks[Z3FOLD_FIRST] ? 0 : page->middle_at;
 	unsigned int right = page->chunks[Z3FOLD_LAST] ? 0 : Z3FOLD_PAGE_CHUNKS - middle_end;
 
 	if (left >= chunks && (right < chunks || left <= right)) {
-		place->buddy = Z3FOLD_FIRST;
-		place->chunk = 0;
+		slot->buddy = Z3FOLD_FIRST;
+		slot->chunk = 0;
 		return true;
 	}
-	place->buddy = Z3FOLD_LAST;
-	place->chunk = Z3FOLD_PAGE_CHUNKS - chunks;
+	slot->buddy = Z3FOLD_LAST;
+	slot->chunk = Z3FOLD_PAGE_CHUNKS - chunks;
 	return right >= chunks;
 }
 
-/* Finds the place in a page that has the room; a middle object in the way is moved.  false: it is mapped. */
-static bool open_place(struct z3fold_pool *pool, uint32_t pgno, unsigned int chunks, struct z3fold_place *place)
+/*
+ * Finds the slot in a page with enough room, and shifts a middle object that is in the way.  Returns false if it is
+ * mapped.
+ */
+static bool open_slot(struct z3fold_pool *pool, uint32_t pgno, unsigned int chunks, struct z3fold_slot *slot)
 {
 	const struct z3fold_page *page = z3fold_page_at(pool, pgno);
 
-	place->pgno = pgno;
-	if (page->chunks[Z3FOLD_MIDDLE] && place_beside_middle(page, chunks, place))
+	slot->pgno = pgno;
+	if (page->chunks[Z3FOLD_MIDDLE] && slot_beside_middle(page, chunks, slot))
 		return true;
-	if (page->chunks[Z3FOLD_MIDDLE] && !z3fold_settle_middle(pool, pgno, 1))
+	if (page->chunks[Z3FOLD_MIDDLE] && !z3fold_shift_middle(pool, pgno, 1))
 		return false;
-	/* A middle object that was alone is the first now. */
-	return page->chunks[Z3FOLD_MIDDLE] ? place_beside_middle(page, chunks, place)
-					   : place_without_middle(page, chunks, place);
+	/* A middle object that was alone is the first object now. */
+	return page->chunks[Z3FOLD_MIDDLE] ? slot_beside_middle(page, chunks, slot)
+					   : slot_without_middle(page, chunks, slot);
 }
 
-bool z3fold_find_place(struct z3fold_pool *pool, unsigned int chunks, struct z3fold_place *place)
+bool z3fold_find_slot(struct z3fold_pool *pool, unsigned int chunks, struct z3fold_slot *slot)
 {
 	uint64_t fitting = chunks < Z3FOLD_PAGE_CHUNKS ? pool->room_mask & (UINT64_MAX << chunks) : 0;
 	unsigned int tries = 0;
@@ -178,9 +184,9 @@ bool z3fold_find_place(struct z3fold_pool *pool, unsigned int chunks, struct z3f
 		uint32_t left = pool->room_pages[__builtin_ctzll(fitting)];
 
 		for (; left; left--) {
-			if (open_place(pool, *first, chunks, place))
+			if (open_slot(pool, *first, chunks, slot))
 				return true;
-			/* Others are looked at first from now on. */
+			/* The next search begins with the other pages of the ring. */
 			*first = link_of(pool, Z3FOLD_BY_ROOM, *first)->next;
 			if (++tries == Z3FOLD_FIND_TRIES)
 				return false;
@@ -189,24 +195,24 @@ bool z3fold_find_place(struct z3fold_pool *pool, unsigned int chunks, struct z3f
 	return false;
 }
 
-struct z3fold_place z3fold_place_in_new_page(uint32_t pgno)
+struct z3fold_slot z3fold_slot_in_new_page(uint32_t pgno)
 {
-	return (struct z3fold_place){ .pgno = pgno, .buddy = Z3FOLD_FIRST, .chunk = 0 };
+	return (struct z3fold_slot){ .pgno = pgno, .buddy = Z3FOLD_FIRST, .chunk = 0 };
 }
 
 /* ---- objects ---- */
 
-void z3fold_fill(struct z3fold_pool *pool, const struct z3fold_place *place, unsigned int chunks, uint32_t slot)
+void z3fold_fill(struct z3fold_pool *pool, const struct z3fold_slot *slot, unsigned int chunks, uint32_t handle_slot)
 {
-	struct z3fold_page *page = z3fold_page_at(pool, place->pgno);
+	struct z3fold_page *page = z3fold_page_at(pool, slot->pgno);
 
-	z3fold_room_leave(pool, place->pgno);
-	page->slots[place->buddy] = slot;
-	page->chunks[place->buddy] = (uint8_t)chunks;
-	if (place->buddy == Z3FOLD_MIDDLE)
-		page->middle_at = place->chunk & (Z3FOLD_PAGE_CHUNKS - 1);
+	z3fold_room_leave(pool, slot->pgno);
+	page->handle_slots[slot->buddy] = handle_slot;
+	page->chunks[slot->buddy] = (uint8_t)chunks;
+	if (slot->buddy == Z3FOLD_MIDDLE)
+		page->middle_at = slot->chunk & (Z3FOLD_PAGE_CHUNKS - 1);
 	if (page->state == Z3FOLD_PAGE_LISTED)
-		z3fold_room_enter(pool, place->pgno);
+		z3fold_room_enter(pool, slot->pgno);
 }
 
 void z3fold_clear(struct z3fold_pool *pool, uint32_t pgno, enum z3fold_buddy buddy)
@@ -216,7 +222,7 @@ void z3fold_clear(struct z3fold_pool *pool, uint32_t pgno, enum z3fold_buddy bud
 
 	if (filed)
 		z3fold_room_leave(pool, pgno);
-	page->slots[buddy] = ZP_SLOT_NONE;
+	page->handle_slots[buddy] = ZP_SLOT_NONE;
 	page->chunks[buddy] = 0;
 	if (buddy == Z3FOLD_MIDDLE)
 		page->middle_at = 0;
@@ -224,23 +230,23 @@ void z3fold_clear(struct z3fold_pool *pool, uint32_t pgno, enum z3fold_buddy bud
 		z3fold_room_enter(pool, pgno);
 }
 
-unsigned long z3fold_store(struct z3fold_pool *pool, const struct z3fold_place *place, unsigned int chunks,
-			   uint32_t slot, bool zero)
+unsigned long z3fold_store(struct z3fold_pool *pool, const struct z3fold_slot *slot, unsigned int chunks,
+			   uint32_t handle_slot, bool zero)
 {
-	uint64_t location = z3fold_location(place->pgno, place->chunk);
+	uint64_t location = z3fold_location(slot->pgno, slot->chunk);
 
-	z3fold_fill(pool, place, chunks, slot);
-	if (z3fold_page_at(pool, place->pgno)->state == Z3FOLD_PAGE_LISTED) {
-		ring_remove(pool, Z3FOLD_BY_AGE, &pool->newest, place->pgno);
-		age_enter(pool, place->pgno);
+	z3fold_fill(pool, slot, chunks, handle_slot);
+	if (z3fold_page_at(pool, slot->pgno)->state == Z3FOLD_PAGE_LISTED) {
+		ring_remove(pool, Z3FOLD_BY_AGE, &pool->newest, slot->pgno);
+		age_enter(pool, slot->pgno);
 	} else {
-		z3fold_page_enter_rings(pool, place->pgno);
+		z3fold_page_enter_rings(pool, slot->pgno);
 	}
 	if (zero)
 		memset(z3fold_address(pool, location), 0, (size_t)chunks * Z3FOLD_CHUNK_BYTES);
 	pool->objects++;
 	pool->stored_chunks += chunks;
-	return zp_handles_publish(&pool->handles, slot, location);
+	return zp_handles_publish(&pool->handles, handle_slot, location);
 }
 
 uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location)
@@ -255,7 +261,7 @@ uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location)
 	z3fold_clear(pool, pgno, buddy);
 	if (page->state == Z3FOLD_PAGE_UNDER_RECLAIM)
 		return ZP_PGNO_NONE;
-	/* A free is no use of the page: it keeps its place in the order of eviction. */
+	/* A free does not make the page younger. */
 	if (z3fold_page_objects(page) == 0) {
 		z3fold_page_leave_rings(pool, pgno);
 		return pgno;
@@ -264,6 +270,6 @@ uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location)
 		pool->released_bytes += ZP_PAGE_BYTES;
 		return pgno;
 	}
-	(void)z3fold_settle_middle(pool, pgno, Z3FOLD_GAIN_CHUNKS);
+	(void)z3fold_shift_middle(pool, pgno, Z3FOLD_GAIN_CHUNKS);
 	return ZP_PGNO_NONE;
 }

@@ -7,23 +7,23 @@
 #endif
 #include "z3fold.h"
 
-/* The order in which a page's objects go. */
+/* The order in which the objects of a page are evicted. */
 static const enum z3fold_buddy order[Z3FOLD_BUDDIES] = { Z3FOLD_MIDDLE, Z3FOLD_FIRST, Z3FOLD_LAST };
 
-/* The handle of an object, or 0: there is none, it is mapped, or in the hands of somebody who frees it. */
+/* Returns an object's handle, or 0 if there is no object, or if it is mapped or being freed by another thread. */
 static unsigned long evictable_handle(struct z3fold_pool *pool, const struct z3fold_page *page, enum z3fold_buddy buddy)
 {
 	uint64_t word;
 
 	if (!page->chunks[buddy])
 		return 0;
-	word = atomic_load_explicit(zp_handles_word(&pool->handles, page->slots[buddy]), memory_order_relaxed);
+	word = atomic_load_explicit(zp_handles_word(&pool->handles, page->handle_slots[buddy]), memory_order_relaxed);
 	if (zp_word_state(word) != ZP_STATE_LIVE)
 		return 0;
-	return zp_handle_make(&pool->handles, page->slots[buddy], zp_word_generation(word));
+	return zp_handle_make(&pool->handles, page->handle_slots[buddy], zp_word_generation(word));
 }
 
-/* Does one of the page's objects refuse to go, whatever its owner says? */
+/* Returns true if the owner could not evict one of the page's objects, because it is mapped or being freed. */
 static bool has_unevictable(struct z3fold_pool *pool, const struct z3fold_page *page)
 {
 	for (unsigned int i = 0; i < Z3FOLD_BUDDIES; i++)
@@ -33,8 +33,9 @@ static bool has_unevictable(struct z3fold_pool *pool, const struct z3fold_page *
 }
 
 /*
- * Ask for the objects of a page that is on no ring any more, until one stays.  Called and returns with the lock held,
- * but not between.  No object is put into a page under reclaim, and none moves, so what is there is what was kept.
+ * Asks the owner to evict the objects of a page that is on no ring, and stops at the first object that remains.  Called
+ * and returns with the lock held, but releases it during the callbacks.  No object is stored in a page under reclaim or
+ * moved from it, so an object that is still there was refused by the owner.
  */
 static void evict_objects(struct z3fold_pool *pool, struct z3fold_page *page)
 {
@@ -43,7 +44,10 @@ static void evict_objects(struct z3fold_pool *pool, struct z3fold_page *page)
 	page->state = Z3FOLD_PAGE_UNDER_RECLAIM;
 	pool->reclaim_pages++;
 	for (unsigned int i = 0; i < Z3FOLD_BUDDIES && !err; i++) {
-		/* Looked up only now: the callback for one may have freed others as well. */
+		/*
+		 * The handle is read only now because the callback for the previous object may have freed this one as
+		 * well.
+		 */
 		unsigned long handle = evictable_handle(pool, page, order[i]);
 
 		if (!handle)
@@ -62,7 +66,7 @@ static void evict_objects(struct z3fold_pool *pool, struct z3fold_page *page)
 	pool->reclaim_pages--;
 }
 
-/* Empty one page, the oldest that lets itself be emptied.  0, -EAGAIN or -EINVAL. */
+/* Empties the oldest page that can be emptied.  Returns 0, -EAGAIN or -EINVAL. */
 static int reclaim_page(struct z3fold_pool *pool)
 {
 	zp_lock(&pool->lock);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_record.c - the table of pages' records
+ * z3fold_record.c - the table of page records
  *
- * Records are found by page number.  Address space for them comes in blocks, each for as many pages as all before it,
- * and memory in units of 512 records, five pages, when the first page of a unit is taken; trim takes it from units of
- * which no page is in use.  What a record says is guarded by the pool's lock, that it is there by record_lock.
+ * Records are found by page number.  Address space for them is reserved in blocks; each block has records for as many
+ * pages as all blocks before it together.  Memory is committed in units of 512 records, which are five pages, when the
+ * driver gets the first page of a unit.  A trim decommits units of which no page is in use.  The pool's lock guards the
+ * contents of records, and record_lock guards whether they are committed.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -13,7 +14,7 @@
 
 enum { UNIT_RECORDS = 1 << Z3FOLD_UNIT_SHIFT, UNIT_BYTES = sizeof(struct z3fold_page) << Z3FOLD_UNIT_SHIFT };
 
-/* Units that one piece of a trim looks at, and asks the source to take. */
+/* Limits for one hold of the lock during a trim: units to look at, and units to decommit. */
 enum { TRIM_LOOKS = 1024, TRIM_ASKED = 4 };
 
 enum { UNITS_MAX = 1 << (ZP_PGNO_BITS - Z3FOLD_UNIT_SHIFT) };
@@ -40,7 +41,7 @@ static void *unit_records(struct z3fold_block *block, uint32_t unit)
 	return (char *)block->units + block->head_bytes + (size_t)unit * UNIT_BYTES;
 }
 
-/* With record_lock held. */
+/* The caller holds record_lock. */
 static int block_reserve(struct z3fold_pool *pool, unsigned int number)
 {
 	struct z3fold_block *block = &pool->blocks[number];
@@ -103,7 +104,7 @@ int z3fold_record_get(struct z3fold_pool *pool, uint32_t pgno, zpool_gfp_t gfp)
 
 void z3fold_page_put(struct z3fold_pool *pool, uint32_t pgno)
 {
-	/* Release: what was done with the record comes before a trim that takes its memory. */
+	/* Release order: all uses of the record happen before a trim decommits its memory. */
 	atomic_fetch_sub_explicit(&unit_of(pool, pgno)->in_use, 1, memory_order_release);
 	zp_pages_put(&pool->pages, pgno, 1);
 }
@@ -120,14 +121,14 @@ bool z3fold_record_is_ready(struct z3fold_pool *pool, uint32_t pgno)
 	return ready;
 }
 
-/* true: the source was asked. */
+/* Returns true if it called the page source. */
 static bool unit_trim(struct z3fold_pool *pool, struct z3fold_block *block, uint32_t number)
 {
 	struct z3fold_unit *unit = &block->units[number];
 
 	if (!unit->committed || atomic_load_explicit(&unit->in_use, memory_order_acquire))
 		return false;
-	/* What the source keeps we keep. */
+	/* If the source could not decommit the memory, the unit stays committed. */
 	if (zp_pages_meta_decommit(&pool->pages, unit_records(block, number), UNIT_BYTES) == 0)
 		unit->committed = 0;
 	return true;

@@ -16,7 +16,7 @@ int z3fold_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	now.objects = pool->objects;
 	now.stored_bytes = pool->stored_chunks * Z3FOLD_CHUNK_BYTES;
 	now.pages = pool->listed_pages + pool->reclaim_pages;
-	now.free_slots = pool->open_places;
+	now.free_slots = pool->open_slots;
 	now.compactions = pool->compactions;
 	now.compact_moved_bytes = pool->moved_bytes;
 	now.compact_released_bytes = pool->released_bytes;
@@ -28,23 +28,26 @@ int z3fold_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 
 /* ---- verification ---- */
 
-/* What the rings hold together. */
+/* The totals of all pages in the rings. */
 struct sums {
-	uint64_t pages, objects, chunks, open_pages, open_places;
+	uint64_t pages, objects, chunks, open_pages, open_slots;
 };
 
-/* Returns true if the object's handle slot has this location, also if another thread is freeing the object. */
+/*
+ * Returns true if the object's entry in the handle table has this location, also if another thread is freeing the
+ * object.
+ */
 static bool handle_agrees(struct z3fold_pool *pool, uint32_t pgno, const struct z3fold_page *page,
 			  enum z3fold_buddy buddy)
 {
-	uint32_t slot = page->slots[buddy];
+	uint32_t handle_slot = page->handle_slots[buddy];
 	uint64_t word;
 
 	if (page->chunks[buddy] == 0)
-		return slot == ZP_SLOT_NONE;
-	if (slot == ZP_SLOT_NONE || slot >= zp_handles_slots(&pool->handles))
+		return handle_slot == ZP_SLOT_NONE;
+	if (handle_slot == ZP_SLOT_NONE || handle_slot >= zp_handles_slots(&pool->handles))
 		return false;
-	word = atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed);
+	word = atomic_load_explicit(zp_handles_word(&pool->handles, handle_slot), memory_order_relaxed);
 	return zp_word_state(word) != ZP_STATE_MOVING &&
 	       (word & ZP_LOCATION_MASK) == z3fold_location(pgno, z3fold_first_chunk(page, buddy));
 }
@@ -61,9 +64,9 @@ static const char *verify_geometry(const struct z3fold_page *page)
 	if (page->chunks[Z3FOLD_FIRST] + page->chunks[Z3FOLD_LAST] > Z3FOLD_PAGE_CHUNKS)
 		return "the first and the last object of a page overlap";
 	if (!page->chunks[Z3FOLD_MIDDLE])
-		return page->middle_at ? "a page without a middle object has a place for it" : NULL;
+		return page->middle_at ? "a page without a middle object has a position for it" : NULL;
 	if (page->middle_at == 0)
-		return "a middle object stands where the first belongs";
+		return "a middle object begins where the first object belongs";
 	if (page->middle_at < page->chunks[Z3FOLD_FIRST])
 		return "a middle object overlaps the first";
 	if (middle_end > (unsigned int)Z3FOLD_PAGE_CHUNKS - page->chunks[Z3FOLD_LAST])
@@ -80,9 +83,9 @@ static const char *verify_page(struct z3fold_pool *pool, uint32_t pgno, struct s
 	if (fault)
 		return fault;
 	if (page->state != Z3FOLD_PAGE_LISTED)
-		return "a page in the order of eviction says that it is not";
+		return "a page in the order of eviction is not marked as listed";
 	if ((page->links[Z3FOLD_BY_ROOM].next != ZP_PGNO_NONE) != open)
-		return "a page with room is not filed by it, or one without is";
+		return "a page is in a ring by room although it has no room, or in none although it has";
 	for (unsigned int i = 0; i < Z3FOLD_BUDDIES; i++)
 		if (!handle_agrees(pool, pgno, page, i))
 			return "an object's handle leads elsewhere";
@@ -90,11 +93,11 @@ static const char *verify_page(struct z3fold_pool *pool, uint32_t pgno, struct s
 	sums->objects += z3fold_page_objects(page);
 	sums->chunks += z3fold_page_used_chunks(page);
 	sums->open_pages += open;
-	sums->open_places += open ? Z3FOLD_BUDDIES - z3fold_page_objects(page) : 0;
+	sums->open_slots += open ? Z3FOLD_BUDDIES - z3fold_page_objects(page) : 0;
 	return NULL;
 }
 
-/* Every page in the order of eviction, youngest first, and what they hold. */
+/* Checks all pages in the order of eviction, the youngest first, and adds up what they hold. */
 static const char *verify_ages(struct z3fold_pool *pool, struct sums *sums)
 {
 	uint32_t pgno = pool->newest, next;
@@ -109,9 +112,9 @@ static const char *verify_ages(struct z3fold_pool *pool, struct sums *sums)
 		if (fault)
 			return fault;
 		if (page->stamp > stamp)
-			return "the order of eviction is not that of the stamps";
+			return "the order of eviction differs from the order of the stamps";
 		if (sums->pages > pool->listed_pages)
-			return "more pages are in the order of eviction than are counted";
+			return "more pages are in the order of eviction than were counted";
 		stamp = page->stamp;
 		next = page->links[Z3FOLD_BY_AGE].next;
 		if (next == ZP_PGNO_NONE || z3fold_page_at(pool, next)->links[Z3FOLD_BY_AGE].prev != pgno)
@@ -126,19 +129,19 @@ static const char *verify_room(struct z3fold_pool *pool, unsigned int room, uint
 	uint32_t first = pool->by_room[room], pgno = first, count = 0;
 
 	if ((pool->room_mask >> room & 1) != (first != ZP_PGNO_NONE))
-		return "the map of rings with room is wrong";
+		return "the mask of rings with pages is wrong";
 	while (pgno != ZP_PGNO_NONE && count < pool->room_pages[room] + 1) {
 		const struct z3fold_page *page = z3fold_page_at(pool, pgno);
 
 		if (page->state != Z3FOLD_PAGE_LISTED || z3fold_page_room(page) != room)
-			return "a page is filed under another room than it has";
+			return "a page is in the ring of another room than it has";
 		count++;
 		pgno = page->links[Z3FOLD_BY_ROOM].next;
 		if (pgno == first)
 			break;
 	}
 	*pages += count;
-	return count == pool->room_pages[room] ? NULL : "the count of a ring by room is wrong";
+	return count == pool->room_pages[room] ? NULL : "the count of pages in a ring by room is wrong";
 }
 
 static const char *verify_rooms(struct z3fold_pool *pool, uint64_t expected)
@@ -149,7 +152,7 @@ static const char *verify_rooms(struct z3fold_pool *pool, uint64_t expected)
 	for (unsigned int room = 0; room < Z3FOLD_PAGE_CHUNKS && !fault; room++)
 		fault = verify_room(pool, room, &pages);
 	if (!fault && pages != expected)
-		fault = "the pages filed by room are not those that have room";
+		fault = "the number of pages in rings by room differs from the number of pages with room";
 	return fault;
 }
 
@@ -157,12 +160,12 @@ static const char *verify_sums(struct z3fold_pool *pool, const struct sums *sums
 {
 	if (sums->pages != pool->listed_pages)
 		return "the count of pages differs from the order of eviction";
-	if (sums->open_places != pool->open_places)
-		return "the count of places in pages with room is wrong";
+	if (sums->open_slots != pool->open_slots)
+		return "the count of free slots in pages with room is wrong";
 	if (pool->reclaim_pages == 0 && (sums->objects != pool->objects || sums->chunks != pool->stored_chunks))
 		return "the counts of objects and bytes differ from the pages'";
 	if (sums->objects > pool->objects || sums->chunks > pool->stored_chunks)
-		return "pages hold more objects or bytes than are counted";
+		return "pages hold more objects or bytes than were counted";
 	if (sums->pages + pool->reclaim_pages > zp_pages_handed_out(&pool->pages))
 		return "more pages are in use than were handed out";
 	if (pool->objects > zp_handles_taken(&pool->handles))
@@ -175,14 +178,17 @@ struct handle_check {
 	const char *fault;
 };
 
-/* The way back: a live handle leads to a page that is ours, and to the object there that has its slot. */
+/* Checks the opposite direction: a live handle leads to a page in use, and to the object there that has its slot. */
 static int verify_handle(unsigned long handle, uint64_t location, void *user)
 {
 	struct handle_check *check = user;
 	struct z3fold_pool *pool = check->pool;
 
 	zp_lock(&pool->lock);
-	/* Freed or moved since the walk saw it?  Under the lock neither can happen to what is live. */
+	/*
+	 * The object may have been freed or moved since zp_handles_each() read its entry.  The lock excludes both from
+	 * here on.
+	 */
 	if (zp_handles_lookup(&pool->handles, handle, &location) == 0) {
 		uint32_t pgno = z3fold_location_pgno(location);
 		unsigned int chunk = z3fold_location_chunk(location);
@@ -190,9 +196,9 @@ static int verify_handle(unsigned long handle, uint64_t location, void *user)
 
 		if (!page || page->state == Z3FOLD_PAGE_FREE)
 			check->fault = "a live handle leads to a page that is not in use";
-		else if (page->slots[z3fold_buddy_at(page, chunk)] != zp_handle_slot(handle) ||
+		else if (page->handle_slots[z3fold_buddy_at(page, chunk)] != zp_handle_slot(handle) ||
 			 z3fold_first_chunk(page, z3fold_buddy_at(page, chunk)) != chunk)
-			check->fault = "a live handle leads to a place where its object is not";
+			check->fault = "a live handle leads to a position where its object is not";
 	}
 	zp_unlock(&pool->lock);
 	return check->fault ? -EUCLEAN : 0;

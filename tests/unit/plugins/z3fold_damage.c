@@ -35,12 +35,12 @@ START_TEST(verify_names_damage_in_a_page)
 	DAMAGE(page->chunks[Z3FOLD_FIRST], 9, "differ");
 	DAMAGE(page->chunks[Z3FOLD_LAST], 13, "elsewhere");
 	DAMAGE(page->chunks[Z3FOLD_MIDDLE], 50, "page's end");
-	DAMAGE(page->slots[Z3FOLD_FIRST], page->slots[Z3FOLD_LAST], "elsewhere");
-	DAMAGE(page->slots[Z3FOLD_FIRST], ZP_SLOT_NONE, "elsewhere");
-	DAMAGE(page->slots[Z3FOLD_FIRST], 100000, "elsewhere");
+	DAMAGE(page->handle_slots[Z3FOLD_FIRST], page->handle_slots[Z3FOLD_LAST], "elsewhere");
+	DAMAGE(page->handle_slots[Z3FOLD_FIRST], ZP_SLOT_NONE, "elsewhere");
+	DAMAGE(page->handle_slots[Z3FOLD_FIRST], 100000, "elsewhere");
 	DAMAGE(page->stamp, pool->clock + 1, "stamps");
 	DAMAGE(open->chunks[Z3FOLD_FIRST], 31, "differ");
-	DAMAGE(open->slots[Z3FOLD_MIDDLE], 1, "elsewhere");
+	DAMAGE(open->handle_slots[Z3FOLD_MIDDLE], 1, "elsewhere");
 	for (unsigned int wrong = 0; wrong < 64; wrong++) {
 		unsigned int right = page->middle_at;
 
@@ -51,7 +51,7 @@ START_TEST(verify_names_damage_in_a_page)
 		page->middle_at = right & 63;
 	}
 	page->state = Z3FOLD_PAGE_FREE;
-	expect_damage("state", "says that it is not");
+	expect_damage("state", "not marked as listed");
 	page->state = Z3FOLD_PAGE_LISTED;
 	open->middle_at = 31;
 	expect_damage("middle_at", "without a middle");
@@ -69,15 +69,15 @@ START_TEST(verify_names_damage_in_counts_and_rings)
 	DAMAGE(pool->stored_chunks, pool->stored_chunks - 1, "counts of objects");
 	DAMAGE(pool->listed_pages, pool->listed_pages + 1, "count of pages");
 	DAMAGE(pool->listed_pages, pool->listed_pages - 1, "more pages");
-	DAMAGE(pool->open_places, 0, "count of places");
-	DAMAGE(pool->room_mask, 0, "map of rings");
-	DAMAGE(pool->room_mask, pool->room_mask | 2, "map of rings");
-	DAMAGE(pool->room_pages[34], 2, "count of a ring");
-	DAMAGE(pool->by_room[34], page_of(other), "under another room");
-	DAMAGE(pool->by_room[34], ZP_PGNO_NONE, "map of rings");
+	DAMAGE(pool->open_slots, 0, "count of free slots");
+	DAMAGE(pool->room_mask, 0, "mask of rings");
+	DAMAGE(pool->room_mask, pool->room_mask | 2, "mask of rings");
+	DAMAGE(pool->room_pages[34], 2, "count of pages in a ring");
+	DAMAGE(pool->by_room[34], page_of(other), "ring of another room");
+	DAMAGE(pool->by_room[34], ZP_PGNO_NONE, "mask of rings");
 	DAMAGE(pool->newest, ZP_PGNO_NONE, "count of pages");
-	DAMAGE(page->links[Z3FOLD_BY_ROOM].next, ZP_PGNO_NONE, "not filed");
-	DAMAGE(headless->links[Z3FOLD_BY_ROOM].next, page_of(alone), "or one without is");
+	DAMAGE(page->links[Z3FOLD_BY_ROOM].next, ZP_PGNO_NONE, "in none although it has");
+	DAMAGE(headless->links[Z3FOLD_BY_ROOM].next, page_of(alone), "although it has no room");
 	DAMAGE(page->links[Z3FOLD_BY_AGE].next, ZP_PGNO_NONE, "ring by age");
 	DAMAGE(page->links[Z3FOLD_BY_AGE].prev, page_of(alone), "ring by age");
 }
