@@ -190,14 +190,24 @@ int zps_make_room(struct zpool_store *store, struct zps_context *context, unsign
 	return eviction.err ? zpool_set_error(-eviction.err, "%s", eviction.text) : -EAGAIN;
 }
 
+/* The limit was exceeded while the backing failed: it holds again once the store is below it. */
+static void end_excess(struct zpool_store *store, struct zps_context *context, uint64_t limit)
+{
+	if (zpool_store_get_total_size(store) > limit) {
+		if (zps_make_room(store, context, ZPS_ROOM_PAGES))
+			return;
+		(void)zpool_trim(store->pool, NULL);
+	}
+	if (zpool_store_get_total_size(store) <= limit)
+		zps_limit_exceed(store, false);
+}
+
 void zps_keep_making_room(struct zpool_store *store, struct zps_context *context)
 {
 	uint64_t limit = atomic_load_explicit(&store->limit_bytes, memory_order_relaxed);
 
-	if (atomic_load_explicit(&store->exceeded, memory_order_relaxed) &&
-	    (zpool_store_get_total_size(store) <= limit ||
-	     (!zps_make_room(store, context, ZPS_ROOM_PAGES) && zpool_store_get_total_size(store) <= limit)))
-		zps_limit_exceed(store, false);
+	if (atomic_load_explicit(&store->exceeded, memory_order_relaxed))
+		end_excess(store, context, limit);
 	if (!atomic_load_explicit(&store->making_room, memory_order_relaxed))
 		return;
 	if (zpool_store_get_total_size(store) <= limit / 100 * store->accept_percent ||

@@ -2,7 +2,7 @@
 
 if HAVE_CHECK
 if ENABLE_STORE
-store_tests = tests/store/store tests/store/threads tests/store/backing
+store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -13,10 +13,19 @@ tests_store_store_CPPFLAGS = $(store_cppflags)
 tests_store_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_store_LDADD = $(store_test_ldadd)
 
-tests_store_threads_SOURCES = tests/store/threads.c tests/store/drivers.h
+tests_store_threads_SOURCES = tests/store/threads.c tests/store/drivers.h tests/store/image.c tests/store/image.h
 tests_store_threads_CPPFLAGS = $(store_cppflags)
 tests_store_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_threads_LDADD = $(store_test_ldadd)
+
+tests_store_crash_SOURCES = tests/store/crash.c
+tests_store_crash_CPPFLAGS = $(store_cppflags)
+tests_store_crash_LDADD = store/libzpool-store.la libzpool/libzpool.la
+
+tests_store_faults_SOURCES = tests/store/faults.c tests/store/image.c tests/store/image.h
+tests_store_faults_CPPFLAGS = $(store_cppflags)
+tests_store_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_faults_LDADD = $(store_test_ldadd)
 
 tests_store_backing_SOURCES = tests/store/backing.c tests/store/drivers.h tests/store/image.c tests/store/image.h
 tests_store_backing_CPPFLAGS = $(store_cppflags)

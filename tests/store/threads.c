@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * threads.c - several threads put, get and drop the same keys
+ * threads.c - several threads put, get and drop the same keys, without a backing and with one that is used all the time
  *
  * A value says who wrote it and its how-manieth it is, and the rest follows from that: a mixture of two is
  * seen at once.
@@ -17,7 +17,7 @@
 #include <time.h>
 
 #include "drivers.h"
-#include "zpool-store.h"
+#include "image.h"
 
 #define UNIT 2048
 #define THREADS 4
@@ -35,6 +35,8 @@ struct worker {
 };
 
 static uint64_t seed;
+static bool backed; /* by an image: every value has the length of a unit, and a dropped one reads as zero bytes */
+static struct image image;
 
 static uint64_t draw(struct worker *worker, uint64_t below)
 {
@@ -46,7 +48,7 @@ static uint64_t draw(struct worker *worker, uint64_t below)
 
 static size_t length_of(uint32_t version)
 {
-	return version % 5 == 0 ? UNIT : 8 + version * 31 % (UNIT - 8);
+	return backed || version % 5 == 0 ? UNIT : 8 + version * 31 % (UNIT - 8);
 }
 
 /* One in five is same-filled, one in four does not shrink. */
@@ -93,14 +95,45 @@ static bool read_key(struct worker *worker, uint64_t key, bool own, uint32_t wan
 	unsigned char data[UNIT];
 	uint32_t writer = 0, version = 0;
 	int64_t bytes = zpool_store_get(worker->store, key, data, sizeof(data));
+	static const unsigned char zero[UNIT];
 
-	if (bytes == -ENOENT)
+	if (bytes == -ENOENT || (backed && bytes == UNIT && !memcmp(data, zero, UNIT)))
 		return own && wanted ? fault(worker, "was lost", key, bytes) : true;
 	if (bytes < 0 || !is_whole(data, bytes, &writer, &version))
 		return fault(worker, "is damaged", key, bytes);
 	if (own && (writer != worker->number || version != wanted))
 		return fault(worker, "holds an old value", key, version);
 	return true;
+}
+
+static bool change_backing(struct worker *worker)
+{
+	struct zpool_store *store = worker->store;
+	uint64_t first = draw(worker, 1000);
+	int result = 0;
+
+	switch (draw(worker, 6)) {
+	case 0:
+		result = zpool_store_flush(store);
+		break;
+	case 1:
+		result = zpool_store_sync(store, first, 100);
+		break;
+	case 2:
+		result = zpool_store_prefetch(store, first, 100);
+		break;
+	case 3:
+		result = zpool_store_zero_range(store, 0, SHARED_KEYS / 2);
+		break;
+	case 4:
+		result = zpool_store_drop_range(store, 0, SHARED_KEYS / 4);
+		break;
+	default:
+		result = zpool_store_shrink(store, draw(worker, 100000) + 1, NULL);
+		if (result == -EAGAIN)
+			result = 0;
+	}
+	return result ? fault(worker, "call on the backing failed", first, result) : true;
 }
 
 static bool step(struct worker *worker, uint32_t version)
@@ -123,12 +156,14 @@ static bool step(struct worker *worker, uint32_t version)
 		return true;
 	case 3:
 		result = zpool_store_drop(worker->store, key);
-		if (own && (result == 0) != (worker->holds[slot] != 0))
+		if (own && (result == 0) != (backed || worker->holds[slot] != 0))
 			return fault(worker, "drop saw another state", key, result);
 		if (own)
 			worker->holds[slot] = 0;
 		return true;
 	case 4:
+		if (backed)
+			return change_backing(worker);
 		return zpool_store_drop_range(worker->store, 0, SHARED_KEYS / 4) == 0 &&
 		       zpool_store_compact(worker->store, 65536, 0) >= 0;
 	default:
@@ -145,44 +180,98 @@ static void *run(void *context)
 	return NULL;
 }
 
-START_TEST(threads_see_whole_values_and_the_last_one)
-{
-	static struct worker workers[THREADS];
-	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
-	struct zpool_store_stats stats;
-	uint64_t held = 0, shared = 0, count;
-	struct zpool_store *store;
+static struct worker workers[THREADS];
 
-	args.pool = specs[_i];
-	args.unit_bytes = UNIT;
-	store = zpool_store_open(&args, sizeof(args));
-	ck_assert_msg(store, "%s", zpool_last_error());
+static void run_all(struct zpool_store *store, const char *spec)
+{
 	for (uint32_t i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){ .store = store, .number = i, .random = (seed + i) * 2654435769U | 1 };
 		ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, run, &workers[i]), 0);
 	}
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
-	for (int i = 0; i < THREADS; i++) {
-		ck_assert_msg(!*workers[i].fault, "%s, %s; seed %llu", specs[_i], workers[i].fault,
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_msg(!*workers[i].fault, "%s, %s; seed %llu", spec, workers[i].fault,
 			      (unsigned long long)seed);
+}
+
+/* How many values there are. */
+static uint64_t check_own_keys(void)
+{
+	uint64_t held = 0;
+
+	for (int i = 0; i < THREADS; i++)
 		for (uint64_t slot = 0; slot < OWN_KEYS; slot++) {
 			ck_assert_msg(read_key(&workers[i], 1000 + slot * THREADS + (uint64_t)i, true,
 					       workers[i].holds[slot]),
-				      "%s", workers[i].fault);
+				      "%s; seed %llu", workers[i].fault, (unsigned long long)seed);
 			held += workers[i].holds[slot] != 0;
 		}
-	}
+	return held;
+}
+
+static struct zpool_store_stats stats_of(struct zpool_store *store)
+{
+	struct zpool_store_stats stats;
+
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	return stats;
+}
+
+START_TEST(threads_see_whole_values_and_the_last_one)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	uint64_t held, shared = 0, count;
+	struct zpool_store *store;
+
+	args.pool = specs[_i];
+	args.unit_bytes = UNIT;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	run_all(store, specs[_i]);
+	held = check_own_keys();
 	for (uint64_t key = 0; key < SHARED_KEYS; key++)
 		shared += zpool_store_next_extent(store, key, 1, &count) != ZPOOL_STORE_HOLE;
-	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
-	ck_assert_uint_eq(stats.units, held + shared);
-	ck_assert_uint_eq(stats.damaged, 0);
+	ck_assert_uint_eq(stats_of(store).units, held + shared);
+	ck_assert_uint_eq(stats_of(store).damaged, 0);
 	ck_assert_int_eq(zpool_store_drop_range(store, 0, UINT64_MAX), 0);
-	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
-	ck_assert_uint_eq(stats.units, 0);
-	ck_assert_uint_eq(stats.stored_bytes, 0);
+	ck_assert_uint_eq(stats_of(store).units, 0);
+	ck_assert_uint_eq(stats_of(store).stored_bytes, 0);
 	zpool_store_close(store);
+}
+END_TEST
+
+/* The limit has room for a fraction of the values. */
+START_TEST(threads_share_a_backing)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	struct zpool_store *store;
+	int err;
+
+	backed = true;
+	image_init(&image, (uint64_t)UNIT * (1000 + OWN_KEYS * THREADS), _i % 2);
+	args.pool = specs[_i];
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	args.limit_bytes = 1 << 20;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	run_all(store, specs[_i]);
+	(void)check_own_keys();
+	ck_assert_uint_gt(stats_of(store).evicted, 0);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert_uint_eq(stats_of(store).dirty, 0);
+	err = zpool_store_shrink(store, UINT64_MAX, NULL);
+	ck_assert_int_eq(err, -EAGAIN);
+	ck_assert_uint_eq(stats_of(store).units, 0);
+	ck_assert_uint_eq(stats_of(store).stored_bytes, 0);
+	ck_assert_uint_eq(stats_of(store).original_bytes, 0);
+	ck_assert_uint_eq(stats_of(store).dirty, 0);
+	(void)check_own_keys();
+	ck_assert_uint_eq(stats_of(store).damaged + stats_of(store).refused_limit, 0);
+	zpool_store_close(store);
+	ck_assert(!atomic_load(&image.misaligned));
+	image_fini(&image);
 }
 END_TEST
 
@@ -199,6 +288,7 @@ int main(void)
 	fflush(stdout);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, threads_see_whole_values_and_the_last_one, 0, SPECS);
+	tcase_add_loop_test(tcase, threads_share_a_backing, 0, SPECS);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

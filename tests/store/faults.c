@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * faults.c - a backing that fails loses nothing
+ *
+ * The same work is done again and again on a fresh store, whose backing fails at its first call, its second, and so on,
+ * once or from then on.  A model knows what each key holds; a failed range may have changed a part of its keys.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image.h"
+
+#define UNIT 2048
+#define KEYS 64
+#define ROOM (56 << 10) /* for a part of the values */
+#define CALLS_MAX 2000
+
+struct trial {
+	const char *pool;
+	bool exceed;
+	bool forever;
+	bool plain;
+};
+
+static const struct trial trials[] = {
+	{ "zsmalloc", false, false, false }, { "zsmalloc", true, false, true }, { "zsmalloc", false, true, true },
+	{ "zsmalloc", true, true, false },   { "zbud", false, false, true },    { "zbud", true, true, true },
+	{ "libc", false, true, false },      { "libc", true, false, true },
+};
+#define TRIALS ((int)(sizeof(trials) / sizeof(*trials)))
+
+static struct image image;
+static struct zpool_store *store;
+static uint32_t holds[KEYS];   /* the version of a key's value, 0: zero bytes */
+static bool may_be_zero[KEYS]; /* after a range that failed */
+static unsigned int failures;
+static unsigned char value[UNIT], other[UNIT];
+
+static const unsigned char *value_of(uint64_t key, uint32_t version)
+{
+	uint32_t seed = (uint32_t)key * 2654435761U + version;
+
+	memset(value, 0, UNIT);
+	for (size_t i = 0; version && i < UNIT; i++) {
+		seed = seed * 1664525 + 1013904223;
+		value[i] = (unsigned char)(seed >> 24);
+	}
+	return value;
+}
+
+static uint64_t empty_bytes(const struct zpool_store_args *args)
+{
+	struct zpool_store *empty = zpool_store_open(args, sizeof(*args));
+	uint64_t bytes;
+
+	ck_assert_msg(empty, "%s", zpool_last_error());
+	bytes = zpool_store_get_total_size(empty);
+	zpool_store_close(empty);
+	return bytes;
+}
+
+static void begin(const struct trial *trial, uint64_t nth)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	image_init(&image, (uint64_t)KEYS * UNIT, trial->plain);
+	args.pool = trial->pool;
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	args.flags = trial->exceed ? ZPOOL_STORE_EXCEED : 0;
+	args.limit_bytes = empty_bytes(&args) + ROOM;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	memset(holds, 0, sizeof(holds));
+	memset(may_be_zero, 0, sizeof(may_be_zero));
+	failures = 0;
+	image_fail(&image, nth, trial->forever ? UINT64_MAX : 1, nth % 2 ? EIO : ENOSPC);
+}
+
+/* Only the backing's error may come back. */
+static bool failed(int64_t result)
+{
+	if (result >= 0)
+		return false;
+	ck_assert_msg(result == -atomic_load(&image.err), "%lld: %s", (long long)result, zpool_last_error());
+	ck_assert_msg(strstr(zpool_last_error(), "the test's image"), "%s", zpool_last_error());
+	failures++;
+	return true;
+}
+
+static void put(uint64_t key, uint32_t version)
+{
+	if (failed(zpool_store_put(store, key, value_of(key, version), UNIT)))
+		return;
+	holds[key] = version;
+	may_be_zero[key] = false;
+}
+
+static void check(uint64_t key)
+{
+	if (failed(zpool_store_get(store, key, other, UNIT)))
+		return;
+	if (may_be_zero[key] && !memcmp(other, value_of(key, 0), UNIT))
+		return;
+	ck_assert_msg(!memcmp(other, value_of(key, holds[key]), UNIT), "key %d", (int)key);
+}
+
+static void clear(uint64_t first, uint64_t count, bool drop)
+{
+	bool has_failed = failed((drop ? zpool_store_drop_range : zpool_store_zero_range)(store, first, count));
+
+	for (uint64_t key = first; key < first + count; key++)
+		if (has_failed)
+			may_be_zero[key] = true;
+		else
+			holds[key] = 0;
+}
+
+static void work(void)
+{
+	for (uint64_t key = 0; key < KEYS; key++)
+		put(key, 1);
+	for (uint64_t key = 0; key < KEYS; key += 3)
+		check(key);
+	(void)failed(zpool_store_sync(store, 4, 8));
+	clear(8, 24, true);
+	clear(40, 12, false);
+	for (uint64_t key = 0; key < KEYS; key += 2)
+		put(key, 2);
+	(void)failed(zpool_store_prefetch(store, 0, KEYS));
+	(void)failed(zpool_store_flush(store));
+	for (uint64_t key = 0; key < KEYS; key += 5)
+		put(key, 3);
+	(void)failed(zpool_store_flush(store));
+	for (uint64_t key = 0; key < KEYS; key++)
+		check(key);
+}
+
+/* Were there as many calls that this run's failure was reached? */
+static bool finish(uint64_t limit)
+{
+	bool reached = atomic_load(&image.calls) >= atomic_load(&image.fail_from);
+	struct zpool_store_stats stats;
+
+	image_fail(&image, 0, 0, EIO);
+	failures = 0;
+	for (uint64_t key = 0; key < KEYS; key++)
+		check(key);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	for (uint64_t key = 0; key < KEYS; key++)
+		if (!may_be_zero[key] || memcmp(image.data + key * UNIT, value_of(key, 0), UNIT) != 0)
+			ck_assert_msg(!memcmp(image.data + key * UNIT, value_of(key, holds[key]), UNIT), "key %d",
+				      (int)key);
+	for (uint64_t key = 0; key < KEYS; key++)
+		put(key, 4);
+	ck_assert_uint_eq(failures, 0);
+	for (uint64_t key = 0; key < KEYS; key++)
+		check(key);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.damaged, 0);
+	/* The limit holds again, too. */
+	ck_assert_uint_le(zpool_store_get_total_size(store), limit);
+	zpool_store_close(store);
+	for (uint64_t key = 0; key < KEYS; key++)
+		ck_assert(!memcmp(image.data + key * UNIT, value_of(key, 4), UNIT));
+	ck_assert(!atomic_load(&image.misaligned));
+	image_fini(&image);
+	return reached;
+}
+
+START_TEST(backing_that_fails_at_any_call_loses_nothing)
+{
+	const struct trial *trial = &trials[_i];
+	uint64_t nth = 1;
+	uint64_t total;
+
+	for (bool reached = true; reached; nth++) {
+		ck_assert_uint_lt(nth, CALLS_MAX);
+		begin(trial, nth);
+		total = zpool_store_get_total_size(store) + ROOM;
+		work();
+		/* A put is refused, or the limit is exceeded; a single failure may also go unnoticed. */
+		if (trial->exceed && trial->forever)
+			ck_assert_uint_eq(may_be_zero[0], 0);
+		reached = finish(total);
+	}
+	ck_assert_uint_gt(nth, 20);
+}
+END_TEST
+
+START_TEST(puts_exceed_the_limit_only_where_that_is_allowed)
+{
+	struct trial trial = { "zsmalloc", _i, true, false };
+	struct zpool_store_stats stats;
+	uint64_t limit;
+
+	begin(&trial, 1);
+	limit = zpool_store_get_total_size(store) + ROOM;
+	for (uint64_t key = 0; key < KEYS; key++)
+		put(key, 1);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_gt(stats.write_errors, 0);
+	if (trial.exceed) {
+		ck_assert_uint_eq(failures, 0);
+		ck_assert_uint_eq(stats.units, KEYS);
+		ck_assert_uint_gt(zpool_store_get_total_size(store), limit);
+	} else {
+		ck_assert_uint_gt(failures, 0);
+		ck_assert_uint_eq(stats.refused_backing, failures);
+		ck_assert_uint_le(zpool_store_get_total_size(store), limit);
+	}
+	ck_assert_int_eq(zpool_store_flush(store), -EIO);
+	(void)finish(limit);
+}
+END_TEST
+
+/* The system may have dropped what was written before a failed fsync(2). */
+START_TEST(failed_flush_makes_units_dirty_again)
+{
+	struct trial trial = { "zsmalloc", false, false, true };
+	struct zpool_store_stats stats;
+
+	begin(&trial, 0);
+	put(5, 1);
+	image_fail(&image, 2, 1, EIO); /* the write succeeds */
+	ck_assert_int_eq(zpool_store_flush(store), -EIO);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.dirty, 1);
+	memset(image.data, 0, image.bytes);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert(!memcmp(image.data + 5 * UNIT, value_of(5, 1), UNIT));
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+START_TEST(short_and_interrupted_transfers_are_continued)
+{
+	struct trial trial = { "zsmalloc", false, false, _i };
+
+	begin(&trial, 0);
+	image.clumsy = true;
+	work();
+	ck_assert_uint_eq(failures, 0);
+	(void)finish(UINT64_MAX);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("faults");
+	TCase *tcase = tcase_create("faults");
+	SRunner *runner = srunner_create(suite);
+	int failed_tests;
+
+	tcase_set_timeout(tcase, 120);
+	tcase_add_loop_test(tcase, backing_that_fails_at_any_call_loses_nothing, 0, TRIALS);
+	tcase_add_loop_test(tcase, puts_exceed_the_limit_only_where_that_is_allowed, 0, 2);
+	tcase_add_test(tcase, failed_flush_makes_units_dirty_again);
+	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed_tests = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed_tests ? EXIT_FAILURE : EXIT_SUCCESS;
+}
