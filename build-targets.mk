@@ -11,6 +11,7 @@
 #   check-musl, check-aarch64, check-i386
 #                           build for another C library or machine, and run the tests that work there
 #   check-debug             run unit tests and the conformance suite in a separate build in which drivers verify their data
+#   check-abi, update-abi   compare the libraries' binary interfaces with the recorded ones, or record them
 #   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
 #   check-matrix            all of lint, and every configuration that .ci/run leaves out; takes hours
 #   deb                     the Debian packages, in ./deb, checked with lintian
@@ -28,7 +29,7 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
 .PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes spell-check
-.PHONY: deb check-matrix check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
+.PHONY: check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
 	check-musl check-aarch64 check-i386
 
 CLANG_FORMAT = clang-format
@@ -111,6 +112,10 @@ check-debug:
 check-musl check-aarch64 check-i386:
 	'$(srcdir)/tests/dist/foreign.sh' '$(srcdir)' '$(@:check-%=%)'
 
+check-abi update-abi: all
+	@$(call need,abidw,abigail-tools)
+	$(AM_V_at)$(SHELL) '$(srcdir)/tests/abi/check-abi.sh' '$(srcdir)' $(@:%-abi=%)
+
 if ENABLE_COVERAGE
 coverage:
 	@$(call need,lcov,lcov)
@@ -133,7 +138,7 @@ coverage:
 endif
 
 # Each prints its name and how long it took; the first failure ends the run.
-matrix = lint check-debug check-asan check-tsan check-valgrind check-musl check-i386 check-aarch64 distcheck
+matrix = lint check-abi check-debug check-asan check-tsan check-valgrind check-musl check-i386 check-aarch64 distcheck
 
 check-matrix:
 	@for target in $(matrix); do \
@@ -160,6 +165,7 @@ distclean-local:
 
 TESTS += tests/dist/contents.sh tests/dist/includes.sh
 
+EXTRA_DIST += tests/abi/check-abi.sh tests/abi/libzpool.abi tests/abi/libzpool-store.abi
 EXTRA_DIST += tests/dist/includes.awk tests/dist/includes.sh tests/dist/rooms
 EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh
