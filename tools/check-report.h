@@ -10,8 +10,8 @@
 #include "../conformance/contract.h"
 
 /*
- * Prints TAP while the tests run, or with as_json JSON at the end, on standard output. At the end it also writes JUnit
- * to the file `junit`, unless that is NULL. Returns false, after a message, if the file cannot be opened.
+ * Prints TAP while the tests run, or JSON at the end if as_json is set, on standard output. At the end it also writes
+ * JUnit to the file `junit`, unless that is NULL. Returns false, after a message, if the file cannot be opened.
  */
 bool check_report_start(bool as_json, const char *junit);
 

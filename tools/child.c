@@ -18,7 +18,7 @@
 
 #define POLL_MS 100
 
-void child_tell(int out, const void *bytes, size_t count)
+void child_report(int out, const void *bytes, size_t count)
 {
 	const char *from = bytes;
 
@@ -49,7 +49,7 @@ static void run_in_child(const struct child_job *job, int out, pid_t parent, con
 }
 
 /* Reads what is in the pipe now. Returns false at the end of the pipe or on an error. */
-static bool drain(const struct child_job *job, int in, bool *heard)
+static bool drain(const struct child_job *job, int in, bool *received)
 {
 	char bytes[4096];
 
@@ -57,7 +57,7 @@ static bool drain(const struct child_job *job, int in, bool *heard)
 		ssize_t got = read(in, bytes, sizeof(bytes));
 
 		if (got > 0) {
-			*heard = true;
+			*received = true;
 			job->sink(job->user, bytes, (size_t)got);
 		} else if (!got || (errno != EINTR && errno != EAGAIN)) {
 			return false;
@@ -80,15 +80,15 @@ static void attend(const struct child_job *job, pid_t pid, int in, struct child_
 
 	for (;;) {
 		struct pollfd wait = { .fd = open ? in : -1, .events = POLLIN };
-		bool heard = false;
+		bool received = false;
 		bool dead;
 
 		poll(&wait, 1, open ? POLL_MS : 1);
 		dead = waitpid(pid, &end->status, WNOHANG) == pid;
-		open = open && drain(job, in, &heard);
+		open = open && drain(job, in, &received);
 		if (dead)
 			return;
-		if (heard)
+		if (received)
 			heard_ns = clock_ns();
 		if (clock_ns() - heard_ns > patience_ns) {
 			kill(pid, SIGKILL);
@@ -107,7 +107,7 @@ int child_run(const struct child_job *job, struct child_end *end)
 
 	*end = (struct child_end){ .timeout_seconds = job->timeout_seconds };
 	if (pipe2(pipes, O_CLOEXEC)) {
-		say("cannot make a pipe: %s", strerror(errno));
+		warn("cannot make a pipe: %s", strerror(errno));
 		return -errno;
 	}
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
@@ -126,7 +126,7 @@ int child_run(const struct child_job *job, struct child_end *end)
 	interrupt_set_child(0);
 	close(pipes[0]);
 	if (pid < 0) {
-		say("cannot fork: %s", strerror(errno));
+		warn("cannot fork: %s", strerror(errno));
 		return -EAGAIN;
 	}
 	return 0;

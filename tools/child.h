@@ -38,6 +38,6 @@ bool child_succeeded(const struct child_end *end);
 void child_describe(const struct child_end *end, char text[CHILD_TEXT]);
 
 /* In the child: writes all bytes, or exits. */
-void child_tell(int out, const void *bytes, size_t count);
+void child_report(int out, const void *bytes, size_t count);
 
 #endif /* CHILD_H */

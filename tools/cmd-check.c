@@ -157,7 +157,7 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 	snprintf(options->type, sizeof(options->type), "%.*s", (int)length, name);
 	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
 	if (access(file, F_OK) || !realpath(directory, resolved)) {
-		say("%s: %s", file, strerror(errno));
+		warn("%s: %s", file, strerror(errno));
 		exit(STATUS_FAILED);
 	}
 	if (snprintf(options->path, sizeof(options->path), "%s/%s", strcmp(resolved, "/") ? resolved : "", name) >=
@@ -180,7 +180,7 @@ static void take_subject(struct check_options *options, struct argp_state *state
 		take_file(options, state, subject);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct check_options *options = state->input;
 
@@ -303,7 +303,7 @@ static bool look_there(const char *file)
 		out_of_memory();
 	err = zpool_set_plugin_path(path);
 	if (err)
-		say("cannot search %s for plugins: %s", path, zpool_last_error());
+		warn("cannot search %s for plugins: %s", path, zpool_last_error());
 	if (setenv("ZPOOL_PLUGIN_PATH", path, 1))
 		out_of_memory();
 	free(path);
@@ -347,14 +347,14 @@ static int run(struct check_options *options)
 	interrupt_default();
 	ct_run(&options->suite, &totals);
 	if (totals.interrupted) {
-		say("interrupted: the report covers the %u cases that had finished",
-		    totals.passed + totals.failed + totals.skipped);
+		warn("interrupted: the report covers the %u cases that had finished",
+		     totals.passed + totals.failed + totals.skipped);
 		check_report_finish();
 		fflush(NULL);
 		raise(totals.interrupted);
 	}
 	if (!totals.passed && !totals.failed)
-		say("no test was run: every case was skipped, or the filter has no driver to run on");
+		warn("no test was run: every case was skipped, or the filter has no driver to run on");
 	return check_report_finish() && !totals.failed && totals.passed ? STATUS_OK : STATUS_FAILED;
 }
 
@@ -362,7 +362,7 @@ int cmd_check(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = argp_options,
-		.parser = parse,
+		.parser = parse_option,
 		.args_doc = "FILE.so|TYPE",
 		.doc = "Run the conformance tests on a driver: check each promise of zpool.h, every case in a process of its own.",
 	};

@@ -111,7 +111,7 @@ static int find_driver(const struct zpool_driver_info *info, void *user)
 
 static int write_out(const char *bytes, size_t count, void *out)
 {
-	child_tell(*(const int *)out, bytes, count);
+	child_report(*(const int *)out, bytes, count);
 	return 0;
 }
 
@@ -335,7 +335,7 @@ static json_t *ask_child(const char *type)
 		answer = text.count ? json_loadb(text.bytes, text.count, 0, NULL) : NULL;
 		if (!answer) {
 			child_describe(&end, how);
-			say("%s: cannot show the driver: the child process that loaded it was %s", type, how);
+			warn("%s: cannot show the driver: the child process that loaded it was %s", type, how);
 		}
 	}
 	free(text.bytes);
@@ -347,7 +347,7 @@ struct info_options {
 	const char *type;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct info_options *options = state->input;
 
@@ -381,7 +381,7 @@ int cmd_info(int argc, char **argv)
 	};
 	static const struct argp argp = {
 		.options = argp_options,
-		.parser = parse,
+		.parser = parse_option,
 		.args_doc = "TYPE",
 		.doc = "Load a driver in a child process and show its parameters, limits and capabilities.",
 	};

@@ -17,7 +17,7 @@
 #include "table.h"
 #include "zpoolctl.h"
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	bool *as_json = state->input;
 
@@ -99,7 +99,7 @@ static void print_table(const json_t *drivers, const char *path)
 		add_row(table, driver);
 	table_print(table);
 	if (!json_array_size(drivers))
-		say("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
+		warn("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
 }
 
 int cmd_list(int argc, char **argv)
@@ -110,7 +110,7 @@ int cmd_list(int argc, char **argv)
 	};
 	static const struct argp argp = {
 		.options = options,
-		.parser = parse,
+		.parser = parse_option,
 		.doc = "Show the drivers that are available, without running their code.",
 	};
 	bool as_json = false;
@@ -124,7 +124,7 @@ int cmd_list(int argc, char **argv)
 	if (!drivers)
 		out_of_memory();
 	if (zpool_each_driver(collect, drivers)) {
-		say("%s", zpool_last_error());
+		warn("%s", zpool_last_error());
 		status = STATUS_FAILED;
 	}
 	zpool_get_plugin_path(path, sizeof(path));

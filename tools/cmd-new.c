@@ -23,7 +23,7 @@ struct arguments {
 	bool filter;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
@@ -90,7 +90,7 @@ int cmd_new(int argc, char **argv)
 	};
 	static const struct argp argp = {
 		.options = options,
-		.parser = parse,
+		.parser = parse_option,
 		.args_doc = "NAME",
 		.doc = "Write the project of a new plugin: a working driver or filter called NAME, its tests and its build files.",
 	};
@@ -101,17 +101,17 @@ int cmd_new(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
 		return STATUS_USAGE;
 	if (!type_of(arguments.name, type)) {
-		say("\"%s\" cannot be a driver's name: a name is a letter from a to z, followed by up to 31 of a-z, 0-9 and _",
-		    arguments.name);
+		warn("\"%s\" cannot be a driver's name: a name is a letter from a to z, followed by up to 31 of a-z, 0-9 and _",
+		     arguments.name);
 		return STATUS_USAGE;
 	}
 	if (is_taken(type)) {
-		say("\"%s\" cannot be a driver's name: libzpool or the C language already uses this name", type);
+		warn("\"%s\" cannot be a driver's name: libzpool or the C language already uses this name", type);
 		return STATUS_USAGE;
 	}
 	if (is_shipped(type))
-		say("warning: libzpool ships a plugin \"%s\" too: a program that asks for this name loads the plugin that comes first in its plugin path, and the two cannot be installed in the same directory; choose another name unless yours is meant to replace the other",
-		    type);
+		warn("warning: libzpool ships a plugin \"%s\" too: a program that asks for this name loads the plugin that comes first in its plugin path, and the two cannot be installed in the same directory; choose another name unless yours is meant to replace the other",
+		     type);
 	project.dir = arguments.dir ? arguments.dir : arguments.name;
 	project.autotools = arguments.autotools;
 	project.filter = arguments.filter;

@@ -71,7 +71,7 @@ static unsigned int parse_timeout(const char *arg, struct argp_state *state)
 	return (unsigned int)seconds;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct replay *replay = state->input;
 	struct store_options *options = &replay->store.options;
@@ -108,12 +108,12 @@ static int read_trace(struct replay *replay)
 	char text[TRACE_TEXT];
 
 	if (trace_file_read(&replay->trace, replay->path, text)) {
-		say("%s: %s", replay->path, text);
+		warn("%s: %s", replay->path, text);
 		return STATUS_FAILED;
 	}
 	if (replay->trace.cut_off)
-		say("%s: the file is cut off after %zu bytes, because the recorded program did not destroy the pool or could not write any more; the calls up to that point are replayed",
-		    replay->path, replay->trace.size);
+		warn("%s: the file is cut off after %zu bytes, because the recorded program did not destroy the pool or could not write any more; the calls up to that point are replayed",
+		     replay->path, replay->trace.size);
 	return 0;
 }
 
@@ -137,15 +137,15 @@ static bool may_be_opened(const struct replay *replay)
 	struct spec spec;
 
 	if (!is_plain_text(recorded) || !spec_parse(&spec, recorded)) {
-		say("%s: the recorded spec is not valid; give --type SPEC to choose the driver", replay->path);
+		warn("%s: the recorded spec is not valid; give --type SPEC to choose the driver", replay->path);
 		return false;
 	}
 	for (size_t i = 0; i < spec.part_count && !foreign; i++)
 		if (!is_shipped(spec.parts[i].type))
 			foreign = spec.parts[i].type;
 	if (foreign)
-		say("%s: it was recorded with \"%s\", which is not one of libzpool's own drivers, and a trace file must not choose other code to run; give --type SPEC to choose the driver",
-		    replay->path, foreign);
+		warn("%s: it was recorded with \"%s\", which is not one of libzpool's own drivers, and a trace file must not choose other code to run; give --type SPEC to choose the driver",
+		     replay->path, foreign);
 	spec_free(&spec);
 	return !foreign;
 }
@@ -190,7 +190,7 @@ static void set_failure(struct store_row *row, enum store_outcome outcome, int e
 	snprintf(row->result.message, sizeof(row->result.message), "%.*s", (int)sizeof(row->result.message) - 1,
 		 message);
 	if (*row->result.message)
-		say("%s: %s", row->label, row->result.message);
+		warn("%s: %s", row->label, row->result.message);
 }
 
 static void judge(struct store_row *row, const struct trace_totals *totals, const struct replay_result *result)
@@ -235,7 +235,7 @@ static int try_drivers(struct replay *replay)
 		if (!row->run || !fits(&replay->trace, row))
 			continue;
 		replay->results[r] = new_result();
-		row->told = &replay->results[r]->told;
+		row->reported = &replay->results[r]->reported;
 		if (replay_run(&replay->trace, row->spec, store->options.timeout_seconds, replay->results[r]))
 			return STATUS_FAILED;
 		judge(row, &replay->trace.totals, replay->results[r]);
@@ -269,7 +269,7 @@ int cmd_replay(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = argp_options,
-		.parser = parse,
+		.parser = parse_option,
 		.args_doc = "FILE",
 		.doc = "Repeat on other drivers the calls that the trace filter recorded in FILE, with contents that are compared, and print how each driver did.\vTo record, a program uses a spec such as trace:file=/tmp/run.trace+zsmalloc.  The exit status is 0 if every driver accepted objects and returned what was stored in them, even if the trace was cut off.",
 	};

@@ -35,14 +35,14 @@ static int take_in(struct store *store)
 	if (error)
 		return STATUS_FAILED;
 	if (store->intake.vanished_bytes)
-		say("the process released %s of its memory while it was read",
-		    size_format(store->intake.vanished_bytes, bytes));
+		warn("the process released %s of its memory while it was read",
+		     size_format(store->intake.vanished_bytes, bytes));
 	if (!units->count) {
 		if (options->pid)
-			say("nothing to store: process %d has no private memory that it has written to",
-			    (int)options->pid);
+			warn("nothing to store: process %d has no private memory that it has written to",
+			     (int)options->pid);
 		else
-			say("nothing to store: the given paths contain no data");
+			warn("nothing to store: the given paths contain no data");
 		return STATUS_FAILED;
 	}
 	return 0;
@@ -94,15 +94,15 @@ static int try_drivers(struct store *store)
 		};
 
 		if (row->run) {
-			trial.told = row->told = trial_stats_new();
-			if (!row->told)
+			trial.reported = row->reported = trial_stats_new();
+			if (!row->reported)
 				out_of_memory();
 			if (trial_run(&trial, &row->result))
 				return STATUS_FAILED;
 			row->outcome = judge(&row->result);
 		}
 		if (*row->result.message && row->outcome != STORE_REFUSED && row->outcome != STORE_IDENTICAL)
-			say("%s: %s", row->label, row->result.message);
+			warn("%s: %s", row->label, row->result.message);
 	}
 	return 0;
 }
@@ -126,7 +126,7 @@ static void store_free(struct store *store)
 	for (size_t i = 0; i < store->row_count; i++) {
 		free(store->rows[i].label);
 		free(store->rows[i].spec);
-		trial_stats_free(store->rows[i].told);
+		trial_stats_free(store->rows[i].reported);
 	}
 	free(store->rows);
 	units_fini(&store->units);

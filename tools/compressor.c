@@ -21,7 +21,7 @@ struct compressor {
 	char name[32];
 };
 
-static bool parse(struct compressor *c, const char *text, char problem[COMPRESSOR_TEXT])
+static bool parse_compressor(struct compressor *c, const char *text, char problem[COMPRESSOR_TEXT])
 {
 	const char *colon = strchr(text, ':');
 	size_t name_length = colon ? (size_t)(colon - text) : strlen(text);
@@ -77,7 +77,7 @@ struct compressor *compressor_new(const char *text, char problem[COMPRESSOR_TEXT
 
 	if (!c)
 		out_of_memory();
-	if (!parse(c, text, problem)) {
+	if (!parse_compressor(c, text, problem)) {
 		free(c);
 		return NULL;
 	}

@@ -84,7 +84,7 @@ char **drivers_usable(void)
 	if (!names.at)
 		out_of_memory();
 	if (zpool_each_driver(add_name, &names))
-		say("%s", zpool_last_error());
+		warn("%s", zpool_last_error());
 	return names.at;
 }
 
@@ -99,7 +99,7 @@ void drivers_complain(const char *spec, int error, const char *message)
 {
 	char **types;
 
-	say("%s: %s", spec, *message ? message : strerror(-error));
+	warn("%s: %s", spec, *message ? message : strerror(-error));
 	if (error != -ENOENT)
 		return;
 	types = drivers_usable();

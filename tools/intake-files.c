@@ -59,7 +59,7 @@ static int compare_name(const FTSENT **a, const FTSENT **b)
 
 static void skip(struct listing *listing, const char *path, const char *reason)
 {
-	say("%s: %s; skipped", path, reason);
+	warn("%s: %s; skipped", path, reason);
 	listing->intake->skipped++;
 }
 
@@ -145,7 +145,7 @@ static int walk_paths(struct listing *listing, char *const *paths)
 
 	if (!walk) {
 		error = errno;
-		say("cannot search the given paths: %s", strerror(error));
+		warn("cannot search the given paths: %s", strerror(error));
 		return -error;
 	}
 	progress_start("looking for files", 0);
@@ -157,7 +157,7 @@ static int walk_paths(struct listing *listing, char *const *paths)
 	progress_end();
 	fts_close(walk);
 	if (error)
-		say("could not finish searching the given paths: %s", strerror(error));
+		warn("could not finish searching the given paths: %s", strerror(error));
 	return -error;
 }
 
@@ -244,7 +244,7 @@ static int read_files(struct units *units, struct listing *listing, bool standar
 	if (!buffer)
 		out_of_memory();
 	if (standard_input && isatty(STDIN_FILENO))
-		say("reading standard input from the terminal; press Ctrl-D at the beginning of a line to end it");
+		warn("reading standard input from the terminal; press Ctrl-D at the beginning of a line to end it");
 	progress_start("reading, compressing", listing->bytes);
 	for (size_t i = 0; i < listing->count && !error; i++)
 		error = read_file(units, listing, listing->at[i], buffer, units->originals.bytes - start);

@@ -67,14 +67,14 @@ static int refuse(pid_t pid, int error)
 	bool there = !kill(pid, 0) || errno == EPERM;
 
 	if ((error == ENOENT || error == ESRCH) && !there)
-		say("there is no process %d", (int)pid);
+		warn("there is no process %d", (int)pid);
 	else if (error == EACCES || error == EPERM || error == ENOENT)
-		say("this user may not read the memory of process %d: %s; try again as its owner or as root", (int)pid,
-		    strerror(error == ENOENT ? EACCES : error));
+		warn("this user may not read the memory of process %d: %s; try again as its owner or as root", (int)pid,
+		     strerror(error == ENOENT ? EACCES : error));
 	else if (error == ESRCH)
-		say("process %d has no memory of its own: it is a kernel thread, or has ended", (int)pid);
+		warn("process %d has no memory of its own: it is a kernel thread, or has ended", (int)pid);
 	else
-		say("cannot read the memory of process %d: %s", (int)pid, strerror(error));
+		warn("cannot read the memory of process %d: %s", (int)pid, strerror(error));
 	return -error;
 }
 
@@ -241,7 +241,7 @@ static int read_mapping(struct units *units, struct process *process, const stru
 			/* Within a unit, everything outside the process's own pages reads as zero. */
 			memset(process->buffer, 0, bytes);
 			if (!read_runs(process, at, pages)) {
-				say("process %d ended while its memory was read", (int)process->pid);
+				warn("process %d ended while its memory was read", (int)process->pid);
 				return -ESRCH;
 			}
 			error = add_units(units, process, bytes);
@@ -278,8 +278,8 @@ int intake_process(struct units *units, pid_t pid, struct intake *intake)
 	int error = 0;
 
 	if (pid == getpid()) {
-		say("process %d is zpoolctl itself, whose memory changes while it is read; give another process",
-		    (int)pid);
+		warn("process %d is zpoolctl itself, whose memory changes while it is read; give another process",
+		     (int)pid);
 		return -EINVAL;
 	}
 	process.memory = open_proc(pid, "mem");

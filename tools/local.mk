@@ -67,11 +67,11 @@ tools_zpoolctl_SOURCES = \
 	tools/zpoolctl.c tools/zpoolctl.h
 tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"' $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
-# What the tool exports is its madvise() alone, which `zpoolctl bench' counts calls with.
+# The tool exports only its madvise(), with which `zpoolctl bench' counts calls.
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags)
 tools_zpoolctl_LDADD = conformance/libconformance.a libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
 
-# Without shared libraries there are no plugins to load: the tool brings the drivers along.
+# Without shared libraries there are no plugins to load, so the drivers are linked into the tool.
 if !ENABLE_SHARED
 zpoolctl_preload_cppflags = -DZPOOLCTL_PRELOAD
 zpoolctl_preload_ldflags = -static $(preload_plugins)
@@ -79,7 +79,7 @@ EXTRA_tools_zpoolctl_DEPENDENCIES = $(plugin_LTLIBRARIES)
 endif
 endif
 
-# What `zpoolctl new' writes is part of the tool, so that it needs no file of its own to be found at run time.
+# The files that `zpoolctl new' writes are part of the tool, so it does not have to find them at run time.
 template_files = \
 	tools/template/LICENSE.in \
 	tools/template/Makefile.am.in \
@@ -94,7 +94,7 @@ template_files = \
 	tools/template/roundtrip.c.in
 EXTRA_DIST += $(template_files) tools/template/embed.awk
 
-# The sizes that `zpoolctl bench' knows by name.
+# The distributions of sizes that `zpoolctl bench' knows by name.
 bench_traces = tests/traces/py.lz4.sizes tests/traces/py.zstd.sizes
 EXTRA_DIST += tools/bench/sizes.awk tools/bench/standard.sh
 
@@ -105,7 +105,8 @@ tools/bench/sizes-data.c: $(bench_traces) tools/bench/sizes.awk
 	mv $@.tmp $@
 CLEANFILES += tools/bench/sizes-data.c
 
-# The standard set, into the source tree: doc/benchmarks.md.  BENCH_FLAGS go to each run, such as `--objects 1000'.
+# Measures the standard set and writes doc/benchmarks.md in the source tree. BENCH_FLAGS are passed to each run, for
+# example `--objects 1000'.
 BENCH_FLAGS =
 
 bench: all

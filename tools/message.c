@@ -21,7 +21,7 @@ __attribute__((format(printf, 1, 0))) static char *compose(const char *format, v
 	return safe;
 }
 
-void say(const char *format, ...)
+void warn(const char *format, ...)
 {
 	va_list args;
 	char *message;

@@ -10,7 +10,7 @@
 #include <argp.h>
 
 /* Prints a line "zpoolctl: ..." after hiding the progress bar. */
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Like argp_error(): reports an invalid command line and exits with STATUS_USAGE. */
 void usage_error(const struct argp_state *state, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -31,9 +31,9 @@ static void check_stdout(void)
 	if (!fflush(stdout) && !failed)
 		return;
 	if (errno)
-		say("cannot write to standard output: %s", strerror(errno));
+		warn("cannot write to standard output: %s", strerror(errno));
 	else
-		say("cannot write to standard output");
+		warn("cannot write to standard output");
 	_exit(STATUS_FAILED);
 }
 
@@ -57,12 +57,12 @@ void output_guard(void)
  * Files
  */
 
-static bool fail(const char *path, int error)
+static bool report_unwritable(const char *path, int error)
 {
 	if (error == ENXIO)
-		say("%s: cannot be written: no process has it open for reading", path);
+		warn("%s: cannot be written: no process has it open for reading", path);
 	else
-		say("%s: cannot be written: %s", path, strerror(error));
+		warn("%s: cannot be written: %s", path, strerror(error));
 	return false;
 }
 
@@ -84,18 +84,18 @@ bool output_check(const char *path)
 	int error = 0;
 
 	if (!*path)
-		return fail(path, ENOENT);
+		return report_unwritable(path, ENOENT);
 	if (!stat(path, &status)) {
 		error = S_ISDIR(status.st_mode) ? EISDIR : faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? errno : 0;
-		return error ? fail(path, error) : true;
+		return error ? report_unwritable(path, error) : true;
 	}
 	if (errno != ENOENT)
-		return fail(path, errno);
+		return report_unwritable(path, errno);
 	directory = directory_of(path);
 	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS))
 		error = errno;
 	free(directory);
-	return error ? fail(path, error) : true;
+	return error ? report_unwritable(path, error) : true;
 }
 
 /* Returns a descriptor of a temporary file that can replace the target, or -1 if there can be none. */
@@ -155,7 +155,7 @@ bool output_begin(struct output *output, const char *path)
 		return false;
 	*output = (struct output){ .path = path, .target = before ? realpath(path, NULL) : strdup(path) };
 	if (!output->target)
-		return fail(path, errno);
+		return report_unwritable(path, errno);
 	interrupt_block(&output->mask);
 	/* The target of a dangling symbolic link is unknown, so no temporary file can be placed beside it. */
 	if (before ? S_ISREG(before->st_mode) && before->st_nlink == 1 : lstat(path, &status) != 0)
@@ -168,7 +168,7 @@ bool output_begin(struct output *output, const char *path)
 		int error = errno;
 
 		free(output->target);
-		return fail(path, error);
+		return report_unwritable(path, error);
 	}
 	output->stream = fdopen(fd, "w");
 	if (output->stream)
@@ -206,7 +206,7 @@ bool output_end(struct output *output)
 	if (error)
 		unlink_written(output);
 	release(output);
-	return error ? fail(output->path, error) : true;
+	return error ? report_unwritable(output->path, error) : true;
 }
 
 void output_drop(struct output *output)

@@ -31,7 +31,7 @@ static int never_evict(struct zpool *pool, unsigned long handle, void *user)
 	return -EPERM;
 }
 
-static void fail(struct probe *probe, int error, const char *message)
+static void probe_fail(struct probe *probe, int error, const char *message)
 {
 	probe->error = error;
 	snprintf(probe->message, sizeof(probe->message), "%s", message);
@@ -44,14 +44,14 @@ static bool refuse_files(const char *text, struct probe *probe)
 	struct spec spec;
 
 	if (!spec_parse(&spec, text)) {
-		fail(probe, -EINVAL, "the spec is not valid");
+		probe_fail(probe, -EINVAL, "the spec is not valid");
 		return true;
 	}
 	for (size_t i = 0; i < spec.part_count && !probe->error; i++) {
 		int error = spec_find_file_key(&spec.parts[i], &key);
 
 		if (error)
-			fail(probe, error, zpool_last_error());
+			probe_fail(probe, error, zpool_last_error());
 		if (!key)
 			continue;
 		probe->error = -EPERM;
@@ -73,7 +73,7 @@ static void probe_pool(const char *spec, bool evicting, struct probe *probe)
 		args.evict = never_evict;
 	pool = zpool_open(spec, &args, sizeof(args));
 	if (!pool) {
-		fail(probe, errno ? -errno : -EINVAL, zpool_last_error());
+		probe_fail(probe, errno ? -errno : -EINVAL, zpool_last_error());
 		return;
 	}
 	probe->evictable = zpool_evictable(pool);
@@ -96,7 +96,7 @@ static void probe_in_child(int out, void *arg)
 			probe.evictable = true;
 		free(bare);
 	}
-	child_tell(out, &probe, sizeof(probe));
+	child_report(out, &probe, sizeof(probe));
 }
 
 struct probe_answer {

@@ -54,7 +54,7 @@ static const struct project_file autotools_files[] = {
 };
 
 /* Returns the value of a word between two @ in a template, or NULL if it is not one of ours and the @ is literal. */
-static const char *value_of(const struct project *project, const char *word, size_t length)
+static const char *word_value(const struct project *project, const char *word, size_t length)
 {
 	static char year[YEAR_BYTES], stack[STACK_BYTES];
 	const time_t now = time(NULL);
@@ -84,7 +84,8 @@ static void put_text(const struct project *project, const char *text, FILE *stre
 	while (*text) {
 		size_t plain = strcspn(text, "@");
 		const char *end = text[plain] ? strchr(text + plain + 1, '@') : NULL;
-		const char *value = end ? value_of(project, text + plain + 1, (size_t)(end - text) - plain - 1) : NULL;
+		const char *value =
+			end ? word_value(project, text + plain + 1, (size_t)(end - text) - plain - 1) : NULL;
 
 		fwrite(text, 1, plain, stream);
 		text += plain;
@@ -161,7 +162,7 @@ static bool fill_folder(const struct project *project, int folder)
 	size_t count = 0;
 
 	if (!good)
-		say("cannot create %s/tests: %s", project->dir, strerror(errno));
+		warn("cannot create %s/tests: %s", project->dir, strerror(errno));
 	while (good && files[count].path) {
 		char path[PATH_BYTES];
 		bool made;
@@ -169,8 +170,8 @@ static bool fill_folder(const struct project *project, int folder)
 		path_of(project, &files[count], path);
 		good = write_file(project, folder, &files[count], &made);
 		if (!good)
-			say("cannot write %s/%s: %s; everything written so far was removed", project->dir, path,
-			    strerror(errno));
+			warn("cannot write %s/%s: %s; everything written so far was removed", project->dir, path,
+			     strerror(errno));
 		count += made;
 	}
 	if (!good)
@@ -186,13 +187,13 @@ bool project_write(const struct project *project)
 
 	interrupt_block(&previous);
 	if (mkdir(project->dir, 0777)) {
-		say("cannot create the directory %s: %s; nothing was written", project->dir, strerror(errno));
+		warn("cannot create the directory %s: %s; nothing was written", project->dir, strerror(errno));
 		interrupt_unblock(&previous);
 		return false;
 	}
 	folder = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (folder < 0) {
-		say("cannot open the directory %s: %s", project->dir, strerror(errno));
+		warn("cannot open the directory %s: %s", project->dir, strerror(errno));
 	} else {
 		good = fill_folder(project, folder);
 		close(folder);

@@ -33,7 +33,7 @@
 #include "stats-report.h"
 #include "spec.h"
 
-#define TELL_NS UINT64_C(100000000)
+#define REPORT_NS UINT64_C(100000000)
 
 struct replayer {
 	const struct trace_file *trace;
@@ -45,12 +45,12 @@ struct replayer {
 	size_t slot_mask;
 	uint64_t *evicting; /* for each thread: the object that its evict callback is handling, plus 1 */
 	uint64_t rss_before;
-	uint64_t told_ns;
+	uint64_t reported_ns;
 	bool reads_unread; /* an object that was never compared is read before it is freed */
 	int out;
 };
 
-static int fail(struct replayer *replayer, int error, const char *what, const char *why)
+static int replay_fail(struct replayer *replayer, int error, const char *what, const char *why)
 {
 	struct replay_result *result = replayer->result;
 
@@ -127,7 +127,7 @@ static void compare_stored(struct replayer *replayer, struct replay_object *obje
 	for (int tries = 0; error == -ENOMEM && tries < 20; tries++)
 		error = replay_compare_stored(&replayer->contents, object);
 	if (error && error != -ENOMEM)
-		fail(replayer, error, "reading an object", zpool_last_error());
+		replay_fail(replayer, error, "reading an object", zpool_last_error());
 }
 
 /* This is the last chance to compare the object. */
@@ -153,7 +153,7 @@ static int call_malloc(struct replayer *replayer, const struct trace_record *rec
 		return 0;
 	}
 	if (!handle)
-		return fail(replayer, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
+		return replay_fail(replayer, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
 	if (record->error) {
 		result->surplus++;
 		zpool_free(replayer->pool, handle);
@@ -197,9 +197,9 @@ static int copy_mapped(struct replayer *replayer, struct replay_object *object, 
 	int error = mode == ZPOOL_MM_WO ? 0 : replay_compare_stored(&replayer->contents, object);
 
 	if (error)
-		return fail(replayer, error, "reading an object", zpool_last_error());
+		return replay_fail(replayer, error, "reading an object", zpool_last_error());
 	error = mode == ZPOOL_MM_RO ? 0 : replay_rewrite_stored(&replayer->contents, object);
-	return error ? fail(replayer, error, "writing an object", zpool_last_error()) : 0;
+	return error ? replay_fail(replayer, error, "writing an object", zpool_last_error()) : 0;
 }
 
 static int call_map(struct replayer *replayer, struct replay_object *object, const struct trace_record *record)
@@ -283,7 +283,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 		if (error)
 			count_failure(replayer, error);
 	}
-	if (object->kept || object->maps)
+	if (object->refuses_eviction || object->maps)
 		return -EAGAIN;
 	compare_before_free(replayer, object);
 	zpool_free(pool, handle);
@@ -308,11 +308,11 @@ static void mark_offered(struct replayer *replayer, const struct trace_cursor *b
 			object = &replayer->objects[record.object];
 			object->offered = begins;
 			object->looks = 0;
-			object->kept = false;
+			object->refuses_eviction = false;
 		} else if (object != &replayer->objects[record.object]) {
 			continue;
 		} else if (record.op == TRACE_EVICTED) {
-			object->kept = begins && record.error;
+			object->refuses_eviction = begins && record.error;
 			object = NULL;
 		} else if (record.op == TRACE_MAP || record.op == TRACE_READ || record.op == TRACE_WRITE) {
 			object->looks += begins && object->looks < UINT16_MAX;
@@ -408,15 +408,15 @@ static int replay_record(struct replayer *replayer, const struct trace_cursor *c
 }
 
 /* The parent treats arriving bytes as a sign of progress. */
-static void tell(struct replayer *replayer)
+static void report_alive(struct replayer *replayer)
 {
 	uint64_t now = clock_ns();
 
 	stats_report_poll();
-	if (now - replayer->told_ns < TELL_NS)
+	if (now - replayer->reported_ns < REPORT_NS)
 		return;
-	replayer->told_ns = now;
-	child_tell(replayer->out, "", 1);
+	replayer->reported_ns = now;
+	child_report(replayer->out, "", 1);
 }
 
 static void measure(struct replayer *replayer)
@@ -450,14 +450,14 @@ static int replay_all(struct replayer *replayer)
 		if (result->calls++ == replayer->trace->totals.peak_call)
 			measure(replayer);
 		if (result->calls % 64 == 0 || record.op > TRACE_WRITE)
-			tell(replayer);
+			report_alive(replayer);
 	}
 	result->held_live = zpool_get_total_size(replayer->pool);
-	trial_stats_take(&result->told, replayer->pool);
+	trial_stats_take(&result->reported, replayer->pool);
 	for (uint64_t i = 0; !result->error && i < replayer->trace->totals.objects; i++) {
 		if (replayer->objects[i].handle)
 			end_object(replayer, &replayer->objects[i]);
-		tell(replayer);
+		report_alive(replayer);
 	}
 	return result->error;
 }
@@ -542,14 +542,14 @@ static void replay_in_child(int out, void *arg)
 	/* The sizes of the calls do not bound what a driver allocates, and a trace may raise its own limit. */
 	rss_limit_to_available();
 	if (prepare(&replayer)) {
-		fail(&replayer, -ENOMEM, "allocating room for the objects", "out of memory");
+		replay_fail(&replayer, -ENOMEM, "allocating room for the objects", "out of memory");
 		return;
 	}
 	warm_up(&replayer, job->spec);
 	replayer.rss_before = rss_bytes();
 	replayer.pool = open_pool(&replayer, job->spec);
 	if (!replayer.pool) {
-		fail(&replayer, errno ? -errno : -EINVAL, "opening the pool", zpool_last_error());
+		replay_fail(&replayer, errno ? -errno : -EINVAL, "opening the pool", zpool_last_error());
 		return;
 	}
 	replayer.contents.pool = replayer.pool;
@@ -562,7 +562,7 @@ static void replay_in_child(int out, void *arg)
 	}
 }
 
-static void hear(void *user, const void *bytes, size_t count)
+static void on_message(void *user, const void *bytes, size_t count)
 {
 	const struct replay_result *result = user;
 
@@ -575,9 +575,11 @@ int replay_run(const struct trace_file *trace, const char *spec, unsigned int ti
 	       struct replay_result *result)
 {
 	struct replay_job job = { trace, spec, result };
-	struct child_job child = {
-		.run = replay_in_child, .arg = &job, .sink = hear, .user = result, .timeout_seconds = timeout_seconds
-	};
+	struct child_job child = { .run = replay_in_child,
+				   .arg = &job,
+				   .sink = on_message,
+				   .user = result,
+				   .timeout_seconds = timeout_seconds };
 	struct child_end end;
 	char text[CHILD_TEXT];
 	int error;

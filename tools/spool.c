@@ -52,8 +52,8 @@ int spool_open(struct spool *spool)
 	if (spool->fd < 0) {
 		int error = errno;
 
-		say("cannot create a temporary file in %s: %s; set TMPDIR to a writable directory", folder,
-		    strerror(error));
+		warn("cannot create a temporary file in %s: %s; set TMPDIR to a writable directory", folder,
+		     strerror(error));
 		return -error;
 	}
 	spool->buffer = malloc(SPOOL_BUFFER_BYTES);
@@ -74,8 +74,8 @@ static int write_all(int fd, const unsigned char *data, size_t bytes, uint64_t o
 		if (done <= 0) {
 			int error = done ? errno : ENOSPC;
 
-			say("cannot write a temporary file in %s: %s; set TMPDIR to a directory with more space",
-			    spool_folder(), strerror(error));
+			warn("cannot write a temporary file in %s: %s; set TMPDIR to a directory with more space",
+			     spool_folder(), strerror(error));
 			return -error;
 		}
 		data += done;
@@ -130,7 +130,7 @@ int spool_read(const struct spool *spool, void *data, size_t bytes, uint64_t off
 		if (done <= 0) {
 			int error = done ? errno : EIO;
 
-			say("cannot read back a temporary file: %s", strerror(error));
+			warn("cannot read back a temporary file: %s", strerror(error));
 			return -error;
 		}
 		to += done;

@@ -38,7 +38,7 @@ bool stats_report_start(void)
 	 */
 	file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 	if (file < 0)
-		say("ZPOOL_STATS: cannot write %s: %s", path, strerror(errno));
+		warn("ZPOOL_STATS: cannot write %s: %s", path, strerror(errno));
 	else
 		fcntl(file, F_SETFL, O_APPEND);
 	return file >= 0;
@@ -69,5 +69,5 @@ void stats_report_end(void)
 {
 	stats_report_poll();
 	if (file >= 0 && dump(file, ZPOOL_DUMP_JSON))
-		say("ZPOOL_STATS: %s", zpool_last_error());
+		warn("ZPOOL_STATS: %s", zpool_last_error());
 }

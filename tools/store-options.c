@@ -128,7 +128,7 @@ static void check(struct store_options *options, struct argp_state *state)
 		parse_compressor(options, "lz4", state);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct store_options *options = state->input;
 
@@ -176,7 +176,7 @@ int store_parse(int argc, char **argv, struct store_options *options)
 {
 	static const struct argp argp = {
 		.options = argp_options,
-		.parser = parse,
+		.parser = parse_option,
 		.args_doc = "PATH...\n--pid PID",
 		.doc = "Store the contents of files, of directories or of a process's memory through drivers, unit by unit and compressed; read every unit back, compare it byte for byte, and print how each driver did.\vThe exit status is 0 if every driver returned everything intact and no input was skipped.",
 	};

@@ -61,14 +61,14 @@ static int plan_driver(struct store *store, const char *label, bool named)
 		return STATUS_FAILED;
 	row->run = true;
 	if (!probe.answered && options->foreign_specs) {
-		say("%s: %s before it could be determined whether the spec names a file; give --type SPEC to choose the driver",
-		    label, probe.message);
+		warn("%s: %s before it could be determined whether the spec names a file; give --type SPEC to choose the driver",
+		     label, probe.message);
 		return STATUS_FAILED;
 	}
 	if (!probe.answered)
 		return 0; /* it will crash again in the trial, which reports that */
 	if (probe.filter && named) {
-		say("%s: a filter needs a driver below it: write --type %s+DRIVER", label, label);
+		warn("%s: a filter needs a driver below it: write --type %s+DRIVER", label, label);
 		return STATUS_FAILED;
 	}
 	if (probe.filter) {
@@ -95,8 +95,8 @@ static int plan_named(struct store *store)
 		const char *spec = store->options.specs[i];
 
 		if (store->options.limit_bytes && spec_is_limited(spec)) {
-			say("%s has a limit of its own: remove it, or leave out --limit, which sets a limit with eviction",
-			    spec);
+			warn("%s has a limit of its own: remove it, or leave out --limit, which sets a limit with eviction",
+			     spec);
 			return STATUS_USAGE;
 		}
 	}
@@ -120,7 +120,7 @@ int store_plan(struct store *store)
 		char path[4096] = "";
 
 		zpool_get_plugin_path(path, sizeof(path));
-		say("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
+		warn("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
 		status = STATUS_FAILED;
 	}
 	return status;

@@ -57,7 +57,7 @@ static void print_source(const struct store *store)
 static void print_input(const struct store *store)
 {
 	const struct units *units = &store->units;
-	uint64_t kept = units->count - units->same_filled;
+	uint64_t not_filled = units->count - units->same_filled;
 	char bytes[SIZE_TEXT], unit[SIZE_TEXT], packed[SIZE_TEXT], limit[SIZE_TEXT];
 
 	print_source(store);
@@ -66,7 +66,7 @@ static void print_input(const struct store *store)
 	if (store->options.limit_bytes)
 		printf("; pools limited to %s", size_format(store->options.limit_bytes, limit));
 	printf("\n%" PRIu64 " same-filled, %" PRIu64 " compressed with %s, %" PRIu64 " incompressible: %s to store\n\n",
-	       units->same_filled, kept - units->raw, compressor_name(units->compressor), units->raw,
+	       units->same_filled, not_filled - units->raw, compressor_name(units->compressor), units->raw,
 	       size_format(units->packed.bytes, packed));
 }
 

@@ -29,9 +29,9 @@ static const struct zpool_stats_member *next_counter(unsigned int *index)
 	return counter;
 }
 
-static uint64_t value_of(const struct trial_stats *told, const struct zpool_stats_member *counter)
+static uint64_t counter_value(const struct trial_stats *reported, const struct zpool_stats_member *counter)
 {
-	return *(const uint64_t *)(const void *)((const char *)&told->stats + counter->offset);
+	return *(const uint64_t *)(const void *)((const char *)&reported->stats + counter->offset);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ static void print_counters(const struct store *store)
 		out_of_memory();
 	columns[0].name = "STATISTICS";
 	for (size_t r = 0; r < store->row_count; r++)
-		if (store->rows[r].told && store->rows[r].told->counted)
+		if (store->rows[r].reported && store->rows[r].reported->counted)
 			columns[count++] = (struct table_column){ .name = store->rows[r].label, .number = true };
 	if (count > 1) {
 		table = table_new(columns, count);
@@ -62,15 +62,15 @@ static void print_counters(const struct store *store)
 
 			cells[column++] = counter->label;
 			for (size_t r = 0; r < store->row_count; r++) {
-				const struct trial_stats *told = store->rows[r].told;
+				const struct trial_stats *reported = store->rows[r].reported;
 
-				if (!told || !told->counted)
+				if (!reported || !reported->counted)
 					continue;
 				if (counter->unit == ZPOOL_UNIT_BYTES)
-					size_format(value_of(told, counter), text[column]);
+					size_format(counter_value(reported, counter), text[column]);
 				else
 					snprintf(text[column], sizeof(text[column]), "%" PRIu64,
-						 value_of(told, counter));
+						 counter_value(reported, counter));
 				cells[column] = text[column];
 				column++;
 			}
@@ -110,8 +110,8 @@ static void print_classes(const struct store_row *row)
 	};
 	struct table *table = table_new(columns, COLUMNS);
 
-	for (size_t i = 0; i < trial_stats_classes(row->told); i++) {
-		const struct zpool_class_stats *class = &row->told->classes[i];
+	for (size_t i = 0; i < trial_stats_classes(row->reported); i++) {
+		const struct zpool_class_stats *class = &row->reported->classes[i];
 		const uint64_t numbers[FIRST_TENTH] = {
 			class->object_bytes,     class->objects, class->slots,          class->zspages,
 			class->pages_per_zspage, class->pages,   class->freeable_pages,
@@ -138,7 +138,7 @@ void store_print_stats(const struct store *store)
 {
 	print_counters(store);
 	for (size_t r = 0; r < store->row_count; r++)
-		if (store->rows[r].told && trial_stats_classes(store->rows[r].told))
+		if (store->rows[r].reported && trial_stats_classes(store->rows[r].reported))
 			print_classes(&store->rows[r]);
 }
 
@@ -152,11 +152,11 @@ json_t *store_stats_json(const struct store_row *row)
 	unsigned int index = 0;
 	json_t *object;
 
-	if (!row->told || !row->told->counted)
+	if (!row->reported || !row->reported->counted)
 		return json_null();
 	object = json_object();
 	while ((counter = next_counter(&index)))
-		json_object_set_new(object, counter->name, json_number(value_of(row->told, counter)));
+		json_object_set_new(object, counter->name, json_number(counter_value(row->reported, counter)));
 	return object;
 }
 
@@ -177,10 +177,10 @@ json_t *store_classes_json(const struct store_row *row)
 {
 	json_t *classes;
 
-	if (!row->told || !row->told->classed)
+	if (!row->reported || !row->reported->classed)
 		return json_null();
 	classes = json_array();
-	for (size_t i = 0; i < trial_stats_classes(row->told); i++)
-		json_array_append_new(classes, class_json(&row->told->classes[i]));
+	for (size_t i = 0; i < trial_stats_classes(row->reported); i++)
+		json_array_append_new(classes, class_json(&row->reported->classes[i]));
 	return classes;
 }

@@ -48,7 +48,7 @@ struct store_row {
 	bool run;    /* the trial took place */
 	enum store_outcome outcome;
 	struct trial_result result;
-	struct trial_stats *told; /* NULL: there was no trial */
+	struct trial_stats *reported; /* NULL: there was no trial */
 };
 
 struct store {

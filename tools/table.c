@@ -134,7 +134,7 @@ static struct column *next_to_drop(const struct table *table)
 	return found;
 }
 
-static void say_dropped(const struct table *table)
+static void warn_dropped(const struct table *table)
 {
 	char *names = NULL;
 	size_t size, count = 0;
@@ -148,8 +148,8 @@ static void say_dropped(const struct table *table)
 	if (fclose(stream))
 		out_of_memory();
 	if (count)
-		say("the terminal is too narrow for %s: %s; use a wider terminal or --json to see everything",
-		    count == 1 ? "this column" : "these columns", names);
+		warn("the terminal is too narrow for %s: %s; use a wider terminal or --json to see everything",
+		     count == 1 ? "this column" : "these columns", names);
 	free(names);
 }
 
@@ -310,7 +310,7 @@ void table_print(struct table *table)
 
 	fit(table, columns);
 	print_parts(table, columns);
-	say_dropped(table);
+	warn_dropped(table);
 	table_free(table);
 }
 

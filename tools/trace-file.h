@@ -17,26 +17,26 @@ struct trace_totals {
 	uint64_t calls;
 	uint64_t lost; /* calls that were not recorded */
 	uint64_t shrinks;
-	uint64_t objects;      /* that malloc made */
+	uint64_t objects;      /* objects that malloc created */
 	uint64_t objects_live; /* at the end */
 	uint64_t objects_peak; /* maximum at one time */
 	uint64_t bytes;        /* in all of them, as requested */
 	uint64_t bytes_live;
 	uint64_t bytes_peak;
-	uint64_t peak_call; /* the call that brought bytes_peak, from 0 */
-	uint64_t held_peak; /* by the pool */
+	uint64_t peak_call; /* index of the call that reached bytes_peak, from 0 */
+	uint64_t held_peak; /* held by the pool */
 	uint64_t held_live;
-	uint64_t largest;        /* object, read or write, in bytes */
-	uint64_t partial_writes; /* of a part of an object */
+	uint64_t largest;        /* largest object, read or write, in bytes */
+	uint64_t partial_writes; /* largest read or write of a part of an object */
 	uint64_t threads;
 	uint64_t ns;
-	uint64_t failed[TRACE_EOTHER + 1]; /* by reason */
+	uint64_t failed[TRACE_EOTHER + 1]; /* failures by reason */
 };
 
 struct trace_file {
 	uint8_t *bytes;
 	size_t size;
-	char *spec; /* of what stood below the filter */
+	char *spec; /* of the layers below the filter */
 	uint64_t limit_bytes;
 	uint64_t began_ns; /* since 1970 */
 	bool cut_off;      /* the file has no end record, so lost, held_peak and held_live are unknown */
@@ -47,18 +47,18 @@ struct trace_file {
 struct trace_record {
 	enum trace_op op;
 	uint32_t thread;
-	uint64_t ns;            /* since the beginning */
-	enum trace_error error; /* 0: none */
-	bool known;             /* object is one */
-	uint64_t object;        /* its number */
-	uint64_t operands[3];   /* without the object */
+	uint64_t ns;            /* since the recording began */
+	enum trace_error error; /* 0 if the call succeeded */
+	bool known;             /* the call has an object */
+	uint64_t object;        /* number of the object */
+	uint64_t operands[3];   /* size of the record without the object */
 };
 
 /* The position of a walk over the records. */
 struct trace_cursor {
-	const uint8_t *at, *end; /* in the block */
+	const uint8_t *at, *end; /* offset in the block */
 	const uint8_t *next_block, *blocks_end;
-	uint32_t records; /* left in the block */
+	uint32_t records; /* number of records left in the block */
 	uint32_t thread;
 	uint64_t ns;
 	uint64_t objects; /* made so far */

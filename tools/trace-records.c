@@ -31,7 +31,7 @@ static bool has_object(enum trace_op op)
 	       op == TRACE_EVICT || op == TRACE_EVICTED;
 }
 
-static bool take(struct trace_cursor *cursor, uint64_t max, uint64_t *number)
+static bool take_number(struct trace_cursor *cursor, uint64_t max, uint64_t *number)
 {
 	const uint8_t *next = trace_get_varint(cursor->at, cursor->end, number);
 
@@ -48,18 +48,18 @@ static const char *take_common(struct trace_cursor *cursor, uint8_t flags, struc
 
 	if (flags & TRACE_FLAGS_UNKNOWN)
 		return "has unknown flags";
-	if (!take(cursor, UINT64_MAX - cursor->ns, &number))
+	if (!take_number(cursor, UINT64_MAX - cursor->ns, &number))
 		return "has no valid time";
 	record->ns = cursor->ns += number;
 	if (flags & TRACE_THREAD) {
-		if (!take(cursor, TRACE_THREADS_MAX, &number))
+		if (!take_number(cursor, TRACE_THREADS_MAX, &number))
 			return "has no valid thread";
 		cursor->thread = (uint32_t)number;
 	}
 	record->thread = cursor->thread;
 	if (!(flags & TRACE_FAILED))
 		return NULL;
-	if (!take(cursor, TRACE_EOTHER, &number) || !number)
+	if (!take_number(cursor, TRACE_EOTHER, &number) || !number)
 		return "has no valid reason for its failure";
 	record->error = (enum trace_error)number;
 	return NULL;
@@ -82,13 +82,13 @@ static const char *take_record(struct trace_cursor *cursor, struct trace_record 
 	if (fault)
 		return fault;
 	if (has_object(record->op)) {
-		if (!take(cursor, cursor->objects, &back))
+		if (!take_number(cursor, cursor->objects, &back))
 			return "names an object that was never allocated";
 		record->known = back != 0;
 		record->object = cursor->objects - back;
 	}
 	for (unsigned int i = 0; i < operands_of[record->op]; i++)
-		if (!take(cursor, UINT64_MAX, &record->operands[i]))
+		if (!take_number(cursor, UINT64_MAX, &record->operands[i]))
 			return "ends inside a number";
 	if (record->op == TRACE_MALLOC && !record->error)
 		record->object = cursor->objects++;

@@ -8,37 +8,39 @@
 
 struct trial_stats *trial_stats_new(void)
 {
-	void *told = mmap(NULL, sizeof(struct trial_stats), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *reported =
+		mmap(NULL, sizeof(struct trial_stats), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	return told == MAP_FAILED ? NULL : told;
+	return reported == MAP_FAILED ? NULL : reported;
 }
 
-void trial_stats_free(struct trial_stats *told)
+void trial_stats_free(struct trial_stats *reported)
 {
-	if (told)
-		munmap(told, sizeof(*told));
+	if (reported)
+		munmap(reported, sizeof(*reported));
 }
 
 static int add_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
 {
-	struct trial_stats *told = user;
+	struct trial_stats *reported = user;
 
-	if (told->class_count == TRIAL_CLASSES_MAX)
+	if (reported->class_count == TRIAL_CLASSES_MAX)
 		return 1;
-	memcpy(&told->classes[told->class_count++], stats, stats_size < sizeof(*stats) ? stats_size : sizeof(*stats));
+	memcpy(&reported->classes[reported->class_count++], stats,
+	       stats_size < sizeof(*stats) ? stats_size : sizeof(*stats));
 	return 0;
 }
 
-void trial_stats_take(struct trial_stats *told, struct zpool *pool)
+void trial_stats_take(struct trial_stats *reported, struct zpool *pool)
 {
-	told->counted = zpool_get_stats(pool, &told->stats, sizeof(told->stats)) == 0;
-	told->class_count = 0;
-	told->classed = zpool_each_class(pool, add_class, told) >= 0;
+	reported->counted = zpool_get_stats(pool, &reported->stats, sizeof(reported->stats)) == 0;
+	reported->class_count = 0;
+	reported->classed = zpool_each_class(pool, add_class, reported) >= 0;
 }
 
-size_t trial_stats_classes(const struct trial_stats *told)
+size_t trial_stats_classes(const struct trial_stats *reported)
 {
-	if (!told->classed)
+	if (!reported->classed)
 		return 0;
-	return told->class_count < TRIAL_CLASSES_MAX ? told->class_count : TRIAL_CLASSES_MAX;
+	return reported->class_count < TRIAL_CLASSES_MAX ? reported->class_count : TRIAL_CLASSES_MAX;
 }

@@ -14,9 +14,10 @@
 #define TRIAL_CLASSES_MAX 4096
 
 /*
- * Written by the child, in memory that it shares with the parent, so that a driver's crash leaves what was told before.
+ * The child writes this in memory that it shares with the parent, so the parent has the last statistics if a driver
+ * crashes.
  *
- * counted, classed   the driver has counters, or classes
+ * counted, classed   true if the driver has counters, or size classes
  */
 struct trial_stats {
 	bool counted;
@@ -28,12 +29,12 @@ struct trial_stats {
 
 /* Returns NULL if memory runs out. */
 struct trial_stats *trial_stats_new(void);
-void trial_stats_free(struct trial_stats *told);
+void trial_stats_free(struct trial_stats *reported);
 
 /* Reads all statistics of the pool. */
-void trial_stats_take(struct trial_stats *told, struct zpool *pool);
+void trial_stats_take(struct trial_stats *reported, struct zpool *pool);
 
 /* Returns the number of readable classes, whatever the child wrote. */
-size_t trial_stats_classes(const struct trial_stats *told);
+size_t trial_stats_classes(const struct trial_stats *reported);
 
 #endif /* TRIAL_STATS_H */

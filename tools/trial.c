@@ -26,7 +26,7 @@
 #include "spec.h"
 #include "trial.h"
 
-#define TELL_NS UINT64_C(100000000)
+#define REPORT_NS UINT64_C(100000000)
 #define SHRINK_REFUSALS_MAX 8
 
 struct tester {
@@ -37,46 +37,46 @@ struct tester {
 	unsigned char *unpacked;  /* loaded back and decompressed */
 	unsigned char *originals; /* the original */
 	int out;
-	uint64_t told_ns;
+	uint64_t reported_ns;
 	struct trial_result result;
 };
 
-static void tell(struct tester *tester)
+static void report_result(struct tester *tester)
 {
-	tester->told_ns = clock_ns();
-	child_tell(tester->out, &tester->result, sizeof(tester->result));
+	tester->reported_ns = clock_ns();
+	child_report(tester->out, &tester->result, sizeof(tester->result));
 }
 
-static void tell_progress(struct tester *tester, enum trial_phase phase, uint64_t units_done)
+static void report_progress(struct tester *tester, enum trial_phase phase, uint64_t units_done)
 {
 	bool now;
 
 	if (tester->pool)
 		stats_report_poll();
-	now = tester->result.phase != phase || clock_ns() - tester->told_ns > TELL_NS;
+	now = tester->result.phase != phase || clock_ns() - tester->reported_ns > REPORT_NS;
 
 	tester->result.phase = phase;
 	tester->result.units_done = units_done;
 	if (now)
-		tell(tester);
+		report_result(tester);
 }
 
 /* Only the first error is reported. */
-static int fail(struct tester *tester, int error, const char *what, const char *why)
+static int trial_fail(struct tester *tester, int error, const char *what, const char *why)
 {
 	if (!tester->result.message[0])
 		snprintf(tester->result.message, sizeof(tester->result.message), "%s: %s", what, why);
 	return error;
 }
 
-static int fail_system(struct tester *tester, int error, const char *what)
+static int trial_fail_system(struct tester *tester, int error, const char *what)
 {
-	return fail(tester, error, what, strerror(-error));
+	return trial_fail(tester, error, what, strerror(-error));
 }
 
-static int fail_zpool(struct tester *tester, int error, const char *what)
+static int trial_fail_zpool(struct tester *tester, int error, const char *what)
 {
-	return fail(tester, error, what, *zpool_last_error() ? zpool_last_error() : strerror(-error));
+	return trial_fail(tester, error, what, *zpool_last_error() ? zpool_last_error() : strerror(-error));
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ static int store_unit(struct tester *tester, size_t index, const unsigned char *
 	if (error == -ENOMEM && tester->trial->evicting)
 		error = make_room(tester, unit->stored_bytes, &handle);
 	if (tester->evict.error)
-		return fail_system(tester, tester->evict.error, "evicting");
+		return trial_fail_system(tester, tester->evict.error, "evicting");
 	if (error == -ENOSPC) {
 		tester->result.refused_too_large++;
 		return 0;
@@ -133,12 +133,12 @@ static int store_unit(struct tester *tester, size_t index, const unsigned char *
 		return 0;
 	}
 	if (error)
-		return fail_zpool(tester, error, "zpool_malloc");
+		return trial_fail_zpool(tester, error, "zpool_malloc");
 	if (!handle)
-		return fail(tester, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
+		return trial_fail(tester, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
 	error = object_put(tester->pool, handle, data, unit->stored_bytes);
 	if (error)
-		return fail_zpool(tester, error, "writing an object");
+		return trial_fail_zpool(tester, error, "writing an object");
 	evict_placed(&tester->evict, index, handle);
 	tester->result.stored++;
 	tester->result.live_bytes += unit->stored_bytes;
@@ -153,7 +153,7 @@ static int store_batch(struct tester *tester, const struct units_batch *batch)
 	int error = spool_read(&units->packed, tester->packed, batch->packed_bytes, batch->packed);
 
 	if (error)
-		return fail_system(tester, error, "reading the input");
+		return trial_fail_system(tester, error, "reading the input");
 	start = clock_ns();
 	for (size_t i = batch->first; i < batch->first + batch->count && !error; i++)
 		if (!unit_is_same_filled(&units->at[i]))
@@ -170,7 +170,7 @@ static int store_all(struct tester *tester, uint64_t rss_before)
 	int error = 0;
 
 	while (!error && units_next_batch(tester->trial->units, &batch)) {
-		tell_progress(tester, TRIAL_STORING, batch.first);
+		report_progress(tester, TRIAL_STORING, batch.first);
 		error = store_batch(tester, &batch);
 	}
 	rss = rss_bytes();
@@ -204,7 +204,7 @@ static int load_batch(struct tester *tester, const struct units_batch *batch)
 		if (evict_is_saved(evict, i))
 			error = evict_load(evict, i, tester->packed + (units->at[i].stored - batch->packed));
 	if (error)
-		return fail_system(tester, error, "loading an evicted unit");
+		return trial_fail_system(tester, error, "loading an evicted unit");
 	start = clock_ns();
 	for (size_t i = batch->first; i < end; i++) {
 		const struct unit *unit = &units->at[i];
@@ -214,7 +214,7 @@ static int load_batch(struct tester *tester, const struct units_batch *batch)
 		error = object_get(tester->pool, evict->handles[i], tester->packed + (unit->stored - batch->packed),
 				   unit->stored_bytes);
 		if (error)
-			fail_zpool(tester, error, "reading an object"); /* the comparison counts it */
+			trial_fail_zpool(tester, error, "reading an object"); /* the comparison counts it */
 		else
 			tester->result.loaded++;
 	}
@@ -251,12 +251,13 @@ static int compare_batch(struct tester *tester, const struct units_batch *batch)
 	int error = spool_read(&units->originals, tester->originals, batch->original_bytes, batch->originals);
 
 	if (error)
-		return fail_system(tester, error, "reading the input");
+		return trial_fail_system(tester, error, "reading the input");
 	for (size_t i = batch->first; i < batch->first + batch->count; i++) {
 		const struct unit *unit = &units->at[i];
-		bool kept = unit_is_same_filled(unit) || tester->evict.handles[i] || evict_is_saved(&tester->evict, i);
+		bool available =
+			unit_is_same_filled(unit) || tester->evict.handles[i] || evict_is_saved(&tester->evict, i);
 
-		if (kept) {
+		if (available) {
 			const unsigned char *packed =
 				unit_is_same_filled(unit) ? NULL : tester->packed + (unit->stored - batch->packed);
 
@@ -275,7 +276,7 @@ static int load_all(struct tester *tester)
 	int error = 0;
 
 	while (!error && units_next_batch(tester->trial->units, &batch)) {
-		tell_progress(tester, TRIAL_LOADING, batch.first);
+		report_progress(tester, TRIAL_LOADING, batch.first);
 		error = load_batch(tester, &batch);
 		if (!error)
 			error = compare_batch(tester, &batch);
@@ -312,8 +313,8 @@ static int warm_up(struct tester *tester)
 	if (!spec)
 		return 0;
 	if (!pool)
-		return fail_zpool(tester, errno ? -errno : -EINVAL, "opening");
-	tell_progress(tester, TRIAL_WARMING, 0);
+		return trial_fail_zpool(tester, errno ? -errno : -EINVAL, "opening");
+	report_progress(tester, TRIAL_WARMING, 0);
 	if (!zpool_malloc(pool, 64, ZPOOL_GFP_KERNEL, &handle)) {
 		memset(tester->packed, 0, 64);
 		object_put(pool, handle, tester->packed, 64);
@@ -335,7 +336,7 @@ static int prepare(struct tester *tester, struct spool *evicted)
 	tester->unpacked = rss_array(units->unit_bytes, 1);
 	tester->originals = rss_array(UNITS_BATCH_BYTES, 1);
 	if (error || !tester->packed || !tester->unpacked || !tester->originals)
-		return fail_system(tester, -ENOMEM, "allocating room for the units");
+		return trial_fail_system(tester, -ENOMEM, "allocating room for the units");
 	return warm_up(tester);
 }
 
@@ -353,27 +354,27 @@ static void try_in_child(int out, void *arg)
 
 	tester.trial = job->trial;
 	tester.out = out;
-	tell(&tester);
+	report_result(&tester);
 	error = prepare(&tester, job->evicted);
 	if (!error) {
 		rss_before = rss_bytes();
 		tester.pool = open_pool(&tester, tester.trial->spec);
-		error = tester.pool ? 0 : fail_zpool(&tester, errno ? -errno : -EINVAL, "opening");
+		error = tester.pool ? 0 : trial_fail_zpool(&tester, errno ? -errno : -EINVAL, "opening");
 	}
 	if (!error)
 		error = store_all(&tester, rss_before);
 	if (!error)
 		error = load_all(&tester);
-	tell_progress(&tester, error ? tester.result.phase : TRIAL_CLOSING, tester.result.units_done);
+	report_progress(&tester, error ? tester.result.phase : TRIAL_CLOSING, tester.result.units_done);
 	if (tester.pool) {
-		trial_stats_take(job->trial->told, tester.pool);
+		trial_stats_take(job->trial->reported, tester.pool);
 		stats_report_end();
 	}
 	zpool_destroy_pool(tester.pool);
 	if (!error)
 		tester.result.phase = TRIAL_DONE;
 	tester.result.error = error;
-	tell(&tester);
+	report_result(&tester);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -397,7 +398,7 @@ static void show_progress(const struct listener *listener)
 		progress_update(listener->units + result->units_done);
 }
 
-static void hear(void *user, const void *bytes, size_t count)
+static void on_message(void *user, const void *bytes, size_t count)
 {
 	struct listener *listener = user;
 	const char *from = bytes;
@@ -440,7 +441,7 @@ int trial_run(const struct trial *trial, struct trial_result *result)
 	struct listener listener = { .result = result, .units = trial->units->count };
 	struct child_job child = { .run = try_in_child,
 				   .arg = &job,
-				   .sink = hear,
+				   .sink = on_message,
 				   .user = &listener,
 				   .timeout_seconds = trial->timeout_seconds };
 	struct child_end end;

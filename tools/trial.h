@@ -15,13 +15,14 @@
 enum trial_phase { TRIAL_OPENING, TRIAL_WARMING, TRIAL_STORING, TRIAL_LOADING, TRIAL_CLOSING, TRIAL_DONE };
 
 /*
- * What the child tells, whole, again and again; the last counts.  So what a driver did before it crashed is known.
+ * The child sends its complete results again and again, and the last ones count. So the parent also has the results of
+ * a driver that crashed.
  *
- * stored               units that the driver took, those that it evicted later included
- * live_bytes           of what was stored, in the pool when pool_bytes and rss_growth_bytes were taken
- * store_ns, load_ns    malloc, map, copy, unmap of all stored; map, copy, unmap of all `loaded` from the pool.  Neither
- *                      reading the input nor evicting is in there.
- * compared, differing  units, the same-filled included, the refused not
+ * stored               units that the driver accepted, including those that it evicted later live_bytes
+ * stored bytes that were in the pool when pool_bytes and rss_growth_bytes were measured store_ns, load_ns    time for
+ * malloc, map, copy and unmap of all stored units; time for map, copy and unmap of all units
+ *                      `loaded' from the pool. Neither includes reading the input or evicting.
+ * compared, differing  number of units, including same-filled ones but not refused ones
  */
 struct trial_result {
 	enum trial_phase phase;
@@ -50,7 +51,7 @@ struct trial {
 	const struct units *units;
 	bool evicting; /* evict to make room if the pool is full */
 	unsigned int timeout_seconds;
-	struct trial_stats *told; /* filled when everything has been loaded back, or when the trial ended early */
+	struct trial_stats *reported; /* filled when everything has been loaded back, or when the trial ended early */
 };
 
 /*

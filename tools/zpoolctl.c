@@ -76,7 +76,7 @@ struct choice {
 	int index; /* of the command's name in argv */
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct choice *choice = state->input;
 
@@ -104,7 +104,7 @@ static bool options_are_printable(char *const *argv)
 
 		for (const char *c = *argv; **argv == '-' && c < end; c++)
 			if (*c < ' ' || *c > '~') {
-				say("there is no option \"%s\"", *argv);
+				warn("there is no option \"%s\"", *argv);
 				return false;
 			}
 	}
@@ -118,12 +118,12 @@ static bool plugin_path_is_sound(void)
 
 	if (!path || !*path || !zpool_set_plugin_path(path))
 		return true;
-	say("ZPOOL_PLUGIN_PATH: %s", zpool_last_error());
+	warn("ZPOOL_PLUGIN_PATH: %s", zpool_last_error());
 	return false;
 }
 
 static const struct argp main_argp = {
-	.parser = parse,
+	.parser = parse_option,
 	.args_doc = "COMMAND [OPTION...] [ARGUMENT...]",
 	.doc = "Show the drivers of libzpool and try them on real data.\v",
 	.help_filter = help_text,

@@ -2,8 +2,8 @@
  *
  * zpoolctl.h - the tool's commands
  *
- * A command is one function in one file, cmd-<name>.c, and one line in the table of zpoolctl.c.  It parses its own
- * options, argv[0] being "zpoolctl <name>", and returns the tool's exit status.
+ * A command is one function in one file, cmd-<name>.c, and one line in the table of zpoolctl.c. It parses its own
+ * options, with argv[0] set to "zpoolctl <name>", and returns the tool's exit status.
  */
 #ifndef ZPOOLCTL_H
 #define ZPOOLCTL_H 1

@@ -183,7 +183,7 @@ fi
 # A driver for which objects are too large is left out, and the reason is printed.
 quick --type zbud --peer none -w fill --sizes fixed:4000
 exits "objects that are too large fail the driver that was named" 1
-prints "and the reason is printed" "^zbud: fill: it takes objects of up to 3968 bytes, and 1000 of the 1000 are larger"
+prints "and the reason is printed" "^zbud: fill: it accepts objects of up to 3968 bytes, and 1000 of the 1000 are larger"
 
 # --- Bad input -------------------------------------------------------------------------------------------------------
 
@@ -198,14 +198,14 @@ fails "an empty file" "empty: is empty" --sizes "$work/empty"
 fails "two sizes in a line" "two: line 2 is not a size" --sizes "$work/two"
 fails "a word" "letters: line 2 is not a size" --sizes "$work/letters"
 fails "a negative number" "negative: line 2 is not a size" --sizes "$work/negative"
-fails "a size of 0" "zero: line 2 is 0: an object has a size from 1 to 1048576 bytes" --sizes "$work/zero"
+fails "a size of 0" "zero: line 2 is 0: the size of an object must be from 1 to 1048576 bytes" --sizes "$work/zero"
 fails "a number without end" "huge: line 2 is not a size" --sizes "$work/huge"
-fails "a size above the most" "large: line 2 is 2000000: an object has a size from 1" --sizes "$work/large"
+fails "a size above the most" "large: line 2 is 2000000: the size of an object must be from 1" --sizes "$work/large"
 fails "a program" "line 1 is not a size" --sizes /bin/sh
 fails "zeros without end" "/dev/zero: line 1 is not a size" --sizes /dev/zero
 fails "a folder" "Is a directory" --sizes "$work"
 fails "a file that is not there" "/nosuch: No such file" --sizes "$work/nosuch"
-fails "an unknown name" "nosuch: there is no such file, nor a distribution of that name: lz4" --sizes nosuch
+fails "an unknown name" "nosuch: there is neither a file nor a distribution of this name: the distributions are lz4" --sizes nosuch
 for name in fixed: fixed:0 fixed:2M uniform:5 uniform:9-5 uniform:0-5 exponential: exponential:x; do
     fails "the distribution $name" "is not a distribution of sizes" --sizes $name
 done
@@ -216,7 +216,7 @@ mkfifo "$work/endless"
 yes '' >"$work/endless" 2>"$work/yes" &
 fails "blank lines without end" "has more than 128 MiB" --sizes "$work/endless"
 wait
-usage "an unknown workload" 'no workload "fil": name one of fill, churn, long-churn' -w fil
+usage "an unknown workload" 'no workload "fil": choose from fill, churn, long-churn' -w fil
 usage "an unknown peer" '--peer must be glibc.* not "gcc"' --peer gcc
 for threads in 0 65 -1 1- 2-1 1,0 1,,2 x "" 1-65 99999999999999999999; do
     usage "--threads \"$threads\"" "--threads must be a number from 1 to 64, a range" --threads="$threads"
@@ -225,17 +225,17 @@ usage "no rounds" "--rounds must be a number from 1 to 1000" --rounds 0
 usage "too few objects" "--objects must be a number from 1000" --objects 999
 usage "too many objects" "--objects must be a number from 1000 to 16777216" --objects 16777217
 usage "no time" "--timeout must be a number from 1" --timeout 0
-usage "either --pid or paths" "give one of them, and once" --sizes lz4 --pid 1
-usage "two sources of one kind" "give one of them, and once" --sizes lz4 --sizes zstd
-usage "two forms" "two forms of output" --json --csv
+usage "either --pid or paths" "give only one source of sizes" --sizes lz4 --pid 1
+usage "two sources of one kind" "give only one source of sizes" --sizes lz4 --sizes zstd
+usage "two forms" "give either --json or --csv" --json --csv
 usage "an empty source" "--sizes is empty" --sizes ""
 usage "an empty spec" "--type is empty" --type ""
 usage "a driver twice" "given twice" --type zbud --type zbud
 usage "a driver as an argument" "takes no arguments" zbud
 usage "a picture of an unknown kind" "ends in .svg or .png" --plot "$work/picture.gif"
 usage "a picture without a kind" "ends in .svg or .png" --plot "$work/svg"
-usage "a descriptor without a job" "no job to do" --run-job=0,1
-usage "a malformed job" "no job to do" --run-job=x
+usage "a descriptor without a job" "there is no job" --run-job=0,1
+usage "a malformed job" "there is no job" --run-job=x
 fails "an unknown driver" 'No driver "nosuch"' --type nosuch
 fails "an unknown parameter" 'no parameter "nosuch"' --type zbud:nosuch=1
 quick --type zbud:limit=64K --peer none -w fill
@@ -296,7 +296,7 @@ printf '#!/bin/sh\necho half\nexit 1\n' >"$work/bin/gnuplot"
 echo before >"$work/picture.svg"
 quick --type zbud --peer none -w fill --plot "$work/picture.svg"
 exits "a picture that cannot be drawn is a failure" 1
-says "and the message says so" "picture.svg: gnuplot could not draw it"
+says "and the message says so" "picture.svg: gnuplot could not draw the picture"
 is "the file is as it was" before "$(cat "$work/picture.svg")"
 is "and nothing lies beside it" "" "$(find "$work" -maxdepth 1 -name '.zpoolctl-*')"
 printf '#!/bin/sh\nexit 1\n' >"$work/bin/gnuplot"

@@ -11,7 +11,7 @@
 #include <gnu/libc-version.h>
 #endif
 
-/* The functions of the mallocs are found by name in the running process, so that none is needed to compile this. */
+/* The functions of the mallocs are looked up by name at run time, so none of them is needed to compile this file. */
 static bool find(const char *name, void *function_pointer)
 {
 	void *symbol = dlsym(RTLD_DEFAULT, name);
@@ -42,7 +42,7 @@ static void purge_jemalloc(void)
 {
 	mallctl_function control;
 
-	/* 4096 stands for all arenas. */
+	/* 4096 is jemalloc's MALLCTL_ARENAS_ALL, which stands for all arenas. */
 	if (find("mallctl", &control)) {
 		control("thread.tcache.flush", NULL, NULL, NULL, 0);
 		control("arena.4096.purge", NULL, NULL, NULL, 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * allocator.h - what is measured: a pool, or the malloc of this process
+ * allocator.h - the allocator that is measured: a pool, or the malloc of this process
  *
- * An object is known by a number, which is a handle or an address.  The functions that the measured loops call are
- * inline and take `pooled` as a constant, so that a loop compiled for mallocs has no code for pools in it, and the
- * other way round.
+ * An object is represented by a number, which is a handle or an address. The functions that the measured loops call are
+ * inline and take `pooled` as a constant, so a loop compiled for mallocs has no code for pools, and a loop compiled for
+ * pools has none for mallocs.
  */
 #ifndef BENCH_ALLOCATOR_H
 #define BENCH_ALLOCATOR_H 1
@@ -22,46 +22,47 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-/* A malloc that can take the C library's place in a process. */
+/* A malloc that can replace the C library's in a process. */
 struct malloc_kind {
 	const char *name;
-	const char *libraries[3]; /* to preload: the first that is there; NULL: none has to be */
-	const char *symbol;       /* that it alone has */
-	bool counts_madvise;      /* its calls of madvise() can be seen */
-	void (*purge)(void);      /* give free memory back to the system */
+	/* libraries to preload, of which the first one that exists is used; NULL if none is needed */
+	const char *libraries[3];
+	const char *symbol;  /* a symbol that only this malloc has */
+	bool counts_madvise; /* its calls of madvise() can be counted */
+	void (*purge)(void); /* returns free memory to the system */
 	void (*version)(char *text, size_t bytes);
-	const char *package; /* of Debian */
+	const char *package; /* the Debian package */
 };
 
-/* glibc's comes first. */
+/* glibc's is the first. */
 extern const struct malloc_kind malloc_kinds[];
 extern const unsigned int malloc_count;
 
-/* Is this malloc the one of this process? */
+/* Returns true if this is the malloc of this process. */
 bool malloc_is_here(const struct malloc_kind *kind);
 
 struct allocator {
-	struct zpool *pool; /* NULL: a malloc */
+	struct zpool *pool; /* NULL for a malloc */
 	const struct malloc_kind *malloc;
 };
 
-/* A pool of the spec, or the malloc.  The run fails if it cannot be had. */
+/* Creates a pool of the spec, or uses the malloc. Ends the run with a message if that fails. */
 void allocator_open(struct allocator *allocator, const struct bench_job *job);
 
-/* Give back all memory that can be given back: the pool compacts, or trims if its driver cannot compact. */
+/* Returns as much memory to the system as possible: compacts the pool, or trims it if its driver cannot compact. */
 void allocator_compact(const struct allocator *allocator);
-/* The same without moving anything. */
+/* Returns free memory to the system without moving any object. */
 void allocator_trim(const struct allocator *allocator);
 
-/* 0 for a malloc. */
+/* Returns 0 for a malloc. */
 uint64_t allocator_pool_bytes(const struct allocator *allocator);
-/* Bytes that compaction has moved; 0 for a malloc. */
+/* Returns the number of bytes that compaction has moved; 0 for a malloc. */
 uint64_t allocator_moved_bytes(const struct allocator *allocator);
 
-/* End the run: `what` failed, with libzpool's reason. */
+/* Ends the run with a message: `what` failed, and the reason that libzpool gave. */
 _Noreturn void allocator_fail(const struct allocator *allocator, const char *what, size_t bytes);
 
-/* ---- In loops ---- */
+/* ---- Called in loops ---- */
 
 static ALWAYS_INLINE unsigned long allocator_take(const struct allocator *allocator, const bool pooled, size_t bytes)
 {
@@ -73,7 +74,7 @@ static ALWAYS_INLINE unsigned long allocator_take(const struct allocator *alloca
 	} else {
 		void *address = malloc(bytes);
 
-		/* Or the compiler may leave out a malloc whose memory nobody uses. */
+		/* Without this, the compiler may leave out a malloc whose memory is not used. */
 		__asm__ __volatile__("" : "+r"(address));
 		if (!address)
 			allocator_fail(allocator, "malloc", bytes);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * distribution.c - distributions of sizes that have a name
+ * distribution.c - the named distributions of sizes
  *
- * lz4 and zstd are those of real pages, in tests/traces/; the others have a formula.
+ * lz4 and zstd are the sizes of real compressed pages, from tests/traces/; the others are computed by a formula.
  */
 #include <config.h>
 
@@ -16,7 +16,7 @@
 #include "job.h"
 #include "sizes.h"
 
-/* So many sizes a formula gives. */
+/* The number of sizes that a formula generates. */
 enum { FORMULA_SIZES = 100000 };
 
 const char sizes_distributions[] = "lz4, zstd, fixed:BYTES, uniform:FROM-TO or exponential:MEAN";
@@ -31,13 +31,13 @@ static int take_runs(struct sizes *sizes, const struct size_run *runs, size_t co
 
 static int refuse(const char *name)
 {
-	say("%s: is not a distribution of sizes from 1 to %u bytes: write %s", name,
-	    (unsigned int)BENCH_OBJECT_BYTES_MAX, sizes_distributions);
+	warn("%s: is not a distribution of sizes from 1 to %u bytes: write %s", name,
+	     (unsigned int)BENCH_OBJECT_BYTES_MAX, sizes_distributions);
 	return -EINVAL;
 }
 
-/* The text up to `end`, or all of it, is a size. */
-static bool parse(const char *text, const char *end, uint32_t *size)
+/* Returns true if the text, up to `end` or to its own end, is a size. */
+static bool parse_size(const char *text, const char *end, uint32_t *size)
 {
 	char copy[32];
 	size_t length = end ? (size_t)(end - text) : strlen(text);
@@ -58,7 +58,7 @@ static int take_uniform(struct sizes *sizes, const char *name, const char *range
 	const char *dash = strchr(range, '-');
 	uint32_t from, to;
 
-	if (!dash || !parse(range, dash, &from) || !parse(dash + 1, NULL, &to) || from > to)
+	if (!dash || !parse_size(range, dash, &from) || !parse_size(dash + 1, NULL, &to) || from > to)
 		return refuse(name);
 	for (uint64_t i = 0; i < FORMULA_SIZES; i++)
 		sizes_add(sizes, from + (uint32_t)(i * (to - from + UINT64_C(1)) / FORMULA_SIZES));
@@ -69,7 +69,7 @@ static int take_exponential(struct sizes *sizes, const char *name, const char *t
 {
 	uint32_t mean;
 
-	if (!parse(text, NULL, &mean))
+	if (!parse_size(text, NULL, &mean))
 		return refuse(name);
 	for (uint64_t i = 0; i < FORMULA_SIZES; i++) {
 		double size = ceil(-log(1 - ((double)i + 0.5) / FORMULA_SIZES) * mean);
@@ -83,14 +83,14 @@ static int take_fixed(struct sizes *sizes, const char *name, const char *text)
 {
 	uint32_t size;
 
-	if (!parse(text, NULL, &size))
+	if (!parse_size(text, NULL, &size))
 		return refuse(name);
 	for (unsigned int i = 0; i < FORMULA_SIZES; i++)
 		sizes_add(sizes, size);
 	return 0;
 }
 
-/* What stands behind "NAME:", or NULL. */
+/* Returns the text after "NAME:", or NULL if the text begins otherwise. */
 static const char *behind(const char *text, const char *name)
 {
 	size_t length = strlen(name);

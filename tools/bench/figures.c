@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * figures.c - medians of what was measured, and ratios
+ * figures.c - medians of the measurements, and ratios
  */
 #include <config.h>
 

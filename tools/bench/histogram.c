@@ -12,7 +12,7 @@ void histogram_add(struct histogram *to, const struct histogram *from)
 		to->buckets[i] += from->buckets[i];
 }
 
-/* The largest value that is counted in a bucket. */
+/* Returns the largest value that is counted in a bucket. */
 static uint64_t bucket_end(unsigned int bucket)
 {
 	unsigned int shift;

@@ -2,9 +2,9 @@
  *
  * histogram.h - how often each value occurred, in buckets that grow with the value
  *
- * Values below 256 have a bucket each.  Above, every power of two is cut into 128 buckets, so that a value that is read
- * back is at most 1/128 larger than the one that was recorded.  Recording is a few instructions and touches one
- * counter; any uint64_t can be recorded.
+ * Each value below 256 has its own bucket. Above that, every power of two is divided into 128 buckets, so a value that
+ * is read back is at most 1/128 larger than the recorded one. Recording takes a few instructions and changes one
+ * counter. Any uint64_t can be recorded.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H 1
@@ -15,7 +15,7 @@
 #define HISTOGRAM_STEPS (UINT64_C(1) << (HISTOGRAM_LINEAR_BITS - 1))
 #define HISTOGRAM_BUCKETS (2 * HISTOGRAM_STEPS + (64 - HISTOGRAM_LINEAR_BITS) * HISTOGRAM_STEPS)
 
-/* All zero: empty. */
+/* A histogram that is all zero is empty. */
 struct histogram {
 	uint64_t count;
 	uint64_t largest;
@@ -40,12 +40,12 @@ static inline void histogram_record(struct histogram *histogram, uint64_t value)
 		histogram->largest = value;
 }
 
-/* Count what `from` has in `to` as well. */
+/* Adds the counts of `from` to those of `to`. */
 void histogram_add(struct histogram *to, const struct histogram *from);
 
 /*
- * The value that a share of all values (0 to 1) does not exceed: that of rank ceil(share * count) in ascending order,
- * or up to 1/128 more.  0 if the histogram is empty.
+ * Returns the value that a share of all values (0 to 1) does not exceed: the value of rank ceil(share * count) in
+ * ascending order, or up to 1/128 more. Returns 0 if the histogram is empty.
  */
 uint64_t histogram_quantile(const struct histogram *histogram, double share);
 

@@ -17,7 +17,7 @@ struct process {
 	const struct launch *launch;
 	int job;
 	struct bench_message message;
-	size_t heard;
+	size_t received;
 };
 
 static int write_all(int fd, const void *data, size_t bytes)
@@ -44,7 +44,7 @@ static int make_job(const struct launch *launch)
 		error = write_all(fd, launch->sizes, launch->job->objects * sizeof(*launch->sizes));
 	if (!error)
 		return fd;
-	say("cannot hand a job to a process: %s", strerror(-error));
+	warn("cannot hand a job to a process: %s", strerror(-error));
 	if (fd >= 0)
 		close(fd);
 	return error;
@@ -66,7 +66,7 @@ static void keep_open(int fd)
 	fcntl(fd, F_SETFD, fcntl(fd, F_GETFD) & ~FD_CLOEXEC);
 }
 
-/* In the child: start the tool's file again, with the job and the pipe for answers. */
+/* In the child: executes the tool's file again, with the job's file and the pipe for answers. */
 static void become(int out, void *arg)
 {
 	const struct process *process = arg;
@@ -87,26 +87,26 @@ static void become(int out, void *arg)
 	snprintf(option, sizeof(option), "--run-job=%d,%d", process->job, out);
 	execv("/proc/self/exe", args);
 	snprintf(message.text, sizeof(message.text), "/proc/self/exe: %s", strerror(errno));
-	child_tell(out, &message, sizeof(message));
+	child_report(out, &message, sizeof(message));
 }
 
-static void hear(void *user, const void *bytes, size_t count)
+static void on_message(void *user, const void *bytes, size_t count)
 {
 	struct process *process = user;
 	const char *from = bytes;
 
 	while (count) {
-		size_t part = sizeof(process->message) - process->heard;
+		size_t part = sizeof(process->message) - process->received;
 
 		part = part < count ? part : count;
-		memcpy((char *)&process->message + process->heard, from, part);
-		process->heard += part;
+		memcpy((char *)&process->message + process->received, from, part);
+		process->received += part;
 		from += part;
 		count -= part;
-		if (process->heard == sizeof(process->message)) {
+		if (process->received == sizeof(process->message)) {
 			process->message.text[sizeof(process->message.text) - 1] = '\0';
-			process->launch->hear(process->launch->user, &process->message);
-			process->heard = 0;
+			process->launch->on_message(process->launch->user, &process->message);
+			process->received = 0;
 		}
 	}
 }
@@ -116,7 +116,7 @@ int launch(const struct launch *launch, struct child_end *end)
 	struct process process = { .launch = launch, .job = make_job(launch) };
 	const struct child_job job = { .run = become,
 				       .arg = &process,
-				       .sink = hear,
+				       .sink = on_message,
 				       .user = &process,
 				       .timeout_seconds = launch->timeout_seconds };
 	int error;

@@ -12,15 +12,15 @@
 
 struct launch {
 	const struct bench_job *job;
-	const uint32_t *sizes; /* job->objects of them */
-	const char *preload;   /* a library; NULL: none */
+	const uint32_t *sizes; /* job->objects elements */
+	const char *preload;   /* a library to preload, or NULL */
 	unsigned int timeout_seconds;
-	bool quiet; /* what the dynamic linker has to say is not of interest */
-	void (*hear)(void *user, const struct bench_message *message);
+	bool quiet; /* discard messages of the dynamic linker */
+	void (*on_message)(void *user, const struct bench_message *message);
 	void *user;
 };
 
-/* Run it to its end.  0, or -errno after a message: there could be no process. */
+/* Runs the process to its end. Returns 0, or -errno after a message if there could be no process. */
 int launch(const struct launch *launch, struct child_end *end);
 
 #endif /* BENCH_LAUNCH_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * machine.h - on what it was measured: nothing that names the machine or its owner
+ * machine.h - a description of the machine for reports, without anything that identifies the machine or its owner
  */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H 1

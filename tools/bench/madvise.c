@@ -10,7 +10,7 @@
 
 static _Atomic(uint64_t) calls;
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's are not for programs. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's parameter names are reserved. */
 __attribute__((visibility("default"))) int madvise(void *address, size_t bytes, int advice)
 {
 	atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);

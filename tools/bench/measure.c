@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * measure.c - all runs, by turns, and their answers
+ * measure.c - run all rounds and receive the results
  *
- * In every round each allocator has its turn, with each number of threads, in a new process for each group of
- * workloads; only one of them runs at a time.  A first, watched round times single calls and samples the memory; it is
- * not among the rounds whose times are printed, for reading the clock takes time.
+ * In every round, each allocator is measured in turn, with each number of threads, in a new process for each group of
+ * workloads. Only one process runs at a time. A first, watched round times single calls and samples the memory. Its
+ * times are not printed with those of the other rounds, because reading the clock takes time.
  */
 #include <config.h>
 
@@ -25,7 +25,7 @@ enum { TIMEOUT_SECONDS = 120, TIMEOUT_OBJECTS = 1000 };
 /* One run, while its process answers. */
 struct hearing {
 	struct bench_row *row;
-	unsigned int threads; /* the index of their number */
+	unsigned int threads; /* index in options.threads */
 	bool watched;
 	const struct bench_options *options;
 	bool told_failure, done;
@@ -72,7 +72,7 @@ static void keep(char **text, const char *new)
 		out_of_memory();
 }
 
-static void hear(void *user, const struct bench_message *message)
+static void on_message(void *user, const struct bench_message *message)
 {
 	struct hearing *hearing = user;
 	struct bench_row *row = hearing->row;
@@ -117,7 +117,7 @@ static unsigned int timeout_of(const struct bench *bench)
 	return TIMEOUT_SECONDS + (unsigned int)(bench->sizes.count / TIMEOUT_OBJECTS);
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int run_once(struct bench *bench, struct bench_row *row, unsigned int threads, enum group group, bool watched)
 {
 	struct hearing hearing = { row, threads, watched, &bench->options, false, false };
@@ -134,7 +134,7 @@ static int run_once(struct bench *bench, struct bench_row *row, unsigned int thr
 				    .sizes = bench->sizes.at,
 				    .preload = row->preload,
 				    .timeout_seconds = timeout_of(bench),
-				    .hear = hear,
+				    .on_message = on_message,
 				    .user = &hearing };
 	struct child_end end;
 
@@ -150,11 +150,11 @@ static int run_once(struct bench *bench, struct bench_row *row, unsigned int thr
 		child_describe(&end, text);
 		keep(&row->note, text);
 	}
-	say("%s: %s", row->label, row->note);
+	warn("%s: %s", row->label, row->note);
 	return 0;
 }
 
-/* The watched round is number 0.  Stalls are found by watching alone, and take no number of threads. */
+/* The watched round is number 0. Stalls are only measured in that round, and only once for all numbers of threads. */
 static bool is_wanted(const struct bench *bench, unsigned int round, unsigned int threads, enum group group)
 {
 	if (!measures_of(&bench->options, group))

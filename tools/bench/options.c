@@ -38,47 +38,42 @@ static const struct argp_option argp_options[] = {
 	{ .name = "peer",
 	  .key = KEY_PEER,
 	  .arg = "NAME",
-	  .doc = "measure this allocator beside them: glibc, jemalloc, mimalloc, tcmalloc, or zram, the kernel's "
-		 "zsmalloc; none for none; may be given more than once (default: all that are there)" },
+	  .doc = "measure this allocator as well: glibc, jemalloc, mimalloc, tcmalloc, or zram for the kernel's zsmalloc; none for none of them; may be given more than once (default: all that are available)" },
 	{ .name = "workload",
 	  .key = 'w',
 	  .arg = "NAME",
-	  .doc = "measure this, one of those below; may be given more than once (default: all)" },
+	  .doc = "measure this workload, one of those listed below; may be given more than once (default: all)" },
 	{ .name = "sizes",
 	  .key = 's',
 	  .arg = "SOURCE",
-	  .doc = "where the sizes of objects come from: a file with one size a line, a file that the filter trace "
-		 "recorded, - for standard input, or lz4, zstd, fixed:BYTES, uniform:FROM-TO or exponential:MEAN "
-		 "(default: lz4)" },
+	  .doc = "take the sizes of objects from a file with one size per line, a file that the trace filter recorded, - for standard input, or a distribution: lz4, zstd, fixed:BYTES, uniform:FROM-TO or exponential:MEAN (default: lz4)" },
 	{ .name = "pid",
 	  .key = 'p',
 	  .arg = "PID",
-	  .doc = "take the sizes from the pages of this process, as lz4 compresses them" },
+	  .doc = "take the sizes that lz4 compresses the pages of this process to" },
 	{ .name = "threads",
 	  .key = 'T',
 	  .arg = "N",
-	  .doc = "how many threads work at once: a number from 1 to 64, a range such as 1-4, or a list such as 1,2,4 "
-		 "(default: 1)" },
+	  .doc = "number of threads that work at the same time: a number from 1 to 64, a range such as 1-4, or a list such as 1,2,4 (default: 1)" },
 	{ .name = "rounds",
 	  .key = KEY_ROUNDS,
 	  .arg = "N",
-	  .doc = "measure each this often, by turns, and print medians (default: 3)" },
+	  .doc = "number of rounds; each measures every allocator once, and medians are printed (default: 3)" },
 	{ .name = "objects",
 	  .key = KEY_OBJECTS,
 	  .arg = "N",
-	  .doc = "how many objects (default: as many as a file has sizes, but at least 10000; otherwise 100000)" },
-	{ .name = "seed", .key = KEY_SEED, .arg = "N", .doc = "of all that is random (default: 1)" },
+	  .doc = "number of objects (default: as many as a file has sizes, but at least 10000; otherwise 100000)" },
+	{ .name = "seed", .key = KEY_SEED, .arg = "N", .doc = "seed of all random choices (default: 1)" },
 	{ .name = "json", .key = 'j', .doc = "print JSON" },
 	{ .name = "csv", .key = KEY_CSV, .doc = "print comma-separated values" },
 	{ .name = "plot",
 	  .key = KEY_PLOT,
 	  .arg = "FILE",
-	  .doc = "draw the times and the memory with gnuplot; the file's name ends in .svg or .png" },
+	  .doc = "draw the times and the memory with gnuplot; the file's name must end in .svg or .png" },
 	{ .name = "timeout",
 	  .key = KEY_TIMEOUT,
 	  .arg = "SECONDS",
-	  .doc = "stop an allocator that takes longer than this for one step (default: 120, and 1 more for every "
-		 "1000 objects)" },
+	  .doc = "stop an allocator that takes longer than this for one step (default: 120, and 1 more for every 1000 objects)" },
 	{ .name = "run-job", .key = KEY_RUN_JOB, .arg = "FD,FD", .flags = OPTION_HIDDEN },
 	{ 0 },
 };
@@ -144,7 +139,7 @@ static void parse_workload(struct bench_options *options, const char *arg, struc
 		strcat(names, i ? ", " : "");
 		strcat(names, workloads[i].name);
 	}
-	usage_error(state, "there is no workload \"%s\": name one of %s", arg, names);
+	usage_error(state, "there is no workload \"%s\": choose from %s", arg, names);
 }
 
 static void add_threads(struct bench_options *options, unsigned int threads, const char *arg, struct argp_state *state)
@@ -153,7 +148,8 @@ static void add_threads(struct bench_options *options, unsigned int threads, con
 		if (options->threads[i] == threads)
 			return;
 	if (options->thread_count == BENCH_THREAD_COUNTS_MAX)
-		usage_error(state, "--threads %s: more than %d numbers of threads", arg, BENCH_THREAD_COUNTS_MAX);
+		usage_error(state, "--threads %s: more than %d numbers of threads were given", arg,
+			    BENCH_THREAD_COUNTS_MAX);
 	options->threads[options->thread_count++] = threads;
 }
 
@@ -170,10 +166,10 @@ static void parse_threads(struct bench_options *options, const char *arg, struct
 		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
 			to = strtoul(end + 1, &end, 10);
 		if (!from || from > to || to > BENCH_THREADS_MAX || (*end && *end != ','))
-			usage_error(state,
-				    "--threads must be a number from 1 to %d, a range such as 1-4 or a list such as "
-				    "1,2,4, not \"%s\"",
-				    BENCH_THREADS_MAX, arg);
+			usage_error(
+				state,
+				"--threads must be a number from 1 to %d, a range such as 1-4 or a list such as 1,2,4, not \"%s\"",
+				BENCH_THREADS_MAX, arg);
 		for (; from <= to; from++)
 			add_threads(options, (unsigned int)from, arg, state);
 		if (!*end)
@@ -194,14 +190,14 @@ static void parse_plot(struct bench_options *options, const char *arg, struct ar
 static void parse_form(struct bench_options *options, enum bench_form form, struct argp_state *state)
 {
 	if (options->form != BENCH_TABLE && options->form != form)
-		usage_error(state, "--json and --csv are two forms of output: give one of them");
+		usage_error(state, "give either --json or --csv, not both");
 	options->form = form;
 }
 
 static void parse_source(struct bench_options *options, const char *name, const char *pid, struct argp_state *state)
 {
 	if (options->source.name || options->source.pid)
-		usage_error(state, "--sizes and --pid name the source of the sizes: give one of them, and once");
+		usage_error(state, "give only one source of sizes: --sizes or --pid, and only once");
 	if (name && !*name)
 		usage_error(state, "--sizes is empty: name a file, or %s", sizes_distributions);
 	options->source.name = name;
@@ -209,7 +205,7 @@ static void parse_source(struct bench_options *options, const char *name, const 
 		options->source.pid = (pid_t)parse_number(pid, 1, INT_MAX, "--pid", state);
 }
 
-/* From the parent alone, which knows what it wrote. */
+/* The option --run-job comes only from the parent process, which wrote valid values, so they are not checked again. */
 static void serve(const char *arg)
 {
 	int job, answers;
@@ -219,7 +215,7 @@ static void serve(const char *arg)
 	job_serve(job, answers);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct bench_options *options = state->input;
 
@@ -267,14 +263,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		serve(arg);
 		return 0;
 	case ARGP_KEY_ARG:
-		usage_error(state, "bench takes no arguments, but got \"%s\": --sizes names a file", arg);
+		usage_error(state, "bench takes no arguments, but \"%s\" was given; use --sizes to name a file", arg);
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-/* The list of workloads, for --help, made from the table. */
+/* Makes the list of workloads for --help from the table. */
 static char *help_text(int key, const char *text, void *input)
 {
 	char *list = NULL;
@@ -300,10 +296,8 @@ int bench_parse(int argc, char **argv, struct bench_options *options)
 {
 	static const struct argp argp = {
 		.options = argp_options,
-		.parser = parse,
-		.doc = "Measure time and memory of drivers on objects of real sizes, and of the mallocs that are "
-		       "installed, by turns; print medians, and ratios to the fastest malloc.\v"
-		       "The exit status is 0 if everything that was named was measured.",
+		.parser = parse_option,
+		.doc = "Measure time and memory of drivers, and of the installed mallocs, on objects of real sizes; print medians, and ratios to the fastest malloc.\vThe exit status is 0 if everything that was named could be measured.",
 		.help_filter = help_text,
 	};
 

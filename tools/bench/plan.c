@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * plan.c - which allocators zpoolctl bench measures, and the objects
+ * plan.c - which allocators zpoolctl bench measures, and on which objects
  *
- * Each is tried in a process before anything is measured, so that a name or a parameter that is wrong is reported at
- * once.
+ * Each allocator is tried in a process before anything is measured, so a wrong name or parameter is reported at once.
  */
 #include <config.h>
 
@@ -48,7 +47,7 @@ static void set_note(struct bench_row *row, const char *note)
 		out_of_memory();
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int plan_driver(struct bench *bench, const char *spec, bool named)
 {
 	const struct probe_question question = { .spec = spec };
@@ -60,7 +59,7 @@ static int plan_driver(struct bench *bench, const char *spec, bool named)
 	if (probe.answered && probe.filter && !named)
 		return 0;
 	if (probe.answered && probe.filter) {
-		say("%s: a filter stands in front of a driver: write --type %s+DRIVER", spec, spec);
+		warn("%s: a filter needs a driver below it: write --type %s+DRIVER", spec, spec);
 		return STATUS_FAILED;
 	}
 	if (probe.answered && probe.error && named) {
@@ -70,7 +69,7 @@ static int plan_driver(struct bench *bench, const char *spec, bool named)
 	row = add_row(bench, BENCH_DRIVER, spec, named);
 	row->spec = row->label;
 	if (!probe.answered || probe.error) {
-		say("%s: %s", spec, probe.message);
+		warn("%s: %s", spec, probe.message);
 		set_note(row, probe.message);
 	}
 	return 0;
@@ -93,7 +92,7 @@ static int plan_drivers(struct bench *bench)
 		char path[4096] = "";
 
 		zpool_get_plugin_path(path, sizeof(path));
-		say("no driver can be had from %s; ZPOOL_PLUGIN_PATH names other folders", path);
+		warn("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
 		status = STATUS_FAILED;
 	}
 	return status;
@@ -101,7 +100,7 @@ static int plan_drivers(struct bench *bench)
 
 /* ---- Mallocs ---- */
 
-static void hear_version(void *user, const struct bench_message *message)
+static void on_version(void *user, const struct bench_message *message)
 {
 	struct bench_row *row = user;
 
@@ -110,7 +109,7 @@ static void hear_version(void *user, const struct bench_message *message)
 	row->failed = row->failed && message->kind != MESSAGE_READY;
 }
 
-/* Does a process with this library preloaded, or without one, have the malloc? */
+/* Returns true if a process has the malloc when this library is preloaded, or none if it is NULL. */
 static bool try_malloc(struct bench_row *row, const char *library)
 {
 	const struct bench_job job = { .magic = BENCH_JOB_MAGIC, .malloc_number = row->malloc_number };
@@ -118,7 +117,7 @@ static bool try_malloc(struct bench_row *row, const char *library)
 				    .preload = library,
 				    .timeout_seconds = TRY_SECONDS,
 				    .quiet = true,
-				    .hear = hear_version,
+				    .on_message = on_version,
 				    .user = row };
 	struct child_end end;
 
@@ -127,7 +126,7 @@ static bool try_malloc(struct bench_row *row, const char *library)
 	return !launch(&try, &end) && !row->failed;
 }
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int plan_malloc(struct bench *bench, unsigned int number)
 {
 	const struct malloc_kind *kind = &malloc_kinds[number];
@@ -146,7 +145,7 @@ static int plan_malloc(struct bench *bench, unsigned int number)
 		snprintf(note, sizeof(note), "another malloc is preloaded in its place");
 	set_note(row, note);
 	if (row->named)
-		say("%s: %s", row->label, note);
+		warn("%s: %s", row->label, note);
 	return row->named ? STATUS_FAILED : 0;
 }
 
@@ -157,7 +156,7 @@ static int plan_peers(struct bench *bench)
 	for (unsigned int i = 0; i < malloc_count && !status; i++)
 		if (bench->options.peers & UINT32_C(1) << i)
 			status = plan_malloc(bench, i);
-	/* It knows nothing of the other workloads. */
+	/* zram has only these workloads. */
 	if (!status && bench->options.peers & UINT32_C(1) << BENCH_PEER_ZRAM &&
 	    bench->options.measures & (MEASURE_BIT(MEASURE_FILL) | MEASURE_BIT(MEASURE_DROP))) {
 		struct bench_row *row = add_row(bench, BENCH_KERNEL, "zram", bench->options.peers_named);
@@ -166,7 +165,7 @@ static int plan_peers(struct bench *bench)
 		if (problem)
 			set_note(row, problem);
 		if (problem && row->named) {
-			say("zram: %s", problem);
+			warn("zram: %s", problem);
 			status = STATUS_FAILED;
 		}
 	}
@@ -175,7 +174,7 @@ static int plan_peers(struct bench *bench)
 
 /* ---- Objects ---- */
 
-/* 0, or STATUS_FAILED after a message. */
+/* Returns 0, or STATUS_FAILED after a message. */
 static int plan_objects(struct bench *bench)
 {
 	const struct bench_options *options = &bench->options;
@@ -189,11 +188,11 @@ static int plan_objects(struct bench *bench)
 	if (bench->sizes.distribution)
 		count = OBJECTS_NAMED;
 	sizes_spread(&bench->sizes, options->objects ? options->objects : count, options->seed);
-	/* The objects of the least dense driver, which gives a page to two of them, and the tables. */
+	/* The objects at the lowest density, two in a page, and the benchmark's own tables. */
 	need = bench->sizes.sum + bench->sizes.count * UINT64_C(2200);
 	if (available && need > available) {
-		say("%zu objects of these sizes may need %s of memory, and %s are available: give fewer --objects",
-		    bench->sizes.count, size_format(need, need_text), size_format(available, available_text));
+		warn("%zu objects of these sizes may need %s of memory, and %s are available: give fewer --objects",
+		     bench->sizes.count, size_format(need, need_text), size_format(available, available_text));
 		return STATUS_FAILED;
 	}
 	return 0;

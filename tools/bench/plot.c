@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * plot.c - the times and the memory of zpoolctl bench, drawn by gnuplot
+ * plot.c - draw the times and the memory that zpoolctl bench measured, with gnuplot
  *
- * gnuplot reads its commands and the numbers from a file without a name, and writes the picture to one that takes its
- * name when it is complete.
+ * gnuplot reads its commands and the numbers from a file without a name. It writes the picture to a temporary file,
+ * which is renamed when it is complete.
  */
 #include <config.h>
 
@@ -24,7 +24,7 @@
 
 #define GNUPLOT "gnuplot"
 
-/* As execvp() would find it. */
+/* Searches PATH like execvp(). */
 static bool has_gnuplot(void)
 {
 	const char *path = getenv("PATH");
@@ -47,13 +47,16 @@ bool bench_can_plot(const char *path)
 		return false;
 	if (has_gnuplot())
 		return true;
-	say("--plot needs gnuplot, which is not installed (Debian: gnuplot-nox)");
+	warn("--plot needs gnuplot, which is not installed (Debian: gnuplot-nox)");
 	return false;
 }
 
 /* ---- Commands for gnuplot ---- */
 
-/* In single quotes; what has a meaning there, or is no visible ASCII, becomes a blank. */
+/*
+ * Writes a string in single quotes. Characters with a meaning there, and those that are not visible ASCII, become
+ * blanks.
+ */
 static void quote(FILE *to, const char *text)
 {
 	fputc('\'', to);
@@ -62,7 +65,7 @@ static void quote(FILE *to, const char *text)
 	fputc('\'', to);
 }
 
-/* Of the allocators; then they begin again. */
+/* The colours of the allocators, which repeat after the last one. */
 static const char *const colors[] = { "1f77b4", "ff7f0e", "2ca02c", "d62728", "9467bd", "8c564b", "e377c2",
 				      "7f7f7f", "bcbd22", "17becf", "000000", "aec7e8", "98df8a", "ff9896" };
 
@@ -84,7 +87,10 @@ static bool has_bars(const struct bench_row *row)
 	return false;
 }
 
-/* Blocks of numbers: $times has a line for each measure and a column for each allocator, $memoryN one sample a line. */
+/*
+ * Writes the numbers: $times has a line for each measure and a column for each allocator, $memoryN has one sample a
+ * line.
+ */
 static void write_data(FILE *to, const struct bench *bench)
 {
 	fputs("$times << EOD\n", to);
@@ -132,7 +138,9 @@ static void write_times(FILE *to, const struct bench *bench)
 	fputs("\n", to);
 }
 
-/* Every run takes as many samples of a measure as the others, so their numbers lie above each other. */
+/*
+ * Every run takes the same number of samples of a measure, so samples with the same index can be drawn at the same x.
+ */
 static void write_memory(FILE *to, const struct bench *bench)
 {
 	const struct timeline *longest = NULL;
@@ -187,7 +195,7 @@ static void write_commands(FILE *to, const struct bench *bench)
 		fputs("unset multiplot\n", to);
 }
 
-/* A file without a name that has the commands.  -1: it could not be written. */
+/* Writes the commands to a file without a name. Returns its descriptor, or -1 if it could not be written. */
 static int make_commands(const struct bench *bench)
 {
 	int fd = memfd_create("zpoolctl-plot", MFD_CLOEXEC);
@@ -203,7 +211,7 @@ static int make_commands(const struct bench *bench)
 	return fd;
 }
 
-/* The status that wait(2) gives, or -1.  The mask is that of the signals before they were held back. */
+/* Returns the status of wait(2), or -1. `mask` is the signal mask from before the signals were blocked. */
 static int run_gnuplot(int commands, int picture, const sigset_t *mask)
 {
 	int status = -1;
@@ -231,7 +239,8 @@ int bench_plot(const struct bench *bench)
 	sigset_t mask;
 
 	if (commands < 0) {
-		say("%s: its commands for gnuplot could not be written: %s", bench->options.plot_path, strerror(errno));
+		warn("%s: the commands for gnuplot could not be written: %s", bench->options.plot_path,
+		     strerror(errno));
 		return STATUS_FAILED;
 	}
 	sigprocmask(SIG_BLOCK, NULL, &mask);
@@ -242,7 +251,7 @@ int bench_plot(const struct bench *bench)
 	status = run_gnuplot(commands, fileno(output.stream), &mask);
 	close(commands);
 	if (status) {
-		say("%s: gnuplot could not draw it", bench->options.plot_path);
+		warn("%s: gnuplot could not draw the picture", bench->options.plot_path);
 		output_drop(&output);
 		return STATUS_FAILED;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * report-csv.c - what zpoolctl bench measured, as comma-separated values (RFC 4180, with lines that end in \n)
+ * report-csv.c - the results of zpoolctl bench as comma-separated values (RFC 4180, but lines end in \n)
  */
 #include <config.h>
 
@@ -12,7 +12,7 @@
 #include "../text.h"
 #include "bench.h"
 
-/* What a program reads has no control characters either. */
+/* Control characters are escaped here too, because the output may reach a terminal. */
 static void print_text(const char *text)
 {
 	char *safe = text_escape(text);

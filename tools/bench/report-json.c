@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * report-json.c - what zpoolctl bench measured, as JSON
+ * report-json.c - the results of zpoolctl bench as JSON
  */
 #include <config.h>
 
@@ -35,7 +35,7 @@ static json_t *latency_json(const struct measurement *watched)
 	return calls;
 }
 
-/* The rounds in the order in which they were made. */
+/* Lists the rounds in the order in which they were made. */
 static json_t *rounds_json(const struct bench_row *row, const struct figures *figures)
 {
 	json_t *rounds = json_array();

@@ -20,7 +20,7 @@
 
 enum { CELLS_MAX = 10, CELL_BYTES = 32 };
 
-/* A row's cell: printed into `text`, or left empty. */
+/* Prints a row's cell into `text`, or leaves it empty. */
 typedef void (*cell_writer)(const struct bench *bench, const struct bench_row *row, unsigned int threads,
 			    enum measure measure, char text[CELL_BYTES]);
 
@@ -52,7 +52,7 @@ static void write_ratio(const struct bench *bench, const struct bench_row *row, 
 		snprintf(text + length, CELL_BYTES - length, " %5.2f", ratio);
 }
 
-/* Nanoseconds for an operation of any thread, and the ratio. */
+/* Nanoseconds for an operation of all threads together, and the ratio. */
 static void write_ns(const struct bench *bench, const struct bench_row *row, unsigned int threads, enum measure measure,
 		     char text[CELL_BYTES])
 {
@@ -62,7 +62,7 @@ static void write_ns(const struct bench *bench, const struct bench_row *row, uns
 	write_ratio(bench, row, threads, measure, text);
 }
 
-/* The same of one thread's operations. */
+/* The same for an operation of one thread. */
 static void write_thread_ns(const struct bench *bench, const struct bench_row *row, unsigned int threads,
 			    enum measure measure, char text[CELL_BYTES])
 {
@@ -80,7 +80,7 @@ static void write_ms(const struct bench *bench, const struct bench_row *row, uns
 		write_number(text, bench_median(row, threads, measure, measurement_wall_ms));
 }
 
-/* Of dropping and compacting together. */
+/* The time of dropping and compacting together. */
 static void write_both_ms(const struct bench *bench, const struct bench_row *row, unsigned int threads,
 			  enum measure measure, char text[CELL_BYTES])
 {
@@ -99,7 +99,7 @@ static void write_footprint(const struct bench *bench, const struct bench_row *r
 		snprintf(text, CELL_BYTES, "%.3f", bench_median(row, threads, measure, measurement_footprint));
 }
 
-/* Of churn and long churn together. */
+/* The calls during churn and long churn together. */
 static void write_madvise(const struct bench *bench, const struct bench_row *row, unsigned int threads,
 			  enum measure measure, char text[CELL_BYTES])
 {
@@ -193,7 +193,7 @@ static bool has_any(const struct bench *bench, const struct bench_row *row, unsi
 	return any;
 }
 
-/* The columns that were measured, of the rows that have any. */
+/* Prints the columns that were measured, for the rows that have any of them. */
 static void print_table(const struct bench *bench, unsigned int threads, const char *title,
 			const struct column *columns, size_t count)
 {
@@ -285,7 +285,7 @@ static void print_latencies(const struct bench *bench, unsigned int threads)
 	}
 }
 
-/* ---- Around them ---- */
+/* ---- Header and notes ---- */
 
 static void print_versions(const struct bench *bench)
 {
@@ -331,7 +331,7 @@ static void print_note(const struct bench_row *row, const char *what, const char
 	free(line);
 }
 
-/* Why figures are missing: in one line for all measures that have the same reason. */
+/* Explains missing figures, with one line for all measures that have the same reason. */
 static void print_notes(const struct bench_row *row)
 {
 	uint32_t done = 0;
@@ -359,13 +359,14 @@ void bench_report(const struct bench *bench)
 {
 	print_head(bench);
 	for (unsigned int t = 0; t < bench->options.thread_count; t++) {
-		print_table(bench, t, "ns an operation, and times the fastest malloc's; COMPACT, BOTH: ms",
+		print_table(bench, t, "ns per operation, and ratio to the fastest malloc; COMPACT, BOTH: ms",
 			    COLUMNS(time_columns));
-		print_table(bench, t, "memory over live bytes; MADVISE: calls for 1000 replacements",
+		print_table(bench, t, "memory divided by live bytes; MADVISE: calls per 1000 replacements",
 			    COLUMNS(memory_columns));
-		print_table(bench, t, "ns a hot malloc and free of 1000 bytes, by the pool's state",
+		print_table(bench, t, "ns for a hot malloc and free of 1000 bytes, by the state of the pool",
 			    COLUMNS(pair_columns));
-		print_table(bench, t, "ns a transfer, ns an access to a cache, and its hits", COLUMNS(other_columns));
+		print_table(bench, t, "ns for a transfer, ns for an access to a cache, and the share of hits",
+			    COLUMNS(other_columns));
 		print_latencies(bench, t);
 	}
 	putchar('\n');

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * run-evict.c - a cache: objects are read, stored when they are missed, and evicted when there is no room
+ * run-evict.c - a cache: objects are read, stored after a miss, and evicted when there is no room
  *
- * The pool's limit, or for a malloc the live bytes of its objects, is half of what all objects would fill.  When a
- * store finds no room, the driver gives the objects that it would let go, or the oldest of a malloc are taken, and each
- * is copied out before it is freed, as a program would that writes them to a disk.
+ * The limit of the pool, or the limit of the live bytes with a malloc, is half of what all objects would fill. When a
+ * store finds no room, the driver chooses the objects to evict; with a malloc, the oldest ones are evicted. Each object
+ * is copied out before it is freed, as in a program that writes them to a disk.
  *
- * Some objects are asked for more often than others.  How many of the accesses find theirs, the hits, shows what the
- * allocator's density is worth: the denser, the more objects are there.
+ * Some objects are requested more often than others. The hits are the accesses that find their object, and show the
+ * value of the allocator's density: a denser allocator has room for more objects.
  *
- * Each worker has objects of its own, but an eviction may take those of another: a lock a slot, which is only tried
- * by evictions, keeps the two apart.  An object begins with its number and its size.
+ * Each worker has objects of its own, but an eviction may choose an object of another worker. A lock for each slot
+ * keeps the two apart; evictions only try to take it. An object begins with its number and its size.
  */
 #include <config.h>
 
@@ -28,16 +28,16 @@ struct head {
 };
 
 static struct {
-	_Atomic(uint8_t) *locked;       /* of each object */
-	_Atomic(unsigned long) *object; /* 0: not there */
+	_Atomic(uint8_t) *locked;       /* one for each object */
+	_Atomic(unsigned long) *object; /* 0 if the object is not there */
 	uint64_t limit_bytes;
 
-	/* Of a malloc: for each worker the numbers of its objects, oldest first, in its part of a ring. */
+	/* With a malloc: a ring for each worker, with the numbers of its objects from the oldest on. */
 	uint32_t *queue;
-	uint64_t *queued, *taken; /* of each worker, since the beginning */
+	uint64_t *queued, *taken; /* for each worker, since the beginning */
 } cache;
 
-/* Of the worker that is running: where the contents of what it evicts go, and what it reads. */
+/* Buffers of the current worker: for the contents that it evicts, and for those that it reads. */
 static _Thread_local char *evicted, *seen;
 
 static ALWAYS_INLINE bool try_lock(size_t at)
@@ -76,7 +76,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 	return error;
 }
 
-/* Of a worker's own objects the oldest, until `bytes` more have room. */
+/* Evicts the oldest of the worker's own objects until there is room for `bytes` more. */
 static void make_room_in_malloc(struct worker *worker, uint32_t bytes)
 {
 	struct run *run = worker->run;
@@ -181,14 +181,14 @@ static void prepare(struct run *run)
 		job_fail("there is no memory for the cache's tables");
 }
 
-/* false: the measure is skipped. */
+/* Returns false if the measure is skipped. */
 static bool open_pool(struct run *run)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	char *spec;
 
 	if (spec_is_limited(run->job->spec)) {
-		job_skip(MEASURE_EVICT, "it has a limit of its own");
+		job_skip(MEASURE_EVICT, "its spec has a limit");
 		return false;
 	}
 	args.evict = evict;

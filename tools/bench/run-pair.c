@@ -2,8 +2,9 @@
  *
  * run-pair.c - a hot malloc and free of one size, in each state that a pool can be in
  *
- * What such a pair costs depends on where the allocator finds the slot that it gives out: fresh memory, a slot in a
- * class that has none free, one of many holes, or what compaction has left.  So each state has a figure of its own.
+ * The cost of such a pair depends on the kind of slot that the allocator finds: a slot in new memory, a slot in a class
+ * without free slots, one of many holes, or one of those that compaction left. Therefore each state is measured
+ * separately.
  */
 #include <config.h>
 
@@ -35,7 +36,7 @@ void pair_loop(struct worker *worker)
 	loop(worker);
 }
 
-/* A million for each thread, and fewer for so few objects that the run is a trial. */
+/* One million for each thread, and fewer in a trial run with few objects. */
 uint64_t pair_operations(const struct run *run)
 {
 	uint64_t each = run->job->objects < 100000 ? 10 * run->job->objects : 1000000;
@@ -49,14 +50,14 @@ static void measure(struct run *run, enum measure state)
 		run_measure(run, state, pair_loop);
 }
 
-/* The live bytes are the first worker's. */
-static void take(struct run *run, size_t at)
+/* The first worker's live_bytes counts these objects. */
+static void store_object(struct run *run, size_t at)
 {
 	run->objects[at] = allocator_take(&run->allocator, run->allocator.pool, PAIR_BYTES);
 	run->workers[0].live_bytes += PAIR_BYTES;
 }
 
-static void drop(struct run *run, size_t at)
+static void drop_object(struct run *run, size_t at)
 {
 	allocator_drop(&run->allocator, run->allocator.pool, run->objects[at]);
 	run->workers[0].live_bytes -= PAIR_BYTES;
@@ -68,10 +69,10 @@ void run_pair(struct run *run)
 	run_share(run, pair_operations(run));
 	measure(run, MEASURE_PAIR_EMPTY);
 	for (size_t i = 0; i < PAIR_OBJECTS; i++)
-		take(run, i);
+		store_object(run, i);
 	measure(run, MEASURE_PAIR_FULL);
 	for (size_t i = 0; i < PAIR_OBJECTS; i += 2)
-		drop(run, i);
+		drop_object(run, i);
 	measure(run, MEASURE_PAIR_HOLES);
 	allocator_compact(&run->allocator);
 	measure(run, MEASURE_PAIR_COMPACTED);

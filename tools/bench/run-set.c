@@ -2,17 +2,17 @@
  *
  * run-set.c - a working set of objects: filled, churned, read, dropped and compacted
  *
- * Each worker has a part of the objects to itself.  A replacement drops a random object and stores another one, whose
- * size is drawn from those of the job.
+ * Each worker has its own part of the objects. A replacement drops a random object and stores another one, whose size
+ * is drawn from the sizes of the job.
  */
 #include <config.h>
 
 #include "run.h"
 
-/* Operations for each object. */
+/* The number of operations for each object. */
 enum { CHURN_PER_OBJECT = 4, LONG_CHURN_PER_OBJECT = 36, READS_PER_OBJECT = 4 };
 
-/* An object of `bytes` in place of none, as the operation of this number. */
+/* Stores an object of `bytes` at an empty index, as the operation with this number. */
 static ALWAYS_INLINE void store(struct worker *worker, size_t at, uint32_t bytes, uint64_t operation, const bool pooled,
 				const bool watched)
 {
@@ -37,7 +37,7 @@ static ALWAYS_INLINE void drop(struct worker *worker, size_t at, const bool pool
 	worker->live_bytes -= run->bytes[at];
 }
 
-/* Also of what was dropped before, so that the set can be filled again. */
+/* This also stores objects that were dropped before, so the set can be filled again. */
 static ALWAYS_INLINE void fill(struct worker *worker, const bool pooled, const bool watched)
 {
 	const struct run *run = worker->run;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * run-stall.c - how long a store and a drop can take while another thread compacts the pool
+ * run-stall.c - the longest time of a store and a drop while another thread compacts the pool
  *
- * One worker compacts, again and again, a set of which three quarters were dropped.  The other one replaces objects
- * that it alone knows, and times each call.
+ * One worker repeatedly compacts a set of which three quarters were dropped. The other worker replaces objects of its
+ * own, and times each call.
  */
 #include <config.h>
 

@@ -2,8 +2,8 @@
  *
  * run-transfer.c - one thread stores objects, another one reads and drops them
  *
- * Workers are pairs: an even one produces for the next one.  Between them is a ring of objects with one writer and one
- * reader.  For one thread there is one pair all the same.
+ * Workers form pairs, in which the one with the even index produces objects for the next one. A ring of objects with
+ * one writer and one reader connects them. A run with one thread still uses one pair.
  */
 #include <config.h>
 
@@ -28,7 +28,7 @@ struct ring {
 
 static struct ring *rings;
 
-/* Wait until a position of the ring has passed `than`.  Returns it. */
+/* Waits until a position of the ring is greater than `than`, and returns it. */
 static ALWAYS_INLINE uint64_t wait_for(_Atomic(uint64_t) *position, uint64_t than)
 {
 	for (;;) {

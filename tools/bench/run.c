@@ -11,13 +11,13 @@
 
 #define SPREAD_NS UINT64_C(5000000)
 
-/* Or the run fails. */
+/* Ends the run if there is no memory. */
 static void *array(size_t count, size_t size)
 {
 	void *array = rss_array(count, size);
 
 	if (!array)
-		job_fail("there is no memory for the objects' table");
+		job_fail("there is no memory for the table of objects");
 	return array;
 }
 
@@ -43,7 +43,7 @@ void run_prepare(struct run *run, const struct bench_job *job, const uint32_t *s
 			for (unsigned int c = 0; c < CALLS; c++)
 				run->workers[i].calls[c] =
 					i < 2 * job->threads + 1 ? array(1, sizeof(struct histogram)) : NULL;
-	/* A driver's code is loaded before, as that of a malloc is. */
+	/* A driver's code is loaded before the measurement, because a malloc's code is loaded, too. */
 	if (*job->spec)
 		(void)zpool_has_pool(job->spec);
 	footprint_settle();
@@ -77,7 +77,7 @@ bool run_is_too_large(const struct run *run)
 		larger += run->sizes[i] > most;
 	for (unsigned int m = 0; m < MEASURES && larger; m++)
 		if (run_wants(run, m))
-			job_skip(m, "it takes objects of up to %zu bytes, and %llu of the %llu are larger", most,
+			job_skip(m, "it accepts objects of up to %zu bytes, and %llu of the %llu are larger", most,
 				 (unsigned long long)larger, (unsigned long long)run->job->objects);
 	return larger;
 }
@@ -85,8 +85,8 @@ bool run_is_too_large(const struct run *run)
 /* ---- Workers ---- */
 
 /*
- * All begin at the same time, a little after the last one has arrived.  Until then they keep their processors busy, so
- * that the system has spread them: threads that are woken together begin on one processor for some milliseconds.
+ * All workers begin at the same time, shortly after the last one has arrived. They busy-wait until then, so that the
+ * system distributes them: threads that are woken together would share one processor for some milliseconds.
  */
 static void wait_for_start(struct run *run)
 {
@@ -125,7 +125,10 @@ uint64_t run_work(struct run *run, run_loop loop)
 		run->workers[i].hits = 0;
 		run->workers[i].next_sample = 0;
 	}
-	/* One worker needs no thread: a process that never had two is faster in many an allocator. */
+	/*
+	 * A single worker runs without a thread, because many allocators are faster in a process that never had two
+	 * threads.
+	 */
 	if (run->worker_count == 1)
 		worker_main(&run->workers[0]);
 	for (unsigned int i = 0; i < run->worker_count && run->worker_count > 1; i++)
@@ -218,7 +221,7 @@ void run_end(struct run *run, struct measurement *measurement)
 		sum_latency(run, c, &measurement->latency[c]);
 	message.measurement = *measurement;
 	if (run_wants(run, measurement->measure))
-		job_tell(&message);
+		job_report(&message);
 }
 
 void run_measure(struct run *run, enum measure measure, run_loop loop)
@@ -241,5 +244,5 @@ void run_sample(const struct run *run)
 		.pool_bytes = allocator_pool_bytes(&run->allocator),
 		.ns = clock_ns() - run->began_ns,
 	};
-	job_tell(&message);
+	job_report(&message);
 }

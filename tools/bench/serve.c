@@ -41,9 +41,9 @@ const char *measure_name(enum measure measure)
 
 static int answers_to = -1;
 
-void job_tell(const struct bench_message *message)
+void job_report(const struct bench_message *message)
 {
-	child_tell(answers_to, message, sizeof(*message));
+	child_report(answers_to, message, sizeof(*message));
 }
 
 void job_skip(enum measure measure, const char *format, ...)
@@ -54,7 +54,7 @@ void job_skip(enum measure measure, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message.text, sizeof(message.text), format, args);
 	va_end(args);
-	job_tell(&message);
+	job_report(&message);
 }
 
 void job_fail(const char *format, ...)
@@ -65,11 +65,11 @@ void job_fail(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message.text, sizeof(message.text), format, args);
 	va_end(args);
-	job_tell(&message);
+	job_report(&message);
 	_exit(STATUS_FAILED);
 }
 
-/* The job and the sizes behind it, in memory that is there already; NULL: the file is no job. */
+/* Reads the job and the sizes after it into memory. Returns NULL if the file is not a job. */
 static const struct bench_job *read_job(int fd)
 {
 	const struct bench_job *job;
@@ -87,7 +87,7 @@ static const struct bench_job *read_job(int fd)
 	return job;
 }
 
-static void tell_ready(const struct bench_job *job)
+static void report_ready(const struct bench_job *job)
 {
 	struct bench_message message = { .kind = MESSAGE_READY };
 
@@ -95,7 +95,7 @@ static void tell_ready(const struct bench_job *job)
 		message.kind = MESSAGE_ABSENT;
 	else if (!*job->spec)
 		malloc_kinds[job->malloc_number].version(message.text, sizeof(message.text));
-	job_tell(&message);
+	job_report(&message);
 	if (message.kind == MESSAGE_ABSENT)
 		_exit(STATUS_OK);
 }
@@ -111,16 +111,16 @@ void job_serve(int job_file, int answers)
 	const struct bench_job *job = read_job(job_file);
 
 	if (!job) {
-		say("bench: there is no job to do; only the tool may use --run-job");
+		warn("bench: there is no job; only the tool itself may use --run-job");
 		_exit(STATUS_USAGE);
 	}
 	answers_to = answers;
-	tell_ready(job);
+	report_ready(job);
 	if (job->measures) {
 		run_prepare(&run, job, (const uint32_t *)(job + 1));
 		groups[job->group](&run);
 	}
-	job_tell(&done);
-	/* The pool is not destroyed: nobody measures that, and the system is faster. */
+	job_report(&done);
+	/* The pool is not destroyed, because destroying it is not measured and the system frees the memory faster. */
 	_exit(STATUS_OK);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# sizes.awk - the C source of the distributions that have a name: from each file of sizes every size, and how often it
-# occurs.  The file is called <anything>.<name>.sizes.
+# sizes.awk - writes the C source of the named distributions: for each file of sizes, every size and how often it
+# occurs. The name of such a file is <anything>.<name>.sizes.
 
 function close_array() {
     if (name == "")

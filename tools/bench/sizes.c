@@ -31,35 +31,35 @@ bool sizes_add(struct sizes *sizes, uint32_t size)
 
 static int too_many(const char *name)
 {
-	say("%s: has more than %zu sizes; cut it, for instance with head -n 100000", name, SIZES_MAX);
+	warn("%s: has more than %zu sizes; cut it, for instance with head -n 100000", name, SIZES_MAX);
 	return -E2BIG;
 }
 
 static int out_of_range(const char *name, const char *where, uint64_t number)
 {
-	say("%s: %s%llu: an object has a size from 1 to %u bytes", name, where, (unsigned long long)number,
-	    (unsigned int)BENCH_OBJECT_BYTES_MAX);
+	warn("%s: %s%llu: the size of an object must be from 1 to %u bytes", name, where, (unsigned long long)number,
+	     (unsigned int)BENCH_OBJECT_BYTES_MAX);
 	return -ERANGE;
 }
 
-/* ---- A list of sizes, one a line ---- */
+/* ---- A list with one size per line ---- */
 
 struct list {
 	const char *name;
 	FILE *file;
-	size_t bytes;                 /* read so far */
-	unsigned long long line;      /* that is being read, from 1 */
-	unsigned long long size_line; /* of the size that was read last */
+	size_t bytes;                 /* number of bytes read so far */
+	unsigned long long line;      /* number of the current line, from 1 */
+	unsigned long long size_line; /* line of the size that was read last */
 };
 
 static int malformed(const struct list *list)
 {
-	say("%s: line %llu is not a size: a list of sizes has one number a line, such as zpoolctl store --sizes writes",
-	    list->name, list->line);
+	warn("%s: line %llu is not a size: a list of sizes has one number per line, as zpoolctl store --sizes writes it",
+	     list->name, list->line);
 	return -EINVAL;
 }
 
-/* 1: a size, 0: the end, or -errno after a message. */
+/* Returns 1 after reading a size, 0 at the end, or -errno after a message. */
 static int next_size(struct list *list, uint64_t *size)
 {
 	bool digits = false, ended = false;
@@ -82,12 +82,12 @@ static int next_size(struct list *list, uint64_t *size)
 		}
 	}
 	if (list->bytes > SIZES_FILE_BYTES_MAX) {
-		say("%s: has more than %zu MiB; a list of sizes has at most %zu lines", list->name,
-		    SIZES_FILE_BYTES_MAX >> 20, SIZES_MAX);
+		warn("%s: has more than %zu MiB; a list of sizes has at most %zu lines", list->name,
+		     SIZES_FILE_BYTES_MAX >> 20, SIZES_MAX);
 		return -EFBIG;
 	}
 	if (ferror(list->file)) {
-		say("%s: cannot be read: %s", list->name, strerror(errno));
+		warn("%s: cannot be read: %s", list->name, strerror(errno));
 		return -EIO;
 	}
 	list->size_line = list->line;
@@ -111,7 +111,7 @@ static int take_list(struct sizes *sizes, struct list *list)
 	return got;
 }
 
-/* ---- A trace that the filter trace recorded: the sizes of the objects in it ---- */
+/* ---- A file that the trace filter recorded: the sizes of its objects ---- */
 
 static int take_trace(struct sizes *sizes, const char *path)
 {
@@ -122,7 +122,7 @@ static int take_trace(struct sizes *sizes, const char *path)
 	int error = trace_file_read(&file, path, text);
 
 	if (error) {
-		say("%s: %s", path, text);
+		warn("%s: %s", path, text);
 		return error;
 	}
 	trace_begin(&file, &cursor);
@@ -150,10 +150,10 @@ static int take_file(struct sizes *sizes, const char *path)
 	if (!list.file) {
 		error = -errno;
 		if (error == -ENOENT && !strchr(path, '/'))
-			say("%s: there is no such file, nor a distribution of that name: %s", path,
-			    sizes_distributions);
+			warn("%s: there is neither a file nor a distribution of this name: the distributions are %s",
+			     path, sizes_distributions);
 		else
-			say("%s: %s", path, strerror(-error));
+			warn("%s: %s", path, strerror(-error));
 		return error;
 	}
 	first = getc(list.file);
@@ -163,7 +163,7 @@ static int take_file(struct sizes *sizes, const char *path)
 	else
 		error = take_list(sizes, &list);
 	if (!error && !sizes->count) {
-		say("%s: is empty: it holds no size", list.name);
+		warn("%s: is empty: it holds no size", list.name);
 		error = -ENODATA;
 	}
 	if (!standard_input)
@@ -172,7 +172,7 @@ static int take_file(struct sizes *sizes, const char *path)
 	return error;
 }
 
-/* ---- A process: its memory in pages, compressed ---- */
+/* ---- A process: the compressed sizes of its pages ---- */
 
 static int take_process(struct sizes *sizes, pid_t pid)
 {
@@ -183,7 +183,7 @@ static int take_process(struct sizes *sizes, pid_t pid)
 	int error;
 
 	if (!compressor) {
-		say("%s", problem);
+		warn("%s", problem);
 		return -ENOMEM;
 	}
 	error = units_init(&units, UNIT_BYTES_DEFAULT, compressor);
@@ -191,11 +191,11 @@ static int take_process(struct sizes *sizes, pid_t pid)
 		error = intake_process(&units, pid, &intake);
 	for (size_t i = 0; i < units.count && !error; i++)
 		if (!unit_is_same_filled(&units.at[i]) && !sizes_add(sizes, units.at[i].stored_bytes)) {
-			say("process %d has more than %zu pages; only the first are taken", (int)pid, SIZES_MAX);
+			warn("process %d has more than %zu pages; only the first ones are used", (int)pid, SIZES_MAX);
 			break;
 		}
 	if (!error && !sizes->count) {
-		say("process %d has no page that would be stored", (int)pid);
+		warn("process %d has no page that would be stored", (int)pid);
 		error = -ENODATA;
 	}
 	units_fini(&units);
@@ -238,8 +238,10 @@ void sizes_spread(struct sizes *sizes, size_t count, uint64_t seed)
 		size_t other = (size_t)((next_random(&seed) >> 32) * (i + 1) >> 32);
 
 		at[i] = at[other];
-		/* Where there are fewer than there were, all parts of the source have their share. */
-		/* Every part of the source has its share.  Both are at most SIZES_MAX, so their product fits. */
+		/*
+		 * Takes sizes at regular distances, so that every part of the source is represented. Both factors are
+		 * at most SIZES_MAX, so the product does not overflow.
+		 */
 		at[other] = sizes->at[i * sizes->count / count];
 		sizes->sum += at[other];
 		sizes->most = at[other] > sizes->most ? at[other] : sizes->most;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sizes.h - the sizes of the objects: from a file, a recorded trace, a process, or a distribution that has a name
+ * sizes.h - the sizes of the objects: from a file, a recorded trace, a process or a named distribution
  */
 #ifndef BENCH_SIZES_H
 #define BENCH_SIZES_H 1
@@ -10,12 +10,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* So many sizes a source may have at most, and so many bytes a file. */
+/* The largest number of sizes, and the largest file that they can be read from. */
 #define SIZES_MAX ((size_t)1 << 24)
 #define SIZES_FILE_BYTES_MAX ((size_t)128 << 20)
 
 struct size_source {
-	const char *name; /* of a file or a distribution, as the user wrote it; NULL: the process */
+	const char *name; /* file or distribution, as the user wrote it; NULL for a process */
 	pid_t pid;
 };
 
@@ -25,23 +25,26 @@ struct sizes {
 	size_t room;
 	uint32_t most;
 	uint64_t sum;
-	bool distribution; /* one that has a name */
-	char text[128];    /* where they come from */
+	bool distribution; /* the source is a named distribution */
+	char text[128];    /* description of the source */
 };
 
-/* Read or make them, in the order of the source.  0, or -errno after a message. */
+/* Reads or computes the sizes, in the order of the source. Returns 0, or -errno after a message. */
 int sizes_take(struct sizes *sizes, const struct size_source *source);
 void sizes_free(struct sizes *sizes);
 
-/* Add one.  false: there are too many. */
+/* Adds a size. Returns false if there are too many. */
 bool sizes_add(struct sizes *sizes, uint32_t size);
 
-/* Repeat or cut them so that there are `count`, and put them in random order. */
+/* Repeats the sizes or leaves some out so that there are `count`, and puts them in random order. */
 void sizes_spread(struct sizes *sizes, size_t count, uint64_t seed);
 
-/* distribution.c: a distribution that has a name.  1: it is none; 0, or -EINVAL after a message. */
+/*
+ * distribution.c: takes the sizes of a named distribution. Returns 1 if the name is not one, 0, or -EINVAL after a
+ * message.
+ */
 int sizes_distribution(struct sizes *sizes, const char *name);
-/* Those names, for --help and messages. */
+/* The names of the distributions, for --help and messages. */
 extern const char sizes_distributions[];
 
 /* A distribution of real sizes, made from tests/traces: every size and how often it occurs, in ascending order. */

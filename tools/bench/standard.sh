@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# standard.sh ZPOOLCTL FOLDER: measure the standard set, and write benchmarks.md and its plots to FOLDER, behind
-# `make bench'.  Extra arguments go to every run, for a trial with few objects.
+# standard.sh ZPOOLCTL FOLDER - measures the standard set and writes benchmarks.md and its plots to FOLDER, for `make
+# bench'. Extra arguments are passed to every run, for example for a trial with few objects.
 #
-# The files are put in their places once all of them are complete.
+# The files are moved to FOLDER only when all of them are complete.
 
 set -eu
 zpoolctl=$1
@@ -21,7 +21,7 @@ trap 'exit 1' HUP INT TERM
 COLUMNS=80
 export COLUMNS
 
-# section PLOT ARGUMENT...: the command, its picture and what it printed
+# section PLOT ARGUMENT...: writes a section with the command, its picture and its output
 section()
 {
 	plot=$1

@@ -7,8 +7,8 @@
 
 const struct workload workloads[] = {
 	{ "fill", "store every object once", MEASURE_BIT(MEASURE_FILL) },
-	{ "churn", "drop a random object and store another one, 4 times an object", MEASURE_BIT(MEASURE_CHURN) },
-	{ "long-churn", "the same, 36 times an object more", MEASURE_BIT(MEASURE_LONG_CHURN) },
+	{ "churn", "replace random objects, 4 replacements per object", MEASURE_BIT(MEASURE_CHURN) },
+	{ "long-churn", "replace random objects, 36 more replacements per object", MEASURE_BIT(MEASURE_LONG_CHURN) },
 	{ "read", "map, copy and unmap random objects", MEASURE_BIT(MEASURE_READ) },
 	{ "drop", "drop a random 75 % of the objects, and compact the pool",
 	  MEASURE_BIT(MEASURE_DROP) | MEASURE_BIT(MEASURE_COMPACT) },
@@ -17,7 +17,8 @@ const struct workload workloads[] = {
 		  MEASURE_BIT(MEASURE_PAIR_COMPACTED) | MEASURE_BIT(MEASURE_PAIR_TRIMMED) |
 		  MEASURE_BIT(MEASURE_PAIR_WORN) },
 	{ "transfer", "one thread stores, another one reads and drops", MEASURE_BIT(MEASURE_TRANSFER) },
-	{ "evict", "read, and store what is missed, under a limit of half the bytes", MEASURE_BIT(MEASURE_EVICT) },
+	{ "evict", "a cache under a limit of half the bytes: read, and store after a miss",
+	  MEASURE_BIT(MEASURE_EVICT) },
 	{ "stall", "store and drop while another thread compacts", MEASURE_BIT(MEASURE_STALL) },
 };
 const unsigned int workload_count = sizeof(workloads) / sizeof(workloads[0]);
@@ -46,7 +47,7 @@ enum group measure_group(enum measure measure)
 	case MEASURE_STALL:
 		return GROUP_STALL;
 	default:
-		/* The pair after everything else is measured where everything else was. */
+		/* The pair after all other workloads is measured in the same process as they are. */
 		return GROUP_SET;
 	}
 }

@@ -19,15 +19,15 @@
 #define SYSFS "/sys/block/zram0/"
 enum { PAGE_BYTES = 4096 };
 
-/* While the device is ours; the signal handler reads them. */
+/* The state while the device is claimed; the signal handler reads it. */
 static volatile sig_atomic_t device = -1, claimed;
 static char algorithm_before[32];
 static const int ending_signals[] = { SIGHUP, SIGINT, SIGTERM };
 enum { ENDING_SIGNALS = sizeof(ending_signals) / sizeof(ending_signals[0]) };
 static struct sigaction actions_before[ENDING_SIGNALS];
 
-/* Safe in a signal handler, as is what calls it. */
-static bool put(const char *path, const char *text)
+/* Safe in a signal handler, like its callers. */
+static bool write_attribute(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
@@ -37,7 +37,7 @@ static bool put(const char *path, const char *text)
 	return done;
 }
 
-static bool get(const char *path, char *text, size_t size)
+static bool read_attribute(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
@@ -48,23 +48,23 @@ static bool get(const char *path, char *text, size_t size)
 	return got > 0;
 }
 
-static void give_back(void)
+static void release_device(void)
 {
 	if (device >= 0)
 		close(device);
 	device = -1;
 	if (claimed) {
-		put(SYSFS "reset", "1");
+		write_attribute(SYSFS "reset", "1");
 		if (*algorithm_before)
-			put(SYSFS "comp_algorithm", algorithm_before);
+			write_attribute(SYSFS "comp_algorithm", algorithm_before);
 	}
 	claimed = 0;
 }
 
-/* The tool's own handler, which ends it, comes next. */
-static void give_back_and_end(int number)
+/* After this, the tool's own handler runs and ends the tool. */
+static void release_device_and_end(int number)
 {
-	give_back();
+	release_device();
 	for (int i = 0; i < ENDING_SIGNALS; i++)
 		sigaction(ending_signals[i], &actions_before[i], NULL);
 	raise(number);
@@ -72,7 +72,7 @@ static void give_back_and_end(int number)
 
 static void catch_signals(void)
 {
-	const struct sigaction action = { .sa_handler = give_back_and_end };
+	const struct sigaction action = { .sa_handler = release_device_and_end };
 
 	for (int i = 0; i < ENDING_SIGNALS; i++)
 		sigaction(ending_signals[i], &action, &actions_before[i]);
@@ -84,11 +84,11 @@ static void leave_signals(void)
 		sigaction(ending_signals[i], &actions_before[i], NULL);
 }
 
-/* The chosen one stands in brackets. */
+/* sysfs prints the chosen algorithm in brackets. */
 static void remember_algorithm(void)
 {
 	char text[256];
-	const char *from = get(SYSFS "comp_algorithm", text, sizeof(text)) ? strchr(text, '[') : NULL;
+	const char *from = read_attribute(SYSFS "comp_algorithm", text, sizeof(text)) ? strchr(text, '[') : NULL;
 	size_t length = from ? strcspn(++from, "]") : 0;
 
 	if (length < sizeof(algorithm_before))
@@ -101,16 +101,16 @@ const char *zram_problem(const struct sizes *sizes)
 
 	if (geteuid() != 0)
 		return "only root may use " DEVICE;
-	if (access(DEVICE, F_OK) != 0 || !get(SYSFS "disksize", text, sizeof(text)))
+	if (access(DEVICE, F_OK) != 0 || !read_attribute(SYSFS "disksize", text, sizeof(text)))
 		return "there is no " DEVICE;
 	if (strtoull(text, NULL, 10) != 0)
 		return DEVICE " is in use";
-	if (!get(SYSFS "comp_algorithm", text, sizeof(text)) || !strstr(text, "lz4"))
+	if (!read_attribute(SYSFS "comp_algorithm", text, sizeof(text)) || !strstr(text, "lz4"))
 		return DEVICE " cannot compress with lz4";
-	return sizes->most > PAGE_BYTES ? "it stores pages, and there are objects of more than 4096 bytes" : NULL;
+	return sizes->most > PAGE_BYTES ? "it stores pages, but some objects have more than 4096 bytes" : NULL;
 }
 
-/* NULL: it is ours. */
+/* Returns NULL if the device was claimed, or the reason why not. */
 static const char *claim(const struct sizes *sizes)
 {
 	const char *problem = zram_problem(sizes);
@@ -119,12 +119,12 @@ static const char *claim(const struct sizes *sizes)
 	if (problem)
 		return problem;
 	remember_algorithm();
-	if (!put(SYSFS "comp_algorithm", "lz4"))
+	if (!write_attribute(SYSFS "comp_algorithm", "lz4"))
 		return DEVICE " cannot compress with lz4";
 	snprintf(text, sizeof(text), "%zu", sizes->count * PAGE_BYTES);
-	if (!put(SYSFS "disksize", text)) {
-		put(SYSFS "comp_algorithm", algorithm_before);
-		return DEVICE " took no size";
+	if (!write_attribute(SYSFS "disksize", text)) {
+		write_attribute(SYSFS "comp_algorithm", algorithm_before);
+		return DEVICE " did not accept a size";
 	}
 	claimed = 1;
 	device = open(DEVICE, O_WRONLY | O_DIRECT | O_CLOEXEC);
@@ -140,8 +140,8 @@ static uint64_t next_random(uint64_t *state)
 }
 
 /*
- * Random bytes and then zeros.  LZ4 leaves the first as they are, and adds a byte for each 255 of either and some
- * twelve more.
+ * Fills a page with random bytes followed by zeros. LZ4 leaves the random bytes as they are, and adds a byte for every
+ * 255 bytes of either part and about twelve more.
  */
 static void make_page(unsigned char *page, uint32_t compressed, uint64_t *state)
 {
@@ -181,14 +181,14 @@ static bool discard(const struct sizes *sizes, uint64_t *state)
 	return true;
 }
 
-/* The columns of mm_stat: original, compressed, used. */
-static void take(const struct bench *bench, struct bench_row *row, enum measure measure)
+/* The first columns of mm_stat are the original size, the compressed size and the used memory. */
+static void record_measurement(const struct bench *bench, struct bench_row *row, enum measure measure)
 {
 	struct figures *figures = &row->figures[0][measure];
 	char text[256];
 	uint64_t stored, used;
 
-	if (!(bench->options.measures & MEASURE_BIT(measure)) || !get(SYSFS "mm_stat", text, sizeof(text)) ||
+	if (!(bench->options.measures & MEASURE_BIT(measure)) || !read_attribute(SYSFS "mm_stat", text, sizeof(text)) ||
 	    sscanf(text, "%*u %" SCNu64 " %" SCNu64, &stored, &used) != 2)
 		return;
 	figures->rounds = calloc(1, sizeof(*figures->rounds));
@@ -206,15 +206,15 @@ static const char *measure(const struct bench *bench, struct bench_row *row)
 
 	if (!fill(&bench->sizes, &state))
 		return DEVICE " could not be written";
-	take(bench, row, MEASURE_FILL);
+	record_measurement(bench, row, MEASURE_FILL);
 	if (!(bench->options.measures & MEASURE_BIT(MEASURE_DROP)))
 		return NULL;
 	if (!discard(&bench->sizes, &state))
-		return DEVICE " discards nothing";
-	take(bench, row, MEASURE_DROP);
-	if (!put(SYSFS "compact", "1"))
+		return DEVICE " cannot discard pages";
+	record_measurement(bench, row, MEASURE_DROP);
+	if (!write_attribute(SYSFS "compact", "1"))
 		return DEVICE " cannot be compacted";
-	take(bench, row, MEASURE_COMPACT);
+	record_measurement(bench, row, MEASURE_COMPACT);
 	return NULL;
 }
 
@@ -226,11 +226,11 @@ void zram_measure(const struct bench *bench, struct bench_row *row)
 	problem = claim(&bench->sizes);
 	if (!problem)
 		problem = measure(bench, row);
-	give_back();
+	release_device();
 	leave_signals();
 	if (!problem)
 		return;
 	row->failed = true;
 	row->note = strdup(problem);
-	say("zram: %s", problem);
+	warn("zram: %s", problem);
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# embed.awk - the files of a template as C: an array of lines for each, named after the file
+# embed.awk - writes the files of a template as C source: for each file an array of its lines, named after the file
 BEGIN {
     print "/* Made by embed.awk from the files in tools/template. */"
     print "#include \"tools/template/template.h\""
