@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the front end adds to a call: malloc+free and map+unmap on a driver that does nothing, through libzpool and
- * through the driver's function pointers, in turn, in one run.  The driver is a plugin as drivers are, so that both
- * ways end in the same code at the same distance.
+ * Measures the cost that the front end adds to a call: malloc+free and map+unmap on a driver that does nothing,
+ * alternately through libzpool and through the driver's function pointers. The driver is loaded as a plugin, so both
+ * ways call the same code.
  */
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 
 enum { ROUNDS = 31, CALLS = 2000000 };
 
-/* The same driver as its plugin exports it, and the pool that its callbacks get. */
+/* The same driver, as its plugin exports it, and the pool that its callbacks receive. */
 static const struct zpool_driver *direct;
 static void *object;
 
@@ -70,15 +70,15 @@ static double time_map_front(struct zpool *pool)
 	return (bench_now_ns() - start) / CALLS;
 }
 
-/* A pair of calls: what is added to each of the two is half of the difference. */
+/* Each pair has two calls, so the cost added to one call is half of the difference. */
 static void report(const char *pair, double *front, double *bare)
 {
 	double f = bench_median(front, ROUNDS), d = bench_median(bare, ROUNDS);
-	printf("%-14s front end %6.2f ns a pair, function pointers %6.2f ns a pair: %+.2f ns a call\n", pair, f, d,
-	       (f - d) / 2);
+	printf("%-14s front end %6.2f ns per pair, function pointers %6.2f ns per pair: %+.2f ns per call\n", pair, f,
+	       d, (f - d) / 2);
 }
 
-/* The library has opened the file: this gives the same code. */
+/* The library has already opened the file, so dlopen() returns the same code. */
 static bool find_direct(void)
 {
 	char directory[PATH_MAX - 64], path[PATH_MAX];
@@ -102,10 +102,11 @@ int main(void)
 
 	struct zpool *pool = zpool_create_pool("nothing", ZPOOL_GFP_KERNEL, NULL);
 	if (!pool || !find_direct()) {
-		fprintf(stderr, "frontend: %s\n", pool ? "the plugin was not found again" : zpool_last_error());
+		fprintf(stderr, "frontend: %s\n",
+			pool ? "the plugin could not be opened a second time" : zpool_last_error());
 		return 1;
 	}
-	printf("frontend: medians of %d rounds of %d pairs, in turn\n", ROUNDS, CALLS);
+	printf("frontend: medians of %d rounds of %d pairs, alternating\n", ROUNDS, CALLS);
 	for (int i = 0; i < ROUNDS; i++) {
 		bare[i] = time_malloc_direct();
 		front[i] = time_malloc_front(pool);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a cold zpool_create_pool() costs: a plugin's first load, against a bare dlopen and dlsym of the same file plus
- * the driver's own create, the two in turn.  Once with each load in a process of its own, so that nothing is warm but
- * the file; and once with all of them in a host that has been running, where only the plugin is cold.
+ * Measures the cost of a cold zpool_create_pool(): the first load of a plugin, compared with dlopen() and dlsym() of
+ * the same file plus the driver's own create. The two alternate. The first series makes each load in a new process,
+ * where only the file is cached; the second makes all of them in one running host, where only the plugin is cold.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -45,7 +45,7 @@ static const struct zpool_host bare_host = { .struct_size = sizeof bare_host,
 					     .thread_exit_add = bare_exit_add,
 					     .thread_exit_cancel = bare_exit_cancel };
 
-/* The defaults, as the core would hand them over. */
+/* Makes the default values as the core would pass them. */
 static struct zpool_value *default_values(const struct zpool_driver *driver)
 {
 	struct zpool_value *values = calloc(driver->param_count + 1, sizeof *values);
@@ -58,7 +58,7 @@ static struct zpool_value *default_values(const struct zpool_driver *driver)
 	return values;
 }
 
-/* The bare way, step by step; what is left open goes to `undo`. */
+/* The direct way, step by step; the test closes what is open in `undo`. */
 struct bare {
 	void *module;
 	const struct zpool_driver *driver;
@@ -133,7 +133,7 @@ static double time_library_and_undo(const char *type)
 	return ns >= 0 && zpool_unload_driver(type) == 0 ? ns : -1;
 }
 
-/* Runs one of the two in a child; its time comes back through a pipe. */
+/* Runs one of the two loads in a child, which sends its time through a pipe. */
 static double in_child(double (*run)(const char *what), const char *what)
 {
 	int ends[2];
@@ -192,7 +192,7 @@ static int bench_type(const char *type)
 int main(int argc, char **argv)
 {
 	int status = 0;
-	printf("load: medians of %d cold loads each, in turn\n", ROUNDS);
+	printf("load: medians of %d cold loads each, alternating\n", ROUNDS);
 	if (argc == 1)
 		return bench_type("zbud") | bench_type("libc");
 	for (int i = 1; i < argc; i++)

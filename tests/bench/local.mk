@@ -1,5 +1,5 @@
-# What a call costs inside: programs for those who work on the library, `make bench-calls'.  Never part of `make check',
-# for machines differ; there a test only shows that they work.  What users measure is `zpoolctl bench'.
+# Programs that measure what a call costs inside, for work on the library itself: `make bench-calls'. Their figures
+# depend on the machine, so `make check' only tests that the programs work. Users measure with `zpoolctl bench'.
 #
 #   make bench-calls [BENCH='frontend locks']
 
@@ -7,7 +7,7 @@ bench_programs = tests/bench/frontend tests/bench/load
 CLEANFILES += $(bench_programs)
 EXTRA_PROGRAMS += $(bench_programs)
 
-# Not installed; -rpath makes libtool build a shared module all the same.
+# The plugin is not installed; -rpath makes libtool build a shared module nevertheless.
 EXTRA_LTLIBRARIES = tests/bench/nothing.la
 tests_bench_nothing_la_SOURCES = tests/bench/nothing.c
 tests_bench_nothing_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -no-undefined -rpath /nowhere $(PLUGIN_LDFLAGS)
@@ -18,8 +18,8 @@ tests_bench_frontend_LDADD = libzpool/libzpool.la
 tests_bench_load_SOURCES = tests/bench/load.c tests/bench/bench.h
 tests_bench_load_LDADD = libzpool/libzpool.la
 
-# A copy of the driver that notes how long its locks are held.  lock.c stays as it is, a library of its own, for what is
-# in it is how locks are waited for.
+# A copy of the driver that records how long its locks are held. lock.c is not part of the copy but a library of its
+# own, because its code waits for locks.
 check_LTLIBRARIES += tests/bench/timed/liblock.la tests/bench/timed/zsmalloc.la
 tests_bench_timed_liblock_la_SOURCES = libzpool/support/lock.c libzpool/support/lock.h
 tests_bench_timed_zsmalloc_la_SOURCES = \

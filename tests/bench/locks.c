@@ -4,13 +4,14 @@
  *
  *   locks [OBJECTS [ROUNDS [SEED]]]
  *
- * The driver measured is a copy that notes how long its locks are held (timed/timed_lock.h).  Objects are stored,
- * replaced at random and three quarters of them freed: with automatic compaction, which runs inside, and without, so
- * that a whole compaction has all to do.  A place in the driver's code that takes a lock has a row.
+ * The driver is a copy that records how long its locks are held (timed/timed_lock.h). The program stores objects,
+ * replaces them at random and frees three quarters of them. It does this once with automatic compaction, which runs
+ * during these calls, and once without, followed by a compaction of the whole pool. Each place in the driver's code
+ * that takes a lock has a row in the output.
  *
- * Interrupts, and what a hypervisor takes, count among a thread's CPU time.  But the same draw makes the driver take
- * the same locks for the same work in every run: so of each hold the shortest time of all runs is taken, hold by hold,
- * and the longest of these is the longest hold.  What was measured at most in any run stands beside it.
+ * Interrupts and a hypervisor's steal time count as CPU time of a thread. But with the same seed, the driver takes the
+ * same locks for the same work in every run. So the program takes the shortest time of each hold over all runs, and the
+ * longest of these is the longest hold. The longest time that was measured in any run is printed too.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -26,7 +27,7 @@
 
 enum { OBJECTS = 100000, ROUNDS = 5, REPLACES = 4, LABEL = 64, HOLDS_PER_OBJECT = 32, OBJECT_BYTES_MAX = 4096 };
 
-/* What is done, and whether the spec compacts automatically. */
+/* The stages, and the spec that each needs, with or without automatic compaction. */
 enum { STORE, REPLACE, FREE, COMPACT, STAGES };
 static const struct {
 	const char *title;
@@ -38,10 +39,10 @@ static const struct {
 	[COMPACT] = { "compaction of the whole pool, 75 % holes", "zsmalloc:compact=no" },
 };
 
-/* For every lock, while compaction is automatic. */
+/* The longest hold that any lock should have while compaction is automatic. */
 static const double aim_us = 100;
 
-/* The holds of one stage of a run, in memory that the run shares with its parent. */
+/* The holds of one stage of a run, in memory that the child shares with its parent. */
 struct record {
 	double clock_us;
 	uint64_t holds;
@@ -49,11 +50,11 @@ struct record {
 	struct timed_hold log[];
 };
 
-/* Of all runs of a stage. */
+/* The results of all runs of a stage. */
 struct result {
-	struct record *record;        /* of the run that was made last */
-	struct record *first;         /* of the first run, with the shortest of all holds */
-	double measured[TIMED_SITES]; /* the longest, in microseconds */
+	struct record *record;        /* of the latest run */
+	struct record *first;         /* of the first run, with the shortest time of each hold */
+	double measured[TIMED_SITES]; /* the longest time of each site in any run, in microseconds */
 	bool differ;
 };
 
@@ -94,7 +95,7 @@ static void find_timed(void)
 		site = dlsym(module, "timed_site");
 	}
 	if (!start || !count || !site)
-		fail(path, "does not time its locks; make bench-calls BENCH=locks uses one that does");
+		fail(path, "does not time its locks; make bench-calls BENCH=locks uses a copy that does");
 	memcpy(&timed.start, &start, sizeof(start));
 	memcpy(&timed.count, &count, sizeof(count));
 	memcpy(&timed.site, &site, sizeof(site));
@@ -151,7 +152,7 @@ static void store(struct work *work, size_t at)
 		fail("an object could not be stored", zpool_last_error());
 }
 
-/* One more stage, after those before it. */
+/* Runs one stage, which needs the stages before it. */
 static void run_stage(struct work *work, unsigned int stage)
 {
 	switch (stage) {
@@ -178,7 +179,7 @@ static void run_stage(struct work *work, unsigned int stage)
 	}
 }
 
-/* All stages, for each but the last needs those before; only those of this spec are logged. */
+/* Runs all stages, because most need those before them, but logs only the stages of this spec. */
 static void run(const char *spec, const uint32_t *sizes, size_t size_count, struct result *results)
 {
 	struct work work = { .random = seed * 2 + 1, .sizes = sizes, .size_count = size_count };
@@ -213,7 +214,7 @@ static struct record *new_record(int flags)
 	return record;
 }
 
-/* Did this run do the same as the first? */
+/* Returns true if this run took the same locks as the first one. */
 static bool same_work(const struct record *first, const struct record *record)
 {
 	if (record->holds != first->holds || memcmp(record->sites, first->sites, sizeof(record->sites)) != 0)
@@ -244,7 +245,7 @@ static void merge(struct result *result, bool is_first)
 	}
 }
 
-/* Each run in a process of its own, so that the driver begins from nothing. */
+/* Makes each run in a new process, so that the driver starts with no memory. */
 static void run_in_child(const char *spec, const uint32_t *sizes, size_t size_count, struct result *results,
 			 bool is_first)
 {
@@ -296,7 +297,7 @@ static void print_stage(unsigned int stage, const struct result *result)
 
 	if (!us)
 		fail("no memory", NULL);
-	printf("\n%s (%s); %.2f us are the clock's own, and twice so much for each lock inside%s\n",
+	printf("\n%s (%s); each time includes %.2f us for reading the clock, and twice as much for each lock taken inside%s\n",
 	       stages[stage].title, stages[stage].spec, result->first->clock_us,
 	       result->differ ? "; the runs did not do the same work" : "");
 	printf("%-48s %9s %9s %9s %9s %9s %9s\n", "", "holds", "p50 us", "p99", "p99.9", "longest", "measured");
@@ -345,7 +346,7 @@ int main(int argc, char **argv)
 		run_in_child(stages[STORE].spec, sizes, size_count, results, !round);
 		run_in_child(stages[COMPACT].spec, sizes, size_count, results, !round);
 	}
-	printf("locks: ! behind a row: the longest hold is above %.0f us\n", aim_us);
+	printf("locks: a row ends in `!' if its longest hold is above %.0f us\n", aim_us);
 	for (unsigned int stage = 0; stage < STAGES; stage++)
 		print_stage(stage, &results[stage]);
 	free(sizes);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The program that times locks works: the same draw takes the same locks, so that runs can be compared hold by hold, and
-# a driver that does not time its locks is refused.
+# The program that times locks works: with the same seed, runs take the same locks, so they can be compared hold by
+# hold; and the program refuses a driver that does not time its locks.
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -21,11 +21,11 @@ ls "${ZPOOL_PLUGIN_PATH:-/nowhere}"/*.so >/dev/null 2>&1 || exit 77
 mkdir "$dir/plugins"
 cp "$build/timed/.libs/zsmalloc.so" "$dir/plugins/"
 chmod -R go-w "$dir"
-ZPOOL_PLUGIN_PATH=$dir/plugins "$build/locks" 2000 2 >"$dir/out" 2>&1 || fail "it failed"
-! grep -q "did not do the same work" "$dir/out" || fail "two runs of one draw took other locks"
+ZPOOL_PLUGIN_PATH=$dir/plugins "$build/locks" 2000 2 >"$dir/out" 2>&1 || fail "the program failed"
+! grep -q "did not do the same work" "$dir/out" || fail "two runs with the same seed took different locks"
 for stage in storing replacing freeing compaction; do
-	grep -q "^$stage" "$dir/out" || fail "there is nothing of $stage"
+	grep -q "^$stage" "$dir/out" || fail "the output has no stage \"$stage\""
 done
-[ "$(grep -c "class->lock  *[1-9]" "$dir/out")" -ge 4 ] || fail "the locks of size classes are not among those timed"
-! "$build/locks" 2000 1 >"$dir/out" 2>&1 || fail "an ordinary driver was timed"
-grep -q "does not time its locks" "$dir/out" || fail "it is not said what an ordinary driver lacks"
+[ "$(grep -c "class->lock  *[1-9]" "$dir/out")" -ge 4 ] || fail "the locks of size classes were not timed"
+! "$build/locks" 2000 1 >"$dir/out" 2>&1 || fail "the program accepted a driver that does not time its locks"
+grep -q "does not time its locks" "$dir/out" || fail "the message does not say that the driver does not time its locks"

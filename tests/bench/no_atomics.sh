@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The front end adds no atomic operation to malloc, free, map and unmap: none is in their machine code.
+# The front end adds no atomic operation to malloc, free, map and unmap: their machine code contains none.
 set -eu
 library=${abs_top_builddir:?is the build tree, set by make check}/libzpool/.libs/libzpool.so
 if ! command -v objdump >/dev/null || [ "$(uname -m)" != x86_64 ] || [ ! -e "$library" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAGS" ]; then

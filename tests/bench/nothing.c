@@ -2,7 +2,7 @@
  *
  * nothing.c - a driver that does nothing: every object is the same one, handle 1
  *
- * What remains of a call's time is the way to the driver and back.
+ * The time of a call is therefore the cost of getting to a driver and back.
  */
 #include "zpool-driver.h"
 
@@ -51,14 +51,14 @@ static int nothing_unmap(void *pool, unsigned long handle)
 	return 0;
 }
 
-/* As a driver that minds its limit itself: otherwise the core would do it, which costs a call of total_size. */
+/* Drivers without set_limit leave limits to the core, which would cost a call of total_size. */
 static int nothing_set_limit(void *pool, uint64_t limit_bytes)
 {
 	(void)pool, (void)limit_bytes;
 	return 0;
 }
 
-ZPOOL_DRIVER_DEFINE(nothing, "1", "does nothing, to measure the way to a driver", .max_object_bytes = 4096,
+ZPOOL_DRIVER_DEFINE(nothing, "1", "does nothing, to measure the cost of reaching a driver", .max_object_bytes = 4096,
 		    .alignment_bytes = 8, .create = nothing_create, .destroy = nothing_destroy,
 		    .malloc = nothing_malloc, .free = nothing_free, .total_size = nothing_total_size,
 		    .map = nothing_map, .unmap = nothing_unmap, .set_limit = nothing_set_limit)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filter fault: what it was told to have fail does, and nothing else.
+ * The filter fault lets those calls fail that its parameters name, and no others.
  */
 #include "config.h"
 
@@ -99,7 +99,10 @@ START_TEST(a_share_fails_the_same_way_with_the_same_seed)
 	note_failures("fault:malloc_share=100,seed=8", _i, other);
 	ck_assert_mem_eq(first, second, CALLS);
 	ck_assert_mem_ne(first, other, CALLS);
-	/* 200 are to be expected, with a deviation of 13; the seeds are fixed, so this holds or not. */
+	/*
+	 * The expected number is 200 with a standard deviation of 13; the seeds are fixed, so the result is always the
+	 * same.
+	 */
 	ck_assert_int_gt(failures(first), 130);
 	ck_assert_int_lt(failures(first), 270);
 }
@@ -148,8 +151,8 @@ START_TEST(evictions_fail_without_asking_the_owner)
 }
 END_TEST
 
-/* What is in front of the failing layer gives back what it had begun. */
-START_TEST(guard_in_front_keeps_its_books)
+/* A layer above the failing one must undo what it had begun. */
+START_TEST(guard_on_top_of_fault_stays_consistent)
 {
 	open_fault("guard+fault:malloc_share=300,map_share=300", _i);
 	for (int i = 0; i < CALLS; i++) {
@@ -174,7 +177,7 @@ START_TEST(guard_in_front_keeps_its_books)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * In front of drivers that cannot tell an object's size: one object, of 8 bytes, with something behind it
+ * Fault on drivers that cannot report an object's size: one object of 8 bytes, followed by other bytes
  */
 
 enum { SINGLE_BYTES = 8, SINGLE_HANDLE = 5 };
@@ -294,7 +297,7 @@ int main(void)
 		a_share_fails_the_same_way_with_the_same_seed,
 		a_share_of_all_is_all_and_of_none_is_none,
 		evictions_fail_without_asking_the_owner,
-		guard_in_front_keeps_its_books,
+		guard_on_top_of_fault_stays_consistent,
 	};
 	Suite *suite = suite_create("fault");
 	TCase *tcase = tcase_create("fault");

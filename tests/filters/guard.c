@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filter guard: each mistake of a caller's is found, on every shipped driver, once and by its name.
+ * The filter guard detects each mistake of a caller, on every shipped driver, once and by its name.
  */
 #include "config.h"
 
@@ -18,11 +18,12 @@ static void open_guard(const char *filter, int driver)
 	pool = stack_open(filter, stack_drivers[driver], NULL);
 }
 
-/* So many errors in the statistics and in the log, of which one has this part. */
+/* Checks the number of errors in the statistics and in the log, and that the log has this text. */
 static void expect_errors(unsigned int errors, const char *part)
 {
 	ck_assert_uint_eq(stack_stats(pool).errors, errors);
-	ck_assert_msg(stack_errors == errors, "%u errors were logged, not %u:\n%s", stack_errors, errors, stack_log);
+	ck_assert_msg(stack_errors == errors, "%u errors were logged, expected %u:\n%s", stack_errors, errors,
+		      stack_log);
 	if (part)
 		assert_contains(stack_log, part);
 }
@@ -30,11 +31,12 @@ static void expect_errors(unsigned int errors, const char *part)
 static void close_guard(unsigned int errors)
 {
 	zpool_destroy_pool(pool);
-	ck_assert_msg(stack_errors == errors, "%u errors were logged, not %u:\n%s", stack_errors, errors, stack_log);
+	ck_assert_msg(stack_errors == errors, "%u errors were logged, expected %u:\n%s", stack_errors, errors,
+		      stack_log);
 	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
 }
 
-/* Sizes around those that drivers round to. */
+/* Sizes around those to which drivers round up. */
 static const size_t sizes[] = { 1, 7, 8, 31, 100, 1000, 2047, 3000 };
 enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
 
@@ -114,7 +116,7 @@ START_TEST(a_foreign_handle_is_found)
 }
 END_TEST
 
-/* One byte right behind the object, whatever its size; found by the unmap that follows. */
+/* The byte after the object is written, for each size, and the unmap that follows detects it. */
 START_TEST(an_overrun_by_one_byte_is_found)
 {
 	open_guard("guard", _i);
@@ -174,7 +176,7 @@ START_TEST(an_overrun_through_a_mapping_for_reading_is_found_at_free)
 }
 END_TEST
 
-/* The address stays mapped in all our drivers, so that the write itself goes unseen. */
+/* The address remains mapped in all shipped drivers, so the write itself is not detected. */
 START_TEST(a_use_after_unmap_is_found_at_the_next_check)
 {
 	unsigned long handles[3];
@@ -201,7 +203,7 @@ START_TEST(a_use_after_unmap_is_found_at_the_next_check)
 }
 END_TEST
 
-/* The checksum goes through an object in steps of 64 bytes, and what is left at its end in a way of its own. */
+/* The checksum processes an object in steps of 64 bytes, and the rest at its end in a different way. */
 START_TEST(every_byte_of_an_object_is_watched)
 {
 	static const size_t lengths[] = { 1, 7, 63, 64, 65, 79, 127, 128, 129, 200 };
@@ -244,8 +246,8 @@ START_TEST(maps_out_of_balance_are_found)
 }
 END_TEST
 
-/* The place in the program is told; objects of one place are told together. */
-START_TEST(a_leak_is_told_with_its_caller)
+/* The report names the code that stored the objects, and combines objects that were stored by the same code. */
+START_TEST(a_leak_report_names_the_caller)
 {
 	unsigned long handle;
 	char expected[64];
@@ -261,11 +263,11 @@ START_TEST(a_leak_is_told_with_its_caller)
 	line = strstr(stack_log, expected);
 	ck_assert_msg(line != NULL, "no line has \"%s\":\n%s", expected, stack_log);
 	ck_assert_uint_ge(stack_logged(", stored by "), 2);
-	/* The program's own name, and not the library's. */
+	/* The report must name the program and not the library. */
 	line += strlen(expected);
-	ck_assert_msg(memchr(line, '[', strcspn(line, "\n")) != NULL, "no address is told:\n%s", stack_log);
+	ck_assert_msg(memchr(line, '[', strcspn(line, "\n")) != NULL, "the report has no address:\n%s", stack_log);
 	ck_assert_msg(strstr(line, "guard(") != NULL && strstr(line, "guard(") < line + strcspn(line, "\n"),
-		      "the program is not named:\n%s", stack_log);
+		      "the report does not name the program:\n%s", stack_log);
 }
 END_TEST
 
@@ -283,7 +285,7 @@ START_TEST(freed_objects_are_poisoned)
 	unsigned long handle;
 	unsigned char *at;
 
-	/* In front of a driver whose memory stays readable, and where nobody writes into what is free. */
+	/* The test needs a driver whose memory stays readable and which does not write to free memory. */
 	pool = stack_open("guard", "zbud", NULL);
 	(void)stack_store(pool, 1000);
 	handle = stack_store(pool, 1000);
@@ -337,7 +339,7 @@ static int evict_and_free(struct zpool *of, unsigned long handle)
 
 static const struct zpool_ops evicting = { .evict = evict_and_free };
 
-/* Also where an underrun has destroyed the handle that stands before the object. */
+/* This also works if an underrun has overwritten the handle that guard stores before the object. */
 START_TEST(evictions_come_with_guards_own_handles)
 {
 	unsigned int pages = 0;
@@ -376,7 +378,7 @@ START_TEST(filters_stand_in_a_row)
 	at[500] = 0;
 	zpool_unmap_handle(pool, handle);
 	zpool_free(pool, handle);
-	/* The inner one sees nothing wrong: what was overrun is part of its object. */
+	/* The inner guard reports nothing, because the overrun bytes are part of its own object. */
 	expect_errors(1, "overrun: ");
 	close_guard(1);
 }
@@ -433,7 +435,7 @@ static int evict_and_exit(struct zpool *of, unsigned long handle)
 	pthread_exit(NULL);
 }
 
-/* A callback that calls everything, and comes back. */
+/* This callback calls other functions and returns. */
 static int evict_with_calls(struct zpool *of, unsigned long handle)
 {
 	unsigned long other = stack_store(of, 500);
@@ -442,7 +444,7 @@ static int evict_with_calls(struct zpool *of, unsigned long handle)
 	return evict_and_free(of, handle);
 }
 
-/* false: the driver does not evict. */
+/* Returns false if the driver does not evict. */
 static bool open_full(int driver, const struct zpool_ops *ops)
 {
 	pool = stack_open("guard", stack_drivers[driver], ops);
@@ -474,7 +476,7 @@ START_TEST(a_callback_that_jumps_out_is_found_by_the_next_call)
 	expect_errors(1, "lost eviction");
 	(void)stack_store(pool, 700);
 	expect_errors(1, "lost eviction");
-	/* The driver may have nothing left to evict beside what was lost. */
+	/* The driver may have nothing left to evict except the objects whose eviction was lost. */
 	for (int i = 0; i < 3; i++)
 		jump_out_of_shrink();
 	zpool_destroy_pool(pool);
@@ -535,7 +537,7 @@ int main(void)
 		a_use_after_unmap_is_found_at_the_next_check,
 		every_byte_of_an_object_is_watched,
 		maps_out_of_balance_are_found,
-		a_leak_is_told_with_its_caller,
+		a_leak_report_names_the_caller,
 		leaks_are_silent_where_asked,
 		without_checksums_a_use_after_unmap_goes_unseen,
 		wider_zones_find_what_is_further_away,
@@ -555,7 +557,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	/* Where drivers verify themselves after each call, guard finds everything at once and not when it says. */
+	/* If drivers verified themselves after each call, guard would detect errors earlier than these tests expect. */
 	if (setenv("ZPOOL_VERIFY", "0", 1))
 		return 99;
 	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filter guard at the limit of a pool, which its table and the driver below share.
+ * The filter guard at the limit of a pool, which guard's table and the driver below share.
  */
 #include "config.h"
 
@@ -12,7 +12,7 @@ static struct zpool_driver watching_filter;
 static uint64_t failures_shown;
 static bool looking;
 
-/* How many mallocs the statistics show as failed: never fewer than before. */
+/* Returns the number of failed mallocs in the statistics, which must never decrease. */
 static uint64_t look_at_failures(void)
 {
 	struct zpool_stats stats = stack_stats(pool);
@@ -67,7 +67,7 @@ END_TEST
 
 START_TEST(the_limit_is_used_up)
 {
-	/* What the table grows by: 512 slots of a record each. */
+	/* The table grows by 512 slots, each with a record. */
 	enum { UNUSED_BYTES_MAX = 512 * 72 };
 
 	for (uint64_t limit = 1 << 20; limit < (1 << 20) + (64 << 10); limit += 4096) {

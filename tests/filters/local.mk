@@ -1,4 +1,4 @@
-# The shipped filters, in front of every shipped driver.  They are loaded as plugins.
+# The shipped filters, loaded as plugins, on top of every shipped driver.
 
 EXTRA_DIST += tests/filters/stack.h
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filters in a row: guard, fault and trace in every order, in front of every shipped driver, each doing what it does
- * alone; and a recorded pool in a forked child.
+ * Stacks of filters: guard, fault and trace in every order, on every shipped driver, each doing what it does alone; and
+ * a recorded pool in a forked child.
  */
 #include "config.h"
 
@@ -45,7 +45,10 @@ static struct zpool *open_row(const unsigned char *order, const char *driver, co
 	return stack_open(row, driver, ops);
 }
 
-/* A trace is whole if its last block is the end: 16 bytes of head, of which "END\n" is first, and 32 of payload. */
+/*
+ * A trace is complete if its last block is the end block: 16 bytes of header, which begins with "END\n", and 32 bytes
+ * of payload.
+ */
 static void expect_whole_trace(void)
 {
 	FILE *file = fopen(trace_path, "rbe");
@@ -55,7 +58,7 @@ static void expect_whole_trace(void)
 	ck_assert_int_eq(fseek(file, -48, SEEK_END), 0);
 	ck_assert_uint_eq(fread(tail, 1, sizeof(tail), file), sizeof(tail));
 	(void)fclose(file);
-	ck_assert_msg(memcmp(tail, "END\n", 4) == 0, "the trace does not end with its end");
+	ck_assert_msg(memcmp(tail, "END\n", 4) == 0, "the trace does not end with its end block");
 }
 
 static unsigned long evicted[64];
@@ -110,7 +113,7 @@ START_TEST(each_does_what_it_does_alone)
 	zpool_free(pool, stale);
 	ck_assert_ptr_null(zpool_map_handle(pool, stale, ZPOOL_MM_RO));
 	ck_assert_uint_eq(stack_stats(pool).refused_handles, 2);
-	/* Behind fault, which has handles of its own, guard does not hear of it. */
+	/* fault has handles of its own, so it refuses this one before a guard below it sees the call. */
 	if (order[0] == GUARD || (order[0] == TRACE && order[1] == GUARD))
 		ck_assert_uint_eq(stack_logged("double free"), 1);
 	ck_assert_uint_eq(stack_stats(pool).objects, 20);
@@ -141,8 +144,8 @@ static int use_and_end(void)
 	return stack_errors == 0 ? 0 : 2;
 }
 
-/* That the child's calls are not in its parent's trace is no fault of anybody's. */
-START_TEST(a_child_is_not_recorded_and_says_nothing)
+/* The child's calls are missing from its parent's trace, which is not an error. */
+START_TEST(a_child_is_not_recorded_and_logs_nothing)
 {
 	char filter[64];
 
@@ -170,7 +173,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, each_does_what_it_does_alone, 0, ORDERS * STACK_DRIVERS);
-	tcase_add_loop_test(tcase, a_child_is_not_recorded_and_says_nothing, 0, STACK_DRIVERS);
+	tcase_add_loop_test(tcase, a_child_is_not_recorded_and_logs_nothing, 0, STACK_DRIVERS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

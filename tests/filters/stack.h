@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * stack.h - what the tests of filters share: pools of a filter in front of each shipped driver, and what they log
+ * stack.h - what the tests of filters share: pools with a filter on top of each shipped driver, and the log
  */
 #ifndef FILTERS_STACK_H
 #define FILTERS_STACK_H 1
@@ -14,12 +14,12 @@
 static const char *const stack_drivers[] = { "zbud", "z3fold", "zblock", "zsmalloc", "libc" };
 enum { STACK_DRIVERS = sizeof(stack_drivers) / sizeof(stack_drivers[0]) };
 
-/* What was logged at warning and above since stack_open(), line by line, and how many errors. */
+/* All messages of level warning and above since stack_open(), one per line, and the number of errors. */
 static char stack_log[1 << 16];
 static size_t stack_log_bytes;
 static unsigned int stack_errors;
 
-static void stack_hear(enum zpool_log_level level, const char *message, void *user)
+static void stack_on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	int bytes = snprintf(stack_log + stack_log_bytes, sizeof(stack_log) - stack_log_bytes, "%s\n", message);
 
@@ -41,7 +41,7 @@ static inline struct zpool *stack_open(const char *filter, const char *driver, c
 	stack_log[0] = '\0';
 	stack_log_bytes = 0;
 	stack_errors = 0;
-	ck_assert_int_eq(zpool_set_log_handler(stack_hear, ZPOOL_LOG_WARNING, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(stack_on_message, ZPOOL_LOG_WARNING, NULL), 0);
 	return pool;
 }
 
@@ -66,7 +66,7 @@ static inline unsigned long stack_store(struct zpool *pool, size_t size)
 	return handle;
 }
 
-/* How often a part occurs in the log. */
+/* Returns how often a text occurs in the log. */
 static inline unsigned int stack_logged(const char *part)
 {
 	unsigned int count = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A trace that cannot be written harms neither the process nor the pool, and a pool that cannot be made leaves no file.
+ * A trace that cannot be written harms neither the process nor the pool, and a pool that cannot be created leaves no
+ * file.
  */
 #include "config.h"
 
@@ -43,7 +44,7 @@ static struct zpool *open_traced(const char *file, const char *keys)
 	return stack_open(filter, "zbud", NULL);
 }
 
-/* Check writes to a file of its own, which has to wait until the limit is gone: nothing is asserted under one. */
+/* Check writes to a file of its own, which must not be limited, so no assertion may run while the limit is set. */
 static struct rlimit limit_files(rlim_t bytes)
 {
 	struct rlimit before, limit;
@@ -87,7 +88,7 @@ static void refuse(const char *filter, int err, const char *why)
 	refuse_under(now.rlim_cur, filter, err, why);
 }
 
-/* How many failed. */
+/* Returns the number of calls that failed. */
 static int make_calls(struct zpool *pool, int calls)
 {
 	unsigned long handle = 0;
@@ -102,7 +103,7 @@ static int make_calls(struct zpool *pool, int calls)
 	return failed;
 }
 
-/* Under a limit of files' sizes; ends the pool. */
+/* Makes calls under a limit on the size of files, and destroys the pool. */
 static void call_under(rlim_t limit_bytes, struct zpool *pool, int calls)
 {
 	struct rlimit before = limit_files(limit_bytes);
@@ -163,7 +164,7 @@ static void catch_signal(int number)
 	caught = number;
 }
 
-/* The program's own handler is not called for what the filter did, and its pending signals are not taken away. */
+/* The filter's failed write must neither call the program's signal handler nor consume its pending signal. */
 START_TEST(signals_of_the_program_are_left_alone)
 {
 	const int numbers[] = { SIGXFSZ, SIGPIPE };
@@ -221,7 +222,10 @@ static void *read_all(void *user)
 	return NULL;
 }
 
-/* A FIFO with a reader is written to, as a program that compresses the trace would have it; nothing is overwritten. */
+/*
+ * The trace may be written to a FIFO, for example for a program that compresses it; the FIFO is not overwritten by a
+ * file.
+ */
 START_TEST(fifo_takes_the_whole_trace)
 {
 	size_t count = 0;
@@ -264,7 +268,7 @@ START_TEST(files_that_cannot_be_a_trace_are_refused_at_once)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Pools that cannot be made
+ * Pools that cannot be created
  */
 
 START_TEST(create_that_failed_leaves_no_file)
@@ -274,17 +278,17 @@ START_TEST(create_that_failed_leaves_no_file)
 	(void)snprintf(filter, sizeof(filter), "trace:file=%s", path);
 	refuse_under(10, filter, EFBIG, "File too large");
 	ck_assert_int_ne(access(path, F_OK), 0);
-	/* The driver works, but the empty pool is above the limit. */
+	/* The driver works, but the empty pool already exceeds the limit. */
 	(void)snprintf(filter, sizeof(filter), "guard+trace:file=%s,limit=1", path);
 	refuse(filter, ENOMEM, "limit");
 	ck_assert_int_ne(access(path, F_OK), 0);
-	/* The inner trace has its file already when the outer one fails. */
+	/* The inner trace has created its file when the outer one fails. */
 	write_contents(other_path, "precious");
 	(void)snprintf(filter, sizeof(filter), "trace:file=%s+trace:file=%s", other_path, path);
 	refuse(filter, EEXIST, "already exists");
 	ck_assert_int_ne(access(path, F_OK), 0);
 	expect_contents(other_path, "precious");
-	/* And what failed did not get into the way of what follows. */
+	/* The failures must not affect a later pool. */
 	zpool_destroy_pool(open_traced(path, ""));
 	ck_assert_int_eq(access(path, F_OK), 0);
 }

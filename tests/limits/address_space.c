@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pools under limits of data and of address space, and the mappings that they take.
+ * Pools under limits of data and address space, and the number of mappings that they use.
  */
 #include "config.h"
 
@@ -51,7 +51,10 @@ START_TEST(two_hundred_pools_fit_half_a_gigabyte_of_address_space)
 }
 END_TEST
 
-/* Objects until the process may have no more: -ENOMEM, nothing is lost or counted, and what is freed can be used. */
+/*
+ * Stores objects until the process may have no more memory. The next malloc must return -ENOMEM and lose or count
+ * nothing, and memory that is freed must be usable again.
+ */
 static void fill_and_refill(struct zpool *pool, unsigned int stored_min)
 {
 	unsigned int stored = 0;
@@ -63,9 +66,9 @@ static void fill_and_refill(struct zpool *pool, unsigned int stored_min)
 		err = limits_store(pool, SIZE, stored, &handles[stored]);
 		stored += err == 0;
 	} while (err == 0 && stored < OBJECTS);
-	LIMITS_CHECK(err == -ENOMEM, "after %u objects malloc gave %d", stored, err);
+	LIMITS_CHECK(err == -ENOMEM, "after %u objects, malloc returned %d", stored, err);
 	LIMITS_CHECK(stored >= stored_min, "only %u objects of %d bytes fit", stored, SIZE);
-	LIMITS_CHECK(zpool_get_total_size(pool) <= total, "the malloc that failed made the pool grow");
+	LIMITS_CHECK(zpool_get_total_size(pool) <= total, "the failed malloc made the pool grow");
 	for (unsigned int i = 0; i < stored; i++)
 		limits_compare(pool, SIZE, i, handles[i]);
 	for (unsigned int i = 0; i < stored; i += 2)
@@ -108,19 +111,19 @@ START_TEST(pool_at_a_limit_of_address_space_gives_enomem_and_loses_nothing)
 }
 END_TEST
 
-/* Take every mapping that the process may have: pages of which every second one has another protection. */
+/* Uses up the mappings that the process may have, with pages that alternate between two protections. */
 static char *take_all_mappings(size_t *bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), count = (size_t)1 << 20;
 	char *at = mmap(NULL, count * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
-		LIMITS_SKIP_CHILD("no address space: %s", strerror(errno));
+		LIMITS_SKIP_CHILD("no address space is left: %s", strerror(errno));
 	*bytes = count * page;
 	for (size_t i = 1; i < count; i += 2)
 		if (mprotect(at + i * page, page, PROT_READ))
 			return at;
-	LIMITS_SKIP_CHILD("the system allows for a million mappings");
+	LIMITS_SKIP_CHILD("the system allows a million mappings");
 }
 
 static int use_a_pool_without_further_mappings(void)
@@ -136,7 +139,7 @@ static int use_a_pool_without_further_mappings(void)
 	taken = take_all_mappings(&bytes);
 	for (; stored < OBJECTS && !err; stored += err == 0)
 		err = limits_store(pool, SIZE, stored, &handles[stored]);
-	LIMITS_CHECK(err == 0 || err == -ENOMEM, "after %u objects malloc gave %d", stored, err);
+	LIMITS_CHECK(err == 0 || err == -ENOMEM, "after %u objects, malloc returned %d", stored, err);
 	for (unsigned int i = 0; i < stored; i++)
 		limits_compare(pool, SIZE, i, handles[i]);
 	for (unsigned int i = 0; i < stored; i += 2)
@@ -157,7 +160,7 @@ START_TEST(pool_without_further_mappings_gives_enomem_and_loses_nothing)
 }
 END_TEST
 
-/* Mappings are scarce (65530 on most systems): holes in a pool must not split them. */
+/* A process has a limited number of mappings (65530 on most systems), so holes in a pool must not split them. */
 static int count_mappings(void)
 {
 	unsigned int before, seed = unit_seed();
@@ -172,7 +175,7 @@ static int count_mappings(void)
 		sizes[i] = 16 + (size_t)rand() % 3500;
 		LIMITS_CHECK(limits_store(pool, sizes[i], i, &handles[i]) == 0, "%s", zpool_last_error());
 	}
-	LIMITS_CHECK(limits_mappings() - before <= 64, "%u mappings for a full pool", limits_mappings() - before);
+	LIMITS_CHECK(limits_mappings() - before <= 64, "a full pool has %u mappings", limits_mappings() - before);
 	for (unsigned int n = 0; n < 4 * OBJECTS; n++) {
 		unsigned int i = (unsigned int)rand() % OBJECTS;
 
@@ -180,13 +183,15 @@ static int count_mappings(void)
 		sizes[i] = 16 + (size_t)rand() % 3500;
 		LIMITS_CHECK(limits_store(pool, sizes[i], i, &handles[i]) == 0, "%s", zpool_last_error());
 	}
-	LIMITS_CHECK(limits_mappings() - before <= 64, "%u mappings after churn", limits_mappings() - before);
+	LIMITS_CHECK(limits_mappings() - before <= 64, "the pool has %u mappings after churn",
+		     limits_mappings() - before);
 	for (unsigned int i = 0; i < OBJECTS; i++)
 		if (i % 8)
 			zpool_free(pool, handles[i]);
 	(void)zpool_compact(pool, 0, 0, NULL);
 	(void)zpool_trim(pool, NULL);
-	LIMITS_CHECK(limits_mappings() - before <= 64, "%u mappings in a thinned pool", limits_mappings() - before);
+	LIMITS_CHECK(limits_mappings() - before <= 64, "the pool has %u mappings after most objects were freed",
+		     limits_mappings() - before);
 	for (unsigned int i = 0; i < OBJECTS; i += 8)
 		limits_compare(pool, sizes[i], i, handles[i]);
 	zpool_destroy_pool(pool);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * limits.h - what the tests of resource limits share: a child for each driver, figures of the process, objects
+ * limits.h - what the tests of resource limits share: a child process for each driver, figures of the process, objects
  */
 #ifndef LIMITS_H
 #define LIMITS_H 1
@@ -28,10 +28,12 @@
 static const char *const limits_drivers[] = { "zbud", "z3fold", "zblock", "zsmalloc", "libc" };
 enum { LIMITS_DRIVERS = sizeof limits_drivers / sizeof limits_drivers[0], LIMITS_SKIP = 77 };
 
-/* The driver that the child is to use, and why the child could not do its work. */
+/*
+ * The driver that the child uses. A child that cannot run its test exits with LIMITS_SKIP after it printed the reason.
+ */
 static const char *limits_driver;
 
-/* In the child: a condition that does not hold is printed and ends it. */
+/* In the child: if the condition does not hold, prints it and ends the child. */
 #define LIMITS_CHECK(condition, ...)                                                                                   \
 	do {                                                                                                           \
 		if (!(condition)) {                                                                                    \
@@ -52,25 +54,25 @@ static const char *limits_driver;
 		_exit(LIMITS_SKIP);                                                                                    \
 	} while (0)
 
-/* The work of a child, once for each driver. */
+/* Runs the work in a child process, once for each driver. */
 static inline void limits_for_each_driver(int (*work)(void))
 {
 	const char *preload = getenv("LD_PRELOAD");
 
 	if (LIMITS_SANITIZED || !unit_may_fork() || (preload && strstr(preload, "vgpreload"))) {
-		printf("# skipped: the memory of a sanitizer or of valgrind would be in the figures\n");
+		printf("# skipped: a sanitizer or valgrind would add its own memory to the figures\n");
 		return;
 	}
 	for (int i = 0; i < LIMITS_DRIVERS; i++) {
 		limits_driver = limits_drivers[i];
 		int status = unit_in_child(work);
 
-		ck_assert_msg(status == 0 || status == LIMITS_SKIP, "%s: the child ended with %d", limits_driver,
+		ck_assert_msg(status == 0 || status == LIMITS_SKIP, "%s: the child ended with status %d", limits_driver,
 			      status);
 	}
 }
 
-/* A figure of /proc/self/status in bytes, such as "VmRSS". */
+/* Returns a figure of /proc/self/status in bytes, such as "VmRSS". */
 static inline uint64_t limits_status_bytes(const char *key)
 {
 	FILE *file = fopen("/proc/self/status", "re");
@@ -109,13 +111,13 @@ static inline struct zpool *limits_pool(void)
 	return pool;
 }
 
-/* The driver's code is in memory from here on, and what the first pool needs is done. */
+/* Loads the driver's code and creates a first pool, so that neither counts as growth later. */
 static inline void limits_load_driver(void)
 {
 	zpool_destroy_pool(limits_pool());
 }
 
-/* An object whose bytes follow from its number. */
+/* Stores an object whose bytes follow from its number. */
 static inline int limits_store(struct zpool *pool, size_t size, unsigned int number, unsigned long *handle)
 {
 	char bytes[4096];
@@ -143,7 +145,7 @@ static inline void limits_set(int resource, uint64_t bytes)
 	struct rlimit limit = { (rlim_t)bytes, (rlim_t)bytes };
 
 	if (setrlimit(resource, &limit))
-		LIMITS_SKIP_CHILD("the limit cannot be set: %s", strerror(errno));
+		LIMITS_SKIP_CHILD("cannot set the limit: %s", strerror(errno));
 }
 
 #endif

@@ -1,4 +1,4 @@
-# Pools of the shipped drivers in a process with locked memory or tight resource limits.  They are loaded as plugins.
+# Pools of the shipped drivers, loaded as plugins, in a process with locked memory or tight resource limits.
 
 if HAVE_CHECK
 if ENABLE_SHARED

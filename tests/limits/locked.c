@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pools in a process that locks its memory: they pay for what they hold, and not for the address space that they keep.
+ * Pools in a process that locks its memory: the process must pay for the memory that the pools hold, but not for
+ * reserved address space.
  */
 #include "config.h"
 
@@ -13,15 +14,15 @@ static unsigned long handles[OBJECTS];
 static void lock_memory(int flags)
 {
 	if (mlockall(flags))
-		LIMITS_SKIP_CHILD("memory cannot be locked: %s", strerror(errno));
+		LIMITS_SKIP_CHILD("cannot lock memory: %s", strerror(errno));
 }
 
-/* What total_size promises of a pool of 16 MiB and more, and what is allowed to smaller ones. */
+/* The limit that total_size promises for pools of 16 MiB and more, with some slack for smaller pools. */
 static void expect_resident(struct zpool *pool, uint64_t before, const char *when)
 {
 	uint64_t grown = limits_status_bytes("VmRSS") - before, total = zpool_get_total_size(pool);
 
-	LIMITS_CHECK(grown <= total + total / 50 + SLACK_BYTES, "%s the process holds %llu bytes for a pool of %llu",
+	LIMITS_CHECK(grown <= total + total / 50 + SLACK_BYTES, "%s: the process holds %llu bytes for a pool of %llu",
 		     when, (unsigned long long)grown, (unsigned long long)total);
 }
 
@@ -48,9 +49,9 @@ static void lock_and_fill(int flags)
 			zpool_free(pool, handles[i]);
 	(void)zpool_compact(pool, 0, 0, NULL);
 	(void)zpool_trim(pool, NULL);
-	/* What malloc keeps of freed memory is its own affair. */
+	/* The C library's malloc may cache freed memory, so the libc driver is not checked here. */
 	if (strcmp(limits_driver, "libc") != 0)
-		expect_resident(pool, before, "thinned and trimmed");
+		expect_resident(pool, before, "after most objects were freed and the pool trimmed");
 	for (unsigned int i = 0; i < OBJECTS; i += 8)
 		limits_compare(pool, SIZE, i, handles[i]);
 	zpool_destroy_pool(pool);
@@ -82,7 +83,7 @@ START_TEST(pool_in_a_process_that_locks_on_fault_costs_what_it_holds)
 END_TEST
 #endif
 
-/* Is the memory that objects lie in locked, as the host asked? */
+/* Checks that the memory of objects is locked, as the host requested. */
 static int lock_objects(void)
 {
 	uint64_t before;
@@ -94,8 +95,8 @@ static int lock_objects(void)
 	pool = limits_pool();
 	fill(pool);
 	LIMITS_CHECK(limits_status_bytes("VmLck") - before >= (uint64_t)SIZE * OBJECTS,
-		     "%llu bytes of memory were locked before the objects, %llu are now", (unsigned long long)before,
-		     (unsigned long long)limits_status_bytes("VmLck"));
+		     "%llu bytes of memory were locked before objects were stored, and %llu afterwards",
+		     (unsigned long long)before, (unsigned long long)limits_status_bytes("VmLck"));
 	zpool_destroy_pool(pool);
 	return 0;
 }
@@ -106,7 +107,7 @@ START_TEST(objects_of_a_process_that_locks_future_memory_are_locked)
 }
 END_TEST
 
-/* The pool was there before the host locked everything, so the lock covers its address space, open or not. */
+/* The pool exists before the host locks everything, so the lock covers its whole address space, committed or not. */
 static int fill_a_pool_that_was_locked_later(void)
 {
 	struct zpool *pool;
@@ -130,7 +131,10 @@ START_TEST(pool_that_was_locked_after_it_was_made_grows_by_what_it_holds)
 }
 END_TEST
 
-/* An ordinary user's limit is 8 MiB on most systems: pools fill what is left of it, say -ENOMEM, and lose nothing. */
+/*
+ * An ordinary user may lock 8 MiB on most systems. Pools use what is left of that, then return -ENOMEM and lose
+ * nothing.
+ */
 static int fill_up_to_the_limit_of_locked_memory(void)
 {
 	enum { LIMIT_BYTES = 8 << 20, STORED_MIN = LIMIT_BYTES / 4 / SIZE };
@@ -140,9 +144,9 @@ static int fill_up_to_the_limit_of_locked_memory(void)
 	int err;
 
 	limits_load_driver();
-	/* Root may lock without limit. */
+	/* Root may lock any amount of memory, so the test gives up root's rights. */
 	if (geteuid() == 0 && seteuid(65534))
-		LIMITS_SKIP_CHILD("root's rights cannot be dropped: %s", strerror(errno));
+		LIMITS_SKIP_CHILD("cannot give up root's rights: %s", strerror(errno));
 	limits_set(RLIMIT_MEMLOCK, LIMIT_BYTES);
 	lock_memory(MCL_FUTURE);
 	pool = limits_pool();
@@ -151,9 +155,9 @@ static int fill_up_to_the_limit_of_locked_memory(void)
 		err = limits_store(pool, SIZE, stored, &handles[stored]);
 		stored += err == 0;
 	} while (err == 0 && stored < OBJECTS);
-	LIMITS_CHECK(err == -ENOMEM, "after %u objects malloc gave %d", stored, err);
+	LIMITS_CHECK(err == -ENOMEM, "after %u objects, malloc returned %d", stored, err);
 	LIMITS_CHECK(stored >= STORED_MIN, "only %u objects of %d bytes fit", stored, SIZE);
-	LIMITS_CHECK(zpool_get_total_size(pool) <= total, "the malloc that failed made the pool grow");
+	LIMITS_CHECK(zpool_get_total_size(pool) <= total, "the failed malloc made the pool grow");
 	for (unsigned int i = 0; i < stored; i++)
 		limits_compare(pool, SIZE, i, handles[i]);
 	for (unsigned int i = 0; i < stored; i += 2)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * No thread is cancelled inside the library: a call that was begun is finished, whatever cancellation points are in
- * its way, those in the host's callbacks included, and every lock is free afterwards.
+ * No thread is cancelled inside the library: a call always runs to its end, even if it passes cancellation points, for
+ * example in the host's callbacks, and all locks are free afterwards.
  */
 #include "config.h"
 
@@ -123,7 +123,8 @@ struct trial {
 	char spec[128];
 	const char *driver;
 	struct zpool *pool;
-	int null; /* what zpool_dump() writes to: opened before, because open() is a cancellation point */
+	/* zpool_dump() writes to this file, which is opened in advance because open() is a cancellation point */
+	int null;
 	unsigned long handles[HANDLES];
 	_Atomic bool returned;
 	int state_after;
@@ -147,7 +148,7 @@ static void call_free(struct trial *trial)
 {
 	for (int i = 0; i < HANDLES; i++)
 		zpool_free(trial->pool, trial->handles[i]);
-	zpool_free(trial->pool, 12345); /* refused, so that the log handler runs */
+	zpool_free(trial->pool, 12345); /* the call is refused, so the log handler runs */
 	(void)zpool_trim(trial->pool, NULL);
 	call_malloc(trial);
 }
@@ -313,7 +314,7 @@ static void call_evict(struct trial *trial)
 
 static void call_unload_driver(struct trial *trial)
 {
-	(void)zpool_unload_driver(trial->driver); /* in use */
+	(void)zpool_unload_driver(trial->driver); /* the driver is in use */
 	(void)zpool_unload_driver(strcmp(trial->driver, "zblock") ? "zblock" : "zbud");
 	zpool_destroy_pool(zpool_create_pool("zblock", ZPOOL_GFP_KERNEL, NULL));
 }
@@ -340,7 +341,7 @@ static void call_set_log_handler(struct trial *trial)
 }
 
 static const struct {
-	const char *names; /* of the functions that it is about, a space behind each */
+	const char *names; /* the functions that it calls, each followed by a space */
 	void (*fn)(struct trial *trial);
 } calls[] = {
 	{ "zpool_malloc ", call_malloc },
@@ -400,7 +401,7 @@ static struct trial *trial_begin(int number)
 	return &trial;
 }
 
-/* A function in a thread of its own, which has to end.  What pthread_join() gives. */
+/* Runs a function in a separate thread, fails if it does not end in time, and returns what pthread_join() returns. */
 static void *run_bounded(void *(*fn)(void *), void *arg, const char *what, const char *spec)
 {
 	struct timespec until;
@@ -410,7 +411,7 @@ static void *run_bounded(void *(*fn)(void *), void *arg, const char *what, const
 	ck_assert_int_eq(pthread_create(&thread, NULL, fn, arg), 0);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += PATIENCE_S;
-	ck_assert_msg(pthread_timedjoin_np(thread, &result, &until) == 0, "%s on %s waits for ever", what, spec);
+	ck_assert_msg(pthread_timedjoin_np(thread, &result, &until) == 0, "%s on %s does not end", what, spec);
 	return result;
 }
 
@@ -423,7 +424,7 @@ static void *make_every_call(void *trial)
 
 static int call_number;
 
-/* A request that is pending before the call is honoured at the very first cancellation point. */
+/* A cancellation request that is pending before the call takes effect at the first cancellation point. */
 static void *make_call_cancelled(void *arg)
 {
 	struct trial *trial = arg;
@@ -447,8 +448,10 @@ START_TEST(a_call_is_finished_before_its_thread_is_cancelled)
 		const char *names = calls[call_number].names;
 		atomic_store(&trial->returned, false);
 		void *result = run_bounded(make_call_cancelled, trial, names, trial->spec);
-		ck_assert_msg(atomic_load(&trial->returned), "%s: cancelled inside %s", trial->spec, names);
-		ck_assert_msg(result == PTHREAD_CANCELED, "%s: the request is lost in %s", trial->spec, names);
+		ck_assert_msg(atomic_load(&trial->returned), "%s: the thread was cancelled inside %s", trial->spec,
+			      names);
+		ck_assert_msg(result == PTHREAD_CANCELED, "%s: the cancellation request was lost in %s", trial->spec,
+			      names);
 		ck_assert_int_eq(trial->state_after, PTHREAD_CANCEL_ENABLE);
 	}
 	(void)run_bounded(make_every_call, trial, "a call", trial->spec);
@@ -456,7 +459,7 @@ START_TEST(a_call_is_finished_before_its_thread_is_cancelled)
 }
 END_TEST
 
-/* Threads that wait for each other's locks when they are cancelled. */
+/* These threads wait for each other's locks while they are cancelled. */
 static void *make_calls_for_ever(void *arg)
 {
 	struct zpool *pool = arg;
@@ -502,7 +505,10 @@ START_TEST(threads_that_are_cancelled_leave_no_lock_taken)
 }
 END_TEST
 
-/* zpool_loading_disable() cannot be undone, so it comes last; each test is a process of its own where Check forks. */
+/*
+ * zpool_loading_disable() cannot be undone, so this test is the last one; if Check forks, each test has a process of
+ * its own.
+ */
 static void *disable_loading_cancelled(void *arg)
 {
 	struct trial *trial = arg;
@@ -525,7 +531,7 @@ START_TEST(loading_is_disabled_before_the_thread_is_cancelled)
 }
 END_TEST
 
-/* The export map has one name a line, a semicolon behind it. */
+/* The export map has one name per line, followed by a semicolon. */
 START_TEST(every_public_function_is_tried)
 {
 	char line[128], name[64], word[80];
@@ -539,7 +545,8 @@ START_TEST(every_public_function_is_tried)
 		bool tried = strcmp(word, "zpool_loading_disable ") == 0;
 		for (int i = 0; i < CALLS_MADE; i++)
 			tried = tried || strstr(calls[i].names, word);
-		ck_assert_msg(tried, "%sis a public function that no case here calls: add one to `calls'", word);
+		ck_assert_msg(tried, "%sis a public function that this test does not call: add a case to `calls'",
+			      word);
 	}
 	(void)fclose(map);
 }

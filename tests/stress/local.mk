@@ -1,4 +1,4 @@
-# The soak test: not part of `make check', for it runs as long as it is told.
+# The soak test is not part of `make check', because its running time is an option.
 #
 #   make check-soak [SOAK_FLAGS='--driver zbud --seconds 600 --threads 8']
 #   make check-soak-long         a hundred million operations on zsmalloc, under two to eight threads
@@ -18,7 +18,7 @@ check-soak: tests/stress/soak $(plugin_LTLIBRARIES)
 check-soak-long:
 	$(MAKE) check-soak SOAK_FLAGS='--driver zsmalloc --ops 100M --threads 2..8 $(SOAK_FLAGS)'
 
-# Threads that are cancelled in every function, on every driver and filter.
+# Threads are cancelled in every function, on every driver and filter.
 if HAVE_CHECK
 if ENABLE_SHARED
 check_PROGRAMS += tests/stress/cancel
@@ -31,7 +31,7 @@ tests_stress_cancel_LDADD = $(unit_ldadd)
 endif
 endif
 
-# Hosts built with the thread sanitizer, on this build's library.
+# Hosts that are built with the thread sanitizer use the library of this build.
 EXTRA_DIST += tests/stress/sanitized_host.c tests/stress/sanitized_host.sh
 if ENABLE_SHARED
 TESTS += tests/stress/sanitized_host.sh

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * sanitized_host SPEC [race]: a host that is compiled with the thread sanitizer, beside a library that is not
+ * sanitized_host SPEC [race]: a host that is compiled with the thread sanitizer and uses a library that is not
  *
- * Threads store, write, read, move, evict and free objects of one pool, each its own, while another walks, compacts and
- * trims.  Nothing of that is a race.  With `race`, threads only evict, and count in a variable without a lock inside
- * their evict callbacks, which is one.
+ * Threads store, write, read, move, evict and free objects of one pool, each thread its own, while another thread
+ * walks, compacts and trims the pool. The sanitizer must report no race. With `race`, threads only evict, and increment
+ * a variable without a lock in their evict callbacks, which the sanitizer must report.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ static struct zpool *pool;
 static bool racing;
 static unsigned long raced;
 
-/* An object is taken by evict or by its thread, depending on which comes first. */
+/* An object is taken either by the evict callback or by its own thread, whichever comes first. */
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long slots[THREADS][SLOTS];
 

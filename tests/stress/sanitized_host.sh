@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# A host that is built with the thread sanitizer sees no races in a library that is not, and still sees its own.
+# If a host is built with the thread sanitizer and the library is not, the sanitizer reports no race in the library, and
+# still reports races of the host.
 set -eu
 source=${abs_top_srcdir:?is the source tree, set by make check}
 library=${abs_top_builddir:?is the build tree, set by make check}/libzpool/.libs
@@ -11,11 +12,11 @@ if [ ! -e "$library/libzpool.so" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAG
 fi
 dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-sanitized-host.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
-# Reports go to the log, and the exit status tells that there were some.
+# The sanitizer writes its reports to the log; a special exit status shows that there were some.
 TSAN_OPTIONS=exitcode=66
 export TSAN_OPTIONS
 
-# Does this compiler have the sanitizer, and does the sanitizer work on this kernel?
+# usable COMPILER: succeeds if the compiler has the sanitizer and the sanitizer works on this kernel
 usable() {
 	command -v "${1%% *}" >"$dir/probe.log" 2>&1 || return 1
 	echo 'int main(void) { return 0; }' >"$dir/probe.c"
@@ -25,7 +26,7 @@ usable() {
 tried=0
 for compiler in gcc clang; do
 	if ! usable $compiler; then
-		echo "SKIP: $compiler has no thread sanitizer that runs here"
+		echo "SKIP: $compiler has no thread sanitizer that works here"
 		continue
 	fi
 	tried=$((tried + 1))
@@ -37,7 +38,7 @@ for compiler in gcc clang; do
 		timeout 120 "$dir/host" "$spec" >"$dir/log" 2>&1 || status=$?
 		if [ $status -ne 0 ]; then
 			cat "$dir/log"
-			echo "FAIL: a host built by $compiler with -fsanitize=thread on $spec: exit status $status"
+			echo "FAIL: a host built by $compiler with -fsanitize=thread ended with exit status $status on $spec"
 			exit 1
 		fi
 		echo "ok: $compiler: $spec"
@@ -46,9 +47,9 @@ for compiler in gcc clang; do
 	timeout 120 "$dir/host" zbud race >"$dir/log" 2>&1 || status=$?
 	if [ $status -ne 66 ] || ! grep -q 'raced' "$dir/log"; then
 		cat "$dir/log"
-		echo "FAIL: the race of the host's own was not reported with $compiler: exit status $status"
+		echo "FAIL: a host built by $compiler ended with exit status $status, and its own race was not reported"
 		exit 1
 	fi
-	echo "ok: $compiler: a race of the host's own is reported"
+	echo "ok: $compiler: the host's own race is reported"
 done
 [ $tried -gt 0 ] || exit 77

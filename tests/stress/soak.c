@@ -36,12 +36,10 @@ _Noreturn static void usage(FILE *to, int status)
 {
 	fputs("Usage: soak [--driver SPEC] [--seconds N | --ops N] [--threads N | --threads LEAST..MOST]\n"
 	      "            [--objects N] [--largest BYTES] [--seed N]\n"
-	      "Work on a pool of each driver found (or of this one) with several threads, and check every byte; one "
-	      "more\n"
-	      "thread shrinks, and one compacts, trims, walks and sets limits.  With LEAST..MOST an equal part of the "
-	      "time\n"
-	      "or the operations for each number of threads.  Numbers may end in K, M or G, for thousands and so on.\n"
-	      "60 seconds, 4 threads and up to 4000 objects of any size if not told otherwise.\n",
+	      "Let several threads work on a pool of each driver found, or of SPEC, and check every byte. One more thread\n"
+	      "shrinks the pool, and another one compacts, trims, walks and sets limits. With LEAST..MOST, each number of\n"
+	      "threads gets an equal part of the time or the operations. Numbers may end in K, M or G, for thousands,\n"
+	      "millions and so on. Defaults: 60 seconds, 4 threads and up to 4000 objects of any size.\n",
 	      to);
 	exit(status);
 }
@@ -57,7 +55,7 @@ static unsigned long long scaled(unsigned long long value, char unit, const char
 	return value;
 }
 
-/* Ends at *rest, which has to be the end of the text where rest is NULL. */
+/* Parses a number and sets *rest to the text after it. If `rest` is NULL, the text must end there. */
 static unsigned long long number(const char *text, const char **rest, unsigned long long least, unsigned long long most)
 {
 	unsigned long long value;
@@ -69,7 +67,7 @@ static unsigned long long number(const char *text, const char **rest, unsigned l
 	after = end;
 	value = scaled(value, *end, &after);
 	if (errno != 0 || end == text || (!rest && *after != '\0') || *text == '-' || value < least || value > most) {
-		fprintf(stderr, "soak: \"%s\" is no number from %llu to %llu\n", text, least, most);
+		fprintf(stderr, "soak: \"%s\" is not a number from %llu to %llu\n", text, least, most);
 		exit(2);
 	}
 	if (rest)
@@ -77,7 +75,7 @@ static unsigned long long number(const char *text, const char **rest, unsigned l
 	return value;
 }
 
-/* The runner's threads are the workers, and the two beside them. */
+/* The runner's threads are the workers plus the two side threads. */
 static void parse_threads(const char *text)
 {
 	const unsigned int most = CT_THREADS_MAX - CT_SOAK_SIDE_THREADS;
@@ -86,7 +84,7 @@ static void parse_threads(const char *text)
 	if (*text == '\0')
 		return;
 	if (strncmp(text, "..", 2) != 0) {
-		fprintf(stderr, "soak: \"%s\" does not go on a number of threads; LEAST..MOST does\n", text);
+		fprintf(stderr, "soak: \"%s\" must not follow a number of threads; write LEAST..MOST\n", text);
 		exit(2);
 	}
 	ct_soak.threads_most = (unsigned int)number(text + 2, NULL, ct_soak.threads_least, most);

@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-/* What this thread holds; fork takes more than fit, and those are not logged. */
+/* The locks that this thread holds. A fork takes more than HELD_MAX locks, and the others are not logged. */
 enum { HELD_MAX = 16 };
 static __thread struct held {
 	const struct zp_lock *lock;
@@ -27,7 +27,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Two threads that use a site for the first time may give it two numbers; both mean it. */
+/* If two threads use a site for the first time, it may get two numbers; both stand for it. */
 static uint16_t number_of(struct timed_site *site)
 {
 	uint16_t number = atomic_load_explicit(&site->number, memory_order_relaxed);

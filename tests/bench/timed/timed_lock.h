@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * timed_lock.h - how long locks are held, place by place
+ * timed_lock.h - how long locks are held, for each place that takes one
  *
- * A driver whose sources, and those of the support library, are compiled with this file included first takes and
- * releases its locks as always, and notes for each place in the code that takes a lock the thread CPU time until the
- * release.  The drivers that are installed know nothing of it.
+ * A driver's sources and those of the support library are compiled with this file included first. The driver then takes
+ * and releases its locks as usual, and for each place in the code that takes a lock it records the thread CPU time
+ * until the release. Installed drivers do not include it.
  */
 #ifndef BENCH_TIMED_LOCK_H
 #define BENCH_TIMED_LOCK_H 1
@@ -18,22 +18,22 @@
 
 enum { TIMED_SITES = 128 };
 
-/* A place that takes a lock. */
+/* A place in the code that takes a lock. */
 struct timed_site {
 	const char *lock, *function;
 	int line;
-	_Atomic(uint16_t) number; /* in order of the first use, from 1; 0: not used yet */
+	_Atomic(uint16_t) number; /* numbered from 1 in the order of the first use; 0 if not used yet */
 };
 
-/* From a lock's taking to its release. */
+/* The time from taking a lock to releasing it. */
 struct timed_hold {
-	uint32_t site; /* its number */
+	uint32_t site; /* number of its site */
 	uint32_t ns;
 };
 
 /*
- * What whoever measures finds with dlsym(): begin a log, which ends when it is full; how many holds were logged since;
- * and the site of a number, or NULL.
+ * The program that measures finds these with dlsym(). timed_start() begins a log, which ends when it is full;
+ * timed_count() returns how many holds were logged since; timed_site() returns the site with a number, or NULL.
  */
 void timed_start(struct timed_hold *log, size_t room);
 size_t timed_count(void);
@@ -49,7 +49,7 @@ static inline bool timed_note(struct zp_lock *lock, struct timed_site *site, boo
 	return taken;
 }
 
-/* Functions of those names inside, so that what they do stays in lock.h. */
+/* These functions call the originals in lock.h before the macros below hide their names. */
 static inline void timed_lock(struct zp_lock *lock)
 {
 	zp_lock(lock);
