@@ -326,6 +326,7 @@ int zp_handles_init(struct zp_handles *handles, struct zp_pages *pages, size_t p
 	handles->tag = (uint32_t)(zp_secret() >> (64 - ZP_HANDLE_TAG_BITS)) << ZP_HANDLE_GENERATION_BITS;
 #endif
 	zp_lock_init(&handles->lock);
+	zp_lock_rank(&handles->lock, ZP_RANK_HANDLES, 0, pages);
 	handles->dormant = ZP_GROUP_NONE;
 	return 0;
 }

@@ -5,6 +5,8 @@
 #include "lock.h"
 
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "cancel.h"
@@ -58,3 +60,56 @@ void zp_lock_contended(struct zp_lock *lock)
 			zp_backoff_wait(&backoff);
 	} while (!zp_trylock(lock));
 }
+
+#ifdef ZPOOL_DEBUG_CHECKS
+/* The locks that the thread holds, the one that was taken last first.  Each plugin has a list of its own. */
+static _Thread_local struct zp_lock *held __attribute__((tls_model("initial-exec")));
+
+_Noreturn static void fail(const char *fault, const struct zp_lock *lock, const struct zp_lock *other)
+{
+	fprintf(stderr, "libzpool: %s: %s (rank %u, index %u) at %p", fault, lock->name ? lock->name : "a lock",
+		lock->rank, lock->index, (const void *)lock);
+	if (other)
+		fprintf(stderr, " while %s (rank %u, index %u) at %p is held", other->name, other->rank, other->index,
+			(const void *)other);
+	fputs("\n", stderr);
+	abort();
+}
+
+static bool is_mine(const struct zp_lock *lock)
+{
+	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == zp_lock_self();
+}
+
+static bool comes_after(const struct zp_lock *lock, const struct zp_lock *other)
+{
+	return lock->rank != other->rank ? lock->rank > other->rank : lock->index > other->index;
+}
+
+void zp_lock_check_wait(const struct zp_lock *lock)
+{
+	if (is_mine(lock))
+		fail("a thread takes a lock that it holds", lock, NULL);
+	for (const struct zp_lock *other = lock->rank ? held : NULL; other; other = other->next_held)
+		if (other->rank && other->domain == lock->domain && !comes_after(lock, other))
+			fail("a thread takes locks in the wrong order", lock, other);
+}
+
+void zp_lock_note_taken(struct zp_lock *lock)
+{
+	lock->next_held = held;
+	held = lock;
+}
+
+void zp_lock_note_released(struct zp_lock *lock)
+{
+	struct zp_lock **link = &held;
+
+	if (!is_mine(lock))
+		fail("a thread releases a lock that it does not hold", lock, NULL);
+	while (*link && *link != lock)
+		link = &(*link)->next_held;
+	if (*link)
+		*link = lock->next_held;
+}
+#endif

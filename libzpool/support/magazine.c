@@ -19,6 +19,7 @@ void zp_caches_init(struct zp_caches *caches, unsigned int class_count)
 {
 	zp_biased_setup();
 	zp_lock_init(&caches->lock);
+	zp_lock_rank(&caches->lock, ZP_RANK_CACHES, 0, caches->pages);
 	caches->class_count = class_count;
 }
 

@@ -27,6 +27,9 @@ int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source
 	zp_lock_init(&pages->lock);
 	zp_lock_init(&pages->slow_lock);
 	zp_lock_init(&pages->open_lock);
+	zp_lock_rank(&pages->slow_lock, ZP_RANK_PAGES_SLOW, 0, pages);
+	zp_lock_rank(&pages->lock, ZP_RANK_PAGES, 0, pages);
+	zp_lock_rank(&pages->open_lock, ZP_RANK_PAGES_OPEN, 0, pages);
 	zp_list_init(&pages->reserve);
 	for (unsigned int i = 0; i < ZP_BUCKETS; i++)
 		zp_list_init(&pages->buckets[i]);

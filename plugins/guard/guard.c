@@ -139,6 +139,18 @@ static int take_lower(struct guard_pool *pool, struct zpool_created *out)
 	return 0;
 }
 
+static void init_locks(struct guard_pool *pool)
+{
+	zp_lock_init(&pool->limit_lock);
+	zp_lock_rank(&pool->limit_lock, GUARD_RANK_LIMIT, 0, &pool->pages);
+	zp_lock_init(&pool->evictions_lock);
+	zp_lock_rank(&pool->evictions_lock, GUARD_RANK_EVICTIONS, 0, &pool->pages);
+	for (unsigned int i = 0; i < GUARD_LOCKS; i++) {
+		zp_lock_init(&pool->locks[i]);
+		zp_lock_rank(&pool->locks[i], GUARD_RANK_OBJECTS, i, &pool->pages);
+	}
+}
+
 static int guard_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
 	struct guard_pool *pool = calloc(1, sizeof(*pool));
@@ -147,9 +159,7 @@ static int guard_create(const struct zpool_create_args *args, struct zpool_creat
 	if (!pool)
 		return -ENOMEM;
 	take_params(pool, args);
-	for (int i = 0; i < GUARD_LOCKS; i++)
-		zp_lock_init(&pool->locks[i]);
-	zp_lock_init(&pool->evictions_lock);
+	init_locks(pool);
 	err = zp_filter_init(&pool->filter, args, out, guard_evict);
 	if (err)
 		goto free_pool;
@@ -164,7 +174,6 @@ static int guard_create(const struct zpool_create_args *args, struct zpool_creat
 		err = zp_handles_init(&pool->handles, &pool->pages, sizeof(struct guard_object), 0);
 	if (err)
 		goto fini_pages;
-	zp_lock_init(&pool->limit_lock);
 	err = guard_set_limit(pool, args->limit_bytes);
 	if (err)
 		goto fini_handles;

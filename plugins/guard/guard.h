@@ -49,6 +49,9 @@ struct guard_eviction {
 	pthread_t thread;
 };
 
+/* The locking order. */
+enum guard_rank { GUARD_RANK_LIMIT = ZP_RANK_DRIVER, GUARD_RANK_EVICTIONS, GUARD_RANK_OBJECTS };
+
 struct guard_pool {
 	struct zp_filter filter; /* first: callbacks of filter.h take the pool */
 	struct zp_handles handles;

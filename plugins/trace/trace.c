@@ -30,6 +30,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The locking order. */
+enum trace_rank { TRACE_RANK_POOL = ZP_RANK_DRIVER };
+
 struct trace_pool {
 	struct zpool_lower lower;
 	const struct zpool_host *host;
@@ -179,6 +182,7 @@ static int trace_create(const struct zpool_create_args *args, struct zpool_creat
 	trace->evict = args->evict;
 	trace->evict_context = args->evict_context;
 	zp_lock_init(&trace->lock);
+	zp_lock_rank(&trace->lock, TRACE_RANK_POOL, 0, trace);
 	err = args->host->lower_create(args->core, args->evict ? trace_evict : NULL, trace, &trace->lower,
 				       sizeof trace->lower);
 	if (!err) {

@@ -104,6 +104,8 @@ static int pool_init(struct z3fold_pool *pool, const struct zpool_create_args *a
 	pool->evict_context = args->evict_context;
 	zp_lock_init(&pool->lock);
 	zp_lock_init(&pool->record_lock);
+	zp_lock_rank(&pool->lock, Z3FOLD_RANK_POOL, 0, &pool->pages);
+	zp_lock_rank(&pool->record_lock, Z3FOLD_RANK_RECORDS, 0, &pool->pages);
 	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
 	if (err)
 		return err;

@@ -84,6 +84,9 @@ struct z3fold_round {
 	struct zp_trim trim;
 };
 
+/* The locking order. */
+enum z3fold_rank { Z3FOLD_RANK_POOL = ZP_RANK_DRIVER, Z3FOLD_RANK_RECORDS };
+
 struct z3fold_pool {
 	struct zp_handles handles;
 	struct zp_pages pages;

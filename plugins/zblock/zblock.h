@@ -69,6 +69,9 @@ _Static_assert(ZBLOCK_NUMBER_BITS + ZBLOCK_SLOT_BITS <= ZP_LOCATION_BITS, "a loc
 _Static_assert(UINT32_C(1) << ZBLOCK_NUMBER_BITS <= ZP_TABLE_ENTRIES_MAX, "the table holds all records");
 _Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
 
+/* The locking order; the types among each other by their numbers. */
+enum zblock_rank { ZBLOCK_RANK_TYPE = ZP_RANK_DRIVER, ZBLOCK_RANK_RECORDS };
+
 /* A block type: blocks of one geometry, which is constant.  The rest, from `blocks` on, is guarded by lock. */
 struct zblock_type {
 	_Alignas(64) uint16_t slot_bytes;

@@ -10,6 +10,7 @@
 void zblock_records_init(struct zblock_pool *pool)
 {
 	zp_lock_init(&pool->record_lock);
+	zp_lock_rank(&pool->record_lock, ZBLOCK_RANK_RECORDS, 0, &pool->pages);
 	zp_table_init(&pool->records, sizeof(struct zblock_block));
 	pool->record_end = 1; /* number 0 is ZBLOCK_NONE */
 	pool->record_free = ZBLOCK_NONE;

@@ -41,6 +41,7 @@ void zblock_types_init(struct zblock_pool *pool)
 		struct zblock_type *type = &pool->types[i];
 
 		type_init(type, geometry[i - 1].order, geometry[i - 1].slots);
+		zp_lock_rank(&type->lock, ZBLOCK_RANK_TYPE, i, &pool->pages);
 		pool->slot_bytes[i] = type->slot_bytes;
 		/* Up to its slots' very size: an object that fits exactly belongs here. */
 		for (; unit <= type->slot_bytes >> ZBLOCK_ALIGN_SHIFT; unit++)

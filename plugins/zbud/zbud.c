@@ -72,6 +72,7 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 	pool->evict = args->evict;
 	pool->evict_context = args->evict_context;
 	zp_lock_init(&pool->lock);
+	zp_lock_rank(&pool->lock, ZBUD_RANK_POOL, 0, &pool->pages);
 	zp_list_init(&pool->lru);
 	for (unsigned int i = 0; i < ZBUD_PAGE_CHUNKS; i++)
 		zp_list_init(&pool->unbuddied[i]);

@@ -36,6 +36,9 @@ struct zbud_page {
 
 _Static_assert(sizeof(struct zbud_page) <= ZBUD_CHUNK_BYTES, "the header is one chunk");
 
+/* The locking order. */
+enum zbud_rank { ZBUD_RANK_POOL = ZP_RANK_DRIVER };
+
 struct zbud_pool {
 	struct zp_handles handles;
 	struct zp_pages pages;

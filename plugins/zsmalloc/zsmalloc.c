@@ -130,6 +130,7 @@ static int pool_init(struct zsmalloc_pool *pool, const struct zpool_create_args 
 	if (err)
 		return err;
 	zsmalloc_records_init(&pool->records);
+	zp_lock_rank(&pool->records.lock, ZSMALLOC_RANK_RECORDS, 0, &pool->pages);
 	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
 	if (!err)
 		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);

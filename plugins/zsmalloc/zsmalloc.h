@@ -62,6 +62,9 @@ struct zsmalloc_class {
 	uint64_t frees;
 };
 
+/* The locking order; the classes among each other by their numbers. */
+enum zsmalloc_rank { ZSMALLOC_RANK_CLASS = ZP_RANK_DRIVER, ZSMALLOC_RANK_RECORDS };
+
 struct zsmalloc_pool {
 	/* Constant. */
 	struct zp_handles handles;

@@ -150,6 +150,7 @@ void zsmalloc_class_prepare(const struct zsmalloc_pool *pool, struct zsmalloc_cl
 
 	if (zsmalloc_class_is_used(class))
 		return;
+	zp_lock_rank(&class->lock, ZSMALLOC_RANK_CLASS, (unsigned int)(class - pool->classes), &pool->pages);
 	class->slot_bytes = geometry->slot_bytes;
 	class->slots = geometry->slots;
 	class->pages = geometry->pages;

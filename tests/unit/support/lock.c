@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
 
 #include "cancel.h"
 #include "list.h"
@@ -161,6 +163,119 @@ START_TEST(cancelability_is_restored_as_it_was)
 }
 END_TEST
 
+#ifdef ZPOOL_DEBUG_CHECKS
+enum { FIRST = ZP_RANK_DRIVER, SECOND };
+static struct zp_lock ranked[2];
+
+/* Two locks of this rank, index and domain: the first one is held. */
+static void hold_ranked(unsigned int rank, unsigned int index, const void *domain, unsigned int other_rank,
+			unsigned int other_index, const void *other_domain)
+{
+	zp_lock_init(&ranked[0]);
+	zp_lock_init(&ranked[1]);
+	zp_lock_rank(&ranked[0], rank, index, domain);
+	zp_lock_rank(&ranked[1], other_rank, other_index, other_domain);
+	zp_lock(&ranked[0]);
+}
+
+START_TEST(locks_that_are_taken_in_their_order_pass)
+{
+	hold_ranked(FIRST, 0, &lock, SECOND, 0, &lock);
+	zp_lock(&ranked[1]);
+	zp_unlock(&ranked[0]);
+	zp_unlock(&ranked[1]);
+	hold_ranked(FIRST, 3, &lock, FIRST, 4, &lock);
+	zp_lock(&ranked[1]);
+	zp_unlock(&ranked[1]);
+	zp_unlock(&ranked[0]);
+	/* A released lock no longer counts. */
+	hold_ranked(SECOND, 0, &lock, FIRST, 0, &lock);
+	zp_unlock(&ranked[0]);
+	zp_lock(&ranked[1]);
+	zp_unlock(&ranked[1]);
+}
+END_TEST
+
+START_TEST(order_holds_within_a_domain_and_for_locks_with_a_rank)
+{
+	hold_ranked(SECOND, 0, &lock, FIRST, 0, &counter);
+	zp_lock(&ranked[1]);
+	zp_unlock(&ranked[1]);
+	zp_unlock(&ranked[0]);
+	hold_ranked(SECOND, 0, &lock, 0, 0, &lock);
+	zp_lock(&ranked[1]);
+	zp_unlock(&ranked[1]);
+	zp_unlock(&ranked[0]);
+}
+END_TEST
+
+START_TEST(any_lock_may_be_tried)
+{
+	hold_ranked(SECOND, 0, &lock, FIRST, 0, &lock);
+	ck_assert(zp_trylock(&ranked[1]));
+	zp_unlock(&ranked[1]);
+	zp_unlock(&ranked[0]);
+}
+END_TEST
+
+START_TEST(lock_of_a_lower_rank_aborts)
+{
+	hold_ranked(SECOND, 0, &lock, FIRST, 0, &lock);
+	zp_lock(&ranked[1]);
+}
+END_TEST
+
+START_TEST(lock_of_a_lower_index_aborts)
+{
+	hold_ranked(FIRST, 4, &lock, FIRST, 4, &lock);
+	zp_lock(&ranked[1]);
+}
+END_TEST
+
+START_TEST(lock_below_one_that_was_tried_aborts)
+{
+	hold_ranked(FIRST, 0, &lock, SECOND, 0, &lock);
+	zp_unlock(&ranked[0]);
+	ck_assert(zp_trylock(&ranked[1]));
+	zp_lock(&ranked[0]);
+}
+END_TEST
+
+START_TEST(lock_that_the_thread_holds_aborts)
+{
+	zp_lock_init(&lock);
+	zp_lock(&lock);
+	zp_lock(&lock);
+}
+END_TEST
+
+START_TEST(unlock_of_a_free_lock_aborts)
+{
+	zp_lock_init(&lock);
+	zp_unlock(&lock);
+}
+END_TEST
+
+static void add_debug_tests(TCase *locks)
+{
+	tcase_add_test(locks, locks_that_are_taken_in_their_order_pass);
+	tcase_add_test(locks, order_holds_within_a_domain_and_for_locks_with_a_rank);
+	tcase_add_test(locks, any_lock_may_be_tried);
+	if (getenv("ZPOOL_TEST_NO_FORK"))
+		return;
+	tcase_add_test_raise_signal(locks, lock_of_a_lower_rank_aborts, SIGABRT);
+	tcase_add_test_raise_signal(locks, lock_of_a_lower_index_aborts, SIGABRT);
+	tcase_add_test_raise_signal(locks, lock_below_one_that_was_tried_aborts, SIGABRT);
+	tcase_add_test_raise_signal(locks, lock_that_the_thread_holds_aborts, SIGABRT);
+	tcase_add_test_raise_signal(locks, unlock_of_a_free_lock_aborts, SIGABRT);
+}
+#else
+static void add_debug_tests(TCase *locks)
+{
+	(void)locks;
+}
+#endif
+
 struct item {
 	int number;
 	struct zp_list link;
@@ -230,6 +345,7 @@ int main(void)
 	tcase_add_test(locks, waiter_that_sleeps_gets_the_lock_in_the_end);
 	tcase_add_test(locks, waiter_that_is_cancelled_gets_the_lock_first);
 	tcase_add_test(locks, cancelability_is_restored_as_it_was);
+	add_debug_tests(locks);
 	tcase_add_test(lists, list_keeps_the_order_of_insertions_and_moves);
 	tcase_add_test(lists, safe_walk_survives_removal_of_every_link);
 	suite_add_tcase(suite, locks);
