@@ -123,6 +123,7 @@ AC_DEFUN([ZPOOL_NBDKIT], [
 		[nbdkitplugindir=$withval], [nbdkitplugindir='${libdir}/nbdkit/plugins'])
 	AC_SUBST([nbdkitplugindir])
 	PKG_CHECK_MODULES([LIBNBD], [libnbd >= 1.10], [have_libnbd=yes], [have_libnbd=no])
+	AS_IF([test "$have_libnbd" = yes], [AC_DEFINE([HAVE_LIBNBD], [1], [Define if libnbd was found.])])
 	nbdkit_missing=
 	AS_IF([test "$with_nbdkit" = no], [nbdkit_missing="--without-nbdkit"],
 		[test "$enable_store" = no], [nbdkit_missing="--disable-store"],
@@ -131,7 +132,7 @@ AC_DEFUN([ZPOOL_NBDKIT], [
 			[nbdkit_missing="nbdkit 1.30 or later was not found; Debian: nbdkit-plugin-dev"])])
 	AS_IF([test -n "$nbdkit_missing" && test "$with_nbdkit" = yes],
 		[AC_MSG_ERROR([the plugin of nbdkit cannot be built: $nbdkit_missing])])
-	AS_IF([test -z "$nbdkit_missing"], [nbdkit_summary="plugin in $nbdkitplugindir"],
+	AS_IF([test -z "$nbdkit_missing"], [nbdkit_summary="plugin in $nbdkitplugindir, libnbd $have_libnbd"],
 		[nbdkit_summary="no plugin ($nbdkit_missing)"])
 	AM_CONDITIONAL([HAVE_NBDKIT], [test -z "$nbdkit_missing"])
 	AM_CONDITIONAL([HAVE_LIBNBD], [test "$have_libnbd" = yes])])

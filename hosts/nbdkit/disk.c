@@ -24,7 +24,7 @@ struct zpool_store *disk_store(struct disk *disk)
 	return disk->store;
 }
 
-static struct zpool_store *open_store(const struct settings *settings)
+static struct zpool_store *open_store(const struct settings *settings, struct backing *backing)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
 
@@ -34,10 +34,11 @@ static struct zpool_store *open_store(const struct settings *settings)
 	args.unit_bytes = settings->unit_bytes;
 	args.unit_count = (settings->size_bytes - 1) / settings->unit_bytes + 1;
 	args.limit_bytes = settings->limit_bytes;
+	backing_set(backing, settings, &args);
 	return zpool_store_open(&args, sizeof(args));
 }
 
-struct disk *disk_open(const struct settings *settings)
+struct disk *disk_open(const struct settings *settings, struct backing *backing)
 {
 	struct disk *disk = aligned_alloc(_Alignof(struct disk), sizeof(*disk));
 
@@ -46,7 +47,7 @@ struct disk *disk_open(const struct settings *settings)
 		return NULL;
 	}
 	*disk = (struct disk){
-		.store = open_store(settings),
+		.store = open_store(settings, backing),
 		.size_bytes = settings->size_bytes,
 		.unit_bytes = (size_t)settings->unit_bytes,
 		.is_limited = settings->limit_bytes != 0,
@@ -69,11 +70,33 @@ void disk_close(struct disk *disk)
 	free(disk);
 }
 
-/* For the client a disk at its limit is full, not short of memory: programs handle ENOSPC, and some wait for space. */
+/*
+ * One of the protocol's errors.  For the client a disk at its limit is full, not short of memory: programs handle
+ * ENOSPC, and some wait for space.  What went wrong with a backing is an I/O error if it has no better name.
+ */
+static int client_error(const struct disk *disk, int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		return disk->is_limited ? ENOSPC : ENOMEM;
+	case -EDQUOT:
+	case -EFBIG:
+	case -ENOSPC:
+		return ENOSPC;
+	case -EPERM:
+	case -EROFS:
+		return EPERM;
+	case -ESHUTDOWN:
+		return ESHUTDOWN;
+	default:
+		return EIO;
+	}
+}
+
 static int fail(const struct disk *disk, int err)
 {
 	nbdkit_error("%s", zpool_last_error());
-	nbdkit_set_error(err == -ENOMEM && disk->is_limited ? ENOSPC : -err);
+	nbdkit_set_error(client_error(disk, err));
 	return -1;
 }
 
@@ -269,6 +292,41 @@ int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * The backing
+ */
+
+int disk_flush(struct disk *disk)
+{
+	int err = zpool_store_flush(disk->store);
+
+	return err ? fail(disk, err) : 0;
+}
+
+/* The number of units in which a range lies. */
+static uint64_t units_of(const struct disk *disk, uint64_t bytes, uint64_t offset)
+{
+	return (offset + bytes - 1) / disk->unit_bytes - offset / disk->unit_bytes + 1;
+}
+
+int disk_sync(struct disk *disk, uint64_t bytes, uint64_t offset)
+{
+	int err = 0;
+
+	if (bytes)
+		err = zpool_store_sync(disk->store, offset / disk->unit_bytes, units_of(disk, bytes, offset));
+	return err ? fail(disk, err) : 0;
+}
+
+int disk_prefetch(struct disk *disk, uint64_t bytes, uint64_t offset)
+{
+	int err = 0;
+
+	if (bytes)
+		err = zpool_store_prefetch(disk->store, offset / disk->unit_bytes, units_of(disk, bytes, offset));
+	return err ? fail(disk, err) : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Extents
  */
 
@@ -291,7 +349,7 @@ int disk_extents(struct disk *disk, uint64_t bytes, uint64_t offset, bool only_f
 
 	while (offset < end) {
 		struct piece piece = first_piece(disk, offset, end - offset);
-		uint64_t units = (end - 1) / disk->unit_bytes - piece.unit + 1;
+		uint64_t units = units_of(disk, end - offset, offset);
 		int kind = zpool_store_next_extent(disk->store, piece.unit, units, &units);
 		uint64_t next = (piece.unit + units) * disk->unit_bytes;
 

@@ -12,14 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backing.h"
 #include "settings.h"
 #include "zpool-store.h"
 
 struct nbdkit_extents;
 struct disk;
 
-/* NULL, with the error told. */
-struct disk *disk_open(const struct settings *settings);
+/* NULL, with the error told.  The backing may be one without anything in it, and outlives the disk. */
+struct disk *disk_open(const struct settings *settings, struct backing *backing);
 
 /* NULL is ignored. */
 void disk_close(struct disk *disk);
@@ -31,6 +32,13 @@ int disk_write(struct disk *disk, const void *buf, size_t bytes, uint64_t offset
 
 /* Let a range read as zero; its whole units become holes, or zero units that stay allocated. */
 int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole);
+
+/* Write to the backing, and let it be stable there: everything, or what a range has. */
+int disk_flush(struct disk *disk);
+int disk_sync(struct disk *disk, uint64_t bytes, uint64_t offset);
+
+/* Load a range from the backing, as far as there is room. */
+int disk_prefetch(struct disk *disk, uint64_t bytes, uint64_t offset);
 
 /* Tell nbdkit the extents of a range, or only the first one. */
 int disk_extents(struct disk *disk, uint64_t bytes, uint64_t offset, bool only_first, struct nbdkit_extents *extents);

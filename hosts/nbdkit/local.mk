@@ -5,15 +5,17 @@ install_nbdkit = yes
 nbdkitplugin_LTLIBRARIES += hosts/nbdkit/nbdkit-zpool-plugin.la
 
 hosts_nbdkit_nbdkit_zpool_plugin_la_SOURCES = \
+	hosts/nbdkit/backing.c hosts/nbdkit/backing.h \
 	hosts/nbdkit/disk.c hosts/nbdkit/disk.h \
 	hosts/nbdkit/nbdkit.h \
 	hosts/nbdkit/plugin.c \
+	hosts/nbdkit/remote.c hosts/nbdkit/remote.h \
 	hosts/nbdkit/report.c hosts/nbdkit/report.h \
 	hosts/nbdkit/settings.c hosts/nbdkit/settings.h \
 	hosts/nbdkit/stripes.c hosts/nbdkit/stripes.h
 hosts_nbdkit_nbdkit_zpool_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store
-hosts_nbdkit_nbdkit_zpool_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS)
-hosts_nbdkit_nbdkit_zpool_plugin_la_LIBADD = store/libzpool-store.la libzpool/libzpool.la $(PTHREAD_LIBS)
+hosts_nbdkit_nbdkit_zpool_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS) $(LIBNBD_CFLAGS)
+hosts_nbdkit_nbdkit_zpool_plugin_la_LIBADD = store/libzpool-store.la libzpool/libzpool.la $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 # The functions of nbdkit are undefined until it loads the module.
 hosts_nbdkit_nbdkit_zpool_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
 else

@@ -12,6 +12,7 @@
 
 #include <zpool.h>
 
+#include "backing.h"
 #include "disk.h"
 #include "nbdkit.h"
 #include "report.h"
@@ -23,6 +24,7 @@
 #define REQUEST_BYTES_MAX (64u * 1024 * 1024)
 
 static struct settings settings;
+static struct backing backing;
 static struct disk *disk;
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -41,6 +43,7 @@ static void log_message(enum zpool_log_level level, const char *message, void *u
 static void plugin_load(void)
 {
 	settings_init(&settings);
+	backing_init(&backing);
 	(void)zpool_set_log_handler(log_message, ZPOOL_LOG_INFO, NULL);
 }
 
@@ -87,27 +90,56 @@ static void tell_drivers(void)
 	free(text);
 }
 
+/* A store without the backing, to see whether the other parameters are right before a file is created. */
+static int try_pool(void)
+{
+	struct settings trial = settings;
+	struct disk *trial_disk;
+	struct backing none;
+
+	backing_init(&none);
+	if (!trial.size_bytes)
+		trial.size_bytes = trial.unit_bytes;
+	trial_disk = disk_open(&trial, &none);
+	if (!trial_disk && !zpool_has_pool(settings.driver))
+		tell_drivers();
+	disk_close(trial_disk);
+	return trial_disk ? 0 : -1;
+}
+
+static int try_backing(void)
+{
+	struct disk *trial;
+
+	if (!settings.backing)
+		return 0;
+	if (backing_open(&backing, &settings))
+		return -1;
+	if (!settings.size_bytes)
+		settings.size_bytes = backing.size_bytes;
+	trial = disk_open(&settings, &backing);
+	disk_close(trial);
+	return trial ? 0 : -1;
+}
+
 static int plugin_get_ready(void)
 {
-	struct disk *trial = disk_open(&settings);
-
-	if (!trial) {
-		if (!zpool_has_pool(settings.driver))
-			tell_drivers();
-		return -1;
-	}
-	disk_close(trial);
-	return report_prepare(&settings);
+	return try_pool() || report_prepare(&settings) || try_backing() ? -1 : 0;
 }
 
 static int plugin_after_fork(void)
 {
-	disk = disk_open(&settings);
+	if (backing_reopen(&backing, &settings))
+		return -1;
+	disk = disk_open(&settings, &backing);
 	return disk ? report_start(disk) : -1;
 }
 
+/* All clients are gone.  The store would be flushed when it is closed, but nobody would hear of an error. */
 static void plugin_cleanup(void)
 {
+	if (disk && settings.backing && disk_flush(disk))
+		nbdkit_error("what was written since the last flush is not all in the backing %s", settings.backing);
 	report_stop();
 }
 
@@ -116,6 +148,7 @@ static void plugin_unload(void)
 	report_fini();
 	disk_close(disk);
 	disk = NULL;
+	backing_close(&backing);
 	settings_fini(&settings);
 	(void)zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
 }
@@ -132,6 +165,11 @@ static void plugin_dump(void)
 		(void)zpool_each_driver(print_type, &list);
 		printf("\n");
 	}
+#ifdef HAVE_LIBNBD
+	printf("zpool_nbd_backing=yes\n");
+#else
+	printf("zpool_nbd_backing=no\n");
+#endif
 	printf("zpool_unit_min=%d\nzpool_unit_max=%d\n", ZPOOL_STORE_UNIT_BYTES_MIN, ZPOOL_STORE_UNIT_BYTES_MAX);
 }
 
@@ -189,32 +227,42 @@ static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset
 	return disk_read(disk, buf, count, offset);
 }
 
+/* What a request changed, if the client wants it on stable storage. */
+static int force_unit_access(uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return flags & NBDKIT_FLAG_FUA ? disk_sync(disk, count, offset) : 0;
+}
+
 static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
-	(void)flags;
-	return disk_write(disk, buf, count, offset);
+	if (disk_write(disk, buf, count, offset))
+		return -1;
+	return force_unit_access(count, offset, flags);
 }
 
 /* Zeroing is always faster than writing zeroes, so a request for a fast zero needs no other treatment. */
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
-	return disk_zero(disk, count, offset, flags & NBDKIT_FLAG_MAY_TRIM);
+	if (disk_zero(disk, count, offset, flags & NBDKIT_FLAG_MAY_TRIM))
+		return -1;
+	return force_unit_access(count, offset, flags);
 }
 
 static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
-	(void)flags;
-	return disk_zero(disk, count, offset, true);
+	if (disk_zero(disk, count, offset, true))
+		return -1;
+	return force_unit_access(count, offset, flags);
 }
 
 static int plugin_flush(void *handle, uint32_t flags)
 {
 	(void)handle;
 	(void)flags;
-	return 0;
+	return disk_flush(disk);
 }
 
 static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
@@ -226,10 +274,8 @@ static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_
 static int plugin_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
-	(void)count;
-	(void)offset;
 	(void)flags;
-	return 0;
+	return disk_prefetch(disk, count, offset);
 }
 
 static struct nbdkit_plugin plugin = {

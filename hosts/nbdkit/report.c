@@ -52,6 +52,16 @@ static void print_stats(FILE *to, const struct zpool_store_stats *stats)
 	PRINT(refused_too_large);
 	PRINT(refused_other);
 	PRINT(damaged);
+	PRINT(refused_backing);
+	PRINT(dirty);
+	PRINT(loaded);
+	PRINT(written_back);
+	PRINT(written_through);
+	PRINT(evicted);
+	PRINT(second_chances);
+	PRINT(load_errors);
+	PRINT(write_errors);
+	PRINT(flushes);
 #undef PRINT
 }
 

@@ -5,19 +5,23 @@
 #ifndef HOSTS_NBDKIT_SETTINGS_H
 #define HOSTS_NBDKIT_SETTINGS_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct settings {
-	uint64_t size_bytes; /* 0: not given */
+	uint64_t size_bytes; /* 0: not given, so that it is the size of the backing */
 	uint64_t unit_bytes;
 	uint64_t limit_bytes; /* 0: none */
 	const char *driver;   /* the spec of the pool */
 	const char *compressor;
-	char *stats_path; /* absolute; NULL: standard error */
+	char *backing;            /* an absolute path or a URI; NULL: none */
+	bool create;              /* the file may be created or extended */
+	unsigned int connections; /* to a server */
+	char *stats_path;         /* absolute; NULL: standard error */
 };
 
 #define SETTINGS_HELP                                                                                                  \
-	"[size=]SIZE       (required) The size of the disk.\n"                                                         \
+	"[size=]SIZE       The size of the disk (required unless there is a backing).\n"                               \
 	"driver=SPEC       The pool: a driver of libzpool, with parameters and filters\n"                              \
 	"                  (default: zsmalloc).\n"                                                                     \
 	"compressor=NAME   lz4 (default), lz4hc[:LEVEL], zstd[:LEVEL] or none.\n"                                      \
@@ -25,6 +29,10 @@ struct settings {
 	"                  (default: 4096).\n"                                                                         \
 	"limit=SIZE        The memory that the disk may take, with everything that it\n"                               \
 	"                  needs (default: no limit).\n"                                                               \
+	"backing=FILE|URI  A file, a block device or an NBD server, in front of which the disk\n"                      \
+	"                  is a write-back cache.\n"                                                                   \
+	"create=BOOL       Create the backing's file, or extend it to SIZE (default: no).\n"                           \
+	"connections=N     To the NBD server (default: 4).\n"                                                          \
 	"stats=FILE        Append the statistics to FILE at exit and on SIGUSR1."
 
 /* The defaults. */

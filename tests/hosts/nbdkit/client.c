@@ -5,8 +5,9 @@
  *   client model URI SEED      random requests of any offset and length, on one connection
  *   client threads URI SEED    the same on eight connections at once, which share units but no bytes
  *   client extents URI         what is a hole and what is zero, after which requests
+ *   client prefetch URI        a request to cache everything
  *
- * The disk has to be new.  Exit status: 0 all as expected, 1 not, 2 usage or no connection.
+ * The disk has to be empty, but for prefetch.  Exit status: 0 all as expected, 1 not, 2 usage or no connection.
  */
 #include "config.h"
 
@@ -284,6 +285,14 @@ static void run_extents(void)
 	close_connection(nbd);
 }
 
+static void run_prefetch(void)
+{
+	struct nbd_handle *nbd = open_connection();
+
+	must(nbd_cache(nbd, disk_bytes, 0, 0));
+	close_connection(nbd);
+}
+
 static void learn_size(void)
 {
 	struct nbd_handle *nbd = open_connection();
@@ -312,6 +321,8 @@ int main(int argc, char **argv)
 		run_threads(seed);
 	else if (!strcmp(argv[1], "extents"))
 		run_extents();
+	else if (!strcmp(argv[1], "prefetch"))
+		run_prefetch();
 	else
 		return 2;
 	free(model);

@@ -100,6 +100,10 @@ stop()
     wait "$3"
     status=$?
     rm -f "$work/$1.pid"
+    case $status in
+    0 | 137) ;;
+    *) tail -n 20 "$work/$1.log" ;;
+    esac
     return "$status"
 }
 

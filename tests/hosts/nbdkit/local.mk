@@ -1,8 +1,11 @@
 # The plugin of nbdkit, through real clients.  Each script is one subject.
 
 nbdkit_tests = \
+	tests/hosts/nbdkit/backing.sh \
 	tests/hosts/nbdkit/clients.sh \
+	tests/hosts/nbdkit/faults.sh \
 	tests/hosts/nbdkit/fio.sh \
+	tests/hosts/nbdkit/kill.sh \
 	tests/hosts/nbdkit/memory.sh \
 	tests/hosts/nbdkit/parameters.sh \
 	tests/hosts/nbdkit/requests.sh
@@ -12,12 +15,23 @@ TESTS += $(nbdkit_tests)
 
 if HAVE_NBDKIT
 if HAVE_LIBNBD
-check_PROGRAMS += tests/hosts/nbdkit/client
+check_PROGRAMS += tests/hosts/nbdkit/client tests/hosts/nbdkit/crash
 tests_hosts_nbdkit_client_SOURCES = tests/hosts/nbdkit/client.c
 tests_hosts_nbdkit_client_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_hosts_nbdkit_client_LDADD = $(LIBNBD_LIBS) $(PTHREAD_LIBS)
+tests_hosts_nbdkit_crash_SOURCES = tests/hosts/nbdkit/crash.c
+tests_hosts_nbdkit_crash_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
+tests_hosts_nbdkit_crash_LDADD = $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 endif
 endif
+
+# A hundred kills, and fio for ten minutes; SOAK_KILLS and SOAK_SECONDS change that.
+SOAK_KILLS = 100
+SOAK_SECONDS = 150
+.PHONY: check-soak-nbdkit
+check-soak-nbdkit: all
+	$(MAKE) check TESTS='tests/hosts/nbdkit/kill.sh tests/hosts/nbdkit/fio.sh' ZPOOL_TEST_KILLS='$(SOAK_KILLS)' \
+		ZPOOL_TEST_FIO_SECONDS='$(SOAK_SECONDS)'
 
 # The plugin beside nbdkit's memory plugin and zram.
 .PHONY: bench-nbdkit

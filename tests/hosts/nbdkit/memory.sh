@@ -31,9 +31,10 @@ stop disk
 is "nbdkit ends well" 0 "$?"
 is "the last report is written at exit" 2 "$(grep -c '^$' "$work/disk.stats")"
 
-# At the limit a disk is full; what was written stays, and room is made by trimming.
+# At the limit a disk is full; what was written stays, and room is made by trimming.  (One request at a time, because
+# nbdkit before 1.34 may fail an assertion when a client hangs up and other replies are still to be sent.)
 start full "$plugin" 16M limit=8M stats="$work/full.stats" || finish
-fails "writing beyond the limit fails" nbdcopy "$work/noise" "$(uri full)"
+fails "writing beyond the limit fails" nbdcopy --synchronous "$work/noise" "$(uri full)"
 prints "the client is told that the disk is full" 'No space left on device'
 prints "the log names the limit" 'limit' "$work/full.log"
 stats full

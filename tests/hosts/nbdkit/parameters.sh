@@ -47,5 +47,55 @@ refuses "two limits" 'limit' "$plugin" 1G limit=64M driver=zbud:limit=8M
 refuses "a file for statistics that cannot be made" 'stats=.*/nosuch/file: No such file' "$plugin" 1G \
     stats="$work/nosuch/file"
 refuses "a file without a name" 'stats= needs a path' "$plugin" 1G stats=
+
+# Backings
+truncate -s 1M "$work/small"
+truncate -s 1000000 "$work/odd"
+: >"$work/empty"
+mkdir "$work/directory"
+mkfifo "$work/fifo"
+refuses "no file" 'nosuch does not exist; create=yes creates it' "$plugin" 1M backing="$work/nosuch"
+refuses "a directory" 'directory is neither a regular file nor a block device' "$plugin" 1M backing="$work/directory"
+refuses "a FIFO" 'fifo is neither a regular file nor a block device' "$plugin" 1M backing="$work/fifo"
+refuses "a backing that is too small" 'small has 1048576 bytes, .* a disk of 2097152; create=yes extends it' "$plugin" 2M \
+    backing="$work/small"
+is "it keeps its size" 1048576 "$(wc -c <"$work/small")"
+refuses "an empty backing" 'empty is empty' "$plugin" backing="$work/empty"
+refuses "half a unit" '1000000 is none of 4096' "$plugin" backing="$work/odd"
+refuses "half a unit, of the size" '1000001 is none of 4096' "$plugin" 1000001 backing="$work/small"
+refuses "create without a size" 'size of the disk is missing' "$plugin" backing="$work/nosuch" create=yes
+refuses "create without a backing" 'create=yes needs a backing' "$plugin" 1M create=yes
+refuses "create for a server" 'create=yes needs a backing that is a file' "$plugin" 1M backing=nbd://localhost create=yes
+refuses "create without yes or no" 'create=maybe is neither yes nor no' "$plugin" 1M backing="$work/small" create=maybe
+refuses "no connection" 'connections=0 is no number from 1 to 64' "$plugin" 1M backing="$work/small" connections=0
+refuses "another parameter is wrong" 'nosuch' "$plugin" 1M backing="$work/created" create=yes driver=nosuch
+is "then the file is not created" no "$([ ! -e "$work/created" ] || echo yes; [ -e "$work/created" ] || echo no)"
+chmod 444 "$work/small"
+if ! [ -w "$work/small" ]; then
+    refuses "a file that is read-only" 'small cannot be opened for reading and writing: Permission denied' "$plugin" 1M \
+        backing="$work/small"
+fi
+chmod 644 "$work/small"
+start first "$plugin" backing="$work/small" && refuses "a file that another server uses" 'small is locked' "$plugin" \
+    1M backing="$work/small"
+stop first
+
+if nbdkit_run "$plugin" --dump-plugin | grep -q '^zpool_nbd_backing=yes'; then
+    refuses "no server" 'nosuch.socket cannot be reached: .*No such file' "$plugin" 1M \
+        backing="nbd+unix:///?socket=$work/nosuch.socket"
+    refuses "a URI that is none" 'nbd://:-1:/ cannot be reached' "$plugin" 1M backing="nbd://:-1:/"
+    start behind file "$work/small" && refuses "a server's disk that is too small" 'has 1048576 bytes, .* 2097152$' \
+        "$plugin" 2M backing="$(uri behind)"
+    stop behind
+    start behind --readonly file "$work/small" && refuses "a server that is read-only" 'is served read-only' \
+        "$plugin" 1M backing="$(uri behind)"
+    stop behind
+    start behind --filter=blocksize-policy memory 1M blocksize-minimum=8192 \
+        blocksize-preferred=8192 blocksize-maximum=32M &&
+        refuses "a server with larger blocks" 'blocks of 8192 bytes: give unit=8192' "$plugin" backing="$(uri behind)"
+    stop behind
+else
+    refuses "no libnbd" 'was built without libnbd' "$plugin" 1M backing=nbd://localhost
+fi
 refuses "an unknown parameter" 'unknown parameter "colour"; the parameters .* are size, driver' "$plugin" 1G colour=2
 finish

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <string.h>
+
+#include "nbdkit.h"
+#include "remote.h"
+
+bool remote_is_uri(const char *backing)
+{
+	return !strncmp(backing, "nbd", 3) && strstr(backing, "://");
+}
+
+#ifdef HAVE_LIBNBD
+
+#include <errno.h>
+#include <libnbd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* Zeroing and discarding are asked for in steps of this many bytes. */
+#define STEP_BYTES_MAX (UINT64_C(1) << 30)
+#define IO_BYTES_MAX (UINT64_C(32) << 20)
+
+/* A server that does not acknowledge anything for so long is lost. */
+#define TCP_TIMEOUT_MS 60000
+
+struct connection {
+	struct nbd_handle *nbd; /* NULL: not connected */
+	bool is_busy;
+};
+
+struct remote {
+	const char *uri;
+	uint64_t size_bytes;
+	uint64_t unit_bytes;
+	bool can_zero, can_flush, can_extents; /* as the first connection had it */
+
+	pthread_mutex_t lock; /* for all below */
+	pthread_cond_t one_is_free;
+	uint64_t unflushed;    /* changes since the last flush */
+	bool is_in_doubt;      /* a connection was lost when there were some */
+	bool is_failure_known; /* that the server cannot be reached is logged once */
+	unsigned int count;
+	struct connection connection[];
+};
+
+uint64_t remote_size(const struct remote *remote)
+{
+	return remote->size_bytes;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Connections
+ */
+
+/* Failures are ignored: a Unix socket has no such options. */
+static void set_timeout(struct nbd_handle *nbd)
+{
+	const int on = 1, timeout_ms = TCP_TIMEOUT_MS;
+	int fd = nbd_aio_get_fd(nbd);
+
+	if (fd < 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+static struct nbd_handle *new_connection(const char *uri)
+{
+	struct nbd_handle *nbd = nbd_create();
+
+	if (!nbd || nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) || nbd_connect_uri(nbd, uri)) {
+		nbd_close(nbd);
+		return NULL;
+	}
+	set_timeout(nbd);
+	return nbd;
+}
+
+static struct connection *take_connection(struct remote *remote)
+{
+	struct connection *best = NULL;
+
+	pthread_mutex_lock(&remote->lock);
+	for (;;) {
+		for (unsigned int i = 0; i < remote->count; i++) {
+			struct connection *connection = &remote->connection[i];
+
+			if (!connection->is_busy && (!best || (connection->nbd && !best->nbd)))
+				best = connection;
+		}
+		if (best)
+			break;
+		pthread_cond_wait(&remote->one_is_free, &remote->lock);
+	}
+	best->is_busy = true;
+	pthread_mutex_unlock(&remote->lock);
+	return best;
+}
+
+static void release_connection(struct remote *remote, struct connection *connection)
+{
+	pthread_mutex_lock(&remote->lock);
+	connection->is_busy = false;
+	pthread_cond_signal(&remote->one_is_free);
+	pthread_mutex_unlock(&remote->lock);
+}
+
+/* A server that came back may serve another disk. */
+static bool is_same_disk(const struct remote *remote, struct nbd_handle *nbd)
+{
+	return nbd_get_size(nbd) >= (int64_t)remote->size_bytes && !nbd_is_read_only(nbd) &&
+	       (nbd_can_zero(nbd) || !remote->can_zero) && (nbd_can_flush(nbd) || !remote->can_flush);
+}
+
+static void log_state(struct remote *remote, bool is_reached, const char *reason)
+{
+	bool is_news;
+
+	pthread_mutex_lock(&remote->lock);
+	is_news = remote->is_failure_known == is_reached;
+	remote->is_failure_known = !is_reached;
+	pthread_mutex_unlock(&remote->lock);
+	if (is_news && is_reached)
+		nbdkit_debug("zpool: connected to the backing %s again", remote->uri);
+	else if (is_news)
+		nbdkit_error("the backing %s cannot be reached: %s", remote->uri, reason);
+}
+
+/* Let a connection have a handle.  0, or -errno. */
+static int connect_again(struct remote *remote, struct connection *connection)
+{
+	int err = 0;
+
+	if (connection->nbd)
+		return 0;
+	connection->nbd = new_connection(remote->uri);
+	if (!connection->nbd) {
+		err = -EIO;
+		log_state(remote, false, nbd_get_error());
+	} else if (!is_same_disk(remote, connection->nbd)) {
+		err = -EIO;
+		nbd_close(connection->nbd);
+		connection->nbd = NULL;
+		log_state(remote, false, "the server came back with a smaller disk, or one that cannot be written");
+	} else {
+		log_state(remote, true, NULL);
+	}
+	return err;
+}
+
+/* own_changes is 1 if the request that noticed it is a change, for that one is repeated or fails. */
+static void lose_connection(struct remote *remote, struct connection *connection, uint64_t own_changes)
+{
+	nbdkit_error("a connection to the backing %s was lost: %s", remote->uri, nbd_get_error());
+	nbd_close(connection->nbd);
+	connection->nbd = NULL;
+	pthread_mutex_lock(&remote->lock);
+	remote->is_in_doubt |= remote->unflushed > own_changes;
+	pthread_mutex_unlock(&remote->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Requests
+ */
+
+enum request_kind { WRITE, ZERO, DISCARD, READ, FLUSH, EXTENT };
+
+struct request {
+	enum request_kind kind;
+	void *to;
+	const void *from;
+	uint64_t bytes;
+	uint64_t offset;
+	uint32_t extent_bytes; /* the answer to EXTENT; 0: none yet */
+	uint32_t extent_type;
+};
+
+static int keep_extent(void *user, const char *context, uint64_t offset, uint32_t *entries, size_t entry_count,
+		       int *error)
+{
+	struct request *request = user;
+
+	(void)error;
+	if (strcmp(context, LIBNBD_CONTEXT_BASE_ALLOCATION) || offset != request->offset || entry_count < 2)
+		return 0;
+	request->extent_bytes = entries[0];
+	request->extent_type = entries[1];
+	return 0;
+}
+
+/* 0, or -1 with nbd_get_errno(). */
+static int send_request(struct nbd_handle *nbd, struct request *request)
+{
+	const nbd_extent_callback callback = { .callback = keep_extent, .user_data = request };
+
+	switch (request->kind) {
+	case READ:
+		return nbd_pread(nbd, request->to, request->bytes, request->offset, 0);
+	case WRITE:
+		return nbd_pwrite(nbd, request->from, request->bytes, request->offset, 0);
+	case ZERO:
+		return nbd_zero(nbd, request->bytes, request->offset, LIBNBD_CMD_FLAG_NO_HOLE);
+	case DISCARD:
+		return nbd_zero(nbd, request->bytes, request->offset, 0);
+	case FLUSH:
+		return nbd_flush(nbd, 0);
+	default:
+		return nbd_block_status(nbd, request->bytes, request->offset, callback, LIBNBD_CMD_FLAG_REQ_ONE);
+	}
+}
+
+static bool is_lost(struct nbd_handle *nbd)
+{
+	return nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd);
+}
+
+/* 0, or -errno. */
+static int run(struct remote *remote, struct request *request)
+{
+	struct connection *connection = take_connection(remote);
+	int err = -EIO;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		err = connect_again(remote, connection);
+		if (err)
+			break;
+		if (!send_request(connection->nbd, request))
+			break;
+		err = nbd_get_errno() ? -nbd_get_errno() : -EIO;
+		if (!is_lost(connection->nbd))
+			break;
+		lose_connection(remote, connection, request->kind <= DISCARD);
+		err = -EIO;
+	}
+	release_connection(remote, connection);
+	return err;
+}
+
+/* A change counts before it is sent, so that it has been counted when it is done. */
+static int run_change(struct remote *remote, struct request *request)
+{
+	int err;
+
+	pthread_mutex_lock(&remote->lock);
+	remote->unflushed++;
+	pthread_mutex_unlock(&remote->lock);
+	err = run(remote, request);
+	if (err) {
+		pthread_mutex_lock(&remote->lock);
+		remote->unflushed -= remote->unflushed > 0;
+		pthread_mutex_unlock(&remote->lock);
+	}
+	return err;
+}
+
+static int64_t backing_size(void *user)
+{
+	const struct remote *remote = user;
+
+	return (int64_t)remote->size_bytes;
+}
+
+static int64_t backing_pread(void *user, void *buf, size_t bytes, uint64_t offset)
+{
+	struct request request = { .kind = READ, .to = buf, .bytes = bytes, .offset = offset };
+	int err;
+
+	if (request.bytes > IO_BYTES_MAX)
+		request.bytes = IO_BYTES_MAX;
+	err = run(user, &request);
+	return err ? err : (int64_t)request.bytes;
+}
+
+static int64_t backing_pwrite(void *user, const void *buf, size_t bytes, uint64_t offset)
+{
+	struct request request = { .kind = WRITE, .from = buf, .bytes = bytes, .offset = offset };
+	int err;
+
+	if (request.bytes > IO_BYTES_MAX)
+		request.bytes = IO_BYTES_MAX;
+	err = run_change(user, &request);
+	return err ? err : (int64_t)request.bytes;
+}
+
+static int change_in_steps(struct remote *remote, enum request_kind kind, uint64_t offset, uint64_t bytes)
+{
+	int err = remote->can_zero ? 0 : -EOPNOTSUPP;
+
+	while (bytes && !err) {
+		struct request request = { .kind = kind, .bytes = bytes, .offset = offset };
+
+		if (request.bytes > STEP_BYTES_MAX)
+			request.bytes = STEP_BYTES_MAX;
+		err = run_change(remote, &request);
+		offset += request.bytes;
+		bytes -= request.bytes;
+	}
+	return err;
+}
+
+static int backing_zero(void *user, uint64_t offset, uint64_t bytes)
+{
+	return change_in_steps(user, ZERO, offset, bytes);
+}
+
+/* A trim would leave open what is read afterwards. */
+static int backing_discard(void *user, uint64_t offset, uint64_t bytes)
+{
+	return change_in_steps(user, DISCARD, offset, bytes);
+}
+
+static int backing_flush(void *user)
+{
+	struct request request = { .kind = FLUSH };
+	struct remote *remote = user;
+	uint64_t changes;
+	bool is_in_doubt;
+	int err;
+
+	pthread_mutex_lock(&remote->lock);
+	changes = remote->unflushed;
+	pthread_mutex_unlock(&remote->lock);
+	err = remote->can_flush ? run(remote, &request) : 0;
+	if (err)
+		return err;
+	pthread_mutex_lock(&remote->lock);
+	is_in_doubt = remote->is_in_doubt;
+	remote->is_in_doubt = false;
+	remote->unflushed -= changes < remote->unflushed ? changes : remote->unflushed;
+	pthread_mutex_unlock(&remote->lock);
+	if (!is_in_doubt)
+		return 0;
+	nbdkit_error("a connection to the backing %s was lost before what had been written was flushed; if the server "
+		     "was restarted, this may be lost",
+		     remote->uri);
+	return -EIO;
+}
+
+static int64_t backing_next_extent(void *user, uint64_t offset, uint64_t bytes, int *is_hole)
+{
+	const uint32_t hole = LIBNBD_STATE_HOLE | LIBNBD_STATE_ZERO;
+	struct request request = { .kind = EXTENT, .bytes = bytes, .offset = offset };
+	struct remote *remote = user;
+	int err;
+
+	if (request.bytes > STEP_BYTES_MAX)
+		request.bytes = STEP_BYTES_MAX;
+	err = remote->can_extents ? run(remote, &request) : -EOPNOTSUPP;
+	if (err || !request.extent_bytes)
+		return err ? err : -EOPNOTSUPP;
+	*is_hole = (request.extent_type & hole) == hole;
+	return request.extent_bytes < bytes ? (int64_t)request.extent_bytes : (int64_t)bytes;
+}
+
+struct zpool_store_backing remote_backing(struct remote *remote)
+{
+	return (struct zpool_store_backing){
+		.struct_size = sizeof(struct zpool_store_backing),
+		.user = remote,
+		.name = remote->uri,
+		.size = backing_size,
+		.pread = backing_pread,
+		.pwrite = backing_pwrite,
+		.flush = backing_flush,
+		.discard = backing_discard,
+		.zero = backing_zero,
+		.next_extent = backing_next_extent,
+	};
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * From open to close
+ */
+
+/* What the disk of the first connection is like.  0, or -1 with the error told. */
+static int learn(struct remote *remote, struct nbd_handle *nbd)
+{
+	int64_t size_bytes = nbd_get_size(nbd);
+	int64_t block_bytes = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
+
+	if (size_bytes < 0) {
+		nbdkit_error("the backing %s does not tell its size: %s", remote->uri, nbd_get_error());
+		return -1;
+	}
+	if (nbd_is_read_only(nbd)) {
+		nbdkit_error("the backing %s is served read-only, and has to be written", remote->uri);
+		return -1;
+	}
+	if (block_bytes > 0 && (uint64_t)block_bytes > remote->unit_bytes) {
+		nbdkit_error("the backing %s is served in blocks of %lld bytes: give unit=%lld or more", remote->uri,
+			     (long long)block_bytes, (long long)block_bytes);
+		return -1;
+	}
+	remote->size_bytes = (uint64_t)size_bytes;
+	remote->can_zero = nbd_can_zero(nbd) == 1;
+	remote->can_flush = nbd_can_flush(nbd) == 1;
+	remote->can_extents = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
+	if (!nbd_can_multi_conn(nbd))
+		remote->count = 1;
+	if (!remote->can_flush)
+		nbdkit_debug("zpool: the backing %s cannot be flushed, so that a flush only writes to it", remote->uri);
+	return 0;
+}
+
+struct remote *remote_open(const char *uri, unsigned int connections, uint64_t unit_bytes)
+{
+	struct remote *remote = calloc(1, sizeof(*remote) + connections * sizeof(remote->connection[0]));
+
+	if (!remote) {
+		nbdkit_error("there is no memory for connections to the backing");
+		return NULL;
+	}
+	remote->uri = uri;
+	remote->unit_bytes = unit_bytes;
+	remote->count = connections;
+	pthread_mutex_init(&remote->lock, NULL);
+	pthread_cond_init(&remote->one_is_free, NULL);
+	remote->connection[0].nbd = new_connection(uri);
+	if (!remote->connection[0].nbd)
+		nbdkit_error("the backing %s cannot be reached: %s", uri, nbd_get_error());
+	if (!remote->connection[0].nbd || learn(remote, remote->connection[0].nbd)) {
+		remote_close(remote);
+		return NULL;
+	}
+	return remote;
+}
+
+void remote_close(struct remote *remote)
+{
+	if (!remote)
+		return;
+	for (unsigned int i = 0; i < remote->count; i++) {
+		struct nbd_handle *nbd = remote->connection[i].nbd;
+
+		if (nbd && !is_lost(nbd))
+			(void)nbd_shutdown(nbd, 0);
+		nbd_close(nbd);
+	}
+	pthread_cond_destroy(&remote->one_is_free);
+	pthread_mutex_destroy(&remote->lock);
+	free(remote);
+}
+
+#else /* HAVE_LIBNBD */
+
+struct remote *remote_open(const char *uri, unsigned int connections, uint64_t unit_bytes)
+{
+	(void)connections;
+	(void)unit_bytes;
+	nbdkit_error("the backing %s is an NBD server, and this plugin was built without libnbd", uri);
+	return NULL;
+}
+
+void remote_close(struct remote *remote)
+{
+	(void)remote;
+}
+
+uint64_t remote_size(const struct remote *remote)
+{
+	(void)remote;
+	return 0;
+}
+
+struct zpool_store_backing remote_backing(struct remote *remote)
+{
+	(void)remote;
+	return (struct zpool_store_backing){ .struct_size = 0 };
+}
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * crash.c - what a disk promises when its server is killed: nothing that was flushed is lost, and no block is half new
+ *
+ *   crash write URI SEED STATE     read every block, then write and flush at random until the connection is lost, and
+ *                                  write to STATE what may be in each block
+ *   crash verify IMAGE STATE       is one of these in each block of the image?
+ *
+ * A block has its number and a version in each of its 16 bytes, so that half a block is found out.  Each of the threads
+ * has blocks and a connection of its own.  Exit status: 0 all well, 1 a block is wrong, 2 usage or no connection.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <libnbd.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES 4096
+#define THREADS 4
+#define FLUSH_EVERY 64
+
+/* Each request has a higher version than the ones before it, also if it zeroes the block, which cannot show that. */
+struct block {
+	uint64_t flushed; /* the version that is on stable storage for certain */
+	uint64_t newest;  /* that and all between may be there as well */
+	uint32_t is_flushed_zero;
+	uint32_t is_newest_zero;
+	uint32_t is_zero_since; /* one after the flush zeroed it */
+	uint32_t reserved;
+};
+
+struct stamp {
+	uint64_t number, version;
+};
+
+static const char *uri;
+static struct block *blocks;
+static uint64_t block_count;
+
+/* xorshift64* */
+static uint64_t random_below(uint64_t *state, uint64_t limit)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return (*state * UINT64_C(2685821657736338717) >> 11) % limit;
+}
+
+static void fill(struct stamp *to, uint64_t number, uint64_t version)
+{
+	for (size_t i = 0; i < BLOCK_BYTES / sizeof(*to); i++)
+		to[i] = version ? (struct stamp){ number, version } : (struct stamp){ 0, 0 };
+	/* Some blocks do not shrink: the rest is noise that the version determines. */
+	if (version % 3 == 1) {
+		uint64_t state = number * UINT64_C(0x9e3779b97f4a7c15) + version;
+
+		for (size_t i = 1; i < BLOCK_BYTES / sizeof(*to); i++)
+			to[i].number = random_below(&state, UINT64_MAX >> 11);
+	}
+}
+
+/* The version of a block, or UINT64_MAX if it is none. */
+static uint64_t version_of(const struct stamp *block, uint64_t number)
+{
+	struct stamp expected[BLOCK_BYTES / sizeof(struct stamp)];
+
+	fill(expected, number, block[0].version);
+	return memcmp(block, expected, BLOCK_BYTES) ? UINT64_MAX : block[0].version;
+}
+
+static void complain(const struct block *block, uint64_t number, const struct stamp *found)
+{
+	printf("FAILED: block %" PRIu64 " has version %" PRIu64 " of block %" PRIu64 "%s, but %" PRIu64
+	       " was flushed and %" PRIu64 " was written last\n",
+	       number, found->version, found->number,
+	       version_of(found, number) == UINT64_MAX ? ", and not all of it" : "", block->flushed, block->newest);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Write
+ */
+
+static struct nbd_handle *open_connection(void)
+{
+	struct nbd_handle *nbd = nbd_create();
+
+	if (!nbd || nbd_connect_uri(nbd, uri)) {
+		printf("%s\n", nbd_get_error());
+		exit(2);
+	}
+	return nbd;
+}
+
+static void set_flushed(struct block *block)
+{
+	block->flushed = block->newest;
+	block->is_flushed_zero = block->is_newest_zero;
+	block->is_zero_since = 0;
+}
+
+struct worker {
+	pthread_t thread;
+	uint64_t number;
+	uint64_t state;
+	bool is_wrong;
+};
+
+static uint64_t own_block(const struct worker *worker, uint64_t i)
+{
+	return i * THREADS + worker->number;
+}
+
+/* What was there when the last server ended is flushed. */
+static bool read_all(struct worker *worker, struct nbd_handle *nbd)
+{
+	struct stamp buf[BLOCK_BYTES / sizeof(struct stamp)];
+
+	for (uint64_t i = 0; i < block_count / THREADS; i++) {
+		uint64_t number = own_block(worker, i);
+		uint64_t version;
+
+		if (nbd_pread(nbd, buf, BLOCK_BYTES, number * BLOCK_BYTES, 0))
+			return false;
+		version = version_of(buf, number);
+		blocks[number] = (struct block){ version, version, !version, !version, 0, 0 };
+		if (version == UINT64_MAX) {
+			complain(&blocks[number], number, buf);
+			worker->is_wrong = true;
+		}
+	}
+	return !worker->is_wrong;
+}
+
+static void set_all_flushed(const struct worker *worker)
+{
+	for (uint64_t i = 0; i < block_count / THREADS; i++)
+		set_flushed(&blocks[own_block(worker, i)]);
+}
+
+/* The first version that is higher than all; blocks that are zero have had a lower one. */
+static uint64_t first_version(const struct worker *worker)
+{
+	uint64_t version = 0;
+
+	for (uint64_t i = 0; i < block_count / THREADS; i++)
+		if (blocks[own_block(worker, i)].newest > version)
+			version = blocks[own_block(worker, i)].newest;
+	for (uint64_t i = 0; i < block_count / THREADS; i++)
+		if (blocks[own_block(worker, i)].is_flushed_zero)
+			blocks[own_block(worker, i)].flushed = version;
+	return version + 1;
+}
+
+/* False: the connection is lost. */
+static bool write_one(struct worker *worker, struct nbd_handle *nbd, uint64_t version)
+{
+	struct stamp buf[BLOCK_BYTES / sizeof(struct stamp)];
+	uint64_t number = own_block(worker, random_below(&worker->state, block_count / THREADS));
+	struct block *block = &blocks[number];
+	bool is_forced = random_below(&worker->state, 32) == 0;
+	uint32_t flags = is_forced ? LIBNBD_CMD_FLAG_FUA : 0;
+	bool is_zero = random_below(&worker->state, 8) == 0;
+	int result;
+
+	block->newest = version;
+	block->is_newest_zero = is_zero;
+	block->is_zero_since |= is_zero;
+	if (!is_zero) {
+		fill(buf, number, version);
+		result = nbd_pwrite(nbd, buf, BLOCK_BYTES, number * BLOCK_BYTES, flags);
+	} else {
+		result = nbd_zero(nbd, BLOCK_BYTES, number * BLOCK_BYTES, flags);
+	}
+	if (!result && is_forced)
+		set_flushed(block);
+	return !result;
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+	struct nbd_handle *nbd = open_connection();
+	uint64_t version;
+
+	if (read_all(worker, nbd)) {
+		for (version = first_version(worker); write_one(worker, nbd, version); version++) {
+			if (version % FLUSH_EVERY)
+				continue;
+			if (nbd_flush(nbd, 0))
+				break;
+			set_all_flushed(worker);
+		}
+	}
+	nbd_close(nbd);
+	return NULL;
+}
+
+static int run_write(uint64_t seed, const char *state_path)
+{
+	struct worker workers[THREADS];
+	struct nbd_handle *nbd = open_connection();
+	bool is_wrong = false;
+	FILE *to = fopen(state_path, "wb");
+
+	block_count = (uint64_t)nbd_get_size(nbd) / BLOCK_BYTES;
+	nbd_close(nbd);
+	blocks = calloc(block_count, sizeof(*blocks));
+	if (!to || !blocks)
+		return 2;
+	for (uint64_t i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){ .number = i, .state = seed + i * UINT64_C(0x9e3779b97f4a7c15) + 1 };
+		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+			return 2;
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		is_wrong |= workers[i].is_wrong;
+	}
+	is_wrong |= fwrite(blocks, sizeof(*blocks), block_count, to) != block_count;
+	is_wrong |= fclose(to) != 0;
+	return is_wrong;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Verify
+ */
+
+static bool may_be(const struct block *block, uint64_t version)
+{
+	if (!version)
+		return block->is_flushed_zero || block->is_zero_since;
+	if (version == block->flushed)
+		return !block->is_flushed_zero;
+	return version > block->flushed && version <= block->newest;
+}
+
+static int run_verify(const char *image_path, const char *state_path)
+{
+	struct stamp buf[BLOCK_BYTES / sizeof(struct stamp)];
+	FILE *image = fopen(image_path, "rb");
+	FILE *state = fopen(state_path, "rb");
+	struct block block;
+	uint64_t number = 0;
+	int wrong = 0;
+
+	if (!image || !state)
+		return 2;
+	for (; fread(&block, sizeof(block), 1, state) == 1; number++) {
+		if (fread(buf, sizeof(buf), 1, image) != 1) {
+			printf("FAILED: the image ends before block %" PRIu64 "\n", number);
+			wrong++;
+			break;
+		}
+		if (may_be(&block, version_of(buf, number)))
+			continue;
+		complain(&block, number, buf);
+		wrong++;
+	}
+	printf("%" PRIu64 " blocks, %d wrong\n", number, wrong);
+	fclose(image);
+	fclose(state);
+	return wrong || !number;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 5 && !strcmp(argv[1], "write")) {
+		uri = argv[2];
+		return run_write(strtoull(argv[3], NULL, 0), argv[4]);
+	}
+	if (argc == 4 && !strcmp(argv[1], "verify"))
+		return run_verify(argv[2], argv[3]);
+	return 2;
+}
