@@ -191,11 +191,12 @@ export ZPOOL_PLUGIN_PATH
 mkdir "$work/include"
 ln -s "$(cd "$srcdir/libzpool" && pwd)"/zpool*.h "$work/include/"
 ln -s "$(cd "$srcdir/libzpool/support" && pwd)" "$work/include/zpool-support"
+ln -s "$(cd "$srcdir/store" && pwd)/zpool-store.h" "$work/include/"
 flags="-std=gnu11 -O1 -g -Wall -Wextra -Werror -I$work/include"
 
-# A program of the documents, and its arguments.
+# A program of the documents, and its arguments.  It may leave files behind.
 run() {
-	timeout 60 "$@" >"$work/output" 2>&1 && return
+	(cd "$work" && timeout 60 "$@") >"$work/output" 2>&1 && return
 	cat "$work/output"
 	fault "$document: $(basename "$1").c ${2-} failed"
 }
@@ -247,8 +248,13 @@ for document in README.md doc/writing-a-driver/first-driver.md doc/writing-a-dri
 			run "$work/README.md.d/keep" "$spec"
 			case $document in README.md | doc/writing-a-driver/* | *.7) prove "$name" "$spec" ;; esac
 		elif grep -q '^int main(' "$example"; then
+			libraries=libzpool/libzpool.la
+			if grep -q '^#include <zpool-store.h>' "$example"; then
+				test -f store/libzpool-store.la || continue
+				libraries="store/libzpool-store.la $libraries"
+			fi
 			programs="$programs $name"
-			./libtool --silent --tag=CC --mode=link $cc $flags -o "$place/$name" "$example" libzpool/libzpool.la ||
+			./libtool --silent --tag=CC --mode=link $cc $flags -o "$place/$name" "$example" $libraries ||
 				fault "$document: the program $name.c does not compile"
 		else
 			others="$others $name"
@@ -298,6 +304,9 @@ same_shape() {
 if test -f "$plugins/zbud.so"; then
 	same_shape README.md 'keep nosuch$' "$work/README.md.d/keep" nosuch
 	same_shape README.md 'keep zbud:limt=1M$' "$work/README.md.d/keep" zbud:limt=1M
+	if test -f "$work/README.md.d/tiles"; then
+		same_shape README.md '/tiles$' "$work/README.md.d/tiles" "$work/tiles.img"
+	fi
 fi
 # The tool's own sources are the data.
 if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then

@@ -105,7 +105,7 @@ EXTRA_DIST += \
 	doc/architecture.md doc/architecture.dot doc/architecture.svg doc/check-svg.sh \
 	doc/benchmarks.md doc/benchmarks.svg doc/benchmarks-zstd.svg \
 	doc/check-docs.sh \
-	doc/design.md \
+	doc/design.md doc/store.md \
 	doc/hacking.md \
 	doc/locking.md \
 	doc/writing-a-driver.md \
