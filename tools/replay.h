@@ -16,14 +16,14 @@
  * The child writes this in memory that it shares with the parent, so the parent has the results of a driver that
  * crashed.
  *
- * objects ... bytes_peak   as in struct trace_totals, for the objects that this driver accepted held_at_peak,
- * rss_growth_bytes   at the call at which the recording had the most live bytes; `measured' is set once
+ * objects ... bytes_peak   as in struct trace_totals, for the objects that this driver accepted
+ * held_at_peak, rss_growth_bytes   at the call at which the recording had the most live bytes; `measured' is set once
  *                           the replay has reached that call
- * surplus   mallocs that failed in the recording but succeeded here; the object was freed at once skipped   calls on
- * objects that this driver had refused or evicted compared, differing   how often contents were compared, and how often
- * they differed objects_compared, objects_unread, objects_unwritten   these add up to `objects': compared at least
- * once; not
- *                           compared before they were freed; never written, so there was nothing to compare
+ * surplus   mallocs that failed in the recording but succeeded here; the object was freed at once
+ * skipped   calls on objects that this driver had refused or evicted
+ * compared, differing   how often contents were compared, and how often they differed
+ * objects_compared, objects_unread, objects_unwritten   these add up to `objects': compared at least once; not compared
+ *                           before they were freed; never written, so there was nothing to compare
  */
 struct replay_result {
 	bool opened, done, measured;

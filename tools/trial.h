@@ -18,10 +18,10 @@ enum trial_phase { TRIAL_OPENING, TRIAL_WARMING, TRIAL_STORING, TRIAL_LOADING, T
  * The child sends its complete results again and again, and the last ones count. So the parent also has the results of
  * a driver that crashed.
  *
- * stored               units that the driver accepted, including those that it evicted later live_bytes
- * stored bytes that were in the pool when pool_bytes and rss_growth_bytes were measured store_ns, load_ns    time for
- * malloc, map, copy and unmap of all stored units; time for map, copy and unmap of all units
- *                      `loaded' from the pool. Neither includes reading the input or evicting.
+ * stored               units that the driver accepted, including those that it evicted later
+ * live_bytes           stored bytes that were in the pool when pool_bytes and rss_growth_bytes were measured
+ * store_ns, load_ns    time for malloc, map, copy and unmap of all stored units; time for map, copy and unmap of all
+ *                      units `loaded' from the pool. Neither includes reading the input or evicting.
  * compared, differing  number of units, including same-filled ones but not refused ones
  */
 struct trial_result {

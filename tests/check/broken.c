@@ -2,8 +2,8 @@
  *
  * broken.c - drivers with one fault each, for the test of zpoolctl check
  *
- * All of them are variants of mock_slabs from the conformance suite.  FAULT_<name> replaces one callback, or one
- * function that the driver calls, by a faulty version; without it the driver is correct.  TYPE is the driver's name.
+ * All of them are variants of mock_slabs from the conformance suite. FAULT_<name> replaces one callback, or one
+ * function that the driver calls, by a faulty version; without it, the driver is correct. TYPE is the driver's name.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -23,7 +23,7 @@
 
 #include "handles.h"
 
-/* ---- below the driver: what it uses is wrong ---- */
+/* ---- faults below the driver: it uses something that is wrong ---- */
 
 #ifdef FAULT_mapped_object_moves
 static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location)
@@ -34,7 +34,7 @@ static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t
 #define zp_handles_begin_move broken_begin_move
 #endif
 
-/* No fault: it takes four megabytes at once, and writes to a few pages of them. */
+/* This is no fault: the driver gets four megabytes at once, and writes to a few pages of them. */
 #ifdef FAULT_coarse
 #define zp_pages_get(pages, count, gfp, pgno) zp_pages_get(pages, (count) + 1000, gfp, pgno)
 #define zp_pages_put(pages, pgno, count) zp_pages_put(pages, pgno, (count) + 1000)
@@ -60,7 +60,7 @@ static void *broken_copy(void *to, const void *from, size_t bytes)
 #endif
 
 #ifdef FAULT_moves_what_was_mapped_meanwhile
-/* Looked at, and then moved: a thread that maps it in between gets the old address. */
+/* The object's state is checked before the move only, so a thread that maps it in between gets the old address. */
 static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location)
 {
 	int err = zp_handles_begin_move(handles, slot, location);
@@ -76,7 +76,7 @@ static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t
 
 #include "../contract/mock_slabs.c"
 
-/* ---- in front of the driver: what it gives is wrong ---- */
+/* ---- faults of the driver itself: its callbacks do something wrong ---- */
 
 #ifdef FAULT_crashes_in_create
 static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -385,7 +385,7 @@ static int broken_create(const struct zpool_create_args *args, struct zpool_crea
 #define BROKEN_CREATE broken_create
 #endif
 
-/* No faults: two drivers that take their time. */
+/* These are no faults: two drivers that are slow. */
 #ifdef FAULT_waits_a_moment
 static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
@@ -452,7 +452,7 @@ static int broken_trim(void *pool, uint64_t *released)
 #include "odd.h"
 #endif
 
-/* ---- the file is wrong ---- */
+/* ---- faults of the plugin file ---- */
 
 #ifdef FAULT_stays_after_unload
 static __attribute__((constructor)) void hold_on(void)
@@ -552,7 +552,7 @@ __attribute__((used)) static const char *broken_version(void)
 #else
 #define BROKEN_ALIGNMENT 256
 #endif
-/* TYPE has to be put in before it is made a string. */
+/* The extra macro expands TYPE before it becomes a string. */
 #define DEFINE(type_, ...) ZPOOL_DRIVER_DEFINE(type_, "1", "a driver with a fault", __VA_ARGS__)
 
 DEFINE(TYPE, .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE | BROKEN_FLAGS,

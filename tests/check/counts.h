@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * counts.h - faults in a driver's counters, and leaks of single calls.  Included by broken.c, behind the
- * driver and before its structure.
+ * counts.h - faults in a driver's counters, and single calls that leak. broken.c includes this file after the driver
+ * and before the driver's structure.
  */
 
 #if defined(FAULT_moves_are_counted_as_objects) || defined(FAULT_used_slots_are_called_free) ||                        \
@@ -105,7 +105,7 @@ static void broken_fork(void *pool, enum zpool_fork_phase phase)
 #define BROKEN_FORK broken_fork
 #endif
 
-/* No fault: it takes small objects only. */
+/* This is no fault: the driver accepts small objects only. */
 #ifdef FAULT_small_objects
 #define BROKEN_OBJECT_BYTES 200
 #endif

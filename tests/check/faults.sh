@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# faults.sh: does zpoolctl check catch broken drivers, each by the case that is about its fault?
+# faults.sh - zpoolctl check catches broken drivers, each by the case that tests for its fault
 #
-# broken.c is built once for each fault below, and once without any, which must be green.
+# broken.c is built once for each fault below, and once without a fault, which must pass.
 set -eu
 . "${srcdir:-.}/tests/tools/common.sh"
 
 case ${SANITIZER_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
 ?*)
-    echo "broken drivers are tried in a plain build only"
+    echo "broken drivers are only tested in a build without sanitizers and coverage"
     exit 77
     ;;
 esac
@@ -34,14 +34,14 @@ build()
     }
 }
 
-# The same random choices every time.
+# check ARGUMENT...: runs the checks with the same random choices every time
 patience=60
 check()
 {
     run check --seed 1 --ops 20000 --timeout $patience "$@"
 }
 
-# fault NAME CASE [FLAG...]: that case notices.
+# fault NAME CASE [FLAG...]: builds the driver with this fault; the case must fail
 faults=0
 fault()
 {
@@ -50,7 +50,7 @@ fault()
     shift 2
     build "$name" "$@"
     check --case "$case_name" "$work/plugins/$name.so"
-    exits "$name is no success" 1
+    exits "$name fails" 1
     prints "$name is caught by $case_name" "^not ok [0-9]+ - $name: $case_name\$"
     sed -n 's/^#   happened: /    /p' "$work/out"
     faults=$((faults + 1))
@@ -61,7 +61,7 @@ build sound
 check "$work/plugins/sound.so"
 exits "the driver without a fault is a success" 0
 prints_not "no case fails" "^not ok"
-prints "its file is looked at" "^ok [0-9]+ - sound: file_goes_and_comes_again\$"
+prints "its file is checked" "^ok [0-9]+ - sound: file_goes_and_comes_again\$"
 
 build coarse
 check --case limit_is_never_passed --case limit_takes_suffixes --case failed_mallocs_leave_nothing_behind \
@@ -81,13 +81,13 @@ prints_not "no case fails" "^not ok"
 build bare
 check "$work/plugins/bare.so"
 exits "the driver with as little as it must have is a success" 0
-prints "what it cannot do is skipped and said" "^ok [0-9]+ - bare: shrink_.* # SKIP bare cannot evict objects"
+prints "a case that it does not support is skipped with the reason" "^ok [0-9]+ - bare: shrink_.* # SKIP bare cannot evict objects"
 
 build without_set_limit
 check --case limit_is_never_passed --case limit_is_kept_to_the_page --case failed_mallocs_leave_nothing_behind \
     --case limit_takes_suffixes --case limit_changes_while_the_pool_lives --case each_pool_has_its_own_limit \
     --case nothing_is_evicted_unasked --case limit_holds_under_threads "$work/plugins/without_set_limit.so"
-exits "a driver whose limit the core keeps is a success" 0
+exits "a driver that leaves its limit to the core is a success" 0
 prints_not "no case fails" "^not ok"
 
 build copies_only
@@ -183,7 +183,7 @@ fault compacts_small_pools_only a_hundred_thousand_objects
 fault evicts_from_small_pools_only a_hundred_thousand_objects
 [ ! -r /proc/self/statm ] || fault large_pools_leak large_pools_leave_nothing_behind
 
-# Faults that show beside another pool, in a child, or with arguments that are rare.
+# Faults that show next to another pool, in a forked child, or with unusual arguments.
 fault pools_share_a_source each_pool_uses_its_own_source
 fault commits_twice objects_live_in_the_sources_pages
 fault the_first_pool_has_the_limit each_pool_has_its_own_limit
@@ -195,7 +195,7 @@ fault refuses_long_names any_name_will_do
 fault maps_without_end one_handle_is_mapped_sixty_times
 fault maps_without_end copies_of_much_mapped_objects_work_or_are_busy
 
-# Faults that show with a core of the future only.
+# Faults that only show with a future version of the core.
 fault keeps_the_name args_are_gone_when_create_returns
 fault keeps_the_arguments args_are_gone_when_create_returns
 fault refuses_larger_arguments args_are_gone_when_create_returns
@@ -207,7 +207,7 @@ fault stats_refuse_other_sizes statistics_fit_each_size
 fault stats_copy_too_much statistics_fit_each_size
 fault account_goes_wrong verify_finds_nothing_wrong
 
-# What a driver does to its host, when it is loaded, with a pool, and when it is unloaded.
+# Things that a driver must not do to its host: when it is loaded, while it has a pool, and when it is unloaded.
 odd()
 {
     case_name=$1
@@ -223,7 +223,7 @@ if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
     build odd
     check --case loading_leaves_the_process_alone --case a_pool_leaves_the_process_alone \
         --case unloading_leaves_nothing_behind --case exit_is_undisturbed "$work/plugins/odd.so"
-    exits "a driver that does nothing odd is a success" 0
+    exits "a driver that does none of this is a success" 0
     odd loading_leaves_the_process_alone load_thread load_fork load_daemon load_returns load_helper load_print \
         load_warn load_signal load_ignore load_mask load_stack load_setenv load_unsetenv load_umask load_chdir \
         load_rlimit load_locale load_alarm load_open load_close load_nonblock load_name load_exit load_buffer \
@@ -246,10 +246,10 @@ if [ -r /proc/self/status ] && [ -r /proc/self/fd ]; then
     odd exit_is_undisturbed unload_warn unload_exit load_exit create_exit load_atexit
     rm "$work/plugins/odd.so"
     processes=$(grep -l "$work/plugins/odd.so" /proc/[0-9]*/maps 2>/dev/null || :)
-    is "no process of theirs is left" "" "$processes"
+    is "no process of these drivers is left" "" "$processes"
 fi
 
-# Faults in the order of things.
+# Faults in the order of events.
 fault evicts_everything shrink_evicts_little_more_than_asked
 fault evicts_twice_as_much shrink_evicts_little_more_than_asked
 fault tells_what_was_asked shrink_evicts_little_more_than_asked
@@ -270,7 +270,7 @@ fault the_greatest_value_overflows objects_are_stored_with_every_value
 fault the_least_value_divides objects_are_stored_with_every_value
 fault a_choice_loses_a_byte objects_are_stored_with_every_value
 
-# Faults for which two things must come together.
+# Faults that need two conditions at the same time.
 fault maps_what_is_freed calls_meet_a_free
 fault two_frees_count_twice calls_meet_a_free
 fault writes_where_it_was calls_meet_a_move
@@ -300,7 +300,7 @@ fault children_cannot_compact a_child_has_copies_of_its_own
 fault an_evict_error_passes_through refusing_callbacks_end_in_eagain
 fault one_map_ends_a_shrink mapped_objects_do_not_stop_a_shrink
 
-# These come to no end.
+# Drivers that never finish.
 patience=5
 fault free_locks_across_compact calls_in_pairs_come_to_their_end
 fault shrink_locks_across_stats calls_in_pairs_come_to_their_end
@@ -309,15 +309,15 @@ fault walks_with_a_lock_held walk_callback_may_change_the_pool
 fault fork_takes_no_lock fork_waits_for_threads_at_work
 fault child_keeps_the_lock a_child_has_copies_of_its_own
 fault evicts_with_a_lock_held a_slow_callback_stops_nobody
-prints "a deadlock is called one" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
+prints "a deadlock is reported as one" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
 fault hangs_in_shrink shrink_empties_the_pages_it_tells
-prints "waiting for ever is a deadlock" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
+prints "waiting without end is reported as a deadlock" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
 fault loops_in_shrink shrink_empties_the_pages_it_tells
-prints "computing for ever is an endless loop" "happened: an endless loop: the case used [0-9]+ s of processor time without"
+prints "computing without end is reported as an endless loop" "happened: an endless loop: the case used [0-9]+ s of processor time without"
 fault stops_itself pool_can_be_made
-prints "a process that stopped is not waited for" "happened: stopped by signal [0-9]+"
+prints "the check does not wait for a stopped process" "happened: stopped by signal [0-9]+"
 
-# These are slow, whether they wait or compute, and nothing else: no limit of time makes a fault of that.
+# These drivers are slow, because they wait or compute. This is not a fault, and no time limit may make it one.
 patience=1
 for slow in waits_a_moment computes_a_moment; do
     build $slow
@@ -327,7 +327,7 @@ for slow in waits_a_moment computes_a_moment; do
 done
 patience=60
 
-# What a driver prints is shown with the failure, and cannot do anything to a terminal.
+# The failure shows what the driver printed, escaped so that it cannot affect a terminal.
 fault prints_and_crashes pool_can_be_made
 prints "its last words are shown, escaped" '^#   printed:  \\x1b\[31mI fall\.$'
 prints "and each of the lines" "^# +line 3\$"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * finer.h - faults that need two things to come together: a second run, a second thread, a rare value.  Included by
- * broken.c, behind the driver and before its structure.
+ * finer.h - faults that need two conditions at the same time: a second run, a second thread, a rare value. broken.c
+ * includes this file after the driver and before the driver's structure.
  */
 
 /* ---- threads ---- */
 
 #ifdef FAULT_maps_what_is_freed
-/* The object is looked up, and may be gone by the time that it is pinned. */
+/* The object is looked up without a pin, so another thread may free it before it is mapped. */
 static void *broken_map(void *context, unsigned long handle, enum zpool_mapmode mode)
 {
 	struct slabs_pool *pool = context;
@@ -27,7 +27,7 @@ static void *broken_map(void *context, unsigned long handle, enum zpool_mapmode 
 #endif
 
 #ifdef FAULT_writes_where_it_was
-/* A write does not pin its object, which may be moved meanwhile. */
+/* A write does not pin its object, so compaction may move it meanwhile. */
 static int64_t broken_read(void *context, unsigned long handle, void *buf, size_t len, size_t offset)
 {
 	int64_t size = slabs_obj_size(context, handle);
@@ -60,7 +60,7 @@ static int64_t broken_write(void *context, unsigned long handle, const void *buf
 #endif
 
 #ifdef FAULT_two_frees_count_twice
-/* Two threads may see the same object live, and both take it from the count. */
+/* Two threads may both see the object live, and both subtract it from the count. */
 static int broken_free(void *context, unsigned long handle)
 {
 	struct slabs_pool *pool = context;
@@ -91,7 +91,7 @@ static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long
 #define BROKEN_MALLOC broken_malloc
 #endif
 
-/* ---- what happens once more ---- */
+/* ---- repetitions ---- */
 
 #ifdef FAULT_a_second_compaction_harms
 static int broken_each(unsigned long handle, size_t size, void *user)
@@ -173,7 +173,7 @@ static int64_t broken_copy(void *pool, unsigned long handle, void *to, const voi
 #ifdef FAULT_reads_are_partial
 	len = to && len > 3000 ? 3000 : len;
 #else
-	/* Reports that everything was written. */
+	/* The callback reports that all bytes were written. */
 	if (from && len > 3000) {
 		memcpy(bytes + offset, from, 3000);
 		slabs_unmap(pool, handle);
@@ -286,7 +286,7 @@ static int broken_each_object(void *pool, int (*fn)(unsigned long handle, size_t
 #define BROKEN_EACH_OBJECT broken_each_object
 #endif
 
-/* ---- what is reported ---- */
+/* ---- results and statistics ---- */
 
 #ifdef FAULT_walks_do_not_stop
 struct broken_walk {
@@ -455,7 +455,7 @@ static int broken_shrink(void *pool, unsigned int pages, unsigned int *reclaimed
 #define BROKEN_SHRINK broken_shrink
 #endif
 
-/* Objects of a page in which one is mapped are not evicted, and shrink gives up at the first such page. */
+/* Shrink gives up at the first mapped object, although other pages have none. */
 #ifdef FAULT_one_map_ends_a_shrink
 static int broken_shrink(void *context, unsigned int pages, unsigned int *reclaimed)
 {
@@ -467,7 +467,7 @@ static int broken_shrink(void *context, unsigned int pages, unsigned int *reclai
 #define BROKEN_SHRINK broken_shrink
 #endif
 
-/* What was stored last goes when there is no room for the next. */
+/* If there is no room for a new object, the driver loses the object that was stored last. */
 #ifdef FAULT_a_refused_page_loses_an_object
 static int broken_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * large.h - faults that show in large pools only.  Included by broken.c, behind the driver and before its structure.
+ * large.h - faults that only show in large pools. broken.c includes this file after the driver and before the driver's
+ * structure.
  */
 
 #ifdef FAULT_walk_ends_at_20000
@@ -45,7 +46,7 @@ static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size
 #define BROKEN_STATS broken_stats
 #endif
 
-/* An object beyond 32 MiB has the address of one near the beginning. */
+/* An object beyond 32 MiB gets an address near the beginning of the pool. */
 #ifdef FAULT_addresses_wrap_at_32_megabytes
 static void *broken_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
 {

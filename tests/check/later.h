@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * later.h - faults that only show with a newer version of the library, whose structures have grown.  Included by
- * broken.c, behind the driver and before its structure.
+ * later.h - faults that only show with a newer version of the library, whose structures have grown. broken.c includes
+ * this file after the driver and before the driver's structure.
  */
 
 #ifdef FAULT_keeps_the_name

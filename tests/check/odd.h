@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * odd.h - what a driver must not do to the process that it is loaded into.  The environment variable ODD says what it
- * does, as "load_umask": at which moment, and what.  Included by broken.c, behind the driver and before its structure.
+ * odd.h - what a driver must not do to the process that loads it. The environment variable ODD has the moment and the
+ * action, for example "load_umask". broken.c includes this file after the driver and before the driver's structure.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -41,7 +41,7 @@ static void odd_fork(void)
 		odd_wait(NULL);
 }
 
-/* A process that nobody waits for, in a session of its own. */
+/* This process has its own session, and its parent does not wait for it. */
 static void odd_daemon(void)
 {
 	pid_t pid = fork();
@@ -71,7 +71,7 @@ static void odd_helper(void)
 
 static void odd_print(void)
 {
-	printf("no line's end");
+	printf("a text without a newline");
 }
 
 static void odd_warn(void)
@@ -212,7 +212,7 @@ static void odd_cancel(void)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 
-/* As a file does that was linked with -ffast-math. */
+/* Sets the floating-point mode that code linked with -ffast-math sets. */
 static void odd_float(void)
 {
 #ifdef __SSE__
@@ -244,7 +244,7 @@ static void odd_segment(void)
 {
 	int segment = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
 
-	/* It goes with the process. */
+	/* The segment disappears when the process ends. */
 	shmat(segment, NULL, 0);
 	shmctl(segment, IPC_RMID, NULL);
 }
@@ -370,7 +370,7 @@ static void odd_destroy(void *pool)
 }
 #define BROKEN_DESTROY odd_destroy
 
-/* The calls on a pool do it once in a process. */
+/* The calls on a pool do the action once in a process. */
 static void odd_once(const char *moment)
 {
 	static atomic_bool done;

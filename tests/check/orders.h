@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * orders.h - faults in the order of things: which object is evicted next, what is left when a pool ends, which lock is
- * taken first; and in what a value of a parameter does.  Included by broken.c, behind the driver and before its
- * structure.
+ * orders.h - faults in the order of events: which object is evicted next, what is left when a pool is destroyed, which
+ * lock is taken first; and faults in the effect of a parameter's value. broken.c includes this file after the driver
+ * and before the driver's structure.
  */
 
-/* ---- whose turn it is ---- */
+/* ---- the order of eviction ---- */
 
 #ifdef FAULT_evicts_everything
 static int broken_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
@@ -59,7 +59,7 @@ static void *broken_map(void *context, unsigned long handle, enum zpool_mapmode 
 #endif
 
 #ifdef FAULT_used_again_is_not_younger
-/* A slab in pages that were used before takes its place at the old end. */
+/* A slab in pages that were used before is inserted as the oldest instead of the youngest. */
 static int broken_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	static uint32_t highest;
@@ -87,7 +87,7 @@ static int broken_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned l
 #endif
 
 #ifdef FAULT_a_refusal_blocks_the_rest
-/* What was refused stays the oldest, and is asked for again and again. */
+/* A refused object stays the oldest, so shrink asks for it again and again. */
 static int broken_shrink(void *context, unsigned int pages, unsigned int *reclaimed)
 {
 	struct slabs_pool *pool = context;
@@ -147,7 +147,7 @@ static int broken_create(const struct zpool_create_args *args, struct zpool_crea
 #define BROKEN_CREATE broken_create
 #endif
 
-/* ---- what is left when a pool ends ---- */
+/* ---- leaks when a pool is destroyed ---- */
 
 #ifdef FAULT_mapped_objects_keep_the_pool
 static void broken_destroy(void *context)
@@ -229,7 +229,7 @@ static void broken_destroy(void *pool)
 /* ---- threads ---- */
 
 #if defined(FAULT_reads_what_is_freed) || defined(FAULT_writes_to_what_is_freed)
-/* The object is looked up, and may belong to another object by the time that it is copied. */
+/* The object is looked up without a pin, and another object may be in its slot when it is copied. */
 static int64_t broken_copy_range(void *context, unsigned long handle, size_t len, size_t offset, char **at)
 {
 	struct slabs_pool *pool = context;
@@ -339,7 +339,7 @@ static const struct zpool_param broken_params[] = {
 	  .max = UINT32_MAX,
 	  .type = ZPOOL_PARAM_UINT },
 	{ .key = "fit",
-	  .help = "where an object goes",
+	  .help = "which slot an object gets",
 	  .default_value = "first",
 	  .choices = broken_choices,
 	  .type = ZPOOL_PARAM_ENUM },
@@ -362,7 +362,7 @@ static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long
 	unsigned int call = atomic_fetch_add(&calls, 1);
 
 #ifdef FAULT_the_greatest_value_overflows
-	/* The first call prepares nothing. */
+	/* The fault shows from the second call on. */
 	if (call && batch + 1 < batch && call % 40 == 39)
 		return -ENOSPC;
 #endif
@@ -372,7 +372,7 @@ static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long
 #endif
 	int err = slabs_malloc(pool, size, gfp, handle);
 #ifdef FAULT_a_choice_loses_a_byte
-	/* Two objects are given the same place. */
+	/* Two objects get the same slot. */
 	static unsigned long last;
 	if (!err && atomic_load(&broken_fit) == 2 && last && call % 40 == 39 &&
 	    slabs_obj_size(pool, last) >= (int64_t)size) {

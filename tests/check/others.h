@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * others.h - faults that show beside another pool, in a child, with arguments that are rare, or in what is large.
- * Included by broken.c, behind the driver and before its structure.
+ * others.h - faults that show next to another pool, in a forked child, with unusual arguments, or in large pools.
+ * broken.c includes this file after the driver and before the driver's structure.
  */
 
-/* The source of the pool made last is everybody's. */
+/* All pools use the page source of the pool that was created last. */
 #ifdef FAULT_pools_share_a_source
 static const struct zpool_page_source *broken_source;
 
@@ -104,7 +104,7 @@ static void broken_fork(void *pool, enum zpool_fork_phase phase)
 #define BROKEN_FORK broken_fork
 #endif
 
-/* A slot of the handle table is lost with every third free. */
+/* Every third free loses a slot of the handle table. */
 #ifdef FAULT_freed_slots_stay_taken
 static int broken_free(void *pool, unsigned long handle)
 {

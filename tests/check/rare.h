@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * rare.h - drivers without a fault, but with a shape that few have.  Included by broken.c, behind the driver and before
- * its structure.
+ * rare.h - correct drivers that are built in an unusual way. broken.c includes this file after the driver and before
+ * the driver's structure.
  */
 
-/* No fault: it has no more than it must. */
+/* This is no fault: the driver has only the required callbacks. */
 #ifdef FAULT_bare
 #define BROKEN_OBJ_SIZE NULL
 #define BROKEN_SHRINK NULL
@@ -14,7 +14,7 @@
 #define BROKEN_STATS NULL
 #endif
 
-/* No fault: the core keeps its limit. */
+/* This is no fault: the driver leaves its limit to the core. */
 #ifdef FAULT_without_set_limit
 static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
@@ -27,7 +27,7 @@ static int broken_create(const struct zpool_create_args *args, struct zpool_crea
 #define BROKEN_SET_LIMIT NULL
 #endif
 
-/* No fault: it copies under one lock, and maps nothing. */
+/* This is no fault: the driver copies under one lock, and cannot map objects. */
 #ifdef FAULT_copies_only
 static pthread_mutex_t broken_lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * subtle.h - faults that show late or elsewhere: at the next thread's end, after a thousand pools, in the child.
- * Included by broken.c, behind the driver and before its structure.
+ * subtle.h - faults that show late or elsewhere: when the next thread ends, after a thousand pools, in a forked child.
+ * broken.c includes this file after the driver and before the driver's structure.
  */
 
-/* ---- what is held and released ---- */
+/* ---- memory that is held and released ---- */
 
 #ifdef FAULT_limit_is_a_page_too_wide
 static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -44,7 +44,7 @@ static int broken_set_limit(void *pool, uint64_t limit_bytes)
 }
 #define BROKEN_SET_LIMIT broken_set_limit
 
-/* Looked at when it is too late: what was too much is given back, but was there for others to see. */
+/* The limit is checked too late: the excess memory is released again, but other threads could see it. */
 static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	uint64_t limit = atomic_load(&broken_limit), released;
@@ -421,7 +421,7 @@ static int broken_create(const struct zpool_create_args *args, struct zpool_crea
 #define BROKEN_CREATE broken_create
 #endif
 
-/* ---- what it reports ---- */
+/* ---- statistics ---- */
 
 #ifdef FAULT_stats_drift
 static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
@@ -429,7 +429,7 @@ static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size
 	struct zpool_stats now;
 
 	slabs_stats(pool, &now, sizeof(now));
-	/* What was evicted is still among the objects. */
+	/* Evicted objects are still counted. */
 	now.objects += now.evictions;
 	memcpy(stats, &now, stats_size < sizeof(now) ? stats_size : sizeof(now));
 	return 0;

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# chroot.sh - do the two commands of README.md work on a Debian machine that has nothing?
+# chroot.sh - test that the two commands of README.md work on a minimal Debian system
 #
-# Makes an empty Debian system (debootstrap, minbase) with this machine's own apt configuration, clones the repository into
-# it, and there runs ./quickstart.sh and ./quickstart.sh check as root, and then both again as a plain user in a clone of
-# their own.  Needs root and debootstrap.
+# The script makes an empty Debian system (debootstrap, minbase) with this machine's apt configuration, clones the
+# repository into it, and runs ./quickstart.sh and ./quickstart.sh check there as root. Then it does the same as an
+# ordinary user in another clone. It needs root and debootstrap.
 #
 #   --worktree      test the files as they are here, with changes that are not committed
 #   --cache FILE    keep the empty system in FILE, a tar archive, and start from it when it is there
 #   --suite NAME    another Debian release than bookworm
 #
-# Exit status: 0 all passed, 77 cannot be run here, anything else a failure.
+# The exit status is 0 if everything passed, 77 if the test cannot run here, and anything else after a failure.
 
 set -euo pipefail
 
@@ -55,11 +55,11 @@ check_requirements() {
     for program in debootstrap git unshare; do
         command -v "$program" >/dev/null || skip "$program is not installed"
     done
-    git -c safe.directory='*' -C "$source_dir" rev-parse --git-dir >/dev/null 2>&1 || skip "$source_dir is no git clone"
+    git -c safe.directory='*' -C "$source_dir" rev-parse --git-dir >/dev/null 2>&1 || skip "$source_dir is not a git clone"
     unshare --mount --pid --fork true 2>/dev/null || skip "this machine does not allow mount namespaces"
 }
 
-# The mirror that this machine has its own packages of the release from.
+# Prints the mirror from which this machine gets the packages of the release.
 mirror() {
     # shellcheck disable=SC2016 # for apt-get
     apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
@@ -74,7 +74,7 @@ make_system() {
     fi
     local uri
     uri=$(mirror)
-    [[ -n $uri ]] || skip "this machine's apt knows no mirror of $suite"
+    [[ -n $uri ]] || skip "this machine's apt has no mirror of $suite"
     say "making an empty $suite"
     debootstrap --variant=minbase "$suite" "$root" "$uri" >"$work/debootstrap.out" 2>&1 || {
         tail -n 20 "$work/debootstrap.out" >&2
@@ -84,7 +84,8 @@ make_system() {
     [[ -z $cache ]] || tar -C "$root" -cf "$cache" .
 }
 
-# The way to the packages: sources, proxies and keys, names of hosts, and certificates where the mirror wants TLS.
+# The files that apt needs to reach the packages: sources, proxies and keys, host names, and certificates if the mirror
+# uses TLS.
 copy_network_configuration() {
     rm -rf "$root/etc/apt"
     local path
@@ -97,7 +98,7 @@ copy_network_configuration() {
     done
 }
 
-# clone_to DIRECTORY - what is committed, or with --worktree what git would take into a commit of everything.
+# clone_to DIRECTORY - clones the last commit; with --worktree, copies all files that git would commit.
 clone_to() {
     local git=(git -c safe.directory='*' -c core.sharedRepository=umask)
     "${git[@]}" clone --quiet --no-hardlinks "$source_dir" "$1"
@@ -108,7 +109,7 @@ clone_to() {
         tar -C "$source_dir" --null --files-from=- -cf - | tar -C "$1" --no-same-owner -xf -
 }
 
-# in_system USER COMMAND... - with no terminal, no standard input, and an environment of its own.
+# in_system USER COMMAND... - runs the command without a terminal or standard input, and with a fixed environment.
 in_system() {
     local user=$1 variable
     local environment=(HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8)
@@ -120,8 +121,8 @@ in_system() {
     chroot --userspec="$user" "$root" /usr/bin/env -i "${environment[@]}" "$@" </dev/null
 }
 
-# run_both_commands USER DIRECTORY - and the first one again, which must find everything built.  The second one goes through
-# .ci/run, which shows the logs of tests that fail.
+# run_both_commands USER DIRECTORY - runs both commands, and the first one again, which must find everything built. The
+# second one uses .ci/run, which prints the logs of failed tests.
 run_both_commands() {
     local command log begin
     for command in ./quickstart.sh .ci/run ./quickstart.sh; do
@@ -139,7 +140,7 @@ run_both_commands() {
     done
 }
 
-# Everything that is mounted goes with the namespace that this runs in.
+# All mounts disappear with the namespace in which this runs.
 test_system() {
     mount -t proc proc "$root/proc"
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
@@ -164,7 +165,7 @@ main() {
     root=$work/root
     trap 'rm -rf --one-file-system "$work"' EXIT
     trap 'exit 130' HUP INT TERM
-    # A chroot's own root directory must let others in.
+    # Other users must be able to enter the root directory of the chroot.
     chmod 755 "$work"
     make_system
     copy_network_configuration

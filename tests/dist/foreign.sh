@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# foreign.sh SRCDIR musl|aarch64|i386 - build for another C library or machine, and run what works there
+# foreign.sh SRCDIR musl|aarch64|i386 - build for another C library or machine, and run the tests that work there
 #
-# The build is in ./foreign-NAME.  Debian has no libltdl for these systems, so it is built from the sources in Debian's
-# package libtool; there is no Check either, so the tests that need it are left out, and zpoolctl with them.  Programs
-# for another machine run under qemu-user where this one cannot run them.  Configured once, so that a second run rebuilds only what changed.
+# The build is in ./foreign-NAME. Debian has no libltdl for these systems, so it is built from the sources in Debian's
+# package libtool. Check is missing too, so the tests that need it and zpoolctl are left out. Programs for another
+# machine run under qemu-user if this machine cannot run them. The build is configured only once, so a second run
+# rebuilds only what changed.
 set -eu
 
 die() {
@@ -37,9 +38,10 @@ aarch64)
 i386)
     need i686-linux-gnu-gcc 'gcc-i686-linux-gnu and libc6-dev-i386-cross'
     host=i686-linux-gnu
-    # A vector within a file is passed in another way with than without SSE, which concerns nobody else.
+    # gcc warns that vectors are passed differently with and without SSE. The vectors are used in one file only, so this
+    # is harmless.
     cc="$host-gcc -Wno-psabi"
-    # Most kernels for x86-64 run the programs themselves.
+    # Most x86-64 kernels run i386 programs without an emulator.
     loader=/usr/$host/lib/ld-linux.so.2
     if "$loader" --version >/dev/null 2>&1; then
         run="$loader --library-path $PWD/foreign-$name/libzpool/.libs:/usr/$host/lib"
@@ -68,7 +70,7 @@ if [ ! -f root/lib/libltdl.a ]; then
     ) >libltdl.out 2>&1 || die "libltdl does not build; see $PWD/libltdl.out"
 fi
 
-# The musl compiler knows no headers of the kernel, which are the same for every C library.
+# The musl compiler has no kernel headers, and those of this system are the same for every C library.
 kernel=
 if [ "$name" = musl ] && [ ! -e kernel ]; then
     mkdir kernel
@@ -77,18 +79,18 @@ if [ "$name" = musl ] && [ ! -e kernel ]; then
 fi
 [ ! -d kernel ] || kernel="-isystem $PWD/kernel"
 
-# Libraries of this system are no use there: pkg-config finds none.
+# The libraries of this system cannot be used there, so pkg-config must find none.
 [ -f config.status ] || PKG_CONFIG_LIBDIR=/nonexistent "$srcdir/configure" --host="$host" CC="$cc" --enable-werror \
     --disable-tools --disable-store CPPFLAGS="-I$root/include $kernel" LDFLAGS="-L$root/lib"
 
 make -s -j "$(nproc)" check TESTS=
 
-# Scripts are run by this system's shell, programs by $run.
+# Scripts run in this system's shell, and programs under $run.
 make -s check TESTS='tests/install/symbols.sh tests/install/plugins.sh'
 make -s check TESTS='tests/install/kernel_caller tests/loader/small_stack tests/fuzz/elf tests/fuzz/spec' \
     LOG_FLAGS="${run:+./libtool --mode=execute $run}"
 
-# The contract suite with a shorter model check.
+# run_contract ARGUMENT... - runs the conformance suite
 run_contract() {
     # shellcheck disable=SC2086 # a command of several words, or none
     abs_top_builddir=$PWD "$srcdir/tests/with-plugins" ./libtool --mode=execute $run tests/contract/contract "$@"
@@ -100,8 +102,8 @@ case $run in
     exit
     ;;
 esac
-# On the drivers alone and with more patience.  What is left behind in the process is the emulator's: of those cases, and
-# of resident memory, nothing can be said there.
+# The suite runs on the drivers without filters, with a longer time limit. The emulator leaves things behind in the
+# process and changes resident memory, so the results of these cases are ignored under it.
 run_contract --ops 2000 --timeout 300 --no-rss --driver zbud --driver z3fold --driver zsmalloc --driver zblock \
     --driver libc >contract.out 2>&1 || true
 tail -n 1 contract.out
@@ -109,5 +111,5 @@ case $run in
 qemu*) emulated=_nothing_behind ;;
 *) emulated='^$' ;;
 esac
-grep -q '^[0-9]* passed' contract.out || die "the contract suite did not end; see $PWD/contract.out"
+grep -q '^[0-9]* passed' contract.out || die "the contract suite did not finish; see $PWD/contract.out"
 ! grep '^not ok' contract.out | grep -v -- "$emulated" || die "the contract suite failed; see $PWD/contract.out"

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
-# includes.awk: check that includes go downward only.  Input: first the table of rooms, then every source file, with its
-# path from the top directory as its name.  Prints each include that the table does not allow; exits with 1 then.
+# includes.awk - checks that includes go downward only. The input is the table of rooms, followed by every source file,
+# named by its path from the top directory. The script prints each include that the table does not allow, and then exits
+# with status 1.
 #
 # A line of the table is "ROOM: ROOM...": the files below the first directory may include their own headers and those
-# below the others; a single header may be named as well.  A file belongs to the longest directory that fits.  "public"
-# stands for the headers in libzpool/ itself.  A line "<HEADER>: FILE..." names the only files below libzpool/ and
-# plugins/ that may include a system header.
+# below the others; a single header may be named as well.  A file belongs to the longest directory that matches.
+# "public" stands for the headers in libzpool/ itself.  A line "<HEADER>: FILE..." names the only files below libzpool/
+# and plugins/ that may include a system header.
 
 function fail(text)
 {
@@ -24,7 +25,7 @@ function room_of(path,    dir)
 	return ""
 }
 
-# The folder of a driver: "plugins/zbud".
+# Returns the directory of a driver, such as "plugins/zbud".
 function folder_of(path,    part)
 {
 	split(path, part, "/")
@@ -39,7 +40,7 @@ function simplify(path)
 	return path
 }
 
-# Where the compiler finds a quoted header: beside the file, else in one of the directories of -I.
+# Returns the path of a quoted header as the compiler finds it: next to the file, or in one of the directories of -I.
 function resolve(header,    dir, candidate, i)
 {
 	dir = FILENAME
@@ -67,7 +68,7 @@ function check(header,    target, from, to)
 		return
 	to = room_of(target)
 	if (from == "plugins" && to == "plugins" && folder_of(FILENAME) != folder_of(target))
-		fail("a driver must not include another one's header " target)
+		fail("a driver must not include another driver's header " target)
 	else if (from != to && !index(allowed[from], " " to " ") && !index(allowed[from], " " target " "))
 		fail(from " must not include " target ", which belongs to " (to == "" ? "no room" : to))
 	else
@@ -109,7 +110,7 @@ FILENAME == ARGV[1] {
 
 END {
 	if (!edges) {
-		print "includes.awk found no include at all"
+		print "includes.awk found no include"
 		exit 1
 	}
 	exit failures > 0

@@ -3,17 +3,17 @@
 #
 # includes.sh - includes go downward only, as the table in tests/dist/rooms allows
 #
-# A driver must not include another driver either.  Runs in the top build directory.
+# A driver must not include another driver's headers either. The script runs in the top build directory.
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
 
 make_scratch
 
-# The top directories of the table of rooms.
+# The top directories that the table of rooms has.
 roots=$(sed -n 's|^\([a-z][a-z/]*\):.*|\1|p' "$srcdir/tests/dist/rooms" | sed 's|/.*||; s|^public$|libzpool|' | LC_ALL=C sort -u)
 
-# violations DIR - print the includes of the tree DIR that are not allowed
+# violations DIR - prints the includes of the tree DIR that are not allowed
 violations() {
     (
         cd -- "$1" || exit
@@ -23,10 +23,10 @@ violations() {
     )
 }
 
-found=$(violations "$srcdir") || fail "includes that go upward:
+found=$(violations "$srcdir") || fail "these includes go upward:
 $found"
 
-# Every directory of sources has to be in the table; directories of builds are not.
+# Every directory with sources must be in the table, except directories of builds.
 for file in "$srcdir"/*/*.[ch]; do
     dir=${file%/*}
     name=${dir##*/}
@@ -36,7 +36,7 @@ for file in "$srcdir"/*/*.[ch]; do
     printf '%s\n' "$roots" | grep -qx -- "$name" || fail "$name/ is missing in tests/dist/rooms"
 done
 
-# The check itself: each of these has to be found in a tree that has nothing else.
+# The following tests the check itself: it must find each of these includes in a tree that has no other fault.
 tree=$scratch/tree
 for room in libzpool/base libzpool/core libzpool/loader libzpool/support plugins/zbud plugins/zblock store hosts/nbdkit \
     conformance tools tests/dist; do
@@ -50,12 +50,12 @@ for header in libzpool/zpool.h libzpool/base/error.h libzpool/core/pool.h libzpo
     : >"$tree/$header"
 done
 echo '#include "zpool.h"' >"$tree/tests/unit/allowed.c"
-violations "$tree" >"$scratch/out" || fail "an allowed include is refused: $(cat "$scratch/out")"
+violations "$tree" >"$scratch/out" || fail "an allowed include was refused: $(cat "$scratch/out")"
 
-# refused FILE LINE - the check refuses LINE in FILE
+# refused FILE LINE - the check must refuse LINE in FILE
 refused() {
     echo "$2" >"$tree/$1"
-    ! violations "$tree" >"$scratch/out" || fail "$1 may include $2"
+    ! violations "$tree" >"$scratch/out" || fail "the check allows $1 to include $2"
     grep -q "^$1:1: " "$scratch/out" || fail "the message does not name $1: $(cat "$scratch/out")"
     rm "$tree/$1"
 }

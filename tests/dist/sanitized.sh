@@ -3,7 +3,7 @@
 #
 # sanitized.sh SRCDIR LIST - run the test suite in a build with -fsanitize=LIST, in ./sanitize-LIST
 #
-# Configured once, so that a second run rebuilds only what changed.
+# The build is configured only once, so a second run rebuilds only what changed.
 
 set -eu
 
@@ -18,8 +18,8 @@ mkdir -p "sanitize-$list"
 cd "sanitize-$list"
 [ -f config.status ] || "$srcdir/configure" --enable-werror --enable-sanitizer="$list" CFLAGS='-O1 -g'
 
-# Thread sanitizer needs its part of the address space free, which random placement may take; some containers forbid to
-# turn that off.
+# The thread sanitizer needs certain address ranges, which address space randomization may occupy. Some containers do
+# not allow turning randomization off.
 quiet_addresses=
 case $list in
 *thread*) ! setarch "$(uname -m)" -R true 2>/dev/null || quiet_addresses="setarch $(uname -m) -R" ;;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# sizes.awk - files of more than 600 lines, which are an error, and functions of more than 60, which are listed
+# sizes.awk - reports files of more than 600 lines as errors, and lists functions of more than 60 lines
 #
-# A function is what stands between a line that is "{" and the next one that is "}", as .clang-format has it; its name is
-# the word before the first parenthesis above.
+# A function is the text between a line "{" and the next line "}", which .clang-format guarantees. Its name is the word
+# before the first parenthesis above.
 
 FNR == 1 {
     check_file()
@@ -34,7 +34,7 @@ END {
 }
 
 function check_file() {
-    # The public header documents every function in place.
+    # The public headers document every function, so they may be longer.
     most = file ~ /libzpool\/zpool\.h$/ ? 900 : 600
     if (lines > most) {
         printf "%s: %d lines, more than %d\n", file, lines, most

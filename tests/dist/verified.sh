@@ -3,8 +3,8 @@
 #
 # verified.sh SRCDIR TEST... - run tests in a build with --enable-debug-checks, in ./debug-checks
 #
-# There the drivers verify their invariants after every call, so it is slow; the model check makes fewer operations.
-# Configured once, so that a second run rebuilds only what changed.
+# In such a build, the drivers verify their invariants after every call. This is slow, so the model check makes fewer
+# operations. The build is configured only once, so a second run rebuilds only what changed.
 set -eu
 
 srcdir=$1

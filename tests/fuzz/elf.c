@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What zp_elf_examine() makes of files that somebody has tampered with: shared objects with a few fields changed, cut
- * off, or put together wrongly, and plain noise.
+ * Fuzzes zp_elf_examine() with files that somebody has tampered with: shared objects with a few changed fields,
+ * truncated or badly composed files, and random bytes.
  */
 #include "config.h"
 
@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_text(report.fault, sizeof report.fault);
 	fuzz_assert(report.has_note || (!report.type[0] && !report.version[0] && !report.description[0]));
 	fuzz_assert(report.bytes_read <= ZP_ELF_BUDGET_BYTES && report.bytes_read == again.bytes_read);
-	/* The report is of the file, and of nothing that was in memory before. */
+	/* The report must depend on the file only, and not on previous contents of memory. */
 	fuzz_assert(strcmp(report.fault, again.fault) == 0);
 	fuzz_assert(strcmp(report.type, again.type) == 0 && strcmp(report.version, again.version) == 0);
 	fuzz_assert(report.has_note == again.has_note && report.abi_major == again.abi_major);
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef FUZZ_WITHOUT_MAIN
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Sound files to start from
+ * Valid files to start from
  */
 
 enum { MAX_SEEDS = 8 };
@@ -74,7 +74,9 @@ static void add_seed(const char *path)
 		fclose(file);
 }
 
-/* Plugins of this build; without shared libraries, this very program, which is an ELF file with dynamic symbols too. */
+/*
+ * The plugins of this build; without shared libraries, this program itself, an ELF file that also has dynamic symbols.
+ */
 static void find_seeds(void)
 {
 	static const char *const patterns[] = { "plugins/.libs/*.so", "tests/loader/mocks/.libs/good.so",
@@ -98,7 +100,7 @@ static void find_seeds(void)
  * Tampering
  */
 
-/* Numbers at which sizes and offsets go wrong. */
+/* Numbers at which computations of sizes and offsets go wrong. */
 static uint64_t awkward_number(size_t size)
 {
 	static const uint64_t numbers[] = { 0,
@@ -140,7 +142,10 @@ static void put_number(uint8_t *buf, size_t size, size_t offset)
 		memcpy(buf + offset, &number, width < size - offset ? width : size - offset);
 }
 
-/* Where it hurts: the ELF header, a section's header, the beginning of a section. */
+/*
+ * Returns an offset where a change has consequences: in the ELF header, in a section header, or at the beginning of a
+ * section.
+ */
 static size_t tender_offset(const uint8_t *buf, size_t size)
 {
 	ElfW(Ehdr) head;

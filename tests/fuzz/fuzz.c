@@ -57,11 +57,11 @@ int fuzz_main(int argc, char **argv, size_t (*make)(uint8_t *buf))
 	uint64_t runs = number_from_environment("FUZZ_RUNS", DEFAULT_RUNS);
 	printf("FUZZ_SEED=%llu FUZZ_RUNS=%llu\n", (unsigned long long)seed, (unsigned long long)runs);
 	fflush(stdout);
-	/* Zero is the one state that the generator never leaves. */
+	/* The generator would never leave the state zero. */
 	state = seed ? seed : 1;
 	for (uint64_t i = 0; i < runs && result == EXIT_SUCCESS; i++) {
 		size_t size = make(buf);
-		/* In memory of just that size, so that a sanitizer sees a read behind its end. */
+		/* The input is in memory of exactly its size, so that a sanitizer detects a read beyond its end. */
 		uint8_t *input = malloc(size ? size : 1);
 		if (!input)
 			break;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/fuzz: code that reads what strangers wrote, given whatever comes to mind; fuzz.h says how to run more of it
+# tests/fuzz: random input for code that reads untrusted data; fuzz.h describes how to run more of it
 
 fuzz_tests = tests/fuzz/elf tests/fuzz/spec
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What zp_spec_parse() makes of any text: either a sentence that says what is wrong, or parts that are the text's, of
- * which those below the first are what the text's end gives by itself.
+ * Fuzzes zp_spec_parse() with any text. The result must be either a message that says what is wrong, or parts that
+ * match the text, of which those below the first are also the result of parsing the rest of the text alone.
  */
 #include "config.h"
 
@@ -44,7 +44,7 @@ static void check_same_part(const struct zp_spec_part *a, const struct zp_spec_p
 			    strcmp(a->keys[i].value, b->keys[i].value) == 0);
 }
 
-/* A filter is given the text from `rest` on: it has to lead to the very same parts. */
+/* A filter receives the text from `rest` on, which must lead to exactly the same parts. */
 static void check_rest(const struct zp_spec *spec)
 {
 	struct zp_spec rest;
@@ -61,7 +61,7 @@ static void check_rest(const struct zp_spec *spec)
 	zp_spec_clear(&rest);
 }
 
-/* Every byte of a word as %XX must give the same word. */
+/* A word with every byte written as %XX must give the same word. */
 static void check_escaped(const struct zp_spec *spec)
 {
 	const struct zp_spec_part *part = &spec->parts[spec->part_count - 1];
@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef FUZZ_WITHOUT_MAIN
 
-/* Half of them nearly specs, so that they get past the first check. */
+/* Half of the inputs are nearly valid specs, so that they pass the first checks. */
 static size_t make_spec(uint8_t *buf)
 {
 	static const char *const pieces[] = { "zbud", "guard",   "a",   "my-drv",    "+",   ":",   ":",   "=",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What trace_file_check() makes of any bytes: either a reason why they are no trace, or a trace that can be walked, and
- * that adds up to what it says.
+ * Fuzzes trace_file_check() with any bytes. The result must be either a reason why they are not a trace, or a trace
+ * that can be walked and whose totals are correct.
  */
 #include "config.h"
 
@@ -73,7 +73,7 @@ static uint64_t any_number(void)
 	return fuzz_below(8) ? fuzz_below(300) : fuzz_random() >> fuzz_below(64);
 }
 
-/* A record that is nearly always right, while few objects were made. */
+/* Writes a record that is nearly always valid as long as there are few objects. */
 static uint8_t *put_record(uint8_t *to, uint64_t *objects)
 {
 	static const uint8_t operands[] = { 0, 2, 1, 2, 1, 3, 3, 1, 1, 1, 1, 3, 1, 1 };
@@ -96,7 +96,7 @@ static uint8_t *put_record(uint8_t *to, uint64_t *objects)
 	return to;
 }
 
-/* What is right in itself, so that damage to records is not found by the checks of blocks. */
+/* Makes a trace with valid blocks and checksums, so that damaged records reach the checks of records. */
 static size_t make_trace(uint8_t *buf)
 {
 	uint8_t payload[8192], end[TRACE_END_BYTES], *to = buf + TRACE_HEADER_BYTES;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * bump.c - a driver as somebody outside of this project would write it: one file, the public headers, nothing else
+ * bump.c - a driver as an author outside of this project would write it: one file that uses only the public headers
  *
- * It hands out slots of one array and never takes them back.  A handle is the slot's number, counted from 1; the only
- * thing that threads share is the count, which goes up atomically.
+ * The driver hands out the slots of one array and never reuses them. A handle is the number of its slot, counted from
+ * 1. Threads share only the count of used slots, which increases atomically.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 struct bump_pool {
 	uint64_t slots[BUMP_SLOTS][BUMP_SLOT_BYTES / sizeof(uint64_t)];
-	unsigned long used; /* may exceed BUMP_SLOTS, by calls that were refused */
+	unsigned long used; /* may exceed BUMP_SLOTS, because refused calls increment it too */
 };
 
 static int bump_is_live(struct bump_pool *pool, unsigned long handle)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A module with the static library in it (compiled with MODULE defined), and the program that opens it, uses it, and
- * closes it, in threads that end afterwards: closed_module MODULE SPEC
+ * closed_module MODULE SPEC: opens a module that contains the static library, uses it in threads, and closes it before
+ * these threads end. If MODULE is defined, this file is compiled as the module.
  */
 #include <stdint.h>
 
@@ -16,7 +16,10 @@ static int quiet(struct zpool *pool, unsigned long handle)
 	return -1;
 }
 
-/* The number of objects stored in this round, and an error message left behind for the thread's end; -1: failed. */
+/*
+ * Returns the number of objects stored in this round, or -1 after a failure. It leaves an error message in the thread,
+ * so that something must be freed when the thread ends.
+ */
 int use(const char *spec)
 {
 	const struct zpool_ops ops = { quiet };
@@ -76,7 +79,7 @@ int main(int argc, char **argv)
 
 		if (pthread_create(&thread, NULL, round_of_use, NULL) || pthread_join(thread, &result) || !result)
 			return 1;
-		/* The handlers of fork are code of the module's too. */
+		/* The fork handlers are code of the module, too. */
 		pid_t child = fork();
 		if (child == 0)
 			_exit(0);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# closed_module.sh - a module that the static library is linked into may be closed while threads live that used it
+# closed_module.sh - a module that contains the static library can be closed before the threads that used it end
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
@@ -9,7 +9,7 @@ set -u
 library=libzpool/.libs/libzpool.a
 [ -e "$library" ] || skip "built without a static library"
 [ -e plugins/.libs/zbud.so ] || skip "built without plugins"
-[ -z "${SANITIZER_CFLAGS:-}${COVERAGE_CFLAGS:-}" ] || skip "a module without the sanitizer in its program"
+[ -z "${SANITIZER_CFLAGS:-}${COVERAGE_CFLAGS:-}" ] || skip "the module cannot use a sanitizer that its program does not have"
 make_scratch
 
 source=$srcdir/tests/install/closed_module.c
@@ -26,6 +26,6 @@ run_cc $flags "$source" -o "$scratch/host" -ldl || fail "the program does not co
 for spec in zbud z3fold zblock zsmalloc libc guard+zsmalloc; do
     timeout 60 "$scratch/host" "$scratch/module.so" "$spec"
     status=$?
-    [ $status -eq 0 ] || fail "a module that was closed, on $spec: exit status $status"
+    [ $status -eq 0 ] || fail "the program that closes the module ended with exit status $status on $spec"
 done
 finish

@@ -3,13 +3,14 @@
 #
 # common.sh - sourced by the test scripts: counting failures, skipping, a scratch directory
 #
-# Scripts run in the top build directory and need srcdir in the environment, and what else each names at its head.  One
-# calls fail for each thing that is wrong and goes on, so that one run shows all of it, and ends with finish.
+# Scripts run in the top build directory. They need srcdir in the environment, and the variables that each script names
+# at its beginning. A script calls fail for each fault and continues, so that one run shows all faults; at its end it
+# calls finish.
 
 failures=0
 scratch=
 
-# Commands from configure may be several words, such as "ccache gcc" and "nm -B".
+# A command from configure may consist of several words, such as "ccache gcc" and "nm -B".
 run_cc() {
     # shellcheck disable=SC2086
     ${CC:?} "$@"
@@ -34,7 +35,7 @@ remove_scratch() {
     [ -z "$scratch" ] || rm -rf "$scratch"
 }
 
-# Sets $scratch, a new directory that goes away at exit.
+# Sets $scratch to a new directory, which is removed at exit.
 make_scratch() {
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/zpool-install.XXXXXX") || exit 99
     trap remove_scratch EXIT
@@ -49,14 +50,14 @@ finish() {
     exit 0
 }
 
-# The functions that a header declares public, one a line, sorted.
+# Prints the public functions that a header declares, one per line, sorted.
 declared_functions() {
     run_cc -E -P -I"$(dirname "$1")" "$1" | tr '\n' ' ' | tr ';' '\n' |
         sed -n 's/.*visibility("default").*[^a-z0-9_]\(zpool_[a-z0-9_]*\) *(.*/\1/p' | sort
 }
 
-# The symbols that a shared object exports, one a line, sorted; without versions, nor what sanitizers, the counting of
-# executed lines and the startup files of musl add.
+# Prints the symbols that a shared object exports, one per line, sorted, without versions and without the symbols that
+# sanitizers, coverage and the startup files of musl add.
 exported_symbols() {
     run_nm -D --defined-only --format=posix "$1" | awk '$2 != "A" { sub(/@.*/, "", $1); print $1 }' |
         grep -vE '^(__odr_asan|__gcov_|mangle_path$|_init$|_fini$)' | sort

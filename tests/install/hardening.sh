@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# hardening.sh - what configure chose for hardening is in the files that were built
+# hardening.sh - the built files have the hardening that configure chose
 #
-# A linker marks a file for CET or BTI only if the C library's startup files are marked too, which is not so everywhere:
-# the marks are looked for in our own objects.
+# A linker marks a file for CET or BTI only if the C library's startup files are marked too, which depends on the
+# system. Therefore the script checks the marks of libzpool's own objects.
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
@@ -16,7 +16,7 @@ esac
 archive=libzpool/libzpool-support.a
 objects=$(run_nm -A "$archive" 2>/dev/null | sed 's/^[^:]*:\([^:]*\):.*/\1/' | sort -u | grep -c .)
 
-# marked_objects PATTERN - how many objects of the archive carry the mark
+# marked_objects PATTERN - prints how many objects of the archive have the mark
 marked_objects() {
     "${READELF:?}" -nW "$archive" 2>/dev/null | grep -c "$1"
 }
@@ -27,7 +27,7 @@ expected=$("${READELF:?}" -nW "${TMPDIR:-/tmp}/zpool-marked.$$" 2>/dev/null | se
 rm -f "${TMPDIR:-/tmp}/zpool-marked.$$"
 case $HARDEN_CFLAGS in
 *-fcf-protection* | *-mbranch-protection*)
-    [ -n "$expected" ] || [ "$(uname -m)" != x86_64 ] || fail "the compiler takes the flag and marks nothing"
+    [ -n "$expected" ] || [ "$(uname -m)" != x86_64 ] || fail "the compiler accepts the flag, but marks nothing"
     ;;
 esac
 [ -z "$expected" ] || [ "$(marked_objects "$expected")" -eq "$objects" ] ||

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# headers.sh - the public headers compile alone, in any order and twice, as C99 and as C11, without a warning; those of
-# the support library each alone, as C11
+# headers.sh - the public headers compile alone, in any order and twice, as C99 and as C11, without a warning; the
+# headers of the support library each compile alone as C11
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
 
 include_dir=$srcdir/libzpool
 make_scratch
-# Where drivers find them once they are installed.
+# The headers are in this directory after they are installed.
 ln -s "$(cd "$include_dir" && pwd)/support" "$scratch/zpool-support"
 
 # compile FILE OPTION...
@@ -17,7 +17,7 @@ compile() {
     compiled=$1
     shift
     run_cc "$@" -Wall -Wextra -Wpedantic -Werror -I"$include_dir" -I"$scratch" -fsyntax-only -x c "$compiled" ||
-        fail "$(basename "$compiled") with $*"
+        fail "$(basename "$compiled") does not compile with $*"
 }
 
 echo '#include <zpool.h>' >"$scratch/caller"

@@ -31,7 +31,7 @@ for file in caller driver both use; do
     for names in -UZPOOL_KERNEL_NAMES -DZPOOL_KERNEL_NAMES; do
         # shellcheck disable=SC2086 # it may be several words
         ${CXX:-c++} -std=c++11 $names -Wall -Wextra -Wpedantic -Werror -I"$include_dir" -fsyntax-only -x c++ \
-            "$scratch/$file" || fail "$file as C++11 with $names"
+            "$scratch/$file" || fail "$file does not compile as C++11 with $names, or fails"
     done
 done
 finish

@@ -2,14 +2,14 @@
  *
  * host.c - a program as a user of the installed library would write it
  *
- * host                   prints the library's version, and sees that a driver that does not exist is refused
+ * host                   prints the library's version, and checks that a driver that does not exist is refused
  * host TYPE...           also stores an object in a pool of each type and reads it back
- * host --drop FROM TO    asks for the driver "bump", which is not there; moves the plugin FROM to TO; asks again
+ * host --drop FROM TO    opens the driver "bump", which does not exist; moves the plugin FROM to TO; opens it again
  *
- * With LINKED_BY_HAND it registers three drivers whose archives are linked into it.
+ * If the program is compiled with LINKED_BY_HAND, it registers three drivers whose archives are linked into it.
  *
- * Exit status 0, or 1 with a message; 3 where the plugins' directory may be changed by others, which is the builder's
- * umask and not the library's fault.
+ * The exit status is 0, 1 after a message, or 3 if other users may change the plugin directory, which comes from the
+ * builder's umask and is not the library's fault.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -64,7 +64,7 @@ static int store_and_load(const char *type)
 static int absent(const char *type)
 {
 	if (zpool_create_pool(type, ZPOOL_GFP_KERNEL, NULL) || errno != ENOENT || !strstr(zpool_last_error(), type)) {
-		complain("a driver that is not there was not refused with ENOENT and its name");
+		complain("a driver that does not exist was not refused with ENOENT and its name");
 		return STATUS_FAILED;
 	}
 	return STATUS_OK;
@@ -90,10 +90,10 @@ int main(int argc, char **argv)
 #ifdef LINKED_BY_HAND
 	if (zpool_register_driver(&zbud_LTX_zpool_driver) || zpool_register_driver(&zsmalloc_LTX_zpool_driver) ||
 	    zpool_register_driver(&guard_LTX_zpool_driver))
-		return complain("a driver that is linked in cannot be registered");
+		return complain("a driver that is linked in could not be registered");
 #endif
 	if (strcmp(zpool_version(), ZPOOL_VERSION) != 0) {
-		fprintf(stderr, "host: the library is %s, its header %s\n", zpool_version(), ZPOOL_VERSION);
+		fprintf(stderr, "host: the library has version %s, its header %s\n", zpool_version(), ZPOOL_VERSION);
 		return STATUS_FAILED;
 	}
 	if (argc == 4 && strcmp(argv[1], "--drop") == 0)

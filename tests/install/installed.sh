@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# installed.sh - make installcheck: use the package as it was installed, and nothing of the source tree but the programs
+# installed.sh - make installcheck: test the installed package; only the test programs come from the source tree
 #
-# Needs what configure found and the install directories in the environment, as checked below; DESTDIR may be empty, and
-# EXTRA_CFLAGS holds the flags of a sanitizer.
+# The environment must have the results of configure and the install directories, as checked below. DESTDIR may be
+# empty. EXTRA_CFLAGS has the flags of a sanitizer.
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
@@ -13,13 +13,14 @@ set -u
 : "${libdir:?}" "${includedir:?}" "${plugindir:?}" "${bindir:?}" "${mandir:?}" "${enable_shared:?}" "${enable_tools:?}"
 make_scratch
 
-# with_pkg_config COMMAND... - pkg-config finds the installed .pc files alone, and puts DESTDIR before directories.
+# with_pkg_config COMMAND... - runs the command so that pkg-config finds only the installed .pc files, and puts DESTDIR
+# before directories
 with_pkg_config() {
     env PKG_CONFIG_LIBDIR="$DESTDIR$libdir/pkgconfig" PKG_CONFIG_PATH='' PKG_CONFIG_SYSROOT_DIR="$DESTDIR" \
         PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 "$@"
 }
 
-# pkg_config OPTION... - what libzpool.pc says
+# pkg_config OPTION... - prints what libzpool.pc has
 pkg_config() {
     with_pkg_config "$PKG_CONFIG" "$@" libzpool
 }
@@ -27,13 +28,13 @@ pkg_config() {
 # check_pc MODULE
 check_pc() {
     PKG_CONFIG_LIBDIR=$DESTDIR$libdir/pkgconfig "$PKG_CONFIG" --print-errors --exists "$1" ||
-        fail "pkg-config does not know $1"
+        fail "pkg-config does not find $1"
     version=$(with_pkg_config "$PKG_CONFIG" --modversion "$1")
-    [ "$version" = "$PACKAGE_VERSION" ] || fail "$1.pc says version $version instead of $PACKAGE_VERSION"
+    [ "$version" = "$PACKAGE_VERSION" ] || fail "$1.pc has version $version, expected $PACKAGE_VERSION"
     for pair in "plugindir=$plugindir" "abi_major=$ABI_MAJOR" "includedir=$includedir" "libdir=$libdir"; do
         value=$(PKG_CONFIG_SYSROOT_DIR='' PKG_CONFIG_LIBDIR=$DESTDIR$libdir/pkgconfig \
             "$PKG_CONFIG" --variable="${pair%%=*}" "$1")
-        [ "$value" = "${pair#*=}" ] || fail "$1.pc says ${pair%%=*}=$value instead of ${pair#*=}"
+        [ "$value" = "${pair#*=}" ] || fail "$1.pc has ${pair%%=*}=$value, expected ${pair#*=}"
     done
 }
 
@@ -49,11 +50,11 @@ check_driver_pc() {
 
 check_headers() {
     for header in zpool.h zpool-driver.h zpool-kernel.h; do
-        cmp "$srcdir/libzpool/$header" "$DESTDIR$includedir/$header" || fail "$header was not installed as it is"
+        cmp "$srcdir/libzpool/$header" "$DESTDIR$includedir/$header" || fail "the installed $header differs from the source"
     done
     for header in $(cd "$srcdir/libzpool/support" && find . -name '*.h' ! -name '*_internal.h' | sed 's|^\./||'); do
         cmp "$srcdir/libzpool/support/$header" "$DESTDIR$includedir/zpool-support/$header" ||
-            fail "zpool-support/$header was not installed as it is"
+            fail "the installed zpool-support/$header differs from the source"
         printf '#include <zpool-support/%s>\n' "$header" >"$scratch/support.c"
         # shellcheck disable=SC2046,SC2086 # lists of options
         run_cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(with_pkg_config "$PKG_CONFIG" --cflags libzpool-driver) \
@@ -61,9 +62,9 @@ check_headers() {
     done
     others=$(cd "$DESTDIR$includedir" && find . -name 'zp*' ! -name zpool.h ! -name zpool-driver.h ! -name zpool-kernel.h \
         ! -name zpool-store.h ! -name zpool-support)
-    [ -z "$others" ] || fail "headers were installed that are not public: $others"
+    [ -z "$others" ] || fail "private headers were installed: $others"
     others=$(cd "$DESTDIR$includedir/zpool-support" && find . -name '*_internal.h')
-    [ -z "$others" ] || fail "headers of the support library were installed that are its own: $others"
+    [ -z "$others" ] || fail "private headers of the support library were installed: $others"
 }
 
 check_archive() {
@@ -72,10 +73,10 @@ check_archive() {
     [ -z "$wanted" ] || fail "$archive has undefined symbols of libzpool: $wanted"
     foreign=$(run_nm -g --defined-only "$archive" | awk 'NF == 3 && $3 !~ /^zp_/ { print $3 }' |
         grep -vE '^(__odr_asan|__gcov_|asan\.|DW\.ref)')
-    [ -z "$foreign" ] || fail "$archive defines names that are not its own: $foreign"
+    [ -z "$foreign" ] || fail "$archive defines names that do not begin with zp_: $foreign"
 }
 
-# The host is linked in the way that the .pc file tells, which is the same where there is the static library alone.
+# The host is linked as the .pc file says, which is the same if only the static library is installed.
 build_host() {
     # shellcheck disable=SC2046,SC2086 # lists of options
     run_cc -Wall -Wextra -Werror $EXTRA_CFLAGS $(pkg_config --cflags) -o "$scratch/host" "$srcdir/tests/install/host.c" \
@@ -95,7 +96,7 @@ plugin_types() {
     done
 }
 
-# What a pool of each is made of: a filter wants a driver behind it.
+# Prints the spec of a pool for each plugin. A filter needs a driver below it.
 plugin_specs() {
     for type in $(plugin_types); do
         case $type in
@@ -106,8 +107,9 @@ plugin_specs() {
     done
 }
 
-# Where the compiled-in directory is the real one it is used; status 3 says that the host does not trust it (a umask of 002,
-# for root), and then, as with DESTDIR, copies of the plugins in a directory of ours stand in.
+# If DESTDIR is empty, the compiled-in directory is used. Exit status 3 means that the host does not trust it, for
+# example after an installation as root with umask 002. Then, as with DESTDIR, copies of the plugins in the scratch
+# directory are used.
 check_installed_plugins() {
     specs=$(plugin_specs)
     if [ -z "$DESTDIR" ]; then
@@ -118,7 +120,7 @@ check_installed_plugins() {
             [ "$status" -eq 0 ] || fail "a host cannot use the plugins in $plugindir"
             return
         }
-        printf '%s may be changed by others: checking copies of its plugins\n' "$plugindir"
+        printf 'other users may change %s: checking copies of its plugins\n' "$plugindir"
     fi
     # shellcheck disable=SC2086 # a list of names
     ZPOOL_PLUGIN_PATH=$scratch/plugins run_host $specs || fail "a host cannot use copies of the installed plugins"
@@ -136,7 +138,8 @@ check_foreign_plugin() {
         fail "a plugin dropped into a directory while the host runs was not found"
 }
 
-# project_make ARGUMENT... - build in the folder of the new plugin with what is installed, warnings as errors
+# project_make ARGUMENT... - builds in the directory of the new plugin with the installed package, and with warnings as
+# errors
 project_make() {
     # Sanitizer runtimes are resolved from the program.
     case $EXTRA_CFLAGS in
@@ -152,14 +155,14 @@ project_make() {
     )
 }
 
-# from_template FILE - as `zpoolctl new' fills it in
+# from_template FILE - prints the file as `zpoolctl new' would fill it in
 from_template() {
     spec=$project
     [ "$kind" = driver ] || spec=$project+zbud
     sed "s/@type@/$project/g; s/@spec@/$spec/g; s/@kind@/$kind/g" "$srcdir/tools/template/$1"
 }
 
-# Without zpoolctl the project is made from the template in the sources.
+# Without zpoolctl, the project is made from the template in the sources.
 write_project() {
     if [ "$enable_tools" = yes ] && [ "$enable_shared" = yes ]; then
         [ "$kind" = driver ] || set -- --filter
@@ -173,8 +176,8 @@ write_project() {
     from_template check.sh.in >"$scratch/$project/tests/check.sh"
 }
 
-# check_project NAME KIND - a plugin on the support library, and a program that loads it, or has its driver linked in:
-# with the shared library and with the static one, as far as they were installed.
+# check_project NAME KIND - builds a plugin with the support library, and programs that load it or have it linked in,
+# with the shared library and with the static one, if they are installed
 check_project() {
     project=$1
     kind=$2
@@ -185,7 +188,7 @@ check_project() {
     if [ "$enable_shared" = yes ]; then
         project_make check check-linked || fail "a new $kind does not build and work with the shared library"
         plugin_dir=$scratch/$project sh "$srcdir/tests/install/plugins.sh" ||
-            fail "a new $kind's file is not as it should be"
+            fail "the plugin file of a new $kind has faults"
     fi
     [ -e "$DESTDIR$libdir/libzpool.a" ] || return
     rm -f "$scratch/$project/tests/roundtrip" "$scratch/$project/tests/linked"
@@ -199,7 +202,7 @@ check_project() {
     esac
 }
 
-# check_linked_host PROGRAM - it must find its drivers in itself, where there is no plugin directory
+# check_linked_host PROGRAM - the program must find its drivers in itself, without a plugin directory
 check_linked_host() {
     ZPOOL_PLUGIN_PATH=/nonexistent/zpool LD_LIBRARY_PATH=$DESTDIR$libdir "$1" zbud guard+zsmalloc >"$scratch/out" 2>&1 || {
         cat "$scratch/out" >&2
@@ -207,7 +210,7 @@ check_linked_host() {
     }
 }
 
-# The two ways of zpool(3) to link installed drivers into a program: by libtool, and by hand.
+# zpool(3) describes two ways to link installed drivers into a program: by libtool, and by hand.
 check_linked_drivers() {
     [ -e "$DESTDIR$libdir/libzpool.a" ] || return
     private=$(pkg_config --static --libs | sed 's/-lzpool\( \|$\)/ /')
@@ -223,7 +226,7 @@ check_linked_drivers() {
         "$DESTDIR$plugindir/zbud.a" "$DESTDIR$plugindir/zsmalloc.a" "$DESTDIR$plugindir/guard.a" \
         "$DESTDIR$libdir/libzpool.a" $private &&
         check_linked_host "$scratch/by-hand"; } || fail "installed drivers cannot be linked in by hand"
-    # Without a static C library, or with a sanitizer, there is no such program.
+    # Such a program cannot be built without a static C library, or with a sanitizer.
     case $EXTRA_CFLAGS in *-fsanitize*) return ;; esac
     echo 'int main(void) { return 0; }' >"$scratch/plain.c"
     run_cc -static -o "$scratch/plain" "$scratch/plain.c" -lltdl 2>/dev/null || return
@@ -246,7 +249,7 @@ check_tools() {
     version=$(LD_LIBRARY_PATH=$DESTDIR$libdir "$DESTDIR$bindir/zpoolctl" --version) || fail "zpoolctl --version fails"
     case $version in
     *"$PACKAGE_VERSION"*) ;;
-    *) fail "zpoolctl says version $version" ;;
+    *) fail "zpoolctl reports version $version" ;;
     esac
     [ -e "$DESTDIR$mandir/man1/zpoolctl.1" ] || fail "zpoolctl(1) was not installed"
     listed=$(LD_LIBRARY_PATH=$DESTDIR$libdir ZPOOL_PLUGIN_PATH=$scratch/plugins "$DESTDIR$bindir/zpoolctl" list) ||
@@ -269,16 +272,16 @@ check_linked_drivers
 if [ "$enable_shared" = yes ]; then
     mkdir -m 755 "$scratch/plugins"
     install -m 755 "$DESTDIR$plugindir"/*.so "$scratch/plugins"
-    # A filter needs a driver to stand in front of.
+    # A filter needs a driver below it.
     check_project sieve filter
     check_installed_plugins
     check_run_path
     check_foreign_plugin
     [ "$enable_tools" = no ] || check_tools
     plugin_dir=$DESTDIR$plugindir sh "$srcdir/tests/install/plugins.sh" ||
-        fail "the installed plugins' files are not as they should be"
+        fail "the installed plugin files have faults"
 else
-    run_host || fail "a host linked statically does not run"
+    run_host || fail "a statically linked host does not work"
 fi
 check_project kit driver
 for page in man3/zpool.3 man7/zpool-driver.7; do

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * kernel_caller.c - a program as somebody would write it who knows the kernel's zpool and nothing of ours
+ * kernel_caller.c - a program by an author who knows the kernel's zpool but not libzpool
  *
- * A small front end in the manner of zswap stands before a swap device: pages are kept compressed in a pool, written
- * back to the device when the pool grows past its bound, and go straight to the device when the pool does not take
- * them.  It uses the kernel's functions, types and flags by their names, which ZPOOL_KERNEL_NAMES brings; a driver that
- * is part of the program, registered and evicting the kernel's way, is one of those that it runs on.
+ * A small front end, like zswap, stands before a swap device: it keeps compressed pages in a pool, writes them back to
+ * the device when the pool exceeds its limit, and sends pages directly to the device if the pool does not accept them.
+ * It uses the kernel's functions, types and flags by their names, which ZPOOL_KERNEL_NAMES provides. One of the drivers
+ * is part of the program: it is registered and evicts as drivers in the kernel do.
  *
- * kernel_caller [--seed N] [TYPE...]: the shipped drivers that are found, and its own, unless others are named.  Exit
- * status 0; 1, and a message for each page that was lost and each promise that was not kept; 77: no driver was found.
+ * kernel_caller [--seed N] [TYPE...]: runs on the named drivers, or on its own driver and all shipped drivers that are
+ * found. The exit status is 0; 1 after a message for each lost page and each broken promise; 77 if no driver was found.
  */
 #ifndef ZPOOL_KERNEL_NAMES
 #define ZPOOL_KERNEL_NAMES
@@ -24,15 +24,15 @@
 enum { PAGE_SIZE = 4096, OFFSETS = 2048, OPERATIONS = 40000, POOL_BYTES_MAX = 1 << 20, BUSY_ONE_IN = 13 };
 enum { EXIT_SKIPPED = 77 };
 
-/* In front of the compressed bytes: write-back is given nothing but a handle. */
+/* Stored before the compressed bytes, because the evict callback receives only a handle. */
 struct header {
 	u64 offset;
 };
 
 struct entry {
 	unsigned long handle;
-	unsigned int length; /* compressed bytes; 0: the page is not in the pool */
-	bool same_filled;    /* not in the pool either, but all of it is this value */
+	unsigned int length; /* number of compressed bytes; 0 if the page is not in the pool */
+	bool same_filled;    /* the page is not in the pool because all its bytes have this value */
 	unsigned char value;
 };
 
@@ -44,7 +44,7 @@ struct counters {
 static struct entry entries[OFFSETS];
 static struct counters counters;
 static unsigned char device[OFFSETS][PAGE_SIZE];
-static unsigned int versions[OFFSETS]; /* what was stored last; 0: nothing */
+static unsigned int versions[OFFSETS]; /* the version that was stored last; 0 if none was */
 static unsigned long seed;
 static int failures;
 
@@ -62,7 +62,7 @@ static unsigned int next_random(u64 *state)
 
 /* ---- the front end ---- */
 
-/* Stands for a compressor: zeroes at the end need not be kept. */
+/* Replaces a compressor: drops the zeros at the end of a page. */
 static unsigned int compress(const unsigned char *page)
 {
 	unsigned int length = PAGE_SIZE;
@@ -95,7 +95,7 @@ static int write_back(struct zpool *pool, unsigned long handle)
 		zpool_unmap_handle(pool, handle);
 		return -EAGAIN;
 	}
-	/* Now and then the page is in use and cannot be written. */
+	/* Sometimes the page is in use and cannot be written. */
 	if ((counters.written_back + counters.busy) % BUSY_ONE_IN == BUSY_ONE_IN - 1) {
 		counters.busy++;
 		zpool_unmap_handle(pool, handle);
@@ -130,10 +130,10 @@ static bool has_room(struct zpool *pool)
 	return zpool_get_total_size(pool) <= POOL_BYTES_MAX;
 }
 
-/* 0: the page is kept; otherwise it is the device's turn. */
+/* Returns 0 if the pool stored the page; otherwise the caller writes it to the device. */
 static int store_page(struct zpool *pool, unsigned int offset, const unsigned char *page)
 {
-	/* Some of these flags are 0 here, to the wonder of clang-tidy. */
+	/* Some of these flags are 0 here, which clang-tidy would report. */
 	gfp_t gfp = __GFP_NORETRY | __GFP_NOWARN | __GFP_KSWAPD_RECLAIM; /* NOLINT(misc-redundant-expression) */
 	struct entry *entry = &entries[offset];
 	struct header *header;
@@ -185,7 +185,7 @@ static void load_page(struct zpool *pool, unsigned int offset, unsigned char *pa
 	}
 }
 
-/* The type that the user set, or else the one compiled in. */
+/* The type that the user chose, or else the default. */
 static struct zpool *create_pool(char *type, char *fallback)
 {
 	if (!zpool_has_pool(type))
@@ -203,7 +203,7 @@ enum { SLOTS = 256 };
 
 struct slots_pool {
 	unsigned char bytes[SLOTS][PAGE_SIZE] __attribute__((aligned(16)));
-	unsigned long uses[SLOTS]; /* odd: taken */
+	unsigned long uses[SLOTS]; /* odd if the slot is taken */
 	unsigned int maps[SLOTS];
 	unsigned int next;
 };
@@ -276,7 +276,7 @@ static int slots_unmap(void *pool_, unsigned long handle)
 	return 0;
 }
 
-/* The kernel's way to the owner of the pool: by the driver's own pool. */
+/* Calls the owner's evict function as in the kernel, through the driver's own pool. */
 static int slots_shrink(void *pool_, unsigned int pages, unsigned int *reclaimed)
 {
 	struct slots_pool *pool = pool_;
@@ -296,7 +296,7 @@ static u64 slots_total_size(void *pool_)
 	struct slots_pool *pool = pool_;
 	u64 bytes = sizeof(*pool) - sizeof(pool->bytes);
 
-	/* Eight times what is true, so that the front end finds it too much. */
+	/* Reports eight times the actual size, so that the front end reaches its limit. */
 	for (unsigned int slot = 0; slot < SLOTS; slot++)
 		bytes += pool->uses[slot] % 2 * 8 * PAGE_SIZE;
 	return bytes;
@@ -323,7 +323,10 @@ static const struct zpool_driver slots_driver = {
 
 /* ---- the run ---- */
 
-/* What a page holds follows from its offset and version: some of one value, some that do not compress, most between. */
+/*
+ * The contents of a page follow from its offset and version: some pages have only one value, some do not compress, and
+ * most are in between.
+ */
 static void fill_page(unsigned char *page, unsigned int offset, unsigned int version)
 {
 	u64 state = (u64)seed << 32 ^ offset * UINT64_C(2654435761) ^ version;
@@ -383,11 +386,11 @@ static void expect(struct zpool *pool)
 	if (!counters.stored || !counters.same_filled || !counters.pool_limit_hit)
 		complain(type, "the pool was hardly used");
 	if (evicts && (!counters.written_back || !counters.busy))
-		complain(type, "the driver can evict and wrote nothing back");
+		complain(type, "the driver can evict, but wrote nothing back");
 	if (!evicts && (counters.written_back || counters.reject_reclaim_fail != counters.pool_limit_hit))
-		complain(type, "the driver cannot evict, and a shrink gave 0");
+		complain(type, "the driver cannot evict, but a shrink returned 0");
 	if (zpool_max_object_size(pool) < PAGE_SIZE + sizeof(struct header) && !counters.reject_compress_poor)
-		complain(type, "what is too large was not refused with -ENOSPC");
+		complain(type, "an object that is too large was not refused with -ENOSPC");
 	if (counters.reject_alloc_fail && strcmp(type, "slots") != 0)
 		complain(type, "malloc failed without a limit");
 	printf("%-8s stored %lu, written back %lu, same filled %lu, limit hit %lu, rejected: %lu reclaim, %lu alloc, "
@@ -396,7 +399,7 @@ static void expect(struct zpool *pool)
 	       counters.reject_reclaim_fail, counters.reject_alloc_fail, counters.reject_compress_poor);
 }
 
-/* The flags of callers who may not wait. */
+/* These are the flags of callers that must not wait. */
 static void work_in_atomic_context(struct zpool *pool)
 {
 	static const gfp_t flags[] = { GFP_ATOMIC, GFP_NOWAIT | __GFP_HIGHMEM | __GFP_MOVABLE, GFP_NOIO | __GFP_ZERO };
@@ -407,12 +410,12 @@ static void work_in_atomic_context(struct zpool *pool)
 		const char *object;
 
 		if (ret && (i == 2 || (ret != -ENOMEM && ret != -EAGAIN)))
-			complain(zpool_get_type(pool), "malloc failed otherwise than it may");
+			complain(zpool_get_type(pool), "malloc failed with an error that these flags do not allow");
 		if (ret)
 			continue;
 		object = zpool_map_handle(pool, handle, ZPOOL_MM_DEFAULT);
 		if (i == 2 && (object[0] || object[99]))
-			complain(zpool_get_type(pool), "__GFP_ZERO gave bytes that are not zero");
+			complain(zpool_get_type(pool), "__GFP_ZERO returned bytes that are not zero");
 		zpool_unmap_handle(pool, handle);
 		zpool_free(pool, handle);
 	}
@@ -426,7 +429,7 @@ static bool run(char *type, u64 *state)
 	if (!pool)
 		return false;
 	if (strcmp(zpool_get_spec(pool), type) != 0)
-		complain(type, "another driver was taken");
+		complain(type, "another driver was opened");
 	memset(entries, 0, sizeof(entries));
 	memset(versions, 0, sizeof(versions));
 	memset(&counters, 0, sizeof(counters));
@@ -453,18 +456,18 @@ int main(int argc, char **argv)
 	printf("seed %lu\n", seed);
 	state = seed;
 	if (zpool_register_driver(&slots_driver) || zpool_register_driver(&slots_driver) != -EEXIST)
-		complain(own, "a driver cannot be registered once and no more");
+		complain(own, "a driver could not be registered, or was registered twice");
 	for (int i = 1; i < argc; i++)
 		if (run(argv[i], &state))
 			found++;
 		else
-			complain(argv[i], "no pool could be made");
+			complain(argv[i], "no pool could be created");
 	for (size_t i = 0; argc == 1 && i < sizeof(types) / sizeof(types[0]); i++)
 		found += run(types[i], &state);
 	if (!run(own, &state))
-		complain(own, "no pool could be made of a driver that is registered");
+		complain(own, "no pool of a registered driver could be created");
 	if (zpool_unregister_driver(&slots_driver) || zpool_has_pool(own))
-		complain(own, "a driver without pools cannot be unregistered");
+		complain(own, "a driver without pools could not be unregistered");
 	if (failures)
 		return EXIT_FAILURE;
 	return found ? EXIT_SUCCESS : EXIT_SKIPPED;

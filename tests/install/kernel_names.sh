@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# kernel_names.sh - zpool_create_pool() is called as in the kernel whose version ZPOOL_KERNEL_NAMES gives; a call as in
-# another, or with an integer in place of a pointer or the other way round, does not compile
+# kernel_names.sh - zpool_create_pool() takes the arguments of the kernel version that ZPOOL_KERNEL_NAMES names. A call
+# with the arguments of another version, or with an integer and a pointer exchanged, does not compile
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
 make_scratch
 
-# try LANGUAGE STANDARD VERSION CALL: does it compile?  Without -Werror, because the wrong form has to be an error and not a warning.
+# try LANGUAGE STANDARD VERSION CALL - succeeds if the call compiles. It does not use -Werror, because a wrong call must
+# be an error and not only a warning.
 try() {
     {
         printf '#include <zpool.h>\n'
@@ -37,7 +38,7 @@ refuses() {
     ! try "$@" || fail "zpool_create_pool($4) compiles with ZPOOL_KERNEL_NAMES=$3 as $2"
 }
 
-# The same for both languages.
+# C and C++ have the same cases.
 calls() {
     for version in '' 1 317; do
         takes "$1" "$2" "$version" '"zbud", GFP_KERNEL, NULL'
@@ -78,6 +79,6 @@ done
 if ${CXX:-c++} --version >"$scratch/log" 2>&1; then
     calls c++ c++11
 else
-    echo "no C++ compiler here: the calls are tried in C alone"
+    echo "there is no C++ compiler, so the calls are only tried in C"
 fi
 finish

@@ -23,12 +23,12 @@ EXTRA_DIST += $(install_tests) \
 
 TESTS += $(install_tests)
 
-# Without plugins it has but its own driver, and is skipped.
+# Without plugins, the program has only its own driver, and is skipped.
 check_PROGRAMS += tests/install/kernel_caller tests/install/kernel_caller_400
 TESTS += tests/install/kernel_caller tests/install/kernel_caller_400
 tests_install_kernel_caller_SOURCES = tests/install/kernel_caller.c
 tests_install_kernel_caller_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
-# The same as a caller of a later kernel.
+# The same program, as a caller of a later kernel.
 tests_install_kernel_caller_400_SOURCES = tests/install/kernel_caller.c
 tests_install_kernel_caller_400_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOL_KERNEL_NAMES=400
 tests_install_kernel_caller_400_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
@@ -39,7 +39,7 @@ check_PROGRAMS += tests/install/static_host
 TESTS += tests/install/static_host
 tests_install_static_host_SOURCES = tests/install/static_host.c
 tests_install_static_host_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-# Without -static libtool would put plugins on the command line of the linker as shared objects.
+# Without -static, libtool would pass plugins to the linker as shared objects.
 tests_install_static_host_LDFLAGS = $(AM_LDFLAGS) -static
 tests_install_static_host_LDADD = libzpool/libzpool.la -dlpreopen plugins/z3fold.la -dlpreopen plugins/zsmalloc.la \
 	-dlpreopen plugins/zbud.la -dlpreopen plugins/libc.la \

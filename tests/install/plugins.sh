@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# plugins.sh - what every plugin's file must be like
+# plugins.sh - the requirements on every plugin file
 #
-# It exports zpool_driver and <type>_LTX_zpool_driver and nothing else, wants no function of libzpool's, is bound in full
-# when it is opened, carries the note from which tools read, and depends on no libzpool.
+# It exports zpool_driver and <type>_LTX_zpool_driver and nothing else, uses no function of libzpool, binds all symbols
+# when it is opened, has the note that tools read, and does not depend on libzpool.
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"

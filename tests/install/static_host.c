@@ -2,8 +2,8 @@
  *
  * static_host.c - a program with its drivers linked in needs no plugin directory
  *
- * Linked with the static library and `-dlpreopen plugins/<type>.la`, as doc/ tells hosts to; the plugin path names a
- * directory that does not exist, so that a driver can only come from the program itself.
+ * The program is linked with the static library and `-dlpreopen plugins/<type>.la`, as doc/ recommends. The plugin path
+ * names a directory that does not exist, so a driver can only come from the program itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -91,7 +91,7 @@ START_TEST(driver_that_is_not_preloaded_is_absent)
 }
 END_TEST
 
-/* Last: it cannot be undone, and with CK_FORK=no all cases share a process. */
+/* This test is the last one, because it cannot be undone and all cases share a process with CK_FORK=no. */
 START_TEST(preloaded_driver_works_with_loading_disabled)
 {
 	ck_assert_int_eq(zpool_loading_disable(), 0);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# symbols.sh - each library exports exactly the functions that its header declares, and may not be unmapped
+# symbols.sh - each library exports exactly the functions that its header declares, and is marked so that it is never
+# unmapped
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
@@ -24,13 +25,13 @@ check_library() {
         fail "$symbol is exported by $name, but $header does not declare it"
     done
 
-    # A thread may still be inside the library's code when the host closes it.
+    # A thread may still execute the library's code when the host closes it.
     "${READELF:?}" -dW "$library" | grep -q 'FLAGS_1.*NODELETE' || fail "$name is not marked NODELETE"
 }
 
 check_library libzpool/.libs/libzpool.so "$srcdir/libzpool/zpool.h"
 if [ -e store/.libs/libzpool-store.so ]; then
-    # What it includes is declared by libzpool.
+    # libzpool declares the functions of the headers that this one includes.
     sed '/#include/d; 1i #define ZPOOL_PUBLIC __attribute__((visibility("default")))\n#include <stdint.h>\n#include <stddef.h>' \
         "$srcdir/store/zpool-store.h" >"$scratch/zpool-store.h"
     check_library store/.libs/libzpool-store.so "$scratch/zpool-store.h"

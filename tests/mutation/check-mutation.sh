@@ -1,30 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# check-mutation.sh: does the contract suite notice when a driver is wrong?
+# check-mutation.sh - the contract suite detects faults of drivers
 #
-# Each mutation below is one line of a driver made wrong, as somebody could get it wrong: of zbud, and for what zbud
-# cannot do (move objects, size classes) of the suite's own mock_slabs.  The mutated driver is built in a temporary
-# directory and the suite is run on it: at least one case must fail.  A hang is caught by the suite's own time limit.
-# First each driver as it is must pass, and each mutation must really change one line, so that none of them rots when
-# the driver changes.
+# Each mutation below changes one line of a driver in the way of a plausible mistake. The driver is zbud, or the suite's
+# own mock_slabs for what zbud cannot do (move objects, size classes). The script builds the mutated driver in a
+# temporary directory and runs the suite on it: at least one case must fail. The suite's own time limit catches hangs.
+# Each driver must pass without a mutation, and each mutation must change exactly one line, so that an outdated mutation
+# is noticed when the driver changes.
 #
-# Run by `make check-mutation`, which sets the environment; without that, CC, CFLAGS, abs_top_srcdir and abs_top_builddir
-# are to be set by hand.
+# `make check-mutation` runs this script and sets the environment. To run it by hand, set CC, CFLAGS, abs_top_srcdir and
+# abs_top_builddir.
 set -eu
 umask 022
 
 srcdir=${abs_top_srcdir:?is the source tree, set by make check-mutation}
 builddir=${abs_top_builddir:?is the build tree, set by make check-mutation}
 contract=$builddir/tests/contract/contract
-# The same random choices every time.
+# All runs make the same random choices.
 run_flags="--seed 1 --ops 20000 --no-rss"
-# What hangs is caught after so many seconds.  The cases take far less, and a mutation is wrong whatever the reason.
+# The time limit in seconds for hangs. Cases of a correct driver take far less, and it does not matter why a case fails.
 mutant_flags="--fail-fast --timeout 5"
 
 case ${SANITIZER_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
 ?*)
-    echo "mutations are tried in a plain build only"
+    echo "mutations are only tested in a build without sanitizers and coverage"
     exit 77
     ;;
 esac
@@ -47,13 +47,13 @@ for source in "$srcdir"/libzpool/support/*.c; do
     compile -c "$source" -o "$dir/support/$(basename "$source" .c).o"
 done
 
-# build SOURCES PLUGINS: make PLUGINS/$driver.so from the sources in a directory.
+# build SOURCES PLUGINS: builds PLUGINS/$driver.so from the sources in a directory
 build() {
     mkdir "$2"
     compile -shared -Wl,-z,defs -I"$1" "$1"/*.c "$dir"/support/*.o -o "$2/$driver.so"
 }
 
-# run PLUGINS [ARGUMENT...]: the suite on the driver of a directory, its output in $dir/output.
+# run PLUGINS [ARGUMENT...]: runs the suite on the driver in a directory; its output is in $dir/output
 run() {
     ZPOOL_PLUGIN_PATH=$1
     export ZPOOL_PLUGIN_PATH
@@ -66,7 +66,7 @@ failed_cases() {
     sed -n "s/^not ok [0-9]* - $driver: //p" "$dir/output" | tr '\n' ' '
 }
 
-# mutate DRIVER SOURCES: the driver that the mutations from here on are of; it must pass as it is.
+# mutate DRIVER SOURCES: sets the driver that the following mutations change; it must pass without a mutation
 mutate() {
     driver=$1
     sources=$2
@@ -74,17 +74,17 @@ mutate() {
     build "$sources" "$dir/plain"
     if ! run "$dir/plain"; then
         cat "$dir/output"
-        echo "FAIL: $driver does not pass as it is, so nothing can be said of mutations"
+        echo "FAIL: $driver does not pass without a mutation, so mutations cannot be tested"
         exit 1
     fi
-    echo "$driver as it is: $(tail -n 1 "$dir/output")"
+    echo "$driver without a mutation: $(tail -n 1 "$dir/output")"
 }
 
 tried=0
 survived=0
 
-# mutation NAME FILE FUNCTION SED-COMMAND CASE...: try one, made inside of a function of the file.  The cases are those
-# that should notice it, and are run first.
+# mutation NAME FILE FUNCTION SED-COMMAND CASE...: tests one mutation, which is made inside of a function of the file.
+# The cases are those that should detect it, and are run first.
 mutation() {
     name=$1
     file=$2
@@ -99,7 +99,7 @@ $4
     sed "$script" "$sources/$file" >"$dir/mutant/$file"
     changed=$(diff "$sources/$file" "$dir/mutant/$file" | grep -c '^<' || :)
     if [ "$changed" -ne 1 ]; then
-        echo "FAIL: $name changes $changed lines of $file instead of one: adapt the mutation"
+        echo "FAIL: $name changes $changed lines of $file instead of one; adapt the mutation"
         survived=$((survived + 1))
         return
     fi
@@ -115,12 +115,12 @@ $4
     done
     # shellcheck disable=SC2086
     if ! run "$dir/plugins" $mutant_flags $expected && [ -n "$(failed_cases)" ]; then
-        echo "caught: $name, by $(failed_cases)"
+        echo "$name was caught by $(failed_cases)"
     elif ! run "$dir/plugins" $mutant_flags && [ -n "$(failed_cases)" ]; then
-        echo "caught: $name, by $(failed_cases)and not as expected by $*"
+        echo "$name was caught by $(failed_cases)instead of the expected $*"
     else
         tail -n 3 "$dir/output"
-        echo "FAIL: $name is not noticed"
+        echo "FAIL: $name was not detected"
         survived=$((survived + 1))
     fi
 }
@@ -219,7 +219,7 @@ mutation stale_page_order zbud_page.c zbud_page_enter_lists \
     's/zp_list_add(&page->lru, &pool->lru);/zp_list_add(\&page->lru, pool->lru.prev);/' \
     shrink_takes_the_oldest_first
 
-# The mock is made a plugin by a line that exports it.
+# This line exports the mock, which makes it a plugin.
 mkdir "$dir/slabs"
 cp "$srcdir/tests/contract/mock_slabs.c" "$srcdir/tests/contract/mocks.h" "$dir/slabs"
 echo 'extern __attribute__((visibility("default"), alias("mock_slabs"))) const struct zpool_driver zpool_driver;' \
@@ -266,5 +266,5 @@ mutation pages_of_classes_forgotten mock_slabs.c slabs_each_class \
     's/stats.pages += SLABS_PAGES;/stats.pages += 4;/' \
     classes_hold_all_objects
 
-echo "$tried mutations, $((tried - survived)) caught, $survived not"
+echo "$tried mutations: $((tried - survived)) were caught, $survived were not"
 [ "$survived" -eq 0 ]

@@ -1,6 +1,6 @@
-# Is the contract suite worth its name?  It must fail on each of a dozen and more wrong versions of zbud.
+# The contract suite must fail on each of several faulty versions of zbud and of the suite's mock_slabs.
 #
-# Mutated plugins are shared objects; where drivers are linked in, those would be found first.
+# Mutated drivers are plugins. If drivers are linked in, the suite would use those instead.
 
 EXTRA_DIST += tests/mutation/check-mutation.sh
 
