@@ -1,10 +1,13 @@
-# Drivers, each a plugin of its own.  They are linked here, in one directory, so that tests can point at it.
+# Drivers and filters, each a plugin of its own.  They are linked here, in one directory, so that tests can point at it.
+# What is installed, linked into static programs and tested follows from these two lists.
 
-plugin_LTLIBRARIES += plugins/zsmalloc.la plugins/zbud.la plugins/libc.la
-plugin_LTLIBRARIES += plugins/zblock.la
+plugin_drivers = plugins/zsmalloc.la plugins/z3fold.la plugins/zbud.la plugins/zblock.la plugins/libc.la
+plugin_filters = plugins/guard.la plugins/fault.la plugins/trace.la
+plugin_LTLIBRARIES += $(plugin_drivers) $(plugin_filters)
 
-# Links every plugin into a program, for builds without shared libraries.
+# Links every plugin, or every driver, into a program.
 preload_plugins = $(plugin_LTLIBRARIES:%=-dlpreopen %)
+preload_drivers = $(plugin_drivers:%=-dlpreopen %)
 
 plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
 plugin_cflags = $(AM_CFLAGS) $(STACK_CFLAGS)
@@ -45,7 +48,6 @@ plugins_zsmalloc_la_LIBADD = $(plugin_libadd)
 plugins_zsmalloc_la_LINK = $(plugin_link)
 EXTRA_plugins_zsmalloc_la_DEPENDENCIES = plugins/libtool
 
-plugin_LTLIBRARIES += plugins/z3fold.la
 plugins_z3fold_la_SOURCES = \
 	plugins/z3fold/z3fold.c \
 	plugins/z3fold/z3fold.h \
@@ -92,7 +94,6 @@ plugins_zblock_la_LIBADD = $(plugin_libadd)
 plugins_zblock_la_LINK = $(plugin_link)
 EXTRA_plugins_zblock_la_DEPENDENCIES = plugins/libtool
 
-plugin_LTLIBRARIES += plugins/fault.la
 plugins_fault_la_SOURCES = plugins/fault/fault.c
 plugins_fault_la_CPPFLAGS = $(plugin_cppflags)
 plugins_fault_la_CFLAGS = $(plugin_cflags)
@@ -101,7 +102,6 @@ plugins_fault_la_LIBADD = $(plugin_libadd)
 plugins_fault_la_LINK = $(plugin_link)
 EXTRA_plugins_fault_la_DEPENDENCIES = plugins/libtool
 
-plugin_LTLIBRARIES += plugins/guard.la
 plugins_guard_la_SOURCES = \
 	plugins/guard/guard.c \
 	plugins/guard/guard.h \
@@ -124,7 +124,6 @@ plugins_libc_la_LIBADD = $(plugin_libadd)
 plugins_libc_la_LINK = $(plugin_link)
 EXTRA_plugins_libc_la_DEPENDENCIES = plugins/libtool
 
-plugin_LTLIBRARIES += plugins/trace.la
 plugins_trace_la_SOURCES = \
 	plugins/trace/trace.c \
 	plugins/trace/trace.h \

@@ -9,17 +9,27 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_builddir='$(abs_top_builddir)' abs_top_srcdir='$(abs_top_srcdir)' \
 	top_builddir='$(top_builddir)' top_srcdir='$(top_srcdir)' \
 	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' READELF='$(READELF)' PACKAGE_VERSION='$(PACKAGE_VERSION)' \
-	ZPOOL_TEST_TYPES='$(plugin_LTLIBRARIES:plugins/%.la=%)' \
+	ZPOOL_TEST_TYPES='$(plugin_LTLIBRARIES:plugins/%.la=%)' ZPOOL_TEST_DRIVERS='$(plugin_drivers:plugins/%.la=%)' \
 	CFLAGS='$(CFLAGS)' SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)' COVERAGE_CFLAGS='$(COVERAGE_CFLAGS)' \
 	HARDEN_CFLAGS='$(HARDEN_CFLAGS)' HARDEN_LDFLAGS='$(HARDEN_LDFLAGS)'; \
-	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION ZPOOL_TEST_TYPES CFLAGS \
-		SANITIZER_CFLAGS COVERAGE_CFLAGS HARDEN_CFLAGS HARDEN_LDFLAGS; unset ZPOOL_DEBUG;
+	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION ZPOOL_TEST_TYPES \
+		ZPOOL_TEST_DRIVERS CFLAGS SANITIZER_CFLAGS COVERAGE_CFLAGS HARDEN_CFLAGS HARDEN_LDFLAGS; unset ZPOOL_DEBUG;
 if SANITIZE_THREAD
 # Thread sanitizer kills children that fork from a program with threads.
 AM_TESTS_ENVIRONMENT += CK_FORK=no ZPOOL_TEST_NO_FORK=1; export CK_FORK ZPOOL_TEST_NO_FORK;
 endif
 
 EXTRA_DIST += tests/with-plugins tests/clean-start.sh
+
+# The shipped drivers and filters, for tests in C: SHIPPED_DRIVERS(X) is X("zsmalloc") X("z3fold") and so on.
+BUILT_SOURCES += tests/shipped.h
+CLEANFILES += tests/shipped.h
+tests/shipped.h: Makefile
+	$(AM_V_GEN)$(MKDIR_P) tests && { \
+	echo '/* Made from plugins/local.mk. */'; \
+	printf '#define SHIPPED_DRIVERS(X)'; printf ' X("%s")' $(plugin_drivers:plugins/%.la=%); echo; \
+	printf '#define SHIPPED_FILTERS(X)'; printf ' X("%s")' $(plugin_filters:plugins/%.la=%); echo; } >$@.tmp && \
+	if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
 
 check_PROGRAMS += tests/clean-start
 tests_clean_start_SOURCES = tests/clean-start.c

@@ -104,8 +104,9 @@ case $run in
 esac
 # The suite runs on the drivers without filters, with a longer time limit. The emulator leaves things behind in the
 # process and changes resident memory, so the results of these cases are ignored under it.
-run_contract --ops 2000 --timeout 300 --no-rss --driver zbud --driver z3fold --driver zsmalloc --driver zblock \
-    --driver libc >contract.out 2>&1 || true
+drivers=$(sed -n 's/^plugin_drivers = //p' Makefile | sed 's|plugins/|--driver |g; s|\.la||g')
+# shellcheck disable=SC2086 # several words
+run_contract --ops 2000 --timeout 300 --no-rss $drivers >contract.out 2>&1 || true
 tail -n 1 contract.out
 case $run in
 qemu*) emulated=_nothing_behind ;;

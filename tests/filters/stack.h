@@ -5,13 +5,15 @@
 #ifndef FILTERS_STACK_H
 #define FILTERS_STACK_H 1
 
+#include "tests/shipped.h"
 #include "tests/unit/run.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const stack_drivers[] = { "zbud", "z3fold", "zblock", "zsmalloc", "libc" };
+#define STACK_DRIVER(type) type,
+static const char *const stack_drivers[] = { SHIPPED_DRIVERS(STACK_DRIVER) };
 enum { STACK_DRIVERS = sizeof(stack_drivers) / sizeof(stack_drivers[0]) };
 
 /* All messages of level warning and above since stack_open(), one per line, and the number of errors. */

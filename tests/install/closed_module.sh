@@ -23,7 +23,7 @@ run_cc $flags -fPIC -shared -fvisibility=hidden -DMODULE -I"$srcdir/libzpool" "$
 }
 # shellcheck disable=SC2086
 run_cc $flags "$source" -o "$scratch/host" -ldl || fail "the program does not compile"
-for spec in zbud z3fold zblock zsmalloc libc guard+zsmalloc; do
+for spec in ${ZPOOL_TEST_DRIVERS:?} guard+zsmalloc; do
     timeout 60 "$scratch/host" "$scratch/module.so" "$spec"
     status=$?
     [ $status -eq 0 ] || fail "the program that closes the module ended with exit status $status on $spec"

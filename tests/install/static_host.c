@@ -14,7 +14,10 @@
 
 #include <zpool.h>
 
-static const char *const types[] = { "zsmalloc", "z3fold", "zbud", "zblock", "libc" };
+#include "tests/shipped.h"
+
+#define TYPE(type) type,
+static const char *const types[] = { SHIPPED_DRIVERS(TYPE) };
 #define TYPES ((int)(sizeof(types) / sizeof(types[0])))
 
 static void forget_plugin_directories(void)

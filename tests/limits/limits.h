@@ -5,6 +5,7 @@
 #ifndef LIMITS_H
 #define LIMITS_H 1
 
+#include "tests/shipped.h"
 #include "tests/unit/run.h"
 
 #include <stdbool.h>
@@ -25,7 +26,8 @@
 #define LIMITS_SANITIZED 0
 #endif
 
-static const char *const limits_drivers[] = { "zbud", "z3fold", "zblock", "zsmalloc", "libc" };
+#define LIMITS_DRIVER(type) type,
+static const char *const limits_drivers[] = { SHIPPED_DRIVERS(LIMITS_DRIVER) };
 enum { LIMITS_DRIVERS = sizeof limits_drivers / sizeof limits_drivers[0], LIMITS_SKIP = 77 };
 
 /*

@@ -22,6 +22,8 @@
 #include <zpool-driver.h>
 #include <zpool.h>
 
+#include "tests/shipped.h"
+
 enum { SKIPPED = 77, PAINT = 0xa5 };
 
 #define CHECK(condition)                                                                                               \
@@ -229,8 +231,8 @@ static bool make_link(const char *path, char *link, size_t link_bytes)
 
 static void run_all(const char *path)
 {
-	static const char *const specs[] = { "zbud", "z3fold",         "zsmalloc",        "zblock",
-					     "libc", "guard+zsmalloc", "fault+guard+zbud" };
+#define SPEC(type) type,
+	static const char *const specs[] = { SHIPPED_DRIVERS(SPEC) "guard+zsmalloc", "fault+guard+zbud" };
 	char text[PATH_MAX + 64];
 
 	CHECK(make_link(path, text, sizeof text));

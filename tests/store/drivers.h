@@ -5,8 +5,11 @@
 #ifndef TESTS_STORE_DRIVERS_H
 #define TESTS_STORE_DRIVERS_H 1
 
-static const char *const specs[] = { "zsmalloc",       "zbud",       "z3fold",       "zblock",       "libc",
-				     "guard+zsmalloc", "guard+zbud", "guard+z3fold", "guard+zblock", "guard+libc" };
+#include "tests/shipped.h"
+
+#define SPEC_ALONE(type) type,
+#define SPEC_GUARDED(type) "guard+" type,
+static const char *const specs[] = { SHIPPED_DRIVERS(SPEC_ALONE) SHIPPED_DRIVERS(SPEC_GUARDED) };
 #define SPECS ((int)(sizeof(specs) / sizeof(*specs)))
 
 #endif

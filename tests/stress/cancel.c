@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "tests/shipped.h"
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/run.h"
 
@@ -21,7 +22,8 @@
 enum { HANDLES = 64, OBJECT_BYTES = 1000, PATIENCE_S = 10, ROUNDS = 6, THREADS = 3 };
 
 static const char *const filters[] = { "", "guard+", "fault+", "trace:overwrite=yes,buffer=4096,file=" };
-static const char *const drivers[] = { "zbud", "z3fold", "zblock", "zsmalloc", "libc" };
+#define DRIVER(type) type,
+static const char *const drivers[] = { SHIPPED_DRIVERS(DRIVER) };
 enum { FILTERS = sizeof filters / sizeof *filters, DRIVERS = sizeof drivers / sizeof *drivers };
 
 static char trace_path[] = "/tmp/zpool-cancel-test.XXXXXX";

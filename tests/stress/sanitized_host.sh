@@ -32,7 +32,7 @@ for compiler in gcc clang; do
 	tried=$((tried + 1))
 	$compiler -std=gnu11 -O1 -g -fsanitize=thread -pthread -I"$source/libzpool" "$source/tests/stress/sanitized_host.c" \
 		-L"$library" -lzpool -Wl,-rpath,"$library" -o "$dir/host"
-	for spec in zbud z3fold zblock zsmalloc libc guard+z3fold guard+zsmalloc fault:malloc_share=9+zbud \
+	for spec in ${ZPOOL_TEST_DRIVERS:?} guard+z3fold guard+zsmalloc fault:malloc_share=9+zbud \
 		"trace:overwrite=yes,file=$dir/trace+zsmalloc" zbud:limit=1M; do
 		status=0
 		timeout 120 "$dir/host" "$spec" >"$dir/log" 2>&1 || status=$?

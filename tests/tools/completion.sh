@@ -38,7 +38,7 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "help list info new check bench replay store" "$zpoolctl" ""
+completes "commands" "help new list info check replay bench store" "$zpoolctl" ""
 completes "commands for help" "replay" "$zpoolctl" help re
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
