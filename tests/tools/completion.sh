@@ -61,7 +61,7 @@ completes "drivers for check" "copying" "$zpoolctl" check co
 completes "plugins for check" "own.so" "$zpoolctl" check ow
 completes "cases" "soak" "$zpoolctl" check --case so
 completes "workloads" "fill" "$zpoolctl" bench -w fil
-completes "every workload" "fill churn long-churn read drop pair transfer evict stall" "$zpoolctl" bench --workload ""
+completes "every workload" "fill churn long-churn read drop pair transfer evict miss stall" "$zpoolctl" bench --workload ""
 completes "peers" "jemalloc" "$zpoolctl" bench --peer j
 completes "drivers for bench" "zbud" "$zpoolctl" bench --type z
 completes "distributions" "lz4" "$zpoolctl" bench --sizes l
