@@ -46,8 +46,8 @@ static bool overruled(enum driver_call call, int64_t *answer)
 		return false;
 	knobs.overrule[call] = false;
 	*answer = knobs.answer[call];
-	if (knobs.say)
-		knobs.host->error(knobs.core, "%s", knobs.say);
+	if (knobs.message)
+		knobs.host->error(knobs.core, "%s", knobs.message);
 	return true;
 }
 

@@ -54,7 +54,7 @@ struct driver_knobs {
 	 * what to say, if that is not NULL. */
 	bool overrule[CALLS];
 	int64_t answer[CALLS];
-	const char *say;
+	const char *message;
 
 	/* What create puts into *out beside a pool, if not 0; without_pool: all but that. */
 	bool without_pool;

@@ -14,7 +14,7 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-/* The program's other life: says what it sees. */
+/* When the program is started again as "program report", it prints what it finds. */
 static int report(void)
 {
 	const char *value = zp_secure_getenv("UNIT_ENV");
@@ -44,8 +44,8 @@ START_TEST(getenv_of_an_empty_variable_gives_the_empty_text)
 }
 END_TEST
 
-/* A copy of this program that changes the user is privileged in the system's eyes, whichever way the rights change. */
-START_TEST(environment_is_not_believed_in_a_set_user_id_program)
+/* A copy of this program with the set-user-ID bit is privileged, even if its effective user has fewer rights. */
+START_TEST(environment_is_ignored_in_a_set_user_id_program)
 {
 	char text[128] = "", self[PATH_MAX] = "";
 	struct statvfs fs;
@@ -75,7 +75,7 @@ START_TEST(environment_is_not_believed_in_a_set_user_id_program)
 	ck_assert_int_ge(read(ends[0], text, sizeof text - 1), 0);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	scratch_remove();
-	/* A build that counts lines complains behind it, for this user cannot write to its files. */
+	/* A coverage build prints an error after this text, because this user cannot write to its files. */
 	ck_assert_int_eq(strncmp(text, "secure=1 value=(null)\n", 22), 0);
 }
 END_TEST
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 		getenv_gives_the_value_in_an_ordinary_program,
 		getenv_of_an_unset_variable_gives_null,
 		getenv_of_an_empty_variable_gives_the_empty_text,
-		environment_is_not_believed_in_a_set_user_id_program,
+		environment_is_ignored_in_a_set_user_id_program,
 	};
 	(void)argv;
 	return argc > 1 ? report() : UNIT_RUN("base/env", tests);

@@ -103,17 +103,17 @@ END_TEST
 
 static void *fail_and_read(void *user)
 {
-	(void)zp_fail(EIO, "the other thread's");
+	(void)zp_fail(EIO, "the message of the other thread");
 	return text_of_this_thread(user);
 }
 
 START_TEST(each_thread_has_a_text_of_its_own)
 {
 	char text[64] = "";
-	(void)zp_fail(EIO, "the main thread's");
+	(void)zp_fail(EIO, "the message of the main thread");
 	in_thread(fail_and_read, text);
-	ck_assert_str_eq(text, "the other thread's");
-	ck_assert_str_eq(zpool_last_error(), "the main thread's");
+	ck_assert_str_eq(text, "the message of the other thread");
+	ck_assert_str_eq(zpool_last_error(), "the message of the main thread");
 }
 END_TEST
 
@@ -198,8 +198,10 @@ static void *fail_before_and_at_exit(void *user)
 	return user;
 }
 
-/* Destructors of other keys run after ours as well as before: the text must stand up to both. */
-START_TEST(text_works_in_a_threads_last_moments)
+/*
+ * The destructors of other keys run before or after the library's own, and must be able to set a message in both cases.
+ */
+START_TEST(messages_can_be_set_in_thread_destructors)
 {
 	late_text[0] = '\0';
 	ck_assert_int_eq(pthread_key_create(&late_key, fail_late), 0);
@@ -226,7 +228,7 @@ int main(void)
 		kept_text_counts_as_the_drivers,
 		text_set_aside_comes_back_whatever_fails_meanwhile,
 		without_memory_the_text_says_so_and_the_errno_stays,
-		text_works_in_a_threads_last_moments,
+		messages_can_be_set_in_thread_destructors,
 	};
 	return UNIT_RUN("base/error", tests);
 }

@@ -17,26 +17,26 @@
 #include "tests/unit/failing-memory.h"
 #include "tests/unit/run.h"
 
-/* What the handler was given last. */
+/* The messages that the handler received. */
 static struct {
 	unsigned count;
 	enum zpool_log_level level;
 	char message[256];
 	void *user;
-} heard;
+} received;
 
-static void hear(enum zpool_log_level level, const char *message, void *user)
+static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
-	heard.count++;
-	heard.level = level;
-	heard.user = user;
-	(void)snprintf(heard.message, sizeof heard.message, "%s", message);
+	received.count++;
+	received.level = level;
+	received.user = user;
+	(void)snprintf(received.message, sizeof received.message, "%s", message);
 }
 
 static void listen(enum zpool_log_level level)
 {
-	heard.count = 0;
-	ck_assert_int_eq(zpool_set_log_handler(hear, level, &heard), 0);
+	received.count = 0;
+	ck_assert_int_eq(zpool_set_log_handler(on_message, level, &received), 0);
 }
 
 static void stop(void)
@@ -57,10 +57,10 @@ START_TEST(handler_gets_level_message_and_user_pointer)
 {
 	listen(ZPOOL_LOG_DEBUG);
 	zp_log(ZPOOL_LOG_WARNING, "%d of %s", 3, "them");
-	ck_assert_uint_eq(heard.count, 1);
-	ck_assert_int_eq(heard.level, ZPOOL_LOG_WARNING);
-	ck_assert_str_eq(heard.message, "3 of them");
-	ck_assert_ptr_eq(heard.user, &heard);
+	ck_assert_uint_eq(received.count, 1);
+	ck_assert_int_eq(received.level, ZPOOL_LOG_WARNING);
+	ck_assert_str_eq(received.message, "3 of them");
+	ck_assert_ptr_eq(received.user, &received);
 	stop();
 }
 END_TEST
@@ -71,8 +71,8 @@ START_TEST(handler_gets_its_level_and_graver_ones_only)
 		listen((enum zpool_log_level)wanted);
 		for (int level = ZPOOL_LOG_ERROR; level <= ZPOOL_LOG_DEBUG; level++)
 			zp_log((enum zpool_log_level)level, "said");
-		ck_assert_uint_eq(heard.count, (unsigned)wanted + 1);
-		ck_assert_int_eq(heard.level, wanted);
+		ck_assert_uint_eq(received.count, (unsigned)wanted + 1);
+		ck_assert_int_eq(received.level, wanted);
 	}
 	stop();
 }
@@ -83,7 +83,7 @@ START_TEST(nothing_is_heard_after_the_handler_is_taken_away)
 	listen(ZPOOL_LOG_DEBUG);
 	stop();
 	zp_log(ZPOOL_LOG_ERROR, "unheard");
-	ck_assert_uint_eq(heard.count, 0);
+	ck_assert_uint_eq(received.count, 0);
 }
 END_TEST
 
@@ -91,7 +91,7 @@ START_TEST(prefix_stands_in_front_of_the_message)
 {
 	listen(ZPOOL_LOG_DEBUG);
 	log_with_prefix(ZPOOL_LOG_ERROR, "zbud (a): ", "%s", "torn");
-	ck_assert_str_eq(heard.message, "zbud (a): torn");
+	ck_assert_str_eq(received.message, "zbud (a): torn");
 	stop();
 }
 END_TEST
@@ -106,15 +106,15 @@ START_TEST(logging_leaves_errno_alone)
 }
 END_TEST
 
-static void hear_and_fail(enum zpool_log_level level, const char *message, void *user)
+static void on_message_and_fail(enum zpool_log_level level, const char *message, void *user)
 {
-	hear(level, message, user);
+	on_message(level, message, user);
 	(void)zp_fail(EIO, "the handler's own");
 }
 
 START_TEST(handler_that_fails_leaves_the_callers_error_alone)
 {
-	ck_assert_int_eq(zpool_set_log_handler(hear_and_fail, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message_and_fail, ZPOOL_LOG_DEBUG, NULL), 0);
 	(void)zp_fail(EIO, "the caller's");
 	zp_log(ZPOOL_LOG_ERROR, "x");
 	ck_assert_str_eq(zpool_last_error(), "the caller's");
@@ -127,8 +127,8 @@ START_TEST(unknown_levels_are_refused_and_the_handler_stays)
 	listen(ZPOOL_LOG_DEBUG);
 	assert_fails(zpool_set_log_handler(NULL, (enum zpool_log_level)4, NULL), EINVAL, "Log level 4");
 	assert_fails(zpool_set_log_handler(NULL, (enum zpool_log_level) - 1, NULL), EINVAL, "Log level -1");
-	zp_log(ZPOOL_LOG_DEBUG, "still heard");
-	ck_assert_uint_eq(heard.count, 1);
+	zp_log(ZPOOL_LOG_DEBUG, "still received");
+	ck_assert_uint_eq(received.count, 1);
 	stop();
 }
 END_TEST
@@ -136,9 +136,9 @@ END_TEST
 static int nested_result;
 static char nested_text[128];
 
-static void hear_and_meddle(enum zpool_log_level level, const char *message, void *user)
+static void on_message_and_meddle(enum zpool_log_level level, const char *message, void *user)
 {
-	hear(level, message, user);
+	on_message(level, message, user);
 	zp_log(ZPOOL_LOG_ERROR, "from inside");
 	nested_result = zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
 	(void)snprintf(nested_text, sizeof nested_text, "%s", zpool_last_error());
@@ -146,18 +146,18 @@ static void hear_and_meddle(enum zpool_log_level level, const char *message, voi
 
 START_TEST(handler_that_logs_is_not_called_again)
 {
-	heard.count = 0;
-	ck_assert_int_eq(zpool_set_log_handler(hear_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
+	received.count = 0;
+	ck_assert_int_eq(zpool_set_log_handler(on_message_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
-	ck_assert_uint_eq(heard.count, 1);
-	ck_assert_str_eq(heard.message, "outer");
+	ck_assert_uint_eq(received.count, 1);
+	ck_assert_str_eq(received.message, "outer");
 	stop();
 }
 END_TEST
 
 START_TEST(handler_cannot_replace_the_handler)
 {
-	ck_assert_int_eq(zpool_set_log_handler(hear_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
 	ck_assert_int_eq(nested_result, -EDEADLK);
 	assert_contains(nested_text, "cannot replace the log handler");
@@ -172,8 +172,8 @@ START_TEST(without_memory_the_handler_is_told_so)
 		memory_fail_at(nth);
 		zp_log(ZPOOL_LOG_ERROR, "lost %d", 1);
 		ck_assert(memory_stop());
-		ck_assert_uint_eq(heard.count, 1);
-		assert_contains(heard.message, "Out of memory");
+		ck_assert_uint_eq(received.count, 1);
+		assert_contains(received.message, "Out of memory");
 	}
 	stop();
 }
@@ -182,7 +182,7 @@ END_TEST
 static pthread_barrier_t handler_runs, handler_may_end;
 static _Atomic bool handler_ended;
 
-static void hear_slowly(enum zpool_log_level level, const char *message, void *user)
+static void on_message_slowly(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)level, (void)message, (void)user;
 	pthread_barrier_wait(&handler_runs);
@@ -211,7 +211,7 @@ START_TEST(former_handler_has_returned_when_it_is_replaced)
 	pthread_barrier_init(&handler_runs, NULL, 2);
 	pthread_barrier_init(&handler_may_end, NULL, 2);
 	handler_ended = false;
-	ck_assert_int_eq(zpool_set_log_handler(hear_slowly, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message_slowly, ZPOOL_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(pthread_create(&logger, NULL, log_something, NULL), 0);
 	pthread_barrier_wait(&handler_runs);
 	ck_assert_int_eq(pthread_create(&replacer, NULL, replace_handler, &ended), 0);
@@ -231,12 +231,12 @@ static void *replace_handler_and_fail(void *text)
 	return NULL;
 }
 
-static void hear_and_wait(enum zpool_log_level level, const char *message, void *fn)
+static void on_message_and_wait(enum zpool_log_level level, const char *message, void *fn)
 {
 	pthread_t thread;
 	void *(*start)(void *) = *(void *(**)(void *))fn;
 
-	hear(level, message, NULL);
+	on_message(level, message, NULL);
 	ck_assert_int_eq(pthread_create(&thread, NULL, start, nested_text), 0);
 	pthread_join(thread, NULL);
 }
@@ -245,30 +245,30 @@ START_TEST(handler_that_waits_for_its_replacement_ends)
 {
 	void *(*fn)(void *) = replace_handler_and_fail;
 
-	heard.count = 0;
+	received.count = 0;
 	zp_set_patience(SHORT_PATIENCE_MS);
-	ck_assert_int_eq(zpool_set_log_handler(hear_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
 	ck_assert_int_eq(nested_result, -EDEADLK);
 	assert_contains(nested_text, "may be waiting for this thread");
 	zp_log(ZPOOL_LOG_ERROR, "outer again");
-	ck_assert_uint_eq(heard.count, 2);
+	ck_assert_uint_eq(received.count, 2);
 	zp_set_patience(LONG_PATIENCE_MS);
 	stop();
 }
 END_TEST
 
-/* In a child: log, replace, log. */
+/* In a child: logs, replaces the handler, and logs again. */
 static int use_log(void)
 {
 	zp_log(ZPOOL_LOG_ERROR, "in the child");
-	if (heard.count != 1 || zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL) != 0)
+	if (received.count != 1 || zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL) != 0)
 		return 1;
 	zp_log(ZPOOL_LOG_ERROR, "unheard");
-	if (zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL) != 0)
+	if (zpool_set_log_handler(on_message, ZPOOL_LOG_ERROR, NULL) != 0)
 		return 2;
-	zp_log(ZPOOL_LOG_ERROR, "heard");
-	return heard.count == 2 ? 0 : 3;
+	zp_log(ZPOOL_LOG_ERROR, "received");
+	return received.count == 2 ? 0 : 3;
 }
 
 static void unlock_in_parent(void)
@@ -292,11 +292,11 @@ static void arm_fork(void)
 /* In a child of a fork that could not wait for the handler. */
 static int replace_and_log(void)
 {
-	heard.count = 0;
-	if (zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL) != 0)
+	received.count = 0;
+	if (zpool_set_log_handler(on_message, ZPOOL_LOG_ERROR, NULL) != 0)
 		return 1;
-	zp_log(ZPOOL_LOG_ERROR, "heard");
-	return heard.count == 1 ? 0 : 2;
+	zp_log(ZPOOL_LOG_ERROR, "received");
+	return received.count == 1 ? 0 : 2;
 }
 
 static void *fork_and_log(void *text)
@@ -312,15 +312,15 @@ START_TEST(handler_that_waits_for_a_fork_ends)
 	if (!unit_may_fork())
 		return;
 	arm_fork();
-	heard.count = 0;
+	received.count = 0;
 	zp_set_patience(SHORT_PATIENCE_MS);
-	ck_assert_int_eq(zpool_set_log_handler(hear_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
 	zp_set_patience(LONG_PATIENCE_MS);
 	ck_assert_int_eq(nested_result, 0);
 	stop();
 	zp_log(ZPOOL_LOG_ERROR, "unheard");
-	ck_assert_uint_eq(heard.count, 1);
+	ck_assert_uint_eq(received.count, 1);
 }
 END_TEST
 
@@ -332,33 +332,33 @@ START_TEST(log_works_in_a_forked_child)
 	listen(ZPOOL_LOG_DEBUG);
 	ck_assert_int_eq(unit_in_child(use_log), 0);
 	zp_log(ZPOOL_LOG_ERROR, "in the parent");
-	ck_assert_uint_eq(heard.count, 1);
+	ck_assert_uint_eq(received.count, 1);
 	stop();
 }
 END_TEST
 
-/* A handler that forks, as one that starts a mailer does: the child returns from it like the parent. */
-static void hear_and_fork(enum zpool_log_level level, const char *message, void *user)
+/* This handler forks, like one that starts a mailer; the child returns from it like the parent. */
+static void on_message_and_fork(enum zpool_log_level level, const char *message, void *user)
 {
-	hear(level, message, user);
-	if (heard.count == 1)
+	on_message(level, message, user);
+	if (received.count == 1)
 		*(int *)user = fork();
 }
 
 static int log_through_forking_handler(void)
 {
 	int child = -1;
-	heard.count = 0;
-	(void)zpool_set_log_handler(hear_and_fork, ZPOOL_LOG_DEBUG, &child);
+	received.count = 0;
+	(void)zpool_set_log_handler(on_message_and_fork, ZPOOL_LOG_DEBUG, &child);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
 	if (child != 0) {
 		int status = -1;
 		return child < 0 || waitpid(child, &status, 0) != child || status != 0;
 	}
 	alarm(30);
-	(void)zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL);
+	(void)zpool_set_log_handler(on_message, ZPOOL_LOG_DEBUG, NULL);
 	zp_log(ZPOOL_LOG_ERROR, "grandchild");
-	_exit(heard.count == 2 ? 0 : 1);
+	_exit(received.count == 2 ? 0 : 1);
 }
 
 START_TEST(handler_may_fork)
@@ -370,18 +370,21 @@ START_TEST(handler_may_fork)
 }
 END_TEST
 
-/* The program's other life: logs at every level with what the environment asks for, then with a handler, and after. */
+/*
+ * When the program is started again, it logs at every level as the environment asks for, then with a handler, and then
+ * without one.
+ */
 static int log_at_every_level(void)
 {
 	zp_log(ZPOOL_LOG_ERROR, "e");
 	zp_log(ZPOOL_LOG_WARNING, "w");
 	zp_log(ZPOOL_LOG_INFO, "i");
 	zp_log(ZPOOL_LOG_DEBUG, "d");
-	(void)zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL);
+	(void)zpool_set_log_handler(on_message, ZPOOL_LOG_ERROR, NULL);
 	zp_log(ZPOOL_LOG_ERROR, "for the handler");
 	(void)zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
 	zp_log(ZPOOL_LOG_ERROR, "again");
-	return heard.count == 1 ? 0 : 1;
+	return received.count == 1 ? 0 : 1;
 }
 
 #define E "libzpool: error: e\n"
@@ -411,7 +414,7 @@ START_TEST(environment_chooses_what_goes_to_standard_error)
 }
 END_TEST
 
-/* In a program of its own.  0: the log could not be written, no signal was raised, and none is pending. */
+/* Runs in a separate program. Returns 0 if the log could not be written, and no signal was raised or is pending. */
 static int log_to(int fd)
 {
 	sigset_t pending;

@@ -99,7 +99,7 @@ START_TEST(short_buffer_gets_whole_pieces_and_the_length_of_all)
 }
 END_TEST
 
-/* Any bytes at all: the result has nothing left to escape. */
+/* For any bytes, the result contains nothing that would have to be escaped. */
 START_TEST(escaping_twice_changes_nothing)
 {
 	unsigned seed = unit_seed();
@@ -139,20 +139,20 @@ START_TEST(errors_survive_the_escape_running_out_of_memory)
 }
 END_TEST
 
-static char heard[128];
+static char received[128];
 
-static void hear(enum zpool_log_level level, const char *message, void *user)
+static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)level, (void)user;
-	(void)snprintf(heard, sizeof heard, "%s", message);
+	(void)snprintf(received, sizeof received, "%s", message);
 }
 
 START_TEST(log_messages_show_what_they_quote_escaped)
 {
-	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_DEBUG, NULL), 0);
 	zp_log(ZPOOL_LOG_ERROR, "driver \"%s\": %s", "evil\x1b[1m", "line\nline");
 	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
-	ck_assert_str_eq(heard, "driver \"evil\\x1b[1m\": line\\nline");
+	ck_assert_str_eq(received, "driver \"evil\\x1b[1m\": line\\nline");
 }
 END_TEST
 

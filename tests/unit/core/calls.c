@@ -55,11 +55,11 @@ static void finish(void)
 	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
 }
 
-static void overrule(enum driver_call call, int64_t answer, const char *say)
+static void overrule(enum driver_call call, int64_t answer, const char *message)
 {
 	knobs.overrule[call] = true;
 	knobs.answer[call] = answer;
-	knobs.say = say;
+	knobs.message = message;
 }
 
 static int count_class(const struct zpool_class_stats *stats, size_t size, void *user)
@@ -465,7 +465,7 @@ START_TEST(stats_tell_what_the_core_refused_itself)
 		(void)(zpool_free(pool, 0), zpool_map_handle(pool, 99, ZPOOL_MM_RO));
 	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof stats), 0);
 	ck_assert_uint_eq(stats.refused_handles, 200);
-	/* A range outside of an object says nothing against its handle. */
+	/* A range outside of an object is an error, but does not make its handle invalid. */
 	ck_assert_int_eq(zpool_malloc(pool, 8, 0, &handle), 0);
 	ck_assert_int_eq(zpool_obj_read(pool, handle, &byte, 1, 1 << 20), -EINVAL);
 	ck_assert_int_eq(zpool_set_limit(pool, 1), 0);

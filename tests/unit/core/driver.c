@@ -13,7 +13,7 @@
 static struct zpool_driver driver, own;
 static char why[256];
 
-/* What a driver of ABI 1.0 has at least. */
+/* The size of the structure in ABI 1.0. */
 #define LEAST_BYTES (offsetof(struct zpool_driver, write) + sizeof(driver.write))
 
 static void adopt(size_t symbol_bytes, const char *expected)
@@ -27,7 +27,7 @@ static void refuse(size_t symbol_bytes, const char *expected, const char *reason
 	memset(&own, 0xff, sizeof own);
 	ck_assert_int_eq(zp_driver_adopt(&driver, symbol_bytes, expected, &own, why, sizeof why), -ENOEXEC);
 	assert_contains(why, reason);
-	/* The record is empty, so that clearing it is harmless. */
+	/* The refused record is empty, so that clearing it is harmless. */
 	ck_assert_ptr_null(own.params);
 	ck_assert_ptr_null((void *)(uintptr_t)own.create);
 }

@@ -39,7 +39,7 @@ static struct zpool *open_named(const char *spec, const char *name)
 	return pool;
 }
 
-/* What a dump writes, in a temporary file.  Free it. */
+/* Returns the text of a dump, which goes through a temporary file. The caller frees it. */
 static char *dumped(unsigned format)
 {
 	FILE *file = tmpfile();
@@ -132,7 +132,7 @@ START_TEST(driver_without_statistics_is_no_failure)
 	struct zpool *pool = open_named("mock", "pool");
 	knobs.overrule[CALL_STATS] = true;
 	knobs.answer[CALL_STATS] = -EIO;
-	knobs.say = "said by the driver";
+	knobs.message = "said by the driver";
 	ck_assert_int_eq(zp_fail(EINVAL, "an earlier error"), -EINVAL);
 	char *text = dumped(ZPOOL_DUMP_JSON);
 	assert_contains(text, "{\"type\":\"mock\",\"statistics\":null}");
@@ -203,7 +203,7 @@ static void *dump_to(void *user)
 	return zpool_dump(*(const int *)user, ZPOOL_DUMP_TEXT) == 0 ? user : NULL;
 }
 
-/* A pipe that nobody reads keeps the dump waiting, and no pool. */
+/* A dump to a pipe that nobody reads waits, but destroying a pool does not. */
 START_TEST(destroy_does_not_wait_for_the_reader)
 {
 	enum { POOLS = 600 };
@@ -219,7 +219,7 @@ START_TEST(destroy_does_not_wait_for_the_reader)
 	for (int i = 0; i < POOLS; i++)
 		pools[i] = open_named("mock", "one of many");
 	ck_assert_int_eq(pthread_create(&thread, NULL, dump_to, &fds[1]), 0);
-	/* The first bytes are there when the buffer has been filled for the first time. */
+	/* The first bytes arrive when the dump has filled its buffer for the first time. */
 	got = read(fds[0], buffer, 1);
 	ck_assert_int_eq(got, 1);
 	for (int i = 0; i < POOLS; i++)
@@ -233,7 +233,7 @@ START_TEST(destroy_does_not_wait_for_the_reader)
 }
 END_TEST
 
-/* The child of a fork while another thread dumps can destroy what it inherited, and dump what it has. */
+/* If another thread dumps during a fork, the child can still dump and destroy its pools. */
 static int in_child(void)
 {
 	int null = open("/dev/null", O_WRONLY);

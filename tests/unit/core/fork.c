@@ -45,7 +45,7 @@ START_TEST(fork_takes_the_librarys_locks_from_the_start)
 }
 END_TEST
 
-/* The child's copy is its own: what it does there the parent does not see. */
+/* The child has its own copy of the pool, and the parent does not see the child's changes. */
 static int use_inherited_pool(void)
 {
 	unsigned long handle;
@@ -114,26 +114,26 @@ START_TEST(stack_locks_from_the_top_in_a_real_fork)
 }
 END_TEST
 
-static unsigned heard;
+static unsigned received;
 
-static void hear(enum zpool_log_level level, const char *message, void *user)
+static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)level, (void)message, (void)user;
-	heard++;
+	received++;
 }
 
-/* Everything that has a lock of its own works in the child. */
+/* The child uses all parts of the library that have a lock of their own. */
 static int use_the_rest(void)
 {
 	char path[64];
-	heard = 0;
+	received = 0;
 	if (zpool_set_plugin_path("/nonexistent") != 0 || zpool_get_plugin_path(path, sizeof path) != 12)
 		return 1;
-	if (zpool_has_pool("no_such_driver") || heard == 0)
+	if (zpool_has_pool("no_such_driver") || received == 0)
 		return 2;
 	if (zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL) != 0 || zpool_rescan() != 0)
 		return 3;
-	if (zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL) != 0 || zpool_unload_driver("mock") != -EPERM)
+	if (zpool_set_log_handler(on_message, ZPOOL_LOG_DEBUG, NULL) != 0 || zpool_unload_driver("mock") != -EPERM)
 		return 4;
 	return zpool_loading_disable() != 0 || zpool_has_pool("no_such_driver") ? 5 : 0;
 }
@@ -144,7 +144,7 @@ START_TEST(log_path_and_registry_work_in_the_child)
 		return;
 	start();
 	open_pool("mock");
-	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(unit_in_child(use_the_rest), 0);
 	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
 	finish();
@@ -169,8 +169,8 @@ static void *keep_busy(void *user)
 }
 
 /*
- * Can a child of a program with threads at work use its memory?  Address sanitizer's locks stay as other threads had
- * them, and memcheck takes what they had on their stacks for leaks.
+ * Returns false if a child of a program with busy threads cannot use its memory: the locks of the address sanitizer may
+ * be held by threads that the child does not have, and memcheck reports the memory on their stacks as leaks.
  */
 static bool child_can_allocate(void)
 {
@@ -184,7 +184,7 @@ static bool child_can_allocate(void)
 	return getenv("ZPOOL_TEST_VALGRIND") == NULL;
 }
 
-/* Whatever another thread is in the middle of, the child finds every lock free. */
+/* All locks are free in the child, no matter what the other threads were doing. */
 START_TEST(child_of_a_busy_program_hangs_on_no_lock)
 {
 	pthread_t threads[2];
@@ -192,7 +192,7 @@ START_TEST(child_of_a_busy_program_hangs_on_no_lock)
 		return;
 	start();
 	open_pool("mock");
-	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_DEBUG, NULL), 0);
 	stop = false;
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_busy, NULL), 0);

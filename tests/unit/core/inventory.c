@@ -15,7 +15,7 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-/* What libtool writes into a program that is linked with -dlpreopen. */
+/* libtool writes this into a program that is linked with -dlpreopen. */
 static struct zpool_driver linked_driver, mislabelled_driver;
 ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
 	{ "@PROGRAM@", NULL },
@@ -47,10 +47,10 @@ static void finish(void)
 	scratch_remove();
 }
 
-/* What a walk showed of one type. */
+/* What a walk reported about one type. */
 struct seen {
 	const char *type;
-	unsigned times, before; /* before: visited before it */
+	unsigned times, before; /* `before` is the number of types visited before it */
 	struct zpool_driver_info info;
 	char version[32], description[64], path[PATH_MAX], fault[400];
 };
@@ -162,7 +162,7 @@ START_TEST(unreadable_directory_does_not_hide_other_drivers)
 {
 	unsigned shown = 0;
 	start();
-	/* Root may read everything, but cannot open a path with a loop in it either. */
+	/* Root may read all directories, but cannot open a path with a loop of links. */
 	if (geteuid() != 0)
 		scratch_directory("shut", 0000);
 	else
@@ -367,7 +367,7 @@ START_TEST(version_is_the_headers)
 }
 END_TEST
 
-/* Counts right entries; no assertion, for Check's own memory is counted as well. */
+/* Counts correct entries. It must not use assertions, because Check's own allocations would fail too. */
 static int expect_faults(const struct zpool_driver_info *info, void *user)
 {
 	if (info->type && (info->fault == NULL) == (info->type[1] && strcmp(info->type, "mislabelled") != 0))
@@ -391,8 +391,8 @@ START_TEST(every_failing_allocation_of_a_listing_is_reported)
 			ck_assert_uint_eq(visits, 21);
 			break;
 		}
-		ck_assert_msg(err != 0, "allocation %u failed unnoticed", nth);
-		/* A listing that lacks something would show broken files as sound. */
+		ck_assert_msg(err != 0, "allocation %u failed, but the listing reported no error", nth);
+		/* An incomplete listing would show broken files as valid. */
 		assert_fails(err, ENOMEM, "Out of memory while listing drivers");
 		ck_assert_uint_eq(visits, 0);
 	}

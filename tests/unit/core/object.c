@@ -12,11 +12,11 @@
 static struct zpool_driver driver;
 static struct zpool *pool;
 
-/* The log is how a caller learns of what zpool_free() and zpool_unmap_handle() refuse. */
+/* zpool_free() and zpool_unmap_handle() have no result, so callers learn from the log what was refused. */
 static unsigned logged;
 static char log_text[512];
 
-static void hear(enum zpool_log_level level, const char *message, void *user)
+static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)user;
 	if (level != ZPOOL_LOG_ERROR)
@@ -37,7 +37,7 @@ static void open_pool(const char *spec)
 	pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	logged = 0;
-	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_ERROR, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_ERROR, NULL), 0);
 }
 
 static void start(void)
@@ -61,14 +61,14 @@ static unsigned long store(size_t size)
 	return handle;
 }
 
-static void overrule(enum driver_call call, int64_t answer, const char *say)
+static void overrule(enum driver_call call, int64_t answer, const char *message)
 {
 	knobs.overrule[call] = true;
 	knobs.answer[call] = answer;
-	knobs.say = say;
+	knobs.message = message;
 }
 
-/* The last call was refused: logged once, and told. */
+/* Checks that the last call was refused, logged once, and set the error message. */
 static void assert_refused(const char *part)
 {
 	ck_assert_uint_eq(logged, 1);
@@ -77,7 +77,7 @@ static void assert_refused(const char *part)
 	logged = 0;
 }
 
-/* The path of a shipped plugin, in the directory that the test was given. */
+/* Returns the path of a shipped plugin in the plugin directory of the test. */
 static const char *fixture_plugin(const char *type)
 {
 	static char path[4096];
@@ -104,7 +104,7 @@ START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
 }
 END_TEST
 
-/* Only the path is scanned again after it was changed: what was seen before does not count then. */
+/* The library scans the path again after a change, and forgets drivers that it found before. */
 START_TEST(refusal_of_a_large_object_names_those_that_take_it)
 {
 	unsigned long handle;
@@ -121,7 +121,7 @@ START_TEST(refusal_of_a_large_object_names_those_that_take_it)
 	assert_lacks(zpool_last_error(), "sieve");
 	assert_fails(zpool_malloc(pool, 5001, 0, &handle), ENOSPC, "no available driver accepts it. Split it");
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
-	/* A plugin's file is read for that, and not loaded. */
+	/* Only the plugin's file is read for this; the plugin is not loaded. */
 	if (getenv("ZPOOL_PLUGIN_PATH") && access(fixture_plugin("libc"), R_OK) == 0)
 		assert_fails(zpool_malloc(pool, 100000, 0, &handle), ENOSPC, "These drivers accept it: libc.");
 	assert_fails(zpool_unload_driver("libc"), ENOENT, "not loaded");
@@ -339,7 +339,7 @@ START_TEST(obj_size_tells_or_refuses)
 }
 END_TEST
 
-/* Every way of reading and writing refuses the same things. */
+/* All functions that read and write refuse the same arguments. */
 static void check_copies(unsigned long handle)
 {
 	char buf[64] = "unread";
@@ -437,7 +437,7 @@ START_TEST(map_alone_without_sizes_cannot_copy)
 }
 END_TEST
 
-/* One of read and write alone: the other goes through the map, and must not trust a range that nobody checks. */
+/* If a driver has only one of read and write, the other one uses the map, and must check the range itself. */
 START_TEST(half_a_pair_of_copies_never_goes_through_an_unchecked_map)
 {
 	char buf[64] = "";
@@ -509,14 +509,14 @@ START_TEST(core_minds_the_limit_for_a_driver_that_does_not)
 	start_empty();
 	driver.set_limit = NULL;
 	knobs.leaves_limit_to_core = true;
-	open_pool("mock:limit=4208"); /* the empty pool and 112 bytes */
+	open_pool("mock:limit=4208"); /* an empty pool plus 112 bytes */
 	first = store(48);
 	(void)store(32);
 	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
 	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
 	ck_assert_uint_eq(handle, 77);
 	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
-	/* Tried again after a trim that gave something back. */
+	/* The malloc is repeated after a trim that released something. */
 	ck_assert_uint_eq(knobs.calls[CALL_FREE], 2);
 	zpool_free(pool, first);
 	(void)store(48);

@@ -23,7 +23,7 @@ static void start(void)
 	ck_assert_int_eq(zpool_register_driver(&filter), 0);
 }
 
-/* Fails where a pool is left behind. */
+/* Fails if a pool is left behind. */
 static void finish(void)
 {
 	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
@@ -173,7 +173,7 @@ START_TEST(node_is_any_or_a_number_that_linux_could_have)
 }
 END_TEST
 
-/* What the page source was asked, and how it stood with cancellation then. */
+/* The arguments and the cancellation state of the last call to the page source. */
 static void *asked_context;
 static unsigned source_calls;
 
@@ -387,9 +387,9 @@ START_TEST(create_that_the_driver_refuses_returns_null)
 	assert_fails_null(zpool_create_pool("mock", 0, NULL), ENODEV,
 			  "Driver \"mock\" could not create a pool: No such device");
 	knobs.overrule[CALL_CREATE] = true;
-	knobs.say = "the shelf is missing";
+	knobs.message = "the shelf is missing";
 	assert_fails_null(zpool_create_pool("mock", 0, NULL), ENODEV, "the shelf is missing");
-	knobs.say = NULL;
+	knobs.message = NULL;
 	knobs.overrule[CALL_CREATE] = true;
 	knobs.answer[CALL_CREATE] = 1;
 	assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "could not create a pool");

@@ -196,7 +196,7 @@ START_TEST(driver_without_parameters_still_has_limit)
 }
 END_TEST
 
-/* The values that a spec gives to the mock driver. */
+/* Returns the values that a spec gives to the mock driver. */
 static int values_of(const char *text, struct zpool_value **values, const char **limit)
 {
 	static struct zp_spec spec;

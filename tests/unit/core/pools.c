@@ -47,7 +47,7 @@ START_TEST(evict_finds_the_owner_by_the_drivers_pool)
 		ck_assert_int_eq(zpool_evict(inside[i], 5), 5);
 		ck_assert_ptr_eq(asked, pools[i]);
 	}
-	/* From the middle, the front and the end of the list. */
+	/* Removes pools from the middle, the front and the end of the list. */
 	zpool_destroy_pool(pools[1]);
 	assert_fails(zpool_evict(inside[1], 5), ENOENT, "no driver has a pool at");
 	ck_assert_int_eq(zpool_evict(inside[0], 6), 6);
@@ -92,7 +92,7 @@ START_TEST(evict_below_a_filter_goes_through_the_filter)
 }
 END_TEST
 
-/* What fork() does, without a fork: each driver takes its locks, filter first, and gives them back in reverse. */
+/* Makes the calls that fork() makes: each driver takes its locks, filters first, and releases them in reverse order. */
 START_TEST(fork_locks_filters_before_what_is_below_and_unlocks_after)
 {
 	start();
@@ -122,10 +122,10 @@ static int count_object(struct zpool *pool, unsigned long handle, size_t size, v
 	return 0;
 }
 
-#define FOLLOW "belongs to the parent process; its driver does not support fork()"
+#define ORPHANED "belongs to the parent process; its driver does not support fork()"
 
-/* What follows strands pools for good, of drivers that no other test uses. */
-START_TEST(pool_that_cannot_follow_refuses_everything)
+/* These calls orphan pools permanently, so they use drivers that no other test uses. */
+START_TEST(orphaned_pool_refuses_every_call)
 {
 	struct zpool_stats stats;
 	unsigned long handle = 77, live;
@@ -143,40 +143,40 @@ START_TEST(pool_that_cannot_follow_refuses_everything)
 	zp_pools_fork_prepare();
 	zp_pools_fork_release(true);
 
-	assert_fails(zpool_malloc(pool, 4, 0, &handle), EOPNOTSUPP, FOLLOW);
+	assert_fails(zpool_malloc(pool, 4, 0, &handle), EOPNOTSUPP, ORPHANED);
 	ck_assert_uint_eq(handle, 77);
-	assert_fails_null(zpool_map_handle(pool, live, ZPOOL_MM_RW), EOPNOTSUPP, FOLLOW);
+	assert_fails_null(zpool_map_handle(pool, live, ZPOOL_MM_RW), EOPNOTSUPP, ORPHANED);
 	zpool_free(pool, live);
-	assert_contains(zpool_last_error(), "zpool_free(): the pool " FOLLOW);
+	assert_contains(zpool_last_error(), "zpool_free(): the pool " ORPHANED);
 	zpool_unmap_handle(pool, live);
-	assert_contains(zpool_last_error(), "zpool_unmap_handle(): the pool " FOLLOW);
-	assert_fails(zpool_obj_size(pool, live), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_obj_read(pool, live, buf, 1, 0), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_obj_write(pool, live, buf, 1, 0), EOPNOTSUPP, FOLLOW);
+	assert_contains(zpool_last_error(), "zpool_unmap_handle(): the pool " ORPHANED);
+	assert_fails(zpool_obj_size(pool, live), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_obj_read(pool, live, buf, 1, 0), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_obj_write(pool, live, buf, 1, 0), EOPNOTSUPP, ORPHANED);
 	errno = 0;
 	ck_assert_uint_eq(zpool_get_total_size(pool), 0);
 	ck_assert_int_eq(errno, EOPNOTSUPP);
-	assert_fails(zpool_set_limit(pool, 0), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_set_param(pool, "level", "1"), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_shrink(pool, 1, &reclaimed), EOPNOTSUPP, FOLLOW);
+	assert_fails(zpool_set_limit(pool, 0), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_set_param(pool, "level", "1"), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_shrink(pool, 1, &reclaimed), EOPNOTSUPP, ORPHANED);
 	ck_assert_uint_eq(reclaimed, 0);
-	assert_fails(zpool_compact(pool, 0, 0, &released), EOPNOTSUPP, FOLLOW);
+	assert_fails(zpool_compact(pool, 0, 0, &released), EOPNOTSUPP, ORPHANED);
 	ck_assert_uint_eq(released, 0);
-	assert_fails(zpool_trim(pool, NULL), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_each_class(pool, count, NULL), EOPNOTSUPP, FOLLOW);
-	assert_fails(zpool_each_object(pool, count_object, NULL), EOPNOTSUPP, FOLLOW);
+	assert_fails(zpool_trim(pool, NULL), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_each_class(pool, count, NULL), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_each_object(pool, count_object, NULL), EOPNOTSUPP, ORPHANED);
 	ck_assert(!zpool_evictable(pool));
 	ck_assert_str_eq(zpool_get_type(pool), "loner");
 	ck_assert_uint_eq(zpool_max_object_size(pool), DRIVER_MAX_OBJECT);
-	/* Nor is the driver called to end it. */
+	/* zpool_destroy_pool() must not call the driver either. */
 	zpool_destroy_pool(pool);
 	ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 0);
 	finish();
 }
 END_TEST
 
-START_TEST(stack_follows_only_if_each_of_its_drivers_does)
+START_TEST(stack_survives_a_fork_only_if_each_driver_does)
 {
 	unsigned long handle;
 	static struct zpool_driver follower, loner;
@@ -206,8 +206,8 @@ int main(void)
 		evict_of_no_pool_is_refused,
 		evict_below_a_filter_goes_through_the_filter,
 		fork_locks_filters_before_what_is_below_and_unlocks_after,
-		pool_that_cannot_follow_refuses_everything,
-		stack_follows_only_if_each_of_its_drivers_does,
+		orphaned_pool_refuses_every_call,
+		stack_survives_a_fork_only_if_each_driver_does,
 	};
 	return UNIT_RUN("core/pools", tests);
 }

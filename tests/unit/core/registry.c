@@ -13,7 +13,7 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-/* What libtool writes into a program that is linked with -dlpreopen. */
+/* libtool writes this into a program that is linked with -dlpreopen. */
 static struct zpool_driver linked_driver, mislabelled_driver;
 ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
 	{ "@PROGRAM@", NULL },
@@ -132,7 +132,7 @@ START_TEST(absent_driver_is_told_with_the_paths_tried)
 }
 END_TEST
 
-/* Absence is not remembered: what comes is seen at once. */
+/* The registry does not remember that a driver is missing, so a new driver is found at once. */
 START_TEST(driver_that_appears_is_found_the_next_time)
 {
 	start();
@@ -323,7 +323,7 @@ START_TEST(every_failing_allocation_of_a_search_is_reported)
 			ck_assert_int_eq(err, -ENOENT);
 			break;
 		}
-		/* Without memory for the tale of where it looked, a driver that is not there is still not there. */
+		/* Without memory for the list of searched paths, the result is still that the driver does not exist. */
 		ck_assert(err == -ENOMEM || err == -ENOENT);
 		lacks += err == -ENOMEM;
 		ck_assert_str_ne(zpool_last_error(), "");
@@ -376,7 +376,7 @@ START_TEST(every_failing_allocation_of_a_load_is_reported)
 		lacks++;
 		ck_assert_int_ne(err, 0);
 		ck_assert_str_ne(zpool_last_error(), "");
-		/* Whatever was wrong, it was not the file: nothing is remembered. */
+		/* The file was not the cause, so the failure must not be remembered. */
 		ck_assert_msg(zpool_has_pool("planted"), "after allocation %u: %s", nth, zpool_last_error());
 		ck_assert_int_eq(zpool_unload_driver("planted"), 0);
 	}

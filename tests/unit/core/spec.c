@@ -19,7 +19,7 @@ static void accept_spec(const char *text)
 static void refuse_spec(const char *text, const char *message)
 {
 	assert_fails(zp_spec_parse(text, &spec), EINVAL, message);
-	/* Nothing is left to clear, and clearing is harmless. */
+	/* There is nothing left to clear, and clearing is harmless. */
 	ck_assert_uint_eq(spec.part_count, 0);
 	ck_assert_ptr_null(spec.text);
 	zp_spec_clear(&spec);
@@ -224,7 +224,7 @@ START_TEST(every_failing_allocation_is_reported)
 }
 END_TEST
 
-/* Whatever comes in, the parser either refuses it with a message or gives words that it owns. */
+/* For any text, the parser either refuses it with a message or returns copies of its words. */
 START_TEST(random_texts_are_taken_or_refused)
 {
 	static const char alphabet[] = "ab-:+=,%02fzZ \xff";

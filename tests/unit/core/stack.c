@@ -12,7 +12,7 @@ static unsigned logged;
 static char log_text[512];
 static enum zpool_log_level log_level;
 
-static void hear(enum zpool_log_level level, const char *message, void *user)
+static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)user;
 	logged++;
@@ -30,7 +30,7 @@ static void start(void)
 	ck_assert_int_eq(zpool_register_driver(&filter), 0);
 	ck_assert_int_eq(zpool_register_driver(&other_filter), 0);
 	logged = 0;
-	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_WARNING, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_WARNING, NULL), 0);
 }
 
 static void finish(void)
@@ -198,9 +198,9 @@ START_TEST(failure_below_a_filter_is_told_in_its_own_words)
 	start();
 	knobs.overrule[CALL_CREATE] = true;
 	knobs.answer[CALL_CREATE] = -ENODEV;
-	knobs.say = "the shelf is missing";
+	knobs.message = "the shelf is missing";
 	assert_fails_null(zpool_create_pool("sieve+veil+mock", 0, NULL), ENODEV, "the shelf is missing");
-	knobs.say = NULL;
+	knobs.message = NULL;
 	knobs.overrule[CALL_CREATE] = true;
 	assert_fails_null(zpool_create_pool("sieve+mock", 0, NULL), ENODEV, "Driver \"mock\" could not create a pool");
 	knobs.without_pool = true;

@@ -7,7 +7,7 @@
 
 #include "tests/unit/run.h"
 
-/* The members as zpool.h has them: each line "uint64_t NAME;" of the structure. */
+/* Reads the members from zpool.h: each line "uint64_t NAME;" of the structure. */
 START_TEST(table_has_every_member_in_the_order_of_the_header)
 {
 	char path[4096], line[256], name[64];

@@ -11,7 +11,7 @@
 #include "tests/unit/failing-memory.h"
 #include "tests/unit/run.h"
 
-/* Which hooks ran, in order. */
+/* The hooks that ran, in order. */
 static char trace[64];
 
 static void note(void *arg)
@@ -165,7 +165,7 @@ START_TEST(cancel_waits_for_a_hook_that_runs_in_another_thread)
 	ck_assert_int_eq(pthread_create(&ending, NULL, end_slowly, NULL), 0);
 	pthread_barrier_wait(&hook_runs);
 	ck_assert_int_eq(pthread_create(&cancelling, NULL, cancel_slow, &ended), 0);
-	/* Another hook is none of its business. */
+	/* Cancelling a different hook does not wait for the running one. */
 	cancel(note, a);
 	pthread_barrier_wait(&hook_may_end);
 	pthread_join(ending, NULL);
@@ -210,13 +210,13 @@ static void *end_with_a_chain(void *user)
 	return user;
 }
 
-/* More than the rounds that the system grants to a thread's destructors. */
+/* The chain is longer than the number of rounds in which the system calls a thread's destructors. */
 START_TEST(hooks_that_hooks_add_run_however_long_the_chain)
 {
 	rounds_left = 20;
 	in_thread(end_with_a_chain, NULL);
 	ck_assert_str_eq(trace, "aaaaaaaaaaaaaaaaaaaab");
-	/* Nothing of the thread is left that a cancel could wait for. */
+	/* The thread has ended, so cancel has nothing to wait for. */
 	cancel(add_another, a);
 }
 END_TEST
@@ -299,7 +299,7 @@ START_TEST(many_threads_add_and_cancel_at_once)
 }
 END_TEST
 
-/* core/fork.c tests the child, which forgets. */
+/* This test is about the parent; core/fork.c tests that the child drops its hooks. */
 START_TEST(parent_of_a_fork_forgets_no_hook)
 {
 	pthread_t thread;

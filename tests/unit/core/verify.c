@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pools that are looked at after every call, in builds with debug checks; in others they never are.
+ * In builds with debug checks, the core verifies pools after every call; in other builds it never does.
  */
 #include "config.h"
 
@@ -14,14 +14,14 @@
 
 static struct zpool_driver driver;
 static struct zpool *pool;
-static unsigned looks;
+static unsigned checks;
 static int verdict;
 static const char *sentence;
 
 static int verify(void *driver_pool)
 {
 	ck_assert_ptr_eq(driver_pool, knobs.last_pool);
-	looks++;
+	checks++;
 	errno = EDOM;
 	if (verdict && sentence)
 		knobs.host->error(knobs.core, "%s", sentence);
@@ -49,45 +49,45 @@ static void start(const char *setting)
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
 	pool = zpool_open("mock", &args, sizeof args);
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
-	looks = 0;
+	checks = 0;
 }
 
 #ifdef ZPOOL_DEBUG_CHECKS
-/* How often the pool was looked at since this was last asked. */
-static unsigned looked(void)
+/* Returns how often the pool was verified since the last call of this function. */
+static unsigned checks_since_last_call(void)
 {
-	unsigned since = looks;
+	unsigned since = checks;
 
-	looks = 0;
+	checks = 0;
 	return since;
 }
 
-START_TEST(every_call_is_followed_by_a_look)
+START_TEST(every_call_is_followed_by_a_check)
 {
 	unsigned long handle;
 	char byte = 0;
 	start(NULL);
 	ck_assert_int_eq(zpool_malloc(pool, 8, 0, &handle), 0);
-	ck_assert_uint_eq(looked(), 1);
+	ck_assert_uint_eq(checks_since_last_call(), 1);
 	ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
-	ck_assert_uint_eq(looked(), 1);
+	ck_assert_uint_eq(checks_since_last_call(), 1);
 	zpool_free(pool, handle);
-	ck_assert_uint_eq(looked(), 1);
+	ck_assert_uint_eq(checks_since_last_call(), 1);
 	zpool_unmap_handle(pool, handle);
-	ck_assert_uint_eq(looked(), 1);
+	ck_assert_uint_eq(checks_since_last_call(), 1);
 	ck_assert_int_eq(zpool_obj_write(pool, handle, &byte, 1, 0), 1);
 	ck_assert_int_eq(zpool_obj_read(pool, handle, &byte, 1, 0), 1);
-	ck_assert_uint_eq(looked(), 2);
+	ck_assert_uint_eq(checks_since_last_call(), 2);
 	ck_assert_int_ge(zpool_compact(pool, 0, 0, NULL), 0);
 	ck_assert_int_eq(zpool_trim(pool, NULL), 0);
 	ck_assert_int_eq(zpool_set_limit(pool, 0), 0);
 	ck_assert_int_eq(zpool_set_param(pool, "level", "2"), 0);
-	ck_assert_uint_eq(looked(), 4);
-	/* The callback's free, and the shrink. */
+	ck_assert_uint_eq(checks_since_last_call(), 4);
+	/* One check follows the free in the callback, and one the shrink. */
 	ck_assert_int_eq(zpool_shrink(pool, 1, NULL), 0);
-	ck_assert_uint_eq(looked(), 2);
+	ck_assert_uint_eq(checks_since_last_call(), 2);
 	zpool_destroy_pool(pool);
-	ck_assert_uint_eq(looked(), 1);
+	ck_assert_uint_eq(checks_since_last_call(), 1);
 }
 END_TEST
 
@@ -98,30 +98,30 @@ START_TEST(errno_and_message_are_those_of_the_call)
 	ck_assert_ptr_null(zpool_map_handle(pool, 12345, ZPOOL_MM_RW));
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "zpool_map_handle()"));
-	ck_assert_uint_eq(looked(), 1);
+	ck_assert_uint_eq(checks_since_last_call(), 1);
 }
 END_TEST
 
-START_TEST(nowait_is_not_held_up)
+START_TEST(nowait_calls_are_not_followed_by_a_check)
 {
 	unsigned long handle;
 	start(NULL);
 	(void)zpool_malloc(pool, 8, ZPOOL_GFP_NOWAIT, &handle);
-	ck_assert_uint_eq(looked(), 0);
+	ck_assert_uint_eq(checks_since_last_call(), 0);
 }
 END_TEST
 
-START_TEST(large_pools_are_looked_at_less_often)
+START_TEST(large_pools_are_checked_less_often)
 {
 	unsigned long handle;
 	start(NULL);
 	for (int i = 0; i < 1000; i++)
 		ck_assert_int_eq(zpool_malloc(pool, DRIVER_MAX_OBJECT, 0, &handle), 0);
-	(void)looked();
-	/* About 1 MiB: every fourth or fifth call. */
+	(void)checks_since_last_call();
+	/* The pool has about 1 MiB, so about every fourth or fifth call is followed by a check. */
 	for (int i = 0; i < 100; i++)
 		zpool_free(pool, 0xfffff);
-	unsigned often = looked();
+	unsigned often = checks_since_last_call();
 	ck_assert_uint_ge(often, 100 / 5);
 	ck_assert_uint_le(often, 100 / 4);
 }
@@ -132,7 +132,7 @@ START_TEST(the_environment_says_how_often)
 	start("10");
 	for (int i = 0; i < 100; i++)
 		zpool_free(pool, 0xfffff);
-	ck_assert_uint_eq(looked(), 10);
+	ck_assert_uint_eq(checks_since_last_call(), 10);
 }
 END_TEST
 
@@ -142,7 +142,7 @@ START_TEST(the_environment_may_say_never)
 	verdict = -EUCLEAN;
 	for (int i = 0; i < 100; i++)
 		zpool_free(pool, 0xfffff);
-	ck_assert_uint_eq(looked(), 0);
+	ck_assert_uint_eq(checks_since_last_call(), 0);
 }
 END_TEST
 
@@ -180,10 +180,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		every_call_is_followed_by_a_look,
+		every_call_is_followed_by_a_check,
 		errno_and_message_are_those_of_the_call,
-		nowait_is_not_held_up,
-		large_pools_are_looked_at_less_often,
+		nowait_calls_are_not_followed_by_a_check,
+		large_pools_are_checked_less_often,
 		the_environment_says_how_often,
 		the_environment_may_say_never,
 		damage_ends_the_process_in_the_drivers_words,
@@ -192,7 +192,7 @@ int main(void)
 	return UNIT_RUN("core/verify", tests);
 }
 #else
-START_TEST(pools_are_not_looked_at)
+START_TEST(pools_are_not_checked)
 {
 	unsigned long handle;
 	start("1");
@@ -202,13 +202,13 @@ START_TEST(pools_are_not_looked_at)
 	(void)zpool_shrink(pool, 1, NULL);
 	ck_assert_int_eq(zpool_trim(pool, NULL), 0);
 	zpool_destroy_pool(pool);
-	ck_assert_uint_eq(looks, 0);
+	ck_assert_uint_eq(checks, 0);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = { pools_are_not_looked_at };
+	const TTest *const tests[] = { pools_are_not_checked };
 
 	return UNIT_RUN("core/verify", tests);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Access control lists as bytes, sound and damaged.  tests/unit/loader/trust.c sets real ones.
+ * Access control lists as bytes, valid and damaged. tests/unit/loader/trust.c sets real ones.
  */
 #include "config.h"
 
@@ -35,7 +35,7 @@ static void add(unsigned tag, unsigned perm, uint32_t id)
 	list_bytes += 8;
 }
 
-static int parse(uid_t trusted)
+static int parse_list(uid_t trusted)
 {
 	writer = (struct zp_acl_writer){ 0 };
 	return zp_acl_parse(list, list_bytes, trusted, &writer);
@@ -44,12 +44,12 @@ static int parse(uid_t trusted)
 START_TEST(owner_group_and_others_are_not_named)
 {
 	start();
-	ck_assert_int_eq(parse(1000), 0);
+	ck_assert_int_eq(parse_list(1000), 0);
 	add(OWNER, 7, UINT32_MAX);
 	add(OWNING_GROUP, 7, UINT32_MAX);
 	add(MASK, 7, UINT32_MAX);
 	add(OTHER, 7, UINT32_MAX);
-	ck_assert_int_eq(parse(1000), 0);
+	ck_assert_int_eq(parse_list(1000), 0);
 }
 END_TEST
 
@@ -59,10 +59,10 @@ START_TEST(named_user_who_may_write_is_found)
 	add(USER, 5, 77);
 	add(USER, 2, 0x01020304);
 	add(MASK, 2, UINT32_MAX);
-	ck_assert_int_eq(parse(1000), 1);
+	ck_assert_int_eq(parse_list(1000), 1);
 	ck_assert(!writer.is_group);
 	ck_assert_uint_eq(writer.id, 0x01020304);
-	ck_assert_int_eq(parse(0x01020304), 0);
+	ck_assert_int_eq(parse_list(0x01020304), 0);
 }
 END_TEST
 
@@ -70,9 +70,9 @@ START_TEST(root_is_trusted_as_a_user_and_not_as_a_group)
 {
 	start();
 	add(USER, 7, 0);
-	ck_assert_int_eq(parse(1000), 0);
+	ck_assert_int_eq(parse_list(1000), 0);
 	add(GROUP, 7, 0);
-	ck_assert_int_eq(parse(1000), 1);
+	ck_assert_int_eq(parse_list(1000), 1);
 	ck_assert(writer.is_group);
 }
 END_TEST
@@ -81,7 +81,7 @@ START_TEST(group_with_the_trusted_users_number_is_another)
 {
 	start();
 	add(GROUP, 6, 1000);
-	ck_assert_int_eq(parse(1000), 1);
+	ck_assert_int_eq(parse_list(1000), 1);
 	ck_assert(writer.is_group);
 	ck_assert_uint_eq(writer.id, 1000);
 }
@@ -92,15 +92,15 @@ START_TEST(mask_takes_permissions_away_wherever_it_stands)
 	start();
 	add(MASK, 5, UINT32_MAX);
 	add(USER, 7, 77);
-	ck_assert_int_eq(parse(1000), 0);
+	ck_assert_int_eq(parse_list(1000), 0);
 	start();
 	add(USER, 7, 77);
 	add(MASK, 5, UINT32_MAX);
-	ck_assert_int_eq(parse(1000), 0);
-	/* A list without a mask does not exist; if it did, its entries would count. */
+	ck_assert_int_eq(parse_list(1000), 0);
+	/* A list without a mask is not valid; if one existed, its entries would count. */
 	start();
 	add(USER, 7, 77);
-	ck_assert_int_eq(parse(1000), 1);
+	ck_assert_int_eq(parse_list(1000), 1);
 }
 END_TEST
 
@@ -109,14 +109,14 @@ START_TEST(damaged_lists_are_errors)
 	start();
 	add(USER, 7, 77);
 	for (size_t bytes = 0; bytes < list_bytes; bytes++) {
-		/* In a block of exactly that size, so that a sanitizer sees a byte too much. */
+		/* The block has exactly this size, so that a sanitizer detects a read beyond it. */
 		unsigned char *copy = malloc(bytes + !bytes);
 		memcpy(copy, list, bytes);
 		ck_assert_int_eq(zp_acl_parse(copy, bytes, 1000, &writer), bytes == 4 ? 0 : -EINVAL);
 		free(copy);
 	}
 	list[0] = 3;
-	ck_assert_int_eq(parse(1000), -EINVAL);
+	ck_assert_int_eq(parse_list(1000), -EINVAL);
 }
 END_TEST
 

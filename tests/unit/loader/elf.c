@@ -19,7 +19,7 @@ static void take_note(const char *text, size_t bytes)
 
 START_TEST(sound_file_has_no_fault_and_tells_its_note)
 {
-	fresh();
+	make_valid_image();
 	examine("");
 	ck_assert(report.has_note);
 	ck_assert_str_eq(report.type, "mock");
@@ -59,7 +59,7 @@ START_TEST(what_is_no_elf_file_is_told)
 	ck_assert_str_eq(report.fault, "it is not an ELF file");
 	ck_assert_int_eq(examine_bytes("#!/bin/sh\n", 10), 0);
 	ck_assert_str_eq(report.fault, "it is not an ELF file");
-	fresh();
+	make_valid_image();
 	image.head.e_ident[EI_MAG3] = 'G';
 	examine("it is not an ELF file");
 }
@@ -67,7 +67,7 @@ END_TEST
 
 START_TEST(file_cut_anywhere_is_read_safely)
 {
-	fresh();
+	make_valid_image();
 	for (size_t bytes = 0; bytes < sizeof image; bytes++) {
 		ck_assert_int_eq(examine_bytes(&image, bytes), 0);
 		if (bytes < sizeof image.head)
@@ -82,16 +82,16 @@ END_TEST
 
 START_TEST(file_for_another_machine_is_told)
 {
-	fresh();
+	make_valid_image();
 	image.head.e_ident[EI_CLASS] ^= ELFCLASS32 ^ ELFCLASS64;
 	examine("it was built for another machine");
-	fresh();
+	make_valid_image();
 	image.head.e_ident[EI_DATA] ^= ELFDATA2LSB ^ ELFDATA2MSB;
 	examine("it was built for another machine");
-	fresh();
+	make_valid_image();
 	image.head.e_machine ^= 0x40;
 	examine("it was built for another machine");
-	/* A header of 32 bits in full, which is shorter than ours. */
+	/* A complete 32-bit header is shorter than a 64-bit one. */
 	Elf32_Ehdr narrow;
 	memset(&narrow, 0, sizeof narrow);
 	memcpy(narrow.e_ident, image.head.e_ident, EI_NIDENT);
@@ -107,7 +107,7 @@ START_TEST(only_shared_objects_will_do)
 {
 	static const int types[] = { ET_NONE, ET_REL, ET_EXEC, ET_CORE };
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-		fresh();
+		make_valid_image();
 		image.head.e_type = (ElfW(Half))types[i];
 		examine("it is an ELF file but not a shared object");
 	}
@@ -116,11 +116,11 @@ END_TEST
 
 START_TEST(file_without_sections_is_left_to_the_linker)
 {
-	fresh();
+	make_valid_image();
 	image.head.e_shnum = 0;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.head.e_shoff = 0;
 	examine("");
 }
@@ -128,19 +128,19 @@ END_TEST
 
 START_TEST(forged_section_table_is_told)
 {
-	fresh();
+	make_valid_image();
 	image.head.e_shentsize--;
 	examine("its section table is damaged");
-	fresh();
+	make_valid_image();
 	image.head.e_shoff = sizeof image - sizeof image.sections + 1;
 	examine("its section table is damaged");
-	fresh();
+	make_valid_image();
 	image.head.e_shoff = (ElfW(Off))-8;
 	examine("its section table is damaged");
-	fresh();
+	make_valid_image();
 	image.head.e_shnum = 4097;
 	examine("it has 4097 sections; at most 4096 are accepted");
-	fresh();
+	make_valid_image();
 	image.head.e_shnum = 4096;
 	examine("its section table is damaged");
 }
@@ -148,7 +148,7 @@ END_TEST
 
 START_TEST(file_without_dynamic_symbols_is_told)
 {
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_type = SHT_SYMTAB;
 	examine("it has no dynamic symbols");
 }
@@ -156,16 +156,16 @@ END_TEST
 
 START_TEST(driver_symbol_must_be_exported)
 {
-	fresh();
+	make_valid_image();
 	image.symbols[1].st_name = image.symbols[2].st_name;
 	examine("it exports no symbol zpool_driver");
-	fresh();
+	make_valid_image();
 	image.symbols[1].st_name = (uint32_t)sizeof image.strings;
 	examine("it exports no symbol zpool_driver");
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_size = 0;
 	examine("it exports no symbol zpool_driver");
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_size -= 1;
 	examine("");
 }
@@ -173,14 +173,14 @@ END_TEST
 
 START_TEST(undefined_library_calls_are_told_by_name)
 {
-	fresh();
+	make_valid_image();
 	image.symbols[2].st_name = add_string("zpool_malloc");
 	examine("it calls zpool_malloc: a plugin must use the host table");
-	fresh();
+	make_valid_image();
 	image.symbols[2].st_name = add_string("zpool_helper_of_its_own");
 	image.symbols[2].st_shndx = 9;
 	examine("");
-	fresh();
+	make_valid_image();
 	image.symbols[2].st_name = add_string("zpoolish");
 	examine("");
 }
@@ -188,20 +188,20 @@ END_TEST
 
 START_TEST(damaged_symbol_table_is_told)
 {
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_offset = sizeof image + 1;
 	examine("its symbol table is damaged");
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_size = UINT64_C(65) << 20;
 	examine("its symbol table is damaged");
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_link = SECTIONS;
 	image.sections[DYNAMIC].sh_type = SHT_NULL;
 	examine("its symbol table is damaged");
-	fresh();
+	make_valid_image();
 	image.sections[STRINGS].sh_offset = (ElfW(Off))-1;
 	examine("its symbol table is damaged");
-	fresh();
+	make_valid_image();
 	image.sections[STRINGS].sh_size = (ElfW(Xword))-1;
 	examine("its symbol table is damaged");
 }
@@ -209,7 +209,7 @@ END_TEST
 
 START_TEST(string_table_needs_no_nul_at_its_end)
 {
-	fresh();
+	make_valid_image();
 	image.sections[STRINGS].sh_size = image.symbols[1].st_name + strlen("zpool_driver");
 	examine("");
 	image.sections[STRINGS].sh_size--;
@@ -219,20 +219,20 @@ END_TEST
 
 START_TEST(link_with_our_library_is_told_and_with_another_one_not)
 {
-	fresh();
+	make_valid_image();
 	image.dynamic[1].d_tag = DT_NEEDED;
 	image.dynamic[1].d_un.d_val = add_string("libzpool.so.0");
 	examine("it links with libzpool.so.0, which would bring a second driver registry");
-	fresh();
+	make_valid_image();
 	image.dynamic[0].d_un.d_val = add_string("libzpool.so");
 	examine("it links with libzpool.so, ");
-	fresh();
+	make_valid_image();
 	image.dynamic[0].d_un.d_val = add_string("libzpool.so.4");
 	examine("");
-	fresh();
+	make_valid_image();
 	image.dynamic[0].d_un.d_val = sizeof image.strings;
 	examine("");
-	fresh();
+	make_valid_image();
 	image.dynamic[1].d_tag = DT_SONAME;
 	image.dynamic[1].d_un.d_val = add_string("libzpool.so.0");
 	examine("");
@@ -241,10 +241,10 @@ END_TEST
 
 START_TEST(dynamic_section_that_cannot_be_read_tells_nothing)
 {
-	fresh();
+	make_valid_image();
 	image.sections[DYNAMIC].sh_offset = sizeof image + 1;
 	examine("");
-	fresh();
+	make_valid_image();
 	image.sections[DYNAMIC].sh_link = SECTIONS;
 	examine("");
 }
@@ -252,7 +252,7 @@ END_TEST
 
 START_TEST(file_without_a_note_is_no_fault)
 {
-	fresh();
+	make_valid_image();
 	image.sections[NOTES].sh_type = SHT_PROGBITS;
 	examine("");
 	ck_assert(!report.has_note);
@@ -262,27 +262,27 @@ END_TEST
 
 START_TEST(malformed_notes_are_passed_over)
 {
-	fresh();
+	make_valid_image();
 	image.note.name_bytes = UINT32_MAX;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.note.text_bytes = UINT32_MAX;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.note.text_bytes = sizeof image.note.text + 1;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.note.text_bytes = 0;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.sections[NOTES].sh_size = sizeof(ElfW(Nhdr)) - 1;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.sections[NOTES].sh_size = (64 << 10) + 1;
 	examine("");
 	ck_assert(!report.has_note);
@@ -291,15 +291,15 @@ END_TEST
 
 START_TEST(notes_of_others_are_passed_over)
 {
-	fresh();
+	make_valid_image();
 	image.note.type = ZPOOL_NOTE_TYPE + 1;
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	memcpy(image.note.name, "zpoo1", 6);
 	examine("");
 	ck_assert(!report.has_note);
-	fresh();
+	make_valid_image();
 	image.note.name_bytes--;
 	examine("");
 	ck_assert(!report.has_note);
@@ -317,7 +317,7 @@ START_TEST(note_behind_another_one_is_found)
 		uint32_t ours[3];
 		char name[8], text[64];
 	} file;
-	fresh();
+	make_valid_image();
 	file.image = image;
 	file.other.name_bytes = 4;
 	file.other.text_bytes = 17; /* padded to 20 */
@@ -336,19 +336,19 @@ END_TEST
 
 START_TEST(note_must_name_our_abi)
 {
-	fresh();
+	make_valid_image();
 	take_note("type=mock\0abi=2.1", 18);
 	examine("it was built for driver ABI 2, but this library supports ABI 1; rebuild it");
 	ck_assert_uint_eq(report.abi_major, 2);
 	ck_assert_uint_eq(report.abi_minor, 1);
-	fresh();
+	make_valid_image();
 	take_note("type=mock\0abi=1.99", 19);
 	examine("");
 	ck_assert_uint_eq(report.abi_minor, 99);
 	static const char *const bad[] = { "type=mock", "type=mock\0abi=1", "type=mock\0abi=x.y", "type=mock\0abi=" };
 	static const size_t bytes[] = { 10, 16, 18, 15 };
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		fresh();
+		make_valid_image();
 		take_note(bad[i], bytes[i]);
 		examine("its note has no driver ABI version");
 		ck_assert_uint_eq(report.abi_major, 0);
@@ -358,7 +358,7 @@ END_TEST
 
 START_TEST(note_without_a_nul_at_its_end_is_cut)
 {
-	fresh();
+	make_valid_image();
 	take_note("abi=1.0\0type=mockX", 18);
 	examine("");
 	ck_assert_str_eq(report.type, "mock");
@@ -370,7 +370,7 @@ END_TEST
 START_TEST(long_values_of_a_note_are_cut_to_their_room)
 {
 	char text[64];
-	fresh();
+	make_valid_image();
 	memset(text, 'n', sizeof text);
 	memcpy(text, "abi=1.0\0type=", 13);
 	take_note(text, sizeof text);
@@ -381,7 +381,7 @@ END_TEST
 
 START_TEST(first_fault_is_the_one_told)
 {
-	fresh();
+	make_valid_image();
 	take_note("type=mock\0abi=7.0", 18);
 	image.symbols[2].st_name = add_string("zpool_malloc");
 	image.symbols[1].st_name = 0;
@@ -391,7 +391,7 @@ END_TEST
 
 START_TEST(lack_of_memory_does_no_harm)
 {
-	fresh();
+	make_valid_image();
 	for (unsigned nth = 1;; nth++) {
 		int fd = memfd_create("image", MFD_CLOEXEC);
 		ck_assert_int_eq(write(fd, &image, sizeof image), sizeof image);
@@ -402,18 +402,20 @@ START_TEST(lack_of_memory_does_no_harm)
 		ck_assert(err == 0 || err == -ENOMEM);
 		if (!failed)
 			break;
-		/* The file is not to blame: a fault would be remembered until it changes. */
+		/*
+		 * Running out of memory is not a fault of the file: a fault would be remembered until the file changes.
+		 */
 		ck_assert_int_eq(err, -ENOMEM);
 	}
 }
 END_TEST
 
-/* Whatever the bytes, nothing outside of the file is read and every text ends. */
+/* For any bytes, nothing outside of the file is read, and every text is terminated. */
 START_TEST(random_damage_is_read_safely)
 {
 	unsigned seed = unit_seed();
 	for (int round = 0; round < 3000; round++) {
-		fresh();
+		make_valid_image();
 		unsigned char *bytes = (unsigned char *)&image;
 		int changes = 1 + (int)((unsigned)rand_r(&seed) % 6);
 		for (int i = 0; i < changes; i++) {

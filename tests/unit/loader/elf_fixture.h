@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * elf_fixture.h - a plugin's file that is made up in memory, sound at first, so that each test can forge one thing
+ * elf_fixture.h - a plugin's file that is built in memory; it is valid at first, so each test can damage one part of it
  */
 #ifndef ELF_FIXTURE_H
 #define ELF_FIXTURE_H 1
@@ -54,7 +54,7 @@ static void set_section(int index, uint32_t type, size_t offset, size_t bytes)
 	image.sections[index].sh_link = STRINGS;
 }
 
-/* Our own machine's number is that of this program. */
+/* The machine number of this program is also the plugin's. */
 static void take_machine(void)
 {
 	ElfW(Ehdr) own;
@@ -65,7 +65,7 @@ static void take_machine(void)
 	image.head.e_machine = own.e_machine;
 }
 
-static void fresh(void)
+static void make_valid_image(void)
 {
 	memset(&image, 0, sizeof image);
 	take_machine();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * How much is read of a file, however large the tables are that it names.
+ * The limits of what is read of a file, however large its tables claim to be.
  */
 #include "config.h"
 
 #include "tests/unit/loader/elf_fixture.h"
 
-/* A file that takes no room on the disk however large it is: the image, and holes behind it up to `bytes`. */
+/* Makes a sparse file, which uses little space on the disk: the image, followed by a hole up to `bytes`. */
 static void examine_sparse(off_t bytes, const ElfW(Shdr) *sections, size_t count, const char *fault)
 {
 	int fd = memfd_create("image", MFD_CLOEXEC);
@@ -26,7 +26,7 @@ static const uint64_t most = ZP_ELF_BUDGET_BYTES;
 
 START_TEST(sound_file_is_read_once)
 {
-	fresh();
+	make_valid_image();
 	examine("");
 	ck_assert_uint_gt(report.bytes_read, 0);
 	ck_assert_uint_le(report.bytes_read, sizeof image);
@@ -37,15 +37,15 @@ START_TEST(no_table_is_larger_than_what_is_read_of_a_file)
 {
 	static const int tables[] = { SYMBOLS, STRINGS };
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-		fresh();
+		make_valid_image();
 		image.sections[tables[i]].sh_size = most;
 		examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
-		fresh();
+		make_valid_image();
 		image.sections[tables[i]].sh_size = sparse_bytes - (off_t)sizeof image;
 		examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
 	}
-	/* The dynamic entries are read only where the strings have our name among them. */
-	fresh();
+	/* The dynamic entries are read only if the strings contain the name of libzpool. */
+	make_valid_image();
 	(void)add_string("libzpool.so");
 	image.sections[DYNAMIC].sh_size = most;
 	examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
@@ -54,7 +54,7 @@ END_TEST
 
 START_TEST(tables_share_what_is_read_of_a_file)
 {
-	fresh();
+	make_valid_image();
 	image.sections[SYMBOLS].sh_size = most / 4 * 3;
 	image.sections[STRINGS].sh_size = most / 4;
 	examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
@@ -63,16 +63,16 @@ END_TEST
 
 START_TEST(file_has_one_table_of_each_kind)
 {
-	fresh();
+	make_valid_image();
 	image.sections[0] = image.sections[SYMBOLS];
 	examine("it has more than one table of dynamic symbols");
-	fresh();
+	make_valid_image();
 	image.sections[0] = image.sections[DYNAMIC];
 	examine("it has more than one dynamic section");
 }
 END_TEST
 
-/* Each section alone is small enough; together they name 256 MiB, or two large tables by turns. */
+/* Each section alone is within the limit, but together they have 256 MiB, or two large tables alternate. */
 START_TEST(many_sections_do_not_multiply_what_is_read)
 {
 	static ElfW(Shdr) sections[4096];
@@ -81,7 +81,7 @@ START_TEST(many_sections_do_not_multiply_what_is_read)
 					      "it has more than one table of dynamic symbols",
 					      "it has more than one dynamic section" };
 	for (size_t kind = 0; kind < 3; kind++) {
-		fresh();
+		make_valid_image();
 		for (size_t i = 0; i < 4096; i++) {
 			sections[i].sh_type = types[kind];
 			sections[i].sh_offset = 1 << 20;
@@ -97,12 +97,12 @@ END_TEST
 
 START_TEST(number_of_program_headers_is_limited)
 {
-	fresh();
+	make_valid_image();
 	image.head.e_phnum = 128;
 	examine("");
 	image.head.e_phnum = 129;
 	examine("it has 129 program headers; at most 128 are accepted");
-	fresh();
+	make_valid_image();
 	image.head.e_phnum = 0xffff;
 	examine("it has 65535 program headers; at most 128 are accepted");
 }

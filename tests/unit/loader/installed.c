@@ -187,7 +187,7 @@ START_TEST(a_load_fails_for_the_reason_that_is_listed)
 		char reason[PATH_MAX + 200];
 		ck_assert_int_lt(zp_loader_load(listing.files[i].type, true, &nothing, &loaded, &failure), 0);
 		ck_assert_ptr_nonnull(listing.files[i].fault);
-		/* The whole reason is the same, up to the full stop. */
+		/* The whole reason must be the same, up to the full stop. */
 		(void)snprintf(reason, sizeof(reason), ": %s.", listing.files[i].fault);
 		assert_contains(failure.message, reason);
 		zp_load_failure_clear(&failure);
@@ -250,7 +250,7 @@ START_TEST(unreadable_directory_is_reported_beside_the_files_of_others)
 	if (geteuid() != 0) {
 		scratch_directory("shut", 0000);
 	} else {
-		/* Root may read everything, but cannot open a path with a loop in it either. */
+		/* Root may read all directories, but cannot open a path with a loop of links. */
 		scratch_link("shut", "shut");
 	}
 	char path[3 * PATH_MAX];
@@ -276,7 +276,7 @@ START_TEST(directory_that_does_not_exist_is_no_error)
 }
 END_TEST
 
-/* A link that leads nowhere is quickly made, and is a file to the listing. */
+/* Dangling links are cheap to create, and the listing treats them as files. */
 static void make_many(unsigned number)
 {
 	char name[PATH_MAX];
@@ -299,7 +299,7 @@ START_TEST(more_files_than_are_listed_are_an_error)
 }
 END_TEST
 
-/* Files of seven MiB of symbols each, mostly holes, which only the limit on their sum bounds. */
+/* Sparse files with 7 MiB of symbols each, which only the limit on their sum bounds. */
 START_TEST(what_is_read_of_all_files_is_limited)
 {
 	start();

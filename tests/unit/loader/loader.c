@@ -121,7 +121,7 @@ START_TEST(directory_that_cannot_be_searched_is_not_one_without_plugins)
 {
 	char path[2 * PATH_MAX];
 	start();
-	/* Root may search everything, but cannot open a path with a loop in it either. */
+	/* Root may search all directories, but cannot open a path with a loop of links. */
 	if (geteuid() != 0)
 		scratch_directory("shut", 0000);
 	else

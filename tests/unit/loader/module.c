@@ -17,7 +17,7 @@
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-/* What libtool writes into a program that is linked with -dlpreopen. */
+/* libtool writes this into a program that is linked with -dlpreopen. */
 static struct zpool_driver linked_driver;
 ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
 	{ "@PROGRAM@", NULL },
@@ -51,7 +51,7 @@ static ino_t inode_of(const char *path)
 	return st.st_ino;
 }
 
-/* false: this build makes no plugins. */
+/* Returns false if this build has no plugins. */
 static bool open_planted(void)
 {
 	char *why = NULL;
@@ -115,7 +115,7 @@ START_TEST(symbol_of_a_dependency_is_not_the_modules)
 	Dl_info info;
 	ck_assert_int_ne(dladdr((void *)(uintptr_t)&lt_dlerror, &info), 0);
 	scratch_make();
-	/* Any library that is no plugin. */
+	/* Any library that is not a plugin. */
 	if (info.dli_fname && strstr(info.dli_fname, "libltdl")) {
 		scratch_copy("other.so", info.dli_fname);
 		ck_assert_int_eq(zp_module_open(scratch_path("other.so"), &module, &why), 0);
@@ -189,7 +189,7 @@ START_TEST(module_that_was_mapped_from_a_file_replaced_since_is_outdated)
 	ino_t former = inode_of(scratch_path("planted.so"));
 	void *other = dlopen(scratch_path("planted.so"), RTLD_NOW | RTLD_LOCAL);
 	ck_assert_ptr_nonnull(other);
-	/* The previous file is kept, so that its inode is not used again. */
+	/* The previous file still exists, so its inode number is not reused. */
 	ck_assert_int_eq(rename(scratch_path("planted.so"), scratch_path("former")), 0);
 	ck_assert(scratch_plugin("planted.so", "planted"));
 	ino_t later = inode_of(scratch_path("planted.so"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shared objects are made up, with the names for the dynamic linker that each test wants.
+ * The tests build shared objects in which the entries for the dynamic linker are chosen freely.
  */
 #include "config.h"
 
@@ -73,7 +73,7 @@ static void forge_end(const char *entry, mode_t mode)
 	scratch_file(entry, mode, &image, offsetof(struct image, strings) + string_bytes);
 }
 
-/* Writes a shared object with these pairs of a tag and a text, 0 at the end. */
+/* Writes a shared object with these pairs of a tag and a text; the last tag is 0. */
 static void forge(const char *entry, ...)
 {
 	va_list args;
@@ -91,7 +91,7 @@ static void mode(const char *entry, mode_t bits)
 	ck_assert_int_eq(chmod(scratch_path(entry), bits), 0);
 }
 
-/* d/ is for the plugin, d/lib for what it needs; everybody may write open/. */
+/* d/ has the plugin, and d/lib the libraries that it needs. Everybody may write to open/. */
 static void start(void)
 {
 	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242 };
@@ -106,7 +106,10 @@ static void finish(void)
 	scratch_remove();
 }
 
-/* Without assertions, which take memory, between memory_fail_at() and memory_stop(): the nth allocation fails. */
+/*
+ * Makes the nth allocation fail. It must not use assertions between memory_fail_at() and memory_stop(), because they
+ * allocate memory.
+ */
 static int judge_with_failure(unsigned nth, bool *failed)
 {
 	uint64_t bytes_read = 0;
@@ -195,7 +198,7 @@ START_TEST(run_path_of_the_working_directory_is_refused)
 		forge("d/x.so", DT_RPATH, ways[i], 0);
 		refused("relative to the working directory");
 	}
-	/* The linker takes no notice of one that is empty from end to end. */
+	/* The linker ignores an entry that is completely empty. */
 	forge("d/x.so", DT_RUNPATH, "", 0);
 	accepted();
 	finish();
@@ -249,7 +252,7 @@ START_TEST(library_in_a_run_path_is_judged_itself)
 	forge("open/liba.so", 0);
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libl.so", 0);
 	refused("/open is world-writable");
-	/* The linker passes over a directory and finds nothing else. */
+	/* The linker skips a directory, and then finds nothing. */
 	scratch_directory("d/lib/libd.so", 0777);
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libd.so", 0);
 	refused("is world-writable");
@@ -286,7 +289,7 @@ START_TEST(libraries_of_libraries_are_judged)
 	start();
 	scratch_directory("d/lib/deep", 0755);
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
-	/* $ORIGIN is the directory of the library then, and not the plugin's. */
+	/* In a library's entry, $ORIGIN is the directory of that library and not the plugin's. */
 	forge("d/lib/liba.so", DT_RUNPATH, "$ORIGIN/deep", DT_NEEDED, "libb.so", 0);
 	forge("d/lib/deep/libb.so", DT_NEEDED, "liba.so", DT_RUNPATH, "$ORIGIN/..", 0);
 	accepted();
@@ -310,7 +313,7 @@ START_TEST(rpath_serves_the_libraries_of_libraries_too)
 	mode("d/lib/libb.so", 0666);
 	forge("d/x.so", DT_RPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
 	refused("libb.so is world-writable");
-	/* A runpath does not, and one of its own ends the search in others'. */
+	/* A runpath is not inherited, and a library with a runpath ignores inherited rpaths. */
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
 	accepted();
 	forge("d/lib/liba.so", DT_NEEDED, "libb.so", DT_RUNPATH, "/none", 0);
@@ -344,7 +347,7 @@ START_TEST(directories_for_the_processor_are_judged)
 		refused("liba.so is world-writable");
 		mode(file, 0644);
 	}
-	/* The linker does not look into others. */
+	/* The linker does not search other subdirectories. */
 	scratch_directory("d/lib/python", 0777);
 	accepted();
 	finish();
@@ -362,7 +365,7 @@ START_TEST(owners_and_lists_are_judged_as_for_the_plugin)
 		ck_assert_int_eq(chown(scratch_path("d/lib"), 12345, 0), 0);
 		refused("takes libraries from");
 		assert_contains(why, "d/lib belongs to user 12345");
-		/* As it would have to be for the plugin too. */
+		/* The same rules apply as for the plugin itself. */
 		trust = (struct zp_trust){ .euid = 0 };
 		ck_assert_int_eq(chown(scratch_path("d/lib"), 0, 0), 0);
 		mode("d/lib", 0775);
@@ -382,7 +385,7 @@ START_TEST(more_than_can_be_judged_is_refused)
 	forge_end("d/x.so", 0644);
 	refused("too many");
 
-	/* A chain of libraries, each of which needs the next one. */
+	/* Makes a chain of libraries, each of which needs the next one. */
 	for (int i = 0; i < 200; i++) {
 		(void)snprintf(entry, sizeof entry, "d/lib/lib%d.so", i);
 		(void)snprintf(name, sizeof name, "lib%d.so", i + 1);
@@ -407,7 +410,7 @@ START_TEST(more_than_can_be_judged_is_refused)
 }
 END_TEST
 
-/* Each look at a library would walk through a thousand directories. */
+/* Each check of a library would have to follow links through a thousand directories. */
 START_TEST(links_with_long_ways_are_followed_within_bounds)
 {
 	char way[3900], names[100][8];

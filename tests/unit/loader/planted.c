@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * planted.c - the smallest sound plugin: each pool holds one object of at most 64 bytes
+ * planted.c - the smallest valid plugin: each pool holds one object of at most 64 bytes
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "zpool-driver.h"
 
 struct planted_pool {
-	unsigned long live; /* the one handle, or 0 */
+	unsigned long live; /* the only handle, or 0 */
 	char bytes[64];
 };
 

@@ -77,7 +77,7 @@ END_TEST
 
 static unsigned warnings;
 
-static void hear(enum zpool_log_level level, const char *message, void *user)
+static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)user;
 	if (level == ZPOOL_LOG_WARNING && strstr(message, "is ignored"))
@@ -108,7 +108,7 @@ START_TEST(directories_that_cannot_be_searched_are_passed_over_with_a_warning)
 	path[length] = '/';
 	strcpy(path + length + PATH_MAX, ":./x:/last");
 	warnings = 0;
-	ck_assert_int_eq(zpool_set_log_handler(hear, ZPOOL_LOG_WARNING, NULL), 0);
+	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_WARNING, NULL), 0);
 	ck_assert(zp_search_next(&cursor, directory));
 	ck_assert_str_eq(directory, "/good");
 	ck_assert(zp_search_next(&cursor, directory));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Real directories and links, judged for users that the tests make up.  What takes another owner needs root, and is
- * left out for others.
+ * Real directories and links, checked for users that the tests invent. Cases that need a different owner require root
+ * and are skipped for other users.
  */
 #include "config.h"
 
@@ -56,7 +56,7 @@ START_TEST(path_of_path_max_bytes_is_too_long)
 {
 	char *path = malloc(PATH_MAX + 2);
 	start();
-	/* Slashes in a row count for the length, not for the name. */
+	/* Repeated slashes count for the length of the path, but not for the name. */
 	memset(path, '/', PATH_MAX + 1);
 	size_t length = strlen(scratch_path("d/x.so"));
 	strcpy(path + PATH_MAX - 1 - length, scratch_path("d/x.so"));
@@ -138,7 +138,7 @@ START_TEST(sticky_directory_is_trusted_above_but_not_around_the_file)
 }
 END_TEST
 
-/* However the path is spelled, the file lies where it lies. */
+/* The result must not depend on how the path is written. */
 START_TEST(sticky_directory_around_the_file_is_refused_in_every_spelling)
 {
 	start();
@@ -155,7 +155,7 @@ START_TEST(sticky_directory_around_the_file_is_refused_in_every_spelling)
 	refuses(scratch_path("safe/y.so"), EPERM, "/d is world-writable");
 	scratch_link("dir", "d/.");
 	refuses(scratch_path("dir/x.so"), EPERM, "/d is world-writable");
-	/* A link in such a directory can be put there by anybody as well. */
+	/* Anybody could also create a link in such a directory. */
 	scratch_file("safe/z.so", 0644, "z", 1);
 	scratch_link("d/z.so", "../safe/z.so");
 	refuses(scratch_path("d/z.so"), EPERM, "/d is world-writable");
@@ -237,7 +237,7 @@ START_TEST(own_files_are_trusted_but_not_in_a_privileged_program)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Directories that files are taken from
+ * Directories from which files are loaded
  */
 
 static void directory_is(const char *path, int err, const char *reason)

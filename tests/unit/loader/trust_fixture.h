@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trust_fixture.h - a directory with a plugin's file, and what the loader says of paths in it
+ * trust_fixture.h - a directory with a plugin's file, and checks whether the loader trusts paths in it
  */
 #ifndef ZP_TESTS_TRUST_FIXTURE_H
 #define ZP_TESTS_TRUST_FIXTURE_H 1
@@ -16,7 +16,7 @@
 static struct zp_trust trust;
 static char resolved[PATH_MAX], why[PATH_MAX + 160];
 
-/* The user who runs the test, as an ordinary user would be judged. */
+/* The checks are made for the user who runs the test, or for an ordinary user if that is root. */
 static void start(void)
 {
 	trust = (struct zp_trust){ .euid = geteuid() ? geteuid() : 4242 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owners whom a user namespace hides, and writers whom access control lists name.  What takes another owner needs root,
- * and is left out for others.
+ * Owners that a user namespace hides, and users that access control lists allow to write. Cases that need a different
+ * owner require root and are skipped for other users.
  */
 #include "config.h"
 
@@ -38,7 +38,7 @@ START_TEST(hidden_owner_is_neither_root_nor_the_effective_user)
 	trust.hides_owners = true;
 	trust.hidden_uid = HIDDEN_USER;
 	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace and could be anyone");
-	/* The scratch directory's parents are not hidden, and one of them is writable by all. */
+	/* The parents of the scratch directory are not hidden, and one of them is world-writable. */
 	trust.hidden_owner_dir = scratch_path("d");
 	refuses(scratch_path("d/x.so"), EPERM, "no mapping in this user namespace");
 	finish();
@@ -46,10 +46,11 @@ START_TEST(hidden_owner_is_neither_root_nor_the_effective_user)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Hidden owners from the root directory on: in a child whose root directory is the scratch directory
+ * Owners that are hidden from the root directory on; the test runs in a child whose root directory is the scratch
+ * directory
  */
 
-/* The process is a stranger whose number is shown as that of all hidden users. */
+/* The effective user of the process has the number that stands for all hidden users. */
 static bool jail_euid_is_hidden;
 
 static void enter_jail(uid_t uid)
@@ -62,7 +63,7 @@ static void enter_jail(uid_t uid)
 				   .hidden_owner_dir = "/plugins" };
 }
 
-/* What a child that is such a user finds; 0 or a positive errno. */
+/* Returns the result in a child that runs as this user: 0 or a positive errno. */
 static int judge_in_jail(uid_t uid, const char *path)
 {
 	int status;
@@ -80,7 +81,7 @@ static int judge_in_jail(uid_t uid, const char *path)
 static const char *const jail_entries[] = { "",    "plugins", "plugins/x.so", "home", "home/x.so", "plugins/l.so",
 					    "tmp", "tmp/p",   "tmp/p/x.so" };
 
-/* false: this needs root, and fork(). */
+/* Returns false if this is not possible: it needs root and fork(). */
 static bool make_jail(void)
 {
 	start();
@@ -107,9 +108,9 @@ START_TEST(hidden_owners_are_trusted_in_the_one_directory)
 	if (!make_jail())
 		return;
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
-	/* Where a link in it leads to was chosen by the owner of the directory. */
+	/* The owner of the directory chose the target of a link in it. */
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/l.so"), 0);
-	/* Root's directories above it, as a container's own root directory is. */
+	/* The parent directories may belong to root, like the root directory of a container. */
 	own("", 0);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
 	finish();
@@ -124,7 +125,7 @@ START_TEST(hidden_owners_are_refused_elsewhere)
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/tmp/p/x.so"), EPERM);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/../home/x.so"), EPERM);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/./x.so"), EPERM);
-	/* A file of the process's own does not help below a directory of an unknown owner. */
+	/* A file of the process's own user is not trusted below a directory of an unknown owner. */
 	own("home/x.so", STRANGER);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), EPERM);
 	own("home", STRANGER);
@@ -155,7 +156,7 @@ START_TEST(hidden_owners_are_refused_where_someone_inside_may_write)
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
 	mode("plugins/x.so", 0644);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
-	/* A link in the directory leads to a place where others may write. */
+	/* A link in the directory leads to a directory where others may write. */
 	mode("home", 01777);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/l.so"), EPERM);
 	mode("home", 0755);
@@ -163,8 +164,8 @@ START_TEST(hidden_owners_are_refused_where_someone_inside_may_write)
 }
 END_TEST
 
-/* Its own number is the one that all hidden owners are shown as. */
-START_TEST(process_of_a_hidden_user_knows_its_own_files)
+/* The user of the process has the number that stands for all hidden owners. */
+START_TEST(process_of_a_hidden_user_trusts_its_own_files)
 {
 	if (!make_jail())
 		return;
@@ -173,11 +174,11 @@ START_TEST(process_of_a_hidden_user_knows_its_own_files)
 	mode("home", 0555);
 	mode("home/x.so", 0444);
 	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/home/x.so"), 0);
-	/* It may be root, for whom a group is a stranger. */
+	/* The hidden user may be root, for whom group-writable files are refused. */
 	mode("home", 0775);
 	ck_assert_int_eq(judge_in_jail(HIDDEN_USER, "/home/x.so"), EPERM);
 	mode("home", 0755);
-	/* The same number, and not the same user. */
+	/* The number is the same, but the user may be a different one. */
 	jail_euid_is_hidden = true;
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/home/x.so"), EPERM);
 	ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), 0);
@@ -202,10 +203,10 @@ START_TEST(hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refuse
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * A user namespace that the kernel makes
+ * A user namespace that the kernel creates
  */
 
-/* A file of the system that is root's with all directories above it: a shell. */
+/* A shell is a file of the system that belongs to root, like all directories above it. */
 static char system_file[PATH_MAX], system_directory[PATH_MAX];
 
 static bool find_system_file(void)
@@ -218,7 +219,7 @@ static bool find_system_file(void)
 	return true;
 }
 
-/* Written in one call each, as the kernel demands. */
+/* Each text is written in one call, because the kernel requires that. */
 static bool write_to(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -228,12 +229,12 @@ static bool write_to(const char *path, const char *text)
 	return done;
 }
 
-/* Becomes an ordinary user in a namespace of its own that has no mapping, or one for that user. */
+/* Becomes an ordinary user in a new namespace, with a mapping of that user or without any mapping. */
 static void enter_namespace(bool mapped)
 {
 	char map[64];
 	uid_t uid = geteuid() ? geteuid() : STRANGER;
-	/* A process that changed its user has its files in /proc owned by root, unless it may be dumped. */
+	/* The files in /proc of a process that changed its user belong to root, unless the process is dumpable. */
 	if ((geteuid() == 0 && setuid(uid) != 0) || prctl(PR_SET_DUMPABLE, 1) != 0 || unshare(CLONE_NEWUSER) != 0)
 		_exit(77);
 	(void)snprintf(map, sizeof map, "0 %lu 1", (unsigned long)uid);
@@ -252,7 +253,7 @@ static bool check_namespace(bool mapped)
 	trust.hidden_owner_dir = system_directory;
 	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof why) != 0)
 		return false;
-	/* The directory is root's, but everybody's. */
+	/* The directory belongs to root, but is world-writable. */
 	trust.hidden_owner_dir = "";
 	return zp_trust_resolve_directory(&trust, "/tmp", resolved, why, sizeof why) == -EPERM;
 }
@@ -268,7 +269,7 @@ static void expect_in_namespace(bool mapped)
 		_exit(check_namespace(mapped) ? 0 : 1);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		printf("loader/trust_hidden: user namespaces cannot be made here: nothing is tested\n");
+		printf("loader/trust_hidden: user namespaces cannot be created here, so this case is skipped\n");
 	else
 		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -320,7 +321,10 @@ END_TEST
  * Access control lists
  */
 
-/* The owner rw, the group r, others r, and one entry for a user (tag 2) or a group (tag 8).  false: no lists here. */
+/*
+ * Sets a list that lets the owner write and the group and others only read, with one entry for a user (tag 2) or a
+ * group (tag 8). Returns false if the file system has no lists.
+ */
 static bool set_list(const char *entry, unsigned char tag, unsigned char perm, unsigned id, unsigned char mask)
 {
 	unsigned char list[4 + 5 * 8] = { 2 };
@@ -331,14 +335,14 @@ static bool set_list(const char *entry, unsigned char tag, unsigned char perm, u
 		{ 0x10, 0, mask, 0, 0xff, 0xff, 0xff, 0xff },
 		{ 0x20, 0, 5, 0, 0xff, 0xff, 0xff, 0xff },
 	};
-	/* A user's entry stands before the owning group's, a group's behind it. */
+	/* The entry of a user precedes that of the owning group, and the entry of a group follows it. */
 	const int order[5] = { 0, tag == 2 ? 1 : 2, tag == 2 ? 2 : 1, 3, 4 };
 	for (int i = 0; i < 5; i++)
 		memcpy(list + 4 + 8 * i, rows[order[i]], 8);
 	if (setxattr(scratch_path(entry), "system.posix_acl_access", list, sizeof list, 0) == 0)
 		return true;
 	ck_assert_msg(errno == ENOTSUP || errno == EPERM, "setxattr: %s", strerror(errno));
-	printf("loader/trust_hidden: no access control lists here: nothing is tested\n");
+	printf("loader/trust_hidden: access control lists are not supported here, so this case is skipped\n");
 	return false;
 }
 
@@ -354,7 +358,7 @@ START_TEST(file_that_a_list_lets_another_user_or_group_write_is_refused)
 			"setfacl -x u:12345");
 		set_list("d/x.so", NAMED_GROUP, 7, STRANGER, 7);
 		refuses(scratch_path("d/x.so"), EPERM, "by group 12345");
-		/* The mask takes the permission away, or the entry does not have it. */
+		/* The permission is missing in the mask, or in the entry. */
 		set_list("d/x.so", NAMED_USER, 7, STRANGER, 5);
 		trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
 		set_list("d/x.so", NAMED_USER, 5, STRANGER, 7);
@@ -374,7 +378,10 @@ START_TEST(directory_that_a_list_lets_another_user_write_is_refused)
 	if (set_list("d", NAMED_USER, 7, STRANGER, 7)) {
 		refuses(scratch_path("d/x.so"), EPERM, "/d may be written by user 12345");
 		refuses(scratch_path("d/e/y.so"), EPERM, "/d may be written by user 12345");
-		/* Nobody can replace another's entry of a sticky directory, but anybody who writes it can add one. */
+		/*
+		 * Nobody can replace another user's entry in a sticky directory, but any user with write permission can
+		 * add one.
+		 */
 		mode("d", 01775);
 		trusts(scratch_path("d/e/y.so"), scratch_path("d/e/y.so"));
 		refuses(scratch_path("d/x.so"), EPERM, "/d may be written by user 12345");
@@ -391,7 +398,7 @@ START_TEST(list_may_name_the_effective_user_but_not_in_a_privileged_program)
 		trust.secure = true;
 		if (geteuid() == 0)
 			refuses(scratch_path("d/x.so"), EPERM, "may be written by user");
-		/* Group bits are refused to root whatever the list says. */
+		/* For root, a group-writable file is refused whatever the list contains. */
 		trust = (struct zp_trust){ .euid = 0 };
 		if (geteuid() == 0) {
 			refuses(scratch_path("d/x.so"), EPERM, "may be written by user 4242");
@@ -410,7 +417,7 @@ int main(void)
 		hidden_owners_are_trusted_in_the_one_directory,
 		hidden_owners_are_refused_elsewhere,
 		hidden_owners_are_refused_where_someone_inside_may_write,
-		process_of_a_hidden_user_knows_its_own_files,
+		process_of_a_hidden_user_trusts_its_own_files,
 		hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused,
 		root_is_hidden_in_a_namespace_without_a_map,
 		root_is_hidden_in_a_namespace_of_one_user,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Maps of user namespaces as files, and the map of the process itself.
+ * Maps of user namespaces that come from files, and the map of the process itself.
  */
 #include "config.h"
 
@@ -11,7 +11,7 @@
 
 static struct zp_userns userns;
 
-/* NULL: there is no such file. */
+/* NULL if the file does not exist */
 static void read_texts(const char *map, const char *overflow)
 {
 	scratch_make();
@@ -57,7 +57,7 @@ START_TEST(overflow_uid_is_the_one_that_the_system_uses)
 	read_texts("0 1000 1\n", "4711\n");
 	ck_assert(zp_userns_hides(&userns, 4711));
 	ck_assert(!zp_userns_hides(&userns, 65534));
-	/* Even root's number. */
+	/* This is true even for root's number. */
 	read_texts("0 1000 1\n", "0\n");
 	ck_assert(zp_userns_hides(&userns, 0));
 	read_texts("0 1000 1\n", NULL);
@@ -72,7 +72,7 @@ START_TEST(map_that_cannot_be_read_is_not_known)
 	read_texts(NULL, "65534\n");
 	ck_assert(!userns.known && !userns.complete);
 	ck_assert(zp_userns_hides(&userns, 65534));
-	/* Reading a directory fails. */
+	/* Reading a directory returns an error. */
 	zp_userns_read_files(&userns, "/", "/");
 	ck_assert(!userns.known && !userns.complete);
 }

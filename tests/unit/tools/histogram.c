@@ -19,7 +19,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The histogram of the values tells every quantile as the sorted values do, or up to 1/128 more. */
+/* The histogram returns every quantile of the values as sorting them does, or a value up to 1/128 larger. */
 static void check_against_sort(size_t count)
 {
 	memset(&histogram, 0, sizeof(histogram));
@@ -31,10 +31,11 @@ static void check_against_sort(size_t count)
 	for (size_t i = 0; i < SHARES; i++) {
 		double rank = ceil(shares[i] * (double)count);
 		uint64_t exact = values[rank < 1 ? 0 : (size_t)rank - 1];
-		uint64_t told = histogram_quantile(&histogram, shares[i]);
+		uint64_t found = histogram_quantile(&histogram, shares[i]);
 
-		ck_assert_msg(told >= exact && told - exact <= exact / 128, "%zu values, share %g: %llu, exactly %llu",
-			      count, shares[i], (unsigned long long)told, (unsigned long long)exact);
+		ck_assert_msg(found >= exact && found - exact <= exact / 128,
+			      "%zu values, share %g: %llu, exactly %llu", count, shares[i], (unsigned long long)found,
+			      (unsigned long long)exact);
 	}
 }
 
