@@ -10,25 +10,25 @@ needs nbdcopy libnbd-bin
 seed=${ZPOOL_TEST_SEED:-$(date +%s)}
 echo "seed $seed (set ZPOOL_TEST_SEED to repeat)"
 
-# An image of 32 MiB of which the disk may keep a quarter, even if nothing shrinks.
-dd if=/dev/urandom of="$work/image" bs=1M count=20 2>/dev/null
-text_file "$work/text" 8388608
+# An image of 16 MiB of which the disk may keep a quarter, even if nothing shrinks.
+dd if=/dev/urandom of="$work/image" bs=1M count=10 2>/dev/null
+text_file "$work/text" 4194304
 cat "$work/text" >>"$work/image"
-truncate -s 32M "$work/image"
+truncate -s 16M "$work/image"
 
 # survives NAME BACKING PARAMETER...: the image is written, flushed and there after a SIGKILL
 survives()
 {
     what=$1 backing=$2
     shift 2
-    start front "$plugin" backing="$backing" limit=8M stats="$work/front.stats" "$@" || return
+    start front "$plugin" backing="$backing" limit=4M stats="$work/front.stats" "$@" || return
     works "$what: an image is written" nbdcopy --flush --connections=8 "$work/image" "$(uri front)"
     stats front
-    holds "$what: the limit is kept" "$(stat_of front total_bytes)" -le 8388608
-    holds "$what: units were written back" "$(stat_of front written_back)" -gt 1024
+    holds "$what: the limit is kept" "$(stat_of front total_bytes)" -le 4194304
+    holds "$what: units were written back" "$(stat_of front written_back)" -gt 512
     is "$what: nothing is dirty after a flush" 0 "$(stat_of front dirty)"
     stop front KILL
-    start front "$plugin" backing="$backing" limit=8M "$@" || return
+    start front "$plugin" backing="$backing" limit=4M "$@" || return
     works "$what: it is read after a restart" nbdcopy --connections=8 "$(uri front)" "$work/copy"
     same "$what: it is identical" "$work/image" "$work/copy"
     works "$what: the map is told" nbdinfo --map "$(uri front)"
@@ -37,34 +37,34 @@ survives()
     is "$what: nbdkit ends well" 0 "$?"
 }
 
-truncate -s 32M "$work/file"
+truncate -s 16M "$work/file"
 survives "file" "$work/file"
 same "file: it is a plain image" "$work/image" "$work/file"
 
 rm "$work/file"
-survives "created file" "$work/file" 32M create=yes
+survives "created file" "$work/file" 16M create=yes
 same "created file: it is a plain image" "$work/image" "$work/file"
-holds "created file: it is sparse" "$(du -k "$work/file" | cut -f1)" -lt 30000
+holds "created file: it is sparse" "$(du -k "$work/file" | cut -f1)" -lt 15500
 
-truncate -s 32M "$work/served"
+truncate -s 16M "$work/served"
 start behind file "$work/served" || finish
 survives "server" "$(uri behind)"
 stop behind
 same "server: it is a plain image" "$work/image" "$work/served"
 
-truncate -s 32M "$work/served"
+truncate -s 16M "$work/served"
 start behind --filter=multi-conn file "$work/served" multi-conn-mode=disable || finish
-survives "server of one connection" "$(uri behind)" 32M unit=16K compressor=zstd
+survives "server of one connection" "$(uri behind)" 16M unit=16K compressor=zstd
 stop behind
 same "server of one connection: it is a plain image" "$work/image" "$work/served"
 
 # What was not flushed is written when nbdkit ends as it should, and trimming makes holes.
-truncate -s 32M "$work/file"
+truncate -s 16M "$work/file"
 start front "$plugin" backing="$work/file" || finish
 works "an image is written without a flush" nbdcopy "$work/image" "$(uri front)"
 stop front
 same "SIGTERM writes it to the backing" "$work/image" "$work/file"
-truncate -s 32M "$work/empty"
+truncate -s 16M "$work/empty"
 start front "$plugin" backing="$work/file" || finish
 works "the disk is trimmed" nbdcopy --flush "$work/empty" "$(uri front)"
 stop front

@@ -2,8 +2,8 @@
  *
  * crash.c - what a disk promises when its server is killed: nothing that was flushed is lost, and no block is half new
  *
- *   crash write URI SEED STATE     read every block, then write and flush at random until the connection is lost, and
- *                                  write to STATE what may be in each block
+ *   crash write URI SEED STATE     read every block, print "ready", write and flush at random until the connection is
+ *                                  lost, and write to STATE what may be in each block
  *   crash verify IMAGE STATE       is one of these in each block of the image?
  *
  * A block has its number and a version in each of its 16 bytes, so that half a block is found out.  Each of the threads
@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <libnbd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct stamp {
 static const char *uri;
 static struct block *blocks;
 static uint64_t block_count;
+static atomic_int ready_count;
 
 /* xorshift64* */
 static uint64_t random_below(uint64_t *state, uint64_t limit)
@@ -187,6 +189,10 @@ static void *work(void *arg)
 	uint64_t version;
 
 	if (read_all(worker, nbd)) {
+		if (atomic_fetch_add(&ready_count, 1) == THREADS - 1) {
+			printf("ready\n");
+			fflush(stdout);
+		}
 		for (version = first_version(worker); write_one(worker, nbd, version); version++) {
 			if (version % FLUSH_EVERY)
 				continue;
@@ -211,6 +217,9 @@ static int run_write(uint64_t seed, const char *state_path)
 	blocks = calloc(block_count, sizeof(*blocks));
 	if (!to || !blocks)
 		return 2;
+	/* Before a block is read it may have anything. */
+	for (uint64_t i = 0; i < block_count; i++)
+		blocks[i] = (struct block){ 0, UINT64_MAX - 1, 1, 1, 1, 0 };
 	for (uint64_t i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){ .number = i, .state = seed + i * UINT64_C(0x9e3779b97f4a7c15) + 1 };
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))

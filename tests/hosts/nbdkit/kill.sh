@@ -19,7 +19,11 @@ killed_once()
     start front "$plugin" backing="$1" limit=2M || finish
     timeout 60 "$crash" write "$(uri front)" "$seed" "$work/state" >"$work/out" 2>&1 &
     writer=$!
-    sleep "$(awk -v seed="$seed" 'BEGIN { srand(seed); printf "%.3f", 0.3 + rand() }')"
+    for _ in $(seq 300); do
+        grep -q '^ready' "$work/out" && break
+        sleep 0.1
+    done
+    sleep "$(awk -v seed="$seed" 'BEGIN { srand(seed); printf "%.3f", rand() }')"
     stop front KILL
     status=0
     wait $writer || status=$?
