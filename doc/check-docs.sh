@@ -327,6 +327,20 @@ if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then
 	same_shape $shelf 'store --type shelf --limit' tools/zpoolctl store --type shelf --limit 64K "$srcdir/tools"
 	ZPOOL_PLUGIN_PATH=$plugins
 fi
+# The disk, with the tool's sources and some zeroes as the archive.
+nbdkit_plugin=$PWD/hosts/nbdkit/.libs/nbdkit-zpool-plugin.so
+if test -f "$nbdkit_plugin" && test -f "$plugins/zsmalloc.so" && test -z "$(make_variable SANITIZER_CFLAGS)" &&
+	command -v nbdkit >/dev/null && command -v nbdcopy >/dev/null && command -v nbdinfo >/dev/null; then
+	(cd "$srcdir" && cat tools/*.c; head -c 65536 /dev/zero) >"$work/usr.tar"
+	# shellcheck disable=SC2016 # nbdkit sets $uri
+	{
+		timeout 60 nbdkit -U - "$nbdkit_plugin" 16G compressor=zstd limit=4G stats="$work/disk-stats" \
+			--run "nbdcopy --allocated '$work/usr.tar' "'"$uri"; nbdinfo --map --totals "$uri"'
+		grep -E '^(total_bytes|ratio)=' "$work/disk-stats"
+	} >"$work/disk" 2>&1 </dev/null
+	same_shape README.md 'nbdkit -U - zpool 16G' cat "$work/disk"
+	same_shape README.md "grep -E '.\(total_bytes" cat "$work/disk"
+fi
 
 test -f "$plugins/zbud.so" || echo "this build has no plugins: the examples were compiled, but not run"
 test "$faults" -eq 0
