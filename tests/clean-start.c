@@ -2,8 +2,8 @@
  *
  * clean-start PROGRAM [ARGUMENT...] - run a test as a login shell would start it
  *
- * The program that runs the tests may hand down ignored signals (nohup(1), background jobs of a script, Python), a mask
- * of blocked ones, or closed standard descriptors.  A shell cannot undo the first two.
+ * The program that runs the tests may pass on ignored signals (nohup(1), background jobs of a script, Python), blocked
+ * signals, or closed standard descriptors. A shell cannot undo the first two.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
 			(void)open("/dev/null", O_RDWR);
-	/* SIGKILL and SIGSTOP cannot be set, nor the two that the C library keeps for itself. */
+	/* SIGKILL and SIGSTOP cannot be set, and neither can the two signals that the C library reserves. */
 	for (int number = 1; number <= SIGRTMAX; number++)
 		(void)signal(number, SIG_DFL);
 	(void)sigemptyset(&none);

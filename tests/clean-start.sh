@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# clean-start.sh - a test does not see what its caller ignored, blocked or closed
+# clean-start.sh - a test starts without the signals and descriptors that its caller ignored, blocked or closed
 set -eu
 program=${abs_top_builddir:?is the build tree, set by make check}/tests/clean-start
 [ -r /proc/self/status ] || { echo 'skipped: no /proc'; exit 77; }
 
 # expect_clean MASKS - SigBlk and SigIgn of a process
 expect_clean() {
-    # 32 and 33 are the C library's own, which nobody else can set.
+    # Signals 32 and 33 are reserved by the C library, and nobody else can set them.
     case $(echo "$1" | sed 's/0000000180000000//') in
     *[1-9a-f]*) echo "signals are still blocked or ignored: $1" >&2; exit 1 ;;
     esac

@@ -1,4 +1,4 @@
-# Every test runs through with-plugins, which gives it a directory of this build's plugins.
+# Every test runs through with-plugins, which sets the plugin path to a directory with this build's plugins.
 
 LOG_COMPILER = $(top_srcdir)/tests/with-plugins
 AM_LOG_FLAGS =
@@ -15,7 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 	export abs_top_builddir abs_top_srcdir top_builddir top_srcdir CC CXX NM READELF PACKAGE_VERSION ZPOOL_TEST_TYPES \
 		ZPOOL_TEST_DRIVERS CFLAGS SANITIZER_CFLAGS COVERAGE_CFLAGS HARDEN_CFLAGS HARDEN_LDFLAGS; unset ZPOOL_DEBUG;
 if SANITIZE_THREAD
-# Thread sanitizer kills children that fork from a program with threads.
+# The thread sanitizer kills children that are forked from a program with threads.
 AM_TESTS_ENVIRONMENT += CK_FORK=no ZPOOL_TEST_NO_FORK=1; export CK_FORK ZPOOL_TEST_NO_FORK;
 endif
 

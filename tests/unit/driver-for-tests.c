@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Objects stand in a table of slots under one lock.  A handle is a slot's number and a generation that rises when the
- * slot is freed, so that a stale handle is told from a live one.
+ * Objects are in a table of slots under one lock. A handle has the number of a slot and a generation that increases
+ * when the slot is freed, so that stale handles are recognized.
  */
 #include "config.h"
 
@@ -38,7 +38,7 @@ void driver_knobs_reset(void)
 	knobs.filter_lower_size = sizeof knobs.filter_lower;
 }
 
-/* Counts the call; true: it is to give *answer at once. */
+/* Counts the call. Returns true if the driver must return *answer at once. */
 static bool overruled(enum driver_call call, int64_t *answer)
 {
 	__atomic_fetch_add(&knobs.calls[call], 1, __ATOMIC_RELAXED);
@@ -56,7 +56,7 @@ static unsigned long handle_of(const struct memory_pool *pool, const struct slot
 	return ((unsigned long)slot->generation << GENERATION_SHIFT) | (unsigned long)(slot - pool->slots + 1);
 }
 
-/* With the lock.  NULL: not live. */
+/* The caller holds the lock. Returns NULL if the handle is not live. */
 static struct slot *find(struct memory_pool *pool, unsigned long handle)
 {
 	size_t number = handle & ((1ul << GENERATION_SHIFT) - 1);
@@ -119,7 +119,7 @@ static void mock_destroy(void *context)
 	free(pool);
 }
 
-/* With the lock. */
+/* The caller holds the lock. */
 static int take_slot(struct memory_pool *pool, size_t size, unsigned long *handle)
 {
 	if (pool->limit && !knobs.leaves_limit_to_core && pool->total + size + DRIVER_OBJECT_BYTES > pool->limit)
@@ -220,7 +220,10 @@ static int mock_unmap(void *context, unsigned long handle)
 	return err;
 }
 
-/* Copies out of or into an object; the driver minds the range itself, since the core cannot where obj_size is NULL. */
+/*
+ * Copies bytes into or out of an object. The driver checks the range itself, because the core cannot if obj_size is
+ * NULL.
+ */
 static int64_t copy(struct memory_pool *pool, unsigned long handle, void *out, const void *in, size_t len,
 		    size_t offset)
 {
@@ -254,7 +257,7 @@ static int64_t mock_write(void *context, unsigned long handle, const void *buf, 
 	return copy(context, handle, NULL, buf, len, offset);
 }
 
-/* With the lock.  The handle of the object that has lived longest; 0: there is none. */
+/* The caller holds the lock. Returns the handle of the oldest object, or 0 if there is none. */
 static unsigned long find_oldest(const struct memory_pool *pool)
 {
 	const struct slot *oldest = NULL;
@@ -574,7 +577,7 @@ struct zpool_driver filter_for_tests(const char *type)
 		.flags_required = ZPOOL_DRIVER_FILTER,
 		.type = type,
 		.version = "1.0",
-		.description = "passes everything on",
+		.description = "passes all calls on",
 		.params = params,
 		.param_count = 1,
 		.max_object_bytes = DRIVER_MAX_OBJECT,

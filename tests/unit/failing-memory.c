@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Allocations until the one that fails; 0: none fails. */
+/* The number of allocations up to the one that fails; 0 if none fails. */
 static _Thread_local unsigned left;
 static _Thread_local bool came;
 
@@ -82,7 +82,10 @@ FILE *__wrap_open_memstream(char **text, size_t *bytes)
 	return fails() ? NULL : __real_open_memstream(text, bytes);
 }
 
-/* With fortification the library calls the checking twins: all come together here, where none of them is wrapped. */
+/*
+ * With fortification, the library calls the checking variants of these functions, which are not wrapped. They end up
+ * here.
+ */
 __attribute__((format(printf, 2, 0))) static int compose(char **text, const char *format, va_list args)
 {
 	va_list again;

@@ -1,4 +1,4 @@
-# Unit tests: one program for each source, in the room of the same name.
+# Unit tests: one program for each source, in the directory of the same name.
 
 include $(top_srcdir)/tests/unit/support/local.mk
 
@@ -40,7 +40,8 @@ unit_tests = \
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
-# What they share.  The names of Check's and the library's headers are found from the top of the source tree.
+# Code that the unit tests share. Includes of Check and of the library's headers are relative to the top of the source
+# tree.
 check_LTLIBRARIES += tests/unit/libunit.la
 tests_unit_libunit_la_SOURCES = \
 	tests/unit/driver-for-tests.c tests/unit/driver-for-tests.h \
@@ -51,13 +52,13 @@ tests_unit_libunit_la_CFLAGS = $(unit_cflags)
 unit_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = tests/unit/libunit.la libzpool/libzpcore.la $(CHECK_LIBS) $(PTHREAD_LIBS)
 
-# Programs that have the library's allocations fail one by one.
+# Programs in which the library's allocations fail one by one.
 failing_memory = tests/unit/failing-memory.c tests/unit/failing-memory.h
 failing_memory_ldflags = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=strdup,--wrap=open_memstream \
 	-Wl,--wrap=asprintf,--wrap=vasprintf,--wrap=__asprintf_chk,--wrap=__vasprintf_chk
 
-# A plugin for those that open one.  It is never installed.
+# A plugin for tests that load one. It is never installed.
 check_LTLIBRARIES += tests/unit/loader/planted.la
 tests_unit_loader_planted_la_SOURCES = tests/unit/loader/planted.c
 tests_unit_loader_planted_la_LDFLAGS = $(AM_LDFLAGS) $(PLUGIN_LDFLAGS) -module -avoid-version -no-undefined -rpath /nowhere

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A child that takes longer hangs. */
+/* A child that takes longer counts as hanging. */
 enum { CHILD_SECONDS = 60 };
 
 int unit_run(const char *suite_name, const TTest *const *tests, size_t count)
@@ -45,7 +45,7 @@ int unit_in_child(int (*fn)(void))
 	pid_t child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
-		/* Check's own handler would take the whole test along. */
+		/* Check's own handler would end the whole test. */
 		(void)signal(SIGALRM, SIG_DFL);
 		alarm(CHILD_SECONDS / 2);
 		_exit(fn());

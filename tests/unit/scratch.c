@@ -75,7 +75,7 @@ void scratch_copy(const char *entry, const char *from)
 	ck_assert_ptr_nonnull(content);
 	ck_assert_int_eq(read(fd, content, (size_t)st.st_size), st.st_size);
 	close(fd);
-	/* Never written in place: a mapped file's code must not change. */
+	/* The file is replaced and not overwritten, because the code of a mapped file must not change. */
 	(void)unlink(scratch_path(entry));
 	scratch_file(entry, 0755, content, (size_t)st.st_size);
 	free(content);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * harness.h - a driver's callbacks without the core: pools made by hand, an evict callback that can be told what to do
+ * harness.h - a driver's callbacks without the core: the tests create pools themselves, and choose what the evict
+ * callback does
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -20,7 +21,7 @@ struct harness {
 	void *pool;
 	struct zpool_host host;
 	char error[256];
-	/* What the driver wants done when a thread ends: the last one it told; tests call it. */
+	/* The function that the driver last asked to call when a thread ends; tests call it. */
 	void (*exit_fn)(void *arg);
 	void *exit_arg;
 };

@@ -72,7 +72,7 @@ START_TEST(sizes_at_the_edges)
 }
 END_TEST
 
-/* Of zeroes, so that the system need not find memory for what is not touched. */
+/* The object is zeroed, so the system need not provide memory for pages that are not written. */
 START_TEST(objects_of_a_gibibyte_are_stored)
 {
 	unsigned long handle;
@@ -80,7 +80,7 @@ START_TEST(objects_of_a_gibibyte_are_stored)
 
 	ck_assert_uint_ge(libc->max_object_bytes, HUGE_BYTES);
 	if (err == -ENOMEM) {
-		puts("skipped: malloc() gives no gibibyte here");
+		puts("skipped: malloc() cannot allocate a gibibyte here");
 		return;
 	}
 	ck_assert_int_eq(err, 0);
@@ -128,7 +128,7 @@ START_TEST(held_is_usable_sizes_headers_and_table)
 	uint64_t before, blocks = 0;
 
 	handle[0] = store(1, 0);
-	/* Past the table's first pages, only the block itself is added. */
+	/* After the table's first pages, an object adds only its own block. */
 	before = libc->total_size(pool);
 	for (int i = 1; i < 300; i++) {
 		handle[i] = store((size_t)i * 97, 1);
@@ -159,7 +159,7 @@ START_TEST(limit_holds_exactly_and_at_run_time)
 	ck_assert_int_eq(libc->malloc(pool, 1000, 0, &handle), 0);
 	ck_assert_int_eq(libc->set_limit(pool, 0), 0);
 	ck_assert_int_eq(libc->malloc(pool, LARGEST, 0, &handle), 0);
-	/* A caller that knows less of the structure gets less of it. */
+	/* A caller that was compiled with a shorter structure gets only these members. */
 	ck_assert_int_eq(libc->stats(pool, &stats, offsetof(struct zpool_stats, stored_bytes)), 0);
 	ck_assert_uint_gt(stats.objects, 0);
 	ck_assert_uint_eq(stats.stored_bytes, 0);
@@ -173,7 +173,7 @@ START_TEST(block_without_a_handle_is_given_back)
 	unsigned long handle;
 	uint64_t held;
 
-	/* The first 511 slots of the table are there; the next ones do not fit the limit any more. */
+	/* The first 511 slots of the table are committed; more do not fit within the limit. */
 	for (int i = 0; i < 511; i++)
 		(void)store(1, 1);
 	held = libc->total_size(pool);
@@ -222,7 +222,7 @@ static int sum_object(unsigned long handle, size_t size, void *user)
 	ck_assert_int_eq(libc->obj_size(pool, handle), (int64_t)size);
 	sums[0]++;
 	sums[1] += size;
-	/* Calls on the pool are allowed here. */
+	/* Calls on the pool are allowed in the callback. */
 	return libc->free(pool, handle);
 }
 

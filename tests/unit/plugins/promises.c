@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Promises that only the system can witness: NOWAIT makes no system call, and total_size is what becomes resident.
+ * Promises that only the system can confirm: NOWAIT makes no system call, and total_size is the memory that becomes
+ * resident.
  */
 #include "harness.h"
 
@@ -39,7 +40,7 @@ static void teardown(void)
 
 #ifdef __linux__
 
-/* From here on any system call but exit ends the process. */
+/* After this, any system call except exit ends the process. */
 static bool forbid_system_calls(void)
 {
 	struct sock_filter filter[] = {
@@ -55,21 +56,21 @@ static bool forbid_system_calls(void)
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 }
 
-/* _exit(3) is more than that under a sanitizer. */
+/* With a sanitizer, _exit(3) does more than the system call. */
 static void leave(int status)
 {
 	syscall(SYS_exit_group, status);
 }
 
-enum { KEPT = 40, CHILD_NO_SECCOMP = 77, CHILD_WRONG = 1 };
+enum { RESERVED = 40, CHILD_NO_SECCOMP = 77, CHILD_WRONG = 1 };
 
-/* Fill all that is at hand, up to the failures, and use it. */
+/* Stores objects until a malloc fails, and uses them. */
 static int use_nowait(void)
 {
-	unsigned long handle[4 * KEPT];
+	unsigned long handle[4 * RESERVED];
 	int stored = 0, err = 0;
 
-	while (stored < 4 * KEPT && !err) {
+	while (stored < 4 * RESERVED && !err) {
 		size_t size = stored % 2 ? 1000 : 2500;
 		char *at;
 
@@ -83,16 +84,16 @@ static int use_nowait(void)
 		zbud->unmap(pool, handle[stored]);
 		stored++;
 	}
-	if (err != -ENOMEM || stored < KEPT)
+	if (err != -ENOMEM || stored < RESERVED)
 		return CHILD_WRONG;
-	/* A failure leaves nothing half done, and freeing into the reserve asks nobody either. */
+	/* A failed malloc leaves nothing half done, and a free into the reserve makes no system call either. */
 	for (int i = 0; i < stored; i++)
 		if (zbud->free(pool, handle[i]))
 			return CHILD_WRONG;
 	return zbud->malloc(pool, 3000, ZPOOL_GFP_NOWAIT, &handle[0]) ? CHILD_WRONG : 0;
 }
 
-static int nowait_in_a_cage(int (*use)(void))
+static int run_without_system_calls(int (*use)(void))
 {
 	pid_t child = fork();
 	int status;
@@ -101,7 +102,8 @@ static int nowait_in_a_cage(int (*use)(void))
 	if (child == 0)
 		leave(forbid_system_calls() ? use() : CHILD_NO_SECCOMP);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_msg(WIFEXITED(status), "a system call was made: signal %d", WTERMSIG(status));
+	ck_assert_msg(WIFEXITED(status), "a system call was made, and the process ended by signal %d",
+		      WTERMSIG(status));
 	return WEXITSTATUS(status);
 }
 
@@ -112,21 +114,21 @@ static int use_write(void)
 
 START_TEST(nowait_makes_no_system_call)
 {
-	unsigned long handle[KEPT];
+	unsigned long handle[RESERVED];
 	pid_t child;
 	int status;
 
 	if (!unit_may_fork() || unit_on_valgrind())
 		return;
-	for (int i = 0; i < KEPT; i++)
+	for (int i = 0; i < RESERVED; i++)
 		ck_assert_int_eq(zbud->malloc(pool, 3000, 0, &handle[i]), 0);
-	for (int i = 0; i < KEPT; i++)
+	for (int i = 0; i < RESERVED; i++)
 		ck_assert_int_eq(zbud->free(pool, handle[i]), 0);
-	status = nowait_in_a_cage(use_nowait);
+	status = run_without_system_calls(use_nowait);
 	if (status == CHILD_NO_SECCOMP)
 		return;
 	ck_assert_int_eq(status, 0);
-	/* And the cage is closed. */
+	/* The filter must work: a child that makes a system call is killed. */
 	child = fork();
 	if (child == 0)
 		leave(forbid_system_calls() ? use_write() : CHILD_NO_SECCOMP);
@@ -162,15 +164,15 @@ static void store_written(size_t size, unsigned long *handle)
 	zbud->unmap(pool, *handle);
 }
 
-/* Within 2 % and 256 KiB of each other. */
+/* The two may differ by 2 % and 256 KiB. */
 static void check_rss(uint64_t before)
 {
 	uint64_t grown = rss_bytes() - before, held = zbud->total_size(pool);
 	uint64_t allowed = held / 50 + 256 * 1024, apart = grown > held ? grown - held : held - grown;
 
 	ck_assert_uint_ge(held, 16 * MIB);
-	ck_assert_msg(apart <= allowed, "held %llu, resident memory grew by %llu", (unsigned long long)held,
-		      (unsigned long long)grown);
+	ck_assert_msg(apart <= allowed, "the pool holds %llu bytes, but resident memory grew by %llu",
+		      (unsigned long long)held, (unsigned long long)grown);
 }
 
 START_TEST(held_is_what_became_resident)
@@ -189,7 +191,7 @@ START_TEST(held_is_what_became_resident)
 	for (int i = 0; i < OBJECTS; i++)
 		store_written(1 + unit_below(&random, 3968), &handle[i]);
 	check_rss(before);
-	/* After churn, after most of it went, and after trim. */
+	/* Checks after churn, after most objects were freed, and after trim. */
 	for (int i = 0; i < OBJECTS; i++) {
 		unsigned int victim = unit_below(&random, OBJECTS);
 

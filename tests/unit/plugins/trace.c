@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * trace.c - the parts of the filter trace: its table of objects, its numbers, and its file
+ * trace.c - the parts of the trace filter: its table of objects, its numbers, and its file
  */
 #include "trace.h"
 
@@ -70,7 +70,7 @@ START_TEST(varints_come_back)
 		ck_assert_uint_eq(number, numbers[i]);
 		ck_assert_ptr_null(trace_get_varint(bytes, end - 1, &number));
 	}
-	/* The tenth byte has one bit left. */
+	/* The tenth byte has room for one bit only. */
 	memset(bytes, 0xff, sizeof bytes);
 	bytes[9] = 2;
 	ck_assert_ptr_null(trace_get_varint(bytes, bytes + sizeof bytes, &(uint64_t){ 0 }));

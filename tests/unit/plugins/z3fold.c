@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Geometry, density, and what is not there.
+ * The geometry of pages, their density, and calls that lack memory.
  */
 #include "z3fold_fixture.h"
 
@@ -80,7 +80,7 @@ START_TEST(object_goes_where_it_fits_most_tightly)
 	ck_assert_uint_eq(page_of(object), page_of(tight));
 	object = store_chunks(30);
 	ck_assert_uint_eq(page_of(object), page_of(wide));
-	/* As the third object in one of these, whose room is 1. */
+	/* The object becomes the third one in a page whose room is 1. */
 	(void)store_chunks(1);
 	ck_assert_uint_eq(stats().pages, 3);
 	check_sound();
@@ -116,8 +116,8 @@ START_TEST(every_combination_of_three_sizes_and_frees_is_sound)
 END_TEST
 
 /*
- * How many in 10,000 pages of a heap compress to 0, 1, 2, ... chunks; which is what the driver is for.  The rest of the
- * ten thousand was lost in rounding.
+ * The number of pages, out of 10,000 pages of a heap, that compress to 0, 1, 2, ... chunks. Rounding makes the sums
+ * slightly less than 10,000.
  */
 static const uint16_t heap_lz4[64] = { 0,    0,    3,   56,  195, 166,  67,  16,  14,  22,  33,  37, 32, 58, 168, 303,
 				       1077, 1100, 554, 751, 930, 1006, 465, 444, 184, 207, 362, 91, 26, 36, 37,  31,
@@ -145,7 +145,7 @@ enum { HEAP_OBJECTS = 100000 };
 
 static unsigned long heap_handles[HEAP_OBJECTS];
 
-/* Objects in a hundred pages. */
+/* Returns the number of objects in a hundred pages. */
 static uint64_t density(void)
 {
 	return stats().objects * 100 / stats().pages;
@@ -174,10 +174,10 @@ START_TEST(compressed_heaps_are_stored_densely)
 	uint64_t least = _i ? 295 : 265;
 
 	store_heap(&random, heap);
-	printf("# %s: %d.%02d objects a page", _i ? "zstd" : "lz4", (int)density() / 100, (int)density() % 100);
+	printf("# %s: %d.%02d objects per page", _i ? "zstd" : "lz4", (int)density() / 100, (int)density() % 100);
 	ck_assert_uint_ge(density(), least);
 	replace_heap(&random, heap);
-	printf(", %d.%02d after replacing", (int)density() / 100, (int)density() % 100);
+	printf(", %d.%02d after replacements", (int)density() / 100, (int)density() % 100);
 	ck_assert_uint_ge(density(), least);
 	for (unsigned int i = 0; i < HEAP_OBJECTS; i++)
 		if (unit_below(&random, 4))
@@ -253,13 +253,13 @@ START_TEST(walk_sees_every_object)
 }
 END_TEST
 
-/* ---- what is not there ---- */
+/* ---- missing memory ---- */
 
-START_TEST(nowait_takes_what_is_at_hand)
+START_TEST(nowait_uses_only_committed_memory)
 {
 	unsigned long handle, kept[3];
 
-	/* A new pool has neither a slot nor a page. */
+	/* A new pool has neither a slot of the handle table nor a page. */
 	ck_assert_int_eq(z3fold->malloc(pool, 64, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
 	(void)store_chunks(30);
 	ck_assert_int_eq(z3fold->malloc(pool, 30 * CHUNK, ZPOOL_GFP_NOWAIT, &handle), 0);
@@ -300,7 +300,7 @@ START_TEST(nowait_keeps_a_page_without_a_record_for_later)
 	uint64_t released;
 	uint32_t pgno, slot;
 
-	/* A page in the reserve that no object was ever in, and a slot. */
+	/* The reserve has a page whose record is not committed, and the handle table has a slot. */
 	ck_assert_int_eq(zp_pages_get(&pool->pages, 1, 0, &pgno), 0);
 	zp_pages_put(&pool->pages, pgno, 1);
 	ck_assert_int_eq(zp_handles_bind(&pool->handles, 0, &slot, 1), 1);
@@ -315,7 +315,7 @@ START_TEST(nowait_keeps_a_page_without_a_record_for_later)
 	ck_assert_uint_eq(page_of(handle), pgno);
 	ck_assert_uint_eq(pool->spare_pgno, ZP_PGNO_NONE);
 	release(handle);
-	/* Trim gives records back, and then what NOWAIT got in vain. */
+	/* Trim decommits records, and returns the page and the slot that a NOWAIT call got but could not use. */
 	ck_assert_int_eq(z3fold->trim(pool, &released), 0);
 	ck_assert_int_eq(zp_pages_get(&pool->pages, 1, 0, &pgno), 0);
 	zp_pages_put(&pool->pages, pgno, 1);
@@ -372,7 +372,7 @@ START_TEST(trim_gives_everything_back_that_is_not_used)
 		for (unsigned int i = 0; i < 3000; i++)
 			release(handle[i]);
 		ck_assert_int_eq(z3fold->trim(pool, &released), 0);
-		/* What stays is the records of segments and groups and of the table of pages. */
+		/* The records of segments and groups and of the table of pages remain. */
 		ck_assert_uint_le(z3fold->total_size(pool), start + (40 << 10));
 		check_sound();
 	}
@@ -424,7 +424,7 @@ START_TEST(hosts_source_sees_all_that_is_held)
 	ck_assert_int_eq(z3fold->verify(own.pool), 0);
 	ck_assert_uint_eq(z3fold->total_size(own.pool),
 			  atomic_load(&source.committed_bytes) + sizeof(struct z3fold_pool));
-	/* It keeps what it does not take back. */
+	/* If the source cannot decommit memory, the pool keeps it. */
 	atomic_store(&source.refuse_decommit, true);
 	ck_assert_int_eq(z3fold->trim(own.pool, &released), 0);
 	ck_assert_uint_eq(z3fold->total_size(own.pool),
@@ -454,7 +454,9 @@ START_TEST(failing_commits_lose_neither_pages_nor_slots)
 	args.page_source = &source.table;
 	ck_assert_int_eq(harness_create(&own, &args), 0);
 	inside = own.pool;
-	/* What was committed stays, and one commit more is allowed each time: so each step of a malloc fails once. */
+	/*
+	 * Committed memory stays committed, and each try may commit one more time. So each step of a malloc fails once.
+	 */
 	for (; commits < 50; commits++) {
 		atomic_store(&source.commits_left, commits ? 1 : 0);
 		if (z3fold->malloc(own.pool, 100, 0, &handle) == 0)
@@ -496,7 +498,7 @@ int main(void)
 	tcase_add_test(objects, stale_handles_are_refused_everywhere);
 	tcase_add_test(objects, zeroed_objects_are_zero_in_used_pages);
 	tcase_add_test(objects, walk_sees_every_object);
-	tcase_add_test(limits, nowait_takes_what_is_at_hand);
+	tcase_add_test(limits, nowait_uses_only_committed_memory);
 	tcase_add_test(limits, nowait_moves_a_middle_object_out_of_the_way);
 	tcase_add_test(limits, nowait_keeps_a_page_without_a_record_for_later);
 	tcase_add_test(limits, limit_holds_exactly_and_at_run_time);

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_damage.c - what verify finds
+ * z3fold_damage.c - the damage that verify must find
  */
 #include "z3fold_fixture.h"
 
-static void expect_damage(const char *what, const char *told)
+static void expect_damage(const char *what, const char *message)
 {
 	harness.error[0] = '\0';
 	ck_assert_msg(z3fold->verify(pool) == -EUCLEAN, "%s passed", what);
-	ck_assert_msg(strstr(harness.error, told), "%s: %s", what, harness.error);
+	ck_assert_msg(strstr(harness.error, message), "%s: %s", what, harness.error);
 }
 
-/* A member is changed, verify has to say so, and is content when it is as before. */
-#define DAMAGE(member, value, told)                                                                                    \
+/* Changes a member, expects that verify reports this, restores the member, and expects that verify succeeds. */
+#define DAMAGE(member, value, message)                                                                                 \
 	do {                                                                                                           \
 		__typeof__(member) before_ = (member);                                                                 \
 		(member) = (__typeof__(member))(value);                                                                \
-		expect_damage(#member, told);                                                                          \
+		expect_damage(#member, message);                                                                       \
 		(member) = before_;                                                                                    \
 		check_sound();                                                                                         \
 	} while (0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_fixture.h - a z3fold pool, its owner, objects whose content tells whose they are, and where they lie
+ * z3fold_fixture.h - a z3fold pool, its owner, objects whose bytes identify them, and functions that find their
+ * position
  */
 #ifndef Z3FOLD_FIXTURE_H
 #define Z3FOLD_FIXTURE_H
@@ -18,7 +19,7 @@ static const struct zpool_driver *const z3fold = &z3fold_LTX_zpool_driver;
 static struct harness harness;
 static struct z3fold_pool *pool;
 
-/* What the evict callback does, and what it was asked for. */
+/* The function that the evict callback calls, and the handles that it was called with. */
 static struct {
 	unsigned long handles[4096];
 	unsigned int asked;
@@ -176,7 +177,7 @@ static inline uint64_t compact(uint64_t bytes, int expected)
 	return released;
 }
 
-/* The suite's parts, each in the file of that name. */
+/* The parts of the suite, each in the file of that name. */
 void add_damage_tests(Suite *suite);
 void add_move_tests(Suite *suite);
 void add_shrink_tests(Suite *suite);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_moves.c - what moves where: inside a page, at a free, by compaction; and what a mapping keeps in its place
+ * z3fold_moves.c - moves inside a page, after a free and by compaction; and objects that a mapping keeps in place
  */
 #include "z3fold_fixture.h"
 
-/* A page of three, of these sizes in chunks. */
+/* The three objects of a page, with these sizes in chunks. */
 struct trio {
 	unsigned long first, middle, last;
 };
@@ -29,7 +29,7 @@ START_TEST(middle_object_left_without_first_moves_beside_the_last)
 	ck_assert_uint_eq(chunk_of(trio.middle), 64 - 12 - 20);
 	ck_assert_int_eq(buddy_of(trio.middle), Z3FOLD_MIDDLE);
 	ck_assert(chunks_are_intact(trio.middle, 20) && chunks_are_intact(trio.last, 12));
-	/* What was two holes is one, and the next object is the first. */
+	/* The two holes have become one, and the next object is stored there as the first. */
 	trio.first = store_chunks(32);
 	ck_assert_uint_eq(chunk_of(trio.first), 0);
 	ck_assert_uint_eq(stats().pages, 1);
@@ -83,7 +83,7 @@ START_TEST(lone_middle_object_becomes_the_first)
 	ck_assert_uint_eq(chunk_of(trio.middle), 0);
 	ck_assert_int_eq(buddy_of(trio.middle), Z3FOLD_FIRST);
 	ck_assert(chunks_are_intact(trio.middle, 20));
-	/* It can have two neighbours again. */
+	/* The page can take two more objects again. */
 	ck_assert_uint_eq(page_of(store_chunks(24)), page_of(trio.middle));
 	ck_assert_uint_eq(page_of(store_chunks(20)), page_of(trio.middle));
 }
@@ -100,11 +100,11 @@ START_TEST(mapped_middle_object_stays_and_leaves_a_hole_on_each_side)
 	ck_assert_uint_eq(chunk_of(trio.middle), 10);
 	ck_assert_int_eq(buddy_of(trio.middle), Z3FOLD_MIDDLE);
 	check_sound();
-	/* 44 chunks are free, but 34 at most in one piece. */
+	/* The page has 44 free chunks, but at most 34 of them in one piece. */
 	elsewhere = store_chunks(35);
 	ck_assert_uint_ne(page_of(elsewhere), page_of(trio.middle));
 	release(elsewhere);
-	/* The smaller hole that suffices. */
+	/* The object goes to the smaller of the two holes that suffice. */
 	left = store_chunks(10);
 	ck_assert_uint_eq(page_of(left), page_of(trio.middle));
 	ck_assert_uint_eq(chunk_of(left), 0);
@@ -149,7 +149,10 @@ START_TEST(search_passes_by_a_few_blocked_pages_and_no_more)
 		release(trio[i].first);
 		release(trio[i].last);
 	}
-	/* Each has room for 40 chunks, but only the last to be looked at can make it; each search looks at eight. */
+	/*
+	 * Each page has room for 40 chunks, but its middle object is mapped, except in the page that is tried last.
+	 * Each search tries eight pages.
+	 */
 	unpin(trio[0].middle);
 	for (int searches = 1; searches < PAGES / Z3FOLD_FIND_TRIES; searches++) {
 		object = store_chunks(40);
@@ -166,7 +169,7 @@ START_TEST(search_passes_by_a_few_blocked_pages_and_no_more)
 }
 END_TEST
 
-START_TEST(malloc_looks_further_before_it_fails)
+START_TEST(malloc_searches_further_before_it_fails)
 {
 	enum { PAGES = 12 };
 	struct trio trio[PAGES];
@@ -182,7 +185,7 @@ START_TEST(malloc_looks_further_before_it_fails)
 	}
 	ck_assert_int_eq(z3fold->trim(pool, &released), 0);
 	ck_assert_int_eq(z3fold->set_limit(pool, z3fold->total_size(pool)), 0);
-	/* The last one to be looked at, more than one search away. */
+	/* The only page that can take the object is tried last, after more pages than one search tries. */
 	unpin(trio[0].middle);
 	object = store_chunks(40);
 	ck_assert_uint_eq(page_of(object), page_of(trio[0].middle));
@@ -218,14 +221,14 @@ START_TEST(mapped_sole_object_stays_until_compaction)
 	release(large);
 	ck_assert_uint_ne(page_of(small), page_of(wide));
 	ck_assert_uint_eq(compact(0, 0), 0);
-	/* Mapped again it is in the same place, and one unmap is not enough. */
+	/* The object is mapped a second time at the same address, so it stays mapped after one unmap. */
 	ck_assert_ptr_eq(z3fold->map(pool, small, ZPOOL_MM_RO), at);
 	unpin(small);
 	ck_assert_uint_eq(compact(0, 0), 0);
 	ck_assert_uint_ne(page_of(small), page_of(wide));
 	ck_assert_uint_eq(stats().mapped_handles, 2);
 	unpin(small);
-	/* Beside an object that is still mapped there is room as beside any other. */
+	/* Pages with a mapped object can take objects like other pages. */
 	ck_assert_uint_ge(compact(0, 0), 4096);
 	ck_assert_uint_eq(page_of(small), page_of(wide));
 	ck_assert_uint_eq(stats().pages, 1);
@@ -238,12 +241,12 @@ END_TEST
 START_TEST(others_join_a_mapped_sole_object)
 {
 	unsigned long wide = store_chunks(30), large = store_chunks(60), small = store_chunks(4);
-	uint64_t place = location_of(small);
+	uint64_t location = location_of(small);
 
 	pin(small);
 	release(large);
 	ck_assert_uint_ge(compact(0, 0), 4096);
-	ck_assert_uint_eq(location_of(small), place);
+	ck_assert_uint_eq(location_of(small), location);
 	ck_assert_uint_eq(page_of(wide), page_of(small));
 	unpin(small);
 	ck_assert(chunks_are_intact(small, 4) && chunks_are_intact(wide, 30));
@@ -256,7 +259,7 @@ START_TEST(object_that_is_being_freed_is_not_moved)
 	uint64_t location;
 	uint32_t slot;
 
-	/* As another thread that has the handle's word, and waits for the lock. */
+	/* The test acts as another thread that has begun to free the object, and waits for the lock. */
 	ck_assert_int_eq(zp_handles_begin_free(&pool->handles, trio.middle, &slot, &location), 0);
 	release(trio.first);
 	release(trio.last);
@@ -285,7 +288,7 @@ START_TEST(compaction_empties_pages_of_two)
 		release(trio[i].middle);
 	ck_assert_uint_eq(stats().pages, PAGES);
 	ck_assert_uint_eq(stats().free_slots, PAGES);
-	/* What lay in three pages goes into two. */
+	/* The objects of three pages fit into two. */
 	ck_assert_uint_ge(compact(0, 0), PAGES / 3 * 4096);
 	ck_assert_uint_eq(stats().pages, 2 * PAGES / 3);
 	ck_assert_uint_eq(stats().free_slots, 0);
@@ -296,12 +299,12 @@ START_TEST(compaction_empties_pages_of_two)
 }
 END_TEST
 
-START_TEST(compaction_goes_on_behind_a_page_that_it_cannot_empty)
+START_TEST(compaction_continues_after_a_page_that_it_cannot_empty)
 {
 	struct trio movable = store_trio(20, 26, 18), blocked = store_trio(20, 26, 18);
 	unsigned long tight = store_chunks(45), wide = store_chunks(40);
 
-	/* Both have as much room, and the blocked one is tried first. */
+	/* Both pages have the same room, and compaction tries the blocked one first. */
 	release(movable.middle);
 	release(blocked.middle);
 	ck_assert_uint_eq(pool->by_room[26], page_of(blocked.last));
@@ -317,16 +320,16 @@ END_TEST
 START_TEST(compaction_moves_all_of_a_page_or_nothing)
 {
 	unsigned long larger = store_chunks(20), smaller = store_chunks(18), other = store_chunks(40);
-	uint64_t places[] = { location_of(larger), location_of(smaller), location_of(other) };
+	uint64_t locations[] = { location_of(larger), location_of(smaller), location_of(other) };
 
-	/* The larger finds room, 24 chunks; with it there, the smaller does not. */
+	/* The larger object would fit into the room of 24 chunks, but then the smaller one would not. */
 	ck_assert_uint_eq(page_of(larger), page_of(smaller));
 	ck_assert_uint_ne(page_of(larger), page_of(other));
 	ck_assert_uint_eq(compact(0, 0), 0);
 	ck_assert_uint_eq(stats().compact_moved_bytes, 0);
-	ck_assert_uint_eq(location_of(larger), places[0]);
-	ck_assert_uint_eq(location_of(smaller), places[1]);
-	ck_assert_uint_eq(location_of(other), places[2]);
+	ck_assert_uint_eq(location_of(larger), locations[0]);
+	ck_assert_uint_eq(location_of(smaller), locations[1]);
+	ck_assert_uint_eq(location_of(other), locations[2]);
 	check_sound();
 	ck_assert(chunks_are_intact(larger, 20) && chunks_are_intact(smaller, 18) && chunks_are_intact(other, 40));
 }
@@ -379,7 +382,10 @@ START_TEST(budget_ends_compaction_and_further_calls_finish_it)
 
 		result = z3fold->compact(pool, &budget, &released);
 		unit_require(result == 0 || result == 1);
-		/* The last page may add its own objects, and a middle object that makes way for each. */
+		/*
+		 * The last page may exceed the budget by its own objects, and by a middle object that is shifted for
+		 * each of them.
+		 */
 		unit_require(stats().compact_moved_bytes - before.compact_moved_bytes < 10000 + 3 * 4096);
 		unit_require(result == 0 || released >= 4096);
 		unit_require(stats().compact_released_bytes - before.compact_released_bytes == released);
@@ -394,7 +400,7 @@ START_TEST(budget_ends_compaction_and_further_calls_finish_it)
 }
 END_TEST
 
-/* ---- against a reference ---- */
+/* ---- comparison with a reference ---- */
 
 START_TEST(random_use_never_loses_an_object)
 {
@@ -416,7 +422,7 @@ START_TEST(random_use_never_loses_an_object)
 			object[i].handle = store(object[i].size);
 			live++;
 		} else if (what < 4) {
-			/* A mapped object neither moves nor goes. */
+			/* A mapped object is neither moved nor freed. */
 			if (object[i].pinned)
 				unpin(object[i].handle);
 			else
@@ -464,13 +470,13 @@ void add_move_tests(Suite *suite)
 	tcase_add_test(tcase, mapped_middle_object_stays_and_leaves_a_hole_on_each_side);
 	tcase_add_test(tcase, room_beside_a_mapped_middle_is_found_again_after_unmap);
 	tcase_add_test(tcase, search_passes_by_a_few_blocked_pages_and_no_more);
-	tcase_add_test(tcase, malloc_looks_further_before_it_fails);
+	tcase_add_test(tcase, malloc_searches_further_before_it_fails);
 	tcase_add_test(tcase, sole_object_moves_to_where_it_fits_most_tightly);
 	tcase_add_test(tcase, mapped_sole_object_stays_until_compaction);
 	tcase_add_test(tcase, others_join_a_mapped_sole_object);
 	tcase_add_test(tcase, object_that_is_being_freed_is_not_moved);
 	tcase_add_test(tcase, compaction_empties_pages_of_two);
-	tcase_add_test(tcase, compaction_goes_on_behind_a_page_that_it_cannot_empty);
+	tcase_add_test(tcase, compaction_continues_after_a_page_that_it_cannot_empty);
 	tcase_add_test(tcase, compaction_moves_all_of_a_page_or_nothing);
 	tcase_add_test(tcase, page_with_a_mapped_object_keeps_the_other_too);
 	tcase_add_test(tcase, budget_ends_compaction_and_further_calls_finish_it);

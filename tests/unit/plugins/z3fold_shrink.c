@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_shrink.c - eviction: its order, refusals, and what else may happen meanwhile
+ * z3fold_shrink.c - eviction: its order, refusals, and other calls during the evict callback
  */
 #include "z3fold_fixture.h"
 
@@ -35,13 +35,13 @@ static void expect_asked(unsigned int at, const struct page *page)
 	ck_assert_uint_eq(evictor.handles[at + 2], page->last);
 }
 
-START_TEST(pages_go_oldest_first_and_middle_before_first_before_last)
+START_TEST(pages_are_evicted_oldest_first_and_middle_before_first_before_last)
 {
 	struct page page[5];
 
 	for (int i = 0; i < 5; i++)
 		page[i] = store_page();
-	/* A read does not make page 0 younger; storing into page 1 does. */
+	/* A read does not make page 0 younger, but a store makes page 1 younger. */
 	ck_assert(page_is_intact(&page[0]));
 	release(page[1].last);
 	page[1].last = store_chunks(LAST);
@@ -72,11 +72,11 @@ START_TEST(free_does_not_make_a_page_younger)
 }
 END_TEST
 
-START_TEST(moved_object_takes_its_age_along)
+START_TEST(page_inherits_the_age_of_a_moved_object)
 {
 	unsigned long wide = store_chunks(34), second = store(4096), large = store_chunks(50), small = store_chunks(14);
 
-	/* The youngest object's page dissolves into the oldest page, which is the youngest then. */
+	/* The youngest page is emptied into the oldest page, which then becomes the youngest. */
 	ck_assert_uint_eq(page_of(large), page_of(small));
 	release(large);
 	ck_assert_uint_eq(page_of(small), page_of(wide));
@@ -143,11 +143,11 @@ END_TEST
 /* ---- what the callback may do ---- */
 
 static struct page mine;
-static unsigned int let_go; /* callbacks that free, before the others refuse */
+static unsigned int frees_allowed; /* number of callbacks that free their object; later ones refuse */
 
 static int evict_some(unsigned long handle)
 {
-	return evictor.asked <= let_go ? evict_frees(handle) : -EIO;
+	return evictor.asked <= frees_allowed ? evict_frees(handle) : -EIO;
 }
 
 START_TEST(page_emptied_in_part_stays_usable)
@@ -158,7 +158,7 @@ START_TEST(page_emptied_in_part_stays_usable)
 
 	mine = store_page();
 	evictor.act = evict_some;
-	let_go = (unsigned int)_i;
+	frees_allowed = (unsigned int)_i;
 	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
 	check_sound();
 	ck_assert_uint_eq(stats().evictions, _i);
@@ -174,13 +174,13 @@ END_TEST
 static int evict_frees_all(unsigned long handle)
 {
 	ck_assert_uint_eq(handle, mine.middle);
-	/* Freed while their page is under reclaim, without having been asked for. */
+	/* The callback frees objects of the page under reclaim for which it was not called. */
 	release(mine.last);
 	release(mine.first);
 	release(mine.middle);
 	ck_assert_uint_eq(stats().pages, 1);
 	check_sound();
-	/* The page is still the reclaim's: what comes now gets another. */
+	/* The page still belongs to the reclaim, so a new object gets another page. */
 	(void)store(10);
 	ck_assert_uint_eq(stats().pages, 2);
 	check_sound();
@@ -192,7 +192,7 @@ START_TEST(frees_within_a_reclaim_leave_the_page_to_it)
 	mine = store_page();
 	evictor.act = evict_frees_all;
 	ck_assert_uint_eq(shrink(1, 0), 1);
-	/* Nobody is asked for an object that is gone. */
+	/* The evict callback must not be called for objects that no longer exist. */
 	ck_assert_uint_eq(evictor.asked, 1);
 	ck_assert_uint_eq(stats().objects, 1);
 	ck_assert_uint_eq(stats().pages, 1);
@@ -207,13 +207,15 @@ static int evict_beside_compaction(unsigned long handle)
 
 	if (handle != mine.middle)
 		return evict_frees(handle);
-	/* Of the page under reclaim one object is left, and there is room for it elsewhere: it stays all the same. */
+	/*
+	 * One object remains in the page under reclaim. Another page has room for it, but compaction must not move it.
+	 */
 	release(mine.middle);
 	release(mine.last);
 	location = location_of(mine.first);
 	(void)compact(0, 0);
 	ck_assert_uint_eq(location_of(mine.first), location);
-	/* And nothing moves in. */
+	/* No object is stored in the page either. */
 	release(store_chunks(3));
 	ck_assert_uint_ne(page_of(store_chunks(1)), page);
 	check_sound();
@@ -240,7 +242,7 @@ static int evict_shrinks_too(unsigned long handle)
 {
 	unsigned int reclaimed;
 
-	/* Another page goes; this one is out of the order. */
+	/* The inner call evicts another page, because this one is no longer in the order of eviction. */
 	if (evictor.asked == 1)
 		unit_require(z3fold->shrink(pool, 1, &reclaimed) == 0 && reclaimed == 1);
 	return evict_frees(handle);
@@ -306,9 +308,9 @@ void add_shrink_tests(Suite *suite)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 300);
 	suite_add_tcase(suite, tcase);
-	tcase_add_test(tcase, pages_go_oldest_first_and_middle_before_first_before_last);
+	tcase_add_test(tcase, pages_are_evicted_oldest_first_and_middle_before_first_before_last);
 	tcase_add_test(tcase, free_does_not_make_a_page_younger);
-	tcase_add_test(tcase, moved_object_takes_its_age_along);
+	tcase_add_test(tcase, page_inherits_the_age_of_a_moved_object);
 	tcase_add_test(tcase, old_object_does_not_make_its_new_page_older);
 	tcase_add_test(tcase, refused_pages_go_to_the_head_and_eight_refusals_end_the_step);
 	tcase_add_loop_test(tcase, refusal_spares_the_others_of_the_page, 0, 2);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * z3fold_threads.c - storing, freeing and mapping while compaction, shrink, trim, walks and checks run beside; and fork
+ * z3fold_threads.c - storing, freeing and mapping while other threads compact, shrink, trim, walk and verify; and fork
  */
 #include <pthread.h>
 #include <sched.h>
@@ -10,7 +10,9 @@
 
 enum { WORKERS = 3, DISTURBERS = 2, OWNED = 300, ROUNDS = 40000, ROUNDS_SLOW = 4000 };
 
-/* An object of one worker: the evict callback runs in other threads, so the thread that claims the handle frees it. */
+/*
+ * An object of one worker. Evict callbacks run in other threads, so the thread that claims the handle frees the object.
+ */
 struct owned {
 	_Atomic(unsigned long) handle;
 	size_t size;
@@ -20,7 +22,7 @@ static struct owned owned[WORKERS][OWNED];
 static _Atomic(unsigned int) working;
 static uint64_t seed;
 
-/* A stranger may have it mapped for a moment. */
+/* Another thread may have the object mapped for a short time. */
 static void release_soon(unsigned long handle)
 {
 	int err;
@@ -30,7 +32,7 @@ static void release_soon(unsigned long handle)
 	unit_require(err == 0);
 }
 
-/* Every third is refused, so that pages are also emptied in part. */
+/* Refuses every third object, so that some pages are emptied only in part. */
 static int evict_claims(void *context, unsigned long handle)
 {
 	(void)context;
@@ -58,7 +60,7 @@ static void drop(struct owned *object)
 	release_soon(handle);
 }
 
-/* Half of them as ZPOOL_GFP_NOWAIT, which may fail. */
+/* Half of the mallocs use ZPOOL_GFP_NOWAIT and may fail. */
 static void make(struct owned *object, struct unit_random *random)
 {
 	unsigned long handle;
@@ -84,7 +86,7 @@ static void *work(void *mine_)
 		struct owned *object = &mine[unit_below(&random, OWNED)];
 
 		drop(object);
-		/* Whole phases of growth and of decline, so that compaction has something to do. */
+		/* Phases of growth alternate with phases of decline, so that compaction has something to do. */
 		if (unit_below(&random, 4) == 0 || (round / 500 % 2 && unit_below(&random, 4)))
 			continue;
 		make(object, &random);
@@ -93,7 +95,7 @@ static void *work(void *mine_)
 	return NULL;
 }
 
-/* Maps other threads' objects for a moment: they are not moved then, and freeing them fails. */
+/* Maps objects of other threads for a short time: they must not be moved, and freeing them fails. */
 static int visit(unsigned long handle, size_t size, void *seen)
 {
 	unit_require(size > 0 && size <= 4096);
@@ -153,7 +155,7 @@ START_TEST(threads_keep_their_objects)
 	ck_assert_uint_eq(stats().objects, 0);
 	ck_assert_uint_eq(stats().pages, 0);
 	ck_assert_uint_gt(stats().compact_moved_bytes, 0);
-	/* No page was lost on the way, and no slot. */
+	/* Neither a page nor a slot of the handle table was lost. */
 	ck_assert_int_eq(z3fold->trim(pool, &released), 0);
 	ck_assert_uint_eq(zp_pages_handed_out(&pool->pages), 0);
 	ck_assert_uint_eq(zp_handles_taken(&pool->handles), 0);
