@@ -23,7 +23,7 @@ EOF
 
 # What the build and the tests need.  gcc only recommends the C library's headers, so they are named here.
 packages=(autoconf automake libtool make gcc libc6-dev pkg-config libltdl-dev check
-    liblz4-dev libzstd-dev libjansson-dev libsmartcols-dev)
+    liblz4-dev libzstd-dev libxxhash-dev libjansson-dev libsmartcols-dev)
 
 # What the tests of nbdkit's plugin need in addition.  Without them, the plugin is not built and these tests are skipped.
 packages_for_check=(nbdkit nbdkit-plugin-dev libnbd-dev libnbd-bin qemu-utils fio e2fsprogs)

@@ -66,8 +66,10 @@ int zps_backing_open(struct zps_backing *backing, const struct zpool_store_args 
 	int err;
 
 	if (!args->backing_path && !args->backing && args->backing_fd < 0) {
-		if (args->flags)
-			return zpool_set_error(EINVAL, "The flags of a store are for stores with a backing.");
+		if (args->flags & (ZPOOL_STORE_CREATE | ZPOOL_STORE_EXCEED))
+			return zpool_set_error(EINVAL,
+					       "ZPOOL_STORE_CREATE and ZPOOL_STORE_EXCEED are for stores with a "
+					       "backing.");
 		return 0;
 	}
 	if (!!args->backing_path + !!args->backing + (args->backing_fd >= 0) > 1)

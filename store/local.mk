@@ -4,6 +4,7 @@ store_sources = \
 	store/backing.c store/backing.h \
 	store/backing-file.c \
 	store/builtin.c \
+	store/checksum.c store/checksum.h \
 	store/compressor.c store/compressor.h \
 	store/context.c store/context.h \
 	store/evict.c \
@@ -17,7 +18,7 @@ store_sources = \
 	store/unit.c \
 	store/writeback.c
 store_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/store
-store_libadd = libzpool/libzpool.la $(STORE_LIBS) $(PTHREAD_LIBS)
+store_libadd = libzpool/libzpool.la $(STORE_LIBS) $(XXHASH_LIBS) $(PTHREAD_LIBS)
 
 if ENABLE_STORE
 install_store = yes
@@ -27,7 +28,7 @@ lib_LTLIBRARIES += store/libzpool-store.la
 
 store_libzpool_store_la_SOURCES = $(store_sources)
 store_libzpool_store_la_CPPFLAGS = $(store_cppflags)
-store_libzpool_store_la_CFLAGS = $(AM_CFLAGS) $(STORE_CFLAGS)
+store_libzpool_store_la_CFLAGS = $(AM_CFLAGS) $(STORE_CFLAGS) $(XXHASH_CFLAGS)
 store_libzpool_store_la_LIBADD = $(store_libadd)
 store_libzpool_store_la_LDFLAGS = $(AM_LDFLAGS) $(LIB_LDFLAGS) -version-info $(ZPOOL_LT_VERSION) -no-undefined
 EXTRA_store_libzpool_store_la_DEPENDENCIES = store/libzpool-store.map

@@ -4,13 +4,15 @@
  *
  * An object is a header and the payload.  The first four bytes of the header are the length of the value less 1, and in
  * the upper half the length of the payload less 1; where both are the same, the value is stored as it is.  In a store
- * with a backing the key follows, so that an evict callback, which gets a handle, finds the unit.
+ * with a backing the key follows, so that an evict callback, which gets a handle, finds the unit.  Where the program
+ * asked for checksums, one follows that covers the payload; the lengths are in the index as well.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "store.h"
 
 #define LENGTHS_BYTES sizeof(uint32_t)
@@ -47,6 +49,11 @@ size_t zps_pack(const struct zpool_store *store, struct zps_context *context, ui
 	memcpy(context->image, &lengths, sizeof(lengths));
 	if (store->backing.present)
 		memcpy(context->image + LENGTHS_BYTES, &key, sizeof(key));
+	if (store->checks) {
+		uint64_t checksum = zps_checksum(key, payload, length);
+
+		memcpy(payload - ZPS_CHECKSUM_BYTES, &checksum, sizeof(checksum));
+	}
 	return length + store->header_bytes;
 }
 
@@ -164,8 +171,16 @@ static int too_little_room(size_t room, size_t value_bytes)
 	return zpool_set_error(ENOBUFS, "The value has %zu bytes, and there is room for %zu.", value_bytes, room);
 }
 
+static bool checksum_matches(uint64_t key, const unsigned char *payload, size_t bytes)
+{
+	uint64_t checksum;
+
+	memcpy(&checksum, payload - ZPS_CHECKSUM_BYTES, sizeof(checksum));
+	return checksum == zps_checksum(key, payload, bytes);
+}
+
 /* The lengths in the index and in the object must agree, so damage is found before the payload is used. */
-static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint32_t meta,
+static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
 		      const unsigned char *object, void *buf, size_t room)
 {
 	const struct zpool_store_compressor *compressor = store->contexts.choice.compressor;
@@ -181,6 +196,8 @@ static int64_t unpack(struct zpool_store *store, struct zps_context *context, ui
 	if (value_bytes > room)
 		return too_little_room(room, value_bytes);
 	object += store->header_bytes;
+	if (store->checks && !checksum_matches(key, object, payload_bytes))
+		return damaged();
 	if (payload_bytes == value_bytes)
 		memcpy(buf, object, value_bytes);
 	else if (!compressor ||
@@ -198,8 +215,8 @@ static int64_t fill(const struct zpool_store *store, uint64_t word, unsigned cha
 	return (int64_t)store->unit_bytes;
 }
 
-int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint32_t meta, uint64_t word, void *buf,
-		       size_t room)
+int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
+		       uint64_t word, void *buf, size_t room)
 {
 	size_t bytes = (meta >> ZPS_LENGTH_SHIFT) + 1 + store->header_bytes;
 	const unsigned char *object;
@@ -208,7 +225,7 @@ int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, u
 	if ((meta & ZPS_STATE) == ZPS_SAME)
 		return fill(store, word, buf, room);
 	object = object_begin(store, context, (unsigned long)word, bytes);
-	result = unpack(store, context, meta, object, buf, room);
+	result = unpack(store, context, key, meta, object, buf, room);
 	object_end(store, context, (unsigned long)word, object);
 	return result;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "store.h"
 
 #define UNIT_BYTES_DEFAULT 4096
@@ -36,7 +37,7 @@ static int take_args(struct zpool_store_args *args, const struct zpool_store_arg
 	    (args->unit_bytes & (args->unit_bytes - 1)))
 		return zpool_set_error(EINVAL, "A store's unit is a power of two from %d to %d bytes, not %" PRIu64 ".",
 				       ZPOOL_STORE_UNIT_BYTES_MIN, ZPOOL_STORE_UNIT_BYTES_MAX, args->unit_bytes);
-	if (args->flags & ~(ZPOOL_STORE_CREATE | ZPOOL_STORE_EXCEED))
+	if (args->flags & ~(ZPOOL_STORE_CREATE | ZPOOL_STORE_EXCEED | ZPOOL_STORE_CHECKSUM))
 		return zpool_set_error(EINVAL, "A store was opened with unknown flags (0x%x).",
 				       (unsigned int)args->flags);
 	if (args->accept_percent > 100)
@@ -80,12 +81,22 @@ static int limit_it(struct zpool_store *store, uint64_t limit_bytes)
 	return zpool_store_set_limit(store, limit_bytes);
 }
 
-/* A store without a backing has nothing but lengths in its objects' headers. */
+static int set_up_checksum(struct zpool_store *store, const struct zpool_store_args *args)
+{
+	store->checks = args->flags & ZPOOL_STORE_CHECKSUM;
+	if (store->checks && !zps_has_checksum())
+		return zpool_set_error(EOPNOTSUPP, "This libzpool-store was built without libxxhash, so it has no "
+						   "checksums.");
+	if (store->checks)
+		store->header_bytes += ZPS_CHECKSUM_BYTES;
+	return 0;
+}
+
+/* With a backing, objects have their keys. */
 static int set_up_backing(struct zpool_store *store, const struct zpool_store_args *args)
 {
 	int err = zps_backing_open(&store->backing, args);
 
-	store->header_bytes = sizeof(uint32_t);
 	if (err || !store->backing.present)
 		return err;
 	store->header_bytes += sizeof(uint64_t);
@@ -106,7 +117,10 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 	store->unit_bytes = (size_t)args->unit_bytes;
 	store->unit_count = args->unit_count;
 	store->contexts.store = store;
-	err = set_up_backing(store, args);
+	store->header_bytes = sizeof(uint32_t);
+	err = set_up_checksum(store, args);
+	if (!err)
+		err = set_up_backing(store, args);
 	if (!err)
 		err = open_pool(store, args);
 	if (err)

@@ -20,6 +20,7 @@ struct zpool_store {
 	struct zpool *pool;
 	size_t unit_bytes;
 	size_t header_bytes; /* of each object */
+	bool checks;         /* objects have checksums */
 	uint64_t unit_count; /* 0: any key */
 	struct zps_contexts contexts;
 	struct zps_index index;
@@ -72,8 +73,8 @@ void zps_object_free(struct zpool_store *store, unsigned long handle);
 bool zps_object_key(struct zpool_store *store, unsigned long handle, uint64_t *key);
 
 /* Copies the value of a pinned unit that is neither absent nor a hole.  Its length or -errno, with the error set. */
-int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint32_t meta, uint64_t word, void *buf,
-		       size_t room);
+int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
+		       uint64_t word, void *buf, size_t room);
 
 /* ---- unit.c ---- */
 /* 0, or -EINVAL with the error set. */

@@ -292,9 +292,9 @@ static int64_t get_from_memory(struct zpool_store *store, struct zps_context *co
 	if (!zps_pin(store, context, key, flag, &unit, &meta))
 		return -ENOENT;
 	if ((meta & ZPS_STATE) == ZPS_HOLE)
-		result = zps_value_read(store, context, ZPS_SAME, 0, buf, room);
+		result = zps_value_read(store, context, key, ZPS_SAME, 0, buf, room);
 	else if (meta & ZPS_STATE)
-		result = zps_value_read(store, context, meta, unit.leaf->word[unit.slot], buf, room);
+		result = zps_value_read(store, context, key, meta, unit.leaf->word[unit.slot], buf, room);
 	zps_unit_unpin(unit);
 	if (result >= 0 || result == -ENOBUFS)
 		zps_count(context, ZPS_HITS, 1);

@@ -52,7 +52,7 @@ static enum kind stage(struct zpool_store *store, struct zps_context *context, u
 	if (wanted != NONE && kind != wanted)
 		kind = NONE;
 	if (kind == DATA) {
-		length = zps_value_read(store, context, meta, unit.leaf->word[unit.slot], to, store->unit_bytes);
+		length = zps_value_read(store, context, key, meta, unit.leaf->word[unit.slot], to, store->unit_bytes);
 		if (length < 0) {
 			*err = (int)length;
 			zps_count(context, ZPS_DAMAGED, 1);

@@ -69,13 +69,17 @@ struct zpool_store_backing {
 /*
  * Flags of struct zpool_store_args.
  *
- * ZPOOL_STORE_CREATE   create the file at backing_path if there is none, and extend it (or that of backing_fd) to
- *                      unit_count units if it is shorter.  Needs unit_count.
- * ZPOOL_STORE_EXCEED   when the limit is reached and the backing fails, a put exceeds the limit instead of being
- *                      refused, until the backing works again
+ * ZPOOL_STORE_CREATE    create the file at backing_path if there is none, and extend it (or that of backing_fd) to
+ *                       unit_count units if it is shorter.  Needs unit_count.
+ * ZPOOL_STORE_EXCEED    when the limit is reached and the backing fails, a put exceeds the limit instead of being
+ *                       refused, until the backing works again
+ * ZPOOL_STORE_CHECKSUM  give each object in the pool a checksum (XXH3, 8 bytes), which is checked whenever the value is
+ *                       used: a damaged value is reported as -EIO, and never written to the backing.  Values that
+ *                       repeat one word have no object, and the image has no checksums.
  */
 #define ZPOOL_STORE_CREATE 0x1u
 #define ZPOOL_STORE_EXCEED 0x2u
+#define ZPOOL_STORE_CHECKSUM 0x4u
 
 /*
  * The options of zpool_store_open().  Start from ZPOOL_STORE_ARGS_INIT.  Grows at its end.
@@ -92,7 +96,7 @@ struct zpool_store_backing {
  *                 the three may be set.  Copied.  The file is locked against other stores while this one is open.
  * backing         the same through functions of the program; the table is copied
  * backing_fd      the same as an open descriptor, which is duplicated; -1: none
- * flags           ZPOOL_STORE_CREATE, ZPOOL_STORE_EXCEED
+ * flags           ZPOOL_STORE_CREATE, ZPOOL_STORE_EXCEED, ZPOOL_STORE_CHECKSUM
  * accept_percent  once the limit is reached, each put also evicts some units, until the store holds at most this
  *                 percentage of its limit, 1 to 100; 0: 90
  *
@@ -133,7 +137,8 @@ struct zpool_store_args {
  * unit_bytes where unit_count does not say how much to use; ENOSPC, the backing is smaller than unit_count units;
  * EROFS, it is read-only; EBUSY, another store or a mounted file system uses it; E2BIG, a newer caller sets a member
  * that this library does not know; ENOMEM, out of memory, or limit_bytes is below what an empty store needs, which the
- * message states; or what zpool_open(), open(2) or the backing's size gives.
+ * message states; EOPNOTSUPP, the library was built without checksums; or what zpool_open(), open(2) or the backing's
+ * size gives.
  */
 ZPOOL_PUBLIC struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t args_size);
 

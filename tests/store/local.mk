@@ -2,7 +2,7 @@
 
 if HAVE_CHECK
 if ENABLE_STORE
-store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash
+store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -17,6 +17,11 @@ tests_store_threads_SOURCES = tests/store/threads.c tests/store/drivers.h tests/
 tests_store_threads_CPPFLAGS = $(store_cppflags)
 tests_store_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_threads_LDADD = $(store_test_ldadd)
+
+tests_store_checksum_SOURCES = tests/store/checksum.c tests/store/image.c tests/store/image.h
+tests_store_checksum_CPPFLAGS = $(store_cppflags)
+tests_store_checksum_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_checksum_LDADD = $(store_test_ldadd)
 
 tests_store_crash_SOURCES = tests/store/crash.c
 tests_store_crash_CPPFLAGS = $(store_cppflags)
