@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "handles_internal.h"
 
 /* ---- slots ---- */

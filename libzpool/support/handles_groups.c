@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
-#include "handles_internal.h"
 
 #include <string.h>
+
+#include "handles_internal.h"
 
 _Static_assert(ZP_STATE_LIVE + ZP_PINS_MAX < ZP_STATE_EXCLUSIVE, "states overlap");
 _Static_assert(ZP_PGNO_BITS < ZP_LOCATION_BITS, "a location can hold a page number");

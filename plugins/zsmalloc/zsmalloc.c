@@ -70,9 +70,8 @@
  * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not
  * contiguous, objects carry headers, and memory comes by whole zspages.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include <stdlib.h>
 
 #include "zsmalloc.h"

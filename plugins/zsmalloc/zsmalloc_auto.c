@@ -7,9 +7,8 @@
  * moves a few objects in each of its frees until the class wastes no more than END_SHARE.  One thread does so at a
  * time, and the others go on.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 enum { LOOKS_A_FREE = 16 }; /* zspages and classes that a malloc at the limit may look at in vain */

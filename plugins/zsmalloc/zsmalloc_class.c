@@ -2,9 +2,8 @@
  *
  * zsmalloc_class.c - which sizes there are, and how many of them a zspage holds
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 /* Above a page, classes are this share of their size apart: a fixed step would make thousands of them. */

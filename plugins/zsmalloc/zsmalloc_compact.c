@@ -10,9 +10,8 @@
  * A lock is held for ZSMALLOC_STEP_BYTES of copying at a time.  An object that is mapped, or just being freed, is left
  * where it is; a zspage that could not be emptied for that reason is passed by until the next compaction.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 enum { PREFETCH_BYTES = 2 << 10, CACHE_LINE_BYTES = 64 };

@@ -2,9 +2,8 @@
  *
  * zsmalloc_lists.c - the lists that a class's zspages stand on: rings of numbers, by fullness and by age
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 static void group_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)

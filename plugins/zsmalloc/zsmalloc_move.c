@@ -2,9 +2,8 @@
  *
  * zsmalloc_move.c - an object changes its place
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include <string.h>
 
 #include "zsmalloc.h"

@@ -6,9 +6,8 @@
  * Everything else is in functions that are not inlined and called last, so that the fast paths save no registers for
  * them.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include <string.h>
 
 #include "zsmalloc.h"

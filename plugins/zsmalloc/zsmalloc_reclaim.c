@@ -2,9 +2,8 @@
  *
  * zsmalloc_reclaim.c - eviction: whole zspages, the one that was stored into longest ago first
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 /* A zspage that could not be emptied becomes the youngest; after so many in a row shrink gives up. */

@@ -2,9 +2,8 @@
  *
  * zsmalloc_records.c - numbers of zspages: the tables of headers and records, and a list of free numbers
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 void zsmalloc_records_init(struct zsmalloc_records *records)

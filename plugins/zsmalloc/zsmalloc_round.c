@@ -13,9 +13,8 @@
  *
  * After a round that won a page another one begins.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 static const struct zsmalloc_compact_policy whole_policy = { .window = 7 };

@@ -14,9 +14,8 @@
  *
  * Both need every object of a zspage in hand, so a mapped object keeps its zspage where it is.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 enum { RECORDS_SLACK_SHARE = 16 }; /* what the table of records may be longer than needed */

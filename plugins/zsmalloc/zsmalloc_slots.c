@@ -12,9 +12,8 @@
  * Without the second step a steady program would leave holes in every class that happens to be less in demand, and
  * objects would have to be moved to get the memory back.
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 /* ------------------------------------------------------------------------------------------------------------------

@@ -2,9 +2,8 @@
  *
  * zsmalloc_stats.c - counters, size classes, and the check of the pool's own invariants
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include "zsmalloc.h"
 
 /* Visits every zspage of a class that is on its lists.  With the lock held. */

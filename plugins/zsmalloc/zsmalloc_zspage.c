@@ -2,9 +2,8 @@
  *
  * zsmalloc_zspage.c - zspages: their slots and the memory behind these
  */
-#ifdef HAVE_CONFIG_H
 #include <config.h>
-#endif
+
 #include <string.h>
 
 #include "zsmalloc.h"
