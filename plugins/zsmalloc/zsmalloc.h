@@ -56,6 +56,7 @@ struct zsmalloc_class {
 	uint32_t group_mask;              /* groups that are not empty */
 	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
 	uint32_t spare;                   /* an empty zspage */
+	uint32_t emptied;                 /* zspages that zsmalloc_class_unlock() destroys, linked through next */
 	uint32_t source;                  /* the zspage that compaction empties */
 	uint32_t spare_record;            /* one without pages: a NOWAIT malloc took it and then found no pages */
 	uint32_t check_at_frees;          /* the pool's waste is added up again then */
@@ -211,12 +212,9 @@ unsigned int zsmalloc_slots_get_ready(struct zsmalloc_pool *pool, struct zsmallo
  */
 int zsmalloc_slot_migrate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot);
 
-/*
- * Bound slots of the class are free from now on.  Zspages that run empty go on a chain (through next), for
- * zsmalloc_zspages_destroy() without the lock; emptied NULL: they stay.
- */
+/* Makes bound slots of the class free, and retires zspages that become empty. */
 void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
-			unsigned int count, uint32_t *emptied);
+			unsigned int count);
 
 /* How many slots a thread caches, as the class is now. */
 unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class);
@@ -228,13 +226,13 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
  * The cached slots of the class, or those in one of its zspages, which stays even if it is empty then, are free.  While
  * the class is draining its threads cache no more; end_draining lets them again.
  */
-void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
-void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
 /* Gives up all that the class keeps for its next objects.  Returns the pages that go. */
-uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied);
+uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 
 /* The same of all classes, without a lock. */
 void zsmalloc_drop_cached(struct zsmalloc_pool *pool);

@@ -97,16 +97,11 @@ bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
 /* With the lock held at the beginning and the end, but not between. */
 static void run_class(struct zsmalloc_run *run, uint64_t budget)
 {
-	uint32_t emptied = ZSMALLOC_NONE;
 	bool more = true;
 
 	while (more && run->moved_bytes < budget) {
-		more = zsmalloc_compact_step(run, budget, &emptied);
-		if (emptied == ZSMALLOC_NONE && !more)
-			break;
-		zp_unlock(&run->class->lock);
-		zsmalloc_zspages_destroy(run->pool, emptied);
-		emptied = ZSMALLOC_NONE;
+		more = zsmalloc_compact_step(run, budget);
+		zsmalloc_class_unlock(run->pool, run->class);
 		zp_lock(&run->class->lock);
 	}
 	run->class->is_compacting = more && run->policy->stop_below_threshold;
@@ -208,16 +203,14 @@ struct room {
 static void make_room_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct room *room)
 {
 	struct gain *gain = &room->gain;
-	uint32_t emptied = ZSMALLOC_NONE;
 
 	if (!zsmalloc_class_is_used(class))
 		return;
 	zp_lock(&class->lock);
 	uint32_t used_slots = class->used_slots;
-	gain->released_bytes += zsmalloc_class_drop_cached(pool, class, &emptied) * ZP_PAGE_BYTES;
+	gain->released_bytes += zsmalloc_class_drop_cached(pool, class) * ZP_PAGE_BYTES;
 	room->found |= class->used_slots < used_slots;
-	zp_unlock(&class->lock);
-	zsmalloc_zspages_destroy(pool, emptied);
+	zsmalloc_class_unlock(pool, class);
 	if (!is_on(pool) || gain->released_bytes >= room->wanted || gain->moved_bytes >= ZSMALLOC_NEED_BYTES)
 		return;
 	zp_lock(&class->lock);

@@ -145,12 +145,12 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
  * there is none.  A thread may have freed one of its slots just now, and have it pending; then the zspage keeps that
  * slot.
  */
-static uint32_t begin_source(struct zsmalloc_run *run, uint32_t *emptied)
+static uint32_t begin_source(struct zsmalloc_run *run)
 {
 	struct zsmalloc_class *class = run->class;
 	uint32_t source = class->source;
 
-	zsmalloc_class_begin_draining(run->pool, class, emptied);
+	zsmalloc_class_begin_draining(run->pool, class);
 	if (source != ZSMALLOC_NONE && is_fit(run, zsmalloc_zspage(run->pool, source), true) &&
 	    zsmalloc_zspage(run->pool, source)->used_slots < class->slots)
 		return source;
@@ -160,7 +160,7 @@ static uint32_t begin_source(struct zsmalloc_run *run, uint32_t *emptied)
 }
 
 /* A run of compaction is done with a zspage, as far as it can be emptied. */
-static void finish_source(struct zsmalloc_run *run, uint32_t source, uint32_t *emptied)
+static void finish_source(struct zsmalloc_run *run, uint32_t source)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
@@ -168,7 +168,7 @@ static void finish_source(struct zsmalloc_run *run, uint32_t source, uint32_t *e
 	zsmalloc_class_set_source(run->pool, class, ZSMALLOC_NONE);
 	if (zspage->used_slots == 0) {
 		zsmalloc_zspage_unlist(run->pool, class, source);
-		zsmalloc_zspage_retire(run->pool, class, source, false, emptied);
+		zsmalloc_zspage_retire(run->pool, class, source, false);
 		return;
 	}
 	/* Of runs at the same time the later one's mark stands, so that they do not undo each other's for ever. */
@@ -191,12 +191,12 @@ static bool is_mostly_idle(const struct zsmalloc_run *run, uint32_t source)
 	       idle >= committed / ZSMALLOC_IDLE_SHARE;
 }
 
-bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *emptied)
+bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget)
 {
 	struct zsmalloc_class *class = run->class;
 	uint64_t moved = run->moved_bytes, until = moved + ZSMALLOC_STEP_BYTES, pages = class->committed_pages;
 
-	uint32_t source = begin_source(run, emptied);
+	uint32_t source = begin_source(run);
 	if (source == ZSMALLOC_NONE) {
 		zsmalloc_class_end_draining(run->pool, class);
 		return false;
@@ -204,7 +204,7 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *
 	if (is_mostly_idle(run, source))
 		(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 	else if (drain(run, source, until < budget ? until : budget))
-		finish_source(run, source, emptied);
+		finish_source(run, source);
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class)) {
 		zsmalloc_class_end_draining(run->pool, class);

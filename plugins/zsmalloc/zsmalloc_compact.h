@@ -69,9 +69,9 @@ int zsmalloc_object_move(struct zsmalloc_pool *pool, struct zsmalloc_place from,
 
 /*
  * One hold of the class's lock: moves until the run has moved `budget` bytes, but a step's worth at most.  true: there
- * is more to do in this class.  Emptied zspages are added to the chain.
+ * is more to do in this class.
  */
-bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget, uint32_t *emptied);
+bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget);
 
 uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 
@@ -115,10 +115,9 @@ bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need);
 /*
  * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
  * as a page is won.  With the class's lock held.  Returns the bytes moved; the object that reaches `budget` is the
- * last, and the next call continues behind it.  0: there is nothing to move.  Emptied zspages are added to the chain.
+ * last, and the next call continues behind it.  0: there is nothing to move.
  */
-uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
-			       uint32_t *emptied);
+uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget);
 
 /* Zspages with high record numbers, or nearly alone under a page table, move.  Without a lock. */
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);

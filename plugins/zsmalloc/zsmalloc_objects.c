@@ -56,7 +56,7 @@ static void refill(struct zsmalloc_pool *pool, struct zsmalloc_class *class, con
 			cached++;
 		zp_cache_leave(cache);
 	}
-	zsmalloc_slots_put(pool, class, handle_slots + cached, count - cached, NULL);
+	zsmalloc_slots_put(pool, class, handle_slots + cached, count - cached);
 }
 
 /*
@@ -160,7 +160,7 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 	bool adopts = zsmalloc_cached_max(class) > 0;
 	if ((pool->evict && take_cached(pool, class, &handle_slot)) ||
 	    (!nowait && get_ready(pool, class, &handle_slot)))
-		zp_unlock(&class->lock);
+		zsmalloc_class_unlock(pool, class);
 	else
 		err = find_slot(pool, class, gfp, &handle_slot, &grew);
 	if (err)
@@ -223,8 +223,7 @@ int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *ha
  */
 
 /* The thread caches one slot more; the oldest of a full magazine go back.  With the class's lock held. */
-static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot,
-		       uint32_t *emptied)
+static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot)
 {
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
 	uint32_t taken[ZP_MAGAZINE_ITEMS];
@@ -242,9 +241,9 @@ static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 			 zp_magazine_push(magazine, handle_slot);
 		zp_cache_leave(cache);
 	}
-	zsmalloc_slots_put(pool, class, taken, count, emptied);
+	zsmalloc_slots_put(pool, class, taken, count);
 	if (!cached)
-		zsmalloc_slots_put(pool, class, &handle_slot, 1, emptied);
+		zsmalloc_slots_put(pool, class, &handle_slot, 1);
 }
 
 /*
@@ -254,23 +253,21 @@ static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 static NOINLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			      uint32_t bound)
 {
-	uint32_t number = zsmalloc_location_zspage(location), emptied = ZSMALLOC_NONE;
+	uint32_t number = zsmalloc_location_zspage(location);
 
 	zp_lock(&class->lock);
 	if (bound != ZP_SLOT_NONE) {
-		cache_slot(pool, class, bound, &emptied);
+		cache_slot(pool, class, bound);
 	} else {
 		zsmalloc_slot_free(pool, class, number, zsmalloc_location_slot(location), ZP_SLOT_NONE);
-		zsmalloc_zspage_retire_if_empty(pool, class, number, &emptied);
+		zsmalloc_zspage_retire_if_empty(pool, class, number);
 	}
 	/* A class without an object caches none. */
 	if (class->used_slots <= ZP_MAGAZINE_ITEMS && class->used_slots &&
 	    class->used_slots == zsmalloc_cached_count(pool, class))
-		zsmalloc_cached_put(pool, class, &emptied);
+		zsmalloc_cached_put(pool, class);
 	bool wants = zsmalloc_wants_compaction(pool, class);
-	zp_unlock(&class->lock);
-	if (emptied != ZSMALLOC_NONE)
-		zsmalloc_zspages_destroy(pool, emptied);
+	zsmalloc_class_unlock(pool, class);
 	if (!zp_caches_own(&pool->caches))
 		zp_caches_adopt(&pool->caches);
 	if (wants)

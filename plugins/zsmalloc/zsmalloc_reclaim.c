@@ -70,7 +70,7 @@ static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 
 		if (!handle)
 			continue;
-		zp_unlock(&class->lock);
+		zsmalloc_class_unlock(pool, class);
 		err = pool->evict(pool->evict_context, handle);
 		zp_lock(&class->lock);
 		bool stayed = zsmalloc_slot_is_used(zspage, slot);
@@ -81,8 +81,7 @@ static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 }
 
 /* Empties a zspage.  The pages that were won; 0: it stays.  With the lock held, but not while the owner is asked. */
-static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
-				   uint32_t *emptied)
+static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
@@ -95,25 +94,22 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 		zsmalloc_zspage_list(pool, class, number);
 		return 0;
 	}
-	zsmalloc_zspage_retire(pool, class, number, false, emptied);
+	zsmalloc_zspage_retire(pool, class, number, false);
 	return (unsigned int)__builtin_popcountll(zspage->committed);
 }
 
 /* Empties the class's oldest zspage. */
 static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
-	uint32_t emptied = ZSMALLOC_NONE;
-
 	zp_lock(&class->lock);
 	unsigned int before = class->committed_pages;
 	/* Cached slots would stay, and look like objects that a thread has mapped. */
-	zsmalloc_cached_put(pool, class, &emptied);
+	zsmalloc_cached_put(pool, class);
 	unsigned int pages = before - class->committed_pages;
 	uint32_t number = oldest_of(pool, class);
 	if (number != ZSMALLOC_NONE)
-		pages += reclaim_zspage(pool, class, number, &emptied);
-	zp_unlock(&class->lock);
-	zsmalloc_zspages_destroy(pool, emptied);
+		pages += reclaim_zspage(pool, class, number);
+	zsmalloc_class_unlock(pool, class);
 	return pages;
 }
 

@@ -52,7 +52,7 @@ static uint32_t steps_for(const struct zsmalloc_class *class)
 }
 
 /* Moves objects of the current class, or its last page.  true: there is more to do.  With the lock held. */
-static bool class_step(struct work *work, uint32_t *emptied)
+static bool class_step(struct work *work)
 {
 	struct zsmalloc_run *run = &work->run;
 	struct zsmalloc_class *class = run->class;
@@ -63,19 +63,18 @@ static bool class_step(struct work *work, uint32_t *emptied)
 		return false;
 	if (work->at.steps_left == 0) {
 		work->at.steps_left = steps_for(class);
-		zsmalloc_class_begin_draining(run->pool, class, emptied);
-		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class, emptied);
+		zsmalloc_class_begin_draining(run->pool, class);
+		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class);
 		if (class->zspages == 0)
 			return false;
 	}
 	work->at.steps_left--;
 	if (!work->at.at_tail) {
-		work->at.at_tail = !zsmalloc_compact_step(run, work->budget.bytes, emptied);
+		work->at.at_tail = !zsmalloc_compact_step(run, work->budget.bytes);
 		return work->at.steps_left > 0;
 	}
 	pages = class->committed_pages;
-	moved = zsmalloc_migrate_tail(run->pool, class, left < ZSMALLOC_STEP_BYTES ? left : ZSMALLOC_STEP_BYTES,
-				      emptied);
+	moved = zsmalloc_migrate_tail(run->pool, class, left < ZSMALLOC_STEP_BYTES ? left : ZSMALLOC_STEP_BYTES);
 	run->moved_bytes += moved;
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	return moved && work->at.steps_left > 0;
@@ -85,19 +84,17 @@ static void compact_class(struct work *work)
 {
 	struct zsmalloc_run *run = &work->run;
 	int64_t before = run->released_pages;
-	uint32_t emptied = ZSMALLOC_NONE;
 
 	run->class = &run->pool->classes[work->at.classes_left - 1];
 	run->id = work->at.id;
 	bool more = zsmalloc_class_is_used(run->class);
 	if (more) {
 		zp_lock(&run->class->lock);
-		more = class_step(work, &emptied);
+		more = class_step(work);
 		if (!more)
 			zsmalloc_class_end_draining(run->pool, run->class);
-		zp_unlock(&run->class->lock);
+		zsmalloc_class_unlock(run->pool, run->class);
 	}
-	zsmalloc_zspages_destroy(run->pool, emptied);
 	if (run->released_pages > before) {
 		work->at.gained = true;
 		work->at.owed_pages += (uint32_t)(run->released_pages - before);

@@ -92,8 +92,7 @@ static unsigned int migrate_last(struct zsmalloc_pool *pool, struct zsmalloc_cla
 	return moved;
 }
 
-uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget,
-			       uint32_t *emptied)
+uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget)
 {
 	struct zsmalloc_class *larger = class + 1;
 	uint32_t source = zsmalloc_fullest(class);
@@ -109,7 +108,7 @@ uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class
 		moved_bytes += (uint64_t)moved * class->slot_bytes;
 		if (zspage->used_slots == 0) {
 			zsmalloc_zspage_unlist(pool, class, source);
-			zsmalloc_zspage_retire(pool, class, source, false, emptied);
+			zsmalloc_zspage_retire(pool, class, source, false);
 			break;
 		}
 		if (moved)

@@ -297,7 +297,7 @@ int zsmalloc_slot_get(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
  */
 
 void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
-			unsigned int count, uint32_t *emptied)
+			unsigned int count)
 {
 	class->frees += count;
 	for (unsigned int i = 0; i < count; i++) {
@@ -305,8 +305,7 @@ void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 		uint32_t number = zsmalloc_location_zspage(location);
 
 		zsmalloc_slot_free(pool, class, number, zsmalloc_location_slot(location), handle_slots[i]);
-		if (emptied)
-			zsmalloc_zspage_retire_if_empty(pool, class, number, emptied);
+		zsmalloc_zspage_retire_if_empty(pool, class, number);
 	}
 }
 
@@ -330,7 +329,7 @@ static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, co
 
 /* The pending slot becomes a bound one that is dead; false: its handle slot is retired, and the slot is free. */
 static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-			   uint32_t *handle_slot, uint32_t *emptied)
+			   uint32_t *handle_slot)
 {
 	uint64_t location;
 
@@ -341,19 +340,18 @@ static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		return true;
 	zsmalloc_slot_free(pool, class, zsmalloc_location_zspage(location), zsmalloc_location_slot(location),
 			   ZP_SLOT_NONE);
-	if (emptied)
-		zsmalloc_zspage_retire_if_empty(pool, class, zsmalloc_location_zspage(location), emptied);
+	zsmalloc_zspage_retire_if_empty(pool, class, zsmalloc_location_zspage(location));
 	return false;
 }
 
 /* Takes all of a class from a cache; `taken` has room for one more than a magazine. */
 static unsigned int take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-				uint32_t *taken, uint32_t *emptied)
+				uint32_t *taken)
 {
 	struct zp_magazine *magazine = &cache->magazines[class - pool->classes];
 	unsigned int count = zp_magazine_take(magazine, taken, ZP_MAGAZINE_ITEMS);
 
-	if (is_pending_of(pool, cache, class) && finish_pending(pool, class, cache, &taken[count], emptied))
+	if (is_pending_of(pool, cache, class) && finish_pending(pool, class, cache, &taken[count]))
 		count++;
 	return count;
 }
@@ -372,31 +370,31 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
 }
 
 /* All cached slots of the class are free; the caches take none until their magazines have another maximum. */
-static void empty_magazines(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+static void empty_magazines(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
 
 	zp_caches_stop(&pool->caches);
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
 		cache->magazines[class - pool->classes].max = 0;
-		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken, emptied), emptied);
+		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken));
 	}
 	zp_caches_resume(&pool->caches);
 }
 
-void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	if (zsmalloc_cached_count(pool, class))
-		empty_magazines(pool, class, emptied);
+		empty_magazines(pool, class);
 }
 
-void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	if (class->is_draining)
 		return;
 	class->is_draining = true;
 	/* Even if the magazines look empty: their owners must see the new maximum. */
-	empty_magazines(pool, class, emptied);
+	empty_magazines(pool, class);
 }
 
 void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
@@ -423,7 +421,7 @@ static unsigned int take_cached_in(struct zsmalloc_pool *pool, struct zsmalloc_c
 	}
 	zp_magazine_set_count(magazine, stay);
 	if (pending != ZP_ITEM_NONE && zsmalloc_bound_zspage(pool, pending) == number &&
-	    finish_pending(pool, class, cache, &taken[go], NULL))
+	    finish_pending(pool, class, cache, &taken[go]))
 		go++;
 	return go;
 }
@@ -435,7 +433,7 @@ void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	/* Even if the caches look empty: an owner may be pushing a slot of a zspage that it saw listed. */
 	zp_caches_stop(&pool->caches);
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
-		zsmalloc_slots_put(pool, class, taken, take_cached_in(pool, class, cache, number, taken), NULL);
+		zsmalloc_slots_put(pool, class, taken, take_cached_in(pool, class, cache, number, taken));
 	zp_caches_resume(&pool->caches);
 }
 
@@ -446,7 +444,6 @@ void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
 
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
-		uint32_t emptied = ZSMALLOC_NONE;
 
 		if (!zsmalloc_class_is_used(class))
 			continue;
@@ -454,24 +451,23 @@ void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
 		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
 		zp_lock(&pool->caches.lock);
 		cache->magazines[i].max = 0;
-		unsigned int count = take_cached(pool, class, cache, taken, &emptied);
+		unsigned int count = take_cached(pool, class, cache, taken);
 		zp_unlock(&pool->caches.lock);
-		zsmalloc_slots_put(pool, class, taken, count, &emptied);
-		zp_unlock(&class->lock);
-		zsmalloc_zspages_destroy(pool, emptied);
+		zsmalloc_slots_put(pool, class, taken, count);
+		zsmalloc_class_unlock(pool, class);
 	}
 }
 
-uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *emptied)
+uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	uint64_t pages = class->committed_pages;
 
-	zsmalloc_cached_put(pool, class, emptied);
+	zsmalloc_cached_put(pool, class);
 	if (class->spare_record != ZSMALLOC_NONE)
 		zsmalloc_record_put(pool, class->spare_record);
 	class->spare_record = ZSMALLOC_NONE;
 	if (class->spare != ZSMALLOC_NONE)
-		zsmalloc_zspage_retire(pool, class, class->spare, false, emptied);
+		zsmalloc_zspage_retire(pool, class, class->spare, false);
 	class->spare = ZSMALLOC_NONE;
 	return pages - class->committed_pages;
 }
@@ -481,14 +477,12 @@ void zsmalloc_drop_cached(struct zsmalloc_pool *pool)
 	zp_caches_hold(&pool->caches);
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
-		uint32_t emptied = ZSMALLOC_NONE;
 
 		if (!zsmalloc_class_is_used(class))
 			continue;
 		zp_lock(&class->lock);
-		(void)zsmalloc_class_drop_cached(pool, class, &emptied);
-		zp_unlock(&class->lock);
-		zsmalloc_zspages_destroy(pool, emptied);
+		(void)zsmalloc_class_drop_cached(pool, class);
+		zsmalloc_class_unlock(pool, class);
 	}
 	zp_caches_release(&pool->caches);
 }

@@ -67,13 +67,12 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 	for (unsigned int i = 0; i < pool->class_count && !err; i++) {
 		struct zsmalloc_class *class = &pool->classes[i];
 		struct zpool_class_stats stats = { 0 };
-		uint32_t emptied = ZSMALLOC_NONE;
 
 		if (!zsmalloc_class_is_used(class))
 			continue;
 		zp_lock(&class->lock);
 		/* Slots that are cached look used, and would stand in the histogram as objects. */
-		zsmalloc_cached_put(pool, class, &emptied);
+		zsmalloc_cached_put(pool, class);
 		stats.object_bytes = class->slot_bytes;
 		stats.pages_per_zspage = class->pages;
 		stats.objects = class->used_slots - zsmalloc_cached_count(pool, class);
@@ -82,8 +81,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		stats.pages = class->committed_pages;
 		stats.freeable_pages = zsmalloc_class_waste(class) / ZP_PAGE_BYTES;
 		each_listed(pool, class, add_fullness, &stats);
-		zp_unlock(&class->lock);
-		zsmalloc_zspages_destroy(pool, emptied);
+		zsmalloc_class_unlock(pool, class);
 		if (stats.zspages)
 			err = fn(&stats, sizeof stats, user);
 	}

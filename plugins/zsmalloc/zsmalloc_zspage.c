@@ -75,8 +75,7 @@ void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	class->committed_pages += (unsigned int)__builtin_popcountll(zsmalloc_zspage(pool, number)->committed);
 }
 
-void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, bool or_spare,
-			    uint32_t *emptied)
+void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, bool or_spare)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	unsigned int pages = (unsigned int)__builtin_popcountll(zspage->committed);
@@ -87,19 +86,18 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	}
 	class->zspages--;
 	class->committed_pages -= pages;
-	zspage->next = *emptied;
-	*emptied = number;
+	zspage->next = class->emptied;
+	class->emptied = number;
 }
 
-void zsmalloc_zspage_retire_if_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
-				     uint32_t *emptied)
+void zsmalloc_zspage_retire_if_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	if (zspage->used_slots || !zsmalloc_is_listed(zspage->header))
 		return;
 	zsmalloc_zspage_unlist(pool, class, number);
-	zsmalloc_zspage_retire(pool, class, number, true, emptied);
+	zsmalloc_zspage_retire(pool, class, number, true);
 }
 
 /* Unbinds the holes that lie on pages of a mask.  With the class's lock held, or of a zspage that left its class. */
@@ -125,12 +123,15 @@ static unsigned int unbind_holes(struct zsmalloc_pool *pool, const struct zsmall
 	return count;
 }
 
-void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied)
+void zsmalloc_class_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
+	uint32_t emptied = class->emptied;
+
+	class->emptied = ZSMALLOC_NONE;
+	zp_unlock(&class->lock);
 	while (emptied != ZSMALLOC_NONE) {
 		uint32_t number = emptied;
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-		const struct zsmalloc_class *class = zsmalloc_class(pool, zspage->header);
 
 		emptied = zspage->next;
 		(void)unbind_holes(pool, class, number, UINT64_MAX);

@@ -139,16 +139,20 @@ void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number);
  */
 int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number);
 
-/* An empty zspage that is on no list leaves its class for a chain; `or_spare`: it may stay as the class's spare. */
-void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, bool or_spare,
-			    uint32_t *emptied);
+/*
+ * Removes an empty zspage that is on no list from its class.  zsmalloc_class_unlock() destroys it.  With `or_spare`, it
+ * may stay as the class's spare zspage instead.
+ */
+void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, bool or_spare);
 
 /* The same of a zspage that is on its lists, if it is empty. */
-void zsmalloc_zspage_retire_if_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number,
-				     uint32_t *emptied);
+void zsmalloc_zspage_retire_if_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
-/* Without the lock: give the zspages of a chain back, with the handle slots that their slots are bound to. */
-void zsmalloc_zspages_destroy(struct zsmalloc_pool *pool, uint32_t emptied);
+/*
+ * Releases the class's lock, and then destroys the zspages that were retired under it, with the handle slots that their
+ * slots are bound to.
+ */
+void zsmalloc_class_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 
 /* Counts a zspage among its class's. */
 void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);

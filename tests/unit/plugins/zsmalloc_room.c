@@ -422,7 +422,6 @@ END_TEST
 START_TEST(zspage_of_cached_slots_goes_when_its_class_is_drained)
 {
 	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
-	uint32_t emptied = ZSMALLOC_NONE;
 	unsigned int i = 0;
 
 	do
@@ -431,12 +430,11 @@ START_TEST(zspage_of_cached_slots_goes_when_its_class_is_drained)
 	release(handles[i - 1]);
 	ck_assert_uint_eq(cached_of(1000), 1);
 	zp_lock(&class->lock);
-	zsmalloc_class_begin_draining(pool, class, &emptied);
+	zsmalloc_class_begin_draining(pool, class);
 	zsmalloc_class_end_draining(pool, class);
-	bool gone = emptied != ZSMALLOC_NONE || class->spare != ZSMALLOC_NONE;
-	zp_unlock(&class->lock);
+	bool gone = class->emptied != ZSMALLOC_NONE || class->spare != ZSMALLOC_NONE;
+	zsmalloc_class_unlock(pool, class);
 	ck_assert(gone);
-	zsmalloc_zspages_destroy(pool, emptied);
 	check_sound();
 }
 END_TEST
