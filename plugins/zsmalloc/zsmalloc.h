@@ -124,6 +124,13 @@ static inline struct zsmalloc_class *zsmalloc_class(const struct zsmalloc_pool *
 	return &pool->classes[atomic_load_explicit(&header->class_index, memory_order_relaxed)];
 }
 
+static inline char *zsmalloc_address(const struct zsmalloc_pool *pool, uint64_t location)
+{
+	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(location));
+
+	return zsmalloc_slot_address(header, zsmalloc_location_slot(location));
+}
+
 /* The zspage of a bound slot that is free or cached. */
 static inline uint32_t zsmalloc_bound_zspage(struct zsmalloc_pool *pool, uint32_t handle_slot)
 {

@@ -129,8 +129,8 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 		prefetch_object(run->pool, class, zspage, zsmalloc_highest_used(zspage, slot));
 		if (target == source && (to < 0 || to > slot))
 			return true;
-		int err = zsmalloc_object_move(run->pool, (struct zsmalloc_place){ class, source, (unsigned int)slot },
-					       (struct zsmalloc_place){ class, target, (unsigned int)to });
+		int err = zsmalloc_object_move(run->pool, zsmalloc_location(source, (unsigned int)slot),
+					       zsmalloc_location(target, (unsigned int)to));
 		if (err == -ENOMEM)
 			return true;
 		if (!err)

@@ -50,20 +50,14 @@ struct zsmalloc_round {
 
 /* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
 
-struct zsmalloc_place {
-	struct zsmalloc_class *class;
-	uint32_t zspage;
-	unsigned int slot;
-};
-
 /*
  * The object in a slot becomes the caller's, as zp_handles_begin_move() says.  0 and its handle slot; -EBUSY: it is
  * mapped, or being freed or moved, or its zspage's handle slots are damaged.
  */
-int zsmalloc_object_isolate(struct zsmalloc_pool *pool, struct zsmalloc_place place, uint32_t *handle_slot);
+int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint32_t *handle_slot);
 
 /* 0; -EBUSY: it cannot be moved now; -ENOMEM: its new place can get no memory. */
-int zsmalloc_object_move(struct zsmalloc_pool *pool, struct zsmalloc_place from, struct zsmalloc_place to);
+int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to);
 
 /* ---- zsmalloc_compact.c ---- */
 

@@ -16,20 +16,14 @@
 
 enum { ROOM_TRIES = 16 }; /* for one malloc that finds no memory, as compaction makes room little by little */
 
-static inline void *address_of(const struct zsmalloc_pool *pool, uint64_t location)
-{
-	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(location));
-
-	return zsmalloc_slot_address(header, zsmalloc_location_slot(location));
-}
-
 /* ------------------------------------------------------------------------------------------------------------------
  * malloc
  */
 
 static NOINLINE void zero_slot(struct zsmalloc_pool *pool, uint64_t location)
 {
-	memset(address_of(pool, location), 0, zsmalloc_header(pool, zsmalloc_location_zspage(location))->slot_bytes);
+	memset(zsmalloc_address(pool, location), 0,
+	       zsmalloc_header(pool, zsmalloc_location_zspage(location))->slot_bytes);
 }
 
 /* Gives a slot, which only the caller knows of yet, its handle. */
@@ -253,15 +247,11 @@ static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 static NOINLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			      uint32_t bound)
 {
-	uint32_t number = zsmalloc_location_zspage(location);
-
 	zp_lock(&class->lock);
-	if (bound != ZP_SLOT_NONE) {
+	if (bound != ZP_SLOT_NONE)
 		cache_slot(pool, class, bound);
-	} else {
-		zsmalloc_slot_free(pool, class, number, zsmalloc_location_slot(location), ZP_SLOT_NONE);
-		zsmalloc_zspage_retire_if_empty(pool, class, number);
-	}
+	else
+		zsmalloc_slot_put(pool, class, location, ZP_SLOT_NONE);
 	/* A class without an object caches none. */
 	if (class->used_slots <= ZP_MAGAZINE_ITEMS && class->used_slots &&
 	    class->used_slots == zsmalloc_cached_count(pool, class))
@@ -368,7 +358,7 @@ static NOINLINE void *map_slow(struct zsmalloc_pool *pool, unsigned long handle)
 		err = zp_handles_pin(&pool->handles, handle, &location);
 	}
 	if (!err)
-		return address_of(pool, location);
+		return zsmalloc_address(pool, location);
 	errno = -err;
 	return NULL;
 }
@@ -381,10 +371,10 @@ void *zsmalloc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
 	/* Mapped to be written, an object is usually new, and no other thread wants it yet. */
 	if (mode == ZPOOL_MM_WO && !zp_is_single_threaded() &&
 	    zp_handles_begin_exclusive(&pool->handles, handle, &location))
-		return address_of(pool, location);
+		return zsmalloc_address(pool, location);
 	if (!zp_handles_try_pin(&pool->handles, handle, &location))
 		return map_slow(pool, handle);
-	return address_of(pool, location);
+	return zsmalloc_address(pool, location);
 }
 
 /* Of an object that is pinned exclusively, or not at all. */

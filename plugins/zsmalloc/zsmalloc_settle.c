@@ -62,8 +62,8 @@ static unsigned int move_last(struct zsmalloc_pool *pool, struct zsmalloc_class 
 
 		slot = zsmalloc_highest_used(zspage, slot);
 		if (to < 0 || slot < 0 ||
-		    zsmalloc_object_move(pool, (struct zsmalloc_place){ class, source, (unsigned int)slot },
-					 (struct zsmalloc_place){ larger, target, (unsigned int)to }))
+		    zsmalloc_object_move(pool, zsmalloc_location(source, (unsigned int)slot),
+					 zsmalloc_location(target, (unsigned int)to)))
 			break;
 	}
 	return moved;
@@ -141,9 +141,8 @@ static bool isolate_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 	uint32_t handle_slot;
 
 	for (unsigned int slot = 0; slot < class->slots; slot++) {
-		struct zsmalloc_place place = { class, number, slot };
-
-		if (!zsmalloc_slot_is_used(zspage, slot) || zsmalloc_object_isolate(pool, place, &handle_slot) == 0)
+		if (!zsmalloc_slot_is_used(zspage, slot) ||
+		    zsmalloc_object_isolate(pool, zsmalloc_location(number, slot), &handle_slot) == 0)
 			continue;
 		putback(pool, class, number, slot);
 		return false;

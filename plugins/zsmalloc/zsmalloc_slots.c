@@ -48,18 +48,19 @@ static int take_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uin
 	int slot = zsmalloc_slot_find(class, zsmalloc_zspage(pool, number), ready);
 	if (slot < 0)
 		return -ENOENT;
-	uint32_t handle_slot = zsmalloc_slot_hole(pool, class, number, (unsigned int)slot), hole;
+	uint64_t location = zsmalloc_location(number, (unsigned int)slot);
+	uint32_t handle_slot = zsmalloc_slot_hole(pool, class, location), hole;
 	bool is_hole = handle_slot != ZP_SLOT_NONE;
 	int err = is_hole ? 0 : bind_handle_slot(pool, take, &handle_slot);
 	if (err)
 		return err;
-	err = zsmalloc_slot_take(pool, class, number, (unsigned int)slot, handle_slot, take->gfp, &hole);
+	err = zsmalloc_slot_take(pool, class, location, handle_slot, take->gfp, &hole);
 	if (err) {
 		take->unused[take->unused_count++] = handle_slot;
 		return err;
 	}
 	if (!is_hole)
-		zp_handles_set_location(&pool->handles, handle_slot, zsmalloc_location(number, (unsigned int)slot));
+		zp_handles_set_location(&pool->handles, handle_slot, location);
 	if (pool->evict)
 		zsmalloc_zspage_touch(pool, class, number);
 	take->handle_slots[take->got++] = handle_slot;
@@ -300,13 +301,8 @@ void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 			unsigned int count)
 {
 	class->frees += count;
-	for (unsigned int i = 0; i < count; i++) {
-		uint64_t location = zp_handles_location(&pool->handles, handle_slots[i]);
-		uint32_t number = zsmalloc_location_zspage(location);
-
-		zsmalloc_slot_free(pool, class, number, zsmalloc_location_slot(location), handle_slots[i]);
-		zsmalloc_zspage_retire_if_empty(pool, class, number);
-	}
+	for (unsigned int i = 0; i < count; i++)
+		zsmalloc_slot_put(pool, class, zp_handles_location(&pool->handles, handle_slots[i]), handle_slots[i]);
 }
 
 unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class)
@@ -331,16 +327,12 @@ static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, co
 static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
 			   uint32_t *handle_slot)
 {
-	uint64_t location;
-
 	*handle_slot = zp_cache_pending(cache);
-	location = zp_handles_location(&pool->handles, *handle_slot);
+	uint64_t location = zp_handles_location(&pool->handles, *handle_slot);
 	zp_cache_set_pending(cache, ZP_ITEM_NONE);
 	if (zp_handles_end_free(&pool->handles, *handle_slot))
 		return true;
-	zsmalloc_slot_free(pool, class, zsmalloc_location_zspage(location), zsmalloc_location_slot(location),
-			   ZP_SLOT_NONE);
-	zsmalloc_zspage_retire_if_empty(pool, class, zsmalloc_location_zspage(location));
+	zsmalloc_slot_put(pool, class, location, ZP_SLOT_NONE);
 	return false;
 }
 

@@ -90,16 +90,6 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	class->emptied = number;
 }
 
-void zsmalloc_zspage_retire_if_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
-{
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-
-	if (zspage->used_slots || !zsmalloc_is_listed(zspage->header))
-		return;
-	zsmalloc_zspage_unlist(pool, class, number);
-	zsmalloc_zspage_retire(pool, class, number, true);
-}
-
 /* Unbinds the holes that lie on pages of a mask.  With the class's lock held, or of a zspage that left its class. */
 static unsigned int unbind_holes(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
 				 uint64_t pages)
@@ -111,7 +101,7 @@ static unsigned int unbind_holes(struct zsmalloc_pool *pool, const struct zsmall
 	for (unsigned int slot = 0; slot < class->slots && count < zspage->holes; slot++) {
 		if (!(zsmalloc_slot_pages(class, slot) & pages))
 			continue;
-		unbound[count] = zsmalloc_slot_hole(pool, class, number, slot);
+		unbound[count] = zsmalloc_slot_hole(pool, class, zsmalloc_location(number, slot));
 		if (unbound[count] == ZP_SLOT_NONE)
 			continue;
 		zsmalloc_handle_slots(class, zspage)[slot] = ZP_SLOT_NONE;
@@ -176,16 +166,15 @@ int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below)
 	return -1;
 }
 
-uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
-			    unsigned int slot)
+uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint64_t location)
 {
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	unsigned int slot = zsmalloc_location_slot(location);
 	uint32_t handle_slot =
 		zsmalloc_slot_is_used(zspage, slot) ? ZP_SLOT_NONE : zsmalloc_handle_slots(class, zspage)[slot];
 
 	/* An overrun may have written there; then the handle slot is lost. */
-	return zp_handles_is_bound_to(&pool->handles, handle_slot, zsmalloc_location(number, slot)) ? handle_slot
-												    : ZP_SLOT_NONE;
+	return zp_handles_is_bound_to(&pool->handles, handle_slot, location) ? handle_slot : ZP_SLOT_NONE;
 }
 
 /* Memory for the pages of a mask that have none. */
@@ -203,9 +192,11 @@ static int commit_pages(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 	return 0;
 }
 
-int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 		       uint32_t handle_slot, zpool_gfp_t gfp, uint32_t *hole)
 {
+	uint32_t number = zsmalloc_location_zspage(location);
+	unsigned int slot = zsmalloc_location_slot(location);
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint64_t missing = zsmalloc_slot_pages(class, slot) & ~zspage->committed;
 
@@ -214,7 +205,7 @@ int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 		if (err)
 			return err;
 	}
-	*hole = zsmalloc_slot_hole(pool, class, number, slot);
+	*hole = zsmalloc_slot_hole(pool, class, location);
 	if (*hole != ZP_SLOT_NONE) {
 		zspage->holes--;
 		if (zsmalloc_is_listed(zspage->header))
@@ -228,9 +219,11 @@ int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	return 0;
 }
 
-void zsmalloc_slot_free(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+void zsmalloc_slot_free(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			uint32_t handle_slot)
 {
+	uint32_t number = zsmalloc_location_zspage(location);
+	unsigned int slot = zsmalloc_location_slot(location);
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zspage->used[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
@@ -243,6 +236,19 @@ void zsmalloc_slot_free(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 			zsmalloc_class_add_holes(pool, class, 1);
 	}
 	zsmalloc_zspage_refile(pool, class, number);
+}
+
+void zsmalloc_slot_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+		       uint32_t handle_slot)
+{
+	uint32_t number = zsmalloc_location_zspage(location);
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+	zsmalloc_slot_free(pool, class, location, handle_slot);
+	if (zspage->used_slots || !zsmalloc_is_listed(zspage->header))
+		return;
+	zsmalloc_zspage_unlist(pool, class, number);
+	zsmalloc_zspage_retire(pool, class, number, true);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

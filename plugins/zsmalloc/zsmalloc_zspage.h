@@ -145,9 +145,6 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
  */
 void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, bool or_spare);
 
-/* The same of a zspage that is on its lists, if it is empty. */
-void zsmalloc_zspage_retire_if_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
-
 /*
  * Releases the class's lock, and then destroys the zspages that were retired under it, with the handle slots that their
  * slots are bound to.
@@ -180,16 +177,19 @@ int zsmalloc_slot_find(const struct zsmalloc_class *class, const struct zsmalloc
  * Takes a free slot: commits its pages, gives it to a handle slot, and files the zspage by its new fullness.  The
  * handle slot that the slot was bound to is the caller's: *hole, or ZP_SLOT_NONE.  0 or -errno.
  */
-int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 		       uint32_t handle_slot, zpool_gfp_t gfp, uint32_t *hole);
 
 /* Frees a slot.  It stays bound to `handle_slot`, which is dead and has its location; ZP_SLOT_NONE: to none. */
-void zsmalloc_slot_free(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int slot,
+void zsmalloc_slot_free(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			uint32_t handle_slot);
 
+/* Does the same, and retires the zspage if it is listed and has become empty. */
+void zsmalloc_slot_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
+		       uint32_t handle_slot);
+
 /* The handle slot that a free slot is bound to, or ZP_SLOT_NONE. */
-uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
-			    unsigned int slot);
+uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint64_t location);
 
 /* The highest slot in use below one, or -1. */
 int zsmalloc_highest_used(const struct zsmalloc_zspage *zspage, int below);
