@@ -314,7 +314,9 @@ unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class)
 	return share < ZP_MAGAZINE_ITEMS ? share : ZP_MAGAZINE_ITEMS;
 }
 
-/* Is the item whose class its thread has not looked up of that class?  With the caches stopped, or by the owner. */
+/*
+ * Returns true if the cache's pending slot belongs to the class.  Called by the owner, or with the caches stopped.
+ */
 static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, const struct zsmalloc_class *class)
 {
 	uint32_t pending = zp_cache_pending(cache);
@@ -323,29 +325,36 @@ static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, co
 	       zsmalloc_class(pool, zsmalloc_header(pool, zsmalloc_bound_zspage(pool, pending))) == class;
 }
 
-/* The pending slot becomes a bound one that is dead; false: its handle slot is retired, and the slot is free. */
-static bool finish_pending(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-			   uint32_t *handle_slot)
-{
-	*handle_slot = zp_cache_pending(cache);
-	uint64_t location = zp_handles_location(&pool->handles, *handle_slot);
-	zp_cache_set_pending(cache, ZP_ITEM_NONE);
-	if (zp_handles_end_free(&pool->handles, *handle_slot))
-		return true;
-	zsmalloc_slot_put(pool, class, location, ZP_SLOT_NONE);
-	return false;
-}
-
-/* Takes all of a class from a cache; `taken` has room for one more than a magazine. */
+/*
+ * Takes the slots of the class out of a cache: those in zspage `number`, or all if it is ZSMALLOC_NONE.  `taken` has
+ * room for one more than a magazine.  Returns how many were taken.
+ */
 static unsigned int take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-				uint32_t *taken)
+				uint32_t number, uint32_t *taken)
 {
 	struct zp_magazine *magazine = &cache->magazines[class - pool->classes];
-	unsigned int count = zp_magazine_take(magazine, taken, ZP_MAGAZINE_ITEMS);
+	unsigned int count = zp_magazine_count(magazine), stay = 0, go = 0;
+	uint32_t pending = zp_cache_pending(cache);
 
-	if (is_pending_of(pool, cache, class) && finish_pending(pool, class, cache, &taken[count]))
-		count++;
-	return count;
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t handle_slot = magazine->items[i];
+
+		if (number == ZSMALLOC_NONE || zsmalloc_bound_zspage(pool, handle_slot) == number)
+			taken[go++] = handle_slot;
+		else
+			magazine->items[stay++] = handle_slot;
+	}
+	zp_magazine_set_count(magazine, stay);
+	if (!is_pending_of(pool, cache, class) ||
+	    (number != ZSMALLOC_NONE && zsmalloc_bound_zspage(pool, pending) != number))
+		return go;
+	zp_cache_set_pending(cache, ZP_ITEM_NONE);
+	uint64_t location = zp_handles_location(&pool->handles, pending);
+	if (zp_handles_end_free(&pool->handles, pending))
+		taken[go++] = pending;
+	else
+		zsmalloc_slot_put(pool, class, location, ZP_SLOT_NONE);
+	return go;
 }
 
 uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
@@ -361,15 +370,16 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
 	return cached < class->used_slots ? cached : class->used_slots;
 }
 
-/* All cached slots of the class are free; the caches take none until their magazines have another maximum. */
-static void empty_magazines(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
 
+	/* Magazines that look empty may be about to change: an owner may be pushing a slot that it has just freed. */
 	zp_caches_stop(&pool->caches);
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
-		cache->magazines[class - pool->classes].max = 0;
-		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, taken));
+		if (number == ZSMALLOC_NONE)
+			cache->magazines[class - pool->classes].max = 0;
+		zsmalloc_slots_put(pool, class, taken, take_cached(pool, class, cache, number, taken));
 	}
 	zp_caches_resume(&pool->caches);
 }
@@ -377,7 +387,7 @@ static void empty_magazines(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	if (zsmalloc_cached_count(pool, class))
-		empty_magazines(pool, class);
+		zsmalloc_cached_put_in(pool, class, ZSMALLOC_NONE);
 }
 
 void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
@@ -386,47 +396,13 @@ void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_c
 		return;
 	class->is_draining = true;
 	/* Even if the magazines look empty: their owners must see the new maximum. */
-	empty_magazines(pool, class);
+	zsmalloc_cached_put_in(pool, class, ZSMALLOC_NONE);
 }
 
 void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	class->is_draining = false;
 	zsmalloc_class_set_source(pool, class, ZSMALLOC_NONE);
-}
-
-/* Takes those that lie in one zspage of the class. */
-static unsigned int take_cached_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zp_cache *cache,
-				   uint32_t number, uint32_t *taken)
-{
-	struct zp_magazine *magazine = &cache->magazines[class - pool->classes];
-	unsigned int count = zp_magazine_count(magazine), stay = 0, go = 0;
-	uint32_t pending = zp_cache_pending(cache);
-
-	for (unsigned int i = 0; i < count; i++) {
-		uint32_t handle_slot = magazine->items[i];
-
-		if (zsmalloc_bound_zspage(pool, handle_slot) == number)
-			taken[go++] = handle_slot;
-		else
-			magazine->items[stay++] = handle_slot;
-	}
-	zp_magazine_set_count(magazine, stay);
-	if (pending != ZP_ITEM_NONE && zsmalloc_bound_zspage(pool, pending) == number &&
-	    finish_pending(pool, class, cache, &taken[go]))
-		go++;
-	return go;
-}
-
-void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
-{
-	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
-
-	/* Even if the caches look empty: an owner may be pushing a slot of a zspage that it saw listed. */
-	zp_caches_stop(&pool->caches);
-	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
-		zsmalloc_slots_put(pool, class, taken, take_cached_in(pool, class, cache, number, taken));
-	zp_caches_resume(&pool->caches);
 }
 
 void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
@@ -443,7 +419,7 @@ void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
 		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
 		zp_lock(&pool->caches.lock);
 		cache->magazines[i].max = 0;
-		unsigned int count = take_cached(pool, class, cache, taken);
+		unsigned int count = take_cached(pool, class, cache, ZSMALLOC_NONE, taken);
 		zp_unlock(&pool->caches.lock);
 		zsmalloc_slots_put(pool, class, taken, count);
 		zsmalloc_class_unlock(pool, class);
