@@ -43,7 +43,7 @@ static uint32_t outermost(const struct zsmalloc_run *run, uint32_t first, uint32
 		if (number != exclude && is_fit(run, zspage, highest) &&
 		    (best == ZSMALLOC_NONE || (zspage->pgno > zsmalloc_zspage(run->pool, best)->pgno) == highest))
 			best = number;
-		number = zspage->next;
+		number = zspage->links[ZSMALLOC_BY_FULLNESS].next;
 		if (number == first)
 			break;
 	}

@@ -6,74 +6,75 @@
 
 #include "zsmalloc.h"
 
+static struct zsmalloc_link *link_of(const struct zsmalloc_pool *pool, uint32_t number, enum zsmalloc_ring ring)
+{
+	return &zsmalloc_zspage(pool, number)->links[ring];
+}
+
+/* Inserts a zspage into a ring in front of another one. */
+static void ring_insert(struct zsmalloc_pool *pool, enum zsmalloc_ring ring, uint32_t number, uint32_t next)
+{
+	struct zsmalloc_link *link = link_of(pool, number, ring), *next_link = link_of(pool, next, ring);
+
+	*link = (struct zsmalloc_link){ .next = next, .prev = next_link->prev };
+	link_of(pool, next_link->prev, ring)->next = number;
+	next_link->prev = number;
+}
+
+/* Makes a zspage the first of a ring. */
+static void ring_add(struct zsmalloc_pool *pool, enum zsmalloc_ring ring, uint32_t *first, uint32_t number)
+{
+	if (*first == ZSMALLOC_NONE)
+		*link_of(pool, number, ring) = (struct zsmalloc_link){ number, number };
+	else
+		ring_insert(pool, ring, number, *first);
+	*first = number;
+}
+
+static void ring_remove(struct zsmalloc_pool *pool, enum zsmalloc_ring ring, uint32_t *first, uint32_t number)
+{
+	const struct zsmalloc_link *link = link_of(pool, number, ring);
+
+	link_of(pool, link->prev, ring)->next = link->next;
+	link_of(pool, link->next, ring)->prev = link->prev;
+	if (*first == number)
+		*first = link->next == number ? ZSMALLOC_NONE : link->next;
+}
+
+/* Puts zspage `to`, whose link is a copy of that of `from`, in the place of `from`. */
+static void ring_replace(struct zsmalloc_pool *pool, enum zsmalloc_ring ring, uint32_t *first, uint32_t from,
+			 uint32_t to)
+{
+	struct zsmalloc_link *link = link_of(pool, to, ring);
+
+	if (link->next == from)
+		link->next = link->prev = to;
+	link_of(pool, link->prev, ring)->next = to;
+	link_of(pool, link->next, ring)->prev = to;
+	if (*first == from)
+		*first = to;
+}
+
 static void group_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-	uint32_t *head = &class->groups[zspage->group];
+	uint8_t group = zsmalloc_zspage(pool, number)->group;
 
-	if (*head == ZSMALLOC_NONE) {
-		zspage->next = zspage->prev = number;
-		class->group_mask |= 1u << zspage->group;
-	} else {
-		struct zsmalloc_zspage *first = zsmalloc_zspage(pool, *head);
-		zspage->next = *head;
-		zspage->prev = first->prev;
-		zsmalloc_zspage(pool, first->prev)->next = number;
-		first->prev = number;
-	}
-	*head = number;
+	ring_add(pool, ZSMALLOC_BY_FULLNESS, &class->groups[group], number);
+	class->group_mask |= 1u << group;
 }
 
 static void group_remove(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-	uint32_t *head = &class->groups[zspage->group];
+	uint8_t group = zsmalloc_zspage(pool, number)->group;
 
-	if (zspage->next == number) {
-		*head = ZSMALLOC_NONE;
-		class->group_mask &= ~(1u << zspage->group);
-		return;
-	}
-	zsmalloc_zspage(pool, zspage->prev)->next = zspage->next;
-	zsmalloc_zspage(pool, zspage->next)->prev = zspage->prev;
-	if (*head == number)
-		*head = zspage->next;
+	ring_remove(pool, ZSMALLOC_BY_FULLNESS, &class->groups[group], number);
+	if (class->groups[group] == ZSMALLOC_NONE)
+		class->group_mask &= ~(1u << group);
 }
 
 static uint8_t group_of(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
 {
 	return (uint8_t)(zspage->used_slots * (unsigned int)ZSMALLOC_FULL / class->slots);
-}
-
-static void age_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
-{
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-
-	if (class->newest == ZSMALLOC_NONE) {
-		zspage->newer = zspage->older = number;
-	} else {
-		struct zsmalloc_zspage *newest = zsmalloc_zspage(pool, class->newest);
-		uint32_t oldest = newest->newer;
-		zspage->older = class->newest;
-		zspage->newer = oldest;
-		newest->newer = number;
-		zsmalloc_zspage(pool, oldest)->older = number;
-	}
-	class->newest = number;
-}
-
-static void age_remove(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
-{
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-
-	if (zspage->newer == number) {
-		class->newest = ZSMALLOC_NONE;
-		return;
-	}
-	zsmalloc_zspage(pool, zspage->older)->newer = zspage->newer;
-	zsmalloc_zspage(pool, zspage->newer)->older = zspage->older;
-	if (class->newest == number)
-		class->newest = zspage->older;
 }
 
 static void stamp(struct zsmalloc_pool *pool, uint32_t number)
@@ -124,7 +125,7 @@ void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	if (!pool->evict)
 		return;
 	stamp(pool, number);
-	age_add(pool, class, number);
+	ring_add(pool, ZSMALLOC_BY_AGE, &class->newest, number);
 }
 
 void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
@@ -135,7 +136,7 @@ void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	group_remove(pool, class, number);
 	zsmalloc_class_add_holes(pool, class, -(int)zsmalloc_zspage(pool, number)->holes);
 	if (pool->evict)
-		age_remove(pool, class, number);
+		ring_remove(pool, ZSMALLOC_BY_AGE, &class->newest, number);
 }
 
 void zsmalloc_zspage_refile(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
@@ -159,32 +160,18 @@ void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		return;
 	stamp(pool, number);
 	if (class->newest != number && zsmalloc_is_listed(zspage->header)) {
-		age_remove(pool, class, number);
-		age_add(pool, class, number);
+		ring_remove(pool, ZSMALLOC_BY_AGE, &class->newest, number);
+		ring_add(pool, ZSMALLOC_BY_AGE, &class->newest, number);
 	}
 }
 
 void zsmalloc_zspage_inherit(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t heir, uint32_t from)
 {
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, heir), *sister = zsmalloc_zspage(pool, from);
-
-	zspage->stamp = sister->stamp;
-	age_remove(pool, class, heir);
-	zspage->older = from;
-	zspage->newer = sister->newer;
-	zsmalloc_zspage(pool, sister->newer)->older = heir;
-	sister->newer = heir;
+	zsmalloc_zspage(pool, heir)->stamp = zsmalloc_zspage(pool, from)->stamp;
+	ring_remove(pool, ZSMALLOC_BY_AGE, &class->newest, heir);
+	ring_insert(pool, ZSMALLOC_BY_AGE, heir, from);
 	if (class->newest == from)
 		class->newest = heir;
-}
-
-/* The zspage in a ring that points to another number from now on: its neighbours, or itself where it is alone. */
-static void ring_renumber(uint32_t *next_of_prev, uint32_t *prev_of_next, uint32_t *head, uint32_t from, uint32_t to)
-{
-	*next_of_prev = to;
-	*prev_of_next = to;
-	if (*head == from)
-		*head = to;
 }
 
 int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t *to)
@@ -206,15 +193,9 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 	header->slot_bytes = class->slot_bytes;
 	set_listed(header, true);
 	atomic_store_explicit(&header->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
-	if (new->next == from)
-		new->next = new->prev = *to;
-	ring_renumber(&zsmalloc_zspage(pool, new->prev)->next, &zsmalloc_zspage(pool, new->next)->prev,
-		      &class->groups[new->group], from, *to);
+	ring_replace(pool, ZSMALLOC_BY_FULLNESS, &class->groups[new->group], from, *to);
 	if (pool->evict) {
-		if (new->newer == from)
-			new->newer = new->older = *to;
-		ring_renumber(&zsmalloc_zspage(pool, new->older)->newer, &zsmalloc_zspage(pool, new->newer)->older,
-			      &class->newest, from, *to);
+		ring_replace(pool, ZSMALLOC_BY_AGE, &class->newest, from, *to);
 		uint32_t newest = from;
 		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
 	}

@@ -11,7 +11,8 @@ enum { TRIES = 8 };
 
 static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
 {
-	return class->newest == ZSMALLOC_NONE ? ZSMALLOC_NONE : zsmalloc_zspage(pool, class->newest)->newer;
+	return class->newest == ZSMALLOC_NONE ? ZSMALLOC_NONE
+					      : zsmalloc_zspage(pool, class->newest)->links[ZSMALLOC_BY_AGE].prev;
 }
 
 /* The class with the oldest zspage; each is looked at under its lock, one after the other. */

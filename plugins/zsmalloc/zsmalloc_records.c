@@ -48,7 +48,7 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 		return -EAGAIN;
 	if (records->first_free != ZSMALLOC_NONE) {
 		*number = records->first_free;
-		records->first_free = zsmalloc_zspage(pool, *number)->next;
+		records->first_free = zsmalloc_zspage(pool, *number)->links[ZSMALLOC_BY_FULLNESS].next;
 	} else {
 		err = take_new_number(pool, gfp, number);
 	}
@@ -85,7 +85,7 @@ void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number)
 {
 	zp_lock(&pool->records.lock);
 	mark_free(pool, number);
-	zsmalloc_zspage(pool, number)->next = pool->records.first_free;
+	zsmalloc_zspage(pool, number)->links[ZSMALLOC_BY_FULLNESS].next = pool->records.first_free;
 	pool->records.first_free = number;
 	zp_unlock(&pool->records.lock);
 }
@@ -114,7 +114,7 @@ void zsmalloc_records_trim(struct zsmalloc_pool *pool)
 	for (uint32_t number = records->end; number-- > 1;) {
 		if (!is_free(pool, number))
 			continue;
-		zsmalloc_zspage(pool, number)->next = records->first_free;
+		zsmalloc_zspage(pool, number)->links[ZSMALLOC_BY_FULLNESS].next = records->first_free;
 		records->first_free = number;
 	}
 	zp_table_trim(&records->records, &pool->pages, records->end);

@@ -87,7 +87,7 @@ static uint32_t ready_in_group(const struct zsmalloc_pool *pool, const struct zs
 
 		if (zspage->holes || (any && zsmalloc_slot_find(class, zspage, true) >= 0))
 			return number;
-		number = zspage->next;
+		number = zspage->links[ZSMALLOC_BY_FULLNESS].next;
 		if (number == first)
 			break;
 	}

@@ -19,7 +19,7 @@ static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_
 		do {
 			struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 			fn(class, zspage, user);
-			number = zspage->next;
+			number = zspage->links[ZSMALLOC_BY_FULLNESS].next;
 		} while (number != first);
 	}
 }
@@ -153,7 +153,7 @@ static void audit_ages(struct audit *audit, const struct zsmalloc_class *class)
 			if (zspage->stamp > stamp)
 				audit->wrong = "the ring by age is out of order";
 			stamp = zspage->stamp;
-			number = zspage->older;
+			number = zspage->links[ZSMALLOC_BY_AGE].next;
 			found++;
 		} while (number != class->newest && found <= audit->zspages);
 	}

@@ -86,7 +86,7 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	}
 	class->zspages--;
 	class->committed_pages -= pages;
-	zspage->next = class->emptied;
+	zspage->links[ZSMALLOC_BY_FULLNESS].next = class->emptied;
 	class->emptied = number;
 }
 
@@ -123,7 +123,7 @@ void zsmalloc_class_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		uint32_t number = emptied;
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
-		emptied = zspage->next;
+		emptied = zspage->links[ZSMALLOC_BY_FULLNESS].next;
 		(void)unbind_holes(pool, class, number, UINT64_MAX);
 		zp_pages_put(&pool->pages, zspage->pgno, class->pages);
 		zsmalloc_record_put(pool, number);

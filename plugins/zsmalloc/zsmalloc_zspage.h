@@ -37,6 +37,17 @@ struct zsmalloc_header {
 	_Atomic(bool) cacheable;       /* threads may cache its slots: it is listed, and not being emptied; likewise */
 };
 
+/* The rings of a class's zspages.  The first link also serves the lists of free records and of emptied zspages. */
+enum zsmalloc_ring {
+	ZSMALLOC_BY_FULLNESS, /* one ring for each group */
+	ZSMALLOC_BY_AGE,      /* by stamp, the newest first; only kept in pools that evict */
+	ZSMALLOC_RINGS
+};
+
+struct zsmalloc_link {
+	uint32_t next, prev;
+};
+
 /*
  * A zspage: a run of pages, cut into slots.  Guarded by its class's lock.
  *
@@ -48,11 +59,10 @@ struct zsmalloc_zspage {
 	uint32_t pgno;
 	uint16_t used_slots;
 	uint16_t holes;
-	uint64_t committed;    /* a bit for each page that has memory */
-	uint64_t stamp;        /* when an object was last stored; only kept in pools that evict */
-	uint32_t next, prev;   /* zspages of the same class and group */
-	uint32_t newer, older; /* zspages of the same class, by stamp */
-	uint32_t passed;       /* the last compaction that could not empty it */
+	uint64_t committed; /* a bit for each page that has memory */
+	uint64_t stamp;     /* when an object was last stored; only kept in pools that evict */
+	struct zsmalloc_link links[ZSMALLOC_RINGS];
+	uint32_t passed; /* the last compaction that could not empty it */
 	uint8_t group;
 	uint64_t used[ZSMALLOC_SLOTS_MAX /
 		      64]; /* of few slots only the first word, and in the others the handle slots */
