@@ -163,6 +163,12 @@ static inline unsigned int zsmalloc_used_words(const struct zsmalloc_class *clas
 	return (class->slots + 63u) / 64;
 }
 
+/* The groups that have zspages with a free slot, as a mask. */
+static inline uint32_t zsmalloc_groups_with_room(const struct zsmalloc_class *class)
+{
+	return class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
+}
+
 /* May a whole compaction move objects of a class to that larger one?  It may be the one behind the last. */
 static inline bool zsmalloc_may_migrate(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
 					const struct zsmalloc_class *larger)
@@ -188,6 +194,16 @@ void zsmalloc_class_prepare(const struct zsmalloc_pool *pool, struct zsmalloc_cl
 static inline bool zsmalloc_class_is_used(const struct zsmalloc_class *class)
 {
 	return atomic_load_explicit(&class->is_used, memory_order_acquire);
+}
+
+/* Returns the next class that is used, the first one after NULL, or NULL.  Called with or without locks. */
+static inline struct zsmalloc_class *zsmalloc_next_used(const struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	size_t index = class ? (size_t)(class - pool->classes) + 1 : 0;
+
+	while (index < pool->class_count && !zsmalloc_class_is_used(&pool->classes[index]))
+		index++;
+	return index < pool->class_count ? &pool->classes[index] : NULL;
 }
 
 static inline unsigned int zsmalloc_class_index(const struct zsmalloc_pool *pool, size_t size)

@@ -70,13 +70,10 @@ bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class
 /* Does the pool waste so much, all classes together?  Without a lock. */
 static bool pool_wastes_too_much(struct zsmalloc_pool *pool)
 {
+	struct zsmalloc_class *class = NULL;
 	uint64_t held = 0, used = 0;
 
-	for (unsigned int i = 0; i < pool->class_count; i++) {
-		struct zsmalloc_class *class = &pool->classes[i];
-
-		if (!zsmalloc_class_is_used(class))
-			continue;
+	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		held += class->committed_pages * ZP_PAGE_BYTES;
 		used += (uint64_t) class->used_slots * class->slot_bytes;
@@ -222,14 +219,13 @@ static void make_room_in(struct zsmalloc_pool *pool, struct zsmalloc_class *clas
 /* Slots that were freed so far; those that threads cache will be counted when they are given up. */
 static uint64_t count_frees(struct zsmalloc_pool *pool)
 {
+	struct zsmalloc_class *class = NULL;
 	uint64_t frees = 0;
 
-	for (unsigned int i = 0; i < pool->class_count; i++) {
-		if (!zsmalloc_class_is_used(&pool->classes[i]))
-			continue;
-		zp_lock(&pool->classes[i].lock);
-		frees += pool->classes[i].frees;
-		zp_unlock(&pool->classes[i].lock);
+	while ((class = zsmalloc_next_used(pool, class))) {
+		zp_lock(&class->lock);
+		frees += class->frees;
+		zp_unlock(&class->lock);
 	}
 	return frees;
 }

@@ -59,11 +59,6 @@ static uint32_t outermost_of(const struct zsmalloc_run *run, uint32_t groups, ui
 	return best;
 }
 
-static uint32_t groups_with_room(const struct zsmalloc_class *class)
-{
-	return class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
-}
-
 /*
  * Which zspage to empty: among the emptiest that this run has not passed by, the one with the highest address; and
  * where its objects go: among the fullest that have room, the lowest.  Survivors gather at low addresses that way, and
@@ -72,7 +67,7 @@ static uint32_t groups_with_room(const struct zsmalloc_class *class)
  */
 static uint32_t choose_source(const struct zsmalloc_run *run)
 {
-	uint32_t groups = groups_with_room(run->class), best = ZSMALLOC_NONE;
+	uint32_t groups = zsmalloc_groups_with_room(run->class), best = ZSMALLOC_NONE;
 
 	for (; groups && best == ZSMALLOC_NONE; groups &= groups - 1)
 		best = outermost_of(run, groups & (run->policy->window << __builtin_ctz(groups)), ZSMALLOC_NONE, true);
@@ -81,7 +76,7 @@ static uint32_t choose_source(const struct zsmalloc_run *run)
 
 static uint32_t choose_target(const struct zsmalloc_run *run, uint32_t source)
 {
-	uint32_t groups = groups_with_room(run->class), best = ZSMALLOC_NONE;
+	uint32_t groups = zsmalloc_groups_with_room(run->class), best = ZSMALLOC_NONE;
 
 	while (groups && best == ZSMALLOC_NONE) {
 		unsigned int top = 31 - (unsigned int)__builtin_clz(groups);

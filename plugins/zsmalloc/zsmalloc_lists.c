@@ -206,7 +206,7 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 
 uint32_t zsmalloc_fullest(const struct zsmalloc_class *class)
 {
-	uint32_t with_room = class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
+	uint32_t with_room = zsmalloc_groups_with_room(class);
 
 	return with_room ? class->groups[31 - __builtin_clz(with_room)] : ZSMALLOC_NONE;
 }

@@ -18,14 +18,10 @@ static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmallo
 /* The class with the oldest zspage; each is looked at under its lock, one after the other. */
 static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 {
-	struct zsmalloc_class *found = NULL;
+	struct zsmalloc_class *class = NULL, *found = NULL;
 	uint64_t stamp = UINT64_MAX;
 
-	for (unsigned int i = 0; i < pool->class_count; i++) {
-		struct zsmalloc_class *class = &pool->classes[i];
-
-		if (!zsmalloc_class_is_used(class))
-			continue;
+	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		uint32_t oldest = oldest_of(pool, class);
 		if (oldest != ZSMALLOC_NONE && zsmalloc_zspage(pool, oldest)->stamp < stamp) {

@@ -103,15 +103,10 @@ static unsigned int next_group(uint32_t *groups)
 	return group;
 }
 
-static uint32_t groups_with_room(const struct zsmalloc_class *class)
-{
-	return class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
-}
-
 /* Takes free slots with memory, from the fullest zspages.  0 if there was one, -ENOENT, or -errno. */
 static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
 {
-	uint32_t groups = groups_with_room(class);
+	uint32_t groups = zsmalloc_groups_with_room(class);
 	int err = -ENOENT;
 
 	while (groups && take->got < take->wanted) {
@@ -172,7 +167,7 @@ unsigned int zsmalloc_slots_get_ready(struct zsmalloc_pool *pool, struct zsmallo
 /* A zspage with a hole, in the fullest group with one; or ZSMALLOC_NONE. */
 static uint32_t zspage_with_hole(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
 {
-	uint32_t groups = groups_with_room(class), number = ZSMALLOC_NONE;
+	uint32_t groups = zsmalloc_groups_with_room(class), number = ZSMALLOC_NONE;
 
 	while (groups && number == ZSMALLOC_NONE)
 		number = ready_in_group(pool, class, next_group(&groups), false);
@@ -408,17 +403,14 @@ void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_cla
 void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
 {
 	struct zsmalloc_pool *pool = pool_;
+	struct zsmalloc_class *class = NULL;
 	uint32_t taken[ZP_MAGAZINE_ITEMS + 1];
 
-	for (unsigned int i = 0; i < pool->class_count; i++) {
-		struct zsmalloc_class *class = &pool->classes[i];
-
-		if (!zsmalloc_class_is_used(class))
-			continue;
+	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
 		zp_lock(&pool->caches.lock);
-		cache->magazines[i].max = 0;
+		cache->magazines[class - pool->classes].max = 0;
 		unsigned int count = take_cached(pool, class, cache, ZSMALLOC_NONE, taken);
 		zp_unlock(&pool->caches.lock);
 		zsmalloc_slots_put(pool, class, taken, count);
@@ -442,12 +434,10 @@ uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_
 
 void zsmalloc_drop_cached(struct zsmalloc_pool *pool)
 {
-	zp_caches_hold(&pool->caches);
-	for (unsigned int i = 0; i < pool->class_count; i++) {
-		struct zsmalloc_class *class = &pool->classes[i];
+	struct zsmalloc_class *class = NULL;
 
-		if (!zsmalloc_class_is_used(class))
-			continue;
+	zp_caches_hold(&pool->caches);
+	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		(void)zsmalloc_class_drop_cached(pool, class);
 		zsmalloc_class_unlock(pool, class);

@@ -27,6 +27,7 @@ static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_
 int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zsmalloc_pool *pool = pool_;
+	struct zsmalloc_class *class = NULL;
 	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
 
 	now.compactions = atomic_load(&pool->compactions);
@@ -34,11 +35,7 @@ int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	now.compact_released_bytes = atomic_load(&pool->released_bytes);
 	now.evictions = atomic_load(&pool->evictions);
 	now.evict_refused = atomic_load(&pool->evict_refused);
-	for (unsigned int i = 0; i < pool->class_count; i++) {
-		struct zsmalloc_class *class = &pool->classes[i];
-
-		if (!zsmalloc_class_is_used(class))
-			continue;
+	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		uint64_t cached = zsmalloc_cached_count(pool, class), objects = class->used_slots - cached;
 		now.objects += objects;
@@ -62,14 +59,12 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 			void *user)
 {
 	struct zsmalloc_pool *pool = pool_;
+	struct zsmalloc_class *class = NULL;
 	int err = 0;
 
-	for (unsigned int i = 0; i < pool->class_count && !err; i++) {
-		struct zsmalloc_class *class = &pool->classes[i];
+	while (!err && (class = zsmalloc_next_used(pool, class))) {
 		struct zpool_class_stats stats = { 0 };
 
-		if (!zsmalloc_class_is_used(class))
-			continue;
 		zp_lock(&class->lock);
 		/* Slots that are cached look used, and would stand in the histogram as objects. */
 		zsmalloc_cached_put(pool, class);
@@ -193,11 +188,11 @@ static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class
 int zsmalloc_verify(void *pool_)
 {
 	struct zsmalloc_pool *pool = pool_;
+	struct zsmalloc_class *class = NULL;
 	const char *wrong = NULL;
 
-	for (unsigned int i = 0; i < pool->class_count && !wrong; i++)
-		if (zsmalloc_class_is_used(&pool->classes[i]))
-			wrong = audit_class(pool, &pool->classes[i]);
+	while (!wrong && (class = zsmalloc_next_used(pool, class)))
+		wrong = audit_class(pool, class);
 	if (!wrong)
 		wrong = zp_handles_verify(&pool->handles);
 	if (!wrong)
