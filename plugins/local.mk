@@ -30,7 +30,6 @@ plugins_zsmalloc_la_SOURCES = \
 	plugins/zsmalloc/zsmalloc_compact.c \
 	plugins/zsmalloc/zsmalloc_compact.h \
 	plugins/zsmalloc/zsmalloc_lists.c \
-	plugins/zsmalloc/zsmalloc_move.c \
 	plugins/zsmalloc/zsmalloc_objects.c \
 	plugins/zsmalloc/zsmalloc_reclaim.c \
 	plugins/zsmalloc/zsmalloc_records.c \

@@ -12,10 +12,59 @@
  */
 #include <config.h>
 
+#include <string.h>
+
 #include "zsmalloc.h"
 
 enum { PREFETCH_BYTES = 2 << 10, CACHE_LINE_BYTES = 64 };
 enum { RING_STEPS = 32 }; /* zspages looked at in a group for one choice */
+
+int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint32_t *handle_slot)
+{
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, zsmalloc_location_zspage(location));
+	struct zsmalloc_class *class = zsmalloc_class(pool, zspage->header);
+	uint64_t found;
+
+	*handle_slot = zsmalloc_handle_slots(class, zspage)[zsmalloc_location_slot(location)];
+	if (*handle_slot == ZP_SLOT_NONE || *handle_slot >= zp_handles_slots(&pool->handles) ||
+	    zp_handles_begin_move(&pool->handles, *handle_slot, &found))
+		return -EBUSY;
+	if (found == location)
+		return 0;
+	zp_handles_end_move(&pool->handles, *handle_slot, found);
+	pool->host->log(
+		pool->core, ZPOOL_LOG_ERROR,
+		"The handles of a zspage were overwritten, by a write behind an object's end; it is not compacted.");
+	return -EBUSY;
+}
+
+int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to)
+{
+	struct zsmalloc_zspage *old = zsmalloc_zspage(pool, zsmalloc_location_zspage(from));
+	struct zsmalloc_zspage *new = zsmalloc_zspage(pool, zsmalloc_location_zspage(to));
+	struct zsmalloc_class *old_class = zsmalloc_class(pool, old->header);
+	struct zsmalloc_class *new_class = zsmalloc_class(pool, new->header);
+	uint32_t handle_slot, hole;
+
+	int err = zsmalloc_object_isolate(pool, from, &handle_slot);
+	if (err)
+		return err;
+	err = zsmalloc_slot_take(pool, new_class, to, handle_slot, ZPOOL_GFP_KERNEL, &hole);
+	if (err) {
+		zp_handles_end_move(&pool->handles, handle_slot, from);
+		return err;
+	}
+	memcpy(zsmalloc_address(pool, to), zsmalloc_address(pool, from), old_class->slot_bytes);
+	zp_handles_end_move(&pool->handles, handle_slot, to);
+	/* The hole that the object fills opens again where it was. */
+	if (hole != ZP_SLOT_NONE)
+		zp_handles_set_location(&pool->handles, hole, from);
+	zsmalloc_slot_free(pool, old_class, from, hole);
+	/* A zspage's objects are as young as the youngest. */
+	if (old_class == new_class && old != new && pool->evict &&new->stamp < old->stamp)
+		zsmalloc_zspage_inherit(pool, new_class, zsmalloc_location_zspage(to), zsmalloc_location_zspage(from));
+	return 0;
+}
 
 /* May it be the source of a move, or else the target: one that takes an object without asking for memory if it must? */
 static bool is_fit(const struct zsmalloc_run *run, const struct zsmalloc_zspage *zspage, bool source)
@@ -30,32 +79,29 @@ static bool is_fit(const struct zsmalloc_run *run, const struct zsmalloc_zspage 
 }
 
 /*
- * Of the zspages in a ring that are fit, the one with the highest (or lowest) address, if it is better than `best`.  A
- * long ring is not walked to its end.
+ * Returns the zspage with the highest (or lowest) address of those that are fit in some groups, or ZSMALLOC_NONE.  Only
+ * the first RING_STEPS zspages of a group are examined, because a ring may be long.
  */
-static uint32_t outermost(const struct zsmalloc_run *run, uint32_t first, uint32_t best, uint32_t exclude, bool highest)
+static uint32_t outermost_zspage(const struct zsmalloc_run *run, uint32_t groups, uint32_t exclude, bool highest)
 {
-	uint32_t number = first;
+	uint32_t best = ZSMALLOC_NONE, best_pgno = 0;
 
-	for (unsigned int steps = 0; steps < RING_STEPS; steps++) {
-		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, number);
+	for (; groups; groups &= groups - 1) {
+		uint32_t first = run->class->groups[__builtin_ctz(groups)], number = first;
 
-		if (number != exclude && is_fit(run, zspage, highest) &&
-		    (best == ZSMALLOC_NONE || (zspage->pgno > zsmalloc_zspage(run->pool, best)->pgno) == highest))
-			best = number;
-		number = zspage->links[ZSMALLOC_BY_FULLNESS].next;
-		if (number == first)
-			break;
+		for (unsigned int steps = 0; steps < RING_STEPS; steps++) {
+			const struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, number);
+
+			if (number != exclude && is_fit(run, zspage, highest) &&
+			    (best == ZSMALLOC_NONE || (zspage->pgno > best_pgno) == highest)) {
+				best = number;
+				best_pgno = zspage->pgno;
+			}
+			number = zspage->links[ZSMALLOC_BY_FULLNESS].next;
+			if (number == first)
+				break;
+		}
 	}
-	return best;
-}
-
-static uint32_t outermost_of(const struct zsmalloc_run *run, uint32_t groups, uint32_t exclude, bool highest)
-{
-	uint32_t best = ZSMALLOC_NONE;
-
-	for (; groups; groups &= groups - 1)
-		best = outermost(run, run->class->groups[__builtin_ctz(groups)], best, exclude, highest);
 	return best;
 }
 
@@ -70,7 +116,8 @@ static uint32_t choose_source(const struct zsmalloc_run *run)
 	uint32_t groups = zsmalloc_groups_with_room(run->class), best = ZSMALLOC_NONE;
 
 	for (; groups && best == ZSMALLOC_NONE; groups &= groups - 1)
-		best = outermost_of(run, groups & (run->policy->window << __builtin_ctz(groups)), ZSMALLOC_NONE, true);
+		best = outermost_zspage(run, groups & (run->policy->window << __builtin_ctz(groups)), ZSMALLOC_NONE,
+					true);
 	return best;
 }
 
@@ -82,7 +129,7 @@ static uint32_t choose_target(const struct zsmalloc_run *run, uint32_t source)
 		unsigned int top = 31 - (unsigned int)__builtin_clz(groups);
 		uint64_t window = ((uint64_t)run->policy->window << top) / (run->policy->window / 2 + 1);
 
-		best = outermost_of(run, groups & (uint32_t)window, source, false);
+		best = outermost_zspage(run, groups & (uint32_t)window, source, false);
 		groups &= ~(1u << top);
 	}
 	return best;

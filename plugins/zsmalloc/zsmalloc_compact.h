@@ -48,7 +48,7 @@ struct zsmalloc_round {
 	struct zp_trim trim;
 };
 
-/* ---- zsmalloc_move.c: objects change place; with the locks of the classes held ---- */
+/* ---- zsmalloc_compact.c ---- */
 
 /*
  * The object in a slot becomes the caller's, as zp_handles_begin_move() says.  0 and its handle slot; -EBUSY: it is
@@ -58,8 +58,6 @@ int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint3
 
 /* 0; -EBUSY: it cannot be moved now; -ENOMEM: its new place can get no memory. */
 int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to);
-
-/* ---- zsmalloc_compact.c ---- */
 
 /*
  * One hold of the class's lock: moves until the run has moved `budget` bytes, but a step's worth at most.  true: there
