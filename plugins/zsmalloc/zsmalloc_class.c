@@ -9,12 +9,6 @@
 /* Above a page, classes are this share of their size apart: a fixed step would make thousands of them. */
 enum { STEP_SHARE = 64 };
 
-struct geometry {
-	unsigned int pages;
-	unsigned int slots;
-	size_t head_bytes;
-};
-
 static size_t round_up(size_t bytes, size_t to)
 {
 	return (bytes + to - 1) / to * to;
@@ -40,18 +34,20 @@ static unsigned int slots_in(size_t bytes, size_t slot_bytes)
  * The chain that wastes least; of equals the longest, which needs the fewest records.  It costs no memory to be long,
  * for pages that no object has reached have none.
  */
-static struct geometry choose(size_t slot_bytes, unsigned int chain)
+static struct zsmalloc_geometry choose_chain(size_t slot_bytes, unsigned int chain)
 {
 	unsigned int fewest = (unsigned int)((slot_bytes + ZP_PAGE_BYTES - 1) / ZP_PAGE_BYTES);
-	struct geometry best = { fewest, 1, 0 };
+	struct zsmalloc_geometry best = { .pages = (uint16_t)fewest, .slots = 1 };
 
-	for (unsigned int pages = fewest; pages <= (chain > fewest ? chain : fewest); pages++) {
+	for (unsigned int pages = fewest; pages <= chain; pages++) {
 		unsigned int slots = slots_in(pages * ZP_PAGE_BYTES, slot_bytes);
 
-		/* slots / pages against the best, cross-multiplied */
-		if (slots && slots * best.pages >= best.slots * pages)
-			best = (struct geometry){ pages, slots, head_bytes_of(slots) };
+		/* This compares slots / pages with the best. */
+		if (slots * best.pages >= best.slots * pages)
+			best = (struct zsmalloc_geometry){ .pages = (uint16_t)pages, .slots = (uint16_t)slots };
 	}
+	best.slot_bytes = (uint32_t)((best.pages * ZP_PAGE_BYTES - head_bytes_of(best.slots)) / best.slots &
+				     ~(size_t)(ZSMALLOC_ALIGN_BYTES - 1));
 	return best;
 }
 
@@ -70,22 +66,17 @@ static unsigned int build(struct zsmalloc_geometry *geometries, uint16_t *class_
 			  size_t step)
 {
 	unsigned int count = 0;
-	struct geometry previous = { 0 };
+	struct zsmalloc_geometry previous = { 0 };
 	size_t covered = 0;
 
 	for (size_t size = step; covered < size_max; size = next_size(size, step)) {
 		if (size > size_max)
 			size = round_up(size_max, ZSMALLOC_ALIGN_BYTES);
-		struct geometry now = choose(size, chain);
+		struct zsmalloc_geometry now = choose_chain(size, chain);
 		if (count == 0 || now.pages != previous.pages || now.slots != previous.slots)
 			count++;
 		if (geometries) {
-			geometries[count - 1] = (struct zsmalloc_geometry){
-				.slot_bytes = (uint32_t)((now.pages * ZP_PAGE_BYTES - now.head_bytes) / now.slots &
-							 ~(size_t)(ZSMALLOC_ALIGN_BYTES - 1)),
-				.slots = (uint16_t)now.slots,
-				.pages = (uint16_t)now.pages,
-			};
+			geometries[count - 1] = now;
 			for (size_t unit = covered / ZSMALLOC_ALIGN_BYTES + 1; unit <= size / ZSMALLOC_ALIGN_BYTES;
 			     unit++)
 				class_of[unit] = (uint16_t)(count - 1);

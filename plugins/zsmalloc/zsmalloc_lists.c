@@ -180,7 +180,7 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 	if (class->source == from)
 		zsmalloc_class_set_source(pool, class, ZSMALLOC_NONE);
 	if (!err && *to > from) {
-		zsmalloc_record_put(pool, *to);
+		zsmalloc_record_put(pool, *to, true);
 		err = -ENOENT;
 	}
 	if (err)
@@ -200,7 +200,7 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
 	}
 	set_listed(old->header, false);
-	zsmalloc_record_abandon(pool, from);
+	zsmalloc_record_put(pool, from, false);
 	return 0;
 }
 

@@ -74,26 +74,15 @@ bool zsmalloc_records_are_full(struct zsmalloc_pool *pool)
 	return full;
 }
 
-/* With the lock held. */
-static void mark_free(struct zsmalloc_pool *pool, uint32_t number)
+void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number, bool reusable)
 {
+	zp_lock(&pool->records.lock);
 	atomic_store_explicit(&zsmalloc_header(pool, number)->class_index, ZSMALLOC_NO_CLASS, memory_order_relaxed);
 	pool->records.live--;
-}
-
-void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number)
-{
-	zp_lock(&pool->records.lock);
-	mark_free(pool, number);
-	zsmalloc_zspage(pool, number)->links[ZSMALLOC_BY_FULLNESS].next = pool->records.first_free;
-	pool->records.first_free = number;
-	zp_unlock(&pool->records.lock);
-}
-
-void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number)
-{
-	zp_lock(&pool->records.lock);
-	mark_free(pool, number);
+	if (reusable) {
+		zsmalloc_zspage(pool, number)->links[ZSMALLOC_BY_FULLNESS].next = pool->records.first_free;
+		pool->records.first_free = number;
+	}
 	zp_unlock(&pool->records.lock);
 }
 

@@ -424,7 +424,7 @@ uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_
 
 	zsmalloc_cached_put(pool, class);
 	if (class->spare_record != ZSMALLOC_NONE)
-		zsmalloc_record_put(pool, class->spare_record);
+		zsmalloc_record_put(pool, class->spare_record, true);
 	class->spare_record = ZSMALLOC_NONE;
 	if (class->spare != ZSMALLOC_NONE)
 		zsmalloc_zspage_retire(pool, class, class->spare, false);

@@ -56,7 +56,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	if (nowait)
 		class->spare_record = err ? *number : ZSMALLOC_NONE;
 	else if (err)
-		zsmalloc_record_put(pool, *number);
+		zsmalloc_record_put(pool, *number, true);
 	if (err)
 		return err;
 	zspage_init(pool, class, *number, pgno);
@@ -126,7 +126,7 @@ void zsmalloc_class_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		emptied = zspage->links[ZSMALLOC_BY_FULLNESS].next;
 		(void)unbind_holes(pool, class, number, UINT64_MAX);
 		zp_pages_put(&pool->pages, zspage->pgno, class->pages);
-		zsmalloc_record_put(pool, number);
+		zsmalloc_record_put(pool, number, true);
 	}
 }
 

@@ -131,13 +131,10 @@ void zsmalloc_records_trim(struct zsmalloc_pool *pool);
 
 /* 0 and *number, -ENOMEM, or (NOWAIT) -EAGAIN. */
 int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *number);
-void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number);
+void zsmalloc_record_put(struct zsmalloc_pool *pool, uint32_t number, bool reusable);
 
 /* Has the pool as many zspages as there can be? */
 bool zsmalloc_records_are_full(struct zsmalloc_pool *pool);
-
-/* As put, but it is not given out again before zsmalloc_records_trim() has put the free ones in order. */
-void zsmalloc_record_abandon(struct zsmalloc_pool *pool, uint32_t number);
 
 /*
  * ---- zsmalloc_zspage.c: zspages and their slots; with the class's lock held, but where a comment says otherwise ----
