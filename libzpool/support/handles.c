@@ -127,7 +127,8 @@ static int settled_word(zp_word *at, uint32_t generation, uint64_t *word)
 	}
 }
 
-static int find(struct zp_handles *handles, unsigned long handle, zp_word **at, uint64_t *word)
+/* Returns 0 with the address and the settled word of a live object's slot, or -EINVAL. */
+static int find_live(struct zp_handles *handles, unsigned long handle, zp_word **at, uint64_t *word)
 {
 	uint32_t slot = zp_handle_slot(handle);
 
@@ -143,7 +144,7 @@ int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64
 	uint64_t word;
 
 	do {
-		int err = find(handles, handle, &at, &word);
+		int err = find_live(handles, handle, &at, &word);
 
 		if (err)
 			return err;
@@ -164,7 +165,7 @@ void zp_handles_share(struct zp_handles *handles, unsigned long handle)
 	uint64_t word;
 
 	/* Threads without a cache unpin with a compare-and-swap, and they are not stopped. */
-	while (find(handles, handle, &at, &word) == 0 && zp_word_state(word) == ZP_STATE_EXCLUSIVE &&
+	while (find_live(handles, handle, &at, &word) == 0 && zp_word_state(word) == ZP_STATE_EXCLUSIVE &&
 	       !atomic_compare_exchange_weak_explicit(at, &word, word - ordinary, memory_order_relaxed,
 						      memory_order_relaxed))
 		continue;
@@ -177,7 +178,7 @@ int zp_handles_unpin_slow(struct zp_handles *handles, unsigned long handle)
 	uint64_t word;
 
 	do {
-		int err = find(handles, handle, &at, &word);
+		int err = find_live(handles, handle, &at, &word);
 
 		if (err)
 			return err;
@@ -193,7 +194,7 @@ int zp_handles_lookup(struct zp_handles *handles, unsigned long handle, uint64_t
 {
 	zp_word *at;
 	uint64_t word;
-	int err = find(handles, handle, &at, &word);
+	int err = find_live(handles, handle, &at, &word);
 
 	if (!err)
 		*location = word & ZP_LOCATION_MASK;
@@ -215,7 +216,7 @@ int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle,
 	uint64_t word;
 
 	do {
-		int err = find(handles, handle, &at, &word);
+		int err = find_live(handles, handle, &at, &word);
 
 		if (err)
 			return err;
@@ -250,48 +251,41 @@ void zp_handles_end_move(struct zp_handles *handles, uint32_t slot, uint64_t loc
 	(void)zp_handles_publish(handles, slot, location);
 }
 
+/* Returns the first slot from `slot` on that is in a group with used slots, or `end`.  Skips other groups whole. */
+static uint32_t next_used_slot(struct zp_handles *handles, uint32_t slot, uint32_t end)
+{
+	while (slot < end && slot % ZP_GROUP_SLOTS == 0 &&
+	       atomic_load_explicit(&zp_group_at(handles, slot >> ZP_GROUP_SHIFT)->taken, memory_order_acquire) == 0)
+		slot += ZP_GROUP_SLOTS;
+	return slot;
+}
+
 int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, uint64_t location, void *user),
 		    void *user)
 {
-	uint32_t groups = atomic_load_explicit(&handles->slots, memory_order_acquire) >> ZP_GROUP_SHIFT;
+	uint32_t end = zp_handles_slots(handles), slot = 0;
+	int err = 0;
 
-	for (uint32_t group = 0; group < groups; group++) {
-		uint32_t first = group << ZP_GROUP_SHIFT;
+	for (; !err && (slot = next_used_slot(handles, slot, end)) < end; slot++) {
+		zp_word *at = zp_handles_word(handles, slot);
+		uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 
-		if (atomic_load_explicit(&zp_group_at(handles, group)->taken, memory_order_acquire) == 0)
-			continue;
-		for (uint32_t slot = first; slot < first + ZP_GROUP_SLOTS; slot++) {
-			zp_word *at = zp_handles_word(handles, slot);
-			uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
-			int err;
-
-			if (settled_word(at, zp_word_generation(word), &word))
-				continue;
+		if (settled_word(at, zp_word_generation(word), &word) == 0)
 			err = fn(zp_handle_make(handles, slot, zp_word_generation(word)), word & ZP_LOCATION_MASK,
 				 user);
-			if (err)
-				return err;
-		}
 	}
-	return 0;
+	return err;
 }
 
 uint64_t zp_handles_mapped(struct zp_handles *handles)
 {
-	uint32_t groups = atomic_load_explicit(&handles->slots, memory_order_acquire) >> ZP_GROUP_SHIFT;
+	uint32_t end = zp_handles_slots(handles);
 	uint64_t mapped = 0;
 
-	for (uint32_t group = 0; group < groups; group++) {
-		uint32_t first = group << ZP_GROUP_SHIFT;
+	for (uint32_t slot = 0; (slot = next_used_slot(handles, slot, end)) < end; slot++) {
+		uint64_t word = atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed);
 
-		if (atomic_load_explicit(&zp_group_at(handles, group)->taken, memory_order_acquire) == 0)
-			continue;
-		for (uint32_t slot = first; slot < first + ZP_GROUP_SLOTS; slot++) {
-			unsigned int state = zp_word_state(
-				atomic_load_explicit(zp_handles_word(handles, slot), memory_order_relaxed));
-
-			mapped += state > ZP_STATE_LIVE && state < ZP_STATE_MOVING;
-		}
+		mapped += zp_word_state(word) > ZP_STATE_LIVE && zp_word_state(word) < ZP_STATE_MOVING;
 	}
 	return mapped;
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_round.c - compaction that is asked for, at once or by budgets
+ * zsmalloc_round.c - compaction on request, of the whole pool or by budgets
  *
- * A round goes through all classes, from the largest.  In each it drops what is kept for the next objects, moves
- * objects together (zsmalloc_compact.c) and settles the last page (zsmalloc_settle.c).  In the end comes what grew with
- * the pool beside its zspages: caches of threads that have ended, records, groups of the handle table, page tables.
+ * A round visits all classes, the largest first.  In each class it releases what is cached, moves objects together
+ * (zsmalloc_compact.c) and migrates the last page (zsmalloc_settle.c).  After the last round, the memory that grew with
+ * the pool besides its zspages is released: caches of threads that have ended, records, groups of the handle table,
+ * page tables.
  *
- * With a budget a call works in steps: a few objects moved, or some memory given back.  The pool remembers where the
- * last call stopped, with the marks of what could not be emptied, and the next one continues there.  A class gets a
- * number of steps that suffices for what it had when the round came to it, so that the end comes although other threads
- * store and free.
+ * With a budget, a call works in steps.  A step moves a few objects or releases some memory.  The pool remembers where
+ * a call stopped and which zspages could not be emptied, and the next call continues there.  The number of steps in a
+ * class is limited by what the class held when the round reached it, so a round ends even if other threads keep
+ * allocating and freeing.
  *
- * After a round that won a page another one begins.
+ * A round that released a page is followed by another round, because it may have made further moves possible.
  */
 #include <config.h>
 
@@ -19,183 +20,171 @@
 
 static const struct zsmalloc_compact_policy whole_policy = { .window = 7 };
 
-struct work {
+/* One call of zsmalloc_compact(). */
+struct compact_call {
 	struct zsmalloc_run run;
 	struct zp_budget budget;
 	struct zsmalloc_round at;
 };
 
-static bool bytes_are_spent(const struct work *work)
+/*
+ * Moves objects of the current class or, when these are packed, of its last page.  Returns true if there is more to do
+ * in the class.  Called with the lock held.
+ */
+static bool class_step(struct compact_call *call)
 {
-	return work->run.moved_bytes >= work->budget.bytes;
-}
-
-static void begin_round(struct work *work)
-{
-	work->at.id = zsmalloc_next_compaction_id(work->run.pool);
-	work->at.classes_left = work->run.pool->class_count;
-	work->at.steps_left = 0;
-	work->at.at_tail = false;
-	work->at.gained = false;
-}
-
-static void end_round(struct work *work)
-{
-	work->at.rounds++;
-	work->at.at_trim = !work->at.gained || work->at.rounds == ZP_BUDGET_ROUNDS_MAX;
-}
-
-/* Objects may move twice, and a zspage may be tried without a move. */
-static uint32_t steps_for(const struct zsmalloc_class *class)
-{
-	return 2 * (class->used_slots + class->zspages) + 2;
-}
-
-/* Moves objects of the current class, or its last page.  true: there is more to do.  With the lock held. */
-static bool class_step(struct work *work)
-{
-	struct zsmalloc_run *run = &work->run;
+	struct zsmalloc_run *run = &call->run;
 	struct zsmalloc_class *class = run->class;
-	uint64_t left = work->budget.bytes - run->moved_bytes, pages, moved;
+	uint64_t left = call->budget.bytes - run->moved_bytes;
 
-	/* Later rounds pass over the classes in which nothing can be won. */
-	if (work->at.steps_left == 0 && work->at.rounds && !zsmalloc_wastes_a_page(class))
-		return false;
-	if (work->at.steps_left == 0) {
-		work->at.steps_left = steps_for(class);
+	if (call->at.steps_left == 0) {
+		/* Later rounds skip the classes in which no page can be won. */
+		if (call->at.rounds && !zsmalloc_wastes_a_page(class))
+			return false;
+		/* An object may move twice, and a zspage may cost a step without a move. */
+		call->at.steps_left = 2 * (class->used_slots + class->zspages) + 2;
 		zsmalloc_class_begin_draining(run->pool, class);
 		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class);
 		if (class->zspages == 0)
 			return false;
 	}
-	work->at.steps_left--;
-	if (!work->at.at_tail) {
-		work->at.at_tail = !zsmalloc_compact_step(run, work->budget.bytes);
-		return work->at.steps_left > 0;
+	call->at.steps_left--;
+	if (!call->at.at_tail) {
+		call->at.at_tail = !zsmalloc_compact_step(run, call->budget.bytes);
+		return call->at.steps_left > 0;
 	}
-	pages = class->committed_pages;
-	moved = zsmalloc_migrate_tail(run->pool, class, left < ZSMALLOC_STEP_BYTES ? left : ZSMALLOC_STEP_BYTES);
+	uint64_t pages = class->committed_pages;
+	uint64_t moved =
+		zsmalloc_migrate_tail(run->pool, class, left < ZSMALLOC_STEP_BYTES ? left : ZSMALLOC_STEP_BYTES);
 	run->moved_bytes += moved;
 	run->released_pages += (int64_t)(pages - class->committed_pages);
-	return moved && work->at.steps_left > 0;
+	return moved && call->at.steps_left > 0;
 }
 
-static void compact_class(struct work *work)
+static void compact_current_class(struct compact_call *call)
 {
-	struct zsmalloc_run *run = &work->run;
+	struct zsmalloc_run *run = &call->run;
 	int64_t before = run->released_pages;
 
-	run->class = &run->pool->classes[work->at.classes_left - 1];
-	run->id = work->at.id;
+	run->class = &run->pool->classes[call->at.classes_left - 1];
+	run->id = call->at.id;
 	bool more = zsmalloc_class_is_used(run->class);
 	if (more) {
 		zp_lock(&run->class->lock);
-		more = class_step(work);
+		more = class_step(call);
 		if (!more)
 			zsmalloc_class_end_draining(run->pool, run->class);
 		zsmalloc_class_unlock(run->pool, run->class);
 	}
 	if (run->released_pages > before) {
-		work->at.gained = true;
-		work->at.owed_pages += (uint32_t)(run->released_pages - before);
+		call->at.gained = true;
+		call->at.owed_pages += (uint32_t)(run->released_pages - before);
 	}
 	if (more)
 		return;
-	work->at.steps_left = 0;
-	work->at.at_tail = false;
-	work->at.classes_left--;
-	if (work->at.classes_left == 0)
-		end_round(work);
+	call->at.steps_left = 0;
+	call->at.at_tail = false;
+	if (--call->at.classes_left > 0)
+		return;
+	call->at.rounds++;
+	call->at.at_trim = !call->at.gained || call->at.rounds == ZP_BUDGET_ROUNDS_MAX;
 }
 
-/* Shrinks what grew with the pool beside its zspages and the handle table. */
-static void settle(struct work *work)
+/* Shrinks caches and records.  Without a budget, it first moves zspages, which may take long. */
+static void settle(struct compact_call *call)
 {
-	struct zsmalloc_pool *pool = work->run.pool;
+	struct zsmalloc_pool *pool = call->run.pool;
 
 	zp_caches_trim(&pool->caches);
 	zsmalloc_records_trim(pool);
-	if (work->budget.given)
+	if (call->budget.given)
 		return;
 	zsmalloc_settle_zspages(pool);
 	zsmalloc_records_trim(pool);
 }
 
-/* One step of the work.  false: all is done. */
-static bool step(struct work *work)
+/* Does one step.  Returns false if it was the last one. */
+static bool compact_step(struct compact_call *call)
 {
-	struct zsmalloc_pool *pool = work->run.pool;
+	struct zsmalloc_pool *pool = call->run.pool;
 
-	work->at.steps++;
-	/* Where time counts, what was emptied goes before more is moved; else it can wait for its neighbours. */
-	if (work->budget.deadline_ns && work->at.owed_pages) {
+	call->at.steps++;
+	/*
+	 * A call with a deadline releases emptied pages before it moves more, so that it has released them when it
+	 * stops.  Other calls release them at their end, in longer runs.
+	 */
+	if (call->budget.deadline_ns && call->at.owed_pages) {
 		uint32_t gone = zp_pages_trim_some(&pool->pages);
 
-		work->at.owed_pages -= gone && gone < work->at.owed_pages ? gone : work->at.owed_pages;
+		call->at.owed_pages -= gone && gone < call->at.owed_pages ? gone : call->at.owed_pages;
 		return true;
 	}
-	if (work->at.at_trim)
-		return zp_trim_step(&work->at.trim, &pool->handles, &pool->pages);
-	if (work->at.classes_left == 0)
-		begin_round(work);
-	compact_class(work);
-	if (work->at.at_trim)
-		settle(work);
+	if (call->at.at_trim)
+		return zp_trim_step(&call->at.trim, &pool->handles, &pool->pages);
+	if (call->at.classes_left == 0) {
+		call->at.id = zsmalloc_next_compaction_id(pool);
+		call->at.classes_left = pool->class_count;
+		call->at.gained = false;
+	}
+	compact_current_class(call);
+	if (call->at.at_trim)
+		settle(call);
 	return true;
 }
 
-static struct work work_begin(struct zsmalloc_pool *pool, const struct zpool_budget *budget)
+static struct compact_call call_begin(struct zsmalloc_pool *pool, const struct zpool_budget *budget)
 {
-	struct work work = { .run = { .pool = pool, .policy = &whole_policy }, .budget = zp_budget_begin(budget) };
+	struct compact_call call = { .run = { .pool = pool, .policy = &whole_policy },
+				     .budget = zp_budget_begin(budget) };
 
-	if (!work.budget.given)
-		return work;
-	zp_lock(&pool->records.lock);
-	work.at = pool->round;
-	zp_unlock(&pool->records.lock);
-	return work;
+	if (call.budget.given) {
+		zp_lock(&pool->records.lock);
+		call.at = pool->round;
+		zp_unlock(&pool->records.lock);
+	}
+	return call;
 }
 
-static void work_end(struct work *work, bool more, uint64_t released)
+static void call_end(struct compact_call *call, bool more, uint64_t released)
 {
-	struct zsmalloc_pool *pool = work->run.pool;
+	struct zsmalloc_pool *pool = call->run.pool;
 
 	atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&pool->moved_bytes, work->run.moved_bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&pool->moved_bytes, call->run.moved_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&pool->released_bytes, released, memory_order_relaxed);
-	if (!work->budget.given)
+	if (!call->budget.given)
 		return;
-	if (more && work->run.class) {
-		zp_lock(&work->run.class->lock);
-		zsmalloc_class_end_draining(pool, work->run.class);
-		zp_unlock(&work->run.class->lock);
+	if (more && call->run.class) {
+		zp_lock(&call->run.class->lock);
+		zsmalloc_class_end_draining(pool, call->run.class);
+		zp_unlock(&call->run.class->lock);
 	}
 	zp_lock(&pool->records.lock);
-	if (work->at.series == pool->round.series && work->at.steps > pool->round.steps)
-		pool->round = more ? work->at : (struct zsmalloc_round){ .series = work->at.series + 1 };
+	if (call->at.series == pool->round.series && call->at.steps > pool->round.steps)
+		pool->round = more ? call->at : (struct zsmalloc_round){ .series = call->at.series + 1 };
 	zp_unlock(&pool->records.lock);
 }
 
 int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *released)
 {
 	struct zsmalloc_pool *pool = pool_;
-	uint64_t before = zp_pages_held_bytes(&pool->pages), after, of_pages;
-	struct work work = work_begin(pool, budget);
+	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
+	struct compact_call call = call_begin(pool, budget);
 	bool more;
 
 	zp_caches_hold(&pool->caches);
 	zp_pages_defer_release(&pool->pages, true);
 	do
-		more = step(&work);
-	while (more && !bytes_are_spent(&work) && !zp_budget_is_late(&work.budget));
+		more = compact_step(&call);
+	while (more && call.run.moved_bytes < call.budget.bytes && !zp_budget_is_late(&call.budget));
 	zp_pages_defer_release(&pool->pages, false);
 	zp_caches_release(&pool->caches);
-	if (!work.budget.deadline_ns) {
-		zp_pages_trim(&pool->pages, &of_pages);
-		work.at.owed_pages = 0;
+	if (!call.budget.deadline_ns) {
+		zp_pages_trim(&pool->pages, &ignored);
+		call.at.owed_pages = 0;
 	}
-	after = zp_pages_held_bytes(&pool->pages);
+	uint64_t after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;
-	work_end(&work, more, *released);
+	call_end(&call, more, *released);
 	return more ? 1 : 0;
 }
