@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_auto.c - compaction that nobody asked for: inside free, inside malloc, and at the limit
+ * zsmalloc_auto.c - automatic compaction: inside free, inside malloc, and at the limit
  *
- * Programs that replace objects need none of it, because mallocs fill the holes of their class and of the next ones.  A
- * pool that shrinks does: when a class, and the pool as a whole, wastes more than BEGIN_SHARE, the thread that notices
- * moves a few objects in each of its frees until the class wastes no more than END_SHARE.  One thread does so at a
- * time, and the others go on.
+ * Programs that replace objects hardly need it, because mallocs fill the holes of their own and of the next classes.  A
+ * pool that shrinks does.  If a class wastes more than BEGIN_SHARE of its pages, and the pool more than POOL_SHARE,
+ * each free of the class moves a few objects until the class wastes no more than END_SHARE.  One thread does so at a
+ * time; the others do not wait for it.
  */
 #include <config.h>
 
 #include "zsmalloc.h"
 
-enum { LOOKS_A_FREE = 16 }; /* zspages and classes that a malloc at the limit may look at in vain */
+enum { LOOKS_PER_FREE = 16 }; /* how many records and classes a free pays for in a whole compaction at the limit */
 
-static const struct zsmalloc_compact_policy some_policy = {
+static const struct zsmalloc_compact_policy auto_policy = {
 	.window = 1,
 	.idle_steps = ZSMALLOC_AUTO_IDLE_STEPS,
 	.spared_pages = ZSMALLOC_AUTO_SPARED_PAGES,
@@ -36,13 +36,13 @@ uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class)
 	return class->committed_pages * ZP_PAGE_BYTES - (uint64_t) class->used_slots * class->slot_bytes;
 }
 
-static bool is_on(const struct zsmalloc_pool *pool)
+static bool is_enabled(const struct zsmalloc_pool *pool)
 {
 	return atomic_load_explicit(&pool->auto_compact, memory_order_relaxed);
 }
 
-/* Does the class waste more than so many pages and a share of what it holds? */
-static bool wastes(const struct zsmalloc_class *class, unsigned int pages, unsigned int share)
+/* Returns true if the class wastes more than `pages` and the share 1/`share` of its pages together. */
+static bool wastes_more_than(const struct zsmalloc_class *class, unsigned int pages, unsigned int share)
 {
 	uint64_t held = class->committed_pages * ZP_PAGE_BYTES;
 
@@ -51,12 +51,12 @@ static bool wastes(const struct zsmalloc_class *class, unsigned int pages, unsig
 
 bool zsmalloc_is_below_threshold(const struct zsmalloc_class *class)
 {
-	return !wastes(class, ZSMALLOC_END_PAGES, ZSMALLOC_END_SHARE);
+	return !wastes_more_than(class, ZSMALLOC_END_PAGES, ZSMALLOC_END_SHARE);
 }
 
 bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
-	if (!is_on(pool))
+	if (!is_enabled(pool))
 		return false;
 	if (class->is_compacting && !zsmalloc_is_below_threshold(class))
 		return true;
@@ -64,22 +64,22 @@ bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class
 		zsmalloc_class_end_draining(pool, class);
 	class->is_compacting = false;
 	return (int32_t)((uint32_t) class->frees - class->check_at_frees) >= 0 &&
-	       wastes(class, ZSMALLOC_BEGIN_PAGES, ZSMALLOC_BEGIN_SHARE);
+	       wastes_more_than(class, ZSMALLOC_BEGIN_PAGES, ZSMALLOC_BEGIN_SHARE);
 }
 
-/* Does the pool waste so much, all classes together?  Without a lock. */
+/* Returns true if all classes together waste more than POOL_SHARE.  Called without a lock. */
 static bool pool_wastes_too_much(struct zsmalloc_pool *pool)
 {
 	struct zsmalloc_class *class = NULL;
-	uint64_t held = 0, used = 0;
+	uint64_t held = 0, waste = 0;
 
 	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		held += class->committed_pages * ZP_PAGE_BYTES;
-		used += (uint64_t) class->used_slots * class->slot_bytes;
+		waste += zsmalloc_class_waste(class);
 		zp_unlock(&class->lock);
 	}
-	return held - used > ZSMALLOC_BEGIN_PAGES * ZP_PAGE_BYTES + held / ZSMALLOC_POOL_SHARE;
+	return waste > ZSMALLOC_BEGIN_PAGES * ZP_PAGE_BYTES + held / ZSMALLOC_POOL_SHARE;
 }
 
 bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
@@ -91,57 +91,47 @@ bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
  * Runs
  */
 
-/* With the lock held at the beginning and the end, but not between. */
-static void run_class(struct zsmalloc_run *run, uint64_t budget)
-{
-	bool more = true;
-
-	while (more && run->moved_bytes < budget) {
-		more = zsmalloc_compact_step(run, budget);
-		zsmalloc_class_unlock(run->pool, run->class);
-		zp_lock(&run->class->lock);
-	}
-	run->class->is_compacting = more && run->policy->stop_below_threshold;
-	if (!run->class->is_compacting)
-		zsmalloc_class_end_draining(run->pool, run->class);
-}
-
-/* What a run won in bytes. */
-struct gain {
-	uint64_t moved_bytes, released_bytes;
-};
-
-/* Moves up to `bytes` in a class, if that wins anything.  With the class's lock held, which is released meanwhile. */
-static void compact_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
-		       const struct zsmalloc_compact_policy *policy, uint64_t bytes, struct gain *gain)
+/*
+ * Moves up to `budget` bytes in a class.  Called with the class's lock held, which is released between steps.  Returns
+ * the run, which says what was moved and released.
+ */
+static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
+					 const struct zsmalloc_compact_policy *policy, uint64_t budget)
 {
 	struct zsmalloc_run run = {
 		.pool = pool, .class = class, .policy = policy, .id = zsmalloc_next_compaction_id(pool)
 	};
+	bool more;
 
-	run_class(&run, bytes);
-	uint64_t released_bytes = run.released_pages > 0 ? (uint64_t)run.released_pages * ZP_PAGE_BYTES : 0;
-	gain->moved_bytes += run.moved_bytes;
-	gain->released_bytes += released_bytes;
+	do {
+		more = zsmalloc_compact_step(&run, budget);
+		zsmalloc_class_unlock(pool, class);
+		zp_lock(&class->lock);
+	} while (more && run.moved_bytes < budget);
+	class->is_compacting = more && policy->stop_below_threshold;
+	if (!class->is_compacting)
+		zsmalloc_class_end_draining(pool, class);
 	if (!run.moved_bytes && !run.released_pages)
-		return;
+		return run;
+	if (run.released_pages < 0)
+		run.released_pages = 0;
 	atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&pool->moved_bytes, run.moved_bytes, memory_order_relaxed);
-	atomic_fetch_add_explicit(&pool->released_bytes, released_bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&pool->released_bytes, (uint64_t)run.released_pages * ZP_PAGE_BYTES,
+				  memory_order_relaxed);
+	return run;
 }
 
-/* Automatic compaction in a class, if it is due.  By one thread at a time. */
+/* Compacts the class if that is due.  Only one thread at a time is inside. */
 static void compact_if_due(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
-	struct gain gain = { 0 };
-
 	zp_lock(&class->lock);
 	bool begins = !class->is_compacting;
 	zp_unlock(&class->lock);
 	bool due = !begins || pool_wastes_too_much(pool);
 	zp_lock(&class->lock);
 	if (due && zsmalloc_wants_compaction(pool, class))
-		compact_in(pool, class, &some_policy, ZSMALLOC_AUTO_BYTES, &gain);
+		(void)compact_class(pool, class, &auto_policy, ZSMALLOC_AUTO_BYTES);
 	else if (!due)
 		class->check_at_frees = (uint32_t) class->frees + class->used_slots / ZSMALLOC_CHECK_SHARE + 1;
 	zp_unlock(&class->lock);
@@ -156,7 +146,7 @@ void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	atomic_store_explicit(&pool->is_compacting, false, memory_order_release);
 }
 
-/* Stays with a class for as long as it wastes too much. */
+/* next_class stays at a class that still wastes too much, so that the next call continues there. */
 void zsmalloc_compact_next(struct zsmalloc_pool *pool)
 {
 	uint32_t first = atomic_load_explicit(&pool->next_class, memory_order_relaxed);
@@ -180,43 +170,35 @@ void zsmalloc_compact_next(struct zsmalloc_pool *pool)
  * At the limit
  */
 
-/* What is neither slots nor pages of classes. */
-static void trim_beside(struct zsmalloc_pool *pool)
-{
-	uint64_t of_handles;
-
-	zp_caches_trim(&pool->caches);
-	zsmalloc_records_trim(pool);
-	zp_handles_trim(&pool->handles, &of_handles);
-}
-
-/* What a class caches, and what compaction wins in it until `wanted` bytes are there. */
+/* What one call of zsmalloc_make_room() wants and has found. */
 struct room {
-	uint64_t wanted;
-	struct gain gain;
-	bool found; /* free slots, if no page: enough where the class is the right one */
+	uint64_t wanted_bytes, released_bytes, moved_bytes;
+	bool found_slots; /* enough for the malloc if they are in its class */
 };
 
-static void make_room_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct room *room)
+/* Releases what a class caches and, if that is not enough, compacts it. */
+static void make_room_in_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct room *room)
 {
-	struct gain *gain = &room->gain;
-
 	if (!zsmalloc_class_is_used(class))
 		return;
 	zp_lock(&class->lock);
 	uint32_t used_slots = class->used_slots;
-	gain->released_bytes += zsmalloc_class_drop_cached(pool, class) * ZP_PAGE_BYTES;
-	room->found |= class->used_slots < used_slots;
+	room->released_bytes += zsmalloc_class_drop_cached(pool, class) * ZP_PAGE_BYTES;
+	room->found_slots |= class->used_slots < used_slots;
 	zsmalloc_class_unlock(pool, class);
-	if (!is_on(pool) || gain->released_bytes >= room->wanted || gain->moved_bytes >= ZSMALLOC_NEED_BYTES)
+	if (!is_enabled(pool) || room->released_bytes >= room->wanted_bytes || room->moved_bytes >= ZSMALLOC_NEED_BYTES)
 		return;
 	zp_lock(&class->lock);
-	if (zsmalloc_wastes_a_page(class))
-		compact_in(pool, class, &need_policy, ZSMALLOC_NEED_BYTES - gain->moved_bytes, gain);
+	if (zsmalloc_wastes_a_page(class)) {
+		struct zsmalloc_run run =
+			compact_class(pool, class, &need_policy, ZSMALLOC_NEED_BYTES - room->moved_bytes);
+		room->moved_bytes += run.moved_bytes;
+		room->released_bytes += (uint64_t)run.released_pages * ZP_PAGE_BYTES;
+	}
 	zp_unlock(&class->lock);
 }
 
-/* Slots that were freed so far; those that threads cache will be counted when they are given up. */
+/* Returns how many slots were freed so far.  A cached slot is counted when it leaves its cache. */
 static uint64_t count_frees(struct zsmalloc_pool *pool)
 {
 	struct zsmalloc_class *class = NULL;
@@ -230,7 +212,10 @@ static uint64_t count_frees(struct zsmalloc_pool *pool)
 	return frees;
 }
 
-/* Is less in use than ever before in this malloc?  The reserve may be taken at any time. */
+/*
+ * Returns true if the pool uses less memory than after any earlier try of this malloc.  The reserve of pages does not
+ * count as used, because any malloc can take it.
+ */
 static bool is_less_used(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 {
 	uint64_t used = zp_pages_held_bytes(&pool->pages) - zp_pages_reserved(&pool->pages) * ZP_PAGE_BYTES;
@@ -242,54 +227,48 @@ static bool is_less_used(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 }
 
 /*
- * A whole compaction finds what is won where classes meet, and in the tables.  It looks at everything, so frees have to
- * pay for the next one: a program that stores at its limit fails, evicts and stores again all the time.
+ * Compacts the whole pool, which also releases memory between classes and in tables.  Because that examines every
+ * record, a compaction without success is not repeated before a number of frees in proportion: a program that stores at
+ * its limit keeps failing, evicting and storing again.  Returns false if it is too early.
  */
-static bool may_compact_whole(struct zsmalloc_pool *pool)
-{
-	return is_on(pool) && count_frees(pool) >= atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed);
-}
-
-static void compact_whole(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
+static bool compact_whole_pool(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 {
 	static const struct zpool_budget none = { .struct_size = sizeof(none) };
 	uint64_t ignored;
 
+	if (!is_enabled(pool) || count_frees(pool) < atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed))
+		return false;
 	(void)zsmalloc_compact(pool, &none, &ignored);
 	if (is_less_used(pool, need))
-		return;
+		return true;
 	zp_lock(&pool->records.lock);
 	uint32_t looked_at = pool->records.end + pool->class_count;
 	zp_unlock(&pool->records.lock);
-	atomic_store_explicit(&pool->retry_at_frees, count_frees(pool) + 1 + looked_at / LOOKS_A_FREE,
+	atomic_store_explicit(&pool->retry_at_frees, count_frees(pool) + 1 + looked_at / LOOKS_PER_FREE,
 			      memory_order_relaxed);
-}
-
-static bool make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
-{
-	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
-	struct room room = { .wanted = (need->bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES };
-
-	for (unsigned int i = 0; i < pool->class_count && room.gain.released_bytes < room.wanted; i++)
-		make_room_in(pool, &pool->classes[(first + i) % pool->class_count], &room);
-	if (room.gain.released_bytes < room.wanted)
-		trim_beside(pool);
-	if (is_less_used(pool, need) || room.found)
-		return true;
-	if (may_compact_whole(pool)) {
-		compact_whole(pool, need);
-		return true;
-	}
-	/* Objects that were moved may have left a slot, but not again and again. */
-	bool moved = room.gain.moved_bytes > 0 && !need->moved;
-	need->moved |= moved;
-	return moved;
+	return true;
 }
 
 bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 {
+	uint32_t first = atomic_fetch_add_explicit(&pool->next_class, 1, memory_order_relaxed);
+	struct room room = { .wanted_bytes = (need->bytes / ZP_PAGE_BYTES + 2) * ZP_PAGE_BYTES };
+	uint64_t ignored;
+
 	zp_caches_hold(&pool->caches);
-	bool more = make_room(pool, need);
+	for (unsigned int i = 0; i < pool->class_count && room.released_bytes < room.wanted_bytes; i++)
+		make_room_in_class(pool, &pool->classes[(first + i) % pool->class_count], &room);
+	if (room.released_bytes < room.wanted_bytes) {
+		zp_caches_trim(&pool->caches);
+		zsmalloc_records_trim(pool);
+		zp_handles_trim(&pool->handles, &ignored);
+	}
+	bool again = is_less_used(pool, need) || room.found_slots || compact_whole_pool(pool, need);
+	if (!again && room.moved_bytes > 0 && !need->moved) {
+		/* The moves may have left a free slot.  One such try is enough, or the malloc might never fail. */
+		need->moved = true;
+		again = true;
+	}
 	zp_caches_release(&pool->caches);
-	return more;
+	return again;
 }
