@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_compact.c - moving objects together
+ * zsmalloc_compact.c - moving the objects of a class together
  *
- * Class by class, from the largest.  The emptiest zspage gives its objects, the highest slots first, to the lowest free
- * slots of the fullest; when no other zspage has room, it packs its own towards its beginning.  What is emptied goes
- * back whole, and from the one zspage that stays half-used go the pages behind its last object.  Afterwards a class has
- * full zspages and at most one other, unless objects were mapped.
+ * A run repeatedly chooses the emptiest zspage of the class as the source and moves its objects, the highest slots
+ * first, to the lowest free slots of the fullest zspages.  If no other zspage has room, it moves them towards the
+ * beginning of the source.  A source that becomes empty is destroyed; one that does not loses the memory of its idle
+ * pages.  After a whole run, the class has full zspages and at most one other, unless objects were mapped.
  *
- * A lock is held for ZSMALLOC_STEP_BYTES of copying at a time.  An object that is mapped, or just being freed, is left
- * where it is; a zspage that could not be emptied for that reason is passed by until the next compaction.
+ * The class's lock is held for ZSMALLOC_STEP_BYTES of copying at a time.  An object that is mapped or being freed stays
+ * where it is.  A zspage that could not be emptied for this reason is skipped until the next compaction.
  */
 #include <config.h>
 
@@ -17,7 +17,7 @@
 #include "zsmalloc.h"
 
 enum { PREFETCH_BYTES = 2 << 10, CACHE_LINE_BYTES = 64 };
-enum { RING_STEPS = 32 }; /* zspages looked at in a group for one choice */
+enum { RING_STEPS = 32 }; /* zspages of a group that one choice examines */
 
 int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint32_t *handle_slot)
 {
@@ -34,39 +34,42 @@ int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint3
 	zp_handles_end_move(&pool->handles, *handle_slot, found);
 	pool->host->log(
 		pool->core, ZPOOL_LOG_ERROR,
-		"The handles of a zspage were overwritten, by a write behind an object's end; it is not compacted.");
+		"A write past the end of an object has overwritten the handles of a zspage, which is not compacted.");
 	return -EBUSY;
 }
 
 int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to)
 {
-	struct zsmalloc_zspage *old = zsmalloc_zspage(pool, zsmalloc_location_zspage(from));
-	struct zsmalloc_zspage *new = zsmalloc_zspage(pool, zsmalloc_location_zspage(to));
-	struct zsmalloc_class *old_class = zsmalloc_class(pool, old->header);
-	struct zsmalloc_class *new_class = zsmalloc_class(pool, new->header);
+	struct zsmalloc_zspage *source = zsmalloc_zspage(pool, zsmalloc_location_zspage(from));
+	struct zsmalloc_zspage *target = zsmalloc_zspage(pool, zsmalloc_location_zspage(to));
+	struct zsmalloc_class *class = zsmalloc_class(pool, source->header);
+	struct zsmalloc_class *target_class = zsmalloc_class(pool, target->header);
 	uint32_t handle_slot, hole;
 
 	int err = zsmalloc_object_isolate(pool, from, &handle_slot);
 	if (err)
 		return err;
-	err = zsmalloc_slot_take(pool, new_class, to, handle_slot, ZPOOL_GFP_KERNEL, &hole);
+	err = zsmalloc_slot_take(pool, target_class, to, handle_slot, ZPOOL_GFP_KERNEL, &hole);
 	if (err) {
 		zp_handles_end_move(&pool->handles, handle_slot, from);
 		return err;
 	}
-	memcpy(zsmalloc_address(pool, to), zsmalloc_address(pool, from), old_class->slot_bytes);
+	memcpy(zsmalloc_address(pool, to), zsmalloc_address(pool, from), class->slot_bytes);
 	zp_handles_end_move(&pool->handles, handle_slot, to);
-	/* The hole that the object fills opens again where it was. */
+	/* The handle slot of the hole that the object fills is bound to the slot that the object leaves. */
 	if (hole != ZP_SLOT_NONE)
 		zp_handles_set_location(&pool->handles, hole, from);
-	zsmalloc_slot_free(pool, old_class, from, hole);
-	/* A zspage's objects are as young as the youngest. */
-	if (old_class == new_class && old != new && pool->evict &&new->stamp < old->stamp)
-		zsmalloc_zspage_inherit(pool, new_class, zsmalloc_location_zspage(to), zsmalloc_location_zspage(from));
+	zsmalloc_slot_free(pool, class, from, hole);
+	/* A zspage is as young as its youngest object. */
+	if (class == target_class && source != target && pool->evict && target->stamp < source->stamp)
+		zsmalloc_zspage_inherit(pool, class, zsmalloc_location_zspage(to), zsmalloc_location_zspage(from));
 	return 0;
 }
 
-/* May it be the source of a move, or else the target: one that takes an object without asking for memory if it must? */
+/*
+ * Returns true if a zspage can be the source of moves in this run, or else if it can be their target.  With
+ * committed_only, a target has memory for one more object.
+ */
 static bool is_fit(const struct zsmalloc_run *run, const struct zsmalloc_zspage *zspage, bool source)
 {
 	const struct zsmalloc_class *class = run->class;
@@ -106,10 +109,10 @@ static uint32_t outermost_zspage(const struct zsmalloc_run *run, uint32_t groups
 }
 
 /*
- * Which zspage to empty: among the emptiest that this run has not passed by, the one with the highest address; and
- * where its objects go: among the fullest that have room, the lowest.  Survivors gather at low addresses that way, and
- * whole segments behind them, with their page tables, can go back.  run->policy->window says how many tenths of
- * fullness count as equal.
+ * Returns the next zspage to empty: of the emptiest ones that this run has not tried, the one with the highest address.
+ * Its objects go to the one with the lowest address of the fullest that have room.  So objects gather at low addresses,
+ * and whole segments above them, with their page tables, become free.  policy->window says how many tenths of fullness
+ * count as equal.
  */
 static uint32_t choose_source(const struct zsmalloc_run *run)
 {
@@ -135,7 +138,7 @@ static uint32_t choose_target(const struct zsmalloc_run *run, uint32_t source)
 	return best;
 }
 
-/* The object that will be moved next: the word of its handle and what of it the caches can take are on their way. */
+/* Prefetches what the move of the next object reads: the word of its handle and its first bytes. */
 static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
 			    int slot)
 {
@@ -149,8 +152,11 @@ static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 		__builtin_prefetch(object + i);
 }
 
-/* Empties a zspage into others and towards its own beginning, until `budget` bytes are moved.  true: it is done. */
-static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
+/*
+ * Moves the objects of a zspage to others, then towards its own beginning, until the run has moved `budget` bytes.
+ * Returns true if no more can be moved.
+ */
+static bool drain_zspage(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
@@ -158,13 +164,12 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 	uint32_t target = source;
 
 	while (slot >= 0 && run->moved_bytes < budget) {
-		/* The others' room first; when there is none, its own. */
 		if (target == source || zsmalloc_zspage(run->pool, target)->used_slots == class->slots)
 			target = choose_target(run, source);
-		if (target == ZSMALLOC_NONE)
-			target = source;
-		int to = zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target), run->policy->committed_only);
-		if (to < 0 && target != source) {
+		int to = target == ZSMALLOC_NONE ? -1
+						 : zsmalloc_slot_find(class, zsmalloc_zspage(run->pool, target),
+								      run->policy->committed_only);
+		if (to < 0) {
 			target = source;
 			to = zsmalloc_slot_find(class, zspage, run->policy->committed_only);
 		}
@@ -183,9 +188,8 @@ static bool drain(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 }
 
 /*
- * The zspage that this step empties: the one that the last step of any run has begun, or a new one.  ZSMALLOC_NONE:
- * there is none.  A thread may have freed one of its slots just now, and have it pending; then the zspage keeps that
- * slot.
+ * Returns the zspage that this step empties: the one that an earlier step of any run has begun, or a new one, or
+ * ZSMALLOC_NONE.
  */
 static uint32_t begin_source(struct zsmalloc_run *run)
 {
@@ -201,7 +205,7 @@ static uint32_t begin_source(struct zsmalloc_run *run)
 	return source;
 }
 
-/* A run of compaction is done with a zspage, as far as it can be emptied. */
+/* Ends the work on a zspage: destroys it if it is empty, or else releases its idle pages and marks it as tried. */
 static void finish_source(struct zsmalloc_run *run, uint32_t source)
 {
 	struct zsmalloc_class *class = run->class;
@@ -213,15 +217,16 @@ static void finish_source(struct zsmalloc_run *run, uint32_t source)
 		zsmalloc_zspage_retire(run->pool, class, source, false);
 		return;
 	}
-	/* Of runs at the same time the later one's mark stands, so that they do not undo each other's for ever. */
+	/* The mark of a later run stays, or two runs at the same time could replace each other's marks without end. */
 	if ((int32_t)(zspage->passed - run->id) < 0)
 		zspage->passed = run->id;
 	(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 }
 
 /*
- * Is enough of a zspage idle to give those pages back, and not move its objects?  So it is where objects are freed in
- * the order in which they came.  Elsewhere it takes fewer system calls to empty a zspage and give it back whole.
+ * Returns true if so many pages of a zspage are idle that automatic compaction releases them and does not move objects,
+ * as happens when objects are freed in the order of their allocation.  In other cases, emptying a zspage and releasing
+ * it whole takes fewer system calls.
  */
 static bool is_mostly_idle(const struct zsmalloc_run *run, uint32_t source)
 {
@@ -245,7 +250,7 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget)
 	}
 	if (is_mostly_idle(run, source))
 		(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
-	else if (drain(run, source, until < budget ? until : budget))
+	else if (drain_zspage(run, source, until < budget ? until : budget))
 		finish_source(run, source);
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class)) {

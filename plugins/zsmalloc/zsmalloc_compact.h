@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_compact.h - objects change place, so that pages become free
+ * zsmalloc_compact.h - compaction: moving objects together, so that pages become free
  */
 #ifndef ZSMALLOC_COMPACT_H
 #define ZSMALLOC_COMPACT_H
@@ -10,13 +10,13 @@
 struct zsmalloc_pool;
 struct zsmalloc_class;
 
-/* What one run of compaction may do, and what it leaves. */
+/* What a run of compaction may do, and when it stops. */
 struct zsmalloc_compact_policy {
-	unsigned int window;       /* mask of tenths of fullness that count as equal */
-	unsigned int spared_pages; /* may stay idle in a zspage */
-	unsigned int idle_steps;   /* may move nothing; 0: any number */
-	bool committed_only;       /* into slots that have memory, so that the pool does not grow meanwhile */
-	bool stop_below_threshold; /* when the class wastes no more than automatic compaction leaves */
+	unsigned int window;       /* mask of tenths of fullness that count as equally full */
+	unsigned int spared_pages; /* idle pages that a zspage keeps */
+	unsigned int idle_steps;   /* steps that move nothing before the run stops; 0: any number */
+	bool committed_only;       /* move only into slots that have memory, so that the pool does not grow */
+	bool stop_below_threshold; /* stop when the class wastes no more than automatic compaction leaves */
 };
 
 /* One run of compaction in one class. */
@@ -25,43 +25,46 @@ struct zsmalloc_run {
 	struct zsmalloc_class *class;
 	const struct zsmalloc_compact_policy *policy;
 	uint32_t id;
-	unsigned int idle_steps;
+	unsigned int idle_steps; /* steps so far that moved nothing */
 	uint64_t moved_bytes;
-	int64_t released_pages; /* less those that targets were given */
+	int64_t released_pages; /* minus the pages that were committed for moved objects */
 };
 
 /*
- * Where a compaction by budgets stopped.  Of calls at the same time, which began at the same place, the one that got
- * further counts.  Zero: at the beginning.
+ * Where a compaction by budgets stopped.  Calls that run at the same time start from the same state; the one that got
+ * furthest stores its own.  All members are zero at the beginning.
  */
 struct zsmalloc_round {
-	uint64_t series;       /* compactions by budgets that came to their end before this one */
+	uint64_t series;       /* compactions by budgets that were completed before this one */
 	uint64_t steps;        /* done in this one */
-	uint32_t id;           /* of the marks of zspages that could not be emptied in this round */
-	uint32_t classes_left; /* classes 0 to classes_left - 1, of which the last is current; 0: the round begins */
-	uint32_t steps_left;   /* that the current class may still take; 0: it has not begun */
-	bool at_tail;          /* only its last page is left to do */
-	bool gained;           /* this round has won a page */
-	bool at_trim;          /* the rounds are over */
+	uint32_t id;           /* marks the zspages that could not be emptied in this round */
+	uint32_t classes_left; /* classes 0 to classes_left - 1, of which the last is current; 0: a round begins */
+	uint32_t steps_left;   /* that the current class may still take; 0: the class has not begun */
+	bool at_tail;          /* the current class is packed, and only its last page is left */
+	bool gained;           /* this round has released a page */
+	bool at_trim;          /* all rounds are done */
 	uint8_t rounds;
-	uint32_t owed_pages; /* that were emptied, and lie in the reserve */
+	uint32_t owed_pages; /* pages that were emptied and are in the reserve, not yet released */
 	struct zp_trim trim;
 };
 
-/* ---- zsmalloc_compact.c ---- */
+/* ---- zsmalloc_compact.c: with the locks of the classes held ---- */
 
 /*
- * The object in a slot becomes the caller's, as zp_handles_begin_move() says.  0 and its handle slot; -EBUSY: it is
- * mapped, or being freed or moved, or its zspage's handle slots are damaged.
+ * Isolates the object at a location, so that only the caller may move it (see zp_handles_begin_move()).  Returns 0 with
+ * its handle slot, or -EBUSY if the object is mapped, being freed or moved, or its back pointer is damaged.
  */
 int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint32_t *handle_slot);
 
-/* 0; -EBUSY: it cannot be moved now; -ENOMEM: its new place can get no memory. */
+/*
+ * Moves an object to a free slot.  Returns 0, -EBUSY if it cannot be moved now, or -ENOMEM if its new slot can get no
+ * memory.
+ */
 int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to);
 
 /*
- * One hold of the class's lock: moves until the run has moved `budget` bytes, but a step's worth at most.  true: there
- * is more to do in this class.
+ * Moves objects of the run's class until the run has moved `budget` bytes, but no more than ZSMALLOC_STEP_BYTES.
+ * Returns true if there is more to do in this class.
  */
 bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget);
 
@@ -69,52 +72,58 @@ uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 
 /* ---- zsmalloc_auto.c: compaction inside free and malloc ---- */
 
-/* Bytes with memory that no slot in use takes; what the tails and heads of zspages take included. */
+/* Returns the bytes with memory that no used slot takes, including heads and tails of zspages. */
 uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class);
 
-/* Is there a page to win in the class, at least?  With its lock held. */
+/* Returns true if compaction of the class would release at least a page.  Called with its lock held. */
 bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class);
 
-/* Does automatic compaction begin in the class?  With its lock held. */
+/*
+ * Returns true if automatic compaction should begin or continue in the class, and ends it if the class has reached the
+ * threshold.  Called with its lock held.
+ */
 bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 
-/* Does it end there? */
+/* Returns true if the class wastes so little that automatic compaction ends. */
 bool zsmalloc_is_below_threshold(const struct zsmalloc_class *class);
 
 /*
- * Automatic compaction, without a lock, and a little at a time: after a free, of its class; after a malloc for which
- * the pool grew, of the next class that wants it.  Only one
- * thread at a time compacts this way.
+ * Does some automatic compaction: compact_some in a class in which an object was freed, compact_next in the next class
+ * that wants it, after a malloc for which the pool grew.  Called without a lock.  Only one thread at a time compacts
+ * this way; others return at once.
  */
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_compact_next(struct zsmalloc_pool *pool);
 
-/* A malloc that found no memory.  What one try takes and the next gives back is no progress. */
+/*
+ * The state of a malloc that found no memory.  It keeps the least use of memory over all tries, because memory that one
+ * try takes and the next one releases is no progress.
+ */
 struct zsmalloc_need {
 	size_t bytes;
-	uint64_t least_used_bytes; /* by all tries; UINT64_MAX to begin with */
-	bool moved;                /* a try only moved objects */
+	uint64_t least_used_bytes; /* UINT64_MAX at the beginning */
+	bool moved;                /* a try has only moved objects */
 };
 
 /*
- * Gives back what the pool caches and, where automatic compaction is on, what a partial compaction frees, or else a
- * whole one.  true: another try is worth it.
+ * Releases what the pool caches and, if automatic compaction is enabled, what a partial or a whole compaction wins.
+ * Returns true if the malloc should try again.
  */
 bool zsmalloc_make_room(struct zsmalloc_pool *pool, struct zsmalloc_need *need);
 
 /* ---- zsmalloc_settle.c: what a whole compaction does with packed classes ---- */
 
 /*
- * The objects on the last page of a class go where a class a little larger has room with memory, page by page, as long
- * as a page is won.  With the class's lock held.  Returns the bytes moved; the object that reaches `budget` is the
- * last, and the next call continues behind it.  0: there is nothing to move.
+ * Moves the objects on the last page of a class to a slightly larger class that has free slots with memory, page by
+ * page, as long as a page is won.  Called with the class's lock held.  The object that reaches `budget` bytes is the
+ * last one, and the next call continues behind it.  Returns the bytes moved, 0 if nothing can be moved.
  */
 uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t budget);
 
-/* Zspages with high record numbers, or nearly alone under a page table, move.  Without a lock. */
+/* Moves zspages that have high record numbers or are nearly alone under a page table.  Called without a lock. */
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool);
 
-/* ---- zsmalloc_round.c: compaction that is asked for ---- */
+/* ---- zsmalloc_round.c: compaction on request ---- */
 
 int zsmalloc_compact(void *pool, const struct zpool_budget *budget, uint64_t *released);
 
