@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_settle.c - what a whole compaction does once its classes are packed
+ * zsmalloc_settle.c - what a whole compaction does after the objects of each class were moved together
  *
- * Tails.  A packed class still ends in a page that is half full on average; with some two hundred classes that is what
- * the pool wastes most.  The objects on such a page go to free slots of a class a little larger, slots that have memory
- * already, if all of them find room: they waste a few bytes of room that was idle, and a page is won.  An object of a
- * larger class is as good as any other of it: it is freed, moved and evicted there.
+ * Tails.  A packed class still ends with a page that is half full on average.  With some two hundred classes, these
+ * pages are most of what a pool wastes.  If all objects on such a page find free slots with memory in a slightly larger
+ * class, they move there: they waste a few bytes each in slots that were unused, and a page is released.  From then on
+ * such an object belongs to the larger class.
  *
- * Zspages.  Compaction leaves records with high numbers and zspages at high addresses.  A zspage whose number is beyond
- * what so many records need takes the lowest free record, without a byte copied; one that lies where a page table
- * serves little else is copied to the lowest place that is free.  Then the table of records and the page tables shrink
- * to what is live.
+ * Zspages.  Compaction leaves records with high numbers and zspages at high addresses.  A zspage whose number is above
+ * what the number of zspages requires gets the lowest free record; its bytes are not copied.  A zspage that is nearly
+ * alone under a page table is copied to the lowest free pages.  Afterwards, the table of records and the page tables
+ * can shrink to what is live.
  *
- * Both need every object of a zspage in hand, so a mapped object keeps its zspage where it is.
+ * Both need to isolate every object of a zspage, so a mapped object keeps its zspage where it is.
  */
 #include <config.h>
 
 #include "zsmalloc.h"
 
-enum { RECORDS_SLACK_SHARE = 16 }; /* what the table of records may be longer than needed */
-enum { LONELY_PAGES = 256 };       /* of those under a page table: fewer are not worth it */
+enum { RECORDS_SLACK_SHARE = 16 }; /* the table of records may be longer than needed by this share */
+enum { LONELY_PAGES = 256 };       /* a zspage moves if its page table serves fewer pages than these */
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Tails
  */
 
-/* Free slots of a zspage that have memory. */
+/* Returns how many free slots of a zspage have memory. */
 static unsigned int count_ready_slots(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
 {
 	unsigned int ready = 0;
@@ -36,7 +36,7 @@ static unsigned int count_ready_slots(const struct zsmalloc_class *class, const 
 	return ready;
 }
 
-/* Objects that lie on the page of the highest one. */
+/* Returns how many objects lie on the last page of a zspage that has any. */
 static unsigned int count_last_objects(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
 {
 	int slot = zsmalloc_highest_used(zspage, class->slots);
@@ -50,43 +50,33 @@ static unsigned int count_last_objects(const struct zsmalloc_class *class, const
 	return count;
 }
 
-/* Moves the last `count` objects of a zspage.  With both locks held. */
-static unsigned int move_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
-			      unsigned int count, struct zsmalloc_class *larger, uint32_t target)
-{
-	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source), *room = zsmalloc_zspage(pool, target);
-	unsigned int moved = 0;
-
-	for (int slot = class->slots; moved < count; moved++) {
-		int to = zsmalloc_slot_find(larger, room, true);
-
-		slot = zsmalloc_highest_used(zspage, slot);
-		if (to < 0 || slot < 0 ||
-		    zsmalloc_object_move(pool, zsmalloc_location(source, (unsigned int)slot),
-					 zsmalloc_location(target, (unsigned int)to)))
-			break;
-	}
-	return moved;
-}
-
 /*
- * Tries one larger class, which must have room for all `count` objects of the page.  How many were moved: `most`, or
- * less if one was mapped; 0: no room.
+ * Moves the objects on the last page of a zspage, at most `most` of them, to a larger class that has free slots with
+ * memory for all `count` objects of the page.  Returns how many were moved: less than `most` if there is no room or an
+ * object is mapped.
  */
-static unsigned int migrate_last(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
-				 unsigned int count, unsigned int most, struct zsmalloc_class *larger)
+static unsigned int migrate_last_page(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t source,
+				      unsigned int count, unsigned int most, struct zsmalloc_class *larger)
 {
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, source);
+	int slot = class->slots, to;
 	unsigned int moved = 0;
 
-	/* The only place where two classes' locks are held: the smaller class's first. */
+	/* This is the only place that waits for a second class's lock.  The smaller class's lock is taken first. */
 	zp_lock(&larger->lock);
 	uint32_t target = zsmalloc_fullest(larger);
-	if (target != ZSMALLOC_NONE) {
-		const struct zsmalloc_zspage *room = zsmalloc_zspage(pool, target);
-		bool keeps_order = !pool->evict || room->stamp >= zsmalloc_zspage(pool, source)->stamp;
-
-		if (keeps_order && count_ready_slots(larger, room) >= count)
-			moved = move_last(pool, class, source, most, larger, target);
+	const struct zsmalloc_zspage *room = zsmalloc_zspage(pool, target);
+	/* Eviction would ask for a young object too soon if it were in an older zspage. */
+	bool keeps_order = !pool->evict || room->stamp >= zspage->stamp;
+	if (target != ZSMALLOC_NONE && keeps_order && count_ready_slots(larger, room) >= count) {
+		for (; moved < most; moved++) {
+			to = zsmalloc_slot_find(larger, room, true);
+			slot = zsmalloc_highest_used(zspage, slot);
+			if (to < 0 || slot < 0 ||
+			    zsmalloc_object_move(pool, zsmalloc_location(source, (unsigned int)slot),
+						 zsmalloc_location(target, (unsigned int)to)))
+				break;
+		}
 	}
 	zp_unlock(&larger->lock);
 	return moved;
@@ -103,7 +93,7 @@ uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class
 		unsigned int count = count_last_objects(class, zspage);
 		uint64_t affordable = (budget - moved_bytes - 1) / class->slot_bytes + 1;
 		unsigned int most = affordable < count ? (unsigned int)affordable : count;
-		unsigned int moved = migrate_last(pool, class, source, count, most, larger);
+		unsigned int moved = migrate_last_page(pool, class, source, count, most, larger);
 
 		moved_bytes += (uint64_t)moved * class->slot_bytes;
 		if (zspage->used_slots == 0) {
@@ -123,7 +113,7 @@ uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class
  * Zspages
  */
 
-/* Ends the move of the objects in a zspage's slots below `end`: they are in zspage `number` now. */
+/* Puts the objects in the slots of a zspage below `end` back after isolate_all(), with their locations in it. */
 static void putback(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int end)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
@@ -134,7 +124,7 @@ static void putback(struct zsmalloc_pool *pool, struct zsmalloc_class *class, ui
 					    zsmalloc_location(number, slot));
 }
 
-/* Isolates every object of a zspage.  false: one could not be, and none is. */
+/* Isolates every object of a zspage.  Returns false, with no object isolated, if one of them cannot be. */
 static bool isolate_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
@@ -150,7 +140,7 @@ static bool isolate_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 	return true;
 }
 
-/* The holes of a zspage that had another number get their new locations. */
+/* Gives the holes of a zspage that was renumbered their new locations. */
 static void relocate_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t to)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, to);
@@ -164,7 +154,10 @@ static void relocate_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	}
 }
 
-/* With the class's lock held, and the zspage on its lists. */
+/*
+ * Moves a zspage that is lonely, and renumbers one whose number is not below `numbers`.  Called with the class's lock
+ * held, for a zspage that is listed.
+ */
 static void settle_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, uint32_t numbers)
 {
 	bool lonely = zp_pages_in_table(&pool->pages, zsmalloc_zspage(pool, number)->pgno) < LONELY_PAGES;
@@ -196,7 +189,7 @@ void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
 			continue;
 		struct zsmalloc_class *class = &pool->classes[index];
 		zp_lock(&class->lock);
-		/* Whoever makes a zspage of a record, or ends it, has this lock when the zspage is listed. */
+		/* A zspage is listed and unlisted under this lock, so its record stays in use if it is listed now. */
 		if (atomic_load_explicit(&header->class_index, memory_order_relaxed) == index &&
 		    zsmalloc_is_listed(header))
 			settle_zspage(pool, class, number, numbers);

@@ -77,7 +77,8 @@ static void *disturb(void *unused)
 	uint64_t released, seen = 0;
 	unsigned int reclaimed;
 
-	while (atomic_load(&working)) {
+	/* The workers may be done before this thread has run at all. */
+	while (atomic_load(&working) || stats().evictions == 0) {
 		struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = 100000 };
 
 		unit_require(zsmalloc->compact(pool, &budget, &released) >= 0);
