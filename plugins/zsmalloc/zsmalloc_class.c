@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_class.c - which sizes there are, and how many of them a zspage holds
+ * zsmalloc_class.c - the table of size classes, and how many slots their zspages have
  */
 #include <config.h>
 
 #include "zsmalloc.h"
 
-/* Above a page, classes are this share of their size apart: a fixed step would make thousands of them. */
+/* Above a page, classes are this share of their size apart, because a fixed step would make thousands of them. */
 enum { STEP_SHARE = 64 };
 
 static size_t round_up(size_t bytes, size_t to)
@@ -31,8 +31,8 @@ static unsigned int slots_in(size_t bytes, size_t slot_bytes)
 }
 
 /*
- * The chain that wastes least; of equals the longest, which needs the fewest records.  It costs no memory to be long,
- * for pages that no object has reached have none.
+ * Returns the geometry with the least waste, up to `chain` pages.  Of equals, it is the longest chain, which needs the
+ * fewest records.  A long chain costs no memory, because pages without objects have none.
  */
 static struct zsmalloc_geometry choose_chain(size_t slot_bytes, unsigned int chain)
 {
@@ -59,11 +59,11 @@ static size_t next_size(size_t size, size_t step)
 }
 
 /*
- * Sizes whose zspages would be alike make one class, of the largest slot that fits: walked from the smallest size, a
- * class is closed when the geometry changes.
+ * Fills in the tables, unless they are NULL, and returns the number of classes.  Sizes whose zspages have the same
+ * number of pages and slots make one class, with the largest slots that fit.
  */
-static unsigned int build(struct zsmalloc_geometry *geometries, uint16_t *class_of, size_t size_max, unsigned int chain,
-			  size_t step)
+static unsigned int build_classes(struct zsmalloc_geometry *geometries, uint16_t *class_of, size_t size_max,
+				  unsigned int chain, size_t step)
 {
 	unsigned int count = 0;
 	struct zsmalloc_geometry previous = { 0 };
@@ -87,7 +87,7 @@ static unsigned int build(struct zsmalloc_geometry *geometries, uint16_t *class_
 	return count;
 }
 
-/* Which of the next classes are not too large for each class's objects. */
+/* Computes for each class which larger classes its mallocs may borrow holes from. */
 static void set_borrow_ends(struct zsmalloc_geometry *geometries, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
@@ -104,16 +104,15 @@ int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsign
 {
 	size_t units = round_up(pool->object_bytes_max, ZSMALLOC_ALIGN_BYTES) / ZSMALLOC_ALIGN_BYTES;
 	size_t step_bytes = round_up(step, ZSMALLOC_ALIGN_BYTES);
-	int err;
 
-	pool->class_count = build(NULL, NULL, pool->object_bytes_max, chain, step_bytes);
+	pool->class_count = build_classes(NULL, NULL, pool->object_bytes_max, chain, step_bytes);
 	size_t geometry_bytes = pool->class_count * sizeof(*pool->geometries);
 	size_t head_bytes = round_up(geometry_bytes + (units + 1) * sizeof(*pool->class_of), 64);
 	pool->table_bytes = round_up(head_bytes + pool->class_count * sizeof(*pool->classes), ZP_PAGE_BYTES);
 	pool->tables = zp_pages_meta_reserve(&pool->pages, pool->table_bytes);
 	if (!pool->tables)
 		return -ENOMEM;
-	err = zp_pages_meta_commit(&pool->pages, pool->tables, pool->table_bytes, ZPOOL_GFP_KERNEL);
+	int err = zp_pages_meta_commit(&pool->pages, pool->tables, pool->table_bytes, ZPOOL_GFP_KERNEL);
 	if (err) {
 		zp_pages_meta_release(&pool->pages, pool->tables, pool->table_bytes, 0);
 		pool->tables = NULL;
@@ -122,7 +121,7 @@ int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsign
 	pool->geometries = pool->tables;
 	pool->class_of = (uint16_t *)(void *)((char *)pool->tables + geometry_bytes);
 	pool->classes = (struct zsmalloc_class *)(void *)((char *)pool->tables + head_bytes);
-	(void)build(pool->geometries, pool->class_of, pool->object_bytes_max, chain, step_bytes);
+	(void)build_classes(pool->geometries, pool->class_of, pool->object_bytes_max, chain, step_bytes);
 	set_borrow_ends(pool->geometries, pool->class_count);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_lists.c - the lists that a class's zspages stand on: rings of numbers, by fullness and by age
+ * zsmalloc_lists.c - the rings of a class's zspages, by fullness and by age
  */
 #include <config.h>
 
@@ -155,7 +155,7 @@ void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
-	/* As long as one zspage takes every object, the clock need not tick. */
+	/* While all objects go to the same zspage, its stamp stays the newest without a change. */
 	if (class->newest == number && atomic_load_explicit(&pool->newest, memory_order_relaxed) == number)
 		return;
 	stamp(pool, number);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_reclaim.c - eviction: whole zspages, the one that was stored into longest ago first
+ * zsmalloc_reclaim.c - eviction of whole zspages, the one that an object was stored in longest ago first
  */
 #include <config.h>
 
 #include "zsmalloc.h"
 
-/* A zspage that could not be emptied becomes the youngest; after so many in a row shrink gives up. */
-enum { TRIES = 8 };
+/* Shrink gives up after this many zspages in a row that could not be emptied.  Each becomes the newest of its class. */
+enum { RECLAIM_TRIES = 8 };
 
 static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
 {
@@ -15,7 +15,7 @@ static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmallo
 					      : zsmalloc_zspage(pool, class->newest)->links[ZSMALLOC_BY_AGE].prev;
 }
 
-/* The class with the oldest zspage; each is looked at under its lock, one after the other. */
+/* Returns the class that has the oldest zspage, or NULL.  Locks one class after the other. */
 static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 {
 	struct zsmalloc_class *class = NULL, *found = NULL;
@@ -33,7 +33,7 @@ static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 	return found;
 }
 
-/* The handle of the object in a slot, or 0: free, mapped, or in the hands of somebody who frees it. */
+/* Returns the handle of the object in a slot, or 0 if the slot is free or its object is mapped, freed or moved now. */
 static unsigned long evictable_handle(struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
 				      struct zsmalloc_zspage *zspage, unsigned int slot)
 {
@@ -56,13 +56,13 @@ static bool has_unevictable(struct zsmalloc_pool *pool, const struct zsmalloc_cl
 	return false;
 }
 
-/* Asks for every object, until one stays.  With the lock held, but not while the owner is asked. */
+/* Asks the owner to free each object, until one stays.  Releases the class's lock while the owner is asked. */
 static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
 	int err = 0;
 
 	for (unsigned int slot = 0; slot < class->slots && !err; slot++) {
-		/* Looked up only now: a callback may have freed more than it was asked for. */
+		/* Each handle is looked up late, because a callback may free other objects, too. */
 		unsigned long handle = evictable_handle(pool, class, zspage, slot);
 
 		if (!handle)
@@ -77,14 +77,16 @@ static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	}
 }
 
-/* Empties a zspage.  The pages that were won; 0: it stays.  With the lock held, but not while the owner is asked. */
+/*
+ * Empties a zspage, and releases the class's lock while the owner is asked.  Returns the pages won, 0 if it stays.
+ */
 static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 	zsmalloc_zspage_unlist(pool, class, number);
 	zsmalloc_cached_put_in(pool, class, number);
-	/* A zspage with a mapped object cannot be emptied: then nobody is asked for the others. */
+	/* A zspage with a mapped object cannot be emptied, so evicting the other objects would win nothing. */
 	if (!has_unevictable(pool, class, zspage))
 		evict_objects(pool, class, zspage);
 	if (zspage->used_slots) {
@@ -95,12 +97,12 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 	return (unsigned int)__builtin_popcountll(zspage->committed);
 }
 
-/* Empties the class's oldest zspage. */
+/* Empties the class's oldest zspage, and returns the pages won. */
 static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	zp_lock(&class->lock);
 	unsigned int before = class->committed_pages;
-	/* Cached slots would stay, and look like objects that a thread has mapped. */
+	/* Cached slots count as used but have no live handle, so they would look like mapped objects. */
 	zsmalloc_cached_put(pool, class);
 	unsigned int pages = before - class->committed_pages;
 	uint32_t number = oldest_of(pool, class);
@@ -110,10 +112,13 @@ static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_c
 	return pages;
 }
 
-/* Empties one zspage, the oldest that lets itself be emptied.  Its pages, or -EAGAIN, or -EINVAL: there is none. */
+/*
+ * Empties the oldest zspage that can be emptied.  Returns its pages, -EAGAIN if several could not be emptied, or
+ * -EINVAL if there is none.
+ */
 static int reclaim_one(struct zsmalloc_pool *pool)
 {
-	for (unsigned int tries = 0; tries < TRIES; tries++) {
+	for (unsigned int tries = 0; tries < RECLAIM_TRIES; tries++) {
 		struct zsmalloc_class *class = class_of_oldest(pool);
 
 		if (!class)
@@ -128,7 +133,6 @@ static int reclaim_one(struct zsmalloc_pool *pool)
 int zsmalloc_shrink(void *pool_, unsigned int pages, unsigned int *reclaimed)
 {
 	struct zsmalloc_pool *pool = pool_;
-
 	int won = 0;
 
 	*reclaimed = 0;

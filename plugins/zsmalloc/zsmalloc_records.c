@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_records.c - numbers of zspages: the tables of headers and records, and a list of free numbers
+ * zsmalloc_records.c - the tables of zspage headers and records, and the list of free records
  */
 #include <config.h>
 
@@ -22,7 +22,7 @@ void zsmalloc_records_fini(struct zsmalloc_pool *pool)
 	zp_table_fini(&pool->records.headers, &pool->pages);
 }
 
-/* A number that was never handed out.  With the lock held. */
+/* Hands out a number for the first time.  Called with the lock held. */
 static int take_new_number(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *number)
 {
 	struct zsmalloc_records *records = &pool->records;
@@ -52,7 +52,7 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 	} else {
 		err = take_new_number(pool, gfp, number);
 	}
-	/* Any class, so that a trim does not take the record for a free one. */
+	/* The record gets some class, so that zsmalloc_records_trim() does not treat it as free. */
 	if (!err) {
 		struct zsmalloc_header *header = zsmalloc_header(pool, *number);
 
