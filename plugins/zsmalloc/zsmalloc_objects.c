@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_objects.c - the calls about one object: malloc, free, map, unmap
+ * zsmalloc_objects.c - the calls that act on one object: malloc, free, map, unmap
  *
- * The fast paths are straight lines: malloc takes a slot that its thread caches, free leaves one, map pins a word.
- * Everything else is in functions that are not inlined and called last, so that the fast paths save no registers for
- * them.
+ * On the fast paths, malloc takes a slot that its thread caches, free leaves its slot in the cache, and map pins the
+ * handle's word.  All other cases are in functions that are not inlined and are called last, so that the fast paths
+ * need not save registers.
  */
 #include <config.h>
 
@@ -14,7 +14,7 @@
 
 #define NOINLINE __attribute__((noinline))
 
-enum { ROOM_TRIES = 16 }; /* for one malloc that finds no memory, as compaction makes room little by little */
+enum { ROOM_TRIES = 16 }; /* how often a malloc makes room before it fails; each try compacts only a little */
 
 /* ------------------------------------------------------------------------------------------------------------------
  * malloc
@@ -26,7 +26,7 @@ static NOINLINE void zero_slot(struct zsmalloc_pool *pool, uint64_t location)
 	       zsmalloc_header(pool, zsmalloc_location_zspage(location))->slot_bytes);
 }
 
-/* Gives a slot, which only the caller knows of yet, its handle. */
+/* Publishes a slot of the caller's.  Returns 0 with its handle. */
 static inline int publish(struct zsmalloc_pool *pool, uint32_t handle_slot, zpool_gfp_t gfp, unsigned long *handle)
 {
 	if (gfp & ZPOOL_GFP_ZERO)
@@ -35,7 +35,7 @@ static inline int publish(struct zsmalloc_pool *pool, uint32_t handle_slot, zpoo
 	return 0;
 }
 
-/* The thread caches slots that its malloc found besides.  With the class's lock held. */
+/* Puts further slots that a malloc found into the thread's cache, or back.  Called with the class's lock held. */
 static void refill(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
 		   unsigned int count)
 {
@@ -54,15 +54,18 @@ static void refill(struct zsmalloc_pool *pool, struct zsmalloc_class *class, con
 }
 
 /*
- * The slot that the thread freed last can be taken by a malloc of the classes first to end - 1: this is what a program
- * that stores and frees one object does again and again.  It cannot be taken in the last life of its handle slot, which
- * the thread's next free ends.
+ * Returns true if a malloc may take the cache's pending slot: it belongs to one of the classes `first` to `end` - 1.  So
+ * a program that stores and frees one object again and again reuses one slot.
  */
 static inline bool may_take_pending(struct zp_cache *cache, unsigned int first, unsigned int end)
 {
 	return zp_cache_pending(cache) != ZP_ITEM_NONE && cache->pending_class - first < end - first;
 }
 
+/*
+ * Takes the cache's pending slot, or returns ZP_ITEM_NONE.  A handle slot without generations left is not taken; the
+ * thread's next free retires it.
+ */
 static inline uint32_t take_pending(struct zsmalloc_pool *pool, struct zp_cache *cache, unsigned int first,
 				    unsigned int end)
 {
@@ -75,8 +78,8 @@ static inline uint32_t take_pending(struct zsmalloc_pool *pool, struct zp_cache 
 }
 
 /*
- * In pools that evict: a slot that the thread caches, whose zspage is as young as the object from now on.  With the
- * class's lock held.
+ * Takes a slot from the thread's cache, in a pool that evicts: there, the zspage's age changes with each malloc, which
+ * requires the class's lock.
  */
 static bool take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot)
 {
@@ -96,7 +99,9 @@ static bool take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 	return true;
 }
 
-/* A slot that is free and has memory, and perhaps a few for the thread's cache.  With the class's lock held. */
+/*
+ * Takes a free slot that has memory, and perhaps a few for the thread's cache.  Called with the class's lock held.
+ */
 static bool get_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot)
 {
 	bool caches =
@@ -112,7 +117,7 @@ static bool get_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return true;
 }
 
-/* Finds a slot, by making room if it must.  With the class's lock held, which is released. */
+/* Finds a slot, and makes room if there is none.  Called with the class's lock held, and releases it. */
 static int find_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *handle_slot,
 		     bool *grew)
 {
@@ -168,7 +173,10 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 	return 0;
 }
 
-/* All that the fast path below leaves out: it calls nothing, and therefore saves no registers. */
+/*
+ * Serves the mallocs that the fast path does not: the thread's cache must be searched for, is empty or is not to be
+ * used.
+ */
 static NOINLINE int malloc_searched(struct zsmalloc_pool *pool, unsigned int index, zpool_gfp_t gfp,
 				    unsigned long *handle)
 {
@@ -216,7 +224,10 @@ int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *ha
  * free
  */
 
-/* The thread caches one slot more; the oldest of a full magazine go back.  With the class's lock held. */
+/*
+ * Puts a slot into the thread's cache.  If that is full, the oldest slots go back to the class first.  If the cache does
+ * not take the slot, the slot goes back, too.  Called with the class's lock held.
+ */
 static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot)
 {
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
@@ -241,8 +252,8 @@ static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 }
 
 /*
- * Frees a slot that the thread's cache has no room for, or may not take.  bound: its handle slot, dead and with its
- * location, or ZP_SLOT_NONE: it was retired.
+ * Frees a slot under its class's lock.  `bound` is its handle slot, which is dead and has the slot's location, or
+ * ZP_SLOT_NONE if that was retired.
  */
 static NOINLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 			      uint32_t bound)
@@ -252,7 +263,7 @@ static NOINLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class 
 		cache_slot(pool, class, bound);
 	else
 		zsmalloc_slot_put(pool, class, location, ZP_SLOT_NONE);
-	/* A class without an object caches none. */
+	/* If all used slots are cached, the class has no object, and its memory is released. */
 	if (class->used_slots <= ZP_MAGAZINE_ITEMS && class->used_slots &&
 	    class->used_slots == zsmalloc_cached_count(pool, class))
 		zsmalloc_cached_put(pool, class);
@@ -265,7 +276,7 @@ static NOINLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	return 0;
 }
 
-/* Ends the free of an object that the thread's cache does not take as its pending one. */
+/* Completes the free of an object whose slot cannot become the cache's pending one. */
 static NOINLINE int free_uncached(struct zsmalloc_pool *pool, uint32_t handle_slot)
 {
 	uint64_t location = zp_handles_location(&pool->handles, handle_slot);
@@ -275,7 +286,7 @@ static NOINLINE int free_uncached(struct zsmalloc_pool *pool, uint32_t handle_sl
 			 zp_handles_end_free(&pool->handles, handle_slot) ? handle_slot : ZP_SLOT_NONE);
 }
 
-/* Of an object that is not simply live: mapped, or being moved, or none. */
+/* Frees an object that is mapped or being moved, or refuses the handle. */
 static NOINLINE int free_contended(struct zsmalloc_pool *pool, unsigned long handle)
 {
 	uint32_t handle_slot;
@@ -286,41 +297,41 @@ static NOINLINE int free_contended(struct zsmalloc_pool *pool, unsigned long han
 }
 
 /*
- * The slot becomes the thread's pending one, and the one that was freed before goes into its magazine.  The validity
- * check of this handle depends on its word, which is usually a cache miss; what is done for the previous one does not
- * wait for it, because its word has arrived by now.
+ * Makes the freed slot the cache's pending one, and completes the free of the previous pending slot.  That needs the
+ * location in the previous handle's word, which is usually a cache miss when an object is freed and has arrived by now.
  */
 static inline int free_in(struct zsmalloc_pool *pool, struct zp_cache *cache, uint32_t handle_slot, uint64_t location)
 {
 	if (!zp_biased_enter(&cache->biased))
 		return free_uncached(pool, handle_slot);
-	uint32_t before = zp_cache_pending(cache);
-	const struct zsmalloc_header *own = zsmalloc_header(pool, zsmalloc_location_zspage(location));
-	if (!zsmalloc_is_cacheable(own)) {
+	uint32_t previous = zp_cache_pending(cache);
+	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(location));
+	if (!zsmalloc_is_cacheable(header)) {
 		zp_cache_leave(cache);
 		return free_uncached(pool, handle_slot);
 	}
 	zp_cache_set_pending(cache, handle_slot);
-	cache->pending_class = atomic_load_explicit(&own->class_index, memory_order_relaxed);
-	if (before == ZP_ITEM_NONE) {
+	cache->pending_class = atomic_load_explicit(&header->class_index, memory_order_relaxed);
+	if (previous == ZP_ITEM_NONE) {
 		zp_cache_leave(cache);
 		return 0;
 	}
-	uint64_t place = zp_handles_location(&pool->handles, before);
-	const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(place));
-	unsigned int index = atomic_load_explicit(&header->class_index, memory_order_relaxed);
-	/* The program will write where the next object of the class lies. */
-	__builtin_prefetch(zsmalloc_slot_address(header, zsmalloc_location_slot(place)), 1);
-	if (!zp_handles_try_end_free(&pool->handles, before)) {
+	uint64_t previous_location = zp_handles_location(&pool->handles, previous);
+	const struct zsmalloc_header *previous_header =
+		zsmalloc_header(pool, zsmalloc_location_zspage(previous_location));
+	unsigned int index = atomic_load_explicit(&previous_header->class_index, memory_order_relaxed);
+	/* The class's next object will get this slot, and the program will write to it. */
+	__builtin_prefetch(zsmalloc_slot_address(previous_header, zsmalloc_location_slot(previous_location)), 1);
+	if (!zp_handles_try_end_free(&pool->handles, previous)) {
 		zp_cache_leave(cache);
-		return free_uncached(pool, before);
+		return free_uncached(pool, previous);
 	}
-	bool cached = zp_magazine_push(&cache->magazines[index], before);
+	bool cached = zp_magazine_push(&cache->magazines[index], previous);
 	zp_cache_leave(cache);
-	return cached ? 0 : free_slow(pool, &pool->classes[index], place, before);
+	return cached ? 0 : free_slow(pool, &pool->classes[index], previous_location, previous);
 }
 
-/* The same for a thread whose cache has to be searched for, or that has none. */
+/* Does the same for a thread whose cache must be searched for, or that has none. */
 static NOINLINE int free_searched(struct zsmalloc_pool *pool, uint32_t handle_slot, uint64_t location)
 {
 	struct zp_cache *cache = zp_caches_own(&pool->caches);
@@ -351,6 +362,10 @@ static NOINLINE void *map_slow(struct zsmalloc_pool *pool, unsigned long handle)
 	uint64_t location;
 
 	int err = zp_handles_pin(&pool->handles, handle, &location);
+	/*
+	 * The object is pinned exclusively.  While the caches are stopped, no owner is between the load and the store
+	 * that end such a pin, so the pin can be made an ordinary one.
+	 */
 	while (err == -EAGAIN) {
 		zp_caches_stop(&pool->caches);
 		zp_handles_share(&pool->handles, handle);
@@ -368,7 +383,7 @@ void *zsmalloc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
 	struct zsmalloc_pool *pool = pool_;
 	uint64_t location;
 
-	/* Mapped to be written, an object is usually new, and no other thread wants it yet. */
+	/* An object that is mapped for writing only is usually new, so that no other thread maps it yet. */
 	if (mode == ZPOOL_MM_WO && !zp_is_single_threaded() &&
 	    zp_handles_begin_exclusive(&pool->handles, handle, &location))
 		return zsmalloc_address(pool, location);
@@ -377,7 +392,7 @@ void *zsmalloc_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
 	return zsmalloc_address(pool, location);
 }
 
-/* Of an object that is pinned exclusively, or not at all. */
+/* Unmaps an object that is pinned exclusively, or refuses the handle. */
 static NOINLINE int unmap_exclusive(struct zsmalloc_pool *pool, unsigned long handle)
 {
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
@@ -399,7 +414,7 @@ int zsmalloc_unmap(void *pool_, unsigned long handle)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What an object is
+ * Sizes and walks
  */
 
 int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
@@ -408,7 +423,7 @@ int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
 	uint64_t location, before = UINT64_MAX;
 	uint32_t bytes = 0;
 
-	/* Nothing keeps the object where it is: what was read is true if it is still there afterwards. */
+	/* The object may move meanwhile.  What was read about its location is true if it is still there afterwards. */
 	for (;;) {
 		int err = zp_handles_lookup(&pool->handles, handle, &location);
 		if (err)
@@ -416,7 +431,7 @@ int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
 		if (location == before)
 			return bytes;
 		before = location;
-		/* A record that went back meanwhile has no class; then the next look finds another place, or none. */
+		/* A record that was freed meanwhile has no class; then the next lookup finds another location, or fails. */
 		const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(location));
 		uint16_t index = atomic_load_explicit(&header->class_index, memory_order_relaxed);
 		bytes = index < pool->class_count ? pool->geometries[index].slot_bytes : 0;

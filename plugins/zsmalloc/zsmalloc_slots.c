@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_slots.c - free slots of a class: where a malloc finds one, and what threads cache
+ * zsmalloc_slots.c - the free slots of a class: how a malloc finds one, and which ones threads cache
  *
- * A malloc that its thread's cache cannot serve looks in this order, so that holes are filled before memory is taken:
+ * A malloc that its thread's cache cannot serve searches in this order, so that it fills holes before it commits memory:
  *
  *     1. free slots of the class that have memory, in the fullest zspages
- *     2. holes of the next ZSMALLOC_BORROW_CLASSES classes: the object wastes a few bytes there until it is freed
- *     3. a page more in a zspage of the class
+ *     2. holes of the next ZSMALLOC_BORROW_CLASSES classes, where the object wastes a few bytes until it is freed
+ *     3. another page in a zspage of the class
  *     4. another zspage
  *
- * Without the second step a steady program would leave holes in every class that happens to be less in demand, and
- * objects would have to be moved to get the memory back.
+ * Without the second step, a program with a steady number of objects would leave holes in each class that happens to be
+ * less in demand, and compaction would have to move objects to release that memory.
  */
 #include <config.h>
 
@@ -20,13 +20,13 @@
  * Free slots
  */
 
-/* Slots that a malloc takes together, and the handle slots for those that are bound to none. */
+/* Slots that one call takes, and handle slots for those that are not holes. */
 struct take {
 	zpool_gfp_t gfp;
 	unsigned int wanted, got;
-	uint32_t *handle_slots; /* that were got */
+	uint32_t *handle_slots; /* of the slots that were taken */
 	uint32_t unused[1 + ZSMALLOC_REFILL_SLOTS];
-	unsigned int unused_count;
+	unsigned int unused_count; /* handle slots in `unused`, which take_end() returns */
 };
 
 static int bind_handle_slot(struct zsmalloc_pool *pool, struct take *take, uint32_t *handle_slot)
@@ -41,7 +41,10 @@ static int bind_handle_slot(struct zsmalloc_pool *pool, struct take *take, uint3
 	return 0;
 }
 
-/* Takes one slot of a zspage; `ready`: one that has memory.  0, -ENOENT: it has none, or -errno. */
+/*
+ * Takes a free slot of a zspage; if `ready`, only one that has memory.  Returns 0, -ENOENT if there is none, or another
+ * error.
+ */
 static int take_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, struct take *take,
 		   bool ready)
 {
@@ -74,8 +77,8 @@ static void take_end(struct zsmalloc_pool *pool, struct take *take)
 }
 
 /*
- * A zspage of a group that has a hole, or (`any`) any free slot with memory; ZSMALLOC_NONE: none of the few that are
- * looked at has one.
+ * Returns a zspage of a group that has a hole or, if `any`, a free slot with memory.  Returns ZSMALLOC_NONE if none of
+ * the first ZSMALLOC_RING_LOOKS zspages has one.
  */
 static uint32_t ready_in_group(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class, unsigned int group,
 			       bool any)
@@ -94,7 +97,7 @@ static uint32_t ready_in_group(const struct zsmalloc_pool *pool, const struct zs
 	return ZSMALLOC_NONE;
 }
 
-/* Takes the fullest group with room out of a mask. */
+/* Removes the fullest group from a mask of groups and returns it. */
 static unsigned int next_group(uint32_t *groups)
 {
 	unsigned int group = 31 - (unsigned int)__builtin_clz(*groups);
@@ -103,7 +106,7 @@ static unsigned int next_group(uint32_t *groups)
 	return group;
 }
 
-/* Takes free slots with memory, from the fullest zspages.  0 if there was one, -ENOENT, or -errno. */
+/* Takes free slots with memory from the fullest zspages.  Returns 0 if there was one, -ENOENT, or another error. */
 static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
 {
 	uint32_t groups = zsmalloc_groups_with_room(class);
@@ -124,8 +127,8 @@ static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 }
 
 /*
- * Takes from a zspage that is empty and listed.  If that fails, the zspage becomes the spare one again, because neither
- * trim nor compaction looks for empty zspages on the lists.
+ * Takes a slot of an empty zspage that is listed.  If that fails, the zspage becomes the spare one again, because
+ * neither trim nor compaction searches the lists for empty zspages.
  */
 static int take_in_empty(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, struct take *take)
 {
@@ -164,34 +167,29 @@ unsigned int zsmalloc_slots_get_ready(struct zsmalloc_pool *pool, struct zsmallo
  * Larger classes
  */
 
-/* A zspage with a hole, in the fullest group with one; or ZSMALLOC_NONE. */
-static uint32_t zspage_with_hole(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
-{
-	uint32_t groups = zsmalloc_groups_with_room(class), number = ZSMALLOC_NONE;
-
-	while (groups && number == ZSMALLOC_NONE)
-		number = ready_in_group(pool, class, next_group(&groups), false);
-	return number;
-}
-
-/* A hole of a larger class, whose lock is only tried.  0 or -ENOENT. */
+/* Takes a hole of a larger class.  Its lock is only tried, because the caller holds another.  Returns 0 or -ENOENT. */
 static int take_hole(struct zsmalloc_pool *pool, unsigned int index, struct take *take)
 {
 	struct zsmalloc_class *class = &pool->classes[index];
 	uint64_t holes = atomic_load_explicit(&pool->classes_with_holes[index / 64], memory_order_relaxed);
+	uint32_t number = ZSMALLOC_NONE;
 	int err = -ENOENT;
 
 	if (!(holes >> (index % 64) & 1) || !zp_trylock(&class->lock))
 		return err;
-	uint32_t number = zspage_with_hole(pool, class);
+	for (uint32_t groups = zsmalloc_groups_with_room(class); groups && number == ZSMALLOC_NONE;)
+		number = ready_in_group(pool, class, next_group(&groups), false);
 	if (number != ZSMALLOC_NONE)
 		err = take_in(pool, class, number, take, true);
 	zp_unlock(&class->lock);
 	return err;
 }
 
-/* A slot that the thread caches of a larger class, if it caches more than that class's next mallocs need. */
-static int take_cached_slot(struct zsmalloc_pool *pool, unsigned int index, struct take *take)
+/*
+ * Takes a slot of a larger class from the thread's cache, if that holds more than the class's next mallocs need.
+ * Returns 0 or -ENOENT.
+ */
+static int borrow_cached(struct zsmalloc_pool *pool, unsigned int index, struct take *take)
 {
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
 	uint32_t handle_slot = ZP_ITEM_NONE;
@@ -207,14 +205,14 @@ static int take_cached_slot(struct zsmalloc_pool *pool, unsigned int index, stru
 	return 0;
 }
 
-/* A hole of one of the next larger classes, or a slot that the thread caches of one, the nearest first. */
+/* Takes a slot of one of the next larger classes, cached or a hole, from the nearest class first. */
 static int borrow(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
 {
 	unsigned int index = (unsigned int)(class - pool->classes), end = pool->geometries[index].borrow_end;
 	int err = -ENOENT;
 
 	while (err == -ENOENT && ++index < end) {
-		err = take_cached_slot(pool, index, take);
+		err = borrow_cached(pool, index, take);
 		if (err == -ENOENT)
 			err = take_hole(pool, index, take);
 	}
@@ -239,7 +237,7 @@ int zsmalloc_slot_migrate(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
  * New memory
  */
 
-/* Gives the class another zspage; the lock is released meanwhile, but not under NOWAIT. */
+/* Adds a zspage to the class.  Without NOWAIT, the class's lock is released meanwhile. */
 static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number)
 {
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
@@ -256,9 +254,9 @@ static int add_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 	return 0;
 }
 
+/* Takes one slot, wherever there is one.  *grew: the pool got another zspage. */
 static int take_any(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take, bool *grew)
 {
-	bool nowait = take->gfp & ZPOOL_GFP_NOWAIT;
 	uint32_t number = zsmalloc_fullest(class);
 
 	int err = take_ready(pool, class, take);
@@ -266,13 +264,13 @@ static int take_any(struct zsmalloc_pool *pool, struct zsmalloc_class *class, st
 		err = take_spare(pool, class, take);
 	if (err == -ENOENT)
 		err = borrow(pool, class, take);
-	if (err == -ENOENT && number != ZSMALLOC_NONE && !nowait)
+	if (err == -ENOENT && number != ZSMALLOC_NONE && !(take->gfp & ZPOOL_GFP_NOWAIT))
 		err = take_in(pool, class, number, take, false);
 	if (err != -ENOENT)
 		return err;
-	/* The zspage's first slot has memory, and no other thread has had the lock since it was listed. */
 	err = add_zspage(pool, class, take->gfp, &number);
 	*grew = !err;
+	/* No other thread has had the lock since the new zspage was listed, so its first slot is free and has memory. */
 	return err ? err : take_in_empty(pool, class, number, take);
 }
 
@@ -289,7 +287,7 @@ int zsmalloc_slot_get(struct zsmalloc_pool *pool, struct zsmalloc_class *class, 
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Slots that come back
+ * Freed slots and cached slots
  */
 
 void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
@@ -310,7 +308,8 @@ unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class)
 }
 
 /*
- * Returns true if the cache's pending slot belongs to the class.  Called by the owner, or with the caches stopped.
+ * Returns true if the cache's pending slot belongs to the class.  That may change at any time, unless the caller owns
+ * the cache or has stopped the caches.
  */
 static bool is_pending_of(struct zsmalloc_pool *pool, struct zp_cache *cache, const struct zsmalloc_class *class)
 {
@@ -361,7 +360,7 @@ uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc
 		cached +=
 			zp_magazine_count(&cache->magazines[class - pool->classes]) + is_pending_of(pool, cache, class);
 	zp_unlock(&pool->caches.lock);
-	/* A slot that its owner is moving from pending into its magazine may have been counted twice. */
+	/* If an owner is moving its pending slot into its magazine, that slot may have been counted twice. */
 	return cached < class->used_slots ? cached : class->used_slots;
 }
 
@@ -390,7 +389,7 @@ void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_c
 	if (class->is_draining)
 		return;
 	class->is_draining = true;
-	/* Even if the magazines look empty: their owners must see the new maximum. */
+	/* This is done even if the magazines look empty, because their owners must see the new maximum. */
 	zsmalloc_cached_put_in(pool, class, ZSMALLOC_NONE);
 }
 
@@ -408,7 +407,7 @@ void zsmalloc_cache_empty(void *pool_, struct zp_cache *cache)
 
 	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
-		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
+		/* The calling thread is the owner, so the caches need not be stopped. */
 		zp_lock(&pool->caches.lock);
 		cache->magazines[class - pool->classes].max = 0;
 		unsigned int count = take_cached(pool, class, cache, ZSMALLOC_NONE, taken);
