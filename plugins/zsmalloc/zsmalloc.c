@@ -1,74 +1,78 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc - dense: objects of one size class packed into zspages, and packed again by compaction
+ * zsmalloc - a dense driver: objects of one size class are packed into zspages, which compaction keeps full
  *
- * Sizes.  Every size belongs to a class, 16 bytes apart up to a page and a sixty-fourth of their size apart above it.
- * Classes whose zspages would hold the same number of objects are one.
+ * Sizes.  Each size belongs to a size class.  Classes are 16 bytes apart up to a page, and a sixty-fourth of their size
+ * apart above it.  Classes whose zspages would have the same number of slots are merged.
  *
  * A zspage
  *
- *     | handles | slot 0 | slot 1 | ...          | slot n-1 | tail |
- *     page 0         page 1         page 2  ...          page p-1
+ *     | header | slot 0 | slot 1 | ...          | slot n-1 | tail |
+ *     page 0        page 1         page 2  ...           page p-1
  *
- * is a run of up to 32 contiguous pages (the chain) cut into equal slots, the length chosen so that little is left at
- * the end.  Slots cross pages as they fall: addresses are contiguous, so map is a pointer and copies nothing.  Objects
- * have no header.  In front stand the handle slots (slots of the handle table), four bytes a slot, because compaction
- * and eviction need the way back from an object to its handle; zspages of up to four slots have them in their record,
- * so that objects of whole pages fit whole pages.  What stands there is checked against the handle table before it is
- * believed, because an overrun of the zspage before may have written there.  Which slots are used is a bitmap in the
- * record, out of reach of any object.
+ * is a run of up to 32 contiguous pages (the chain) that is cut into equal slots.  The number of pages is chosen so that
+ * the tail is small.  Slots may cross page boundaries: the addresses are contiguous, so map returns a pointer and copies
+ * nothing.  Objects have no header of their own.  The zspage header has four bytes for each slot, its handle slot (its
+ * slot of the handle table), because compaction and eviction need the way back from an object to its handle.  A zspage
+ * of up to four slots has its handle slots in its record, so that objects of whole pages fit whole pages.  A write past
+ * the end of the zspage before may damage the header, so a handle slot is verified in the handle table before it is
+ * used.  The bitmap of used slots is in the record, which no object borders on.
  *
- * Memory comes late and goes early.  A run is address space at first.  Slots are taken lowest first, and a page gets
- * its memory when the first object lies on it; so a class with one object costs a page or two, however long its chain.
- * Compaction takes the memory of single pages back from zspages that stay half-used.
+ * Memory is committed late and released early.  At first, a run of pages is only address space.  Slots are taken in
+ * rising order, and a page is committed when the first object lies on it, so a class with one object costs a page or
+ * two, however long its chain is.  Compaction releases idle pages of zspages that stay partly used.
  *
- * A slot is used, or free.  A free slot that was used before is a hole: it is still bound to its handle slot, which is
- * dead and remembers where it belongs.  So a malloc that fills a hole only makes that handle slot live again.  A handle
- * slot is bound to a slot when the first object comes, and unbound when the slot's memory goes.
+ * A slot is used or free.  A free slot that was used before is a hole.  It is still bound to its handle slot, which is
+ * dead and keeps the slot's location, so a malloc that fills a hole only makes that handle slot live again.  A slot is
+ * bound when its first object is stored, and unbound when its memory is released.
  *
- * Where an object goes (zsmalloc_slots.c): into the fullest zspage of its class that has room (by tenths), so that the
- * emptier ones run empty; if no free slot of the class has memory, into a hole of one of the next eight classes; only
- * then into new memory.  So a program that replaces objects refills what it frees, and next to nothing has to be
- * moved.  A zspage that is empty goes back, except that a class keeps one of two pages or less.
+ * Placement (zsmalloc_slots.c).  A malloc takes a slot of the fullest zspage of its class that has room (by tenths), so
+ * that the emptiest zspages become empty.  If no free slot of the class has memory, it takes a hole of one of the next
+ * eight classes, and only then new memory.  So a program that replaces objects fills the holes that it makes, and
+ * compaction has almost nothing to do.  An empty zspage is destroyed; but a class keeps one with up to two pages.
  *
- * Handles are the shared table's: a word with generation, state and location; the location is the number of the zspage
- * and of the slot.  Map pins the word and computes the address from the zspage's header, without a lock: what free and
- * map need of a zspage are sixteen bytes beside its record, so that those of a large pool stay in the processor's
- * cache.
+ * Handles are those of the shared table (support/handles.h): a word with generation, state and location, where the
+ * location is the number of the zspage and of the slot.  map pins the word and computes the address from the zspage's
+ * struct zsmalloc_header, without a lock.  That structure has the sixteen bytes of a record that free and map need.
  *
- * Thread caches (support/magazine.h).  A free leaves slot and handle slot together in its thread's cache, up to
- * fourteen a class and a thirty-second of what the class has in use: the slot still counts as used in its zspage.  The
- * thread's next malloc of the class takes the last of them, and touches neither the class, its bitmaps and lists nor
- * the back pointer. A pair of malloc and free executes one locked instruction, the one that makes sure that an object
- * is freed once.
+ * Thread caches (support/magazine.h).  free leaves a slot with its handle slot in the thread's cache, where the slot
+ * still counts as used in its zspage.  A cache holds up to fourteen slots of a class, and no more than a thirty-second
+ * of the class's used slots.  The thread's next malloc of the class takes the slot that was freed last, without the
+ * class's lock, bitmaps and rings.  A pair of malloc and free executes one locked instruction, in begin_free, which
+ * ends the life of the handle at once, so that an object is freed only once.
  *
- * What a free waits for is its handle's word.  So it checks and claims that, leaves the slot as the cache's pending
- * one, and does for the slot that was pending before what depends on a word's content: it puts that in its magazine,
- * and asks the processor to fetch where the object began, because the program will write there next.
+ * The slot that was freed last is the cache's pending slot, which is not yet in a magazine.  What remains to be done for
+ * it depends on the handle's word, which is usually a cache miss when an object is freed.  So the thread's next free does
+ * it, when the word has arrived: it puts the slot into the magazine of its class, and prefetches the slot's first bytes,
+ * where the program will write next.  A malloc that finds its magazine empty takes the pending slot instead, if that
+ * belongs to its class or to one from which it may borrow, and makes the handle slot live again with one store.
  *
- * A cache that has too many slots gives the oldest to their class; one that has none gets a few holes of the class: a
- * class is visited for some objects at a time.  Code that must know what is free (compaction, eviction, trim, the walk
- * over classes, a class that runs empty, a thread that ends) stops the caches and takes the slots that it needs out of
- * them.
+ * A full magazine returns its oldest slots to the class, and an empty one gets a few holes of the class.  Code that
+ * must know which slots are free (compaction, eviction, trim, the walk over classes, a class that becomes empty, a
+ * thread that ends) stops the caches and takes the slots that it needs out of them.
  *
- * Compaction (zsmalloc_compact.c) is asked for (zsmalloc_round.c), or automatic (zsmalloc_auto.c): when a pool wastes
- * too much, frees move up to 64 KiB of objects each in the classes that waste most, into slots that have memory.  A
- * malloc that finds no memory does so wherever a page can be won.  A whole compaction also settles what stays
- * (zsmalloc_settle.c): last pages, records, page tables.
+ * Exclusive pins.  In a process with several threads, an object that is mapped with ZPOOL_MM_WO is pinned exclusively,
+ * and unmap ends the pin with a plain store inside the cache's biased lock (see "Exclusive pins" in support/handles.h).
+ * A thread that maps such an object, too, stops the caches and makes the pin an ordinary one.
  *
- * Eviction (zsmalloc_reclaim.c) takes whole zspages, the one that was stored into longest ago first.
+ * Compaction (zsmalloc_compact.c) runs on request (zsmalloc_round.c) or automatically (zsmalloc_auto.c): if a pool
+ * wastes too much, each free moves up to 64 KiB of objects in the classes that waste most, into slots that have memory.
+ * A malloc that finds no memory compacts wherever that wins a page.  A whole compaction also moves last pages, records
+ * and lonely zspages (zsmalloc_settle.c).
  *
- * Locks: a class's lock guards its zspages, their slots and lists; a thread that has an object pinned reads its
- * zspage's header without.  After a class's lock come the lock of a larger class, which malloc only tries, then
- * records.lock and caches.lock, then the handle table's and the page allocator's.  No lock is held while the owner is
- * asked to evict; copying under a lock is bounded to 32 KiB a hold, or, where a whole compaction moves one, to a
- * zspage.
+ * Eviction (zsmalloc_reclaim.c) empties whole zspages, the one that an object was stored in longest ago first.
  *
- * ZPOOL_GFP_NOWAIT: a cached slot, else a free slot that has memory, else a zspage from the reserve; for a slot that
- * was never used, a handle slot of a committed group; every lock is only tried.
+ * Locks.  A class's lock guards its zspages, their slots and rings.  A thread that has an object pinned reads its struct
+ * zsmalloc_header without that lock.  After a class's lock come the lock of a larger class, which a malloc only tries,
+ * then records.lock and caches.lock, then the locks of the handle table and the page allocator.  No lock is held while
+ * the owner is asked to evict.  Compaction copies at most 32 KiB while it holds a lock, or a whole zspage where it moves
+ * one.
  *
- * Sources: the kernel's zsmalloc for size classes, zspages and the choice of the fullest; there pages are not
- * contiguous, objects carry headers, and memory comes by whole zspages.
+ * ZPOOL_GFP_NOWAIT.  A malloc takes a cached slot, a free slot that has memory, or a zspage from the reserve.  For a
+ * slot that was never used, it takes a handle slot of a committed group.  It only tries locks.
+ *
+ * Sources: the kernel's zsmalloc, for size classes, zspages and the choice of the fullest zspage.  There, the pages of a
+ * zspage are not contiguous, objects have headers, and whole zspages are committed at once.
  */
 #include <config.h>
 
@@ -105,7 +109,7 @@ static const struct zpool_param zsmalloc_params[PARAMS] = {
 	},
 	[PARAM_COMPACT] = {
 		.key = "compact",
-		.help = "compact by itself, inside free and malloc, where much is wasted",
+		.help = "compact automatically, inside free and malloc, when much memory is wasted",
 		.default_value = "yes",
 		.type = ZPOOL_PARAM_BOOL,
 		.flags = ZPOOL_PARAM_RUNTIME,
@@ -116,7 +120,7 @@ static const struct zpool_param zsmalloc_params[PARAMS] = {
  * A pool's life
  */
 
-static uint64_t value_of(const struct zpool_create_args *args, uint32_t index)
+static uint64_t param_value(const struct zpool_create_args *args, uint32_t index)
 {
 	const char *values = (const char *)args->values;
 
@@ -130,13 +134,13 @@ static int pool_init(struct zsmalloc_pool *pool, const struct zpool_create_args 
 		return err;
 	zsmalloc_records_init(&pool->records);
 	zp_lock_rank(&pool->records.lock, ZSMALLOC_RANK_RECORDS, 0, &pool->pages);
-	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
+	err = zp_pages_charge(&pool->pages, sizeof(*pool), ZPOOL_GFP_KERNEL);
 	if (!err)
 		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
 	if (err)
 		goto fini_pages;
-	err = zsmalloc_classes_init(pool, (unsigned int)value_of(args, PARAM_CHAIN),
-				    (unsigned int)value_of(args, PARAM_STEP));
+	err = zsmalloc_classes_init(pool, (unsigned int)param_value(args, PARAM_CHAIN),
+				    (unsigned int)param_value(args, PARAM_STEP));
 	if (!err) {
 		zp_caches_init(&pool->caches, pool->class_count);
 		return 0;
@@ -149,7 +153,7 @@ fini_pages:
 
 static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	struct zsmalloc_pool *pool = calloc(1, sizeof *pool);
+	struct zsmalloc_pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	pool->host = args->host;
@@ -161,8 +165,8 @@ static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_cr
 					   .core = args->core,
 					   .driver = pool,
 					   .empty = zsmalloc_cache_empty };
-	pool->object_bytes_max = value_of(args, PARAM_MAX);
-	atomic_init(&pool->auto_compact, value_of(args, PARAM_COMPACT) != 0);
+	pool->object_bytes_max = param_value(args, PARAM_MAX);
+	atomic_init(&pool->auto_compact, param_value(args, PARAM_COMPACT) != 0);
 	int err = pool_init(pool, args);
 	if (err) {
 		free(pool);

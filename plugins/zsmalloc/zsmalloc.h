@@ -26,40 +26,40 @@ enum {
 
 #define ZSMALLOC_NO_CLASS UINT16_MAX
 
-/* What is constant of a class. */
+/* The constants of a class. */
 struct zsmalloc_geometry {
 	uint32_t slot_bytes;
 	uint16_t slots;      /* in a zspage */
 	uint16_t pages;      /* in a zspage */
-	uint16_t borrow_end; /* behind the last class that a malloc of this one may take a hole of */
+	uint16_t borrow_end; /* mallocs may borrow holes from the classes below this index */
 };
 
 /*
- * A size class: zspages of one geometry.  Guarded by its lock.  All members are zero until the first object comes, for
- * a small pool uses few classes and should not have memory for all; so the constant ones are copied from the pool's
- * table of geometries by zsmalloc_class_prepare().
+ * A size class, which is a set of zspages with the same geometry.  Guarded by its lock.  All members are zero until the
+ * first malloc, because a small pool uses few classes and the others should need no memory.  So
+ * zsmalloc_class_prepare() copies the constants from the pool's table of geometries.
  */
 struct zsmalloc_class {
 	_Alignas(64) struct zp_lock lock;
 	uint32_t slot_bytes;
-	bool is_compacting;    /* automatic compaction has begun and not reached its end */
-	bool is_draining;      /* compaction is at work: no thread caches slots of the class */
-	_Atomic(bool) is_used; /* the constants are there; read without the lock */
-	uint16_t head_bytes;   /* in front of slot 0: the handle slots */
+	bool is_compacting;    /* automatic compaction has begun and is not complete */
+	bool is_draining;      /* compaction is at work, so no thread caches slots of the class */
+	_Atomic(bool) is_used; /* the constants are set; read without the lock */
+	uint16_t head_bytes;   /* of the zspage header in front of slot 0 */
 	uint16_t slots;
 	uint16_t pages;
-	uint32_t used_slots; /* by objects, and cached */
-	uint32_t holes;      /* bound slots that are not used, in zspages that are listed */
+	uint32_t used_slots; /* slots with objects, and cached slots */
+	uint32_t holes;      /* free slots that are bound, in listed zspages */
 	uint32_t committed_pages;
 	uint32_t zspages;
-	uint32_t groups[ZSMALLOC_GROUPS]; /* first of each group's ring */
-	uint32_t group_mask;              /* groups that are not empty */
-	uint32_t newest;                  /* the ring by stamp; its `newer` is the oldest */
-	uint32_t spare;                   /* an empty zspage */
-	uint32_t emptied;                 /* zspages that zsmalloc_class_unlock() destroys, linked through next */
-	uint32_t source;                  /* the zspage that compaction empties */
-	uint32_t spare_record;            /* one without pages: a NOWAIT malloc took it and then found no pages */
-	uint32_t check_at_frees;          /* the pool's waste is added up again then */
+	uint32_t groups[ZSMALLOC_GROUPS]; /* the first zspage of each group */
+	uint32_t group_mask;              /* the groups that have zspages */
+	uint32_t newest;                  /* the first of the ring by age; the one before it is the oldest */
+	uint32_t spare;                   /* an empty zspage that is kept for the next objects */
+	uint32_t emptied;                 /* list of the zspages that zsmalloc_class_unlock() destroys */
+	uint32_t source;                  /* the zspage that compaction is emptying */
+	uint32_t spare_record;            /* of a NOWAIT malloc that got a record but no pages */
+	uint32_t check_at_frees;          /* the number of frees at which the pool's waste is computed again */
 	uint64_t frees;
 };
 
@@ -67,7 +67,7 @@ struct zsmalloc_class {
 enum zsmalloc_rank { ZSMALLOC_RANK_CLASS = ZP_RANK_DRIVER, ZSMALLOC_RANK_RECORDS };
 
 struct zsmalloc_pool {
-	/* Constant. */
+	/* These are constant. */
 	struct zp_handles handles;
 	struct zp_pages pages;
 	const struct zpool_host *host;
@@ -76,37 +76,37 @@ struct zsmalloc_pool {
 	void *evict_context;
 	size_t object_bytes_max;
 	unsigned int class_count;
-	uint16_t *class_of; /* by size in units of ZSMALLOC_ALIGN_BYTES, rounded up */
+	uint16_t *class_of; /* index of a class by size, in units of ZSMALLOC_ALIGN_BYTES */
 	struct zsmalloc_geometry *geometries;
-	struct zsmalloc_class *classes; /* smallest first */
-	void *tables;                   /* the three of them, in one range */
+	struct zsmalloc_class *classes; /* the smallest first */
+	void *tables;                   /* the memory of these three */
 	size_t table_bytes;
 	_Atomic(bool) auto_compact;
 
 	struct zsmalloc_records records;
 	struct zp_caches caches;
 
-	/* Classes with holes, a bit each; a class's bit is written under its lock. */
+	/* A bit for each class says whether it has holes.  It is written under the class's lock. */
 	_Atomic(uint64_t) classes_with_holes[ZSMALLOC_HOLE_WORDS];
 
-	/* The zspage that an object was stored in last, in pools that evict, and when. */
+	/* In pools that evict: the last stamp, and the zspage that has it. */
 	_Atomic(uint64_t) clock;
 	_Atomic(uint32_t) newest;
 
-	_Atomic(bool) is_compacting;      /* a thread compacts inside free or malloc */
-	_Atomic(uint32_t) next_class;     /* for compaction inside malloc */
-	_Atomic(uint64_t) retry_at_frees; /* a malloc at the limit does not compact the whole pool again before */
+	_Atomic(bool) is_compacting;      /* a thread is compacting inside free or malloc */
+	_Atomic(uint32_t) next_class;     /* the next class to compact inside malloc */
+	_Atomic(uint64_t) retry_at_frees; /* the number of frees before a malloc may compact the whole pool again */
 
 	struct zsmalloc_round round; /* guarded by records.lock */
 
-	_Atomic(uint32_t) compaction_id; /* the last run's */
+	_Atomic(uint32_t) compaction_id; /* of the last run */
 	_Atomic(uint64_t) compactions;
 	_Atomic(uint64_t) moved_bytes, released_bytes;
 	_Atomic(uint64_t) evictions, evict_refused;
 	struct zp_counts counts;
 };
 
-/* ---- where things are ---- */
+/* ---- finding zspages, classes and slots ---- */
 
 static inline struct zsmalloc_header *zsmalloc_header(const struct zsmalloc_pool *pool, uint32_t number)
 {
@@ -131,15 +131,16 @@ static inline char *zsmalloc_address(const struct zsmalloc_pool *pool, uint64_t 
 	return zsmalloc_slot_address(header, zsmalloc_location_slot(location));
 }
 
-/* The zspage of a bound slot that is free or cached. */
+/* Returns the zspage of a bound slot that is free or cached. */
 static inline uint32_t zsmalloc_bound_zspage(struct zsmalloc_pool *pool, uint32_t handle_slot)
 {
 	return zsmalloc_location_zspage(zp_handles_location(&pool->handles, handle_slot));
 }
 
 /*
- * The handle slot of each slot, ZP_SLOT_NONE: it has none.  They stand in front of slot 0, where an overrun of the
- * zspage before may write, or in the record; what is read there is checked before it is followed.
+ * Returns the handle slots of a zspage's slots; that of a slot that was never used is ZP_SLOT_NONE.  They are in the
+ * zspage header, or in the record if there are few.  A write past the end of the zspage before may have damaged the
+ * header, so a handle slot is verified before it is used.
  */
 static inline uint32_t *zsmalloc_handle_slots(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
@@ -147,7 +148,7 @@ static inline uint32_t *zsmalloc_handle_slots(const struct zsmalloc_class *class
 				 : (uint32_t *)(void *)&zspage->used[1];
 }
 
-/* The pages that a slot lies on, as a mask like zspage->committed. */
+/* Returns the pages that a slot lies on, as a mask like zspage->committed. */
 static inline uint64_t zsmalloc_slot_pages(const struct zsmalloc_class *class, unsigned int slot)
 {
 	size_t from = class->head_bytes + (size_t)slot * class->slot_bytes;
@@ -157,19 +158,22 @@ static inline uint64_t zsmalloc_slot_pages(const struct zsmalloc_class *class, u
 	return (UINT64_MAX >> (63 - (last - first))) << first;
 }
 
-/* Words of zspage->used that are about slots. */
+/* Returns how many words of zspage->used are bitmaps of slots. */
 static inline unsigned int zsmalloc_used_words(const struct zsmalloc_class *class)
 {
 	return (class->slots + 63u) / 64;
 }
 
-/* The groups that have zspages with a free slot, as a mask. */
+/* Returns the groups whose zspages have free slots, as a mask. */
 static inline uint32_t zsmalloc_groups_with_room(const struct zsmalloc_class *class)
 {
 	return class->group_mask & ((1u << ZSMALLOC_FULL) - 1);
 }
 
-/* May a whole compaction move objects of a class to that larger one?  It may be the one behind the last. */
+/*
+ * Returns true if a whole compaction may move objects of a class to a larger one.  `larger` may point behind the last
+ * class.
+ */
 static inline bool zsmalloc_may_migrate(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
 					const struct zsmalloc_class *larger)
 {
@@ -183,20 +187,26 @@ static inline bool zsmalloc_may_migrate(const struct zsmalloc_pool *pool, const 
 
 /* ---- zsmalloc_class.c ---- */
 
-/* 0 or -ENOMEM.  chain: pages of a zspage at most; step: bytes between classes at least. */
+/*
+ * Creates the classes of a pool.  chain: the largest number of pages of a zspage; step: the smallest number of bytes
+ * between classes.  Returns 0 or -ENOMEM.
+ */
 int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsigned int step);
 void zsmalloc_classes_fini(struct zsmalloc_pool *pool);
 
-/* Fills in what is constant, if that is still to be done.  With the lock held. */
+/* Sets the constants of a class before its first malloc.  Called with the lock held. */
 void zsmalloc_class_prepare(const struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 
-/* Did a malloc ever want the class?  Without the lock, too; a class that is wanted just now may be missed. */
+/*
+ * Returns true if the class had a malloc.  Without the class's lock, the first malloc of the class may be missed while
+ * it runs.
+ */
 static inline bool zsmalloc_class_is_used(const struct zsmalloc_class *class)
 {
 	return atomic_load_explicit(&class->is_used, memory_order_acquire);
 }
 
-/* Returns the next class that is used, the first one after NULL, or NULL.  Called with or without locks. */
+/* Returns the next used class after one, or the first one after NULL, or NULL if there are no more. */
 static inline struct zsmalloc_class *zsmalloc_next_used(const struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	size_t index = class ? (size_t)(class - pool->classes) + 1 : 0;
@@ -216,22 +226,22 @@ static inline struct zsmalloc_class *zsmalloc_class_of(const struct zsmalloc_poo
 	return &pool->classes[zsmalloc_class_index(pool, size)];
 }
 
-/* ---- zsmalloc_slots.c: free slots of a class; with its lock held, but where a comment says otherwise ---- */
+/* ---- zsmalloc_slots.c: free slots of a class; called with its lock held, unless a comment says otherwise ---- */
 
 /*
- * A slot for an object of the class, perhaps of a larger class, bound to a handle slot.  The lock is released, except
- * under NOWAIT, while the pool grows.  0 and *handle_slot and *grew; or -errno.
+ * Takes a slot for an object of the class, perhaps in a larger class, and binds it to a handle slot.  *grew says
+ * whether the pool got another zspage.  Without NOWAIT, the lock is released while the pool grows.  Returns 0 or -errno.
  */
 int zsmalloc_slot_get(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *handle_slot,
 		      bool *grew);
 
-/* Up to `wanted` slots that have memory.  Returns how many. */
+/* Takes up to `wanted` free slots that have memory.  Returns how many. */
 unsigned int zsmalloc_slots_get_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slots,
 				      unsigned int wanted);
 
 /*
- * For a malloc at the limit: a free slot with memory in one of the larger classes that a whole compaction moves objects
- * to, for the room that these leave is the smaller class's as well.  Without a lock.  0 or -ENOMEM.
+ * Takes a free slot with memory in one of the larger classes to which a whole compaction would move objects, for a
+ * malloc at the limit.  Called without a lock.  Returns 0 or -ENOMEM.
  */
 int zsmalloc_slot_migrate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot);
 
@@ -239,28 +249,28 @@ int zsmalloc_slot_migrate(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 void zsmalloc_slots_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
 			unsigned int count);
 
-/* How many slots a thread caches, as the class is now. */
+/* Returns how many slots of the class a thread may cache. */
 unsigned int zsmalloc_cached_max(const struct zsmalloc_class *class);
 
-/* How many slots of the class are cached, by all threads. */
+/* Returns how many slots of the class all threads cache. */
 uint32_t zsmalloc_cached_count(struct zsmalloc_pool *pool, const struct zsmalloc_class *class);
 
 /*
- * The cached slots of the class, or those in one of its zspages, which stays even if it is empty then, are free.  While
- * the class is draining its threads cache no more; end_draining lets them again.
+ * cached_put makes the cached slots of the class free; cached_put_in only those in zspage `number`, unless it is
+ * ZSMALLOC_NONE.  begin_draining does the same, and keeps threads from caching slots of the class until end_draining.
  */
 void zsmalloc_class_begin_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_class_end_draining(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_cached_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_cached_put_in(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
-/* Gives up all that the class keeps for its next objects.  Returns the pages that go. */
+/* Releases the cached slots, the spare zspage and the spare record of the class.  Returns the number of pages. */
 uint64_t zsmalloc_class_drop_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 
-/* The same of all classes, without a lock. */
+/* Does the same in all classes.  Called without a lock. */
 void zsmalloc_drop_cached(struct zsmalloc_pool *pool);
 
-/* The callback of the thread caches: the thread that owns the cache ends. */
+/* The callback `empty` of the thread caches: makes the slots in a cache free when its thread ends. */
 void zsmalloc_cache_empty(void *pool, struct zp_cache *cache);
 
 /* ---- zsmalloc_objects.c ---- */

@@ -54,8 +54,8 @@ static void refill(struct zsmalloc_pool *pool, struct zsmalloc_class *class, con
 }
 
 /*
- * Returns true if a malloc may take the cache's pending slot: it belongs to one of the classes `first` to `end` - 1.  So
- * a program that stores and frees one object again and again reuses one slot.
+ * Returns true if a malloc may take the cache's pending slot: it belongs to one of the classes `first` to `end` - 1.
+ * So a program that stores and frees one object again and again reuses one slot.
  */
 static inline bool may_take_pending(struct zp_cache *cache, unsigned int first, unsigned int end)
 {
@@ -225,8 +225,8 @@ int zsmalloc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *ha
  */
 
 /*
- * Puts a slot into the thread's cache.  If that is full, the oldest slots go back to the class first.  If the cache does
- * not take the slot, the slot goes back, too.  Called with the class's lock held.
+ * Puts a slot into the thread's cache.  If that is full, the oldest slots go back to the class first.  If the cache
+ * does not take the slot, the slot goes back, too.  Called with the class's lock held.
  */
 static void cache_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t handle_slot)
 {

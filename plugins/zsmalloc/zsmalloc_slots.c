@@ -2,7 +2,7 @@
  *
  * zsmalloc_slots.c - the free slots of a class: how a malloc finds one, and which ones threads cache
  *
- * A malloc that its thread's cache cannot serve searches in this order, so that it fills holes before it commits memory:
+ * A malloc that its thread's cache cannot serve searches in this order, to fill holes before it commits memory:
  *
  *     1. free slots of the class that have memory, in the fullest zspages
  *     2. holes of the next ZSMALLOC_BORROW_CLASSES classes, where the object wastes a few bytes until it is freed
@@ -270,7 +270,7 @@ static int take_any(struct zsmalloc_pool *pool, struct zsmalloc_class *class, st
 		return err;
 	err = add_zspage(pool, class, take->gfp, &number);
 	*grew = !err;
-	/* No other thread has had the lock since the new zspage was listed, so its first slot is free and has memory. */
+	/* No other thread has had the lock since the zspage was listed, so its first slot is free and has memory. */
 	return err ? err : take_in_empty(pool, class, number, take);
 }
 

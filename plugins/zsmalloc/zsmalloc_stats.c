@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_stats.c - counters, size classes, and the check of the pool's own invariants
+ * zsmalloc_stats.c - statistics, the walk over size classes, and the verification of invariants
  */
 #include <config.h>
 
 #include "zsmalloc.h"
 
-/* Visits every zspage of a class that is on its lists.  With the lock held. */
+/* Visits every listed zspage of a class.  Called with the lock held. */
 static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
 			void (*fn)(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user),
 			void *user)
@@ -66,7 +66,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		struct zpool_class_stats stats = { 0 };
 
 		zp_lock(&class->lock);
-		/* Slots that are cached look used, and would stand in the histogram as objects. */
+		/* Cached slots count as used, and would appear as objects in the histogram. */
 		zsmalloc_cached_put(pool, class);
 		stats.object_bytes = class->slot_bytes;
 		stats.pages_per_zspage = class->pages;
@@ -78,7 +78,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		each_listed(pool, class, add_fullness, &stats);
 		zsmalloc_class_unlock(pool, class);
 		if (stats.zspages)
-			err = fn(&stats, sizeof stats, user);
+			err = fn(&stats, sizeof(stats), user);
 	}
 	return err;
 }
@@ -87,7 +87,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
  * Verification
  */
 
-/* What the walk over a class adds up, and the first thing that it finds wrong. */
+/* The sums of a walk over a class, and an error that it found. */
 struct audit {
 	struct zsmalloc_pool *pool;
 	uint64_t zspages, objects, pages, holes;
@@ -119,12 +119,12 @@ static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zsp
 		audit->wrong = "a zspage's count of holes is wrong";
 	if (needed & ~zspage->committed)
 		audit->wrong = "an object lies on a page without memory";
-	/* The group is used * 10 / slots, cross-multiplied. */
+	/* This compares the group with used * 10 / slots. */
 	unsigned int tenths = zspage->used_slots * (unsigned int)ZSMALLOC_FULL;
 	if (tenths < zspage->group * class->slots || tenths >= (zspage->group + 1u) * class->slots)
 		audit->wrong = "a zspage is in the wrong group";
 	if (!zsmalloc_is_listed(zspage->header))
-		audit->wrong = "a zspage on the lists says that it is on none";
+		audit->wrong = "a zspage on the lists is marked as not listed";
 	for (unsigned int page = 0; page < class->pages; page++)
 		if ((zspage->committed >> page & 1) && !zp_pages_is_committed(&audit->pool->pages, zspage->pgno + page))
 			audit->wrong = "a zspage and the page allocator disagree about a page's memory";
@@ -134,7 +134,7 @@ static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zsp
 	audit->pages += (unsigned int)__builtin_popcountll(zspage->committed);
 }
 
-/* The ring by age has the same zspages, oldest first from the newest's other end. */
+/* Checks that the ring by age has the same zspages, ordered by stamp. */
 static void audit_ages(struct audit *audit, const struct zsmalloc_class *class)
 {
 	uint64_t found = 0, stamp = UINT64_MAX;
@@ -153,7 +153,7 @@ static void audit_ages(struct audit *audit, const struct zsmalloc_class *class)
 		} while (number != class->newest && found <= audit->zspages);
 	}
 	if (found != audit->zspages)
-		audit->wrong = "the ring by age has lost or doubled a zspage";
+		audit->wrong = "the ring by age has too few or too many zspages";
 }
 
 static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
@@ -172,12 +172,12 @@ static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class
 		audit.zspages++;
 		audit.pages += (unsigned int)__builtin_popcountll(spare->committed);
 	}
-	/* Zspages under reclaim, and those being made, are on no list: then the sums may be short. */
+	/* The sums may be less than the counts, because a zspage that is being created or evicted is on no list. */
 	if (audit.zspages > class->zspages || audit.objects > class->used_slots || audit.pages > class->committed_pages)
-		audit.wrong = "a class's counts are short of what it has";
+		audit.wrong = "a class's counts are less than the sums over its zspages";
 	if (audit.zspages == class->zspages &&
 	    (audit.objects != class->used_slots || audit.pages != class->committed_pages))
-		audit.wrong = "a class's counts are not what it has";
+		audit.wrong = "a class's counts differ from the sums over its zspages";
 	for (unsigned int group = 0; group < ZSMALLOC_GROUPS; group++)
 		if ((class->groups[group] != ZSMALLOC_NONE) != (class->group_mask >> group & 1))
 			audit.wrong = "a class's mask of groups is wrong";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_zspage.c - zspages: their slots and the memory behind these
+ * zsmalloc_zspage.c - creating and destroying zspages, their slots, and the memory of their pages
  */
 #include <config.h>
 
@@ -22,7 +22,7 @@ static uint64_t mask_of(unsigned int first, unsigned int pages)
 	return (UINT64_MAX >> (64 - pages)) << first;
 }
 
-/* An empty zspage in a record and a run of pages. */
+/* Initialises a record for an empty zspage. */
 static void zspage_init(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, uint32_t pgno)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
@@ -31,10 +31,10 @@ static void zspage_init(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 	*zspage = (struct zsmalloc_zspage){ .header = zspage->header, .pgno = pgno };
 	zspage->header->base = run + class->head_bytes;
 	zspage->header->slot_bytes = class->slot_bytes;
-	/* The number may be known as the one stored into last, from an earlier life. */
+	/* An earlier zspage with this number may have been the newest one. */
 	if (atomic_load_explicit(&pool->newest, memory_order_relaxed) == number)
 		atomic_store_explicit(&pool->newest, ZSMALLOC_NONE, memory_order_relaxed);
-	/* Read without a lock by those who ask for the size of an object that used to be in this record's zspage. */
+	/* zsmalloc_obj_size() may read this without a lock, for an object that was in an earlier zspage. */
 	atomic_store_explicit(&zspage->header->class_index, (uint16_t)(class - pool->classes), memory_order_relaxed);
 	memset(zsmalloc_handle_slots(class, zspage), 0, class->slots * sizeof(uint32_t));
 }
@@ -52,7 +52,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	if (err)
 		return err;
 	err = zp_pages_get_lazy(&pool->pages, class->pages, first_pages, gfp, &pgno);
-	/* Giving the record back could mean to wait: the class keeps it for the next such call. */
+	/* A NOWAIT call cannot put the record back, which might wait, so the class keeps it for the next such call. */
 	if (nowait)
 		class->spare_record = err ? *number : ZSMALLOC_NONE;
 	else if (err)
@@ -62,7 +62,7 @@ int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	zspage_init(pool, class, *number, pgno);
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, *number);
 	zspage->committed = mask_of(0, first_pages);
-	/* With NOWAIT a run keeps what memory it has behind the first pages, for the next such calls. */
+	/* A NOWAIT call also keeps the memory that further pages have from the reserve, for the next such calls. */
 	for (unsigned int page = first_pages; nowait && page < class->pages; page++)
 		if (zp_pages_commit(&pool->pages, pgno + page, 1, gfp) == 0)
 			zspage->committed |= mask_of(page, 1);
@@ -90,7 +90,10 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	class->emptied = number;
 }
 
-/* Unbinds the holes that lie on pages of a mask.  With the class's lock held, or of a zspage that left its class. */
+/*
+ * Unbinds the holes that lie on the pages of a mask, and returns how many there were.  Called with the class's lock
+ * held, or for a zspage that has left its class.
+ */
 static unsigned int unbind_holes(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
 				 uint64_t pages)
 {
@@ -146,7 +149,7 @@ int zsmalloc_slot_find(const struct zsmalloc_class *class, const struct zsmalloc
 				return -1;
 			if (!ready || !(zsmalloc_slot_pages(class, slot) & ~zspage->committed))
 				return (int)slot;
-			/* Behind the first slot that lacks memory only holes may have some. */
+			/* Of the slots above the first one without memory, only holes can have memory. */
 			if (zspage->holes == 0)
 				return -1;
 		}
@@ -173,11 +176,11 @@ uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_cl
 	uint32_t handle_slot =
 		zsmalloc_slot_is_used(zspage, slot) ? ZP_SLOT_NONE : zsmalloc_handle_slots(class, zspage)[slot];
 
-	/* An overrun may have written there; then the handle slot is lost. */
+	/* A write past the end of another object may have damaged it.  Then the handle slot is lost. */
 	return zp_handles_is_bound_to(&pool->handles, handle_slot, location) ? handle_slot : ZP_SLOT_NONE;
 }
 
-/* Memory for the pages of a mask that have none. */
+/* Commits the pages of a mask.  Pages between them are committed already. */
 static int commit_pages(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
 			uint64_t missing, zpool_gfp_t gfp)
 {
@@ -255,7 +258,7 @@ void zsmalloc_slot_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
  * Memory
  */
 
-/* The pages that must keep their memory: those with objects, and the first ones, with the handle slots. */
+/* Returns the pages that must keep their memory: those with used slots, and the first one if it has the header. */
 static uint64_t needed_pages(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
 {
 	uint64_t needed = class->head_bytes ? 1 : 0;
@@ -266,7 +269,7 @@ static uint64_t needed_pages(const struct zsmalloc_class *class, const struct zs
 	return needed;
 }
 
-/* Takes the lowest run of pages out of a mask.  false: it is empty. */
+/* Removes the lowest run of pages from a mask.  Returns false if the mask is empty. */
 static bool next_run_of(uint64_t *mask, unsigned int *first, unsigned int *pages)
 {
 	if (!*mask)
@@ -294,7 +297,7 @@ unsigned int zsmalloc_zspage_decommit_idle(struct zsmalloc_pool *pool, struct zs
 		idle &= idle - 1;
 	left = idle;
 	while (next_run_of(&left, &first, &pages)) {
-		/* Pages that the source does not take stay committed. */
+		/* Pages that the page source refuses to release stay committed. */
 		if (zp_pages_decommit(&pool->pages, zspage->pgno + first, pages) == 0)
 			gone |= mask_of(first, pages);
 	}
@@ -308,7 +311,7 @@ unsigned int zsmalloc_zspage_decommit_idle(struct zsmalloc_pool *pool, struct zs
 	return (unsigned int)__builtin_popcountll(gone);
 }
 
-/* Memory for the pages of a run that a mask names.  0 or -errno. */
+/* Commits the pages of a mask, counted from `pgno`.  Returns 0 or -errno. */
 static int commit_mask(struct zsmalloc_pool *pool, uint32_t pgno, uint64_t mask)
 {
 	unsigned int first, pages;
