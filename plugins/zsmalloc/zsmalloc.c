@@ -7,16 +7,16 @@
  *
  * A zspage
  *
- *     | header | slot 0 | slot 1 | ...          | slot n-1 | tail |
- *     page 0        page 1         page 2  ...           page p-1
+ *     | back pointers | slot 0 | slot 1 | ...          | slot n-1 | tail |
+ *     page 0               page 1         page 2  ...           page p-1
  *
- * is a run of up to 32 contiguous pages (the chain) that is cut into equal slots.  The number of pages is chosen so that
- * the tail is small.  Slots may cross page boundaries: the addresses are contiguous, so map returns a pointer and copies
- * nothing.  Objects have no header of their own.  The zspage header has four bytes for each slot, its handle slot (its
- * slot of the handle table), because compaction and eviction need the way back from an object to its handle.  A zspage
- * of up to four slots has its handle slots in its record, so that objects of whole pages fit whole pages.  A write past
- * the end of the zspage before may damage the header, so a handle slot is verified in the handle table before it is
- * used.  The bitmap of used slots is in the record, which no object borders on.
+ * is a run of up to 32 contiguous pages (the chain) that is cut into equal slots.  The number of pages is chosen so
+ * that the tail is small.  Slots may cross page boundaries: the addresses are contiguous, so map returns a pointer and
+ * copies nothing.  Objects have no headers.  In front of slot 0 are the back pointers, four bytes for each slot: the
+ * number of its handle slot (its slot of the handle table), because compaction and eviction need the way back from an
+ * object to its handle.  A zspage of up to four slots has its back pointers in its record, so that objects of whole
+ * pages fit whole pages.  A write past the end of the zspage before may damage back pointers, so each is verified in
+ * the handle table before it is used.  The bitmap of used slots is in the record, which no object borders on.
  *
  * Memory is committed late and released early.  At first, a run of pages is only address space.  Slots are taken in
  * rising order, and a page is committed when the first object lies on it, so a class with one object costs a page or
@@ -32,8 +32,9 @@
  * compaction has almost nothing to do.  An empty zspage is destroyed; but a class keeps one with up to two pages.
  *
  * Handles are those of the shared table (support/handles.h): a word with generation, state and location, where the
- * location is the number of the zspage and of the slot.  map pins the word and computes the address from the zspage's
- * struct zsmalloc_header, without a lock.  That structure has the sixteen bytes of a record that free and map need.
+ * location is the number of the zspage and of the slot.  map pins the word and computes the address from the zspage
+ * header, without a lock.  A zspage header is the sixteen bytes about a zspage that free and map need.  It is in a
+ * table of its own, so that the headers of a large pool stay in the processor's cache.
  *
  * Thread caches (support/magazine.h).  free leaves a slot with its handle slot in the thread's cache, where the slot
  * still counts as used in its zspage.  A cache holds up to fourteen slots of a class, and no more than a thirty-second
@@ -41,11 +42,12 @@
  * class's lock, bitmaps and rings.  A pair of malloc and free executes one locked instruction, in begin_free, which
  * ends the life of the handle at once, so that an object is freed only once.
  *
- * The slot that was freed last is the cache's pending slot, which is not yet in a magazine.  What remains to be done for
- * it depends on the handle's word, which is usually a cache miss when an object is freed.  So the thread's next free does
- * it, when the word has arrived: it puts the slot into the magazine of its class, and prefetches the slot's first bytes,
- * where the program will write next.  A malloc that finds its magazine empty takes the pending slot instead, if that
- * belongs to its class or to one from which it may borrow, and makes the handle slot live again with one store.
+ * The slot that was freed last is the cache's pending slot, which is not yet in a magazine.  What remains to be done
+ * for it depends on the handle's word, which is usually a cache miss when an object is freed.  So the thread's next
+ * free does it, when the word has arrived: it puts the slot into the magazine of its class, and prefetches the slot's
+ * first bytes, where the program will write next.  A malloc that finds its magazine empty takes the pending slot
+ * instead, if that belongs to its class or to one from which it may borrow, and makes the handle slot live again with
+ * one store.
  *
  * A full magazine returns its oldest slots to the class, and an empty one gets a few holes of the class.  Code that
  * must know which slots are free (compaction, eviction, trim, the walk over classes, a class that becomes empty, a
@@ -62,17 +64,17 @@
  *
  * Eviction (zsmalloc_reclaim.c) empties whole zspages, the one that an object was stored in longest ago first.
  *
- * Locks.  A class's lock guards its zspages, their slots and rings.  A thread that has an object pinned reads its struct
- * zsmalloc_header without that lock.  After a class's lock come the lock of a larger class, which a malloc only tries,
- * then records.lock and caches.lock, then the locks of the handle table and the page allocator.  No lock is held while
- * the owner is asked to evict.  Compaction copies at most 32 KiB while it holds a lock, or a whole zspage where it moves
- * one.
+ * Locks.  A class's lock guards its zspages, their slots and rings.  A thread that has an object pinned reads its
+ * zspage header without that lock.  After a class's lock come the lock of a larger class, which a malloc only
+ * tries, then records.lock and caches.lock, then the locks of the handle table and the page allocator.  No lock is held
+ * while the owner is asked to evict.  Compaction copies at most 32 KiB while it holds a lock, or a whole zspage where
+ * it moves one.
  *
  * ZPOOL_GFP_NOWAIT.  A malloc takes a cached slot, a free slot that has memory, or a zspage from the reserve.  For a
  * slot that was never used, it takes a handle slot of a committed group.  It only tries locks.
  *
- * Sources: the kernel's zsmalloc, for size classes, zspages and the choice of the fullest zspage.  There, the pages of a
- * zspage are not contiguous, objects have headers, and whole zspages are committed at once.
+ * Sources: the kernel's zsmalloc, for size classes, zspages and the choice of the fullest zspage.  There, the pages of
+ * a zspage are not contiguous, objects have headers, and whole zspages are committed at once.
  */
 #include <config.h>
 

@@ -45,7 +45,7 @@ struct zsmalloc_class {
 	bool is_compacting;    /* automatic compaction has begun and is not complete */
 	bool is_draining;      /* compaction is at work, so no thread caches slots of the class */
 	_Atomic(bool) is_used; /* the constants are set; read without the lock */
-	uint16_t head_bytes;   /* of the zspage header in front of slot 0 */
+	uint16_t head_bytes;   /* of the back pointers in front of slot 0 */
 	uint16_t slots;
 	uint16_t pages;
 	uint32_t used_slots; /* slots with objects, and cached slots */
@@ -138,9 +138,9 @@ static inline uint32_t zsmalloc_bound_zspage(struct zsmalloc_pool *pool, uint32_
 }
 
 /*
- * Returns the handle slots of a zspage's slots; that of a slot that was never used is ZP_SLOT_NONE.  They are in the
- * zspage header, or in the record if there are few.  A write past the end of the zspage before may have damaged the
- * header, so a handle slot is verified before it is used.
+ * Returns the handle slots of a zspage's slots; that of a slot that was never used is ZP_SLOT_NONE.  They are in
+ * front of slot 0, or in the record if there are few.  A write past the end of the zspage before may have damaged them,
+ * so they are verified before they are used.
  */
 static inline uint32_t *zsmalloc_handle_slots(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
@@ -230,7 +230,8 @@ static inline struct zsmalloc_class *zsmalloc_class_of(const struct zsmalloc_poo
 
 /*
  * Takes a slot for an object of the class, perhaps in a larger class, and binds it to a handle slot.  *grew says
- * whether the pool got another zspage.  Without NOWAIT, the lock is released while the pool grows.  Returns 0 or -errno.
+ * whether the pool got another zspage.  Without NOWAIT, the lock is released while the pool grows.  Returns 0 or
+ * -errno.
  */
 int zsmalloc_slot_get(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *handle_slot,
 		      bool *grew);

@@ -34,7 +34,7 @@ int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint3
 	zp_handles_end_move(&pool->handles, *handle_slot, found);
 	pool->host->log(
 		pool->core, ZPOOL_LOG_ERROR,
-		"A write past the end of an object has overwritten the handles of a zspage, which is not compacted.");
+		"A write past the end of an object has overwritten back pointers of a zspage, which is not compacted.");
 	return -EBUSY;
 }
 

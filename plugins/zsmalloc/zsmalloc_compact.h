@@ -72,7 +72,7 @@ uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 
 /* ---- zsmalloc_auto.c: compaction inside free and malloc ---- */
 
-/* Returns the bytes with memory that no used slot takes, including heads and tails of zspages. */
+/* Returns the bytes with memory that no used slot takes, including back pointers and tails of zspages. */
 uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class);
 
 /* Returns true if compaction of the class would release at least a page.  Called with its lock held. */

@@ -431,7 +431,10 @@ int64_t zsmalloc_obj_size(void *pool_, unsigned long handle)
 		if (location == before)
 			return bytes;
 		before = location;
-		/* A record that was freed meanwhile has no class; then the next lookup finds another location, or fails. */
+		/*
+		 * A record that was freed meanwhile has no class; then the next lookup finds another location, or
+		 * fails.
+		 */
 		const struct zsmalloc_header *header = zsmalloc_header(pool, zsmalloc_location_zspage(location));
 		uint16_t index = atomic_load_explicit(&header->class_index, memory_order_relaxed);
 		bytes = index < pool->class_count ? pool->geometries[index].slot_bytes : 0;

@@ -35,9 +35,9 @@ enum {
 
 	/*
 	 * Automatic compaction of a class begins when the class wastes more than BEGIN_PAGES and BEGIN_SHARE of its
-	 * pages together, and the pool more than BEGIN_PAGES and POOL_SHARE.  It ends when the class wastes no more than
-	 * END_PAGES and END_SHARE.  With 80,000 objects and 40 random replacements of each, pool shares of 20, 32, 40
-	 * and 48 left footprints of 1.076, 1.066, 1.060 and 1.059 with one thread, and 1.090, 1.075, 1.070 and 1.071
+	 * pages together, and the pool more than BEGIN_PAGES and POOL_SHARE.  It ends when the class wastes no more
+	 * than END_PAGES and END_SHARE.  With 80,000 objects and 40 random replacements of each, pool shares of 20, 32,
+	 * 40 and 48 left footprints of 1.076, 1.066, 1.060 and 1.059 with one thread, and 1.090, 1.075, 1.070 and 1.071
 	 * with two.
 	 */
 	ZSMALLOC_BEGIN_PAGES = 4,

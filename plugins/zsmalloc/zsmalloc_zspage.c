@@ -258,7 +258,7 @@ void zsmalloc_slot_put(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
  * Memory
  */
 
-/* Returns the pages that must keep their memory: those with used slots, and the first one if it has the header. */
+/* Returns the pages that must keep their memory: those with used slots, and the first one, for the back pointers. */
 static uint64_t needed_pages(const struct zsmalloc_class *class, const struct zsmalloc_zspage *zspage)
 {
 	uint64_t needed = class->head_bytes ? 1 : 0;

@@ -25,9 +25,10 @@ struct zsmalloc_pool;
 struct zsmalloc_class;
 
 /*
- * The part of a zspage's record that free and map need.  It is separate and small, so that the headers of a large pool
- * stay in the processor's cache.  base, slot_bytes and class_index are constant while the zspage has a live object, so
- * a thread that has one pinned reads them without a lock.  Any thread may read the atomic members at any time.
+ * A zspage header: what free and map need of a zspage.  It is separate from the record and small, so that the headers
+ * of a large pool stay in the processor's cache.  base, slot_bytes and class_index are constant while the zspage has a
+ * live object, so a thread that has one pinned reads them without a lock.  Any thread may read the atomic members at
+ * any time.
  */
 struct zsmalloc_header {
 	char *base; /* the address of slot 0 */
