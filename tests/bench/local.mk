@@ -4,6 +4,14 @@
 #   make bench-calls [BENCH='frontend locks']
 
 bench_programs = tests/bench/frontend tests/bench/load
+if ENABLE_STORE
+bench_programs += tests/bench/store
+tests_bench_store_SOURCES = tests/bench/store.c tests/bench/bench.h
+tests_bench_store_CPPFLAGS = $(store_cppflags) -I$(top_srcdir)/tests/bench
+tests_bench_store_CFLAGS = $(AM_CFLAGS) $(STORE_CFLAGS)
+tests_bench_store_LDADD = store/libzpool-store.la libzpool/libzpool.la $(STORE_LIBS) $(PTHREAD_LIBS)
+bench_store = store
+endif
 CLEANFILES += $(bench_programs)
 EXTRA_PROGRAMS += $(bench_programs)
 
@@ -34,7 +42,7 @@ tests_bench_locks_SOURCES = tests/bench/locks.c tests/bench/bench.h tests/bench/
 tests_bench_locks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support -DBENCH_TRACES='"$(abs_top_srcdir)/tests/traces"'
 tests_bench_locks_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 
-BENCH = frontend load locks
+BENCH = frontend load locks $(bench_store)
 
 .PHONY: bench-calls
 bench-calls: all $(bench_programs) tests/bench/locks tests/bench/nothing.la tests/bench/timed/zsmalloc.la
