@@ -476,6 +476,7 @@ static void random_operations_match_a_reference(void)
 	for (uint64_t i = 0; i < MODEL_OBJECTS; i++)
 		model.idle[model.idle_count++] = i;
 	model.pool = ct_pool_evicting(evict, &model);
+	model.total = zpool_get_total_size(model.pool);
 	for (model.number = 1; model.number <= ct.operations; model.number++) {
 		if (model.number % 4000 == 1)
 			model.aim = 20 + ct_rng_below(&ct.rng, MODEL_OBJECTS - 20);
