@@ -17,6 +17,8 @@ support_sources = \
 	libzpool/support/cancel.h \
 	libzpool/support/counts.c \
 	libzpool/support/counts.h \
+	libzpool/support/create.c \
+	libzpool/support/create.h \
 	libzpool/support/filter.c \
 	libzpool/support/filter.h \
 	libzpool/support/handles.c \
@@ -58,6 +60,7 @@ supportinclude_HEADERS = \
 	libzpool/support/budget.h \
 	libzpool/support/cancel.h \
 	libzpool/support/counts.h \
+	libzpool/support/create.h \
 	libzpool/support/filter.h \
 	libzpool/support/handles.h \
 	libzpool/support/list.h \

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "create.h"
 #include "filter.h"
 #include "secret.h"
 
@@ -123,13 +124,12 @@ static int fault_set(void *pool_, uint32_t index, const struct zpool_value *valu
 static int fault_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
 	struct fault_pool *pool = calloc(1, sizeof(*pool));
-	const char *value = (const char *)args->values;
 	int err;
 
 	if (!pool)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < FAULT_PARAMS && i < args->value_count; i++, value += args->value_size)
-		(void)fault_set(pool, i, (const struct zpool_value *)(const void *)value);
+	for (uint32_t i = 0; i < FAULT_PARAMS && i < args->value_count; i++)
+		(void)fault_set(pool, i, zp_create_value(args, i));
 	err = zp_filter_init(&pool->filter, args, out, fault_evict);
 	if (err)
 		goto free_pool;

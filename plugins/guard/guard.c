@@ -49,6 +49,7 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
+#include "create.h"
 #include "guard.h"
 
 #include <stddef.h>
@@ -79,27 +80,22 @@ static const struct zpool_param guard_params[PARAMS] = {
 	[PARAM_ABORT] = BOOL_PARAM("abort", "end the program at the first error", "no"),
 };
 
-static const struct zpool_value *value_of(const struct zpool_create_args *args, uint32_t index)
-{
-	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
-}
-
 /* ------------------------------------------------------------------------------------------------------------------
  * Life of a pool
  */
 
 static void take_params(struct guard_pool *pool, const struct zpool_create_args *args)
 {
-	size_t redzone = (size_t)value_of(args, PARAM_REDZONE)->number;
+	size_t redzone = (size_t)zp_create_value(args, PARAM_REDZONE)->number;
 
 	pool->front_bytes = (redzone + GUARD_ALIGNMENT_BYTES - 1) & ~(size_t)(GUARD_ALIGNMENT_BYTES - 1);
 	pool->back_bytes = redzone;
 	memset(pool->front_zone, GUARD_FRONT_BYTE, sizeof(pool->front_zone));
 	memset(pool->back_zone, GUARD_BACK_BYTE, sizeof(pool->back_zone));
-	pool->poison = value_of(args, PARAM_POISON)->number;
-	pool->checksum = value_of(args, PARAM_CHECKSUM)->number;
-	pool->leaks = value_of(args, PARAM_LEAKS)->number;
-	pool->abort = value_of(args, PARAM_ABORT)->number;
+	pool->poison = zp_create_value(args, PARAM_POISON)->number;
+	pool->checksum = zp_create_value(args, PARAM_CHECKSUM)->number;
+	pool->leaks = zp_create_value(args, PARAM_LEAKS)->number;
+	pool->abort = zp_create_value(args, PARAM_ABORT)->number;
 	pool->has_caller = args->host->struct_size >= offsetof(struct zpool_host, malloc_caller) + sizeof(void *) &&
 			   args->host->malloc_caller;
 }

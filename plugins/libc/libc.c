@@ -27,6 +27,7 @@
 #endif
 
 #include "counts.h"
+#include "create.h"
 #include "handles.h"
 
 enum { ALIGNMENT_BYTES = 16, BLOCK_HEADER_BYTES = 8 };
@@ -76,33 +77,19 @@ static uint64_t block_bytes(void *block, size_t size)
 
 static int libc_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	struct libc_pool *pool = calloc(1, sizeof *pool);
-	int err;
+	struct libc_pool *pool = calloc(1, sizeof(*pool));
+	int err = -ENOMEM;
 
-	if (!pool)
-		return -ENOMEM;
+	if (pool)
+		err = zp_create_tables(&pool->pages, &pool->handles, sizeof(*pool), sizeof(uint64_t), args);
+	if (err) {
+		free(pool);
+		return zp_create_failed(args, "libc", err);
+	}
 	pool->host = args->host;
 	pool->core = args->core;
-	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
-	if (err)
-		goto free_pool;
-	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
-	if (err)
-		goto fini_pages;
-	err = zp_handles_init(&pool->handles, &pool->pages, sizeof(uint64_t), 0);
-	if (err)
-		goto fini_pages;
 	out->pool = pool;
 	return 0;
-
-fini_pages:
-	zp_pages_fini(&pool->pages);
-free_pool:
-	free(pool);
-	if (err == -ENOMEM && args->limit_bytes)
-		args->host->error(args->core, "A limit of %llu byte%s is too low for a libc pool. Choose a higher one.",
-				  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
-	return err;
 }
 
 static int free_block(unsigned long handle, uint64_t size, void *user)
@@ -119,8 +106,7 @@ static void libc_destroy(void *pool_)
 	struct libc_pool *pool = pool_;
 
 	zp_handles_each(&pool->handles, free_block, pool);
-	zp_handles_fini(&pool->handles);
-	zp_pages_fini(&pool->pages);
+	zp_destroy_tables(&pool->pages, &pool->handles);
 	free(pool);
 }
 

@@ -24,6 +24,7 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
+#include "create.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -135,24 +136,20 @@ static int trace_evict(void *context, unsigned long handle)
 	return err;
 }
 
-static const struct zpool_value *trace_value(const struct zpool_create_args *args, unsigned int index)
-{
-	return (const void *)((const char *)args->values + (size_t)index * args->value_size);
-}
-
 /* The file is opened last, so that it is not overwritten if the driver below cannot create its pool. */
 static int trace_open(struct trace_pool *trace, const struct zpool_create_args *args)
 {
-	const struct zpool_value *file = trace_value(args, TRACE_FILE);
-	bool overwrite = trace_value(args, TRACE_OVERWRITE)->number;
+	const struct zpool_value *file = zp_create_value(args, TRACE_FILE);
+	bool overwrite = zp_create_value(args, TRACE_OVERWRITE)->number;
 	int err;
 
 	trace->path = strdup(file->text);
 	err = trace->path ? trace_objects_init(&trace->objects) : -ENOMEM;
 	if (err)
 		return err;
-	err = trace_writer_init(&trace->writer, trace->path, overwrite, (size_t)trace_value(args, TRACE_BUFFER)->number,
-				args->lower_spec, args->limit_bytes);
+	err = trace_writer_init(&trace->writer, trace->path, overwrite,
+				(size_t)zp_create_value(args, TRACE_BUFFER)->number, args->lower_spec,
+				args->limit_bytes);
 	if (err == -EEXIST)
 		args->host->error(args->core,
 				  "The trace file %s already exists. Choose another name, or add overwrite=yes.",
@@ -168,7 +165,7 @@ static int trace_create(const struct zpool_create_args *args, struct zpool_creat
 	struct trace_pool *trace;
 	int err;
 
-	if (!trace_value(args, TRACE_FILE)->given) {
+	if (!zp_create_value(args, TRACE_FILE)->given) {
 		args->host->error(args->core,
 				  "The filter trace needs the name of a file to write to: trace:file=/path+%s.",
 				  args->lower_spec);

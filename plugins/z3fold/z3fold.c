@@ -75,6 +75,7 @@
 #endif
 #include <stdlib.h>
 
+#include "create.h"
 #include "z3fold.h"
 
 enum { ROOM_TRIES = 4 }; /* tries of one malloc, because other threads may take the memory that it released */
@@ -96,8 +97,6 @@ static const struct zpool_param z3fold_params[Z3FOLD_PARAMS] = {
 
 static int pool_init(struct z3fold_pool *pool, const struct zpool_create_args *args)
 {
-	int err;
-
 	pool->host = args->host;
 	pool->core = args->core;
 	pool->evict = args->evict;
@@ -106,31 +105,19 @@ static int pool_init(struct z3fold_pool *pool, const struct zpool_create_args *a
 	zp_lock_init(&pool->record_lock);
 	zp_lock_rank(&pool->lock, Z3FOLD_RANK_POOL, 0, &pool->pages);
 	zp_lock_rank(&pool->record_lock, Z3FOLD_RANK_RECORDS, 0, &pool->pages);
-	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
-	if (err)
-		return err;
-	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
-	if (!err)
-		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
-	if (err)
-		zp_pages_fini(&pool->pages);
-	return err;
+	return zp_create_tables(&pool->pages, &pool->handles, sizeof(*pool), 0, args);
 }
 
 static int z3fold_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	struct z3fold_pool *pool = calloc(1, sizeof *pool);
+	struct z3fold_pool *pool = calloc(1, sizeof(*pool));
 	int err = pool ? pool_init(pool, args) : -ENOMEM;
 
 	if (err) {
 		free(pool);
-		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "A limit of %llu byte%s is too low for a z3fold pool; raise it.",
-					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
-		return err;
+		return zp_create_failed(args, "z3fold", err);
 	}
-	if (args->value_count > Z3FOLD_PARAM_RESERVE && args->values[Z3FOLD_PARAM_RESERVE].given)
-		zp_pages_set_reserve(&pool->pages, args->values[Z3FOLD_PARAM_RESERVE].number);
+	zp_create_reserve(&pool->pages, args, Z3FOLD_PARAM_RESERVE);
 	out->pool = pool;
 	return 0;
 }
@@ -140,8 +127,7 @@ static void z3fold_destroy(void *pool_)
 	struct z3fold_pool *pool = pool_;
 
 	z3fold_records_fini(pool);
-	zp_handles_fini(&pool->handles);
-	zp_pages_fini(&pool->pages);
+	zp_destroy_tables(&pool->pages, &pool->handles);
 	free(pool);
 }
 

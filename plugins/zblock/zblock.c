@@ -79,6 +79,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "create.h"
 #include "zblock.h"
 
 enum { ZBLOCK_PARAM_RESERVE, ZBLOCK_PARAMS };
@@ -100,8 +101,6 @@ static const struct zpool_param zblock_params[ZBLOCK_PARAMS] = {
 
 static int pool_init(struct zblock_pool *pool, const struct zpool_create_args *args)
 {
-	int err;
-
 	pool->host = args->host;
 	pool->core = args->core;
 	pool->caches = (struct zp_caches){ .pages = &pool->pages,
@@ -112,15 +111,7 @@ static int pool_init(struct zblock_pool *pool, const struct zpool_create_args *a
 	zp_caches_init(&pool->caches, ZBLOCK_TYPES + 1);
 	zblock_types_init(pool);
 	zblock_records_init(pool);
-	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
-	if (err)
-		return err;
-	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
-	if (!err)
-		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
-	if (err)
-		zp_pages_fini(&pool->pages);
-	return err;
+	return zp_create_tables(&pool->pages, &pool->handles, sizeof *pool, 0, args);
 }
 
 static int zblock_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -135,13 +126,9 @@ static int zblock_create(const struct zpool_create_args *args, struct zpool_crea
 	}
 	if (err) {
 		free(pool);
-		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "A limit of %llu byte%s is too low for a zblock pool; raise it.",
-					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
-		return err;
+		return zp_create_failed(args, "zblock", err);
 	}
-	if (args->value_count > ZBLOCK_PARAM_RESERVE && args->values[ZBLOCK_PARAM_RESERVE].given)
-		zp_pages_set_reserve(&pool->pages, args->values[ZBLOCK_PARAM_RESERVE].number);
+	zp_create_reserve(&pool->pages, args, ZBLOCK_PARAM_RESERVE);
 	out->pool = pool;
 	return 0;
 }
@@ -152,8 +139,7 @@ static void zblock_destroy(void *pool_)
 
 	zp_caches_fini(&pool->caches);
 	zblock_records_fini(pool);
-	zp_handles_fini(&pool->handles);
-	zp_pages_fini(&pool->pages);
+	zp_destroy_tables(&pool->pages, &pool->handles);
 	free(pool);
 }
 

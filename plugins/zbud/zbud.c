@@ -46,6 +46,7 @@
 #endif
 #include <stdlib.h>
 
+#include "create.h"
 #include "zbud.h"
 
 enum { ZBUD_PARAM_RESERVE, ZBUD_PARAMS };
@@ -65,8 +66,6 @@ static const struct zpool_param zbud_params[ZBUD_PARAMS] = {
 
 static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *args)
 {
-	int err;
-
 	pool->host = args->host;
 	pool->core = args->core;
 	pool->evict = args->evict;
@@ -76,15 +75,7 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 	zp_list_init(&pool->lru);
 	for (unsigned int i = 0; i < ZBUD_PAGE_CHUNKS; i++)
 		zp_list_init(&pool->unbuddied[i]);
-	err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
-	if (err)
-		return err;
-	err = zp_pages_charge(&pool->pages, sizeof *pool, ZPOOL_GFP_KERNEL);
-	if (!err)
-		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
-	if (err)
-		zp_pages_fini(&pool->pages);
-	return err;
+	return zp_create_tables(&pool->pages, &pool->handles, sizeof *pool, 0, args);
 }
 
 static int zbud_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -94,13 +85,9 @@ static int zbud_create(const struct zpool_create_args *args, struct zpool_create
 
 	if (err) {
 		free(pool);
-		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core, "A limit of %llu byte%s is too low for a zbud pool; raise it.",
-					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
-		return err;
+		return zp_create_failed(args, "zbud", err);
 	}
-	if (args->value_count > ZBUD_PARAM_RESERVE && args->values[ZBUD_PARAM_RESERVE].given)
-		zp_pages_set_reserve(&pool->pages, args->values[ZBUD_PARAM_RESERVE].number);
+	zp_create_reserve(&pool->pages, args, ZBUD_PARAM_RESERVE);
 	out->pool = pool;
 	return 0;
 }
@@ -109,8 +96,7 @@ static void zbud_destroy(void *pool_)
 {
 	struct zbud_pool *pool = pool_;
 
-	zp_handles_fini(&pool->handles);
-	zp_pages_fini(&pool->pages);
+	zp_destroy_tables(&pool->pages, &pool->handles);
 	free(pool);
 }
 

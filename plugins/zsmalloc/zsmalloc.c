@@ -80,6 +80,7 @@
 
 #include <stdlib.h>
 
+#include "create.h"
 #include "zsmalloc.h"
 
 enum { PARAM_CHAIN, PARAM_STEP, PARAM_MAX, PARAM_COMPACT, PARAMS };
@@ -124,32 +125,22 @@ static const struct zpool_param zsmalloc_params[PARAMS] = {
 
 static uint64_t param_value(const struct zpool_create_args *args, uint32_t index)
 {
-	const char *values = (const char *)args->values;
-
-	return ((const struct zpool_value *)(const void *)(values + index * (size_t)args->value_size))->number;
+	return zp_create_value(args, index)->number;
 }
 
 static int pool_init(struct zsmalloc_pool *pool, const struct zpool_create_args *args)
 {
-	int err = zp_pages_init(&pool->pages, args->page_source, args->node, args->limit_bytes);
+	int err = zp_create_tables(&pool->pages, &pool->handles, sizeof(*pool), 0, args);
 	if (err)
 		return err;
 	zsmalloc_records_init(&pool->records);
 	zp_lock_rank(&pool->records.lock, ZSMALLOC_RANK_RECORDS, 0, &pool->pages);
-	err = zp_pages_charge(&pool->pages, sizeof(*pool), ZPOOL_GFP_KERNEL);
-	if (!err)
-		err = zp_handles_init(&pool->handles, &pool->pages, 0, 0);
-	if (err)
-		goto fini_pages;
 	err = zsmalloc_classes_init(pool, (unsigned int)param_value(args, PARAM_CHAIN),
 				    (unsigned int)param_value(args, PARAM_STEP));
-	if (!err) {
+	if (err)
+		zp_destroy_tables(&pool->pages, &pool->handles);
+	else
 		zp_caches_init(&pool->caches, pool->class_count);
-		return 0;
-	}
-	zp_handles_fini(&pool->handles);
-fini_pages:
-	zp_pages_fini(&pool->pages);
 	return err;
 }
 
@@ -172,11 +163,7 @@ static int zsmalloc_create(const struct zpool_create_args *args, struct zpool_cr
 	int err = pool_init(pool, args);
 	if (err) {
 		free(pool);
-		if (err == -ENOMEM && args->limit_bytes)
-			args->host->error(args->core,
-					  "A limit of %llu byte%s is too low for a zsmalloc pool; raise it.",
-					  (unsigned long long)args->limit_bytes, ZPOOL_PLURAL(args->limit_bytes));
-		return err;
+		return zp_create_failed(args, "zsmalloc", err);
 	}
 	out->pool = pool;
 	out->max_object_bytes = pool->object_bytes_max;
@@ -190,8 +177,7 @@ static void zsmalloc_destroy(void *pool_)
 	zp_caches_fini(&pool->caches);
 	zsmalloc_classes_fini(pool);
 	zsmalloc_records_fini(pool);
-	zp_handles_fini(&pool->handles);
-	zp_pages_fini(&pool->pages);
+	zp_destroy_tables(&pool->pages, &pool->handles);
 	free(pool);
 }
 
