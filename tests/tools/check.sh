@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# zpoolctl check: what it reports, in which forms, and its exit status.  tests/check/faults.sh shows what it catches.
+# zpoolctl check: its reports in all formats, and its exit status. tests/check/faults.sh tests which faults it detects.
 
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
@@ -12,70 +12,70 @@ few="--case live_handles_differ --case what_compaction_won_is_used_again --case 
 
 run check --list
 exits "the cases are listed" 0
-prints "of the file" "^  file_is_a_plugin +[A-Z].*\\.\$"
-prints "of objects" "^  live_handles_differ +Handles are never 0"
-prints "and the soak" "^  soak +"
+prints "the list has the cases for files" "^  file_is_a_plugin +[A-Z].*\\.\$"
+prints "the list has the cases for objects" "^  live_handles_differ +Handles are never 0"
+prints "the list has the soak test" "^  soak +"
 cases=$(grep -c '^  [a-z]' "$work/out")
 run check --list --json
 exits "the cases are listed as JSON" 0
-silent "the JSON is all there is"
+silent "only JSON is printed"
 is "a subject has cases" live_handles_differ "$(value subjects subject=objects cases case=live_handles_differ case)"
-is "they are as many as in the table" "$cases" "$(grep -c '"promise":' "$work/out")"
+is "JSON and the table have the same number of cases" "$cases" "$(grep -c '"promise":' "$work/out")"
 
 # shellcheck disable=SC2086
 run check --seed 7 $few zbud
 exits "a driver that keeps its promises is a success" 0
 prints "the report is TAP" "^TAP version 13\$"
-prints "the seed is told" "^# seed 7\$"
-prints "a case that holds" "^ok [1-3] - zbud: live_handles_differ\$"
-prints "a case that is skipped, with the reason" \
+prints "the seed is printed" "^# seed 7\$"
+prints "a case that passes is printed" "^ok [1-3] - zbud: live_handles_differ\$"
+prints "a skipped case is printed with the reason" \
     "^ok [1-3] - zbud: what_compaction_won_is_used_again # SKIP zbud cannot compact\$"
-prints "as many as were asked for" "^1\\.\\.3\$"
-prints "the totals" "^# 2 passed, 0 failed, 1 skipped\$"
-silent "nothing else is said"
+prints "the number of cases is printed" "^1\\.\\.3\$"
+prints "the totals are printed" "^# 2 passed, 0 failed, 1 skipped\$"
+silent "there is no message"
 
 run check --case live_handles_differ zbud:reserve=64K
 exits "a spec with parameters" 0
-prints "is named in full" "^ok 1 - zbud:reserve=64K: live_handles_differ\$"
+prints "the report has the complete spec" "^ok 1 - zbud:reserve=64K: live_handles_differ\$"
 
 run check --case what_compaction_won_is_used_again zbud
-exits "that all is skipped proves nothing" 1
-says "and reports it" "no test was run"
+exits "a run that skips all cases is a failure" 1
+warns "the reason is reported" "no test was run"
 
 run check --jobs 1 --ops 2000 --seed 7 zbud
 cp "$work/out" "$work/alone"
 run check --jobs 4 --ops 2000 --seed 7 zbud
 exits "cases that run at once" 0
-is "are reported as if they ran in turn" "$(cat "$work/alone")" "$(cat "$work/out")"
+is "the report is the same as if they ran one after the other" "$(cat "$work/alone")" "$(cat "$work/out")"
 silent "there is no bar where there is no terminal"
 run check --jobs 0 zbud
-exits "at least one has to run" 2
+exits "a number of jobs below 1 is a usage error" 2
 
 run check --no-fork --case live_handles_differ zbud
 exits "cases run without processes of their own" 0
 
 run check nowhere
-exits "a driver that is not there is a failure" 1
-prints "and reports it with the paths that were tried" "happened: .*$work/plugins"
-prints "the rest is left out" "^# nowhere: the driver cannot create a pool, so the other cases are left out\$"
+exits "a missing driver is a failure" 1
+prints "the message has the searched directories" "happened: .*$work/plugins"
+prints "the other cases are left out" "^# nowhere: the driver cannot create a pool, so the other cases are left out\$"
 run check "$work/plugins/nowhere.so"
-exits "a file that is not there is a failure" 1
-says "and reports it" "nowhere.so: No such file"
+exits "a missing file is a failure" 1
+warns "the reason is reported" "nowhere.so: No such file"
 
 run check --seed 7 crash
 exits "a driver that crashes is a failure" 1
 prints "the case fails" "^not ok [0-9]+ - crash: "
-prints "what was promised is told" "^#   promised: [A-Z]"
-prints "what happened is told" "^#   happened: .*(SIGABRT|[Aa]borted)"
-prints "how to run it alone is told" "^#   alone: .* check crash --case [a-z_]+ --seed 7 "
-prints "and with a debugger" "^#   or with: .*gdb --args .* check crash --case [a-z_]+ --seed 7 .*--no-fork\$"
-prints "and with valgrind" "^# .*valgrind .* check crash --case "
+prints "the promise is printed" "^#   promised: [A-Z]"
+prints "what happened is printed" "^#   happened: .*(SIGABRT|[Aa]borted)"
+prints "the command that runs the case alone is printed" "^#   alone: .* check crash --case [a-z_]+ --seed 7 "
+prints "the command for a debugger is printed" "^#   or with: .*gdb --args .* check crash --case [a-z_]+ --seed 7 .*--no-fork\$"
+prints "the command for valgrind is printed" "^# .*valgrind .* check crash --case "
 run check --fail-fast crash
-is "the first failure may end it" 1 "$(grep -c '^not ok' "$work/out")"
+is "--fail-fast ends the run at the first failure" 1 "$(grep -c '^not ok' "$work/out")"
 
 run check exits
 exits "a driver that exits is a failure" 1
-prints "that it exited is told" "^#   happened: the process ended with status 0 in the middle of the case"
+prints "the exit of the driver is printed" "^#   happened: the process ended with status 0 in the middle of the case"
 
 # shellcheck disable=SC2086
 run check --json --seed 7 --junit "$work/report.xml" $few zbud
@@ -84,34 +84,34 @@ is "the seed" 7 "$(value seed)"
 is "passed" 2 "$(value passed)"
 is "failed" 0 "$(value failed)"
 is "skipped" 1 "$(value skipped)"
-is "a case that holds" passed "$(value checks case=live_handles_differ result)"
-is "it has no reason" null "$(value checks case=live_handles_differ reason)"
+is "a case that passes is printed" passed "$(value checks case=live_handles_differ result)"
+is "a case that passes has no reason" null "$(value checks case=live_handles_differ reason)"
 is "a case that is skipped" skipped "$(value checks case=what_compaction_won_is_used_again result)"
-is "its reason" "zbud cannot compact" "$(value checks case=what_compaction_won_is_used_again reason)"
+is "a skipped case has its reason" "zbud cannot compact" "$(value checks case=what_compaction_won_is_used_again reason)"
 is "JUnit's sum" 1 "$(grep -c '<testsuite .*tests="3" failures="0" skipped="1"' "$work/report.xml")"
 is "JUnit's cases" 3 "$(grep -c '<testcase classname="zbud" name="' "$work/report.xml")"
 is "JUnit's reason" 1 "$(grep -c '<skipped message="zbud cannot compact"/>' "$work/report.xml")"
 
 run check --json --seed 7 --junit "$work/report.xml" crash
 exits "a crash as JSON and JUnit" 1
-holds "it is counted" "$(value failed)" -ge 1
+holds "the crash is counted" "$(value failed)" -ge 1
 is "JUnit's failure" "$(value failed)" "$(grep -c '<failure message=".*">promised: ' "$work/report.xml")"
-holds "JUnit tells how to run it" "$(grep -c '^alone: .* check .*crash' "$work/report.xml")" -ge 1
+holds "JUnit has the command that runs the case" "$(grep -c '^alone: .* check .*crash' "$work/report.xml")" -ge 1
 if command -v xmllint >/dev/null; then
     xmllint --noout "$work/report.xml" 2>"$work/err" || :
     silent "the report is XML"
 fi
 run check --junit "$work/no/such/folder" zbud
 exits "a report that cannot be written is a failure" 1
-says "and is reported before anything is checked" "no/such/folder: cannot be written"
+warns "the failure is reported" "no/such/folder: cannot be written"
 is "nothing was checked" "" "$(cat "$work/out")"
 
 run check --stress 1 --case soak zbud
 exits "the soak, for a second" 0
-prints "is the case that was asked for" "^ok 1 - zbud: soak\$"
+prints "only the soak test runs" "^ok 1 - zbud: soak\$"
 
-# The command runs as it is printed, whatever is in the path.  It names the program itself, which finds the library once
-# both are installed.
+# The printed command works with any characters in the path. It names the program itself, which finds the library only
+# after both are installed, so the test sets the library's path.
 strange="$work/it's a \"dir\" \$HOME"
 mkdir "$strange"
 if [ -e "$work/plugins/crash.so" ]; then
@@ -120,11 +120,11 @@ if [ -e "$work/plugins/crash.so" ]; then
     exits "a driver in a folder with quotes in its name" 1
     sed -n 's/^#   alone: *//p' "$work/out" >"$work/command"
     LD_LIBRARY_PATH=$builddir/libzpool/.libs sh "$work/command" >"$work/again" 2>"$work/err" || :
-    is "its command can be pasted" "$(grep '^not ok' "$work/out" | sed 's/^not ok [0-9]* //')" \
+    is "the printed command can be pasted into a shell" "$(grep '^not ok' "$work/out" | sed 's/^not ok [0-9]* //')" \
         "$(grep '^not ok' "$work/again" | sed 's/^not ok [0-9]* //')"
 fi
 run check "$(printf 'zbud\nok 2 - made up # SKIP')"
-prints_not "a name with a line's end makes no line" "^ok 2 - made up"
+prints_not "a newline in a name does not make a new line" "^ok 2 - made up"
 run check --case pool_can_be_made "trace:file=$work/trace+zbud"
 prints "a spec with a path in it is not taken for a file" "^(not )?ok 1 - trace:file="
 
@@ -132,29 +132,29 @@ if [ -e "$file" ]; then
     unset ZPOOL_PLUGIN_PATH
     run check --case file_is_a_plugin --case file_goes_and_comes_again --case node_is_a_preference "$file"
     exits "a file outside of the plugin path" 0
-    prints "it is looked at" "^ok 1 - zbud: file_is_a_plugin\$"
-    prints "and so is the driver in it" "^ok 3 - zbud: node_is_a_preference\$"
+    prints "the file is checked" "^ok 1 - zbud: file_is_a_plugin\$"
+    prints "the driver in the file is checked" "^ok 3 - zbud: node_is_a_preference\$"
     cd "$work/plugins" || exit 1
     run check --case file_is_a_plugin zbud.so
-    exits "a file in the folder that one is in" 0
+    exits "a file in the current directory can be checked" 0
 
     cp zbud.so other.so
     run check other.so
     exits "a file with another driver's note is a failure" 1
-    prints "and reports it" "happened: .*its note is that of driver \"zbud\""
+    prints "the reason is reported" "happened: .*its note is that of driver \"zbud\""
 
     printf 'no ELF file' >text.so
     for case_name in file_is_a_plugin file_shows_only_its_driver file_is_bound_at_once; do
         run check --case $case_name text.so
-        exits "a file that is none of ELF fails $case_name" 1
-        prints "and is no crash" "happened: cases_file.c:"
+        exits "a file that is not an ELF file fails $case_name" 1
+        prints "the process does not crash" "happened: cases_file.c:"
     done
-    # Every prefix of a plugin has to be read without a crash, whatever is then missing.
+    # Every prefix of a plugin must be checked without a crash.
     for size in 0 1 16 63 64 65 1000 4096 10000; do
         head -c $size zbud.so >cut.so
         run check --case file_shows_only_its_driver --case file_is_bound_at_once cut.so
         exits "a plugin cut off after $size bytes fails" 1
-        prints_not "and is no crash" "killed by signal"
+        prints_not "the process does not crash" "killed by signal"
     done
     cd / || exit 1
 fi

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# common.sh - for the tests of zpoolctl, which source it: where things are, a folder to work in, and checks that print
-# what they look at.  A script ends with `finish'.
+# common.sh - sourced by the tests of zpoolctl: paths, a directory to work in, and checks that print what they found. A
+# script ends with `finish'.
 
 # shellcheck shell=sh disable=SC2034
 
@@ -18,18 +18,19 @@ umask 022
 work=$(mktemp -d "${TMPDIR:-/tmp}/zpoolctl-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-# The tool's temporary files go where the tests can see that none stays.
+# The tool's temporary files are in a directory where the tests can see whether one is left.
 mkdir "$work/tmp" "$work/plugins"
 TMPDIR=$work/tmp
 export TMPDIR
-# shellcheck disable=SC3045 # where there is no -c there are no core files to be rid of
+# shellcheck disable=SC3045 # a shell without -c makes no core files
 ulimit -c 0 2>/dev/null || :
 
-# For tests of what the tool does in a child: the thread sanitizer does not notice that a fork handler initialises locks again.
+# A test calls this if the tool runs drivers in a child: the thread sanitizer does not understand that a fork handler
+# initialises locks again.
 needs_children()
 {
     [ -z "${ZPOOL_TEST_NO_FORK:-}" ] || {
-        echo "thread sanitizer and fork do not go together"
+        echo "the thread sanitizer does not support this use of fork()"
         exit 77
     }
 }
@@ -39,8 +40,8 @@ is_linked_in()
     "$zpoolctl" list | grep -q "^$1 .*linked in"
 }
 
-# use_drivers NAME...: the plugin path from here on has these and no others, mocks or real ones.  Where drivers are
-# linked into the tool they stay.
+# use_drivers NAME...: the plugin path has only these drivers from here on, mocks or real ones. Drivers that are linked
+# into the tool remain available.
 use_drivers()
 {
     rm -rf "$work/plugins"
@@ -58,7 +59,7 @@ use_drivers()
     export ZPOOL_PLUGIN_PATH
 }
 
-# run ARGUMENT...: the tool; its output, messages and exit status are in $work/out, $work/err and $status.
+# run ARGUMENT...: runs the tool; its output, messages and exit status are in $work/out, $work/err and $status
 run()
 {
     status=0
@@ -77,55 +78,55 @@ report()
     fi
 }
 
-# exits NAME STATUS: the last run did.
+# exits NAME STATUS: checks the exit status of the last run
 exits()
 {
-    if [ "$status" -eq "$2" ]; then report ok "$1"; else report no "$1" "exit status $status, not $2"; fi
+    if [ "$status" -eq "$2" ]; then report ok "$1"; else report no "$1" "exit status: expected $2, got $status"; fi
 }
 
-# says NAME PATTERN: on standard error.  prints NAME PATTERN: on standard output.  Patterns are those of grep -E.
-says()
+# warns NAME PATTERN: checks standard error. prints NAME PATTERN: checks standard output. Patterns are those of grep -E.
+warns()
 {
-    if grep -Eq -e "$2" "$work/err"; then report ok "$1"; else report no "$1" "no message like $2"; fi
+    if grep -Eq -e "$2" "$work/err"; then report ok "$1"; else report no "$1" "expected a message that matches $2"; fi
 }
 prints()
 {
-    if grep -Eq -e "$2" "$work/out"; then report ok "$1"; else report no "$1" "no output like $2"; fi
+    if grep -Eq -e "$2" "$work/out"; then report ok "$1"; else report no "$1" "expected output that matches $2"; fi
 }
 prints_not()
 {
-    if grep -Eq -e "$2" "$work/out"; then report no "$1" "output like $2"; else report ok "$1"; fi
+    if grep -Eq -e "$2" "$work/out"; then report no "$1" "found output that matches $2"; else report ok "$1"; fi
 }
-says_not()
+warns_not()
 {
-    if grep -Eq -e "$2" "$work/err"; then report no "$1" "a message like $2"; else report ok "$1"; fi
+    if grep -Eq -e "$2" "$work/err"; then report no "$1" "found a message that matches $2"; else report ok "$1"; fi
 }
 silent()
 {
-    if [ -s "$work/err" ]; then report no "$1" "there are messages"; else report ok "$1"; fi
+    if [ -s "$work/err" ]; then report no "$1" "there must be no message"; else report ok "$1"; fi
 }
 
-# value KEY...: from the JSON that was printed.
+# value KEY...: prints a value of the JSON that was printed
 value()
 {
     "$json_get" "$@" <"$work/out" 2>&1
 }
 
-# is NAME EXPECTED ACTUAL
+# is NAME EXPECTED ACTUAL: compares two strings
 is()
 {
-    if [ "$2" = "$3" ]; then report ok "$1"; else report no "$1" "$3, not $2"; fi
+    if [ "$2" = "$3" ]; then report ok "$1"; else report no "$1" "expected $2, got $3"; fi
 }
 
-# holds NAME EXPRESSION...: what test(1) takes
+# holds NAME EXPRESSION...: evaluates an expression of test(1)
 holds()
 {
     name=$1
     shift
-    if [ "$@" ]; then report ok "$name"; else report no "$name" "not $*"; fi
+    if [ "$@" ]; then report ok "$name"; else report no "$name" "false: $*"; fi
 }
 
-# random_file PATH BYTES; text_file PATH BYTES: compressible, and no unit like the other
+# random_file PATH BYTES; text_file PATH BYTES: the text is compressible, but all its units differ
 random_file()
 {
     head -c "$2" /dev/urandom >"$1"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# What zpoolctl replay compares, and that it says how much; traces that are cut off, damaged, or not traces at all.
+# zpoolctl replay compares contents and reports how much it compared; traces that are cut off, damaged, or not traces at
+# all.
 
 # shellcheck source=tests/tools/common.sh
 . "${srcdir:-.}/tests/tools/common.sh"
@@ -15,12 +16,12 @@ use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying forgets
 : >"$work/out"
 : >"$work/err"
 
-# made LINE...: a trace of these calls on zsmalloc
+# made LINE...: makes a trace of these calls on zsmalloc
 made()
 {
-    { [ $# -eq 0 ] || printf '%s\n' "$@"; } | "$forge" zsmalloc >"$trace" || report no "forging" "it failed"
+    { [ $# -eq 0 ] || printf '%s\n' "$@"; } | "$forge" zsmalloc >"$trace" || report no "forge" "the program failed"
 }
-# counts NAME RESULT COMPARED UNREAD UNWRITTEN: of the first driver
+# counts NAME RESULT COMPARED UNREAD UNWRITTEN: checks the result of the first driver
 counts()
 {
     is "$1" "$2 $3 $4 $5" "$(value drivers 0 result) $(value drivers 0 objects_compared) \
@@ -35,20 +36,20 @@ for driver in zsmalloc zbud libc copying; do
     counts "$driver: an object in two pieces is compared before it is freed" identical 1 0 0
     made 'malloc 100 0' 'write 1 50 0' 'write 1 50 50'
     run replay --json --type $driver "$trace"
-    counts "$driver: at the end" identical 1 0 0
+    counts "$driver: an object that was not freed is compared at the end" identical 1 0 0
     made 'malloc 100 0' 'write 1 30 0' 'read 1 30 0' 'read 1 30 40' 'write 1 10 5' 'read 1 100 0' 'free 1'
     run replay --json --type $driver "$trace"
-    counts "$driver: half an object" identical 1 0 0
-    holds "$driver: is compared each time" "$(value drivers 0 compared)" -eq 2
+    counts "$driver: an object of which half was written is compared" identical 1 0 0
+    holds "$driver: an object is compared at every read" "$(value drivers 0 compared)" -eq 2
     made 'malloc 100 2' 'write 1 10 5' 'read 1 90 10' 'free 1'
     run replay --json --type $driver "$trace"
-    counts "$driver: a piece of an object of zeros" identical 1 0 0
+    counts "$driver: a part of an object of zeros is compared" identical 1 0 0
     made 'malloc 100 0' 'map 1 2' 'map 1 1' 'unmap 1' 'unmap 1' 'write 1 7 90' 'map 1 0' 'unmap 1' 'free 1'
     run replay --json --type $driver "$trace"
     counts "$driver: an object that is mapped twice" identical 1 0 0
 done
 
-# Pieces that overlap at random, each way round.
+# Pieces that overlap at random, in both directions.
 awk -v seed="$seed" 'BEGIN {
     srand(seed)
     for (object = 0; object < 20; object++) print "malloc", 200 + 8 * object, 2 * int(2 * rand())
@@ -67,11 +68,11 @@ for driver in zsmalloc copying; do
     counts "$driver: pieces that overlap" identical 20 0 0
 done
 run replay --json --type forgets "$trace"
-is "a write that is lost is found" differs "$(value drivers 0 result)"
-exits "and is a failure" 1
+is "a lost write is detected" differs "$(value drivers 0 result)"
+exits "a lost write is a failure" 1
 made 'malloc 100 0' 'times 3000 write 1 1 1' 'write 1 99 1' 'read 1 100 0'
 run replay --json --type copying "$trace"
-counts "a byte that is written again and again" identical 1 0 0
+counts "a byte that is written repeatedly" identical 1 0 0
 seq 0 1999 | awk '{ print "write 1 1", 2 * $1 }' >"$work/writes"
 {
     echo 'malloc 4000 0'
@@ -80,36 +81,37 @@ seq 0 1999 | awk '{ print "write 1 1", 2 * $1 }' >"$work/writes"
     echo 'read 1 4000 0'
 } | "$forge" zsmalloc >"$trace"
 run replay --json --type copying "$trace"
-counts "so many pieces that they are given up, and a whole write" identical 1 0 0
+counts "more pieces than are tracked, and then a whole write" identical 1 0 0
 
-# --- How much was compared -------------------------------------------------------------------------------------------
+# --- The number of comparisons
+# -------------------------------------------------------------------------------------------
 
 made 'malloc 10 0' 'free 1'
 run replay "$trace"
-exits "a trace without contents is no failure" 0
-prints "and the table says so" 'nothing to compare'
-prints_not "and nothing else" 'identical'
-prints "with the reason" '^zsmalloc: 0 of 1 object was compared; 1 was never written'
+exits "a trace without contents is not a failure" 0
+prints "the table shows that there was nothing to compare" 'nothing to compare'
+prints_not "the table does not say identical" 'identical'
+prints "the reason is printed" '^zsmalloc: 0 of 1 object was compared; 1 was never written'
 run replay --json "$trace"
-counts "and so does JSON" nothing_to_compare 0 0 1
+counts "JSON has the same result" nothing_to_compare 0 0 1
 made
 run replay --json "$trace"
 counts "a trace without calls" nothing_to_compare 0 0 0
 made 'malloc 10 0' 'map 1 2' 'unmap 1' 'malloc 10 0' 'malloc 10 0'
 run replay "$trace"
-exits "some that were not written are no failure" 0
-prints "the table says how many were compared" 'identical: 1 of 3'
+exits "objects that were not written are not a failure" 0
+prints "the table has the number of compared objects" 'identical: 1 of 3'
 run replay --json "$trace"
-counts "and so does JSON" identical 1 0 2
+counts "JSON has the same result" identical 1 0 2
 made 'malloc 10 0' 'map 1 2' 'unmap 1' 'free 1'
 run replay --json --type fault+zsmalloc "$trace"
-counts "no call is added behind fault, which counts them" nothing_to_compare 0 1 0
+counts "no call is added if the filter fault counts calls" nothing_to_compare 0 1 0
 made 'malloc 20000 0' 'map 1 2' 'unmap 1' 'free 1'
 run replay --type zbud "$trace"
-exits "a driver that takes no object fails" 1
-prints "and the table says why" 'refused: the driver accepted no object'
+exits "a driver that accepts no object fails" 1
+prints "the table has the reason" 'refused: the driver accepted no object'
 run replay --type zbud --type libc "$trace"
-prints "another one does not" '^libc .*identical'
+prints "another driver does not fail" '^libc .*identical'
 
 # --- Traces that are cut off -----------------------------------------------------------------------------------------
 
@@ -122,35 +124,35 @@ for bytes in 44 45 50 59 60 65 68 71 72 80 90 95 $((size - 50)) $((size - 49)) $
     head -c "$bytes" "$work/whole" >"$trace"
     run replay --json "$trace"
     exits "cut off after $bytes bytes: it is replayed" 0
-    says "and a message says so" 'cut off after [0-9]+ bytes'
-    is "and JSON" "true null null" "$(value recorded cut_off) $(value recorded pool_bytes) \
+    warns "a message reports the cut" 'cut off after [0-9]+ bytes'
+    is "JSON reports the cut" "true null null" "$(value recorded cut_off) $(value recorded pool_bytes) \
 $(value recorded missing_calls)"
     calls=$(value recorded calls)
-    holds "no call is lost that another cut has" "$calls" -ge "$last"
-    is "all that there are" "$calls" "$(value drivers 0 calls)"
+    holds "a longer file has at least as many calls" "$calls" -ge "$last"
+    is "all complete calls are replayed" "$calls" "$(value drivers 0 calls)"
     last=$calls
 done
-is "the end alone is missing" 8 "$last"
+is "a file without its end has all calls" 8 "$last"
 run replay "$trace"
-prints "the report says so" 'made.trace: 8 calls on zsmalloc .*cut off there'
+prints "the report mentions the cut" 'made.trace: 8 calls on zsmalloc .*cut off there'
 run replay "$work/whole"
-prints_not "and not of a whole one" 'cut off'
+prints_not "the report of a complete file mentions no cut" 'cut off'
 made 'malloc 100 0' 'map 1 2' no-end
 run replay --json "$trace"
-exits "what is mapped where a trace was cut off is no failure" 0
+exits "an object that is mapped where the trace ends is not a failure" 0
 head -c 20 "$work/whole" >"$trace"
 run replay "$trace"
-exits "nothing is left of a trace that ends in its header" 1
-says "and the message says where" 'cut off inside its header, after 20 bytes'
+exits "a trace that ends in its header cannot be replayed" 1
+warns "the message has the position" 'cut off inside its header, after 20 bytes'
 
-# --- What is no trace ------------------------------------------------------------------------------------------------
+# --- Invalid traces ------------------------------------------------------------------------------------------------
 
-# refused NAME PATTERN: the trace is, and the message names the place and the reason
+# refused NAME PATTERN: the trace must be refused, and the message must have the position and the reason
 refused()
 {
     run replay "$trace"
     exits "$1 is refused" 1
-    says "and the message says where and why" "made.trace: damaged: $2"
+    warns "the message has the position and the reason" "made.trace: damaged: $2"
 }
 made 'malloc 0 0'
 refused "an object of 0 bytes" 'at byte 60, call 0 allocates an object of an impossible size'
@@ -159,7 +161,7 @@ refused "an object that is too large" 'at byte 60, call 0 allocates an object of
 made 'malloc 10 0' 'free 1' 'free 1'
 refused "an object that is freed twice" 'at byte 67, call 2 frees an object that is already free'
 made 'malloc 10 0' 'free 2'
-refused "an object that was not made" 'at byte 64, call 1 names an object that was never allocated'
+refused "an object that was never allocated" 'at byte 64, call 1 names an object that was never allocated'
 made 'bytes 0f 01'
 refused "an unknown call" 'at byte 60, call 0 is of an unknown kind'
 made 'bytes 81 01'
@@ -183,27 +185,28 @@ refused "junk behind the header" 'at byte 44, there is no valid block'
     cat "$work/whole"
     echo more
 } >"$trace"
-refused "something behind the end" "at byte $size, there is data after its end"
+refused "data after the end" "at byte $size, there is data after its end"
 
-# --- What asks for too much ------------------------------------------------------------------------------------------
+# --- Traces that need too much memory
+# ------------------------------------------------------------------------------------------
 
 made 'times 1000000 malloc 16777216 0'
 run replay "$trace" --type libc
-exits "sixteen tebibytes of objects are not tried" 1
-says "and the message says what to do" 'libc: the replay needs up to 15.3T of memory.*limit'
+exits "a trace with 16 TiB of objects is refused" 1
+warns "the message says what to do" 'libc: the replay needs up to 15.3T of memory.*limit'
 run replay "$trace" --type libc:limit=64M
-says_not "a limit makes it small enough" 'of memory at once'
+warns_not "with a limit, the trace needs less memory" 'of memory at once'
 made 'times 20000 shrink 1'
 run replay "$trace" --timeout 10
-exits "calls of shrink that never end are replayed in time" 0
+exits "very many calls of shrink are replayed in time" 0
 head -c 44 "$work/whole" >"$trace"
 if dd if=/dev/null of="$trace" bs=1 seek=1099511627776 2>/dev/null; then
     run replay "$trace" --timeout 10
     exits "a sparse file is not read to its end" 1
-    says "but to the first byte that is wrong" 'at byte 44, there is no valid block'
+    warns "reading stops at the first wrong byte" 'at byte 44, there is no valid block'
     rm "$trace"
 fi
 run replay /dev/zero
-exits "a device that never ends is not read for ever" 1
-says "because it is no trace" '/dev/zero: not a trace file'
+exits "an endless device is not read without end" 1
+warns "the message says that it is not a trace" '/dev/zero: not a trace file'
 finish

@@ -16,7 +16,7 @@ mkdir "$work/some-folder"
 : >"$work/own.so"
 srcdir=$(cd "${srcdir:-.}" && pwd)
 
-# completes NAME EXPECTED WORD...: what the last word can become
+# completes NAME EXPECTED WORD...: checks the completions of the last word
 completes()
 {
     name=$1
@@ -46,11 +46,11 @@ completes "drivers for info" "copying sieve zbud" "$zpoolctl" info ""
 completes "drivers for --type" "zbud" "$zpoolctl" store --type z
 completes "a filter for --type" "sieve+" "$zpoolctl" store --type si
 completes "drivers and filters for --type" "copying zbud sieve+" "$zpoolctl" store --type ""
-completes "types behind a filter" "sieve+zbud" "$zpoolctl" store --type sieve+z
-completes "every type behind a filter" "sieve+copying sieve+zbud sieve+sieve+" "$zpoolctl" store --type sieve+
-completes "types behind a filter with parameters" "limit=1M+zbud" "$zpoolctl" store --type sieve:limit=1M+z
-completes "keys behind a colon" "limit=" "$zpoolctl" store --type zbud:l
-completes "keys behind a filter" "reserve= limit=" "$zpoolctl" replay --type sieve+zbud:
+completes "types after a filter" "sieve+zbud" "$zpoolctl" store --type sieve+z
+completes "every type after a filter" "sieve+copying sieve+zbud sieve+sieve+" "$zpoolctl" store --type sieve+
+completes "types after a filter with parameters" "limit=1M+zbud" "$zpoolctl" store --type sieve:limit=1M+z
+completes "keys after a colon" "limit=" "$zpoolctl" store --type zbud:l
+completes "keys after a filter" "reserve= limit=" "$zpoolctl" replay --type sieve+zbud:
 completes "no values" "" "$zpoolctl" store --type zbud:limit=
 completes "a spec for check" "sieve+zbud" "$zpoolctl" check sieve+z
 completes "statistics" "--stats" "$zpoolctl" store --st

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Files that come from somebody else: a trace must not choose whose code zpoolctl runs, nor which files it writes.
+# Trace files from other users must not choose what code zpoolctl runs or which files it writes.
 
 # shellcheck source=tests/tools/common.sh
 . "${srcdir:-.}/tests/tools/common.sh"
@@ -12,7 +12,7 @@ use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying crash
 : >"$work/out"
 : >"$work/err"
 
-# forge SPEC [LIMIT]: a trace in $work/foreign.trace of the calls on standard input
+# forge SPEC [LIMIT]: makes the trace $work/foreign.trace of the calls on standard input
 forge()
 {
     "$forge" "$@" >"$work/foreign.trace" || report no "forging $1" "exit status $?"
@@ -32,46 +32,47 @@ for spec in "trace:file=$work/precious,overwrite=yes+zbud" "guard+trace:overwrit
     few_calls | forge "$spec"
     run replay "$work/foreign.trace"
     exits "$spec is refused" 1
-    says "and the message says what to do" 'parameter "file" of trace may name a file, .*give --type'
-    is "the file is as it was" precious "$(cat "$work/precious")"
-    is "and no other was made" "" "$(find "$work" -name new)"
+    warns "the message says what to do" 'parameter "file" of trace may name a file, .*give --type'
+    is "the file has not changed" precious "$(cat "$work/precious")"
+    is "no other file was created" "" "$(find "$work" -name new)"
     run replay --type zbud "$work/foreign.trace"
     exits "with --type it is replayed" 0
 done
 
 # --- A recorded spec that names other code ---------------------------------------------------------------------------
 
-# `copying' works and `crash' does not; neither is libzpool's own.
+# The driver `copying' works and `crash' does not; neither of them is one of libzpool's own.
 for spec in copying guard+copying crash fault+crash nosuch; do
     few_calls | forge "$spec"
     run replay "$work/foreign.trace"
     exits "$spec is refused" 1
-    says "and the message names it" "recorded with \"${spec#*+}\", which is not one of libzpool's own.*give --type"
+    warns "the message names the driver" "recorded with \"${spec#*+}\", which is not one of libzpool's own.*give --type"
 done
 for spec in ../zbud zb%75d /tmp/zbud zbud.so Zbud '' + zbud+ 'zbud:limit' "$(printf 'zbud:limit=\0331')" \
     "$(printf 'zbud:a=\351')" a+a+a+a+a+a+a+a+a+a+a+a+a+a+a+a+zbud; do
     few_calls | forge "$spec"
     run replay "$work/foreign.trace"
     exits "\"$(printf %s "$spec" | tr -dc ' -~')\" is refused" 1
-    says "and the message says what to do" 'the recorded spec is not valid; give --type'
-    is "no byte of it reaches the terminal" "" "$(tr -d ' -~\n' <"$work/err")"
+    warns "the message says what to do" 'the recorded spec is not valid; give --type'
+    is "no byte of the spec reaches the terminal" "" "$(tr -d ' -~\n' <"$work/err")"
 done
 few_calls | forge zbud:nosuch=1
 run replay "$work/foreign.trace"
-exits "a parameter that is not there is refused" 1
-says "and the message says so" 'has no parameter "nosuch"'
+exits "an unknown parameter is refused" 1
+warns "the message has the parameter" 'has no parameter "nosuch"'
 few_calls | forge trace+zbud
 run replay "$work/foreign.trace"
 exits "a trace without a file is refused" 1
 
-# --- How much memory a trace may take --------------------------------------------------------------------------------
+# --- The memory that a trace may use --------------------------------------------------------------------------------
 
-# A trace that lifts the limit in its header, and then asks for 10 TiB.
+# This trace removes the limit of its header, and then allocates 10 TiB.
 printf '%s\n' 'set_limit 0' 'times 655360 malloc 16777216 0' | forge libc 1048576
 run replay --json "$work/foreign.trace"
-is "what is not available is refused" 1 "$([ "$(value drivers 0 failed no_memory)" -gt 0 ] && echo 1)"
+is "more memory than is available is refused" 1 "$([ "$(value drivers 0 failed no_memory)" -gt 0 ] && echo 1)"
 
-# --- What is still taken ---------------------------------------------------------------------------------------------
+# --- Traces that are accepted
+# ---------------------------------------------------------------------------------------------
 
 for spec in zbud z3fold zblock libc zsmalloc:chain=4 guard:redzone=32+zsmalloc guard+fault:malloc_share=0+zbud \
     zbud:limit=1M; do
@@ -79,11 +80,11 @@ for spec in zbud z3fold zblock libc zsmalloc:chain=4 guard:redzone=32+zsmalloc g
     run replay --json "$work/foreign.trace"
     exits "$spec is replayed" 0
 done
-is "a limit in the spec stays" "zbud:limit=1M" "$(value drivers 0 spec)"
+is "a limit in the spec is kept" "zbud:limit=1M" "$(value drivers 0 spec)"
 few_calls | forge "zbud:l%69mit=1M" 2097152
 run replay --json "$work/foreign.trace"
-is "however it is written" "zbud:l%69mit=1M" "$(value drivers 0 spec)"
+is "a limit with an escaped key is kept" "zbud:l%69mit=1M" "$(value drivers 0 spec)"
 run store --limit 64K --type zbud:l%69mit=1M "$work/precious"
-exits "store finds it, too" 2
-says "and says so" "has a limit of its own"
+exits "store finds the limit, too" 2
+warns "the message mentions the limit" "has a limit of its own"
 finish

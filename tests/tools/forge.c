@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * forge.c - writes a trace that no program recorded:  forge SPEC [LIMIT] <CALLS >TRACE
+ * forge.c - write a trace that no program recorded:  forge SPEC [LIMIT] <CALLS >TRACE
  *
- * Each line of standard input is a call: its name, then the numbers of its record (trace_format.h), such as "malloc 100
- * 0", "write 1 50 0", "free 1".  "times N" before a call repeats it, "failed N" gives its reason to fail, "bytes XX..."
- * puts these bytes where a call would be, "block" ends a block, "no-end" leaves the end out.  The sums are right.
+ * Each line of standard input is a call: its name, followed by the numbers of its record (trace_format.h), for example
+ * "malloc 100 0", "write 1 50 0" or "free 1". "times N" before a call repeats it. "failed N" is the reason for which it
+ * failed. "bytes XX..." writes these bytes instead of a call, "block" ends a block, and "no-end" leaves out the end.
+ * The checksums are correct.
  */
 #include <config.h>
 
@@ -61,7 +62,7 @@ static void put_header(const char *spec, uint64_t limit_bytes)
 	fputs(spec, stdout);
 }
 
-/* The bytes of a call's record, after its name.  0: there is no such call. */
+/* Returns the number of bytes of a call's record after its name; 0 if there is no such call. */
 static size_t encode(char *words, uint64_t reason, uint8_t *to)
 {
 	char *rest, *name = strtok_r(words, " \n", &rest), *word;
@@ -133,7 +134,7 @@ int main(int argc, char **argv)
 	put_header(argv[1], argc > 2 ? strtoull(argv[2], NULL, 10) : 0);
 	while (fgets(line, sizeof(line), stdin))
 		if (!obey(line)) {
-			fprintf(stderr, "forge: no such call: %s\n", line);
+			fprintf(stderr, "forge: there is no such call: %s\n", line);
 			return 2;
 		}
 	if (records)

@@ -1,18 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Text that a plugin, a file or a command line chose: whatever is in it, the terminal gets no control character.
+# Text that comes from a plugin, a file or a command line must never send a control character to the terminal.
 
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
 use_drivers hostile sieve trace libc
-# What no output may have in it, byte for byte: C0 controls but for the newline, DEL; C1 controls as UTF-8; marks,
-# embeddings, overrides and isolates of direction, separators.
+# No output may contain these bytes: C0 controls except the newline, DEL, C1 controls in UTF-8, and characters that
+# change the direction of text or separate lines.
 controls=$(printf '[\001-\011\013-\037\177]|\302[\200-\237]|\342\200[\213\216\217\250-\256]|\342\201[\240-\257]')
 bad=$(printf '\033[31m\033]0;owned\007\010\015\177\302\2332J\342\200\256drow\342\201\246\342\200\250\377\300\233\233')
 
-# harmless NAME: neither stream of the last run has anything in it that acts on a terminal, and all is valid UTF-8.
+# harmless NAME: neither output of the last run may contain anything that acts on a terminal, and both must be valid
+# UTF-8
 harmless()
 {
     for stream in out err; do
@@ -20,12 +21,12 @@ harmless()
             report no "$1: no control characters in $stream" "$(LC_ALL=C grep -Ean -e "$controls" "$work/$stream" |
                 LC_ALL=C tr -c ' -~\n' '?' | head -n 3)"
         elif ! iconv -f UTF-8 -t UTF-8 "$work/$stream" >/dev/null 2>&1; then
-            report no "$1: valid UTF-8 in $stream" "it is not"
+            report no "$1: valid UTF-8 in $stream" "it is not valid"
         else
             report ok "$1: $stream is harmless"
         fi
     done
-    # A locale that is not UTF-8: nothing but ASCII.
+    # In a locale that is not UTF-8, all output must be ASCII.
     [ "$locale" != C ] || is "$1: ASCII in the C locale" "" "$(LC_ALL=C grep -Ea '[^ -~]' "$work/out" "$work/err")"
 }
 
@@ -64,14 +65,14 @@ in_locale()
     ZPOOL_DEBUG=1 run store -t hostile --stats "$work/$bad"
     exits "store succeeds" 0
     harmless "store"
-    says "the log shows what a driver logs, escaped" 'logged \\x1b\[31m'
+    warns "the log shows what a driver logs, escaped" 'logged \\x1b\[31m'
     run store -t hostile --json "$work/$bad"
     harmless "store --json"
     is "store --json is JSON" identical "$(value drivers 0 result)"
     run store -t hostile:mode=create "$work/$bad"
     exits "a create that fails is a failure" 1
     harmless "a create that fails"
-    says "the driver's sentence is shown, escaped" 'create failed \\x1b\[31m'
+    warns "the driver's sentence is shown, escaped" 'create failed \\x1b\[31m'
     run store -t hostile:mode=malloc "$work/$bad"
     exits "a malloc that fails is a failure" 1
     harmless "a malloc that fails"
@@ -82,9 +83,9 @@ in_locale()
     run store -t "hostile:text=$bad" --stats "$work/$bad"
     harmless "a hostile spec"
     run store -t "$bad" "$work/$bad"
-    harmless "a type that is none"
+    harmless "an invalid type"
     run store "$work/nowhere$bad"
-    harmless "a file that is not there"
+    harmless "a missing file"
     run store --sizes "$work/nowhere/$bad" "$work/$bad"
     harmless "sizes that cannot be written"
 
@@ -97,18 +98,18 @@ in_locale()
     run check "$work/$bad.so"
     harmless "check of a file"
     run check --case "$bad" hostile
-    harmless "check of a case that is none"
+    harmless "check of an invalid case"
 
     run new --dir "$work/project$bad" shelf
     exits "new succeeds" 0
     harmless "new"
     run new --dir "$work/project$bad" shelf
-    harmless "new where there is a folder already"
+    harmless "new where the directory exists"
     rm -rf "$work/project$bad"
     run new -- "$bad"
-    harmless "new with a name that is none"
+    harmless "new with an invalid name"
     run replay "$work/$bad"
-    harmless "replay of a file that is no trace"
+    harmless "replay of a file that is not a trace"
     run store -t "trace:file=$work/$bad.trace+libc" "$work/$bad"
     exits "a trace with a hostile name is recorded" 0
     run replay "$work/$bad.trace"
@@ -118,12 +119,12 @@ in_locale()
     harmless "replay --json"
     rm "$work/$bad.trace"
     run "$bad"
-    harmless "a command that is none"
+    harmless "an unknown command"
     run "--$bad"
-    exits "an option that is none is a usage error" 2
-    harmless "an option that is none"
+    exits "an unknown option is a usage error" 2
+    harmless "an unknown option"
     run list "-$bad"
-    harmless "a short option that is none"
+    harmless "an unknown short option"
     rm "$work/$bad"
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * json-get [KEY...]: read a JSON document from standard input and print the value that the keys lead to: names of
- * members, numbers of elements, or NAME=VALUE for the element that has such a member.  "length" is an array's.
- * 0, or 1: no JSON, or no such value.
+ * json-get [KEY...]: read a JSON document from standard input, and print the value that the keys lead to. A key is the
+ * name of a member, the number of an element, or NAME=VALUE for the element that has such a member; "length" is the
+ * length of an array. The exit status is 0, or 1 if the input is not JSON or has no such value.
  */
 #include <config.h>
 
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	const json_t *value = document;
 
 	if (!document) {
-		fprintf(stderr, "no JSON: %s, line %d\n", error.text, error.line);
+		fprintf(stderr, "not JSON: %s, line %d\n", error.text, error.line);
 		return 1;
 	}
 	for (int i = 1; i < argc; i++) {
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 		}
 		value = json_is_array(value) ? find_element(value, argv[i]) : json_object_get(value, argv[i]);
 		if (!value) {
-			fprintf(stderr, "nothing at %s\n", argv[i]);
+			fprintf(stderr, "there is no value at %s\n", argv[i]);
 			json_decref(document);
 			return 1;
 		}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# zpoolctl store --limit: eviction into a file, and back from it.
+# zpoolctl store --limit: units are evicted to a file and read back.
 
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
@@ -15,29 +15,29 @@ units=$(value input units)
 holds "the input needs more than the limit" "$whole" -gt 524288
 
 run store -t zbud --limit 256K --json "$work/text"
-exits "evicted units are given back as well" 0
-silent "there is nothing to complain of"
+exits "evicted units are read back intact, too" 0
+silent "there is no message"
 is "result" identical "$(value drivers 0 result)"
 is "the limit is in the JSON" 262144 "$(value limit_bytes)"
 is "the limit is in the spec" zbud:limit=262144 "$(value drivers 0 spec)"
 is "every unit was stored" "$units" "$(value drivers 0 stored)"
 is "every unit was compared" "$units" "$(value drivers 0 compared)"
-is "none was refused" 0 "$(value drivers 0 refused no_memory)"
+is "no unit was refused" 0 "$(value drivers 0 refused no_memory)"
 holds "units were evicted" "$(value drivers 0 evicted)" -gt 0
-holds "not all were" "$(value drivers 0 evicted)" -lt "$units"
-holds "the pool kept the limit" "$(value drivers 0 pool_bytes)" -le 262144
-holds "what is stored is less than the pool" "$(value drivers 0 stored_bytes)" -lt 262144
+holds "not all units were evicted" "$(value drivers 0 evicted)" -lt "$units"
+holds "the pool did not exceed its limit" "$(value drivers 0 pool_bytes)" -le 262144
+holds "the stored bytes are fewer than the limit" "$(value drivers 0 stored_bytes)" -lt 262144
 
 run store -t zbud --limit 256K "$work/text"
 prints "evictions have a column" "EVICTED"
-prints "the limit is told" "pools limited to 256K"
+prints "the limit is printed" "pools limited to 256K"
 prints "the table shows evictions" "^zbud +$units +0 +0 +[1-9][0-9]* .* identical\$"
 
 run store -t libc --limit 256K "$work/text"
 exits "a named driver that cannot evict is a failure" 1
 prints "a named driver that cannot evict is shown" "^libc .* refused: cannot evict"
 run store --limit 256K "$work/text"
-exits "a driver of the default list that cannot evict is none" 0
+exits "a driver of the default list that cannot evict is not a failure" 0
 prints "a driver of the default list that cannot evict is shown" "^libc .* refused: cannot evict"
 prints "the others are tried" "^zbud .* identical\$"
 
@@ -45,5 +45,5 @@ run store -t zbud --limit 1 "$work/text"
 exits "a limit below an empty pool is a failure" 1
 run store -t zbud --limit 1G --json "$work/text"
 exits "a limit that is never reached succeeds" 0
-is "nothing is evicted then" 0 "$(value drivers 0 evicted)"
+is "no unit is evicted" 0 "$(value drivers 0 evicted)"
 finish

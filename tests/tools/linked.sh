@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# A tool that brings its drivers along, as without shared libraries it must: no plugin directory is needed.
+# Without shared libraries, the drivers are linked into the tool, which then needs no plugin directory.
 
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
-# shellcheck disable=SC2119 # none, that is
+# shellcheck disable=SC2119 # no driver is used as a plugin
 use_drivers
 is_linked_in libc || {
     echo "the tool loads its drivers from files"
@@ -17,7 +17,7 @@ text_file "$work/text" 131072
 run list
 exits "list succeeds" 0
 for driver in ${ZPOOL_TEST_TYPES:?lists the plugins, set by make check}; do
-    prints "$driver is there" "^$driver +[0-9.]+ +1\.[0-9]+ +yes +linked in +[a-z]"
+    prints "$driver is listed" "^$driver +[0-9.]+ +1\.[0-9]+ +yes +linked in +[a-z]"
     run info --json "$driver"
     exits "info $driver succeeds" 0
     is "$driver comes from no file" null "$(value path)"
@@ -26,5 +26,5 @@ for driver in ${ZPOOL_TEST_TYPES:?lists the plugins, set by make check}; do
 done
 run store "$work/text"
 exits "store succeeds" 0
-is "store tries all" 5 "$(grep -c 'identical$' "$work/out")"
+is "store tries all drivers" 5 "$(grep -c 'identical$' "$work/out")"
 finish

@@ -8,29 +8,29 @@
 use_drivers noteless copying zbud crash sieve
 echo "this is no shared object" >"$work/plugins/broken.so"
 chmod 644 "$work/plugins/broken.so"
-echo "neither here nor there" >"$work/plugins/README"
+echo "this is not a plugin" >"$work/plugins/README"
 
 run list
-exits "list succeeds, faults or not" 0
-silent "list has nothing to complain of"
-prints "a table has a head" "^TYPE +KIND +VERSION +ABI +LOADED +FROM +DESCRIPTION +FAULT"
+exits "list succeeds even if there are faults" 0
+silent "list prints no message"
+prints "the table has a header" "^TYPE +KIND +VERSION +ABI +LOADED +FROM +DESCRIPTION +FAULT"
 prints "a driver's note is shown" "^copying +driver +1\.0 +1\.[0-9]+ +no +$work/plugins/copying\.so +reads and writes"
 prints "a real driver is shown" "^zbud +driver +[0-9]"
 prints "a plugin without a note is shown as such" "^noteless +driver +- +- +no .*\(has no plugin note\)"
-prints "a file that is no plugin is shown with its fault" "^broken +- +- .*ELF"
-prints_not "a file that is named like none is not shown" "README"
-prints "a filter is shown as one, though it is not loaded" "^sieve +filter "
+prints "a file that is not a plugin is shown with its fault" "^broken +- +- .*ELF"
+prints_not "a file whose name is not a plugin's is not shown" "README"
+prints "a filter is shown as one although it is not loaded" "^sieve +filter "
 is "nothing is shown twice" 7 "$(wc -l <"$work/out")"
 
 run list --json
 exits "list --json succeeds" 0
-silent "list --json has nothing to complain of"
+silent "list --json prints no message"
 is "all drivers are in the JSON" 6 "$(value drivers length)"
 is "the plugin path is in the JSON" "$work/plugins" "$(value plugin_path)"
 is "a driver's kind" driver "$(value drivers type=copying kind)"
 is "a filter's kind" filter "$(value drivers type=sieve kind)"
 is "the kind is read without a note" driver "$(value drivers type=noteless kind)"
-is "no kind where the file does not show it" null "$(value drivers type=broken kind)"
+is "the kind is null if the file does not show it" null "$(value drivers type=broken kind)"
 is "origin" "plugin" "$(value drivers type=copying origin)"
 is "path" "$work/plugins/copying.so" "$(value drivers type=copying path)"
 is "version" "1.0" "$(value drivers type=copying version)"
@@ -53,42 +53,42 @@ esac
 
 chmod o+w "$work/plugins/noteless.so"
 run list
-prints "a file that may not be trusted is shown as not read" "^noteless +- +- +- +no .*\(not read\).*world-writable"
+prints "an untrusted file is shown as not read" "^noteless +- +- +- +no .*\(not read\).*world-writable"
 run list --json
-is "a file that may not be trusted was not read" false "$(value drivers type=noteless file_read)"
-is "nobody knows whether it has a note" null "$(value drivers type=noteless has_note)"
+is "an untrusted file was not read" false "$(value drivers type=noteless file_read)"
+is "it is unknown whether an untrusted file has a note" null "$(value drivers type=noteless has_note)"
 is "a file without a note was read" true "$(value drivers type=broken file_read)"
 chmod o-w "$work/plugins/noteless.so"
 
 rm "$work/plugins/broken.so"
 run list
-prints_not "without faults there is no column for them" "FAULT"
+prints_not "the column for faults is left out if there are none" "FAULT"
 
 rm "$work/plugins/"*.so
 run list
-exits "an empty folder is no failure" 0
-says "an empty folder is told" "no driver found in $work/plugins"
+exits "an empty directory is not a failure" 0
+warns "an empty directory is reported" "no driver found in $work/plugins"
 run list --json
-is "an empty list is JSON too" 0 "$(value drivers length)"
+is "an empty list is valid JSON" 0 "$(value drivers length)"
 
-# shellcheck disable=SC2088 # the library gets the tilde as it is
+# shellcheck disable=SC2088 # the tilde must not be expanded
 for path in plugins ./plugins "$work/plugins:plugins" "~/plugins"; do
     ZPOOL_PLUGIN_PATH=$path run list
     exits "the plugin path \"$path\" is refused" 2
-    says "the entry that is not absolute is named" "ZPOOL_PLUGIN_PATH: \"${path##*:}\" cannot be a plugin directory"
+    warns "the message names the entry that is not absolute" "ZPOOL_PLUGIN_PATH: \"${path##*:}\" cannot be a plugin directory"
 done
 
-# A terminal of 60 columns: no line is longer, and what is left out is named.
+# On a terminal of 60 columns no line is longer, and the message names the columns that are left out.
 use_drivers noteless copying zbud sieve
 for command in "list" "info zbud" "check --list"; do
-    # shellcheck disable=SC2086 # words
+    # shellcheck disable=SC2086 # it is a list of words
     COLUMNS=60 run $command
     exits "$command succeeds on 60 columns" 0
     is "$command fits 60 columns" "" "$(awk 'length > 60' "$work/out")"
 done
 COLUMNS=60 run list
-says "columns that are left out are named" "too narrow for .*FROM.*--json"
-prints "what remains is whole" "^sieve +filter .*a filter"
+warns "the message names the columns that are left out" "too narrow for .*FROM.*--json"
+prints "the remaining columns are complete" "^sieve +filter .*a filter"
 run list
-silent "in a pipe nothing is left out"
+silent "nothing is left out in a pipe"
 finish

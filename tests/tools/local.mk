@@ -1,7 +1,7 @@
 # tests/tools: the tests of zpoolctl
 #
-# Each script is one subject.  They run the tool of this build on the drivers of this build, and on mocks, each of which
-# has one fault.
+# Each script tests one subject. The scripts run this build's zpoolctl on this build's drivers, and on mock drivers with
+# one fault each.
 
 tools_tests = \
 	tests/tools/bench.sh \
@@ -39,10 +39,10 @@ tests_tools_json_get_SOURCES = tests/tools/json-get.c
 tests_tools_json_get_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 tests_tools_json_get_LDADD = $(TOOLS_LIBS)
 tests_tools_victim_SOURCES = tests/tools/victim.c
-# Without sanitizers, whose terabytes of shadow memory take a minute to look through.
+# Built without sanitizers, because a search through their terabytes of shadow memory would take a minute.
 tests_tools_victim_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
 
-# -rpath makes libtool build a module that is not installed.
+# With -rpath, libtool builds a module although it is not installed.
 tools_mock_ldflags = $(AM_LDFLAGS) $(PLUGIN_LDFLAGS) -module -avoid-version -no-undefined -rpath /nowhere
 check_LTLIBRARIES += \
 	tests/tools/mocks/copying.la \

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * recorder.c - a program that uses a pool in every way, for traces of it:  recorder SPEC CALLS SEED [THREADS]
+ * recorder.c - a program that uses a pool in every way, to record traces:  recorder SPEC CALLS SEED [THREADS]
  *
- * Prints what it did, a name and a number a line, so that a test can compare.  Every thread has objects of its own, of
- * sizes as compressed pages have them, and makes CALLS / THREADS calls.  What depends on which thread comes first, such
- * as whether ZPOOL_GFP_NOWAIT finds memory, one thread alone does.
+ * It prints what it did, with one name and one number per line, so that a test can compare. Every thread has its own
+ * objects, with sizes of compressed pages, and makes CALLS / THREADS calls. Calls whose result depends on the order of
+ * threads, such as ZPOOL_GFP_NOWAIT, are made by one thread only.
  */
 #include <config.h>
 
@@ -51,7 +51,7 @@ static void forget(struct worker *worker, size_t at)
 	worker->objects[at] = worker->objects[--worker->count];
 }
 
-/* Every fifth object is refused.  Only programs of one thread shrink. */
+/* Refuses every fifth object. Only programs with one thread shrink the pool. */
 static int evict(struct zpool *evicting, unsigned long handle, void *user)
 {
 	struct worker *worker = &workers[0];
@@ -121,7 +121,7 @@ static void use(struct worker *worker, size_t at)
 	default:
 		if (!zpool_map_handle(pool, object.handle, random % 2 ? ZPOOL_MM_RO : ZPOOL_MM_RW))
 			return;
-		/* Some programs free what they have mapped. */
+		/* Some programs free mapped objects. */
 		if (random % 64 == 2 && wrong) {
 			zpool_free(pool, object.handle);
 			worker->busy++;
@@ -139,7 +139,7 @@ static void end(struct worker *worker, size_t at)
 	zpool_free(pool, handle);
 	worker->done++;
 	forget(worker, at);
-	/* And some free it twice. */
+	/* Some programs free an object twice. */
 	if (next_random(worker) % 256 == 0) {
 		zpool_free(pool, handle);
 		worker->invalid++;

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The filter trace records what a program does, and zpoolctl replay does it again.
+# The filter trace records the calls of a program, and zpoolctl replay repeats them.
 #
-# ZPOOL_TEST_TRACE_CALLS: how many calls the long trace has (default: 60000)
+# ZPOOL_TEST_TRACE_CALLS is the number of calls in the long trace (default: 60000).
 
 # shellcheck source=tests/tools/common.sh
 . "${srcdir:-.}/tests/tools/common.sh"
@@ -21,13 +21,13 @@ if is_linked_in trace; then
     exit 77
 fi
 
-# record SPEC CALLS [THREADS]: what the program prints is in $work/did.
+# record SPEC CALLS [THREADS]: records a trace; the output of the program is in $work/did
 record()
 {
     rm -f "$trace"
     "$recorder" "$1" "$2" "$seed" ${3:+"$3"} >"$work/did" 2>"$work/err" || {
         : >"$work/out"
-        report no "recording $1" "it failed"
+        report no "recording $1" "the program failed"
     }
 }
 did()
@@ -35,7 +35,7 @@ did()
     sed -n "s/^$1 //p" "$work/did"
 }
 
-# same_as_recorded DRIVER: everything that a run on the driver that was recorded has to come to.
+# same_as_recorded DRIVER: checks everything that must be the same in a replay on the recorded driver
 same_as_recorded()
 {
     for key in objects objects_live objects_peak bytes bytes_live bytes_peak pool_bytes_peak pool_bytes; do
@@ -45,10 +45,11 @@ same_as_recorded()
         is "$1: failed, $reason" "$(value recorded failed "$reason")" "$(value drivers 0 failed "$reason")"
     done
     is "$1: identical" identical "$(value drivers 0 result)"
-    is "$1: nothing skipped" "0 0" "$(value drivers 0 skipped) $(value drivers 0 surplus)"
+    is "$1: no call was skipped" "0 0" "$(value drivers 0 skipped) $(value drivers 0 surplus)"
 }
 
-# --- What was recorded is what the program did, and what a replay does -----------------------------------------------
+# --- The recording matches the program, and the replay matches the recording
+# -----------------------------------------------
 
 for spec in zsmalloc zsmalloc:limit=2M zbud z3fold:limit=2M zblock:limit=1M; do
     record "trace:file=$trace+$spec" "$calls"
@@ -65,23 +66,23 @@ for spec in zsmalloc zsmalloc:limit=2M zbud z3fold:limit=2M zblock:limit=1M; do
     size=$(wc -c <"$trace")
     holds "$spec: $size bytes are under 16 a call" "$size" -lt $((16 * calls))
 done
-# What libc holds is what malloc tells, and that is never twice the same.
+# The size of a libc pool comes from malloc and is never exactly the same twice.
 record "trace:file=$trace+libc" "$calls"
 run replay --json "$trace"
 for key in objects objects_live objects_peak bytes bytes_live bytes_peak; do
     is "libc: $key" "$(value recorded "$key")" "$(value drivers 0 "$key")"
 done
 record "trace:file=$trace+zblock:limit=1M" "$calls"
-is "a limit makes the driver refuse" yes "$([ "$(did no_memory)" -gt 100 ] && echo yes)"
+is "a limit makes the driver refuse mallocs" yes "$([ "$(did no_memory)" -gt 100 ] && echo yes)"
 
 record "trace:file=$trace,limit=2M+zbud" "$calls"
 run replay --json "$trace"
 exits "replay with the filter's limit succeeds" 0
-is "the filter's limit is the driver's" "zbud:limit=2097152" "$(value drivers 0 spec)"
+is "the filter's limit applies to the driver" "zbud:limit=2097152" "$(value drivers 0 spec)"
 same_as_recorded "limit of the filter"
 holds "objects were evicted" "$(value drivers 0 evicted)" -gt 0
 
-# --- Failures that were put in come again, for replay makes no calls of its own -----------------------------------------
+# --- Injected failures are repeated, because replay makes no calls of its own -----------------------------------------
 
 for filter in fault:malloc_share=50,map_share=20,evict_share=300 guard+fault:map_share=50,evict_nth=3 \
     fault:malloc_nth=77,map_nth=500+guard; do
@@ -93,27 +94,27 @@ for filter in fault:malloc_share=50,map_share=20,evict_share=300 guard+fault:map
     done
     run replay --json --type zsmalloc "$trace"
     exits "$filter: replay without the filter succeeds" 0
-    # Objects whose map failed when it was recorded would stay mapped, and could not be freed.
-    holds "$filter: no map stays that was none" "$(value drivers 0 failed busy)" -le "$(value recorded failed busy)"
+    # Objects whose map failed in the recording would otherwise stay mapped and could not be freed.
+    holds "$filter: no object stays mapped whose map failed in the recording" "$(value drivers 0 failed busy)" -le "$(value recorded failed busy)"
 done
 
 # --- Other drivers ---------------------------------------------------------------------------------------------------
 
 run replay "$trace" --type zsmalloc --type z3fold --type zblock --type libc --type copying
-exits "other drivers take it" 0
-is "each has a line" 5 "$(grep -cE '^(zsmalloc|z3fold|zblock|libc|copying) .* identical(: [0-9]+ of [0-9]+ compared)?$' "$work/out")"
-prints "the recorded one too" '^\(recorded\) '
+exits "the trace can be replayed on other drivers" 0
+is "each driver has a line" 5 "$(grep -cE '^(zsmalloc|z3fold|zblock|libc|copying) .* identical(: [0-9]+ of [0-9]+ compared)?$' "$work/out")"
+prints "the recorded driver has a line" '^\(recorded\) '
 run replay "$trace" --type zsmalloc:limit=256K --json
-exits "a smaller limit is no failure" 0
-holds "it refuses more" "$(value drivers 0 failed no_memory)" -gt "$(value recorded failed no_memory)"
-holds "and what is not there is skipped" "$(value drivers 0 skipped)" -gt 0
+exits "a smaller limit is not a failure" 0
+holds "a smaller limit refuses more mallocs" "$(value drivers 0 failed no_memory)" -gt "$(value recorded failed no_memory)"
+holds "calls on refused objects are skipped" "$(value drivers 0 skipped)" -gt 0
 run replay "$trace" --stats --type zbud
 prints "counters are printed" '^STATISTICS +zbud'
 run replay "$trace" --type crash
 exits "a driver that crashes fails" 1
-says "and reports it" 'crash: killed by SIG'
+warns "the reason is reported" 'crash: killed by SIG'
 run replay "$trace" --type no_such_driver
-exits "a driver that is not there fails" 1
+exits "a missing driver fails" 1
 run replay "$trace" --type trace
 exits "a filter alone fails" 1
 run replay "$trace" --type "trace:file=$work/again.trace,overwrite=yes+zbud:limit=2M" --json
@@ -123,34 +124,34 @@ exits "a replay can be recorded" 0
 
 record "trace:file=$trace+zsmalloc" "$calls" 4
 run replay --json "$trace"
-exits "what threads did is replayed" 0
-is "there were threads" 4 "$(value recorded threads)"
+exits "the calls of several threads are replayed" 0
+is "the trace has several threads" 4 "$(value recorded threads)"
 for key in objects bytes objects_live bytes_live objects_peak bytes_peak; do
     is "threads: $key" "$(value recorded "$key")" "$(value drivers 0 "$key")"
 done
-is "threads: objects that the program made" "$(did objects)" "$(value recorded objects)"
+is "threads: number of objects" "$(did objects)" "$(value recorded objects)"
 
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 cp "$trace" "$work/before"
 "$recorder" "trace:file=$trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
 status=$?
-exits "a file that is there is not written over" 1
-says "and the message says how to" "already exists.*overwrite=yes"
-is "it has not changed" same "$(cmp -s "$trace" "$work/before" && echo same)"
+exits "a file that exists is not overwritten" 1
+warns "the message says how to overwrite it" "already exists.*overwrite=yes"
+is "the file has not changed" same "$(cmp -s "$trace" "$work/before" && echo same)"
 "$recorder" "trace:file=$work/a%2bb%2cc%3ad%25.trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
 is "the path is unescaped" 1 "$(find "$work" -name 'a+b,c:d%.trace' | wc -l)"
 "$recorder" "trace+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
-says "a file is needed" "needs the name of a file"
+warns "a trace without a file is refused" "needs the name of a file"
 "$recorder" "trace:file=$work/none/x+zsmalloc" 100 1 >"$work/out" 2>"$work/err"
-says "a file that cannot be is told of" "none/x cannot be written: No such file"
+warns "a file that cannot be created is reported" "none/x cannot be written: No such file"
 if [ -w /dev/full ]; then
     ZPOOL_DEBUG=error "$recorder" "trace:file=/dev/full,overwrite=yes,buffer=4K+zsmalloc" 20000 "$seed" \
         >"$work/out" 2>"$work/err"
     status=$?
-    # The header is the first thing written.
-    exits "a full disk at the beginning fails" 1
-    says "and reports it" "/dev/full cannot be written: No space"
+    # The header is written first.
+    exits "a full disk is a failure at the beginning" 1
+    warns "the reason is reported" "/dev/full cannot be written: No space"
 fi
 (
     # shellcheck disable=SC3045
@@ -161,39 +162,39 @@ fi
 status=$(sed -n 's/^status //p' "$work/err")
 status=${status:-9}
 if [ "$status" -ne 9 ]; then
-    exits "a disk that fills up fails no call" 0
-    says "the end of the trace is logged" "trace ends here because .*short.trace cannot be written: File too large"
-    says "and what it lacks" "[0-9]+ calls? (is|are) missing from the trace"
+    exits "a disk that fills up later is no failure of a call" 0
+    warns "the end of the trace is logged" "trace ends here because .*short.trace cannot be written: File too large"
+    warns "the number of missing calls is logged" "[0-9]+ calls? (is|are) missing from the trace"
     run replay "$work/short.trace"
-    exits "what was written is replayed" 0
-    says "and it is said to be cut off" "short.trace: the file is cut off after [0-9]+ bytes"
-    prints "after thousands of calls" "short.trace: [0-9]{4} calls on .*cut off there"
+    exits "the written part is replayed" 0
+    warns "the cut is reported" "short.trace: the file is cut off after [0-9]+ bytes"
+    prints "thousands of calls were written" "short.trace: [0-9]{4} calls on .*cut off there"
 fi
 
-# --- What is no trace ------------------------------------------------------------------------------------------------
+# --- Invalid traces ------------------------------------------------------------------------------------------------
 
 bytes=$(wc -c <"$trace")
 head -c $((bytes - 1)) "$trace" >"$work/bad"
 run replay "$work/bad"
 exits "a trace without its end is replayed" 0
-says "and it is said to be cut off" "bad: the file is cut off after $((bytes - 1)) bytes"
+warns "the cut is reported" "bad: the file is cut off after $((bytes - 1)) bytes"
 head -c 20 "$trace" >"$work/bad"
 run replay "$work/bad"
-says "a piece of a header" "cut off inside its header"
+warns "an incomplete header is reported" "cut off inside its header"
 {
     head -c 5000 "$trace"
     printf '\377\376'
     tail -c +5003 "$trace"
 } >"$work/bad"
 run replay "$work/bad"
-exits "a trace that was changed fails" 1
-says "and reports it" "damaged: the checksum of the block at byte [0-9]+ does not match"
+exits "a modified trace fails" 1
+warns "the reason is reported" "damaged: the checksum of the block at byte [0-9]+ does not match"
 {
     cat "$trace"
     echo more
 } >"$work/bad"
 run replay "$work/bad"
-says "something behind the end" "damaged: at byte $bytes, there is data after its end"
+warns "data after the end is reported" "damaged: at byte $bytes, there is data after its end"
 {
     head -c 8 "$trace"
     printf '\002'
@@ -201,17 +202,17 @@ says "something behind the end" "damaged: at byte $bytes, there is data after it
 } >"$work/bad"
 run replay "$work/bad"
 exits "a newer version fails" 1
-says "and reports it" "version 2 of the format, but this program only knows versions up to 1"
+warns "the reason is reported" "version 2 of the format, but this program only knows versions up to 1"
 run replay "$zpoolctl"
 exits "another file fails" 1
-says "and reports it" "not a trace file"
+warns "the reason is reported" "not a trace file"
 : >"$work/bad"
 run replay "$work/bad"
-says "an empty file" "not a trace file"
+warns "an empty file is reported" "not a trace file"
 run replay "$work"
-says "a folder" "Is a directory"
+warns "a directory is reported" "Is a directory"
 run replay "$work/none"
-says "no file" "No such file"
+warns "a missing file is reported" "No such file"
 run replay
 exits "no argument" 2
 run replay "$trace" "$trace"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Statistics of the pools at work: in the file that ZPOOL_STATS names, and on SIGUSR1.
+# Statistics of the current pools are written to the file that ZPOOL_STATS names, and printed after SIGUSR1.
 
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
@@ -14,35 +14,35 @@ export ZPOOL_STATS
 echo "what was there before" >"$work/stats"
 run store -t zbud:limit=1M "$work/text"
 exits "store succeeds" 0
-silent "nothing is said of the file"
+silent "there is no message about the file"
 cp "$work/stats" "$work/out"
-is "there is a line" 1 "$(wc -l <"$work/stats")"
-is "it has the pool" zbud:limit=1M "$(value pools 0 spec)"
-is "its limit" 1048576 "$(value pools 0 limit_bytes)"
-is "its objects" 32 "$(value pools 0 layers 0 statistics objects)"
-is "and no other pool" 1 "$(value pools length)"
+is "there is one line" 1 "$(wc -l <"$work/stats")"
+is "the line has the spec of the pool" zbud:limit=1M "$(value pools 0 spec)"
+is "the line has the limit of the pool" 1048576 "$(value pools 0 limit_bytes)"
+is "the line has the objects of the pool" 32 "$(value pools 0 layers 0 statistics objects)"
+is "the line has no other pool" 1 "$(value pools length)"
 run store -t zbud -t libc "$work/text"
 is "each driver has a line" 2 "$(grep -c '^{"version":.*}$' "$work/stats")"
 run store -t "trace:file=$work/trace+libc" "$work/text"
 run replay "$work/trace"
 exits "replay succeeds" 0
 cp "$work/stats" "$work/out"
-is "replay writes as well" 32 "$(value pools 0 layers 0 statistics objects)"
+is "replay writes statistics, too" 32 "$(value pools 0 layers 0 statistics objects)"
 ZPOOL_STATS=$work/nowhere/stats
 run store -t zbud "$work/text"
 exits "a file that cannot be written is a failure" 1
-says "it is named" "ZPOOL_STATS: cannot write $work/nowhere/stats: No such file or directory"
+warns "the message names the file" "ZPOOL_STATS: cannot write $work/nowhere/stats: No such file or directory"
 mkfifo "$work/unread"
 ZPOOL_STATS=$work/unread
 run store -t zbud "$work/text"
-exits "a FIFO that nobody reads is a failure, and does not hang" 1
+exits "a FIFO without a reader is a failure and does not hang" 1
 if [ -w /dev/full ]; then
     ZPOOL_STATS=/dev/full
     run store -t zbud "$work/text"
-    says "a full disk is reported" "ZPOOL_STATS: .*No space left on device"
+    warns "a full disk is reported" "ZPOOL_STATS: .*No space left on device"
 fi
-# The reader of a FIFO leaves once the tool has opened it, before there is anything to read.  The text is more than a
-# pipe holds, so when it is written the tool has begun to read, and has opened the FIFO before.
+# The reader of a FIFO leaves after the tool has opened it, but before there is anything to read. The input is larger
+# than a pipe, so when all of it is written, the tool has begun to read, and has opened the FIFO before that.
 mkfifo "$work/left"
 exec 4<>"$work/left"
 ZPOOL_STATS=$work/left "$zpoolctl" store -t zbud - <"$work/unread" >"$work/out" 2>"$work/err" 4>&- &
@@ -53,18 +53,18 @@ exec 4>&-
 exec 3>&-
 status=0
 wait $tool || status=$?
-exits "a reader that leaves does not end the work" 0
-says "it is reported" "ZPOOL_STATS: .*Broken pipe"
+exits "the tool continues if the reader leaves" 0
+warns "the closed pipe is reported" "ZPOOL_STATS: .*Broken pipe"
 ZPOOL_STATS=
 unset ZPOOL_STATS
 
-# The tool waits for its input when the signal comes: the first pool answers.
+# The tool waits for its input when the signal arrives, so the first pool prints its statistics.
 mkfifo "$work/fifo"
 "$zpoolctl" store -t zbud - <"$work/fifo" >"$work/out" 2>"$work/err" &
 tool=$!
 exec 3>"$work/fifo"
 tries=0
-# Until it catches SIGUSR1, bit 9 of the mask; the wrapper that libtool makes execs the tool.
+# Waits until the tool catches SIGUSR1, which is bit 9 of the mask; libtool's wrapper executes the tool.
 until grep -Eq '^SigCgt:.*[2367abef]..$' "/proc/$tool/status" 2>/dev/null || [ $tries -ge 300 ]; do
     tries=$((tries + 1))
     sleep 0.1
@@ -75,7 +75,7 @@ exec 3>&-
 status=0
 wait $tool || status=$?
 exits "a signal does not end the tool" 0
-says "the pool is shown" '^pool ".*": "zbud"'
-says "with its counters" '^ +held at most +[0-9]+ B'
-prints "and the table follows" "^zbud .* identical"
+warns "the pool is printed" '^pool ".*": "zbud"'
+warns "the counters are printed" '^ +held at most +[0-9]+ B'
+prints "the table follows" "^zbud .* identical"
 finish

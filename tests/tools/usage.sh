@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# What the tool says of itself, and command lines that make no sense.
+# The help of the tool, and invalid command lines.
 
 . "${srcdir:-.}/tests/tools/common.sh"
 
-# shellcheck disable=SC2119 # none, that is
+# shellcheck disable=SC2119 # no driver is used as a plugin
 use_drivers
 random_file "$work/file" 100
 
@@ -16,7 +16,7 @@ for command in help list info new check bench replay store; do
 done
 run --version
 exits "--version succeeds" 0
-prints "--version tells the tool's and the library's" \
+prints "--version prints the versions of the tool and the library" \
     "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
 for command in list info new check bench store; do
     run "$command" --help
@@ -24,17 +24,17 @@ for command in list info new check bench store; do
     prints "$command --help shows how to call it" "^Usage: zpoolctl $command "
     run "$command" --version
     exits "$command --version succeeds" 0
-    prints "$command --version tells it" "^zpoolctl $PACKAGE_VERSION "
+    prints "$command --version prints the version" "^zpoolctl $PACKAGE_VERSION "
     run "$command" --nonsense
     exits "$command with an unknown option is a usage error" 2
-    says "$command names the unknown option" "nonsense"
+    warns "$command names the unknown option" "nonsense"
 done
 
 run --help
 cp "$work/out" "$work/help"
 run help
 exits "help succeeds" 0
-silent "help has nothing to complain of"
+silent "help prints no message"
 is "help is --help" "$(cat "$work/help")" "$(cat "$work/out")"
 for command in help list info new check bench replay store; do
     run "$command" --help
@@ -44,7 +44,7 @@ for command in help list info new check bench replay store; do
     is "help $command is $command --help" "$(cat "$work/help")" "$(cat "$work/out")"
 done
 
-# usage NAME PATTERN ARGUMENT...: status 2, the pattern as a message, and nothing on standard output
+# usage NAME PATTERN ARGUMENT...: the exit status must be 2, a message must match, and standard output must be empty
 usage()
 {
     name=$1
@@ -52,8 +52,8 @@ usage()
     shift 2
     run "$@"
     exits "$name is a usage error" 2
-    says "$name is told" "$pattern"
-    is "$name prints nothing else" "" "$(cat "$work/out")"
+    warns "$name is reported" "$pattern"
+    is "$name: nothing is on standard output" "" "$(cat "$work/out")"
 }
 
 usage "no command" "give a command"
@@ -76,24 +76,24 @@ b" bool linux zpool zpool_x zp zp-x a23456789012345678901234567890123; do
     usage "new with the name \"$name\"" "cannot be a driver's name" new --dir "$work/new" -- "$name"
 done
 [ ! -e "$work/new" ] || {
-    echo "FAILED: a name that was refused made a folder"
+    echo "FAILED: a directory was created for a refused name"
     failures=$((failures + 1))
 }
 for name in ${ZPOOL_TEST_TYPES:?lists the plugins, set by make check}; do
     run new --dir "$work/new" -- "$name"
     exits "new with the name $name, which libzpool ships, succeeds" 0
-    says "new warns of the name $name" "warning: libzpool ships a plugin \"$name\""
+    warns "new warns about the name $name" "warning: libzpool ships a plugin \"$name\""
     rm -rf "$work/new"
 done
 run new --dir "$work/new" shelf
 exits "new with a name of its own succeeds" 0
-silent "new does not warn of that"
+silent "new does not warn about an unused name"
 rm -rf "$work/new"
 usage "check without a driver" "give the file or the name of a driver" check
 usage "check with two drivers" "one driver at a time" check zbud libc
 usage "check with an empty name" "name must not be empty" check ""
 usage "a file that cannot be a driver's" "cannot be a plugin file" check "$work/file"
-usage "a file whose name is no type" "cannot be a plugin file" check "$work/9lives.so"
+usage "a file whose name is not a driver type" "cannot be a plugin file" check "$work/9lives.so"
 usage "an unknown case" 'no test case "bogus"' check --case bogus zbud
 usage "a case about a file of a driver named" "tests a plugin file" check --case file_is_a_plugin zbud
 usage "the soak without a time" "needs --stress" check --case soak zbud
@@ -109,7 +109,7 @@ usage "a type given twice" "zbud is given twice" store -t zbud -t zbud "$work/fi
 usage "an unknown compressor" 'no compressor "gzip"' store -c gzip "$work/file"
 usage "a level for lz4" "lz4 has no levels" store -c lz4:1 "$work/file"
 usage "a level that zstd lacks" "the level of zstd must be" store -c zstd:99 "$work/file"
-usage "a level that is no number" "the level of zstd must be" store -c zstd:high "$work/file"
+usage "a level that is not a number" "the level of zstd must be" store -c zstd:high "$work/file"
 usage "a level that is missing" "the level of zstd must be" store -c zstd: "$work/file"
 for unit in 0 1 511 768 128K 1T 99999999999999999999 -4096 4k x ""; do
     usage "a unit of \"$unit\"" "--unit must be a power of two" store --unit "$unit" "$work/file"
@@ -128,12 +128,12 @@ usage "two limits for one stack" "has a limit of its own" store -l 1M -t guard:a
 if ! is_linked_in libc; then
     run store "$work/file"
     exits "no driver at all is a failure" 1
-    says "no driver at all is told, with the path" "no driver found in $work/plugins"
+    warns "the message without any driver has the path" "no driver found in $work/plugins"
 fi
 if [ -w /dev/full ]; then
     status=0
     "$zpoolctl" list --json >/dev/full 2>"$work/err" || status=$?
     exits "a full standard output is a failure" 1
-    says "a full standard output is told" "cannot write to standard output"
+    warns "a full standard output is reported" "cannot write to standard output"
 fi
 finish

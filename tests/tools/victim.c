@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * victim FIFO: a process whose memory is worth reading.  Writes a line to FIFO once all is there, and waits.
+ * victim FIFO: a process whose memory zpoolctl store reads. It writes a line to FIFO when all its memory is prepared,
+ * and waits.
  */
 #include <stdint.h>
 #include <stdio.h>

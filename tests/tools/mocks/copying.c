@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * copying.c - a driver without a fault that maps nothing: objects are read and written
+ * copying.c - a correct driver that cannot map objects, only read and write them
  */
 #include "mock-pool.h"
 

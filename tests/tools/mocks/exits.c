@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * exits.c - a driver that ends the process that makes a pool of it, with status 0
+ * exits.c - a driver whose create ends the process with status 0
  */
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * forgets.c - a driver that loses every third write of a part of an object, and maps nothing
+ * forgets.c - a driver that loses every third write to a part of an object, and cannot map objects
  */
 #include "mock-pool.h"
 

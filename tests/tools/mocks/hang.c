@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * hang.c - a driver that never comes back
+ * hang.c - a driver that hangs
  */
 #include <unistd.h>
 
@@ -13,5 +13,5 @@ static int hang_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *
 	return mock_malloc(pool, size, gfp, handle);
 }
 
-ZPOOL_DRIVER_DEFINE(hang, "1.0", "sleeps for ever in its fourth malloc", MOCK_POOL_MEMBERS, .create = mock_create,
+ZPOOL_DRIVER_DEFINE(hang, "1.0", "sleeps without end in its fourth malloc", MOCK_POOL_MEMBERS, .create = mock_create,
 		    .malloc = hang_malloc, .map = mock_map, .unmap = mock_unmap)

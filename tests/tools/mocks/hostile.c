@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * hostile.c - a driver whose every text tries to reach the terminal: version, description, parameters, errors, log
+ * hostile.c - a driver whose texts all try to control the terminal: version, description, parameters, errors, log
+ * messages
  */
 #include "mock-pool.h"
 
-/* Colours, a title, a cleared line; C1 controls; an override of direction; a new line; bytes that are not UTF-8. */
+/*
+ * Colours, a title, a cleared line, C1 controls, an override of the text direction, a newline, and bytes that are not
+ * UTF-8.
+ */
 #define HOSTILE                                                                                                        \
 	"\x1b[31m\x1b]0;owned\a\b\r\x7f\xc2\x9b"                                                                       \
 	"2J\xe2\x80\xae"                                                                                               \
 	"drow\xe2\x81\xa6\xe2\x80\xa8\n\xff\xc0\x9b\xed\xa0\x80\x9b\xe6\x97"
 
 struct hostile {
-	struct mock_pool mock; /* first, so that the mock's functions take it */
+	struct mock_pool mock; /* the first member, so that the mock's functions accept it */
 	const struct zpool_host *host;
 	void *core;
 	bool failing;
@@ -21,7 +25,7 @@ static const char *const modes[] = { "works", "create", "malloc", "hostile" HOST
 
 static const struct zpool_param params[] = {
 	{ .key = "mode",
-	  .help = "what fails " HOSTILE,
+	  .help = "which call fails " HOSTILE,
 	  .default_value = "works",
 	  .choices = modes,
 	  .type = ZPOOL_PARAM_ENUM },

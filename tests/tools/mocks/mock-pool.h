@@ -99,7 +99,7 @@ static uint64_t mock_total_size(void *p)
 	return ((struct mock_pool *)p)->bytes;
 }
 
-/* Everything but create, malloc and map, which the faults are in. */
+/* All callbacks except create, malloc and map, which have the faults. */
 #define MOCK_POOL_MEMBERS                                                                                              \
 	.max_object_bytes = MOCK_MAX_OBJECT_BYTES, .alignment_bytes = 8, .destroy = mock_destroy, .free = mock_free,   \
 	.total_size = mock_total_size

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * noteless.c - a driver whose file carries no note: it works, but tells nothing before it is loaded
+ * noteless.c - a driver without a note: it works, but tools know nothing about it before it is loaded
  */
 #include "mock-pool.h"
 
@@ -13,7 +13,7 @@ const struct zpool_driver zpool_driver = {
 	.param_size = sizeof(struct zpool_param),
 	.type = "noteless",
 	.version = "1.0",
-	.description = "carries no note",
+	.description = "has no note",
 	MOCK_POOL_MEMBERS,
 	.create = mock_create,
 	.malloc = mock_malloc,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sieve.c - a filter that cannot be used, and need not be: it is only looked at
+ * sieve.c - a filter that does not work; the tests only look at its description
  */
 #include "mock-pool.h"
 
