@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +12,23 @@
 #include "nbdkit.h"
 #include "stripes.h"
 
+/*
+ * Units that are trimmed here and there leave holes in the pool.  After LOOK_AFTER_BYTES of them, the pool is compacted
+ * for a moment if it holds a quarter more than what is stored.
+ */
+#define LOOK_AFTER_BYTES (UINT64_C(2) << 20)
+#define COMPACT_BYTES (LOOK_AFTER_BYTES * 4)
+#define COMPACT_NS UINT64_C(20000000)
+#define SPARED_BYTES (UINT64_C(1) << 20)
+
 struct disk {
 	struct zpool_store *store;
 	uint64_t size_bytes;
 	size_t unit_bytes;
 	bool is_limited;
-	struct stripes stripes; /* hold what changes a unit */
+	struct stripes stripes;         /* hold what changes a unit */
+	_Atomic uint64_t trimmed_bytes; /* since the pool was looked at */
+	atomic_flag is_compacting;
 };
 
 struct zpool_store *disk_store(struct disk *disk)
@@ -51,6 +63,7 @@ struct disk *disk_open(const struct settings *settings, struct backing *backing)
 		.size_bytes = settings->size_bytes,
 		.unit_bytes = (size_t)settings->unit_bytes,
 		.is_limited = settings->limit_bytes != 0,
+		.is_compacting = ATOMIC_FLAG_INIT,
 	};
 	if (!disk->store) {
 		nbdkit_error("%s", zpool_last_error());
@@ -236,6 +249,19 @@ int disk_write(struct disk *disk, const void *buf, size_t bytes, uint64_t offset
  * Zero and trim
  */
 
+static void compact(struct disk *disk)
+{
+	struct zpool_store_stats stats;
+
+	if (atomic_flag_test_and_set(&disk->is_compacting))
+		return;
+	atomic_store(&disk->trimmed_bytes, 0);
+	if (!zpool_store_get_stats(disk->store, &stats, sizeof(stats)) &&
+	    stats.pool_bytes > stats.stored_bytes + stats.stored_bytes / 4 + SPARED_BYTES)
+		(void)zpool_store_compact(disk->store, COMPACT_BYTES, COMPACT_NS);
+	atomic_flag_clear(&disk->is_compacting);
+}
+
 static int zero_units(struct disk *disk, uint64_t first, uint64_t count, bool is_hole)
 {
 	int err;
@@ -246,7 +272,11 @@ static int zero_units(struct disk *disk, uint64_t first, uint64_t count, bool is
 	else
 		err = zpool_store_zero_range(disk->store, first, count);
 	stripes_unlock(&disk->stripes, first, count);
-	return err ? fail(disk, err) : 0;
+	if (err)
+		return fail(disk, err);
+	if (atomic_fetch_add(&disk->trimmed_bytes, count * disk->unit_bytes) >= LOOK_AFTER_BYTES)
+		compact(disk);
+	return 0;
 }
 
 /* A part of a unit. */

@@ -6,8 +6,9 @@
  *   client threads URI SEED    the same on eight connections at once, which share units but no bytes
  *   client extents URI         what is a hole and what is zero, after which requests
  *   client prefetch URI        a request to cache everything
+ *   client thin URI            trim every second unit of 4 KiB
  *
- * The disk has to be empty, but for prefetch.  Exit status: 0 all as expected, 1 not, 2 usage or no connection.
+ * The disk has to be empty, but for prefetch and thin.  Exit status: 0 all as expected, 1 not, 2 usage, no connection.
  */
 #include "config.h"
 
@@ -293,6 +294,15 @@ static void run_prefetch(void)
 	close_connection(nbd);
 }
 
+static void run_thin(void)
+{
+	struct nbd_handle *nbd = open_connection();
+
+	for (uint64_t at = 0; at + 4096 <= disk_bytes; at += 8192)
+		must(nbd_trim(nbd, 4096, at, 0));
+	close_connection(nbd);
+}
+
 static void learn_size(void)
 {
 	struct nbd_handle *nbd = open_connection();
@@ -323,6 +333,8 @@ int main(int argc, char **argv)
 		run_extents();
 	else if (!strcmp(argv[1], "prefetch"))
 		run_prefetch();
+	else if (!strcmp(argv[1], "thin"))
+		run_thin();
 	else
 		return 2;
 	free(model);

@@ -31,6 +31,21 @@ stop disk
 is "nbdkit ends well" 0 "$?"
 is "the last report is written at exit" 2 "$(grep -c '^$' "$work/disk.stats")"
 
+# Units that are trimmed one by one leave holes, which are closed.
+if [ -x "$client" ]; then
+    text_file "$work/text" 33554432
+    start thin "$plugin" 32M stats="$work/thin.stats" || finish
+    works "a text is written" nbdcopy "$work/text" "$(uri thin)"
+    stats thin
+    before=$(stat_of thin pool_bytes)
+    works "every second unit is trimmed" "$client" thin "$(uri thin)"
+    stats thin
+    is "half of the units are left" 4096 "$(stat_of thin units)"
+    holds "most of their memory is given back" $(($(stat_of thin pool_bytes) * 10)) -lt $((before * 7))
+    works "the rest is read" nbdcopy "$(uri thin)" "$work/copy"
+    stop thin
+fi
+
 # At the limit a disk is full; what was written stays, and room is made by trimming.  (One request at a time, because
 # nbdkit before 1.34 may fail an assertion when a client hangs up and other replies are still to be sent.)
 start full "$plugin" 16M limit=8M stats="$work/full.stats" || finish
