@@ -148,11 +148,11 @@ static void budgets_win_what_a_whole_compaction_wins(void)
 			left = zpool_get_total_size(pool);
 			CT_MUST(zpool_compact(pool, 0, 0, NULL));
 			after = zpool_get_total_size(pool);
-			CT_CHECK(left <= after + (before - after) / 8 + 131072,
-				 "zpool_compact() by %llu bytes and %llu ns returned 0 when the pool held %llu of "
-				 "%llu bytes, but one call without a budget brought it down to %llu",
-				 (unsigned long long)budgets[i].bytes, (unsigned long long)budgets[i].ns,
-				 (unsigned long long)left, (unsigned long long)before, (unsigned long long)after);
+			CT_CHECK(
+				left <= after + (before - after) / 8 + 131072,
+				"zpool_compact() by %llu bytes and %llu ns returned 0 when the pool held %llu of %llu bytes, but one call without a budget brought it down to %llu",
+				(unsigned long long)budgets[i].bytes, (unsigned long long)budgets[i].ns,
+				(unsigned long long)left, (unsigned long long)before, (unsigned long long)after);
 			drop_held(pool, handles, holding);
 		}
 	}
@@ -366,8 +366,7 @@ static void the_greatest_budgets_are_no_bounds(void)
 		CT_MUST(zpool_compact(pool, 0, 0, &rest));
 		CT_CHECK(
 			rest <= held / 4,
-			"bytes left to a second compaction after one by %llu bytes and %llu ns: expected at most %llu, "
-			"got %llu",
+			"bytes left to a second compaction after one by %llu bytes and %llu ns: expected at most %llu, got %llu",
 			(unsigned long long)greatest[i].bytes, (unsigned long long)greatest[i].ns,
 			(unsigned long long)held / 4, (unsigned long long)rest);
 		ct_set_check(pool, &set, "after compaction with the largest budgets");

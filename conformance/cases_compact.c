@@ -431,8 +431,7 @@ const struct ct_case ct_cases_compact[] = {
 	  "zpool_compact() releases memory, and every object keeps its contents.",
 	  compact_gives_back_and_keeps_contents, 0 },
 	{ "compact_keeps_to_its_budget",
-	  "zpool_compact() stops after the object that uses up the byte budget and returns "
-	  "1; further calls finish the work.",
+	  "zpool_compact() stops after the object that uses up the byte budget and returns 1; further calls finish the work.",
 	  compact_keeps_to_its_budget, 0 },
 	{ "compact_by_time_comes_to_its_end",
 	  "zpool_compact() returns 1 when its time budget is used up; further calls finish the work.",

@@ -199,8 +199,7 @@ const struct ct_case ct_cases_copies[] = {
 	  "A range that is empty or not entirely inside the object gives -EINVAL, and nothing is copied.",
 	  ranges_outside_are_refused, 0 },
 	{ "copies_of_much_mapped_objects_work_or_are_busy",
-	  "A copy of an object that has the maximum of mappings succeeds or returns -EBUSY, "
-	  "and leaves no mapping behind.",
+	  "A copy of an object that has the maximum of mappings succeeds or returns -EBUSY, and leaves no mapping behind.",
 	  copies_of_much_mapped_objects_work_or_are_busy, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

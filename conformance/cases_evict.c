@@ -335,10 +335,10 @@ static void half_emptied_pages_are_used_again(void)
 		while (evictor.set.count < 1000)
 			ct_set_make(evictor.pool, &evictor.set, ct.max_bytes / 3 > 0 ? ct.max_bytes / 3 : 1);
 	}
-	CT_CHECK(zpool_get_total_size(evictor.pool) < before + before / 2 + (256u << 10),
-		 "a pool with 1000 objects held %llu bytes at first, but %llu after 1000 rounds of "
-		 "evicting one and storing another",
-		 (unsigned long long)before, (unsigned long long)zpool_get_total_size(evictor.pool));
+	CT_CHECK(
+		zpool_get_total_size(evictor.pool) < before + before / 2 + (256u << 10),
+		"a pool with 1000 objects held %llu bytes at first, but %llu after 1000 rounds of evicting one and storing another",
+		(unsigned long long)before, (unsigned long long)zpool_get_total_size(evictor.pool));
 	ct_evictor_close(&evictor);
 }
 

@@ -73,8 +73,7 @@ static void note_tells_the_head(void)
 
 	ask(&note);
 	if (!note.has_note)
-		ct_skip("%s has no ELF note, so that tools cannot identify it; define the driver with "
-			"ZPOOL_DRIVER_DEFINE",
+		ct_skip("%s has no ELF note, so that tools cannot identify it; define the driver with ZPOOL_DRIVER_DEFINE",
 			ct.file);
 	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
 	ask(&head);
@@ -122,10 +121,10 @@ static void shows_only_its_driver(void)
 static void expect_not_ours(const char *name, void *user)
 {
 	(void)user;
-	CT_CHECK(strncmp(name, "zpool_", 6) != 0,
-		 "%s needs the symbol \"%s\" from the program that loads it; a driver receives all "
-		 "it needs as arguments of create",
-		 ct.file, name);
+	CT_CHECK(
+		strncmp(name, "zpool_", 6) != 0,
+		"%s needs the symbol \"%s\" from the program that loads it; a driver receives all it needs as arguments of create",
+		ct.file, name);
 }
 
 static void expect_other_library(const char *name, void *user)
@@ -263,8 +262,7 @@ static void goes_and_comes_again(void)
 
 static const struct ct_case file_cases[] = {
 	{ "file_is_a_plugin",
-	  "The file is named like a driver, its owner and permissions can be trusted, and "
-	  "its header and note are valid.",
+	  "The file is named like a driver, its owner and permissions can be trusted, and its header and note are valid.",
 	  is_sound_to_the_eye, CT_FILE },
 	{ "file_note_tells_the_head", "The file's note has the version, ABI and description of the driver.",
 	  note_tells_the_head, CT_FILE },
@@ -276,8 +274,7 @@ static const struct ct_case file_cases[] = {
 	  "All symbols are bound at load time, so that no call takes the dynamic linker's lock.", is_bound_at_once,
 	  CT_FILE },
 	{ "file_goes_and_comes_again",
-	  "Unloading the driver unmaps its file unless it has ZPOOL_DRIVER_RESIDENT; threads "
-	  "that used it can end afterwards, and the driver can be loaded and used again.",
+	  "Unloading the driver unmaps its file unless it has ZPOOL_DRIVER_RESIDENT; threads that used it can end afterwards, and the driver can be loaded and used again.",
 	  goes_and_comes_again, CT_FILE },
 	{ NULL, NULL, NULL, 0 },
 };

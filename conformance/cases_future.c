@@ -158,8 +158,7 @@ static void verify_finds_nothing_wrong(void)
 
 const struct ct_case ct_cases_future[] = {
 	{ "args_are_gone_when_create_returns",
-	  "A driver keeps no pointer to the arguments and strings of create, and accepts "
-	  "structures larger than it knows.",
+	  "A driver keeps no pointer to the arguments and strings of create, and accepts structures larger than it knows.",
 	  args_are_gone_when_create_returns, 0 },
 	{ "values_may_be_larger",
 	  "A driver finds the values of parameters value_size bytes apart, whatever that size is.",

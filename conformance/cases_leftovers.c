@@ -311,10 +311,10 @@ static void expect_no_growth_of_the_pool(void)
 		after = zpool_get_total_size(lasting_pool);
 		if (after <= before + 8192)
 			return;
-		CT_CHECK(tries < TRIES,
-			 "storing and freeing %d objects made the pool grow from %llu to %llu bytes, as in "
-			 "every earlier round",
-			 POOLS * OBJECTS, (unsigned long long)before, (unsigned long long)after);
+		CT_CHECK(
+			tries < TRIES,
+			"storing and freeing %d objects made the pool grow from %llu to %llu bytes, as in every earlier round",
+			POOLS * OBJECTS, (unsigned long long)before, (unsigned long long)after);
 	}
 }
 

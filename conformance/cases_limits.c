@@ -301,11 +301,11 @@ static void each_pool_has_its_own_limit(void)
 		CT_MUST(zpool_set_limit(pools[i], limits[i]));
 	for (int i = 0; i < 2; i++) {
 		fill_to_limit(pools[i], &sets[i], limits[i]);
-		CT_CHECK(zpool_get_total_size(pools[i]) > limits[i] / 2,
-			 "a pool with a limit of %llu bytes stopped growing at %llu, while another pool has "
-			 "a limit of %llu",
-			 (unsigned long long)limits[i], (unsigned long long)zpool_get_total_size(pools[i]),
-			 (unsigned long long)limits[!i]);
+		CT_CHECK(
+			zpool_get_total_size(pools[i]) > limits[i] / 2,
+			"a pool with a limit of %llu bytes stopped growing at %llu, while another pool has a limit of %llu",
+			(unsigned long long)limits[i], (unsigned long long)zpool_get_total_size(pools[i]),
+			(unsigned long long)limits[!i]);
 	}
 	while (zpool_get_total_size(pools[2]) <= limits[1] + limits[1] / 4)
 		CT_CHECK(ct_set_try(pools[2], &sets[2], ct.max_bytes, ZPOOL_GFP_KERNEL) == 0,
@@ -413,8 +413,7 @@ static void nothing_is_evicted_unasked(void)
 
 const struct ct_case ct_cases_limits[] = {
 	{ "limit_is_never_passed",
-	  "zpool_get_total_size() never exceeds the limit; malloc returns -ENOMEM at the "
-	  "limit, and freeing makes room again.",
+	  "zpool_get_total_size() never exceeds the limit; malloc returns -ENOMEM at the limit, and freeing makes room again.",
 	  limit_is_never_passed, 0 },
 	{ "limit_is_kept_to_the_page", "The limit is respected for every value, not only up to the next page or chunk.",
 	  limit_is_kept_to_the_page, 0 },

@@ -163,10 +163,10 @@ static void expect_closed_by_exec(const struct ct_state *before)
 		for (size_t k = 0; k < before->count; k++)
 			known = known || (strcmp(before->at[k].name, now.at[i].name) == 0 &&
 					  strcmp(before->at[k].value, now.at[i].value) == 0);
-		CT_CHECK(known || strstr(now.at[i].value, "close-on-exec"),
-			 "the pool has %s (%s), which is inherited by every program that the host starts: "
-			 "use O_CLOEXEC",
-			 now.at[i].name, now.at[i].value);
+		CT_CHECK(
+			known || strstr(now.at[i].value, "close-on-exec"),
+			"the pool has %s (%s), which is inherited by every program that the host starts: use O_CLOEXEC",
+			now.at[i].name, now.at[i].value);
 	}
 	ct_state_free(&now);
 }
@@ -373,14 +373,10 @@ static void exit_is_undisturbed(void)
 
 const struct ct_case ct_cases_load[] = {
 	{ "loading_leaves_the_process_alone",
-	  "Loading a driver starts no thread or process, prints nothing, and changes no "
-	  "signal, timer, descriptor, limit, environment variable or other setting of the "
-	  "process.",
+	  "Loading a driver starts no thread or process, prints nothing, and changes no signal, timer, descriptor, limit, environment variable or other setting of the process.",
 	  loading_leaves_the_process_alone, CT_FILE },
 	{ "a_pool_leaves_the_process_alone",
-	  "A pool starts no thread or process, prints nothing and changes no setting of the "
-	  "process either; descriptors that it opens are close-on-exec and are closed with "
-	  "the pool.",
+	  "A pool starts no thread or process, prints nothing and changes no setting of the process either; descriptors that it opens are close-on-exec and are closed with the pool.",
 	  a_pool_leaves_the_process_alone, CT_FILE },
 	{ "unloading_leaves_nothing_behind",
 	  "A driver that is unloaded leaves no memory, descriptor, handler or setting behind.",
@@ -388,8 +384,7 @@ const struct ct_case ct_cases_load[] = {
 	{ "no_file_is_left", "Every file or directory that a driver creates is gone when the driver is unloaded.",
 	  no_file_is_left, CT_FILE | CT_FORKS },
 	{ "exit_is_undisturbed",
-	  "A process that has used a driver exits as it would without it: it prints nothing, "
-	  "and keeps its exit status.",
+	  "A process that has used a driver exits as it would without it: it prints nothing, and keeps its exit status.",
 	  exit_is_undisturbed, CT_FILE | CT_FORKS },
 	{ NULL, NULL, NULL, 0 },
 };

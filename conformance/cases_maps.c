@@ -112,10 +112,10 @@ static void mapped_objects_are_not_freed(void)
 	address = map(pool, object.handle, ZPOOL_MM_RW);
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_free(pool, object.handle));
-	CT_CHECK(strstr(zpool_last_error(), "is mapped") != NULL,
-		 "freeing a mapped object was refused for another reason than that it is mapped "
-		 "(the driver's free must return -EBUSY): %s",
-		 zpool_last_error());
+	CT_CHECK(
+		strstr(zpool_last_error(), "is mapped") != NULL,
+		"freeing a mapped object was refused for another reason than that it is mapped (the driver's free must return -EBUSY): %s",
+		zpool_last_error());
 	CT_CHECK(ct_log_errors() == 1, "errors logged by freeing a mapped object: got %u, expected 1", ct_log_errors());
 	ct_log_close();
 	/* If the object had been freed after all, the next one of its size would use its slot. */
@@ -229,8 +229,7 @@ const struct ct_case ct_cases_maps[] = {
 	{ "many_handles_are_mapped_at_once", "Any number of handles may be mapped at once, each at its own address.",
 	  many_handles_are_mapped_at_once, 0 },
 	{ "one_handle_is_mapped_sixty_times",
-	  "A mapped handle may be mapped again at the same address, up to 60 times; further "
-	  "maps give EBUSY until one is unmapped.",
+	  "A mapped handle may be mapped again at the same address, up to 60 times; further maps give EBUSY until one is unmapped.",
 	  one_handle_is_mapped_sixty_times, 0 },
 	{ "mapped_objects_are_not_freed",
 	  "Freeing a mapped object is refused with a message, which is also logged, and the object stays.",

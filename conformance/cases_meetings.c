@@ -502,10 +502,10 @@ static void copy_objects(struct copies *copies)
 		CT_CHECK(done == COPY_BYTES || done == -EINVAL || done == -EBUSY, "a copy during a free returned %s",
 			 ct_error_name(done));
 		if (done == COPY_BYTES && !copies->write)
-			CT_CHECK(ct_pattern_differs(bytes, sizeof(bytes), i, 0) == sizeof(bytes),
-				 "handle %#lx was read while another thread freed it, and the bytes belong to "
-				 "another object",
-				 copies->handles[i]);
+			CT_CHECK(
+				ct_pattern_differs(bytes, sizeof(bytes), i, 0) == sizeof(bytes),
+				"handle %#lx was read while another thread freed it, and the bytes belong to another object",
+				copies->handles[i]);
 	}
 }
 
@@ -547,8 +547,7 @@ static void a_read_meets_a_free(void)
 static void a_write_meets_a_free(void)
 {
 	if (ct_thread_sanitized())
-		ct_skip("two threads write the same bytes to the same object, which the thread sanitizer "
-			"reports as a race");
+		ct_skip("two threads write the same bytes to the same object, which the thread sanitizer reports as a race");
 	copy_beside_a_free(true);
 }
 

@@ -91,15 +91,13 @@ static uint64_t resident_bytes(void)
 static void need_exact_sizes(void)
 {
 	if (!ct.rss)
-		ct_skip("the comparison with resident memory is switched off, or a sanitizer or valgrind "
-			"adds memory of its own");
+		ct_skip("the comparison with resident memory is switched off, or a sanitizer or valgrind adds memory of its own");
 	/*
 	 * Only drivers that allocate whole pages know how much they hold.  Those on top of malloc() may add up sizes,
 	 * which zpool.h allows.
 	 */
 	if (!ct_source_holds_objects())
-		ct_skip("%s stores objects outside the pages of a page source, so that it knows only what "
-			"its allocator reports",
+		ct_skip("%s stores objects outside the pages of a page source, so that it knows only what its allocator reports",
 			ct.spec);
 	resident_bytes();
 }
@@ -132,10 +130,10 @@ static void compare_with_rss(struct zpool *pool, uint64_t rss_before, const char
 		 (unsigned long long)total, (unsigned long long)grown);
 	if (grown + slack >= total)
 		return;
-	CT_CHECK(!everything_touched,
-		 "%s: the pool reports %llu bytes, but the resident memory grew by only %llu, "
-		 "although every page was written to",
-		 when, (unsigned long long)total, (unsigned long long)grown);
+	CT_CHECK(
+		!everything_touched,
+		"%s: the pool reports %llu bytes, but the resident memory grew by only %llu, although every page was written to",
+		when, (unsigned long long)total, (unsigned long long)grown);
 	untouched_seen = true;
 }
 
@@ -230,8 +228,7 @@ const struct ct_case ct_cases_memory[] = {
 	{ "trim_tells_what_it_gave_back", "zpool_trim() releases free pages and reports how many bytes these were.",
 	  trim_tells_what_it_gave_back, 0 },
 	{ "total_size_is_resident_memory",
-	  "With 16 MiB held and written, zpool_get_total_size() is within 2 % and 256 KiB of the growth of resident "
-	  "memory.",
+	  "With 16 MiB held and written, zpool_get_total_size() is within 2 % and 256 KiB of the growth of resident memory.",
 	  total_size_is_resident_memory, 0 },
 	{ "an_ended_pool_leaves_nothing_resident", "zpool_destroy_pool() returns the pool's memory to the system.",
 	  an_ended_pool_leaves_nothing_resident, 0 },

@@ -312,14 +312,12 @@ static void nowait_fails_or_gives_a_whole_object(void)
 
 const struct ct_case ct_cases_nowait[] = {
 	{ "nowait_makes_no_system_call",
-	  "With ZPOOL_GFP_NOWAIT malloc makes no system call: it uses memory that the pool "
-	  "already has, or returns -ENOMEM.",
+	  "With ZPOOL_GFP_NOWAIT malloc makes no system call: it uses memory that the pool already has, or returns -ENOMEM.",
 	  nowait_makes_no_system_call, CT_FORKS },
 	{ "maps_make_no_system_call", "Mapping and unmapping make no system call.", maps_make_no_system_call,
 	  CT_FORKS },
 	{ "nowait_does_not_wait_for_others",
-	  "With ZPOOL_GFP_NOWAIT malloc never sleeps: it only tries to take locks, and "
-	  "returns -EAGAIN when one is held.",
+	  "With ZPOOL_GFP_NOWAIT malloc never sleeps: it only tries to take locks, and returns -EAGAIN when one is held.",
 	  nowait_does_not_wait_for_others, CT_FORKS },
 	{ "nowait_does_not_wait_for_pages",
 	  "A malloc with ZPOOL_GFP_NOWAIT does not wait for another thread that is waiting for the page source.",

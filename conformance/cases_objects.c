@@ -129,10 +129,10 @@ static void check_zero(struct zpool *pool, unsigned long handle, size_t size)
 	CT_CHECK(buf != NULL, "the test suite is out of memory");
 	ct_bytes_get(pool, handle, buf, bytes, 0);
 	for (size_t i = 0; i < bytes; i++)
-		CT_CHECK(buf[i] == 0,
-			 "byte %zu of the %zu usable bytes (%zu requested) of an object allocated with "
-			 "ZPOOL_GFP_ZERO is %#x",
-			 i, bytes, size, buf[i]);
+		CT_CHECK(
+			buf[i] == 0,
+			"byte %zu of the %zu usable bytes (%zu requested) of an object allocated with ZPOOL_GFP_ZERO is %#x",
+			i, bytes, size, buf[i]);
 	free(buf);
 }
 
@@ -263,8 +263,7 @@ const struct ct_case ct_cases_objects[] = {
 	  flags_are_known_or_refused, 0 },
 	{ "live_handles_differ", "Handles are never 0, and no two live objects share one.", live_handles_differ, 0 },
 	{ "zero_means_zero_also_in_used_memory",
-	  "Every usable byte of an object allocated with ZPOOL_GFP_ZERO reads as zero, "
-	  "whatever was stored there before.",
+	  "Every usable byte of an object allocated with ZPOOL_GFP_ZERO reads as zero, whatever was stored there before.",
 	  zero_means_zero_also_in_used_memory, 0 },
 	{ "contents_last_through_everything",
 	  "An object's contents survive mallocs and frees of others, trim, compaction and refused eviction.",

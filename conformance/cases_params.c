@@ -260,8 +260,7 @@ const struct ct_case ct_cases_params[] = {
 	{ "malformed_specs_are_refused", "A malformed spec returns EINVAL and a message.", malformed_specs_are_refused,
 	  0 },
 	{ "parameters_change_at_run_time_or_say_no",
-	  "zpool_set_param() changes the parameters that the driver lets change, returns "
-	  "-EOPNOTSUPP for the others, and loses no object.",
+	  "zpool_set_param() changes the parameters that the driver lets change, returns -EOPNOTSUPP for the others, and loses no object.",
 	  parameters_change_at_run_time_or_say_no, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

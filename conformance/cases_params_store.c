@@ -152,8 +152,7 @@ static void objects_are_stored_while_values_change(void)
 
 const struct ct_case ct_cases_params_store[] = {
 	{ "objects_are_stored_with_every_value",
-	  "A pool works with each numeric parameter at its minimum, its maximum and values "
-	  "between, and with each choice (texts are not tried).",
+	  "A pool works with each numeric parameter at its minimum, its maximum and values between, and with each choice (texts are not tried).",
 	  objects_are_stored_with_every_value, 0 },
 	{ "objects_are_stored_while_values_change",
 	  "A pool works and loses nothing while its parameters are set to their minimum and their maximum.",

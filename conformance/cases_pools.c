@@ -257,10 +257,10 @@ static void driver_info_is_true(void)
 		 "3 more pools were created; zpool_each_driver() counted %u pools before and %u now",
 		 (unsigned int)before.pools, (unsigned int)during.pools);
 	if (!strchr(ct.spec, '+') && !strchr(ct.spec, ':'))
-		CT_CHECK(during.max_bytes == ct.largest_bytes && during.alignment_bytes == ct.alignment_bytes,
-			 "zpool_each_driver() shows objects of at most %zu bytes aligned to %zu, but a pool "
-			 "has %zu and %zu",
-			 during.max_bytes, during.alignment_bytes, ct.largest_bytes, ct.alignment_bytes);
+		CT_CHECK(
+			during.max_bytes == ct.largest_bytes && during.alignment_bytes == ct.alignment_bytes,
+			"zpool_each_driver() shows objects of at most %zu bytes aligned to %zu, but a pool has %zu and %zu",
+			during.max_bytes, during.alignment_bytes, ct.largest_bytes, ct.alignment_bytes);
 }
 
 static void pools_are_independent(void)
@@ -427,8 +427,7 @@ const struct ct_case ct_cases_pools[] = {
 	{ "pool_can_be_made", "An installed driver is found by its name, and zpool_has_pool() returns true.",
 	  pool_can_be_made, 0 },
 	{ "type_spec_and_name_are_told",
-	  "A pool reports the type in the last part of its spec, the whole spec, and the "
-	  "name it was opened with or a generated unique one.",
+	  "A pool reports the type in the last part of its spec, the whole spec, and the name it was opened with or a generated unique one.",
 	  type_spec_and_name_are_told, 0 },
 	{ "ops_are_read_and_not_kept", "struct zpool_ops is only read during zpool_create_pool().",
 	  ops_are_read_and_not_kept, 0 },

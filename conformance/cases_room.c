@@ -62,10 +62,10 @@ static void expect_no_room(struct zpool *pool, size_t size, const char *call, ui
 	unsigned long handle;
 	int result = zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handle);
 
-	CT_CHECK(result == -ENOMEM || released < size,
-		 "malloc of %zu bytes failed with ENOMEM at the limit, but %s then released %llu "
-		 "bytes, and malloc succeeded",
-		 size, call, (unsigned long long)released);
+	CT_CHECK(
+		result == -ENOMEM || released < size,
+		"malloc of %zu bytes failed with ENOMEM at the limit, but %s then released %llu bytes, and malloc succeeded",
+		size, call, (unsigned long long)released);
 }
 
 /*
@@ -193,10 +193,10 @@ static void ended_threads_leave_nothing_behind(void)
 		ct_threads_run(THREADS, work_and_end, pool);
 		if (give_back(pool, giving)) {
 			held = zpool_get_total_size(pool);
-			CT_CHECK(held <= one + SLACK,
-				 "after %d threads used the pool and ended it holds %llu bytes; after one thread it "
-				 "holds %llu",
-				 THREADS, (unsigned long long)held, (unsigned long long)one);
+			CT_CHECK(
+				held <= one + SLACK,
+				"after %d threads used the pool and ended it holds %llu bytes; after one thread it holds %llu",
+				THREADS, (unsigned long long)held, (unsigned long long)one);
 		}
 		zpool_destroy_pool(pool);
 	}
@@ -221,10 +221,10 @@ static void idle_threads_keep_no_memory_of_objects(void)
 			held = zpool_get_total_size(pool);
 		pthread_barrier_wait(&looked);
 		ct_threads_join();
-		CT_CHECK(held <= one + SLACK + THREADS * A_THREAD,
-			 "after %d threads used the pool and went idle it holds %llu bytes; after one "
-			 "thread it holds %llu",
-			 THREADS, (unsigned long long)held, (unsigned long long)one);
+		CT_CHECK(
+			held <= one + SLACK + THREADS * A_THREAD,
+			"after %d threads used the pool and went idle it holds %llu bytes; after one thread it holds %llu",
+			THREADS, (unsigned long long)held, (unsigned long long)one);
 		zpool_destroy_pool(pool);
 		pthread_barrier_destroy(&worked);
 		pthread_barrier_destroy(&looked);
@@ -243,10 +243,10 @@ static void ended_threads_leave_room_at_the_limit(void)
 	ct_threads_run(THREADS, work_and_end, used);
 	CT_MUST(zpool_set_limit(used, LIMIT / 2));
 	less = fill(used, 800, handles, 0);
-	CT_CHECK(less + less / 32 + 8 >= many,
-		 "at the limit, %zu objects fit into a new pool, but only %zu into one that threads "
-		 "have used and emptied",
-		 many, less);
+	CT_CHECK(
+		less + less / 32 + 8 >= many,
+		"at the limit, %zu objects fit into a new pool, but only %zu into one that threads have used and emptied",
+		many, less);
 	zpool_destroy_pool(fresh);
 	zpool_destroy_pool(used);
 	free(handles);
@@ -309,8 +309,7 @@ static void failed_nowait_mallocs_leave_nothing_behind(void)
 
 const struct ct_case ct_cases_room[] = {
 	{ "a_full_pool_keeps_nothing_back",
-	  "Before malloc returns -ENOMEM at the limit, it releases what zpool_trim() would, "
-	  "so that objects of any size can use it.",
+	  "Before malloc returns -ENOMEM at the limit, it releases what zpool_trim() would, so that objects of any size can use it.",
 	  a_full_pool_keeps_nothing_back, 0 },
 	{ "ended_threads_leave_nothing_behind",
 	  "zpool_trim() and zpool_compact() release what the pool had cached for threads that have ended.",

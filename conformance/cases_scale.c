@@ -197,10 +197,10 @@ static void give_back_of_many(struct zpool *pool, struct ct_set *set)
 	before = zpool_get_total_size(pool);
 	if (ct_can(ZPOOL_CAP_COMPACT)) {
 		CT_MUST(zpool_compact(pool, 0, 0, NULL));
-		CT_CHECK(zpool_get_total_size(pool) < before,
-			 "three quarters of many objects were freed and %zu are left, but compaction left "
-			 "all %llu bytes in the pool",
-			 set->count, (unsigned long long)before);
+		CT_CHECK(
+			zpool_get_total_size(pool) < before,
+			"three quarters of many objects were freed and %zu are left, but compaction left all %llu bytes in the pool",
+			set->count, (unsigned long long)before);
 		ct_set_check(pool, set, "in a pool of many objects, after compaction");
 		expect_all_there(pool, set);
 	}
@@ -301,11 +301,11 @@ static void check_tags(struct zpool *pool, const struct ct_set *set, const char 
 			continue;
 		ct_bytes_get(pool, object->handle, &tags[0], TAG_BYTES, 0);
 		ct_bytes_get(pool, object->handle, &tags[1], TAG_BYTES, object->size - TAG_BYTES);
-		CT_CHECK(tags[0] == object->tag && tags[1] == object->tag,
-			 "%s: object %llu of %zu starts with the bytes of object %llu and ends with those "
-			 "of object %llu",
-			 when, (unsigned long long)object->tag, set->count, (unsigned long long)tags[0],
-			 (unsigned long long)tags[1]);
+		CT_CHECK(
+			tags[0] == object->tag && tags[1] == object->tag,
+			"%s: object %llu of %zu starts with the bytes of object %llu and ends with those of object %llu",
+			when, (unsigned long long)object->tag, set->count, (unsigned long long)tags[0],
+			(unsigned long long)tags[1]);
 	}
 }
 
@@ -407,8 +407,7 @@ const struct ct_case ct_cases_scale[] = {
 	{ "large_pools_leave_nothing_behind", "zpool_destroy_pool() releases everything of a pool of 25,000 objects.",
 	  large_pools_leave_nothing_behind, 0 },
 	{ "half_a_gibibyte_of_addresses",
-	  "A pool grows beyond half a GiB, and with large objects beyond 2 GiB: no object "
-	  "overlaps another, and none is lost.",
+	  "A pool grows beyond half a GiB, and with large objects beyond 2 GiB: no object overlaps another, and none is lost.",
 	  half_a_gibibyte_of_addresses, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

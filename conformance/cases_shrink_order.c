@@ -55,10 +55,10 @@ static void shrink_evicts_little_more_than_asked(void)
 		bytes = (uint64_t)(evictor.evicted - evicted) * object_size();
 		if (pages[i] == 1 && reclaimed > unit)
 			unit = reclaimed;
-		CT_CHECK(bytes <= (uint64_t)reclaimed * PAGE_BYTES,
-			 "zpool_shrink() by %u pages evicted %llu bytes of objects, but reported only %u "
-			 "reclaimed pages",
-			 pages[i], (unsigned long long)bytes, reclaimed);
+		CT_CHECK(
+			bytes <= (uint64_t)reclaimed * PAGE_BYTES,
+			"zpool_shrink() by %u pages evicted %llu bytes of objects, but reported only %u reclaimed pages",
+			pages[i], (unsigned long long)bytes, reclaimed);
 		CT_CHECK(reclaimed <= pages[i] + 2 * unit,
 			 "zpool_shrink() by %u pages reclaimed %u pages, though it can reclaim as few as %u at once",
 			 pages[i], reclaimed, unit);
@@ -142,16 +142,16 @@ static void objects_stored_again_are_young(void)
 	/* One page or slab may have old and new objects, and counts as new then. */
 	while (evictor.evicted < OLD / 4) {
 		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
-		CT_CHECK(evictor.evicted <= OLD,
-			 "zpool_shrink() by single pages evicted %u of %d objects, but passed over a "
-			 "quarter of the old ones",
-			 evictor.evicted, OBJECTS);
+		CT_CHECK(
+			evictor.evicted <= OLD,
+			"zpool_shrink() by single pages evicted %u of %d objects, but passed over a quarter of the old ones",
+			evictor.evicted, OBJECTS);
 	}
 	for (size_t i = 0; i < OLD / 4; i++)
-		CT_CHECK(order[i] < OBJECTS,
-			 "an object that was stored again was the eviction number %zu, before %d "
-			 "objects that are older",
-			 i, OBJECTS - OLD);
+		CT_CHECK(
+			order[i] < OBJECTS,
+			"an object that was stored again was the eviction number %zu, before %d objects that are older",
+			i, OBJECTS - OLD);
 	evictor.order = NULL;
 	ct_evictor_close(&evictor);
 }
@@ -186,10 +186,10 @@ static void evict_around_stubborn_objects(unsigned int stubborn)
 			 ct_error_name(result));
 		idle = evictor.set.count < left ? 0 : idle + 1;
 		left = evictor.set.count;
-		CT_CHECK(idle < 50,
-			 "the eviction of the oldest %u of %zu objects is always refused, and 50 calls of "
-			 "zpool_shrink() evicted nothing else",
-			 stubborn, count);
+		CT_CHECK(
+			idle < 50,
+			"the eviction of the oldest %u of %zu objects is always refused, and 50 calls of zpool_shrink() evicted nothing else",
+			stubborn, count);
 	}
 	ct_evictor_close(&evictor);
 }
@@ -218,10 +218,10 @@ static void refused_pages_are_not_told(void)
 		(void)zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 20), &reclaimed);
 		ct_trim(evictor.pool);
 		after = zpool_get_total_size(evictor.pool);
-		CT_CHECK(after + (uint64_t)PAGE_BYTES * reclaimed <= before,
-			 "zpool_shrink() reported %u reclaimed pages when some evictions were refused, but "
-			 "the total size only went from %llu to %llu",
-			 reclaimed, (unsigned long long)before, (unsigned long long)after);
+		CT_CHECK(
+			after + (uint64_t)PAGE_BYTES * reclaimed <= before,
+			"zpool_shrink() reported %u reclaimed pages when some evictions were refused, but the total size only went from %llu to %llu",
+			reclaimed, (unsigned long long)before, (unsigned long long)after);
 	}
 	ct_evictor_close(&evictor);
 }
@@ -269,8 +269,7 @@ static void each_pool_calls_its_own_callback(void)
 
 const struct ct_case ct_cases_shrink_order[] = {
 	{ "shrink_evicts_little_more_than_asked",
-	  "zpool_shrink() evicts only the objects on the pages that it reports, which are "
-	  "hardly more than were asked for.",
+	  "zpool_shrink() evicts only the objects on the pages that it reports, which are hardly more than were asked for.",
 	  shrink_evicts_little_more_than_asked, 0 },
 	{ "using_an_object_does_not_make_it_younger",
 	  "Objects are evicted in order of age, and reading an object does not change its age.",

@@ -154,9 +154,9 @@ static void refused_decommit_loses_nothing(void)
 
 			CT_MUST(zpool_malloc(pool, 600 < ct.max_bytes ? 600 : ct.max_bytes, ZPOOL_GFP_ZERO, &handle));
 			ct_bytes_get(pool, handle, &first, 1, 0);
-			CT_CHECK(first == 0,
-				 "memory that the page source refused to take back is returned without zeroing for "
-				 "ZPOOL_GFP_ZERO");
+			CT_CHECK(
+				first == 0,
+				"memory that the page source refused to take back is returned without zeroing for ZPOOL_GFP_ZERO");
 			zpool_free(pool, handle);
 		}
 		ct_set_check(pool, &set, "after mallocs from memory that the page source refused to take back");
@@ -165,10 +165,10 @@ static void refused_decommit_loses_nothing(void)
 		kept = ct_source_committed_bytes(&source);
 		atomic_store(&source.refuse_decommit, false);
 		ct_trim(pool);
-		CT_CHECK(ct_source_committed_bytes(&source) < kept,
-			 "%zu bytes stay committed after zpool_trim(), though every object is free and the "
-			 "page source accepts memory again; zpool_trim() must release free memory",
-			 kept);
+		CT_CHECK(
+			ct_source_committed_bytes(&source) < kept,
+			"%zu bytes stay committed after zpool_trim(), though every object is free and the page source accepts memory again; zpool_trim() must release free memory",
+			kept);
 	}
 	zpool_destroy_pool(pool);
 	CT_CHECK(ct_source_reserved_bytes(&source) == 0, "a destroyed pool left %zu bytes reserved",
@@ -194,19 +194,18 @@ static void each_pool_uses_its_own_source(void)
 		first = ct_source_committed_bytes(&source);
 		other = ct_source_committed_bytes(&other_source);
 		ct_set_fill(pools[0], &sets[0], 2000, &ct.rng);
-		CT_CHECK(ct_source_committed_bytes(&source) > first &&
-				 ct_source_committed_bytes(&other_source) == other,
-			 "objects were stored in one pool; its page source committed %zu more bytes, but "
-			 "the page source of another pool committed %zu",
-			 ct_source_committed_bytes(&source) - first, ct_source_committed_bytes(&other_source) - other);
+		CT_CHECK(
+			ct_source_committed_bytes(&source) > first && ct_source_committed_bytes(&other_source) == other,
+			"objects were stored in one pool; its page source committed %zu more bytes, but the page source of another pool committed %zu",
+			ct_source_committed_bytes(&source) - first, ct_source_committed_bytes(&other_source) - other);
 		ct_set_fill(pools[1], &sets[1], 2000, &ct.rng);
 		first = ct_source_committed_bytes(&source);
 		other = ct_source_committed_bytes(&other_source);
 		ct_set_fill(pools[2], &sets[2], 2000, &ct.rng);
-		CT_CHECK(ct_source_committed_bytes(&source) == first &&
-				 ct_source_committed_bytes(&other_source) == other,
-			 "objects were stored in a pool without a page source, but the page sources of "
-			 "other pools committed memory");
+		CT_CHECK(
+			ct_source_committed_bytes(&source) == first &&
+				ct_source_committed_bytes(&other_source) == other,
+			"objects were stored in a pool without a page source, but the page sources of other pools committed memory");
 		for (size_t i = 0; i < 3; i++) {
 			ct_set_check(pools[i], &sets[i], "with other pools that have other page sources");
 			ct_set_free_all(pools[i], &sets[i]);
@@ -226,8 +225,7 @@ static void each_pool_uses_its_own_source(void)
 
 const struct ct_case ct_cases_sources[] = {
 	{ "objects_live_in_the_sources_pages",
-	  "With a page source of the host, all objects lie in memory that it reserved and "
-	  "committed, and the driver follows the rules for page sources.",
+	  "With a page source of the host, all objects lie in memory that it reserved and committed, and the driver follows the rules for page sources.",
 	  objects_live_in_the_sources_pages, 0 },
 	{ "each_pool_uses_its_own_source", "Each pool takes pages only from its own page source.",
 	  each_pool_uses_its_own_source, 0 },
@@ -238,8 +236,7 @@ const struct ct_case ct_cases_sources[] = {
 	  "If the page source has no address space, calls fail with ENOMEM, and work again once it has some.",
 	  refused_reserve_is_enomem, 0 },
 	{ "refused_commit_is_enomem",
-	  "If the page source has no memory, malloc returns -ENOMEM; no object is lost and "
-	  "the pool's size does not change.",
+	  "If the page source has no memory, malloc returns -ENOMEM; no object is lost and the pool's size does not change.",
 	  refused_commit_is_enomem, 0 },
 	{ "refused_decommit_loses_nothing",
 	  "A range that the page source refused to take back stays usable, and is offered again later.",

@@ -175,9 +175,9 @@ static void threads_map_the_same_handles(void)
 	for (size_t i = 0; i < 4; i++) {
 		ct_object_check(shared.pool, &shared.objects[i], "after threads mapped it");
 		zpool_free(shared.pool, shared.objects[i].handle);
-		CT_CHECK(ct_handle_is_dead(shared.pool, shared.objects[i].handle),
-			 "all threads unmapped the object, but it cannot be freed: the driver's count of "
-			 "mappings is wrong");
+		CT_CHECK(
+			ct_handle_is_dead(shared.pool, shared.objects[i].handle),
+			"all threads unmapped the object, but it cannot be freed: the driver's count of mappings is wrong");
 	}
 	zpool_destroy_pool(shared.pool);
 }
@@ -381,8 +381,7 @@ const struct ct_case ct_cases_threads[] = {
 	  "An object may be used and freed by another thread than the one that allocated it.",
 	  objects_pass_between_threads, 0 },
 	{ "ended_threads_leave_their_objects",
-	  "Objects outlive the thread that allocated them, and an ended thread leaves no "
-	  "memory that the pool cannot reuse.",
+	  "Objects outlive the thread that allocated them, and an ended thread leaves no memory that the pool cannot reuse.",
 	  ended_threads_leave_their_objects, 0 },
 	{ "the_whole_pool_is_tended_meanwhile",
 	  "Walks, trim, limits and sizes work while other threads allocate and free.",

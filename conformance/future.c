@@ -245,10 +245,10 @@ static int future_stats(void *pool, struct zpool_stats *stats, size_t stats_size
 
 	memset(&larger, 0, sizeof(larger));
 	err = real->stats(pool, &larger.stats, sizeof(larger));
-	CT_CHECK(err == 0,
-		 "the stats callback returned %s for a structure of %zu bytes, as a newer version "
-		 "of the library passes it",
-		 ct_error_name(err), sizeof(larger));
+	CT_CHECK(
+		err == 0,
+		"the stats callback returned %s for a structure of %zu bytes, as a newer version of the library passes it",
+		ct_error_name(err), sizeof(larger));
 	CT_CHECK(real->abi_minor > ZPOOL_ABI_MINOR || is_junk(larger.more, MORE_BYTES, 0),
 		 "the stats callback wrote to members beyond the %zu bytes that it knows", sizeof(larger.stats));
 	memset(smaller, 0, fewer);

@@ -135,11 +135,10 @@ static void judge_leftovers(struct ct_result *result, const struct leftovers *le
 {
 	if (leftovers->count == 0 || atomic_load(&result->outcome) == CT_FAILED)
 		return;
-	ct_result_fail(result,
-		       "the driver left %u process%s running (\"%s\", %d) when the case had ended: a "
-		       "driver must not start processes",
-		       leftovers->count, leftovers->count == 1 ? "" : "es", leftovers->first.name,
-		       (int)leftovers->first.pid);
+	ct_result_fail(
+		result,
+		"the driver left %u process%s running (\"%s\", %d) when the case had ended: a driver must not start processes",
+		leftovers->count, leftovers->count == 1 ? "" : "es", leftovers->first.name, (int)leftovers->first.pid);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

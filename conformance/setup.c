@@ -176,8 +176,7 @@ uint64_t ct_limit(uint64_t bytes)
 	uint64_t needed = ct.empty_bytes + 6 * ct.step_bytes;
 
 	if (needed > STEP_LIMIT_BYTES)
-		ct_skip("%s allocates memory in steps of %llu bytes, and an empty pool holds %llu: a limit "
-			"of a few steps would take too long to fill",
+		ct_skip("%s allocates memory in steps of %llu bytes, and an empty pool holds %llu: a limit of a few steps would take too long to fill",
 			ct.spec, (unsigned long long)ct.step_bytes, (unsigned long long)ct.empty_bytes);
 	return needed > bytes ? needed : bytes;
 }

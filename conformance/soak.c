@@ -138,9 +138,7 @@ static struct overhead take_stock(struct ct_crowd *crowd, size_t objects, uint64
 	ct_trim(crowd->pool);
 	overhead.pool = beyond(zpool_get_total_size(crowd->pool), stored);
 	overhead.process = ct_instrumented() ? 0 : beyond(footprint_bytes(), process_before + stored);
-	printf("# %s: %u threads are done, %lu operations; for %llu KiB in %zu objects the pool holds %llu KiB more, "
-	       "the "
-	       "process grew by %llu KiB more\n",
+	printf("# %s: %u threads are done, %lu operations; for %llu KiB in %zu objects the pool holds %llu KiB more, the process grew by %llu KiB more\n",
 	       ct.spec, stage.threads, atomic_load(&crowd->done), (unsigned long long)stored / 1024, crowd->set.count,
 	       (unsigned long long)overhead.pool / 1024, (unsigned long long)overhead.process / 1024);
 	fflush(stdout);

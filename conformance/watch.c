@@ -83,20 +83,20 @@ int ct_watch_look(struct ct_watch *watch, uint64_t steps, char *text, size_t tex
 	account(watch, steps, (double)(now - watch->looked_ns) / 1e9);
 	watch->looked_ns = now;
 	if (watch->loop_s > watch->limit_s)
-		snprintf(text, text_size,
-			 "an endless loop: the case used %.0f s of processor time without finishing a step, "
-			 "and was killed",
-			 watch->loop_s);
+		snprintf(
+			text, text_size,
+			"an endless loop: the case used %.0f s of processor time without finishing a step, and was killed",
+			watch->loop_s);
 	else if (watch->idle_s > watch->limit_s)
-		snprintf(text, text_size,
-			 "a deadlock: for %.0f s the case neither finished a step nor used the processor, "
-			 "and was killed",
-			 watch->idle_s);
+		snprintf(
+			text, text_size,
+			"a deadlock: for %.0f s the case neither finished a step nor used the processor, and was killed",
+			watch->idle_s);
 	else if (wall_s > (double)watch->limit_s * CT_WATCH_WALL)
-		snprintf(text, text_size,
-			 "the case was killed after %.0f s, in which it used %.0f s of processor time: it "
-			 "is very slow, or repeats its steps forever; --timeout gives it more time",
-			 wall_s, watch->processor_s);
+		snprintf(
+			text, text_size,
+			"the case was killed after %.0f s, in which it used %.0f s of processor time: it is very slow, or repeats its steps forever; --timeout gives it more time",
+			wall_s, watch->processor_s);
 	else
 		return 0;
 	return 1;

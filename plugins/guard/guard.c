@@ -74,8 +74,7 @@ static const struct zpool_param guard_params[PARAMS] = {
 	},
 	[PARAM_POISON] = BOOL_PARAM("poison", "overwrite objects with 0x6b when they are freed", "yes"),
 	[PARAM_CHECKSUM] = BOOL_PARAM("checksum", "detect writes to objects that are not mapped for writing", "yes"),
-	[PARAM_LEAKS] = BOOL_PARAM("leaks", "report the objects that are left when the pool is destroyed, and where they were "
-	"stored",
+	[PARAM_LEAKS] = BOOL_PARAM("leaks", "report the objects that are left when the pool is destroyed, and where they were stored",
 				   "yes"),
 	[PARAM_ABORT] = BOOL_PARAM("abort", "end the program at the first error", "no"),
 };
@@ -117,10 +116,10 @@ static int take_lower(struct guard_pool *pool, struct zpool_created *out)
 		return -EOPNOTSUPP;
 	}
 	if (filter->lower.max_object_bytes <= zones) {
-		filter->host->error(filter->core,
-				    "The red zones of filter \"guard\" take %zu bytes, but the largest object of "
-				    "\"%s\" has %zu. Choose a smaller redzone.",
-				    zones, filter->lower.driver->type, filter->lower.max_object_bytes);
+		filter->host->error(
+			filter->core,
+			"The red zones of filter \"guard\" take %zu bytes, but the largest object of \"%s\" has %zu. Choose a smaller redzone.",
+			zones, filter->lower.driver->type, filter->lower.max_object_bytes);
 		return -EINVAL;
 	}
 	out->max_object_bytes = filter->lower.max_object_bytes - zones;

@@ -257,20 +257,20 @@ bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size
 	if (!front_is_whole(pool, base, handle)) {
 		size_t before = underrun_bytes(pool, base, handle);
 
-		guard_report(pool,
-			     "underrun: handle 0x%lx, of %zu byte%s, was written up to %zu byte%s before its "
-			     "start; detected in %s; stored by %s.",
-			     handle, size, ZPOOL_PLURAL(size), before, ZPOOL_PLURAL(before), when,
-			     guard_where(object->caller, where, sizeof(where)));
+		guard_report(
+			pool,
+			"underrun: handle 0x%lx, of %zu byte%s, was written up to %zu byte%s before its start; detected in %s; stored by %s.",
+			handle, size, ZPOOL_PLURAL(size), before, ZPOOL_PLURAL(before), when,
+			guard_where(object->caller, where, sizeof(where)));
 		whole = false;
 	}
 	if (!zone_is_whole(back, pool->back_zone, pool->back_bytes) &&
 	    differing(back, pool->back_bytes, GUARD_BACK_BYTE, &first, &last)) {
-		guard_report(pool,
-			     "overrun: handle 0x%lx, of %zu byte%s, was written %zu to %zu byte%s past its end; "
-			     "detected in %s; stored by %s.",
-			     handle, size, ZPOOL_PLURAL(size), first + 1, last + 1, ZPOOL_PLURAL(last + 1), when,
-			     guard_where(object->caller, where, sizeof(where)));
+		guard_report(
+			pool,
+			"overrun: handle 0x%lx, of %zu byte%s, was written %zu to %zu byte%s past its end; detected in %s; stored by %s.",
+			handle, size, ZPOOL_PLURAL(size), first + 1, last + 1, ZPOOL_PLURAL(last + 1), when,
+			guard_where(object->caller, where, sizeof(where)));
 		whole = false;
 	}
 	if (!whole)
@@ -281,8 +281,7 @@ bool guard_check(struct guard_pool *pool, char *base, unsigned long handle, size
 		if (now != atomic_load_explicit(&object->checksum, memory_order_relaxed)) {
 			guard_report(
 				pool,
-				"use after unmap: handle 0x%lx, of %zu byte%s, was written while it was not mapped "
-				"for writing; detected in %s; stored by %s.",
+				"use after unmap: handle 0x%lx, of %zu byte%s, was written while it was not mapped for writing; detected in %s; stored by %s.",
 				handle, size, ZPOOL_PLURAL(size), when,
 				guard_where(object->caller, where, sizeof(where)));
 			atomic_store_explicit(&object->checksum, now, memory_order_relaxed);

@@ -82,12 +82,10 @@ static bool is_lost(const struct guard_eviction *eviction, uintptr_t here)
 
 static void report_lost(struct guard_pool *pool, unsigned long handle, const char *when)
 {
-	guard_report(pool,
-		     "lost eviction: the evict callback for handle 0x%lx did not return; detected in "
-		     "%s. It left by longjmp(), a C++ exception or pthread_exit(), so that the object "
-		     "and its page can no longer be evicted. Return a value other than 0 to keep an "
-		     "object.",
-		     handle, when);
+	guard_report(
+		pool,
+		"lost eviction: the evict callback for handle 0x%lx did not return; detected in %s. It left by longjmp(), a C++ exception or pthread_exit(), so that the object and its page can no longer be evicted. Return a value other than 0 to keep an object.",
+		handle, when);
 }
 
 void guard_look_for_lost_evictions(struct guard_pool *pool)

@@ -64,7 +64,7 @@ static const struct zpool_param trace_params[] = {
 			      .default_value = "no",
 			      .type = ZPOOL_PARAM_BOOL },
 	[TRACE_BUFFER] = { .key = "buffer",
-			   .help = "bytes of records to buffer before they are written",
+			   .help = "size of the buffer for records before they are written",
 			   .default_value = "64K",
 			   .min = 4096,
 			   .max = TRACE_PAYLOAD_BYTES_MAX,

@@ -78,8 +78,7 @@ START_TEST(path_without_an_absolute_directory_is_told)
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
 	ck_assert_int_eq(setenv("ZPOOL_PLUGIN_PATH", "relative:also/relative", 1), 0);
 	fails("absent", &nothing, ENOENT,
-	      "tried not \"relative\" (only absolute directories are searched); not \"also/relative\" (only absolute "
-	      "directories are searched).");
+	      "tried not \"relative\" (only absolute directories are searched); not \"also/relative\" (only absolute directories are searched).");
 	finish();
 }
 END_TEST

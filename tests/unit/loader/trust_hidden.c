@@ -353,9 +353,7 @@ START_TEST(file_that_a_list_lets_another_user_or_group_write_is_refused)
 	start();
 	if (set_list("d/x.so", NAMED_USER, 6, STRANGER, 7)) {
 		refuses(scratch_path("d/x.so"), EPERM,
-			"d/x.so may be written by user 12345 through its access control list; remove that entry "
-			"with "
-			"setfacl -x u:12345");
+			"d/x.so may be written by user 12345 through its access control list; remove that entry with setfacl -x u:12345");
 		set_list("d/x.so", NAMED_GROUP, 7, STRANGER, 7);
 		refuses(scratch_path("d/x.so"), EPERM, "by group 12345");
 		/* The permission is missing in the mask, or in the entry. */
