@@ -104,7 +104,10 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 /* With the stripe of the keys locked for writing: writes what is dirty.  0, or the first -errno with the error set. */
 int zps_write_units(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last);
 
-/* Marks a unit in memory dirty, because its place in the backing may have been overwritten. */
+/*
+ * Marks a unit in memory dirty, because the backing may have lost it.  It stays dirty even if another thread is writing
+ * it at this moment.
+ */
 void zps_spoil(struct zpool_store *store, struct zps_context *context, uint64_t key);
 
 /* ---- evict.c ---- */

@@ -29,11 +29,6 @@ static void set_bits(struct zps_unit unit, uint32_t bits)
 	atomic_fetch_or_explicit(&unit.leaf->meta[unit.slot], bits, memory_order_relaxed);
 }
 
-static void clear_bits(struct zps_unit unit, uint32_t bits)
-{
-	atomic_fetch_and_explicit(&unit.leaf->meta[unit.slot], ~bits, memory_order_relaxed);
-}
-
 /*
  * If the unit is dirty and of the kind that is wanted (NONE: any), marks it and copies data to `to`.  The kind; NONE:
  * it is not to be written, or *err says why it cannot be.
@@ -65,20 +60,22 @@ static enum kind stage(struct zpool_store *store, struct zps_context *context, u
 	return kind;
 }
 
-/* A unit that was replaced meanwhile is not marked any more, and stays dirty. */
+/* A unit that was replaced or spoiled while it was written is not marked any more, and stays dirty. */
 static void unstage(struct zpool_store *store, struct zps_context *context, uint64_t key, bool written)
 {
+	uint32_t done = ZPS_WRITING | (written ? ZPS_DIRTY : 0);
 	struct zps_unit unit;
 	uint32_t meta;
 
 	if (!zps_pin(store, context, key, 0, &unit, &meta))
 		return;
+	while ((meta & ZPS_WRITING) &&
+	       !atomic_compare_exchange_weak_explicit(&unit.leaf->meta[unit.slot], &meta, meta & ~done,
+						      memory_order_relaxed, memory_order_relaxed))
+		continue;
 	if ((meta & ZPS_WRITING) && written) {
 		zps_count(context, ZPS_DIRTY_UNITS, UINT64_MAX);
 		zps_count(context, ZPS_WRITTEN_BACK, 1);
-		clear_bits(unit, ZPS_DIRTY | ZPS_WRITING);
-	} else if (meta & ZPS_WRITING) {
-		clear_bits(unit, ZPS_WRITING);
 	}
 	zps_unit_unpin(unit);
 }
@@ -152,8 +149,11 @@ void zps_spoil(struct zpool_store *store, struct zps_context *context, uint64_t 
 
 	if (!zps_pin(store, context, key, 0, &unit, &meta))
 		return;
-	if ((meta & ZPS_STATE) &&
-	    !(atomic_fetch_or_explicit(&unit.leaf->meta[unit.slot], ZPS_DIRTY, memory_order_relaxed) & ZPS_DIRTY))
+	while ((meta & ZPS_STATE) && !atomic_compare_exchange_weak_explicit(&unit.leaf->meta[unit.slot], &meta,
+									    (meta | ZPS_DIRTY) & ~ZPS_WRITING,
+									    memory_order_relaxed, memory_order_relaxed))
+		continue;
+	if ((meta & ZPS_STATE) && !(meta & ZPS_DIRTY))
 		zps_count(context, ZPS_DIRTY_UNITS, 1);
 	zps_unit_unpin(unit);
 }

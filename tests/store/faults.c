@@ -9,6 +9,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,54 @@ START_TEST(failed_flush_makes_units_dirty_again)
 }
 END_TEST
 
+/* What the image does with a write, which the test's function below calls. */
+static int64_t (*image_write)(void *user, const void *buf, size_t bytes, uint64_t offset);
+
+enum { FAR_KEY = 1 << 12 }; /* it has another lock than key 5 */
+
+static void *sync_far_key(void *unused)
+{
+	(void)unused;
+	image_fail(&image, 1, 1, EIO);
+	ck_assert_int_eq(zpool_store_sync(store, FAR_KEY, 1), -EIO);
+	return NULL;
+}
+
+/* While the first write is under way, another thread's flush fails, and the system may drop what was written. */
+static int64_t write_beside_a_failed_flush(void *user, const void *buf, size_t bytes, uint64_t offset)
+{
+	int64_t done = image_write(user, buf, bytes, offset);
+	pthread_t thread;
+
+	if (atomic_load(&image.writes) == 1) {
+		ck_assert_int_eq(pthread_create(&thread, NULL, sync_far_key, NULL), 0);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	}
+	return done;
+}
+
+START_TEST(failed_flush_of_another_thread_keeps_units_dirty)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	image_init(&image, (uint64_t)(FAR_KEY + 1) * UNIT, true);
+	image_write = image.backing.pwrite;
+	image.backing.pwrite = write_beside_a_failed_flush;
+	args.pool = "zsmalloc";
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_store_put(store, 5, value_of(5, 1), UNIT), 0);
+	ck_assert_int_eq(zpool_store_sync(store, 5, 1), 0);
+	memset(image.data, 0, image.bytes);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert(!memcmp(image.data + 5 * UNIT, value_of(5, 1), UNIT));
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
 START_TEST(short_and_interrupted_transfers_are_continued)
 {
 	struct trial trial = { "zsmalloc", false, false, _i };
@@ -262,6 +311,7 @@ int main(void)
 	tcase_add_loop_test(tcase, backing_that_fails_at_any_call_loses_nothing, 0, TRIALS);
 	tcase_add_loop_test(tcase, puts_exceed_the_limit_only_where_that_is_allowed, 0, 2);
 	tcase_add_test(tcase, failed_flush_makes_units_dirty_again);
+	tcase_add_test(tcase, failed_flush_of_another_thread_keeps_units_dirty);
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
