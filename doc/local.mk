@@ -64,6 +64,7 @@ zpool_store_man_links = \
 	doc/man/zpool_store_next_extent.3 \
 	doc/man/zpool_store_prefetch.3 \
 	doc/man/zpool_store_put.3 \
+	doc/man/zpool_store_recompress.3 \
 	doc/man/zpool_store_set_limit.3 \
 	doc/man/zpool_store_shrink.3 \
 	doc/man/zpool_store_sync.3 \

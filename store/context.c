@@ -33,6 +33,8 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 {
 	if (context->state)
 		contexts->choice.compressor->destroy(context->state);
+	if (context->second)
+		contexts->second.compressor->destroy(context->second);
 	free(context->io);
 	free(context);
 }
@@ -46,6 +48,15 @@ static void context_warm_up(const struct zps_contexts *contexts, struct zps_cont
 	compressor->compress(context->state, context->image, half, context->image + half, half - 1);
 }
 
+/* Compressors of one kind, at different levels, understand each other's output. */
+static bool needs_second(const struct zps_contexts *contexts)
+{
+	const struct zpool_store_compressor *first = contexts->choice.compressor;
+	const struct zpool_store_compressor *second = contexts->second.compressor;
+
+	return second && (!first || first->decompress != second->decompress);
+}
+
 /* 0 or -ENOMEM. */
 static int context_set_up(const struct zps_contexts *contexts, struct zps_context *context)
 {
@@ -55,6 +66,11 @@ static int context_set_up(const struct zps_contexts *contexts, struct zps_contex
 	if (contexts->io_bytes) {
 		context->io = aligned_alloc(ZPS_IO_ALIGN, contexts->io_bytes);
 		if (!context->io)
+			return -ENOMEM;
+	}
+	if (needs_second(contexts)) {
+		context->second = contexts->second.compressor->create(contexts->second.level);
+		if (!context->second)
 			return -ENOMEM;
 	}
 	if (!compressor)
@@ -91,6 +107,8 @@ int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t 
 	contexts->context_bytes = frame_bytes(contexts) + io_bytes;
 	if (first->state)
 		contexts->context_bytes += contexts->choice.compressor->context_bytes(first->state);
+	if (first->second)
+		contexts->context_bytes += contexts->second.compressor->context_bytes(first->second);
 	pthread_mutex_init(&contexts->lock, NULL);
 	atomic_store(&contexts->at[0], first);
 	atomic_store(&contexts->used, 1);
@@ -110,7 +128,8 @@ void zps_contexts_fini(struct zps_contexts *contexts)
 
 uint64_t zps_contexts_bytes(const struct zps_contexts *contexts)
 {
-	return atomic_load_explicit(&contexts->used, memory_order_relaxed) * contexts->context_bytes;
+	return atomic_load_explicit(&contexts->used, memory_order_relaxed) * contexts->context_bytes +
+	       contexts->extra_bytes;
 }
 
 uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count count)

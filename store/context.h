@@ -46,6 +46,8 @@ enum zps_count {
 	ZPS_LOAD_ERRORS,
 	ZPS_WRITE_ERRORS,
 	ZPS_FLUSHES,
+	ZPS_RECOMPRESSED,
+	ZPS_RECOMPRESS_SAVED,
 	ZPS_COUNTS
 };
 
@@ -54,6 +56,7 @@ struct zps_context {
 	_Atomic uint32_t section; /* odd: inside one */
 	int cancel_state;
 	void *state;         /* the compressor's */
+	void *second;        /* the second compressor's, to decompress; NULL: none, or the first one's state does it */
 	unsigned char *copy; /* an object as it is stored, where the driver maps none */
 	unsigned char *io;   /* what is read from or written to the backing; NULL without one */
 	_Atomic uint64_t count[ZPS_COUNTS];
@@ -64,6 +67,8 @@ struct zpool_store;
 
 struct zps_contexts {
 	struct zps_choice choice;
+	struct zps_choice second; /* for recompression, if any */
+	uint64_t extra_bytes;     /* of recompression, which has a state of its own */
 	size_t image_bytes;
 	size_t io_bytes;           /* 0: no backing */
 	uint64_t context_bytes;    /* of one */

@@ -372,3 +372,23 @@ void zps_unit_unlock(struct zps_unit unit, uint32_t meta)
 {
 	atomic_store_explicit(&unit.leaf->meta[unit.slot], meta, memory_order_release);
 }
+
+/* Only a few attempts: a writer that waits for the pin to go has set LOCKED. */
+bool zps_unit_upgrade(struct zps_unit unit, uint32_t *meta)
+{
+	_Atomic uint32_t *at = &unit.leaf->meta[unit.slot];
+	uint32_t old = atomic_load_explicit(at, memory_order_relaxed);
+
+	for (unsigned int turn = 0; turn < 32;) {
+		if (old & ZPS_LOCKED)
+			return false;
+		*meta = old & ~ZPS_PINS;
+		if ((old & ZPS_PINS) == ZPS_PIN &&
+		    atomic_compare_exchange_weak_explicit(at, &old, *meta | ZPS_LOCKED, memory_order_acquire,
+							  memory_order_relaxed))
+			return true;
+		zps_pause(&turn);
+		old = atomic_load_explicit(at, memory_order_relaxed);
+	}
+	return false;
+}

@@ -39,6 +39,9 @@
  * DIRTY, WRITING and REFERENCED are for stores with a backing.  DIRTY: the unit differs from the backing.  WRITING is
  * set while a dirty unit is written, by the holder of its stripe; a writer that replaces the word clears it, and so the
  * unit stays dirty.  REFERENCED: it was read since eviction last came by.
+ *
+ * FRESH and SECOND are for stores with a second compressor.  FRESH: the unit was put or read since recompression last
+ * came by.  SECOND: the object is the second compressor's, or the value as it is if that could not shrink it either.
  */
 #define ZPS_STATE 0x3u
 #define ZPS_ABSENT 0x0u
@@ -53,6 +56,8 @@
 #define ZPS_GONE 0x80u
 #define ZPS_PIN 0x100u
 #define ZPS_PINS 0x3f00u
+#define ZPS_FRESH 0x4000u
+#define ZPS_SECOND 0x8000u
 #define ZPS_PINS_MAX 0x2000u /* well below the 60 times that an object may be mapped */
 #define ZPS_LENGTH_SHIFT 16  /* of an object's payload, less 1 */
 
@@ -113,6 +118,9 @@ struct zps_leaf *zps_index_leaf(const struct zps_index *index, size_t number);
  */
 uint32_t zps_unit_pin(struct zps_unit unit, uint32_t flag);
 void zps_unit_unpin(struct zps_unit unit);
+
+/* Makes a lock of the only pin.  false: others use the unit, and the pin is still there. */
+bool zps_unit_upgrade(struct zps_unit unit, uint32_t *meta);
 
 /* A writer's.  The meta as it was, without LOCKED; GONE: there is no hold.  Unlocking sets the meta. */
 uint32_t zps_unit_lock(struct zps_unit unit);

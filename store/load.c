@@ -28,13 +28,13 @@ static bool keep(struct zpool_store *store, struct zps_context *context, uint64_
 	} else {
 		size_t bytes = zps_pack(store, context, key, value, store->unit_bytes);
 
-		if (zps_object_new(store, context, bytes, &handle, &meta))
+		if (zps_object_new(store, context->image, bytes, &handle, &meta))
 			return false;
 		word = handle;
 	}
 	found = zps_lock(store, context, key, true, &unit, &old);
 	if (found && !(old & ZPS_STATE)) {
-		zps_replace(store, context, unit, old, meta, word);
+		zps_replace(store, context, unit, old, meta | (store->touch & ZPS_FRESH), word);
 		return true;
 	}
 	if (found)

@@ -31,24 +31,23 @@ static bool lengths_split(uint32_t lengths, size_t *value_bytes, size_t *payload
 	return *payload_bytes <= *value_bytes;
 }
 
-size_t zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
-		size_t bytes)
+size_t zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
+		     unsigned char *image, uint64_t key, const void *data, size_t bytes)
 {
-	const struct zpool_store_compressor *compressor = store->contexts.choice.compressor;
-	unsigned char *payload = context->image + store->header_bytes;
+	unsigned char *payload = image + store->header_bytes;
 	size_t length = 0;
 	uint32_t lengths;
 
 	if (compressor && bytes > 1)
-		length = compressor->compress(context->state, data, bytes, payload, bytes - 1);
+		length = compressor->compress(state, data, bytes, payload, bytes - 1);
 	if (!length || length >= bytes) {
 		memcpy(payload, data, bytes);
 		length = bytes;
 	}
 	lengths = (uint32_t)(bytes - 1) | (uint32_t)(length - 1) << 16;
-	memcpy(context->image, &lengths, sizeof(lengths));
+	memcpy(image, &lengths, sizeof(lengths));
 	if (store->backing.present)
-		memcpy(context->image + LENGTHS_BYTES, &key, sizeof(key));
+		memcpy(image + LENGTHS_BYTES, &key, sizeof(key));
 	if (store->checks) {
 		uint64_t checksum = zps_checksum(key, payload, length);
 
@@ -82,7 +81,7 @@ static int write_object(struct zpool_store *store, unsigned long handle, const v
 	return zpool_obj_write(store->pool, handle, image, bytes, 0) == (int64_t)bytes ? 0 : -EIO;
 }
 
-int zps_object_new(struct zpool_store *store, struct zps_context *context, size_t bytes, unsigned long *handle,
+int zps_object_new(struct zpool_store *store, const unsigned char *image, size_t bytes, unsigned long *handle,
 		   uint32_t *meta)
 {
 	int err = zpool_malloc(store->pool, bytes, ZPOOL_GFP_KERNEL, handle);
@@ -92,13 +91,13 @@ int zps_object_new(struct zpool_store *store, struct zps_context *context, size_
 	if (err)
 		return err;
 	handle_lock(store, *handle);
-	err = write_object(store, *handle, context->image, bytes);
+	err = write_object(store, *handle, image, bytes);
 	handle_unlock(store, *handle);
 	if (err) {
 		zps_object_free(store, *handle);
 		return err;
 	}
-	memcpy(&lengths, context->image, sizeof(lengths));
+	memcpy(&lengths, image, sizeof(lengths));
 	(void)lengths_split(lengths, &value_bytes, &payload_bytes);
 	*meta = ZPS_OBJECT | (uint32_t)(payload_bytes - 1) << ZPS_LENGTH_SHIFT;
 	if (value_bytes < store->unit_bytes)
@@ -180,10 +179,24 @@ static bool checksum_matches(uint64_t key, const unsigned char *payload, size_t 
 }
 
 /* The lengths in the index and in the object must agree, so damage is found before the payload is used. */
+static bool decompress(const struct zpool_store *store, const struct zps_context *context, uint32_t meta,
+		       const unsigned char *payload, size_t payload_bytes, void *buf, size_t value_bytes)
+{
+	const struct zps_contexts *contexts = &store->contexts;
+	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
+	void *state = context->state;
+
+	if (meta & ZPS_SECOND) {
+		compressor = contexts->second.compressor;
+		if (context->second)
+			state = context->second;
+	}
+	return compressor && compressor->decompress(state, payload, payload_bytes, buf, value_bytes) == value_bytes;
+}
+
 static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
 		      const unsigned char *object, void *buf, size_t room)
 {
-	const struct zpool_store_compressor *compressor = store->contexts.choice.compressor;
 	size_t value_bytes, payload_bytes;
 	uint32_t lengths;
 
@@ -200,8 +213,7 @@ static int64_t unpack(struct zpool_store *store, struct zps_context *context, ui
 		return damaged();
 	if (payload_bytes == value_bytes)
 		memcpy(buf, object, value_bytes);
-	else if (!compressor ||
-		 compressor->decompress(context->state, object, payload_bytes, buf, value_bytes) != value_bytes)
+	else if (!decompress(store, context, meta, object, payload_bytes, buf, value_bytes))
 		return damaged();
 	return (int64_t)value_bytes;
 }

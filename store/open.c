@@ -112,6 +112,8 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 	int err = zps_choose(args->compressor, &store->contexts.choice);
 	size_t io_bytes;
 
+	if (!err && args->recompressor)
+		err = zps_choose(args->recompressor, &store->contexts.second);
 	if (err)
 		return err;
 	store->unit_bytes = (size_t)args->unit_bytes;
@@ -129,7 +131,10 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 	if (zps_contexts_init(&store->contexts, store->unit_bytes + store->header_bytes, io_bytes) ||
 	    zps_index_init(&store->index, &store->contexts))
 		return zpool_set_error(ENOMEM, "There is no memory for a store.");
-	return limit_it(store, args->limit_bytes);
+	store->touch = (store->backing.present ? ZPS_REFERENCED : 0) | (args->recompressor ? ZPS_FRESH : 0);
+	if (args->recompressor)
+		err = zps_recompression_init(store);
+	return err ? err : limit_it(store, args->limit_bytes);
 }
 
 /* Also for a store that could not be opened: then nothing is written, and the caller keeps its backing. */
@@ -137,6 +142,7 @@ static void end(struct zpool_store *store)
 {
 	zpool_destroy_pool(store->pool);
 	zps_index_fini(&store->index);
+	zps_recompression_fini(store);
 	zps_contexts_fini(&store->contexts);
 	zps_backing_close(&store->backing);
 	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
@@ -227,6 +233,8 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 		.second_chances = zps_contexts_sum(&store->contexts, ZPS_SECOND_CHANCES),
 		.load_errors = zps_contexts_sum(&store->contexts, ZPS_LOAD_ERRORS),
 		.write_errors = zps_contexts_sum(&store->contexts, ZPS_WRITE_ERRORS),
+		.recompressed = zps_contexts_sum(&store->contexts, ZPS_RECOMPRESSED),
+		.recompress_saved = zps_contexts_sum(&store->contexts, ZPS_RECOMPRESS_SAVED),
 		.flushes = zps_contexts_sum(&store->contexts, ZPS_FLUSHES),
 	};
 	memset(stats, 0, stats_size);

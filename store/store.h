@@ -21,6 +21,7 @@ struct zpool_store {
 	size_t unit_bytes;
 	size_t header_bytes; /* of each object */
 	bool checks;         /* objects have checksums */
+	uint32_t touch;      /* the flags that a get sets in a unit's meta */
 	uint64_t unit_count; /* 0: any key */
 	struct zps_contexts contexts;
 	struct zps_index index;
@@ -40,6 +41,8 @@ struct zpool_store {
 	_Atomic bool making_room; /* the limit was reached, and the store is not below the accepted percentage yet */
 	_Atomic size_t hand;      /* the number of the leaf where the clock goes on */
 
+	struct zps_recompression *recompression; /* NULL: there is no second compressor */
+
 	/* Each guards the objects whose handles it is chosen by: they are not freed while eviction reads their keys. */
 	pthread_mutex_t handle_lock[ZPS_HANDLE_LOCKS];
 };
@@ -56,12 +59,20 @@ void zps_limit_exceed(struct zpool_store *store, bool exceed);
 /* Does a value repeat one word?  It does if it equals itself one word further on. */
 bool zps_is_same_filled(const struct zpool_store *store, const void *data, size_t bytes);
 
-/* Fills the context's image with an object.  Its length. */
-size_t zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
-		size_t bytes);
+/* Fills an image with an object, by way of a compressor (NULL: none) with its state.  Its length. */
+size_t zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
+		     unsigned char *image, uint64_t key, const void *data, size_t bytes);
 
-/* Stores the context's image in the pool.  0 or -errno; the handle, and the meta of a clean unit that holds it. */
-int zps_object_new(struct zpool_store *store, struct zps_context *context, size_t bytes, unsigned long *handle,
+/* Fills the context's image with an object.  Its length. */
+static inline size_t zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key,
+			      const void *data, size_t bytes)
+{
+	return zps_pack_with(store, store->contexts.choice.compressor, context->state, context->image, key, data,
+			     bytes);
+}
+
+/* Stores an image in the pool.  0 or -errno; the handle, and the meta of a clean unit that holds it. */
+int zps_object_new(struct zpool_store *store, const unsigned char *image, size_t bytes, unsigned long *handle,
 		   uint32_t *meta);
 
 /* The length of the value of a pinned or locked unit. */
@@ -92,6 +103,11 @@ uint32_t zps_peek(struct zpool_store *store, struct zps_context *context, uint64
 /* Gives a locked unit another meta and word, unlocks it, and frees what it had. */
 void zps_replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, uint32_t old_meta,
 		 uint32_t meta, uint64_t word);
+
+/* ---- recompress.c ---- */
+/* With the second compressor chosen.  0 or -errno with the error set. */
+int zps_recompression_init(struct zpool_store *store);
+void zps_recompression_fini(struct zpool_store *store);
 
 /* ---- load.c ---- */
 /*

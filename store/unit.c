@@ -146,6 +146,7 @@ static int publish(struct zpool_store *store, struct zps_context *context, uint6
 
 	if (!zps_lock(store, context, key, true, &unit, &old))
 		return no_room_in_index(store);
+	meta |= store->touch & ZPS_FRESH;
 	if (store->backing.present) {
 		meta |= ZPS_DIRTY;
 		/* What is written again and again is in use, like what is read. */
@@ -169,7 +170,7 @@ static int put_in_memory(struct zpool_store *store, struct zps_context *context,
 		memcpy(&word, data, sizeof(word));
 		return publish(store, context, key, ZPS_SAME, word);
 	}
-	err = zps_object_new(store, context, packed_bytes, &handle, &meta);
+	err = zps_object_new(store, context->image, packed_bytes, &handle, &meta);
 	if (err)
 		return err;
 	err = publish(store, context, key, meta, handle);
@@ -284,12 +285,11 @@ int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, s
 static int64_t get_from_memory(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf,
 			       size_t room)
 {
-	uint32_t flag = store->backing.present ? ZPS_REFERENCED : 0;
 	int64_t result = -ENOENT;
 	struct zps_unit unit;
 	uint32_t meta;
 
-	if (!zps_pin(store, context, key, flag, &unit, &meta))
+	if (!zps_pin(store, context, key, store->touch, &unit, &meta))
 		return -ENOENT;
 	if ((meta & ZPS_STATE) == ZPS_HOLE)
 		result = zps_value_read(store, context, key, ZPS_SAME, 0, buf, room);

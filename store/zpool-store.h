@@ -100,6 +100,8 @@ struct zpool_store_backing {
  * accept_percent  once the limit is reached, each put also evicts some units, until the store holds at most this
  *                 percentage of its limit, 1 to 100; 0: 90
  *
+ * recompressor    a second, stronger compressor for zpool_store_recompress(), named as compressor is; NULL: none
+ *
  * A store with a backing is a write-back cache of an image.  Every key has a value, of exactly unit_bytes bytes: the
  * one in memory, or else the one in the backing.  zpool_store_put() changes the memory only, and makes the unit dirty.
  * At the limit, units are evicted: a dirty one is written to the backing first, and one that was read since the last
@@ -120,9 +122,10 @@ struct zpool_store_args {
 	uint32_t flags;
 	uint32_t accept_percent;
 	uint32_t reserved; /* 0 */
+	const char *recompressor;
 };
 /* clang-format off */
-#define ZPOOL_STORE_ARGS_INIT { NULL, NULL, NULL, 0, 0, 0, NULL, NULL, -1, 0, 0, 0 }
+#define ZPOOL_STORE_ARGS_INIT { NULL, NULL, NULL, 0, 0, 0, NULL, NULL, -1, 0, 0, 0, NULL }
 /* clang-format on */
 
 /*
@@ -266,6 +269,23 @@ ZPOOL_PUBLIC int zpool_store_next_extent(struct zpool_store *store, uint64_t fir
 					 uint64_t *count);
 
 /*
+ * zpool_store_recompress - compress values once more, with the second compressor
+ *
+ * flags      0, or ZPOOL_STORE_RECOMPRESS_ALL
+ * max_units  about how many values to compress; 0: no limit.  The next call continues behind them.
+ *
+ * Passes once over the values in memory.  One that was put or read since the pass before is left as it is, and counts
+ * as idle from now on; so a program that calls this every ten minutes recompresses what was idle for ten to twenty.
+ * With ZPOOL_STORE_RECOMPRESS_ALL, all values are recompressed.  A value that does not become shorter stays as it is.
+ * Other threads may use the store meanwhile; a put of the value that is being compressed waits for it.
+ *
+ * 0 when the pass is complete, 1 when max_units ended it; -EINVAL: store is NULL, or there are unknown flags;
+ * -EOPNOTSUPP: the store was opened without a recompressor.
+ */
+#define ZPOOL_STORE_RECOMPRESS_ALL 0x1u
+ZPOOL_PUBLIC int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t max_units);
+
+/*
  * zpool_store_set_limit - change the limit, as struct zpool_store_args has it
  *
  * Below what is held now it only stops growth.  0, or -EINVAL: store is NULL.
@@ -316,6 +336,8 @@ struct zpool_store_stats {
 	uint64_t load_errors;       /* reads that the backing failed */
 	uint64_t write_errors;      /* writes, zeroes and discards that it failed */
 	uint64_t flushes;           /* flushes of the backing that succeeded */
+	uint64_t recompressed;      /* values that the second compressor made shorter */
+	uint64_t recompress_saved;  /* by how many bytes in all */
 };
 
 /*

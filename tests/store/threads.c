@@ -144,7 +144,7 @@ static bool step(struct worker *worker, uint32_t version)
 	unsigned char data[UNIT];
 	int result;
 
-	switch (draw(worker, 8)) {
+	switch (draw(worker, 9)) {
 	case 0:
 	case 1:
 	case 2:
@@ -161,6 +161,9 @@ static bool step(struct worker *worker, uint32_t version)
 		if (own)
 			worker->holds[slot] = 0;
 		return true;
+	case 8:
+		result = zpool_store_recompress(worker->store, version % 2 ? ZPOOL_STORE_RECOMPRESS_ALL : 0, 20);
+		return result < 0 ? fault(worker, "recompress failed", 0, result) : true;
 	case 4:
 		if (backed)
 			return change_backing(worker);
@@ -226,6 +229,7 @@ START_TEST(threads_see_whole_values_and_the_last_one)
 
 	args.pool = specs[_i];
 	args.unit_bytes = UNIT;
+	args.recompressor = "zstd:1";
 	store = zpool_store_open(&args, sizeof(args));
 	ck_assert_msg(store, "%s", zpool_last_error());
 	run_all(store, specs[_i]);
@@ -252,6 +256,7 @@ START_TEST(threads_share_a_backing)
 	image_init(&image, (uint64_t)UNIT * (1000 + OWN_KEYS * THREADS), _i % 2);
 	args.pool = specs[_i];
 	args.unit_bytes = UNIT;
+	args.recompressor = "zstd:1";
 	args.backing = &image.backing;
 	args.limit_bytes = 1 << 20;
 	store = zpool_store_open(&args, sizeof(args));

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recompress.c - idle values with a second, stronger compressor
+ *
+ * A unit is pinned while its value is compressed, so it cannot change; then the pin becomes a lock, and the word is
+ * replaced.  If others use the unit at that moment, the work is dropped: the unit is not idle.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store.h"
+
+struct zps_recompression {
+	pthread_mutex_t lock; /* guards all: one thread recompresses at a time */
+	void *state;          /* of the second compressor */
+	size_t hand;          /* the number of the leaf where the next call continues */
+	unsigned char *value;
+	unsigned char image[];
+};
+
+int zps_recompression_init(struct zpool_store *store)
+{
+	const struct zps_choice *choice = &store->contexts.second;
+	size_t image_bytes = store->unit_bytes + store->header_bytes;
+	size_t bytes = sizeof(struct zps_recompression) + image_bytes + store->unit_bytes;
+	struct zps_recompression *recompression;
+
+	if (!choice->compressor)
+		return zpool_set_error(EINVAL, "\"none\" compresses nothing: it cannot be a store's recompressor.");
+	recompression = calloc(1, bytes);
+	if (!recompression)
+		return zpool_set_error(ENOMEM, "There is no memory for a store.");
+	pthread_mutex_init(&recompression->lock, NULL);
+	store->recompression = recompression;
+	recompression->value = recompression->image + image_bytes;
+	recompression->state = choice->compressor->create(choice->level);
+	if (!recompression->state)
+		return zpool_set_error(ENOMEM, "There is no memory for a store.");
+	/* Compressing something lets the compressor take what it needs, so that its size is known. */
+	choice->compressor->compress(recompression->state, recompression->value, store->unit_bytes,
+				     recompression->image, store->unit_bytes - 1);
+	store->contexts.extra_bytes = bytes + choice->compressor->context_bytes(recompression->state);
+	return 0;
+}
+
+void zps_recompression_fini(struct zpool_store *store)
+{
+	struct zps_recompression *recompression = store->recompression;
+
+	if (!recompression)
+		return;
+	if (recompression->state)
+		store->contexts.second.compressor->destroy(recompression->state);
+	pthread_mutex_destroy(&recompression->lock);
+	free(recompression);
+}
+
+static void set_bits(struct zps_unit unit, uint32_t bits)
+{
+	atomic_fetch_or_explicit(&unit.leaf->meta[unit.slot], bits, memory_order_relaxed);
+}
+
+static size_t payload_bytes(uint32_t meta)
+{
+	return (size_t)(meta >> ZPS_LENGTH_SHIFT) + 1;
+}
+
+/* Of a pinned unit.  Gives the pin up, also by way of a lock. */
+static void replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, size_t bytes)
+{
+	unsigned long handle;
+	uint32_t old, meta;
+
+	if (zps_object_new(store, store->recompression->image, bytes, &handle, &meta)) {
+		zps_unit_unpin(unit);
+		return;
+	}
+	if (!zps_unit_upgrade(unit, &old)) {
+		zps_unit_unpin(unit);
+		zps_object_free(store, handle);
+		return;
+	}
+	zps_count(context, ZPS_RECOMPRESSED, 1);
+	zps_count(context, ZPS_RECOMPRESS_SAVED, payload_bytes(old) - payload_bytes(meta));
+	meta |= (old & (ZPS_DIRTY | ZPS_WRITING | ZPS_REFERENCED | ZPS_SHORT)) | ZPS_SECOND;
+	zps_replace(store, context, unit, old, meta, handle);
+}
+
+/* Of a pinned unit.  Gives the pin up. */
+static void recompress_pinned(struct zpool_store *store, struct zps_context *context, uint64_t key,
+			      struct zps_unit unit, uint32_t meta)
+{
+	struct zps_recompression *recompression = store->recompression;
+	int64_t length = zps_value_read(store, context, key, meta, unit.leaf->word[unit.slot], recompression->value,
+					store->unit_bytes);
+	size_t bytes;
+
+	if (length < 0) {
+		zps_unit_unpin(unit);
+		return;
+	}
+	bytes = zps_pack_with(store, store->contexts.second.compressor, recompression->state, recompression->image, key,
+			      recompression->value, (size_t)length);
+	if (bytes - store->header_bytes < payload_bytes(meta)) {
+		replace(store, context, unit, bytes);
+		return;
+	}
+	/* A value that is stored as it is needs no decompressor, so it may be marked as tried. */
+	if (payload_bytes(meta) == (size_t)length)
+		set_bits(unit, ZPS_SECOND);
+	zps_unit_unpin(unit);
+}
+
+/* Was the value compressed? */
+static bool recompress(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t flags)
+{
+	struct zps_unit unit;
+	uint32_t meta;
+
+	if ((zps_peek(store, context, key) & ZPS_STATE) != ZPS_OBJECT || !zps_pin(store, context, key, 0, &unit, &meta))
+		return false;
+	if ((meta & ZPS_STATE) == ZPS_OBJECT && !(meta & ZPS_SECOND) &&
+	    (!(meta & ZPS_FRESH) || (flags & ZPOOL_STORE_RECOMPRESS_ALL))) {
+		recompress_pinned(store, context, key, unit, meta);
+		return true;
+	}
+	atomic_fetch_and_explicit(&unit.leaf->meta[unit.slot], ~ZPS_FRESH, memory_order_relaxed);
+	zps_unit_unpin(unit);
+	return false;
+}
+
+/* One pass over the leaves, or a part of it.  Was it ended by max_units? */
+static bool pass(struct zpool_store *store, struct zps_context *context, uint32_t flags, uint64_t max_units)
+{
+	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
+	struct zps_recompression *recompression = store->recompression;
+	uint64_t units = 0;
+
+	if (recompression->hand >= leaves)
+		recompression->hand = 0;
+	while (recompression->hand < leaves) {
+		uint64_t base = zps_leaf_base(zps_index_leaf(&store->index, recompression->hand));
+
+		if (max_units && units >= max_units)
+			return true;
+		recompression->hand++;
+		for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
+			units += recompress(store, context, base + slot, flags);
+	}
+	return false;
+}
+
+int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t max_units)
+{
+	struct zps_context *context;
+	bool ended;
+
+	if (!store)
+		return zpool_set_error(EINVAL, "zpool_store_recompress() was given no store.");
+	if (flags & ~ZPOOL_STORE_RECOMPRESS_ALL)
+		return zpool_set_error(EINVAL, "zpool_store_recompress() was given unknown flags (0x%x).",
+				       (unsigned int)flags);
+	if (!store->recompression)
+		return zpool_set_error(EOPNOTSUPP, "The store was opened without a recompressor.");
+	context = zps_context_get(&store->contexts);
+	pthread_mutex_lock(&store->recompression->lock);
+	ended = pass(store, context, flags, max_units);
+	pthread_mutex_unlock(&store->recompression->lock);
+	zps_context_put(context);
+	return ended;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recompress.c - idle values become shorter, and stay what they are
+ */
+#include "config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers.h"
+#include "image.h"
+
+#define UNIT 2048
+#define UNITS 400
+#define NOISE 7 /* each seventh value does not shrink */
+
+static unsigned char value[UNIT], other[UNIT];
+static struct zpool_store *store;
+
+static struct zpool_store *open_pair(const char *pool, const char *first, const char *second,
+				     const struct zpool_store_backing *backing)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	args.pool = pool;
+	args.compressor = first;
+	args.recompressor = second;
+	args.unit_bytes = UNIT;
+	args.backing = backing;
+	return zpool_store_open(&args, sizeof(args));
+}
+
+static struct zpool_store_stats stats(void)
+{
+	struct zpool_store_stats all;
+
+	ck_assert_int_eq(zpool_store_get_stats(store, &all, sizeof(all)), 0);
+	return all;
+}
+
+/* Six bits a byte, so that an entropy coder gains what LZ4 cannot; or noise. */
+static size_t make(uint64_t key)
+{
+	uint32_t seed = (uint32_t)key * 2654435761U + 1;
+
+	for (size_t i = 0; i < UNIT; i++) {
+		seed = seed * 1664525 + 1013904223;
+		value[i] = (unsigned char)(key % NOISE ? ' ' + (seed >> 28) + (i % 5 ? 0 : seed >> 27) : seed >> 24);
+	}
+	return key % 5 || !key ? UNIT : 100 + key;
+}
+
+static void put(uint64_t key)
+{
+	size_t bytes = make(key);
+
+	ck_assert_int_eq(zpool_store_put(store, key, value, bytes), 0);
+}
+
+static void expect(uint64_t key)
+{
+	size_t bytes = make(key);
+
+	ck_assert_int_eq(zpool_store_get(store, key, other, UNIT), (int64_t)bytes);
+	ck_assert_mem_eq(other, value, bytes);
+}
+
+static void expect_all(void)
+{
+	for (uint64_t key = 0; key < UNITS; key++)
+		expect(key);
+}
+
+START_TEST(idle_values_are_recompressed)
+{
+	static const char *const pairs[][2] = {
+		{ "lz4", "zstd" },      { "none", "zstd:1" }, { "zstd:-5", "zstd:12" },
+		{ "zstd:-7", "lz4hc" }, { "lz4", "lz4hc" },
+	};
+	const char *const *pair = pairs[_i % 5];
+	uint64_t before, saved;
+
+	store = open_pair(specs[_i / 5], pair[0], pair[1], NULL);
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; key < UNITS; key++)
+		put(key);
+	before = stats().stored_bytes;
+	/* What was just put is not idle. */
+	ck_assert_int_eq(zpool_store_recompress(store, 0, 0), 0);
+	ck_assert_uint_eq(stats().recompressed, 0);
+	ck_assert_uint_eq(stats().stored_bytes, before);
+	/* Neither is what was read since, nor put again. */
+	expect(11);
+	put(12);
+	ck_assert_int_eq(zpool_store_recompress(store, 0, 0), 0);
+	ck_assert_int_eq(zpool_store_drop(store, 11), 0);
+	saved = stats().recompress_saved;
+	put(11);
+	if (strcmp(pair[1], "lz4hc") != 0)
+		ck_assert_uint_gt(stats().recompressed, UNITS / 2);
+	ck_assert_uint_eq(stats().stored_bytes, before - saved);
+	expect_all();
+	/* What was recompressed is not tried again, and a put ends it. */
+	before = stats().recompressed;
+	for (uint64_t key = 0; key < UNITS; key++)
+		put(key);
+	expect_all();
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_uint_ge(stats().recompressed, before);
+	expect_all();
+	before = stats().recompressed;
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_uint_eq(stats().recompressed, before);
+	ck_assert_uint_eq(stats().units, UNITS);
+	zpool_store_close(store);
+}
+END_TEST
+
+START_TEST(pass_is_continued_after_its_budget)
+{
+	unsigned int calls = 1;
+	uint64_t all;
+
+	store = open_pair("zsmalloc", "lz4", "zstd", NULL);
+	for (uint64_t key = 0; key < UNITS; key++)
+		put(key);
+	while (zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 40) == 1)
+		calls++;
+	ck_assert_uint_ge(calls, UNITS / 48);
+	ck_assert_uint_le(calls, UNITS / 40 + 1);
+	all = stats().recompressed;
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_uint_eq(stats().recompressed, all);
+	zpool_store_close(store);
+}
+END_TEST
+
+START_TEST(dirty_units_stay_dirty)
+{
+	struct image image;
+
+	image_init(&image, (uint64_t)UNITS * UNIT, false);
+	store = open_pair("zsmalloc", "lz4", "zstd", &image.backing);
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; key < UNITS; key++) {
+		(void)make(key);
+		ck_assert_int_eq(zpool_store_put(store, key, value, UNIT), 0);
+	}
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_uint_gt(stats().recompressed, UNITS / 2);
+	ck_assert_uint_eq(stats().dirty, UNITS);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	for (uint64_t key = 0; key < UNITS; key++) {
+		(void)make(key);
+		ck_assert(!memcmp(image.data + key * UNIT, value, UNIT));
+	}
+	ck_assert_int_eq(zpool_store_shrink(store, UINT64_MAX, NULL), -EAGAIN);
+	ck_assert_uint_eq(stats().units, 0);
+	ck_assert_uint_eq(stats().stored_bytes, 0);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+START_TEST(bad_arguments_are_refused)
+{
+	ck_assert_ptr_null(open_pair("libc", "lz4", "none", NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_ptr_null(open_pair("libc", "lz4", "nonesuch", NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	store = open_pair("libc", "lz4", NULL, NULL);
+	ck_assert_int_eq(zpool_store_recompress(store, 0, 0), -EOPNOTSUPP);
+	ck_assert_int_eq(zpool_store_recompress(store, 2, 0), -EINVAL);
+	ck_assert_int_eq(zpool_store_recompress(NULL, 0, 0), -EINVAL);
+	zpool_store_close(store);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("recompress");
+	TCase *tcase = tcase_create("recompress");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, idle_values_are_recompressed, 0, 5 * SPECS);
+	tcase_add_test(tcase, pass_is_continued_after_its_budget);
+	tcase_add_test(tcase, dirty_units_stay_dirty);
+	tcase_add_test(tcase, bad_arguments_are_refused);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
