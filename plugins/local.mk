@@ -66,8 +66,10 @@ EXTRA_plugins_z3fold_la_DEPENDENCIES = plugins/libtool
 plugins_zbud_la_SOURCES = \
 	plugins/zbud/zbud.c \
 	plugins/zbud/zbud.h \
+	plugins/zbud/zbud_objects.c \
 	plugins/zbud/zbud_page.c \
 	plugins/zbud/zbud_reclaim.c \
+	plugins/zbud/zbud_slots.c \
 	plugins/zbud/zbud_verify.c
 plugins_zbud_la_CPPFLAGS = $(plugin_cppflags)
 plugins_zbud_la_CFLAGS = $(plugin_cflags)

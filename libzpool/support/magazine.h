@@ -158,6 +158,17 @@ static inline void zp_cache_leave(struct zp_cache *cache)
 	zp_biased_leave(&cache->biased);
 }
 
+/*
+ * Can no other thread be inside this cache?  For checks of the caller's own cache and of those that nobody has, with
+ * caches->lock held, so that no thread gets it.
+ */
+static inline bool zp_cache_is_at_rest(struct zp_cache *cache)
+{
+	uintptr_t owner = atomic_load_explicit(&cache->seat->owner, memory_order_acquire);
+
+	return owner <= ZP_CACHE_NOBODY || owner == zp_cache_thread();
+}
+
 static inline unsigned int zp_magazine_count(const struct zp_magazine *magazine)
 {
 	return atomic_load_explicit(&magazine->count, memory_order_relaxed);

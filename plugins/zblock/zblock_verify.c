@@ -150,14 +150,6 @@ static bool is_cached_slot(struct zblock_pool *pool, uint32_t handle_slot, unsig
 	return !(block->vacant >> zblock_location_slot(location) & 1);
 }
 
-/* Can no other thread be inside this cache?  With caches.lock held, so that no thread gets it. */
-static bool is_at_rest(const struct zp_cache *cache)
-{
-	uintptr_t owner = atomic_load_explicit(&cache->seat->owner, memory_order_acquire);
-
-	return owner <= ZP_CACHE_NOBODY || owner == zp_cache_thread();
-}
-
 /*
  * The calling thread's cache and those of threads that have ended.  To look at the others, they would have to be
  * stopped, which takes too long for builds that verify the pool after each call.  With all types' locks and caches.lock
@@ -170,7 +162,7 @@ static const char *audit_caches(struct audit *audit)
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
 		uint32_t pending = zp_cache_pending(cache);
 
-		if (!is_at_rest(cache))
+		if (!zp_cache_is_at_rest(cache))
 			continue;
 		if (pending != ZP_ITEM_NONE && !is_cached_slot(pool, pending, ZBLOCK_NO_TYPE, false))
 			return "a thread caches a slot that is not its own";

@@ -18,28 +18,47 @@
  * Lists
  *
  * unbuddied[n]: pages with one object and n free chunks.  A new object takes the page with the fewest free chunks that
- * suffice, else a new page.  Pages with two objects are on none of these lists, for nothing will be put into them.
+ * suffice, else a new page.  Pages with two objects are on none of these lists, because they have no room.
  *
  * lru: every page, by the last time that an object was stored in it.  Reads do not count, nor does a free.  Shrink
  * takes pages from the tail, and asks the owner to evict the first object, then the last.  Each step tries 8 pages at
- * most; a page that could not be emptied, be it that the owner refused or that an object is mapped, goes back to the
- * head.
+ * most; a page that could not be emptied, because the owner refused or an object is mapped, goes back to the head.
  *
  * A page under reclaim is on no list and marked, so that a free meanwhile only clears the object; the reclaim then
  * gives the page back.  So the callback may free the handle, as it should, and any other thread may too.
  *
- * What the order cannot know: two objects of very different ages may share a page, and go together.
+ * Two objects of very different ages may share a page; they are evicted together.
+ *
+ * Thread caches (support/magazine.h)
+ *
+ * An object's slot is its place in a page together with its handle slot.  A free leaves it, bound, in its thread's
+ * cache, and the thread's next malloc of as many chunks takes it from there: neither touches the lists or the handle
+ * table's lock, nor, in a pool that does not evict, the pool's lock.  There is a magazine for each number of chunks.
+ * The slot that was freed last is pending: the next malloc takes it first, so that a program that stores and frees one
+ * object gets the same slot again.
+ *
+ * For its page, a cached slot is used.  That keeps the page from being given back and other sizes from using the room,
+ * so a thread caches no more than 1 slot and a 128th of the used slots of that size, at most 14, and of a size with
+ * less than 3 only the pending one.  Of a full magazine the oldest slots go back, four at a time.
+ *
+ * The order of eviction is exact.  So in pools that evict, threads use their caches with the lock held: a malloc makes
+ * its page the youngest, and a free sees the mark of a page that is being emptied, whose slots are not cached.  What
+ * that saves is the handle table's lock and the lists; and shrink needs no barrier to find out what is cached.  Cached
+ * slots of the oldest page are freed, and only live objects are asked for.  Otherwise each call of shrink would pay for
+ * a barrier, as would each malloc at the limit, after which the owner shrinks the pool.
+ *
+ * Trim, a malloc that finds no memory, and the end of a thread free what is cached.
  *
  * Locks
  *
  * The pool's lock guards the lists and the headers.  It is held for some list operations, never over a call of the
- * page source or the owner.  Behind it stand the handle table's lock and the page allocator's, which are taken under
- * it by NOWAIT calls alone, and only tried.  Map and unmap take no lock: the handle's word says where the object is
- * and keeps it there.  A free takes the handle's word first and then the lock, so that who finds a handle live under
- * the lock knows that its page stays until the lock is left.
+ * page source or the owner.  After it come the lock of the thread caches, and those of the handle table and the page
+ * allocator, which are taken under it by NOWAIT calls alone, and only tried.  Map and unmap take no lock: the handle's
+ * word says where the object is and keeps it there.  A slot is used until a thread frees it under the lock, so a
+ * thread that holds the lock may look at the page of any bound slot.
  *
- * ZPOOL_GFP_NOWAIT: room beside another object, or a page of the reserve, and a slot of the handle table that is
- * committed already.
+ * ZPOOL_GFP_NOWAIT: a slot that the thread caches, else room beside another object or a page of the reserve, and a slot
+ * of the handle table that is committed already.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -75,6 +94,10 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 	zp_list_init(&pool->lru);
 	for (unsigned int i = 0; i < ZBUD_PAGE_CHUNKS; i++)
 		zp_list_init(&pool->unbuddied[i]);
+	pool->caches = (struct zp_caches){
+		.pages = &pool->pages, .host = args->host, .core = args->core, .driver = pool, .empty = zbud_cache_empty
+	};
+	zp_caches_init(&pool->caches, ZBUD_PAGE_CHUNKS);
 	return zp_create_tables(&pool->pages, &pool->handles, sizeof *pool, 0, args);
 }
 
@@ -96,168 +119,9 @@ static void zbud_destroy(void *pool_)
 {
 	struct zbud_pool *pool = pool_;
 
+	zp_caches_fini(&pool->caches);
 	zp_destroy_tables(&pool->pages, &pool->handles);
 	free(pool);
-}
-
-/* ---- objects ---- */
-
-static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, unsigned long *handle)
-{
-	struct zbud_page *page;
-	uint32_t slot, pgno;
-	int err;
-
-	err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
-	if (err < 0)
-		return err;
-	zp_lock(&pool->lock);
-	page = zbud_page_find(pool, chunks);
-	if (!page) {
-		zp_unlock(&pool->lock);
-		err = zp_pages_get(&pool->pages, 1, gfp, &pgno);
-		if (err) {
-			zp_handles_unbind(&pool->handles, &slot, 1);
-			return err;
-		}
-		page = zbud_page_init(pool, pgno);
-		zp_lock(&pool->lock);
-	}
-	*handle = zbud_page_put_object(pool, page, chunks, slot, gfp & ZPOOL_GFP_ZERO);
-	zp_unlock(&pool->lock);
-	return 0;
-}
-
-/* Gives back what is kept beside the pages.  true: the pool holds less than before. */
-static bool drop_kept(struct zbud_pool *pool)
-{
-	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
-	uint32_t spare_slot;
-
-	zp_lock(&pool->lock);
-	spare_slot = pool->spare_slot;
-	pool->spare_slot = ZP_SLOT_NONE;
-	zp_unlock(&pool->lock);
-	if (spare_slot != ZP_SLOT_NONE)
-		zp_handles_unbind(&pool->handles, &spare_slot, 1);
-	zp_handles_trim(&pool->handles, &ignored);
-	return zp_pages_held_bytes(&pool->pages) < before;
-}
-
-static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, unsigned long *handle)
-{
-	struct zbud_page *page;
-	uint32_t slot, pgno;
-	int err = 0;
-
-	if (!zp_trylock(&pool->lock))
-		return -EAGAIN;
-	slot = pool->spare_slot;
-	if (slot == ZP_SLOT_NONE)
-		err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
-	if (err < 0) {
-		zp_unlock(&pool->lock);
-		return err;
-	}
-	page = zbud_page_find(pool, chunks);
-	err = page ? 0 : zp_pages_get(&pool->pages, 1, gfp, &pgno);
-	/* Giving the slot back could mean to wait: keep it for the next such call. */
-	pool->spare_slot = err ? slot : ZP_SLOT_NONE;
-	if (!err) {
-		if (!page)
-			page = zbud_page_init(pool, pgno);
-		*handle = zbud_page_put_object(pool, page, chunks, slot, gfp & ZPOOL_GFP_ZERO);
-	}
-	zp_unlock(&pool->lock);
-	return err;
-}
-
-static int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
-{
-	struct zbud_pool *pool = pool_;
-	uint64_t refusals;
-	unsigned int chunks;
-	int err;
-
-	if (size == 0)
-		return -EINVAL;
-	if (size > ZBUD_OBJECT_BYTES_MAX)
-		return -ENOSPC;
-	chunks = (unsigned int)((size + ZBUD_CHUNK_BYTES - 1) >> ZBUD_CHUNK_SHIFT);
-	if (gfp & ZPOOL_GFP_NOWAIT) {
-		err = malloc_nowait(pool, chunks, gfp, handle);
-		return err ? zp_counts_malloc_failed(&pool->counts, err, false) : 0;
-	}
-	refusals = zp_pages_limit_refusals(&pool->pages);
-	err = malloc_waiting(pool, chunks, gfp, handle);
-	if (err == -ENOMEM && drop_kept(pool))
-		err = malloc_waiting(pool, chunks, gfp, handle);
-	return err ? zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages)) : 0;
-}
-
-static int zbud_free(void *pool_, unsigned long handle)
-{
-	struct zbud_pool *pool = pool_;
-	uint64_t location;
-	uint32_t slot;
-	bool vacant;
-	int err = zp_handles_begin_free(&pool->handles, handle, &slot, &location);
-
-	if (err)
-		return zp_counts_refused(&pool->counts, err);
-	zp_lock(&pool->lock);
-	vacant = zbud_page_drop_object(pool, location);
-	zp_unlock(&pool->lock);
-	if (vacant)
-		zp_pages_put(&pool->pages, zbud_location_pgno(location), 1);
-	zp_handles_release(&pool->handles, slot);
-	return 0;
-}
-
-static void *zbud_map(void *pool_, unsigned long handle, enum zpool_mapmode mode)
-{
-	struct zbud_pool *pool = pool_;
-	uint64_t location;
-	int err = zp_handles_pin(&pool->handles, handle, &location);
-
-	(void)mode;
-	if (err) {
-		errno = -err;
-		return NULL;
-	}
-	return (char *)zp_pages_address(&pool->pages, zbud_location_pgno(location)) +
-	       zbud_location_chunk(location) * ZBUD_CHUNK_BYTES;
-}
-
-static int zbud_unmap(void *pool_, unsigned long handle)
-{
-	struct zbud_pool *pool = pool_;
-
-	return zp_handles_unpin(&pool->handles, handle);
-}
-
-static int64_t zbud_obj_size(void *pool_, unsigned long handle)
-{
-	struct zbud_pool *pool = pool_;
-	uint64_t location;
-	int64_t size;
-
-	zp_lock(&pool->lock);
-	size = zp_handles_lookup(&pool->handles, handle, &location);
-	if (size == 0) {
-		struct zbud_page *page = zbud_page_at(pool, zbud_location_pgno(location));
-
-		size = page->chunks[zbud_location_buddy(location)] * ZBUD_CHUNK_BYTES;
-	}
-	zp_unlock(&pool->lock);
-	return size;
-}
-
-static int zbud_each_object(void *pool_, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
-{
-	struct zbud_pool *pool = pool_;
-
-	return zp_each_object(&pool->handles, zbud_obj_size, pool, fn, user);
 }
 
 /* ---- the pool as a whole ---- */
@@ -273,10 +137,16 @@ static int zbud_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zbud_pool *pool = pool_;
 	struct zpool_stats now = zp_stats_begin(&pool->pages, &pool->handles, &pool->counts);
+	uint32_t cached[ZBUD_PAGE_CHUNKS];
 
 	zp_lock(&pool->lock);
-	now.objects = pool->objects;
-	now.stored_bytes = pool->stored_bytes;
+	zbud_cached_counts(pool, cached);
+	for (unsigned int chunks = 1; chunks < ZBUD_PAGE_CHUNKS; chunks++) {
+		uint64_t objects = pool->used_slots[chunks] - cached[chunks];
+
+		now.objects += objects;
+		now.stored_bytes += objects * chunks * ZBUD_CHUNK_BYTES;
+	}
 	now.pages = pool->lru_pages + pool->reclaim_pages;
 	now.evictions = pool->evictions;
 	now.evict_refused = pool->evict_refused;
@@ -299,6 +169,7 @@ static int zbud_set_limit(void *pool_, uint64_t limit_bytes)
 	struct zbud_pool *pool = pool_;
 
 	zp_pages_set_limit(&pool->pages, limit_bytes);
+	atomic_store_explicit(&pool->caches.refused, false, memory_order_relaxed);
 	return 0;
 }
 
@@ -307,7 +178,7 @@ static int zbud_trim(void *pool_, uint64_t *released)
 	struct zbud_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), after, ignored;
 
-	(void)drop_kept(pool);
+	(void)zbud_drop_kept(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;
@@ -320,11 +191,13 @@ static void zbud_fork(void *pool_, enum zpool_fork_phase phase)
 
 	if (phase == ZPOOL_FORK_PREPARE) {
 		zp_lock(&pool->lock);
+		zp_caches_fork(&pool->caches, phase);
 		zp_handles_fork(&pool->handles, phase);
 		zp_pages_fork(&pool->pages, phase);
 	} else {
 		zp_pages_fork(&pool->pages, phase);
 		zp_handles_fork(&pool->handles, phase);
+		zp_caches_fork(&pool->caches, phase);
 		zp_unlock(&pool->lock);
 	}
 }

@@ -66,22 +66,24 @@ struct zbud_page *zbud_page_find(struct zbud_pool *pool, unsigned int chunks)
 	return zp_list_entry(pool->unbuddied[__builtin_ctzll(fitting)].next, struct zbud_page, unbuddied);
 }
 
-unsigned long zbud_page_put_object(struct zbud_pool *pool, struct zbud_page *page, unsigned int chunks, uint32_t slot,
-				   bool zero)
+void zbud_page_touch(struct zbud_pool *pool, struct zbud_page *page)
+{
+	zp_list_del(&page->lru);
+	zp_list_add(&page->lru, &pool->lru);
+}
+
+/* The object is the caller's to publish. */
+void zbud_page_put_object(struct zbud_pool *pool, struct zbud_page *page, unsigned int chunks, uint32_t slot)
 {
 	enum zbud_buddy buddy = page->chunks[ZBUD_FIRST] ? ZBUD_LAST : ZBUD_FIRST;
-	unsigned int chunk = zbud_first_chunk(buddy, chunks);
 
 	if (!zbud_page_is_empty(page))
 		zbud_page_leave_lists(pool, page);
 	page->chunks[buddy] = (uint8_t)chunks;
 	zbud_page_enter_lists(pool, page);
-	if (zero)
-		memset((char *)page + chunk * ZBUD_CHUNK_BYTES, 0, chunks * ZBUD_CHUNK_BYTES);
-	pool->objects++;
-	pool->stored_bytes += chunks * ZBUD_CHUNK_BYTES;
-	page->handles[buddy] = zp_handles_publish(&pool->handles, slot, zbud_location(page->pgno, chunk));
-	return page->handles[buddy];
+	pool->used_slots[chunks]++;
+	page->handle_slots[buddy] = slot;
+	zp_handles_set_location(&pool->handles, slot, zbud_location(page->pgno, zbud_first_chunk(buddy, chunks)));
 }
 
 bool zbud_page_drop_object(struct zbud_pool *pool, uint64_t location)
@@ -90,12 +92,11 @@ bool zbud_page_drop_object(struct zbud_pool *pool, uint64_t location)
 	enum zbud_buddy buddy = zbud_location_buddy(location);
 	bool vacant;
 
-	pool->objects--;
-	pool->stored_bytes -= page->chunks[buddy] * ZBUD_CHUNK_BYTES;
+	pool->used_slots[page->chunks[buddy]]--;
 	if (!page->under_reclaim)
 		unbuddied_leave(pool, page);
 	page->chunks[buddy] = 0;
-	page->handles[buddy] = 0;
+	page->handle_slots[buddy] = ZP_SLOT_NONE;
 	vacant = zbud_page_is_empty(page);
 	if (page->under_reclaim)
 		return false;

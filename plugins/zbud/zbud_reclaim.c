@@ -7,11 +7,23 @@
 #endif
 #include "zbud.h"
 
-/* Returns true if one of the page's objects is mapped, or another thread is freeing it. */
-static bool has_mapped_object(struct zbud_pool *pool, const struct zbud_page *page)
+static bool is_idle(struct zbud_pool *pool, uint32_t handle_slot, unsigned long *handle)
 {
-	return (page->handles[ZBUD_FIRST] && !zp_handles_is_idle(&pool->handles, page->handles[ZBUD_FIRST])) ||
-	       (page->handles[ZBUD_LAST] && !zp_handles_is_idle(&pool->handles, page->handles[ZBUD_LAST]));
+	uint64_t word = atomic_load_explicit(zp_handles_word(&pool->handles, handle_slot), memory_order_relaxed);
+
+	*handle = zp_handle_make(&pool->handles, handle_slot, zp_word_generation(word));
+	return zp_word_state(word) == ZP_STATE_LIVE;
+}
+
+/* Is one of the page's objects mapped, or just coming or going? */
+static bool has_busy_object(struct zbud_pool *pool, const struct zbud_page *page)
+{
+	unsigned long handle;
+	bool busy = false;
+
+	for (unsigned int i = 0; i < ZBUD_BUDDIES; i++)
+		busy |= page->chunks[i] && !is_idle(pool, page->handle_slots[i], &handle);
+	return busy;
 }
 
 /*
@@ -25,45 +37,61 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 	page->under_reclaim = 1;
 	pool->reclaim_pages++;
 	for (unsigned int i = 0; i < ZBUD_BUDDIES && !err; i++) {
-		/* Looked up only now: the callback for the first may have freed the last as well. */
-		unsigned long handle = page->handles[i];
+		unsigned long handle;
 
-		if (!handle)
+		/* Looked up only now: the callback for the first may have freed the last as well. */
+		if (!page->chunks[i] || !is_idle(pool, page->handle_slots[i], &handle))
 			continue;
 		zp_unlock(&pool->lock);
 		err = pool->evict(pool->evict_context, handle);
 		zp_lock(&pool->lock);
-		pool->evict_refused += page->handles[i] != 0;
-		pool->evictions += page->handles[i] == 0;
+		pool->evict_refused += page->chunks[i] != 0;
+		pool->evictions += page->chunks[i] == 0;
 	}
 	page->under_reclaim = 0;
 	pool->reclaim_pages--;
 }
 
-/* Empty one page, the oldest that lets itself be emptied.  0, -EAGAIN or -EINVAL. */
-static int reclaim_page(struct zbud_pool *pool)
+/* Empties the oldest page.  0, -EAGAIN (it has objects, and is the youngest now), or -EINVAL (there is no page). */
+static int reclaim_oldest(struct zbud_pool *pool)
 {
-	zp_lock(&pool->lock);
-	for (unsigned int tries = 0; tries < ZBUD_RECLAIM_TRIES; tries++) {
-		struct zbud_page *page;
+	struct zbud_freed freed = { 0 };
+	struct zbud_page *page;
+	int err = 0;
 
-		if (zp_list_empty(&pool->lru)) {
-			zp_unlock(&pool->lock);
-			return -EINVAL;
-		}
-		page = zp_list_entry(pool->lru.prev, struct zbud_page, lru);
+	zp_lock(&pool->lock);
+	if (zp_list_empty(&pool->lru)) {
+		zp_unlock(&pool->lock);
+		return -EINVAL;
+	}
+	page = zp_list_entry(pool->lru.prev, struct zbud_page, lru);
+	if (has_busy_object(pool, page))
+		zbud_cached_put_in(pool, page, &freed);
+	/* Otherwise threads cached all that was on it. */
+	if (freed.page_count == 0) {
 		zbud_page_leave_lists(pool, page);
-		if (!has_mapped_object(pool, page))
+		if (!has_busy_object(pool, page))
 			evict_objects(pool, page);
 		if (zbud_page_is_empty(page)) {
-			zp_unlock(&pool->lock);
-			zp_pages_put(&pool->pages, page->pgno, 1);
-			return 0;
+			freed.pages[freed.page_count++] = page->pgno;
+		} else {
+			zbud_page_enter_lists(pool, page);
+			err = -EAGAIN;
 		}
-		zbud_page_enter_lists(pool, page);
 	}
 	zp_unlock(&pool->lock);
-	return -EAGAIN;
+	zbud_give_back(pool, &freed);
+	return err;
+}
+
+/* Empties one page, the oldest that lets itself be emptied. */
+static int reclaim_page(struct zbud_pool *pool)
+{
+	int err = -EAGAIN;
+
+	for (unsigned int tries = 0; err == -EAGAIN && tries < ZBUD_RECLAIM_TRIES; tries++)
+		err = reclaim_oldest(pool);
+	return err;
 }
 
 int zbud_shrink(void *pool_, unsigned int pages, unsigned int *reclaimed)

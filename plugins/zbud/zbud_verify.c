@@ -7,17 +7,16 @@
 #endif
 #include "zbud.h"
 
-/* Returns true if the object is where its handle says.  An object that another thread is freeing is still there. */
+/* Returns true if the slot is where its handle slot says. */
 static bool handle_agrees(struct zbud_pool *pool, const struct zbud_page *page, enum zbud_buddy buddy)
 {
-	uint64_t location, expected;
+	uint32_t handle_slot = page->handle_slots[buddy];
 
 	if (page->chunks[buddy] == 0)
-		return page->handles[buddy] == 0;
-	expected = zbud_location(page->pgno, zbud_first_chunk(buddy, page->chunks[buddy]));
-	if (zp_handles_lookup(&pool->handles, page->handles[buddy], &location) == 0)
-		return location == expected;
-	return zp_handles_is_bound_to(&pool->handles, zp_handle_slot(page->handles[buddy]), expected);
+		return handle_slot == ZP_SLOT_NONE;
+	return handle_slot != ZP_SLOT_NONE && handle_slot < zp_handles_slots(&pool->handles) &&
+	       zp_handles_location(&pool->handles, handle_slot) ==
+		       zbud_location(page->pgno, zbud_first_chunk(buddy, page->chunks[buddy]));
 }
 
 static const char *verify_page(struct zbud_pool *pool, const struct zbud_page *page)
@@ -37,12 +36,22 @@ static const char *verify_page(struct zbud_pool *pool, const struct zbud_page *p
 	return NULL;
 }
 
+static bool counts_differ(const struct zbud_pool *pool, const uint32_t used_slots[ZBUD_PAGE_CHUNKS])
+{
+	bool differ = false;
+
+	for (unsigned int chunks = 1; chunks < ZBUD_PAGE_CHUNKS; chunks++)
+		differ |= used_slots[chunks] != pool->used_slots[chunks];
+	return differ;
+}
+
 /* Every page in the order of eviction, and what they hold. */
 static const char *verify_lru(struct zbud_pool *pool, uint64_t *unbuddied)
 {
-	uint64_t pages = 0, objects = 0, stored_bytes = 0;
+	uint32_t used_slots[ZBUD_PAGE_CHUNKS] = { 0 };
 	const char *fault = NULL;
 	struct zp_list *link;
+	uint64_t pages = 0;
 
 	zp_list_for_each (link, &pool->lru) {
 		struct zbud_page *page = zp_list_entry(link, struct zbud_page, lru);
@@ -51,20 +60,67 @@ static const char *verify_lru(struct zbud_pool *pool, uint64_t *unbuddied)
 		if (fault || ++pages > pool->lru_pages)
 			break;
 		*unbuddied += !zp_list_empty(&page->unbuddied);
-		for (unsigned int i = 0; i < ZBUD_BUDDIES; i++) {
-			objects += page->chunks[i] != 0;
-			stored_bytes += page->chunks[i] * ZBUD_CHUNK_BYTES;
-		}
+		for (unsigned int i = 0; i < ZBUD_BUDDIES; i++)
+			used_slots[page->chunks[i]]++;
 	}
 	if (fault)
 		return fault;
 	if (pages != pool->lru_pages)
 		return "the count of pages differs from the order of eviction";
-	if (pool->reclaim_pages == 0 && (objects != pool->objects || stored_bytes != pool->stored_bytes))
-		return "the counts of objects and bytes differ from the pages'";
+	if (pool->reclaim_pages == 0 && counts_differ(pool, used_slots))
+		return "the counts of slots differ from the pages'";
 	if (pages + pool->reclaim_pages > zp_pages_handed_out(&pool->pages))
 		return "more pages are in use than were handed out";
 	return NULL;
+}
+
+/* Is a slot that a thread caches in use, and of that number of chunks (0: of any)? */
+static bool is_cached_slot(struct zbud_pool *pool, uint32_t handle_slot, unsigned int chunks)
+{
+	const struct zbud_page *page;
+	enum zbud_buddy buddy;
+	uint64_t location;
+
+	if (handle_slot == ZP_SLOT_NONE || handle_slot >= zp_handles_slots(&pool->handles))
+		return false;
+	location = zp_handles_location(&pool->handles, handle_slot);
+	if (chunks && !zp_handles_is_bound_to(&pool->handles, handle_slot, location))
+		return false;
+	if (!zp_pages_is_committed(&pool->pages, zbud_location_pgno(location)))
+		return false;
+	page = zbud_page_at(pool, zbud_location_pgno(location));
+	buddy = zbud_location_buddy(location);
+	return page->handle_slots[buddy] == handle_slot && (!chunks || page->chunks[buddy] == chunks);
+}
+
+static const char *verify_cache(struct zbud_pool *pool, const struct zp_cache *cache, uint32_t pending)
+{
+	if (pending != ZP_ITEM_NONE && !is_cached_slot(pool, pending, 0))
+		return "a thread caches a slot that is not its own";
+	for (unsigned int chunks = 1; chunks < ZBUD_PAGE_CHUNKS; chunks++) {
+		const struct zp_magazine *magazine = &cache->magazines[chunks];
+		unsigned int count = zp_magazine_count(magazine);
+
+		if (count > ZP_MAGAZINE_ITEMS)
+			return "a thread caches more slots than it can";
+		for (unsigned int i = 0; i < count; i++)
+			if (!is_cached_slot(pool, magazine->items[i], chunks))
+				return "a thread caches a slot that is not its own";
+	}
+	return NULL;
+}
+
+/* The calling thread's cache and those of threads that have ended; stopping the others would take too long. */
+static const char *verify_caches(struct zbud_pool *pool)
+{
+	const char *fault = NULL;
+
+	zp_lock(&pool->caches.lock);
+	for (struct zp_cache *cache = pool->caches.first; cache && !fault; cache = cache->next)
+		if (zp_cache_is_at_rest(cache))
+			fault = verify_cache(pool, cache, zp_cache_pending(cache));
+	zp_unlock(&pool->caches.lock);
+	return fault;
 }
 
 static const char *verify_unbuddied(struct zbud_pool *pool, uint64_t expected)
@@ -96,6 +152,8 @@ int zbud_verify(void *pool_)
 	fault = verify_lru(pool, &unbuddied);
 	if (!fault)
 		fault = verify_unbuddied(pool, unbuddied);
+	if (!fault)
+		fault = verify_caches(pool);
 	zp_unlock(&pool->lock);
 	if (!fault)
 		fault = zp_handles_verify(&pool->handles);

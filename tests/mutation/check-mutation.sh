@@ -135,7 +135,7 @@ mutation header_counted_as_room zbud.h zbud_free_chunks \
     's/return ZBUD_ROOM_CHUNKS/return ZBUD_PAGE_CHUNKS/' \
     usable_bytes_are_the_objects_own contents_last_through_everything
 
-mutation size_rounded_down zbud.c zbud_malloc \
+mutation size_rounded_down zbud_objects.c zbud_malloc \
     's/size + ZBUD_CHUNK_BYTES - 1/size + ZBUD_CHUNK_BYTES - 2/' \
     every_size_is_stored obj_size_covers_the_request
 
@@ -147,8 +147,8 @@ mutation wrong_side_freed zbud_page.c zbud_page_drop_object \
     's/buddy = zbud_location_buddy/buddy = !zbud_location_buddy/' \
     contents_last_through_everything walk_visits_each_live_object_once
 
-mutation zero_not_cleared zbud_page.c zbud_page_put_object \
-    's/if (zero)/if (zero \&\& chunks > 1)/' \
+mutation zero_not_cleared zbud_objects.c publish \
+    's/if (gfp & ZPOOL_GFP_ZERO)/if (gfp \& ZPOOL_GFP_ZERO \&\& zbud_chunks_of(pool, handle_slot) > 1)/' \
     zero_means_zero_also_in_used_memory
 
 mutation lost_page zbud_page.c zbud_page_drop_object \
@@ -159,11 +159,11 @@ mutation lost_room zbud_page.c zbud_page_drop_object \
     's/unbuddied_enter(pool, page);//' \
     failed_mallocs_leave_nothing_behind
 
-mutation lost_handle_on_error zbud.c malloc_waiting \
-    's/zp_handles_unbind(&pool->handles, &slot, 1);//' \
+mutation lost_handle_on_error zbud_objects.c malloc_waiting \
+    's/zp_handles_unbind(&pool->handles, slot, 1);//' \
     failed_mallocs_leave_nothing_behind
 
-mutation missing_unlock_on_error zbud_reclaim.c reclaim_page \
+mutation missing_unlock_on_error zbud_reclaim.c reclaim_oldest \
     '/zp_list_empty(&pool->lru)/,/}/s/zp_unlock(&pool->lock);//' \
     shrink_ends_when_nothing_is_left
 
@@ -171,7 +171,7 @@ mutation lock_kept_over_fork zbud.c zbud_fork \
     's/zp_unlock(&pool->lock);//' \
     a_child_has_copies_of_its_own
 
-mutation wrong_lru_end zbud_reclaim.c reclaim_page \
+mutation wrong_lru_end zbud_reclaim.c reclaim_oldest \
     's/pool->lru.prev/pool->lru.next/' \
     shrink_takes_the_oldest_first
 
@@ -187,24 +187,24 @@ mutation page_counted_twice zbud_reclaim.c zbud_shrink \
     's/++\*reclaimed;/*reclaimed += 2;/' \
     pages_are_counted_once shrink_empties_the_pages_it_tells
 
-mutation limit_counted_as_memory zbud.c zbud_malloc \
+mutation limit_counted_as_memory zbud_objects.c malloc_slow \
     's/refusals != zp_pages_limit_refusals(&pool->pages)/false/' \
     stats_tell_the_limit_from_want_of_memory
 
-mutation memory_counted_as_limit zbud.c zbud_malloc \
+mutation memory_counted_as_limit zbud_objects.c malloc_slow \
     's/refusals != zp_pages_limit_refusals(&pool->pages)/true/' \
     stats_tell_a_source_without_memory
 
 mutation mapped_not_counted zbud.c zbud_stats \
-    's/now.objects = pool->objects;/& now.mapped_handles = 0;/' \
+    's/now.evictions = pool->evictions;/& now.mapped_handles = 0;/' \
     stats_count_mapped_handles
 
 mutation peak_of_now zbud.c zbud_stats \
-    's/now.objects = pool->objects;/& now.pool_bytes_peak = now.pool_bytes;/' \
+    's/now.evictions = pool->evictions;/& now.pool_bytes_peak = now.pool_bytes;/' \
     the_peak_stays
 
-mutation bytes_not_given_back zbud_page.c zbud_page_drop_object \
-    's/pool->stored_bytes -= .*;//' \
+mutation slots_not_given_back zbud_page.c zbud_page_drop_object \
+    's/pool->used_slots.*--;//' \
     stats_tell_what_is_stored
 
 mutation refusals_not_counted zbud_reclaim.c evict_objects \
@@ -214,6 +214,18 @@ mutation refusals_not_counted zbud_reclaim.c evict_objects \
 mutation evictions_counted_by_answer zbud_reclaim.c evict_objects \
     's/pool->evictions += .*;/pool->evictions += !err;/' \
     stats_count_evictions
+
+mutation slots_cached_under_reclaim zbud_slots.c zbud_slot_cache \
+    's/is_under_reclaim(.*) ? NULL : //' \
+    shrink_empties_the_pages_it_tells
+
+mutation cached_slots_counted_as_objects zbud.c zbud_stats \
+    's/ - cached.chunks.;/;/' \
+    stats_tell_what_is_stored
+
+mutation cache_outlives_its_thread zbud_slots.c zbud_cache_empty \
+    's/empty_magazine(.*);/continue;/' \
+    ended_threads_leave_nothing_behind
 
 mutation stale_page_order zbud_page.c zbud_page_enter_lists \
     's/zp_list_add(&page->lru, &pool->lru);/zp_list_add(\&page->lru, pool->lru.prev);/' \

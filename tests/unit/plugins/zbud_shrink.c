@@ -235,6 +235,7 @@ START_TEST(threads_keep_their_objects_while_others_shrink)
 {
 	struct unit_random random = unit_seed("threads_keep_their_objects_while_others_shrink");
 	struct worker workers[THREADS];
+	uint64_t released;
 
 	((struct zbud_pool *)pool)->evict = evict_refuses_quietly;
 	for (int i = 0; i < THREADS; i++) {
@@ -246,6 +247,7 @@ START_TEST(threads_keep_their_objects_while_others_shrink)
 		ck_assert_int_eq(workers[i].mistakes, 0);
 	}
 	ck_assert_uint_eq(stats().objects, 0);
+	ck_assert_int_eq(zbud->trim(pool, &released), 0);
 	ck_assert_uint_eq(stats().pages, 0);
 }
 END_TEST

@@ -21,6 +21,7 @@ support_tests = \
 	tests/unit/plugins/z3fold \
 	tests/unit/plugins/zblock \
 	tests/unit/plugins/zbud \
+	tests/unit/plugins/zbud_caches \
 	tests/unit/plugins/zbud_shrink \
 	tests/unit/plugins/zsmalloc \
 	tests/unit/plugins/zsmalloc_holes \
@@ -128,6 +129,10 @@ tests_unit_plugins_zbud_SOURCES = tests/unit/plugins/zbud.c $(zbud_test_sources)
 	tests/unit/support/strict_source.c tests/unit/support/strict_source.h
 tests_unit_plugins_zbud_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_zbud_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_zbud_caches_SOURCES = tests/unit/plugins/zbud_caches.c $(zbud_test_sources)
+tests_unit_plugins_zbud_caches_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zbud_caches_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_zbud_shrink_SOURCES = tests/unit/plugins/zbud_shrink.c $(zbud_test_sources)
 tests_unit_plugins_zbud_shrink_CPPFLAGS = $(plugin_test_cppflags)

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Slots that threads cache: who gets them, how many there are, and who gives them back.
+ */
+#include <pthread.h>
+
+#include "zbud_fixture.h"
+
+enum { MANY = 4000, HALF_CHUNKS = HALF / ZBUD_CHUNK_BYTES };
+
+static unsigned long handles[MANY];
+
+/* A pool that cannot evict, in which malloc takes no lock either. */
+static void setup_plain(void)
+{
+	struct zpool_create_args args = harness_args(&harness, zbud);
+
+	memset(&evictor, 0, sizeof(evictor));
+	ck_assert_int_eq(harness_create(&harness, &args), 0);
+	pool = harness.pool;
+}
+
+static uint32_t cached(void)
+{
+	struct zbud_pool *inside = pool;
+	uint32_t counts[ZBUD_PAGE_CHUNKS];
+
+	zp_lock(&inside->lock);
+	zbud_cached_counts(pool, counts);
+	zp_unlock(&inside->lock);
+	return counts[HALF_CHUNKS];
+}
+
+static uint32_t used(void)
+{
+	return ((struct zbud_pool *)pool)->used_slots[HALF_CHUNKS];
+}
+
+static void fill(unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		handles[i] = store(HALF);
+}
+
+static void release(unsigned long handle)
+{
+	unit_require(zbud->free(pool, handle) == 0);
+}
+
+static void trim(void)
+{
+	uint64_t released;
+
+	ck_assert_int_eq(zbud->trim(pool, &released), 0);
+}
+
+/* A thread that frees handles[0] to handles[count - 1], and then waits, with what it caches, until it may end. */
+static pthread_t other;
+static pthread_barrier_t barrier;
+
+static void *free_and_wait(void *count)
+{
+	/* The first free gives the thread its cache. */
+	release(store(1));
+	for (uintptr_t i = 0; i < (uintptr_t)count; i++)
+		release(handles[i]);
+	(void)pthread_barrier_wait(&barrier);
+	(void)pthread_barrier_wait(&barrier);
+	return NULL;
+}
+
+static void other_frees(unsigned int count)
+{
+	unit_require(pthread_barrier_init(&barrier, NULL, 2) == 0);
+	unit_require(pthread_create(&other, NULL, free_and_wait, (void *)(uintptr_t)count) == 0);
+	(void)pthread_barrier_wait(&barrier);
+}
+
+static void other_ends(void)
+{
+	(void)pthread_barrier_wait(&barrier);
+	unit_require(pthread_join(other, NULL) == 0);
+	unit_require(pthread_barrier_destroy(&barrier) == 0);
+}
+
+START_TEST(thread_gets_the_slot_that_it_freed_last)
+{
+	enum { COUNT = 20 };
+	uint64_t last = 0;
+
+	fill(COUNT);
+	for (int i = 0; i < 100; i++) {
+		uint64_t location;
+
+		release(handles[COUNT - 1]);
+		handles[COUNT - 1] = store(HALF);
+		unit_require(zp_handles_lookup(&((struct zbud_pool *)pool)->handles, handles[COUNT - 1], &location) ==
+			     0);
+		/* The first free gives the thread its cache. */
+		unit_require(i < 2 || location == last);
+		last = location;
+	}
+	check_sound();
+}
+END_TEST
+
+START_TEST(cached_slots_need_no_lock)
+{
+	struct zbud_pool *inside = pool;
+	unsigned long handle;
+
+	fill(3);
+	release(handles[2]);
+	handles[2] = store(HALF);
+	zp_lock(&inside->lock);
+	release(handles[2]);
+	ck_assert_int_eq(zbud->malloc(pool, HALF, ZPOOL_GFP_NOWAIT, &handle), 0);
+	release(handle);
+	ck_assert_int_eq(zbud->malloc(pool, HALF, 0, &handle), 0);
+	zp_unlock(&inside->lock);
+	check_sound();
+}
+END_TEST
+
+START_TEST(cached_slots_are_a_share_of_a_size)
+{
+	fill(MANY);
+	for (unsigned int i = 0; i < MANY; i++) {
+		release(handles[i]);
+		/* Besides the share, the slot that was freed last, and as many as a full magazine gives up. */
+		unit_require(cached() <= ZBUD_FLUSH_SLOTS + 2 + used() / ZBUD_CACHED_SHARE);
+		unit_require(cached() <= ZP_MAGAZINE_ITEMS + 1);
+		unit_require(stats().objects == MANY - i - 1);
+	}
+	check_sound();
+	ck_assert_uint_le(cached(), 2);
+}
+END_TEST
+
+START_TEST(free_does_not_enlarge_the_pool)
+{
+	uint64_t held;
+
+	fill((unsigned int)_i);
+	held = zbud->total_size(pool);
+	for (int i = 0; i < _i; i++) {
+		release(handles[i]);
+		unit_require(zbud->total_size(pool) <= held);
+	}
+}
+END_TEST
+
+START_TEST(cached_slots_are_no_objects)
+{
+	fill(MANY);
+	for (unsigned int i = 0; i < 40; i++)
+		release(handles[i]);
+	ck_assert_uint_gt(cached(), 0);
+	ck_assert_uint_eq(stats().objects, MANY - 40);
+	ck_assert_uint_eq(stats().stored_bytes, (MANY - 40) * HALF);
+	for (unsigned int i = 0; i < 40; i++) {
+		ck_assert_int_eq(zbud->free(pool, handles[i]), -EINVAL);
+		ck_assert_ptr_null(zbud->map(pool, handles[i], ZPOOL_MM_RO));
+		ck_assert_int_eq(zbud->obj_size(pool, handles[i]), -EINVAL);
+	}
+	check_sound();
+	trim();
+	ck_assert_uint_eq(stats().pages, (MANY - 40) / 2);
+}
+END_TEST
+
+START_TEST(trim_gives_back_what_other_threads_cache)
+{
+	struct zbud_pool *inside = pool;
+
+	fill(MANY);
+	other_frees(40);
+	ck_assert_uint_gt(cached(), 0);
+	trim();
+	ck_assert_uint_eq(cached(), 0);
+	ck_assert_uint_eq(used(), MANY - 40);
+	ck_assert_uint_eq(zp_handles_taken(&inside->handles), MANY - 40);
+	ck_assert_uint_eq(stats().pages, (MANY - 40) / 2);
+	check_sound();
+	other_ends();
+}
+END_TEST
+
+START_TEST(malloc_at_the_limit_takes_what_other_threads_cache)
+{
+	unsigned int stored = 0;
+	unsigned long handle;
+
+	fill(MANY);
+	release(store(HALF));
+	zbud->set_limit(pool, zbud->total_size(pool));
+	other_frees(40);
+	ck_assert_uint_gt(cached(), 0);
+	while (zbud->malloc(pool, LARGEST, 0, &handle) == 0)
+		stored++;
+	ck_assert_uint_ge(stored, 18);
+	ck_assert_uint_eq(cached(), 0);
+	check_sound();
+	other_ends();
+}
+END_TEST
+
+START_TEST(thread_that_ends_caches_nothing)
+{
+	struct zbud_pool *inside = pool;
+
+	fill(MANY);
+	other_frees(40);
+	ck_assert_uint_gt(cached(), 0);
+	ck_assert(harness.exit_fn != NULL);
+	/* The harness has no threads of its own: this stands for the end of the other one. */
+	harness.exit_fn(harness.exit_arg);
+	harness.exit_fn = NULL;
+	ck_assert_uint_eq(cached(), 0);
+	ck_assert_uint_eq(used(), MANY - 40);
+	check_sound();
+	other_ends();
+	trim();
+	ck_assert(inside->caches.first == NULL || inside->caches.first->next == NULL);
+}
+END_TEST
+
+/* More lives than a handle has generations: the handle slot is retired, and the place gets another one. */
+START_TEST(slot_outlives_its_handle)
+{
+	enum { LIVES = (1 << 22) + 1000 };
+	unsigned long handle, first = store(HALF);
+
+	release(first);
+	for (int i = 0; i < LIVES; i++) {
+		unit_require(zbud->malloc(pool, HALF, 0, &handle) == 0);
+		unit_require(!ZP_HANDLE_RETIRE || handle != first);
+		release(handle);
+	}
+	check_sound();
+	ck_assert_uint_eq(stats().objects, 0);
+	ck_assert_int_eq(zbud->free(pool, first), -EINVAL);
+	trim();
+	ck_assert_uint_eq(stats().pages, 0);
+	ck_assert_uint_eq(zp_handles_taken(&((struct zbud_pool *)pool)->handles), 0);
+}
+END_TEST
+
+START_TEST(cache_without_memory_is_done_without)
+{
+	struct zbud_pool *inside = pool;
+	unsigned long handle = 0;
+
+	ck_assert_int_eq(zbud->malloc(pool, HALF, 0, &handle), 0);
+	zbud->set_limit(pool, zbud->total_size(pool));
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(zbud->free(pool, handle), 0);
+		ck_assert_int_eq(zbud->malloc(pool, HALF, 0, &handle), 0);
+	}
+	ck_assert_ptr_null(inside->caches.first);
+	check_sound();
+	zbud->set_limit(pool, 0);
+	release(handle);
+	ck_assert_ptr_nonnull(inside->caches.first);
+}
+END_TEST
+
+/* ---- eviction ---- */
+
+/* Of the oldest page, threads cache both slots (2), or one (1), or none (0). */
+START_TEST(shrink_asks_for_no_cached_slot)
+{
+	fill(MANY);
+	other_frees((unsigned int)_i);
+	ck_assert_uint_eq(cached(), (unsigned int)_i);
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.asked, 2 - (unsigned int)_i);
+	for (unsigned int i = 0; i < evictor.asked; i++)
+		ck_assert_uint_eq(evictor.handles[i], handles[(unsigned int)_i + i]);
+	ck_assert_uint_eq(stats().evictions, 2 - (unsigned int)_i);
+	ck_assert_uint_eq(stats().pages, MANY / 2 - 1);
+	ck_assert_uint_eq(stats().objects, MANY - 2);
+	ck_assert_uint_eq(cached(), 0);
+	check_sound();
+	other_ends();
+}
+END_TEST
+
+START_TEST(object_in_a_cached_slot_makes_its_page_young)
+{
+	fill(20);
+	release(handles[19]);
+	handles[19] = store(HALF);
+	release(handles[0]);
+	handles[0] = store(HALF);
+	ck_assert_ptr_eq(page_of(handles[0]), page_of(handles[1]));
+	ck_assert_uint_eq(shrink(9, 0), 9);
+	ck_assert_uint_eq(evictor.handles[0], handles[2]);
+	ck_assert(is_intact(handles[0], HALF) && is_intact(handles[1], HALF));
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.handles[18], handles[0]);
+	ck_assert_uint_eq(stats().objects, 0);
+}
+END_TEST
+
+static struct zp_cache *own_cache(void)
+{
+	return zp_caches_own(&((struct zbud_pool *)pool)->caches);
+}
+
+static int evict_caches_nothing(unsigned long handle)
+{
+	uint32_t before = cached();
+
+	release(handle);
+	unit_require(own_cache() && cached() == before);
+	return 0;
+}
+
+START_TEST(evict_callback_caches_nothing)
+{
+	fill(MANY);
+	release(handles[MANY - 1]);
+	release(handles[MANY - 2]);
+	ck_assert_uint_gt(cached(), 0);
+	evictor.act = evict_caches_nothing;
+	ck_assert_uint_eq(shrink(20, 0), 20);
+	ck_assert_uint_eq(evictor.asked, 40);
+	check_sound();
+}
+END_TEST
+
+START_TEST(verify_finds_damaged_caches)
+{
+	struct zp_magazine *magazine;
+	uint32_t kept;
+
+	fill(MANY);
+	for (unsigned int i = 0; i < 10; i++)
+		release(handles[i]);
+	magazine = &own_cache()->magazines[HALF_CHUNKS];
+	kept = magazine->items[0];
+	ck_assert_uint_gt(zp_magazine_count(magazine), 1);
+	/* The handle slot of a live object, one that is not in the table, and none. */
+	const uint32_t wrong[] = { zp_handle_slot(handles[MANY - 1]), UINT32_MAX, ZP_SLOT_NONE };
+	for (int i = 0; i < 3; i++) {
+		magazine->items[0] = wrong[i];
+		ck_assert_int_eq(zbud->verify(pool), -EUCLEAN);
+		ck_assert_ptr_nonnull(strstr(harness.error, "caches a slot that is not its own"));
+	}
+	magazine->items[0] = kept;
+	check_sound();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("plugins/zbud, caches");
+	TCase *plain = tcase_create("caches"), *evicting = tcase_in(suite, "eviction");
+
+	tcase_add_checked_fixture(plain, setup_plain, teardown);
+	tcase_set_timeout(plain, 300);
+	suite_add_tcase(suite, plain);
+	tcase_add_test(plain, thread_gets_the_slot_that_it_freed_last);
+	tcase_add_test(plain, cached_slots_need_no_lock);
+	tcase_add_test(plain, cached_slots_are_a_share_of_a_size);
+	tcase_add_loop_test(plain, free_does_not_enlarge_the_pool, ZBUD_CACHED_FROM_SLOTS, 24);
+	tcase_add_test(plain, cached_slots_are_no_objects);
+	tcase_add_test(plain, trim_gives_back_what_other_threads_cache);
+	tcase_add_test(plain, malloc_at_the_limit_takes_what_other_threads_cache);
+	tcase_add_test(plain, thread_that_ends_caches_nothing);
+	tcase_add_test(plain, slot_outlives_its_handle);
+	tcase_add_test(plain, cache_without_memory_is_done_without);
+	tcase_add_test(plain, verify_finds_damaged_caches);
+	tcase_add_test(evicting, thread_gets_the_slot_that_it_freed_last);
+	tcase_add_test(evicting, trim_gives_back_what_other_threads_cache);
+	tcase_add_loop_test(evicting, shrink_asks_for_no_cached_slot, 0, 3);
+	tcase_add_test(evicting, object_in_a_cached_slot_makes_its_page_young);
+	tcase_add_test(evicting, evict_callback_caches_nothing);
+	tcase_add_test(evicting, verify_finds_damaged_caches);
+	return unit_run(suite);
+}
