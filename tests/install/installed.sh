@@ -10,7 +10,7 @@ set -u
 . "${srcdir:?}/tests/install/common.sh"
 
 : "${CC:?}" "${NM:?}" "${READELF:?}" "${PKG_CONFIG:?}" "${PACKAGE_VERSION:?}" "${ABI_MAJOR:?}" "${DESTDIR=}"
-: "${libdir:?}" "${includedir:?}" "${plugindir:?}" "${bindir:?}" "${mandir:?}" "${enable_shared:?}" "${enable_tools:?}"
+: "${libdir:?}" "${includedir:?}" "${plugindir:?}" "${bindir:?}" "${mandir:?}" "${enable_shared:?}" "${enable_tools:?}" "${enable_store:?}"
 make_scratch
 
 # with_pkg_config COMMAND... - runs the command so that pkg-config finds only the installed .pc files, and puts DESTDIR
@@ -52,7 +52,7 @@ check_headers() {
     for header in zpool.h zpool-driver.h zpool-kernel.h; do
         cmp "$srcdir/libzpool/$header" "$DESTDIR$includedir/$header" || fail "the installed $header differs from the source"
     done
-    for header in $(cd "$srcdir/libzpool/support" && find . -name '*.h' ! -name '*_internal.h' | sed 's|^\./||'); do
+    for header in $(cd "$srcdir/libzpool/support" && find . -name '*.h' ! -name '*_internal.h' ! -name trace_format.h | sed 's|^\./||'); do
         cmp "$srcdir/libzpool/support/$header" "$DESTDIR$includedir/zpool-support/$header" ||
             fail "the installed zpool-support/$header differs from the source"
         printf '#include <zpool-support/%s>\n' "$header" >"$scratch/support.c"
@@ -84,6 +84,34 @@ build_host() {
         fail "a host cannot be built with the installed library"
         finish
     }
+}
+
+# The store has a header and a .pc file of its own.
+# Its .pc file names libraries of the system.
+with_store_pkg_config() {
+    env PKG_CONFIG_LIBDIR="$DESTDIR$libdir/pkgconfig:$("$PKG_CONFIG" --variable pc_path pkg-config)" \
+        PKG_CONFIG_PATH='' PKG_CONFIG_SYSROOT_DIR="$DESTDIR" PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 "$PKG_CONFIG" "$@" \
+        libzpool-store
+}
+
+check_store() {
+    static=--static
+    [ "$enable_shared" = no ] || static=
+    version=$(with_store_pkg_config --modversion)
+    [ "$version" = "$PACKAGE_VERSION" ] || fail "libzpool-store.pc says version $version instead of $PACKAGE_VERSION"
+    cmp "$srcdir/store/zpool-store.h" "$DESTDIR$includedir/zpool-store.h" ||
+        fail "zpool-store.h was not installed as it is"
+    [ -e "$DESTDIR$mandir/man3/zpool_store_open.3" ] || fail "man3/zpool_store_open.3 was not installed"
+    # shellcheck disable=SC2046,SC2086 # lists of options
+    run_cc -Wall -Wextra -Werror $EXTRA_CFLAGS $(with_store_pkg_config --cflags) \
+        -o "$scratch/store-host" "$srcdir/tests/install/store_host.c" \
+        $(with_store_pkg_config $static --libs) || {
+        fail "a program cannot be built with the installed libzpool-store"
+        return
+    }
+    [ "$enable_shared" = yes ] || return
+    LD_LIBRARY_PATH=$DESTDIR$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} ZPOOL_PLUGIN_PATH=$scratch/plugins \
+        "$scratch/store-host" || fail "a program cannot use the installed libzpool-store"
 }
 
 run_host() {
@@ -284,6 +312,7 @@ else
     run_host || fail "a statically linked host does not work"
 fi
 check_project kit driver
+[ "$enable_store" = no ] || check_store
 for page in man3/zpool.3 man7/zpool-driver.7; do
     [ -e "$DESTDIR$mandir/$page" ] || fail "$page was not installed"
 done

@@ -18,7 +18,7 @@ EXTRA_DIST += $(install_tests) \
 	tests/install/common.sh \
 	tests/install/closed_module.c \
 	tests/install/installed.sh \
-	tests/install/host.c \
+	tests/install/host.c tests/install/store_host.c \
 	tests/install/bump.c
 
 TESTS += $(install_tests)
@@ -60,6 +60,6 @@ endif
 installcheck-local:
 	srcdir='$(srcdir)' DESTDIR='$(DESTDIR)' libdir='$(libdir)' includedir='$(includedir)' \
 	plugindir='$(plugindir)' bindir='$(bindir)' mandir='$(mandir)' ABI_MAJOR='$(ZPOOL_ABI_MAJOR)' \
-	PACKAGE_VERSION='$(PACKAGE_VERSION)' enable_shared=$(installed_shared) enable_tools=$(installed_tools) \
+	PACKAGE_VERSION='$(PACKAGE_VERSION)' enable_shared=$(installed_shared) enable_tools=$(installed_tools) enable_store=$(install_store) \
 	CC='$(CC)' NM='$(NM)' READELF='$(READELF)' PKG_CONFIG='$(PKG_CONFIG)' \
 	EXTRA_CFLAGS='$(PTHREAD_CFLAGS) $(SANITIZER_CFLAGS) $(COVERAGE_CFLAGS)' $(SHELL) '$(srcdir)/tests/install/installed.sh'
