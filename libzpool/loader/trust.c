@@ -45,7 +45,8 @@ void zp_trust_self(struct zp_trust *trust)
 	*trust = (struct zp_trust){ .euid = geteuid(),
 				    .secure = zp_is_secure(),
 				    .hides_owners = !userns.complete,
-				    .hidden_uid = userns.overflow_uid };
+				    .hidden_uid = userns.overflow_uid,
+				    .userns_err = userns.err };
 	if (userns.known && !userns.complete && !trust->secure)
 		trust->hidden_owner_dir = ZPOOL_PLUGINDIR;
 }
@@ -114,18 +115,40 @@ static int judge_hidden_owner(struct walk *walk, const char *path, const struct 
 	return 0;
 }
 
+static int walk_error(struct walk *walk, const char *path, int err)
+{
+	snprintf(walk->why, walk->why_bytes, "%s: %s", path, strerror(err));
+	return -err;
+}
+
 /*
  * Does a file with a hidden owner belong to this process, whose own user is hidden too? Only a file's owner may open it
- * with O_NOATIME, and the kernel compares the real numbers.
+ * with O_NOATIME, and the kernel compares the real numbers. Returns 1, 0, or the -errno of a shortage, which says
+ * nothing about the owner.
  */
-static bool belongs_to_process(const struct zp_trust *trust, const char *path, const struct stat *st)
+static int belongs_to_process(struct walk *walk, const char *path, const struct stat *st)
 {
+	const struct zp_trust *trust = walk->trust;
+
 	if (trust->secure || !is_hidden(trust, trust->euid) || !(S_ISDIR(st->st_mode) || S_ISREG(st->st_mode)))
-		return false;
+		return 0;
 	int fd = open(path, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? walk_error(walk, path, errno) : 0;
+	close(fd);
+	return 1;
+}
+
+/*
+ * Judges a file whose owner's number stands for every hidden user. Returns 1 if the owner is this process's user, 0 if
+ * the owner counts as root, or -errno.
+ */
+static int judge_hidden_number(struct walk *walk, const char *path, const struct stat *st, const char *noun)
+{
+	if (walk->trust->userns_err)
+		return walk_error(walk, "/proc/self/uid_map", -walk->trust->userns_err);
+	int own = belongs_to_process(walk, path, st);
+	return own ? own : judge_hidden_owner(walk, path, st, noun);
 }
 
 static int judge_owner(struct walk *walk, const char *path, const struct stat *st, const char *noun)
@@ -133,8 +156,11 @@ static int judge_owner(struct walk *walk, const char *path, const struct stat *s
 	const struct zp_trust *trust = walk->trust;
 	bool hidden = is_hidden(trust, st->st_uid);
 
-	if (hidden && !belongs_to_process(trust, path, st))
-		return judge_hidden_owner(walk, path, st, noun);
+	if (hidden) {
+		int own = judge_hidden_number(walk, path, st, noun);
+		if (own <= 0)
+			return own;
+	}
 	if (walk->hidden_seen)
 		return refuse(
 			walk,
@@ -146,12 +172,6 @@ static int judge_owner(struct walk *walk, const char *path, const struct stat *s
 		      trust->secure ? " (required in a privileged program)" : " nor you");
 }
 
-static int walk_error(struct walk *walk, const char *path, int err)
-{
-	snprintf(walk->why, walk->why_bytes, "%s: %s", path, strerror(err));
-	return -err;
-}
-
 /* The group bits of the mode show that others may write: the group, or users in an access control list. */
 static int judge_group_write(struct walk *walk, const char *path, const char *noun)
 {
@@ -159,6 +179,8 @@ static int judge_group_write(struct walk *walk, const char *path, const char *no
 	struct zp_acl_writer writer;
 	bool euid_is_hidden = is_hidden(trust, trust->euid);
 
+	if (euid_is_hidden && trust->userns_err)
+		return walk_error(walk, "/proc/self/uid_map", -trust->userns_err);
 	int result = zp_acl_find_writer(path, trust->secure || euid_is_hidden ? 0 : trust->euid, &writer);
 	if (result == -ENOMEM)
 		return walk_error(walk, path, ENOMEM);

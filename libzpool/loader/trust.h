@@ -19,6 +19,8 @@ struct zp_trust {
 	 */
 	bool hides_owners;
 	uid_t hidden_uid;
+	/* -EMFILE, -ENFILE or -ENOMEM: the namespace could not be read, so that hidden_uid may be a visible user. */
+	int userns_err;
 	/* Hidden owners are accepted in this directory if nobody in the namespace can write there. NULL: nowhere. */
 	const char *hidden_owner_dir;
 	unsigned int *components; /* counts the path components that are checked; NULL: not counted */

@@ -3,6 +3,7 @@
 
 #include "loader/userns.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -27,19 +28,29 @@ static void read_map(struct zp_userns *userns, FILE *map)
 	userns->complete = userns->known && mapped >= ALL_UIDS;
 }
 
+/* A shortage is kept apart from a file that is missing, because the same call may succeed later. */
+static FILE *open_file(struct zp_userns *userns, const char *path)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		userns->err = -errno;
+	return file;
+}
+
 void zp_userns_read_files(struct zp_userns *userns, const char *map_path, const char *overflow_path)
 {
 	unsigned int overflow;
 
 	*userns = (struct zp_userns){ .overflow_uid = DEFAULT_OVERFLOW_UID };
-	FILE *map = fopen(map_path, "re");
+	FILE *map = open_file(userns, map_path);
 	if (map) {
 		read_map(userns, map);
 		fclose(map);
 	}
 	if (userns->complete)
 		return;
-	FILE *file = fopen(overflow_path, "re");
+	FILE *file = open_file(userns, overflow_path);
 	if (!file)
 		return;
 	if (fscanf(file, "%u", &overflow) == 1)

@@ -16,6 +16,7 @@ struct zp_userns {
 	bool known;    /* the map could be read */
 	bool complete; /* every user of the system has a number of its own here */
 	uid_t overflow_uid;
+	int err; /* why nothing is known: -EMFILE, -ENFILE or -ENOMEM; 0 if there is no such shortage */
 };
 
 /*

@@ -187,6 +187,24 @@ START_TEST(process_of_a_hidden_user_trusts_its_own_files)
 }
 END_TEST
 
+/* A number that stands for hidden users cannot be judged then, which says nothing about the file. */
+START_TEST(lack_of_descriptors_is_not_taken_for_a_stranger)
+{
+	start();
+	trust.euid = geteuid();
+	trust.hides_owners = true;
+	trust.hidden_uid = geteuid();
+	trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+	unit_leave_descriptors(0);
+	refuses(scratch_path("d/x.so"), EMFILE, "Too many open files");
+	unit_leave_descriptors(-1);
+	trusts(scratch_path("d/x.so"), scratch_path("d/x.so"));
+	trust.userns_err = -ENFILE;
+	refuses(scratch_path("d/x.so"), ENFILE, "/proc/self/uid_map: Too many open files in system");
+	finish();
+}
+END_TEST
+
 START_TEST(hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused)
 {
 	if (!make_jail())
@@ -416,6 +434,7 @@ int main(void)
 		hidden_owners_are_refused_elsewhere,
 		hidden_owners_are_refused_where_someone_inside_may_write,
 		process_of_a_hidden_user_trusts_its_own_files,
+		lack_of_descriptors_is_not_taken_for_a_stranger,
 		hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused,
 		root_is_hidden_in_a_namespace_without_a_map,
 		root_is_hidden_in_a_namespace_of_one_user,

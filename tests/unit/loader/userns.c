@@ -67,10 +67,23 @@ START_TEST(overflow_uid_is_the_one_that_the_system_uses)
 }
 END_TEST
 
+START_TEST(lack_of_descriptors_is_kept_apart)
+{
+	unit_leave_descriptors(0);
+	zp_userns_read(&userns);
+	unit_leave_descriptors(-1);
+	ck_assert(!userns.known && !userns.complete);
+	ck_assert_int_eq(userns.err, -EMFILE);
+	zp_userns_read(&userns);
+	ck_assert_int_eq(userns.err, 0);
+}
+END_TEST
+
 START_TEST(map_that_cannot_be_read_is_not_known)
 {
 	read_texts(NULL, "65534\n");
 	ck_assert(!userns.known && !userns.complete);
+	ck_assert_int_eq(userns.err, 0);
 	ck_assert(zp_userns_hides(&userns, 65534));
 	/* Reading a directory returns an error. */
 	zp_userns_read_files(&userns, "/", "/");
@@ -91,6 +104,7 @@ int main(void)
 		map_of_all_users_hides_nobody,
 		any_smaller_map_hides_users_behind_the_overflow_uid,
 		overflow_uid_is_the_one_that_the_system_uses,
+		lack_of_descriptors_is_kept_apart,
 		map_that_cannot_be_read_is_not_known,
 		map_of_this_process_is_read,
 	};
