@@ -16,6 +16,5 @@ const char *ct_future_spec(void);
 
 /* Returns true if the driver has the optional callback. */
 bool ct_future_has_verify(void);
-bool ct_future_has_stats(void);
 
 #endif /* CT_FUTURE_H */

@@ -281,6 +281,8 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	else
 		err = store_below_or_retry(pool, own, size, gfp, &below);
 	if (err) {
+		if (!(pool->filter.lower.caps & ZPOOL_CAP_STATS))
+			guard_count_failure_below(pool, err, gfp);
 		if (gfp & ZPOOL_GFP_NOWAIT)
 			guard_drop_slot(pool, slot);
 		else
@@ -493,7 +495,7 @@ static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size
 	struct guard_pool *pool = pool_;
 	const struct zpool_lower *lower = &pool->filter.lower;
 	struct zpool_stats now = { 0 };
-	int err = lower->driver->stats ? lower->driver->stats(lower->pool, &now, sizeof(now)) : 0;
+	int err = lower->caps & ZPOOL_CAP_STATS ? lower->driver->stats(lower->pool, &now, sizeof(now)) : 0;
 
 	if (err)
 		return err;

@@ -74,7 +74,7 @@ struct guard_pool {
 	_Atomic(uint32_t) dropped;          /* head of a list of such slots, from NOWAIT calls that failed */
 	_Atomic(uint32_t) dropped_count;
 	struct zp_lock limit_lock;     /* serialises changes of the limit and of its division; guards the next three */
-	uint64_t limit_bytes;          /* limit of the whole pool, 0: none */
+	_Atomic(uint64_t) limit_bytes; /* limit of the whole pool, 0: none; failures read it unlocked */
 	uint64_t own_bytes;            /* the table's part of it; the driver below has the rest */
 	uint64_t press_at_frees;       /* compact the driver below for the table only after this many frees */
 	struct zp_lock evictions_lock; /* guards the next member */
@@ -148,6 +148,9 @@ int guard_compact(void *pool, const struct zpool_budget *budget, uint64_t *relea
 
 /* Takes a slot of the table.  Returns 0 or -errno. */
 int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot);
+
+/* Counts a malloc that failed in a driver below that has no statistics, and so does not count it itself. */
+void guard_count_failure_below(struct guard_pool *pool, int err, zpool_gfp_t gfp);
 
 /* Releases a slot that is not live.  It is kept for the next malloc if there is space, so that no lock is needed. */
 void guard_put_slot(struct guard_pool *pool, uint32_t slot);

@@ -117,6 +117,26 @@ void guard_drop_slot(struct guard_pool *pool, uint32_t slot)
 	push_dropped(pool, slot);
 }
 
+static void count_failure(struct guard_pool *pool, int err, bool limited)
+{
+	atomic_fetch_add_explicit(err == -EAGAIN ? &pool->failed_again
+				  : limited      ? &pool->failed_limit
+						 : &pool->failed_memory,
+				  1, memory_order_relaxed);
+}
+
+/*
+ * The driver below does not tell its reasons either, so that a call that could wait counts as failed at the limit
+ * wherever there is one.
+ */
+void guard_count_failure_below(struct guard_pool *pool, int err, zpool_gfp_t gfp)
+{
+	bool limited = !(gfp & ZPOOL_GFP_NOWAIT) && atomic_load_explicit(&pool->limit_bytes, memory_order_relaxed);
+
+	if (err == -EAGAIN || err == -ENOMEM)
+		count_failure(pool, err, limited);
+}
+
 int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
 {
 	uint64_t refusals = zp_pages_limit_refusals(&pool->pages);
@@ -143,10 +163,7 @@ int guard_get_slot(struct guard_pool *pool, zpool_gfp_t gfp, uint32_t *slot)
 	}
 	if (err > 0)
 		return 0;
-	atomic_fetch_add_explicit(err == -EAGAIN ? &pool->failed_again
-				  : limited      ? &pool->failed_limit
-						 : &pool->failed_memory,
-				  1, memory_order_relaxed);
+	count_failure(pool, err, limited);
 	return err;
 }
 

@@ -2,7 +2,18 @@
 # SPDX-License-Identifier: MIT
 #
 # mocks.sh: the contract suite on drivers that have little more than what they must, on a stack with a filter, and on a
-# driver that is named with a parameter
+# driver that is named with a parameter; and what filters offer above a driver that has no statistics
 set -eu
-exec "${abs_top_builddir:?is the build tree, set by make check}/tests/contract/with_mocks" --ops 50000 \
+with_mocks=${abs_top_builddir:?is the build tree, set by make check}/tests/contract/with_mocks
+dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-mocks.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
+
+"$with_mocks" --ops 50000 \
     --driver mock_maps --driver mock_copies --driver mock_slabs --driver mock_pass+zbud --driver zbud:reserve=1M
+
+"$with_mocks" --driver fault+mock_maps --driver fault+mock_copies --driver "trace:file=$dir/trace,overwrite=yes+mock_maps" \
+    --driver guard+mock_maps --driver guard+fault+mock_maps \
+    --case what_is_missing_says_so --case args_are_gone_when_create_returns --case values_may_be_larger \
+    --case statistics_fit_each_size --case stats_tell_what_is_stored --case stats_fit_older_and_newer_callers \
+    --case stats_tell_the_limit_from_want_of_memory --case stats_are_true_after_threads
