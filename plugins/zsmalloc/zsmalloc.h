@@ -63,7 +63,7 @@ struct zsmalloc_class {
 	uint64_t frees;
 };
 
-/* The locking order; the classes among each other by their numbers. */
+/* The ranks of locks in the locking order.  The locks of classes are ordered by the indices of the classes. */
 enum zsmalloc_rank { ZSMALLOC_RANK_CLASS = ZP_RANK_DRIVER, ZSMALLOC_RANK_RECORDS };
 
 struct zsmalloc_pool {

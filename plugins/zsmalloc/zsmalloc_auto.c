@@ -122,9 +122,11 @@ static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsma
 	return run;
 }
 
-/* Compacts the class if that is due.  Only one thread at a time is inside. */
-static void compact_if_due(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
+	if (atomic_load_explicit(&pool->is_compacting, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&pool->is_compacting, true, memory_order_acquire))
+		return;
 	zp_lock(&class->lock);
 	bool begins = !class->is_compacting;
 	zp_unlock(&class->lock);
@@ -135,14 +137,6 @@ static void compact_if_due(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	else if (!due)
 		class->check_at_frees = (uint32_t) class->frees + class->used_slots / ZSMALLOC_CHECK_SHARE + 1;
 	zp_unlock(&class->lock);
-}
-
-void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
-{
-	if (atomic_load_explicit(&pool->is_compacting, memory_order_relaxed) ||
-	    atomic_exchange_explicit(&pool->is_compacting, true, memory_order_acquire))
-		return;
-	compact_if_due(pool, class);
 	atomic_store_explicit(&pool->is_compacting, false, memory_order_release);
 }
 

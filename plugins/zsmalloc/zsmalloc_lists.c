@@ -41,18 +41,14 @@ static void ring_remove(struct zsmalloc_pool *pool, enum zsmalloc_ring ring, uin
 		*first = link->next == number ? ZSMALLOC_NONE : link->next;
 }
 
-/* Puts zspage `to`, whose link is a copy of that of `from`, in the place of `from`. */
+/* Puts zspage `to` in the place of `from`. */
 static void ring_replace(struct zsmalloc_pool *pool, enum zsmalloc_ring ring, uint32_t *first, uint32_t from,
 			 uint32_t to)
 {
-	struct zsmalloc_link *link = link_of(pool, to, ring);
-
-	if (link->next == from)
-		link->next = link->prev = to;
-	link_of(pool, link->prev, ring)->next = to;
-	link_of(pool, link->next, ring)->prev = to;
+	ring_insert(pool, ring, to, from);
 	if (*first == from)
 		*first = to;
+	ring_remove(pool, ring, first, from);
 }
 
 static void group_add(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)

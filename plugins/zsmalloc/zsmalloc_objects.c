@@ -78,21 +78,32 @@ static inline uint32_t take_pending(struct zsmalloc_pool *pool, struct zp_cache 
 }
 
 /*
- * Takes a slot from the thread's cache, in a pool that evicts: there, the zspage's age changes with each malloc, which
- * requires the class's lock.
+ * Takes a slot of class `index` from the thread's cache, or the pending one if it is of one of the classes below `end`.
+ * Returns ZP_ITEM_NONE if there is none.
  */
-static bool take_cached(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot)
+static uint32_t take_cached(struct zsmalloc_pool *pool, unsigned int index, unsigned int end)
+{
+	struct zp_cache *cache = zp_caches_enter(&pool->caches);
+	uint32_t handle_slot;
+
+	if (!cache)
+		return ZP_ITEM_NONE;
+	handle_slot = zp_magazine_pop(&cache->magazines[index]);
+	if (handle_slot == ZP_ITEM_NONE)
+		handle_slot = take_pending(pool, cache, index, end);
+	zp_cache_leave(cache);
+	return handle_slot;
+}
+
+/*
+ * Takes a cached slot in a pool that evicts.  There, the zspage's age changes with each malloc, so the class's lock is
+ * held.
+ */
+static bool take_cached_and_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t *handle_slot)
 {
 	unsigned int index = (unsigned int)(class - pool->classes);
-	struct zp_cache *cache = zp_caches_enter(&pool->caches);
 
-	*handle_slot = ZP_ITEM_NONE;
-	if (!cache)
-		return false;
-	*handle_slot = zp_magazine_pop(&cache->magazines[index]);
-	if (*handle_slot == ZP_ITEM_NONE)
-		*handle_slot = take_pending(pool, cache, index, index + 1);
-	zp_cache_leave(cache);
+	*handle_slot = take_cached(pool, index, index + 1);
 	if (*handle_slot == ZP_ITEM_NONE)
 		return false;
 	zsmalloc_zspage_touch(pool, class, zsmalloc_bound_zspage(pool, *handle_slot));
@@ -124,15 +135,14 @@ static int find_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, z
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
 	struct zsmalloc_need need = { .bytes = pool->geometries[class - pool->classes].slot_bytes,
 				      .least_used_bytes = UINT64_MAX };
+	int err;
 
-	int err = zsmalloc_slot_get(pool, class, gfp, handle_slot, grew);
-	zp_unlock(&class->lock);
-	for (int tries = 0; err == -ENOMEM && !nowait && tries < ROOM_TRIES; tries++) {
-		if (!zsmalloc_make_room(pool, &need))
-			break;
-		zp_lock(&class->lock);
+	for (int tries = 0;; tries++) {
 		err = zsmalloc_slot_get(pool, class, gfp, handle_slot, grew);
 		zp_unlock(&class->lock);
+		if (err != -ENOMEM || nowait || tries == ROOM_TRIES || !zsmalloc_make_room(pool, &need))
+			break;
+		zp_lock(&class->lock);
 	}
 	if (err == -ENOMEM && !nowait)
 		err = zsmalloc_slot_migrate(pool, class, handle_slot);
@@ -157,7 +167,7 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 	else if (!zp_trylock(&class->lock))
 		return zp_counts_malloc_failed(&pool->counts, -EAGAIN, false);
 	bool adopts = zsmalloc_cached_max(class) > 0;
-	if ((pool->evict && take_cached(pool, class, &handle_slot)) ||
+	if ((pool->evict && take_cached_and_touch(pool, class, &handle_slot)) ||
 	    (!nowait && get_ready(pool, class, &handle_slot)))
 		zsmalloc_class_unlock(pool, class);
 	else
@@ -180,15 +190,9 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 static NOINLINE int malloc_searched(struct zsmalloc_pool *pool, unsigned int index, zpool_gfp_t gfp,
 				    unsigned long *handle)
 {
-	struct zp_cache *cache = pool->evict ? NULL : zp_caches_enter(&pool->caches);
-	uint32_t handle_slot = ZP_ITEM_NONE;
+	uint32_t handle_slot =
+		pool->evict ? ZP_ITEM_NONE : take_cached(pool, index, pool->geometries[index].borrow_end);
 
-	if (cache) {
-		handle_slot = zp_magazine_pop(&cache->magazines[index]);
-		if (handle_slot == ZP_ITEM_NONE)
-			handle_slot = take_pending(pool, cache, index, pool->geometries[index].borrow_end);
-		zp_cache_leave(cache);
-	}
 	if (handle_slot == ZP_ITEM_NONE)
 		return malloc_slow(pool, &pool->classes[index], gfp, handle);
 	return publish(pool, handle_slot, gfp, handle);

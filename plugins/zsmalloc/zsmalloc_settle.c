@@ -113,15 +113,25 @@ uint64_t zsmalloc_migrate_tail(struct zsmalloc_pool *pool, struct zsmalloc_class
  * Zspages
  */
 
-/* Puts the objects in the slots of a zspage below `end` back after isolate_all(), with their locations in it. */
-static void putback(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, unsigned int end)
+/*
+ * Puts the objects in the slots of a zspage below `end` back after isolate_all().  `to` is the zspage's number now.  If
+ * it was renumbered, its holes get their new locations, too.
+ */
+static void putback(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t to,
+		    unsigned int end)
 {
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, to);
 
-	for (unsigned int slot = 0; slot < end; slot++)
+	for (unsigned int slot = 0; slot < end; slot++) {
+		uint32_t handle_slot = zsmalloc_handle_slots(class, zspage)[slot];
+		uint64_t location = zsmalloc_location(to, slot);
+
 		if (zsmalloc_slot_is_used(zspage, slot))
-			zp_handles_end_move(&pool->handles, zsmalloc_handle_slots(class, zspage)[slot],
-					    zsmalloc_location(number, slot));
+			zp_handles_end_move(&pool->handles, handle_slot, location);
+		else if (from != to &&
+			 zp_handles_is_bound_to(&pool->handles, handle_slot, zsmalloc_location(from, slot)))
+			zp_handles_set_location(&pool->handles, handle_slot, location);
+	}
 }
 
 /* Isolates every object of a zspage.  Returns false, with no object isolated, if one of them cannot be. */
@@ -134,24 +144,10 @@ static bool isolate_all(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 		if (!zsmalloc_slot_is_used(zspage, slot) ||
 		    zsmalloc_object_isolate(pool, zsmalloc_location(number, slot), &handle_slot) == 0)
 			continue;
-		putback(pool, class, number, slot);
+		putback(pool, class, number, number, slot);
 		return false;
 	}
 	return true;
-}
-
-/* Gives the holes of a zspage that was renumbered their new locations. */
-static void relocate_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t to)
-{
-	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, to);
-
-	for (unsigned int slot = 0; slot < class->slots; slot++) {
-		uint32_t handle_slot = zsmalloc_handle_slots(class, zspage)[slot];
-
-		if (!zsmalloc_slot_is_used(zspage, slot) &&
-		    zp_handles_is_bound_to(&pool->handles, handle_slot, zsmalloc_location(from, slot)))
-			zp_handles_set_location(&pool->handles, handle_slot, zsmalloc_location(to, slot));
-	}
 }
 
 /*
@@ -167,11 +163,9 @@ static void settle_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 		return;
 	if (lonely)
 		(void)zsmalloc_zspage_relocate(pool, class, number);
-	if (number >= numbers && zsmalloc_zspage_renumber(pool, class, number, &now) == 0)
-		relocate_holes(pool, class, number, now);
-	else
+	if (number >= numbers && zsmalloc_zspage_renumber(pool, class, number, &now))
 		now = number;
-	putback(pool, class, now, class->slots);
+	putback(pool, class, number, now, class->slots);
 }
 
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
