@@ -312,7 +312,7 @@ uint32_t zp_handles_idle_groups(struct zp_handles *handles)
 int zp_handles_init(struct zp_handles *handles, struct zp_pages *pages, size_t payload_bytes,
 		    unsigned int generation_bits)
 {
-	memset(handles, 0, sizeof *handles);
+	memset(handles, 0, sizeof(*handles));
 	handles->pages = pages;
 	handles->stride_bytes = (uint32_t)(sizeof(zp_word) + payload_bytes);
 	if (generation_bits == 0 || generation_bits > ZP_HANDLE_GENERATION_BITS)
@@ -342,7 +342,7 @@ void zp_handles_fini(struct zp_handles *handles)
 				committed += group_bytes(handles);
 		zp_pages_meta_release(handles->pages, at->base, at->bytes, committed);
 	}
-	memset(handles, 0, sizeof *handles);
+	memset(handles, 0, sizeof(*handles));
 }
 
 void zp_handles_fork(struct zp_handles *handles, enum zpool_fork_phase phase)

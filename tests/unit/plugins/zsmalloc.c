@@ -9,7 +9,7 @@ static void fill(unsigned int count, size_t size)
 		handles[i] = store(size);
 }
 
-/* Frees about that share of them, in percent, and forgets them. */
+/* Frees about `percent` of the objects, and returns how many are left. */
 static unsigned int free_randomly(struct unit_random *random, unsigned int count, unsigned int percent)
 {
 	unsigned int left = count;
@@ -86,7 +86,7 @@ START_TEST(compaction_gives_back_what_random_frees_left)
 	struct unit_random random = unit_seed("compaction_gives_back_what_random_frees_left");
 
 	fill(4000, size);
-	/* What full zspages waste is none of the frees'. */
+	/* Full zspages also waste memory, which compaction cannot release. */
 	uint64_t full_pages = stats().pages;
 	unsigned int left = free_randomly(&random, 4000, 60);
 	uint64_t wasted = waste_bytes(), held = zsmalloc->total_size(pool), pages = stats().pages;
@@ -107,19 +107,19 @@ END_TEST
 START_TEST(mapped_objects_stay_where_they_are)
 {
 	struct unit_random random = unit_seed("mapped_objects_stay_where_they_are");
-	static void *places[3000];
+	static void *addresses[3000];
 
 	fill(3000, 700);
 	(void)free_randomly(&random, 3000, 50);
 	for (int i = 0; i < 3000; i++)
-		places[i] = handles[i] && unit_below(&random, 10) == 0 ? zsmalloc->map(pool, handles[i], ZPOOL_MM_RO)
-								       : NULL;
+		addresses[i] = handles[i] && unit_below(&random, 10) == 0 ? zsmalloc->map(pool, handles[i], ZPOOL_MM_RO)
+									  : NULL;
 	(void)compact(0, 0);
 	check_sound();
 	for (int i = 0; i < 3000; i++) {
-		if (!places[i])
+		if (!addresses[i])
 			continue;
-		unit_require(zsmalloc->map(pool, handles[i], ZPOOL_MM_RO) == places[i]);
+		unit_require(zsmalloc->map(pool, handles[i], ZPOOL_MM_RO) == addresses[i]);
 		unit_require(zsmalloc->unmap(pool, handles[i]) == 0);
 		unit_require(zsmalloc->unmap(pool, handles[i]) == 0);
 	}
@@ -154,10 +154,10 @@ START_TEST(budget_bounds_what_is_moved)
 }
 END_TEST
 
-START_TEST(frees_compact_by_themselves)
+START_TEST(frees_compact_automatically)
 {
 	struct zpool_value on = { .key = "compact", .number = 1, .given = 1 };
-	struct unit_random random = unit_seed("frees_compact_by_themselves");
+	struct unit_random random = unit_seed("frees_compact_automatically");
 
 	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &on), 0);
 	ck_assert_int_eq(zsmalloc->set(pool, CHAIN, &on), -EINVAL);
@@ -178,13 +178,13 @@ START_TEST(oldest_zspage_is_evicted_first)
 	unsigned int reclaimed = shrink(1, 0);
 	ck_assert_uint_ge(reclaimed, 1);
 	ck_assert_uint_gt(evictor.asked, 0);
-	/* Slots are taken lowest first, so a zspage's objects are the first ones that were stored. */
+	/* Slots are taken in rising order, so the oldest zspage has the objects that were stored first. */
 	for (unsigned int i = 0; i < evictor.asked; i++)
 		ck_assert_uint_eq(evictor.handles[i], handles[i]);
 	unsigned int first = evictor.asked;
 	release(handles[first]);
 	release(handles[first + 1]);
-	handles[first] = store(1000); /* in the hole, and so the second zspage is the youngest */
+	handles[first] = store(1000); /* this fills the hole, so the second zspage becomes the newest */
 	(void)shrink(1, 0);
 	ck_assert_uint_eq(evictor.handles[first], handles[2 * first]);
 	check_sound();
@@ -360,7 +360,7 @@ int main(void)
 	tcase_add_loop_test(compaction, compaction_gives_back_what_random_frees_left, 0, 6);
 	tcase_add_test(compaction, mapped_objects_stay_where_they_are);
 	tcase_add_test(compaction, budget_bounds_what_is_moved);
-	tcase_add_test(compaction, frees_compact_by_themselves);
+	tcase_add_test(compaction, frees_compact_automatically);
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_asked_for);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_fixture.h - a zsmalloc pool, its owner, and objects whose content tells whose they are
+ * zsmalloc_fixture.h - a zsmalloc pool, its owner, and objects whose content depends on their handle
  */
 #ifndef ZSMALLOC_FIXTURE_H
 #define ZSMALLOC_FIXTURE_H
@@ -18,10 +18,10 @@ static const struct zpool_driver *const zsmalloc = &zsmalloc_LTX_zpool_driver;
 static struct harness harness;
 static void *pool;
 
-/* In the order of the driver's table. */
+/* The parameters, in the order of the driver's table. */
 enum { CHAIN, STEP, MAX, COMPACT, VALUES };
 
-/* What the evict callback was asked for; it refuses from call refuse_from on. */
+/* The handles that the evict callback was called with.  It refuses call refuse_from and all later ones. */
 static struct {
 	unsigned long handles[OBJECTS];
 	unsigned int asked, refuse_from;
@@ -45,7 +45,7 @@ static inline int open_pool(uint64_t chain, uint64_t step, uint64_t max, bool co
 	};
 	struct zpool_create_args args = harness_args(&harness, zsmalloc);
 
-	memset(&evictor, 0, sizeof evictor);
+	memset(&evictor, 0, sizeof(evictor));
 	evictor.refuse_from = OBJECTS;
 	args.evict = evict_fn;
 	args.evict_context = &evictor;
@@ -105,7 +105,7 @@ static inline struct zpool_stats stats(void)
 {
 	struct zpool_stats now = { 0 };
 
-	unit_require(zsmalloc->stats(pool, &now, sizeof now) == 0);
+	unit_require(zsmalloc->stats(pool, &now, sizeof(now)) == 0);
 	return now;
 }
 
@@ -126,7 +126,7 @@ static inline unsigned int shrink(unsigned int pages, int expected)
 
 static inline uint64_t compact(uint64_t bytes, int expected)
 {
-	struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = bytes };
+	struct zpool_budget budget = { .struct_size = sizeof(budget), .bytes = bytes };
 	uint64_t released = 77;
 
 	ck_assert_int_eq(zsmalloc->compact(pool, &budget, &released), expected);

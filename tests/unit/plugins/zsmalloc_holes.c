@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_holes.c - free slots that were used before, and which mallocs they serve
+ * zsmalloc_holes.c - holes, and which mallocs may take them
  */
 #include "zsmalloc_fixture.h"
 
@@ -36,7 +36,7 @@ static void set_compact(bool on)
 	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &value), 0);
 }
 
-/* The holes of a class are room for objects of the next smaller ones, before these take memory. */
+/* A malloc takes a hole of a slightly larger class before its own class commits memory. */
 START_TEST(malloc_borrows_holes_of_the_next_classes)
 {
 	fill(1000);
@@ -53,7 +53,7 @@ START_TEST(malloc_borrows_holes_of_the_next_classes)
 }
 END_TEST
 
-/* Slots that no object has used yet are left to the class that grows. */
+/* Slots that were never used are not borrowed, because the larger class is growing into them. */
 START_TEST(malloc_borrows_no_tails)
 {
 	(void)store(1000);
@@ -76,10 +76,10 @@ START_TEST(far_larger_classes_lend_nothing)
 }
 END_TEST
 
-/* A program that replaces objects at random fills holes: its memory stays where it was, without a move. */
-START_TEST(random_replaces_move_next_to_nothing)
+/* A program that replaces objects at random fills holes, so the pool neither grows nor moves objects. */
+START_TEST(random_replacements_hardly_move_objects)
 {
-	struct unit_random random = unit_seed("random_replaces_move_next_to_nothing");
+	struct unit_random random = unit_seed("random_replacements_hardly_move_objects");
 	uint64_t replaced_bytes = 0;
 
 	set_compact(true);
@@ -109,7 +109,7 @@ int main(void)
 	tcase_add_test(tcase, malloc_borrows_holes_of_the_next_classes);
 	tcase_add_test(tcase, malloc_borrows_no_tails);
 	tcase_add_test(tcase, far_larger_classes_lend_nothing);
-	tcase_add_test(tcase, random_replaces_move_next_to_nothing);
+	tcase_add_test(tcase, random_replacements_hardly_move_objects);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_maps.c - threads that map the same objects, to write and to read them
+ * zsmalloc_maps.c - threads that map the same objects for writing and for reading
  */
 #include "zsmalloc_fixture.h"
 
@@ -29,7 +29,7 @@ static void *map_in_another_thread(unsigned long handle)
 	return at;
 }
 
-/* Only a process that has had two threads maps objects exclusively, and only a thread with a cache unmaps them so. */
+/* Exclusive pins need a process that has had two threads, and a thread that has a cache. */
 static void prepare(void)
 {
 	setup();
@@ -90,7 +90,7 @@ static void *map_at_random(void *index)
 	return NULL;
 }
 
-/* A pin that was lost, or stayed, would show when the objects are freed. */
+/* If a pin is lost or left over, freeing the objects fails. */
 START_TEST(pins_of_readers_and_writers_are_counted)
 {
 	pthread_t threads[WORKERS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_room.c - slots that threads cache, and room at the limit, and compaction inside malloc
+ * zsmalloc_room.c - slots that threads cache, mallocs at the limit, and compaction inside malloc and free
  */
 #include <pthread.h>
 
@@ -77,7 +77,7 @@ START_TEST(freed_slots_are_used_first)
 }
 END_TEST
 
-/* The slot that was freed last has not reached its magazine yet; a class that has no other takes it before it grows. */
+/* The slot that was freed last is pending and in no magazine yet.  A malloc takes it before its class grows. */
 START_TEST(pending_slot_is_used_before_the_class_grows)
 {
 	unsigned int i = 0;
@@ -99,7 +99,7 @@ START_TEST(few_slots_are_cached_and_none_of_an_empty_class)
 {
 	fill(1000);
 	for (unsigned int i = 0; i < COUNT; i++) {
-		/* The bound is as old as the last look at the class, which goes by slots in use, cached ones too. */
+		/* A magazine's maximum was computed at an earlier free, from a count that includes cached slots. */
 		unsigned int used = COUNT - 1 - i + 2 * ZP_MAGAZINE_ITEMS;
 
 		release(handles[i]);
@@ -136,7 +136,7 @@ START_TEST(trim_compaction_and_shrink_empty_the_caches)
 }
 END_TEST
 
-/* A cached slot looks used: eviction must neither ask for it nor be stopped by it. */
+/* A cached slot counts as used, but eviction must neither ask for it nor stop at it. */
 START_TEST(cached_slot_does_not_stop_eviction)
 {
 	fill(1000);
@@ -153,7 +153,7 @@ START_TEST(retired_handle_slots_are_not_cached)
 {
 	struct zsmalloc_pool *self = pool;
 
-	/* The table of a pool has 2^22 generations; with four, a slot is spent in as many lives. */
+	/* A handle slot has 2^22 generations.  The test sets four, so that a slot is retired after four lives. */
 	self->handles.generation_mask = 3;
 	fill(1000);
 	for (int i = 0; i < 100; i++) {
@@ -165,7 +165,7 @@ START_TEST(retired_handle_slots_are_not_cached)
 }
 END_TEST
 
-/* Frees objects 0 to `count` in a thread of its own. */
+/* Frees objects 0 to `count` - 1 in a new thread. */
 static void *free_first(void *count)
 {
 	for (unsigned int i = 0; i < *(unsigned int *)count; i++) {
@@ -189,14 +189,14 @@ START_TEST(thread_that_ends_empties_its_cache)
 	void *of_this_thread = harness.exit_arg;
 	ck_assert_ptr_nonnull(of_this_thread);
 	free_in_a_thread(5);
-	ck_assert_uint_eq(cached_of(1000), 4); /* the first free made the cache */
+	ck_assert_uint_eq(cached_of(1000), 4); /* the first free only created the cache */
 	ck_assert_ptr_ne(harness.exit_arg, of_this_thread);
 	check_contents(1000);
 	harness.exit_fn(harness.exit_arg);
 	ck_assert_uint_eq(cached_of(1000), 0);
 	ck_assert_uint_eq(stats().objects, COUNT - 5);
 	check_contents(1000);
-	/* The next thread that has the cache empties it again. */
+	/* The next thread gets the same cache, and empties it when it ends. */
 	harness.exit_arg = NULL;
 	for (unsigned int i = 0; i < 5; i++)
 		handles[i] = store(1000);
@@ -205,7 +205,7 @@ START_TEST(thread_that_ends_empties_its_cache)
 }
 END_TEST
 
-/* In the child no thread but one is left to empty its cache; another may come to have the same address. */
+/* Only one thread exists in the child, and a new thread may get the same address as one of the parent's. */
 START_TEST(child_has_no_caches_of_threads_that_it_lacks)
 {
 	fill(1000);
@@ -216,7 +216,7 @@ START_TEST(child_has_no_caches_of_threads_that_it_lacks)
 	ck_assert_uint_eq(cached_of(1000), 4);
 	for (unsigned int i = 0; i < 5; i++)
 		handles[i] = store(1000);
-	ck_assert_ptr_null(harness.exit_arg); /* this thread still has its own */
+	ck_assert_ptr_null(harness.exit_arg); /* this thread still has its cache */
 	free_in_a_thread(5);
 	ck_assert_ptr_nonnull(harness.exit_arg);
 	check_sound();
@@ -233,7 +233,7 @@ START_TEST(pool_that_ends_leaves_no_hook)
 }
 END_TEST
 
-/* Where one thread stores what another frees, the second thread's cache is all that the pool grows by. */
+/* If one thread stores what another one frees, the pool grows by no more than the second thread caches. */
 START_TEST(slots_that_another_thread_frees_come_back)
 {
 	fill(1000);
@@ -275,12 +275,12 @@ START_TEST(pending_slot_of_another_thread_is_found_at_the_limit)
 
 	for (; i < 20; i++)
 		handles[i] = store(BYTES);
-	free_in_a_thread(1); /* makes the cache */
+	free_in_a_thread(1); /* this creates the cache */
 	handles[0] = store(BYTES);
 	ck_assert_int_eq(zsmalloc->set_limit(pool, zsmalloc->total_size(pool)), 0);
 	while (zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[i]) == 0)
 		i++;
-	free_in_a_thread(2); /* the first into a magazine, and the second stays pending */
+	free_in_a_thread(2); /* one slot goes into a magazine, and the other one is pending */
 	ck_assert_uint_eq(cached_of(BYTES), 2);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[0]), 0);
 	ck_assert_int_eq(zsmalloc->malloc(pool, BYTES, ZPOOL_GFP_KERNEL, &handles[1]), 0);
@@ -309,7 +309,7 @@ START_TEST(pool_without_memory_for_a_cache_works)
 }
 END_TEST
 
-/* Sixteen million zspages are too many for a test: the table is made shorter. */
+/* The test shortens the table of zspages, which has sixteen million entries. */
 START_TEST(full_table_of_zspages_is_named)
 {
 	struct zsmalloc_pool *inside = pool;
@@ -324,14 +324,14 @@ START_TEST(full_table_of_zspages_is_named)
 	ck_assert_int_eq(zsmalloc->malloc(pool, 60000, ZPOOL_GFP_KERNEL, &handle), -ENOMEM);
 	ck_assert_ptr_nonnull(strstr(harness.error, "has 2 zspages"));
 	ck_assert_ptr_nonnull(strstr(harness.error, "chain"));
-	/* What has room in the two is stored, and so is anything once one of them is gone. */
+	/* An object that has room in the two zspages is stored, and any other one when one of them is gone. */
 	(void)store(300);
 	release(handles[0]);
 	(void)store(60000);
 }
 END_TEST
 
-/* Half of the pages could be had back, but only by moving objects: so malloc does, a little at a time. */
+/* Half of the pages can be released, but only by moving objects, which malloc does in small steps. */
 START_TEST(malloc_at_the_limit_compacts)
 {
 	unsigned long handle;
@@ -347,7 +347,7 @@ START_TEST(malloc_at_the_limit_compacts)
 	set_compact(true);
 	for (stored = 0; zsmalloc->malloc(pool, 2000, ZPOOL_GFP_KERNEL, &handle) == 0; stored++)
 		unit_require(zsmalloc->total_size(pool) <= limit);
-	/* 2000 objects of 1000 bytes are gone, so nearly 1000 of 2000 fit. */
+	/* 2000 objects of 1000 bytes were freed, so nearly 1000 objects of 2000 bytes fit. */
 	ck_assert_uint_gt(stored, 800);
 	check_contents(1000);
 }
@@ -368,7 +368,7 @@ START_TEST(nowait_at_the_limit_does_not_compact)
 }
 END_TEST
 
-/* Waste that frees left while they could not compact is found by mallocs for which the pool grows. */
+/* Frees leave waste while compaction is disabled.  Later mallocs for which the pool grows find it. */
 START_TEST(growing_pool_compacts_other_classes)
 {
 	uint64_t before, largest = 0;
@@ -390,7 +390,7 @@ START_TEST(growing_pool_compacts_other_classes)
 }
 END_TEST
 
-/* While a class is compacted its threads cache none of its slots but the pending one; afterwards they do again. */
+/* While a class is compacted, threads cache none of its slots except the pending one. */
 START_TEST(class_that_is_compacted_caches_no_slots)
 {
 	unsigned int drained = 0;
@@ -418,7 +418,7 @@ START_TEST(class_that_is_compacted_caches_no_slots)
 }
 END_TEST
 
-/* A zspage of which only cached slots are left goes when compaction takes them, and does not stay on the lists. */
+/* A zspage whose last used slots are cached leaves the lists when compaction takes these slots. */
 START_TEST(zspage_of_cached_slots_goes_when_its_class_is_drained)
 {
 	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
@@ -439,7 +439,7 @@ START_TEST(zspage_of_cached_slots_goes_when_its_class_is_drained)
 }
 END_TEST
 
-/* Pages run empty one after the other then, and go back without anything being moved away from them. */
+/* Pages become idle one after the other, and are released although no object was moved. */
 START_TEST(frees_in_order_hardly_move_objects)
 {
 	set_compact(true);
@@ -456,7 +456,7 @@ START_TEST(frees_in_order_hardly_move_objects)
 }
 END_TEST
 
-/* Where the fullest zspages have free slots on pages without memory, objects are not moved there. */
+/* Compaction inside free moves no object to a free slot without memory. */
 START_TEST(free_never_makes_the_pool_grow)
 {
 	enum { PER_TURN = 7 };
@@ -464,7 +464,7 @@ START_TEST(free_never_makes_the_pool_grow)
 	set_compact(true);
 	fill(1000);
 	for (unsigned int turn = 0; turn < PER_TURN; turn++) {
-		/* In between a few come again, so that the zspages are of all ages and fullnesses. */
+		/* Some objects are stored again, so that the fullness of zspages differs. */
 		for (unsigned int i = turn; i < COUNT; i += PER_TURN) {
 			uint64_t before = zsmalloc->total_size(pool);
 
@@ -477,7 +477,7 @@ START_TEST(free_never_makes_the_pool_grow)
 }
 END_TEST
 
-/* A zspage whose first object found no slot of the handle table is the class's spare one, which trim looks for. */
+/* If a new zspage's first object gets no handle slot, the zspage becomes the spare one, which trim releases. */
 START_TEST(failed_malloc_leaves_no_empty_zspage_on_the_lists)
 {
 	struct zsmalloc_pool *self = pool;
@@ -485,7 +485,7 @@ START_TEST(failed_malloc_leaves_no_empty_zspage_on_the_lists)
 	unsigned long handle;
 	uint64_t released;
 
-	/* The reserve has pages for a NOWAIT malloc, and there is a record. */
+	/* This leaves pages in the reserve and a free record, both of which a NOWAIT malloc needs. */
 	for (unsigned int i = 0; i < 8; i++)
 		handles[i] = store(40000);
 	for (unsigned int i = 0; i < 8; i++)
@@ -504,7 +504,7 @@ START_TEST(failed_malloc_leaves_no_empty_zspage_on_the_lists)
 }
 END_TEST
 
-/* An owner's free moves a slot from pending into the magazine; a reader in between finds it in both. */
+/* While an owner's free moves the pending slot into the magazine, statistics may count it twice. */
 START_TEST(slot_that_is_cached_twice_for_a_moment_is_no_object)
 {
 	struct zsmalloc_pool *self = pool;

@@ -33,7 +33,7 @@ static void fill_with_many_sizes(struct unit_random *random)
 	}
 }
 
-static void thin_to(struct unit_random *random, unsigned int percent)
+static void keep_randomly(struct unit_random *random, unsigned int percent)
 {
 	for (unsigned int i = 0; i < OBJECTS; i++) {
 		if (!objects[i].handle || unit_below(random, 100) < percent)
@@ -52,7 +52,7 @@ static void check_contents(void)
 
 START_TEST(last_page_goes_where_a_larger_class_has_room)
 {
-	/* One object of 1008 bytes leaves three quarters of its page free; the one of 992 has a page to itself. */
+	/* The object of 1008 bytes leaves room on its page for the one of 992 bytes, which has a page of its own. */
 	unsigned long small = store(992), large = store(1008);
 	uint64_t pages = stats().pages;
 
@@ -71,7 +71,7 @@ END_TEST
 
 START_TEST(tail_does_not_make_an_older_zspage_younger)
 {
-	/* The larger object's zspage is the older one: with the young object in it, it would be evicted too soon. */
+	/* The larger object's zspage is older, so the smaller object would be evicted too soon if it moved there. */
 	unsigned long large = store(1008), small = store(992);
 
 	(void)compact(0, 0);
@@ -97,16 +97,16 @@ START_TEST(mapped_tail_stays)
 }
 END_TEST
 
-/* The object that reaches the budget is the last one, in whatever part of the compaction that happens. */
+/* In each part of the compaction, the object that reaches the budget is the last one that moves. */
 START_TEST(tails_stay_within_the_budget)
 {
 	struct unit_random random = unit_seed("tails_stay_within_the_budget");
-	struct zpool_budget budget = { .struct_size = sizeof budget };
+	struct zpool_budget budget = { .struct_size = sizeof(budget) };
 	uint64_t released;
 	int err = 1;
 
 	fill_with_many_sizes(&random);
-	thin_to(&random, 20);
+	keep_randomly(&random, 20);
 	while (err == 1) {
 		uint64_t moved = stats().compact_moved_bytes;
 
@@ -126,12 +126,12 @@ START_TEST(records_are_as_many_as_zspages)
 
 	fill_with_many_sizes(&random);
 	uint32_t before = internals()->records.end;
-	thin_to(&random, 20);
+	keep_randomly(&random, 20);
 	(void)compact(0, 0);
 	ck_assert_uint_lt(internals()->records.end, before);
 	ck_assert_uint_le(internals()->records.end, internals()->records.live + internals()->records.live / 16 + 2);
 	check_contents();
-	/* Numbers that were given up are used again. */
+	/* Record numbers that became free are used again. */
 	fill_with_many_sizes(&random);
 	ck_assert_uint_le(internals()->records.end, before + before / 4);
 	check_contents();
@@ -166,7 +166,7 @@ START_TEST(mapped_object_keeps_its_zspage)
 }
 END_TEST
 
-/* Page tables that serve less than an eighth of what they could. */
+/* Returns how many page tables serve less than an eighth of their pages. */
 static unsigned int count_lonely(void)
 {
 	struct zsmalloc_pool *self = pool;
@@ -209,10 +209,10 @@ START_TEST(order_of_eviction_outlives_new_numbers)
 	struct unit_random random = unit_seed("order_of_eviction_outlives_new_numbers");
 
 	fill_with_many_sizes(&random);
-	thin_to(&random, 25);
+	keep_randomly(&random, 25);
 	(void)compact(0, 0);
 	check_contents();
-	/* Age is the zspage's: an object is never asked for before one whose zspage had an older stamp. */
+	/* Zspages are evicted in the order of their stamps. */
 	uint64_t stamp = 0;
 	while (stats().objects) {
 		const struct zsmalloc_zspage *oldest = NULL;

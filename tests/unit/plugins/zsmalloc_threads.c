@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_threads.c - storing, freeing and mapping while compaction, shrink, trim and walks run beside
+ * zsmalloc_threads.c - storing, freeing and mapping while other threads compact, shrink, trim and walk the pool
  */
 #include <pthread.h>
 #include <sched.h>
@@ -9,7 +9,10 @@
 
 enum { WORKERS = 3, OWNED = 400, ROUNDS = 40000, ROUNDS_SLOW = 4000 };
 
-/* An object of one worker: its evict callback runs in another thread, so the thread that claims the handle frees it. */
+/*
+ * An object of one worker.  The evict callback runs in another thread, so whichever of the two takes the handle first
+ * frees the object.
+ */
 struct owned {
 	_Atomic(unsigned long) handle;
 	size_t size;
@@ -33,7 +36,7 @@ static int evict_claims(void *context, unsigned long handle)
 	return -EBUSY;
 }
 
-/* Claims the object, checks it and frees it. */
+/* Takes the object's handle, checks its content and frees it. */
 static void drop(struct owned *object)
 {
 	unsigned long handle = atomic_exchange(&object->handle, 0);
@@ -54,7 +57,7 @@ static void *work(void *mine_)
 		struct owned *object = &mine[unit_below(&random, OWNED)];
 
 		drop(object);
-		/* Whole phases of growth and of decline, so that compaction has something to do. */
+		/* The number of objects grows and falls in phases, so that compaction has work to do. */
 		if (unit_below(&random, 4) == 0 || (round / 500 % 2 && unit_below(&random, 4)))
 			continue;
 		object->size = unit_below(&random, 3) ? 1 + unit_below(&random, 1500) : 1 + unit_below(&random, 20000);
@@ -79,7 +82,7 @@ static void *disturb(void *unused)
 
 	/* The workers may be done before this thread has run at all. */
 	while (atomic_load(&working) || stats().evictions == 0) {
-		struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = 100000 };
+		struct zpool_budget budget = { .struct_size = sizeof(budget), .bytes = 100000 };
 
 		unit_require(zsmalloc->compact(pool, &budget, &released) >= 0);
 		(void)zsmalloc->shrink(pool, 2, &reclaimed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Built twice: with this machine's layout of handles, and with that of 32-bit machines.
+ * This program is built twice: with this machine's layout of handles, and with that of 32-bit machines.
  */
 #include "handles_fixture.h"
 
@@ -58,7 +58,7 @@ START_TEST(numbers_that_are_no_handles_are_refused)
 }
 END_TEST
 
-/* Pools differ in secrets: of another pool's handles about one in 2^(tag + generation bits) passes here. */
+/* Of the handles of another pool, about one in 2^(tag + generation bits) is accepted. */
 START_TEST(foreign_handles_pass_as_seldom_as_promised)
 {
 	enum { OBJECTS = 1 << 14, POOLS = 8 };
@@ -76,7 +76,7 @@ START_TEST(foreign_handles_pass_as_seldom_as_promised)
 		for (int i = 0; i < OBJECTS; i++)
 			passed += zp_handles_lookup(&handles, foreign[i], &location) == 0;
 	}
-	/* Expected on average: 2^17 / 2^32 and 2^17 / 2^12 = 32. */
+	/* On average, 2^17 / 2^32 are expected, or 2^17 / 2^12 = 32 in the narrow layout. */
 	ck_assert_uint_le(passed, ZP_HANDLE_NARROW ? 32 + 8 * 6 : 1);
 }
 END_TEST
@@ -217,7 +217,7 @@ START_TEST(slots_come_in_batches_from_the_lowest_group)
 }
 END_TEST
 
-/* Threads of a small pool would otherwise write to the same line of the processor's cache all the time. */
+/* Threads that share a small pool would otherwise write to the same cache line. */
 START_TEST(slots_that_are_bound_together_lie_on_lines_of_their_own)
 {
 	enum { LINE_BYTES = 64, COUNT = 32 };
@@ -295,7 +295,7 @@ START_TEST(nowait_gives_committed_slots_alone)
 	zp_lock(&handles.lock);
 	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -EAGAIN);
 	zp_unlock(&handles.lock);
-	/* Of the first group's 512, slot 0 is never given and one is taken. */
+	/* Two of the first group's 512 slots cannot be bound: slot 0, which is reserved, and the one taken above. */
 	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, slots, ZP_GROUP_SLOTS), ZP_GROUP_SLOTS - 2);
 	ck_assert_int_eq(zp_handles_bind(&handles, ZPOOL_GFP_NOWAIT, slots, 1), -ENOMEM);
 }
@@ -314,7 +314,7 @@ END_TEST
 
 #if ZP_HANDLE_RETIRE
 
-/* With 8 generations: every handle that a slot ever had stays refused, and after 8 lives the slot is gone. */
+/* With 8 generations, a slot is retired after 8 lives, and all its earlier handles are refused. */
 START_TEST(spent_slots_are_never_given_again)
 {
 	enum { LIVES = 20000 };
@@ -382,7 +382,7 @@ START_TEST(spent_slot_is_not_renewed)
 }
 END_TEST
 
-/* The same through dormancy: groups lose their memory between, and with it every word. */
+/* The same holds if groups become dormant meanwhile and lose the generations in their words. */
 START_TEST(no_handle_comes_twice_though_groups_fall_dormant)
 {
 	enum { ROUNDS = 40, OBJECTS = 1500 };
@@ -391,7 +391,7 @@ START_TEST(no_handle_comes_twice_though_groups_fall_dormant)
 
 	for (int round = 0; round < ROUNDS; round++) {
 		unsigned long *mine = handle + round * OBJECTS;
-		/* Some rounds use few slots of each group several times, so that lives differ within a group. */
+		/* Some rounds use a few slots of each group several times, so that slots differ in their lives. */
 		for (int i = 0; i < OBJECTS; i++) {
 			mine[i] = store(1);
 			if (round % 3 == 1)
@@ -476,7 +476,7 @@ START_TEST(walk_meets_live_objects_once_and_can_be_ended)
 	ck_assert_int_eq(zp_handles_begin_free(&handles, handle[1], &slot, &location), 0);
 	ck_assert_int_eq(zp_handles_pin(&handles, handle[2], &location), 0);
 	ck_assert_int_eq(zp_handles_bind(&handles, 0, &loose, 1), 1);
-	/* Nor are those mapped that are being freed, or taken and not yet published. */
+	/* Slots that are being freed, or bound but not published, do not count as mapped. */
 	ck_assert_uint_eq(zp_handles_mapped(&handles), 1);
 	ck_assert_int_eq(zp_handles_each(&handles, collect, seen), 0);
 	for (int i = 0; i < OBJECTS; i++)
@@ -489,7 +489,7 @@ END_TEST
 
 START_TEST(large_tables_keep_every_address)
 {
-	/* Past the first blocks, with a marker at each slot that only its own address may hold. */
+	/* The table grows beyond its first blocks.  The payload of each slot has a marker that only this slot has. */
 	enum { OBJECTS = 300000 };
 	unsigned long *handle = calloc(OBJECTS, sizeof(*handle));
 	zp_word *first;

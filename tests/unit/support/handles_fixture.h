@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * handles_fixture.h - a handle table to play with
+ * handles_fixture.h - a handle table for tests
  */
 #ifndef HANDLES_FIXTURE_H
 #define HANDLES_FIXTURE_H
@@ -9,7 +9,7 @@
 
 #include "unit.h"
 
-/* Part of the suite's name. */
+/* The suite's name ends with this. */
 #if ZP_HANDLE_NARROW
 #define ZP_LAYOUT ", narrow"
 #else

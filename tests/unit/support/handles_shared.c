@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The handle table under threads, across fork, and on a host's page source.  Built twice, as handles.c is.
+ * The handle table with several threads, across fork, and with a host's page source.  This program is built twice, as
+ * handles.c is.
  */
 #include "handles_fixture.h"
 
@@ -23,7 +24,7 @@ START_TEST(hosts_source_accounts_for_the_table)
 	unit_require(zp_handles_bind(&table, 0, slots, 2000) == 2000);
 	unit_require(zp_pages_held_bytes(&own) == atomic_load(&source.committed_bytes));
 	zp_handles_unbind(&table, slots, 2000);
-	/* Numbers that are no handles are read from committed memory alone: what is not would fault here. */
+	/* The words of these invalid handles are read only if they are in committed memory; others would fault. */
 	for (unsigned long number = 0; number < 20000; number++)
 		unit_require(zp_handles_pin(&table, number, &location) == -EINVAL);
 	zp_handles_trim(&table, &released);
@@ -45,31 +46,31 @@ enum { THREADS = 4, SHARED = 64, STEPS = 60000 };
 static _Atomic(unsigned long) shared[SHARED];
 static _Atomic(int) mistakes;
 
-/* Objects are their location: payload and location must agree whenever one is pinned. */
+/* The payload of each object repeats its location, so the two must agree while it is pinned. */
 static void *use_shared(void *arg)
 {
 	struct unit_random random = { (uint64_t)(uintptr_t)arg * 7919 + 1 };
 
 	for (int step = 0; step < STEPS; step++) {
-		_Atomic(unsigned long) *place = &shared[unit_below(&random, SHARED)];
-		unsigned long handle = atomic_load(place);
+		_Atomic(unsigned long) *entry = &shared[unit_below(&random, SHARED)];
+		unsigned long handle = atomic_load(entry);
 		uint64_t location;
 		uint32_t slot;
 
 		switch (unit_below(&random, 8)) {
 		case 0:
-			handle = atomic_exchange(place, 0);
+			handle = atomic_exchange(entry, 0);
 			if (handle && zp_handles_begin_free(&handles, handle, &slot, &location) == 0) {
 				*(uint64_t *)zp_handles_payload(&handles, slot) = 0;
 				zp_handles_release(&handles, slot);
 			} else if (handle) {
-				atomic_store(place, handle); /* pinned: leave it, and what may have come meanwhile */
+				atomic_store(entry, handle); /* the object is pinned, so it stays */
 			}
 			break;
 		case 1:
 			if (handle == 0) {
 				handle = store(unit_random(&random) & ZP_LOCATION_MASK);
-				handle = atomic_exchange(place, handle);
+				handle = atomic_exchange(entry, handle);
 				if (handle && zp_handles_begin_free(&handles, handle, &slot, &location) == 0)
 					zp_handles_release(&handles, slot);
 			}
