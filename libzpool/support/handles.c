@@ -164,7 +164,7 @@ void zp_handles_share(struct zp_handles *handles, unsigned long handle)
 	zp_word *at;
 	uint64_t word;
 
-	/* Threads without a cache unpin with a compare-and-swap, and they are not stopped. */
+	/* Threads without a cache are not stopped; they unpin with a compare-and-swap. */
 	while (find_live(handles, handle, &at, &word) == 0 && zp_word_state(word) == ZP_STATE_EXCLUSIVE &&
 	       !atomic_compare_exchange_weak_explicit(at, &word, word - ordinary, memory_order_relaxed,
 						      memory_order_relaxed))

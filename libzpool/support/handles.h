@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * handles.h - the handle table: from the number that a caller holds to the place where the object is
+ * handles.h - the handle table, which translates a caller's handle into the location of an object
  *
  * A slot of the table is a 64-bit word, followed by a payload if the driver wants one (a multiple of 8 bytes):
  *
  *     63        42 41    36 35                 0
- *     generation   state    location               (the location is the driver's: a page and a place in it)
+ *     generation   state    location               (the driver chooses the locations, such as a page and a slot in it)
  *
  *     state 0       dead: free (location: link of the group's free list), or bound and not published
  *           1       live
@@ -44,19 +44,19 @@
  * bytes, its payload and the location's page table.  unpin is a release, and begin_free and begin_move are acquires:
  * the state from which they take the slot (1) was stored by the last unpin, and each earlier unpin is in the same
  * release sequence, so all that readers did while they had the object mapped happens before it is freed or moved.
- * end_exclusive continues no release sequence, for it is a plain store; but the pin before it was an acquire of state
- * 1. A reader of a stale handle compares generations in the word that it loaded, and its compare-and-swap succeeds only
- * on that very word.  `slots` is stored with release after the block's address, and loaded with acquire.
+ * end_exclusive continues no release sequence, because it is a plain store; but the pin before it was an acquire of
+ * state 1.  A reader of a stale handle compares generations in the word that it loaded, and its compare-and-swap
+ * succeeds only on that very word.  `slots` is stored with release after the block's address, and loaded with acquire.
  *
  * Ownership.  Between begin_free and end_free, and between begin_move and end_move, only the caller may use the slot.
  * pin, lookup and begin_free that meet a slot being moved wait for the end of the move, which must come soon and must
  * not need a lock that they hold.
  *
  * Exclusive pins.  A locked instruction in unmap waits until the bytes that the caller has just written have left the
- * processor's store buffer.  A driver with thread caches (magazine.h) avoids that for objects that are mapped to be
- * written: begin_exclusive pins an object that is live and not mapped, and end_exclusive unpins it with a plain store,
- * which the thread does inside its own biased lock.  To everybody else the object is mapped, and cannot be freed or
- * moved.  A thread that wants to map it, too, stops the caches, so that no thread is between the load and the store of
+ * processor's store buffer.  A driver with thread caches (magazine.h) avoids this wait for objects that are mapped for
+ * writing only: begin_exclusive pins an object that is live and not mapped, and end_exclusive unpins it with a plain
+ * store, which the thread does inside its own biased lock.  For other threads the object is mapped, so they cannot free
+ * or move it.  A thread that maps it, too, stops the caches, so that no thread is between the load and the store of
  * end_exclusive, and turns the pin into an ordinary one with zp_handles_share().
  */
 #ifndef ZP_SUPPORT_HANDLES_H
@@ -175,11 +175,11 @@ void zp_handles_unbind(struct zp_handles *handles, const uint32_t *slots, unsign
 /* The slow path of zp_handles_end_free(): the slot's generations are used up. */
 void zp_handles_retire(struct zp_handles *handles, uint32_t slot);
 
-/* end_free and unbind in one, for drivers that bind a slot for each object. */
+/* Does end_free and unbind, for drivers that bind a slot for each object. */
 void zp_handles_release(struct zp_handles *handles, uint32_t slot);
 
 /*
- * The same as begin_free, but for moving the object.  For callers that know its slot.  Returns 0 with *location,
+ * Does the same as begin_free, but for moving the object, whose slot the caller knows.  Returns 0 with *location,
  * -EINVAL if the object is not live, or -EBUSY if it is mapped or another thread is moving it.
  */
 int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *location);
@@ -204,7 +204,7 @@ uint64_t zp_handles_mapped(struct zp_handles *handles);
 int zp_handles_each(struct zp_handles *handles, int (*fn)(unsigned long handle, uint64_t location, void *user),
 		    void *user);
 
-/* The words of slots below this number may be read. */
+/* Returns the number of slots whose words may be read. */
 static inline uint32_t zp_handles_slots(struct zp_handles *handles)
 {
 	return atomic_load_explicit(&handles->slots, memory_order_acquire);
@@ -241,7 +241,7 @@ const char *zp_handles_verify(struct zp_handles *handles);
 
 typedef _Atomic(uint64_t) zp_word;
 
-/* Compare and swap of a word that was just loaded. */
+/* Compares and swaps a word that was just loaded.  A process without a second thread needs no locked instruction. */
 static inline bool zp_word_change(zp_word *at, uint64_t *word, uint64_t to, memory_order order)
 {
 	if (zp_is_single_threaded()) {
@@ -272,8 +272,8 @@ static inline uint32_t zp_handle_slot(unsigned long handle)
 }
 
 /*
- * Compares the word's generation with the handle's, after removing the tag: a foreign tag leaves bits that no
- * generation has.
+ * Returns the generation in a handle after removing the tag of the pool.  A foreign tag leaves bits that no generation
+ * has.
  */
 static inline uint32_t zp_handle_generation(const struct zp_handles *handles, unsigned long handle)
 {
@@ -519,7 +519,7 @@ static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint3
 	return zp_handle_make(handles, slot, generation);
 }
 
-/* The same, at the location that the slot has. */
+/* Does the same with the location that the slot has. */
 static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles, uint32_t slot)
 {
 	zp_word *at = zp_handles_word(handles, slot);
@@ -530,8 +530,8 @@ static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles,
 }
 
 /*
- * try_end_free and publish_bound in one, for a malloc that takes the slot of the object freed last.  Returns false, and
- * has done nothing, if the slot's generations may be used up; try_end_free then finds out.
+ * Does try_end_free and publish_bound with one store, for a malloc that takes the slot of the object freed last.
+ * Returns false, and has done nothing, if the slot's generations may be used up; try_end_free then decides.
  */
 static inline bool zp_handles_try_renew(struct zp_handles *handles, uint32_t slot, unsigned long *handle)
 {

@@ -35,12 +35,12 @@ static inline struct zp_group *zp_group_at(struct zp_handles *handles, uint32_t 
 }
 
 /*
- * Slots of a group are handed out in an order in which neighbours are a line of the processor's cache apart, so that
- * two threads which share a small pool do not write to the same line with each map and free.
+ * Slots of a group are handed out in an order in which consecutive slots are in different cache lines, so that two
+ * threads that share a small pool do not write to the same cache line with each map and free.
  */
 enum { ZP_LINE_WORDS_SHIFT = 3, ZP_GROUP_LINES_SHIFT = ZP_GROUP_SHIFT - ZP_LINE_WORDS_SHIFT };
 
-/* slot_at: which slot of its group is handed out as number nth; turn_of: the nth of a slot. */
+/* slot_at returns the slot of a group that is handed out as number nth, and turn_of returns nth for a slot. */
 static inline uint32_t zp_group_slot_at(uint32_t nth)
 {
 	return (nth << ZP_LINE_WORDS_SHIFT | nth >> ZP_GROUP_LINES_SHIFT) & (ZP_GROUP_SLOTS - 1);
