@@ -3,6 +3,8 @@
  * Promises that only the system can confirm: NOWAIT makes no system call, and total_size is the memory that becomes
  * resident.
  */
+#include <config.h>
+
 #include "harness.h"
 
 #include <errno.h>

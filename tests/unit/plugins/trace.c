@@ -2,6 +2,8 @@
  *
  * trace.c - the parts of the trace filter: its table of objects, its numbers, and its file
  */
+#include <config.h>
+
 #include "trace.h"
 
 #include <errno.h>

@@ -2,6 +2,8 @@
  *
  * The geometry of pages, their density, and calls that lack memory.
  */
+#include <config.h>
+
 #include "z3fold_fixture.h"
 
 #include "strict_source.h"

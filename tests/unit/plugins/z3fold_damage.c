@@ -2,6 +2,8 @@
  *
  * z3fold_damage.c - the damage that verify must find
  */
+#include <config.h>
+
 #include "z3fold_fixture.h"
 
 static void expect_damage(const char *what, const char *message)

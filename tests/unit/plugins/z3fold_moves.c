@@ -2,6 +2,8 @@
  *
  * z3fold_moves.c - moves inside a page, after a free and by compaction; and objects that a mapping keeps in place
  */
+#include <config.h>
+
 #include "z3fold_fixture.h"
 
 /* The three objects of a page, with these sizes in chunks. */

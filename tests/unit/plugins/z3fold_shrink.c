@@ -2,6 +2,8 @@
  *
  * z3fold_shrink.c - eviction: its order, refusals, and other calls during the evict callback
  */
+#include <config.h>
+
 #include "z3fold_fixture.h"
 
 /* Objects of these sizes fill a page. */

@@ -2,6 +2,8 @@
  *
  * z3fold_threads.c - storing, freeing and mapping while other threads compact, shrink, trim, walk and verify; and fork
  */
+#include <config.h>
+
 #include <pthread.h>
 #include <sched.h>
 #include <sys/wait.h>

@@ -2,6 +2,8 @@
  *
  * Where objects go: types, blocks, slots.
  */
+#include <config.h>
+
 #include "zblock_fixture.h"
 
 static unsigned long handles[OBJECTS];

@@ -2,6 +2,8 @@
  *
  * Damage: what verify must find, and what a caller who writes too far cannot do.
  */
+#include <config.h>
+
 #include "zblock_fixture.h"
 
 enum { SIZE = 1016, SLOTS = 8 };

@@ -2,6 +2,8 @@
  *
  * The pool around the blocks: NOWAIT, limit, reserve, the page source, what goes back.
  */
+#include <config.h>
+
 #include "zblock_fixture.h"
 
 #include "strict_source.h"

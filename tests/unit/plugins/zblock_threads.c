@@ -3,6 +3,8 @@
  * Storing, mapping and freeing in several threads, of the same types and of each other's objects, while trim, walks,
  * statistics and verify run beside.
  */
+#include <config.h>
+
 #include <pthread.h>
 #include <sched.h>
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <config.h>
+
 #include "zbud_fixture.h"
 
 #include "strict_source.h"

@@ -2,6 +2,8 @@
  *
  * Slots that threads cache: who gets them, how many there are, and who gives them back.
  */
+#include <config.h>
+
 #include <pthread.h>
 
 #include "zbud_fixture.h"

@@ -2,6 +2,8 @@
  *
  * Eviction, and a pool under random use, threads and fork.
  */
+#include <config.h>
+
 #include "zbud_fixture.h"
 
 #include <pthread.h>

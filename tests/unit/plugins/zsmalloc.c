@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <config.h>
+
 #include "zsmalloc_fixture.h"
 
 static unsigned long handles[OBJECTS];

@@ -2,6 +2,8 @@
  *
  * zsmalloc_holes.c - holes, and which mallocs may take them
  */
+#include <config.h>
+
 #include "zsmalloc_fixture.h"
 
 enum { COUNT = 4000 };

@@ -2,6 +2,8 @@
  *
  * zsmalloc_maps.c - threads that map the same objects for writing and for reading
  */
+#include <config.h>
+
 #include "zsmalloc_fixture.h"
 
 #include <pthread.h>

@@ -2,6 +2,8 @@
  *
  * zsmalloc_room.c - slots that threads cache, mallocs at the limit, and compaction inside malloc and free
  */
+#include <config.h>
+
 #include <pthread.h>
 
 #include "zsmalloc_fixture.h"

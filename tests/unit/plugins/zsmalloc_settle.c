@@ -2,6 +2,8 @@
  *
  * zsmalloc_settle.c - what a whole compaction does with packed classes: tails, record numbers, page tables
  */
+#include <config.h>
+
 #include "zsmalloc_fixture.h"
 
 enum { SIZES = 160, SIZE_STEP = 16 };

@@ -2,6 +2,8 @@
  *
  * zsmalloc_threads.c - storing, freeing and mapping while other threads compact, shrink, trim and walk the pool
  */
+#include <config.h>
+
 #include <pthread.h>
 #include <sched.h>
 

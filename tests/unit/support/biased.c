@@ -2,6 +2,8 @@
  *
  * biased.c - the lock that its owner takes with plain stores, with and without membarrier(2)
  */
+#include <config.h>
+
 #include "biased.h"
 
 #include <errno.h>

@@ -2,6 +2,8 @@
  *
  * This program is built twice: with this machine's layout of handles, and with that of 32-bit machines.
  */
+#include <config.h>
+
 #include "handles_fixture.h"
 
 #include <pthread.h>

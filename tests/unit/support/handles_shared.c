@@ -3,6 +3,8 @@
  * The handle table with several threads, across fork, and with a host's page source.  This program is built twice, as
  * handles.c is.
  */
+#include <config.h>
+
 #include "handles_fixture.h"
 
 #include <pthread.h>

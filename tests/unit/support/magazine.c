@@ -2,6 +2,8 @@
  *
  * magazine.c - thread caches: whose they are, who is kept out when, and what becomes of them
  */
+#include <config.h>
+
 #include "magazine_fixture.h"
 
 /* ---- magazines ---- */

@@ -2,6 +2,8 @@
  *
  * magazine_shared.c - thread caches that many threads use at once, and in the child of a fork
  */
+#include <config.h>
+
 #include "magazine_fixture.h"
 
 #include <sched.h>

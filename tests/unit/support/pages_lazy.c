@@ -2,6 +2,8 @@
  *
  * Runs whose pages get memory one by one, and the allocator under several threads and fork.
  */
+#include <config.h>
+
 #include "pages.h"
 
 #include <errno.h>

@@ -2,6 +2,8 @@
  *
  * table.c - the table of records: growth from the front, trim from the back, and its bound
  */
+#include <config.h>
+
 #include "table.h"
 
 #include <errno.h>
