@@ -58,11 +58,12 @@ bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class
 {
 	if (!is_enabled(pool))
 		return false;
-	if (class->is_compacting && !zsmalloc_is_below_threshold(class))
-		return true;
-	if (class->is_compacting)
+	if (class->is_compacting) {
+		if (!zsmalloc_is_below_threshold(class))
+			return true;
 		zsmalloc_class_end_draining(pool, class);
-	class->is_compacting = false;
+		class->is_compacting = false;
+	}
 	return (int32_t)((uint32_t) class->frees - class->check_at_frees) >= 0 &&
 	       wastes_more_than(class, ZSMALLOC_BEGIN_PAGES, ZSMALLOC_BEGIN_SHARE);
 }

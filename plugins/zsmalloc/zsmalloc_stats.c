@@ -6,22 +6,22 @@
 
 #include "zsmalloc.h"
 
-/* Visits every listed zspage of a class.  Called with the lock held. */
-static void each_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
-			void (*fn)(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user),
-			void *user)
+/* Returns the next listed zspage of a class after one, or the first one after ZSMALLOC_NONE, or ZSMALLOC_NONE. */
+static uint32_t next_listed(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number)
 {
-	for (unsigned int group = 0; group < ZSMALLOC_GROUPS; group++) {
-		uint32_t first = class->groups[group], number = first;
+	unsigned int group = 0;
 
-		if (first == ZSMALLOC_NONE)
-			continue;
-		do {
-			struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
-			fn(class, zspage, user);
-			number = zspage->links[ZSMALLOC_BY_FULLNESS].next;
-		} while (number != first);
+	if (number != ZSMALLOC_NONE) {
+		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+		uint32_t next = zspage->links[ZSMALLOC_BY_FULLNESS].next;
+
+		if (next != class->groups[zspage->group])
+			return next;
+		group = zspage->group + 1;
 	}
+	while (group < ZSMALLOC_GROUPS && class->groups[group] == ZSMALLOC_NONE)
+		group++;
+	return group < ZSMALLOC_GROUPS ? class->groups[group] : ZSMALLOC_NONE;
 }
 
 int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
@@ -47,14 +47,6 @@ int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 	return zp_stats_end(&now, stats, stats_size);
 }
 
-static void add_fullness(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user)
-{
-	struct zpool_class_stats *stats = user;
-
-	(void)class;
-	stats->fullness[zspage->group]++;
-}
-
 int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
 			void *user)
 {
@@ -64,6 +56,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 
 	while (!err && (class = zsmalloc_next_used(pool, class))) {
 		struct zpool_class_stats stats = { 0 };
+		uint32_t number = ZSMALLOC_NONE;
 
 		zp_lock(&class->lock);
 		/* Cached slots count as used, and would appear as objects in the histogram. */
@@ -75,7 +68,8 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		stats.slots = (uint64_t) class->zspages * class->slots;
 		stats.pages = class->committed_pages;
 		stats.freeable_pages = zsmalloc_class_waste(class) / ZP_PAGE_BYTES;
-		each_listed(pool, class, add_fullness, &stats);
+		while ((number = next_listed(pool, class, number)))
+			stats.fullness[zsmalloc_zspage(pool, number)->group]++;
 		zsmalloc_class_unlock(pool, class);
 		if (stats.zspages)
 			err = fn(&stats, sizeof(stats), user);
@@ -94,9 +88,8 @@ struct audit {
 	const char *wrong;
 };
 
-static void audit_zspage(const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage, void *user)
+static void audit_zspage(struct audit *audit, const struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
 {
-	struct audit *audit = user;
 	unsigned int used = 0, holes = 0;
 	uint64_t needed = 0;
 
@@ -159,9 +152,11 @@ static void audit_ages(struct audit *audit, const struct zsmalloc_class *class)
 static const char *audit_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
 	struct audit audit = { .pool = pool };
+	uint32_t number = ZSMALLOC_NONE;
 
 	zp_lock(&class->lock);
-	each_listed(pool, class, audit_zspage, &audit);
+	while ((number = next_listed(pool, class, number)))
+		audit_zspage(&audit, class, zsmalloc_zspage(pool, number));
 	audit_ages(&audit, class);
 	if (audit.holes != class->holes)
 		audit.wrong = "a class's count of holes is wrong";

@@ -12,11 +12,6 @@
  * A zspage's life
  */
 
-static unsigned int pages_for(size_t bytes)
-{
-	return (unsigned int)((bytes + ZP_PAGE_BYTES - 1) >> ZP_PAGE_SHIFT);
-}
-
 static uint64_t mask_of(unsigned int first, unsigned int pages)
 {
 	return (UINT64_MAX >> (64 - pages)) << first;
@@ -41,7 +36,7 @@ static void zspage_init(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 
 int zsmalloc_zspage_create(struct zsmalloc_pool *pool, struct zsmalloc_class *class, zpool_gfp_t gfp, uint32_t *number)
 {
-	unsigned int first_pages = pages_for((size_t) class->head_bytes + class->slot_bytes);
+	unsigned int first_pages = (class->head_bytes + class->slot_bytes + ZP_PAGE_BYTES - 1) >> ZP_PAGE_SHIFT;
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
 	uint32_t pgno;
 
@@ -90,12 +85,20 @@ void zsmalloc_zspage_retire(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	class->emptied = number;
 }
 
+/* Changes the counts of holes of a zspage and, if it is listed, of its class. */
+static void add_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
+		      int count)
+{
+	zspage->holes = (uint16_t)(zspage->holes + count);
+	if (zsmalloc_is_listed(zspage->header))
+		zsmalloc_class_add_holes(pool, class, count);
+}
+
 /*
- * Unbinds the holes that lie on the pages of a mask, and returns how many there were.  Called with the class's lock
- * held, or for a zspage that has left its class.
+ * Unbinds the holes that lie on the pages of a mask.  Called with the class's lock held, or for a zspage that has left
+ * its class.
  */
-static unsigned int unbind_holes(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
-				 uint64_t pages)
+static void unbind_holes(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number, uint64_t pages)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint32_t unbound[ZSMALLOC_SLOTS_MAX];
@@ -112,8 +115,7 @@ static unsigned int unbind_holes(struct zsmalloc_pool *pool, const struct zsmall
 	}
 	if (count)
 		zp_handles_unbind(&pool->handles, unbound, count);
-	zspage->holes = (uint16_t)(zspage->holes - count);
-	return count;
+	add_holes(pool, class, zspage, -(int)count);
 }
 
 void zsmalloc_class_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
@@ -127,7 +129,7 @@ void zsmalloc_class_unlock(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 		struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 
 		emptied = zspage->links[ZSMALLOC_BY_FULLNESS].next;
-		(void)unbind_holes(pool, class, number, UINT64_MAX);
+		unbind_holes(pool, class, number, UINT64_MAX);
 		zp_pages_put(&pool->pages, zspage->pgno, class->pages);
 		zsmalloc_record_put(pool, number, true);
 	}
@@ -180,21 +182,6 @@ uint32_t zsmalloc_slot_hole(struct zsmalloc_pool *pool, const struct zsmalloc_cl
 	return zp_handles_is_bound_to(&pool->handles, handle_slot, location) ? handle_slot : ZP_SLOT_NONE;
 }
 
-/* Commits the pages of a mask.  Pages between them are committed already. */
-static int commit_pages(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage,
-			uint64_t missing, zpool_gfp_t gfp)
-{
-	unsigned int first = (unsigned int)__builtin_ctzll(missing);
-	unsigned int pages = 64 - (unsigned int)__builtin_clzll(missing) - first;
-
-	int err = zp_pages_commit(&pool->pages, zspage->pgno + first, pages, gfp);
-	if (err)
-		return err;
-	zspage->committed |= missing;
-	class->committed_pages += (unsigned int)__builtin_popcountll(missing);
-	return 0;
-}
-
 int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint64_t location,
 		       uint32_t handle_slot, zpool_gfp_t gfp, uint32_t *hole)
 {
@@ -204,16 +191,18 @@ int zsmalloc_slot_take(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 	uint64_t missing = zsmalloc_slot_pages(class, slot) & ~zspage->committed;
 
 	if (missing) {
-		int err = commit_pages(pool, class, zspage, missing, gfp);
+		unsigned int first = (unsigned int)__builtin_ctzll(missing);
+		unsigned int pages = 64 - (unsigned int)__builtin_clzll(missing) - first;
+		int err = zp_pages_commit(&pool->pages, zspage->pgno + first, pages, gfp);
+
 		if (err)
 			return err;
+		zspage->committed |= missing;
+		class->committed_pages += (unsigned int)__builtin_popcountll(missing);
 	}
 	*hole = zsmalloc_slot_hole(pool, class, location);
-	if (*hole != ZP_SLOT_NONE) {
-		zspage->holes--;
-		if (zsmalloc_is_listed(zspage->header))
-			zsmalloc_class_add_holes(pool, class, -1);
-	}
+	if (*hole != ZP_SLOT_NONE)
+		add_holes(pool, class, zspage, -1);
 	zspage->used[slot / 64] |= UINT64_C(1) << (slot % 64);
 	zspage->used_slots++;
 	class->used_slots++;
@@ -233,11 +222,8 @@ void zsmalloc_slot_free(struct zsmalloc_pool *pool, struct zsmalloc_class *class
 	zspage->used_slots--;
 	class->used_slots--;
 	zsmalloc_handle_slots(class, zspage)[slot] = handle_slot;
-	if (handle_slot != ZP_SLOT_NONE) {
-		zspage->holes++;
-		if (zsmalloc_is_listed(zspage->header))
-			zsmalloc_class_add_holes(pool, class, 1);
-	}
+	if (handle_slot != ZP_SLOT_NONE)
+		add_holes(pool, class, zspage, 1);
 	zsmalloc_zspage_refile(pool, class, number);
 }
 
@@ -305,9 +291,7 @@ unsigned int zsmalloc_zspage_decommit_idle(struct zsmalloc_pool *pool, struct zs
 		return 0;
 	zspage->committed &= ~gone;
 	class->committed_pages -= (unsigned int)__builtin_popcountll(gone);
-	unsigned int unbound = unbind_holes(pool, class, number, gone);
-	if (zsmalloc_is_listed(zspage->header))
-		zsmalloc_class_add_holes(pool, class, -(int)unbound);
+	unbind_holes(pool, class, number, gone);
 	return (unsigned int)__builtin_popcountll(gone);
 }
 
