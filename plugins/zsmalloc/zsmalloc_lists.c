@@ -73,7 +73,8 @@ static uint8_t group_of(const struct zsmalloc_class *class, const struct zsmallo
 	return (uint8_t)(zspage->used_slots * (unsigned int)ZSMALLOC_FULL / class->slots);
 }
 
-static void stamp(struct zsmalloc_pool *pool, uint32_t number)
+/* Gives a zspage the newest stamp of the pool. */
+static void set_newest_stamp(struct zsmalloc_pool *pool, uint32_t number)
 {
 	atomic_store_explicit(&pool->newest, number, memory_order_relaxed);
 	zsmalloc_zspage(pool, number)->stamp = atomic_fetch_add_explicit(&pool->clock, 1, memory_order_relaxed) + 1;
@@ -120,7 +121,7 @@ void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	zsmalloc_class_add_holes(pool, class, zspage->holes);
 	if (!pool->evict)
 		return;
-	stamp(pool, number);
+	set_newest_stamp(pool, number);
 	ring_add(pool, ZSMALLOC_BY_AGE, &class->newest, number);
 }
 
@@ -154,7 +155,7 @@ void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	/* While all objects go to the same zspage, its stamp stays the newest without a change. */
 	if (class->newest == number && atomic_load_explicit(&pool->newest, memory_order_relaxed) == number)
 		return;
-	stamp(pool, number);
+	set_newest_stamp(pool, number);
 	if (class->newest != number && zsmalloc_is_listed(zspage->header)) {
 		ring_remove(pool, ZSMALLOC_BY_AGE, &class->newest, number);
 		ring_add(pool, ZSMALLOC_BY_AGE, &class->newest, number);
