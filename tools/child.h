@@ -21,8 +21,8 @@ struct child_end {
 struct child_job {
 	void (*run)(int out, void *arg); /* runs in the child and writes its results to `out` */
 	void *arg;
-	void (*sink)(void *user, const void *bytes, size_t count); /* runs in the parent and receives what the child
-	                                                            * writes */
+	/* runs in the parent and receives what the child writes */
+	void (*sink)(void *user, const void *bytes, size_t count);
 	void *user;
 	unsigned int timeout_seconds;
 };

@@ -107,7 +107,7 @@ static int try_drivers(struct store *store)
 	return 0;
 }
 
-/* A driver that the user did not name is no failure if it cannot do what was asked; the report only shows it. */
+/* A driver that the user did not name is not a failure if it cannot do what was asked; the report only shows it. */
 static int status_of(const struct store *store)
 {
 	if (store->intake.skipped)

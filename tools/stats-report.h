@@ -11,13 +11,13 @@
 
 #include <stdbool.h>
 
-/* In the parent, before any child is created. Returns false, after a message, if the file cannot be opened. */
+/* The parent calls this before it creates a child. Returns false, after a message, if the file cannot be opened. */
 bool stats_report_start(void);
 
-/* In a child, regularly while a pool is in use: handles the signal. */
+/* A child calls this regularly while it uses a pool. Handles the signal. */
 void stats_report_poll(void);
 
-/* In a child, before its pool is destroyed. */
+/* A child calls this before it destroys its pool. */
 void stats_report_end(void);
 
 #endif /* STATS_REPORT_H */

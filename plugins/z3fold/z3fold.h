@@ -19,10 +19,10 @@ enum {
 	Z3FOLD_PAGE_CHUNKS = 4096 / Z3FOLD_CHUNK_BYTES,
 	Z3FOLD_OBJECT_BYTES_MAX = 4096,
 	Z3FOLD_GAIN_CHUNKS = 3,   /* a free moves the middle object only if that gains so many chunks */
-	Z3FOLD_FIND_TRIES = 8,    /* a search gives up after so many pages whose mapped middle object blocks it */
-	Z3FOLD_RECLAIM_TRIES = 8, /* shrink gives up after so many pages that it could not empty in a row */
+	Z3FOLD_FIND_TRIES = 8,    /* a search stops after so many pages whose mapped middle object blocks it */
+	Z3FOLD_RECLAIM_TRIES = 8, /* shrink stops after so many consecutive pages that it could not empty */
 	Z3FOLD_UNIT_SHIFT = 9,    /* records are committed 2^9 at a time */
-	Z3FOLD_BLOCK_SHIFT = 13,  /* and address space for them is reserved for at least 2^13 at a time */
+	Z3FOLD_BLOCK_SHIFT = 13,  /* address space is reserved for at least 2^13 records at a time */
 	Z3FOLD_BLOCKS = ZP_PGNO_BITS - Z3FOLD_BLOCK_SHIFT + 1
 };
 
@@ -114,8 +114,8 @@ struct z3fold_pool {
 	uint32_t spare_handle_slot, spare_pgno;
 	uint64_t frees;
 	/*
-	 * When a malloc at the limit has tried pages in vain, no malloc tries again before this many frees were made in
-	 * total.
+	 * After a malloc at the limit has tried pages without success, no malloc tries again before this many frees
+	 * were made in total.
 	 */
 	uint64_t retry_at_frees;
 	struct z3fold_round round;
@@ -212,7 +212,7 @@ struct z3fold_slot {
 	unsigned int chunk;
 };
 
-/* ---- z3fold_page.c: pages and their slots; call all but init with the lock held ---- */
+/* ---- z3fold_page.c: pages and their slots; the caller holds the lock, except for init ---- */
 
 void z3fold_page_init(struct z3fold_pool *pool, uint32_t pgno);
 
@@ -236,7 +236,7 @@ unsigned long z3fold_store(struct z3fold_pool *pool, const struct z3fold_slot *s
  */
 uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location);
 
-/* ---- z3fold_move.c: call with the lock held ---- */
+/* ---- z3fold_move.c: the caller holds the lock ---- */
 
 /*
  * Moves the middle object next to its neighbour, or to the beginning of the page if it is alone, provided that this
@@ -259,7 +259,9 @@ void z3fold_room_leave(struct z3fold_pool *pool, uint32_t pgno);
 /* Makes page `to` as young as page `from`, if it is older. */
 void z3fold_page_inherit(struct z3fold_pool *pool, uint32_t to, uint32_t from);
 
-/* ---- z3fold_record.c: the table of records; call without the pool's lock, except get with NOWAIT ---- */
+/*
+ * ---- z3fold_record.c: the table of records; the caller does not hold the pool's lock, except for get with NOWAIT ----
+ */
 
 /* Commits the record of a page that the caller just got.  Returns 0 or -errno. */
 int z3fold_record_get(struct z3fold_pool *pool, uint32_t pgno, zpool_gfp_t gfp);

@@ -4,7 +4,7 @@
  *
  * Compaction tries pages in the order of their room, the emptiest first.  It returns each page whose objects all find
  * room elsewhere, in the smallest holes that suffice.  If one object of a page finds no room, all objects of the page
- * stay, so nothing was copied in vain except perhaps a middle object that was shifted to make room.  A round visits
+ * stay, so nothing was copied needlessly except perhaps a middle object that was shifted to make room.  A round visits
  * each ring of by_room once, for as many pages as the ring had when the round reached it.  So a round ends, no matter
  * what other threads do meanwhile.
  *
@@ -25,8 +25,8 @@
 enum { STEP_PAGES = 32, STEP_BYTES = 16 << 10 };
 
 /*
- * A malloc at the limit stops after it emptied ROOM_PAGES.  It tries at most ROOM_TRIES_PER_FREE pages in vain per
- * free.
+ * A malloc at the limit stops after it emptied ROOM_PAGES.  It tries at most ROOM_TRIES_PER_FREE pages per free without
+ * success.
  */
 enum { ROOM_PAGES = 16, ROOM_TRIES_PER_FREE = 32 };
 
@@ -206,8 +206,8 @@ static void drop_cached(struct z3fold_pool *pool)
 }
 
 /*
- * Tries pages until some are emptied.  If all tries were in vain, a number of frees must happen before the next try: a
- * program that stores objects at its limit fails, evicts and stores again all the time.
+ * Tries pages until some are emptied.  After tries without success, a number of frees must happen before the next try.
+ * Otherwise, in a program that works at its limit, almost every malloc would try all pages.
  */
 static bool empty_some_pages(struct z3fold_pool *pool)
 {

@@ -163,7 +163,7 @@ static const char *verify_sums(struct z3fold_pool *pool, const struct sums *sums
 	if (sums->open_slots != pool->open_slots)
 		return "the count of free slots in pages with room is wrong";
 	if (pool->reclaim_pages == 0 && (sums->objects != pool->objects || sums->chunks != pool->stored_chunks))
-		return "the counts of objects and bytes differ from the pages'";
+		return "the counts of objects and bytes differ from those of the pages";
 	if (sums->objects > pool->objects || sums->chunks > pool->stored_chunks)
 		return "pages hold more objects or bytes than were counted";
 	if (sums->pages + pool->reclaim_pages > zp_pages_handed_out(&pool->pages))

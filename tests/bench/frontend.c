@@ -71,9 +71,9 @@ static double time_map_front(struct zpool *pool)
 }
 
 /* Each pair has two calls, so the cost added to one call is half of the difference. */
-static void report(const char *pair, double *front, double *bare)
+static void report(const char *pair, double *front, double *direct_ns)
 {
-	double f = bench_median(front, ROUNDS), d = bench_median(bare, ROUNDS);
+	double f = bench_median(front, ROUNDS), d = bench_median(direct_ns, ROUNDS);
 	printf("%-14s front end %6.2f ns per pair, function pointers %6.2f ns per pair: %+.2f ns per call\n", pair, f,
 	       d, (f - d) / 2);
 }
@@ -98,7 +98,7 @@ static bool find_direct(void)
 
 int main(void)
 {
-	static double front[ROUNDS], bare[ROUNDS];
+	static double front[ROUNDS], direct_ns[ROUNDS];
 
 	struct zpool *pool = zpool_create_pool("nothing", ZPOOL_GFP_KERNEL, NULL);
 	if (!pool || !find_direct()) {
@@ -108,15 +108,15 @@ int main(void)
 	}
 	printf("frontend: medians of %d rounds of %d pairs, alternating\n", ROUNDS, CALLS);
 	for (int i = 0; i < ROUNDS; i++) {
-		bare[i] = time_malloc_direct();
+		direct_ns[i] = time_malloc_direct();
 		front[i] = time_malloc_front(pool);
 	}
-	report("malloc+free", front, bare);
+	report("malloc+free", front, direct_ns);
 	for (int i = 0; i < ROUNDS; i++) {
-		bare[i] = time_map_direct();
+		direct_ns[i] = time_map_direct();
 		front[i] = time_map_front(pool);
 	}
-	report("map+unmap", front, bare);
+	report("map+unmap", front, direct_ns);
 	zpool_destroy_pool(pool);
 	return 0;
 }

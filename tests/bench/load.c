@@ -59,52 +59,52 @@ static struct zpool_value *default_values(const struct zpool_driver *driver)
 }
 
 /* The direct way, step by step; the test closes what is open in `undo`. */
-struct bare {
+struct direct_load {
 	void *module;
 	const struct zpool_driver *driver;
 	struct zpool_created created;
 };
 
-static double load_bare(const char *path, struct bare *bare)
+static double load_directly(const char *path, struct direct_load *direct)
 {
 	double start = bench_now_ns();
-	bare->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	bare->driver = bare->module ? dlsym(bare->module, "zpool_driver") : NULL;
-	if (!bare->driver)
+	direct->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	direct->driver = direct->module ? dlsym(direct->module, "zpool_driver") : NULL;
+	if (!direct->driver)
 		return -1;
 	double opened = bench_now_ns();
 
-	struct zpool_value *values = default_values(bare->driver);
+	struct zpool_value *values = default_values(direct->driver);
 	const struct zpool_create_args args = { .struct_size = sizeof args,
 						.value_size = sizeof *values,
 						.host = &bare_host,
-						.name = "bare",
+						.name = "direct",
 						.node = -1,
 						.values = values,
-						.value_count = bare->driver->param_count };
-	bare->created = (struct zpool_created){ .struct_size = sizeof bare->created,
-						.max_object_bytes = bare->driver->max_object_bytes,
-						.alignment_bytes = bare->driver->alignment_bytes };
+						.value_count = direct->driver->param_count };
+	direct->created = (struct zpool_created){ .struct_size = sizeof direct->created,
+						  .max_object_bytes = direct->driver->max_object_bytes,
+						  .alignment_bytes = direct->driver->alignment_bytes };
 	double before = bench_now_ns();
-	int err = bare->driver->create(&args, &bare->created);
+	int err = direct->driver->create(&args, &direct->created);
 	double after = bench_now_ns();
 	free(values);
 	return err ? -1 : opened - start + after - before;
 }
 
-static double time_bare(const char *path)
+static double time_direct(const char *path)
 {
-	struct bare bare;
-	return load_bare(path, &bare);
+	struct direct_load direct;
+	return load_directly(path, &direct);
 }
 
-static double time_bare_and_undo(const char *path)
+static double time_direct_and_undo(const char *path)
 {
-	struct bare bare;
-	double ns = load_bare(path, &bare);
+	struct direct_load direct;
+	double ns = load_directly(path, &direct);
 	if (ns >= 0) {
-		bare.driver->destroy(bare.created.pool);
-		dlclose(bare.module);
+		direct.driver->destroy(direct.created.pool);
+		dlclose(direct.module);
 	}
 	return ns;
 }
@@ -154,12 +154,12 @@ static double in_child(double (*run)(const char *what), const char *what)
 	return ns;
 }
 
-static int report(const char *type, const char *where, double *library, double *bare)
+static int report(const char *type, const char *where, double *library, double *direct)
 {
 	for (int i = 0; i < ROUNDS; i++)
-		if (bare[i] < 0 || library[i] < 0)
+		if (direct[i] < 0 || library[i] < 0)
 			return 1;
-	double l = bench_median(library, ROUNDS), b = bench_median(bare, ROUNDS);
+	double l = bench_median(library, ROUNDS), b = bench_median(direct, ROUNDS);
 	printf("%-8s %-18s zpool_create_pool %7.1f us, dlopen+dlsym+create %7.1f us: ratio %.2f\n", type, where,
 	       l / 1e3, b / 1e3, l / b);
 	return 0;
@@ -167,7 +167,7 @@ static int report(const char *type, const char *where, double *library, double *
 
 static int bench_type(const char *type)
 {
-	static double library[ROUNDS], bare[ROUNDS];
+	static double library[ROUNDS], direct[ROUNDS];
 	char directory[PATH_MAX - 64], path[PATH_MAX];
 
 	if (zpool_get_plugin_path(directory, sizeof directory) >= (int)sizeof directory)
@@ -175,15 +175,15 @@ static int bench_type(const char *type)
 	directory[strcspn(directory, ":")] = '\0';
 	snprintf(path, sizeof path, "%s/%s.so", directory, type);
 	for (int i = 0; i < ROUNDS; i++) {
-		bare[i] = in_child(time_bare, path);
+		direct[i] = in_child(time_direct, path);
 		library[i] = in_child(time_library, type);
 	}
-	int status = report(type, "in a new process", library, bare);
+	int status = report(type, "in a new process", library, direct);
 	for (int i = 0; i < ROUNDS; i++) {
-		bare[i] = time_bare_and_undo(path);
+		direct[i] = time_direct_and_undo(path);
 		library[i] = time_library_and_undo(type);
 	}
-	status |= report(type, "in a running host", library, bare);
+	status |= report(type, "in a running host", library, direct);
 	if (status)
 		fprintf(stderr, "load: %s cannot be loaded from %s\n", type, path);
 	return status;

@@ -26,8 +26,8 @@ tests_bench_frontend_LDADD = libzpool/libzpool.la
 tests_bench_load_SOURCES = tests/bench/load.c tests/bench/bench.h
 tests_bench_load_LDADD = libzpool/libzpool.la
 
-# A copy of the driver that records how long its locks are held. lock.c is not part of the copy but a library of its
-# own, because its code waits for locks.
+# A copy of the driver that records how long its locks are held. lock.c is compiled separately, without the macros of
+# timed_lock.h, because it implements the waiting for a lock.
 check_LTLIBRARIES += tests/bench/timed/liblock.la tests/bench/timed/zsmalloc.la
 tests_bench_timed_liblock_la_SOURCES = libzpool/support/lock.c libzpool/support/lock.h
 tests_bench_timed_zsmalloc_la_SOURCES = \

@@ -5,7 +5,7 @@
 set -eu
 library=${abs_top_builddir:?is the build tree, set by make check}/libzpool/.libs/libzpool.so
 if ! command -v objdump >/dev/null || [ "$(uname -m)" != x86_64 ] || [ ! -e "$library" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAGS" ]; then
-	echo "SKIP: needs objdump and a plain shared x86-64 build"
+	echo "SKIP: this test needs objdump, and a shared x86-64 library that was built without sanitizers and coverage"
 	exit 77
 fi
 for function in zpool_malloc zpool_free zpool_map_handle zpool_unmap_handle; do

@@ -46,12 +46,12 @@ static void make_pages(void)
 	for (uint32_t i = 0; i < UNITS; i++)
 		order[i] = i;
 	for (uint32_t i = UNITS - 1; i; i--) {
-		uint32_t other, kept = order[i];
+		uint32_t other, current = order[i];
 
 		seed = seed * 1664525 + 1013904223;
 		other = (uint32_t)(((uint64_t)seed * (i + 1)) >> 32);
 		order[i] = order[other];
-		order[other] = kept;
+		order[other] = current;
 	}
 }
 
@@ -60,7 +60,7 @@ struct worker {
 	enum work work;
 	uint32_t first;
 	uint32_t step;
-	uint64_t sum; /* keeps the compiler from leaving the work out */
+	uint64_t sum; /* prevents the compiler from removing the calls */
 };
 
 static void *run(void *context)
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 	for (int work = 0; work < WORKS; work++)
 		for (int i = 0; i < 2; i++)
 			median[i][work] = bench_median(ns[i][work], ROUNDS);
-	printf("%d units of %d bytes, LZ4 shrinks them to %.0f %%, in %s; ns a call, median of %d rounds\n\n", UNITS,
+	printf("%d units of %d bytes, LZ4 shrinks them to %.0f %%, in %s; ns per call, median of %d rounds\n\n", UNITS,
 	       UNIT, (double)sum * 100 / PAGES / UNIT, args.pool, ROUNDS);
 	printf("%-22s %9s %9s %9s %9s\n", "", "LZ4", "store", "added", "2 threads");
 	printf("%-22s %9.0f %9.0f %9.0f\n", "put, new", median[0][LZ4_ALONE], new_ns, new_ns - median[0][LZ4_ALONE]);

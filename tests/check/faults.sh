@@ -20,7 +20,7 @@ support=$builddir/libzpool/support/.libs/libzpsupport.a
     exit 77
 }
 
-# build NAME [FLAG...]: $work/plugins/NAME.so.  CC and CFLAGS are lists of words.
+# build NAME [FLAG...]: builds $work/plugins/NAME.so.  CC and CFLAGS are lists of words.
 # shellcheck disable=SC2086
 build()
 {
@@ -329,10 +329,10 @@ patience=60
 
 # The failure shows what the driver printed, escaped so that it cannot affect a terminal.
 fault prints_and_crashes pool_can_be_made
-prints "its last words are shown, escaped" '^#   printed:  \\x1b\[31mI fall\.$'
-prints "and each of the lines" "^# +line 3\$"
-prints "but no more than fits" "^# +\[[0-9]+ bytes are left out here\]\$"
-prints "up to the last" "^# +line 2000\$"
+prints "the output of a driver that crashes is shown, escaped" '^#   printed:  \\x1b\[31mI fall\.$'
+prints "the following lines are shown" "^# +line 3\$"
+prints "the middle of a long output is left out" "^# +\[[0-9]+ bytes are left out here\]\$"
+prints "the last line is shown" "^# +line 2000\$"
 
-echo "$faults faults tried"
+echo "$faults faults tested"
 finish

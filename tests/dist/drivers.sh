@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# drivers.sh - what cannot follow from the lists of drivers and filters in plugins/local.mk names each of them
+# drivers.sh - each driver and filter of plugins/local.mk is named in the files that cannot be made from that list
 #
-# Runs in the top build directory, with the names of the drivers and of all plugins in ZPOOL_TEST_DRIVERS and
+# The script runs in the top build directory, with the names of the drivers and of all plugins in ZPOOL_TEST_DRIVERS and
 # ZPOOL_TEST_TYPES.
 
 set -u

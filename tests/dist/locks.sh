@@ -3,7 +3,8 @@
 #
 # locks.sh - the table of locks in doc/locking.md has every rank, in the order of the enumerations
 #
-# Every lock of the support library and of the drivers must have a rank too.  Runs in the top build directory.
+# Every lock of the support library and of the drivers must have a rank too.  The script runs in the top build
+# directory.
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
@@ -41,12 +42,12 @@ cmp -s "$scratch/expected" "$scratch/found" ||
 # The locks of drivers come before those of the support library.
 sed -n '/^ZP_RANK/,$p' "$scratch/rows" | grep -v '^ZP_RANK' && fail "doc/locking.md lists these below a ZP_RANK_ lock"
 
-# Each rank is given to a lock.
+# Each rank must belong to a lock.
 while read -r rank; do
     grep -rqE "zp_lock_rank\\(.*\\b$rank\\b" "$srcdir/plugins" "$srcdir/libzpool/support" || fail "no lock has $rank"
 done <"$scratch/ranks"
 
-# As many locks are ranked in a directory as its structures have.
+# Each directory must give ranks to as many locks as its structures have.
 for dir in "$srcdir"/plugins/*/ "$srcdir/libzpool/support/"; do
     locks=$(cat "$dir"*.[ch] | grep -cE '^[[:space:]]+(_Alignas\([0-9]+\) )?struct zp_lock [a-z_]+(\[[A-Z_]+\])?;')
     ranked=$(cat "$dir"*.[ch] | grep -cE '^[[:space:]]+zp_lock_rank\(')

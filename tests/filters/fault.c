@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The filter fault lets those calls fail that its parameters name, and no others.
+ * The filter fault makes exactly those calls fail that its parameters select.
  */
 #include "config.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fuzzes zp_elf_examine() with files that somebody has tampered with: shared objects with a few changed fields,
+ * Fuzzes zp_elf_examine() with files that were tampered with: shared objects with a few changed fields,
  * truncated or badly composed files, and random bytes.
  */
 #include "config.h"

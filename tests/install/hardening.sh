@@ -43,7 +43,7 @@ for file in libzpool/.libs/libzpool.so plugins/.libs/*.so; do
     *'GNU_STACK'*RWE*) fail "$file has an executable stack" ;;
     esac
     case $HARDEN_LDFLAGS in
-    *-z,now*) "$READELF" -dW "$file" | grep -qE 'BIND_NOW|FLAGS_1.*NOW' || fail "$file is bound lazily" ;;
+    *-z,now*) "$READELF" -dW "$file" | grep -qE 'BIND_NOW|FLAGS_1.*NOW' || fail "$file does not bind its symbols when it is loaded" ;;
     esac
 done
 printf '%s objects, marked "%s"\n' "$objects" "$expected"

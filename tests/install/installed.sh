@@ -58,7 +58,7 @@ check_headers() {
         printf '#include <zpool-support/%s>\n' "$header" >"$scratch/support.c"
         # shellcheck disable=SC2046,SC2086 # lists of options
         run_cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(with_pkg_config "$PKG_CONFIG" --cflags libzpool-driver) \
-            -fsyntax-only "$scratch/support.c" || fail "zpool-support/$header does not compile by itself"
+            -fsyntax-only "$scratch/support.c" || fail "zpool-support/$header does not compile alone"
     done
     others=$(cd "$DESTDIR$includedir" && find . -name 'zp*' ! -name zpool.h ! -name zpool-driver.h ! -name zpool-kernel.h \
         ! -name zpool-store.h ! -name zpool-support)
@@ -163,7 +163,7 @@ check_foreign_plugin() {
     }
     chmod 755 "$scratch/staged.so"
     ZPOOL_PLUGIN_PATH=$scratch/plugins run_host --drop "$scratch/staged.so" "$scratch/plugins/bump.so" ||
-        fail "a plugin dropped into a directory while the host runs was not found"
+        fail "a plugin that was added to a directory while the host runs was not found"
 }
 
 # project_make ARGUMENT... - builds in the directory of the new plugin with the installed package, and with warnings as

@@ -347,7 +347,7 @@ static void compare_page(struct zpool *pool, unsigned int offset)
 	load_page(pool, offset, found);
 	fill_page(wanted, offset, versions[offset]);
 	if (memcmp(found, wanted, PAGE_SIZE) != 0)
-		complain(zpool_get_type(pool), "a page came back with other bytes");
+		complain(zpool_get_type(pool), "a page was read back with different bytes");
 }
 
 static void work(struct zpool *pool, u64 *state)
@@ -384,7 +384,7 @@ static void expect(struct zpool *pool)
 	bool evicts = zpool_evictable(pool);
 
 	if (!counters.stored || !counters.same_filled || !counters.pool_limit_hit)
-		complain(type, "the pool was hardly used");
+		complain(type, "too few pages were stored in the pool");
 	if (evicts && (!counters.written_back || !counters.busy))
 		complain(type, "the driver can evict, but wrote nothing back");
 	if (!evicts && (counters.written_back || counters.reject_reclaim_fail != counters.pool_limit_hit))

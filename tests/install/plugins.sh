@@ -23,7 +23,7 @@ for plugin; do
     dynamic=$("${READELF:?}" -dW "$plugin")
     case $dynamic in
     *BIND_NOW* | *'FLAGS_1'*NOW*) ;;
-    *) fail "$plugin is bound lazily" ;;
+    *) fail "$plugin does not bind its symbols when it is opened" ;;
     esac
     case $dynamic in
     *'NEEDED'*libzpool*) fail "$plugin needs libzpool" ;;

@@ -31,7 +31,7 @@ static const char *const limits_drivers[] = { SHIPPED_DRIVERS(LIMITS_DRIVER) };
 enum { LIMITS_DRIVERS = sizeof limits_drivers / sizeof limits_drivers[0], LIMITS_SKIP = 77 };
 
 /*
- * The driver that the child uses. A child that cannot run its test exits with LIMITS_SKIP after it printed the reason.
+ * The driver that the child uses. A child that cannot run its test prints the reason and exits with LIMITS_SKIP.
  */
 static const char *limits_driver;
 

@@ -12,5 +12,5 @@ check-mutation: tests/contract/contract
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/mutation/check-mutation.sh
 else
 check-mutation:
-	@echo '$@: needs a build with shared libraries' >&2; exit 1
+	@echo '$@: this target needs a build with shared libraries' >&2; exit 1
 endif

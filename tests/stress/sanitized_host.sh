@@ -7,7 +7,7 @@ set -eu
 source=${abs_top_srcdir:?is the source tree, set by make check}
 library=${abs_top_builddir:?is the build tree, set by make check}/libzpool/.libs
 if [ ! -e "$library/libzpool.so" ] || [ -n "${SANITIZER_CFLAGS:-}$COVERAGE_CFLAGS" ]; then
-	echo "SKIP: needs a plain shared build"
+	echo "SKIP: this test needs a shared library that was built without sanitizers and coverage"
 	exit 77
 fi
 dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-sanitized-host.XXXXXX")

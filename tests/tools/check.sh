@@ -47,7 +47,7 @@ cp "$work/out" "$work/alone"
 run check --jobs 4 --ops 2000 --seed 7 zbud
 exits "cases that run at once" 0
 is "the report is the same as if they ran one after the other" "$(cat "$work/alone")" "$(cat "$work/out")"
-silent "there is no bar where there is no terminal"
+silent "no progress bar is printed without a terminal"
 run check --jobs 0 zbud
 exits "a number of jobs below 1 is a usage error" 2
 

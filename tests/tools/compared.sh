@@ -180,7 +180,7 @@ refused "a byte that changed" 'the checksum of the block at byte 44 does not mat
     head -c 44 "$work/whole"
     printf 'junkjunkjunkjunk'
 } >"$trace"
-refused "junk behind the header" 'at byte 44, there is no valid block'
+refused "junk after the header" 'at byte 44, there is no valid block'
 {
     cat "$work/whole"
     echo more

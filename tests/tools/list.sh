@@ -6,7 +6,7 @@
 . "${srcdir:-.}/tests/tools/common.sh"
 
 use_drivers noteless copying zbud crash sieve
-echo "this is no shared object" >"$work/plugins/broken.so"
+echo "this is not a shared object" >"$work/plugins/broken.so"
 chmod 644 "$work/plugins/broken.so"
 echo "this is not a plugin" >"$work/plugins/README"
 

@@ -66,9 +66,9 @@ holds "the driver has less than 150 lines" "$(wc -l <fresh/fresh.c)" -lt 150
 for file in fresh.c Makefile tests/check.sh tests/roundtrip.c; do
     holds "$file names its licence" "$(head -n 2 "fresh/$file" | grep -c 'SPDX-License-Identifier: MIT')" -gt 0
 done
-is "the licence is dated" 1 "$(grep -c '^Copyright (c) 20[0-9][0-9] The fresh authors$' fresh/LICENSE)"
+is "the licence has the year" 1 "$(grep -c '^Copyright (c) 20[0-9][0-9] The fresh authors$' fresh/LICENSE)"
 
-builds "the driver works where it is linked in" fresh check-linked
+builds "the driver works if it is linked in" fresh check-linked
 prints "the linked program stored objects" "^fresh: 500 objects stored and compared, 0 failures"
 if [ -e "$sdk/lib/libzpool.so" ]; then
     builds "the plugin builds and passes its test" fresh check
@@ -85,7 +85,7 @@ if [ -e "$sdk/lib/libzpool.so" ]; then
     prints "enough cases were run" "^([5-9][0-9]|[1-9][0-9][0-9]) passed, 0 failed"
     grep -E '^not ok|^# seed|^[0-9]+ passed' "$work/out"
 fi
-builds "clean works" fresh clean
+builds "make clean succeeds" fresh clean
 is "clean removes everything that was built" 7 "$(find fresh -type f | wc -l | tr -d ' ')"
 
 # A filter is tested on top of each driver.
@@ -97,7 +97,7 @@ is "it has the files of a driver's project" "$(cd fresh && find . -type f ! -nam
     "$(cd strain && find . -type f ! -name strain.c | LC_ALL=C sort)"
 holds "the filter has less than 150 lines" "$(wc -l <strain/strain.c)" -lt 150
 if [ -e "$sdk/lib/libzpool.so" ]; then
-    builds "the filter works where it is linked in" strain check-linked
+    builds "the filter works if it is linked in" strain check-linked
     prints "it stored objects in a driver" "^strain: 500 objects stored and compared, 0 failures"
     builds "the filter's plugin builds and passes its test" strain check
     prints "the filter stored objects" "^strain: 500 objects stored and compared, 0 failures"

@@ -162,7 +162,7 @@ fi
 status=$(sed -n 's/^status //p' "$work/err")
 status=${status:-9}
 if [ "$status" -ne 9 ]; then
-    exits "a disk that fills up later is no failure of a call" 0
+    exits "calls do not fail if the disk fills up later" 0
     warns "the end of the trace is logged" "trace ends here because .*short.trace cannot be written: File too large"
     warns "the number of missing calls is logged" "[0-9]+ calls? (is|are) missing from the trace"
     run replay "$work/short.trace"

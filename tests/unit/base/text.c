@@ -120,8 +120,8 @@ END_TEST
 
 START_TEST(errors_show_what_they_quote_escaped)
 {
-	assert_fails(zp_fail(EINVAL, "\"%s\" is no driver's name.", "\x1b[2J\xc2\x9b"), EINVAL,
-		     "\"\\x1b[2J\\u009b\" is no driver's name.");
+	assert_fails(zp_fail(EINVAL, "\"%s\" is not a driver's name.", "\x1b[2J\xc2\x9b"), EINVAL,
+		     "\"\\x1b[2J\\u009b\" is not a driver's name.");
 	assert_fails_null(zp_fail_null(EINVAL, "%s", "a\nb"), EINVAL, "a\\nb");
 	zp_error_keep();
 	assert_fails_null(zpool_open("\x1b[31mzbud\n", NULL, 0), EINVAL, "\\x1b[31mzbud\\n");

@@ -32,14 +32,14 @@ static void refuse(size_t symbol_bytes, const char *expected, const char *reason
 	ck_assert_ptr_null((void *)(uintptr_t)own.create);
 }
 
-static void fresh(void)
+static void make_valid_driver(void)
 {
 	driver = driver_for_tests("mock");
 }
 
 START_TEST(sound_driver_is_copied_with_a_table_of_its_own)
 {
-	fresh();
+	make_valid_driver();
 	adopt(0, NULL);
 	ck_assert_str_eq(own.type, "mock");
 	ck_assert_ptr_ne(own.params, driver.params);
@@ -65,22 +65,22 @@ END_TEST
 
 START_TEST(wrong_head_is_named_field_by_field)
 {
-	fresh();
+	make_valid_driver();
 	driver.magic ^= 1;
 	refuse(0, NULL, "magic is 0x5a504f4f4c445257 instead of 0x5a504f4f4c445256");
-	fresh();
+	make_valid_driver();
 	driver.abi_major = 2;
 	refuse(0, NULL, "abi_major is 2, but this library supports ABI 1");
-	fresh();
+	make_valid_driver();
 	driver.abi_major = 0;
 	refuse(0, NULL, "abi_major is 0");
-	fresh();
+	make_valid_driver();
 	driver.struct_size = (uint32_t)LEAST_BYTES - 1;
 	refuse(0, NULL, "struct_size is");
-	fresh();
+	make_valid_driver();
 	driver.struct_size--;
 	refuse(0, NULL, "not a multiple of the alignment 8");
-	fresh();
+	make_valid_driver();
 	driver.flags_required = 0x80000004u;
 	refuse(0, NULL, "flags_required has bits 0x80000004");
 }
@@ -88,7 +88,7 @@ END_TEST
 
 START_TEST(symbol_must_have_room_for_what_the_structure_claims)
 {
-	fresh();
+	make_valid_driver();
 	refuse(offsetof(struct zpool_driver, type) - 1, NULL, "less than the head of a driver structure");
 	refuse(1, NULL, "symbol zpool_driver is 1, less");
 	refuse(offsetof(struct zpool_driver, type), NULL, "symbol zpool_driver is only");
@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(smallest_structure_of_the_abi_has_no_optional_callbacks)
 {
-	fresh();
+	make_valid_driver();
 	driver.struct_size = (uint32_t)LEAST_BYTES;
 	adopt(LEAST_BYTES, NULL);
 	ck_assert(own.write == driver.write);
@@ -130,7 +130,7 @@ END_TEST
 
 START_TEST(unknown_ignorable_flags_are_ignored)
 {
-	fresh();
+	make_valid_driver();
 	driver.flags_ignorable = 0xfffffff0u;
 	adopt(0, NULL);
 	ck_assert_uint_eq(zp_driver_caps(&own) & (ZPOOL_CAP_MOVABLE | ZPOOL_CAP_SLEEP_MAPPED | ZPOOL_CAP_NOWAIT), 0);
@@ -143,11 +143,11 @@ START_TEST(type_must_be_a_name_and_the_expected_one)
 	static const char *const types[] = { NULL,    "",      "Mock",   "mo-ck",
 					     "mo ck", "9mock", "mock\n", "a23456789012345678901234567890123" };
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-		fresh();
+		make_valid_driver();
 		driver.type = types[i];
 		refuse(0, NULL, "type is not a driver's name");
 	}
-	fresh();
+	make_valid_driver();
 	refuse(0, "other", "type is \"mock\", but the driver was looked up as \"other\"");
 	driver.type = "a2345678901234567890123456789012";
 	adopt(0, NULL);
@@ -157,7 +157,7 @@ END_TEST
 
 START_TEST(missing_version_and_description_read_as_empty)
 {
-	fresh();
+	make_valid_driver();
 	driver.version = driver.description = NULL;
 	adopt(0, NULL);
 	ck_assert_str_eq(own.version, "");
@@ -168,19 +168,19 @@ END_TEST
 
 START_TEST(each_mandatory_callback_is_missed_by_name)
 {
-	fresh();
+	make_valid_driver();
 	driver.create = NULL;
 	refuse(0, NULL, "mandatory callback create is NULL");
-	fresh();
+	make_valid_driver();
 	driver.destroy = NULL;
 	refuse(0, NULL, "mandatory callback destroy is NULL");
-	fresh();
+	make_valid_driver();
 	driver.malloc = NULL;
 	refuse(0, NULL, "mandatory callback malloc is NULL");
-	fresh();
+	make_valid_driver();
 	driver.free = NULL;
 	refuse(0, NULL, "mandatory callback free is NULL");
-	fresh();
+	make_valid_driver();
 	driver.total_size = NULL;
 	refuse(0, NULL, "mandatory callback total_size is NULL");
 }
@@ -188,24 +188,24 @@ END_TEST
 
 START_TEST(map_and_unmap_or_read_and_write_must_be_there)
 {
-	fresh();
+	make_valid_driver();
 	driver.map = NULL;
 	driver.unmap = NULL;
 	adopt(0, NULL);
 	zp_driver_clear(&own);
 	driver.read = NULL;
 	refuse(0, NULL, "neither both of map and unmap nor both of read and write");
-	fresh();
+	make_valid_driver();
 	driver.read = NULL;
 	driver.write = NULL;
 	adopt(0, NULL);
 	zp_driver_clear(&own);
 	driver.unmap = NULL;
 	refuse(0, NULL, "neither both of map and unmap");
-	fresh();
+	make_valid_driver();
 	driver.map = NULL;
 	refuse(0, NULL, "only one of map and unmap");
-	fresh();
+	make_valid_driver();
 	driver.unmap = NULL;
 	refuse(0, NULL, "only one of map and unmap");
 }
@@ -214,15 +214,15 @@ END_TEST
 START_TEST(sizes_must_make_sense)
 {
 	static const size_t bad[] = { 0, 1, 4, 7, 9, 12, 24, (size_t)-1 };
-	fresh();
+	make_valid_driver();
 	driver.max_object_bytes = 0;
 	refuse(0, NULL, "max_object_bytes is 0");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		fresh();
+		make_valid_driver();
 		driver.alignment_bytes = bad[i];
 		refuse(0, NULL, "not a power of two of at least 8");
 	}
-	fresh();
+	make_valid_driver();
 	driver.alignment_bytes = 4096;
 	driver.max_object_bytes = (size_t)-1;
 	adopt(0, NULL);
@@ -232,7 +232,7 @@ END_TEST
 
 START_TEST(table_of_parameters_must_be_there_and_of_sane_size)
 {
-	fresh();
+	make_valid_driver();
 	driver.params = NULL;
 	refuse(0, NULL, "its table of 3 parameters is NULL");
 	driver.param_count = 0;
@@ -240,10 +240,10 @@ START_TEST(table_of_parameters_must_be_there_and_of_sane_size)
 	adopt(0, NULL);
 	ck_assert_ptr_null(own.params);
 	zp_driver_clear(&own);
-	fresh();
+	make_valid_driver();
 	driver.param_count = 257;
 	refuse(0, NULL, "its table of 257 parameters is too long");
-	fresh();
+	make_valid_driver();
 	static const uint32_t sizes[] = { 0, 8, sizeof(struct zpool_param) - 8, sizeof(struct zpool_param) + 4, 4104 };
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		driver.param_size = sizes[i];
@@ -264,7 +264,7 @@ START_TEST(parameters_of_a_newer_abi_are_cut_to_what_is_known)
 		};
 		table[i].unknown[0] = table[i].unknown[1] = UINT64_MAX;
 	}
-	fresh();
+	make_valid_driver();
 	driver.params = &table[0].known;
 	driver.param_size = sizeof table[0];
 	driver.param_count = 2;
@@ -282,7 +282,7 @@ static void refuse_param(struct zpool_param param, const char *reason)
 	static struct zpool_param table[2];
 	table[0] = (struct zpool_param){ .key = "good", .help = "h", .max = 5, .type = ZPOOL_PARAM_UINT };
 	table[1] = param;
-	fresh();
+	make_valid_driver();
 	driver.params = table;
 	driver.param_count = 2;
 	refuse(0, NULL, reason);
@@ -324,7 +324,7 @@ END_TEST
 
 START_TEST(callbacks_and_flags_amount_to_capabilities)
 {
-	fresh();
+	make_valid_driver();
 	ck_assert_uint_eq(zp_driver_caps(&driver), ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP | ZPOOL_CAP_COMPACT |
 							   ZPOOL_CAP_STATS | ZPOOL_CAP_CLASSES | ZPOOL_CAP_OBJECTS |
 							   ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_TRIM | ZPOOL_CAP_FORK);
@@ -343,7 +343,7 @@ END_TEST
 
 START_TEST(lack_of_memory_is_no_fault_of_the_driver)
 {
-	fresh();
+	make_valid_driver();
 	memory_fail_at(1);
 	int err = zp_driver_adopt(&driver, 0, NULL, &own, why, sizeof why);
 	ck_assert(memory_stop());
