@@ -68,6 +68,8 @@ zpool_store_man_links = \
 	doc/man/zpool_store_set_limit.3 \
 	doc/man/zpool_store_shrink.3 \
 	doc/man/zpool_store_sync.3 \
+	doc/man/zpool_store_unwatch_pressure.3 \
+	doc/man/zpool_store_watch_pressure.3 \
 	doc/man/zpool_store_zero_range.3
 
 dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7 \

@@ -13,6 +13,7 @@ store_sources = \
 	store/load.c \
 	store/object.c \
 	store/open.c \
+	store/pressure.c \
 	store/recompress.c \
 	store/range.c store/range.h \
 	store/store.h \

@@ -148,6 +148,7 @@ static void end(struct zpool_store *store)
 	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
 		pthread_mutex_destroy(&store->handle_lock[i]);
 	pthread_mutex_destroy(&store->limit_lock);
+	pthread_mutex_destroy(&store->watch_lock);
 	free(store);
 }
 
@@ -167,6 +168,7 @@ struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t
 		return NULL;
 	}
 	pthread_mutex_init(&store->limit_lock, NULL);
+	pthread_mutex_init(&store->watch_lock, NULL);
 	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
 		pthread_mutex_init(&store->handle_lock[i], NULL);
 	err = set_up(store, &own);
@@ -184,6 +186,7 @@ void zpool_store_close(struct zpool_store *store)
 {
 	if (!store)
 		return;
+	(void)zps_watch_end(store);
 	(void)zpool_store_flush(store);
 	end(store);
 }
@@ -235,6 +238,7 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 		.write_errors = zps_contexts_sum(&store->contexts, ZPS_WRITE_ERRORS),
 		.recompressed = zps_contexts_sum(&store->contexts, ZPS_RECOMPRESSED),
 		.recompress_saved = zps_contexts_sum(&store->contexts, ZPS_RECOMPRESS_SAVED),
+		.pressure_events = zps_contexts_sum(&store->contexts, ZPS_PRESSURE_EVENTS),
 		.flushes = zps_contexts_sum(&store->contexts, ZPS_FLUSHES),
 	};
 	memset(stats, 0, stats_size);

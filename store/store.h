@@ -43,6 +43,9 @@ struct zpool_store {
 
 	struct zps_recompression *recompression; /* NULL: there is no second compressor */
 
+	pthread_mutex_t watch_lock; /* guards the next one; held while its thread starts and ends */
+	struct zps_watch *watch;    /* NULL: nobody waits for memory pressure */
+
 	/* Each guards the objects whose handles it is chosen by: they are not freed while eviction reads their keys. */
 	pthread_mutex_t handle_lock[ZPS_HANDLE_LOCKS];
 };
@@ -108,6 +111,10 @@ void zps_replace(struct zpool_store *store, struct zps_context *context, struct 
 /* With the second compressor chosen.  0 or -errno with the error set. */
 int zps_recompression_init(struct zpool_store *store);
 void zps_recompression_fini(struct zpool_store *store);
+
+/* ---- pressure.c ---- */
+/* Ends the thread that waits for memory pressure.  Was there one? */
+bool zps_watch_end(struct zpool_store *store);
 
 /* ---- load.c ---- */
 /*

@@ -286,6 +286,52 @@ ZPOOL_PUBLIC int zpool_store_next_extent(struct zpool_store *store, uint64_t fir
 ZPOOL_PUBLIC int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t max_units);
 
 /*
+ * What zpool_store_watch_pressure() waits for and does.  Start from ZPOOL_STORE_PRESSURE_INIT.  Grows at its end.
+ *
+ * path             a file of pressure stall information (PSI): /proc/pressure/memory, or memory.pressure of a cgroup;
+ *                  NULL: memory.pressure of the process's own cgroup, or else /proc/pressure/memory
+ * fd               instead of a path, a descriptor of the program's that poll(2) reports POLLPRI for; it is duplicated;
+ *                  -1: none
+ * stall_ms         an event is that some threads waited for memory for so long
+ * window_ms        within such a time, 500 to 10000; Linux wants multiples of 2000 from unprivileged processes.  There
+ *                  is at most one event in this time.  0 and 0: 150 of 2000.
+ * release_percent  how much of the store to evict at an event, if it has a backing, 1 to 100; 0: 10
+ */
+struct zpool_store_pressure {
+	const char *path;
+	int32_t fd;
+	uint32_t stall_ms;
+	uint32_t window_ms;
+	uint32_t release_percent;
+};
+/* clang-format off */
+#define ZPOOL_STORE_PRESSURE_INIT { NULL, -1, 0, 0, 0 }
+/* clang-format on */
+
+/*
+ * zpool_store_watch_pressure - start a thread that gives memory back when the system is short of it
+ *
+ * args, args_size  see struct zpool_store_pressure; NULL: the defaults
+ *
+ * At each event the thread recompresses about a thousand idle values, if the store has a recompressor; then it compacts
+ * and trims the pool, and with a backing it evicts release_percent of the store.  It blocks all signals.  This is the
+ * only thread that the library ever starts.
+ *
+ * 0, or -EINVAL: store is NULL, or an argument is out of range; -EBUSY: there is such a thread already; -EOPNOTSUPP:
+ * the system has no PSI; -ENOMEM: no memory; -E2BIG: as zpool_store_open(); or the error of open(2), of the write that
+ * sets the threshold, or of pthread_create(3).
+ */
+ZPOOL_PUBLIC int zpool_store_watch_pressure(struct zpool_store *store, const struct zpool_store_pressure *args,
+					    size_t args_size);
+
+/*
+ * zpool_store_unwatch_pressure - end that thread, after what it is doing; zpool_store_close() does it, too
+ *
+ * 0, or -EINVAL: store is NULL; -ENOENT: there is no such thread.
+ */
+ZPOOL_PUBLIC int zpool_store_unwatch_pressure(struct zpool_store *store);
+
+/*
  * zpool_store_set_limit - change the limit, as struct zpool_store_args has it
  *
  * Below what is held now it only stops growth.  0, or -EINVAL: store is NULL.
@@ -338,6 +384,7 @@ struct zpool_store_stats {
 	uint64_t flushes;           /* flushes of the backing that succeeded */
 	uint64_t recompressed;      /* values that the second compressor made shorter */
 	uint64_t recompress_saved;  /* by how many bytes in all */
+	uint64_t pressure_events;   /* after which the thread of zpool_store_watch_pressure() gave memory back */
 };
 
 /*

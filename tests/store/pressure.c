@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pressure.c - the thread that waits for memory pressure
+ *
+ * Urgent data on a TCP socket makes poll() report the same event as a pressure file does, at a time that the test
+ * chooses.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "image.h"
+
+#define UNIT 1024
+#define UNITS 4000
+
+static struct image image;
+static struct zpool_store *store;
+static int ends[2] = { -1, -1 };
+
+static void open_store(bool backed)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	unsigned char value[UNIT];
+	uint32_t seed = 1;
+
+	image_init(&image, (uint64_t)UNITS * UNIT, false);
+	args.pool = "zsmalloc";
+	args.unit_bytes = UNIT;
+	args.recompressor = "zstd";
+	if (backed)
+		args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; key < UNITS; key++) {
+		for (size_t i = 0; i < UNIT; i++) {
+			seed = seed * 1664525 + 1013904223;
+			value[i] = (unsigned char)('a' + (seed >> 29));
+		}
+		ck_assert_int_eq(zpool_store_put(store, key, value, UNIT), 0);
+	}
+}
+
+static struct zpool_store_stats stats(void)
+{
+	struct zpool_store_stats all;
+
+	ck_assert_int_eq(zpool_store_get_stats(store, &all, sizeof(all)), 0);
+	return all;
+}
+
+/* false: there is no loopback interface here. */
+static bool connect_ends(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool connected;
+
+	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	connected = listener >= 0 && ends[0] >= 0 && !bind(listener, (struct sockaddr *)&address, length) &&
+		    !listen(listener, 1) && !getsockname(listener, (struct sockaddr *)&address, &length) &&
+		    !connect(ends[0], (struct sockaddr *)&address, length) &&
+		    (ends[1] = accept(listener, NULL, NULL)) >= 0;
+	if (listener >= 0)
+		close(listener);
+	return connected;
+}
+
+START_TEST(event_gives_memory_back)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+	uint64_t before, events = 0;
+
+	if (!connect_ends())
+		return;
+	open_store(_i);
+	args.fd = ends[1];
+	args.stall_ms = 1;
+	args.window_ms = 10;
+	args.release_percent = 50;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), 0);
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EBUSY);
+	before = zpool_store_get_total_size(store);
+	ck_assert_uint_eq(stats().pressure_events, 0);
+	ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
+	/* The urgent byte stays unread, so the event goes on; values are idle from the second one on. */
+	for (int i = 0; i < 3000 && events < 8; i++) {
+		usleep(10000);
+		events = stats().pressure_events;
+	}
+	ck_assert_int_eq(zpool_store_unwatch_pressure(store), 0);
+	ck_assert_int_eq(zpool_store_unwatch_pressure(store), -ENOENT);
+	ck_assert_uint_ge(events, 8);
+	ck_assert_uint_lt(zpool_store_get_total_size(store), before);
+	ck_assert_uint_gt(stats().recompressed, 0);
+	if (_i)
+		ck_assert_uint_gt(stats().evicted, UNITS / 4);
+	else
+		ck_assert_uint_eq(stats().units, UNITS);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+START_TEST(system_without_pressure_information_is_reported)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+
+	open_store(false);
+	args.path = "/proc/no-such-directory/memory.pressure";
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "PSI"));
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), args.path));
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+/* With the system's own file, where there is one; closing the store ends the thread. */
+START_TEST(close_ends_the_thread)
+{
+	int err;
+
+	open_store(true);
+	err = zpool_store_watch_pressure(store, NULL, 0);
+	printf("watching this system's memory pressure: %s\n", err ? zpool_last_error() : "possible");
+	ck_assert_int_le(err, 0);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+START_TEST(bad_arguments_are_refused)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+
+	open_store(false);
+	ck_assert_int_eq(zpool_store_watch_pressure(NULL, NULL, 0), -EINVAL);
+	ck_assert_int_eq(zpool_store_unwatch_pressure(NULL), -EINVAL);
+	ck_assert_int_eq(zpool_store_unwatch_pressure(store), -ENOENT);
+	args.stall_ms = 200;
+	args.window_ms = 100;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	args.window_ms = 20000;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	args.window_ms = 2000;
+	args.release_percent = 101;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	args.release_percent = 1;
+	args.path = "/proc/pressure/memory";
+	args.fd = 0;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	args.path = NULL;
+	args.fd = 1000000;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EBADF);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("pressure");
+	TCase *tcase = tcase_create("pressure");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, event_gives_memory_back, 0, 2);
+	tcase_add_test(tcase, system_without_pressure_information_is_reported);
+	tcase_add_test(tcase, close_ends_the_thread);
+	tcase_add_test(tcase, bad_arguments_are_refused);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
