@@ -72,11 +72,13 @@ AC_DEFUN([ZPOOL_COVERAGE], [
 	AC_SUBST([COVERAGE_CFLAGS])
 	AM_CONDITIONAL([ENABLE_COVERAGE], [test "$enable_coverage" = yes])])
 
+# Not in config.h: locks are larger in such a build, so everything that uses the support library has to agree.
 AC_DEFUN([ZPOOL_ARG_DEBUG_CHECKS], [
 	AC_ARG_ENABLE([debug-checks],
 		[AS_HELP_STRING([--enable-debug-checks], [verify drivers' invariants at run time; slow])])
-	AS_IF([test "$enable_debug_checks" = yes],
-		[AC_DEFINE([ZPOOL_DEBUG_CHECKS], [1], [Define to verify invariants at run time.])])
+	DEBUG_CPPFLAGS=
+	AS_IF([test "$enable_debug_checks" = yes], [DEBUG_CPPFLAGS=-DZPOOL_DEBUG_CHECKS=1])
+	AC_SUBST([DEBUG_CPPFLAGS])
 	AM_CONDITIONAL([DEBUG_CHECKS], [test "$enable_debug_checks" = yes])])
 
 # A host's thread may have a stack of 16 KiB, of which libzpool's functions and a plugin's must not use much.  Sanitizers
