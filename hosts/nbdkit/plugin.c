@@ -313,4 +313,7 @@ static struct nbdkit_plugin plugin = {
 	.cache = plugin_cache,
 };
 
+/* The macro only defines it, which clang reports. */
+struct nbdkit_plugin *plugin_init(void);
+
 NBDKIT_REGISTER_PLUGIN(plugin)
