@@ -2,9 +2,9 @@
  *
  * zblock - blocks of equal slots: quick, simple, and dense for objects that fit
  *
- * An object goes into a slot of the tightest size, and stays there until it is freed.  Nothing is moved or evicted,
- * so there is little to keep in step: for each size one lock, three lists of blocks and the slots that threads cache,
- * and for each block a bitmap.
+ * An object goes into a slot of the smallest size that holds it, and stays there until it is freed.  The driver never
+ * moves or evicts an object, so it needs little state: for each size one lock, three lists of blocks and the slots that
+ * threads cache, and for each block a bitmap.
  *
  * A block
  *
@@ -12,66 +12,67 @@
  *     page 0     page 1     ...           page 2^order - 1
  *
  * is a run of 1, 2, 4 or 8 pages, cut into n equal slots of ((4096 << order) - 32) / n bytes, rounded down to 8.  The
- * 29 pairs of order and n (zblock_type.c) are the block types, and their slots the sizes that there are, from 120 to
- * 4672 bytes, 7 to 12 % apart where compressed pages lie.  A size belongs to the type with the smallest slot that
- * holds it; one that is exactly a slot's belongs to that slot's type.
+ * 29 pairs of order and n (zblock_type.c) are the block types.  Their slot sizes range from 120 to 4672 bytes, and are
+ * 7 to 12 % apart in the range of compressed pages.  A size belongs to the type with the smallest slot that holds it;
+ * one that is exactly a slot's belongs to that slot's type.
  *
- * What a block is about (free slots, links, pages) stands in a record of 32 bytes outside of it.  The model keeps its
- * header at the beginning of the block, where an overrun of the block before could write, and everything would be
- * believed.  Its place stays empty here.  It could be given to the slots, which would make 12 of the 29 sizes 8 bytes
- * larger; but then they, and what an object costs, would no longer be the model's, for a gain of 0.2 % of footprint
- * on compressed pages.  Objects of 128, 512, 1024 or 2048 bytes would gain more: for those zsmalloc is the better
- * choice.
+ * The metadata of a block (free slots, links, pages) is in a record of 32 bytes outside of the block.  The kernel's
+ * driver keeps it in a header at the beginning of the block, where an overrun of the preceding block could corrupt it
+ * undetected.  Here the header's 32 bytes stay empty.  Giving them to the slots would make 12 of the 29 sizes 8 bytes
+ * larger and save 0.2 % of the footprint on compressed pages, but the sizes would then differ from the kernel's.
+ * Objects of 128, 512, 1024 or 2048 bytes would gain more: for those zsmalloc is the better choice.
  *
- * Memory comes late and goes early.  A block is address space at first.  Slots are taken lowest first, and a page
- * gets memory when the first object lies on it; so a type with one object costs a page, or two for the largest.  Trim
- * takes the memory of pages on which no object lies from blocks that are half used; a later object gets it back.
+ * The driver commits memory late and decommits it early.  A new block is only address space.  malloc takes the lowest
+ * slot first, and a page gets memory when the first object is put on it; so a type with one object costs one page, or
+ * two for the largest types.  Trim decommits the pages without an object in partly used blocks; a later malloc commits
+ * them again.
  *
  * Lists.  A type has three lists of blocks: those with room, those with room that also have an idle page (a page that
- * has memory and no object on it), and those without room.  An object goes into the first block with room, which is the
- * one that got its room last, and whose slots are the likeliest to be in the processor's cache: a new block, or a full
- * one of which an object was freed.  Blocks with an idle page come after the others, so that idle pages can go back;
- * but they come before a block whose free slots have no memory.  (Trim leaves such blocks, and puts them last.)  A list
- * for each fullness, the fullest taken first, was simulated on compressed pages: it leaves 0.1 % less waste after four
- * replacements an object, and costs links at every call.  A block's bitmaps decide which list it is in; both change
- * together, under the lock, so that no room is ever lost from sight, and a trim finds what it can give back without
- * looking at any other block.
+ * has memory and no object on it), and those without room.  An object goes into the first block with room.  This is a
+ * new block or the block that was full until recently, whose slots are the most likely to be in the processor's cache.
+ * Blocks with an idle page come after the others, so that trim can decommit idle pages; but they come before a block
+ * whose free slots have no memory.  (Trim creates such blocks, and puts them last.)  We simulated one list for each
+ * fullness, with the fullest block taken first, on compressed pages: it saves 0.1 % of memory after each object was
+ * replaced four times, but must update links in every call.  A block's bitmaps decide which list it is in; both change
+ * together, under the lock, so that every block with room is always on a list, and trim finds the idle pages without a
+ * look at any other block.
  *
- * A block that becomes empty goes back at once, save one for each type, if it has at most two pages of memory: where
- * all other blocks are full, a program that stores and frees one object would have the page allocator in its loop and
- * take ten times as long.  The spare block counts like any other, and trim gives it back.  Each malloc that finds no
- * memory does what trim does before it fails: what one type keeps is room for the others.
+ * A block that becomes empty is released at once, except that each type keeps one spare block with at most two pages of
+ * memory.  Without the spare block, a program that stores and frees one object while all other blocks are full would
+ * call the page allocator each time and take ten times as long.  The spare block counts like any other, and trim gives
+ * it back.  A malloc that finds no memory trims the pool before it fails, so that the memory one type keeps is
+ * available to the others.
  *
- * Handles are the shared table's; the location is the number of the block's record and the slot.  Map pins the
- * handle's word and computes the address from the record, without a lock.  A type keeps up to eight handle slots that
- * its frees left.
+ * Handles come from the shared handle table; a location is the number of the block's record and the slot.  Map pins the
+ * handle's table entry and computes the address from the record, without a lock.  A type keeps up to eight free handle
+ * slots for its next mallocs.
  *
- * Thread caches (support/magazine.h).  A free leaves slot and handle slot together in its thread's cache, and the
- * thread's next malloc of that type takes them from there: neither touches the type, its lock, its lists or the block's
- * bitmaps, and the pair executes one locked instruction, the one that makes sure that an object is freed once.  The
- * slot that was freed last is the cache's pending one.  The next malloc takes it first, so that a program that stores
- * and frees one object gets the same slot again; the next free moves it into the magazine of its type.
+ * Thread caches (support/magazine.h).  A free leaves the slot and its handle slot in the calling thread's cache, and
+ * the thread's next malloc of that type takes them from there: neither touches the type, its lock, its lists or the
+ * block's bitmaps, and the pair executes one locked instruction, the one that makes sure that an object is freed once.
+ * The slot that was freed last is the cache's pending one.  The next malloc takes it first, so that a program that
+ * stores and frees one object gets the same slot again; the next free moves it into the magazine of its type.
  *
- * In its block, a cached slot counts as used.  That keeps the memory of a block from being given back, so a thread
- * caches no more than 1 slot and a 128th of the type's used slots, at most 14, and of a type with less than 3 only the
- * pending one.  Of a full magazine the oldest slots go back to their type, four at a time; an empty one gets three free
- * slots that have memory, where it may hold more than three.  Code that must know what is free (trim, a malloc that
- * finds no memory, the walk over types, the last free of a type, a thread that ends) stops the caches and takes
- * the slots that it needs out of them.
+ * The block counts a cached slot as used.  This keeps the block's memory from being released, so a thread caches at
+ * most 1 slot plus a 128th of the type's used slots, and never more than 14; of a type with fewer than 3 used slots it
+ * caches only the pending slot.  When a magazine is full, its four oldest slots return to their type; an empty magazine
+ * that may hold more than three slots is refilled with three free slots that have memory.  Code that must know which
+ * slots are free (trim, a malloc that finds no memory, the walk over types, the last free of a type, a thread that
+ * ends) stops the caches and takes the slots that it needs out of them.
  *
  * Locks: a type's lock guards its blocks, their slots and lists; a thread that has an object of a block pinned, or one
- * of its slots cached, reads the constant part of the record without it.  After it come record_lock, then caches.lock,
- * then the locks of the handle table and of the page allocator.  The page source is called under a type's lock where a
- * block's next page gets memory or trim takes it, for one block at a time.
+ * of its slots cached, reads the constant part of the record without the lock.  The locking order is: a type's lock,
+ * record_lock, caches.lock, then the locks of the handle table and of the page allocator.  The driver holds a type's
+ * lock while it commits or decommits pages of a block, for one block at a time.
  *
- * ZPOOL_GFP_NOWAIT: a slot that the thread caches, else a free slot with memory in one of the first 8 blocks with room
- * or the spare one, else a block from the reserve; a kept handle slot, else one of a committed group; every lock is
- * only tried.
+ * ZPOOL_GFP_NOWAIT: the call takes a slot that the thread caches; otherwise a free slot with memory in one of the first
+ * 8 blocks with room or in the spare block; otherwise a block from the reserve.  The handle slot is one that the type
+ * keeps, or one from a committed group.  The call only tries each lock.
  *
- * Source: the kernel's zblock as it was proposed, for block types, lists and their order, the largest object and the
- * error codes.  There a handle is block, type and slot themselves, blocks have all their memory from the start, and two
- * things went wrong: a block could drop out of the list of those with room, and an object of exactly a slot's size went
- * one size up.
+ * The block types, the lists and their order, the largest object and the error codes follow zblock as it was proposed
+ * for the kernel.  There a handle encodes the block, the type and the slot directly, and blocks have all their memory
+ * from the start.  It had two faults that this driver avoids: a block with room could be missing from the list of
+ * blocks with room, and an object of exactly a slot's size went into the next larger size.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

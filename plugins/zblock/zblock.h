@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zblock.h - what the files of the zblock driver share; zblock.c tells the design
+ * zblock.h - what the files of the zblock driver share; zblock.c describes the design
  */
 #ifndef ZBLOCK_H
 #define ZBLOCK_H
@@ -17,107 +17,113 @@
 enum {
 	ZBLOCK_ALIGN_SHIFT = 3,
 	ZBLOCK_ALIGN_BYTES = 1 << ZBLOCK_ALIGN_SHIFT,
-	ZBLOCK_HEAD_BYTES = 32, /* in front of slot 0: where the model has its header */
+	ZBLOCK_HEAD_BYTES = 32, /* stays empty in front of slot 0; the kernel's driver has its header there */
 	ZBLOCK_OBJECT_BYTES_MAX = 4672,
 	ZBLOCK_TYPES = 29,
 	ZBLOCK_PAGES_MAX = 8,
 	ZBLOCK_SLOT_BITS = 5,
 	ZBLOCK_SLOTS_MAX = 1 << ZBLOCK_SLOT_BITS,
-	ZBLOCK_SPARE_SLOTS = 8, /* of the handle table, kept by a type */
-	ZBLOCK_SPARE_PAGES = 2, /* an empty block with no more memory than this stays with its type */
-	ZBLOCK_NOWAIT_LOOKS = 8 /* blocks with room that a NOWAIT call looks at */
+	ZBLOCK_SPARE_SLOTS = 8, /* A type keeps at most this many free handle slots. */
+	ZBLOCK_SPARE_PAGES = 2, /* A type keeps an empty block if it has no more pages of memory than this. */
+	ZBLOCK_NOWAIT_LOOKS = 8 /* A NOWAIT call examines at most this many blocks with room. */
 };
 
 /*
- * A thread caches these and a share of a type's used slots, up to ZP_MAGAZINE_ITEMS; of a type with fewer used slots
- * than CACHED_FROM_SLOTS only the slot that it freed last.
+ * A thread caches at most this many slots of a type plus a share of the type's used slots, and no more than
+ * ZP_MAGAZINE_ITEMS.  Of a type with fewer than CACHED_FROM_SLOTS used slots it caches only the slot that it freed
+ * last.
  */
 enum {
 	ZBLOCK_CACHED_MIN = 1,
 	ZBLOCK_CACHED_SHARE = 128,
 	ZBLOCK_CACHED_FROM_SLOTS = 3,
-	ZBLOCK_FLUSH_SLOTS = 4, /* the oldest of a full magazine that go back to their type together */
-	ZBLOCK_REFILL_SLOTS = 3 /* taken beside the slot that a malloc with an empty magazine wants */
+	/* When a magazine is full, this many of its oldest slots return to their type together. */
+	ZBLOCK_FLUSH_SLOTS = 4,
+	ZBLOCK_REFILL_SLOTS = 3 /* A malloc that finds the magazine empty takes this many slots besides its own. */
 };
 
-#define ZBLOCK_NONE UINT32_C(0) /* no block has number 0 */
-#define ZBLOCK_NO_TYPE 0        /* nor does a type */
+#define ZBLOCK_NONE UINT32_C(0) /* Block numbers start at 1. */
+#define ZBLOCK_NO_TYPE 0        /* Type numbers start at 1. */
 
 enum { ZBLOCK_NUMBER_BITS = 30, ZBLOCK_RECORD_BYTES = 32 };
 
 enum zblock_list { ZBLOCK_UNLISTED, ZBLOCK_ROOM, ZBLOCK_IDLE, ZBLOCK_FULL, ZBLOCK_SPARE };
 
 /*
- * The record of a block.  `taken` is guarded by record_lock, `next` too while the record is free.  From joining its
- * type to leaving it everything else is guarded by the type's lock; base and type do not change meanwhile, so a thread
- * that has an object of it pinned reads them without the lock.
+ * The record of a block.  record_lock guards `taken`, and also `next` while the record is free.  The type's lock guards
+ * everything else while the block belongs to the type.  base and type do not change during that time, so a thread that
+ * has an object of the block pinned reads them without the lock.
  */
 struct zblock_block {
-	_Alignas(ZBLOCK_RECORD_BYTES) char *base; /* of slot 0 */
+	_Alignas(ZBLOCK_RECORD_BYTES) char *base; /* the address of slot 0 */
 	uint32_t pgno;
 	uint32_t vacant;       /* a bit for each slot that is free */
 	uint32_t backed;       /* a bit for each slot all of whose pages have memory */
-	uint32_t next, prev;   /* of the same type's list, or of the list of free records */
-	_Atomic(uint8_t) type; /* ZBLOCK_NO_TYPE: it belongs to none */
+	uint32_t next, prev;   /* link the blocks of one of the type's lists; next also links free records */
+	_Atomic(uint8_t) type; /* ZBLOCK_NO_TYPE if it belongs to none */
 	uint8_t committed;     /* a bit for each page that has memory */
 	uint8_t list;          /* enum zblock_list */
 	bool taken;            /* the record is in use */
 };
 
-_Static_assert(sizeof(struct zblock_block) == ZBLOCK_RECORD_BYTES, "a record is as long as the model's header");
+_Static_assert(sizeof(struct zblock_block) == ZBLOCK_RECORD_BYTES, "a record is as long as the header in the kernel");
 _Static_assert(ZBLOCK_NUMBER_BITS + ZBLOCK_SLOT_BITS <= ZP_LOCATION_BITS, "a location holds block and slot");
 _Static_assert(UINT32_C(1) << ZBLOCK_NUMBER_BITS <= ZP_TABLE_ENTRIES_MAX, "the table holds all records");
 _Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
 
-/* The locking order; the types among each other by their numbers. */
+/* The order in which a thread takes the locks.  Several types' locks are taken in the order of the types' numbers. */
 enum zblock_rank { ZBLOCK_RANK_TYPE = ZP_RANK_DRIVER, ZBLOCK_RANK_RECORDS };
 
-/* A block type: blocks of one geometry, which is constant.  The rest, from `blocks` on, is guarded by lock. */
+/* A block type: blocks of one geometry, which is constant.  The lock guards the members from `blocks` on. */
 struct zblock_type {
 	_Alignas(64) uint16_t slot_bytes;
-	uint8_t slots;                             /* in a block */
-	uint8_t pages;                             /* in a block */
-	uint8_t first_pages;                       /* on which slot 0 lies */
+	uint8_t slots;                             /* slots of a block */
+	uint8_t pages;                             /* pages of a block */
+	uint8_t first_pages;                       /* the number of pages that slot 0 lies on */
 	uint32_t all_slots;                        /* a bit for each slot */
 	uint32_t slots_touching[ZBLOCK_PAGES_MAX]; /* for each page, a bit for each slot of which a part lies on it */
 
-	uint32_t blocks; /* on the lists, and the spare */
+	uint32_t blocks; /* includes the spare block */
 	struct zp_lock lock;
-	uint32_t room;         /* list of blocks with a free slot: the one that got its room last is first */
-	uint32_t idle;         /* list of those with a free slot and an idle page, in the same order */
-	uint32_t full;         /* list of the blocks without a free slot */
-	uint32_t spare;        /* an empty block */
-	uint32_t spare_record; /* one without pages: taken under NOWAIT, and then not needed */
+	/* Lists the blocks with a free slot; it starts with the block that was full until recently. */
+	uint32_t room;
+	uint32_t idle;  /* lists the blocks with a free slot and an idle page, in the same order */
+	uint32_t full;  /* lists the blocks without a free slot */
+	uint32_t spare; /* an empty block, or ZBLOCK_NONE */
+	/* A record without pages, which a NOWAIT call took and then did not need. */
+	uint32_t spare_record;
 	uint32_t spare_count;
 	uint32_t spare_slots[ZBLOCK_SPARE_SLOTS];
-	uint64_t used_slots; /* by objects, or cached */
+	uint64_t used_slots; /* slots that hold an object or are cached */
 	uint64_t committed_pages;
 };
 
 struct zblock_pool {
-	/* Constant. */
+	/* These members are constant. */
 	struct zp_handles handles;
 	struct zp_pages pages;
 	const struct zpool_host *host;
 	void *core;
-	uint16_t slot_bytes[ZBLOCK_TYPES + 1]; /* by type, away from the types' locks: map reads it */
-	uint8_t type_of[ZBLOCK_OBJECT_BYTES_MAX / ZBLOCK_ALIGN_BYTES + 1]; /* by size in units of 8, rounded up */
+	/* Indexed by type.  map reads it, so it is not on the cache lines of the types' locks. */
+	uint16_t slot_bytes[ZBLOCK_TYPES + 1];
+	/* Indexed by the size in units of 8 bytes, rounded up. */
+	uint8_t type_of[ZBLOCK_OBJECT_BYTES_MAX / ZBLOCK_ALIGN_BYTES + 1];
 
-	/* Records.  Any thread looks a record up without the lock. */
+	/* The records.  Any thread reads the table without record_lock. */
 	struct zp_table records;
 	struct zp_lock record_lock;
-	uint32_t record_end;  /* below which each was handed out once */
-	uint32_t record_free; /* first of the list of free records, which ends with ZBLOCK_NONE */
+	uint32_t record_end;  /* records below this number were handed out at least once */
+	uint32_t record_free; /* starts the list of free records, which ends with ZBLOCK_NONE */
 
 	struct zp_counts counts;
-	struct zp_caches caches; /* the magazine of a type has the type's index */
+	struct zp_caches caches; /* the magazine index is the number of the type */
 
-	struct zblock_type types[ZBLOCK_TYPES + 1]; /* from 1, smallest first */
+	struct zblock_type types[ZBLOCK_TYPES + 1]; /* start at index 1, smallest slots first */
 };
 
 /* ---- numbers ---- */
 
-/* Where an object is, as the handle table keeps it: block and slot. */
+/* The location that the handle table stores: the numbers of the block and of the slot. */
 static inline uint64_t zblock_location(uint32_t number, unsigned int slot)
 {
 	return (uint64_t)number << ZBLOCK_SLOT_BITS | slot;
@@ -143,7 +149,7 @@ static inline unsigned int zblock_type_index(const struct zblock_block *block)
 	return atomic_load_explicit(&block->type, memory_order_relaxed);
 }
 
-/* The type of a slot that has a handle slot, from a handle slot that the caller has bound or begun to free. */
+/* Returns the type of a bound slot.  The caller has bound its handle slot or begun to free it. */
 static inline unsigned int zblock_type_of_bound(struct zblock_pool *pool, uint32_t handle_slot)
 {
 	uint64_t location = zp_handles_location(&pool->handles, handle_slot);
@@ -156,7 +162,7 @@ static inline unsigned int zblock_used_slots(const struct zblock_type *type, con
 	return type->slots - (unsigned int)__builtin_popcount(block->vacant);
 }
 
-/* The pages that a slot lies on, as a mask like block->committed. */
+/* Returns the pages that a slot lies on, as a mask like block->committed. */
 static inline unsigned int zblock_slot_pages(const struct zblock_type *type, unsigned int slot)
 {
 	unsigned int from = ZBLOCK_HEAD_BYTES + slot * type->slot_bytes;
@@ -165,7 +171,7 @@ static inline unsigned int zblock_slot_pages(const struct zblock_type *type, uns
 	return ((2u << (last - first)) - 1) << first;
 }
 
-/* The slots that lie wholly on these pages. */
+/* Returns the slots that lie wholly on these pages. */
 static inline uint32_t zblock_slots_on(const struct zblock_type *type, unsigned int pages)
 {
 	uint32_t slots = 0;
@@ -176,7 +182,7 @@ static inline uint32_t zblock_slots_on(const struct zblock_type *type, unsigned 
 	return slots;
 }
 
-/* The pages with memory on which no object lies. */
+/* Returns the pages with memory on which no object lies. */
 static inline unsigned int zblock_idle_pages(const struct zblock_type *type, const struct zblock_block *block)
 {
 	uint32_t used = type->all_slots & ~block->vacant;
@@ -192,71 +198,79 @@ static inline unsigned int zblock_idle_pages(const struct zblock_type *type, con
 
 void zblock_types_init(struct zblock_pool *pool);
 
-/* ---- zblock_block.c: with the type's lock held where it does not say otherwise ---- */
+/* ---- zblock_block.c: the caller holds the type's lock unless the comment says otherwise ---- */
 
 /*
- * A block of the type, in no list, with memory for its first slot.  0 or -errno.  Without the type's lock; but with it
- * under NOWAIT.
+ * Creates a block of the type, on no list, with memory for its first slot.  Returns 0 or -errno.  The caller holds the
+ * type's lock only if the call is NOWAIT.
  */
 int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *number);
 
-/* Without the lock: give blocks back that have left their type; first: of a list by `next`, or ZBLOCK_NONE. */
+/*
+ * Releases blocks that have left their type; `first` starts a list that `next` links, or is ZBLOCK_NONE.  The caller
+ * does not hold the lock.
+ */
 void zblock_blocks_destroy(struct zblock_pool *pool, const struct zblock_type *type, uint32_t first);
 
-/* A new block becomes the type's, first in its list; and one that is in no list becomes nobody's. */
+/*
+ * join adds a new block to the type and puts it first in its list; leave removes a block that is on no list from the
+ * type.
+ */
 void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 void zblock_block_leave(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 
 /*
- * A block's slots and pages decide which list it belongs to.  Put a block that is in no list first in its list; take a
- * block off its list; move a block whose slots have changed, if it belongs to another list now.
+ * A block's slots and pages decide which list it belongs to.  list puts a block that is on no list first in its list;
+ * unlist takes a block off its list; relist moves a block whose slots have changed, if it belongs to another list now.
  */
 void zblock_block_list(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 void zblock_block_unlist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 void zblock_block_relist(struct zblock_pool *pool, struct zblock_type *type, uint32_t number);
 
-/* Memory for a slot that is not backed.  0 or -errno. */
+/* Commits memory for a slot that has none.  Returns 0 or -errno. */
 int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct zblock_block *block, unsigned int slot,
 		     zpool_gfp_t gfp);
 
 /*
- * Without locks: give back what types keep for their next object, and take memory from pages without an object; or do
- * both, and give the records and the handle table's memory back that nothing lies in.  true: there is more room.
+ * These release memory without any lock held by the caller.  drop_spares releases the blocks and handle slots that
+ * types keep for their next objects; thin decommits pages without an object; make_room does both, and also releases
+ * unused memory of the records and of the handle table.  They return true if there is more room than before.
  */
 bool zblock_drop_spares(struct zblock_pool *pool);
 bool zblock_thin(struct zblock_pool *pool);
 bool zblock_make_room(struct zblock_pool *pool);
 
-/* ---- zblock_slots.c: with the type's lock held ---- */
+/* ---- zblock_slots.c: the caller holds the type's lock ---- */
 
 /*
- * Takes a free slot, which nobody else knows of then; its handle slot is bound to it.  The lock is released meanwhile,
- * but not under NOWAIT.  0 or -errno.
+ * Takes a free slot and binds a handle slot to it; no other thread can see the slot then.  Unless the call is NOWAIT,
+ * the lock is released and taken again.  Returns 0 or -errno.
  */
 int zblock_slot_get(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *handle_slot);
 
-/* Takes up to `wanted` free slots that have memory, lowest first.  Returns how many. */
+/* Takes up to `wanted` free slots that have memory, the lowest first.  Returns how many it took. */
 unsigned int zblock_slots_get_ready(struct zblock_pool *pool, struct zblock_type *type, uint32_t *handle_slots,
 				    unsigned int wanted);
 
 /*
- * Free slots that were got before: the handle slots' state is dead.  slot_free: of a handle slot that was retired.
- * Blocks that become empty and do not stay with the type are linked to *emptied, for zblock_blocks_destroy().
+ * zblock_slots_put frees slots whose handle slots' state is dead; zblock_slot_free frees a slot whose handle slot was
+ * retired.  Both link the blocks that become empty and do not stay with the type to *emptied, for
+ * zblock_blocks_destroy().
  */
 void zblock_slots_put(struct zblock_pool *pool, struct zblock_type *type, const uint32_t *handle_slots,
 		      unsigned int count, uint32_t *emptied);
 void zblock_slot_free(struct zblock_pool *pool, struct zblock_type *type, uint64_t location, uint32_t *emptied);
 
-/* How many slots of the type a thread caches, as the type is now. */
+/* Returns how many slots of the type a thread may cache at present. */
 unsigned int zblock_cached_max(const struct zblock_type *type);
 
-/* How many slots of the type all threads cache; exact while they do not call malloc or free. */
+/* Counts the slots of the type that all threads cache.  The count is exact while no thread calls malloc or free. */
 uint64_t zblock_cached_count(struct zblock_pool *pool, const struct zblock_type *type);
 
-/* Frees the slots of the type that threads cache.  true: there were some. */
+/* Frees the slots of the type that threads cache.  Returns true if there were any. */
 bool zblock_cached_put(struct zblock_pool *pool, struct zblock_type *type, uint32_t *emptied);
 
-/* The callback of the thread caches, without locks: the thread that owns the cache ends. */
+/* The thread caches call this without locks when the calling thread, which owns the cache, ends. */
 void zblock_cache_empty(void *pool, struct zp_cache *cache);
 
 /* ---- zblock_objects.c: the driver's callbacks ---- */
@@ -272,10 +286,10 @@ int zblock_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, 
 
 void zblock_records_init(struct zblock_pool *pool);
 void zblock_records_fini(struct zblock_pool *pool);
-int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number); /* 0 or -errno */
+int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number); /* returns 0 or -errno */
 void zblock_record_put(struct zblock_pool *pool, uint32_t number);
-bool zblock_records_trim(struct zblock_pool *pool); /* true: memory went back */
-void zblock_records_sort(struct zblock_pool *pool); /* so that the lowest are taken first */
+bool zblock_records_trim(struct zblock_pool *pool); /* returns true if it released memory */
+void zblock_records_sort(struct zblock_pool *pool); /* makes malloc take the lowest numbers first */
 
 /* ---- zblock_stats.c ---- */
 

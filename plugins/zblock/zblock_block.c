@@ -18,7 +18,7 @@ static uint32_t *head_of(struct zblock_type *type, unsigned int list)
 	return list == ZBLOCK_ROOM ? &type->room : &type->full;
 }
 
-/* The list that a block of the type belongs to while it has objects. */
+/* Returns the list that a block of the type belongs to while it has objects. */
 static enum zblock_list list_of(const struct zblock_type *type, const struct zblock_block *block)
 {
 	if (!block->vacant)
@@ -26,7 +26,7 @@ static enum zblock_list list_of(const struct zblock_type *type, const struct zbl
 	return zblock_idle_pages(type, block) ? ZBLOCK_IDLE : ZBLOCK_ROOM;
 }
 
-/* Puts a block last in its list, which in a ring is in front of the first. */
+/* Puts a block last in its list.  In a ring, that is in front of the first. */
 static void list_last(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
 {
 	struct zblock_block *block = zblock_block(pool, number);
@@ -96,14 +96,16 @@ int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpoo
 	if (err)
 		return err;
 	err = zp_pages_get_lazy(&pool->pages, type->pages, type->first_pages, gfp, &pgno);
-	/* Giving the record back could mean to wait: it is kept for the next such call. */
+	/* Releasing the record could block, so the type keeps it for the next such call. */
 	if (nowait)
 		type->spare_record = err ? *number : ZBLOCK_NONE;
 	else if (err)
 		zblock_record_put(pool, *number);
 	if (err)
 		return err;
-	/* With NOWAIT a run keeps what memory it has behind the first pages, for the next such calls. */
+	/*
+	 * A NOWAIT call commits the pages behind the first ones where their memory is at hand, for the next such calls.
+	 */
 	for (unsigned int page = type->first_pages; nowait && page < type->pages; page++)
 		if (zp_pages_commit(&pool->pages, pgno + page, 1, gfp) == 0)
 			committed |= 1u << page;
@@ -129,7 +131,10 @@ void zblock_block_join(struct zblock_pool *pool, struct zblock_type *type, uint3
 {
 	struct zblock_block *block = zblock_block(pool, number);
 
-	/* Read without a lock by those who ask for the size of an object that used to be in this record's block. */
+	/*
+	 * A thread that asks for the size of an object reads the type without a lock, even if the block has been
+	 * released.
+	 */
 	atomic_store_explicit(&block->type, (uint8_t)(type - pool->types), memory_order_relaxed);
 	type->blocks++;
 	type->committed_pages += (unsigned int)__builtin_popcount(block->committed);
@@ -171,7 +176,7 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 	return err;
 }
 
-/* Takes memory from a block's idle pages.  false: the source does not take all of it. */
+/* Decommits a block's idle pages.  Returns false if the page source refuses some of them. */
 static bool thin_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
 {
 	struct zblock_block *block = zblock_block(pool, number);
@@ -189,7 +194,10 @@ static bool thin_block(struct zblock_pool *pool, struct zblock_type *type, uint3
 	}
 	zblock_block_unlist(pool, type, number);
 	set_committed(type, block, left);
-	/* Blocks with memory for their next object come first.  If the source refused, another is tried next time. */
+	/*
+	 * Blocks with memory for their next object come first.  If the source refused, the next trim tries another
+	 * block first.
+	 */
 	taken = list_of(type, block) != ZBLOCK_IDLE;
 	if (taken && block->vacant & block->backed)
 		zblock_block_list(pool, type, number);
@@ -198,7 +206,10 @@ static bool thin_block(struct zblock_pool *pool, struct zblock_type *type, uint3
 	return taken;
 }
 
-/* Takes the type's lock for one block at a time, so that nobody waits for more than one block's worth of the source. */
+/*
+ * Takes the type's lock for one block at a time, so that other threads wait for the page source no longer than one
+ * block takes.
+ */
 static bool thin_type(struct zblock_pool *pool, struct zblock_type *type)
 {
 	bool any = false, more = true;

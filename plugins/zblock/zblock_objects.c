@@ -32,7 +32,7 @@ static NOINLINE void zero_slot(struct zblock_pool *pool, uint64_t location)
 	memset(address_of(pool, location), 0, pool->slot_bytes[zblock_type_index(block)]);
 }
 
-/* Makes a slot that only the caller knows of an object. */
+/* Stores an object in a slot that no other thread can see. */
 static inline int publish(struct zblock_pool *pool, uint32_t handle_slot, zpool_gfp_t gfp, unsigned long *handle)
 {
 	if (gfp & ZPOOL_GFP_ZERO)
@@ -41,7 +41,9 @@ static inline int publish(struct zblock_pool *pool, uint32_t handle_slot, zpool_
 	return 0;
 }
 
-/* The thread caches a few slots for its next mallocs, the lowest on top.  With the type's lock held. */
+/*
+ * Puts a few slots into the thread's cache for its next mallocs, the lowest on top.  The caller holds the type's lock.
+ */
 static void refill(struct zblock_pool *pool, struct zblock_type *type)
 {
 	uint32_t ready[ZBLOCK_REFILL_SLOTS], emptied = ZBLOCK_NONE;
@@ -56,13 +58,13 @@ static void refill(struct zblock_pool *pool, struct zblock_type *type)
 			count--;
 		zp_cache_leave(cache);
 	}
-	/* No block becomes empty, because a block in a list has another slot in use. */
+	/* This empties no block, because a block in a list has another slot in use. */
 	zblock_slots_put(pool, type, ready, count, &emptied);
 }
 
 /*
- * Takes a slot and perhaps a few more for the thread's cache.  *adopts: the thread should have one.  With the type's
- * lock held, which is released.
+ * Takes a slot, and perhaps a few more for the thread's cache.  Sets *adopts to true if the thread should get a cache.
+ * The caller holds the type's lock, and the function releases it.
  */
 static int get_slot(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *handle_slot,
 		    bool *adopts)
@@ -70,7 +72,7 @@ static int get_slot(struct zblock_pool *pool, struct zblock_type *type, zpool_gf
 	int err = zblock_slot_get(pool, type, gfp, handle_slot);
 	unsigned int max = err || gfp & ZPOOL_GFP_NOWAIT ? 0 : zblock_cached_max(type);
 
-	/* Not only with the first free, which should not make the pool larger. */
+	/* The thread adopts a cache here and not only at its first free, which should not make the pool larger. */
 	*adopts = max && !zp_caches_own(&pool->caches);
 	if (max > ZBLOCK_REFILL_SLOTS && !*adopts)
 		refill(pool, type);
@@ -105,8 +107,8 @@ static NOINLINE int malloc_slow(struct zblock_pool *pool, struct zblock_type *ty
 }
 
 /*
- * The slot that the thread freed last, if it is of this type.  Not in the last life of its handle slot, which the
- * thread's next free ends.
+ * Returns the slot that the thread freed last, unless it has another type or its handle slot is in its last generation,
+ * which the thread's next free retires.
  */
 static inline uint32_t take_pending(struct zblock_pool *pool, struct zp_cache *cache, unsigned int index)
 {
@@ -119,7 +121,7 @@ static inline uint32_t take_pending(struct zblock_pool *pool, struct zp_cache *c
 	return pending;
 }
 
-/* With a slot that the thread caches, if it may; cache NULL: it has none. */
+/* Stores an object, in a slot that the thread caches if possible; cache is NULL if the thread has none. */
 static inline int malloc_in(struct zblock_pool *pool, struct zp_cache *cache, unsigned int index, zpool_gfp_t gfp,
 			    unsigned long *handle)
 {
@@ -136,7 +138,7 @@ static inline int malloc_in(struct zblock_pool *pool, struct zp_cache *cache, un
 	return publish(pool, handle_slot, gfp, handle);
 }
 
-/* The same for a thread whose cache has to be searched for. */
+/* Does the same for a thread whose cache must be looked up first. */
 static NOINLINE int malloc_searched(struct zblock_pool *pool, unsigned int index, zpool_gfp_t gfp,
 				    unsigned long *handle)
 {
@@ -159,7 +161,10 @@ int zblock_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *hand
  * free
  */
 
-/* The thread caches one slot more; the oldest of a full magazine go back.  With the type's lock held. */
+/*
+ * Puts one more slot into the thread's cache; if the magazine is full, its oldest slots return to the type.  The caller
+ * holds the type's lock.
+ */
 static void cache_slot(struct zblock_pool *pool, struct zblock_type *type, uint32_t handle_slot, uint32_t *emptied)
 {
 	struct zp_cache *cache = zp_caches_enter(&pool->caches);
@@ -182,7 +187,7 @@ static void cache_slot(struct zblock_pool *pool, struct zblock_type *type, uint3
 		zblock_slots_put(pool, type, &handle_slot, 1, emptied);
 }
 
-/* Frees a slot that the cache did not take.  begun: its handle slot is not dead yet. */
+/* Frees a slot that the cache did not take.  begun is true if the free of its handle slot is not complete yet. */
 static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bool begun)
 {
 	struct zblock_type *type = &pool->types[zblock_type_of_bound(pool, handle_slot)];
@@ -194,7 +199,7 @@ static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bo
 		zblock_slot_free(pool, type, location, &emptied);
 	else
 		cache_slot(pool, type, handle_slot, &emptied);
-	/* A type without an object caches no slots. */
+	/* If a type has no object left, threads may cache no slots of it. */
 	if (type->used_slots && type->used_slots <= ZP_MAGAZINE_ITEMS &&
 	    type->used_slots == zblock_cached_count(pool, type))
 		(void)zblock_cached_put(pool, type, &emptied);
@@ -205,7 +210,7 @@ static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bo
 	return 0;
 }
 
-/* Of an object that is not simply live: mapped, or none. */
+/* Handles the free of a mapped object or of an invalid handle. */
 static NOINLINE int free_contended(struct zblock_pool *pool, unsigned long handle)
 {
 	uint32_t handle_slot;
@@ -216,8 +221,9 @@ static NOINLINE int free_contended(struct zblock_pool *pool, unsigned long handl
 }
 
 /*
- * The slot becomes the thread's pending one, and the one that was freed before goes into its magazine: its word and its
- * block's record have arrived by now, and the processor need not wait for those of this one.
+ * Makes the slot the thread's pending one, and moves the slot that was freed before it into its magazine.  The earlier
+ * slot's table entry and its block's record are in the processor's cache by now, so the call does not wait for those of
+ * this slot.
  */
 static inline int free_in(struct zblock_pool *pool, struct zp_cache *cache, uint32_t handle_slot)
 {
@@ -239,7 +245,7 @@ static inline int free_in(struct zblock_pool *pool, struct zp_cache *cache, uint
 	return cached ? 0 : free_slow(pool, before, begun);
 }
 
-/* The same for a thread whose cache has to be searched for, or that has none. */
+/* Does the same for a thread that has no cache or must look it up first. */
 static NOINLINE int free_searched(struct zblock_pool *pool, uint32_t handle_slot)
 {
 	struct zp_cache *cache = zp_caches_own(&pool->caches);
@@ -288,7 +294,7 @@ int zblock_unmap(void *pool_, unsigned long handle)
 
 /*
  * Takes no lock.  An object does not move; so if the handle is still live after the block's record was read, the record
- * was that block's all the time.
+ * belonged to that block all the time.
  */
 int64_t zblock_obj_size(void *pool_, unsigned long handle)
 {
@@ -299,7 +305,7 @@ int64_t zblock_obj_size(void *pool_, unsigned long handle)
 
 	if (err)
 		return err;
-	/* Acquire: the second look-up must not come before it. */
+	/* The acquire order keeps the second look-up from being reordered before this load. */
 	index = atomic_load_explicit(&zblock_block(pool, zblock_location_block(location))->type, memory_order_acquire);
 	err = zp_handles_lookup(&pool->handles, handle, &location);
 	return err ? err : pool->slot_bytes[index];

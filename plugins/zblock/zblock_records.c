@@ -21,7 +21,7 @@ void zblock_records_fini(struct zblock_pool *pool)
 	zp_table_fini(&pool->records, &pool->pages);
 }
 
-/* With record_lock held. */
+/* The caller holds record_lock. */
 static void list_free_record(struct zblock_pool *pool, uint32_t number)
 {
 	struct zblock_block *block = zblock_block(pool, number);
@@ -45,7 +45,7 @@ static void unlist_free_record(struct zblock_pool *pool, uint32_t number)
 		zblock_block(pool, block->next)->prev = block->prev;
 }
 
-/* A record that was never handed out.  With record_lock held. */
+/* Returns a record that was never handed out.  The caller holds record_lock. */
 static int take_new_record(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number)
 {
 	int err = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zblock_slots.c - free slots of a type: where a malloc finds one, where a free puts one, and what threads cache
+ * zblock_slots.c - the free slots of a type: how malloc finds one, how free returns one, and which ones threads cache
  *
  * A slot that is in use or cached has a handle slot, which is bound to its location; the blocks count both as used.
  */
@@ -13,7 +13,7 @@
  * Handle slots
  */
 
-/* A handle slot that the type kept, or some from the table, of which the type keeps the rest. */
+/* Takes a handle slot that the type kept, or takes several from the table and keeps the rest for the type. */
 static int take_handle_slot(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *handle_slot)
 {
 	if (type->spare_count == 0) {
@@ -50,7 +50,7 @@ static bool has_backed_slot(const struct zblock_pool *pool, uint32_t number)
 	return block->vacant & block->backed;
 }
 
-/* For a call that cannot get memory: one of a list's first blocks that has a free slot with memory. */
+/* Serves a call that cannot get memory: returns one of a list's first blocks that has a free slot with memory. */
 static uint32_t find_backed(const struct zblock_pool *pool, uint32_t first)
 {
 	uint32_t number = first;
@@ -65,7 +65,7 @@ static uint32_t find_backed(const struct zblock_pool *pool, uint32_t first)
 	return ZBLOCK_NONE;
 }
 
-/* A block with room, preferably one whose free slot has memory; or ZBLOCK_NONE. */
+/* Returns a block with room, preferably one whose free slot has memory, or ZBLOCK_NONE. */
 static uint32_t find_room(const struct zblock_pool *pool, const struct zblock_type *type, zpool_gfp_t gfp)
 {
 	if (gfp & ZPOOL_GFP_NOWAIT) {
@@ -78,7 +78,10 @@ static uint32_t find_room(const struct zblock_pool *pool, const struct zblock_ty
 	return type->room;
 }
 
-/* The block that the next object goes to, which is in a list then; or ZBLOCK_NONE. */
+/*
+ * Returns the block for the next object, and puts it on a list if it is the spare one.  Returns ZBLOCK_NONE if there is
+ * none.
+ */
 static uint32_t find_block(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp)
 {
 	uint32_t number = find_room(pool, type, gfp);
@@ -91,7 +94,10 @@ static uint32_t find_block(struct zblock_pool *pool, struct zblock_type *type, z
 	return number;
 }
 
-/* Takes the lowest free slot with memory; if there is none, the lowest, and gets memory for it.  0 or -errno. */
+/*
+ * Takes the lowest free slot with memory; if there is none, takes the lowest and commits memory for it.  Returns 0 or
+ * -errno.
+ */
 static int take_slot(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, zpool_gfp_t gfp,
 		     uint32_t handle_slot)
 {
@@ -113,7 +119,10 @@ static int take_slot(struct zblock_pool *pool, struct zblock_type *type, uint32_
 	return 0;
 }
 
-/* Gives the type another block, first in its list.  The type's lock is released meanwhile (never with NOWAIT). */
+/*
+ * Adds a new block to the type, first in its list.  Unless the call is NOWAIT, the type's lock is released and taken
+ * again.
+ */
 static int add_block(struct zblock_pool *pool, struct zblock_type *type, zpool_gfp_t gfp, uint32_t *number)
 {
 	bool nowait = gfp & ZPOOL_GFP_NOWAIT;
@@ -145,7 +154,7 @@ static int take_any_slot(struct zblock_pool *pool, struct zblock_type *type, zpo
 	err = take_slot(pool, type, number, gfp, handle_slot);
 	if (!err)
 		return 0;
-	/* That block's next page cannot be had; another block may need none. */
+	/* The page source cannot commit that block's next page, but another block may need none. */
 	number = find_block(pool, type, ZPOOL_GFP_NOWAIT);
 	return number == ZBLOCK_NONE ? err : take_slot(pool, type, number, gfp, handle_slot);
 }
@@ -178,7 +187,10 @@ unsigned int zblock_slots_get_ready(struct zblock_pool *pool, struct zblock_type
 	return got;
 }
 
-/* A block has become empty: it stays as the type's spare one, or leaves the type and is linked to *emptied. */
+/*
+ * Handles a block that has become empty: it stays as the type's spare block, or leaves the type and is linked to
+ * *emptied.
+ */
 static void retire_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number, uint32_t *emptied)
 {
 	struct zblock_block *block = zblock_block(pool, number);
@@ -243,11 +255,11 @@ uint64_t zblock_cached_count(struct zblock_pool *pool, const struct zblock_type 
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
 		cached += zp_magazine_count(&cache->magazines[type - pool->types]) + is_pending_of(pool, cache, type);
 	zp_unlock(&pool->caches.lock);
-	/* An owner that is at work may have been counted before and after it moved a slot. */
+	/* The count may include a slot twice while its owner moves it. */
 	return cached < type->used_slots ? cached : type->used_slots;
 }
 
-/* Takes all slots of a type out of a cache that is stopped, or the caller's own, and frees them. */
+/* Frees all slots of a type in the caller's own cache or in one that is stopped. */
 static void empty_magazine(struct zblock_pool *pool, struct zblock_type *type, struct zp_cache *cache,
 			   uint32_t *emptied)
 {
@@ -255,7 +267,7 @@ static void empty_magazine(struct zblock_pool *pool, struct zblock_type *type, s
 	uint32_t taken[ZP_MAGAZINE_ITEMS + 1], pending = zp_cache_pending(cache);
 	unsigned int count = zp_magazine_take(magazine, taken, ZP_MAGAZINE_ITEMS);
 
-	/* The owner calculates it again with its next slot that the magazine does not take. */
+	/* The owner computes the limit again when its magazine next rejects a slot. */
 	magazine->max = 0;
 	if (is_pending_of(pool, cache, type)) {
 		uint64_t location = zp_handles_location(&pool->handles, pending);
@@ -289,7 +301,9 @@ void zblock_cache_empty(void *pool_, struct zp_cache *cache)
 		uint32_t emptied = ZBLOCK_NONE;
 
 		zp_lock(&type->lock);
-		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
+		/*
+		 * The cache's owner is the calling thread, so the lock suffices to keep other threads out of the cache.
+		 */
 		zp_lock(&pool->caches.lock);
 		empty_magazine(pool, type, cache, &emptied);
 		zp_unlock(&pool->caches.lock);

@@ -9,7 +9,7 @@
 
 enum { FULLNESS_TENTHS = 10 };
 
-/* What only a look at each block with room tells; full ones have no idle pages. */
+/* These figures need a look at each block with room; full blocks have no idle pages. */
 struct room {
 	uint64_t idle_pages;
 	uint64_t fullness[FULLNESS_TENTHS];
@@ -33,7 +33,7 @@ static void add_list(const struct zblock_pool *pool, const struct zblock_type *t
 	}
 }
 
-/* With the type's lock held. */
+/* The caller holds the type's lock. */
 static struct room sum_room(const struct zblock_pool *pool, const struct zblock_type *type)
 {
 	struct room room = { 0 };
@@ -77,7 +77,7 @@ int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *sta
 		uint64_t full;
 
 		zp_lock(&type->lock);
-		/* Otherwise slots that are cached would be in the histogram as objects. */
+		/* The histogram would otherwise count cached slots as objects. */
 		(void)zblock_cached_put(pool, type, &emptied);
 		stats.objects = type->used_slots - zblock_cached_count(pool, type);
 		stats.zspages = full = type->blocks;

@@ -7,7 +7,10 @@
 #endif
 #include "zblock.h"
 
-/* Pages as a power of two, and slots: the model's, in the order of the slots' sizes. */
+/*
+ * Each entry is the order of the block in pages and its number of slots, as in the kernel, sorted by the size of the
+ * slots.
+ */
 static const struct {
 	uint8_t order, slots;
 } geometry[ZBLOCK_TYPES] = {
@@ -43,7 +46,7 @@ void zblock_types_init(struct zblock_pool *pool)
 		type_init(type, geometry[i - 1].order, geometry[i - 1].slots);
 		zp_lock_rank(&type->lock, ZBLOCK_RANK_TYPE, i, &pool->pages);
 		pool->slot_bytes[i] = type->slot_bytes;
-		/* Up to its slots' very size: an object that fits exactly belongs here. */
+		/* A type includes its slots' exact size: an object that fits exactly belongs here. */
 		for (; unit <= type->slot_bytes >> ZBLOCK_ALIGN_SHIFT; unit++)
 			pool->type_of[unit] = (uint8_t)i;
 	}

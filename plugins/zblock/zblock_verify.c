@@ -7,23 +7,23 @@
 #endif
 #include "zblock.h"
 
-/* What the walk over the types adds up. */
+/* The totals that the walk over the types counts. */
 struct audit {
 	struct zblock_pool *pool;
 	uint64_t slots_used, committed_pages, kept_handle_slots, live, cached;
 	const char *fault;
 };
 
-/* Is what a record says of its block's memory so? */
+/* Returns NULL if a block's record agrees with its memory, or a message that names the fault. */
 static const char *audit_memory(struct zblock_pool *pool, const struct zblock_type *type,
 				const struct zblock_block *block)
 {
 	if (block->base != (char *)zp_pages_address(&pool->pages, block->pgno) + ZBLOCK_HEAD_BYTES)
-		return "a block's slots begin elsewhere than its pages";
+		return "a block's slots do not begin on its first page";
 	if (block->committed >> type->pages)
 		return "a block has more pages than its type";
 	if (block->backed != zblock_slots_on(type, block->committed))
-		return "a block's map of slots with memory is wrong";
+		return "a block's mask of slots with memory is wrong";
 	if (type->all_slots & ~block->vacant & ~block->backed)
 		return "an object lies on a page without memory";
 	for (unsigned int page = 0; page < type->pages; page++)
@@ -38,24 +38,24 @@ static const char *audit_block(struct audit *audit, const struct zblock_type *ty
 	const struct zblock_block *block = zblock_block(audit->pool, number);
 
 	if (zblock_type_index(block) != (unsigned int)(type - audit->pool->types) || block->list != list)
-		return "a block is in the list of another type, or of other blocks";
+		return "a block is in a list of another type, or in the wrong list";
 	if (!block->taken)
 		return "the record of a block in use is free";
 	if (block->vacant & ~type->all_slots)
-		return "a block has free slots behind its last";
+		return "a block counts free slots beyond its last";
 	if ((block->vacant == 0) != (list == ZBLOCK_FULL))
-		return "a block with free slots is not in the list of those with room, or one without is";
+		return "a block with free slots is in the list of full blocks, or a full block is not";
 	if ((block->vacant == type->all_slots) != (list == ZBLOCK_SPARE))
 		return "an empty block was not given back, or the spare one is in use";
 	if (list != ZBLOCK_SPARE && list != ZBLOCK_FULL &&
 	    (zblock_idle_pages(type, block) != 0) != (list == ZBLOCK_IDLE))
-		return "a block with an idle page is not in the list of such blocks, or one without is";
+		return "a block with an idle page is not in the list of such blocks, or one without is in it";
 	audit->slots_used += zblock_used_slots(type, block);
 	audit->committed_pages += (unsigned int)__builtin_popcount(block->committed);
 	return audit_memory(audit->pool, type, block);
 }
 
-/* One of a type's lists; *blocks counts what all of them have. */
+/* Checks one of a type's lists, and adds its blocks to *blocks. */
 static const char *audit_list(struct audit *audit, const struct zblock_type *type, enum zblock_list list,
 			      uint32_t *blocks)
 {
@@ -66,7 +66,7 @@ static const char *audit_list(struct audit *audit, const struct zblock_type *typ
 	if (head == ZBLOCK_NONE)
 		return NULL;
 	if (head >= audit->pool->record_end)
-		return "a list of blocks leads nowhere";
+		return "a list of blocks contains an invalid number";
 	do {
 		uint32_t next = zblock_block(audit->pool, number)->next;
 
@@ -76,7 +76,7 @@ static const char *audit_list(struct audit *audit, const struct zblock_type *typ
 		if (fault)
 			return fault;
 		if (next == ZBLOCK_NONE || next >= audit->pool->record_end)
-			return "a list of blocks leads nowhere";
+			return "a list of blocks contains an invalid number";
 		if (zblock_block(audit->pool, next)->prev != number)
 			return "the links of a list of blocks do not agree";
 		number = next;
@@ -103,16 +103,16 @@ static const char *audit_type(struct audit *audit, const struct zblock_type *typ
 	if (blocks != type->blocks)
 		return "a type has lost a block";
 	if (audit->slots_used - slots_before != type->used_slots)
-		return "a type's count of used slots differs from its blocks'";
+		return "a type's count of used slots differs from that of its blocks";
 	if (audit->committed_pages - pages_before != type->committed_pages)
-		return "a type's count of pages differs from its blocks'";
+		return "a type's count of pages differs from that of its blocks";
 	if (type->spare_count > ZBLOCK_SPARE_SLOTS)
-		return "a type keeps more slots of the handle table than it can";
+		return "a type keeps more handle slots than it may";
 	audit->kept_handle_slots += type->spare_count;
 	return NULL;
 }
 
-/* Every record is in use, or in the list of free ones.  With record_lock held. */
+/* Checks that every record is in use or in the list of free ones.  The caller holds record_lock. */
 static const char *audit_records(const struct zblock_pool *pool)
 {
 	uint32_t taken = 0, vacant = 0, before = ZBLOCK_NONE;
@@ -130,7 +130,7 @@ static const char *audit_records(const struct zblock_pool *pool)
 	return taken + vacant == pool->record_end - 1 ? NULL : "a record is neither free nor in use";
 }
 
-/* Is a slot that a thread caches one of the type's, in use, and nobody's object? */
+/* Returns true if a slot that a thread caches belongs to the type, is in use, and holds no object. */
 static bool is_cached_slot(struct zblock_pool *pool, uint32_t handle_slot, unsigned int index, bool dead)
 {
 	const struct zblock_block *block;
@@ -151,9 +151,9 @@ static bool is_cached_slot(struct zblock_pool *pool, uint32_t handle_slot, unsig
 }
 
 /*
- * The calling thread's cache and those of threads that have ended.  To look at the others, they would have to be
- * stopped, which takes too long for builds that verify the pool after each call.  With all types' locks and caches.lock
- * held.
+ * Checks the calling thread's cache and those of threads that have ended.  The other threads would have to be stopped,
+ * which takes too long in builds that verify the pool after each call.  The caller holds all types' locks and
+ * caches.lock.
  */
 static const char *audit_caches(struct audit *audit)
 {
@@ -182,7 +182,10 @@ static const char *audit_caches(struct audit *audit)
 	return NULL;
 }
 
-/* A live handle leads to a slot that is in use.  With all types' locks held: what is freed now waits for them. */
+/*
+ * Checks that a live handle leads to a slot in use.  The caller holds all types' locks, so no thread can complete a
+ * free.
+ */
 static int audit_handle(unsigned long handle, uint64_t location, void *user)
 {
 	struct audit *audit = user;
@@ -207,8 +210,8 @@ static int audit_handle(unsigned long handle, uint64_t location, void *user)
 }
 
 /*
- * Handles against slots.  An object on its way in or out has its slot of the handle table longer than its slot of a
- * block, and is live for a shorter time than either.
+ * Compares handles with slots.  While an object is being stored or freed, its handle slot is in use for longer than its
+ * slot in a block, and the handle is live for a shorter time than either.
  */
 static const char *audit_handles(struct audit *audit)
 {
@@ -221,7 +224,7 @@ static const char *audit_handles(struct audit *audit)
 	return NULL;
 }
 
-/* With all types' locks held. */
+/* The caller holds all types' locks. */
 static const char *audit_pool(struct zblock_pool *pool)
 {
 	struct audit audit = { .pool = pool };

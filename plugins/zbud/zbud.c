@@ -2,63 +2,70 @@
  *
  * zbud - at most two objects a page, and pages evicted oldest first
  *
- * The simplest driver that can evict, and the most predictable: a page is found, filled, emptied and given back in
- * constant time, and no object ever moves.  Its price is density, which never passes two objects a page.
+ * The simplest driver that can evict, and the most predictable: it finds, fills, empties and releases a page in
+ * constant time, and never moves an object.  The price is density: a page never holds more than two objects.
  *
  * A page
  *
  *     chunk  0        1                                                       63
  *            header   first object ->          free          <- last object
  *
- * Sizes count in chunks of 64 bytes.  The header is the first chunk: the links of two lists, the handles of the two
- * objects and their sizes in chunks.  The first object is left-justified behind the header, the last right-justified at
- * the end, so what is free is always one piece between them, and an object's place needs no more than its first chunk
- * in the handle table.  The largest object leaves the header and one chunk: 3968 bytes.
+ * Sizes are counted in chunks of 64 bytes.  The header is the first chunk: it contains the links of two lists, and the
+ * handle slots and sizes of the two objects.  The first object starts right behind the header and the last one ends at
+ * the end of the page, so the free space is always one piece between them, and the handle table needs only an object's
+ * page and first chunk to locate it.  The largest object has 3968 bytes, which leaves room for the header and one
+ * chunk.
  *
  * Lists
  *
- * unbuddied[n]: pages with one object and n free chunks.  A new object takes the page with the fewest free chunks that
- * suffice, else a new page.  Pages with two objects are on none of these lists, because they have no room.
+ * unbuddied[n] links the pages with one object and n free chunks.  A new object goes into the page with the fewest free
+ * chunks that suffice; if there is none, the driver takes a new page.  Pages with two objects are on none of these
+ * lists, because they have no room.
  *
- * lru: every page, by the last time that an object was stored in it.  Reads do not count, nor does a free.  Shrink
- * takes pages from the tail, and asks the owner to evict the first object, then the last.  Each step tries 8 pages at
- * most; a page that could not be emptied, because the owner refused or an object is mapped, goes back to the head.
+ * lru links all pages in the order in which an object was last stored in them.  Reading or freeing an object does not
+ * change the order.  Shrink takes pages from the tail, and asks the owner to evict the first object, then the last.
+ * Each step tries 8 pages at most; a page that could not be emptied, because the owner refused or an object is mapped,
+ * moves to the head.
  *
- * A page under reclaim is on no list and marked, so that a free meanwhile only clears the object; the reclaim then
- * gives the page back.  So the callback may free the handle, as it should, and any other thread may too.
+ * A page under reclaim is marked and is on no list, so that a concurrent free only clears the object, and the
+ * reclaiming thread releases the page afterwards.  The evict callback is therefore free to free the handle, and so is
+ * any other thread.
  *
  * Two objects of very different ages may share a page; they are evicted together.
  *
  * Thread caches (support/magazine.h)
  *
- * An object's slot is its place in a page together with its handle slot.  A free leaves it, bound, in its thread's
- * cache, and the thread's next malloc of as many chunks takes it from there: neither touches the lists or the handle
- * table's lock, nor, in a pool that does not evict, the pool's lock.  There is a magazine for each number of chunks.
- * The slot that was freed last is pending: the next malloc takes it first, so that a program that stores and frees one
- * object gets the same slot again.
+ * An object's slot is its room in a page together with its handle slot.  A free leaves the slot, still bound, in the
+ * calling thread's cache, and the thread's next malloc of as many chunks takes it from there: neither touches the lists
+ * or the handle table's lock, nor, in a pool that does not evict, the pool's lock.  There is a magazine for each number
+ * of chunks. The slot that was freed last is pending: the next malloc takes it first, so that a program that stores and
+ * frees one object gets the same slot again.
  *
- * For its page, a cached slot is used.  That keeps the page from being given back and other sizes from using the room,
- * so a thread caches no more than 1 slot and a 128th of the used slots of that size, at most 14, and of a size with
- * less than 3 only the pending one.  Of a full magazine the oldest slots go back, four at a time.
+ * The page counts a cached slot as used.  This keeps the page from being released and other sizes from using the room,
+ * so a thread caches at most 1 slot plus a 128th of the used slots of that size, and never more than 14; of a size with
+ * fewer than 3 used slots it caches only the pending slot.  When a magazine is full, its four oldest slots are freed
+ * together.
  *
- * The order of eviction is exact.  So in pools that evict, threads use their caches with the lock held: a malloc makes
- * its page the youngest, and a free sees the mark of a page that is being emptied, whose slots are not cached.  What
- * that saves is the handle table's lock and the lists; and shrink needs no barrier to find out what is cached.  Cached
- * slots of the oldest page are freed, and only live objects are asked for.  Otherwise each call of shrink would pay for
- * a barrier, as would each malloc at the limit, after which the owner shrinks the pool.
+ * The order of eviction is exact.  In pools that evict, threads therefore use their caches with the pool's lock held: a
+ * malloc makes its page the youngest, and a free sees the mark of a page under reclaim, whose slots must not be
+ * cached.  The cache still saves the handle table's lock and the list operations, and shrink needs no barrier to find
+ * out what is cached: it frees the cached slots of the oldest page, and asks the owner to evict live objects only.
+ * Without the lock, each call of shrink would pay for a barrier, and so would each malloc at the limit, after which the
+ * owner shrinks the pool.
  *
- * Trim, a malloc that finds no memory, and the end of a thread free what is cached.
+ * Trim and a malloc that finds no memory free all cached slots; a thread that ends frees its own.
  *
  * Locks
  *
- * The pool's lock guards the lists and the headers.  It is held for some list operations, never over a call of the
- * page source or the owner.  After it come the lock of the thread caches, and those of the handle table and the page
- * allocator, which are taken under it by NOWAIT calls alone, and only tried.  Map and unmap take no lock: the handle's
- * word says where the object is and keeps it there.  A slot is used until a thread frees it under the lock, so a
- * thread that holds the lock may look at the page of any bound slot.
+ * The pool's lock guards the lists and the headers.  It is held for some list operations, never over a call of the page
+ * source or the owner.  The locks of the thread caches, of the handle table and of the page allocator follow it in the
+ * locking order.  Only NOWAIT calls take the last two while they hold the pool's lock, and they only try them.  Map and
+ * unmap take no lock: the handle's table entry says where the object is, and its pin count keeps the object there.  A
+ * slot is used until a thread frees it under the lock, so a thread that holds the lock may look at the page of any
+ * bound slot.
  *
- * ZPOOL_GFP_NOWAIT: a slot that the thread caches, else room beside another object or a page of the reserve, and a slot
- * of the handle table that is committed already.
+ * ZPOOL_GFP_NOWAIT: the call takes a slot that the thread caches; otherwise it takes room beside another object or a
+ * page of the reserve, and a handle slot in a committed part of the handle table.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zbud.h - what the files of the zbud driver share; zbud.c tells the design
+ * zbud.h - what the files of the zbud driver share; zbud.c describes the design
  */
 #ifndef ZBUD_H
 #define ZBUD_H
@@ -17,41 +17,44 @@ enum {
 	ZBUD_CHUNK_SHIFT = 6,
 	ZBUD_CHUNK_BYTES = 1 << ZBUD_CHUNK_SHIFT,
 	ZBUD_PAGE_CHUNKS = 4096 / ZBUD_CHUNK_BYTES,
-	ZBUD_ROOM_CHUNKS = ZBUD_PAGE_CHUNKS - 1, /* all but the header */
+	ZBUD_ROOM_CHUNKS = ZBUD_PAGE_CHUNKS - 1, /* the whole page except the header */
 	ZBUD_OBJECT_CHUNKS_MAX = ZBUD_ROOM_CHUNKS - 1,
 	ZBUD_OBJECT_BYTES_MAX = ZBUD_OBJECT_CHUNKS_MAX * ZBUD_CHUNK_BYTES, /* 3968 */
 	ZBUD_RECLAIM_TRIES = 8
 };
 
 /*
- * A thread caches these and a share of the slots of a size, up to ZP_MAGAZINE_ITEMS; of a size with fewer slots than
- * CACHED_FROM_SLOTS only the slot that it freed last.
+ * A thread caches at most this many slots of a size plus a share of the size's used slots, and no more than
+ * ZP_MAGAZINE_ITEMS.  Of a size with fewer than CACHED_FROM_SLOTS used slots it caches only the slot that it freed
+ * last.
  */
 enum {
 	ZBUD_CACHED_MIN = 1,
 	ZBUD_CACHED_SHARE = 128,
 	ZBUD_CACHED_FROM_SLOTS = 3,
-	ZBUD_FLUSH_SLOTS = 4 /* the oldest of a full magazine that are given up together */
+	ZBUD_FLUSH_SLOTS = 4 /* When a magazine is full, this many of its oldest slots are freed together. */
 };
 
 enum zbud_buddy { ZBUD_FIRST, ZBUD_LAST, ZBUD_BUDDIES };
 
 /*
- * The first chunk of a page.  Guarded by the pool's lock; but a thread that is freeing an object, or caches its slot,
- * reads that slot's number of chunks without it.  A slot is used by an object, or cached.
+ * The first chunk of a page.  The pool's lock guards it, with one exception: a thread that is freeing an object, or
+ * that caches its slot, reads that slot's number of chunks without the lock.  A used slot holds an object or is cached.
  */
 struct zbud_page {
-	struct zp_list unbuddied; /* in pool->unbuddied, while it has exactly one object and is not under reclaim */
-	struct zp_list lru;       /* in pool->lru, while it is not under reclaim */
-	uint32_t handle_slots[ZBUD_BUDDIES]; /* ZP_SLOT_NONE: none */
+	/* Links the page in pool->unbuddied while it has one object and is not under reclaim. */
+	struct zp_list unbuddied;
+	struct zp_list lru;                  /* links the page in pool->lru while it is not under reclaim */
+	uint32_t handle_slots[ZBUD_BUDDIES]; /* ZP_SLOT_NONE where there is no object */
 	uint32_t pgno;
-	uint8_t chunks[ZBUD_BUDDIES]; /* 0: the slot is free */
-	uint8_t under_reclaim;        /* free() clears the object, and reclaim gives the page back */
+	uint8_t chunks[ZBUD_BUDDIES]; /* 0 if the slot is free */
+	/* While it is set, free() only clears the object, and the reclaiming thread releases the page. */
+	uint8_t under_reclaim;
 };
 
 _Static_assert(sizeof(struct zbud_page) <= ZBUD_CHUNK_BYTES, "the header is one chunk");
 
-/* The locking order. */
+/* The order in which a thread takes the locks. */
 enum zbud_rank { ZBUD_RANK_POOL = ZP_RANK_DRIVER };
 
 struct zbud_pool {
@@ -63,31 +66,33 @@ struct zbud_pool {
 	void *evict_context;
 
 	struct zp_lock lock;
-	/* Guarded by it: */
-	struct zp_list unbuddied[ZBUD_PAGE_CHUNKS]; /* [n]: pages with exactly n free chunks and room for an object */
-	uint64_t unbuddied_mask;                    /* which of these are not empty */
-	struct zp_list lru;                         /* the page that an object was stored in last is first */
+	/* The lock guards the members from here on. */
+	struct zp_list unbuddied[ZBUD_PAGE_CHUNKS]; /* [n] links the pages with one object and exactly n free chunks */
+	uint64_t unbuddied_mask;                    /* bit n is set if unbuddied[n] is not empty */
+	struct zp_list lru;                         /* starts with the page in which an object was stored last */
 	uint64_t lru_pages, reclaim_pages;
-	uint32_t used_slots[ZBUD_PAGE_CHUNKS]; /* by their number of chunks */
+	uint32_t used_slots[ZBUD_PAGE_CHUNKS]; /* indexed by the number of chunks */
 	uint64_t evictions, evict_refused;
-	_Atomic(bool) has_cached; /* in pools that evict: threads may cache slots; read without the lock as a hint */
-	uint32_t spare_slot;      /* of the handle table: taken under NOWAIT, and then not needed */
+	/* True if threads may cache slots (in pools that evict).  It is a hint that is read without the lock. */
+	_Atomic(bool) has_cached;
+	/* A handle slot that a NOWAIT call took from the table and then did not need. */
+	uint32_t spare_slot;
 
 	struct zp_counts counts;
-	struct zp_caches caches; /* the magazine of a size has its number of chunks */
+	struct zp_caches caches; /* the magazine index is the number of chunks */
 };
 
-/* Slots that are free, and pages that are empty, for zbud_give_back() without the lock. */
+/* Collects free slots and empty pages, which zbud_give_back() releases without the lock. */
 struct zbud_freed {
 	unsigned int slot_count, spent_count, page_count;
 	uint32_t slots[ZP_MAGAZINE_ITEMS + 1];
-	uint32_t spent[ZBUD_BUDDIES]; /* those whose generations are used up */
+	uint32_t spent[ZBUD_BUDDIES]; /* handle slots whose generations are used up */
 	uint32_t pages[ZP_MAGAZINE_ITEMS + 1];
 };
 
 /*
- * A location, as the handle table keeps it: page number and first chunk.  The left-justified object is the one at chunk
- * 1, so that mapping an object needs no look at its page.
+ * The location that the handle table stores: the page number and the first chunk.  The first object of a page is always
+ * the one at chunk 1, so mapping an object does not read its page.
  */
 _Static_assert(ZP_PGNO_BITS + ZBUD_CHUNK_SHIFT <= ZP_LOCATION_BITS, "a location holds page and chunk");
 
@@ -131,7 +136,7 @@ static inline bool zbud_page_is_empty(const struct zbud_page *page)
 	return page->chunks[ZBUD_FIRST] == 0 && page->chunks[ZBUD_LAST] == 0;
 }
 
-/* The chunks of a bound slot, for a thread to which it belongs, or with the lock held. */
+/* Returns the chunks of a bound slot.  The slot must belong to the calling thread, or the caller holds the lock. */
 static inline unsigned int zbud_chunks_of(struct zbud_pool *pool, uint32_t handle_slot)
 {
 	uint64_t location = zp_handles_location(&pool->handles, handle_slot);
@@ -141,13 +146,14 @@ static inline unsigned int zbud_chunks_of(struct zbud_pool *pool, uint32_t handl
 			  : ZBUD_PAGE_CHUNKS - chunk;
 }
 
-/* zbud_page.c; all but init with the lock held. */
+/* zbud_page.c: the caller holds the lock, except for init. */
 struct zbud_page *zbud_page_init(struct zbud_pool *pool, uint32_t pgno);
 struct zbud_page *zbud_page_find(struct zbud_pool *pool, unsigned int chunks);
 void zbud_page_put_object(struct zbud_pool *pool, struct zbud_page *page, unsigned int chunks, uint32_t slot);
-bool zbud_page_drop_object(struct zbud_pool *pool,
-			   uint64_t location); /* true: the page is now the caller's to give back */
-void zbud_page_touch(struct zbud_pool *pool, struct zbud_page *page); /* an object was stored in it last */
+/* Returns true if the page became empty; the caller must then release it. */
+bool zbud_page_drop_object(struct zbud_pool *pool, uint64_t location);
+/* Makes the page the youngest because an object was stored in it. */
+void zbud_page_touch(struct zbud_pool *pool, struct zbud_page *page);
 void zbud_page_leave_lists(struct zbud_pool *pool, struct zbud_page *page);
 void zbud_page_enter_lists(struct zbud_pool *pool, struct zbud_page *page);
 
@@ -156,39 +162,44 @@ int zbud_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 int zbud_free(void *pool, unsigned long handle);
 void *zbud_map(void *pool, unsigned long handle, enum zpool_mapmode mode);
 int zbud_unmap(void *pool, unsigned long handle);
-/* Gives back what is kept beside the objects.  true: the pool holds less than before. */
+/* Releases the memory that the pool keeps beyond its objects.  Returns true if the pool holds less than before. */
 bool zbud_drop_kept(struct zbud_pool *pool);
 int64_t zbud_obj_size(void *pool, unsigned long handle);
 int zbud_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user);
 
-/* zbud_slots.c; with the lock held. */
+/* zbud_slots.c: the caller holds the lock. */
 
-/* Frees a slot whose object is gone; is_spent: its handle has no other life. */
+/* Frees a slot whose object is gone; is_spent is true if the handle slot's generations are used up. */
 void zbud_slot_put(struct zbud_pool *pool, uint32_t handle_slot, bool is_spent, struct zbud_freed *freed);
 
 /*
- * In pools that evict: a slot that is being freed becomes the calling thread's pending one.  Returns the slot that was
- * pending before (ZP_SLOT_NONE: there was none), or the same one if the thread may not cache it.  The caller ends the
- * free of the slot that is returned.
+ * In pools that evict: makes the slot that is being freed the calling thread's pending one.  Returns the slot that was
+ * pending before (ZP_SLOT_NONE if there was none), or the same slot if the thread may not cache it.  The caller
+ * completes the free of the slot that is returned.
  */
 uint32_t zbud_slot_make_pending(struct zbud_pool *pool, uint32_t handle_slot);
 
-/* The calling thread caches the slot, or it is free; as are the oldest of a full magazine. */
+/*
+ * Puts the slot into the calling thread's cache, or frees it.  If the magazine is full, its oldest slots are freed as
+ * well.
+ */
 void zbud_slot_cache(struct zbud_pool *pool, uint32_t handle_slot, struct zbud_freed *freed);
 
-/* How many slots of a size a thread caches, as the pool is now. */
+/* Returns how many slots of a size a thread may cache at present. */
 unsigned int zbud_cached_max(const struct zbud_pool *pool, unsigned int chunks);
 
-/* How many slots of each size all threads cache; exact while they do not call malloc or free. */
+/* Counts the slots of each size that all threads cache.  The counts are exact while no thread calls malloc or free. */
 void zbud_cached_counts(struct zbud_pool *pool, uint32_t counts[ZBUD_PAGE_CHUNKS]);
 
-/* Frees the slots of a page that threads cache. */
+/* Frees those slots of a page that threads cache. */
 void zbud_cached_put_in(struct zbud_pool *pool, const struct zbud_page *page, struct zbud_freed *freed);
 
-/* The others of zbud_slots.c, without the lock. */
+/* The rest of zbud_slots.c: the caller does not hold the lock. */
 void zbud_give_back(struct zbud_pool *pool, const struct zbud_freed *freed);
-bool zbud_cached_put(struct zbud_pool *pool); /* frees all slots that threads cache; true: there were some */
-void zbud_cache_empty(void *pool, struct zp_cache *cache); /* the owner of the cache, the calling thread, ends */
+/* Frees all slots that threads cache.  Returns true if there were any. */
+bool zbud_cached_put(struct zbud_pool *pool);
+/* Called when the calling thread, which owns the cache, ends. */
+void zbud_cache_empty(void *pool, struct zp_cache *cache);
 
 /* zbud_reclaim.c */
 int zbud_shrink(void *pool, unsigned int pages, unsigned int *reclaimed);

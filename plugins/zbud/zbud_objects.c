@@ -28,7 +28,7 @@ static NOINLINE void zero_slot(struct zbud_pool *pool, uint32_t handle_slot)
 	       zbud_chunks_of(pool, handle_slot) * ZBUD_CHUNK_BYTES);
 }
 
-/* Makes a slot that only the caller knows of an object. */
+/* Stores an object in a slot that no other thread can see. */
 static inline int publish(struct zbud_pool *pool, uint32_t handle_slot, zpool_gfp_t gfp, unsigned long *handle)
 {
 	if (gfp & ZPOOL_GFP_ZERO)
@@ -38,8 +38,9 @@ static inline int publish(struct zbud_pool *pool, uint32_t handle_slot, zpool_gf
 }
 
 /*
- * A slot that the thread caches: the one that it freed last, if it is of this size and not in the last life of its
- * handle slot, which the thread's next free ends; or one of its magazine.  The owner is inside its cache.
+ * Takes a slot from the thread's cache: the slot that the thread freed last, unless it has another size or its handle
+ * slot is in its last generation, which the thread's next free retires; otherwise one from the size's magazine.  The
+ * caller has entered the cache as its owner.
  */
 static inline uint32_t take_cached(struct zbud_pool *pool, struct zp_cache *cache, unsigned int chunks)
 {
@@ -53,8 +54,8 @@ static inline uint32_t take_cached(struct zbud_pool *pool, struct zp_cache *cach
 }
 
 /*
- * In pools that evict: a slot that the thread caches, whose page an object was stored in last from now on.  With the
- * lock held.
+ * In pools that evict: takes a slot from the thread's cache and makes its page the youngest.  The caller holds the
+ * lock.
  */
 static uint32_t take_cached_and_touch(struct zbud_pool *pool, unsigned int chunks)
 {
@@ -76,7 +77,7 @@ static bool has_cached(const struct zbud_pool *pool)
 	return atomic_load_explicit(&pool->has_cached, memory_order_relaxed);
 }
 
-/* *adopts: the thread should have a cache. */
+/* Sets *adopts to true if the thread should get a cache. */
 static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, uint32_t *slot, bool *adopts)
 {
 	struct zbud_page *page;
@@ -143,7 +144,7 @@ static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_
 	}
 	page = zbud_page_find(pool, chunks);
 	err = page ? 0 : zp_pages_get(&pool->pages, 1, gfp, &pgno);
-	/* Giving the slot back could mean to wait: keep it for the next such call. */
+	/* Returning the slot to the handle table could block, so the pool keeps it for the next such call. */
 	pool->spare_slot = err ? *slot : ZP_SLOT_NONE;
 	if (!err)
 		zbud_page_put_object(pool, page ? page : zbud_page_init(pool, pgno), chunks, *slot);
@@ -151,7 +152,10 @@ static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_
 	return err;
 }
 
-/* In a pool that evicts, with a slot that the thread caches.  false: it caches none of the size. */
+/*
+ * Stores an object in a slot that the thread caches, in a pool that evicts.  Returns false if it caches none of the
+ * size.
+ */
 static bool malloc_cached(struct zbud_pool *pool, unsigned int chunks, uint32_t *slot)
 {
 	if (!pool->evict || !has_cached(pool))
@@ -179,13 +183,13 @@ static NOINLINE int malloc_slow(struct zbud_pool *pool, unsigned int chunks, zpo
 		return zp_counts_malloc_failed(&pool->counts, err,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	(void)publish(pool, slot, gfp, handle);
-	/* Not only with the first free, which should not make the pool larger. */
+	/* The thread adopts a cache here and not only at its first free, which should not make the pool larger. */
 	if (adopts)
 		zp_caches_adopt(&pool->caches);
 	return 0;
 }
 
-/* With a slot that the thread caches, if it may; cache NULL: it has none. */
+/* Stores an object, in a slot that the thread caches if possible; cache is NULL if the thread has none. */
 static inline int malloc_in(struct zbud_pool *pool, struct zp_cache *cache, unsigned int chunks, zpool_gfp_t gfp,
 			    unsigned long *handle)
 {
@@ -200,7 +204,7 @@ static inline int malloc_in(struct zbud_pool *pool, struct zp_cache *cache, unsi
 	return publish(pool, handle_slot, gfp, handle);
 }
 
-/* The same for a thread whose cache has to be searched for, and in pools that evict. */
+/* Does the same for a thread whose cache must be looked up first, and in pools that evict. */
 static NOINLINE int malloc_searched(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, unsigned long *handle)
 {
 	return malloc_in(pool, pool->evict ? NULL : zp_caches_own(&pool->caches), chunks, gfp, handle);
@@ -222,7 +226,7 @@ int zbud_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle
 
 /* ---- free ---- */
 
-/* Frees a slot that the cache did not take.  begun: its handle slot is not dead yet. */
+/* Frees a slot that the cache did not take.  begun is true if the free of its handle slot is not complete yet. */
 static NOINLINE int free_slow(struct zbud_pool *pool, uint32_t handle_slot, bool begun)
 {
 	struct zbud_freed freed = { 0 };
@@ -243,7 +247,7 @@ static NOINLINE int free_slow(struct zbud_pool *pool, uint32_t handle_slot, bool
 	return 0;
 }
 
-/* Of an object that is not simply live: mapped, or none. */
+/* Handles the free of a mapped object or of an invalid handle. */
 static NOINLINE int free_contended(struct zbud_pool *pool, unsigned long handle)
 {
 	uint32_t handle_slot;
@@ -253,7 +257,7 @@ static NOINLINE int free_contended(struct zbud_pool *pool, unsigned long handle)
 	return err ? zp_counts_refused(&pool->counts, err) : free_slow(pool, handle_slot, true);
 }
 
-/* The slot becomes the thread's pending one, and the one that was freed before goes into its magazine. */
+/* Makes the slot the thread's pending one, and moves the slot that was freed before it into its magazine. */
 static inline int free_in(struct zbud_pool *pool, struct zp_cache *cache, uint32_t handle_slot)
 {
 	uint32_t before;
@@ -274,7 +278,7 @@ static inline int free_in(struct zbud_pool *pool, struct zp_cache *cache, uint32
 	return cached ? 0 : free_slow(pool, before, begun);
 }
 
-/* The same for a thread whose cache has to be searched for, or that has none, and in pools that evict. */
+/* Does the same for a thread that has no cache or must look it up first, and in pools that evict. */
 static NOINLINE int free_searched(struct zbud_pool *pool, uint32_t handle_slot)
 {
 	struct zp_cache *cache = pool->evict ? NULL : zp_caches_own(&pool->caches);
@@ -325,7 +329,7 @@ int64_t zbud_obj_size(void *pool_, unsigned long handle)
 	uint64_t location;
 	int64_t size;
 
-	/* The page of an object that is live under the lock stays until the lock is released. */
+	/* An object that is live while the lock is held keeps its page until the lock is released. */
 	zp_lock(&pool->lock);
 	size = zp_handles_lookup(&pool->handles, handle, &location);
 	if (size == 0) {

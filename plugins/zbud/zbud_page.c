@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zbud_page.c - pages, the lists that they stand in, and the two objects inside
+ * zbud_page.c - pages, the lists that link them, and the two objects inside
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -20,7 +20,7 @@ struct zbud_page *zbud_page_init(struct zbud_pool *pool, uint32_t pgno)
 	return page;
 }
 
-/* Off the list of pages with room for a second object, if it is there. */
+/* Takes the page off the list of pages with room for a second object, if it is on one. */
 static void unbuddied_leave(struct zbud_pool *pool, struct zbud_page *page)
 {
 	unsigned int room = zbud_free_chunks(page);
@@ -56,7 +56,7 @@ void zbud_page_enter_lists(struct zbud_pool *pool, struct zbud_page *page)
 	pool->lru_pages++;
 }
 
-/* The page that fits most tightly beside its one object, or NULL. */
+/* Returns the page with the least room that suffices beside its one object, or NULL. */
 struct zbud_page *zbud_page_find(struct zbud_pool *pool, unsigned int chunks)
 {
 	uint64_t fitting = pool->unbuddied_mask & (UINT64_MAX << chunks);
@@ -72,7 +72,7 @@ void zbud_page_touch(struct zbud_pool *pool, struct zbud_page *page)
 	zp_list_add(&page->lru, &pool->lru);
 }
 
-/* The object is the caller's to publish. */
+/* The caller publishes the object afterwards. */
 void zbud_page_put_object(struct zbud_pool *pool, struct zbud_page *page, unsigned int chunks, uint32_t slot)
 {
 	enum zbud_buddy buddy = page->chunks[ZBUD_FIRST] ? ZBUD_LAST : ZBUD_FIRST;
@@ -100,7 +100,7 @@ bool zbud_page_drop_object(struct zbud_pool *pool, uint64_t location)
 	vacant = zbud_page_is_empty(page);
 	if (page->under_reclaim)
 		return false;
-	/* A free is no use of the page: it keeps its place in the order of eviction. */
+	/* A free does not count as a use of the page, so the page keeps its position in the order of eviction. */
 	if (!vacant) {
 		unbuddied_enter(pool, page);
 		return false;

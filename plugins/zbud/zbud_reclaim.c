@@ -15,7 +15,7 @@ static bool is_idle(struct zbud_pool *pool, uint32_t handle_slot, unsigned long 
 	return zp_word_state(word) == ZP_STATE_LIVE;
 }
 
-/* Is one of the page's objects mapped, or just coming or going? */
+/* Returns true if one of the page's objects is mapped, or is being stored or freed at the moment. */
 static bool has_busy_object(struct zbud_pool *pool, const struct zbud_page *page)
 {
 	unsigned long handle;
@@ -27,8 +27,9 @@ static bool has_busy_object(struct zbud_pool *pool, const struct zbud_page *page
 }
 
 /*
- * Ask for the objects of a page that is on no list any more.  Called and returns with the lock held, but not between.
- * No object is put into a page under reclaim, so what is there is what was kept.
+ * Asks the owner to evict the objects of a page that is on no list any more.  The caller holds the lock, which is
+ * released during the evict callback.  malloc puts no object into a page under reclaim, so the objects found here are
+ * the old ones.
  */
 static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 {
@@ -39,7 +40,10 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 	for (unsigned int i = 0; i < ZBUD_BUDDIES && !err; i++) {
 		unsigned long handle;
 
-		/* Looked up only now: the callback for the first may have freed the last as well. */
+		/*
+		 * The slot is read only now, because the callback for the first object may have freed the last one as
+		 * well.
+		 */
 		if (!page->chunks[i] || !is_idle(pool, page->handle_slots[i], &handle))
 			continue;
 		zp_unlock(&pool->lock);
@@ -52,7 +56,10 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 	pool->reclaim_pages--;
 }
 
-/* Empties the oldest page.  0, -EAGAIN (it has objects, and is the youngest now), or -EINVAL (there is no page). */
+/*
+ * Empties the oldest page.  Returns 0, -EAGAIN if objects remain (the page is the youngest then), or -EINVAL if there
+ * is no page.
+ */
 static int reclaim_oldest(struct zbud_pool *pool)
 {
 	struct zbud_freed freed = { 0 };
@@ -67,7 +74,7 @@ static int reclaim_oldest(struct zbud_pool *pool)
 	page = zp_list_entry(pool->lru.prev, struct zbud_page, lru);
 	if (has_busy_object(pool, page))
 		zbud_cached_put_in(pool, page, &freed);
-	/* Otherwise threads cached all that was on it. */
+	/* The page is already empty if threads had cached all its slots. */
 	if (freed.page_count == 0) {
 		zbud_page_leave_lists(pool, page);
 		if (!has_busy_object(pool, page))
@@ -84,7 +91,7 @@ static int reclaim_oldest(struct zbud_pool *pool)
 	return err;
 }
 
-/* Empties one page, the oldest that lets itself be emptied. */
+/* Empties one page: the oldest whose objects the owner evicts. */
 static int reclaim_page(struct zbud_pool *pool)
 {
 	int err = -EAGAIN;

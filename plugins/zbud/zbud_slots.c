@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zbud_slots.c - slots that are free again: what threads cache, and what goes back
+ * zbud_slots.c - slots whose objects were freed: which of them threads cache, and how the others are released
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -89,8 +89,8 @@ void zbud_slot_cache(struct zbud_pool *pool, uint32_t handle_slot, struct zbud_f
 /* ---- all caches ---- */
 
 /*
- * In pools that evict, threads use their caches with the pool's lock held, so that no other owner is inside when the
- * caller has it.
+ * In pools that evict, threads use their caches with the pool's lock held, so while the caller holds it, no other
+ * thread is inside its cache.
  */
 static void stop_owners(struct zbud_pool *pool)
 {
@@ -114,7 +114,7 @@ void zbud_cached_counts(struct zbud_pool *pool, uint32_t counts[ZBUD_PAGE_CHUNKS
 		counts[chunks] = 0;
 	zp_lock(&pool->caches.lock);
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next) {
-		/* Its page stays while the lock is held, whatever the owner does with the slot. */
+		/* The page stays while the lock is held, even if the cache's owner reuses the slot. */
 		uint32_t pending = zp_cache_pending(cache);
 
 		if (pending != ZP_ITEM_NONE)
@@ -123,13 +123,13 @@ void zbud_cached_counts(struct zbud_pool *pool, uint32_t counts[ZBUD_PAGE_CHUNKS
 			counts[chunks] += zp_magazine_count(&cache->magazines[chunks]);
 	}
 	zp_unlock(&pool->caches.lock);
-	/* A slot that its owner is moving from pending into its magazine may have been counted twice. */
+	/* The count may include a slot twice while its owner moves it from pending into its magazine. */
 	for (unsigned int chunks = 0; chunks < ZBUD_PAGE_CHUNKS; chunks++)
 		if (counts[chunks] > pool->used_slots[chunks])
 			counts[chunks] = pool->used_slots[chunks];
 }
 
-/* Frees the pending slot of a cache that is stopped, or the caller's own. */
+/* Frees the pending slot of the caller's own cache or of one that is stopped. */
 static void put_pending(struct zbud_pool *pool, struct zp_cache *cache, struct zbud_freed *freed)
 {
 	uint32_t pending = zp_cache_pending(cache);
@@ -139,18 +139,21 @@ static void put_pending(struct zbud_pool *pool, struct zp_cache *cache, struct z
 		zbud_slot_put(pool, pending, !zp_handles_try_end_free(&pool->handles, pending), freed);
 }
 
-/* Frees what such a cache has of a size. */
+/* Frees the slots of one size in the caller's own cache or in one that is stopped. */
 static void empty_magazine(struct zbud_pool *pool, struct zp_cache *cache, unsigned int chunks,
 			   struct zbud_freed *freed)
 {
 	uint32_t taken[ZP_MAGAZINE_ITEMS];
 
-	/* The owner calculates it again with its next slot that the magazine does not take. */
+	/* The owner computes the limit again when its magazine next rejects a slot. */
 	cache->magazines[chunks].max = 0;
 	slots_put(pool, taken, zp_magazine_take(&cache->magazines[chunks], taken, ZP_MAGAZINE_ITEMS), freed);
 }
 
-/* The first cache that has slots of the size or (of size 0) a pending one, or NULL. */
+/*
+ * Returns the first cache that has slots of the size, or a pending slot if the size is 0.  Returns NULL if there is
+ * none.
+ */
 static struct zp_cache *find_cached(const struct zbud_pool *pool, unsigned int chunks)
 {
 	struct zp_cache *cache = pool->caches.first;
@@ -161,7 +164,7 @@ static struct zp_cache *find_cached(const struct zbud_pool *pool, unsigned int c
 	return cache;
 }
 
-/* Frees one cache's slots of one size, the first from *chunks on.  false: there are none. */
+/* Frees one cache's slots of one size, the first size from *chunks on.  Returns false if there are none. */
 static bool put_some(struct zbud_pool *pool, unsigned int *chunks)
 {
 	struct zbud_freed freed = { 0 };
@@ -169,7 +172,7 @@ static bool put_some(struct zbud_pool *pool, unsigned int *chunks)
 
 	zp_lock(&pool->lock);
 	stop_owners(pool);
-	/* A free that caches a slot meanwhile sets it again. */
+	/* A concurrent free that caches a slot sets the flag again. */
 	if (*chunks == 0)
 		atomic_store_explicit(&pool->has_cached, false, memory_order_relaxed);
 	while (*chunks < ZBUD_PAGE_CHUNKS && !(cache = find_cached(pool, *chunks)))
@@ -214,7 +217,9 @@ void zbud_cache_empty(void *pool_, struct zp_cache *cache)
 		struct zbud_freed freed = { 0 };
 
 		zp_lock(&pool->lock);
-		/* The owner is here, so the lock suffices to keep other threads out of its cache. */
+		/*
+		 * The cache's owner is the calling thread, so the lock suffices to keep other threads out of the cache.
+		 */
 		zp_lock(&pool->caches.lock);
 		if (chunks)
 			empty_magazine(pool, cache, chunks, &freed);

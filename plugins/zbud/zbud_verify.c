@@ -7,7 +7,7 @@
 #endif
 #include "zbud.h"
 
-/* Returns true if the slot is where its handle slot says. */
+/* Returns true if the handle slot's location is the place where the slot is. */
 static bool handle_agrees(struct zbud_pool *pool, const struct zbud_page *page, enum zbud_buddy buddy)
 {
 	uint32_t handle_slot = page->handle_slots[buddy];
@@ -30,7 +30,7 @@ static const char *verify_page(struct zbud_pool *pool, const struct zbud_page *p
 	if (page->chunks[ZBUD_FIRST] + page->chunks[ZBUD_LAST] > ZBUD_ROOM_CHUNKS)
 		return "two objects of a page overlap";
 	if (!handle_agrees(pool, page, ZBUD_FIRST) || !handle_agrees(pool, page, ZBUD_LAST))
-		return "a handle leads to another place than its object's";
+		return "a handle leads to another location than its object's";
 	if (zp_list_empty(&page->unbuddied) != (page->chunks[ZBUD_FIRST] && page->chunks[ZBUD_LAST]))
 		return "a page with one object is on no list, or one with two is on one";
 	return NULL;
@@ -45,7 +45,7 @@ static bool counts_differ(const struct zbud_pool *pool, const uint32_t used_slot
 	return differ;
 }
 
-/* Every page in the order of eviction, and what they hold. */
+/* Checks every page in the order of eviction, and counts what the pages hold. */
 static const char *verify_lru(struct zbud_pool *pool, uint64_t *unbuddied)
 {
 	uint32_t used_slots[ZBUD_PAGE_CHUNKS] = { 0 };
@@ -68,13 +68,13 @@ static const char *verify_lru(struct zbud_pool *pool, uint64_t *unbuddied)
 	if (pages != pool->lru_pages)
 		return "the count of pages differs from the order of eviction";
 	if (pool->reclaim_pages == 0 && counts_differ(pool, used_slots))
-		return "the counts of slots differ from the pages'";
+		return "the counts of used slots differ from those of the pages";
 	if (pages + pool->reclaim_pages > zp_pages_handed_out(&pool->pages))
 		return "more pages are in use than were handed out";
 	return NULL;
 }
 
-/* Is a slot that a thread caches in use, and of that number of chunks (0: of any)? */
+/* Returns true if a slot that a thread caches is in use and has that number of chunks; 0 chunks match any. */
 static bool is_cached_slot(struct zbud_pool *pool, uint32_t handle_slot, unsigned int chunks)
 {
 	const struct zbud_page *page;
@@ -110,7 +110,7 @@ static const char *verify_cache(struct zbud_pool *pool, const struct zp_cache *c
 	return NULL;
 }
 
-/* The calling thread's cache and those of threads that have ended; stopping the others would take too long. */
+/* Checks the calling thread's cache and those of threads that have ended.  Stopping the others would take too long. */
 static const char *verify_caches(struct zbud_pool *pool)
 {
 	const char *fault = NULL;
@@ -131,10 +131,10 @@ static const char *verify_unbuddied(struct zbud_pool *pool, uint64_t expected)
 		struct zp_list *link;
 
 		if ((pool->unbuddied_mask >> room & 1) == zp_list_empty(&pool->unbuddied[room]))
-			return "the map of lists with room is wrong";
+			return "the mask of lists with room is wrong";
 		zp_list_for_each (link, &pool->unbuddied[room]) {
 			if (zbud_free_chunks(zp_list_entry(link, struct zbud_page, unbuddied)) != room)
-				return "a page is on the list of another number of free chunks";
+				return "a page is on the list for another number of free chunks";
 			if (++pages > expected)
 				break;
 		}

@@ -76,20 +76,20 @@ END_TEST
 START_TEST(verify_finds_broken_lists)
 {
 	DAMAGE(type->room, ZBLOCK_NONE, "lost a block");
-	DAMAGE(type->room, inside->record_end + 5, "leads nowhere");
+	DAMAGE(type->room, inside->record_end + 5, "contains an invalid number");
 	DAMAGE(type->full, type->room, "list of another type, or of other blocks");
 	DAMAGE(type->spare, ZBLOCK_NONE, "lost a block");
 	DAMAGE(room->list, ZBLOCK_FULL, "or of other blocks");
 	DAMAGE(spare->list, ZBLOCK_ROOM, "or of other blocks");
 	DAMAGE(room->type, zblock_type_index(room) + 1, "list of another type");
 	DAMAGE(full->prev, full->prev + 1, "links");
-	DAMAGE(full->next, ZBLOCK_NONE, "leads nowhere");
+	DAMAGE(full->next, ZBLOCK_NONE, "contains an invalid number");
 }
 END_TEST
 
 START_TEST(verify_finds_wrong_maps_of_slots)
 {
-	DAMAGE(full->vacant, 1, "not in the list of those with room");
+	DAMAGE(full->vacant, 1, "in the list of full blocks");
 	DAMAGE(room->vacant, 0, "without is");
 	DAMAGE(room->vacant, type->all_slots, "empty block");
 	DAMAGE(room->vacant, room->vacant | 1u << SLOTS, "behind its last");
@@ -110,9 +110,9 @@ END_TEST
 
 START_TEST(verify_finds_wrong_memory)
 {
-	DAMAGE(room->base, room->base + 8, "begin elsewhere");
-	DAMAGE(room->pgno, room->pgno + 1, "begin elsewhere");
-	DAMAGE(room->backed, room->backed & ~1u, "map of slots with memory");
+	DAMAGE(room->base, room->base + 8, "do not begin on its first page");
+	DAMAGE(room->pgno, room->pgno + 1, "do not begin on its first page");
+	DAMAGE(room->backed, room->backed & ~1u, "mask of slots with memory");
 	DAMAGE(room->committed, 7, "more pages than its type");
 	room->committed = 1;
 	room->backed = zblock_slots_on(type, 1);
