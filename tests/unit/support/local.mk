@@ -32,7 +32,7 @@ support_tests = \
 check_PROGRAMS += $(support_tests)
 TESTS += $(support_tests)
 
-support_test_cppflags = $(AM_CPPFLAGS) -include config.h -I$(top_srcdir)/libzpool/support -I$(top_srcdir)/tests/unit/support $(CHECK_CFLAGS)
+support_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support -I$(top_srcdir)/tests/unit/support $(CHECK_CFLAGS)
 support_test_ldadd = libzpool/support/libzpsupport.la $(CHECK_LIBS) $(PTHREAD_LIBS)
 strict_source = \
 	tests/unit/support/strict_source.c \
