@@ -89,8 +89,8 @@ bool zsmalloc_is_below_threshold(const struct zsmalloc_class *class);
 
 /*
  * Does some automatic compaction: compact_some in a class in which an object was freed, compact_next in the next class
- * that wastes too much, after a malloc for which the pool grew.  Called without a lock.  Only one thread at a time compacts
- * this way; others return at once.
+ * that wastes too much, after a malloc for which the pool grew.  Called without a lock.  Only one thread at a time
+ * compacts this way; others return at once.
  */
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 void zsmalloc_compact_next(struct zsmalloc_pool *pool);
