@@ -16,7 +16,7 @@ void backing_init(struct backing *backing)
 	*backing = (struct backing){ .fd = -1 };
 }
 
-/* The lock belongs to the open file, so it survives fork(2) and lasts until nbdkit ends.  Stores take the same. */
+/* The lock belongs to the open file, so it survives fork(2) and lasts until nbdkit ends.  Stores take the same lock. */
 static int lock_file(const struct backing *backing, const struct settings *settings)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -37,7 +37,10 @@ static int open_file(struct backing *backing, const struct settings *settings)
 	struct stat status;
 	off_t end;
 
-	/* A FIFO would block.  O_EXCL keeps away from a device that is mounted. */
+	/*
+	 * Opening a FIFO would block, so other kinds of file are refused before.  O_EXCL refuses a block device that is
+	 * mounted.
+	 */
 	if (!stat(settings->backing, &status)) {
 		if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
 			nbdkit_error("the backing %s is neither a regular file nor a block device", settings->backing);
@@ -58,7 +61,7 @@ static int open_file(struct backing *backing, const struct settings *settings)
 		return -1;
 	end = lseek(backing->fd, 0, SEEK_END);
 	if (end < 0) {
-		nbdkit_error("the backing %s does not tell its size: %m", settings->backing);
+		nbdkit_error("the size of the backing %s cannot be determined: %m", settings->backing);
 		return -1;
 	}
 	backing->size_bytes = (uint64_t)end;
@@ -80,12 +83,12 @@ static int compare_size(const struct backing *backing, const struct settings *se
 	uint64_t disk_bytes = settings->size_bytes ? settings->size_bytes : backing->size_bytes;
 
 	if (!disk_bytes) {
-		nbdkit_error("the backing %s is empty: give the size of the disk, and create=yes", settings->backing);
+		nbdkit_error("the backing %s is empty: give the size of the disk and create=yes", settings->backing);
 		return -1;
 	}
 	if (disk_bytes % settings->unit_bytes) {
-		nbdkit_error("in front of a backing, the size of the disk is a multiple of its unit, but %" PRIu64
-			     " is none of %" PRIu64 ": give another size=, or a smaller unit=",
+		nbdkit_error("a disk with a backing must be a multiple of its unit in size, but %" PRIu64
+			     " is not a multiple of %" PRIu64 ": give another size=, or a smaller unit=",
 			     disk_bytes, settings->unit_bytes);
 		return -1;
 	}

@@ -13,8 +13,8 @@
 #include "stripes.h"
 
 /*
- * Units that are trimmed here and there leave holes in the pool.  After LOOK_AFTER_BYTES of them, the pool is compacted
- * for a moment if it holds a quarter more than what is stored.
+ * Trimming scattered units leaves holes in the pool.  Each time LOOK_AFTER_BYTES have been trimmed, the disk checks the
+ * pool, and compacts it for a moment if the pool holds a quarter more than the data that is stored in it.
  */
 #define LOOK_AFTER_BYTES (UINT64_C(2) << 20)
 #define COMPACT_BYTES (LOOK_AFTER_BYTES * 4)
@@ -26,8 +26,9 @@ struct disk {
 	uint64_t size_bytes;
 	size_t unit_bytes;
 	bool is_limited;
-	struct stripes stripes;         /* hold what changes a unit */
-	_Atomic uint64_t trimmed_bytes; /* since the pool was looked at */
+	/* A request that changes a unit holds the unit's stripe. */
+	struct stripes stripes;
+	_Atomic uint64_t trimmed_bytes; /* since the pool was last checked */
 	atomic_flag is_compacting;
 };
 
@@ -84,8 +85,9 @@ void disk_close(struct disk *disk)
 }
 
 /*
- * One of the protocol's errors.  For the client a disk at its limit is full, not short of memory: programs handle
- * ENOSPC, and some wait for space.  What went wrong with a backing is an I/O error if it has no better name.
+ * Translates an error of the store into one of the protocol's errors.  A disk at its limit reports ENOSPC and not
+ * ENOMEM, because programs handle ENOSPC, and some wait for space.  An error of the backing is EIO unless the protocol
+ * has a better name for it.
  */
 static int client_error(const struct disk *disk, int err)
 {
@@ -114,12 +116,12 @@ static int fail(const struct disk *disk, int err)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Pieces: what a request wants of one unit
+ * Pieces: the part of a request that lies in one unit
  */
 
 struct piece {
 	uint64_t unit;
-	size_t at; /* where in the unit it begins */
+	size_t at; /* the offset in the unit */
 	size_t bytes;
 };
 
@@ -132,7 +134,7 @@ static struct piece first_piece(const struct disk *disk, uint64_t offset, uint64
 	return piece;
 }
 
-/* Room for a unit, which is made when a piece first needs it. */
+/* Allocates room for a unit, when a piece first needs it. */
 static unsigned char *get_scratch(const struct disk *disk, unsigned char **scratch)
 {
 	if (!*scratch)
@@ -144,7 +146,7 @@ static unsigned char *get_scratch(const struct disk *disk, unsigned char **scrat
 	return *scratch;
 }
 
-/* A whole unit; one without a value is all zero. */
+/* Reads a whole unit.  A unit that is not stored reads as zero. */
 static int read_unit(struct disk *disk, uint64_t unit, unsigned char *to)
 {
 	int64_t bytes = zpool_store_get(disk->store, unit, to, disk->unit_bytes);
@@ -192,7 +194,7 @@ int disk_read(struct disk *disk, void *buf, size_t bytes, uint64_t offset)
  * Write
  */
 
-/* With the unit's lock. */
+/* The caller holds the unit's lock. */
 static int write_unit(struct disk *disk, uint64_t unit, const unsigned char *from)
 {
 	int err = zpool_store_put(disk->store, unit, from, disk->unit_bytes);
@@ -200,7 +202,7 @@ static int write_unit(struct disk *disk, uint64_t unit, const unsigned char *fro
 	return err ? fail(disk, err) : 0;
 }
 
-/* Change a part of a unit, to zero where from is NULL.  With the unit's lock. */
+/* Changes a part of a unit, to zero if `from` is NULL.  The caller holds the unit's lock. */
 static int change_unit(struct disk *disk, struct piece piece, const unsigned char *from, unsigned char **scratch)
 {
 	unsigned char *unit = get_scratch(disk, scratch);
@@ -279,7 +281,7 @@ static int zero_units(struct disk *disk, uint64_t first, uint64_t count, bool is
 	return 0;
 }
 
-/* A part of a unit. */
+/* Zeroes a part of a unit. */
 static int zero_piece(struct disk *disk, struct piece piece)
 {
 	unsigned char *scratch = NULL;
@@ -302,7 +304,7 @@ int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole)
 		uint64_t done = count * disk->unit_bytes;
 		int result;
 
-		/* The last unit of the disk is whole, even if the disk ends inside it. */
+		/* The last unit of the disk counts as whole, even if the disk ends inside it. */
 		if (!piece.at && bytes - done && offset + bytes == disk->size_bytes) {
 			count++;
 			done = bytes;
@@ -332,7 +334,7 @@ int disk_flush(struct disk *disk)
 	return err ? fail(disk, err) : 0;
 }
 
-/* The number of units in which a range lies. */
+/* Returns the number of units in which a range lies. */
 static uint64_t units_of(const struct disk *disk, uint64_t bytes, uint64_t offset)
 {
 	return (offset + bytes - 1) / disk->unit_bytes - offset / disk->unit_bytes + 1;
@@ -372,7 +374,7 @@ static uint32_t extent_type(int kind)
 	}
 }
 
-/* No extent goes beyond the request: one of 4 GiB makes nbdkit 1.32 fail an assertion. */
+/* An extent must not exceed the request: one of 4 GiB makes nbdkit 1.32 fail an assertion. */
 int disk_extents(struct disk *disk, uint64_t bytes, uint64_t offset, bool only_first, struct nbdkit_extents *extents)
 {
 	uint64_t end = offset + bytes;

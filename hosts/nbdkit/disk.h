@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * disk.h - a range of bytes, kept in a store unit by unit
+ * disk.h - a range of bytes, stored unit by unit
  *
- * Functions that return int return 0, or -1 after they told nbdkit the error.  A request may begin and end inside a
- * unit, and does not go beyond the end of the disk.  All requests may run at the same time.
+ * Functions that return int return 0, or -1 after they reported the error to nbdkit.  A request may begin and end
+ * inside a unit, but must not exceed the end of the disk.  All requests may run at the same time.
  */
 #ifndef HOSTS_NBDKIT_DISK_H
 #define HOSTS_NBDKIT_DISK_H 1
@@ -19,10 +19,10 @@
 struct nbdkit_extents;
 struct disk;
 
-/* NULL, with the error told.  The backing may be one without anything in it, and outlives the disk. */
+/* Returns NULL after it reported the error.  The backing may be an empty structure, and must outlive the disk. */
 struct disk *disk_open(const struct settings *settings, struct backing *backing);
 
-/* NULL is ignored. */
+/* Accepts NULL. */
 void disk_close(struct disk *disk);
 
 struct zpool_store *disk_store(struct disk *disk);
@@ -30,17 +30,17 @@ struct zpool_store *disk_store(struct disk *disk);
 int disk_read(struct disk *disk, void *buf, size_t bytes, uint64_t offset);
 int disk_write(struct disk *disk, const void *buf, size_t bytes, uint64_t offset);
 
-/* Let a range read as zero; its whole units become holes, or zero units that stay allocated. */
+/* Makes a range read as zero.  Its whole units become holes, or zero units that stay allocated. */
 int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole);
 
-/* Write to the backing, and let it be stable there: everything, or what a range has. */
+/* These write changes to the backing and make them stable there: flush writes all changes, sync those of a range. */
 int disk_flush(struct disk *disk);
 int disk_sync(struct disk *disk, uint64_t bytes, uint64_t offset);
 
-/* Load a range from the backing, as far as there is room. */
+/* Loads a range from the backing, as far as the limit allows. */
 int disk_prefetch(struct disk *disk, uint64_t bytes, uint64_t offset);
 
-/* Tell nbdkit the extents of a range, or only the first one. */
+/* Reports the extents of a range to nbdkit, or only the first one. */
 int disk_extents(struct disk *disk, uint64_t bytes, uint64_t offset, bool only_first, struct nbdkit_extents *extents);
 
 #endif

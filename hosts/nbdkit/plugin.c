@@ -2,8 +2,9 @@
  *
  * plugin.c - the zpool plugin of nbdkit: a sparse disk in compressed memory
  *
- * nbdkit calls the functions of the table at the end.  All parameters are tried before it forks into the background,
- * where the user sees the errors.  The store, which does not survive fork(2), is opened once more after that.
+ * nbdkit calls the functions of the table at the end.  The plugin validates all parameters before nbdkit forks into the
+ * background, while the user still sees the errors.  The store does not survive fork(2), so the plugin opens it again
+ * after the fork.
  */
 #include "config.h"
 
@@ -20,7 +21,7 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-/* nbdkit's own maximum, which it does not export. */
+/* This is nbdkit's own maximum, which it does not export. */
 #define REQUEST_BYTES_MAX (64u * 1024 * 1024)
 
 static struct settings settings;
@@ -90,7 +91,7 @@ static void tell_drivers(void)
 	free(text);
 }
 
-/* A store without the backing, to see whether the other parameters are right before a file is created. */
+/* Opens a store without the backing, to validate the other parameters before a file is created. */
 static int try_pool(void)
 {
 	struct settings trial = settings;
@@ -135,11 +136,11 @@ static int plugin_after_fork(void)
 	return disk ? report_start(disk) : -1;
 }
 
-/* All clients are gone.  The store would be flushed when it is closed, but nobody would hear of an error. */
+/* All clients have disconnected.  Closing the store would flush it as well, but could not report an error. */
 static void plugin_cleanup(void)
 {
 	if (disk && settings.backing && disk_flush(disk))
-		nbdkit_error("what was written since the last flush is not all in the backing %s", settings.backing);
+		nbdkit_error("some data written since the last flush are not in the backing %s", settings.backing);
 	report_stop();
 }
 
@@ -174,7 +175,7 @@ static void plugin_dump(void)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What a client is told
+ * What the plugin reports to clients
  */
 
 static void *plugin_open(int readonly)
@@ -227,7 +228,7 @@ static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset
 	return disk_read(disk, buf, count, offset);
 }
 
-/* What a request changed, if the client wants it on stable storage. */
+/* Makes the changes of a request stable if the client asked for that (FUA). */
 static int force_unit_access(uint32_t count, uint64_t offset, uint32_t flags)
 {
 	return flags & NBDKIT_FLAG_FUA ? disk_sync(disk, count, offset) : 0;
@@ -241,7 +242,7 @@ static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t
 	return force_unit_access(count, offset, flags);
 }
 
-/* Zeroing is always faster than writing zeroes, so a request for a fast zero needs no other treatment. */
+/* Zeroing is always faster than writing zeroes, so a request for a fast zero needs no special treatment. */
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
@@ -313,7 +314,7 @@ static struct nbdkit_plugin plugin = {
 	.cache = plugin_cache,
 };
 
-/* The macro only defines it, which clang reports. */
+/* nbdkit's macro defines the function without a prototype, and clang warns about that. */
 struct nbdkit_plugin *plugin_init(void);
 
 NBDKIT_REGISTER_PLUGIN(plugin)

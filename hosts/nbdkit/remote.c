@@ -21,15 +21,15 @@ bool remote_is_uri(const char *backing)
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Zeroing and discarding are asked for in steps of this many bytes. */
+/* A request to zero or discard covers at most this many bytes; larger ranges are split. */
 #define STEP_BYTES_MAX (UINT64_C(1) << 30)
 #define IO_BYTES_MAX (UINT64_C(32) << 20)
 
-/* A server that does not acknowledge anything for so long is lost. */
+/* A connection is lost if the server acknowledges nothing for this long. */
 #define TCP_TIMEOUT_MS 60000
 
 struct connection {
-	struct nbd_handle *nbd; /* NULL: not connected */
+	struct nbd_handle *nbd; /* NULL if not connected */
 	bool is_busy;
 };
 
@@ -37,13 +37,13 @@ struct remote {
 	const char *uri;
 	uint64_t size_bytes;
 	uint64_t unit_bytes;
-	bool can_zero, can_flush, can_extents; /* as the first connection had it */
+	bool can_zero, can_flush, can_extents; /* as the first connection reported them */
 
-	pthread_mutex_t lock; /* for all below */
+	pthread_mutex_t lock; /* guards the members below */
 	pthread_cond_t one_is_free;
 	uint64_t unflushed;    /* changes since the last flush */
-	bool is_in_doubt;      /* a connection was lost when there were some */
-	bool is_failure_known; /* that the server cannot be reached is logged once */
+	bool is_in_doubt;      /* a connection was lost while there were unflushed changes */
+	bool is_failure_known; /* suppresses repeated log messages about a server that cannot be reached */
 	unsigned int count;
 	struct connection connection[];
 };
@@ -57,7 +57,7 @@ uint64_t remote_size(const struct remote *remote)
  * Connections
  */
 
-/* Failures are ignored: a Unix socket has no such options. */
+/* Failures are ignored, because a Unix socket has no such options. */
 static void set_timeout(struct nbd_handle *nbd)
 {
 	const int on = 1, timeout_ms = TCP_TIMEOUT_MS;
@@ -131,7 +131,7 @@ static void log_state(struct remote *remote, bool is_reached, const char *reason
 		nbdkit_error("the backing %s cannot be reached: %s", remote->uri, reason);
 }
 
-/* Let a connection have a handle.  0, or -errno. */
+/* Gives a connection a handle.  Returns 0 or -errno. */
 static int connect_again(struct remote *remote, struct connection *connection)
 {
 	int err = 0;
@@ -146,14 +146,17 @@ static int connect_again(struct remote *remote, struct connection *connection)
 		err = -EIO;
 		nbd_close(connection->nbd);
 		connection->nbd = NULL;
-		log_state(remote, false, "the server came back with a smaller disk, or one that cannot be written");
+		log_state(remote, false, "the server came back with a smaller disk, or with a read-only one");
 	} else {
 		log_state(remote, true, NULL);
 	}
 	return err;
 }
 
-/* own_changes is 1 if the request that noticed it is a change, for that one is repeated or fails. */
+/*
+ * own_changes is 1 if the request that noticed the loss is a change.  Such a request does not count as lost, because
+ * the caller repeats it or reports its failure.
+ */
 static void lose_connection(struct remote *remote, struct connection *connection, uint64_t own_changes)
 {
 	nbdkit_error("a connection to the backing %s was lost: %s", remote->uri, nbd_get_error());
@@ -176,7 +179,7 @@ struct request {
 	const void *from;
 	uint64_t bytes;
 	uint64_t offset;
-	uint32_t extent_bytes; /* the answer to EXTENT; 0: none yet */
+	uint32_t extent_bytes; /* the result of EXTENT, or 0 if there is none yet */
 	uint32_t extent_type;
 };
 
@@ -193,7 +196,7 @@ static int keep_extent(void *user, const char *context, uint64_t offset, uint32_
 	return 0;
 }
 
-/* 0, or -1 with nbd_get_errno(). */
+/* Returns 0, or -1 and nbd_get_errno() is set. */
 static int send_request(struct nbd_handle *nbd, struct request *request)
 {
 	const nbd_extent_callback callback = { .callback = keep_extent, .user_data = request };
@@ -219,7 +222,7 @@ static bool is_lost(struct nbd_handle *nbd)
 	return nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd);
 }
 
-/* 0, or -errno. */
+/* Returns 0 or -errno. */
 static int run(struct remote *remote, struct request *request)
 {
 	struct connection *connection = take_connection(remote);
@@ -241,7 +244,7 @@ static int run(struct remote *remote, struct request *request)
 	return err;
 }
 
-/* A change counts before it is sent, so that it has been counted when it is done. */
+/* A change is counted before it is sent, so that a flush that starts after the change is complete includes it. */
 static int run_change(struct remote *remote, struct request *request)
 {
 	int err;
@@ -308,7 +311,7 @@ static int backing_zero(void *user, uint64_t offset, uint64_t bytes)
 	return change_in_steps(user, ZERO, offset, bytes);
 }
 
-/* A trim would leave open what is read afterwards. */
+/* A trim would leave the contents undefined, so the range is zeroed and may become a hole. */
 static int backing_discard(void *user, uint64_t offset, uint64_t bytes)
 {
 	return change_in_steps(user, DISCARD, offset, bytes);
@@ -335,8 +338,8 @@ static int backing_flush(void *user)
 	pthread_mutex_unlock(&remote->lock);
 	if (!is_in_doubt)
 		return 0;
-	nbdkit_error("a connection to the backing %s was lost before what had been written was flushed; if the server "
-		     "was restarted, this may be lost",
+	nbdkit_error("a connection to the backing %s was lost before all written data were flushed; if the server "
+		     "was restarted, these data may be lost",
 		     remote->uri);
 	return -EIO;
 }
@@ -377,18 +380,19 @@ struct zpool_store_backing remote_backing(struct remote *remote)
  * From open to close
  */
 
-/* What the disk of the first connection is like.  0, or -1 with the error told. */
+/* Examines the disk of the first connection.  Returns 0, or -1 after it reported the error. */
 static int learn(struct remote *remote, struct nbd_handle *nbd)
 {
 	int64_t size_bytes = nbd_get_size(nbd);
 	int64_t block_bytes = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
 
 	if (size_bytes < 0) {
-		nbdkit_error("the backing %s does not tell its size: %s", remote->uri, nbd_get_error());
+		nbdkit_error("the size of the backing %s cannot be determined: %s", remote->uri, nbd_get_error());
 		return -1;
 	}
 	if (nbd_is_read_only(nbd)) {
-		nbdkit_error("the backing %s is served read-only, and has to be written", remote->uri);
+		nbdkit_error("the backing %s is served read-only, but the disk must be able to write to it",
+			     remote->uri);
 		return -1;
 	}
 	if (block_bytes > 0 && (uint64_t)block_bytes > remote->unit_bytes) {
@@ -403,7 +407,9 @@ static int learn(struct remote *remote, struct nbd_handle *nbd)
 	if (!nbd_can_multi_conn(nbd))
 		remote->count = 1;
 	if (!remote->can_flush)
-		nbdkit_debug("zpool: the backing %s cannot be flushed, so that a flush only writes to it", remote->uri);
+		nbdkit_debug(
+			"zpool: the server of the backing %s does not support flush, so a flush only writes the data to it",
+			remote->uri);
 	return 0;
 }
 

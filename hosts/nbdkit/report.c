@@ -15,7 +15,7 @@
 #include "nbdkit.h"
 #include "report.h"
 
-/* What is added to the eventfd.  A signal adds 1, so that they cannot be mistaken for the end. */
+/* The value that stops the thread when it is added to the eventfd.  A signal adds 1, so signals never add up to it. */
 #define WAKE_REPORT UINT64_C(1)
 #define WAKE_END (UINT64_C(1) << 32)
 
@@ -82,7 +82,10 @@ static void print_report(FILE *to)
 	fputc('\n', to);
 }
 
-/* The report as a string for free(), one "name=value" a line and an empty line.  NULL: no memory. */
+/*
+ * Returns the report as a string for free(): one "name=value" for each line, and an empty line at the end.  Returns
+ * NULL if there is no memory.
+ */
 static char *make_text(size_t *length)
 {
 	char *text = NULL;
@@ -145,7 +148,7 @@ static void wake(uint64_t what)
 {
 	ssize_t written = write(wake_fd, &what, sizeof(what));
 
-	(void)written; /* an eventfd takes more signals than a program lives to see */
+	(void)written; /* It cannot fail: no program runs long enough to overflow an eventfd with signals. */
 }
 
 static void take_signal(int number)
@@ -164,7 +167,7 @@ static void *wait_for_signals(void *unused)
 	(void)unused;
 	while (woken < WAKE_END) {
 		if (read(wake_fd, &woken, sizeof(woken)) != (ssize_t)sizeof(woken))
-			continue; /* interrupted */
+			continue; /* A signal interrupted the call. */
 		if (woken % WAKE_END)
 			report(false);
 	}
@@ -181,7 +184,7 @@ static int set_handler(void)
 		return -1;
 	}
 	if (old_action.sa_handler != SIG_DFL) {
-		nbdkit_debug("zpool: SIGUSR1 is in use, so that it gives no statistics");
+		nbdkit_debug("zpool: SIGUSR1 is in use, so it does not print statistics");
 		return 0;
 	}
 	if (sigaction(SIGUSR1, &action, NULL)) {

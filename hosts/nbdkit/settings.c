@@ -29,7 +29,7 @@ void settings_fini(struct settings *settings)
 	settings->backing = settings->stats_path = NULL;
 }
 
-/* nbdkit_parse_size() prints what is wrong, but not of which parameter. */
+/* nbdkit_parse_size() reports what is wrong, but does not name the parameter. */
 static int set_size(uint64_t *to, const char *key, const char *value)
 {
 	int64_t bytes = nbdkit_parse_size(value);
@@ -72,7 +72,7 @@ static int set_connections(struct settings *settings, const char *key, const cha
 	if (nbdkit_parse_unsigned(key, value, &count))
 		return -1;
 	if (count < 1 || count > CONNECTIONS_MAX) {
-		nbdkit_error("the parameter %s=%s is no number from 1 to %d", key, value, CONNECTIONS_MAX);
+		nbdkit_error("the parameter %s=%s is not a number from 1 to %d", key, value, CONNECTIONS_MAX);
 		return -1;
 	}
 	settings->connections = count;
@@ -98,7 +98,7 @@ int settings_set(struct settings *settings, const char *key, const char *value)
 			return -1;
 		if (settings->size_bytes)
 			return 0;
-		nbdkit_error("the parameter size=%s: a disk has at least one byte", value);
+		nbdkit_error("the parameter size=%s is wrong: a disk has at least one byte", value);
 		return -1;
 	}
 	if (!strcmp(key, "unit"))
@@ -141,7 +141,7 @@ int settings_check(const struct settings *settings)
 	}
 	if (unit_bytes < ZPOOL_STORE_UNIT_BYTES_MIN || unit_bytes > ZPOOL_STORE_UNIT_BYTES_MAX ||
 	    (unit_bytes & (unit_bytes - 1))) {
-		nbdkit_error("the parameter unit=%" PRIu64 " is no power of two from %d to %d", unit_bytes,
+		nbdkit_error("the parameter unit=%" PRIu64 " is not a power of two from %d to %d", unit_bytes,
 			     ZPOOL_STORE_UNIT_BYTES_MIN, ZPOOL_STORE_UNIT_BYTES_MAX);
 		return -1;
 	}

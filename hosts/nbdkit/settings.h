@@ -9,15 +9,15 @@
 #include <stdint.h>
 
 struct settings {
-	uint64_t size_bytes; /* 0: not given, so that it is the size of the backing */
+	uint64_t size_bytes; /* 0 if not given; the disk is then as large as the backing */
 	uint64_t unit_bytes;
-	uint64_t limit_bytes; /* 0: none */
+	uint64_t limit_bytes; /* 0 if there is no limit */
 	const char *driver;   /* the spec of the pool */
 	const char *compressor;
-	char *backing;            /* an absolute path or a URI; NULL: none */
-	bool create;              /* the file may be created or extended */
-	unsigned int connections; /* to a server */
-	char *stats_path;         /* absolute; NULL: standard error */
+	char *backing;            /* an absolute path or a URI, or NULL if there is none */
+	bool create;              /* allows the plugin to create or extend the file */
+	unsigned int connections; /* the number of connections to a server */
+	char *stats_path;         /* an absolute path, or NULL for standard error */
 };
 
 #define SETTINGS_HELP                                                                                                  \
@@ -35,11 +35,14 @@ struct settings {
 	"connections=N     To the NBD server (default: 4).\n"                                                          \
 	"stats=FILE        Append the statistics to FILE at exit and on SIGUSR1."
 
-/* The defaults. */
+/* Sets the defaults. */
 void settings_init(struct settings *settings);
 void settings_fini(struct settings *settings);
 
-/* Take one parameter; and check them together.  0, or -1 with the error told to nbdkit. */
+/*
+ * settings_set sets one parameter, settings_check checks all of them together.  Both return 0, or -1 after they
+ * reported the error.
+ */
 int settings_set(struct settings *settings, const char *key, const char *value);
 int settings_check(const struct settings *settings);
 

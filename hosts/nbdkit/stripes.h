@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * stripes.h - a lock for each unit, shared by the units whose numbers differ by a multiple of STRIPES
+ * stripes.h - locks for units; units whose numbers differ by a multiple of STRIPES share a lock
  *
- * A request that covers a part of a unit reads the unit, changes it and writes it back.  A write to the same unit in
- * between would be lost, so everything that changes a unit holds the unit's lock.  A range is locked in ascending order
- * of the stripes, and whoever holds one unit takes no other, so there is no deadlock.
+ * A request that covers a part of a unit reads the unit, changes it and writes it back.  A concurrent write to the same
+ * unit would be lost, so every request that changes a unit holds the unit's lock.  A request that locks a range takes
+ * the stripes in ascending order, and a request that holds a single unit takes no other lock, so there is no deadlock.
  */
 #ifndef HOSTS_NBDKIT_STRIPES_H
 #define HOSTS_NBDKIT_STRIPES_H 1

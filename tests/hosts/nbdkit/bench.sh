@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# bench.sh - the plugin beside nbdkit's memory plugin, and beside the kernel's zram; run by make bench-nbdkit
+# bench.sh - compares the plugin with nbdkit's memory plugin and with the kernel's zram; run by make bench-nbdkit
 #
-# The servers are measured by turns, several rounds, in one run: random writes and reads of 4 KiB by fio on a range of
-# 256 MiB that is filled with data that shrink to 40 %, with two jobs of 16 requests each.  Then one archive is stored
-# in a disk of each kind and in /dev/zram0, which has to exist and be unused, and to be writable for the caller.  The
-# result is a table of medians, and the ratios to the memory plugin with zstd, or to zram.
+# One run measures the servers in turn, for several rounds.  fio writes and reads 4 KiB at random offsets of a range of
+# 256 MiB, which holds data that compress to 40 %, with two jobs of 16 requests each.  Then one archive is stored in a
+# disk of each kind and in /dev/zram0, which has to exist and be unused, and to be writable for the caller.  The result
+# is a table of medians, and the ratios to the memory plugin with zstd, or to zram.
 #
 #   ZPOOL_BENCH_ROUNDS    rounds (5)
 #   ZPOOL_BENCH_SECONDS   seconds of each measurement (5)
@@ -19,14 +19,14 @@ rounds=${ZPOOL_BENCH_ROUNDS:-5}
 seconds=${ZPOOL_BENCH_SECONDS:-5}
 server_prefix=${ZPOOL_BENCH_PREFIX:-}
 
-# A name, a colon, and what nbdkit serves.
+# Each line is a name, a colon, and the plugin's arguments for nbdkit.
 servers_by_turns="memory,zstd:memory 1G allocator=zstd
 memory,sparse:memory 1G allocator=sparse
 zpool,lz4:$plugin 1G compressor=lz4
 zpool,zstd-1:$plugin 1G compressor=zstd:1
 zpool,zstd-3:$plugin 1G compressor=zstd:3"
 
-# fio_column NUMBER ARGUMENT...: of its terse output
+# fio_column NUMBER ARGUMENT...: runs fio and prints one column of its terse output
 fio_column()
 {
     column=$1
@@ -37,7 +37,7 @@ fio_column()
         grep '^3;' | cut -d';' -f"$column"
 }
 
-# memory_kib FIELD: of the server's /proc/PID/status
+# memory_kib FIELD: prints a field of the server's /proc/PID/status
 memory_kib()
 {
     awk -v field="$1:" '$1 == field { print $2 }' "/proc/$server_pid/status"
@@ -52,7 +52,7 @@ measure()
     server_pid=$(cat "$work/server.pid")
     fio_column 49 --name=fill --rw=write --bs=64k --numjobs=1 >"$work/out"
     filled=$(memory_kib VmRSS)
-    # From here on VmHWM is the largest size since now.
+    # This resets VmHWM, which counts the peak from here on.
     echo 5 >"/proc/$server_pid/clear_refs"
     for kind in write:49 read:8; do
         fio_column "${kind#*:}" --name="${kind%:*}" --rw="rand${kind%:*}" --bs=4k --iodepth=16 --numjobs=2 --time_based \
@@ -62,7 +62,7 @@ measure()
     stop server
 }
 
-# median NAME COLUMN
+# median NAME COLUMN: prints the median of a column over all rounds
 median()
 {
     awk -v name="$1" -v column="$2" '$1 == name { print $column }' "$work/results" | sort -n |
@@ -96,7 +96,7 @@ reset_zram()
     zram_in_use=no
 }
 
-# direct_ns read|write COLUMN: by requests of 4 KiB past the page cache, one after the other
+# direct_ns read|write COLUMN: prints the time of requests of 4 KiB with direct I/O, one after the other
 direct_ns()
 {
     fio --name=zram --filename=/dev/zram0 --direct=1 --ioengine=psync --bs=4k --size="$archive_bytes" --rw="rand$1" \
@@ -105,7 +105,7 @@ direct_ns()
         awk -F';' -v column="$2" '{ printf "%d", 1e9 / $column }'
 }
 
-# zram has lz4 in most kernels; zstd is tried too.
+# Most kernels have lz4 for zram; zstd is measured where the kernel has it.
 compare_with_zram()
 {
     if ! [ -w $zram/disksize ] || [ "$(cat $zram/disksize)" != 0 ]; then

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * client.c - requests to a disk of nbdkit's plugin that no usual client makes, compared with a model
+ * client.c - sends requests that no usual client sends to nbdkit's plugin, and compares the disk with a model
  *
  *   client model URI SEED      random requests of any offset and length, on one connection
  *   client threads URI SEED    the same on eight connections at once, which share units but no bytes
- *   client extents URI         what is a hole and what is zero, after which requests
+ *   client extents URI         which extents are holes or zero after which requests
  *   client prefetch URI        a request to cache everything
  *   client thin URI            trim every second unit of 4 KiB
  *
- * The disk has to be empty, but for prefetch and thin.  Exit status: 0 all as expected, 1 not, 2 usage, no connection.
+ * The disk must be empty, except for prefetch and thin.  The exit status is 0 if all results are as expected, 1 if not,
+ * and 2 after a wrong usage or without a connection.
  */
 #include "config.h"
 
@@ -27,7 +28,7 @@
 #define REQUESTS 4000
 #define THREAD_REQUESTS 1500
 
-/* Bytes of the disk belong to the connections in turn, in strips whose length is no multiple of anything. */
+/* The connections share the disk in strips, whose length is not a multiple of any unit. */
 #define STRIP_BYTES 1777
 
 static const char *uri;
@@ -69,7 +70,7 @@ static void close_connection(struct nbd_handle *nbd)
 	nbd_close(nbd);
 }
 
-/* xorshift64* */
+/* This is the xorshift64* generator. */
 static uint64_t random_below(uint64_t *state, uint64_t limit)
 {
 	*state ^= *state >> 12;
@@ -78,7 +79,7 @@ static uint64_t random_below(uint64_t *state, uint64_t limit)
 	return (*state * UINT64_C(2685821657736338717) >> 11) % limit;
 }
 
-/* Of a third the bytes are random, of another one text, and of the last all the same. */
+/* In a third of the cases the bytes are random, in another third they are text, and in the last they are all equal. */
 static void fill(uint64_t *state, unsigned char *to, size_t bytes)
 {
 	uint64_t kind = random_below(state, 3);
@@ -94,7 +95,7 @@ static void fill(uint64_t *state, unsigned char *to, size_t bytes)
 
 enum kind { READ, WRITE, ZERO, ZERO_ALLOCATED, TRIM, FLUSH, CACHE, KINDS };
 
-/* One request of any kind in a range, and the same in the model. */
+/* Sends one random request in a range, and applies it to the model. */
 static void request(struct nbd_handle *nbd, uint64_t *state, uint64_t from, uint64_t bytes_max)
 {
 	static _Thread_local unsigned char buf[REQUEST_BYTES_MAX];
@@ -110,7 +111,7 @@ static void request(struct nbd_handle *nbd, uint64_t *state, uint64_t from, uint
 	case READ:
 		result = nbd_pread(nbd, buf, bytes, offset, 0);
 		if (!result && memcmp(buf, model + offset, bytes))
-			die("%" PRIu64 " bytes at %" PRIu64 " are not what was written", bytes, offset);
+			die("%" PRIu64 " bytes at %" PRIu64 " differ from what was written", bytes, offset);
 		break;
 	case WRITE:
 		fill(state, buf, bytes);
@@ -178,7 +179,7 @@ static void *work(void *arg)
 	uint64_t rounds = disk_bytes / (STRIP_BYTES * CONNECTIONS);
 
 	for (int i = 0; i < THREAD_REQUESTS; i++) {
-		/* Most requests fall into few units, so that connections meet in them. */
+		/* Most requests fall into a few units, so that the connections access the same units. */
 		uint64_t round = random_below(&worker->state, i % 4 ? 4 : rounds);
 
 		request(nbd, &worker->state, (round * CONNECTIONS + worker->number) * STRIP_BYTES, STRIP_BYTES);
@@ -230,7 +231,9 @@ static int keep_extents(void *user, const char *context, uint64_t offset, uint32
 	return 0;
 }
 
-/* The extents of the first 64 KiB are those that are expected: pairs of length and type, ended by a length of 0. */
+/*
+ * Checks that the extents of the first 64 KiB are the expected ones: pairs of length and type, ended by a length of 0.
+ */
 static void expect(struct nbd_handle *nbd, const char *what, const uint32_t *expected)
 {
 	struct extents extents = { 0 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# common.sh - for the tests of nbdkit's plugin, which source it: a folder to work in, servers, and checks that print what
-# they look at.  A script ends with `finish'.
+# common.sh - a working directory, servers and checks for the tests of nbdkit's plugin, which source this file.  The
+# checks print what they test.  A script must end with `finish'.
 
 # shellcheck shell=sh disable=SC2034
 
@@ -17,18 +17,18 @@ skip()
     exit 77
 }
 
-# needs PROGRAM PACKAGE
+# needs PROGRAM PACKAGE: skips the test if the program is not installed
 needs()
 {
     command -v "$1" >/dev/null || skip "$1 is not installed (Debian: $2)"
 }
 
-# Small programs of file systems are where an ordinary user's path does not lead.
+# An ordinary user's PATH lacks the directories of the file systems' tools.
 PATH=$PATH:/usr/sbin:/sbin
 [ -e "$plugin" ] || skip "the plugin of nbdkit was not built"
 needs nbdkit nbdkit
 needs timeout coreutils
-# nbdkit is not linked with a sanitizer's library, which has to come first in the process.
+# A sanitizer's library must be loaded before all others, but nbdkit is not linked with it, so it is preloaded.
 preload=
 case ${SANITIZER_CFLAGS:-} in
 *thread*) skip "nbdkit cannot load a plugin that is built with the thread sanitizer" ;;
@@ -53,21 +53,21 @@ clean_up()
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
-# nbdkit_run ARGUMENT...: in the foreground, for a minute at most.
+# nbdkit_run ARGUMENT...: runs nbdkit in the foreground, for a minute at most.
 nbdkit_run()
 {
-    # A wrapper is not loaded with the sanitizer's library.
+    # Only nbdkit gets the sanitizer's library, and not the wrapper that starts it.
     timeout 60 env ${preload:+LD_PRELOAD="$preload"} nbdkit "$@" </dev/null
 }
 
-# uri NAME: of a server that was started.
+# uri NAME: prints the URI of a server that was started.
 uri()
 {
     echo "nbd+unix:///?socket=$work/$1.socket"
 }
 
-# start NAME ARGUMENT...: a server that stays until stop NAME.  It fails if nbdkit did not come up; its messages are in
-# $work/NAME.log.
+# start NAME ARGUMENT...: starts a server that runs until stop NAME.  It fails if nbdkit does not start; the server's
+# messages are in $work/NAME.log.
 start()
 {
     name=$1
@@ -88,12 +88,12 @@ start()
         kill -0 "$!" 2>/dev/null || break
         sleep 1
     done
-    report no "$name: nbdkit starts" "it did not" "$work/$name.log"
+    report no "$name: nbdkit starts" "nbdkit did not start" "$work/$name.log"
     return 1
 }
 
-# With libasan.so loaded, a lock of the C library is out of balance from the start, also with nbdkit's own plugins; after
-# an error was printed, nbdkit may wait for it forever when it exits.
+# With libasan.so loaded, a lock of the C library is out of balance from the start, also with nbdkit's own plugins;
+# after an error was printed, nbdkit may wait for it forever when it exits.
 wait_for_exit()
 {
     for _ in $(seq 200); do
@@ -105,7 +105,7 @@ wait_for_exit()
     kill -KILL "$1"
 }
 
-# stop NAME [SIGNAL]
+# stop NAME [SIGNAL]: sends a signal (TERM) to a server and returns its exit status
 stop()
 {
     eval "set -- $1 ${2:-TERM} \$started_$1"
@@ -123,7 +123,7 @@ stop()
     return "$status"
 }
 
-# report ok|no NAME REASON [FILE]: of a failure, with the last lines of the file.
+# report ok|no NAME REASON [FILE]: prints the result of a check; after a failure also the last lines of the file.
 report()
 {
     if [ "$1" = ok ]; then
@@ -135,13 +135,13 @@ report()
     failures=$((failures + 1))
 }
 
-# is NAME EXPECTED ACTUAL
+# is NAME EXPECTED ACTUAL: checks that the values are equal
 is()
 {
     if [ "$2" = "$3" ]; then report ok "$1"; else report no "$1" "$3, not $2"; fi
 }
 
-# holds NAME EXPRESSION...: what test(1) takes
+# holds NAME EXPRESSION...: checks an expression of test(1)
 holds()
 {
     name=$1
@@ -149,7 +149,7 @@ holds()
     if [ "$@" ]; then report ok "$name"; else report no "$name" "not $*"; fi
 }
 
-# works NAME COMMAND...: it ends with status 0, within a minute.
+# works NAME COMMAND...: checks that the command exits with status 0 within a minute.
 works()
 {
     name=$1
@@ -161,7 +161,7 @@ works()
     fi
 }
 
-# fails NAME COMMAND...: it ends with another status, and not because the time is over.
+# fails NAME COMMAND...: checks that the command exits with another status within a minute.
 fails()
 {
     name=$1
@@ -174,23 +174,25 @@ fails()
     esac
 }
 
-# prints NAME PATTERN [FILE]: the last command's output, or the file, has a line like the pattern of grep -E.
+# prints NAME PATTERN [FILE]: checks that a line of the last command's output, or of the file, matches the extended
+# regular expression.
 prints()
 {
     if grep -Eq -e "$2" "${3:-$work/out}"; then
         report ok "$1"
     else
-        report no "$1" "no line like $2" "${3:-$work/out}"
+        report no "$1" "no line matches $2" "${3:-$work/out}"
     fi
 }
 
-# same NAME FILE FILE
+# same NAME FILE FILE: checks that the files are identical
 same()
 {
     if cmp "$2" "$3" >"$work/out" 2>&1; then report ok "$1"; else report no "$1" "they differ" "$work/out"; fi
 }
 
-# stats NAME: ask a server that was started with stats=$work/NAME.stats, for stat_of.  An empty line ends a report.
+# stats NAME: makes a server that was started with stats=$work/NAME.stats write a report, which stat_of reads.  An empty
+# line ends the report.
 stats()
 {
     : >"$work/$1.stats"
@@ -199,16 +201,16 @@ stats()
         ! grep -q '^$' "$work/$1.stats" || return 0
         sleep 0.1
     done
-    report no "SIGUSR1 gives statistics" "nothing after three seconds" "$work/$1.log"
+    report no "SIGUSR1 gives statistics" "there is no report after three seconds" "$work/$1.log"
 }
 
-# stat_of NAME KEY: from the last report.
+# stat_of NAME KEY: prints a value of the last report.
 stat_of()
 {
     sed -n "s/^$2=//p" "$work/$1.stats" | tail -n 1
 }
 
-# text_file PATH BYTES: compressible, and no unit like the other.
+# text_file PATH BYTES: creates a compressible file in which no two units are equal.
 text_file()
 {
     seq 1 1000000 | awk '{ print "line", $1, "of a text that is easy to compress" }' | head -c "$2" >"$1"

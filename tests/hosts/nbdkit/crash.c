@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * crash.c - what a disk promises when its server is killed: nothing that was flushed is lost, and no block is half new
+ * crash.c - after a kill of the server, all flushed data are on the disk, and no block is only half written
  *
  *   crash write URI SEED STATE     read every block, print "ready", write and flush at random until the connection is
  *                                  lost, and write to STATE what may be in each block
@@ -24,13 +24,16 @@
 #define THREADS 4
 #define FLUSH_EVERY 64
 
-/* Each request has a higher version than the ones before it, also if it zeroes the block, which cannot show that. */
+/*
+ * Each request has a higher version than all earlier ones.  Zeroing a block counts as a version too, although a zero
+ * block cannot show it.
+ */
 struct block {
-	uint64_t flushed; /* the version that is on stable storage for certain */
-	uint64_t newest;  /* that and all between may be there as well */
+	uint64_t flushed; /* the newest version that is certainly on stable storage */
+	uint64_t newest;  /* this version and any between the two may be on the disk as well */
 	uint32_t is_flushed_zero;
 	uint32_t is_newest_zero;
-	uint32_t is_zero_since; /* one after the flush zeroed it */
+	uint32_t is_zero_since; /* true if a version after the flush zeroed the block */
 	uint32_t reserved;
 };
 
@@ -43,7 +46,7 @@ static struct block *blocks;
 static uint64_t block_count;
 static atomic_int ready_count;
 
-/* xorshift64* */
+/* This is the xorshift64* generator. */
 static uint64_t random_below(uint64_t *state, uint64_t limit)
 {
 	*state ^= *state >> 12;
@@ -56,7 +59,7 @@ static void fill(struct stamp *to, uint64_t number, uint64_t version)
 {
 	for (size_t i = 0; i < BLOCK_BYTES / sizeof(*to); i++)
 		to[i] = version ? (struct stamp){ number, version } : (struct stamp){ 0, 0 };
-	/* Some blocks do not shrink: the rest is noise that the version determines. */
+	/* Some blocks are incompressible: the version determines the noise that fills the rest of the block. */
 	if (version % 3 == 1) {
 		uint64_t state = number * UINT64_C(0x9e3779b97f4a7c15) + version;
 
@@ -65,7 +68,7 @@ static void fill(struct stamp *to, uint64_t number, uint64_t version)
 	}
 }
 
-/* The version of a block, or UINT64_MAX if it is none. */
+/* Returns the version of a block, or UINT64_MAX if the contents are not valid. */
 static uint64_t version_of(const struct stamp *block, uint64_t number)
 {
 	struct stamp expected[BLOCK_BYTES / sizeof(struct stamp)];
@@ -116,7 +119,7 @@ static uint64_t own_block(const struct worker *worker, uint64_t i)
 	return i * THREADS + worker->number;
 }
 
-/* What was there when the last server ended is flushed. */
+/* The last server flushed everything when it exited. */
 static bool read_all(struct worker *worker, struct nbd_handle *nbd)
 {
 	struct stamp buf[BLOCK_BYTES / sizeof(struct stamp)];
@@ -143,7 +146,7 @@ static void set_all_flushed(const struct worker *worker)
 		set_flushed(&blocks[own_block(worker, i)]);
 }
 
-/* The first version that is higher than all; blocks that are zero have had a lower one. */
+/* Returns the first version that is higher than all others; blocks that are zero had a lower one. */
 static uint64_t first_version(const struct worker *worker)
 {
 	uint64_t version = 0;
@@ -157,7 +160,7 @@ static uint64_t first_version(const struct worker *worker)
 	return version + 1;
 }
 
-/* False: the connection is lost. */
+/* Returns false if the connection is lost. */
 static bool write_one(struct worker *worker, struct nbd_handle *nbd, uint64_t version)
 {
 	struct stamp buf[BLOCK_BYTES / sizeof(struct stamp)];
@@ -217,7 +220,7 @@ static int run_write(uint64_t seed, const char *state_path)
 	blocks = calloc(block_count, sizeof(*blocks));
 	if (!to || !blocks)
 		return 2;
-	/* Before a block is read it may have anything. */
+	/* Before a block is read, its contents are unknown. */
 	for (uint64_t i = 0; i < block_count; i++)
 		blocks[i] = (struct block){ 0, UINT64_MAX - 1, 1, 1, 1, 0 };
 	for (uint64_t i = 0; i < THREADS; i++) {

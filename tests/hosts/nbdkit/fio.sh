@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# fio.sh - fio writes and verifies, with several jobs
+# fio.sh - fio writes data and verifies them, with several jobs
 #
-# Each case takes two seconds, or as many as ZPOOL_TEST_FIO_SECONDS says.
+# Each case takes two seconds, or ZPOOL_TEST_FIO_SECONDS if that is set.
 
 . "${srcdir:-.}/tests/hosts/nbdkit/common.sh"
 needs fio fio
@@ -12,8 +12,8 @@ grep -q '^uri' "$work/out" || skip "fio was built without its nbd engine"
 seconds=${ZPOOL_TEST_FIO_SECONDS:-2}
 cd "$work" || exit 99 # where fio leaves files about a failed verification
 
-# verified NAME ARGUMENT...: fio finds what it wrote.  serialize_overlap keeps fio from reading a block while it writes
-# it: NBD does not promise that requests of several units are atomic to each other.
+# verified NAME ARGUMENT...: checks that fio reads back what it wrote.  serialize_overlap keeps fio from reading a block
+# while it writes it: NBD does not promise that requests of several units are atomic to each other.
 verified()
 {
     name=$1
@@ -36,5 +36,5 @@ verified sectors_at_random --rw=randwrite --bs=512 --verify_backlog=256
 verified requests_of_odd_lengths --rw=write --bsrange=512-64k --bs_unaligned --verify_backlog=64
 verified reads_and_writes --rw=randrw --bs=16k --verify_backlog=64
 stop disk
-is "nbdkit ends well" 0 "$?"
+is "nbdkit exits with status 0" 0 "$?"
 finish

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# kill.sh - a disk with a backing is killed at random moments: what was flushed is there, and no block is half new
+# kill.sh - after a kill at a random moment, a disk's backing has all flushed data, and no block is half written
 #
-# Three times, or as often as ZPOOL_TEST_KILLS says; make check-soak-nbdkit asks for a hundred.
+# The test kills the server three times, or ZPOOL_TEST_KILLS times if that is set; make check-soak-nbdkit sets it to
+# 100.
 
 . "${srcdir:-.}/tests/hosts/nbdkit/common.sh"
 crash=$builddir/tests/hosts/nbdkit/crash
@@ -13,7 +14,7 @@ kills=${ZPOOL_TEST_KILLS:-3}
 seed=${ZPOOL_TEST_SEED:-$(date +%s)}
 echo "seed $seed (set ZPOOL_TEST_SEED to repeat)"
 
-# killed_once BACKING IMAGE: IMAGE is the file that has the disk.
+# killed_once BACKING IMAGE: kills a server once and verifies IMAGE, the file that contains the disk.
 killed_once()
 {
     start front "$plugin" backing="$1" limit=2M || finish
@@ -29,7 +30,7 @@ killed_once()
     wait $writer || status=$?
     is "the client found nothing wrong at the beginning, seed $seed" 0 "$status"
     [ "$status" -eq 0 ] || cat "$work/out"
-    works "what was flushed is there, seed $seed" "$crash" verify "$2" "$work/state"
+    works "the image has all flushed data, seed $seed" "$crash" verify "$2" "$work/state"
     seed=$((seed + 1))
 }
 

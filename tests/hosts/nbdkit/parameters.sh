@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# parameters.sh - each wrong parameter is refused before the server starts, by a message that names it
+# parameters.sh - nbdkit refuses each wrong parameter before it starts, with a message that names the parameter
 
 . "${srcdir:-.}/tests/hosts/nbdkit/common.sh"
 
-# refuses NAME PATTERN ARGUMENT...: nbdkit does not start, and says so.
+# refuses NAME PATTERN ARGUMENT...: checks that nbdkit does not start, and that its message matches the pattern.
 refuses()
 {
     name=$1 pattern=$2
@@ -13,63 +13,63 @@ refuses()
     status=0
     nbdkit_run --unix - "$@" --run 'echo "a client"' >"$work/out" 2>&1 || status=$?
     is "$name: nbdkit fails" 1 "$status"
-    prints "$name: the message" "$pattern"
+    prints "$name: the message names the error" "$pattern"
     if grep -q "a client" "$work/out"; then report no "$name" "a client was started"; fi
 }
 
 nbdkit_run --dump-plugin "$plugin" >"$work/out" 2>&1
-prints "--dump-plugin tells the version" "^zpool_version=$PACKAGE_VERSION\$"
-prints "--dump-plugin tells the drivers" '^zpool_drivers=.*zsmalloc'
-prints "--dump-plugin tells the filters" '^zpool_filters=.*guard'
-prints "--dump-plugin tells the thread model" '^thread_model=parallel$'
+prints "--dump-plugin prints the version" "^zpool_version=$PACKAGE_VERSION\$"
+prints "--dump-plugin prints the drivers" '^zpool_drivers=.*zsmalloc'
+prints "--dump-plugin prints the filters" '^zpool_filters=.*guard'
+prints "--dump-plugin prints the thread model" '^thread_model=parallel$'
 nbdkit_run "$plugin" --help >"$work/out" 2>&1
-prints "--help tells the parameters" 'compressor=NAME'
+prints "--help describes the parameters" 'compressor=NAME'
 
 refuses "no size" 'the size of the disk is missing' "$plugin"
-refuses "a size that is none" 'size=many' "$plugin" many
-refuses "a size of nothing" 'at least one byte' "$plugin" 0
+refuses "a size that is not a number" 'size=many' "$plugin" many
+refuses "a size of 0" 'at least one byte' "$plugin" 0
 refuses "a negative size" 'size=-1' "$plugin" size=-1
-refuses "a unit that is no power of two" 'unit=3000 is no power of two from 512 to 65536' "$plugin" 1G unit=3000
-refuses "a unit that is too small" 'unit=256 is no power of two' "$plugin" 1G unit=256
-refuses "a unit that is too large" 'unit=131072 is no power of two' "$plugin" 1G unit=128K
-refuses "a unit of nothing" 'unit=0 is no power of two' "$plugin" 1G unit=0
+refuses "a unit that is not a power of two" 'unit=3000 is not a power of two from 512 to 65536' "$plugin" 1G unit=3000
+refuses "a unit that is too small" 'unit=256 is not a power of two' "$plugin" 1G unit=256
+refuses "a unit that is too large" 'unit=131072 is not a power of two' "$plugin" 1G unit=128K
+refuses "a unit of 0" 'unit=0 is not a power of two' "$plugin" 1G unit=0
 refuses "an unknown driver" 'nosuch' "$plugin" 1G driver=nosuch
-prints "an unknown driver: what there is" 'drivers that are installed: .*zsmalloc'
+prints "an unknown driver: the message lists the drivers" 'drivers that are installed: .*zsmalloc'
 refuses "an unknown parameter of a driver" 'no parameter "limt"' "$plugin" 1G driver=zbud:limt=1M
 refuses "a filter alone" 'guard' "$plugin" 1G driver=guard
 refuses "an unknown compressor" 'snappy' "$plugin" 1G compressor=snappy
-prints "an unknown compressor: what there is" 'lz4.*zstd'
+prints "an unknown compressor: the message lists the compressors" 'lz4.*zstd'
 refuses "a level that is out of range" 'level of zstd' "$plugin" 1G compressor=zstd:99
-refuses "a limit that is no size" 'limit=less' "$plugin" 1G limit=less
+refuses "a limit that is not a size" 'limit=less' "$plugin" 1G limit=less
 refuses "a limit that is too small" 'limit' "$plugin" 1G limit=1000
-prints "a limit that is too small: what is needed" '[0-9]+ bytes, and its limit is 1000'
+prints "a limit that is too small: the message gives the smallest one" '[0-9]+ bytes, and its limit is 1000'
 refuses "two limits" 'limit' "$plugin" 1G limit=64M driver=zbud:limit=8M
 refuses "a file for statistics that cannot be made" 'stats=.*/nosuch/file: No such file' "$plugin" 1G \
     stats="$work/nosuch/file"
 refuses "a file without a name" 'stats= needs a path' "$plugin" 1G stats=
 
-# Backings
+# The remaining cases are about backings.
 truncate -s 1M "$work/small"
 truncate -s 1000000 "$work/odd"
 : >"$work/empty"
 mkdir "$work/directory"
 mkfifo "$work/fifo"
-refuses "no file" 'nosuch does not exist; create=yes creates it' "$plugin" 1M backing="$work/nosuch"
+refuses "a file that does not exist" 'nosuch does not exist; create=yes creates it' "$plugin" 1M backing="$work/nosuch"
 refuses "a directory" 'directory is neither a regular file nor a block device' "$plugin" 1M backing="$work/directory"
 refuses "a FIFO" 'fifo is neither a regular file nor a block device' "$plugin" 1M backing="$work/fifo"
 refuses "a backing that is too small" 'small has 1048576 bytes, .* a disk of 2097152; create=yes extends it' "$plugin" 2M \
     backing="$work/small"
-is "it keeps its size" 1048576 "$(wc -c <"$work/small")"
+is "the small backing keeps its size" 1048576 "$(wc -c <"$work/small")"
 refuses "an empty backing" 'empty is empty' "$plugin" backing="$work/empty"
-refuses "half a unit" '1000000 is none of 4096' "$plugin" backing="$work/odd"
-refuses "half a unit, of the size" '1000001 is none of 4096' "$plugin" 1000001 backing="$work/small"
+refuses "a backing that ends inside a unit" '1000000 is not a multiple of 4096' "$plugin" backing="$work/odd"
+refuses "a size that ends inside a unit" '1000001 is not a multiple of 4096' "$plugin" 1000001 backing="$work/small"
 refuses "create without a size" 'size of the disk is missing' "$plugin" backing="$work/nosuch" create=yes
 refuses "create without a backing" 'create=yes needs a backing' "$plugin" 1M create=yes
 refuses "create for a server" 'create=yes needs a backing that is a file' "$plugin" 1M backing=nbd://localhost create=yes
 refuses "create without yes or no" 'create=maybe is neither yes nor no' "$plugin" 1M backing="$work/small" create=maybe
-refuses "no connection" 'connections=0 is no number from 1 to 64' "$plugin" 1M backing="$work/small" connections=0
-refuses "another parameter is wrong" 'nosuch' "$plugin" 1M backing="$work/created" create=yes driver=nosuch
-is "then the file is not created" no "$([ ! -e "$work/created" ] || echo yes; [ -e "$work/created" ] || echo no)"
+refuses "a number of 0 connections" 'connections=0 is not a number from 1 to 64' "$plugin" 1M backing="$work/small" connections=0
+refuses "create with another wrong parameter" 'nosuch' "$plugin" 1M backing="$work/created" create=yes driver=nosuch
+is "nbdkit does not create the file if another parameter is wrong" no "$([ ! -e "$work/created" ] || echo yes; [ -e "$work/created" ] || echo no)"
 chmod 444 "$work/small"
 if ! [ -w "$work/small" ]; then
     refuses "a file that is read-only" 'small cannot be opened for reading and writing: Permission denied' "$plugin" 1M \
@@ -81,9 +81,9 @@ start first "$plugin" backing="$work/small" && refuses "a file that another serv
 stop first
 
 if nbdkit_run "$plugin" --dump-plugin | grep -q '^zpool_nbd_backing=yes'; then
-    refuses "no server" 'nosuch.socket cannot be reached: .*No such file' "$plugin" 1M \
+    refuses "a server that does not exist" 'nosuch.socket cannot be reached: .*No such file' "$plugin" 1M \
         backing="nbd+unix:///?socket=$work/nosuch.socket"
-    refuses "a URI that is none" 'nbd://:-1:/ cannot be reached' "$plugin" 1M backing="nbd://:-1:/"
+    refuses "an invalid URI" 'nbd://:-1:/ cannot be reached' "$plugin" 1M backing="nbd://:-1:/"
     start behind file "$work/small" && refuses "a server's disk that is too small" 'has 1048576 bytes, .* 2097152$' \
         "$plugin" 2M backing="$(uri behind)"
     stop behind
@@ -95,7 +95,7 @@ if nbdkit_run "$plugin" --dump-plugin | grep -q '^zpool_nbd_backing=yes'; then
         refuses "a server with larger blocks" 'blocks of 8192 bytes: give unit=8192' "$plugin" backing="$(uri behind)"
     stop behind
 else
-    refuses "no libnbd" 'was built without libnbd' "$plugin" 1M backing=nbd://localhost
+    refuses "a server as the backing in a build without libnbd" 'was built without libnbd' "$plugin" 1M backing=nbd://localhost
 fi
 refuses "an unknown parameter" 'unknown parameter "colour"; the parameters .* are size, driver' "$plugin" 1G colour=2
 finish
