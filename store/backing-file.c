@@ -20,7 +20,7 @@
 
 #include "backing.h"
 
-/* The file is the descriptor, as the user pointer. */
+/* The user pointer of this backing holds the file's descriptor. */
 static int fd_of(void *user)
 {
 	return (int)(intptr_t)user;
@@ -53,7 +53,10 @@ static int file_flush(void *user)
 }
 
 #ifdef FALLOC_FL_PUNCH_HOLE
-/* File systems and devices that lack it report different errors; writing zero bytes is always possible instead. */
+/*
+ * File systems and devices that do not support fallocate(2) report different errors.  All of these become -EOPNOTSUPP,
+ * after which the store writes zero bytes instead.
+ */
 static int file_allocate(void *user, int mode, uint64_t offset, uint64_t bytes)
 {
 	if (!fallocate(fd_of(user), mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes))
@@ -126,7 +129,10 @@ static int cannot_open(const char *path, int err)
 	return zpool_set_error(err, "The backing \"%s\" cannot be opened: %s.", path, strerror(err));
 }
 
-/* O_EXCL on a block device keeps away from mounted ones.  The stat comes first so that no FIFO is opened. */
+/*
+ * O_EXCL makes open(2) refuse a block device that is mounted.  stat(2) is called before open(2), because opening a FIFO
+ * would block.
+ */
 static int open_path(const struct zpool_store_args *args)
 {
 	int flags = O_RDWR | O_CLOEXEC | (args->flags & ZPOOL_STORE_CREATE ? O_CREAT : 0);
@@ -166,7 +172,7 @@ static int duplicate(int given)
 	return fd;
 }
 
-/* Two stores on one image would overwrite each other's units. */
+/* The file is locked, because two stores on one image would overwrite each other's units. */
 static int lock(int fd, const char *name)
 {
 #ifdef F_OFD_SETLK

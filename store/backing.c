@@ -28,7 +28,7 @@ static int init_locks(struct zps_backing *backing)
 
 	pthread_rwlockattr_init(&attr);
 #ifdef __GLIBC__
-	/* Otherwise readers who follow each other would keep a writer waiting forever. */
+	/* With glibc's default, a steady sequence of readers would keep a writer waiting forever. */
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 #endif
 	for (unsigned int i = 0; i < ZPS_STRIPES; i++)
@@ -54,7 +54,7 @@ static int get_size(struct zps_backing *backing, const struct zpool_store_args *
 	if (!args->unit_count && (backing->bytes < args->unit_bytes || backing->bytes % args->unit_bytes))
 		return zpool_set_error(EINVAL,
 				       "The size of %s is %" PRIu64
-				       " bytes, which is no multiple of the unit's %" PRIu64
+				       " bytes, which is not a multiple of the unit's %" PRIu64
 				       ": use a smaller unit, or set unit_count to leave the rest unused.",
 				       backing->name, backing->bytes, args->unit_bytes);
 	return 0;
@@ -112,7 +112,7 @@ static int failed(const struct zps_backing *backing, const char *what, uint64_t 
 			       what, bytes, offset, strerror(-err));
 }
 
-/* A function may return more than it was asked for only if it is faulty. */
+/* Turns 0, which says that the image ends early, and results that only a faulty function returns into -EIO. */
 static int64_t checked(int64_t done, size_t bytes)
 {
 	if (done < -4095 || done > (int64_t)bytes || done == 0)
@@ -179,7 +179,7 @@ static int write_zeroes(struct zps_backing *backing, uint64_t offset, uint64_t b
 	return err;
 }
 
-/* Calls discard or zero.  -EOPNOTSUPP is remembered. */
+/* Calls discard or zero, and sets *cannot if it returns -EOPNOTSUPP, so that it is not called again. */
 static int call_range(struct zps_backing *backing, int (*function)(void *, uint64_t, uint64_t), _Atomic bool *cannot,
 		      uint64_t offset, uint64_t bytes)
 {

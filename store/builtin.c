@@ -50,7 +50,7 @@ const struct zpool_store_compressor zps_lz4 = {
 	.decompress = lz4_decompress,
 };
 
-/* The state of LZ4 is an opaque block of memory, behind which the level stands. */
+/* LZ4's state is an opaque block of memory without the level, so the level is kept beside it. */
 struct lz4hc {
 	void *state;
 	int level;
@@ -120,7 +120,7 @@ static void zstd_destroy(void *context)
 	free(zstd);
 }
 
-/* The store keeps the length, so the frame need not carry it. */
+/* The frames omit the content size, because the store knows the length of each value. */
 static void *zstd_create(int level)
 {
 	struct zstd *zstd = calloc(1, sizeof(*zstd));
@@ -171,7 +171,7 @@ static struct zpool_store_compressor zstd_entry = {
 	.decompress = zstd_decompress,
 };
 
-/* The library that runs decides on the levels, not the header. */
+/* The levels are read at run time, because the zstd library may be newer than the header that we were built with. */
 static void zstd_set_levels(void)
 {
 	zstd_entry.level_min = ZSTD_minCLevel();

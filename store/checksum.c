@@ -23,7 +23,7 @@ bool zps_has_checksum(void)
 	return false;
 }
 
-/* Never called, because zpool_store_open() refuses to make such a store. */
+/* This is never called, because zpool_store_open() refuses to open a store with checksums. */
 uint64_t zps_checksum(uint64_t key, const void *data, size_t bytes)
 {
 	(void)key;

@@ -11,10 +11,13 @@
 
 #define ZPS_CHECKSUM_BYTES sizeof(uint64_t)
 
-/* Was the library built with one? */
+/* Returns true if the library was built with checksums. */
 bool zps_has_checksum(void);
 
-/* Of the bytes, for this key: what belongs to another key has another checksum. */
+/*
+ * Returns the checksum of the bytes, seeded with the key, so that the value of another key does not pass for this
+ * one's.
+ */
 uint64_t zps_checksum(uint64_t key, const void *data, size_t bytes);
 
 #endif

@@ -12,12 +12,12 @@
 #define ADDED_MAX 32
 #define NAME_MAX_CHARS 31
 
-/* Guards the table, which only grows. */
+/* This lock guards the table, which only grows. */
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct zpool_store_compressor *added[ADDED_MAX];
 static unsigned int added_count;
 
-/* With table_lock. */
+/* The caller holds table_lock. */
 static const struct zpool_store_compressor *at(unsigned int index)
 {
 	switch (index) {
@@ -32,7 +32,7 @@ static const struct zpool_store_compressor *at(unsigned int index)
 	}
 }
 
-/* With table_lock. */
+/* The caller holds table_lock. */
 static const struct zpool_store_compressor *find(const char *name, size_t length)
 {
 	const struct zpool_store_compressor *compressor;
@@ -43,7 +43,7 @@ static const struct zpool_store_compressor *find(const char *name, size_t length
 	return NULL;
 }
 
-/* With table_lock. */
+/* Sets the error for an unknown name.  The caller holds table_lock. */
 static int unknown(const char *text)
 {
 	char names[(ADDED_MAX + 3) * (NAME_MAX_CHARS + 3)] = "";
@@ -113,13 +113,17 @@ int zpool_store_add_compressor(const struct zpool_store_compressor *c)
 					       "struct_size is not that of this library.");
 	if (!is_name(c->name))
 		return zpool_set_error(EINVAL,
-				       "\"%s\" is no name for a compressor: it must be a letter, then letters, "
-				       "digits and underscores, all of them lower case and at most 31.",
+				       "\"%s\" is not a valid compressor name: a name starts with a lower-case "
+				       "letter, has only lower-case letters, digits and underscores, and is at "
+				       "most 31 characters long.",
 				       c->name ? c->name : "");
 	if (!c->create || !c->destroy || !c->context_bytes || !c->compress || !c->decompress)
 		return zpool_set_error(EINVAL, "The compressor %s lacks one of its functions.", c->name);
 	if (c->level_min > c->level_max || c->level_default < c->level_min || c->level_default > c->level_max)
-		return zpool_set_error(EINVAL, "The levels of the compressor %s are not in order.", c->name);
+		return zpool_set_error(EINVAL,
+				       "The levels of the compressor %s are out of order: level_min must not be above "
+				       "level_default, nor level_default above level_max.",
+				       c->name);
 	pthread_mutex_lock(&table_lock);
 	if (find(c->name, strlen(c->name)) || !strcmp(c->name, "none"))
 		err = zpool_set_error(EEXIST, "There is a compressor %s already.", c->name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * compressor.h - the table of compressors, and the choice that a text names
+ * compressor.h - the table of compressors, and the choice of a compressor and its level by name
  */
 #ifndef ZPS_COMPRESSOR_H
 #define ZPS_COMPRESSOR_H 1
@@ -8,14 +8,14 @@
 #include "zpool-store.h"
 
 struct zps_choice {
-	const struct zpool_store_compressor *compressor; /* NULL: units are stored as they are */
+	const struct zpool_store_compressor *compressor; /* is NULL if units are stored as they are */
 	int level;
 };
 
-/* `text` is NAME or NAME:LEVEL.  0, or -errno with the error told. */
+/* Parses `text`, which is NAME or NAME:LEVEL.  Returns 0, or -errno with the error set. */
 int zps_choose(const char *text, struct zps_choice *choice);
 
-/* builtin.c */
+/* These compressors are in builtin.c. */
 extern const struct zpool_store_compressor zps_lz4;
 extern const struct zpool_store_compressor zps_lz4hc;
 extern const struct zpool_store_compressor *zps_zstd(void);

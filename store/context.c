@@ -19,7 +19,7 @@ void zps_pause(unsigned int *turn)
 	else if (*turn < 256)
 		sched_yield();
 	else
-		nanosleep(&nap, NULL); /* so that a thread of lower priority can go on */
+		nanosleep(&nap, NULL); /* A sleep lets a thread of lower priority run as well. */
 }
 
 static size_t frame_bytes(const struct zps_contexts *contexts)
@@ -39,7 +39,7 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 	free(context);
 }
 
-/* Compressing something first lets the compressor take what it needs, so that its size is known. */
+/* Compressing something once makes the compressor allocate all of its memory, so that its size can be counted. */
 static void context_warm_up(const struct zps_contexts *contexts, struct zps_context *context)
 {
 	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
@@ -48,7 +48,7 @@ static void context_warm_up(const struct zps_contexts *contexts, struct zps_cont
 	compressor->compress(context->state, context->image, half, context->image + half, half - 1);
 }
 
-/* Compressors of one kind, at different levels, understand each other's output. */
+/* Compressors with the same decompressor, which differ only in their level, share one state for decompression. */
 static bool needs_second(const struct zps_contexts *contexts)
 {
 	const struct zpool_store_compressor *first = contexts->choice.compressor;
@@ -57,7 +57,7 @@ static bool needs_second(const struct zps_contexts *contexts)
 	return second && (!first || first->decompress != second->decompress);
 }
 
-/* 0 or -ENOMEM. */
+/* Allocates the members of a context, and returns 0 or -ENOMEM. */
 static int context_set_up(const struct zps_contexts *contexts, struct zps_context *context)
 {
 	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
@@ -139,7 +139,10 @@ uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count co
 
 	for (unsigned int i = 0; i < used; i++)
 		sum += atomic_load_explicit(&atomic_load(&contexts->at[i])->count[count], memory_order_relaxed);
-	/* Differences of threads that are in the middle of a call may not have met yet. */
+	/*
+	 * A unit's addition and subtraction are in different contexts, so the sum can be negative while other threads
+	 * run.
+	 */
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 
@@ -171,7 +174,7 @@ static struct zps_context *take_any(struct zps_contexts *contexts)
 	return NULL;
 }
 
-/* A context that is taken already, or NULL where there may be no more. */
+/* Adds a context and returns it taken, or returns NULL if the limit or the memory allows no more. */
 static struct zps_context *add(struct zps_contexts *contexts)
 {
 	struct zps_context *context = NULL;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * context.h - what one thread needs during a call: a compressor's state, buffers, counters
+ * context.h - a context has what one thread needs during a call: compressor states, buffers and counters
  *
- * A call takes a context that nobody uses, preferably the one that its thread had last, and makes one if all are taken;
- * so there are as many as there were calls at the same time, and at most ZPS_CONTEXTS_MAX.  Where the limit leaves no
- * room for one more, a call waits for one.
+ * A call takes a context that is not in use, preferably the one that its thread had last, and makes a new one if all
+ * are taken.  So the store has as many contexts as calls ran at the same time, and at most ZPS_CONTEXTS_MAX.  If the
+ * limit leaves no room for another context, the call waits until one is free.
  *
- * Inside a section a thread may follow the index; see index.h.  A section is short; it waits at most for the lock of a
- * unit.
+ * A thread reads the index only inside a section of its context; see index.h.  A section is short: the thread waits in
+ * it at most for the lock of a unit.
  */
 #ifndef ZPS_CONTEXT_H
 #define ZPS_CONTEXT_H 1
@@ -21,7 +21,10 @@
 
 #define ZPS_CONTEXTS_MAX 256
 
-/* Live values are sums of differences: a unit may be put by one thread and dropped by another. */
+/*
+ * Each context counts for its thread.  A count of what is in the store is the sum over all contexts, in which single
+ * terms may be negative, because one thread may put a unit and another may drop it.
+ */
 enum zps_count {
 	ZPS_UNITS,
 	ZPS_SAME_FILLED,
@@ -54,48 +57,51 @@ enum zps_count {
 
 struct zps_context {
 	_Alignas(64) _Atomic uint32_t taken;
-	_Atomic uint32_t section; /* odd: inside one */
+	_Atomic uint32_t section; /* is odd while the thread is inside a section */
 	int cancel_state;
-	void *state;         /* the compressor's */
-	void *second;        /* the second compressor's, to decompress; NULL: none, or the first one's state does it */
-	unsigned char *copy; /* an object as it is stored, where the driver maps none */
-	unsigned char *io;   /* what is read from or written to the backing; NULL without one */
+	void *state;         /* is the first compressor's state */
+	void *second;        /* decompresses the second compressor's objects; NULL if not needed */
+	unsigned char *copy; /* receives an object if the driver cannot map it */
+	unsigned char *io;   /* is the buffer for the backing; NULL without a backing */
 	_Atomic uint64_t count[ZPS_COUNTS];
-	unsigned char image[]; /* an object that is to be stored, and behind it the copy */
+	unsigned char image[]; /* has an object that is to be stored, and behind it the memory of `copy` */
 };
 
 struct zpool_store;
 
 struct zps_contexts {
 	struct zps_choice choice;
-	struct zps_choice second; /* for recompression, if any */
-	uint64_t extra_bytes;     /* of recompression, which has a state of its own */
+	struct zps_choice second; /* is for recompression; it has no compressor without a recompressor */
+	uint64_t extra_bytes;     /* counts the memory of recompression, which has its own state and buffers */
 	size_t image_bytes;
-	size_t io_bytes;           /* 0: no backing */
-	uint64_t context_bytes;    /* of one */
-	struct zpool_store *store; /* whose limit allows more, or not */
+	size_t io_bytes;           /* is 0 without a backing */
+	uint64_t context_bytes;    /* is the memory that one context takes */
+	struct zpool_store *store; /* has the limit, which decides whether another context may be made */
 	_Atomic unsigned int used;
 	_Atomic(struct zps_context *) at[ZPS_CONTEXTS_MAX];
-	pthread_mutex_t lock; /* guards adding */
+	pthread_mutex_t lock; /* is held while a context is added */
 };
 
-/* Makes the first context.  io_bytes 0: without a backing.  0 or -errno. */
+/* Makes the first context; io_bytes is 0 for a store without a backing.  Returns 0 or -errno. */
 int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t io_bytes);
 void zps_contexts_fini(struct zps_contexts *contexts);
 uint64_t zps_contexts_bytes(const struct zps_contexts *contexts);
 uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count count);
 
-/* The thread cannot be cancelled between the two. */
+/* A call takes a context with get and returns it with put; between the two, its thread cannot be cancelled. */
 struct zps_context *zps_context_get(struct zps_contexts *contexts);
 void zps_context_put(struct zps_context *context);
 
-/* Wait until every section that runs now has ended.  Outside a section. */
+/* Waits until every section that is running now has ended.  The caller is outside a section. */
 void zps_contexts_wait(struct zps_contexts *contexts);
 
-/* A pause of a loop that waits for another thread: a short one first, then the processor is given away. */
+/* Pauses in a loop that waits for another thread: the first pauses spin, later ones yield the processor, then sleep. */
 void zps_pause(unsigned int *turn);
 
-/* In the order of all such accesses: the table is read after this store, and replaced before sections are looked at. */
+/*
+ * The store is sequentially consistent, like the accesses to the index's table: a thread that replaces the table and
+ * then reads `section` sees that this section has begun, or else this section sees the new table.
+ */
 static inline void zps_section_begin(struct zps_context *context)
 {
 	atomic_store_explicit(&context->section, atomic_load_explicit(&context->section, memory_order_relaxed) + 1,
@@ -108,7 +114,7 @@ static inline void zps_section_end(struct zps_context *context)
 			      memory_order_release);
 }
 
-/* Only the thread that has the context adds; others may read. */
+/* Only the thread that has the context adds to its counts, while other threads may read them. */
 static inline void zps_count(struct zps_context *context, enum zps_count count, uint64_t add)
 {
 	atomic_store_explicit(&context->count[count],

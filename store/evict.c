@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * evict.c - units leave the memory for the backing
+ * evict.c - eviction of units from memory to the backing
  *
- * The driver chooses, in its order, where it can: zpool_shrink() calls back with the handles of a page's objects.  For
- * the other drivers, and for units without an object, a clock goes round the leaves of the index.  Either way, a unit
- * that was read since the last look stays once more.
+ * If the driver can evict, it chooses the units in its own order: zpool_shrink() calls back with the handles of a
+ * page's objects.  For the other drivers, and for units without an object, a clock passes over the leaves of the
+ * index.  In both cases, a unit that was read since eviction last looked at it gets a second chance.
  *
- * The index is the truth about a unit: a handle that the driver offers is evicted only if the unit whose key stands in
- * the object still has that handle.
+ * The index is authoritative: an object that the driver offers is evicted only if the unit of the key in the object's
+ * header still has that handle.
  */
 #include "config.h"
 
@@ -18,18 +18,21 @@
 
 #define PAGE_BYTES 4096
 #define TURNS 4
-#define SHRINK_PAGES 64  /* for one step of zpool_store_shrink() */
-#define CLUSTER_UNITS 16 /* what is dirty beside a unit that is written is written with it */
+#define SHRINK_PAGES 64  /* One step of zpool_store_shrink() evicts at most this many pages. */
+#define CLUSTER_UNITS 16 /* Dirty units among this many aligned neighbours are written together. */
 
-/* One thread's attempt to evict.  A backing may itself be built on another store. */
+/*
+ * This is one thread's attempt to evict.  Attempts can nest, because the functions of a backing may use another store;
+ * `outer` is then the attempt on the store in front of it.
+ */
 struct eviction {
 	struct zpool_store *store;
 	struct zps_context *context;
 	struct eviction *outer;
-	bool force; /* also what was read */
+	bool force; /* gives no second chances */
 	uint64_t evicted;
-	uint64_t bytes; /* of their objects and in the index */
-	int err;        /* the first of the backing's, and what zpool_last_error() said then */
+	uint64_t bytes; /* counts the bytes of the evicted units' objects and index entries */
+	int err;        /* is the backing's first error, and `text` is its message */
 	char text[400];
 };
 
@@ -42,7 +45,7 @@ static bool is_unit(const struct zps_unit *unit, uint32_t meta, unsigned long ha
 	return (meta & ZPS_STATE) == ZPS_OBJECT && unit->leaf->word[unit->slot] == handle;
 }
 
-/* Ends the unit, which is locked. */
+/* Removes a clean, locked unit from memory, and unlocks it. */
 static void leave(struct eviction *eviction, struct zps_unit unit, uint32_t meta)
 {
 	eviction->bytes += sizeof(uint64_t) + sizeof(uint32_t);
@@ -54,8 +57,8 @@ static void leave(struct eviction *eviction, struct zps_unit unit, uint32_t meta
 }
 
 /*
- * One step: -EBUSY, the unit stays; -ENOENT, there is none, or it has another handle; -EUCLEAN, it is dirty; 0, it has
- * left.
+ * Tries to evict a unit without writing it.  Returns 0 if the unit was evicted, -EBUSY if it gets a second chance,
+ * -ENOENT if there is no such unit or it has another handle, and -EUCLEAN if it is dirty.
  */
 static int try_unit(struct eviction *eviction, uint64_t key, unsigned long handle)
 {
@@ -98,7 +101,7 @@ static void note_error(struct eviction *eviction, int err)
 	snprintf(eviction->text, sizeof(eviction->text), "%s", zpool_last_error());
 }
 
-/* With the stripe locked for writing. */
+/* Evicts a unit, and writes it first if it is dirty.  The caller holds the stripe for writing. */
 static int evict_unit(struct eviction *eviction, uint64_t key, unsigned long handle)
 {
 	int err = try_unit(eviction, key, handle);
@@ -145,7 +148,7 @@ static bool has_units(const struct zps_leaf *leaf)
 	return false;
 }
 
-/* Two rounds: the first one may find that everything was read. */
+/* The clock passes twice over the leaves, because the first pass may only use up second chances. */
 static void turn_clock(struct eviction *eviction, uint64_t bytes)
 {
 	struct zpool_store *store = eviction->store;
@@ -190,7 +193,7 @@ int zps_make_room(struct zpool_store *store, struct zps_context *context, unsign
 	return eviction.err ? zpool_set_error(-eviction.err, "%s", eviction.text) : -EAGAIN;
 }
 
-/* The limit was exceeded while the backing failed: it holds again once the store is below it. */
+/* Ends the excess that a failing backing had caused: the limit is applied again as soon as the store is below it. */
 static void end_excess(struct zpool_store *store, struct zps_context *context, uint64_t limit)
 {
 	if (zpool_store_get_total_size(store) > limit) {
@@ -232,7 +235,7 @@ static int shrink(struct zpool_store *store, struct zps_context *context, uint64
 
 		err = zps_make_room(store, context, pages < SHRINK_PAGES ? (unsigned int)pages : SHRINK_PAGES);
 		(void)zpool_trim(store->pool, NULL);
-		/* Units left, but no page became empty. */
+		/* If units were evicted but no page became empty, compaction empties some. */
 		if (released_since(store, before) <= done)
 			(void)zpool_compact(store->pool, (uint64_t)SHRINK_PAGES * PAGE_BYTES, 0, NULL);
 	}

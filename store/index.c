@@ -10,7 +10,7 @@
 #include "index.h"
 
 #define FIRST_TABLE_BITS 6
-#define LOAD_MAX 2 /* leaves a bucket */
+#define LOAD_MAX 2 /* The table grows when there are more leaves per bucket. */
 
 static size_t table_bytes(unsigned int bits)
 {
@@ -50,7 +50,7 @@ int zps_index_init(struct zps_index *index, struct zps_contexts *contexts)
 	return 0;
 }
 
-/* Chunk n has twice as many leaves as chunk n - 1; leaf numbers run through them. */
+/* Chunk n has twice as many leaves as chunk n - 1, and leaf numbers continue from one chunk to the next. */
 static size_t chunk_leaves(unsigned int chunk)
 {
 	return (size_t)ZPS_FIRST_CHUNK_LEAVES << chunk;
@@ -76,7 +76,7 @@ void zps_index_fini(struct zps_index *index)
 	pthread_mutex_destroy(&index->lock);
 }
 
-/* A leaf that is linked, or is being removed. */
+/* Returns true if a leaf is linked in the table; a removed leaf has GONE in every unit.  The caller holds `lock`. */
 static bool is_linked(const struct zps_leaf *leaf)
 {
 	return !(atomic_load_explicit(&leaf->meta[0], memory_order_relaxed) & ZPS_GONE);
@@ -107,7 +107,7 @@ uint64_t zps_index_growth_bytes(const struct zps_index *index)
 		return 0;
 	while (leaves > (size_t)LOAD_MAX << bits)
 		bits++;
-	/* While a table grows, there are two. */
+	/* While the table grows, the old one and the new one exist together. */
 	return leaves + 1 > (size_t)LOAD_MAX << bits ? bytes + table_bytes(bits + 1) : bytes;
 }
 
@@ -139,7 +139,10 @@ static void link_leaf(struct zps_table *table, struct zps_leaf *leaf)
 	atomic_store_explicit(bucket, leaf, memory_order_release);
 }
 
-/* With lock.  A table that cannot grow for want of memory still works, with longer chains. */
+/*
+ * Grows the table if it is too full; if there is no memory, the old one still works, with longer chains.  The caller
+ * holds `lock`.
+ */
 static void grow(struct zps_index *index, size_t leaves)
 {
 	struct zps_table *old = atomic_load(&index->table);
@@ -158,7 +161,7 @@ static void grow(struct zps_index *index, size_t leaves)
 	free(old);
 }
 
-/* With lock.  The place of the next leaf, zeroed. */
+/* Returns the memory for the next leaf, filled with zeroes, or NULL.  The caller holds `lock`. */
 static struct zps_leaf *new_leaf(struct zps_index *index, size_t number)
 {
 	size_t within;
@@ -185,7 +188,7 @@ static struct zps_leaf *new_leaf(struct zps_index *index, size_t number)
  * Removing leaves
  */
 
-/* With lock.  Sets GONE in all units, unless one has a value or is in use. */
+/* Sets GONE in all units of a leaf; returns false if one has a value or is in use.  The caller holds `lock`. */
 static bool retire(struct zps_leaf *leaf)
 {
 	unsigned int slot;
@@ -207,7 +210,7 @@ static bool retire(struct zps_leaf *leaf)
 	return false;
 }
 
-/* With lock. */
+/* The caller holds `lock`. */
 static void unlink_leaf(struct zps_table *table, struct zps_leaf *leaf)
 {
 	_Atomic(struct zps_leaf *) *at = &table->bucket[bucket_of(table, zps_leaf_base(leaf))];
@@ -218,7 +221,7 @@ static void unlink_leaf(struct zps_table *table, struct zps_leaf *leaf)
 			      memory_order_release);
 }
 
-/* With lock. */
+/* Moves the leaves without values to the list of removed leaves.  The caller holds `lock`. */
 static void sweep(struct zps_index *index)
 {
 	size_t leaves = atomic_load(&index->leaf_count);
@@ -266,7 +269,7 @@ size_t zps_index_sweep(struct zps_index *index)
  * Adding leaves
  */
 
-/* With lock.  A leaf for other keys than it had, not linked yet. */
+/* Takes a removed leaf for the keys from `base` on, and does not link it yet.  The caller holds `lock`. */
 static struct zps_leaf *reuse_leaf(struct zps_index *index, uint64_t base)
 {
 	struct zps_leaf *leaf = index->free;
@@ -280,7 +283,7 @@ static struct zps_leaf *reuse_leaf(struct zps_index *index, uint64_t base)
 	return leaf;
 }
 
-/* With lock. */
+/* Returns false if there is no memory.  The caller holds `lock`. */
 static bool add_leaf(struct zps_index *index, uint64_t base)
 {
 	size_t leaves = atomic_load(&index->leaf_count);
@@ -373,7 +376,10 @@ void zps_unit_unlock(struct zps_unit unit, uint32_t meta)
 	atomic_store_explicit(&unit.leaf->meta[unit.slot], meta, memory_order_release);
 }
 
-/* Only a few attempts: a writer that waits for the pin to go has set LOCKED. */
+/*
+ * The number of attempts is bounded, and a lock ends them: a writer that has set LOCKED waits until the caller's pin is
+ * gone.
+ */
 bool zps_unit_upgrade(struct zps_unit unit, uint32_t *meta)
 {
 	_Atomic uint32_t *at = &unit.leaf->meta[unit.slot];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * limit.c - one limit for pool, index and contexts
+ * limit.c - one limit for the pool, the index and the contexts together
  *
- * The pool gets as its own limit what the others leave of the store's, and loses it before the others grow: so the sum
- * stays below the limit whatever other threads store meanwhile.
+ * The pool's own limit is the store's limit less what the index and the contexts use.  It is lowered before one of
+ * these grows, so the sum stays below the store's limit even if other threads put values at the same time.
  */
 #include "config.h"
 
@@ -16,7 +16,7 @@ static uint64_t others_bytes(const struct zpool_store *store)
 	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts);
 }
 
-/* With limit_lock.  0 would be no limit. */
+/* Sets the pool's limit, which is at least 1, because 0 means no limit.  The caller holds limit_lock. */
 static void apply(struct zpool_store *store)
 {
 	uint64_t others = others_bytes(store) + store->reserved_bytes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * load.c - units from the backing
+ * load.c - get and prefetch of units from the backing
  */
 #include "config.h"
 
@@ -11,8 +11,8 @@
 #include "store.h"
 
 /*
- * With the stripe locked: keeps a value that was read, as clean, if the unit is still absent.  false: there is no room
- * for it.
+ * Keeps a value that was read from the backing as a clean unit, if the unit is still absent.  Returns false if there is
+ * no room for it.  The caller holds the stripe, so the value is still the one in the backing.
  */
 static bool keep(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *value)
 {
@@ -76,14 +76,17 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 	pthread_rwlock_unlock(stripe);
 	if (err)
 		return err;
-	/* This unit is not kept in memory, but from now on there will be room for others. */
+	/* There was no room to keep this unit in memory, so room is made for the next ones. */
 	if (!kept)
 		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
 	zps_keep_making_room(store, context);
 	return result;
 }
 
-/* With the stripe locked: one read of units that are absent.  How many keys were dealt with, 0: *err, or no room. */
+/*
+ * Loads a run of absent units with one read.  Returns how many keys are done, or 0 if there is no room, or if the read
+ * failed with *err.  The caller holds the stripe.
+ */
 static uint64_t load_run(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			 int *err)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * object.c - a value as an object of the pool
+ * object.c - packing values into objects of the pool, and reading them back
  *
- * An object is a header and the payload.  The first four bytes of the header are the length of the value less 1, and in
- * the upper half the length of the payload less 1; where both are the same, the value is stored as it is.  In a store
- * with a backing the key follows, so that an evict callback, which gets a handle, finds the unit.  Where the program
- * asked for checksums, one follows that covers the payload; the lengths are in the index as well.
+ * An object is a header and the payload.  The header starts with a 32-bit word, whose lower half is the length of the
+ * value less 1 and whose upper half is the length of the payload less 1; if both are equal, the value is stored as it
+ * is. In a store with a backing the key follows, from which the evict callback, which gets only a handle, finds the
+ * unit.  In a store with checksums, the checksum of the payload follows; it need not cover the lengths, which are
+ * compared with those in the index.
  */
 #include "config.h"
 
@@ -23,7 +24,7 @@ bool zps_is_same_filled(const struct zpool_store *store, const void *data, size_
 	       !memcmp(data, (const char *)data + sizeof(uint64_t), bytes - sizeof(uint64_t));
 }
 
-/* The lengths at an object's head, and whether they can be true. */
+/* Splits the word with the two lengths at the start of an object, and returns false if they are not plausible. */
 static bool lengths_split(uint32_t lengths, size_t *value_bytes, size_t *payload_bytes)
 {
 	*value_bytes = (lengths & 0xffff) + (size_t)1;
@@ -56,7 +57,7 @@ size_t zps_pack_with(const struct zpool_store *store, const struct zpool_store_c
 	return length + store->header_bytes;
 }
 
-/* Eviction may ask for any object, also one that is about to be freed or has just been made. */
+/* Eviction can read the key of any object, so an object is locked while it is written or freed. */
 static void handle_lock(struct zpool_store *store, unsigned long handle)
 {
 	if (store->evicts)
@@ -140,7 +141,7 @@ bool zps_object_key(struct zpool_store *store, unsigned long handle, uint64_t *k
  * Reading
  */
 
-/* An object's address; where the driver maps none, a copy in the context. */
+/* Returns the address of an object, or of a copy in the context if the driver cannot map it, or NULL. */
 static const unsigned char *object_begin(struct zpool_store *store, struct zps_context *context, unsigned long handle,
 					 size_t bytes)
 {
@@ -162,7 +163,8 @@ static int damaged(void)
 {
 	return zpool_set_error(EIO,
 			       "The pool did not return the bytes that were stored: the program overwrote memory of "
-			       "the pool, or its driver is faulty. The pool spec guard+DRIVER finds which.");
+			       "the pool, or its driver is faulty. Open the pool with the spec guard+DRIVER to find "
+			       "out which.");
 }
 
 static int too_little_room(size_t room, size_t value_bytes)
@@ -178,7 +180,7 @@ static bool checksum_matches(uint64_t key, const unsigned char *payload, size_t 
 	return checksum == zps_checksum(key, payload, bytes);
 }
 
-/* The lengths in the index and in the object must agree, so damage is found before the payload is used. */
+/* Decompresses a payload, and returns false if it does not have the length that its header says. */
 static bool decompress(const struct zpool_store *store, const struct zps_context *context, uint32_t meta,
 		       const unsigned char *payload, size_t payload_bytes, void *buf, size_t value_bytes)
 {
@@ -194,6 +196,10 @@ static bool decompress(const struct zpool_store *store, const struct zps_context
 	return compressor && compressor->decompress(state, payload, payload_bytes, buf, value_bytes) == value_bytes;
 }
 
+/*
+ * Copies the value of an object to `buf`.  The lengths in the index and in the object must agree, so that damage is
+ * found before the payload is used.
+ */
 static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
 		      const unsigned char *object, void *buf, size_t room)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * open.c - the life of a store, and its statistics
+ * open.c - opening and closing a store, and its statistics
  */
 #include "config.h"
 
@@ -15,7 +15,7 @@
 #define UNIT_BYTES_DEFAULT 4096
 #define ACCEPT_PERCENT_DEFAULT 90
 
-/* A newer caller's structure may be longer, as long as it asks for nothing that is not known here. */
+/* The structure of a newer caller may be longer, if the members that this library does not know are 0. */
 static int take_args(struct zpool_store_args *args, const struct zpool_store_args *given, size_t given_size)
 {
 	const unsigned char *bytes = (const unsigned char *)given;
@@ -35,18 +35,19 @@ static int take_args(struct zpool_store_args *args, const struct zpool_store_arg
 		args->unit_bytes = UNIT_BYTES_DEFAULT;
 	if (args->unit_bytes < ZPOOL_STORE_UNIT_BYTES_MIN || args->unit_bytes > ZPOOL_STORE_UNIT_BYTES_MAX ||
 	    (args->unit_bytes & (args->unit_bytes - 1)))
-		return zpool_set_error(EINVAL, "A store's unit is a power of two from %d to %d bytes, not %" PRIu64 ".",
+		return zpool_set_error(EINVAL,
+				       "A store's unit must be a power of two from %d to %d bytes, not %" PRIu64 ".",
 				       ZPOOL_STORE_UNIT_BYTES_MIN, ZPOOL_STORE_UNIT_BYTES_MAX, args->unit_bytes);
 	if (args->flags & ~(ZPOOL_STORE_CREATE | ZPOOL_STORE_EXCEED | ZPOOL_STORE_CHECKSUM))
 		return zpool_set_error(EINVAL, "A store was opened with unknown flags (0x%x).",
 				       (unsigned int)args->flags);
 	if (args->accept_percent > 100)
-		return zpool_set_error(EINVAL, "A store's accept_percent is from 1 to 100, not %u.",
+		return zpool_set_error(EINVAL, "A store's accept_percent must be from 1 to 100, not %u.",
 				       (unsigned int)args->accept_percent);
 	if (args->limit_bytes && (strstr(args->pool, ":limit=") || strstr(args->pool, ",limit=")))
 		return zpool_set_error(EINVAL,
-				       "The store and its pool \"%s\" both have a limit: leave out the pool's, "
-				       "for the store's covers it.",
+				       "The store and its pool \"%s\" both have a limit: leave out the limit of the "
+				       "pool, because the limit of the store covers it.",
 				       args->pool);
 	return 0;
 }
@@ -75,8 +76,8 @@ static int limit_it(struct zpool_store *store, uint64_t limit_bytes)
 		return 0;
 	if (limit_bytes <= needed)
 		return zpool_set_error(ENOMEM,
-				       "An empty store of this kind holds %" PRIu64 " bytes, and its limit is "
-				       "%" PRIu64 ".",
+				       "An empty store of this kind needs %" PRIu64
+				       " bytes, so limit_bytes must be larger than that, not %" PRIu64 ".",
 				       needed, limit_bytes);
 	return zpool_store_set_limit(store, limit_bytes);
 }
@@ -92,7 +93,7 @@ static int set_up_checksum(struct zpool_store *store, const struct zpool_store_a
 	return 0;
 }
 
-/* With a backing, objects have their keys. */
+/* Opens the backing, if there is one; then each object has its key in its header, for the evict callback. */
 static int set_up_backing(struct zpool_store *store, const struct zpool_store_args *args)
 {
 	int err = zps_backing_open(&store->backing, args);
@@ -137,7 +138,7 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 	return err ? err : limit_it(store, args->limit_bytes);
 }
 
-/* Also for a store that could not be opened: then nothing is written, and the caller keeps its backing. */
+/* Frees a store without writing anything; it may be one that could not be opened completely. */
 static void end(struct zpool_store *store)
 {
 	zpool_destroy_pool(store->pool);
@@ -173,6 +174,7 @@ struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t
 		pthread_mutex_init(&store->handle_lock[i], NULL);
 	err = set_up(store, &own);
 	if (err) {
+		/* The program keeps a backing of its own if the store cannot be opened. */
 		if (own.backing)
 			store->backing.call.close = NULL;
 		end(store);
@@ -208,8 +210,8 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 	struct zpool_store_stats all;
 
 	if (!store || !stats || !stats_size)
-		return zpool_set_error(EINVAL, "zpool_store_get_stats() was given no store or nowhere to put its "
-					       "statistics.");
+		return zpool_set_error(EINVAL, "zpool_store_get_stats() was given no store, no stats, or a stats_size "
+					       "of 0.");
 	all = (struct zpool_store_stats){
 		.units = zps_contexts_sum(&store->contexts, ZPS_UNITS),
 		.same_filled = zps_contexts_sum(&store->contexts, ZPS_SAME_FILLED),

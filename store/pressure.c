@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pressure.c - a thread that waits for memory pressure, and gives memory back
+ * pressure.c - the thread that waits for memory pressure and then gives memory back
  */
 #include "config.h"
 
@@ -27,8 +27,8 @@
 struct zps_watch {
 	struct zpool_store *store;
 	pthread_t thread;
-	int fd;   /* reports POLLPRI */
-	int stop; /* an eventfd */
+	int fd;   /* reports POLLPRI at memory pressure */
+	int stop; /* is an eventfd that ends the thread */
 	uint32_t window_ms;
 	uint32_t release_percent;
 };
@@ -53,7 +53,10 @@ static void give_back(const struct zps_watch *watch)
 					 NULL);
 }
 
-/* The next event is waited for only after the window, also where the descriptor is the program's. */
+/*
+ * After an event the thread waits for the window to pass, because a descriptor of the program may report events more
+ * often.
+ */
 static void *run(void *context)
 {
 	const struct zps_watch *watch = context;
@@ -63,7 +66,7 @@ static void *run(void *context)
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return NULL;
-		/* POLLERR: the cgroup is gone. */
+		/* POLLERR says that the cgroup was removed. */
 		if (fds[0].revents || (fds[1].revents & (POLLERR | POLLNVAL)))
 			return NULL;
 		if (!(fds[1].revents & POLLPRI))
@@ -96,19 +99,23 @@ static int take_args(struct zpool_store_pressure *args, const struct zpool_store
 	if (!args->release_percent)
 		args->release_percent = RELEASE_PERCENT_DEFAULT;
 	if (args->path && args->fd >= 0)
-		return zpool_set_error(EINVAL, "Memory pressure is read from a path or a descriptor, not from both.");
+		return zpool_set_error(EINVAL, "Memory pressure has one source: set only one of path and fd.");
 	if (!args->stall_ms || args->stall_ms > args->window_ms || args->window_ms > WINDOW_MS_MAX)
-		return zpool_set_error(EINVAL,
-				       "A stall of %u ms in %u ms is no threshold: the stall is at least 1 ms and at "
-				       "most the window, and the window at most %d ms.",
-				       (unsigned int)args->stall_ms, (unsigned int)args->window_ms, WINDOW_MS_MAX);
+		return zpool_set_error(
+			EINVAL,
+			"A stall of %u ms in %u ms is not a valid threshold: the stall must be at least 1 ms "
+			"and at most the window, and the window must be at most %d ms.",
+			(unsigned int)args->stall_ms, (unsigned int)args->window_ms, WINDOW_MS_MAX);
 	if (args->release_percent > 100)
-		return zpool_set_error(EINVAL, "release_percent is from 1 to 100, not %u.",
+		return zpool_set_error(EINVAL, "release_percent must be from 1 to 100, not %u.",
 				       (unsigned int)args->release_percent);
 	return 0;
 }
 
-/* The pressure of the process's cgroup, where version 2 of cgroups is mounted at its usual place; or NULL. */
+/*
+ * Returns the path of memory.pressure of the process's own cgroup, or NULL if cgroups of version 2 are not mounted at
+ * their usual place.
+ */
 static const char *cgroup_path(char *buf, size_t room)
 {
 	static const char root[] = "/sys/fs/cgroup", name[] = "/memory.pressure";
@@ -140,7 +147,7 @@ static int cannot_watch(const char *path, int err)
 	return zpool_set_error(err, "Memory pressure cannot be watched with \"%s\": %s.", path, strerror(err));
 }
 
-/* A descriptor that reports POLLPRI, or -errno with the error set. */
+/* Returns a descriptor that reports POLLPRI at memory pressure, or -errno with the error set. */
 static int open_events(const struct zpool_store_pressure *args)
 {
 	char buf[1200], threshold[64];
@@ -180,7 +187,7 @@ static void watch_free(struct zps_watch *watch)
 	free(watch);
 }
 
-/* The thread takes no signal that the program waits for. */
+/* The thread blocks all signals, because signals are for the program's threads. */
 static int start(struct zps_watch *watch)
 {
 	sigset_t all, before;
@@ -188,15 +195,18 @@ static int start(struct zps_watch *watch)
 
 	watch->stop = eventfd(0, EFD_CLOEXEC);
 	if (watch->stop < 0)
-		return zpool_set_error(errno, "No descriptor is free for a thread: %s.", strerror(errno));
+		return zpool_set_error(errno, "The thread that watches memory pressure cannot get a descriptor: %s.",
+				       strerror(errno));
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = pthread_create(&watch->thread, NULL, run, watch);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err ? zpool_set_error(err, "A thread cannot be started: %s.", strerror(err)) : 0;
+	return err ? zpool_set_error(err, "The thread that watches memory pressure cannot be started: %s.",
+				     strerror(err))
+		   : 0;
 }
 
-/* With watch_lock. */
+/* The caller holds watch_lock. */
 static int watch(struct zpool_store *store, const struct zpool_store_pressure *args)
 {
 	struct zps_watch *watch;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * range.c - many keys at once
+ * range.c - calls on ranges of keys
  *
- * A range is walked key after key, and a leaf that is not there is passed in one step.  Without a backing, a range of
- * more leaves' worth of keys than the store has leaves is walked by way of the chunks instead.
+ * These calls walk a range key by key, and skip all keys of a missing leaf in one step.  If a range without a backing
+ * would take more steps than the store has leaves, they walk over the leaves instead.
  */
 #include "config.h"
 
@@ -15,11 +15,11 @@
 int zps_check_range(const struct zpool_store *store, uint64_t first, uint64_t count, uint64_t *last)
 {
 	if (!store || !count)
-		return zpool_set_error(EINVAL, "A range of keys was asked for without a store, or of no key.");
+		return zpool_set_error(EINVAL, "A range of keys was given without a store or with a count of 0.");
 	*last = first + (count - 1);
 	if (*last < first || (store->unit_count && *last >= store->unit_count))
 		return zpool_set_error(EINVAL,
-				       "The range of %" PRIu64 " keys from %" PRIu64 " on goes beyond the store.",
+				       "The range of %" PRIu64 " keys from %" PRIu64 " on ends beyond the store.",
 				       count, first);
 	return 0;
 }
@@ -34,7 +34,7 @@ static bool has_leaf(struct zpool_store *store, struct zps_context *context, uin
 	return found;
 }
 
-/* The last key of a leaf. */
+/* Returns the last key of the leaf that a key belongs to. */
 static uint64_t leaf_end(uint64_t key)
 {
 	return key | (ZPS_LEAF_UNITS - 1);
@@ -96,11 +96,11 @@ static int zero_in_memory(struct zpool_store *store, struct zps_context *context
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Drop and zero with a backing: units that are in memory become dirty, the others change in the backing at once, for
- * which the index would have no room.
+ * Drop and zero with a backing: units that are in memory become dirty, and the others are changed in the backing at
+ * once, because the index may have no room for all of them.
  */
 
-/* With the stripe locked for writing. */
+/* Drops or zeroes units in the backing that are not in memory.  The caller holds the stripe for writing. */
 static int fill_absent(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t count,
 		       bool drop)
 {
@@ -112,7 +112,7 @@ static int fill_absent(struct zpool_store *store, struct zps_context *context, u
 	return err;
 }
 
-/* With the stripe locked for writing.  false: the unit is not in memory. */
+/* Drops or zeroes a unit in memory; returns false if it is not there.  The caller holds the stripe for writing. */
 static bool fill_present(struct zpool_store *store, struct zps_context *context, uint64_t key, bool drop)
 {
 	struct zps_unit unit;
@@ -126,7 +126,7 @@ static bool fill_present(struct zpool_store *store, struct zps_context *context,
 
 static int fill_stripe(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last, bool drop)
 {
-	uint64_t absent = 0; /* keys before this one */
+	uint64_t absent = 0; /* counts the absent units directly before this key */
 	int err = 0;
 
 	for (uint64_t key = first; key <= last && !err; key++) {
@@ -201,15 +201,16 @@ int zpool_store_zero_range(struct zpool_store *store, uint64_t first, uint64_t c
  * Extents
  */
 
-#define BACKING_EXTENT_UNITS_MAX ((uint64_t)1 << 20) /* with a backing, how far one call looks */
+/* With a backing, one call looks at no more units than this. */
+#define BACKING_EXTENT_UNITS_MAX ((uint64_t)1 << 20)
 
-/* What the backing said about the units before `end`. */
+/* This is the last answer of the backing, which applies to the units before `end`. */
 struct known {
 	uint64_t end;
 	enum zpool_store_extent kind;
 };
 
-/* A unit that is a hole only in part is data. */
+/* Returns the kind of an absent unit; a unit of which only a part is a hole counts as data. */
 static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct known *known, uint64_t key,
 					       uint64_t last)
 {
@@ -255,7 +256,9 @@ static enum zpool_store_extent kind_of(struct zpool_store *store, struct zps_con
 	return store->backing.present ? kind_in_backing(store, known, key, last) : ZPOOL_STORE_HOLE;
 }
 
-/* The first key from `first` on and below `last` that has a value, found by way of the chunks; `last` if none has. */
+/*
+ * Walks over all leaves, and returns the lowest key with a value that is at least `first` and below `last`, or `last`.
+ */
 static uint64_t first_value(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
@@ -271,7 +274,7 @@ static uint64_t first_value(struct zpool_store *store, struct zps_context *conte
 	return last;
 }
 
-/* The last key of the extent, which begins at `first`. */
+/* Returns the last key of the extent that begins at `first`, and stores its kind. */
 static uint64_t extent_end(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			   enum zpool_store_extent *kind)
 {
@@ -279,7 +282,7 @@ static uint64_t extent_end(struct zpool_store *store, struct zps_context *contex
 
 	*kind = kind_of(store, context, &known, first, last);
 	for (uint64_t key = first; key < last; key++) {
-		/* Up to the end of a leaf that is not there, all are like this one. */
+		/* All keys of a missing leaf are of the same kind, as far as the backing's last answer applies. */
 		if (!has_leaf(store, context, key)) {
 			uint64_t end = leaf_end(key);
 
@@ -295,7 +298,7 @@ static uint64_t extent_end(struct zpool_store *store, struct zps_context *contex
 	return last;
 }
 
-/* Without a backing: looks for the end of a long hole by way of the chunks. */
+/* Finds the end of an extent without a backing; the end of a long hole is found by a walk over the leaves. */
 static uint64_t long_extent_end(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 				enum zpool_store_extent *kind)
 {
@@ -305,7 +308,10 @@ static uint64_t long_extent_end(struct zpool_store *store, struct zps_context *c
 	*kind = ZPOOL_STORE_HOLE;
 	if (value > first)
 		return value - 1;
-	/* Data is no longer than the store; and if it is dropped just now, the walk still ends soon. */
+	/*
+	 * Data cannot be longer than the leaves, and this bound also ends the walk early if the data is dropped
+	 * meanwhile.
+	 */
 	end = first + ZPS_LEAF_UNITS * atomic_load(&store->index.leaf_count);
 	return extent_end(store, context, first, end < last ? end : last, kind);
 }
@@ -318,8 +324,7 @@ int zpool_store_next_extent(struct zpool_store *store, uint64_t first, uint64_t 
 
 	if (!store || !max_count || !count)
 		return zpool_set_error(EINVAL,
-				       "zpool_store_next_extent() was given no store, no key or nowhere to put the "
-				       "length.");
+				       "zpool_store_next_extent() was given no store, no count, or a max_count of 0.");
 	if (zps_check_key(store, first))
 		return -EINVAL;
 	last = store->unit_count ? store->unit_count - 1 : UINT64_MAX;
@@ -333,7 +338,7 @@ int zpool_store_next_extent(struct zpool_store *store, uint64_t first, uint64_t 
 	else
 		end = extent_end(store, context, first, last, &kind);
 	zps_context_put(context);
-	/* All 2^64 keys are one more than a count can say. */
+	/* An extent of all 2^64 keys is one longer than a count can express. */
 	*count = end - first == UINT64_MAX ? UINT64_MAX : end - first + 1;
 	return (int)kind;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * recompress.c - idle values with a second, stronger compressor
+ * recompress.c - recompression of idle values with a second, stronger compressor
  *
  * A unit is pinned while its value is compressed, so it cannot change; then the pin becomes a lock, and the word is
- * replaced.  If others use the unit at that moment, the work is dropped: the unit is not idle.
+ * replaced.  If other threads use the unit at that moment, the result is discarded, because the unit is not idle.
  */
 #include "config.h"
 
@@ -13,9 +13,9 @@
 #include "store.h"
 
 struct zps_recompression {
-	pthread_mutex_t lock; /* guards all: one thread recompresses at a time */
-	void *state;          /* of the second compressor */
-	size_t hand;          /* the number of the leaf where the next call continues */
+	pthread_mutex_t lock; /* guards all members, so that one thread recompresses at a time */
+	void *state;          /* is the second compressor's state */
+	size_t hand;          /* is the number of the leaf at which the next call continues */
 	unsigned char *value;
 	unsigned char image[];
 };
@@ -28,7 +28,9 @@ int zps_recompression_init(struct zpool_store *store)
 	struct zps_recompression *recompression;
 
 	if (!choice->compressor)
-		return zpool_set_error(EINVAL, "\"none\" compresses nothing: it cannot be a store's recompressor.");
+		return zpool_set_error(EINVAL,
+				       "A store's recompressor cannot be \"none\", which compresses nothing: name a "
+				       "compressor, or leave it NULL.");
 	recompression = calloc(1, bytes);
 	if (!recompression)
 		return zpool_set_error(ENOMEM, "There is no memory for a store.");
@@ -38,7 +40,9 @@ int zps_recompression_init(struct zpool_store *store)
 	recompression->state = choice->compressor->create(choice->level);
 	if (!recompression->state)
 		return zpool_set_error(ENOMEM, "There is no memory for a store.");
-	/* Compressing something lets the compressor take what it needs, so that its size is known. */
+	/*
+	 * Compressing something once makes the compressor allocate all of its memory, so that its size can be counted.
+	 */
 	choice->compressor->compress(recompression->state, recompression->value, store->unit_bytes,
 				     recompression->image, store->unit_bytes - 1);
 	store->contexts.extra_bytes = bytes + choice->compressor->context_bytes(recompression->state);
@@ -67,7 +71,10 @@ static size_t payload_bytes(uint32_t meta)
 	return (size_t)(meta >> ZPS_LENGTH_SHIFT) + 1;
 }
 
-/* Of a pinned unit.  Gives the pin up, also by way of a lock. */
+/*
+ * Replaces the object of a pinned unit by the one in the image, unless the unit is in use.  The pin ends in either
+ * case.
+ */
 static void replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, size_t bytes)
 {
 	unsigned long handle;
@@ -88,7 +95,7 @@ static void replace(struct zpool_store *store, struct zps_context *context, stru
 	zps_replace(store, context, unit, old, meta, handle);
 }
 
-/* Of a pinned unit.  Gives the pin up. */
+/* Recompresses the value of a pinned unit, and ends the pin. */
 static void recompress_pinned(struct zpool_store *store, struct zps_context *context, uint64_t key,
 			      struct zps_unit unit, uint32_t meta)
 {
@@ -113,7 +120,7 @@ static void recompress_pinned(struct zpool_store *store, struct zps_context *con
 	zps_unit_unpin(unit);
 }
 
-/* Was the value compressed? */
+/* Returns true if the second compressor was run on the value; otherwise the unit counts as idle from now on. */
 static bool recompress(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t flags)
 {
 	struct zps_unit unit;
@@ -131,7 +138,7 @@ static bool recompress(struct zpool_store *store, struct zps_context *context, u
 	return false;
 }
 
-/* One pass over the leaves, or a part of it.  Was it ended by max_units? */
+/* Makes one pass over the leaves, or continues it, and returns true if max_units ended it early. */
 static bool pass(struct zpool_store *store, struct zps_context *context, uint32_t flags, uint64_t max_units)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.h - a store, for the files of this room
+ * store.h - the store's structure, and the functions that the files of this directory share
  */
 #ifndef ZPS_STORE_H
 #define ZPS_STORE_H 1
@@ -19,54 +19,66 @@
 struct zpool_store {
 	struct zpool *pool;
 	size_t unit_bytes;
-	size_t header_bytes; /* of each object */
-	bool checks;         /* objects have checksums */
-	uint32_t touch;      /* the flags that a get sets in a unit's meta */
-	uint64_t unit_count; /* 0: any key */
+	size_t header_bytes; /* is the length of each object's header */
+	bool checks;         /* is true if objects have checksums */
+	uint32_t touch;      /* has the flags that a get sets in a unit's meta */
+	uint64_t unit_count; /* is above every key; with 0, any key may be used */
 	struct zps_contexts contexts;
 	struct zps_index index;
 
-	/* Guards the limit of the pool, which is what index and contexts leave of the store's. */
+	/* This lock guards the pool's limit, which is the store's limit less what the index and the contexts use. */
 	pthread_mutex_t limit_lock;
-	_Atomic uint64_t limit_bytes; /* 0: none */
-	uint64_t reserved_bytes;      /* of what is growing at this moment */
+	_Atomic uint64_t limit_bytes; /* is 0 if there is no limit */
+	uint64_t reserved_bytes;      /* are set aside for an index or a context that is about to grow */
 	_Atomic bool limited;
 
 	struct zps_backing backing;
-	bool evicts;     /* zpool_shrink() calls zps_evict_callback() */
-	bool may_exceed; /* ZPOOL_STORE_EXCEED */
-	_Atomic bool
-		exceeded; /* the pool has no limit at present, because the backing fails; changed with limit_lock */
+	bool evicts;     /* is true if zpool_shrink() calls zps_evict_callback() */
+	bool may_exceed; /* is true if the store was opened with ZPOOL_STORE_EXCEED */
+	/* This is true while the pool has no limit because the backing fails; limit_lock guards changes. */
+	_Atomic bool exceeded;
 	uint32_t accept_percent;
-	_Atomic bool making_room; /* the limit was reached, and the store is not below the accepted percentage yet */
-	_Atomic size_t hand;      /* the number of the leaf where the clock goes on */
+	/* This is true from when the limit is reached until the store is below its accept_percent. */
+	_Atomic bool making_room;
+	_Atomic size_t hand; /* is the number of the leaf at which the clock continues */
 
-	struct zps_recompression *recompression; /* NULL: there is no second compressor */
+	struct zps_recompression *recompression; /* is NULL if there is no second compressor */
 
-	pthread_mutex_t watch_lock; /* guards the next one; held while its thread starts and ends */
-	struct zps_watch *watch;    /* NULL: nobody waits for memory pressure */
+	pthread_mutex_t watch_lock; /* guards `watch`, and is held while its thread starts and ends */
+	struct zps_watch *watch;    /* is NULL if no thread waits for memory pressure */
 
-	/* Each guards the objects whose handles it is chosen by: they are not freed while eviction reads their keys. */
+	/*
+	 * An object's handle selects one of these locks, which keeps the object from being freed while eviction reads
+	 * its key.
+	 */
 	pthread_mutex_t handle_lock[ZPS_HANDLE_LOCKS];
 };
 
 /* ---- limit.c ---- */
-/* Before index or contexts grow, and after they did or failed to.  false: the limit leaves no room. */
+/*
+ * zps_limit_reserve() is called before the index or a context grows, and takes the bytes from the pool's limit; it
+ * returns false if the limit leaves no room.  zps_limit_release() ends the reservation after the growth or its failure.
+ */
 bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes);
 void zps_limit_release(struct zpool_store *store, uint64_t bytes);
 
-/* Let the pool exceed the limit, and end that. */
+/* Allows the pool to exceed the limit, or, with `exceed` false, applies the limit again. */
 void zps_limit_exceed(struct zpool_store *store, bool exceed);
 
 /* ---- object.c ---- */
-/* Does a value repeat one word?  It does if it equals itself one word further on. */
+/*
+ * Returns true if the value fills a unit and repeats one word, which is the case if it equals itself shifted by a word.
+ */
 bool zps_is_same_filled(const struct zpool_store *store, const void *data, size_t bytes);
 
-/* Fills an image with an object, by way of a compressor (NULL: none) with its state.  Its length. */
+/*
+ * Builds an object in `image`, with the value compressed by `compressor` and its state, or as it is if the compressor
+ * is NULL.  Returns the length of the object.
+ */
 size_t zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
 		     unsigned char *image, uint64_t key, const void *data, size_t bytes);
 
-/* Fills the context's image with an object.  Its length. */
+/* Builds an object in the context's image with the first compressor, and returns its length. */
 static inline size_t zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key,
 			      const void *data, size_t bytes)
 {
@@ -74,57 +86,72 @@ static inline size_t zps_pack(const struct zpool_store *store, struct zps_contex
 			     bytes);
 }
 
-/* Stores an image in the pool.  0 or -errno; the handle, and the meta of a clean unit that holds it. */
+/*
+ * Copies an image to a new object of the pool, and stores its handle and the meta for a clean unit with this object.
+ * Returns 0 or -errno.
+ */
 int zps_object_new(struct zpool_store *store, const unsigned char *image, size_t bytes, unsigned long *handle,
 		   uint32_t *meta);
 
-/* The length of the value of a pinned or locked unit. */
+/* Returns the length of a unit's value.  The caller has pinned or locked the unit, so that its object is not freed. */
 size_t zps_value_bytes(struct zpool_store *store, uint32_t meta, uint64_t word);
 
 void zps_object_free(struct zpool_store *store, unsigned long handle);
 
-/* The key in an object's header, which is anything if the object was freed or is not written yet. */
+/*
+ * Reads the key from an object's header, and returns false if it cannot be read.  The key may be wrong, because the
+ * object may have been freed or not been written yet; so the caller compares the handle with that of the key's unit.
+ */
 bool zps_object_key(struct zpool_store *store, unsigned long handle, uint64_t *key);
 
-/* Copies the value of a pinned unit that is neither absent nor a hole.  Its length or -errno, with the error set. */
+/*
+ * Copies the value of a unit to `buf`.  The caller has pinned the unit, which is neither absent nor a hole.  Returns
+ * the length of the value, or -errno with the error set.
+ */
 int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
 		       uint64_t word, void *buf, size_t room);
 
 /* ---- unit.c ---- */
-/* 0, or -EINVAL with the error set. */
+/* Returns 0 if the store can have this key, and otherwise -EINVAL with the error set. */
 int zps_check_key(const struct zpool_store *store, uint64_t key);
 
-/* A key's unit, pinned or locked, and its meta.  false: it has no leaf; of zps_lock(): and no memory for one. */
+/*
+ * These find the unit of a key, pin or lock it, and store its meta.  They return false if the key has no leaf; with
+ * `add`, zps_lock() first adds a leaf, and returns false only if there is no memory for it.
+ */
 bool zps_pin(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t flag, struct zps_unit *unit,
 	     uint32_t *meta);
 bool zps_lock(struct zpool_store *store, struct zps_context *context, uint64_t key, bool add, struct zps_unit *unit,
 	      uint32_t *meta);
 
-/* The meta of a key's unit at this moment, 0 if it has no leaf. */
+/* Returns the meta that a key's unit has at this moment, or 0 if the key has no leaf. */
 uint32_t zps_peek(struct zpool_store *store, struct zps_context *context, uint64_t key);
 
-/* Gives a locked unit another meta and word, unlocks it, and frees what it had. */
+/* Sets the meta and the word of a locked unit, unlocks it, and frees the object that it had before. */
 void zps_replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, uint32_t old_meta,
 		 uint32_t meta, uint64_t word);
 
 /* ---- recompress.c ---- */
-/* With the second compressor chosen.  0 or -errno with the error set. */
+/* Prepares recompression; the caller has chosen the second compressor.  Returns 0, or -errno with the error set. */
 int zps_recompression_init(struct zpool_store *store);
 void zps_recompression_fini(struct zpool_store *store);
 
 /* ---- pressure.c ---- */
-/* Ends the thread that waits for memory pressure.  Was there one? */
+/* Ends the thread that waits for memory pressure, and returns false if there was none. */
 bool zps_watch_end(struct zpool_store *store);
 
 /* ---- load.c ---- */
 /*
- * Reads a unit from the backing, and keeps it in memory if there is room.  The length of the value, -EAGAIN: the unit
- * is in memory by now; or -errno with the error set.
+ * Reads a unit from the backing, and keeps it in memory if there is room.  Returns the length of the value, -EAGAIN if
+ * another thread has put the unit into memory meanwhile, or another -errno with the error set.
  */
 int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room);
 
 /* ---- writeback.c ---- */
-/* With the stripe of the keys locked for writing: writes what is dirty.  0, or the first -errno with the error set. */
+/*
+ * Writes the dirty units among the keys to the backing.  The caller holds the stripe of the keys for writing.  Returns
+ * 0, or the first -errno with the error set.
+ */
 int zps_write_units(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last);
 
 /*
@@ -134,18 +161,21 @@ int zps_write_units(struct zpool_store *store, struct zps_context *context, uint
 void zps_spoil(struct zpool_store *store, struct zps_context *context, uint64_t key);
 
 /* ---- evict.c ---- */
-#define ZPS_ROOM_PAGES 4 /* for one more unit */
+#define ZPS_ROOM_PAGES 4 /* This many pages are freed to make room for one more unit. */
 
-/* For struct zpool_open_args. */
+/* The pool calls this function for each object that its driver offers for eviction; see struct zpool_open_args. */
 int zps_evict_callback(struct zpool *pool, unsigned long handle, void *user);
 
 /*
- * Evicts units from some pages.  The caller holds no stripe, and its image is kept.  0, -EAGAIN: there is nothing that
- * can be evicted; or -errno of the backing, with the error set.
+ * Evicts units from some pages.  The caller holds no stripe; the image in its context does not change.  Returns 0,
+ * -EAGAIN if nothing can be evicted, or -errno of the backing with the error set.
  */
 int zps_make_room(struct zpool_store *store, struct zps_context *context, unsigned int pages);
 
-/* Goes on with what reaching the limit began, or with the end of an exceeded limit, for a moment. */
+/*
+ * Evicts a few pages' worth of units, if the limit was reached and the store is still above its accept_percent, or if
+ * the limit is exceeded.  Each put and load calls this, so that no single call pays for all of the eviction.
+ */
 void zps_keep_making_room(struct zpool_store *store, struct zps_context *context);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * unit.c - put, get and drop
+ * unit.c - put, get and drop of single units
  *
- * A put compresses into its context and makes the object before it looks for the unit; then it locks the unit for the
- * moment in which the word changes.  A get pins the unit while it decompresses, so that the object is not freed.
+ * A put compresses the value into its context's image and makes the object before it looks for the unit; then it locks
+ * the unit only while it changes the word.  A get pins the unit while it decompresses, so that the object is not freed.
  */
 #include "config.h"
 
@@ -31,7 +31,7 @@ static struct zps_unit unit_in(struct zps_leaf *leaf, uint64_t key)
 	return (struct zps_unit){ leaf, (unsigned int)(key % ZPS_LEAF_UNITS) };
 }
 
-/* A unit whose leaf is being removed refuses; then the leaf is looked for again, and is soon not found. */
+/* A unit whose leaf is being removed refuses the pin; the search is repeated until the leaf is no longer found. */
 bool zps_pin(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t flag, struct zps_unit *unit,
 	     uint32_t *meta)
 {
@@ -89,7 +89,7 @@ uint32_t zps_peek(struct zpool_store *store, struct zps_context *context, uint64
 	return meta & ZPS_GONE ? 0 : meta;
 }
 
-/* Add a unit's share of the live counts, or take it away. */
+/* Adds a unit's share to the counts of what is in the store (sign 1), or subtracts it (sign UINT64_MAX). */
 static void account(struct zpool_store *store, struct zps_context *context, uint32_t meta, uint64_t word, uint64_t sign)
 {
 	uint32_t state = meta & ZPS_STATE;
@@ -117,7 +117,9 @@ void zps_replace(struct zpool_store *store, struct zps_context *context, struct 
 {
 	uint64_t old_word = unit.leaf->word[unit.slot];
 
-	/* After the unlock, another thread may replace the new object. */
+	/*
+	 * The new object is counted before the unlock, because another thread may replace and free it right afterwards.
+	 */
 	account(store, context, meta, word, 1);
 	unit.leaf->word[unit.slot] = word;
 	zps_unit_unlock(unit, meta);
@@ -133,12 +135,15 @@ void zps_replace(struct zpool_store *store, struct zps_context *context, struct 
 static int no_room_in_index(const struct zpool_store *store)
 {
 	if (atomic_load_explicit(&store->limited, memory_order_relaxed))
-		return zpool_set_error(ENOMEM, "The store's limit leaves no room for another key. Drop something, or "
+		return zpool_set_error(ENOMEM, "The store's limit leaves no room for another key: drop some keys, or "
 					       "raise the limit with zpool_store_set_limit().");
 	return zpool_set_error(ENOMEM, "There is no memory for the store's index.");
 }
 
-/* Makes the value the unit's.  -ENOMEM: there is no room in the index, and the object is still the caller's. */
+/*
+ * Makes a value the unit's, and returns 0.  Returns -ENOMEM if there is no room in the index; then the caller still
+ * owns the object.
+ */
 static int publish(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta, uint64_t word)
 {
 	struct zps_unit unit;
@@ -179,7 +184,10 @@ static int put_in_memory(struct zpool_store *store, struct zps_context *context,
 	return err;
 }
 
-/* Past the memory, for a value that does not fit there.  The buffer of the context is aligned, the caller's is not. */
+/*
+ * Writes a value that does not fit into memory to the backing.  It is copied to the context's buffer first, because the
+ * caller's buffer may not be aligned.
+ */
 static int write_through(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data)
 {
 	pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
@@ -200,8 +208,8 @@ static int write_through(struct zpool_store *store, struct zps_context *context,
 }
 
 /*
- * Where the limit is reached, units are evicted until the value fits.  If none can be, it goes to the backing itself;
- * and if the backing fails, the limit is exceeded where the program has allowed that.
+ * If the limit is reached, units are evicted until the value fits.  If none can be evicted, the value is written to the
+ * backing at once; and if the backing fails, the limit is exceeded if the program has allowed that.
  */
 static int put_with_backing(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
 			    size_t packed_bytes)
@@ -219,7 +227,7 @@ static int put_with_backing(struct zpool_store *store, struct zps_context *conte
 	if (err != -ENOMEM && err != -ENOSPC)
 		return err;
 	may_exceed = err == -ENOMEM && store->may_exceed;
-	/* Where the backing has just failed, it is not asked again. */
+	/* If the backing has failed during the eviction and the limit may be exceeded, it is not tried again. */
 	if (!may_exceed || room == -EAGAIN) {
 		err = write_through(store, context, key, data);
 		if (!err || !may_exceed)
@@ -281,7 +289,7 @@ int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, s
  * Get
  */
 
-/* -ENOENT: there is no value in memory. */
+/* Returns the length of the value, -ENOENT if there is none in memory, or another -errno with the error set. */
 static int64_t get_from_memory(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf,
 			       size_t room)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * writeback.c - dirty units to the backing
+ * writeback.c - writing dirty units to the backing
  *
- * Neighbours go together: up to ZPS_IO_BYTES of data in one write, and a run of zeroes or dropped units in one call.  A
- * unit stays dirty, and may be read and replaced, while it is written.
+ * Consecutive dirty units are written together: up to ZPS_IO_BYTES of data with one write, and a run of zeroes or of
+ * dropped units with one call.  While a unit is written it stays dirty, and other threads may read and replace it.
  */
 #include "config.h"
 
@@ -30,8 +30,8 @@ static void set_bits(struct zps_unit unit, uint32_t bits)
 }
 
 /*
- * If the unit is dirty and of the kind that is wanted (NONE: any), marks it and copies data to `to`.  The kind; NONE:
- * it is not to be written, or *err says why it cannot be.
+ * Sets WRITING in a dirty unit of the wanted kind (NONE: of any kind), copies data to `to`, and returns the kind.
+ * Returns NONE if the unit need not be written, or if its value cannot be read, which sets *err.
  */
 static enum kind stage(struct zpool_store *store, struct zps_context *context, uint64_t key, enum kind wanted,
 		       unsigned char *to, int *err)
@@ -60,7 +60,10 @@ static enum kind stage(struct zpool_store *store, struct zps_context *context, u
 	return kind;
 }
 
-/* A unit that was replaced or spoiled while it was written is not marked any more, and stays dirty. */
+/*
+ * Clears WRITING, and DIRTY if the unit was written.  A put or a spoil has cleared WRITING already; then the unit stays
+ * dirty.
+ */
 static void unstage(struct zpool_store *store, struct zps_context *context, uint64_t key, bool written)
 {
 	uint32_t done = ZPS_WRITING | (written ? ZPS_DIRTY : 0);
@@ -80,7 +83,7 @@ static void unstage(struct zpool_store *store, struct zps_context *context, uint
 	zps_unit_unpin(unit);
 }
 
-/* The backing has forgotten a dropped unit, and so does the index. */
+/* Removes a dropped unit from the index after the backing has discarded it. */
 static void forget(struct zpool_store *store, struct zps_context *context, uint64_t key)
 {
 	struct zps_unit unit;
@@ -96,7 +99,9 @@ static void forget(struct zpool_store *store, struct zps_context *context, uint6
 	}
 }
 
-/* The units from `first` on that go together.  How many keys were dealt with, at least one. */
+/*
+ * Writes the units from `first` on that can be written with one call, and returns how many keys are done, at least one.
+ */
 static uint64_t write_run(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			  int *err)
 {
@@ -181,7 +186,7 @@ static int write_locked(struct zpool_store *store, struct zps_context *context, 
 	return err;
 }
 
-/* A dirty leaf takes all keys of its stripe's run with it, so that they are written in order. */
+/* For each dirty leaf, all keys of its stripe's run are written with it, so that they are written in order. */
 static int write_all(struct zpool_store *store, struct zps_context *context)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
@@ -218,8 +223,8 @@ static int write_range(struct zpool_store *store, struct zps_context *context, u
 }
 
 /*
- * After a failed fsync(2), the kernel may have dropped what was written before: what is still in memory is written once
- * more by the next flush.
+ * After a failed fsync(2), the kernel may have dropped pages that were written before.  Therefore all units in memory
+ * become dirty, and the next flush writes them again.
  */
 static void spoil_all(struct zpool_store *store, struct zps_context *context)
 {
@@ -244,7 +249,7 @@ static int flush_backing(struct zpool_store *store, struct zps_context *context)
 	return err;
 }
 
-/* What could be written is flushed even if something else could not be. */
+/* The backing is flushed even if some units could not be written, because the others were. */
 static int write_and_flush(struct zpool_store *store, uint64_t first, uint64_t last, bool all)
 {
 	struct zps_context *context = zps_context_get(&store->contexts);

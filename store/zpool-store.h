@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * zpool-store.h - compressed units by key, on top of a pool
+ * zpool-store.h - a store: compressed values by key, in a pool
  *
  * A store keeps units of at most unit_bytes bytes, each under a 64-bit key, compressed in a pool of libzpool.  A unit
- * that repeats one machine word takes no object of the pool; one that does not shrink is stored as it is.
+ * that repeats one machine word takes no object of the pool, and one that does not shrink is stored as it is.
  *
  * The conventions of zpool.h hold here as well: 0 (or a count) on success and a negative errno on failure, NULL and
  * errno from functions that return pointers, and a sentence in zpool_last_error().  Every function but
- * zpool_store_close() may be called from any thread, on the same key too: the last put wins, and a get that runs at the
- * same time returns the old value or the new one, never a mixture.  None is async-signal-safe.  A store belongs to the
- * process that opened it: a child of fork(2) may not use it.
+ * zpool_store_close() may be called from any thread, also on the same key: the last put wins, and a get that runs at
+ * the same time returns the old value or the new one, never a mixture.  No function is async-signal-safe.  A store
+ * belongs to the process that opened it: a child of fork(2) may not use it.
  *
  * Since 0.2.
  */
@@ -28,28 +28,32 @@ extern "C" {
 struct zpool_store;
 
 /*
- * A backing of the program's own: the functions through which a store reads and writes an image, in which the unit of a
- * key is at the offset key * unit_bytes.  The store calls them from any thread, several at the same time, but never two
- * for the same unit unless both read.  Offsets and lengths are multiples of unit_bytes, buffers are aligned to 4096
- * bytes.  A function may block; it must return, and it must not call the store.  Grows at its end.
+ * A program can supply a backing of its own: the functions through which a store reads and writes an image, in which
+ * the unit of a key is at the offset key * unit_bytes.  The store calls them from any thread, several at the same time,
+ * but never two for the same unit unless both read.  Offsets and lengths are multiples of unit_bytes, and buffers are
+ * aligned to 4096 bytes.  A function may block, but it must return, and it must not call the store.  Later versions may
+ * add members at the end of the structure.
  *
- * struct_size  sizeof(struct zpool_store_backing)
- * flags        0
- * user         the first argument of each function
- * name         what messages call the backing; NULL: "the backing"
- * size         the length of the image in bytes, or -errno; called once, at open
- * pread        the number of bytes that were read, or -errno.  Fewer than asked for is no error: the store calls again
- *              for the rest.  0: the image ends here, which the store reports as -EIO.
- * pwrite       the same for writing.  NULL: the backing is read-only, which zpool_store_open() refuses.
- * flush        0 when everything that was written is on stable storage, or -errno
- * discard      give the range's storage back; it reads as zero bytes afterwards.  0 or -errno.  NULL or -EOPNOTSUPP:
- *              the store uses zero instead.
- * zero         write zero bytes.  0 or -errno.  NULL or -EOPNOTSUPP: the store uses pwrite instead.
- * next_extent  how many bytes from the offset on are of one kind, 1 to `bytes`, or -errno; *is_hole says whether they
- *              are a hole, which reads as zero bytes.  NULL or a failure: the store reports data.
- * close        called by zpool_store_close(), and not where zpool_store_open() fails.  May be NULL.
+ * struct_size  is sizeof(struct zpool_store_backing).
+ * flags        is 0.
+ * user         is the first argument of each function.
+ * name         is what messages call the backing; with NULL, "The store's backing".
+ * size         returns the length of the image in bytes, or -errno.  It is called once, by zpool_store_open().
+ * pread        returns the number of bytes that it has read, or -errno.  Fewer bytes than asked for are no error: the
+ *              store calls again for the rest.  0 means that the image ends here, which the store reports as -EIO.
+ * pwrite       returns the number of bytes that it has written in the same way.  If it is NULL, the backing is
+ *              read-only, and zpool_store_open() refuses it.
+ * flush        returns 0 when everything that was written is on stable storage, or -errno.
+ * discard      gives the storage of a range back, which reads as zero bytes afterwards, and returns 0 or -errno.  If it
+ *              is NULL or returns -EOPNOTSUPP, the store uses zero instead.
+ * zero         writes zero bytes, and returns 0 or -errno.  If it is NULL or returns -EOPNOTSUPP, the store uses pwrite
+ *              instead.
+ * next_extent  returns how many bytes from the offset on, 1 to `bytes`, are of one kind, or -errno.  It sets *is_hole
+ *              to 1 if they are a hole, which reads as zero bytes, and to 0 otherwise.  If it is NULL or fails, the
+ *              store reports data.
+ * close        is called by zpool_store_close(), but not if zpool_store_open() fails; it may be NULL.
  *
- * -EINTR from a function repeats the call.
+ * If a function returns -EINTR, the store repeats the call.
  */
 struct zpool_store_backing {
 	uint32_t struct_size;
@@ -67,14 +71,14 @@ struct zpool_store_backing {
 };
 
 /*
- * Flags of struct zpool_store_args.
+ * These are the flags of struct zpool_store_args.
  *
- * ZPOOL_STORE_CREATE    create the file at backing_path if there is none, and extend it (or that of backing_fd) to
- *                       unit_count units if it is shorter.  Needs unit_count.
- * ZPOOL_STORE_EXCEED    when the limit is reached and the backing fails, a put exceeds the limit instead of being
- *                       refused, until the backing works again
- * ZPOOL_STORE_CHECKSUM  give each object in the pool a checksum (XXH3, 8 bytes), which is checked whenever the value is
- *                       used: a damaged value is reported as -EIO, and never written to the backing.  Values that
+ * ZPOOL_STORE_CREATE    creates the file at backing_path if there is none, and extends it (or that of backing_fd) to
+ *                       unit_count units if it is shorter.  The flag needs a unit_count.
+ * ZPOOL_STORE_EXCEED    lets a put exceed the limit, instead of refusing it, when the limit is reached and the backing
+ *                       fails, until the backing works again.
+ * ZPOOL_STORE_CHECKSUM  gives each object in the pool a checksum (XXH3, 8 bytes), which is checked whenever the value
+ *                       is used: a damaged value is reported as -EIO, and never written to the backing.  Values that
  *                       repeat one word have no object, and the image has no checksums.
  */
 #define ZPOOL_STORE_CREATE 0x1u
@@ -82,32 +86,35 @@ struct zpool_store_backing {
 #define ZPOOL_STORE_CHECKSUM 0x4u
 
 /*
- * The options of zpool_store_open().  Start from ZPOOL_STORE_ARGS_INIT.  Grows at its end.
+ * These are the options of zpool_store_open().  The caller starts from ZPOOL_STORE_ARGS_INIT.  Later versions may add
+ * members at the end of the structure.
  *
- * pool            the spec of the pool, with any driver and filters; NULL: "zsmalloc".  See zpool_open().
- * compressor      "lz4", "lz4hc[:LEVEL]", "zstd[:LEVEL]", "none" or the name of one that was added with
- *                 zpool_store_add_compressor(); NULL: "lz4"
- * name            the pool's name in messages; NULL: chosen by the library.  Copied.
- * unit_bytes      the largest value, a power of two from 512 to 65536; 0: 4096
- * unit_count      keys are below it; 0: any key may be used, or with a backing, as many as the backing has units
- * limit_bytes     the maximum of zpool_store_get_total_size(): pool, index and compression contexts; 0: no limit.  With
- *                 a limit here, the spec may not have one.
- * backing_path    a regular file or a block device that holds the units for which there is no memory.  At most one of
- *                 the three may be set.  Copied.  The file is locked against other stores while this one is open.
- * backing         the same through functions of the program; the table is copied
- * backing_fd      the same as an open descriptor, which is duplicated; -1: none
- * flags           ZPOOL_STORE_CREATE, ZPOOL_STORE_EXCEED, ZPOOL_STORE_CHECKSUM
- * accept_percent  once the limit is reached, each put also evicts some units, until the store holds at most this
- *                 percentage of its limit, 1 to 100; 0: 90
+ * pool            is the spec of the pool, with any driver and filters; NULL means "zsmalloc".  See zpool_open().
+ * compressor      is "lz4", "lz4hc[:LEVEL]", "zstd[:LEVEL]", "none" or the name of one that was added with
+ *                 zpool_store_add_compressor(); NULL means "lz4".
+ * name            is the pool's name in messages; with NULL, the library chooses one.  The store copies the string.
+ * unit_bytes      is the length of the largest value, a power of two from 512 to 65536; 0 means 4096.
+ * unit_count      is above every key.  With 0, any key may be used; with a backing, 0 means the number of units in it.
+ * limit_bytes     is the maximum of zpool_store_get_total_size(), which covers the pool, the index and the compression
+ *                 contexts; 0 means no limit.  If there is a limit here, the spec may not have one.
+ * backing_path    names a regular file or a block device that holds the units for which there is no memory.  At most
+ *                 one of backing_path, backing and backing_fd may be set.  The store copies the string, and locks the
+ *                 file against other stores while it is open.
+ * backing         is a backing through functions of the program; the store copies the structure.
+ * backing_fd      is an open descriptor of the backing, which the store duplicates; -1 means none.
+ * flags           are any of ZPOOL_STORE_CREATE, ZPOOL_STORE_EXCEED and ZPOOL_STORE_CHECKSUM.
+ * accept_percent  is from 1 to 100; 0 means 90.  Once the limit is reached, each put also evicts some units, until the
+ *                 store holds at most this percentage of its limit.
+ * reserved        is 0.
+ * recompressor    is a second, stronger compressor for zpool_store_recompress(), named as compressor is; NULL means
+ *                 none.
  *
- * recompressor    a second, stronger compressor for zpool_store_recompress(), named as compressor is; NULL: none
- *
- * A store with a backing is a write-back cache of an image.  Every key has a value, of exactly unit_bytes bytes: the
- * one in memory, or else the one in the backing.  zpool_store_put() changes the memory only, and makes the unit dirty.
- * At the limit, units are evicted: a dirty one is written to the backing first, and one that was read since the last
- * look stays for another round.  Nothing is promised to be in the backing before zpool_store_flush() or
- * zpool_store_sync() returned 0.  When the backing fails, nothing is lost: the unit stays in memory, and the call
- * reports the error.
+ * A store with a backing is a write-back cache of an image.  Every key has a value of exactly unit_bytes bytes, which
+ * is the one in memory, or else the one in the backing.  zpool_store_put() changes only the memory, and makes the unit
+ * dirty.  At the limit, the store evicts units: it writes a dirty one to the backing first, and gives one that was read
+ * since eviction last looked at it a second chance.  A value is certain to be in the backing only after
+ * zpool_store_flush() or zpool_store_sync() has returned 0.  When a write to the backing fails, the unit stays in
+ * memory, so nothing is lost, and the call reports the error.
  */
 struct zpool_store_args {
 	const char *pool;
@@ -121,7 +128,7 @@ struct zpool_store_args {
 	int32_t backing_fd;
 	uint32_t flags;
 	uint32_t accept_percent;
-	uint32_t reserved; /* 0 */
+	uint32_t reserved;
 	const char *recompressor;
 };
 /* clang-format off */
@@ -131,36 +138,44 @@ struct zpool_store_args {
 /*
  * zpool_store_open - make a store
  *
- * args       see struct zpool_store_args; NULL for the defaults
- * args_size  sizeof(struct zpool_store_args) as the caller was compiled
+ * args       is described at struct zpool_store_args; NULL means the defaults.
+ * args_size  is sizeof(struct zpool_store_args) as the caller was compiled.
  *
- * The store, for zpool_store_close().  NULL and errno: EINVAL, an unknown compressor (the message lists them), a level
- * out of range, a unit size that is no power of two or out of range, a limit in the spec beside limit_bytes, two
- * backings, an unknown flag, a backing that is no regular file or block device, or one whose length is no multiple of
- * unit_bytes where unit_count does not say how much to use; ENOSPC, the backing is smaller than unit_count units;
- * EROFS, it is read-only; EBUSY, another store or a mounted file system uses it; E2BIG, a newer caller sets a member
- * that this library does not know; ENOMEM, out of memory, or limit_bytes is below what an empty store needs, which the
- * message states; EOPNOTSUPP, the library was built without checksums; or what zpool_open(), open(2) or the backing's
- * size gives.
+ * Returns the store, which the caller ends with zpool_store_close(), or NULL with errno set:
+ *
+ * EINVAL      The compressor is unknown (the message lists the known ones), or its level is out of range; the unit size
+ *             is out of range or not a power of two; the spec has a limit besides limit_bytes; two backings are set, or
+ *             an unknown flag; the backing is neither a regular file nor a block device; or its length is not a
+ *             multiple of unit_bytes, and unit_count does not say how much of it to use.
+ * ENOSPC      The backing is smaller than unit_count units.
+ * EROFS       The backing is read-only.
+ * EBUSY       Another store or a mounted file system uses the backing.
+ * E2BIG       A newer caller sets a member that this library does not know.
+ * ENOMEM      There is no memory, or limit_bytes is below what an empty store needs, which the message states.
+ * EOPNOTSUPP  The library was built without checksums.
+ *
+ * It can also fail with the errors of zpool_open(), of open(2) and of the backing's size function.
  */
 ZPOOL_PUBLIC struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t args_size);
 
 /*
  * zpool_store_close - end a store and all units in it
  *
- * With a backing, what is dirty is written and flushed first.  A failure cannot be reported here: a program that needs
- * to know calls zpool_store_flush() first.  No other thread may be inside a call on the store.  NULL is ignored.
+ * With a backing, the dirty units are written and flushed first.  A failure cannot be reported here, so a program that
+ * needs to know calls zpool_store_flush() first.  No other thread may be inside a call on the store.  NULL is ignored.
  */
 ZPOOL_PUBLIC void zpool_store_close(struct zpool_store *store);
 
 /*
  * zpool_store_put - keep a value under a key, in place of the one that was there
  *
- * data   bytes bytes, 1 to unit_bytes; with a backing, exactly unit_bytes.  No lock is held while they are compressed.
+ * data   is the value.
+ * bytes  is its length, 1 to unit_bytes; with a backing, exactly unit_bytes.
  *
- * 0, or -EINVAL: a NULL argument, a length out of range, a key that is not below unit_count; -ENOMEM: the limit is
- * reached, or there is no memory; -ENOSPC: the value does not shrink to what the pool's driver takes.  With a backing,
- * such values are written to the backing at once, and what fails is what the backing returns, such as -EIO or -ENOSPC.
+ * The value is compressed without a lock.  Returns 0; -EINVAL if an argument is NULL, the length is out of range or the
+ * key is not below unit_count; -ENOMEM if the limit is reached or there is no memory; or -ENOSPC if the value does not
+ * shrink to what the pool's driver accepts.  With a backing, values that the memory cannot take are written to the
+ * backing at once, and the call fails with the error of the backing, such as -EIO or -ENOSPC, only if that fails.
  * After a failure the key keeps its old value.
  */
 ZPOOL_PUBLIC int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, size_t bytes);
@@ -168,13 +183,14 @@ ZPOOL_PUBLIC int zpool_store_put(struct zpool_store *store, uint64_t key, const 
 /*
  * zpool_store_get - copy a value out
  *
- * buf, room   receive it; room is at least the value's length
+ * buf   receives the value.
+ * room  is the size of buf, at least the value's length.
  *
  * A unit that is not in memory is loaded from the backing, and kept in memory if the limit leaves room.
  *
- * The length of the value, or -ENOENT: the key has none; -EINVAL: a NULL argument, a key that is not below unit_count;
- * -ENOBUFS: the value is longer than room; -EIO: what the pool returned cannot be decompressed, so memory was
- * overwritten or the pool's driver is faulty; or what the backing returns.  After a failure the contents of buf are
+ * Returns the length of the value; -ENOENT if the key has none; -EINVAL if an argument is NULL or the key is not below
+ * unit_count; -ENOBUFS if the value is longer than room; -EIO if the object cannot be decompressed, because memory was
+ * overwritten or the pool's driver is faulty; or the error of the backing.  After a failure the contents of buf are
  * undefined.
  */
 ZPOOL_PUBLIC int64_t zpool_store_get(struct zpool_store *store, uint64_t key, void *buf, size_t room);
@@ -182,32 +198,32 @@ ZPOOL_PUBLIC int64_t zpool_store_get(struct zpool_store *store, uint64_t key, vo
 /*
  * zpool_store_drop - forget a value
  *
- * With a backing, the value becomes unit_bytes zero bytes, and its storage in the backing is given back (discard) at
- * the next flush at the latest.
+ * With a backing, the value becomes unit_bytes zero bytes, and its storage in the backing is given back (discarded)
+ * by the next flush at the latest.
  *
- * 0, or -ENOENT: the key has none; -EINVAL: store is NULL, or the key is not below unit_count; or what the backing
- * returns.
+ * Returns 0; -ENOENT if the key has no value; -EINVAL if store is NULL or the key is not below unit_count; or the error
+ * of the backing.
  */
 ZPOOL_PUBLIC int zpool_store_drop(struct zpool_store *store, uint64_t key);
 
 /*
  * zpool_store_drop_range - forget the values of count keys from first on
  *
- * Takes time in proportion to the keys in the range or to the values in the store, whichever are fewer.  With a
+ * The time is in proportion to the keys in the range or to the values in the store, whichever are fewer.  With a
  * backing, units that are not in memory are discarded in the backing during the call.
  *
- * 0, or -EINVAL: store is NULL, count is 0, or the range does not end below unit_count (or passes the last key); or
- * what the backing returns, and only a part of the range is dropped.
+ * Returns 0; -EINVAL if store is NULL, count is 0, or the range does not end below unit_count (or exceeds the last
+ * 64-bit key); or the error of the backing, after which only a part of the range may be dropped.
  */
 ZPOOL_PUBLIC int zpool_store_drop_range(struct zpool_store *store, uint64_t first, uint64_t count);
 
 /*
- * zpool_store_zero_range - let count keys from first on have values of unit_bytes zero bytes, which take no object
+ * zpool_store_zero_range - set the values of count keys from first on to unit_bytes zero bytes, which take no object
  *
  * With a backing, units that are not in memory are written during the call.
  *
- * 0, or -EINVAL as zpool_store_drop_range(); -ENOMEM: the limit is reached or there is no memory, or what the backing
- * returns, and only a part of the range is zero.
+ * Returns 0; -EINVAL in the cases of zpool_store_drop_range(); -ENOMEM if the limit is reached or there is no memory;
+ * or the error of the backing.  After the last two, only a part of the range may be zero.
  */
 ZPOOL_PUBLIC int zpool_store_zero_range(struct zpool_store *store, uint64_t first, uint64_t count);
 
@@ -215,40 +231,41 @@ ZPOOL_PUBLIC int zpool_store_zero_range(struct zpool_store *store, uint64_t firs
  * zpool_store_flush - write everything that is dirty to the backing, and flush the backing
  *
  * When it returns 0, every put, drop and zero_range that had returned before the call is on the backing's stable
- * storage.  Other threads may use the store meanwhile.  0 at once without a backing.
+ * storage.  Other threads may use the store meanwhile.  Without a backing it returns 0 at once.
  *
- * 0, or -EINVAL: store is NULL; or what the backing returns.  Then the units that could not be written stay dirty, the
- * others were written, and the next flush tries again.
+ * Returns 0; -EINVAL if store is NULL; or the error of the backing.  Then the units that could not be written stay
+ * dirty, the others were written, and the next flush tries again.
  */
 ZPOOL_PUBLIC int zpool_store_flush(struct zpool_store *store);
 
 /*
- * zpool_store_sync - the same for count keys from first on
+ * zpool_store_sync - flush only count keys from first on, as zpool_store_flush() does for all
  *
- * 0, or -EINVAL as zpool_store_drop_range(); or what the backing returns.
+ * Returns 0; -EINVAL in the cases of zpool_store_drop_range(); or the error of the backing.
  */
 ZPOOL_PUBLIC int zpool_store_sync(struct zpool_store *store, uint64_t first, uint64_t count);
 
 /*
  * zpool_store_prefetch - load count keys from first on from the backing
  *
- * Ends early, without an error, where the limit leaves no room: it evicts nothing.  0 at once without a backing.
+ * The call evicts nothing: if the limit leaves no room, it ends early without an error.  Without a backing it returns 0
+ * at once.
  *
- * 0, or -EINVAL as zpool_store_drop_range(); or what the backing returns.
+ * Returns 0; -EINVAL in the cases of zpool_store_drop_range(); or the error of the backing.
  */
 ZPOOL_PUBLIC int zpool_store_prefetch(struct zpool_store *store, uint64_t first, uint64_t count);
 
 /*
  * zpool_store_shrink - evict units until the store holds `bytes` bytes less
  *
- * released   receives by how much zpool_store_get_total_size() became smaller, also on failure; may be NULL
+ * released   receives by how many bytes zpool_store_get_total_size() became smaller, also on failure; it may be NULL.
  *
- * 0, or -EINVAL: store is NULL, or bytes is 0; -EOPNOTSUPP: the store has no backing; -EAGAIN: nothing more can be
- * evicted at present; or what the backing returns.
+ * Returns 0; -EINVAL if store is NULL or bytes is 0; -EOPNOTSUPP if the store has no backing; -EAGAIN if nothing more
+ * can be evicted at present; or the error of the backing.
  */
 ZPOOL_PUBLIC int zpool_store_shrink(struct zpool_store *store, uint64_t bytes, uint64_t *released);
 
-/* What zpool_store_next_extent() finds. */
+/* These are the kinds of extents that zpool_store_next_extent() finds. */
 enum zpool_store_extent {
 	ZPOOL_STORE_HOLE, /* keys without a value; with a backing, units that were dropped or are a hole in it */
 	ZPOOL_STORE_ZERO, /* values of unit_bytes zero bytes */
@@ -258,12 +275,15 @@ enum zpool_store_extent {
 /*
  * zpool_store_next_extent - how many keys from first on are of one kind
  *
- * max_count   how far to look, at least 1; cut off at unit_count
- * count       receives the length of the extent, 1 to max_count keys
+ * max_count   is how many keys to look at, at least 1; the call ends at unit_count in any case.
+ * count       receives the length of the extent, 1 to max_count keys.
  *
- * An extent may be told in parts.  The kind (enum zpool_store_extent), or -EINVAL: a NULL argument, max_count 0, first
- * is not below unit_count.  Where other threads change the range meanwhile, each key is reported as it was at some time
- * during the call.  A hole takes time in proportion to its length or to the number of values, whichever is less.
+ * The call may report only the first part of an extent, and the next call the rest.  If other threads change the range
+ * meanwhile, each key is reported as it was at some time during the call.  The time for a hole is in proportion to its
+ * length or to the number of values, whichever is less.
+ *
+ * Returns the kind (enum zpool_store_extent), or -EINVAL if an argument is NULL, max_count is 0, or first is not below
+ * unit_count.
  */
 ZPOOL_PUBLIC int zpool_store_next_extent(struct zpool_store *store, uint64_t first, uint64_t max_count,
 					 uint64_t *count);
@@ -271,31 +291,34 @@ ZPOOL_PUBLIC int zpool_store_next_extent(struct zpool_store *store, uint64_t fir
 /*
  * zpool_store_recompress - compress values once more, with the second compressor
  *
- * flags      0, or ZPOOL_STORE_RECOMPRESS_ALL
- * max_units  about how many values to compress; 0: no limit.  The next call continues behind them.
+ * flags      is 0 or ZPOOL_STORE_RECOMPRESS_ALL.
+ * max_units  is about how many values to compress; 0 means no limit.  The next call continues behind them.
  *
- * Passes once over the values in memory.  One that was put or read since the pass before is left as it is, and counts
- * as idle from now on; so a program that calls this every ten minutes recompresses what was idle for ten to twenty.
- * With ZPOOL_STORE_RECOMPRESS_ALL, all values are recompressed.  A value that does not become shorter stays as it is.
- * Other threads may use the store meanwhile; a put of the value that is being compressed waits for it.
+ * The call passes once over the values in memory.  A value that was put or read since the previous pass stays as it is,
+ * and counts as idle from now on; so a program that calls this every ten minutes recompresses the values that were idle
+ * for ten to twenty minutes.  With ZPOOL_STORE_RECOMPRESS_ALL, all values are recompressed.  A value that does not
+ * become shorter stays as it is.  Other threads may use the store meanwhile; a put of the value that is being
+ * compressed waits for it.
  *
- * 0 when the pass is complete, 1 when max_units ended it; -EINVAL: store is NULL, or there are unknown flags;
- * -EOPNOTSUPP: the store was opened without a recompressor.
+ * Returns 0 when the pass is complete; 1 when max_units ended it; -EINVAL if store is NULL or a flag is unknown; or
+ * -EOPNOTSUPP if the store was opened without a recompressor.
  */
 #define ZPOOL_STORE_RECOMPRESS_ALL 0x1u
 ZPOOL_PUBLIC int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t max_units);
 
 /*
- * What zpool_store_watch_pressure() waits for and does.  Start from ZPOOL_STORE_PRESSURE_INIT.  Grows at its end.
+ * These members say what zpool_store_watch_pressure() waits for and does.  The caller starts from
+ * ZPOOL_STORE_PRESSURE_INIT.  Later versions may add members at the end of the structure.
  *
- * path             a file of pressure stall information (PSI): /proc/pressure/memory, or memory.pressure of a cgroup;
- *                  NULL: memory.pressure of the process's own cgroup, or else /proc/pressure/memory
- * fd               instead of a path, a descriptor of the program's that poll(2) reports POLLPRI for; it is duplicated;
- *                  -1: none
- * stall_ms         an event is that some threads waited for memory for so long
- * window_ms        within such a time, 500 to 10000; Linux wants multiples of 2000 from unprivileged processes.  There
- *                  is at most one event in this time.  0 and 0: 150 of 2000.
- * release_percent  how much of the store to evict at an event, if it has a backing, 1 to 100; 0: 10
+ * path             names a file of pressure stall information (PSI): /proc/pressure/memory, or memory.pressure of a
+ *                  cgroup.  NULL means memory.pressure of the process's own cgroup, or else /proc/pressure/memory.
+ * fd               is, instead of a path, a descriptor of the program for which poll(2) reports POLLPRI.  The store
+ *                  duplicates it; -1 means none.
+ * stall_ms         is the threshold: an event occurs when some threads have waited for memory for this long within a
+ *                  window.  If both stall_ms and window_ms are 0, they are 150 and 2000.
+ * window_ms        is the length of the window, 500 to 10000; Linux requires multiples of 2000 from unprivileged
+ *                  processes.  The thread acts on at most one event per window.
+ * release_percent  is how much of the store to evict at an event if it has a backing, 1 to 100; 0 means 10.
  */
 struct zpool_store_pressure {
 	const char *path;
@@ -311,49 +334,59 @@ struct zpool_store_pressure {
 /*
  * zpool_store_watch_pressure - start a thread that gives memory back when the system is short of it
  *
- * args, args_size  see struct zpool_store_pressure; NULL: the defaults
+ * args       is described at struct zpool_store_pressure; NULL means the defaults.
+ * args_size  is sizeof(struct zpool_store_pressure) as the caller was compiled.
  *
  * At each event the thread recompresses about a thousand idle values, if the store has a recompressor; then it compacts
  * and trims the pool, and with a backing it evicts release_percent of the store.  It blocks all signals.  This is the
  * only thread that the library ever starts.
  *
- * 0, or -EINVAL: store is NULL, or an argument is out of range; -EBUSY: there is such a thread already; -EOPNOTSUPP:
- * the system has no PSI; -ENOMEM: no memory; -E2BIG: as zpool_store_open(); or the error of open(2), of the write that
- * sets the threshold, or of pthread_create(3).
+ * Returns 0; -EINVAL if store is NULL or an argument is out of range; -EBUSY if the store has such a thread already;
+ * -EOPNOTSUPP if the system has no PSI; -ENOMEM if there is no memory; -E2BIG if a newer caller sets a member that this
+ * library does not know; or the error of open(2), of the write that sets the threshold, or of pthread_create(3).
  */
 ZPOOL_PUBLIC int zpool_store_watch_pressure(struct zpool_store *store, const struct zpool_store_pressure *args,
 					    size_t args_size);
 
 /*
- * zpool_store_unwatch_pressure - end that thread, after what it is doing; zpool_store_close() does it, too
+ * zpool_store_unwatch_pressure - end the thread of zpool_store_watch_pressure()
  *
- * 0, or -EINVAL: store is NULL; -ENOENT: there is no such thread.
+ * The call waits until the thread has completed its current work.  zpool_store_close() ends the thread as well.
+ *
+ * Returns 0; -EINVAL if store is NULL; or -ENOENT if there is no such thread.
  */
 ZPOOL_PUBLIC int zpool_store_unwatch_pressure(struct zpool_store *store);
 
 /*
- * zpool_store_set_limit - change the limit, as struct zpool_store_args has it
+ * zpool_store_set_limit - change the limit, which is limit_bytes in struct zpool_store_args
  *
- * Below what is held now it only stops growth.  0, or -EINVAL: store is NULL.
+ * A limit below what the store holds now releases nothing, but stops growth.
+ *
+ * Returns 0, or -EINVAL if store is NULL.
  */
 ZPOOL_PUBLIC int zpool_store_set_limit(struct zpool_store *store, uint64_t limit_bytes);
 
-/* zpool_store_get_total_size - bytes that the store holds: pool, index, contexts.  0, errno EINVAL: store is NULL. */
+/*
+ * zpool_store_get_total_size - the bytes that the store holds: the pool, the index and the contexts
+ *
+ * Returns 0 with errno EINVAL if store is NULL.
+ */
 ZPOOL_PUBLIC uint64_t zpool_store_get_total_size(struct zpool_store *store);
 
 /*
  * zpool_store_compact - give memory back: zpool_compact() and zpool_trim() on the pool
  *
- * budget_bytes, budget_ns   as for zpool_compact(), of which -EOPNOTSUPP is no failure here
+ * budget_bytes, budget_ns   are the budget of zpool_compact().
  *
- * 0 when nothing is left to gain, 1 when the budget ended it, or -EINVAL: store is NULL.
+ * A driver that cannot compact is no failure: the pool is then only trimmed.  Returns 0 when nothing is left to gain, 1
+ * when the budget ended the call, or -EINVAL if store is NULL.
  */
 ZPOOL_PUBLIC int zpool_store_compact(struct zpool_store *store, uint64_t budget_bytes, uint64_t budget_ns);
 
 /*
- * The result of zpool_store_get_stats().  Grows at its end.  The first eight and `dirty` describe the present, the
+ * This is the result of zpool_store_get_stats().  The first eight members and `dirty` describe the present, and the
  * others count since the store was opened.  While other threads use the store, the members need not belong to one
- * moment.
+ * moment.  Later versions may add members at the end of the structure.
  */
 struct zpool_store_stats {
 	uint64_t units;          /* values in memory */
@@ -369,7 +402,7 @@ struct zpool_store_stats {
 	uint64_t misses; /* gets that found none */
 	uint64_t drops;
 	uint64_t refused_limit;     /* puts that the limit refused, or for which there was no memory */
-	uint64_t refused_too_large; /* puts of which the driver did not take the object */
+	uint64_t refused_too_large; /* puts whose object was too large for the driver */
 	uint64_t refused_other;     /* puts that failed in another way */
 	uint64_t damaged;           /* values that the pool returned damaged */
 	uint64_t refused_backing;   /* puts that failed because the backing did */
@@ -380,33 +413,36 @@ struct zpool_store_stats {
 	uint64_t evicted;           /* units that left the memory to make room */
 	uint64_t second_chances;    /* units that stayed because they had been read since the last look */
 	uint64_t load_errors;       /* reads that the backing failed */
-	uint64_t write_errors;      /* writes, zeroes and discards that it failed */
+	uint64_t write_errors;      /* writes, zeroes and discards that the backing failed */
 	uint64_t flushes;           /* flushes of the backing that succeeded */
 	uint64_t recompressed;      /* values that the second compressor made shorter */
 	uint64_t recompress_saved;  /* by how many bytes in all */
-	uint64_t pressure_events;   /* after which the thread of zpool_store_watch_pressure() gave memory back */
+	uint64_t pressure_events;   /* events after which the thread of zpool_store_watch_pressure() gave memory back */
 };
 
 /*
  * zpool_store_get_stats - a store's counters
  *
- * stats_size   sizeof(struct zpool_store_stats) as the caller was compiled; what this library does not know reads as 0
+ * stats_size   is sizeof(struct zpool_store_stats) as the caller was compiled; members that this library does not know
+ *              are set to 0.
  *
- * 0, or -EINVAL: a NULL argument, stats_size 0.
+ * Returns 0, or -EINVAL if an argument is NULL or stats_size is 0.
  */
 ZPOOL_PUBLIC int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *stats, size_t stats_size);
 
 /*
- * A compressor.  The functions may be called from several threads at once, but never with the same context.
+ * This structure describes a compressor.  Its functions may be called from several threads at once, but never with the
+ * same context.
  *
- * struct_size    sizeof(struct zpool_store_compressor)
- * name           as type names are written: [a-z][a-z0-9_]*, at most 31 characters
- * level_min, level_max, level_default   what NAME:LEVEL may say; all 0: it takes no level
- * create         a context for one thread at a time, NULL: no memory
- * destroy        the end of a context
- * context_bytes  memory that a context holds
- * compress       the length of what was written to to[0..room), 0: it does not fit
- * decompress     the length of what was written to to[0..room), 0: the input is damaged or does not fit
+ * struct_size    is sizeof(struct zpool_store_compressor).
+ * level_min, level_max, level_default   are the levels that NAME:LEVEL allows, and the one that NAME means; if all are
+ *                0, the compressor takes no level.
+ * name           has the form [a-z][a-z0-9_]* and at most 31 characters.
+ * create         returns a context, which one thread at a time uses, or NULL if there is no memory.
+ * destroy        frees a context.
+ * context_bytes  returns how much memory a context holds.
+ * compress       writes to to[0..room) and returns the length, or 0 if the result does not fit.
+ * decompress     writes to to[0..room) and returns the length, or 0 if the input is damaged or the result does not fit.
  */
 struct zpool_store_compressor {
 	uint32_t struct_size;
@@ -422,12 +458,12 @@ struct zpool_store_compressor {
 };
 
 /*
- * zpool_store_add_compressor - make a compressor of the program's known to stores that are opened later
+ * zpool_store_add_compressor - add a compressor of the program, for stores that are opened later
  *
- * compressor   stays valid and unchanged for as long as the process runs
+ * compressor   must stay valid and unchanged for as long as the process runs.
  *
- * 0, or -EINVAL: NULL, another struct_size, no valid name, a function that is missing, or levels out of order; -EEXIST:
- * there is one of that name; -ENOSPC: 32 were added already.
+ * Returns 0; -EINVAL if compressor is NULL, has another struct_size or an invalid name, lacks a function, or has levels
+ * out of order; -EEXIST if there is a compressor of that name; or -ENOSPC if 32 were added already.
  */
 ZPOOL_PUBLIC int zpool_store_add_compressor(const struct zpool_store_compressor *compressor);
 
