@@ -69,7 +69,7 @@ START_TEST(verify_finds_wrong_counts)
 	DAMAGE(type->committed_pages, type->committed_pages - 1, "count of pages");
 	DAMAGE(type->blocks, 4, "lost a block");
 	DAMAGE(type->blocks, 1, "more blocks");
-	DAMAGE(type->spare_count, ZBLOCK_SPARE_SLOTS + 1, "keeps more slots");
+	DAMAGE(type->spare_count, ZBLOCK_SPARE_SLOTS + 1, "keeps more handle slots");
 }
 END_TEST
 
@@ -77,10 +77,10 @@ START_TEST(verify_finds_broken_lists)
 {
 	DAMAGE(type->room, ZBLOCK_NONE, "lost a block");
 	DAMAGE(type->room, inside->record_end + 5, "contains an invalid number");
-	DAMAGE(type->full, type->room, "list of another type, or of other blocks");
+	DAMAGE(type->full, type->room, "list of another type, or in the wrong list");
 	DAMAGE(type->spare, ZBLOCK_NONE, "lost a block");
-	DAMAGE(room->list, ZBLOCK_FULL, "or of other blocks");
-	DAMAGE(spare->list, ZBLOCK_ROOM, "or of other blocks");
+	DAMAGE(room->list, ZBLOCK_FULL, "or in the wrong list");
+	DAMAGE(spare->list, ZBLOCK_ROOM, "or in the wrong list");
 	DAMAGE(room->type, zblock_type_index(room) + 1, "list of another type");
 	DAMAGE(full->prev, full->prev + 1, "links");
 	DAMAGE(full->next, ZBLOCK_NONE, "contains an invalid number");
@@ -90,9 +90,9 @@ END_TEST
 START_TEST(verify_finds_wrong_maps_of_slots)
 {
 	DAMAGE(full->vacant, 1, "in the list of full blocks");
-	DAMAGE(room->vacant, 0, "without is");
+	DAMAGE(room->vacant, 0, "or a full block is not");
 	DAMAGE(room->vacant, type->all_slots, "empty block");
-	DAMAGE(room->vacant, room->vacant | 1u << SLOTS, "behind its last");
+	DAMAGE(room->vacant, room->vacant | 1u << SLOTS, "beyond its last");
 	DAMAGE(spare->vacant, type->all_slots & ~1u, "empty block");
 	/* With a count that agrees: a slot taken for nothing, and one free though its object lives. */
 	type->used_slots++;
