@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: an alignment that is no power of two.
+ * This mock is faulty: its alignment is not a power of two.
  */
 #define MOCK_TYPE bad_alignment
 #define MOCK_ALIGNMENT 24

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: it requires something that no core knows.
+ * This mock is faulty: it requires a feature that no core has.
  */
 #define MOCK_TYPE bad_flag
 #define MOCK_FLAGS_REQUIRED 0x40000000

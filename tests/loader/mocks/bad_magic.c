@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: another magic.
+ * This mock is faulty: its magic number is wrong.
  */
 #define MOCK_TYPE bad_magic
 #define MOCK_MAGIC (ZPOOL_DRIVER_MAGIC ^ 1)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: another ABI in the structure, though not in the note.
+ * This mock is faulty: its structure names another ABI, although its note does not.
  */
 #define MOCK_TYPE bad_major
 #define MOCK_ABI_MAJOR 2

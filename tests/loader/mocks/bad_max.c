@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the largest object has no bytes.
+ * This mock is faulty: its largest object has no bytes.
  */
 #define MOCK_TYPE bad_max
 #define MOCK_MAX_OBJECT 0

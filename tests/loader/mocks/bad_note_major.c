@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the note tells of another ABI.
+ * This mock is faulty: its note names another ABI.
  */
 #include "zpool-driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the note tells of another type than the structure.
+ * This mock is faulty: its note names another type than its structure.
  */
 #define MOCK_TYPE bad_note_type
 #define MOCK_NOTE_TYPE somebody_else

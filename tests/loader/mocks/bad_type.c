@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the structure is of another type than the file's name and the note.
+ * This mock is faulty: its structure names another type than the file's name and the note.
  */
 #define MOCK_TYPE bad_type
 #define MOCK_TYPE_TEXT "somebody_else"

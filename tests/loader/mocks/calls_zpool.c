@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: it calls a function of libzpool.
+ * This mock is faulty: it calls a function of libzpool.
  */
 #define MOCK_TYPE calls_zpool
 #include "mock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: no addresses, only copies in and out.
+ * This mock has no fault.  It does not map objects; it only copies data in and out.
  */
 #define MOCK_TYPE copying
 #define MOCK_MAP NULL

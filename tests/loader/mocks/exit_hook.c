@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: wants to know when threads end that have stored something.
+ * This mock has no fault.  The core calls it when a thread ends that has stored an object.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults at run time, one for each value of the parameter `how`.
+ * This mock fails at run time, in the way that the parameter `how` names.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A filter without a fault.
+ * This mock is a filter without a fault.
  */
 #define MOCK_TYPE filter
 #include "mock_filter.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a filter that asks for a second pool below, which is refused, and then gives up and leaves the first behind.
+ * This mock is a faulty filter: it creates a second pool below itself, which the core refuses, and then fails without
+ * destroying the first one.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a filter that makes no pool below it.
+ * This mock is a faulty filter: it creates no pool below itself.
  */
 #include "mock_driver.h"
 

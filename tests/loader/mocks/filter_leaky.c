@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a filter that forgets to end the pool below it.
+ * This mock is a faulty filter: it does not destroy the pool below itself.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A filter without a fault: it tries again, in another size, what the driver below it refuses.
+ * This mock is a filter without a fault: if the driver below it refuses an object, it tries again with another size.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Can follow into a forked child.
+ * This mock supports fork(): its pools can be used in a forked child.
  */
 #define MOCK_TYPE forkable
 #define MOCK_MORE , .fork = mock_fork, .obj_size = mock_obj_size

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault, and made with the macro that real drivers use.
+ * This mock has no fault, and uses the macro that real drivers use.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The successor of good, of another version, to be copied over its file.
+ * This mock is another version of good; a test copies it over the file of good.
  */
 #include "mock_driver.h"
 

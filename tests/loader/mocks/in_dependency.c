@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the driver that it shows is that of a library it depends on.
+ * This mock is faulty: the driver symbol that dlsym() finds in it belongs to a library that it needs.
  */
 #define MOCK_TYPE in_dependency
 #define MOCK_NO_DRIVER 1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A library that exports a driver, to be found by dlsym() in the name of in_dependency.
+ * This library exports a driver, which dlsym() finds when it looks in in_dependency.
  */
 #define MOCK_TYPE in_dependency
 #define MOCK_NO_NOTE 1

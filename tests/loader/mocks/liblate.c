@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library that needs_late needs.
+ * This is the library that needs_late needs.
  */
 #include "zpool.h"
 

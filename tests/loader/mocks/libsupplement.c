@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A library with the symbol that undefined lacks.
+ * This library defines the symbol that the mock undefined lacks.
  */
 #include "zpool.h"
 

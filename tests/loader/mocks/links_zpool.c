@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: it links with libzpool, and calls nothing of it.
+ * This mock is faulty: it links with libzpool, although it calls none of its functions.
  */
 #define MOCK_TYPE links_zpool
 #include "mock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault; asked for as my-drv.
+ * This mock has no fault; tests request it as my-drv.
  */
 #define MOCK_TYPE my_drv
 #include "mock.h"

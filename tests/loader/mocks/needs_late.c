@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault, but it needs a library that may not be there yet.
+ * This mock has no fault, but it needs a library that may not be available yet.
  */
 int late_function(void);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault, but it needs a library that its run path has the linker look for in the directory near/ beside it.
+ * This mock has no fault, but it needs a library for which its run path names the directory near/ beside it.
  */
 int late_function(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: compiled against an interface of the future, with more members, larger parameters, and flags that this core
- * has never heard of but may ignore.
+ * This mock has no fault.  It is compiled against a future interface with more members, larger parameters, and flags
+ * that this core does not know but may ignore.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: no way to an object's bytes.
+ * This mock is faulty: it gives no access to an object's bytes.
  */
 #define MOCK_TYPE no_access
 #define MOCK_MAP NULL

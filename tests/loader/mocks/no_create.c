@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the mandatory callback create is NULL.
+ * This mock is faulty: the mandatory callback create is NULL.
  */
 #define MOCK_TYPE no_create
 #define MOCK_CREATE NULL

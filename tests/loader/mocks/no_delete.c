@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stays in memory, as the linker was told (-z nodelete).
+ * This mock stays in memory because it is linked with -z nodelete.
  */
 #define MOCK_TYPE no_delete
 #include "mock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the mandatory callback destroy is NULL.
+ * This mock is faulty: the mandatory callback destroy is NULL.
  */
 #define MOCK_TYPE no_destroy
 #define MOCK_DESTROY NULL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: it exports no driver.
+ * This mock is faulty: it exports no driver.
  */
 #define MOCK_TYPE no_driver
 #define MOCK_NO_DRIVER 1

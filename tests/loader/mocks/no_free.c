@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the mandatory callback free is NULL.
+ * This mock is faulty: the mandatory callback free is NULL.
  */
 #define MOCK_TYPE no_free
 #define MOCK_FREE NULL

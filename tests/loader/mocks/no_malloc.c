@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the mandatory callback malloc is NULL.
+ * This mock is faulty: the mandatory callback malloc is NULL.
  */
 #define MOCK_TYPE no_malloc
 #define MOCK_MALLOC NULL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault, but no note either.
+ * This mock has no fault, but it has no note either.
  */
 #define MOCK_TYPE no_note
 #define MOCK_NO_NOTE 1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the mandatory callback total_size is NULL.
+ * This mock is faulty: the mandatory callback total_size is NULL.
  */
 #define MOCK_TYPE no_total_size
 #define MOCK_TOTAL_SIZE NULL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: the type is NULL.
+ * This mock is faulty: its type is NULL.
  */
 #define MOCK_TYPE null_type
 #define MOCK_TYPE_TEXT NULL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: struct_size ends in the middle of a member.
+ * This mock is faulty: struct_size ends in the middle of a member.
  */
 #define MOCK_TYPE odd_struct
 #define MOCK_STRUCT_SIZE (sizeof(struct zpool_driver) - 4)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: map without unmap.
+ * This mock is faulty: it has map but not unmap.
  */
 #define MOCK_TYPE only_map
 #define MOCK_UNMAP NULL

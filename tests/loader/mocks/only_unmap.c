@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: unmap without map.
+ * This mock is faulty: it has unmap but not map.
  */
 #define MOCK_TYPE only_unmap
 #define MOCK_MAP NULL

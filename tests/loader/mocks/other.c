@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault; there to be loaded while something else is.
+ * This mock has no fault; tests load it in addition to another mock.
  */
 #define MOCK_TYPE other
 #include "mock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a choice between nothing.
+ * This mock is faulty: a parameter of choices has no choices.
  */
 #include "mock_driver.h"
 

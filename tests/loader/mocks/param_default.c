@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a default that the parameter itself would refuse.
+ * This mock is faulty: a parameter's default is not a valid value of the parameter.
  */
 #include "mock_driver.h"
 

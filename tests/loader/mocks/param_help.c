@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a parameter without a meaning.
+ * This mock is faulty: a parameter has no help text.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a parameter without a key.
+ * This mock is faulty: a parameter has no key.
  */
 #include "mock_driver.h"
 

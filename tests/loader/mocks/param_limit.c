@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a parameter with the name that the core has taken.
+ * This mock is faulty: a parameter has a name that the core reserves.
  */
 #include "mock_driver.h"
 

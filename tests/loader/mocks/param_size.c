@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: entries smaller than the first ABI's.
+ * This mock is faulty: the entries of its parameter table are smaller than in the first ABI.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: three parameters, and no table.
+ * This mock is faulty: it declares three parameters but has no table.
  */
 #define MOCK_TYPE param_table
 #define MOCK_PARAMS NULL

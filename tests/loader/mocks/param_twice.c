@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: two parameters of one key.
+ * This mock is faulty: two parameters have the same key.
  */
 #include "mock_driver.h"
 

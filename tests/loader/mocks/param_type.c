@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: a parameter of a kind that no core knows.
+ * This mock is faulty: a parameter has a type that no core knows.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: one parameter of each kind.
+ * This mock has no fault; it has one parameter of each type.
  */
 #include "mock_driver.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: maps, reads and writes, but cannot tell an object's size; reading has a callback, writing has none.
+ * This mock has no fault: it maps, reads and writes, but does not report an object's size; it has a callback for
+ * reading but none for writing.
  */
 #define MOCK_TYPE read_only_copy
 #define MOCK_MORE , .read = mock_read

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stays in memory, as its flags say.
+ * This mock stays in memory because its flags require that.
  */
 #define MOCK_TYPE resident
 #define MOCK_FLAGS_REQUIRED ZPOOL_DRIVER_RESIDENT

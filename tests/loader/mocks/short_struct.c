@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: struct_size ends before the mandatory callbacks do.
+ * This mock is faulty: struct_size ends before the mandatory callbacks.
  */
 #define MOCK_TYPE short_struct
 #define MOCK_STRUCT_SIZE 64

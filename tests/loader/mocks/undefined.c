@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault: it needs a symbol that nothing has.
+ * This mock is faulty: it needs a symbol that no library defines.
  */
 #define MOCK_TYPE undefined
 #include "mock.h"
