@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Old and new drivers, callers and cores mixed: a reader of a structure copies the smaller of two sizes over zeroes.
+ * Old and new drivers, callers and cores work together: a reader of a structure copies the smaller of two sizes over
+ * zeroes.
  */
 #include "config.h"
 
@@ -30,7 +31,7 @@ static int evict(struct zpool *pool, unsigned long handle)
 	return 0;
 }
 
-/* Stores something and reads it back. */
+/* Stores an object and reads it back. */
 static unsigned long use(struct zpool *pool)
 {
 	unsigned long handle = 0;
@@ -74,7 +75,7 @@ START_TEST(an_older_driver_works_and_lacks_what_it_never_had)
 	expect_error(zpool_obj_read(pool, handle, &byte, 1, 0), EOPNOTSUPP, "does not support this call");
 	expect_error(zpool_obj_write(pool, handle, &byte, 1, 0), EOPNOTSUPP, "does not support this call");
 
-	/* It has no set_limit: the core sees to it. */
+	/* The driver has no set_limit, so the core enforces the limit. */
 	ck_assert_int_eq(zpool_set_limit(pool, MOCK_PAGE_BYTES), 0);
 	expect_error(zpool_malloc(pool, 5, 0, &handle), ENOMEM, "limit");
 	zpool_destroy_pool(pool);
@@ -91,7 +92,7 @@ START_TEST(a_newer_driver_works_as_far_as_this_core_goes)
 	ck_assert(zpool_can_sleep_mapped(pool));
 	ck_assert(!zpool_malloc_support_movable(pool));
 	zpool_destroy_pool(pool);
-	/* It saw that the host table is older than what it was compiled with. */
+	/* The driver noticed that the host table is older than the one it was compiled with. */
 	ck_assert_uint_eq(fixture_events("newer", "old host"), 1);
 }
 END_TEST
@@ -133,7 +134,7 @@ START_TEST(a_newer_minor_abi_is_told_and_is_no_fault)
 }
 END_TEST
 
-/* One that reads and writes but has no addresses, and one that only reads: what is missing is never made up. */
+/* One driver reads and writes but does not map, and one only reads; the core does not emulate what is missing. */
 START_TEST(a_driver_without_addresses_copies)
 {
 	unsigned long handle;
@@ -186,7 +187,7 @@ static int evict_with_user(struct zpool *pool, unsigned long handle, void *user)
 	return 0;
 }
 
-/* As if the header had ended after the name: what follows in memory is not ours to read. */
+/* The caller's header ends after the name, so the core must not read the memory that follows. */
 START_TEST(an_older_callers_smaller_arguments_are_taken_as_far_as_they_go)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * child COMMAND [ARGUMENT...]: a small host of its own, for tests that need another environment, user or sandbox
+ * child COMMAND [ARGUMENT...]: a separate small host, for tests that need another environment, user or sandbox
  *
- *   create SPEC              make a pool: "made TYPE", or "errno NUMBER" and the message
+ *   create SPEC              create a pool; print "made TYPE", or "errno NUMBER" and the message
  *   path                     print the plugin path
  *   complain TYPE            do things that are logged at each level, and print nothing itself
- *   sandbox TYPE OTHER       load TYPE, disable loading, forbid opening files, and go on
+ *   sandbox TYPE OTHER       load TYPE, disable loading, forbid opening files, and use the loaded drivers
  *   as USER PROGRAM [ARGUMENT...]   become that user (a number), then run the program
  *
- * Linked with the library's archive: a copy of the program works anywhere, set-user-ID as well.
+ * The program is linked with the library's archive, so a copy of it works anywhere, even with a set-user-ID bit.
  */
 #include "config.h"
 
@@ -46,7 +46,7 @@ static int path(void)
 	return 0;
 }
 
-/* A create that fails is logged as info, a free that is refused as an error, a load as detail. */
+/* A create that fails is logged at level info, a refused free at level error, and a load at level debug. */
 static int complain(const char *type)
 {
 	(void)zpool_has_pool("nosuch");
@@ -56,7 +56,7 @@ static int complain(const char *type)
 	return 0;
 }
 
-/* From here on a call of open(2) or one of its kin ends the process. */
+/* From here on, open(2) and similar calls kill the process. */
 static int forbid_open(void)
 {
 	struct sock_filter rules[] = {
@@ -91,7 +91,7 @@ static int sandbox(const char *type, const char *other)
 	unsigned long handle;
 	struct zpool *pool = zpool_create_pool(type, 0, NULL);
 
-	/* What was printed shall be known even if the next call is the last. */
+	/* The output must be visible even if the next call kills the process. */
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!pool || zpool_loading_disable() != 0 || forbid_open() != 0) {
 		printf("no sandbox: %s %s\n", strerror(errno), zpool_last_error());
@@ -106,7 +106,7 @@ static int sandbox(const char *type, const char *other)
 	zpool_free(pool, handle);
 	zpool_destroy_pool(pool);
 	puts("alive");
-	/* Leak checkers open files when the program ends. */
+	/* A leak checker opens files when the program ends. */
 	_exit(0);
 }
 
@@ -134,6 +134,6 @@ int main(int argc, char **argv)
 		return sandbox(argv[2], argv[3]);
 	if (argc >= 4 && strcmp(argv[1], "as") == 0)
 		return as(argv[2], argv + 3);
-	fprintf(stderr, "child: the head of child.c says how to use it\n");
+	fprintf(stderr, "child: see the head of child.c for its usage\n");
 	return 99;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Constructors and destructors that wait for another thread, which itself needs the loader.  Nobody may hang for good.
+ * Constructors and destructors wait for another thread, which itself needs the loader.  No thread may hang forever.
  */
 #include "config.h"
 
@@ -19,7 +19,7 @@
 #include "base/patience.h"
 #include "mocks/mock_driver.h"
 
-/* What a deadlock costs here; and what no test waits for unless it hangs. */
+/* The short time is the cost of each deadlock here.  A test waits for the long time only if it hangs. */
 enum { SHORT_PATIENCE_MS = 200, LONG_PATIENCE_MS = 60000 };
 
 static int ignore_driver(const struct zpool_driver_info *info, void *user)
@@ -34,7 +34,7 @@ static int ignore_param(const struct zpool_param *param, size_t size, void *user
 	return 0;
 }
 
-/* Has the shape of the other calls. */
+/* It has the signature of the other calls. */
 static int create(const char *type)
 {
 	errno = 0;
@@ -103,7 +103,7 @@ static int register_own(void)
 	return zpool_register_driver(&driver);
 }
 
-/* The child uses what is loaded, and ends as another program. */
+/* The child uses the loaded drivers, and then executes another program. */
 static int fork_and_use_live(void)
 {
 	int status;
@@ -119,7 +119,7 @@ static int fork_and_use_live(void)
 	return status == 0 ? 0 : -ECHILD;
 }
 
-/* What a thread does while a constructor waits for it. */
+/* Lists the calls of a thread while a constructor waits for it. */
 static const struct step {
 	const char *name;
 	int (*fn)(void);
@@ -195,7 +195,7 @@ static void finish(struct zpool *live)
 	fixture_on_event(NULL);
 	zp_set_patience(LONG_PATIENCE_MS);
 	zpool_destroy_pool(live);
-	/* All is as it was. */
+	/* The state is the same as before. */
 	expect_works("other");
 	expect_works("good");
 }
@@ -230,7 +230,7 @@ START_TEST(a_destructor_that_waits_for_a_thread_does_not_hang)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Threads that only have to wait
+ * Threads that must wait, but without a deadlock
  */
 
 static pthread_t left_behind;
@@ -254,7 +254,7 @@ START_TEST(a_thread_that_a_constructor_leaves_behind_waits_for_the_load_and_gets
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * A library that the host opens: it holds the C library's lock, of which we know nothing
+ * A library that the host opens holds the C library's lock, which the loader cannot see
  */
 
 static int created_in_host_constructor;
@@ -269,7 +269,7 @@ static void create_beside_another_thread(const char *type, const char *what)
 {
 	if (strcmp(type, "other") != 0 || strcmp(what, "load") != 0)
 		return;
-	/* The thread gets as far as the lock that our own thread holds, or not even so far. */
+	/* The thread waits for the lock that this thread holds, unless it has not got that far yet. */
 	ck_assert_int_eq(pthread_create(&left_behind, NULL, create_good, NULL), 0);
 	(void)usleep(50000);
 	created_in_host_constructor = create("my_drv");

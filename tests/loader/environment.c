@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Programs with somebody else's rights, and programs in a sandbox.
+ * Programs run with another user's rights, or in a sandbox.
  */
 #include "config.h"
 
@@ -17,7 +17,10 @@
 
 enum { PLAIN_USER = 65534 };
 
-/* Makes a setuid copy of the helper program, which runs as root.  NULL: impossible here; the reason was printed. */
+/*
+ * Makes a setuid copy of the helper program, which runs as root.  If that is impossible here, prints the reason and
+ * returns NULL.
+ */
 static const char *install_privileged_child(const char *test)
 {
 	struct statvfs fs;
@@ -85,7 +88,7 @@ START_TEST(a_plain_user_runs_roots_plugins_from_the_environments_path)
 	const char *const environment[] = { fixture_text("ZPOOL_PLUGIN_PATH=%s", fixture_dir()), NULL };
 	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
 
-	/* Trusted are what the group may write and what he owns himself; what a third user owns is not. */
+	/* The user trusts files that the group may write and files that he owns, but not the files of a third user. */
 	ck_assert_int_eq(chmod(path, 0664), 0);
 	ck_assert_str_eq(fixture_spawn(argv, environment, NULL).out, "made good\n");
 	ck_assert_int_eq(chown(path, PLAIN_USER, 0), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is remembered of a load that failed, and what is tried again.
+ * The loader remembers some failed loads, and tries others again.
  */
 #include "config.h"
 
@@ -18,7 +18,7 @@
 #include "mocks/mock_driver.h"
 
 /* ------------------------------------------------------------------------------------------------------------------
- * The file's own fault
+ * Faults of the file, which the loader remembers
  */
 
 static int watch_opens(const char *path)
@@ -29,7 +29,7 @@ static int watch_opens(const char *path)
 	return watch;
 }
 
-/* How often the file was opened since it was last asked. */
+/* Returns how often the file was opened since the previous call. */
 static unsigned opens(int watch)
 {
 	_Alignas(struct inotify_event) char buf[8192];
@@ -130,7 +130,7 @@ START_TEST(a_driver_may_be_registered_where_a_file_has_failed)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What may change without the file
+ * Failures with a cause outside of the file, which the loader does not remember
  */
 
 START_TEST(a_dependency_that_appears_later_is_found_without_a_rescan)
@@ -138,7 +138,7 @@ START_TEST(a_dependency_that_appears_later_is_found_without_a_rescan)
 	fixture_install("needs_late");
 	expect_refused("needs_late", ENOEXEC, "liblate.so");
 	expect_refused("needs_late", ENOEXEC, "liblate.so");
-	/* By its soname, from now on, wherever it came from. */
+	/* From now on, the linker finds the library by its soname, wherever it was loaded from. */
 	void *late = dlopen(fixture_mock("liblate"), RTLD_NOW | RTLD_LOCAL);
 	ck_assert_msg(late != NULL, "%s", dlerror());
 	expect_works("needs_late");

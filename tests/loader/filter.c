@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stacks: a filter in front of a driver.
+ * Tests of stacks: a filter in front of a driver.
  */
 #include "config.h"
 
@@ -205,7 +205,7 @@ START_TEST(a_filter_needs_a_driver_behind_it_and_a_driver_nothing)
 	expect_refused("+good", EINVAL, "is missing a driver's name");
 	expect_refused("filter++good", EINVAL, "is missing a driver's name");
 	expect_refused("filter+good+", EINVAL, "is missing a driver's name");
-	/* None of these left anything in use. */
+	/* No pool or driver is in use after these failures. */
 	ck_assert_int_eq(zpool_unload_driver("filter"), 0);
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
 }
@@ -282,7 +282,7 @@ START_TEST(the_words_of_the_driver_below_are_not_lost_in_a_filter)
 }
 END_TEST
 
-/* The lower driver's words are for a failure that the filter made good. */
+/* The lower driver's message belongs to a failure that the filter handled. */
 START_TEST(words_for_a_failure_that_a_filter_made_good_are_not_told_later)
 {
 	unsigned long handle;

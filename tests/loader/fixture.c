@@ -16,12 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Above all tests' directories; removed when the program ends, and not when one of Check's children does. */
+/*
+ * This directory is the parent of all tests' directories.  The program removes it when it ends; Check's children do
+ * not.
+ */
 static char program_dir[4096];
 static pid_t program_pid;
 static unsigned tests_begun;
 
-/* The test that runs. */
+/* These belong to the running test. */
 static const char *test_root, *test_dir;
 static struct text {
 	struct text *next;
@@ -165,7 +168,7 @@ bool fixture_is_mapped(const char *name)
 
 enum { MAX_EVENTS = 4096, MAX_LOG_BYTES = 1 << 20 };
 
-/* Guards what follows. */
+/* The lock guards the variables below. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct event {
 	char type[40];
@@ -176,7 +179,7 @@ static void (*event_hook)(const char *type, const char *what);
 static char *log_text;
 static size_t log_bytes;
 
-/* Mock plugins look for this by its name. */
+/* Mock plugins find this function by its name. */
 ZPOOL_PUBLIC void mock_event(const char *type, const char *what);
 
 void mock_event(const char *type, const char *what)
@@ -283,7 +286,7 @@ struct fixture_result fixture_spawn(const char *const argv[], const char *const 
 	const char *out = fixture_text("%s/stdout", test_root), *err = fixture_text("%s/stderr", test_root);
 	const char *program =
 		strcmp(argv[0], "child") == 0 ? fixture_text("%s/tests/loader/child", build_dir()) : argv[0];
-	/* The prototype of posix_spawn() is older than const. */
+	/* The prototype of posix_spawn() has no const. */
 	char *const *arguments = (char *const *)(const void *)argv;
 	char *const *variables = (char *const *)(const void *)merge_environment(environment);
 	posix_spawn_file_actions_t actions;

@@ -2,10 +2,9 @@
  *
  * fixture.h - what the loader's tests share
  *
- * Every test starts with an empty plugin directory of its own (0755, in a directory that goes when the program ends),
- * no events, and the default log handler; afterwards every plugin that lets go is unloaded, for where Check does not
- * fork.
- * Strings that these functions return live as long as the test.
+ * Every test starts with an empty plugin directory of its own (mode 0755, in a directory that is removed when the
+ * program ends), no events, and the default log handler.  After the test, the fixture unloads every plugin that can be
+ * unloaded, because Check may run without fork.  Strings that these functions return live as long as the test.
  */
 #ifndef TESTS_LOADER_FIXTURE_H
 #define TESTS_LOADER_FIXTURE_H 1
@@ -16,16 +15,16 @@
 
 #include "zpool.h"
 
-/* Runs one case, with the fixture around each of its tests.  What main() returns. */
+/* Runs one case, with the fixture around each of its tests.  Returns the exit status for main(). */
 int fixture_run(const char *name, TCase *tests);
 
-/* Says why a test checks nothing here. */
+/* Prints why a test checks nothing here. */
 void fixture_skip(const char *test, const char *reason);
 
 /*
- * May a test fork a program that has threads, and one whose threads allocate memory at that very moment?  Says so if
- * not.  Thread sanitizer ends such children; address sanitizer leaves them with locks of its allocator that nobody lets
- * go.
+ * These return whether a test may fork a program that has threads, and one whose threads allocate memory at that
+ * moment; if not, they print the reason.  The thread sanitizer kills such children; the address sanitizer leaves them
+ * with locks of its allocator that no thread releases.
  */
 bool fixture_may_fork(const char *test);
 bool fixture_may_fork_beside_work(const char *test);
@@ -47,48 +46,48 @@ __attribute__((format(printf, 1, 2))) const char *fixture_text(const char *forma
  * Files
  */
 
-/* The plugin directory, already in force. */
+/* Returns the plugin directory, which the plugin path already names. */
 const char *fixture_dir(void);
 
-/* Where the test's other files and directories go: above the plugin directory. */
+/* Returns the parent of the plugin directory, for the test's other files and directories. */
 const char *fixture_root(void);
 
-/* A new directory <root>/<name>. */
+/* Creates the directory <root>/<name> and returns its path. */
 const char *fixture_make_dir(const char *name, mode_t mode);
 
-/* Where the build has a mock. */
+/* Returns the path of a mock in the build tree. */
 const char *fixture_mock(const char *mock);
 
-/* Copy a mock into the plugin directory under its own name, or to a path.  The path. */
+/* Copies a mock into the plugin directory under its own name, or to a path.  Returns the path of the copy. */
 const char *fixture_install(const char *mock);
 const char *fixture_install_as(const char *mock, const char *path);
 
-/* Put a mock in the place of a file, by rename(2). */
+/* Replaces a file by a mock, with rename(2). */
 void fixture_replace(const char *mock, const char *path);
 
 void fixture_write(const char *path, const void *bytes, size_t size);
 
-/* The whole of a file with a NUL behind it; *size may be NULL. */
+/* Returns the contents of a file, followed by a NUL; size may be NULL. */
 char *fixture_read(const char *path, size_t *size);
 
-/* Is code of a file of this name in memory?  name: the end of a path. */
+/* Returns true if the code of a file is mapped whose path ends with the name. */
 bool fixture_is_mapped(const char *name);
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What mocks tell
+ * Events that mocks report
  */
 
-/* How often it was told since the test began.  type, what: NULL for any. */
+/* Returns how many events mocks reported since the test began; a type or event of NULL matches any. */
 unsigned fixture_events(const char *type, const char *what);
 
-/* Have fn called whenever something is told, by the thread that tells it; NULL: no more. */
+/* Sets a function that runs in the thread that reports an event; NULL removes it. */
 void fixture_on_event(void (*fn)(const char *type, const char *what));
 
 /* ------------------------------------------------------------------------------------------------------------------
  * The log
  */
 
-/* From now on messages are kept.  How many have this text in them? */
+/* capture_log stores all messages from now on; logged returns how many of them contain the text. */
 void fixture_capture_log(enum zpool_log_level level);
 unsigned fixture_logged(const char *text);
 
@@ -97,14 +96,15 @@ unsigned fixture_logged(const char *text);
  */
 
 struct fixture_result {
-	int status; /* exit status, or 256 + the signal that ended it */
+	int status; /* the exit status, or 256 + the signal that killed the program */
 	const char *out;
 	const char *err;
 };
 
 /*
- * Runs a program and waits for it.  argv[0] is its path, and "child" means the helper beside the tests.  environment:
- * NAME=value entries, NULL at the end, that take precedence over ours; directory: where it runs, NULL for here.
+ * Runs a program and waits for it.  argv[0] is its path, or "child" for the helper beside the tests.  The entries
+ * NAME=value of the environment, ended by NULL, override those of the test.  The program runs in the directory, or in
+ * the current one if that is NULL.
  */
 struct fixture_result fixture_spawn(const char *const argv[], const char *const environment[], const char *directory);
 
@@ -112,7 +112,7 @@ struct fixture_result fixture_spawn(const char *const argv[], const char *const 
  * Expectations
  */
 
-/* A pool of this type can be made; it is destroyed again. */
+/* Checks that a pool of this type can be created, and destroys it. */
 #define expect_works(type_)                                                                                            \
 	do {                                                                                                           \
 		struct zpool *works_pool = zpool_create_pool((type_), 0, NULL);                                        \
@@ -120,7 +120,7 @@ struct fixture_result fixture_spawn(const char *const argv[], const char *const 
 		zpool_destroy_pool(works_pool);                                                                        \
 	} while (0)
 
-/* zpool_create_pool() gives NULL and errno err_, and the message has each of the texts that follow. */
+/* Checks that zpool_create_pool() returns NULL with errno err_, and that the message contains each of the texts. */
 #define expect_refused(type_, err_, ...)                                                                               \
 	do {                                                                                                           \
 		static const char *const refused_texts[] = { __VA_ARGS__, NULL };                                      \
@@ -133,7 +133,7 @@ struct fixture_result fixture_spawn(const char *const argv[], const char *const 
 		expect_message(refused_texts);                                                                         \
 	} while (0)
 
-/* zpool_last_error() has each of the texts (NULL at the end), begins like a sentence and ends like one. */
+/* Checks that zpool_last_error() contains each of the texts (ended by NULL), and begins and ends like a sentence. */
 #define expect_message(texts_)                                                                                         \
 	do {                                                                                                           \
 		const char *message_text = zpool_last_error();                                                         \
@@ -145,7 +145,7 @@ struct fixture_result fixture_spawn(const char *const argv[], const char *const 
 				      *message_each, message_text);                                                    \
 	} while (0)
 
-/* A call gives this negative errno, and the message has each of the texts that follow. */
+/* Checks that a call returns this negative errno, and that the message contains each of the texts. */
 #define expect_error(call_, err_, ...)                                                                                 \
 	do {                                                                                                           \
 		static const char *const error_texts[] = { __VA_ARGS__, NULL };                                        \

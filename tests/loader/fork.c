@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Forked children: drivers that can follow, drivers that cannot, and whatever other threads were doing.
+ * Drivers that support fork() and drivers that do not, in forked children and while other threads are inside the
+ * library.
  */
 #include "config.h"
 
@@ -21,13 +22,13 @@
 
 enum { PATIENCE_S = 20, FORKS = 20 };
 
-/* What a child found, told through memory that it shares with its parent. */
+/* The child stores its result here, in memory that it shares with its parent. */
 struct verdict {
 	bool done;
 	char fault[800];
 };
 
-/* In a child: ends its part with what went wrong. */
+/* Ends the child's function with a message if the condition is false. */
 #define child_check(condition)                                                                                         \
 	do {                                                                                                           \
 		if (!(condition)) {                                                                                    \
@@ -38,8 +39,8 @@ struct verdict {
 	} while (0)
 
 /*
- * Runs fn in a forked child.  The child ends as another program: in one that had threads a leak checker would count
- * what the others have in hand.
+ * Runs fn in a forked child.  The child then executes another program, because a leak checker would report the memory
+ * that the parent's other threads were using.
  */
 static void in_child(void (*fn)(struct verdict *verdict, struct zpool *pool), struct zpool *pool)
 {
@@ -50,7 +51,7 @@ static void in_child(void (*fn)(struct verdict *verdict, struct zpool *pool), st
 	pid_t pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
-		/* Check has a handler of its own. */
+		/* Check has installed its own handler. */
 		(void)signal(SIGALRM, SIG_DFL);
 		(void)alarm(PATIENCE_S);
 		fn(verdict, pool);
@@ -73,7 +74,7 @@ static struct zpool *open_pool(const char *spec)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Pools that cannot follow
+ * Pools of drivers that do not support fork()
  */
 
 static int ignore_class(const struct zpool_class_stats *stats, size_t size, void *user)
@@ -134,7 +135,7 @@ static void use_stranded(struct verdict *verdict, struct zpool *pool)
 	if (verdict->fault[0])
 		return;
 	zpool_destroy_pool(pool);
-	/* A pool of its own works. */
+	/* The child can create and use a new pool. */
 	unsigned long handle;
 	struct zpool *own = zpool_create_pool("good", 0, NULL);
 	child_check(own && zpool_malloc(own, 10, 0, &handle) == 0);
@@ -153,7 +154,7 @@ START_TEST(a_pool_whose_driver_cannot_follow_refuses_everything_but_destroy)
 		struct zpool *pool = open_pool(specs[i]);
 		ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
 		in_child(use_stranded, pool);
-		/* Nothing happened to the parent's. */
+		/* The parent's pool did not change. */
 		ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
 		zpool_unmap_handle(pool, handle);
 		zpool_free(pool, handle);
@@ -162,7 +163,7 @@ START_TEST(a_pool_whose_driver_cannot_follow_refuses_everything_but_destroy)
 }
 END_TEST
 
-/* A thread that is inside a driver, with its lock, when the program forks. */
+/* A thread is inside a driver and holds its lock while the program forks. */
 static sem_t inside_malloc, may_return;
 
 static void hold_malloc(const char *type, const char *what)
@@ -209,7 +210,7 @@ START_TEST(destroy_of_an_inherited_pool_does_not_wait_for_a_thread_that_is_not_t
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Pools that can
+ * Pools of drivers that support fork()
  */
 
 static unsigned long shared_handle;
@@ -341,7 +342,7 @@ static void take_time_in_constructor(const char *type, const char *what)
 {
 	if (strcmp(type, "good") == 0 && strcmp(what, "load") == 0) {
 		sem_post(&constructing);
-		/* Long enough for the fork to come meanwhile; it is well if it does not. */
+		/* This is usually long enough for the fork to happen; the test also passes if it does not. */
 		usleep(50000);
 	}
 }

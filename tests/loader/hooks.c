@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the core does for drivers: calls at the end of threads, words for errors, lines for the log.
+ * The core calls drivers when threads end, and passes on their error messages and log messages.
  */
 #include "config.h"
 
@@ -16,7 +16,7 @@
 #include "mocks/mock_driver.h"
 
 /* ------------------------------------------------------------------------------------------------------------------
- * A thread that stores an object and ends when it is told to
+ * A thread that stores an object and ends when the test posts its semaphore
  */
 
 struct worker {
@@ -56,7 +56,7 @@ static void worker_end(struct worker *worker)
 
 static struct zpool *open_exit_hook(void)
 {
-	/* Writing over a file that is mapped would crash us. */
+	/* Overwriting a mapped file would crash the process. */
 	if (!fixture_is_mapped("/exit_hook.so"))
 		fixture_install("exit_hook");
 	struct zpool *pool = zpool_create_pool("exit_hook", 0, NULL);
@@ -154,7 +154,7 @@ START_TEST(destroy_waits_for_a_hook_that_runs)
 	while (sem_wait(&hook_entered) != 0)
 		;
 	ck_assert_int_eq(pthread_create(&destroyer, NULL, destroy, pool), 0);
-	/* Time enough to go wrong; going right does not depend on it. */
+	/* A wrong implementation fails within this time; a correct one passes regardless of it. */
 	usleep(20000);
 	sem_post(&hook_may_end);
 	ck_assert_int_eq(pthread_join(destroyer, NULL), 0);
@@ -165,7 +165,7 @@ START_TEST(destroy_waits_for_a_hook_that_runs)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Words
+ * Error messages and log messages of drivers
  */
 
 static struct zpool *open_chatty(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The log: silence unless asked, handlers that come and go while messages fly, and handlers that use the library.
+ * The log is silent by default.  Handlers may be replaced while other threads log, and may use the library.
  */
 #include "config.h"
 
@@ -114,7 +114,7 @@ START_TEST(a_handler_cannot_replace_itself_and_what_it_logs_is_dropped)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Replaced while messages fly
+ * Handlers that are replaced while other threads log
  */
 
 enum { LOGGERS = 4, REPLACEMENTS = 50 };
@@ -130,7 +130,7 @@ static void listen_to(enum zpool_log_level level, const char *message, void *use
 	struct listener *listener = user;
 	(void)level, (void)message;
 	listener->heard++;
-	/* Some time, in which another thread may replace us; it has to wait for the end of this. */
+	/* Another thread may replace this handler meanwhile, but must wait until the handler returns. */
 	for (volatile int i = 0; i < 2000; i++)
 		;
 	if (!listener->listening)
@@ -162,7 +162,7 @@ START_TEST(a_replaced_handler_is_never_called_again_and_the_wait_for_it_ends)
 		next->listening = true;
 		ck_assert_int_eq(zpool_set_log_handler(listen_to, ZPOOL_LOG_ERROR, next), 0);
 		previous->listening = false;
-		/* Let it be heard before it goes in turn. */
+		/* The new handler must get a message before it is replaced. */
 		for (unsigned heard = next->heard; next->heard == heard;)
 			(void)sched_yield();
 	}
@@ -211,7 +211,7 @@ static void use_library(enum zpool_log_level level, const char *message, void *u
 	used.rescan = zpool_rescan();
 }
 
-/* The load that the message is of would wait for the handler, and the handler for it. */
+/* The load that logs the message would wait for the handler, and the handler for the load. */
 START_TEST(a_handler_called_from_a_load_is_inside_of_it)
 {
 	memset(&used, 0, sizeof used);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Drivers linked into the program.  The table that libtool makes of them for -dlpreopen is written out here, so that a
- * test can put anything into it.
+ * Drivers are linked into the program.  The table that libtool creates of them for -dlpreopen is written out here, so
+ * that a test can put anything into it.
  */
 #include "config.h"
 
@@ -29,14 +29,14 @@ ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
 	{ NULL, NULL },
 };
 
-/* The library finds these two before libltdl's own, so that a test can count them and have them fail. */
+/* The library finds these two functions before those of libltdl, so a test can count their calls and make them fail. */
 static int ltdl_uses;
 static bool ltdl_fails;
 
 static int call_ltdl(const char *name)
 {
 	int (*function)(void);
-	/* ISO C has no conversion from an object's address to a function's. */
+	/* ISO C has no conversion from an object's address to a function's address. */
 	*(void **)(void *)&function = dlsym(RTLD_NEXT, name);
 	return function ? function() : 1;
 }

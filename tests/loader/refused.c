@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Plugins with a fault each: none gets in, and the message names the true cause.
+ * Each plugin has one fault: the loader refuses it, and the message names the true cause.
  */
 #include "config.h"
 
@@ -16,13 +16,13 @@
 
 #include "zpool-driver.h"
 
-/* A mock, and what the message must have in it. */
+/* The name of a mock, and texts that the message must contain. */
 struct fault {
 	const char *mock;
 	const char *texts[3];
 };
 
-/* Those that the file shows, so that no code of it runs. */
+/* The loader finds these faults in the file, so it runs none of the file's code. */
 static const struct fault visible[] = {
 	{ "no_driver", { "exports no symbol zpool_driver" } },
 	{ "in_dependency", { "exports no symbol zpool_driver" } },
@@ -32,7 +32,7 @@ static const struct fault visible[] = {
 	{ "links_zpool", { "links with libzpool.so.0", "second driver registry" } },
 };
 
-/* Those that only its structure shows. */
+/* The loader finds these faults only in the driver structure. */
 static const struct fault invisible[] = {
 	{ "bad_magic", { "magic is 0x5a504f4f4c445257 instead of 0x5a504f4f4c445256" } },
 	{ "bad_major", { "abi_major is 2", "this library supports ABI 1" } },
@@ -86,7 +86,7 @@ static int find_fault(const struct zpool_driver_info *info, void *user)
 		return 0;
 	fault[1] = info->fault ? info->fault : "none";
 	ck_assert(!info->loaded);
-	/* The string goes with the visit. */
+	/* The string is valid only during the callback. */
 	fault[1] = fixture_text("%s", fault[1]);
 	return 1;
 }
@@ -135,7 +135,7 @@ START_TEST(a_file_that_is_no_elf_is_named)
 }
 END_TEST
 
-/* A copy of a sound plugin with one field of the ELF header changed. */
+/* Copies a valid plugin with one field of the ELF header changed. */
 static void install_patched(const char *path, size_t offset, const void *bytes, size_t size)
 {
 	size_t length;
@@ -191,7 +191,7 @@ START_TEST(a_missing_dependency_is_named)
 }
 END_TEST
 
-/* Without section headers there is nothing to see in the file, and dlsym() finds the dependency's driver. */
+/* Without section headers the loader cannot check the file, and dlsym() finds the dependency's driver. */
 START_TEST(a_driver_of_a_dependency_is_not_taken_for_the_plugins_own)
 {
 	size_t length;
@@ -206,7 +206,7 @@ START_TEST(a_driver_of_a_dependency_is_not_taken_for_the_plugins_own)
 	ck_assert_msg(dependency != NULL, "%s", dlerror());
 
 	expect_refused("in_dependency", ENOEXEC, "no symbol zpool_driver of its own");
-	/* The constructors did run: those of the library, and those of the plugin. */
+	/* The constructors of the library and of the plugin did run. */
 	ck_assert_uint_eq(fixture_events("in_dependency", "load"), 2);
 	ck_assert_uint_eq(fixture_events("in_dependency", "unload"), 1);
 	(void)dlclose(dependency);
@@ -275,7 +275,7 @@ START_TEST(a_stripped_plugin_works_and_has_its_note)
 }
 END_TEST
 
-/* A failed create says so at level info, too. */
+/* A failed create also logs its message at level info. */
 START_TEST(a_refusal_is_logged)
 {
 	fixture_install("bad_magic");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Drivers that the program registers, and what is told of all of them.
+ * The program registers drivers, and the library lists and describes them all.
  */
 #include "config.h"
 
@@ -12,7 +12,7 @@
 
 #include "mocks/mock_driver.h"
 
-/* Driver pools of the kernel-style driver, as its create returned them. */
+/* The driver's pools, as the kernel-style driver's create returned them. */
 static void *kernel_pool;
 
 static int kernel_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -22,7 +22,7 @@ static int kernel_create(const struct zpool_create_args *args, struct zpool_crea
 	return err;
 }
 
-/* As in the kernel: the driver asks for the eviction by naming its own pool. */
+/* The driver requests the eviction with its own pool, as drivers in the kernel do. */
 static int kernel_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
 {
 	(void)pages;
@@ -173,7 +173,7 @@ START_TEST(evict_without_a_pool_or_a_callback_is_refused)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What there is
+ * Lists of drivers
  */
 
 struct find {
@@ -326,7 +326,7 @@ START_TEST(a_walk_ends_at_the_visitors_wish_and_holds_no_lock)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Parameters, and whether there is a driver
+ * Parameters, and zpool_has_pool()
  */
 
 static int list_param(const struct zpool_param *param, size_t size, void *user)

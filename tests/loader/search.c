@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which file a name leads to: names, directories, and what is never looked at.
+ * The loader finds the file of a driver by its name in the plugin path, and never examines other files.
  */
 #include "config.h"
 
@@ -101,7 +101,7 @@ START_TEST(a_file_with_a_dash_in_its_name_is_not_found)
 }
 END_TEST
 
-/* The linker would find it, in a directory of the system's. */
+/* The linker would find this name in a directory of the system. */
 START_TEST(create_libz_does_not_open_the_systems_zlib)
 {
 	expect_refused("libz", ENOENT, "libz.so");
@@ -152,7 +152,7 @@ START_TEST(the_first_directory_decides_even_if_its_file_is_broken)
 }
 END_TEST
 
-/* The link is there, so it decides. */
+/* The link exists, so the search ends there. */
 START_TEST(a_dangling_link_in_the_first_directory_is_the_error)
 {
 	const char *second = fixture_make_dir("second", 0755);
@@ -264,10 +264,10 @@ START_TEST(relative_directories_of_the_environment_are_passed_over)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What libltdl would look at
+ * Files that libltdl would open
  */
 
-/* A libtool archive that names a library elsewhere. */
+/* A libtool archive can name a library in another directory. */
 static void plant_archive(const char *path, const char *libdir)
 {
 	const char *text =
@@ -296,7 +296,7 @@ START_TEST(the_linkers_and_libltdls_own_search_paths_change_nothing)
 }
 END_TEST
 
-/* Which of the directory's files were opened since the watch began. */
+/* Returns the files of the directory that were opened since the watch began. */
 static bool was_opened(int watch, const char *name)
 {
 	_Alignas(struct inotify_event) char buf[8192];
@@ -330,7 +330,7 @@ START_TEST(a_planted_libtool_archive_is_never_read)
 }
 END_TEST
 
-/* What the link leads to may be called anything, be it the name of an archive of libtool's. */
+/* The link's target may have any name, even that of a libtool archive. */
 START_TEST(a_link_to_a_versioned_file_works)
 {
 	fixture_install_as("good", fixture_text("%s/good.so.1.2", fixture_root()));

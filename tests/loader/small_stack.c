@@ -138,7 +138,7 @@ static void use_pool(const char *spec)
 		return;
 	store(pool, handles, sizeof handles / sizeof *handles);
 	ask(pool);
-	zpool_free(pool, handles[0]); /* was freed before: refused, with a message */
+	zpool_free(pool, handles[0]); /* This handle was freed before, so the call fails with a message. */
 	(void)zpool_map_handle(pool, handles[0], ZPOOL_MM_RO);
 	(void)zpool_shrink(pool, 3, &reclaimed);
 	(void)zpool_compact(pool, 0, 0, &released);
@@ -192,7 +192,7 @@ static size_t smallest_stack_bytes(void)
 	return accepted > promised ? accepted : promised;
 }
 
-/* A stack of the smallest size, between two pages that may not be touched, and painted, so that its use shows. */
+/* Allocates a stack of the smallest size between two guard pages, filled with a pattern that shows its use. */
 static void on_small_stack(const char *name, void (*fn)(const char *argument), const char *argument)
 {
 	struct job job = { fn, argument };
@@ -221,7 +221,7 @@ static void on_small_stack(const char *name, void (*fn)(const char *argument), c
 	(void)munmap(area, bytes + 2 * page_bytes);
 }
 
-/* A path through a symbolic link costs the search more than a plain one. */
+/* A path through a symbolic link takes the search more stack than a plain one. */
 static bool make_link(const char *path, char *link, size_t link_bytes)
 {
 	if (snprintf(link, link_bytes, "%s/link", path) >= (int)link_bytes)
@@ -249,7 +249,10 @@ static void run_all(const char *path)
 	on_small_stack("set up", set_up, NULL);
 }
 
-/* Runs everything in a child with messages, because the variable is read once, and then without. */
+/*
+ * Runs everything in a child with messages, because the library reads the variable only once, and then without
+ * messages.
+ */
 int main(void)
 {
 	const char *path = getenv("ZPOOL_PLUGIN_PATH");

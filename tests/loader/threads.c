@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Loads in many threads, and code that calls the library while it is itself being loaded.
+ * Many threads load plugins, and plugins call the library while they are being loaded.
  */
 #include "config.h"
 
@@ -38,7 +38,7 @@ static void gate_wait(struct gate *gate)
 	pthread_mutex_unlock(&gate->lock);
 }
 
-/* Returns when so many wait. */
+/* Returns when this many threads wait. */
 static void gate_await(struct gate *gate, unsigned waiting)
 {
 	pthread_mutex_lock(&gate->lock);
@@ -82,7 +82,7 @@ static void *attempt(void *arg)
 	return NULL;
 }
 
-/* All of them at once.  The array lives as long as the test. */
+/* Starts all threads at once.  The array is valid until the test ends. */
 static struct attempt *attempt_in_threads(const char *type)
 {
 	static struct attempt attempts[THREADS];
@@ -184,7 +184,7 @@ START_TEST(a_slow_constructor_holds_up_only_those_who_want_its_type)
 	gate_await(&slow_gate, 1);
 	start_attempt(&waiting, &start, "good");
 
-	/* The constructor does not return before we open the gate: whatever follows here did not wait for it. */
+	/* The constructor does not return before the test opens the gate, so the calls below did not wait for it. */
 	expect_works("my_drv");
 	ck_assert_int_eq(zpool_malloc(live, 10, 0, &handle), 0);
 	zpool_destroy_pool(live);
@@ -270,7 +270,7 @@ START_TEST(a_constructor_may_use_live_drivers_and_gets_edeadlk_for_others)
 	expect_works("good");
 	expect_called_back();
 
-	/* A destructor is in the same place. */
+	/* A destructor is subject to the same rules. */
 	memset(&inside, 0, sizeof inside);
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
 	expect_called_back();
@@ -284,7 +284,10 @@ END_TEST
 static struct gate crossing;
 static int crossed[2];
 
-/* Each constructor asks for the other type once both loads have begun; the linker runs them one after the other. */
+/*
+ * Each constructor requests the other type once both loads have begun; the linker runs the constructors one after the
+ * other.
+ */
 static void load_the_other(const char *type, const char *what)
 {
 	if (strcmp(what, "load") != 0)
@@ -312,7 +315,7 @@ START_TEST(two_threads_with_crossed_loads_do_not_hang)
 		ck_assert_int_eq(pthread_join(first.thread, NULL), 0);
 		ck_assert_int_eq(pthread_join(second.thread, NULL), 0);
 		ck_assert_msg(first.pool && second.pool, "%s%s", first.message, second.message);
-		/* Who came second may have found the first one live. */
+		/* The later constructor may find the first driver already loaded. */
 		ck_assert(crossed[0] == EDEADLK || crossed[0] == 0);
 		ck_assert(crossed[1] == EDEADLK || crossed[1] == 0);
 		ck_assert(crossed[0] == EDEADLK || crossed[1] == EDEADLK);
@@ -326,7 +329,7 @@ START_TEST(two_threads_with_crossed_loads_do_not_hang)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * The thread itself
+ * Limits of the thread that loads
  */
 
 static void *load_on_a_small_stack(void *type)
@@ -342,7 +345,7 @@ START_TEST(a_load_fits_on_a_small_stack)
 	void *pool = NULL;
 
 	if (FIXTURE_SANITIZED) {
-		fixture_skip("a_load_fits_on_a_small_stack", "sanitizers make frames large");
+		fixture_skip("a_load_fits_on_a_small_stack", "sanitizers make stack frames large");
 		return;
 	}
 	fixture_install("good");

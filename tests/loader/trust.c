@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which owners' files are trusted: through zpool_create_pool() as the user who runs the tests, and through
- * zp_trust_resolve() as other users.
+ * The loader trusts files by their owners and permissions.  The tests call zpool_create_pool() as the user who runs
+ * them, and zp_trust_resolve() as other users.
  */
 #include "config.h"
 
@@ -22,7 +22,7 @@ enum { OTHER_USER = 12345, OVERFLOW_USER = 65534 };
 static char why[PATH_MAX + 160];
 static char resolved[PATH_MAX];
 
-/* As the user who runs the tests. */
+/* Checks a path as the user who runs the test. */
 static int resolve(const char *path)
 {
 	struct zp_trust trust;
@@ -93,7 +93,7 @@ START_TEST(a_world_writable_directory_further_up_is_refused_unless_it_is_sticky)
 }
 END_TEST
 
-/* A path may name the directory in ways that are not the plain one. */
+/* A path may name the directory in several ways. */
 START_TEST(dots_do_not_hide_a_sticky_directory)
 {
 	const char *sticky = fixture_make_dir("sticky", 01777);
@@ -157,7 +157,7 @@ START_TEST(a_strangers_file_is_refused)
 	const char *path = fixture_install("good");
 	ck_assert_int_eq(chown(path, OTHER_USER, 0), 0);
 	expect_refused("good", EPERM, "good.so belongs to user 12345", "neither root nor you");
-	/* That user himself may. */
+	/* The loader trusts the file if that user runs the program. */
 	ck_assert_msg(resolve_as((struct zp_trust){ .euid = OTHER_USER }, path) == 0, "%s", why);
 }
 END_TEST
@@ -254,7 +254,7 @@ START_TEST(a_link_into_a_directory_that_others_may_write_is_refused)
 	fixture_install_as("good", fixture_text("%s/good.so", open));
 	ck_assert_int_eq(symlink("../open/good.so", fixture_text("%s/good.so", fixture_dir())), 0);
 	expect_refused("good", EPERM, "open is world-writable");
-	/* As is a directory that is reached through one. */
+	/* The same applies to a directory that is reached through a link. */
 	ck_assert_int_eq(symlink("open", fixture_text("%s/linked", fixture_root())), 0);
 	ck_assert_int_eq(zpool_set_plugin_path(fixture_text("%s/linked", fixture_root())), 0);
 	expect_refused("good", EPERM, "open is world-writable");
@@ -309,7 +309,7 @@ START_TEST(paths_and_links_too_long_for_the_system_are_refused)
 	ck_assert_int_eq(resolve(path), -ENAMETOOLONG);
 	free(path);
 
-	/* A link whose target is fine by itself, but not in front of what follows it. */
+	/* The link's target is short enough alone, but too long with the rest of the path. */
 	char target[PATH_MAX];
 	memset(target, '/', sizeof target);
 	target[PATH_MAX - 2] = '.';

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The way out of memory, and files that are replaced meanwhile.
+ * Drivers are unloaded, or stay in memory, and their files are replaced while they are loaded.
  */
 #include "config.h"
 
@@ -105,7 +105,7 @@ START_TEST(unload_of_what_is_not_a_plugin_is_refused)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Those that stay
+ * Drivers that stay in memory
  */
 
 START_TEST(a_resident_driver_stays_and_so_does_its_code_when_the_file_changes)
@@ -156,7 +156,7 @@ START_TEST(a_driver_that_the_program_holds_too_can_be_unloaded_once_it_lets_go)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Files that are replaced
+ * Files that are replaced while their driver is loaded
  */
 
 START_TEST(a_replaced_file_is_what_the_next_load_takes)
@@ -203,7 +203,7 @@ START_TEST(a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded)
 }
 END_TEST
 
-/* The dynamic linker compares names, and would return the code that was loaded from the previous file. */
+/* The dynamic linker compares file names, and would return the code of the previous file. */
 START_TEST(the_former_file_is_not_taken_for_the_new_one_while_the_program_holds_it)
 {
 	const char *path = fixture_install("good");

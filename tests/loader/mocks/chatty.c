@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: gives its own words for what goes wrong, and logs at every level.
+ * This mock has no fault.  It reports its own error messages, and logs at every level.
  *
- * Its malloc depends on the size: 1 fails with words, 2 fails without, 3 leaves words and succeeds, 4 logs.
+ * The size decides what its malloc does: 1 fails with a message, 2 fails without one, 3 sets a message and succeeds, 4
+ * logs.
  */
 #include "mock_driver.h"
 

@@ -8,6 +8,6 @@
 
 int in_dependency_library(void);
 
-/* Keeps the dependency needed. */
+/* The reference makes the linker keep the dependency. */
 extern ZPOOL_PUBLIC int (*const in_dependency_function)(void);
 int (*const in_dependency_function)(void) = in_dependency_library;

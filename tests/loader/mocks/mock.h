@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * mock.h - a plugin made of the mock driver; a module defines what is different about it, and includes this
+ * mock.h - makes a plugin of the mock driver; a module defines its differences, and then includes this file
  *
- * MOCK_TYPE is mandatory, the bare name.  Whatever else is not defined is as in a plugin without a fault.
+ * A module must define MOCK_TYPE, the type's name without quotes.  Everything that it does not define is as in a plugin
+ * without a fault.
  */
 #ifndef MOCK_H
 #define MOCK_H 1
@@ -67,7 +68,7 @@
 #ifndef MOCK_UNMAP
 #define MOCK_UNMAP mock_unmap
 #endif
-/* Further members, each with a comma in front. */
+/* A module may add further members here, each with a comma in front. */
 #ifndef MOCK_MORE
 #define MOCK_MORE
 #endif

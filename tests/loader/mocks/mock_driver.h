@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * mock_driver.h - a small whole driver, for mock plugins and for drivers that a test registers
+ * mock_driver.h - a small complete driver, for mock plugins and for drivers that a test registers
  *
  * Objects are malloc'd, in a table of MOCK_OBJECTS slots; a handle is a slot's index + 1.  Each live object counts as
  * one page of MOCK_PAGE_BYTES, an empty pool as none.
  *
- * A test program that exports mock_event() is told what a driver does; without one the drivers are silent.  A malloc of
- * MOCK_BLOCK_BYTES tells "malloc" while it holds the pool's lock.
+ * The drivers report events to mock_event() if the test program exports it.  A malloc of MOCK_BLOCK_BYTES reports
+ * "malloc" while it holds the pool's lock.
  */
 #ifndef MOCK_DRIVER_H
 #define MOCK_DRIVER_H 1
@@ -26,13 +26,13 @@ extern ZPOOL_PUBLIC __attribute__((weak)) void mock_event(const char *type, cons
 #define MOCK_CAT_(a, b) a##b
 #define MOCK_CAT(a, b) MOCK_CAT_(a, b)
 
-/* The head that every driver of today starts with. */
+/* These members come first in every driver of the current ABI. */
 #define MOCK_HEAD(type_)                                                                                               \
 	.magic = ZPOOL_DRIVER_MAGIC, .abi_major = ZPOOL_ABI_MAJOR, .abi_minor = ZPOOL_ABI_MINOR,                       \
 	.struct_size = sizeof(struct zpool_driver), .param_size = sizeof(struct zpool_param), .type = (type_),         \
 	.version = "1.0", .description = "a mock", .max_object_bytes = MOCK_MAX_BYTES, .alignment_bytes = 16
 
-/* The callbacks that are mandatory. */
+/* These callbacks are mandatory. */
 #define MOCK_CALLBACKS                                                                                                 \
 	.create = mock_create, .destroy = mock_destroy, .malloc = mock_malloc, .free = mock_free,                      \
 	.total_size = mock_total_size, .map = mock_map, .unmap = mock_unmap
@@ -41,7 +41,7 @@ struct mock_object {
 	void *data;
 	size_t size;
 	unsigned mapped;
-	unsigned born; /* the order of eviction */
+	unsigned born; /* determines the order of eviction */
 };
 
 struct mock_pool {
@@ -60,7 +60,7 @@ MOCK_UNUSED static void mock_tell(const char *type, const char *what)
 		mock_event(type, what);
 }
 
-/* Has a module tell when its code comes and goes. */
+/* Makes a module report when its code is loaded and unloaded. */
 #define MOCK_TELL_LIFE(type_)                                                                                          \
 	__attribute__((constructor)) static void mock_loaded(void)                                                     \
 	{                                                                                                              \
@@ -71,7 +71,7 @@ MOCK_UNUSED static void mock_tell(const char *type, const char *what)
 		mock_tell(type_, "unload");                                                                            \
 	}
 
-/* NULL: not live.  Under the pool's lock. */
+/* Returns NULL if the handle is not live.  The caller holds the pool's lock. */
 MOCK_UNUSED static struct mock_object *mock_find(struct mock_pool *pool, unsigned long handle)
 {
 	struct mock_object *object = handle && handle <= MOCK_OBJECTS ? &pool->objects[handle - 1] : NULL;
@@ -181,7 +181,7 @@ MOCK_UNUSED static int mock_unmap(void *context, unsigned long handle)
 	return err;
 }
 
-/* Under the pool's lock.  NULL: not live, or not wholly inside. */
+/* Returns NULL if the handle is not live or the range exceeds the object.  The caller holds the pool's lock. */
 MOCK_UNUSED static char *mock_range(struct mock_pool *pool, unsigned long handle, size_t len, size_t offset)
 {
 	struct mock_object *object = mock_find(pool, handle);
@@ -234,7 +234,7 @@ MOCK_UNUSED static unsigned long mock_oldest(struct mock_pool *pool)
 	return oldest;
 }
 
-/* Evicts with no lock held, as every driver must. */
+/* Calls the evict callback with no lock held, as every driver must. */
 MOCK_UNUSED static int mock_shrink(void *context, unsigned int pages, unsigned int *reclaimed)
 {
 	struct mock_pool *pool = context;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * mock_filter.h - a small whole filter: passes everything on, under handles of its own
+ * mock_filter.h - a small complete filter: it passes every call to the driver below it, with handles of its own
  *
- * Its own handle of an object is the lower driver's with some bits turned over.  It holds FILTER_OWN_BYTES itself.
+ * Its handle of an object is the lower driver's handle with some bits inverted.  The filter itself uses
+ * FILTER_OWN_BYTES.
  */
 #ifndef MOCK_FILTER_H
 #define MOCK_FILTER_H 1

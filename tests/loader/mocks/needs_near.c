@@ -7,6 +7,6 @@ int late_function(void);
 #define MOCK_TYPE needs_near
 #include "mock.h"
 
-/* Keeps the dependency needed. */
+/* The reference makes the linker keep the dependency. */
 extern ZPOOL_PUBLIC int (*const needs_near_function)(void);
 int (*const needs_near_function)(void) = late_function;

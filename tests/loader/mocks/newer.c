@@ -17,7 +17,7 @@ struct newer_param {
 	uint64_t step;
 };
 
-/* The host table of its day. */
+/* This is the host table of the future version. */
 struct newer_host {
 	struct zpool_host known;
 	int (*telegraph)(void *core);
@@ -38,7 +38,7 @@ static int newer_teleport(void *pool, unsigned long handle)
 	abort();
 }
 
-/* Uses nothing that an older core may lack before it has looked at struct_size. */
+/* Uses no member that an older core may lack before it has checked struct_size. */
 static int newer_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
 	const struct newer_host *host = (const struct newer_host *)(const void *)args->host;

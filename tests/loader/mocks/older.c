@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * No fault: compiled against the first driver interface, 1.0, as far as it was mandatory.
+ * This mock has no fault.  It is compiled against the mandatory part of the first driver interface, 1.0.
  *
- * The layout is written out here and must not follow the header: it stands for binaries that exist.
+ * The layout is written out here and must not follow the header, because the mock stands for existing binaries.
  */
 #include "mock_driver.h"
 
@@ -33,7 +33,7 @@ struct older_driver {
 	int64_t (*write)(void *pool, unsigned long handle, const void *buf, size_t len, size_t offset);
 };
 
-/* What it finds in the core's structures is at least what it was compiled with. */
+/* The core's structures must have at least the size that the mock was compiled with. */
 static int older_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
 	if (args->struct_size < offsetof(struct zpool_create_args, lower_spec) + sizeof args->lower_spec ||

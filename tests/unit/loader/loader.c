@@ -290,7 +290,7 @@ START_TEST(file_that_the_linker_holds_in_a_former_version_is_refused)
 	start();
 	if (scratch_plugin("first/planted.so", "planted")) {
 		void *other = dlopen(scratch_path("first/planted.so"), RTLD_NOW | RTLD_LOCAL);
-		ck_assert_int_eq(rename(scratch_path("first/planted.so"), scratch_path("former")), 0);
+		ck_assert_int_eq(rename(scratch_path("first/planted.so"), scratch_path("earlier")), 0);
 		ck_assert(scratch_plugin("first/planted.so", "planted"));
 		fails("planted", &nothing, EBUSY, "another part of the program still has the old file mapped");
 		ck_assert(!failure.content);

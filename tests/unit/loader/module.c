@@ -186,17 +186,17 @@ START_TEST(module_that_was_mapped_from_a_file_replaced_since_is_outdated)
 		scratch_remove();
 		return;
 	}
-	ino_t former = inode_of(scratch_path("planted.so"));
+	ino_t earlier = inode_of(scratch_path("planted.so"));
 	void *other = dlopen(scratch_path("planted.so"), RTLD_NOW | RTLD_LOCAL);
 	ck_assert_ptr_nonnull(other);
 	/* The previous file still exists, so its inode number is not reused. */
-	ck_assert_int_eq(rename(scratch_path("planted.so"), scratch_path("former")), 0);
+	ck_assert_int_eq(rename(scratch_path("planted.so"), scratch_path("earlier")), 0);
 	ck_assert(scratch_plugin("planted.so", "planted"));
 	ino_t later = inode_of(scratch_path("planted.so"));
-	ck_assert_uint_ne(former, later);
+	ck_assert_uint_ne(earlier, later);
 	ck_assert_int_eq(zp_module_open(scratch_path("planted.so"), &module, &why), 0);
 	ck_assert(zp_module_is_outdated(module, later));
-	ck_assert(!zp_module_is_outdated(module, former));
+	ck_assert(!zp_module_is_outdated(module, earlier));
 	zp_module_discard(module);
 	dlclose(other);
 	scratch_remove();

@@ -42,7 +42,7 @@ START_TEST(bad_paths_are_refused_and_the_former_one_stays)
 	static const char *const relative[] = { "relative", "./x", "/good:bad", ":x", "~/x", " /x" };
 	static const char *const empty[] = { "", ":", ":::" };
 	char *text = malloc(PATH_MAX + 2);
-	ck_assert_int_eq(zpool_set_plugin_path("/former"), 0);
+	ck_assert_int_eq(zpool_set_plugin_path("/earlier"), 0);
 	for (size_t i = 0; i < sizeof relative / sizeof *relative; i++)
 		assert_fails(zpool_set_plugin_path(relative[i]), EINVAL, "cannot be a plugin directory");
 	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
@@ -51,7 +51,7 @@ START_TEST(bad_paths_are_refused_and_the_former_one_stays)
 	text[PATH_MAX] = '\0';
 	assert_fails(zpool_set_plugin_path(text), EINVAL, "cannot be a plugin directory");
 	ck_assert_uint_lt(strlen(zpool_last_error()), 400);
-	assert_path("/former");
+	assert_path("/earlier");
 	text[PATH_MAX - 1] = '\0';
 	ck_assert_int_eq(zpool_set_plugin_path(text), 0);
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
@@ -143,12 +143,12 @@ END_TEST
 START_TEST(lack_of_memory_is_reported)
 {
 	char buf[16];
-	ck_assert_int_eq(zpool_set_plugin_path("/former"), 0);
+	ck_assert_int_eq(zpool_set_plugin_path("/earlier"), 0);
 	memory_fail_at(1);
 	int err = zpool_set_plugin_path("/later");
 	ck_assert(memory_stop());
 	assert_fails(err, ENOMEM, "Out of memory");
-	assert_path("/former");
+	assert_path("/earlier");
 	memory_fail_at(1);
 	err = zpool_get_plugin_path(buf, sizeof buf);
 	ck_assert(memory_stop());
