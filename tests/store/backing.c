@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * backing.c - what zpool-store.h promises of a store with a backing, to one thread
+ * backing.c - tests of a store with a backing, from one thread
  */
 #include "config.h"
 
@@ -16,7 +16,7 @@
 #include "drivers.h"
 #include "image.h"
 
-#define UNIT 2048 /* every driver takes one that does not shrink */
+#define UNIT 2048 /* Every driver can store a unit of this length that does not shrink. */
 #define UNITS 4000
 #define LIMIT (2 << 20)
 
@@ -58,7 +58,10 @@ static struct zpool_store_stats stats_of(struct zpool_store *store)
 	return stats;
 }
 
-/* One in seven is zero, one in seven is another word, one in three is noise, the rest shrinks; never zero by chance. */
+/*
+ * Returns the value of a version of a key.  One value in seven is zero, one in seven repeats another word, one in three
+ * is noise, and the others shrink; none of these is zero by chance.
+ */
 static const unsigned char *value_of(uint64_t key, uint32_t version)
 {
 	uint32_t seed = (uint32_t)key * 2654435761U + version;
@@ -155,7 +158,7 @@ START_TEST(nothing_is_written_before_the_limit_or_a_flush)
 		expect_in_image(key, key >= 10 && key < 30);
 	ck_assert_int_eq(zpool_store_flush(store), 0);
 	ck_assert_uint_eq(stats_of(store).written_back, 100);
-	/* Neighbours go together. */
+	/* Consecutive dirty units are written together. */
 	ck_assert_uint_lt(atomic_load(&image.writes), 50);
 	ck_assert_int_eq(zpool_store_flush(store), 0);
 	ck_assert_uint_eq(stats_of(store).written_back, 100);
@@ -222,7 +225,7 @@ START_TEST(prefetch_ends_at_the_limit)
 }
 END_TEST
 
-/* How a drop or zero reaches units that are in memory, those that are not, and ranges with both. */
+/* Drop and zero must change units that are in memory, units that are not, and ranges with both. */
 START_TEST(dropped_and_zeroed_units_read_as_zero_bytes)
 {
 	bool plain = _i / 2, drop = _i % 2;
@@ -270,7 +273,7 @@ START_TEST(extents_follow_memory_and_backing)
 	struct zpool_store *store = open_image("zsmalloc", 0);
 
 	memset(image.data + 1000 * UNIT, 1, 100 * UNIT);
-	memset(image.data + 2000 * UNIT + 512, 1, 512); /* a part of a unit */
+	memset(image.data + 2000 * UNIT + 512, 1, 512); /* This is a part of a unit, so the unit is data. */
 	expect_extent(store, 0, ZPOOL_STORE_HOLE, 1000);
 	expect_extent(store, 1000, ZPOOL_STORE_DATA, 100);
 	expect_extent(store, 1100, ZPOOL_STORE_HOLE, 900);
@@ -289,7 +292,7 @@ START_TEST(extents_follow_memory_and_backing)
 }
 END_TEST
 
-/* What is read stays, in spite of the order in which it was stored. */
+/* Units that are read stay in memory, although they were put first. */
 START_TEST(units_that_are_read_stay_in_memory)
 {
 	struct zpool_store *store = open_image(specs[_i], LIMIT);
@@ -307,7 +310,10 @@ START_TEST(units_that_are_read_stay_in_memory)
 	misses = stats_of(store).misses;
 	for (uint64_t hot = 0; hot < 100; hot += 10)
 		expect(store, hot, 1);
-	/* Nearly all of them: a store that must find room among units that were all read takes one of these. */
+	/*
+	 * A few of these units may have been evicted, because a store whose units were all read must evict some of
+	 * them.
+	 */
 	ck_assert_uint_le(stats_of(store).misses - misses, 3);
 	zpool_store_close(store);
 }
@@ -336,7 +342,7 @@ START_TEST(shrink_evicts_as_much_as_is_asked_for)
 }
 END_TEST
 
-/* With an incompressible 4096, zbud's pages are too small: the unit goes to the backing. */
+/* An incompressible value of 4096 bytes does not fit into a page of zbud, so it is written to the backing. */
 START_TEST(value_too_large_for_the_driver_is_written_through)
 {
 	struct zpool_store_args args = args_for("zbud");
@@ -363,7 +369,7 @@ START_TEST(value_too_large_for_the_driver_is_written_through)
 }
 END_TEST
 
-/* The index of more keys than the limit has room for. */
+/* The store must reuse the index of evicted units, because the limit has no room for the index of all keys. */
 START_TEST(index_gives_way_to_other_keys)
 {
 	struct zpool_store_args args = args_for("zsmalloc");
@@ -386,7 +392,7 @@ START_TEST(index_gives_way_to_other_keys)
 		ck_assert_int_eq(zpool_store_get(store, key, other, 512), 512);
 		ck_assert_mem_eq(other, value, 512);
 	}
-	/* There is room for some in memory all the time. */
+	/* Only a part of the puts may be written through, because the memory has room for some units at any time. */
 	ck_assert_uint_lt(stats_of(store).written_through, image.bytes / 512 / 8);
 	zpool_store_close(store);
 }
@@ -514,7 +520,7 @@ START_TEST(file_that_cannot_be_written_is_refused)
 {
 	struct zpool_store_args args = args_for(NULL);
 
-	if (!geteuid()) /* who may write every file */
+	if (!geteuid()) /* root can write every file */
 		return;
 	make_file(10 * UNIT);
 	ck_assert_int_eq(chmod(path, 0400), 0);

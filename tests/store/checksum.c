@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * checksum.c - what was changed in the memory of a store's pool is detected
+ * checksum.c - a store detects objects that were changed in the memory of its pool
  *
- * The test looks into the store for its pool, and then changes objects as a program would that overwrites memory.
+ * The test takes the pool out of the store's structure, and changes objects like a program that overwrites memory.
  */
 #include "config.h"
 
@@ -48,7 +48,7 @@ static bool open_store(int kind)
 	return true;
 }
 
-/* Changes one byte, or changes it back. */
+/* Flips one bit of a byte; a second call restores it. */
 static void change(unsigned long handle, size_t at)
 {
 	unsigned char byte;
@@ -60,7 +60,7 @@ static void change(unsigned long handle, size_t at)
 
 static unsigned int missed;
 
-/* The object's own length may be rounded up by the driver. */
+/* Returns the length of the payload from the header, because the driver may round up the length of the object. */
 static size_t length_in(unsigned long handle)
 {
 	uint16_t lengths[2];
@@ -74,7 +74,7 @@ static void try_each_byte(unsigned long handle, size_t size)
 	for (size_t at = 0; at < size; at++) {
 		int64_t got;
 
-		/* The key in the header is for eviction alone, which trusts the index. */
+		/* Only eviction uses the key in the header, and it checks the key against the index. */
 		if (store->backing.present && at >= 4 && at < 12)
 			continue;
 		change(handle, at);
@@ -94,7 +94,7 @@ START_TEST(each_changed_byte_of_an_object_is_detected)
 
 	if (!open_store(_i))
 		return;
-	handle = (unsigned long)atomic_load(&store->index.chunk[0])->word[KEY]; /* of the first leaf */
+	handle = (unsigned long)atomic_load(&store->index.chunk[0])->word[KEY]; /* KEY is in the first leaf. */
 	try_each_byte(handle, (size_t)(store->header_bytes + length_in(handle)));
 	ck_assert_uint_eq(missed, 0);
 	ck_assert_int_eq(zpool_store_get(store, KEY, other, UNIT), UNIT);

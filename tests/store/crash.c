@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * crash.c - a process that is killed at a random moment leaves in the file what it had flushed
+ * crash.c - after a process is killed at a random moment, the file has everything that the process had flushed
  *
  *   crash [ROUNDS]
  *
- * A child puts ever newer versions into a store with a file as its backing, and flushes from time to time.  In memory
- * that it shares with its parent it notes, before a put, which version it is about to store, and after a flush, up to
- * which version everything was flushed.  The parent kills it.  Then each unit of the file must hold a version that is
- * no older than the one flushed last and no newer than the one put last, and hold it whole.
+ * A child puts newer and newer versions into a store with a file as its backing, and flushes from time to time.  In
+ * memory that it shares with its parent it records, before a put, which version it is about to put, and after a flush,
+ * which versions were flushed.  The parent kills the child.  Then each unit of the file must hold a complete version
+ * that is not older than the last one that was flushed, and not newer than the last one that was put.
  */
 #include "config.h"
 
@@ -49,7 +49,7 @@ static uint64_t draw(uint64_t below)
 	return (state >> 11) % below;
 }
 
-/* A key and version at both ends, and between them bytes that follow from these; version 0 is zero bytes. */
+/* A unit has its key and version at both ends, and bytes computed from these in between; version 0 is zero bytes. */
 static void make(unsigned char *to, uint32_t key, uint32_t version)
 {
 	uint32_t seed = key * 2654435761U + version;
@@ -64,7 +64,7 @@ static void make(unsigned char *to, uint32_t key, uint32_t version)
 	memcpy(to, &version, sizeof(version));
 }
 
-/* The version that a unit holds, or -1. */
+/* Returns the version that a unit holds, or -1 if it holds no complete version. */
 static int64_t version_of(const unsigned char *unit, uint32_t key)
 {
 	unsigned char wanted[UNIT];
@@ -122,7 +122,7 @@ static void work(struct notes *notes)
 		if (!err)
 			err = flush(store, notes);
 	}
-	fprintf(stderr, "%d: %s\n", err, zpool_last_error());
+	fprintf(stderr, "The child failed with %d: %s\n", err, zpool_last_error());
 	atomic_store(&notes->err, err);
 	_exit(1);
 }
@@ -141,9 +141,10 @@ static bool check(struct notes *notes)
 			found = version_of(unit, key);
 		fine = found >= flushed && found <= begun;
 		if (!fine)
-			fprintf(stderr, "key %u holds version %lld; flushed %u, put %u\n", key, (long long)found,
-				flushed, begun);
-		/* The next round begins with what is there. */
+			fprintf(stderr,
+				"key %u holds version %lld, but version %u was flushed and version %u was put last\n",
+				key, (long long)found, flushed, begun);
+		/* The next round starts with the version that the file holds now. */
 		atomic_store(&notes->flushed[key], (uint32_t)found);
 		atomic_store(&notes->begun[key], (uint32_t)found);
 	}
@@ -152,7 +153,7 @@ static bool check(struct notes *notes)
 	return fine;
 }
 
-/* Kills the child some milliseconds after its first flush, or its first puts. */
+/* Kills the child some milliseconds after its first flush, or in every fourth round after its start. */
 static bool round_is_fine(struct notes *notes, unsigned int number)
 {
 	struct timespec nap = { .tv_nsec = (long)draw(15000000) };
@@ -183,9 +184,9 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	state = (seed * 2654435769U) | 1;
 	snprintf(path, sizeof(path), "store-crash-%ld.img", (long)getpid());
-	zpool_store_close(open_store()); /* the file is there, whenever the first child is killed */
+	zpool_store_close(open_store()); /* This creates the file before any child can be killed. */
 	for (unsigned int i = 0; fine && i < rounds; i++) {
-		(void)draw(2); /* the child's draws follow from this one */
+		(void)draw(2); /* A child inherits the generator, so each round needs a new state. */
 		fine = round_is_fine(notes, i);
 	}
 	(void)unlink(path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * drivers.h - the pools that a store is tried on: each shipped driver, and guard before each
+ * drivers.h - the pool specs that the tests of the store use: each shipped driver, alone and with guard in front of it
  */
 #ifndef TESTS_STORE_DRIVERS_H
 #define TESTS_STORE_DRIVERS_H 1

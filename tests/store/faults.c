@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * faults.c - a backing that fails loses nothing
+ * faults.c - a store loses no value when its backing fails
  *
- * The same work is done again and again on a fresh store, whose backing fails at its first call, its second, and so on,
- * once or from then on.  A model knows what each key holds; a failed range may have changed a part of its keys.
+ * The test repeats the same work on new stores, whose backing fails at its first call, at its second, and so on, either
+ * once or from then on.  A model has the value that each key must hold; a call on a range that failed may have changed
+ * a part of its keys.
  */
 #include "config.h"
 
@@ -18,7 +19,7 @@
 
 #define UNIT 2048
 #define KEYS 64
-#define ROOM (56 << 10) /* for a part of the values */
+#define ROOM (56 << 10) /* The limit leaves room for only a part of the values. */
 #define CALLS_MAX 2000
 
 struct trial {
@@ -37,8 +38,8 @@ static const struct trial trials[] = {
 
 static struct image image;
 static struct zpool_store *store;
-static uint32_t holds[KEYS];   /* the version of a key's value, 0: zero bytes */
-static bool may_be_zero[KEYS]; /* after a range that failed */
+static uint32_t holds[KEYS];   /* is the version of a key's value; 0 means zero bytes */
+static bool may_be_zero[KEYS]; /* is set after a failed call on a range */
 static unsigned int failures;
 static unsigned char value[UNIT], other[UNIT];
 
@@ -83,7 +84,7 @@ static void begin(const struct trial *trial, uint64_t nth)
 	image_fail(&image, nth, trial->forever ? UINT64_MAX : 1, nth % 2 ? EIO : ENOSPC);
 }
 
-/* Only the backing's error may come back. */
+/* A call may fail only with the error of the backing. */
 static bool failed(int64_t result)
 {
 	if (result >= 0)
@@ -142,7 +143,7 @@ static void work(void)
 		check(key);
 }
 
-/* Were there as many calls that this run's failure was reached? */
+/* Returns true if the run made enough calls to reach its failure. */
 static bool finish(uint64_t limit)
 {
 	bool reached = atomic_load(&image.calls) >= atomic_load(&image.fail_from);
@@ -164,7 +165,7 @@ static bool finish(uint64_t limit)
 		check(key);
 	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.damaged, 0);
-	/* The limit holds again, too. */
+	/* The store must also be below its limit again. */
 	ck_assert_uint_le(zpool_store_get_total_size(store), limit);
 	zpool_store_close(store);
 	for (uint64_t key = 0; key < KEYS; key++)
@@ -185,7 +186,10 @@ START_TEST(backing_that_fails_at_any_call_loses_nothing)
 		begin(trial, nth);
 		total = zpool_store_get_total_size(store) + ROOM;
 		work();
-		/* A put is refused, or the limit is exceeded; a single failure may also go unnoticed. */
+		/*
+		 * A lasting failure makes the store refuse a put or exceed the limit; a single one may have no effect
+		 * on puts.
+		 */
 		if (trial->exceed && trial->forever)
 			ck_assert_uint_eq(may_be_zero[0], 0);
 		reached = finish(total);
@@ -220,7 +224,7 @@ START_TEST(puts_exceed_the_limit_only_where_that_is_allowed)
 }
 END_TEST
 
-/* The system may have dropped what was written before a failed fsync(2). */
+/* After a failed fsync(2), units must be written again, because the system may have dropped what was written before. */
 START_TEST(failed_flush_makes_units_dirty_again)
 {
 	struct trial trial = { "zsmalloc", false, false, true };
@@ -228,7 +232,7 @@ START_TEST(failed_flush_makes_units_dirty_again)
 
 	begin(&trial, 0);
 	put(5, 1);
-	image_fail(&image, 2, 1, EIO); /* the write succeeds */
+	image_fail(&image, 2, 1, EIO); /* The write succeeds, and the flush fails. */
 	ck_assert_int_eq(zpool_store_flush(store), -EIO);
 	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.dirty, 1);
@@ -240,10 +244,10 @@ START_TEST(failed_flush_makes_units_dirty_again)
 }
 END_TEST
 
-/* What the image does with a write, which the test's function below calls. */
+/* This is the image's own pwrite, which the test's function below calls. */
 static int64_t (*image_write)(void *user, const void *buf, size_t bytes, uint64_t offset);
 
-enum { FAR_KEY = 1 << 12 }; /* it has another lock than key 5 */
+enum { FAR_KEY = 1 << 12 }; /* This key is in another stripe than key 5. */
 
 static void *sync_far_key(void *unused)
 {
@@ -253,7 +257,7 @@ static void *sync_far_key(void *unused)
 	return NULL;
 }
 
-/* While the first write is under way, another thread's flush fails, and the system may drop what was written. */
+/* While the first write is running, another thread's flush fails, after which the system may drop what was written. */
 static int64_t write_beside_a_failed_flush(void *user, const void *buf, size_t bytes, uint64_t offset)
 {
 	int64_t done = image_write(user, buf, bytes, offset);

@@ -7,7 +7,7 @@
 
 #include "image.h"
 
-/* -errno if this call is to fail. */
+/* Counts a call, and returns -errno if it is the turn of this call to fail. */
 static int begin(struct image *image)
 {
 	uint64_t number = atomic_fetch_add(&image->calls, 1) + 1;
@@ -102,7 +102,7 @@ static int image_zero(void *user, uint64_t offset, uint64_t bytes)
 	return clear(image, &image->zeroes, offset, bytes);
 }
 
-/* Each 512 bytes are a hole where they are zero. */
+/* A block of 512 bytes is a hole if all of them are zero. */
 static int64_t image_next_extent(void *user, uint64_t offset, uint64_t bytes, int *is_hole)
 {
 	static const unsigned char zero[512];

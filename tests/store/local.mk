@@ -1,4 +1,4 @@
-# libzpool-store, on every driver that it finds
+# These are the tests of libzpool-store, which run on every shipped driver.
 
 if HAVE_CHECK
 if ENABLE_STORE

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * pressure.c - the thread that waits for memory pressure
+ * pressure.c - tests of the thread that waits for memory pressure
  *
- * Urgent data on a TCP socket makes poll() report the same event as a pressure file does, at a time that the test
- * chooses.
+ * Urgent data on a TCP socket makes poll() report the same event as a pressure file does, and the test chooses when.
  */
 #include "config.h"
 
@@ -57,7 +56,7 @@ static struct zpool_store_stats stats(void)
 	return all;
 }
 
-/* false: there is no loopback interface here. */
+/* Connects two sockets, and returns false if there is no loopback interface here. */
 static bool connect_ends(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -92,7 +91,7 @@ START_TEST(event_gives_memory_back)
 	before = zpool_store_get_total_size(store);
 	ck_assert_uint_eq(stats().pressure_events, 0);
 	ck_assert_int_eq(send(ends[0], "!", 1, MSG_OOB), 1);
-	/* The urgent byte stays unread, so the event goes on; values are idle from the second one on. */
+	/* The urgent byte stays unread, so the event repeats; the values are idle from the second event on. */
 	for (int i = 0; i < 3000 && events < 8; i++) {
 		usleep(10000);
 		events = stats().pressure_events;
@@ -125,7 +124,7 @@ START_TEST(system_without_pressure_information_is_reported)
 }
 END_TEST
 
-/* With the system's own file, where there is one; closing the store ends the thread. */
+/* This test uses the system's own pressure file if there is one; closing the store must end the thread. */
 START_TEST(close_ends_the_thread)
 {
 	int err;

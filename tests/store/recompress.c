@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * recompress.c - idle values become shorter, and stay what they are
+ * recompress.c - recompression makes idle values shorter, and a get still returns the same bytes
  */
 #include "config.h"
 
@@ -14,7 +14,7 @@
 
 #define UNIT 2048
 #define UNITS 400
-#define NOISE 7 /* each seventh value does not shrink */
+#define NOISE 7 /* Every seventh value does not shrink. */
 
 static unsigned char value[UNIT], other[UNIT];
 static struct zpool_store *store;
@@ -40,7 +40,7 @@ static struct zpool_store_stats stats(void)
 	return all;
 }
 
-/* Six bits a byte, so that an entropy coder gains what LZ4 cannot; or noise. */
+/* Makes a value of six random bits per byte, which an entropy coder can shrink and LZ4 cannot, or of noise. */
 static size_t make(uint64_t key)
 {
 	uint32_t seed = (uint32_t)key * 2654435761U + 1;
@@ -87,11 +87,11 @@ START_TEST(idle_values_are_recompressed)
 	for (uint64_t key = 0; key < UNITS; key++)
 		put(key);
 	before = stats().stored_bytes;
-	/* What was just put is not idle. */
+	/* Values that were just put are not idle. */
 	ck_assert_int_eq(zpool_store_recompress(store, 0, 0), 0);
 	ck_assert_uint_eq(stats().recompressed, 0);
 	ck_assert_uint_eq(stats().stored_bytes, before);
-	/* Neither is what was read since, nor put again. */
+	/* Values that were read or put again since the previous pass are not idle either. */
 	expect(11);
 	put(12);
 	ck_assert_int_eq(zpool_store_recompress(store, 0, 0), 0);
@@ -102,7 +102,7 @@ START_TEST(idle_values_are_recompressed)
 		ck_assert_uint_gt(stats().recompressed, UNITS / 2);
 	ck_assert_uint_eq(stats().stored_bytes, before - saved);
 	expect_all();
-	/* What was recompressed is not tried again, and a put ends it. */
+	/* A recompressed value is not tried again until it is put again. */
 	before = stats().recompressed;
 	for (uint64_t key = 0; key < UNITS; key++)
 		put(key);

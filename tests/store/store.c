@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * store.c - what zpool-store.h promises to one thread
+ * store.c - tests of a store without a backing, from one thread
  */
 #include "config.h"
 
@@ -13,7 +13,7 @@
 #include "drivers.h"
 #include "zpool-store.h"
 
-#define UNIT 2048 /* every driver takes one that does not shrink */
+#define UNIT 2048 /* Every driver can store a unit of this length that does not shrink. */
 
 static unsigned char value[65536], other[65536];
 
@@ -44,7 +44,7 @@ static struct zpool_store_stats stats_of(struct zpool_store *store)
 	return stats;
 }
 
-/* Text that shrinks, or noise that does not; of every seed another one. */
+/* Makes text that shrinks, or noise that does not; every seed gives other bytes. */
 static void make(unsigned char *to, size_t bytes, uint32_t seed, bool noisy)
 {
 	for (size_t i = 0; i < bytes; i++) {
@@ -263,7 +263,7 @@ START_TEST(extents_tell_data_zeroes_and_holes)
 }
 END_TEST
 
-/* A compressor of the program's: runs of one byte, and no others. */
+/* This is a compressor of the program, which can only compress values that repeat one byte. */
 static int contexts;
 static void *run_create(int level)
 {

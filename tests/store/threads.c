@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * threads.c - several threads put, get and drop the same keys, without a backing and with one that is used all the time
+ * threads.c - several threads put, get and drop the same keys, without a backing and with one that is used all the
+ * time
  *
- * A value says who wrote it and its how-manieth it is, and the rest follows from that: a mixture of two is
- * seen at once.
- * Each thread owns some keys, of which it knows what they hold, and shares the others.
+ * A value starts with the number of its writer and its version, and the other bytes are computed from these, so a
+ * mixture of two values is detected.  Each thread owns some keys, whose contents it knows, and shares the others.
  */
 #include "config.h"
 
@@ -30,12 +30,12 @@ struct worker {
 	pthread_t thread;
 	uint32_t number;
 	uint64_t random;
-	uint32_t holds[OWN_KEYS]; /* the version; 0: none */
+	uint32_t holds[OWN_KEYS]; /* is the version that a key holds; 0 means none */
 	char fault[200];
 };
 
 static uint64_t seed;
-static bool backed; /* by an image: every value has the length of a unit, and a dropped one reads as zero bytes */
+static bool backed; /* is true with an image; then every value has UNIT bytes, and a dropped one reads as zeroes */
 static struct image image;
 
 static uint64_t draw(struct worker *worker, uint64_t below)
@@ -51,7 +51,7 @@ static size_t length_of(uint32_t version)
 	return backed || version % 5 == 0 ? UNIT : 8 + version * 31 % (UNIT - 8);
 }
 
-/* One in five is same-filled, one in four does not shrink. */
+/* Makes a value; one in five repeats one word, and one in four does not shrink. */
 static size_t make(unsigned char *to, uint32_t writer, uint32_t version)
 {
 	size_t bytes = length_of(version);
@@ -198,7 +198,7 @@ static void run_all(struct zpool_store *store, const char *spec)
 			      (unsigned long long)seed);
 }
 
-/* How many values there are. */
+/* Checks all keys that one thread owns, and returns how many values they hold. */
 static uint64_t check_own_keys(void)
 {
 	uint64_t held = 0;
@@ -245,7 +245,7 @@ START_TEST(threads_see_whole_values_and_the_last_one)
 }
 END_TEST
 
-/* The limit has room for a fraction of the values. */
+/* The limit has room for only a part of the values. */
 START_TEST(threads_share_a_backing)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
