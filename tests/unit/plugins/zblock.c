@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where objects go: types, blocks, slots.
+ * Objects go into the right types, blocks and slots.
  */
 #include <config.h>
 
@@ -26,13 +26,13 @@ static void drop(unsigned int i)
 	handles[i] = 0;
 }
 
-/* Frees about that share of them, in percent, in no order.  Returns how many. */
+/* Frees about this share of the objects, in percent, in random order.  Returns how many it freed. */
 static unsigned int drop_randomly(struct unit_random *random, unsigned int count, unsigned int percent)
 {
 	unsigned int dropped = 0, start = unit_below(random, count);
 
 	for (unsigned int i = 0; i < count; i++) {
-		/* A step without a common divisor, so that each comes once. */
+		/* The step and the count have no common divisor, so each object is visited once. */
 		unsigned int victim = (unsigned int)((start + (uint64_t)i * 7919) % count);
 
 		if (handles[victim] && unit_below(random, 100) < percent) {
@@ -63,7 +63,7 @@ START_TEST(every_size_goes_to_the_tightest_slot)
 }
 END_TEST
 
-/* A size and one byte more, at the edge of each type. */
+/* Each type is tested with its largest size and with one byte more. */
 START_TEST(exact_fit_goes_to_the_exact_slot)
 {
 	const struct model_type *type = &model[_i];
@@ -94,7 +94,7 @@ START_TEST(block_holds_as_many_as_the_model_says)
 	ck_assert_uint_eq(now.pages_per_zspage, type->pages);
 	ck_assert_uint_eq(now.slots, type->slots);
 	ck_assert_uint_eq(now.fullness[10], 1);
-	/* Lowest slot first, behind the place of the model's header. */
+	/* The lowest slot comes first, behind the empty header. */
 	run = address_of(handles[0]) - 32;
 	ck_assert_uint_eq((uintptr_t)run % 4096, 0);
 	for (unsigned int i = 0; i < type->slots; i++)
@@ -108,7 +108,7 @@ START_TEST(block_holds_as_many_as_the_model_says)
 }
 END_TEST
 
-/* Whatever is freed in whatever order, the next objects use that room before there is a new block. */
+/* After frees in any order, the next objects use the free slots before there is a new block. */
 START_TEST(block_with_room_is_always_found_again)
 {
 	enum { BLOCKS = 60 };
@@ -158,7 +158,7 @@ START_TEST(object_goes_to_the_block_that_got_room_last)
 	put_cached();
 	drop(7);
 	put_cached();
-	/* No change of place: it had room already. */
+	/* The block stays in its list, because it had room already. */
 	drop(SLOTS + 4);
 	put_cached();
 	ck_assert_ptr_eq(address_of(store(SIZE)), first);
@@ -180,14 +180,14 @@ START_TEST(empty_block_is_released)
 	(void)trim();
 	fill(count, type->slot_bytes);
 	ck_assert_uint_eq(type_stats(type->slot_bytes).zspages, 20);
-	/* All but one of each block, then those: each is released with its last object. */
+	/* The test frees all objects but one of each block, and then the remaining ones: each frees its block. */
 	for (unsigned int i = 0; i < count; i++)
 		if (i % type->slots)
 			drop(i);
 	ck_assert_uint_eq(type_stats(type->slot_bytes).zspages, 20);
 	for (unsigned int i = 0; i < 20; i++) {
 		drop(i * type->slots);
-		/* One may stay for the next object, if it is small; it counts. */
+		/* One small empty block may stay for the next object; it is counted. */
 		ck_assert_uint_le(type_stats(type->slot_bytes).zspages, 20 - (unsigned int)i - 1 + 1);
 		ck_assert_uint_ge(type_stats(type->slot_bytes).zspages, 20 - (unsigned int)i - 1);
 		check_sound();
@@ -247,7 +247,7 @@ START_TEST(trim_takes_pages_without_an_object)
 	struct unit_random random = unit_seed("trim_takes_pages_without_an_object");
 	unsigned int count = 40 * type->slots;
 
-	/* The thread's cache has memory from the first free on. */
+	/* The thread's cache gets its memory at the first free. */
 	release(store(1));
 	fill(count, type->slot_bytes);
 	for (int round = 0; round < 4; round++) {
@@ -264,7 +264,7 @@ START_TEST(trim_takes_pages_without_an_object)
 		ck_assert_uint_ge(released, before.freeable_pages * 4096);
 		ck_assert_uint_le(zblock->total_size(pool) + released, held);
 		all_intact(count, type->slot_bytes);
-		/* What went comes back with the next objects. */
+		/* The next objects commit the pages again. */
 		for (unsigned int i = 0; i < count; i++)
 			if (!handles[i])
 				handles[i] = store(type->slot_bytes);
@@ -281,7 +281,7 @@ START_TEST(statistics_tell_what_is)
 	struct zpool_class_stats type;
 	struct zpool_stats now;
 
-	/* Ten blocks of eight: full, and with one to eight slots freed. */
+	/* The ten blocks of eight slots include full ones, and blocks with one to eight free slots. */
 	fill(80, 1000);
 	for (unsigned int block = 1; block < 9; block++)
 		for (unsigned int i = 0; i < block; i++)
@@ -295,12 +295,16 @@ START_TEST(statistics_tell_what_is)
 	ck_assert_uint_eq(type.fullness[10], 2);
 	for (unsigned int used = 0; used < 8; used++)
 		ck_assert_uint_eq(type.fullness[used * 10 / 8], 1);
-	/* The spare's two pages, and the first one of each block of which slots 0 to 3, or more, are free. */
+	/*
+	 * These are the spare block's two pages, and the first page of each block in which slots 0 to 3, or more, are
+	 * free.
+	 */
 	ck_assert_uint_eq(type.freeable_pages, 2 + 4);
 	ck_assert_uint_eq(now.objects, type.objects);
 	ck_assert_uint_eq(now.stored_bytes, type.objects * 1016);
 	ck_assert_uint_eq(now.pages, type.pages);
-	ck_assert_uint_eq(now.free_slots, 0); /* of which compaction would make something: there is none */
+	/* Only slots that compaction could use are counted, and the driver does not compact. */
+	ck_assert_uint_eq(now.free_slots, 0);
 	ck_assert_uint_eq(now.pool_bytes, zblock->total_size(pool));
 	ck_assert_uint_ge(now.pool_bytes_peak, now.pool_bytes);
 	handle = store(3000);
@@ -354,7 +358,7 @@ START_TEST(stale_handles_are_refused_everywhere)
 	ck_assert_int_eq(zblock->obj_size(pool, handle), -EINVAL);
 	ck_assert_ptr_nonnull(zblock->map(pool, live, ZPOOL_MM_RO));
 	ck_assert_int_eq(zblock->free(pool, live), -EBUSY);
-	/* The other calls' the core counts, which meets them all. */
+	/* The core counts the refused handles of the other calls. */
 	ck_assert_uint_eq(stats().refused_handles, 2);
 	ck_assert_uint_eq(stats().objects, 1);
 	ck_assert_int_eq(zblock->unmap(pool, live), 0);
@@ -405,7 +409,7 @@ START_TEST(walk_sees_every_object)
 }
 END_TEST
 
-/* percent: the most that the pool may hold, of the live bytes. */
+/* percent is the limit for the pool's size in percent of the live bytes. */
 static const struct trace {
 	const char *file;
 	unsigned int percent;

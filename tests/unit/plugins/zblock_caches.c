@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Slots that threads cache: who gets them, how many there are, and who gives them back.
+ * Threads cache slots.  The tests check which thread gets a slot, how many slots are cached, and when they are freed.
  */
 #include <config.h>
 
@@ -30,7 +30,7 @@ static void fill(unsigned int count, size_t size)
 		handles[i] = store(size);
 }
 
-/* A thread that frees handles[0] to handles[count - 1], and then waits, with what it caches, until it may end. */
+/* This thread frees handles[0] to handles[count - 1], and then waits with its cached slots until it may end. */
 static pthread_t other;
 static pthread_barrier_t barrier;
 
@@ -99,7 +99,10 @@ START_TEST(cached_slots_are_a_share_of_the_type)
 	fill(MANY, SIZE);
 	for (unsigned int i = 0; i < MANY; i++) {
 		release(handles[i]);
-		/* Besides the share, the slot that was freed last, and as many as a full magazine gives back. */
+		/*
+		 * The limit is the share, plus the slot that was freed last and the slots that a full magazine returns
+		 * at once.
+		 */
 		unit_require(cached(SIZE) <= ZBLOCK_FLUSH_SLOTS + 2 + type->used_slots / ZBLOCK_CACHED_SHARE);
 		unit_require(cached(SIZE) <= ZP_MAGAZINE_ITEMS + 1);
 		unit_require(stats().objects == MANY - i - 1);
@@ -109,7 +112,7 @@ START_TEST(cached_slots_are_a_share_of_the_type)
 }
 END_TEST
 
-/* The thread has its cache, if it can cache slots, before it frees one. */
+/* A thread that can cache slots has its cache before it frees one. */
 START_TEST(free_does_not_enlarge_the_pool)
 {
 	uint64_t held;
@@ -140,7 +143,7 @@ START_TEST(cached_slots_are_no_objects)
 	}
 	pages = stats().pages;
 	ck_assert_uint_eq(type_stats(SIZE).objects, MANY - 40);
-	/* Five blocks are empty, and one of them stays. */
+	/* Five blocks became empty, and one of them stays as the spare one. */
 	ck_assert_uint_eq(type_stats(SIZE).zspages, MANY / SLOTS - 4);
 	ck_assert_uint_lt(stats().pages, pages);
 	ck_assert_uint_eq(cached(SIZE), 0);
@@ -154,7 +157,7 @@ START_TEST(last_object_of_a_type_empties_the_caches)
 	ck_assert_uint_gt(cached(LARGEST), 0);
 	for (unsigned int i = 10; i < MANY; i++)
 		release(handles[i]);
-	/* The slot that each thread freed last may stay. */
+	/* The slot that each thread freed last may stay cached. */
 	ck_assert_uint_le(type_of(LARGEST)->used_slots, ZP_MAGAZINE_ITEMS + 2);
 	ck_assert_uint_eq(stats().objects, 0);
 	check_sound();
@@ -185,7 +188,7 @@ START_TEST(malloc_at_the_limit_takes_what_other_threads_cache)
 	unsigned int stored = 0;
 	unsigned long handle;
 
-	/* The caches have memory before the limit is set. */
+	/* The caches get their memory before the limit is set. */
 	release(store(SIZE));
 	fill(MANY, SIZE);
 	zblock->set_limit(pool, zblock->total_size(pool) + 8192);
@@ -209,7 +212,7 @@ START_TEST(thread_that_ends_caches_nothing)
 	other_frees(40);
 	ck_assert_uint_gt(cached(SIZE), 0);
 	ck_assert(harness.exit_fn != NULL);
-	/* The harness has no threads of its own: this stands for the end of the other one. */
+	/* The harness does not call the driver when a thread ends, so the test does. */
 	harness.exit_fn(harness.exit_arg);
 	harness.exit_fn = NULL;
 	ck_assert_uint_eq(cached(SIZE), 0);
@@ -222,7 +225,10 @@ START_TEST(thread_that_ends_caches_nothing)
 }
 END_TEST
 
-/* More lives than a handle has generations: the handle slot is retired, and the slot gets another one. */
+/*
+ * The object is freed more often than a handle has generations: the handle slot is retired, and the slot gets another
+ * one.
+ */
 START_TEST(slot_outlives_its_handle)
 {
 	enum { LIVES = (1 << 22) + 1000 };
@@ -274,7 +280,7 @@ START_TEST(verify_finds_damaged_caches)
 	magazine = &inside->caches.first->magazines[type_of(SIZE) - inside->types];
 	kept = magazine->items[0];
 	ck_assert_uint_gt(zp_magazine_count(magazine), 1);
-	/* The handle slot of a live object, one that is not in the table, and none. */
+	/* These are the handle slot of a live object, one beyond the table, and no slot. */
 	const uint32_t wrong[] = { zp_handle_slot(handles[MANY - 1]), UINT32_MAX, ZP_SLOT_NONE };
 	for (int i = 0; i < 3; i++) {
 		magazine->items[0] = wrong[i];
@@ -283,7 +289,7 @@ START_TEST(verify_finds_damaged_caches)
 	}
 	magazine->items[0] = kept;
 	check_sound();
-	/* A location that is in no block. */
+	/* This location is in no block. */
 	location = zp_handles_location(&inside->handles, kept);
 	zp_handles_set_location(&inside->handles, kept, zblock_location(inside->record_end, 0));
 	ck_assert_int_eq(zblock->verify(pool), -EUCLEAN);

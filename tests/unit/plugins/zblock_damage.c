@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Damage: what verify must find, and what a caller who writes too far cannot do.
+ * The pool is damaged: verify must find the damage, and a caller that writes too far cannot cause any in the metadata.
  */
 #include <config.h>
 
@@ -8,7 +8,7 @@
 
 enum { SIZE = 1016, SLOTS = 8 };
 
-/* Of type 1016: a full block, one with two free slots, and the spare one; and a record in the list of free ones. */
+/* The type 1016 has a full block, one with two free slots, and a spare one; there is also a free record. */
 static unsigned long handles[2 * SLOTS];
 static struct zblock_pool *inside;
 static struct zblock_type *type;
@@ -27,7 +27,7 @@ static void setup_blocks(void)
 		gone[i] = store(SIZE);
 	for (int i = 0; i < SLOTS; i++)
 		release(gone[i]);
-	/* Too large to be kept. */
+	/* These blocks are too large to be kept as spare ones. */
 	for (int i = 0; i < 7; i++)
 		gone[i] = store(LARGEST);
 	for (int i = 0; i < 7; i++)
@@ -53,7 +53,7 @@ static void expect_fault(const char *words)
 	ck_assert_msg(strstr(harness.error, words), "not \"%s\" but: %s", words, harness.error);
 }
 
-/* Change a value, see that it is found under that name, and put it back. */
+/* Changes a value, checks that verify finds the fault with this message, and restores the value. */
 #define DAMAGE(place, value, words)                                                                                    \
 	do {                                                                                                           \
 		__typeof__((place) + 0) kept = (place);                                                                \
@@ -94,7 +94,7 @@ START_TEST(verify_finds_wrong_maps_of_slots)
 	DAMAGE(room->vacant, type->all_slots, "empty block");
 	DAMAGE(room->vacant, room->vacant | 1u << SLOTS, "beyond its last");
 	DAMAGE(spare->vacant, type->all_slots & ~1u, "empty block");
-	/* With a count that agrees: a slot taken for nothing, and one free though its object lives. */
+	/* The counts agree here, but one used slot has no object, and one free slot has a live object. */
 	type->used_slots++;
 	room->vacant &= ~(1u << 2);
 	expect_fault("in use without a handle");
@@ -120,7 +120,10 @@ START_TEST(verify_finds_wrong_memory)
 	room->committed = 3;
 	room->backed = zblock_slots_on(type, 3);
 	check_sound();
-	/* The spare one has what its first objects needed; the allocator took a page of it without its knowledge. */
+	/*
+	 * The spare block has the pages of its first objects, and the test decommits one of them in the page allocator
+	 * only.
+	 */
 	ck_assert_int_eq(zp_pages_decommit(&inside->pages, spare->pgno, 1), 0);
 	expect_fault("disagree");
 	ck_assert_int_eq(zp_pages_commit(&inside->pages, spare->pgno, 1, 0), 0);
@@ -157,7 +160,7 @@ START_TEST(verify_follows_every_handle)
 	expect_fault("leads to a free slot");
 	(void)zp_handles_publish(&inside->handles, slot, zblock_location(type->room, 2));
 	expect_fault("leads to a free slot");
-	/* The free slot's object would be given back twice, so it goes by hand. */
+	/* Freeing the object would free the slot a second time, so the test only releases the handle slot. */
 	ck_assert_int_eq(zp_handles_begin_free(&inside->handles,
 					       zp_handle_make(&inside->handles, slot,
 							      zp_word_generation(atomic_load(
@@ -169,7 +172,7 @@ START_TEST(verify_follows_every_handle)
 }
 END_TEST
 
-/* Every byte of the blocks that belongs to no live object is overwritten, as wild writes of callers could. */
+/* Overwrites every byte of the blocks that belongs to no live object, as wild writes of callers could. */
 START_TEST(nothing_that_a_caller_can_reach_is_believed)
 {
 	const struct zblock_block *blocks[] = { room, full, spare };

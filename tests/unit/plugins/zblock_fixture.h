@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zblock_fixture.h - a zblock pool, and objects whose content tells whose they are
+ * zblock_fixture.h - a zblock pool, and objects whose content identifies them
  */
 #ifndef ZBLOCK_FIXTURE_H
 #define ZBLOCK_FIXTURE_H
@@ -18,7 +18,7 @@ static const struct zpool_driver *const zblock = &zblock_LTX_zpool_driver;
 static struct harness harness;
 static void *pool;
 
-/* The sizes that the model's table gives, and what their blocks hold. */
+/* The slot sizes of the kernel's table, and the slots and pages of their blocks. */
 static const struct model_type {
 	unsigned int slot_bytes, slots, pages;
 } model[] = {
@@ -104,7 +104,7 @@ static inline struct zpool_stats stats(void)
 	return now;
 }
 
-/* Free slots that have memory, in blocks with room. */
+/* Returns the number of free slots that have memory, in blocks with room. */
 static inline unsigned int ready_slots(void)
 {
 	const struct zblock_pool *inside = pool;
@@ -134,7 +134,7 @@ static inline int note_class(const struct zpool_class_stats *stats, size_t size,
 	return 0;
 }
 
-/* The figures of one type; all but the size are 0 if it has no block. */
+/* Returns the statistics of one type; all but the size are 0 if it has no block. */
 static inline struct zpool_class_stats type_stats(size_t slot_bytes)
 {
 	struct zpool_class_stats found = { .object_bytes = slot_bytes };
@@ -143,7 +143,7 @@ static inline struct zpool_class_stats type_stats(size_t slot_bytes)
 	return found;
 }
 
-/* Frees the slots that threads cache: all free slots are in the blocks then. */
+/* Frees the slots that threads cache, so that all free slots are in the blocks. */
 static inline void put_cached(void)
 {
 	(void)type_stats(LARGEST);

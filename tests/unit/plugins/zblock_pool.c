@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pool around the blocks: NOWAIT, limit, reserve, the page source, what goes back.
+ * Tests of the pool as a whole: NOWAIT, the limit, the reserve, the page source, and the release of memory.
  */
 #include <config.h>
 
@@ -19,15 +19,15 @@ START_TEST(nowait_takes_what_is_held)
 	ck_assert_int_eq(zblock->malloc(pool, 300, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
 	(void)store(300);
 	held = zblock->total_size(pool);
-	/* The rest of the block of 13, for all of its one page has memory. */
+	/* NOWAIT calls fill the rest of the block of 13 slots, because all of its one page has memory. */
 	while (zblock->malloc(pool, 300, ZPOOL_GFP_NOWAIT, &handle) == 0 && more < 100)
 		more++;
 	ck_assert_uint_eq(more, 12);
-	/* Of a block of 8 pages only the slots on the first one. */
+	/* Of a block of 8 pages, NOWAIT calls get only the slots on the first page. */
 	(void)store(2100);
 	ck_assert_int_eq(zblock->malloc(pool, 2100, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
 	check_sound();
-	/* From the reserve, whole blocks with their memory. */
+	/* The reserve gives NOWAIT calls whole blocks with their memory. */
 	for (int i = 0; i < 64; i++)
 		kept[i] = store(LARGEST);
 	held = zblock->total_size(pool);
@@ -46,7 +46,7 @@ START_TEST(nowait_looks_beyond_a_block_without_memory)
 {
 	unsigned long handle, kept[30];
 
-	/* Three blocks of ten; the last one loses what no object needs. */
+	/* In the last of three blocks of ten slots, trim decommits the pages without an object. */
 	for (int i = 0; i < 30; i++)
 		kept[i] = store(3272);
 	release(kept[5]);
@@ -63,7 +63,7 @@ START_TEST(nowait_looks_beyond_a_block_without_memory)
 }
 END_TEST
 
-/* However many blocks trim has left without memory for another object: one that has comes before them. */
+/* A block with memory for another object comes first, however many blocks without it trim has left. */
 START_TEST(blocks_with_memory_come_first)
 {
 	enum { BLOCKS = 12, SLOTS = 10 };
@@ -92,7 +92,7 @@ START_TEST(limit_spares_a_slot_that_has_memory)
 	release(kept[10]);
 	for (int i = 5; i < 10; i++)
 		release(kept[i]);
-	/* The first block keeps memory for one of its free slots, the second has it for its only one. */
+	/* The first block keeps memory for one of its free slots, and the second has memory for its only free slot. */
 	(void)trim();
 	ck_assert_uint_eq(ready_slots(), 2);
 	zblock->set_limit(pool, zblock->total_size(pool));
@@ -116,7 +116,7 @@ START_TEST(nowait_never_waits_for_a_lock)
 			zp_lock(&inside->types[i].lock);
 	ck_assert_int_eq(zblock->malloc(pool, 1000, ZPOOL_GFP_NOWAIT, &handle), -EAGAIN);
 	ck_assert_uint_eq(handle, 12345);
-	/* Other types are none of its business. */
+	/* The lock of one type does not affect other types. */
 	(void)store(2000);
 	ck_assert_int_eq(zblock->malloc(pool, 100, 0, &handle), 0);
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
@@ -124,7 +124,7 @@ START_TEST(nowait_never_waits_for_a_lock)
 			zp_unlock(&inside->types[i].lock);
 	ck_assert_uint_eq(stats().malloc_failed_again, 1);
 	ck_assert_int_eq(zblock->malloc(pool, 1000, ZPOOL_GFP_NOWAIT, &handle), 0);
-	/* A block needs a record. */
+	/* A new block needs a record, so the call needs record_lock. */
 	zp_lock(&inside->record_lock);
 	ck_assert_int_eq(zblock->malloc(pool, 4000, ZPOOL_GFP_NOWAIT, &handle), -EAGAIN);
 	zp_unlock(&inside->record_lock);
@@ -145,7 +145,7 @@ START_TEST(failures_keep_nothing)
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(zblock->malloc(pool, 2500, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
 	check_sound();
-	/* A record and a slot may wait for the next such call, and trim gives them back. */
+	/* A record and a handle slot may be kept for the next such call, and trim releases them. */
 	ck_assert_uint_le(zp_handles_taken(&inside->handles), taken + 1);
 	ck_assert_uint_le(inside->record_end, 3);
 	records = inside->record_end;
@@ -182,7 +182,7 @@ START_TEST(limit_holds_exactly_and_at_run_time)
 }
 END_TEST
 
-/* Stores until the limit, from handles[count] on. */
+/* Stores objects until the pool reaches its limit, from handles[count] on. */
 static int fill(size_t size, int count)
 {
 	while (count < OBJECTS && zblock->malloc(pool, size, 0, &handles[count]) == 0)
@@ -191,7 +191,7 @@ static int fill(size_t size, int count)
 	return count;
 }
 
-/* In a pool of many blocks, a malloc at the limit looks for what the few frees since the last one left. */
+/* In a pool of many blocks, a malloc at the limit finds the pages that the few frees since the last malloc emptied. */
 START_TEST(malloc_at_the_limit_uses_pages_that_few_frees_left)
 {
 	enum { SIZE = 3632, SLOTS = 9, BLOCKS = 100, PAGE_OBJECTS = 8 };
@@ -205,7 +205,10 @@ START_TEST(malloc_at_the_limit_uses_pages_that_few_frees_left)
 	for (int block = 0; block < BLOCKS; block++) {
 		int before = count;
 
-		/* Two pages lie between the beginning of slot 3 and the end of slot 5; one may go to records. */
+		/*
+		 * Two pages lie between the beginning of slot 3 and the end of slot 5; the records may need one of
+		 * them.
+		 */
 		for (int slot = 3; slot <= 5; slot++)
 			release(handles[block * SLOTS + slot]);
 		count = fill(504, before);
@@ -240,7 +243,7 @@ START_TEST(reserve_can_be_chosen_and_changed)
 	for (int i = 0; i < BLOCKS * 8; i++)
 		ck_assert_int_eq(zblock->malloc(own.pool, 2040, 0, &handles[i]), 0);
 	held = zblock->total_size(own.pool);
-	/* 25 blocks of 4 pages */
+	/* This frees 25 blocks of 4 pages. */
 	for (int i = 0; i < 25 * 8; i++)
 		zblock->free(own.pool, handles[i]);
 	ck_assert_uint_eq(zblock->total_size(own.pool), held);
@@ -269,7 +272,7 @@ START_TEST(everything_goes_back)
 		check_sound();
 		(void)trim();
 		check_sound();
-		/* What the tables of records, handles and pages have in front stays. */
+		/* The first pages of the tables of records, handles and pages stay. */
 		ck_assert_uint_le(zblock->total_size(pool), start + (64 << 10));
 	}
 }
@@ -284,7 +287,7 @@ START_TEST(records_are_used_again)
 		handles[i] = store(4000);
 	records = inside->record_end;
 	ck_assert_uint_ge(records, 20000 / 7);
-	/* Every other block, in no order of numbers. */
+	/* Each round frees every other block, so that free records are not in the order of their numbers. */
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 20000; i++)
 			if (i / 7 % 2 == round % 2)
@@ -304,7 +307,7 @@ START_TEST(records_are_used_again)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * A source of the host's
+ * A page source of the host
  */
 
 static struct strict_source source;
@@ -325,7 +328,7 @@ static void teardown_strict(void)
 	ck_assert(strict_source_fini(&source));
 }
 
-/* What is held is what the source gave, and the pool's own record. */
+/* The pool holds exactly the memory that the source gave and the pool's own structure. */
 static void check_books(void)
 {
 	check_sound();
@@ -350,7 +353,7 @@ START_TEST(source_sees_all_that_is_held)
 }
 END_TEST
 
-/* The source gives its memory up after every possible number of pages. */
+/* The source starts to refuse memory after each possible number of pages. */
 START_TEST(source_that_refuses_memory_harms_nothing)
 {
 	unsigned int stored = 0;
@@ -408,18 +411,18 @@ START_TEST(source_that_takes_nothing_back_harms_nothing)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * A source that is slow to refuse: meanwhile others free
+ * A page source that refuses slowly, while other threads free objects
  */
 
 static struct zpool_page_source interrupted;
 static unsigned int frees_meanwhile;
-static bool refusing; /* from then on */
+static bool refusing; /* true if the source refuses from then on */
 
 static int free_and_refuse(void *context, void *address, size_t bytes)
 {
 	if (frees_meanwhile == 0 && !refusing)
 		return source.table.commit(context, address, bytes);
-	/* A free may want memory for its thread's cache, and call this function again. */
+	/* A free may request memory for its thread's cache, and call this function again. */
 	unsigned int frees = frees_meanwhile;
 	frees_meanwhile = 0;
 	while (frees)
@@ -462,11 +465,14 @@ START_TEST(refused_block_leaves_no_slot_of_the_handle_table_behind)
 	struct zblock_pool *inside = pool;
 	unsigned long handle;
 
-	/* Slots that the thread cached would be room for the malloc. */
+	/* If the thread cached slots, the malloc would use them. */
 	atomic_store(&inside->caches.refused, true);
 	for (int i = 0; i < 24; i++)
 		handles[i] = store(2040);
-	/* Two whole blocks, whose pages go back: the type has as many slots of the handle table as it keeps. */
+	/*
+	 * The test frees two whole blocks, whose pages are released.  The type then keeps as many handle slots as it
+	 * may.
+	 */
 	zp_pages_set_reserve(&inside->pages, 0);
 	frees_meanwhile = 16;
 	refusing = true;
@@ -479,7 +485,7 @@ START_TEST(refused_block_leaves_no_slot_of_the_handle_table_behind)
 }
 END_TEST
 
-/* What frees leave while the source refuses a block's memory is room for the second try. */
+/* The second attempt uses the slots that frees left while the source refused memory for a block. */
 START_TEST(blocks_that_are_freed_while_a_block_is_refused_are_used)
 {
 	for (int i = 0; i < 24; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Storing, mapping and freeing in several threads, of the same types and of each other's objects, while trim, walks,
- * statistics and verify run beside.
+ * Several threads store, map and free objects of the same types, including objects of other threads, while trim, walks,
+ * statistics and verify run at the same time.
  */
 #include <config.h>
 
@@ -12,12 +12,12 @@
 
 enum { WORKERS = 3, PLACES = 600, ROUNDS = 60000, ROUNDS_SLOW = 6000 };
 
-/* Any worker puts an object there, and has the one that was there for himself. */
+/* Each worker exchanges its object for the one in a place, which it then owns. */
 static _Atomic(unsigned long) places[PLACES];
 static _Atomic(unsigned int) working;
 static uint64_t seed;
 
-/* Few types, so that their locks are fought for, and now and then any. */
+/* Most sizes are of a few types, so that threads contend for their locks; some are random. */
 static unsigned int any_size(struct unit_random *random)
 {
 	static const unsigned int sizes[] = { 1016, 1000, 2040, 4672 };
@@ -25,7 +25,7 @@ static unsigned int any_size(struct unit_random *random)
 	return unit_below(random, 4) ? sizes[unit_below(random, 4)] : 1 + unit_below(random, LARGEST);
 }
 
-/* An object, written to its slot's end. */
+/* Stores an object and writes it up to the end of its slot. */
 static unsigned long store_some_way(struct unit_random *random)
 {
 	unsigned int size = any_size(random);
@@ -56,7 +56,7 @@ static void *work(void *index)
 	unsigned int rounds = UNIT_SANITIZED || unit_on_valgrind() ? ROUNDS_SLOW : ROUNDS;
 
 	for (unsigned int round = 0; round < rounds; round++) {
-		/* Whole phases of growth and of decline, so that blocks come and go. */
+		/* Long phases of growth and of decline alternate, so that blocks are created and destroyed. */
 		bool store_one = round / 1000 % 2 == 0 || unit_below(&random, 8) == 0;
 		unsigned long handle = store_one ? store_some_way(&random) : 0;
 

@@ -37,7 +37,7 @@ START_TEST(two_objects_share_a_page_and_never_three)
 	ck_assert_ptr_ne(page_of(first), page_of(third));
 	ck_assert_ptr_ne(page_of(third), page_of(fourth));
 	ck_assert_uint_eq(stats().pages, 3);
-	/* The first begins behind the header, the last ends with the page. */
+	/* The first object begins right behind the header, and the last one ends at the end of the page. */
 	ck_assert_uint_eq((uintptr_t)zbud->map(pool, first, ZPOOL_MM_RO) % 4096, 64);
 	ck_assert_uint_eq((uintptr_t)zbud->map(pool, last, ZPOOL_MM_RO) % 4096, 4096 - (HALF + 64));
 	zbud->unmap(pool, first);
@@ -74,7 +74,7 @@ START_TEST(room_of_a_freed_object_is_used_again)
 	other = store(HALF + 64);
 	ck_assert_ptr_eq(page_of(other), page);
 	ck_assert_int_eq(zbud->free(pool, last), 0);
-	/* Until then, the thread caches the slot. */
+	/* The thread caches the slot until trim frees it. */
 	ck_assert_int_eq(zbud->trim(pool, &released), 0);
 	last = store(10);
 	ck_assert_ptr_eq(page_of(last), page);
@@ -174,7 +174,7 @@ START_TEST(failures_keep_no_slots_of_the_handle_table)
 
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(zbud->malloc(pool, LARGEST, ZPOOL_GFP_NOWAIT, &handle), -ENOMEM);
-	/* One may wait for the next NOWAIT call, which uses it. */
+	/* The pool may keep one handle slot for the next NOWAIT call, which uses it. */
 	ck_assert_uint_le(zp_handles_taken(&inside->handles), 2);
 	ck_assert_int_eq(zbud->free(pool, kept), 0);
 	ck_assert_int_eq(zbud->malloc(pool, LARGEST, ZPOOL_GFP_NOWAIT, &kept), 0);
@@ -227,7 +227,7 @@ START_TEST(reserve_can_be_chosen_and_changed)
 	args.values = &value;
 	args.value_count = 1;
 	ck_assert_int_eq(harness_create(&own, &args), 0);
-	/* Slots that the thread cached would keep their pages. */
+	/* Slots that the thread caches would keep their pages in use. */
 	atomic_store(&((struct zbud_pool *)own.pool)->caches.refused, true);
 	for (int i = 0; i < 500; i++)
 		ck_assert_int_eq(zbud->malloc(own.pool, LARGEST, 0, &handle[i]), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Slots that threads cache: who gets them, how many there are, and who gives them back.
+ * Threads cache slots.  The tests check which thread gets a slot, how many slots are cached, and when they are freed.
  */
 #include <config.h>
 
@@ -12,7 +12,7 @@ enum { MANY = 4000, HALF_CHUNKS = HALF / ZBUD_CHUNK_BYTES };
 
 static unsigned long handles[MANY];
 
-/* A pool that cannot evict, in which malloc takes no lock either. */
+/* This pool cannot evict, so its malloc takes no lock either. */
 static void setup_plain(void)
 {
 	struct zpool_create_args args = harness_args(&harness, zbud);
@@ -56,7 +56,7 @@ static void trim(void)
 	ck_assert_int_eq(zbud->trim(pool, &released), 0);
 }
 
-/* A thread that frees handles[0] to handles[count - 1], and then waits, with what it caches, until it may end. */
+/* This thread frees handles[0] to handles[count - 1], and then waits with its cached slots until it may end. */
 static pthread_t other;
 static pthread_barrier_t barrier;
 
@@ -129,7 +129,10 @@ START_TEST(cached_slots_are_a_share_of_a_size)
 	fill(MANY);
 	for (unsigned int i = 0; i < MANY; i++) {
 		release(handles[i]);
-		/* Besides the share, the slot that was freed last, and as many as a full magazine gives up. */
+		/*
+		 * The limit is the share, plus the slot that was freed last and the slots that a full magazine frees at
+		 * once.
+		 */
 		unit_require(cached() <= ZBUD_FLUSH_SLOTS + 2 + used() / ZBUD_CACHED_SHARE);
 		unit_require(cached() <= ZP_MAGAZINE_ITEMS + 1);
 		unit_require(stats().objects == MANY - i - 1);
@@ -215,7 +218,7 @@ START_TEST(thread_that_ends_caches_nothing)
 	other_frees(40);
 	ck_assert_uint_gt(cached(), 0);
 	ck_assert(harness.exit_fn != NULL);
-	/* The harness has no threads of its own: this stands for the end of the other one. */
+	/* The harness does not call the driver when a thread ends, so the test does. */
 	harness.exit_fn(harness.exit_arg);
 	harness.exit_fn = NULL;
 	ck_assert_uint_eq(cached(), 0);
@@ -227,7 +230,10 @@ START_TEST(thread_that_ends_caches_nothing)
 }
 END_TEST
 
-/* More lives than a handle has generations: the handle slot is retired, and the place gets another one. */
+/*
+ * The object is freed more often than a handle has generations: the handle slot is retired, and the slot gets another
+ * one.
+ */
 START_TEST(slot_outlives_its_handle)
 {
 	enum { LIVES = (1 << 22) + 1000 };
@@ -269,7 +275,7 @@ END_TEST
 
 /* ---- eviction ---- */
 
-/* Of the oldest page, threads cache both slots (2), or one (1), or none (0). */
+/* Threads cache both slots of the oldest page (2), one of them (1), or none (0). */
 START_TEST(shrink_asks_for_no_cached_slot)
 {
 	fill(MANY);
@@ -343,7 +349,7 @@ START_TEST(verify_finds_damaged_caches)
 	magazine = &own_cache()->magazines[HALF_CHUNKS];
 	kept = magazine->items[0];
 	ck_assert_uint_gt(zp_magazine_count(magazine), 1);
-	/* The handle slot of a live object, one that is not in the table, and none. */
+	/* These are the handle slot of a live object, one beyond the table, and no slot. */
 	const uint32_t wrong[] = { zp_handle_slot(handles[MANY - 1]), UINT32_MAX, ZP_SLOT_NONE };
 	for (int i = 0; i < 3; i++) {
 		magazine->items[0] = wrong[i];

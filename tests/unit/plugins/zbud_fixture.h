@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zbud_fixture.h - a zbud pool with an owner that can be told how to behave
+ * zbud_fixture.h - a zbud pool with an owner whose behaviour a test can set
  */
 #ifndef ZBUD_FIXTURE_H
 #define ZBUD_FIXTURE_H
@@ -18,7 +18,7 @@ static const struct zpool_driver *const zbud = &zbud_LTX_zpool_driver;
 static struct harness harness;
 static void *pool;
 
-/* What the evict callback does, and what it was asked for. */
+/* The behaviour of the evict callback, and a record of its calls. */
 static struct {
 	unsigned long handles[4096];
 	unsigned int asked;

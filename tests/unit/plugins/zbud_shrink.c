@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eviction, and a pool under random use, threads and fork.
+ * Tests of eviction, and of a pool under random use, with threads and fork.
  */
 #include <config.h>
 
@@ -97,11 +97,11 @@ static unsigned long first_of_pair, last_of_pair;
 static int evict_frees_both(unsigned long handle)
 {
 	ck_assert_uint_eq(handle, first_of_pair);
-	/* Freed while its page is under reclaim, without having been asked for. */
+	/* The second object is freed while its page is under reclaim, although its eviction was not requested. */
 	ck_assert_int_eq(zbud->free(pool, last_of_pair), 0);
 	ck_assert_uint_eq(stats().pages, 1);
 	ck_assert_int_eq(zbud->free(pool, first_of_pair), 0);
-	/* The page is still the reclaim's: what comes now gets another. */
+	/* The page is still under reclaim, so a new object gets another page. */
 	ck_assert_uint_eq(stats().pages, 1);
 	(void)store(10);
 	ck_assert_uint_eq(stats().pages, 2);
@@ -116,7 +116,7 @@ START_TEST(frees_within_a_reclaim_leave_the_page_to_it)
 	ck_assert_ptr_eq(page_of(first_of_pair), page_of(last_of_pair));
 	evictor.act = evict_frees_both;
 	ck_assert_uint_eq(shrink(1, 0), 1);
-	/* Nobody is asked for an object that is gone. */
+	/* The pool does not request the eviction of an object that is gone. */
 	ck_assert_uint_eq(evictor.asked, 1);
 	ck_assert_uint_eq(stats().objects, 1);
 	ck_assert_uint_eq(stats().pages, 1);
@@ -225,7 +225,7 @@ static void *churn(void *arg)
 	return NULL;
 }
 
-/* Owners of objects that run in several threads refuse to let them go; reclaim passes through all the same. */
+/* The owner refuses to evict, because other threads use the objects; reclaim still examines the pages. */
 static int evict_refuses_quietly(void *context, unsigned long handle)
 {
 	(void)context;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * magazine.c - thread caches: whose they are, who is kept out when, and what becomes of them
+ * magazine.c - thread caches: their owners, how the owners are kept out, and the end of a cache
  */
 #include <config.h>
 
@@ -31,7 +31,7 @@ START_TEST(oldest_items_are_taken_first)
 	ck_assert_uint_eq(zp_magazine_take(&magazine, items, 3), 0);
 	for (uint32_t item = 1; item <= ZP_MAGAZINE_ITEMS; item++)
 		ck_assert(zp_magazine_push(&magazine, item));
-	/* A class that has become smaller has magazines with more items than they may keep. */
+	/* When a class has become smaller, a magazine may contain more items than it may keep. */
 	magazine.max = 2;
 	ck_assert(!zp_magazine_push(&magazine, 99));
 	ck_assert_uint_eq(zp_magazine_take(&magazine, items, 4), 4);
@@ -115,7 +115,7 @@ START_TEST(thread_without_memory_works_without_a_cache)
 	ck_assert_ptr_null(adopt());
 	atomic_store(&source.commits_left, -1);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), held_at_start);
-	/* The next threads do not try in vain, until the driver says that there may be memory. */
+	/* Other threads do not try again until the driver reports that there may be memory. */
 	reserves = atomic_load(&source.reserves);
 	ck_assert_ptr_null(adopt());
 	ck_assert_uint_eq(atomic_load(&source.reserves), reserves);
@@ -177,7 +177,7 @@ START_TEST(trim_frees_the_caches_that_nobody_has)
 }
 END_TEST
 
-/* In the child of a fork, caches of the parent's threads have items and no owner. */
+/* In the child of a fork, the caches of the parent's other threads have items but no owner. */
 START_TEST(trim_keeps_a_cache_with_items)
 {
 	struct other other = { 0 };
@@ -227,7 +227,7 @@ START_TEST(owners_are_kept_out_between_hold_and_release)
 }
 END_TEST
 
-/* Of a thread that had none before, with a new cache (0) or one that waited for it (1). */
+/* A thread without a cache adopts a new one (0), or one that a thread left when it ended (1). */
 START_TEST(cache_adopted_during_a_hold_is_kept_out_too)
 {
 	struct other ended = { 0 }, other = { 0 };

@@ -31,7 +31,7 @@ void zp_biased_barrier(void);
 
 void counted_barrier(void)
 {
-	barriers++; /* under caches.lock */
+	barriers++; /* caches.lock guards the counter */
 	zp_biased_barrier();
 }
 
@@ -51,7 +51,7 @@ static _Thread_local void (*exit_fn)(void *arg);
 static _Thread_local void *exit_arg;
 static bool refuse_hooks;
 static unsigned int cancelled;
-static _Atomic(unsigned int) emptied; /* items that ended threads had */
+static _Atomic(unsigned int) emptied; /* counts the items of threads that ended */
 
 static inline int add_hook(void *core, void (*fn)(void *arg), void *arg)
 {
@@ -121,7 +121,7 @@ static inline void teardown(void)
 	ck_assert(strict_source_fini(&source));
 }
 
-/* ---- what the tests look at ---- */
+/* ---- what the tests examine ---- */
 
 static inline unsigned int cache_count(void)
 {
@@ -157,7 +157,7 @@ static inline void push(struct zp_cache *cache, unsigned int class, uint32_t ite
 
 /* ---- other threads ---- */
 
-/* A thread that does one thing, then waits until it is told to end. */
+/* This thread performs one action, and then waits until the test lets it end. */
 struct other {
 	pthread_t thread;
 	pthread_barrier_t barrier;

@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-/* Threads use their magazines while one moves items from cache to cache; none is lost or there twice. */
+/* Threads use their magazines while another thread moves items between caches; no item is lost or duplicated. */
 static _Atomic(bool) is_over;
 static _Atomic(unsigned int) has_begun;
 
@@ -95,7 +95,7 @@ END_TEST
 
 /* ---- fork ---- */
 
-/* In the child: its thread has its cache, the others' have no owner, and nobody is kept out. */
+/* In the child, the only thread owns its cache, the other caches have no owner, and no owner is kept out. */
 static int check_child(struct zp_cache *own, struct zp_cache *others)
 {
 	zp_caches_fork(&caches, ZPOOL_FORK_CHILD);
@@ -111,7 +111,7 @@ static int check_child(struct zp_cache *own, struct zp_cache *others)
 	return cache_count() == 1 ? 0 : 5;
 }
 
-/* Another thread keeps the owners out during the fork (1), or not (0). */
+/* Another thread keeps the owners out during the fork (1), or does not (0). */
 START_TEST(child_of_fork_has_only_its_own_owner)
 {
 	struct other other = { 0 }, keeper = { 0 };
