@@ -289,7 +289,7 @@ int zblock_unmap(void *pool_, unsigned long handle)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What an object is
+ * Sizes of objects, and the walk over all of them
  */
 
 /*

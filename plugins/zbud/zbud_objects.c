@@ -321,7 +321,7 @@ int zbud_unmap(void *pool_, unsigned long handle)
 	return zp_handles_unpin(&pool->handles, handle);
 }
 
-/* ---- what an object is ---- */
+/* ---- sizes of objects, and the walk over all of them ---- */
 
 int64_t zbud_obj_size(void *pool_, unsigned long handle)
 {

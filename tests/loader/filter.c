@@ -191,7 +191,7 @@ START_TEST(a_part_is_named_with_a_dash_or_an_underscore)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What cannot be stacked
+ * Specs that are not valid stacks
  */
 
 START_TEST(a_filter_needs_a_driver_behind_it_and_a_driver_nothing)

@@ -2,14 +2,14 @@
 #
 # tests/loader: loading, from the search for a file to its unloading, with mock plugins that have one fault each
 #
-# The mocks are shared objects, which a build without shared libraries has none of.
+# The mocks are shared objects, so a build without shared libraries has none.
 
 EXTRA_DIST += \
 	tests/loader/mocks/mock.h \
 	tests/loader/mocks/mock_driver.h \
 	tests/loader/mocks/mock_filter.h
 
-# It uses the real plugins, and no mocks.
+# This test uses the real plugins, and no mocks.
 check_PROGRAMS += tests/loader/small_stack
 TESTS += tests/loader/small_stack
 tests_loader_small_stack_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
@@ -45,7 +45,7 @@ loader_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # Mock plugins look for mock_event() in the program.
 loader_ldflags = $(AM_LDFLAGS) -export-dynamic
 loader_ldadd = tests/loader/libfixture.la libzpool/libzpool.la $(CHECK_LIBS) $(PTHREAD_LIBS)
-# For tests that reach behind the public interface, and for a program that is copied elsewhere.
+# Some tests call internal functions, and one program is copied elsewhere, so they link with the archive.
 loader_inner_ldadd = tests/loader/libfixture.la libzpool/libzpcore.la $(CHECK_LIBS) $(PTHREAD_LIBS)
 
 tests_loader_child_LDADD = libzpool/libzpcore.la $(PTHREAD_LIBS)

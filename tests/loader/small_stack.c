@@ -73,7 +73,7 @@ static int evict(struct zpool *pool, unsigned long handle, void *user)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What runs on the small stack
+ * The calls that run on the small stack
  */
 
 static void list_drivers(const char *unused)

@@ -4,10 +4,11 @@
  *
  *   crash write URI SEED STATE     read every block, print "ready", write and flush at random until the connection is
  *                                  lost, and write to STATE what may be in each block
- *   crash verify IMAGE STATE       is one of these in each block of the image?
+ *   crash verify IMAGE STATE       check that each block of the image has one of these
  *
- * A block has its number and a version in each of its 16 bytes, so that half a block is found out.  Each of the threads
- * has blocks and a connection of its own.  Exit status: 0 all well, 1 a block is wrong, 2 usage or no connection.
+ * Every 16 bytes of a block contain its number and a version, so verify detects a half-written block.  Each thread has
+ * its own blocks and connection.  The exit status is 0 if all blocks are right, 1 if one is wrong, and 2 after a wrong
+ * usage or without a connection.
  */
 #include "config.h"
 

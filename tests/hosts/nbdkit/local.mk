@@ -1,4 +1,4 @@
-# The plugin of nbdkit, through real clients.  Each script is one subject.
+# These scripts test nbdkit's plugin with real clients.  Each script covers one subject.
 
 nbdkit_tests = \
 	tests/hosts/nbdkit/backing.sh \
@@ -25,7 +25,7 @@ tests_hosts_nbdkit_crash_LDADD = $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 endif
 endif
 
-# A hundred kills, and fio for ten minutes; SOAK_KILLS and SOAK_SECONDS change that.
+# The soak kills the server a hundred times and runs fio for ten minutes; SOAK_KILLS and SOAK_SECONDS change that.
 SOAK_KILLS = 100
 SOAK_SECONDS = 150
 .PHONY: check-soak-nbdkit
@@ -33,7 +33,7 @@ check-soak-nbdkit: all
 	$(MAKE) check TESTS='tests/hosts/nbdkit/kill.sh tests/hosts/nbdkit/fio.sh' ZPOOL_TEST_KILLS='$(SOAK_KILLS)' \
 		ZPOOL_TEST_FIO_SECONDS='$(SOAK_SECONDS)'
 
-# The plugin beside nbdkit's memory plugin and zram.
+# The benchmark compares the plugin with nbdkit's memory plugin and with zram.
 .PHONY: bench-nbdkit
 bench-nbdkit: all
 	@$(AM_TESTS_ENVIRONMENT) srcdir='$(srcdir)' '$(srcdir)/tests/with-plugins' $(SHELL) '$(srcdir)/tests/hosts/nbdkit/bench.sh'

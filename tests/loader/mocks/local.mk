@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/loader/mocks: plugins with one fault each, or with one trait that a test needs; the head of each source says which
+# tests/loader/mocks: plugins with one fault each, or with one trait that a test needs; the head of each source describes it
 
 mock_modules = \
 	tests/loader/mocks/a2345678901234567890123456789012.la \
@@ -62,7 +62,7 @@ mock_modules = \
 	tests/loader/mocks/short_struct.la \
 	tests/loader/mocks/undefined.la
 
-# What some of them depend on.
+# Some mocks depend on these libraries.
 mock_libraries = \
 	tests/loader/mocks/libdependency.la \
 	tests/loader/mocks/liblate.la \
@@ -70,7 +70,7 @@ mock_libraries = \
 
 check_LTLIBRARIES += $(mock_libraries) $(mock_modules)
 
-# The -rpath is what makes libtool build a shared object; nothing is installed there.
+# libtool builds a shared object only if -rpath is given; nothing is installed there.
 mock_library_ldflags = $(AM_LDFLAGS) -avoid-version -rpath /nowhere
 mock_ldflags = $(mock_library_ldflags) -module
 
@@ -132,7 +132,7 @@ tests_loader_mocks_resident_la_LDFLAGS = $(mock_ldflags)
 tests_loader_mocks_short_struct_la_LDFLAGS = $(mock_ldflags)
 tests_loader_mocks_undefined_la_LDFLAGS = $(mock_ldflags)
 
-# Given to the linker by path: libtool would have the plugin look for it in the build directory.
+# The linker gets the library's path, because libtool would add the build directory to the plugin's run path.
 tests_loader_mocks_in_dependency_la_LDFLAGS = $(mock_ldflags) -Wl,tests/loader/mocks/.libs/libdependency.so
 EXTRA_tests_loader_mocks_in_dependency_la_DEPENDENCIES = tests/loader/mocks/libdependency.la
 tests_loader_mocks_links_zpool_la_LDFLAGS = $(mock_ldflags) -Wl,--no-as-needed,libzpool/.libs/libzpool.so
