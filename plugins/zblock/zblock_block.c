@@ -103,9 +103,7 @@ int zblock_block_create(struct zblock_pool *pool, struct zblock_type *type, zpoo
 		zblock_record_put(pool, *number);
 	if (err)
 		return err;
-	/*
-	 * A NOWAIT call commits the pages behind the first ones where their memory is at hand, for the next such calls.
-	 */
+	/* If the reserve has memory, a NOWAIT call also commits the pages behind the first ones, for later calls. */
 	for (unsigned int page = type->first_pages; nowait && page < type->pages; page++)
 		if (zp_pages_commit(&pool->pages, pgno + page, 1, gfp) == 0)
 			committed |= 1u << page;
