@@ -1,4 +1,4 @@
-# The conformance suite on every driver found; the suite itself is in conformance/.
+# Runs the conformance suite of conformance/ on every driver that is found.
 
 check_PROGRAMS += tests/contract/contract
 TESTS += tests/contract/contract
@@ -8,14 +8,14 @@ tests_contract_contract_CPPFLAGS = $(AM_CPPFLAGS) $(contract_preload_cppflags)
 tests_contract_contract_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
 tests_contract_contract_LDADD = conformance/libconformance.a libzpool/libzpool.la $(PTHREAD_LIBS)
 
-# Without shared libraries there are no plugins to load: the suite brings the drivers along.
+# Without shared libraries there are no plugins to load, so the drivers are linked into the program.
 if !ENABLE_SHARED
 contract_preload_cppflags = -DCONTRACT_PRELOAD
 contract_preload_ldflags = -static $(preload_plugins)
 EXTRA_tests_contract_contract_DEPENDENCIES = $(plugin_LTLIBRARIES)
 endif
 
-# The suite on drivers of its own that have little more than what they must, and behind a filter.
+# Runs the suite on mock drivers that have few optional features, alone and below a filter.
 check_PROGRAMS += tests/contract/with_mocks
 TESTS += tests/contract/mocks.sh tests/contract/stacks.sh
 EXTRA_DIST += tests/contract/mocks.sh tests/contract/stacks.sh

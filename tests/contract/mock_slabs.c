@@ -45,7 +45,7 @@ struct slabs_pool {
 	void *evict_context;
 	struct zp_lock lock;
 	struct zp_list classes[SLABS_CLASSES];
-	struct zp_list order; /* the most recently allocated from comes first */
+	struct zp_list order; /* the slab of the latest malloc comes first */
 	uint64_t objects, stored_bytes, slabs;
 	struct zpool_stats counted; /* the members that never decrease */
 	_Atomic(uint64_t) failed_limit, failed_memory;
@@ -287,7 +287,7 @@ static int64_t slabs_obj_size(void *context, unsigned long handle)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Giving memory back
+ * Releasing memory
  */
 
 /* Asks the callback to evict all objects of a slab that is on no list.  The lock is held, except during callbacks. */
@@ -466,7 +466,7 @@ static int slabs_trim(void *context, uint64_t *released)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
- * What it tells
+ * Information about a pool
  */
 
 static uint64_t slabs_total_size(void *context)

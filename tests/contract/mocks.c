@@ -212,7 +212,7 @@ static const struct zpool_driver mock_copies = {
 };
 
 /* ------------------------------------------------------------------------------------------------------------------
- * mock_pass: walks, statistics and classes it leaves out; it stands in front of drivers that map, trim and tell sizes
+ * mock_pass: a filter without walks, statistics and size classes, for drivers that can map, trim and report sizes
  */
 
 #define PASS_BITS 0x5a5a0000ul
@@ -338,7 +338,7 @@ static void pass_fork(void *context, enum zpool_fork_phase phase)
 }
 
 static const struct zpool_driver mock_pass = {
-	MOCK_HEAD("mock_pass", "passes everything on"),
+	MOCK_HEAD("mock_pass", "forwards every call"),
 	.flags_required = ZPOOL_DRIVER_FILTER,
 	.flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_NOWAIT,
 	.max_object_bytes = MOCK_OBJECT_BYTES_MAX,

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# mocks.sh: the contract suite on drivers that have little more than what they must, on a stack with a filter, and on a
-# driver that is named with a parameter; and what filters offer above a driver that has no statistics
+# mocks.sh - run the conformance suite on drivers with few optional features, on a stack with a filter and on a driver
+# that is given with a parameter, and the cases about missing features on filters above drivers without statistics
 set -eu
 with_mocks=${abs_top_builddir:?is the build tree, set by make check}/tests/contract/with_mocks
 dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-mocks.XXXXXX")

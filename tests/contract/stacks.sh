@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# stacks.sh: the contract of filters in a row, where it is for the filters to keep: limits, NOWAIT, fork, eviction
+# stacks.sh - run the conformance cases that depend on filters (limits, NOWAIT, fork, eviction) on stacks of filters
 set -eu
 builddir=${abs_top_builddir:?is the build tree, set by make check}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-stacks.XXXXXX")

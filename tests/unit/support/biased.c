@@ -22,10 +22,13 @@ enum { REVOCATIONS = 1000 };
 
 static struct zp_biased biased;
 static unsigned long counter;
-static _Atomic(unsigned long) entries; /* of the owner */
+static _Atomic(unsigned long) entries; /* how often the owner entered */
 static _Atomic(bool) is_over;
 
-/* From here on membarrier(2) fails in this process.  false: the system does not let it filter its system calls. */
+/*
+ * Makes membarrier(2) fail in this process from here on.  Returns false if the system does not allow system call
+ * filters.
+ */
 static bool refuse_membarrier(void)
 {
 	const struct sock_filter code[] = {
@@ -52,7 +55,10 @@ static void *own(void *unused)
 	return NULL;
 }
 
-/* The owner and a thread that keeps it out count together, without an atomic operation: nothing may be lost. */
+/*
+ * The owner and a thread that keeps it out increase the same counter without atomic operations, and no increment may
+ * be lost.
+ */
 static void exclude(void (*halfway)(void))
 {
 	pthread_t thread;

@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-/* The same sets, one byte a bit, for comparison. */
+/* Holds the same set with one byte for each bit, for comparison. */
 struct plain {
 	bool bit[ZP_BITS];
 };

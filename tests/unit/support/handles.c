@@ -384,7 +384,7 @@ START_TEST(spent_slot_is_not_renewed)
 }
 END_TEST
 
-/* The same holds if groups become dormant meanwhile and lose the generations in their words. */
+/* No handle is used twice, even if groups become dormant and lose the generations that their words contain. */
 START_TEST(no_handle_comes_twice_though_groups_fall_dormant)
 {
 	enum { ROUNDS = 40, OBJECTS = 1500 };

@@ -9,7 +9,7 @@
 
 #include "unit.h"
 
-/* The suite's name ends with this. */
+/* The end of the suite's name, which says which layout the program tests. */
 #if ZP_HANDLE_NARROW
 #define ZP_LAYOUT ", narrow"
 #else

@@ -1,4 +1,4 @@
-# Unit tests of the support library and, by their callbacks alone, of the drivers.
+# Unit tests of the support library, and of the drivers, whose callbacks are called directly.
 
 if HAVE_CHECK
 support_tests = \
@@ -87,7 +87,7 @@ tests_unit_support_handles_shared_SOURCES = tests/unit/support/handles_shared.c 
 tests_unit_support_handles_shared_CPPFLAGS = $(support_test_cppflags)
 tests_unit_support_handles_shared_LDADD = $(support_test_ldadd)
 
-# The same with the handles of 32-bit machines, for which the table itself is compiled again.
+# The same tests with the handle layout of 32-bit machines, for which the handle table is compiled again.
 handles_narrow_sources = $(handles_test_sources) libzpool/support/handles.c libzpool/support/handles_groups.c
 
 tests_unit_support_handles_narrow_SOURCES = tests/unit/support/handles.c $(handles_narrow_sources)

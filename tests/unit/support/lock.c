@@ -54,7 +54,7 @@ static void *look(void *alone)
 	return NULL;
 }
 
-/* While nobody else could look, locks take the short way; that must end before a second thread does anything. */
+/* Locks avoid atomic operations in a process with one thread, and must stop doing so before a second thread runs. */
 START_TEST(process_with_a_second_thread_is_not_single_threaded)
 {
 	bool alone = true;
@@ -63,7 +63,7 @@ START_TEST(process_with_a_second_thread_is_not_single_threaded)
 	ck_assert_int_eq(pthread_create(&thread, NULL, look, &alone), 0);
 	pthread_join(thread, NULL);
 	ck_assert(!alone);
-	/* What glibc says once they are gone again is its business, but a lock works either way. */
+	/* After the second thread has ended, glibc may report one thread or several; a lock works in both cases. */
 	zp_lock_init(&lock);
 	ck_assert(zp_trylock(&lock));
 	ck_assert(!zp_trylock(&lock));
@@ -138,7 +138,7 @@ START_TEST(waiter_that_is_cancelled_gets_the_lock_first)
 	while (!atomic_load(&waiting))
 		sched_yield();
 	ck_assert_int_eq(pthread_cancel(thread), 0);
-	/* Long enough that a waiter sleeps; one that does not yet passes all the same. */
+	/* This is long enough for the waiter to sleep in most runs; if it does not sleep yet, the test passes too. */
 	nanosleep(&hold, NULL);
 	zp_unlock(&lock);
 	pthread_join(thread, &result);
@@ -169,7 +169,7 @@ END_TEST
 enum { FIRST = ZP_RANK_DRIVER, SECOND };
 static struct zp_lock ranked[2];
 
-/* Two locks of this rank, index and domain: the first one is held. */
+/* Makes two locks with these ranks, indices and domains, and takes the first one. */
 static void hold_ranked(unsigned int rank, unsigned int index, const void *domain, unsigned int other_rank,
 			unsigned int other_index, const void *other_domain)
 {

@@ -51,7 +51,7 @@ static _Thread_local void (*exit_fn)(void *arg);
 static _Thread_local void *exit_arg;
 static bool refuse_hooks;
 static unsigned int cancelled;
-static _Atomic(unsigned int) emptied; /* counts the items of threads that ended */
+static _Atomic(unsigned int) emptied; /* how many items were in the caches of threads that ended */
 
 static inline int add_hook(void *core, void (*fn)(void *arg), void *arg)
 {

@@ -109,7 +109,7 @@ START_TEST(reserved_memory_is_accessible_from_commit_to_close)
 	size_t bytes = 1 << 20;
 	char *at;
 
-	/* Memcheck reports the system calls that try inaccessible memory. */
+	/* Memcheck would report the system calls by which is_accessible() probes memory. */
 	if (unit_on_valgrind())
 		return;
 	at = os->reserve(os->context, bytes, 4096, -1);
@@ -125,7 +125,10 @@ START_TEST(reserved_memory_is_accessible_from_commit_to_close)
 }
 END_TEST
 
-/* Run in a child, whose limits and locks end with it: 0, 77 for what the system forbids, else a line's number. */
+/*
+ * Runs `work` in a child process, so that its limits and locks end with it.  work() returns 0, 77 if the system forbids
+ * what it needs, or the number of the line that failed.
+ */
 static void in_child(int (*work)(void))
 {
 	int status = -1;
@@ -151,7 +154,7 @@ static void in_child(int (*work)(void))
 			return __LINE__;                                                                               \
 	} while (0)
 
-/* More address space than the process may lock. */
+/* Reserves more address space than the process may lock. */
 static int reserve_beyond_the_lock_limit(void)
 {
 	struct rlimit limit = { 256 << 10, 256 << 10 };
@@ -176,7 +179,7 @@ START_TEST(reservation_may_exceed_the_limit_of_locked_memory)
 }
 END_TEST
 
-/* Linux before 5.18 knows no MADV_DONTNEED_LOCKED. */
+/* Makes the kernel refuse MADV_DONTNEED_LOCKED, like Linux before 5.18.  Returns false if that is not possible. */
 static bool forget_dontneed_locked(void)
 {
 	struct sock_filter filter[] = {
@@ -204,7 +207,7 @@ static int decommit_locked_memory(void)
 	at = os->reserve(os->context, bytes, 65536, -1);
 	CHILD_REQUIRE(at && os->commit(os->context, at, 8 * 4096) == 0);
 	memset(at, 0x55, 8 * 4096);
-	CHILD_REQUIRE(msync(at, 4096, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY); /* it is locked */
+	CHILD_REQUIRE(msync(at, 4096, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY); /* EBUSY: it is locked */
 	CHILD_REQUIRE(os->decommit(os->context, at + 2 * 4096, 4 * 4096) == 0);
 	if (sysconf(_SC_PAGESIZE) == 4096) {
 		CHILD_REQUIRE(mincore(at + 2 * 4096, 4 * 4096, resident) == 0);

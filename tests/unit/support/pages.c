@@ -14,7 +14,7 @@ enum { MIB = 1 << 20 };
 static struct strict_source source;
 static struct zp_pages pages;
 
-/* Every page that is held is one that the source has given, and the other way round. */
+/* The allocator accounts for exactly those bytes that the source has committed. */
 static void check_books(void)
 {
 	const char *fault = zp_pages_verify(&pages);
@@ -138,7 +138,7 @@ END_TEST
 
 START_TEST(runs_are_found_again_in_fragmented_segments)
 {
-	/* Every second page taken: no room for a pair, until neighbours go. */
+	/* If every second page is taken, no run of two pages is free until a neighbour is freed. */
 	enum { PAGES = 4 * 1024 };
 	static uint32_t pgno[PAGES];
 	uint32_t segments;
@@ -165,7 +165,10 @@ END_TEST
 
 START_TEST(bounds_below_the_length_in_its_bucket_are_passed_over)
 {
-	/* 64 pages taken between free runs of 100: a run of 110 falls into the same bucket and fits in none of them. */
+	/*
+	 * Free runs of 100 pages have 64 taken pages between them; a run of 110 is in the same bucket, but fits in
+	 * none.
+	 */
 	uint32_t pgno[60];
 	unsigned int pieces = 0, segments;
 
@@ -223,7 +226,7 @@ START_TEST(reserve_stays_within_its_bound_and_goes_back_in_batches)
 		ck_assert_uint_le(pages.reserve_pages, 64);
 	}
 	check_books();
-	/* Neighbours went together, and never less than half the bound at once. */
+	/* Neighbouring pages were released together, and each batch had at least half of the bound. */
 	ck_assert_uint_le(atomic_load(&source.decommits), PAGES / 16);
 	ck_assert_uint_gt(pages.reserve_pages, 0);
 }
@@ -283,7 +286,7 @@ START_TEST(limit_is_exact_and_spends_the_reserve_before_it_fails)
 	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 0);
 	ck_assert_int_eq(zp_pages_get(&pages, 1, 0, &run), -ENOMEM);
 	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 1);
-	/* Scattered pages of the reserve are no run of 5, but their memory becomes one. */
+	/* Five scattered pages of the reserve are no run of 5, but the limit allows a run once they are released. */
 	for (int i = 0; i < 10; i += 2)
 		zp_pages_put(&pages, pgno[i], 1);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), limit);
@@ -294,7 +297,7 @@ START_TEST(limit_is_exact_and_spends_the_reserve_before_it_fails)
 	ck_assert_uint_eq(zp_pages_limit_refusals(&pages), 2);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), limit);
 	ck_assert_uint_eq(zp_pages_peak_bytes(&pages), limit);
-	/* Lowering it only stops growth. */
+	/* A limit below what the pool holds only stops growth. */
 	zp_pages_set_limit(&pages, 4096);
 	ck_assert_int_eq(zp_pages_get(&pages, 1, 0, &pgno[0]), -ENOMEM);
 	zp_pages_put(&pages, run, 5);
@@ -375,7 +378,7 @@ START_TEST(trim_gives_back_the_reserve_and_vacant_chunks)
 		zp_pages_trim(&pages, &released);
 		ck_assert_uint_gt(released, 0);
 		check_books();
-		/* What stays are records of segments, which the next round uses again. */
+		/* Only the records of segments remain, and the next round uses them again. */
 		ck_assert_uint_le(zp_pages_held_bytes(&pages), held_empty + 16 * ZP_PAGE_BYTES);
 		ck_assert_uint_le(atomic_load(&source.reserved_bytes), reserved + 16 * ZP_PAGE_BYTES);
 	}
@@ -383,7 +386,7 @@ START_TEST(trim_gives_back_the_reserve_and_vacant_chunks)
 }
 END_TEST
 
-/* Only the system's source has page tables to give back. */
+/* Page tables can be released only if the pages come from the system's source. */
 START_TEST(trim_gives_back_page_tables_of_idle_parts)
 {
 	static struct zp_pages own;
@@ -391,7 +394,7 @@ START_TEST(trim_gives_back_page_tables_of_idle_parts)
 	uint64_t released;
 
 	ck_assert_int_eq(zp_pages_init(&own, NULL, -1, 0), 0);
-	/* The first chunk is smaller than what a page table spans. */
+	/* The first chunk is smaller than the range of one page table, so it is used up first. */
 	ck_assert_int_eq(zp_pages_get(&own, ZP_FIRST_CHUNK_PAGES, ZPOOL_GFP_KERNEL, &first), 0);
 	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &low), 0);
 	ck_assert_int_eq(zp_pages_get(&own, 3, ZPOOL_GFP_KERNEL, &high), 0);
@@ -406,7 +409,7 @@ START_TEST(trim_gives_back_page_tables_of_idle_parts)
 	ck_assert_uint_eq(segment->tables, 2);
 	ck_assert_ptr_null(zp_pages_verify(&own));
 	ck_assert_int_eq(*(char *)zp_pages_address(&own, high), 0x77);
-	/* The part can be used as before. */
+	/* The released part can be used as before. */
 	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &again), 0);
 	ck_assert_uint_eq(again, low);
 	ck_assert_int_eq(*(char *)zp_pages_address(&own, again), 0);
@@ -459,7 +462,7 @@ END_TEST
 
 START_TEST(decommit_that_fails_keeps_the_pages_and_is_asked_again)
 {
-	/* In the first chunk, which a trim does not release. */
+	/* The run is in the first chunk, which a trim does not release. */
 	enum { RUN = ZP_FIRST_CHUNK_PAGES - 1 };
 	uint32_t pgno = take(RUN);
 	uint64_t held = zp_pages_held_bytes(&pages), released;
@@ -470,7 +473,7 @@ START_TEST(decommit_that_fails_keeps_the_pages_and_is_asked_again)
 		zp_pages_put(&pages, pgno + i, 1);
 	ck_assert_uint_eq(zp_pages_held_bytes(&pages), held);
 	ck_assert_uint_eq(pages.reserve_pages, RUN);
-	/* Not at every put. */
+	/* The allocator does not ask the source again at every put. */
 	asked = atomic_load(&source.decommits);
 	ck_assert_uint_gt(asked, 0);
 	ck_assert_uint_lt(asked, 10);

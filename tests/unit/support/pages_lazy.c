@@ -37,7 +37,7 @@ static void setup(void)
 {
 	strict_source_init(&source);
 	ck_assert_int_eq(zp_pages_init(&pages, &source.table, -1, 0), 0);
-	/* The first chunk, so that what is held does not change on its account later. */
+	/* This makes the first chunk, so that its records do not change the bytes held later. */
 	zp_pages_put(&pages, take_lazy(1, 0), 1);
 }
 
@@ -115,7 +115,9 @@ START_TEST(commit_within_a_run_obeys_the_limit_and_failing_sources)
 	ck_assert_int_eq(zp_pages_commit(&pages, pgno + 2, 1, 0), 0);
 	ck_assert_int_eq(zp_pages_commit(&pages, pgno + 6, 1, 0), 0);
 	zp_pages_set_limit(&pages, 0);
-	/* Three pieces are missing; the source gives one: what it gave stays, and the books say so. */
+	/*
+	 * Three pieces of the run have no memory, and the source commits only one: that one stays and is accounted for.
+	 */
 	atomic_store(&source.commits_left, 1);
 	ck_assert_int_eq(zp_pages_commit(&pages, pgno, 10, 0), -ENOMEM);
 	ck_assert_uint_eq(committed_in(pgno, 16), 4);
@@ -139,7 +141,7 @@ START_TEST(lazy_run_starts_on_the_reserves_pages_without_keeping_more)
 	ck_assert_uint_eq(committed_in(again, 20), 1);
 	ck_assert_uint_eq(pages.reserve_pages, 7);
 	check_books();
-	/* Where the tail cannot be clean, its memory goes back. */
+	/* If the run can only be placed on committed pages, the memory behind its unused part is released. */
 	zp_pages_put(&pages, take_lazy(1024, 0), 1024);
 	ck_assert_int_eq(zp_pages_get(&pages, 1024, 0, &pgno), 0);
 	zp_pages_set_reserve(&pages, 8 << 20);
@@ -293,7 +295,7 @@ START_TEST(child_of_fork_goes_on)
 	if (!unit_may_fork())
 		return;
 	ck_assert_int_eq(zp_pages_get(&pages, 3, 0, &pgno), 0);
-	/* As another thread would, which is not in the child. */
+	/* This stands for another thread that defers releases and does not exist in the child. */
 	zp_pages_defer_release(&pages, true);
 	zp_pages_fork(&pages, ZPOOL_FORK_PREPARE);
 	child = fork();

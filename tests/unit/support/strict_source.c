@@ -53,7 +53,7 @@ static void *strict_reserve(void *context, size_t bytes, size_t align_bytes, int
 	return range->base;
 }
 
-/* With the mutex held: turn pages of one state into the other. */
+/* Changes pages from the state `from` to the other one.  The caller holds the mutex. */
 static void turn(struct strict_source *source, char *address, size_t bytes, unsigned char from)
 {
 	struct strict_range *range = source->ranges;

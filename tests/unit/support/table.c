@@ -32,7 +32,7 @@ static void close_table(void)
 	zp_pages_fini(&pages);
 }
 
-/* With the system's page source, whose released memory may be read. */
+/* Uses the system's page source, whose released memory may be read. */
 static void setup(void)
 {
 	open_table(NULL, ENTRY_BYTES);
@@ -118,7 +118,7 @@ START_TEST(each_growth_commits_one_page)
 }
 END_TEST
 
-/* Entries need not divide a page, and one may fill it. */
+/* The size of an entry need not divide a page, and may be a whole page. */
 START_TEST(entries_of_every_size_have_memory_and_do_not_overlap)
 {
 	static const uint32_t sizes[] = { 1, 4, 16, 32, 88, 120, 1000, 2049, 4095, 4096 };
@@ -155,7 +155,7 @@ START_TEST(trim_releases_whole_pages_from_the_back)
 		end = unit_below(&random, end);
 		zp_table_trim(&table, &pages, end);
 		unit_require(table.ready >= end && held() <= before);
-		/* No page stays of which no entry is in use, except where blocks end. */
+		/* Every page without an entry in use is released, except at the ends of blocks. */
 		unit_require(held() <= (uint64_t)end * ENTRY_BYTES + 4 * ZP_PAGE_BYTES);
 		check_filled(table.ready);
 	}
@@ -174,7 +174,7 @@ START_TEST(entries_read_as_zero_after_they_were_trimmed)
 	last = entry(ENTRIES - 1);
 	zp_table_trim(&table, &pages, 100);
 	check_filled(table.ready);
-	/* They keep their addresses, and other threads may still read them. */
+	/* Entries keep their addresses, and other threads may still read them. */
 	ck_assert_ptr_eq(entry(ENTRIES - 1), last);
 	ck_assert_uint_eq(*last, 0);
 	uint32_t ready = table.ready;
@@ -198,7 +198,7 @@ START_TEST(trim_beyond_the_end_releases_nothing)
 }
 END_TEST
 
-/* Other threads may read an entry that was just released. */
+/* The table cannot release memory that other threads might read, unless the page source lets them read zeroes. */
 START_TEST(trim_does_nothing_where_released_memory_cannot_be_read)
 {
 	uint32_t ready;
@@ -267,7 +267,7 @@ START_TEST(nowait_does_not_grow)
 {
 	unsigned int commits, reserves;
 
-	/* In the middle of a block, where only a commit is needed, and at its end. */
+	/* In the first round growth would need a new block, in the second only a commit. */
 	for (int i = 0; i < 2; i++) {
 		uint32_t ready = table.ready;
 
@@ -284,7 +284,7 @@ END_TEST
 
 /* ---- the bound ---- */
 
-/* Address space without memory, for tables that are too large for this machine. */
+/* A page source that hands out addresses without memory, for tables that are too large for this machine. */
 static bool is_imaginary;
 static uintptr_t next_address = UINTPTR_MAX / 4;
 static uint64_t imaginary_bytes;
@@ -332,7 +332,7 @@ START_TEST(table_ends_at_its_bound)
 	ck_assert_uint_eq(held(), (uint64_t)ZP_TABLE_ENTRIES_MAX * 4);
 	ck_assert_int_eq(zp_table_grow(&table, &pages, ZPOOL_GFP_KERNEL), -ENOMEM);
 	ck_assert_uint_eq(table.ready, ZP_TABLE_ENTRIES_MAX);
-	/* Within a block, addresses follow each other. */
+	/* The entries of a block are contiguous. */
 	before = (uintptr_t)zp_table_at(&table, ZP_TABLE_ENTRIES_MAX / 2, 4);
 	ck_assert_uint_eq((uintptr_t)zp_table_at(&table, ZP_TABLE_ENTRIES_MAX - 1, 4) - before,
 			  ((uintptr_t)ZP_TABLE_ENTRIES_MAX / 2 - 1) * 4);

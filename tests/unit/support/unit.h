@@ -25,7 +25,7 @@
 #define UNIT_SANITIZED 0
 #endif
 
-/* xorshift64*: the same sequence for the same seed everywhere. */
+/* The generator is xorshift64*, which gives the same sequence for the same seed on every machine. */
 struct unit_random {
 	uint64_t state;
 };
@@ -43,7 +43,7 @@ static inline uint32_t unit_below(struct unit_random *random, uint32_t bound)
 	return (uint32_t)((unit_random(random) >> 32) * bound >> 32);
 }
 
-/* The seed of a test, from ZPOOL_TEST_SEED or the clock, and printed so that a failure can be had again. */
+/* Takes a test's seed from ZPOOL_TEST_SEED or from the clock, and prints it so that a failure can be repeated. */
 static inline struct unit_random unit_seed(const char *test)
 {
 	const char *given = getenv("ZPOOL_TEST_SEED");
@@ -59,11 +59,11 @@ static inline struct unit_random unit_seed(const char *test)
 	return random;
 }
 
-/* For loops: Check's own assertions tell the parent process about every success. */
+/* For loops with many checks: Check's own assertions send a message to the parent process for every success. */
 #define unit_require(condition)                                                                                        \
 	do {                                                                                                           \
 		if (!(condition))                                                                                      \
-			ck_abort_msg("not so: %s", #condition);                                                        \
+			ck_abort_msg("this should be true: %s", #condition);                                           \
 	} while (0)
 
 static inline bool unit_on_valgrind(void)
@@ -73,7 +73,7 @@ static inline bool unit_on_valgrind(void)
 	return preload && strstr(preload, "vgpreload");
 }
 
-/* Thread sanitizer kills children of a program with threads. */
+/* The thread sanitizer kills the forked children of a program with threads. */
 static inline bool unit_may_fork(void)
 {
 	return !getenv("ZPOOL_TEST_NO_FORK");
