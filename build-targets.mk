@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Targets for those who work on libzpool; doc/hacking.md says when to run which.
+# Targets for developers of libzpool; doc/hacking.md says when to use them.
 #
 #   format, format-check    format the C sources with clang-format, or only report differences
 #   lint                    cppcheck, clang-tidy and shellcheck
@@ -21,7 +21,7 @@
 
 rooms = libzpool plugins store hosts conformance tools tests
 
-# Generated files live in the build tree: with one inside the source tree, VPATH builds keep find away from them.
+# find runs in the source tree, so it does not see the files that are generated in a separate build tree.
 find_c = cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print
 find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh; find $(rooms) -name '*.sh' -print; }
 
@@ -77,7 +77,7 @@ lint-shell:
 	@$(call need,shellcheck,shellcheck)
 	$(AM_V_at)$(find_scripts) | xargs shellcheck -x -P "$$PWD"
 
-# Words that codespell takes for mistakes: a macro of man pages, and the static functions of a driver.
+# Words that codespell would report as mistakes: a macro of man pages, and the static functions of a driver.
 spell-check:
 	@$(call need,codespell,codespell)
 	$(AM_V_at)cd '$(srcdir)' && codespell -L bu,statics --skip='*.svg,*.sizes' \
@@ -87,8 +87,8 @@ sizes:
 	$(AM_V_at)cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print | sort | \
 		xargs awk -f tests/dist/sizes.awk
 
-# Only programs are run under memcheck: with scripts it would check the shell.  A child of Check's that leaks ends with a
-# status other than 0, which Check reports; plugins that were unmapped still show their names in reports.
+# Only programs are run under memcheck: with scripts it would check the shell.  A forked test that leaks ends with a
+# status other than 0, which Check reports.  --keep-debuginfo keeps the function names of unmapped plugins in reports.
 VALGRIND_FLAGS = --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
 	--num-callers=30 --keep-debuginfo=yes --fair-sched=try \
 	--suppressions='$(abs_top_srcdir)/tests/dist/valgrind.supp'
@@ -98,7 +98,7 @@ check-valgrind:
 	CK_TIMEOUT_MULTIPLIER=20 ZPOOL_TEST_VALGRIND=1 $(MAKE) check \
 		LOG_FLAGS="$(LIBTOOL) --mode=execute valgrind $(VALGRIND_FLAGS)"
 
-# CC is passed on; the sub-build's directories are kept, so that a second run rebuilds only what changed.
+# These builds use the same compiler.  Their directories are kept, so that a second run rebuilds only what changed.
 check-asan:
 	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/sanitized.sh' '$(srcdir)' address,undefined
 
@@ -137,7 +137,7 @@ coverage:
 	@echo '$@: this build does not measure coverage; configure another one with --enable-coverage' >&2; exit 1
 endif
 
-# Each prints its name and how long it took; the first failure ends the run.
+# check-matrix prints the name and the duration of each target, and ends at the first failure.
 matrix = lint check-abi check-debug check-asan check-tsan check-valgrind check-musl check-i386 check-aarch64 distcheck
 
 check-matrix:
@@ -148,7 +148,7 @@ check-matrix:
 		echo "check-matrix: $$target passed in $$((`date +%s` - start)) s"; \
 	done
 
-# debian/ is left out of the tarball, as Debian asks of its upstreams.
+# The tarball does not contain debian/, because distributions have their own.
 deb:
 	@$(call need,dpkg-buildpackage,dpkg-dev)
 	$(MAKE) dist
@@ -157,7 +157,7 @@ deb:
 check-chroot:
 	'$(srcdir)/tests/dist/chroot.sh'
 
-# The warnings are errors in the build that distcheck makes of the tarball.
+# distcheck builds the tarball with warnings as errors.
 AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 
 distclean-local:

@@ -14,8 +14,8 @@ Usage: ./quickstart.sh [check | zpoolctl ARGUMENT... | --help]
   check       the same set-up and nbdkit with some of its clients, then the whole test suite
   zpoolctl    the same set-up, then build/tools/zpoolctl with the arguments that follow
 
-A second run rebuilds only what changed.  Nothing is asked.  Everything is written below ./build, but for packages and
-for what Autotools generate beside the sources (configure and the like), which git ignores.
+A second run rebuilds only what changed.  The script asks no questions.  It writes everything below ./build, except
+packages and the files that Autotools generate beside the sources (such as configure), which git ignores.
 
 Exit status: 0 success, 1 the job or a test failed, 2 wrong usage, 3 the set-up is not possible here.
 EOF
@@ -25,17 +25,18 @@ EOF
 packages=(autoconf automake libtool make gcc libc6-dev pkg-config libltdl-dev check
     liblz4-dev libzstd-dev libxxhash-dev libjansson-dev libsmartcols-dev)
 
-# What the tests of nbdkit's plugin need in addition.  Without them, the plugin is not built and these tests are skipped.
+# What the tests of nbdkit's plugin need in addition.  Without them, the plugin is not built and these tests are
+# skipped.
 packages_for_check=(nbdkit nbdkit-plugin-dev libnbd-dev libnbd-bin qemu-utils fio e2fsprogs)
 
-# How much the main job reads at most.
+# The most that the main job reads.
 input_limit_bytes=$((256 * 1024 * 1024))
 
 say() {
     printf 'quickstart: %s\n' "$*"
 }
 
-# die STATUS LINE... - the last words, one line each.
+# die STATUS LINE... - prints the lines to standard error and exits with the status.
 die() {
     local status=$1
     shift
@@ -45,14 +46,14 @@ die() {
 
 private_dir=
 proc_mounted=no
-is_configuration_old=no # packages were installed that configure looks for
+is_configuration_old=no # true if packages that configure looks for were installed meanwhile
 
 clean_up() {
     [[ -z $private_dir ]] || rm -rf "$private_dir"
     [[ $proc_mounted == no ]] || umount --lazy /proc
 }
 
-# Is this package there?  A command that it brings may as well come from elsewhere.
+# Succeeds if the package is installed, or if the command that it would install comes from elsewhere.
 have_package() {
     case $1 in
     autoconf | automake | make | gcc | pkg-config) command -v "$1" >/dev/null && return ;;
@@ -74,7 +75,7 @@ run_apt_get() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" >>"$apt_log" 2>&1
 }
 
-# For the packages that only some tests need, it is no failure if they cannot be installed.
+# Only some tests need these packages, so it is no failure if they cannot be installed.
 install_packages_for_check() {
     command -v dpkg-query >/dev/null || return 0
     local missing
@@ -111,7 +112,7 @@ install_packages() {
     say "installing ${missing[*]}"
     local apt_log=build/apt-get.out
     : >"$apt_log"
-    # A list that cannot be refreshed may still do: whether it does is for the installation to tell.
+    # An old package list may be sufficient; if it is not, the installation below fails.
     run_apt_get update -o APT::Update::Error-Mode=any || say "the package lists could not be refreshed"
     if ! run_apt_get install --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"; then
         { grep '^E:' "$apt_log" || tail -n 20 "$apt_log"; } | head -n 4 >&2
@@ -123,7 +124,8 @@ install_packages() {
     ((${#missing[@]} == 0)) || die 3 "apt-get succeeded, yet these packages are still missing: ${missing[*]}"
 }
 
-# run_logged LOG WHAT COMMAND... - run it with its output in a file, which is shown if it fails.
+# run_logged LOG WHAT COMMAND... - runs the command with its output in a file, whose end is printed if the command
+# fails.
 run_logged() {
     local log=$1 what=$2
     shift 2
@@ -149,7 +151,8 @@ configure_tree() {
     if [[ ! -x configure || ! -f Makefile.in || ! -f config.h.in || ! -f build-aux/ltmain.sh ]]; then
         run_logged "$PWD/build/autoreconf.out" "generating configure" autoreconf -fi
     fi
-    # Libtool's scripts hold absolute paths: a clone that was moved, or is mounted elsewhere, must be configured again.
+    # Libtool's scripts contain absolute paths, so a clone that was moved or is mounted elsewhere must be configured
+    # again.
     local stamp=build/quickstart.stamp
     if [[ -f build/Makefile && -f $stamp && $(<"$stamp") != "$PWD" ]]; then
         say "./build was made for $(<"$stamp"): building it again"
@@ -160,11 +163,12 @@ configure_tree() {
         (cd build && run_logged "$PWD/configure.out" "configuring in $PWD" ../configure)
         pwd >"$stamp"
     fi
-    # What make would do first anyway, if files of the build system changed, with a lot of output.
+    # If files of the build system changed, make would update the build system first; done here, its output is in a
+    # file.
     run_logged "$PWD/build/refresh.out" "building" make -C build -s am--refresh config.h
 }
 
-# A fresh chroot has none, and a process cannot see there how much memory it holds.
+# A new chroot has no /proc, without which a process cannot determine how much memory it uses.
 provide_proc() {
     [[ ! -e /proc/self ]] || return 0
     if ((EUID == 0)) && mount -t proc proc /proc 2>/dev/null; then
@@ -182,29 +186,29 @@ set_up() {
     mkdir -p build
     install_packages
     [[ $1 != check ]] || install_packages_for_check
-    # Flags of a make that called us are none of our business.
+    # The flags of a make that started this script must not affect the build.
     unset MAKEFLAGS MFLAGS MAKELEVEL CDPATH
     jobs=$(nproc)
     configure_tree
     make -C build -s -j "$jobs" || die 1 "the build failed"
 }
 
-# The loader refuses plugins that somebody else may change.  A clone may well belong to somebody else, or be writable
-# for a group: the tool gets a copy of the plugins in a directory of ours.
+# The loader refuses plugins that another user may change.  A clone may belong to another user or be writable for a
+# group, so the tool gets a copy of the plugins in a private directory.
 run_zpoolctl() {
     private_dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-quickstart.XXXXXX")
     install -m 755 build/plugins/.libs/*.so "$private_dir" || die 1 "no plugins in build/plugins/.libs"
     (cd -- "$caller_dir" && ZPOOL_PLUGIN_PATH=$private_dir "$source_dir/build/tools/zpoolctl" "$@")
 }
 
-# Bytes in the files below a directory; nothing if some of them cannot be read.
+# Prints the number of bytes in the files below a directory, or nothing if some of the files cannot be read.
 readable_bytes() {
     [[ -z $(find "$1" -xdev ! -type l ! -readable -print -quit 2>&1) ]] || return 0
     find "$1" -xdev -type f -printf '%s\n' | awk '{ n += $1 } END { printf "%d\n", n }'
 }
 
-# Sets the array input: programs, libraries, headers and text, as much as fits the limit.  Whole directories, for that is
-# easy to repeat by hand.
+# Sets the array input to directories with programs, libraries, headers and text, up to the limit.  It takes whole
+# directories so that users can repeat the command by hand.
 choose_input() {
     local dir bytes total=0
     input=()
@@ -231,7 +235,7 @@ run_main_job() {
     say "To repeat this:  ./quickstart.sh zpoolctl store ${input[*]}"
 }
 
-# The totals that automake wrote, as one line; .ci/run finds it in build/test-totals.
+# Prints the totals that automake wrote as one line, and writes it to build/test-totals for .ci/run.
 test_totals() {
     awk '$1 == "#" && NF == 3 { count[$2] = $3 }
         END { printf "%d passed, %d failed, %d skipped\n", count["PASS:"] + count["XFAIL:"],
@@ -272,7 +276,7 @@ main() {
     caller_dir=$PWD
     cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
     source_dir=$PWD
-    [[ -f configure.ac && -d libzpool ]] || die 3 "$PWD is no libzpool source tree"
+    [[ -f configure.ac && -d libzpool ]] || die 3 "$PWD is not a libzpool source tree"
     exec </dev/null
     trap clean_up EXIT
     trap 'exit 129' HUP

@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Do the documents tell the truth about the code?
+# check-docs.sh - check the documents against the code
 #
-# - every public function of zpool.h and zpool-store.h has a man page with its prototype and every errno that its comment names
-# - the pages carry the library's version and pass mandoc's lint, where there is mandoc
+# The script checks that
+#
+# - every public function of zpool.h and zpool-store.h has a man page with its prototype and every errno of its comment
+# - the pages have the library's version and pass mandoc's lint, if mandoc is installed
 # - every program and plugin in README.md, the tutorial and the man pages compiles and runs, and the plugins of README.md
 #   and of the tutorial, at each of its steps, pass the conformance tests
 # - outputs that README.md and the tutorial quote have the shape of a real run
-# - links between the documents lead somewhere
+# - links between the documents lead to existing files
 #
-# `make check' runs this in the build directory, with $srcdir set.
+# `make check' runs the script in the build directory, with $srcdir set.
 
 # shellcheck disable=SC2086 # $cc and $flags are lists of words
 set -u
@@ -30,7 +32,7 @@ fault() {
 	faults=$((faults + 1))
 }
 
-# A variable of the Makefile, which is where configure's choice of a compiler stands.
+# Prints a variable of the Makefile, such as CC, the compiler that configure chose.
 make_variable() {
 	sed -n "s/^$1 = //p" Makefile
 }
@@ -45,8 +47,8 @@ cc="${CC:-$(make_variable CC)} -pthread $(make_variable SANITIZER_CFLAGS) $(make
 
 echo '#include <errno.h>' | $cc -E -dM - | sed -n 's/^#define \(E[A-Z0-9]*\) .*/\1/p' | sort -u >"$work/errnos"
 
-# One line a public function: its name, the words of the comment above it that begin with E, "|", its prototype
-# without blanks.  A function without a comment of its own shares that of the one before it.
+# Prints a line for each public function: its name, the words of the comment above it that begin with E, "|", and its
+# prototype without blanks.  A function without a comment shares the comment of the function before it.
 awk '
 	/^\/\*/ { comment = "" }
 	/^\/\*/, /\*\// { comment = comment " " $0 }
@@ -68,7 +70,7 @@ awk '
 ' "$header" "$store_header" >"$work/functions"
 test -s "$work/functions" || fault "no public function found in zpool.h"
 
-# A page's synopsis without macros, quotes and blanks, to find prototypes in.
+# Prints a page's synopsis without macros, quotes and blanks, in which prototypes can be found.
 synopsis() {
 	sed -n '/^\.SH SYNOPSIS/,/^\.SH DESCRIPTION/{s/^\.B[IR]* //;s/"//g;s/\\-/-/g;p;}' "$1" | tr -d ' \t\n'
 }
@@ -122,7 +124,7 @@ fi
 
 # --- Links ----------------------------------------------------------------------------------------------------------
 
-# [text](file), relative to the document; not what stands in code or leads out of the tree.
+# Links have the form [text](file), relative to the document.  Links in code or to other sites are not checked.
 for document in $(cd "$srcdir" && ls README.md CONTRIBUTING.md SECURITY.md doc/*.md doc/*/*.md); do
 	grep -v '^    ' "$srcdir/$document" | grep -oE '\]\([^)#: ]+\)' | tr -d '])(' >"$work/links"
 	while read -r link; do
@@ -132,16 +134,16 @@ done
 
 # --- Examples -------------------------------------------------------------------------------------------------------
 #
-# An example is a block that begins with a comment, /* NAME.c: ... */.  One that has ZPOOL_DRIVER_DEFINE is a plugin, one
-# with a main() a program that ends with status 0, any other is only compiled.
+# An example is a block that begins with a comment, /* NAME.c: ... */.  One that has ZPOOL_DRIVER_DEFINE is a plugin,
+# one with a main() a program that ends with status 0, any other is only compiled.
 #
-# One that is told in steps has several blocks: each that begins with /* NAME.c, step N: ... is added to what was there,
-# and where one follows that begins with /* NAME.c, the last lines */ there is a whole file again.
+# An example that is built in steps has several blocks: each block that begins with /* NAME.c, step N: ... is appended
+# to the earlier ones, and a block that begins with /* NAME.c, the last lines */ completes the file of that step.
 #
-# Each plugin is also used by README.md's keep.c, which takes a driver's name; and those of README.md and
-# of the documents that teach how to write one have to pass the conformance tests, at every step.
+# The script also runs keep.c of README.md, which takes a driver's name, with each plugin.  The plugins of README.md and
+# of the documents about writing a driver must pass the conformance tests, at every step.
 
-# Writes each example of a document to directory $2, and the states of one that is told in steps to $2/step1, 2, ...
+# Writes each example of a document to directory $2, and the files of an example in steps to $2/step1, $2/step2, ...
 extract() {
 	awk -v directory="$2" '
 		function write(file, text) { printf "%s", text > file; close(file) }
@@ -174,7 +176,7 @@ extract() {
 	' "$1"
 }
 
-# Undoes the escapes of man pages.
+# Removes the escapes of man pages.
 unescape() {
 	sed -i 's/\\-/-/g; s/\\e/\\/g; s/^\\&//' "$1"
 }
@@ -187,21 +189,22 @@ done
 ZPOOL_PLUGIN_PATH=$plugins
 export ZPOOL_PLUGIN_PATH
 
-# As `make install' would lay out the headers.
+# This directory has the headers in the layout of `make install'.
 mkdir "$work/include"
 ln -s "$(cd "$srcdir/libzpool" && pwd)"/zpool*.h "$work/include/"
 ln -s "$(cd "$srcdir/libzpool/support" && pwd)" "$work/include/zpool-support"
 ln -s "$(cd "$srcdir/store" && pwd)/zpool-store.h" "$work/include/"
 flags="-std=gnu11 -O1 -g -Wall -Wextra -Werror -I$work/include"
 
-# A program of the documents, and its arguments.  It may leave files behind.
+# Runs a program of a document with arguments.  Its working directory is a temporary one, where it may leave files.
 run() {
 	(cd "$work" && timeout 60 "$@") >"$work/output" 2>&1 && return
 	cat "$work/output"
 	fault "$document: $(basename "$1").c ${2-} failed"
 }
 
-# The tool looks at the file as well; a build without it has the suite as a program.  A filter is tried on zbud alone.
+# Runs the conformance suite on a plugin: with the tool, which also checks the file, or with the program of the suite in
+# a build without the tool.  A filter is tested on top of zbud only.
 prove() {
 	rm -rf "$work/alone"
 	mkdir "$work/alone"
@@ -213,12 +216,12 @@ prove() {
 	fi
 	ZPOOL_PLUGIN_PATH=$work/alone timeout 1800 "$@" --ops 10000 >"$work/output" 2>&1 || {
 		grep -v '^ok' "$work/output"
-		fault "$document: a plugin does not keep what is promised: $*"
+		fault "$document: a plugin fails the conformance tests: $*"
 	}
 	tail -n 1 "$work/output"
 }
 
-# What a plugin is named as: one that is a filter needs a driver behind it.
+# Prints the spec for a plugin: a filter needs a driver below it.
 spec_of() {
 	case $(cat "$1") in
 	*ZPOOL_DRIVER_FILTER*) echo "$(basename "$1" .c)+zbud" ;;
@@ -271,21 +274,22 @@ done
 
 # --- Outputs --------------------------------------------------------------------------------------------------------
 #
-# What a document quotes as the output of a command has to have the shape of a real run: the same words and columns,
-# line by line, with other numbers, sizes, times and file names.
+# An output that a document quotes must have the shape of a real run: each line has the same words and columns, but may
+# have other numbers, sizes, times and file names.
 
 shape() {
 	sed -E -e 's#(^| )\.{0,2}(/[A-Za-z0-9_.+-]+)+#\1PATH#g' -e 's/PATH( PATH)+/PATH/g' -e 's/\b[0-9]+(\.[0-9]+)?([KMGT]|[nmu]?s)?\b/N/g' \
 		-e 's/identical: .*/identical/' -e 's/ +/ /g' -e 's/^ //' -e 's/ $//' | grep .
 }
 
-# The indented lines of document $1 from the one that matches $2 on; up to the next text, or the next command.
+# Prints the indented lines of document $1 from the first one that matches $2 to the next text or the next command.
 quoted() {
 	awk -v from="$2" '!on && /^    / && $0 ~ from { on = 1; print; next } on && /^(    \$ |[^ ])/ { exit } on' \
 		"$srcdir/$1" | sed '/^    \$ /d'
 }
 
-# same_shape DOCUMENT FROM COMMAND...: are all lines that are quoted from there on in the output of the command?
+# same_shape DOCUMENT FROM COMMAND...: checks that the output of the command contains all lines that are quoted from
+# there
 same_shape() {
 	quoted "$1" "$2" | shape >"$work/quoted"
 	document=$1
@@ -294,11 +298,11 @@ same_shape() {
 	COLUMNS=200 timeout 60 "$@" 2>&1 | shape >"$work/real"
 	test -s "$work/quoted" || fault "$document: quotes no output from \"$from\" on"
 	grep -vxF -f "$work/real" "$work/quoted" >"$work/missing" || return 0
-	echo "of this, in which numbers stand as N and file names as PATH:"
+	echo "these lines are quoted, with N for numbers and PATH for file names:"
 	cat "$work/missing"
-	echo "there is nothing in the output of \"$*\":"
+	echo "but the output of \"$*\" does not contain them:"
 	cat "$work/real"
-	fault "$document: the output quoted from \"$from\" on is not that of a run"
+	fault "$document: the output quoted from \"$from\" on differs from that of a run"
 }
 
 if test -f "$plugins/zbud.so"; then
@@ -308,7 +312,7 @@ if test -f "$plugins/zbud.so"; then
 		same_shape README.md '/tiles$' "$work/README.md.d/tiles" "$work/tiles.img"
 	fi
 fi
-# The tool's own sources are the data.
+# The tool's own sources serve as data.
 if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then
 	shelf=doc/writing-a-driver/first-driver.md
 	types='--type libc --type z3fold --type zblock --type zbud --type zsmalloc'
@@ -327,7 +331,7 @@ if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then
 	same_shape $shelf 'store --type shelf --limit' tools/zpoolctl store --type shelf --limit 64K "$srcdir/tools"
 	ZPOOL_PLUGIN_PATH=$plugins
 fi
-# The disk, with the tool's sources and some zeroes as the archive.
+# The tool's sources and some zeroes serve as the archive for the disk.
 nbdkit_plugin=$PWD/hosts/nbdkit/.libs/nbdkit-zpool-plugin.so
 if test -f "$nbdkit_plugin" && test -f "$plugins/zsmalloc.so" && test -z "$(make_variable SANITIZER_CFLAGS)" &&
 	command -v nbdkit >/dev/null && command -v nbdcopy >/dev/null && command -v nbdinfo >/dev/null; then

@@ -1,5 +1,5 @@
-# Documents.  A page of section 3 that describes several functions has a link page, `.so man3/<page>', for each but the
-# first; they are made from the NAME line of the page that has the function.
+# If a page of section 3 describes several functions, each of them except the first has a link page, `.so man3/<page>'.
+# make generates the link pages from the NAME line of that page.
 
 zpool_man3_pages = \
 	doc/man/zpool.3 \
@@ -78,13 +78,13 @@ dist_man_MANS += doc/man/zpool-zblock.7
 dist_man_MANS += doc/man/zpool-guard.7 doc/man/zpool-fault.7
 dist_man_MANS += doc/man/zpool-trace.7
 man_MANS = $(zpool_man_links)
-# In every tarball, but installed with the tool alone.
+# This page is in every tarball, but is installed only with the tool.
 EXTRA_DIST += doc/man/zpoolctl.1
 if ENABLE_TOOLS
 man_MANS += doc/man/zpoolctl.1
 endif
 
-# Those of the store, too.
+# The same is true for the page of the store.
 EXTRA_DIST += doc/man/zpool_store_open.3
 if ENABLE_STORE
 man_MANS += doc/man/zpool_store_open.3 $(zpool_store_man_links)
@@ -119,7 +119,7 @@ EXTRA_DIST += \
 
 TESTS += doc/check-docs.sh doc/check-svg.sh
 
-# The picture of doc/architecture.md, into the source tree.
+# Draws the picture of doc/architecture.md and puts it into the source tree.
 DOT = dot
 
 .PHONY: doc-svg

@@ -1,4 +1,4 @@
-# The library: base < loader < core, each including downward only.
+# The library has three directories: core may include loader and base, and loader may include base.
 
 include_HEADERS = libzpool/zpool.h libzpool/zpool-driver.h libzpool/zpool-kernel.h
 pkgconfigdir = $(libdir)/pkgconfig
@@ -55,7 +55,7 @@ libzpool_sources = \
 
 libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
 
-# Everything but the export map: the unit tests reach behind the public interface through this archive.
+# The whole library without the export map, so that unit tests can call internal functions.
 noinst_LTLIBRARIES += libzpool/libzpcore.la
 libzpool_libzpcore_la_SOURCES = $(libzpool_sources)
 libzpool_libzpcore_la_CPPFLAGS = $(libzpool_cppflags)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# The project's own configure switches, one macro each.
+# One macro for each of the project's own configure switches.
 
 # ZPOOL_TRY_FLAG(VARIABLE, FLAG): add FLAG to VARIABLE if the compiler and linker take it without a warning.
 AC_DEFUN([ZPOOL_TRY_FLAG], [
@@ -14,7 +14,7 @@ AC_DEFUN([ZPOOL_TRY_FLAG], [
 	AS_VAR_IF([cachevar], [yes], [AS_VAR_APPEND([$1], [" $2"])])
 	AS_VAR_POPDEF([cachevar])])
 
-# Threads: a flag, since every libc of interest has them under -pthread.
+# Threads need no check, because every supported C library has them with -pthread.
 AC_DEFUN([ZPOOL_THREADS], [
 	AC_SUBST([PTHREAD_CFLAGS], [-pthread])
 	AC_SUBST([PTHREAD_LIBS], [-pthread])])
@@ -46,7 +46,7 @@ AC_DEFUN([ZPOOL_HARDENING], [
 	AC_SUBST([HARDEN_CFLAGS])
 	AC_SUBST([HARDEN_LDFLAGS])])
 
-# --enable-sanitizer=LIST: handed to -fsanitize for the library, plugins, tools and tests alike.
+# --enable-sanitizer=LIST builds the library, plugins, tools and tests with -fsanitize=LIST.
 AC_DEFUN([ZPOOL_SANITIZER], [
 	AC_ARG_ENABLE([sanitizer],
 		[AS_HELP_STRING([--enable-sanitizer=LIST], [build with -fsanitize=LIST, such as address,undefined or thread])],
@@ -72,7 +72,8 @@ AC_DEFUN([ZPOOL_COVERAGE], [
 	AC_SUBST([COVERAGE_CFLAGS])
 	AM_CONDITIONAL([ENABLE_COVERAGE], [test "$enable_coverage" = yes])])
 
-# Not in config.h: locks are larger in such a build, so everything that uses the support library has to agree.
+# The macro is defined on the command line and not in config.h: locks are larger in such a build, so every file that
+# uses the support library must see the same value.
 AC_DEFUN([ZPOOL_ARG_DEBUG_CHECKS], [
 	AC_ARG_ENABLE([debug-checks],
 		[AS_HELP_STRING([--enable-debug-checks], [verify drivers' invariants at run time; slow])])
@@ -81,20 +82,20 @@ AC_DEFUN([ZPOOL_ARG_DEBUG_CHECKS], [
 	AC_SUBST([DEBUG_CPPFLAGS])
 	AM_CONDITIONAL([DEBUG_CHECKS], [test "$enable_debug_checks" = yes])])
 
-# A host's thread may have a stack of 16 KiB, of which libzpool's functions and a plugin's must not use much.  Sanitizers
-# and builds without optimisation have larger frames.
+# A host's thread may have a stack of 16 KiB, of which libzpool's functions and a plugin's must not use much.
+# Sanitizers and builds without optimisation have larger frames.
 AC_DEFUN([ZPOOL_STACK_WARNING], [
 	STACK_CFLAGS=
 	AS_IF([test -z "$enable_sanitizer" && test "$enable_coverage" != yes],
 		[AS_CASE([$CFLAGS], [*-O@<:@123s@:>@*], [ZPOOL_TRY_FLAG([STACK_CFLAGS], [-Wframe-larger-than=2048])])])
 	AC_SUBST([STACK_CFLAGS])])
 
-# What the shared library and the plugins need of the linker.
+# The linker flags of the shared library and of the plugins.
 AC_DEFUN([ZPOOL_LINK_FLAGS], [
 	LIB_LDFLAGS= PLUGIN_LDFLAGS= VERSION_SCRIPT_LDFLAGS=
 	ZPOOL_TRY_FLAG([LIB_LDFLAGS], [-Wl,-z,nodelete])
 	ZPOOL_TRY_FLAG([PLUGIN_LDFLAGS], [-Wl,-z,now])
-	dnl Sanitizer runtimes are resolved from the program.
+	dnl The symbols of a sanitizer's runtime are defined in the program, so -z defs would fail.
 	AS_IF([test -z "$enable_sanitizer"], [
 		ZPOOL_TRY_FLAG([LIB_LDFLAGS], [-Wl,-z,defs])
 		ZPOOL_TRY_FLAG([PLUGIN_LDFLAGS], [-Wl,-z,defs])])
@@ -109,13 +110,13 @@ AC_DEFUN([ZPOOL_LINK_FLAGS], [
 	AC_SUBST([LIB_LDFLAGS])
 	AC_SUBST([PLUGIN_LDFLAGS])])
 
-# What only the tests use: a C++ compiler for the headers, which may be missing, and a reader of ELF files.
+# Tools that only the tests use: readelf, and a C++ compiler for the test of the headers, which may be missing.
 AC_DEFUN([ZPOOL_TEST_TOOLS], [
 	AC_ARG_VAR([CXX], [C++ compiler, for a test of the headers])
 	AC_CHECK_TOOLS([CXX], [c++ g++ clang++])
 	AC_CHECK_TOOL([READELF], [readelf], [readelf])])
 
-# The plugin of nbdkit, which is built where nbdkit's header is, unless --without-nbdkit.
+# The plugin of nbdkit is built if nbdkit's header is found, unless --without-nbdkit is given.
 AC_DEFUN([ZPOOL_NBDKIT], [
 	AC_ARG_WITH([nbdkit],
 		[AS_HELP_STRING([--without-nbdkit], [do not build the plugin of nbdkit, even if nbdkit's header is there])],

@@ -1,5 +1,5 @@
-# Drivers and filters, each a plugin of its own.  They are linked here, in one directory, so that tests can point at it.
-# What is installed, linked into static programs and tested follows from these two lists.
+# Every driver and every filter is one plugin.  All of them are linked in this directory, so that tests can use it as
+# the plugin path.  These two lists determine what is installed, linked into static programs and tested.
 
 plugin_drivers = plugins/zsmalloc.la plugins/z3fold.la plugins/zbud.la plugins/zblock.la plugins/libc.la
 plugin_filters = plugins/guard.la plugins/fault.la plugins/trace.la
@@ -14,8 +14,9 @@ plugin_cflags = $(AM_CFLAGS) $(STACK_CFLAGS)
 plugin_ldflags = -module -avoid-version -no-undefined -Wl,-z,now $(PLUGIN_LDFLAGS) $(HARDEN_LDFLAGS)
 plugin_libadd = libzpool/support/libzpsupport.la $(PTHREAD_LIBS)
 
-# A plugin carries no soname.  Libtool would write its file name there, and while a library of soname libc.so is loaded,
-# that is what the whole process gets for dlopen("libc.so").  Libtool has no switch for it, but a copy of it can be taught.
+# A plugin must not have a soname.  Libtool would use the plugin's file name, and while a plugin with the soname libc.so
+# is loaded, dlopen("libc.so") would return it anywhere in the process.  Libtool has no option for this, so plugins are
+# linked with a copy of libtool from which the option -soname is removed.
 plugins/libtool: libtool
 	$(AM_V_GEN)$(MKDIR_P) plugins && sed 's/ [$$\\]*wl-soname [$$\\]*wl[$$\\]*soname//' libtool > $@.tmp && mv $@.tmp $@
 CLEANFILES += plugins/libtool

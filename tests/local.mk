@@ -21,7 +21,7 @@ endif
 
 EXTRA_DIST += tests/with-plugins tests/clean-start.sh
 
-# The shipped drivers and filters, for tests in C: SHIPPED_DRIVERS(X) is X("zsmalloc") X("z3fold") and so on.
+# Lists the shipped drivers and filters for tests in C: SHIPPED_DRIVERS(X) is X("zsmalloc") X("z3fold") and so on.
 BUILT_SOURCES += tests/shipped.h
 CLEANFILES += tests/shipped.h
 tests/shipped.h: Makefile
