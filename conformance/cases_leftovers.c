@@ -109,7 +109,7 @@ static void ended_pools_leave_nothing_behind(void)
 	repeat(live_and_end, 1, "pools that were destroyed");
 }
 
-/* One create that fails at its first step, and others that fail later: at the limit, or for lack of pages. */
+/* Makes creates fail: one at its first step, and others later, because of the limit or a lack of pages. */
 static void fail_to_make(void)
 {
 	static struct ct_source source;

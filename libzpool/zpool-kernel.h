@@ -33,7 +33,7 @@ typedef uint64_t u64;
 
 /* ---- zpool_create_pool() ---- */
 #if ZPOOL_KERNEL_NAMES + 0 >= 400
-/* How the callback, which gets no pointer of the caller's, travels in that pointer. */
+/* Converts the callback to the `user` pointer of zpool_open() and back.  The kernel's callback has no such argument. */
 union zpool_kernel_evict_ {
 	int (*evict)(struct zpool *pool, unsigned long handle);
 	void *user;
@@ -64,9 +64,10 @@ static inline struct zpool *zpool_kernel_create_(const char *type, const char *n
 #endif
 
 /*
- * C++ has these checks in the language.  In C an integer in place of a pointer is often no more than a warning, so
- * there the arguments are selected by their types: one that is neither a pointer that fits nor a null pointer constant
- * turns into a structure, which no parameter takes, and `|` takes no pointer.
+ * These macros make wrong arguments a compile-time error.  In C++ they are errors anyway.  In C, compilers often only
+ * warn about an integer in place of a pointer, so the macros select by the argument's type: an argument that is neither
+ * a fitting pointer nor a null pointer constant is replaced by a structure, which no parameter accepts, and `|` accepts
+ * no pointer.
  */
 #if defined(__cplusplus)
 #define ZPOOL_KERNEL_FLAGS_(x) x

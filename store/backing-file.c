@@ -109,20 +109,16 @@ static void file_close(void *user)
 static int cannot_open(const char *path, int err)
 {
 	if (err == EBUSY)
-		return zpool_set_error(EBUSY,
-				       "The backing \"%s\" is a device that is in use, such as by a mounted file "
-				       "system.",
-				       path);
+		return zpool_set_error(
+			EBUSY, "The backing \"%s\" is a device that is in use, such as by a mounted file system.",
+			path);
 	if (err == EISDIR)
-		return zpool_set_error(EINVAL,
-				       "The backing \"%s\" is a directory: name a regular file or a block "
-				       "device.",
-				       path);
+		return zpool_set_error(
+			EINVAL, "The backing \"%s\" is a directory: name a regular file or a block device.", path);
 	if (err == ENOENT)
-		return zpool_set_error(ENOENT,
-				       "There is no backing \"%s\": create the file first, or set the flag "
-				       "ZPOOL_STORE_CREATE.",
-				       path);
+		return zpool_set_error(
+			ENOENT,
+			"There is no backing \"%s\": create the file first, or set the flag ZPOOL_STORE_CREATE.", path);
 	if (err == EROFS || err == EACCES)
 		return zpool_set_error(err, "The backing \"%s\" cannot be opened for reading and writing: %s.", path,
 				       strerror(err));

@@ -46,11 +46,11 @@ static int get_size(struct zps_backing *backing, const struct zpool_store_args *
 				       strerror((int)-bytes));
 	backing->bytes = (uint64_t)bytes;
 	if (args->unit_count && backing->bytes / args->unit_bytes < args->unit_count)
-		return zpool_set_error(ENOSPC,
-				       "%s has %" PRIu64 " bytes, and %" PRIu64 " units of %" PRIu64
-				       " bytes do not fit: use a larger one, or let a file be extended with the flag "
-				       "ZPOOL_STORE_CREATE.",
-				       backing->name, backing->bytes, args->unit_count, args->unit_bytes);
+		return zpool_set_error(
+			ENOSPC,
+			"%s has %" PRIu64 " bytes, and %" PRIu64 " units of %" PRIu64
+			" bytes do not fit: use a larger one, or let a file be extended with the flag ZPOOL_STORE_CREATE.",
+			backing->name, backing->bytes, args->unit_count, args->unit_bytes);
 	if (!args->unit_count && (backing->bytes < args->unit_bytes || backing->bytes % args->unit_bytes))
 		return zpool_set_error(EINVAL,
 				       "The size of %s is %" PRIu64
@@ -67,17 +67,16 @@ int zps_backing_open(struct zps_backing *backing, const struct zpool_store_args 
 
 	if (!args->backing_path && !args->backing && args->backing_fd < 0) {
 		if (args->flags & (ZPOOL_STORE_CREATE | ZPOOL_STORE_EXCEED))
-			return zpool_set_error(EINVAL,
-					       "ZPOOL_STORE_CREATE and ZPOOL_STORE_EXCEED are for stores with a "
-					       "backing.");
+			return zpool_set_error(
+				EINVAL, "ZPOOL_STORE_CREATE and ZPOOL_STORE_EXCEED are for stores with a backing.");
 		return 0;
 	}
 	if (!!args->backing_path + !!args->backing + (args->backing_fd >= 0) > 1)
-		return zpool_set_error(EINVAL, "A store has one backing: set only one of backing_path, backing and "
-					       "backing_fd.");
+		return zpool_set_error(
+			EINVAL, "A store has one backing: set only one of backing_path, backing and backing_fd.");
 	if ((args->flags & ZPOOL_STORE_CREATE) && (args->backing || !args->unit_count))
-		return zpool_set_error(EINVAL, "ZPOOL_STORE_CREATE is for a backing that is a file, and needs "
-					       "unit_count.");
+		return zpool_set_error(EINVAL,
+				       "ZPOOL_STORE_CREATE is for a backing that is a file, and needs unit_count.");
 	err = args->backing ? check_call(args->backing) : zps_file_open(&backing->call, args);
 	if (err)
 		return err;

@@ -109,21 +109,21 @@ int zpool_store_add_compressor(const struct zpool_store_compressor *c)
 	int err = 0;
 
 	if (!c || c->struct_size != sizeof(*c))
-		return zpool_set_error(EINVAL, "zpool_store_add_compressor() was given no compressor, or one whose "
-					       "struct_size is not that of this library.");
+		return zpool_set_error(
+			EINVAL,
+			"zpool_store_add_compressor() was given no compressor, or one whose struct_size is not that of this library.");
 	if (!is_name(c->name))
-		return zpool_set_error(EINVAL,
-				       "\"%s\" is not a valid compressor name: a name starts with a lower-case "
-				       "letter, has only lower-case letters, digits and underscores, and is at "
-				       "most 31 characters long.",
-				       c->name ? c->name : "");
+		return zpool_set_error(
+			EINVAL,
+			"\"%s\" is not a valid compressor name: a name starts with a lower-case letter, has only lower-case letters, digits and underscores, and is at most 31 characters long.",
+			c->name ? c->name : "");
 	if (!c->create || !c->destroy || !c->context_bytes || !c->compress || !c->decompress)
 		return zpool_set_error(EINVAL, "The compressor %s lacks one of its functions.", c->name);
 	if (c->level_min > c->level_max || c->level_default < c->level_min || c->level_default > c->level_max)
-		return zpool_set_error(EINVAL,
-				       "The levels of the compressor %s are out of order: level_min must not be above "
-				       "level_default, nor level_default above level_max.",
-				       c->name);
+		return zpool_set_error(
+			EINVAL,
+			"The levels of the compressor %s are out of order: level_min must not be above level_default, nor level_default above level_max.",
+			c->name);
 	pthread_mutex_lock(&table_lock);
 	if (find(c->name, strlen(c->name)) || !strcmp(c->name, "none"))
 		err = zpool_set_error(EEXIST, "There is a compressor %s already.", c->name);

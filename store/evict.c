@@ -193,7 +193,7 @@ int zps_make_room(struct zpool_store *store, struct zps_context *context, unsign
 	return eviction.err ? zpool_set_error(-eviction.err, "%s", eviction.text) : -EAGAIN;
 }
 
-/* Ends the excess that a failing backing had caused: the limit is applied again as soon as the store is below it. */
+/* Applies the limit again as soon as the store is below it, after a failing backing had made the store exceed it. */
 static void end_excess(struct zpool_store *store, struct zps_context *context, uint64_t limit)
 {
 	if (zpool_store_get_total_size(store) > limit) {

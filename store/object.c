@@ -161,10 +161,9 @@ static void object_end(struct zpool_store *store, const struct zps_context *cont
 
 static int damaged(void)
 {
-	return zpool_set_error(EIO,
-			       "The pool did not return the bytes that were stored: the program overwrote memory of "
-			       "the pool, or its driver is faulty. Open the pool with the spec guard+DRIVER to find "
-			       "out which.");
+	return zpool_set_error(
+		EIO,
+		"The pool did not return the bytes that were stored: the program overwrote memory of the pool, or its driver is faulty. Open the pool with the spec guard+DRIVER to find out which.");
 }
 
 static int too_little_room(size_t room, size_t value_bytes)

@@ -23,8 +23,9 @@ static int take_args(struct zpool_store_args *args, const struct zpool_store_arg
 	*args = (struct zpool_store_args)ZPOOL_STORE_ARGS_INIT;
 	for (size_t i = sizeof(*args); given && i < given_size; i++)
 		if (bytes[i])
-			return zpool_set_error(E2BIG, "zpool_store_open() was given an argument that only a newer "
-						      "libzpool-store knows.");
+			return zpool_set_error(
+				E2BIG,
+				"zpool_store_open() was given an argument that only a newer libzpool-store knows.");
 	if (given)
 		memcpy(args, given, given_size < sizeof(*args) ? given_size : sizeof(*args));
 	if (!args->pool)
@@ -45,10 +46,10 @@ static int take_args(struct zpool_store_args *args, const struct zpool_store_arg
 		return zpool_set_error(EINVAL, "A store's accept_percent must be from 1 to 100, not %u.",
 				       (unsigned int)args->accept_percent);
 	if (args->limit_bytes && (strstr(args->pool, ":limit=") || strstr(args->pool, ",limit=")))
-		return zpool_set_error(EINVAL,
-				       "The store and its pool \"%s\" both have a limit: leave out the limit of the "
-				       "pool, because the limit of the store covers it.",
-				       args->pool);
+		return zpool_set_error(
+			EINVAL,
+			"The store and its pool \"%s\" both have a limit: leave out the limit of the pool, because the limit of the store covers it.",
+			args->pool);
 	return 0;
 }
 
@@ -86,8 +87,8 @@ static int set_up_checksum(struct zpool_store *store, const struct zpool_store_a
 {
 	store->checks = args->flags & ZPOOL_STORE_CHECKSUM;
 	if (store->checks && !zps_has_checksum())
-		return zpool_set_error(EOPNOTSUPP, "This libzpool-store was built without libxxhash, so it has no "
-						   "checksums.");
+		return zpool_set_error(EOPNOTSUPP,
+				       "This libzpool-store was built without libxxhash, so it has no checksums.");
 	if (store->checks)
 		store->header_bytes += ZPS_CHECKSUM_BYTES;
 	return 0;
@@ -210,8 +211,8 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 	struct zpool_store_stats all;
 
 	if (!store || !stats || !stats_size)
-		return zpool_set_error(EINVAL, "zpool_store_get_stats() was given no store, no stats, or a stats_size "
-					       "of 0.");
+		return zpool_set_error(EINVAL,
+				       "zpool_store_get_stats() was given no store, no stats, or a stats_size of 0.");
 	all = (struct zpool_store_stats){
 		.units = zps_contexts_sum(&store->contexts, ZPS_UNITS),
 		.same_filled = zps_contexts_sum(&store->contexts, ZPS_SAME_FILLED),

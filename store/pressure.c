@@ -88,8 +88,9 @@ static int take_args(struct zpool_store_pressure *args, const struct zpool_store
 	*args = (struct zpool_store_pressure)ZPOOL_STORE_PRESSURE_INIT;
 	for (size_t i = sizeof(*args); given && i < given_size; i++)
 		if (bytes[i])
-			return zpool_set_error(E2BIG, "zpool_store_watch_pressure() was given an argument that only a "
-						      "newer libzpool-store knows.");
+			return zpool_set_error(
+				E2BIG,
+				"zpool_store_watch_pressure() was given an argument that only a newer libzpool-store knows.");
 	if (given)
 		memcpy(args, given, given_size < sizeof(*args) ? given_size : sizeof(*args));
 	if (!args->stall_ms && !args->window_ms) {
@@ -103,8 +104,7 @@ static int take_args(struct zpool_store_pressure *args, const struct zpool_store
 	if (!args->stall_ms || args->stall_ms > args->window_ms || args->window_ms > WINDOW_MS_MAX)
 		return zpool_set_error(
 			EINVAL,
-			"A stall of %u ms in %u ms is not a valid threshold: the stall must be at least 1 ms "
-			"and at most the window, and the window must be at most %d ms.",
+			"A stall of %u ms in %u ms is not a valid threshold: the stall must be at least 1 ms and at most the window, and the window must be at most %d ms.",
 			(unsigned int)args->stall_ms, (unsigned int)args->window_ms, WINDOW_MS_MAX);
 	if (args->release_percent > 100)
 		return zpool_set_error(EINVAL, "release_percent must be from 1 to 100, not %u.",
@@ -141,8 +141,7 @@ static int cannot_watch(const char *path, int err)
 	if (err == ENOENT || err == EOPNOTSUPP)
 		return zpool_set_error(
 			EOPNOTSUPP,
-			"There is no pressure stall information (PSI) at \"%s\": the kernel was built or "
-			"started without it, or there is no such cgroup.",
+			"There is no pressure stall information (PSI) at \"%s\": the kernel was built or started without it, or there is no such cgroup.",
 			path);
 	return zpool_set_error(err, "Memory pressure cannot be watched with \"%s\": %s.", path, strerror(err));
 }

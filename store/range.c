@@ -87,8 +87,9 @@ static int zero_in_memory(struct zpool_store *store, struct zps_context *context
 
 	for (uint64_t key = first;; key++) {
 		if (!zps_lock(store, context, key, true, &unit, &meta))
-			return zpool_set_error(ENOMEM, "There is no memory for the index of the whole range: the limit "
-						       "is reached, or the system has none.");
+			return zpool_set_error(
+				ENOMEM,
+				"There is no memory for the index of the whole range: the limit is reached, or the system has none.");
 		zps_replace(store, context, unit, meta, ZPS_SAME, 0);
 		if (key == last)
 			return 0;

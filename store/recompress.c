@@ -28,9 +28,9 @@ int zps_recompression_init(struct zpool_store *store)
 	struct zps_recompression *recompression;
 
 	if (!choice->compressor)
-		return zpool_set_error(EINVAL,
-				       "A store's recompressor cannot be \"none\", which compresses nothing: name a "
-				       "compressor, or leave it NULL.");
+		return zpool_set_error(
+			EINVAL,
+			"A store's recompressor cannot be \"none\", which compresses nothing: name a compressor, or leave it NULL.");
 	recompression = calloc(1, bytes);
 	if (!recompression)
 		return zpool_set_error(ENOMEM, "There is no memory for a store.");

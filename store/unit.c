@@ -135,8 +135,9 @@ void zps_replace(struct zpool_store *store, struct zps_context *context, struct 
 static int no_room_in_index(const struct zpool_store *store)
 {
 	if (atomic_load_explicit(&store->limited, memory_order_relaxed))
-		return zpool_set_error(ENOMEM, "The store's limit leaves no room for another key: drop some keys, or "
-					       "raise the limit with zpool_store_set_limit().");
+		return zpool_set_error(
+			ENOMEM,
+			"The store's limit leaves no room for another key: drop some keys, or raise the limit with zpool_store_set_limit().");
 	return zpool_set_error(ENOMEM, "There is no memory for the store's index.");
 }
 

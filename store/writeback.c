@@ -186,7 +186,9 @@ static int write_locked(struct zpool_store *store, struct zps_context *context, 
 	return err;
 }
 
-/* For each dirty leaf, all keys of its stripe's run are written with it, so that they are written in order. */
+/*
+ * For each dirty leaf, writes all keys from the leaf's first one to the end of its stripe, so that they are in order.
+ */
 static int write_all(struct zpool_store *store, struct zps_context *context)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);

@@ -409,7 +409,7 @@ struct zpool_store_stats {
 	uint64_t dirty;             /* units that differ from the backing, or may do so */
 	uint64_t loaded;            /* units that were read from the backing */
 	uint64_t written_back;      /* dirty units that were written to the backing, discarded or zeroed */
-	uint64_t written_through;   /* of puts, those that went to the backing at once */
+	uint64_t written_through;   /* puts whose value was written to the backing at once */
 	uint64_t evicted;           /* units that left the memory to make room */
 	uint64_t second_chances;    /* units that stayed because they had been read since the last look */
 	uint64_t load_errors;       /* reads that the backing failed */

@@ -30,7 +30,7 @@ struct child_job {
 /* Runs a job until it ends in any way. Returns 0, or -errno after a message if no child could be created. */
 int child_run(const struct child_job *job, struct child_end *end);
 
-/* Did the child exit normally with status 0? */
+/* Returns true if the child exited normally with status 0. */
 bool child_succeeded(const struct child_end *end);
 
 /* Describes how else it ended, such as "killed by SIGSEGV (Segmentation fault)". */

@@ -16,7 +16,7 @@
  */
 void output_guard(void);
 
-/* Can the file be written, as far as this can be checked without touching it? Returns false after a message. */
+/* Returns true if the file can be written, as far as a check without a change shows; else false, after a message. */
 bool output_check(const char *path);
 
 /*

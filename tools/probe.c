@@ -12,7 +12,9 @@
 #include "probe.h"
 #include "spec.h"
 
-/* Does the spec consist of this driver alone, and is it a filter? A driver's flags are known only once it is loaded. */
+/*
+ * Returns true if the spec has only this driver and it is a filter. A driver's flags are known only once it is loaded.
+ */
 static int find_filter(const struct zpool_driver_info *info, void *user)
 {
 	const struct probe_question *question = user;

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Is `type` the name of a driver or filter that libzpool ships? The names come from the build. */
+/* Returns true if `type` is a driver or filter that libzpool ships. The names come from the build. */
 bool is_shipped(const char *type);
 
 #endif /* SHIPPED_H */

@@ -45,7 +45,7 @@ void spec_free(struct spec *spec);
 /* Returns the value of the last part that has `key`, or NULL if no part has it. It lives as long as the spec. */
 const char *spec_value(const struct spec *spec, const char *key);
 
-/* Does any part set a limit? */
+/* Returns true if any part sets a limit. */
 bool spec_is_limited(const char *text);
 /* Returns the text with a limit added to its last part. The caller frees it. */
 char *spec_add_limit(const char *text, uint64_t limit_bytes);

@@ -338,9 +338,9 @@ static int backing_flush(void *user)
 	pthread_mutex_unlock(&remote->lock);
 	if (!is_in_doubt)
 		return 0;
-	nbdkit_error("a connection to the backing %s was lost before all written data were flushed; if the server "
-		     "was restarted, these data may be lost",
-		     remote->uri);
+	nbdkit_error(
+		"a connection to the backing %s was lost before all written data were flushed; if the server was restarted, these data may be lost",
+		remote->uri);
 	return -EIO;
 }
 

@@ -118,9 +118,9 @@ int settings_set(struct settings *settings, const char *key, const char *value)
 	else if (!strcmp(key, "compressor"))
 		settings->compressor = value;
 	else {
-		nbdkit_error("unknown parameter \"%s\"; the parameters of the zpool plugin are size, driver, "
-			     "compressor, unit, limit, backing, create, connections and stats",
-			     key);
+		nbdkit_error(
+			"unknown parameter \"%s\"; the parameters of the zpool plugin are size, driver, compressor, unit, limit, backing, create, connections and stats",
+			key);
 		return -1;
 	}
 	return 0;
@@ -131,8 +131,8 @@ int settings_check(const struct settings *settings)
 	uint64_t unit_bytes = settings->unit_bytes;
 
 	if (!settings->size_bytes && (!settings->backing || settings->create)) {
-		nbdkit_error("the size of the disk is missing: give it as the first parameter, such as "
-			     "\"nbdkit zpool 16G\"");
+		nbdkit_error(
+			"the size of the disk is missing: give it as the first parameter, such as \"nbdkit zpool 16G\"");
 		return -1;
 	}
 	if (settings->create && (!settings->backing || remote_is_uri(settings->backing))) {

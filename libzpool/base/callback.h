@@ -16,7 +16,7 @@
 
 #include "support/cancel.h"
 
-/* Is the host built with the thread sanitizer, and this library not? */
+/* True if the host is built with the thread sanitizer, and this library is not. */
 bool zp_sanitizer_watches(void);
 
 /*

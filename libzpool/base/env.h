@@ -10,7 +10,7 @@
 /* As secure_getenv(3): NULL in set-user-ID, set-group-ID and otherwise privileged programs. */
 const char *zp_secure_getenv(const char *name);
 
-/* Does the program run with privileges that its caller lacks (AT_SECURE)? */
+/* Returns true if the program runs with privileges that its caller lacks (AT_SECURE). */
 bool zp_is_secure(void);
 
 #endif

@@ -22,12 +22,12 @@ int zp_fail_static(int err, const char *sentence);
 /* For functions that return pointers: sets errno and returns NULL. */
 __attribute__((format(printf, 2, 3))) void *zp_fail_null(int err, const char *format, ...);
 
-/* Records a driver's own sentence for the failure that it is about to return. */
+/* Records the message of a driver about the failure that it is about to return. */
 __attribute__((format(printf, 1, 0))) void zp_error_from_driver(const char *format, va_list args);
 
 /*
- * Did a driver leave a sentence since the last call of this function? The core then keeps that sentence and adds none
- * of its own.
+ * Returns true if a driver has set a message since the last call of this function. The core then keeps that message and
+ * does not set its own.
  */
 bool zp_error_take_driver_text(void);
 
@@ -47,7 +47,7 @@ void zp_error_put_back(const struct zp_error *error);
 void zp_error_discard(const struct zp_error *error);
 
 /*
- * Marks the current sentence as a driver's, so that it also describes the error that a filter returns for a failure
+ * Marks the current message as a driver's, so that it also describes the error that a filter returns for a failure
  * below it.
  */
 void zp_error_keep(void);

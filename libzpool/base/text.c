@@ -37,7 +37,7 @@ static size_t decode(const unsigned char *at, uint32_t *point)
 	return bytes;
 }
 
-/* Does the character act on a terminal or on the surrounding text instead of being visible? */
+/* Returns true if the character is invisible and acts on a terminal or on the surrounding text. */
 static bool is_unsafe(uint32_t point)
 {
 	static const struct {

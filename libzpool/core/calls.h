@@ -17,7 +17,7 @@ int zp_call_begin(const struct zpool *pool, const char *what);
 int zp_call_fail_no_pool(const char *what);
 int zp_call_fail_unsupported(const char *what, const struct zpool *pool);
 
-/* Reports a driver's failure, in the driver's words if it left a sentence. */
+/* Reports a driver's failure, with the driver's own message if it set one. */
 int zp_call_driver_failed(const struct zpool_driver *driver, const char *what, int err);
 
 #endif

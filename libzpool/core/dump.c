@@ -267,7 +267,7 @@ int zpool_dump(int fd, unsigned int format)
 	dump->json = format == ZPOOL_DUMP_JSON;
 	dump->first = true;
 	dump->used = 0;
-	/* If a driver without statistics left a sentence, that is not a failure of this call. */
+	/* A driver without statistics may have set a message, but this call has not failed. */
 	zp_error_set_aside(&error);
 	int err = dump_all(dump);
 	if (err)

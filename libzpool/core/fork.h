@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /*
- * Are the fork handlers registered? They are from the moment that the library is loaded, unless memory ran out. A call
- * of this function also makes the linker include fork.c in programs that use the static library.
+ * True if the fork handlers are registered, which happens when the library is loaded, unless memory runs out. A use of
+ * this variable also makes the linker include fork.c in programs that use the static library.
  */
 extern bool zp_fork_armed;
 

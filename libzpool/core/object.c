@@ -78,7 +78,7 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 	return 0;
 }
 
-/* Did the driver return any memory? */
+/* Returns true if the driver returned memory to the system. */
 static bool trim_at_limit(struct zpool *pool, zpool_gfp_t gfp)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;

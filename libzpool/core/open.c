@@ -109,7 +109,7 @@ static int unmap_unsupported(void *pool, unsigned long handle)
 	return -EOPNOTSUPP;
 }
 
-/* Does every layer enforce the limit itself? If not, the core does. */
+/* Returns true if every layer enforces the limit itself; otherwise the core enforces it. */
 static bool keeps_limit(const struct zpool *pool)
 {
 	for (unsigned int i = 0; i < pool->layer_count; i++)

@@ -8,8 +8,8 @@
  *        ^               |             ^                   |
  *        +---- failed ---+             +--- stays mapped --+
  *
- * A failure that is the file's own fault stays with the record until the file changes; any other leaves no trace.
- * Registered drivers are live from the start and go by zpool_unregister_driver().
+ * If a load fails because of the file's content, the record keeps the failure until the file changes; other failures
+ * are not kept. A registered driver is live at once, until zpool_unregister_driver() removes it.
  */
 #ifndef ZP_CORE_REGISTRY_H
 #define ZP_CORE_REGISTRY_H 1
@@ -51,8 +51,8 @@ int zp_registry_begin_load(void);
 void zp_registry_end_load(void);
 
 /*
- * May files be opened, or was zpool_loading_disable() called? Inside a load, the answer does not change until the load
- * ends.
+ * Returns true if files may be opened, and false after zpool_loading_disable(). Inside a load, the answer does not
+ * change until the load ends.
  */
 bool zp_registry_files_allowed(void);
 

@@ -13,8 +13,7 @@
 int zp_thread_exit_add(void (*fn)(void *arg), void *arg);
 
 /*
- * Removes fn(arg) from every thread. On return no such call is running, except one that the caller itself runs inside
- * of.
+ * Removes fn(arg) from every thread. When it returns, no such call is running, unless it was called by fn(arg) itself.
  */
 void zp_thread_exit_cancel(void (*fn)(void *arg), void *arg);
 

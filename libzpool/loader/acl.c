@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The list is read as the kernel hands it out: a 4-byte version, then entries of 8 bytes, all little-endian.
+ * This is the format in which the kernel returns the list: a 4-byte version, then entries of 8 bytes, all
+ * little-endian.
  *
  *      0      2      4              8
  *     | tag  | perm | user or group |
  *
- * Reading it here spares the library the dependency on libacl, which programs would load with it.
+ * The library reads the list itself, so that it does not depend on libacl.
  */
 #include <config.h>
 

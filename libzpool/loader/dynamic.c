@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Far more than real libraries have. */
+/* Far more names than any real library has. */
 enum { MAX_SEGMENTS = 512, MAX_ENTRIES = 8192 };
 
 /* Two tags that glibc does not define, or only with _GNU_SOURCE; the numbers are those of System V and Sun. */

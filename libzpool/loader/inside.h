@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Is the calling thread inside a load or an unload? */
+/* Returns true if the calling thread is inside a load or an unload. */
 bool zp_loader_inside(void);
 
 /*

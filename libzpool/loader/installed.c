@@ -36,7 +36,7 @@ struct walk {
 	struct zp_judgement judgement;
 };
 
-/* Would every further file fail with this error, too? If so, it is not a fault of this file. */
+/* Returns true if every further file would fail with this error too, so that it is not a fault of this file. */
 static bool ends_listing(int err)
 {
 	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -E2BIG;

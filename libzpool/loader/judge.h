@@ -28,8 +28,9 @@ struct zp_file_id zp_file_id_of(const struct stat *st);
 bool zp_file_id_equal(const struct zp_file_id *a, const struct zp_file_id *b);
 
 /*
- * What was found out about a file. It is too large for the stack of a small thread. The members are ordered so that a
- * successful load touches few pages, because each of them costs a cold load a page fault; so nothing is cleared.
+ * The result of examining a file. The structure is too large for the stack of a small thread. In a cold load, each of
+ * its pages that is touched costs a page fault. Therefore the large members come last, and the structure is not
+ * cleared.
  */
 struct zp_judgement {
 	struct zp_trust trust;
@@ -39,7 +40,8 @@ struct zp_judgement {
 	uint64_t bytes_read;         /* of this file and of the libraries that it names */
 	struct zp_elf_report report; /* valid if the file was read */
 	char resolved[PATH_MAX];     /* the path without links */
-	char why[PATH_MAX + 160];    /* the fault, as a sentence without its end, which calls the file "it" */
+	char why[PATH_MAX +
+		 160]; /* the fault, such as "it is not an ELF file": a sentence about the file without a full stop */
 };
 
 /*

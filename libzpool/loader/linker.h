@@ -29,7 +29,7 @@ struct zp_linker_call {
 int zp_linker_begin(struct zp_linker_call *call, char **why);
 void zp_linker_end(struct zp_linker_call *call);
 
-/* Is a file of this name in memory? The linker compares names and does not look at the file again. */
+/* Returns true if a file of this name is in memory. The linker compares names and does not examine the file again. */
 bool zp_linker_has_mapped(const char *path);
 
 /* The other threads of the parent, and so their calls, do not exist in the child of fork(2). */

@@ -101,7 +101,7 @@ static void dl_close(void *dl)
 	zp_loader_leave();
 }
 
-/* Is the address inside the first object that the linker reports, which is the program? The walk stops there. */
+/* Returns nonzero if the address is in the program, which is the first object that the linker reports. */
 static int is_in_program(struct dl_phdr_info *info, size_t size, void *address)
 {
 	(void)size;

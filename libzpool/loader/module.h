@@ -33,8 +33,8 @@ int zp_module_open_preloaded(const char *type, struct zp_module **out);
 const struct zpool_driver *zp_module_driver(const struct zp_module *module, size_t *symbol_bytes);
 
 /*
- * Was the module already mapped, from a file that has been replaced since? The linker compares names and would return
- * the old code for the new file. Returns 1 for yes; 0 for no, or if there is no /proc; or -errno.
+ * Returns 1 if the module was already mapped from a file that has been replaced since. In that case the linker, which
+ * compares names, has returned the old code for the new file. Returns 0 if not, or if there is no /proc; or -errno.
  */
 int zp_module_is_outdated(const struct zp_module *module, ino_t inode);
 

@@ -39,7 +39,7 @@ static const char *const feature_directories[] = { "glibc-hwcaps", "tls", "haswe
 
 /* The plugin, or a library that it needs. */
 struct file {
-	const struct file *needed_by; /* NULL: the plugin */
+	const struct file *needed_by; /* NULL for the plugin itself */
 	char *path;                   /* the path by which the linker opens it, from which it derives $ORIGIN */
 	dev_t device;
 	ino_t inode;

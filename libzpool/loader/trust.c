@@ -122,9 +122,9 @@ static int walk_error(struct walk *walk, const char *path, int err)
 }
 
 /*
- * Does a file with a hidden owner belong to this process, whose own user is hidden too? Only a file's owner may open it
- * with O_NOATIME, and the kernel compares the real numbers. Returns 1, 0, or the -errno of a shortage, which says
- * nothing about the owner.
+ * Returns 1 if a file with a hidden owner belongs to this process, whose own user is hidden too, and 0 if not. Only a
+ * file's owner may open it with O_NOATIME, and the kernel compares the real numbers. Returns -errno after a shortage,
+ * which says nothing about the owner.
  */
 static int belongs_to_process(struct walk *walk, const char *path, const struct stat *st)
 {

@@ -16,7 +16,7 @@ struct zp_userns {
 	bool known;    /* the map could be read */
 	bool complete; /* every user of the system has a number of its own here */
 	uid_t overflow_uid;
-	int err; /* why nothing is known: -EMFILE, -ENFILE or -ENOMEM; 0 if there is no such shortage */
+	int err; /* the shortage that kept the map from being read: -EMFILE, -ENFILE or -ENOMEM; else 0 */
 };
 
 /*
@@ -28,7 +28,7 @@ void zp_userns_read(struct zp_userns *userns);
 /* Does the same with the given files, for tests. */
 void zp_userns_read_files(struct zp_userns *userns, const char *map_path, const char *overflow_path);
 
-/* Can this number stand for a user who has no mapping? */
+/* Returns true if this number may stand for a user who has no mapping. */
 bool zp_userns_hides(const struct zp_userns *userns, uid_t uid);
 
 #endif

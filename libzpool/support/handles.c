@@ -247,7 +247,7 @@ int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *l
 
 void zp_handles_end_move(struct zp_handles *handles, uint32_t slot, uint64_t location)
 {
-	/* Storing a live word, with the generation that the slot has, is the same as publish. */
+	/* publish stores what is needed: a live word with the slot's generation and the new location. */
 	(void)zp_handles_publish(handles, slot, location);
 }
 

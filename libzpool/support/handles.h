@@ -141,7 +141,7 @@ struct zp_handles {
 	struct zp_pages *pages;
 	struct zp_lock lock;
 	struct zp_table_block blocks[ZP_TABLE_BLOCKS];
-	uint32_t blocks_with_room; /* a bit each */
+	uint32_t blocks_with_room; /* one bit for each block */
 	uint32_t groups;           /* groups woken at least once */
 	uint32_t groups_awake;     /* committed */
 	uint32_t groups_idle;      /* awake groups without a used slot */
@@ -313,8 +313,9 @@ static inline uint32_t zp_slot_start(const struct zp_handles *handles, uint32_t 
 }
 
 /*
- * Returns true if a generation is the one after a slot's last.  may_be_spent compares only the low bits, which are the
- * same for all slots, and rules it out for all generations but one in 2^ZP_START_COMMON_BITS.
+ * is_spent returns true if the slot has no generation left, because `next` is its first one again.  may_be_spent is a
+ * quick check before it that needs no slot: it compares only the bits that the first generations of all slots share, so
+ * it returns false for all generations but one in 2^ZP_START_COMMON_BITS.
  */
 static inline bool zp_slot_may_be_spent(const struct zp_handles *handles, uint32_t next)
 {

@@ -145,7 +145,7 @@ void zp_caches_adopt(struct zp_caches *caches)
 	uintptr_t thread = zp_cache_thread();
 	struct zp_cache *cache = NULL;
 
-	/* No other thread can take a seat for this thread. */
+	/* This check needs no lock, because no other thread takes a seat for this one. */
 	if (atomic_load_explicit(&caches->refused, memory_order_relaxed) || zp_caches_find(caches, thread) ||
 	    !vacant_seat(caches, thread))
 		return;

@@ -159,8 +159,8 @@ static inline void zp_cache_leave(struct zp_cache *cache)
 }
 
 /*
- * Can no other thread be inside this cache?  For checks of the caller's own cache and of those that nobody has, with
- * caches->lock held, so that no thread gets it.
+ * Returns true if no other thread can be inside this cache: it is the caller's own, or it has no owner.  The caller
+ * holds caches->lock, so that no thread gets the cache.
  */
 static inline bool zp_cache_is_at_rest(struct zp_cache *cache)
 {

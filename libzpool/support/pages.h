@@ -164,8 +164,8 @@ int zp_pages_get_lazy(struct zp_pages *pages, unsigned int npages, unsigned int 
 		      uint32_t *pgno);
 
 /*
- * For callers that move the contents of a run: takes a run without memory, the lowest of all that are below a page.
- * Returns 0, or -ENOMEM if there is none.  Checks every segment below the page.
+ * Takes the lowest free run below a page, without memory, for a caller that moves the contents of a run there.  Returns
+ * 0, or -ENOMEM if there is none.  Checks every segment below the page.
  */
 int zp_pages_get_lowest(struct zp_pages *pages, unsigned int npages, uint32_t below, uint32_t *pgno);
 

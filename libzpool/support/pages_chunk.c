@@ -15,8 +15,8 @@
 #include "os_pages.h"
 
 /*
- * The number of segments in a chunk is a power of two, so that the hole which a released chunk leaves in the numbers
- * fits a later one.
+ * The number of segments in a chunk is a power of two, so that a later chunk can reuse the segment numbers of a
+ * released one.
  */
 enum { CHUNK_SEGMENTS_MAX = 256 };
 enum { GRANULE_PAGES = ZP_SEGMENT_PAGES / 64, OPEN_GRANULES_MAX = 32, OPEN_SHARE_SHIFT = 5 };

@@ -83,8 +83,9 @@ static inline unsigned int zp_bucket_of(unsigned int run)
 }
 
 /*
- * Called with pages->lock held (pages_run.c).  They set a segment's bound and put it into its bucket, or remove it;
- * change the counts of the reserve; and free the pages of a run.
+ * Functions of pages_run.c that are called with pages->lock held.  enter sets a segment's bound and puts the segment
+ * into its bucket, and leave removes it.  keep and unkeep change the counts of the reserve.  set_used and set_free mark
+ * the pages of a run.
  */
 void zp_segment_enter(struct zp_pages *pages, struct zp_segment *segment, unsigned int bound);
 void zp_segment_leave(struct zp_pages *pages, struct zp_segment *segment);

@@ -38,7 +38,7 @@ enum { FAULT_PARAM_SEED = 2 * FAULT_KINDS, FAULT_PARAMS };
 #define NTH_PARAM(key_, what)                                                                                          \
 	{                                                                                                              \
 		.key = (key_),                                                                                         \
-		.help = "the number of the " what " that fails, counted from when this was set; 0: none",              \
+		.help = "the number of the " what " that fails, counted from the time when this was set; 0: none",     \
 		.default_value = "0", .max = UINT64_MAX, .type = ZPOOL_PARAM_UINT, .flags = ZPOOL_PARAM_RUNTIME        \
 	}
 #define SHARE_PARAM(key_, what)                                                                                        \

@@ -35,7 +35,7 @@ struct guard_object {
 	bool writing;               /* one of the maps, or of the maps that ended before the last one, may write */
 	bool sealed;                /* the contents must not have changed since `checksum` was computed */
 	bool never_mapped;          /* not mapped since it was stored */
-	uint32_t next;              /* link of the dropped slots; see */
+	uint32_t next;              /* link of the list pool->dropped */
 	uint32_t fill[3];           /* a slot of the table, including its word, fills a cache line */
 };
 
@@ -71,7 +71,7 @@ struct guard_pool {
 	_Atomic(uint64_t) frees;
 	_Atomic(uint64_t) errors;
 	_Atomic(uint32_t) kept[GUARD_KEPT]; /* bound slots to use next, or ZP_SLOT_NONE */
-	_Atomic(uint32_t) dropped;          /* head of a list of such slots, from NOWAIT calls that failed */
+	_Atomic(uint32_t) dropped;          /* head of the list of slots that failed NOWAIT calls could not return */
 	_Atomic(uint32_t) dropped_count;
 	struct zp_lock limit_lock;     /* serialises changes of the limit and of its division; guards the next three */
 	_Atomic(uint64_t) limit_bytes; /* limit of the whole pool, 0: none; failures read it unlocked */

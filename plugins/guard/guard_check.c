@@ -22,7 +22,7 @@
 #include "secret.h"
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Telling
+ * Reports
  */
 
 static void count_error(struct guard_pool *pool)

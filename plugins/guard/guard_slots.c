@@ -126,8 +126,8 @@ static void count_failure(struct guard_pool *pool, int err, bool limited)
 }
 
 /*
- * The driver below does not tell its reasons either, so that a call that could wait counts as failed at the limit
- * wherever there is one.
+ * The driver below does not report why a call failed.  So if the pool has a limit, a call that may wait counts as
+ * failed at the limit.
  */
 void guard_count_failure_below(struct guard_pool *pool, int err, zpool_gfp_t gfp)
 {

@@ -280,7 +280,7 @@ static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t
 		if (err || !trace->limit_bytes || driver->total_size(trace->lower.pool) <= trace->limit_bytes)
 			return err;
 		(void)driver->free(trace->lower.pool, *handle);
-		/* Before the limit refuses, trim the driver below, once. */
+		/* The driver below is trimmed once before the limit refuses the malloc. */
 		if (trimmed || driver->trim(trace->lower.pool, &released) || !released)
 			return -ENOMEM;
 		trimmed = true;
@@ -528,7 +528,7 @@ static int trace_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
 	return err;
 }
 
-/* For walks, because the core sets no message when they fail. */
+/* Used by walks, for which the core sets no message if they fail. */
 static int trace_unsupported(struct trace_pool *trace)
 {
 	trace->host->error(trace->core, "Driver \"%s\" does not support this call.", trace->lower.driver->type);

@@ -76,7 +76,7 @@ static bool try_pages(struct run *run)
 			break;
 		if (z3fold_empty_page(pool, pgno))
 			emptied[count++] = pgno;
-		else /* The page is the first one of its ring again; the ring continues with the next one. */
+		else /* The page was put at the front of its ring again, so the search continues behind it. */
 			pool->by_room[run->at.room] = z3fold_page_at(pool, pgno)->links[Z3FOLD_BY_ROOM].next;
 		run->moved_bytes += pool->moved_bytes - before;
 	}

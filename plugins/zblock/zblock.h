@@ -233,11 +233,11 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 
 /*
  * These release memory without any lock held by the caller.  drop_spares releases the blocks and handle slots that
- * types keep for their next objects; thin decommits pages without an object; make_room does both, and also releases
- * unused memory of the records and of the handle table.  They return true if there is more room than before.
+ * types keep for their next objects; decommit_idle decommits pages without an object; make_room does both, and also
+ * releases unused memory of the records and of the handle table.  They return true if there is more room than before.
  */
 bool zblock_drop_spares(struct zblock_pool *pool);
-bool zblock_thin(struct zblock_pool *pool);
+bool zblock_decommit_idle(struct zblock_pool *pool);
 bool zblock_make_room(struct zblock_pool *pool);
 
 /* ---- zblock_slots.c: the caller holds the type's lock ---- */

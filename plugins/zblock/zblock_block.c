@@ -175,7 +175,7 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 }
 
 /* Decommits a block's idle pages.  Returns false if the page source refuses some of them. */
-static bool thin_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
+static bool decommit_idle_of_block(struct zblock_pool *pool, struct zblock_type *type, uint32_t number)
 {
 	struct zblock_block *block = zblock_block(pool, number);
 	unsigned int idle = zblock_idle_pages(type, block), left = block->committed;
@@ -208,7 +208,7 @@ static bool thin_block(struct zblock_pool *pool, struct zblock_type *type, uint3
  * Takes the type's lock for one block at a time, so that other threads wait for the page source no longer than one
  * block takes.
  */
-static bool thin_type(struct zblock_pool *pool, struct zblock_type *type)
+static bool decommit_idle_of_type(struct zblock_pool *pool, struct zblock_type *type)
 {
 	bool any = false, more = true;
 
@@ -217,19 +217,19 @@ static bool thin_type(struct zblock_pool *pool, struct zblock_type *type)
 
 		zp_lock(&type->lock);
 		before = type->committed_pages;
-		more = type->idle != ZBLOCK_NONE && thin_block(pool, type, type->idle);
+		more = type->idle != ZBLOCK_NONE && decommit_idle_of_block(pool, type, type->idle);
 		any = any || type->committed_pages < before;
 		zp_unlock(&type->lock);
 	}
 	return any;
 }
 
-bool zblock_thin(struct zblock_pool *pool)
+bool zblock_decommit_idle(struct zblock_pool *pool)
 {
 	bool any = false;
 
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
-		any = thin_type(pool, &pool->types[i]) || any;
+		any = decommit_idle_of_type(pool, &pool->types[i]) || any;
 	return any;
 }
 
@@ -277,7 +277,7 @@ bool zblock_make_room(struct zblock_pool *pool)
 	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 	bool any = zblock_drop_spares(pool);
 
-	any = zblock_thin(pool) || any;
+	any = zblock_decommit_idle(pool) || any;
 	any = zblock_records_trim(pool) || any;
 	zp_caches_trim(&pool->caches);
 	zp_handles_trim(&pool->handles, &ignored);

@@ -183,7 +183,7 @@ static NOINLINE int malloc_slow(struct zbud_pool *pool, unsigned int chunks, zpo
 		return zp_counts_malloc_failed(&pool->counts, err,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	(void)publish(pool, slot, gfp, handle);
-	/* The thread adopts a cache here and not only at its first free, which should not make the pool larger. */
+	/* The thread gets its cache here and not at its first free, because a free should not make the pool larger. */
 	if (adopts)
 		zp_caches_adopt(&pool->caches);
 	return 0;

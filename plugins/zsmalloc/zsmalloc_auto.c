@@ -11,7 +11,7 @@
 
 #include "zsmalloc.h"
 
-enum { LOOKS_PER_FREE = 16 }; /* how many records and classes a free pays for in a whole compaction at the limit */
+enum { LOOKS_PER_FREE = 16 }; /* a whole compaction at the limit examines this many records and classes for each free */
 
 static const struct zsmalloc_compact_policy auto_policy = {
 	.window = 1,

@@ -31,8 +31,8 @@ static unsigned int slots_in(size_t bytes, size_t slot_bytes)
 }
 
 /*
- * Returns the geometry with the least waste, up to `chain` pages.  Of equals, it is the longest chain, which needs the
- * fewest records.  A long chain costs no memory, because pages without objects have none.
+ * Returns the geometry with the least waste, up to `chain` pages.  Among chains with equal waste it chooses the
+ * longest, which needs the fewest records.  A long chain costs no memory, because pages without objects have none.
  */
 static struct zsmalloc_geometry choose_chain(size_t slot_bytes, unsigned int chain)
 {

@@ -35,7 +35,10 @@ static inline int publish(struct zsmalloc_pool *pool, uint32_t handle_slot, zpoo
 	return 0;
 }
 
-/* Puts further slots that a malloc found into the thread's cache, or back.  Called with the class's lock held. */
+/*
+ * Puts the other slots that a malloc found into the thread's cache, and returns those that do not fit to the class.
+ * Called with the class's lock held.
+ */
 static void refill(struct zsmalloc_pool *pool, struct zsmalloc_class *class, const uint32_t *handle_slots,
 		   unsigned int count)
 {
@@ -147,10 +150,10 @@ static int find_slot(struct zsmalloc_pool *pool, struct zsmalloc_class *class, z
 	if (err == -ENOMEM && !nowait)
 		err = zsmalloc_slot_migrate(pool, class, handle_slot);
 	if (err == -ENOMEM && !nowait && zsmalloc_records_are_full(pool))
-		pool->host->error(pool->core,
-				  "The pool has %u zspages, as many as driver \"zsmalloc\" can have. Choose a larger "
-				  "chain, so that a zspage has more pages, or spread the objects over several pools.",
-				  pool->records.max - 1);
+		pool->host->error(
+			pool->core,
+			"The pool has %u zspages, as many as driver \"zsmalloc\" can have. Choose a larger chain, so that a zspage has more pages, or spread the objects over several pools.",
+			pool->records.max - 1);
 	return err;
 }
 

@@ -106,7 +106,10 @@ static unsigned int next_group(uint32_t *groups)
 	return group;
 }
 
-/* Takes free slots with memory from the fullest zspages.  Returns 0 if there was one, -ENOENT, or another error. */
+/*
+ * Takes free slots with memory from the fullest zspages.  Returns 0 if it took any, -ENOENT if there is none, or
+ * another error.
+ */
 static int take_ready(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct take *take)
 {
 	uint32_t groups = zsmalloc_groups_with_room(class);

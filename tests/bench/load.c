@@ -58,7 +58,7 @@ static struct zpool_value *default_values(const struct zpool_driver *driver)
 	return values;
 }
 
-/* The direct way, step by step; the test closes what is open in `undo`. */
+/* A driver and a pool that were opened without the library, by dlopen() and the driver's own callbacks. */
 struct direct_load {
 	void *module;
 	const struct zpool_driver *driver;

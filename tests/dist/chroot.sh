@@ -129,7 +129,7 @@ run_both_commands() {
         say "$1: $command"
         log=$work/$1-${command##*/}.out
         begin=$SECONDS
-        # shellcheck disable=SC2016 # for the shell in there
+        # shellcheck disable=SC2016 # the shell in the new system expands the variables
         if ! in_system "$1" sh -c 'cd "$1" && exec "$2"' sh "$2" "$command" >"$log" 2>&1; then
             tail -n 300 "$log" >&2
             say "FAILED after $((SECONDS - begin)) s: $command as $1" >&2

@@ -393,8 +393,7 @@ static void expect(struct zpool *pool)
 		complain(type, "an object that is too large was not refused with -ENOSPC");
 	if (counters.reject_alloc_fail && strcmp(type, "slots") != 0)
 		complain(type, "malloc failed without a limit");
-	printf("%-8s stored %lu, written back %lu, same filled %lu, limit hit %lu, rejected: %lu reclaim, %lu alloc, "
-	       "%lu poor\n",
+	printf("%-8s stored %lu, written back %lu, same filled %lu, limit hit %lu, rejected: %lu reclaim, %lu alloc, %lu poor\n",
 	       type, counters.stored, counters.written_back, counters.same_filled, counters.pool_limit_hit,
 	       counters.reject_reclaim_fail, counters.reject_alloc_fail, counters.reject_compress_poor);
 }

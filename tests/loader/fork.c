@@ -94,7 +94,7 @@ static bool told_of_fork(void)
 	return strstr(zpool_last_error(), "belongs to the parent process") != NULL;
 }
 
-static void use_stranded_objects(struct verdict *verdict, struct zpool *pool)
+static void use_orphaned_objects(struct verdict *verdict, struct zpool *pool)
 {
 	unsigned long handle = 77;
 	char byte = 0;
@@ -111,7 +111,7 @@ static void use_stranded_objects(struct verdict *verdict, struct zpool *pool)
 	child_check(zpool_each_object(pool, ignore_object, NULL) == -EOPNOTSUPP && told_of_fork());
 }
 
-static void use_stranded_pool(struct verdict *verdict, struct zpool *pool)
+static void use_orphaned_pool(struct verdict *verdict, struct zpool *pool)
 {
 	struct zpool_stats stats;
 	errno = 0;
@@ -127,11 +127,11 @@ static void use_stranded_pool(struct verdict *verdict, struct zpool *pool)
 	child_check(strcmp(zpool_get_type(pool), "good") == 0);
 }
 
-static void use_stranded(struct verdict *verdict, struct zpool *pool)
+static void use_orphaned(struct verdict *verdict, struct zpool *pool)
 {
-	use_stranded_objects(verdict, pool);
+	use_orphaned_objects(verdict, pool);
 	if (!verdict->fault[0])
-		use_stranded_pool(verdict, pool);
+		use_orphaned_pool(verdict, pool);
 	if (verdict->fault[0])
 		return;
 	zpool_destroy_pool(pool);
@@ -153,7 +153,7 @@ START_TEST(a_pool_whose_driver_cannot_follow_refuses_everything_but_destroy)
 	for (size_t i = 0; i < 2; i++) {
 		struct zpool *pool = open_pool(specs[i]);
 		ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
-		in_child(use_stranded, pool);
+		in_child(use_orphaned, pool);
 		/* The parent's pool did not change. */
 		ck_assert_ptr_nonnull(zpool_map_handle(pool, handle, ZPOOL_MM_RW));
 		zpool_unmap_handle(pool, handle);

@@ -75,7 +75,7 @@ START_TEST(unload_is_refused_while_the_drivers_parameters_are_looked_at)
 }
 END_TEST
 
-START_TEST(the_next_create_loads_the_file_anew)
+START_TEST(the_next_create_loads_the_file_again)
 {
 	fixture_install("good");
 	for (unsigned i = 1; i <= 3; i++) {
@@ -280,7 +280,7 @@ int main(void)
 	TCase *tests = tcase_create("unload");
 	tcase_add_test(tests, unload_is_refused_while_a_pool_lives_and_unmaps_after);
 	tcase_add_test(tests, unload_is_refused_while_the_drivers_parameters_are_looked_at);
-	tcase_add_test(tests, the_next_create_loads_the_file_anew);
+	tcase_add_test(tests, the_next_create_loads_the_file_again);
 	tcase_add_test(tests, unload_of_what_is_not_a_plugin_is_refused);
 	tcase_add_test(tests, a_resident_driver_stays_and_so_does_its_code_when_the_file_changes);
 	tcase_add_test(tests, a_driver_that_the_linker_keeps_stays_usable);

@@ -85,8 +85,7 @@ static void print_head(void)
 	static const char *const calls[CALLS] = { "store", "drop", "read" };
 	static const char *const shares[] = { "p50", "p90", "p99", "p99_9", "p99_99", "longest" };
 
-	fputs("allocator,kind,threads,measure,ns,ns_least,ns_most,ratio,operations,live_bytes,rss_bytes,"
-	      "page_table_bytes,pool_bytes,madvise_calls,moved_bytes,footprint",
+	fputs("allocator,kind,threads,measure,ns,ns_least,ns_most,ratio,operations,live_bytes,rss_bytes,page_table_bytes,pool_bytes,madvise_calls,moved_bytes,footprint",
 	      stdout);
 	for (unsigned int c = 0; c < CALLS; c++)
 		for (size_t s = 0; s < sizeof(shares) / sizeof(shares[0]); s++)
