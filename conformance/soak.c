@@ -23,14 +23,14 @@ struct ct_soak ct_soak = { 4, 4, 60, 0, 4000, SIZE_MAX };
 
 enum { SIDE_THREADS = CT_SOAK_SIDE_THREADS, REPORT_SECONDS = 10, MIB = 1 << 20 };
 
-/* A stage: so many workers, until so many operations are done, or until the main thread says that it is over. */
+/* A stage runs this many workers until they have made this many operations, or until the main thread ends it. */
 static struct {
 	unsigned int threads;
 	unsigned long until;
 	atomic_bool over;
 } stage;
 
-/* Bytes that nobody stored. */
+/* The memory of the pool and of the process beyond the bytes of the objects. */
 struct overhead {
 	uint64_t pool, process;
 };
@@ -95,7 +95,7 @@ static void report(struct ct_crowd *crowd, unsigned int seconds)
 	fflush(stdout);
 }
 
-/* Until so many seconds have gone by since the run began, or its operations are done. */
+/* Runs a stage until its operations are done, or until this many seconds after the beginning of the run. */
 static void run_stage(struct ct_crowd *crowd, const struct timespec *start, unsigned int until_seconds)
 {
 	unsigned int reported = seconds_since(start) / REPORT_SECONDS, seconds;

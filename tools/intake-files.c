@@ -106,8 +106,8 @@ static void list_entry(struct listing *listing, const FTSENT *entry)
 		break;
 	case FTS_DEFAULT:
 		/*
-		 * Devices, sockets and pipes inside a directory are skipped without a message, because nobody asked for
-		 * them.
+		 * Devices, sockets and pipes inside a directory are skipped without a message, because the user did
+		 * not name them.
 		 */
 		if (entry->fts_level == FTS_ROOTLEVEL)
 			skip(listing, entry->fts_path, "neither a regular file nor a directory");

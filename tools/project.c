@@ -2,9 +2,8 @@
  *
  * project.c - write the project of a new plugin
  *
- * The directory is created here, so it starts empty. If something fails later, removing the files that were written
- * undoes everything without touching anybody else's files. Signals are blocked meanwhile, so they cannot leave a
- * half-written project.
+ * The directory is created here, so it starts empty. If a later step fails, the files that were written are removed,
+ * and no other file is touched. Signals are blocked meanwhile, so they cannot leave a half-written project.
  */
 #include <config.h>
 

@@ -190,7 +190,7 @@ int zp_driver_adopt(const struct zpool_driver *given, size_t symbol_bytes, const
 
 void zp_driver_clear(struct zpool_driver *own)
 {
-	/* The table was allocated by adopt_params(); it is const only for everybody else. */
+	/* The table is const for all other code, but adopt_params() allocated it. */
 	free((void *)(uintptr_t)own->params);
 	*own = (struct zpool_driver){ 0 };
 }

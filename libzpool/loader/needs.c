@@ -246,7 +246,7 @@ static int take_entry(struct needs *needs, struct file *file, const char *entry,
 	if (needs->expanded[0] != '/')
 		return refuse(
 			needs, file,
-			"takes libraries from \"%.*s\", which is relative to the working directory; give its run path absolute directories, or such that begin with $ORIGIN",
+			"takes libraries from \"%.*s\", which is relative to the working directory; give its run path absolute directories, or directories that begin with $ORIGIN",
 			(int)(length < 200 ? length : 200), entry);
 	(void)strcpy(needs->path, needs->expanded);
 	int result = take_directory(needs, file, entry, length);

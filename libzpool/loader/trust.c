@@ -89,7 +89,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct walk *walk, const
 }
 
 /*
- * A hidden owner may be root or anybody else. It counts as root only where an administrator chose the place: in the
+ * A hidden owner may be root or another user. It counts as root only where an administrator chose the place: in the
  * compiled-in plugin directory, if all components from the first hidden one on have hidden owners, and if nothing on
  * the path could have been put there by a user of the namespace. A path that returns to visible owners was not set up
  * by the system's root.

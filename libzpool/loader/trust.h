@@ -21,7 +21,7 @@ struct zp_trust {
 	uid_t hidden_uid;
 	/* -EMFILE, -ENFILE or -ENOMEM: the namespace could not be read, so that hidden_uid may be a visible user. */
 	int userns_err;
-	/* Hidden owners are accepted in this directory if nobody in the namespace can write there. NULL: nowhere. */
+	/* Hidden owners are accepted in this directory if no user of the namespace can write there. NULL: nowhere. */
 	const char *hidden_owner_dir;
 	unsigned int *components; /* counts the path components that are checked; NULL: not counted */
 };
@@ -36,12 +36,12 @@ void zp_trust_self(struct zp_trust *trust);
 struct zp_trust zp_trust_of_named(const struct zp_trust *trust, const char *path);
 
 /*
- * Walks an absolute path from the root, through every symbolic link, and checks that nobody but root and the effective
+ * Walks an absolute path from the root, through every symbolic link, and checks that only root and the effective
  * user can change any component. The last component must be a regular file, and others must not be able to write the
  * directory that contains it, even if it is sticky. resolved (PATH_MAX bytes) receives the path without links.
  *
- * Returns 0, or -ENOENT, -EPERM or another -errno of the file system, with the reason in `why` (a sentence without its
- * end).
+ * Returns 0, or -ENOENT, -EPERM or another -errno of the file system, with the reason in `why` (a sentence without a
+ * full stop).
  */
 int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resolved, char *why, size_t why_bytes);
 

@@ -35,7 +35,7 @@ static inline int zp_counts_refused(struct zp_counts *counts, int err)
 	return err;
 }
 
-/* Returns statistics with all members that these three know.  Reads every used slot of the handle table. */
+/* Returns statistics with the members that the three arguments contain.  Reads every used slot of the handle table. */
 struct zpool_stats zp_stats_begin(struct zp_pages *pages, struct zp_handles *handles, const struct zp_counts *counts);
 
 /* Copies the members that fit into the caller's structure.  Returns 0, as the driver's callback must. */

@@ -21,10 +21,10 @@
  *             .malloc = zp_filter_malloc, .free = tally_free, .total_size = zp_filter_total_size, ...)
  *
  * Handles.  A filter must not give out the handles of the driver below: every other stack on that driver would accept
- * them, and nobody would notice a caller that uses one filter too many or too few.  The simple way is the veil, a
- * random number for each pool: the filter's handle is the lower handle XOR the veil.  It costs one instruction and
- * needs no memory, and a handle that is stale or foreign below is stale or foreign above.  A filter that keeps a record
- * for each object uses the handle table of handles.h instead, maps lower handles to its own itself, and uses `lower`
+ * them, so a call on the wrong stack would go undetected.  The simple way is the veil, a random number for each pool:
+ * the filter's handle is the lower handle XOR the veil.  It costs one instruction and needs no memory, and a handle
+ * that is stale or foreign below is stale or foreign above.  A filter that keeps a record for each object uses the
+ * handle table of handles.h instead, finds its own handle for a lower one itself, and calls the callbacks of `lower`
  * directly; zp_filter_init() and the callbacks without a handle argument work for such a filter too.
  *
  * Limit.  total_size includes the layers below.  The core passes the limit of the whole stack to every layer, the

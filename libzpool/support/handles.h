@@ -133,7 +133,7 @@ struct zp_handles {
 	uint32_t tag;            /* shifted to its position, above the generation */
 	uint32_t stride_bytes;   /* bytes of word and payload */
 	uint32_t generation_mask;
-	uint64_t word_mask; /* the bits of a word that the table uses: all of them, or fewer generations */
+	uint64_t word_mask; /* the bits of a word that the table uses; tests leave out bits of the generation */
 	uint64_t secret;
 	uintptr_t slot_base[ZP_TABLE_BLOCKS]; /* the address that slot 0 would have if the block began with it */
 	char separate[64];

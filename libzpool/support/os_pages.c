@@ -71,7 +71,7 @@ static void os_prefer_node(void *address, size_t bytes, int node)
  */
 #if defined(__linux__) && defined(MLOCK_ONFAULT)
 
-/* Memcheck reports an error where the range is not accessible, so such a range is asked about only if it has to be. */
+/* Memcheck reports an error where the range is not accessible, so this is called only where it is necessary. */
 static bool mapping_is_locked(void *address, size_t bytes)
 {
 	ZP_CANCEL_DISABLED_HERE; /* msync() is a cancellation point */

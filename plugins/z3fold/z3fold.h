@@ -18,9 +18,9 @@ enum {
 	Z3FOLD_CHUNK_BYTES = 1 << Z3FOLD_CHUNK_SHIFT,
 	Z3FOLD_PAGE_CHUNKS = 4096 / Z3FOLD_CHUNK_BYTES,
 	Z3FOLD_OBJECT_BYTES_MAX = 4096,
-	Z3FOLD_GAIN_CHUNKS = 3,   /* a free moves the middle object only if that gains so many chunks */
-	Z3FOLD_FIND_TRIES = 8,    /* a search stops after so many pages whose mapped middle object blocks it */
-	Z3FOLD_RECLAIM_TRIES = 8, /* shrink stops after so many consecutive pages that it could not empty */
+	Z3FOLD_GAIN_CHUNKS = 3,   /* a free moves the middle object only if that gains this many chunks */
+	Z3FOLD_FIND_TRIES = 8,    /* a search stops after this many pages whose mapped middle object blocks it */
+	Z3FOLD_RECLAIM_TRIES = 8, /* shrink stops after this many consecutive pages that it could not empty */
 	Z3FOLD_UNIT_SHIFT = 9,    /* records are committed 2^9 at a time */
 	Z3FOLD_BLOCK_SHIFT = 13,  /* address space is reserved for at least 2^13 records at a time */
 	Z3FOLD_BLOCKS = ZP_PGNO_BITS - Z3FOLD_BLOCK_SHIFT + 1
@@ -220,7 +220,7 @@ void z3fold_page_init(struct z3fold_pool *pool, uint32_t pgno);
 void z3fold_page_enter_rings(struct z3fold_pool *pool, uint32_t pgno);
 void z3fold_page_leave_rings(struct z3fold_pool *pool, uint32_t pgno);
 
-/* Finds a slot of so many chunks in the page with the least room that suffices.  Returns false if there is none. */
+/* Finds a slot of this many chunks in the page with the least room that suffices.  Returns false if there is none. */
 bool z3fold_find_slot(struct z3fold_pool *pool, unsigned int chunks, struct z3fold_slot *slot);
 
 /* Returns the first slot of an empty page that is on no ring. */
@@ -240,13 +240,13 @@ uint32_t z3fold_drop(struct z3fold_pool *pool, uint64_t location);
 
 /*
  * Moves the middle object next to its neighbour, or to the beginning of the page if it is alone, provided that this
- * gains at least so many chunks.  Returns false if the object did not move.
+ * gains at least gain_chunks.  Returns false if the object did not move.
  */
 bool z3fold_shift_middle(struct z3fold_pool *pool, uint32_t pgno, unsigned int gain_chunks);
 
 /*
  * Moves all objects of a page into the room of other pages, or none of them.  Returns true if the page is empty and on
- * no ring; the caller then has to put it.
+ * no ring; the caller must then put it.
  */
 bool z3fold_empty_page(struct z3fold_pool *pool, uint32_t pgno);
 

@@ -88,7 +88,7 @@ enum { PARAM_CHAIN, PARAM_STEP, PARAM_MAX, PARAM_COMPACT, PARAMS };
 static const struct zpool_param zsmalloc_params[PARAMS] = {
 	[PARAM_CHAIN] = {
 		.key = "chain",
-		.help = "pages of a zspage at most; long chains pack large pools denser",
+		.help = "the most pages that a zspage may have; long chains pack large pools more densely",
 		.default_value = "32",
 		.min = 1,
 		.max = ZSMALLOC_CHAIN_MAX,

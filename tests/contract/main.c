@@ -35,7 +35,7 @@ static const char usage_text[] =
 	"  --seed N          the seed of all random choices (a random one, which the report shows)\n"
 	"  --ops N           operations of the model check (1000000; 100000 in a build with debug checks, 20000\n"
 	"                    under a sanitizer or valgrind)\n"
-	"  --timeout SECONDS end a case that makes no progress for so long (60; 600 in slower builds)\n"
+	"  --timeout SECONDS end a case that makes no progress for this long (60; 600 in slower builds)\n"
 	"  --jobs N          run up to N cases at once (the number of processors)\n"
 	"  --no-fork         run cases in this process, for debuggers and sanitizers\n"
 	"  --fail-fast       stop at the first failure\n"

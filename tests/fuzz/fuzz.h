@@ -5,7 +5,7 @@
  * Each fuzzer has a function that accepts any bytes, LLVMFuzzerTestOneInput(), and one that generates interesting
  * bytes. In make check, fuzz_main() calls the two some thousand times, with a seed that it prints:
  *
- *     FUZZ_SEED=1234 FUZZ_RUNS=100000 tests/fuzz/elf       runs so many inputs with this seed
+ *     FUZZ_SEED=1234 FUZZ_RUNS=100000 tests/fuzz/elf       runs this many inputs with this seed
  *     tests/fuzz/elf FILE...                               runs these inputs
  *
  * For a search that is guided by coverage, use the main() of libFuzzer:

@@ -20,7 +20,7 @@ children()
     grep -l "$work/plugins/hang.so" /proc/[0-9]*/maps 2>/dev/null | wc -l
 }
 
-# await N: waits up to a minute until there are so many children
+# await N: waits up to a minute until there are N children
 await()
 {
     tries=0

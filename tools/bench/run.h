@@ -20,7 +20,7 @@
 #include "histogram.h"
 #include "job.h"
 
-/* Objects are filled from so many random bytes, which fit at most into the last level of cache. */
+/* Objects are filled from this many random bytes, which fit at most into the last level of cache. */
 #define SOURCE_BYTES ((size_t)8 << 20)
 
 /* The number of memory samples that a worker takes during its part of a watched measure. */
@@ -119,7 +119,7 @@ uint64_t run_work(struct run *run, run_loop loop);
 /* Lets every worker run the loop without timing any call, also in a watched run. */
 void run_unwatched(struct run *run, run_loop loop);
 
-/* Distributes so many operations among the workers. */
+/* Distributes this many operations among the workers. */
 void run_share(struct run *run, uint64_t operations);
 
 /* For a measure without a loop: begin it, and report the measurement at its end. */
