@@ -39,13 +39,15 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 	free(context);
 }
 
-/* Compressing something once makes the compressor allocate all of its memory, so that its size can be counted. */
+/*
+ * Compressing a value once makes the compressor allocate all of its memory, so that its size can be counted.  The value
+ * has the length of the image, because zstd needs less memory for a shorter one.
+ */
 static void context_warm_up(const struct zps_contexts *contexts, struct zps_context *context)
 {
-	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
-	size_t half = contexts->image_bytes / 2;
+	size_t bytes = contexts->image_bytes;
 
-	compressor->compress(context->state, context->image, half, context->image + half, half - 1);
+	contexts->choice.compressor->compress(context->state, context->copy, bytes, context->image, bytes - 1);
 }
 
 /* Compressors with the same decompressor, which differ only in their level, share one state for decompression. */

@@ -50,7 +50,7 @@ static void leave(struct eviction *eviction, struct zps_unit unit, uint32_t meta
 {
 	eviction->bytes += sizeof(uint64_t) + sizeof(uint32_t);
 	if ((meta & ZPS_STATE) == ZPS_OBJECT)
-		eviction->bytes += (meta >> ZPS_LENGTH_SHIFT) + 1 + eviction->store->header_bytes;
+		eviction->bytes += zps_object_bytes(eviction->store, meta);
 	eviction->evicted++;
 	zps_count(eviction->context, ZPS_EVICTED, 1);
 	zps_replace(eviction->store, eviction->context, unit, meta, ZPS_ABSENT, 0);

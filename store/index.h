@@ -42,6 +42,9 @@
  * thread that writes a dirty unit holds its stripe, and sets WRITING for that time; a put that replaces the word clears
  * WRITING, and so the unit stays dirty.  REFERENCED says that the unit was read since eviction last looked at it.
  *
+ * RAW says that the object has the value as it is.  Without a backing from which the driver evicts and without
+ * checksums, such an object has no header, so that it is exactly as long as the value.
+ *
  * FRESH and SECOND are for stores with a second compressor.  FRESH says that the unit was put or read since
  * recompression last looked at it.  SECOND says that the second compressor made the object, or could not shrink a value
  * that is stored as it is.
@@ -55,13 +58,14 @@
 #define ZPS_DIRTY 0x8u
 #define ZPS_REFERENCED 0x10u
 #define ZPS_WRITING 0x20u
-#define ZPS_SHORT 0x40u /* The value is shorter than a unit, so its length is in the object's header. */
+#define ZPS_SHORT 0x40u /* The value is shorter than a unit; if it is compressed, its length is in the header. */
 #define ZPS_GONE 0x80u
 #define ZPS_PIN 0x100u
-#define ZPS_PINS 0x3f00u
+#define ZPS_PINS 0x1f00u
+#define ZPS_RAW 0x2000u
 #define ZPS_FRESH 0x4000u
 #define ZPS_SECOND 0x8000u
-#define ZPS_PINS_MAX 0x2000u /* This is 32 pins, while an object may be mapped 60 times. */
+#define ZPS_PINS_MAX 0x1f00u /* This is 31 pins, while an object may be mapped 60 times. */
 #define ZPS_LENGTH_SHIFT 16  /* The bits from here up are the length of the object's payload, less 1. */
 
 struct zps_leaf {

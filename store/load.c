@@ -16,8 +16,8 @@
  */
 static bool keep(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *value)
 {
+	struct zps_packed packed = { .meta = ZPS_SAME };
 	unsigned long handle = 0;
-	uint32_t meta = ZPS_SAME;
 	uint64_t word;
 	struct zps_unit unit;
 	uint32_t old;
@@ -26,15 +26,14 @@ static bool keep(struct zpool_store *store, struct zps_context *context, uint64_
 	if (zps_is_same_filled(store, value, store->unit_bytes)) {
 		memcpy(&word, value, sizeof(word));
 	} else {
-		size_t bytes = zps_pack(store, context, key, value, store->unit_bytes);
-
-		if (zps_object_new(store, context->image, bytes, &handle, &meta))
+		packed = zps_pack(store, context, key, value, store->unit_bytes);
+		if (zps_object_new(store, &packed, &handle))
 			return false;
 		word = handle;
 	}
 	found = zps_lock(store, context, key, true, &unit, &old);
 	if (found && !(old & ZPS_STATE)) {
-		zps_replace(store, context, unit, old, meta | (store->touch & ZPS_FRESH), word);
+		zps_replace(store, context, unit, old, packed.meta | (store->touch & ZPS_FRESH), word);
 		return true;
 	}
 	if (found)

@@ -4,9 +4,12 @@
  *
  * An object is a header and the payload.  The header starts with a 32-bit word, whose lower half is the length of the
  * value less 1 and whose upper half is the length of the payload less 1; if both are equal, the value is stored as it
- * is. In a store with a backing the key follows, from which the evict callback, which gets only a handle, finds the
- * unit.  In a store with checksums, the checksum of the payload follows; it need not cover the lengths, which are
- * compared with those in the index.
+ * is.  If the driver evicts, the key follows, from which the evict callback, which gets only a handle, finds the unit.
+ * In a store with checksums, the checksum of the payload follows; it need not cover the lengths, which are compared
+ * with those in the index.
+ *
+ * If the header has neither a key nor a checksum, a value that is stored as it is needs none, because the index has its
+ * length.  Its object is then the value alone, so a unit that does not shrink fits wherever its length fits.
  */
 #include "config.h"
 
@@ -32,29 +35,60 @@ static bool lengths_split(uint32_t lengths, size_t *value_bytes, size_t *payload
 	return *payload_bytes <= *value_bytes;
 }
 
-size_t zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
-		     unsigned char *image, uint64_t key, const void *data, size_t bytes)
+/*
+ * Compresses a value, and returns the length, or 0 if the object would not become shorter than with the value as it is.
+ */
+static size_t compress(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
+		       const void *data, size_t bytes, void *to)
 {
-	unsigned char *payload = image + store->header_bytes;
-	size_t length = 0;
-	uint32_t lengths;
+	size_t extra_bytes = store->header_bytes - store->raw_header_bytes + 1;
+	size_t length;
 
-	if (compressor && bytes > 1)
-		length = compressor->compress(state, data, bytes, payload, bytes - 1);
-	if (!length || length >= bytes) {
-		memcpy(payload, data, bytes);
-		length = bytes;
-	}
-	lengths = (uint32_t)(bytes - 1) | (uint32_t)(length - 1) << 16;
+	if (!compressor || bytes <= extra_bytes)
+		return 0;
+	length = compressor->compress(state, data, bytes, to, bytes - extra_bytes);
+	return length <= bytes - extra_bytes ? length : 0;
+}
+
+static void write_header(const struct zpool_store *store, unsigned char *image, uint64_t key, size_t bytes,
+			 size_t length)
+{
+	uint32_t lengths = (uint32_t)(bytes - 1) | (uint32_t)(length - 1) << 16;
+
 	memcpy(image, &lengths, sizeof(lengths));
-	if (store->backing.present)
+	if (store->evicts)
 		memcpy(image + LENGTHS_BYTES, &key, sizeof(key));
 	if (store->checks) {
+		unsigned char *payload = image + store->header_bytes;
 		uint64_t checksum = zps_checksum(key, payload, length);
 
 		memcpy(payload - ZPS_CHECKSUM_BYTES, &checksum, sizeof(checksum));
 	}
-	return length + store->header_bytes;
+}
+
+struct zps_packed zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor,
+				void *state, unsigned char *image, uint64_t key, const void *data, size_t bytes)
+{
+	unsigned char *payload = image + store->header_bytes;
+	size_t length = compress(store, compressor, state, data, bytes, payload);
+	struct zps_packed packed = { .from = image, .meta = ZPS_OBJECT };
+
+	if (bytes < store->unit_bytes)
+		packed.meta |= ZPS_SHORT;
+	if (!length) {
+		length = bytes;
+		packed.meta |= ZPS_RAW;
+	}
+	packed.meta |= (uint32_t)(length - 1) << ZPS_LENGTH_SHIFT;
+	packed.bytes = zps_object_bytes(store, packed.meta);
+	if ((packed.meta & ZPS_RAW) && !store->raw_header_bytes) {
+		packed.from = data;
+		return packed;
+	}
+	if (packed.meta & ZPS_RAW)
+		memcpy(payload, data, bytes);
+	write_header(store, image, key, bytes, length);
+	return packed;
 }
 
 /* Eviction can read the key of any object, so an object is locked while it is written or freed. */
@@ -82,28 +116,18 @@ static int write_object(struct zpool_store *store, unsigned long handle, const v
 	return zpool_obj_write(store->pool, handle, image, bytes, 0) == (int64_t)bytes ? 0 : -EIO;
 }
 
-int zps_object_new(struct zpool_store *store, const unsigned char *image, size_t bytes, unsigned long *handle,
-		   uint32_t *meta)
+int zps_object_new(struct zpool_store *store, const struct zps_packed *packed, unsigned long *handle)
 {
-	int err = zpool_malloc(store->pool, bytes, ZPOOL_GFP_KERNEL, handle);
-	size_t value_bytes, payload_bytes;
-	uint32_t lengths;
+	int err = zpool_malloc(store->pool, packed->bytes, ZPOOL_GFP_KERNEL, handle);
 
 	if (err)
 		return err;
 	handle_lock(store, *handle);
-	err = write_object(store, *handle, image, bytes);
+	err = write_object(store, *handle, packed->from, packed->bytes);
 	handle_unlock(store, *handle);
-	if (err) {
+	if (err)
 		zps_object_free(store, *handle);
-		return err;
-	}
-	memcpy(&lengths, image, sizeof(lengths));
-	(void)lengths_split(lengths, &value_bytes, &payload_bytes);
-	*meta = ZPS_OBJECT | (uint32_t)(payload_bytes - 1) << ZPS_LENGTH_SHIFT;
-	if (value_bytes < store->unit_bytes)
-		*meta |= ZPS_SHORT;
-	return 0;
+	return err;
 }
 
 size_t zps_value_bytes(struct zpool_store *store, uint32_t meta, uint64_t word)
@@ -113,6 +137,8 @@ size_t zps_value_bytes(struct zpool_store *store, uint32_t meta, uint64_t word)
 
 	if (!(meta & ZPS_SHORT))
 		return store->unit_bytes;
+	if (meta & ZPS_RAW)
+		return (meta >> ZPS_LENGTH_SHIFT) + (size_t)1;
 	if (zpool_obj_read(store->pool, (unsigned long)word, &lengths, sizeof(lengths), 0) !=
 		    (int64_t)sizeof(lengths) ||
 	    !lengths_split(lengths, &value_bytes, &payload_bytes))
@@ -195,28 +221,40 @@ static bool decompress(const struct zpool_store *store, const struct zps_context
 	return compressor && compressor->decompress(state, payload, payload_bytes, buf, value_bytes) == value_bytes;
 }
 
-/*
- * Copies the value of an object to `buf`.  The lengths in the index and in the object must agree, so that damage is
- * found before the payload is used.
- */
-static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
-		      const unsigned char *object, void *buf, size_t room)
+/* Returns the length of an object's value, or 0 if the lengths in its header do not agree with those in the index. */
+static size_t checked_value_bytes(const struct zpool_store *store, uint32_t meta, const unsigned char *object)
 {
 	size_t value_bytes, payload_bytes;
 	uint32_t lengths;
 
-	if (!object)
-		return damaged();
 	memcpy(&lengths, object, sizeof(lengths));
 	if (!lengths_split(lengths, &value_bytes, &payload_bytes) || payload_bytes - 1 != meta >> ZPS_LENGTH_SHIFT ||
-	    value_bytes > store->unit_bytes || (value_bytes < store->unit_bytes) != !!(meta & ZPS_SHORT))
+	    value_bytes > store->unit_bytes || (value_bytes < store->unit_bytes) != !!(meta & ZPS_SHORT) ||
+	    (value_bytes == payload_bytes) != !!(meta & ZPS_RAW))
+		return 0;
+	return value_bytes;
+}
+
+/* Copies the value of an object to `buf`.  The lengths are checked first, so that damage is found early. */
+static int64_t unpack(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
+		      const unsigned char *object, void *buf, size_t room)
+{
+	size_t payload_bytes = (meta >> ZPS_LENGTH_SHIFT) + (size_t)1;
+	size_t value_bytes = payload_bytes;
+
+	if (!object)
+		return damaged();
+	if (!(meta & ZPS_RAW) || store->raw_header_bytes) {
+		value_bytes = checked_value_bytes(store, meta, object);
+		object += store->header_bytes;
+	}
+	if (!value_bytes)
 		return damaged();
 	if (value_bytes > room)
 		return too_little_room(room, value_bytes);
-	object += store->header_bytes;
 	if (store->checks && !checksum_matches(key, object, payload_bytes))
 		return damaged();
-	if (payload_bytes == value_bytes)
+	if (meta & ZPS_RAW)
 		memcpy(buf, object, value_bytes);
 	else if (!decompress(store, context, meta, object, payload_bytes, buf, value_bytes))
 		return damaged();
@@ -235,13 +273,12 @@ static int64_t fill(const struct zpool_store *store, uint64_t word, unsigned cha
 int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
 		       uint64_t word, void *buf, size_t room)
 {
-	size_t bytes = (meta >> ZPS_LENGTH_SHIFT) + 1 + store->header_bytes;
 	const unsigned char *object;
 	int64_t result;
 
 	if ((meta & ZPS_STATE) == ZPS_SAME)
 		return fill(store, word, buf, room);
-	object = object_begin(store, context, (unsigned long)word, bytes);
+	object = object_begin(store, context, (unsigned long)word, zps_object_bytes(store, meta));
 	result = unpack(store, context, key, meta, object, buf, room);
 	object_end(store, context, (unsigned long)word, object);
 	return result;

@@ -66,6 +66,11 @@ static int open_pool(struct zpool_store *store, const struct zpool_store_args *a
 	if (!store->pool)
 		return -errno;
 	store->evicts = zpool_evictable(store->pool);
+	/* If the driver evicts, an object's header has the key, with which the evict callback finds the unit. */
+	if (store->evicts)
+		store->header_bytes += sizeof(uint64_t);
+	if (store->evicts || store->checks)
+		store->raw_header_bytes = store->header_bytes;
 	return 0;
 }
 
@@ -94,14 +99,12 @@ static int set_up_checksum(struct zpool_store *store, const struct zpool_store_a
 	return 0;
 }
 
-/* Opens the backing, if there is one; then each object has its key in its header, for the evict callback. */
 static int set_up_backing(struct zpool_store *store, const struct zpool_store_args *args)
 {
 	int err = zps_backing_open(&store->backing, args);
 
 	if (err || !store->backing.present)
 		return err;
-	store->header_bytes += sizeof(uint64_t);
 	if (!store->unit_count)
 		store->unit_count = store->backing.bytes / store->unit_bytes;
 	store->may_exceed = args->flags & ZPOOL_STORE_EXCEED;

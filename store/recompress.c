@@ -66,21 +66,14 @@ static void set_bits(struct zps_unit unit, uint32_t bits)
 	atomic_fetch_or_explicit(&unit.leaf->meta[unit.slot], bits, memory_order_relaxed);
 }
 
-static size_t payload_bytes(uint32_t meta)
-{
-	return (size_t)(meta >> ZPS_LENGTH_SHIFT) + 1;
-}
-
-/*
- * Replaces the object of a pinned unit by the one in the image, unless the unit is in use.  The pin ends in either
- * case.
- */
-static void replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, size_t bytes)
+/* Replaces the object of a pinned unit, unless the unit is in use.  The pin ends in either case. */
+static void replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit,
+		    const struct zps_packed *packed)
 {
 	unsigned long handle;
 	uint32_t old, meta;
 
-	if (zps_object_new(store, store->recompression->image, bytes, &handle, &meta)) {
+	if (zps_object_new(store, packed, &handle)) {
 		zps_unit_unpin(unit);
 		return;
 	}
@@ -90,8 +83,8 @@ static void replace(struct zpool_store *store, struct zps_context *context, stru
 		return;
 	}
 	zps_count(context, ZPS_RECOMPRESSED, 1);
-	zps_count(context, ZPS_RECOMPRESS_SAVED, payload_bytes(old) - payload_bytes(meta));
-	meta |= (old & (ZPS_DIRTY | ZPS_WRITING | ZPS_REFERENCED | ZPS_SHORT)) | ZPS_SECOND;
+	zps_count(context, ZPS_RECOMPRESS_SAVED, zps_object_bytes(store, old) - packed->bytes);
+	meta = packed->meta | (old & (ZPS_DIRTY | ZPS_WRITING | ZPS_REFERENCED)) | ZPS_SECOND;
 	zps_replace(store, context, unit, old, meta, handle);
 }
 
@@ -102,20 +95,20 @@ static void recompress_pinned(struct zpool_store *store, struct zps_context *con
 	struct zps_recompression *recompression = store->recompression;
 	int64_t length = zps_value_read(store, context, key, meta, unit.leaf->word[unit.slot], recompression->value,
 					store->unit_bytes);
-	size_t bytes;
+	struct zps_packed packed;
 
 	if (length < 0) {
 		zps_unit_unpin(unit);
 		return;
 	}
-	bytes = zps_pack_with(store, store->contexts.second.compressor, recompression->state, recompression->image, key,
-			      recompression->value, (size_t)length);
-	if (bytes - store->header_bytes < payload_bytes(meta)) {
-		replace(store, context, unit, bytes);
+	packed = zps_pack_with(store, store->contexts.second.compressor, recompression->state, recompression->image,
+			       key, recompression->value, (size_t)length);
+	if (packed.bytes < zps_object_bytes(store, meta)) {
+		replace(store, context, unit, &packed);
 		return;
 	}
 	/* A value that is stored as it is needs no decompressor, so it may be marked as tried. */
-	if (payload_bytes(meta) == (size_t)length)
+	if (meta & ZPS_RAW)
 		set_bits(unit, ZPS_SECOND);
 	zps_unit_unpin(unit);
 }

@@ -19,10 +19,11 @@
 struct zpool_store {
 	struct zpool *pool;
 	size_t unit_bytes;
-	size_t header_bytes; /* is the length of each object's header */
-	bool checks;         /* is true if objects have checksums */
-	uint32_t touch;      /* has the flags that a get sets in a unit's meta */
-	uint64_t unit_count; /* is above every key; with 0, any key may be used */
+	size_t header_bytes;     /* is the length of the header of an object */
+	size_t raw_header_bytes; /* is the same for an object with a value as it is: header_bytes, or 0 */
+	bool checks;             /* is true if objects have checksums */
+	uint32_t touch;          /* has the flags that a get sets in a unit's meta */
+	uint64_t unit_count;     /* is above every key; with 0, any key may be used */
 	struct zps_contexts contexts;
 	struct zps_index index;
 
@@ -71,27 +72,37 @@ void zps_limit_exceed(struct zpool_store *store, bool exceed);
  */
 bool zps_is_same_filled(const struct zpool_store *store, const void *data, size_t bytes);
 
+/* An object that is to be stored; `from` is the image or, if the object has no header, the value itself. */
+struct zps_packed {
+	const void *from;
+	size_t bytes; /* 0: there is none, because the value is same-filled */
+	uint32_t meta;
+};
+
 /*
  * Builds an object in `image`, with the value compressed by `compressor` and its state, or as it is if the compressor
- * is NULL.  Returns the length of the object.
+ * is NULL or does not make the object shorter.
  */
-size_t zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
-		     unsigned char *image, uint64_t key, const void *data, size_t bytes);
+struct zps_packed zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor,
+				void *state, unsigned char *image, uint64_t key, const void *data, size_t bytes);
 
-/* Builds an object in the context's image with the first compressor, and returns its length. */
-static inline size_t zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key,
-			      const void *data, size_t bytes)
+/* Builds an object in the context's image with the first compressor. */
+static inline struct zps_packed zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key,
+					 const void *data, size_t bytes)
 {
 	return zps_pack_with(store, store->contexts.choice.compressor, context->state, context->image, key, data,
 			     bytes);
 }
 
-/*
- * Copies an image to a new object of the pool, and stores its handle and the meta for a clean unit with this object.
- * Returns 0 or -errno.
- */
-int zps_object_new(struct zpool_store *store, const unsigned char *image, size_t bytes, unsigned long *handle,
-		   uint32_t *meta);
+/* Stores a packed object in the pool, and stores its handle.  Returns 0 or -errno. */
+int zps_object_new(struct zpool_store *store, const struct zps_packed *packed, unsigned long *handle);
+
+/* Returns the length of a unit's object, of which the unit's meta tells. */
+static inline size_t zps_object_bytes(const struct zpool_store *store, uint32_t meta)
+{
+	return (meta >> ZPS_LENGTH_SHIFT) + (size_t)1 +
+	       (meta & ZPS_RAW ? store->raw_header_bytes : store->header_bytes);
+}
 
 /* Returns the length of a unit's value.  The caller has pinned or locked the unit, so that its object is not freed. */
 size_t zps_value_bytes(struct zpool_store *store, uint32_t meta, uint64_t word);

@@ -93,7 +93,7 @@ uint32_t zps_peek(struct zpool_store *store, struct zps_context *context, uint64
 static void account(struct zpool_store *store, struct zps_context *context, uint32_t meta, uint64_t word, uint64_t sign)
 {
 	uint32_t state = meta & ZPS_STATE;
-	size_t payload_bytes, value_bytes;
+	size_t value_bytes;
 
 	if (meta & ZPS_DIRTY)
 		zps_count(context, ZPS_DIRTY_UNITS, sign);
@@ -106,9 +106,8 @@ static void account(struct zpool_store *store, struct zps_context *context, uint
 		zps_count(context, ZPS_SAME_FILLED, sign);
 		return;
 	}
-	payload_bytes = (size_t)(meta >> ZPS_LENGTH_SHIFT) + 1;
-	zps_count(context, ZPS_STORED_BYTES, sign * (payload_bytes + store->header_bytes));
-	if (payload_bytes == value_bytes)
+	zps_count(context, ZPS_STORED_BYTES, sign * zps_object_bytes(store, meta));
+	if (meta & ZPS_RAW)
 		zps_count(context, ZPS_INCOMPRESSIBLE, sign);
 }
 
@@ -165,21 +164,20 @@ static int publish(struct zpool_store *store, struct zps_context *context, uint6
 
 /* One try.  -ENOMEM: there is no room. */
 static int put_in_memory(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
-			 size_t packed_bytes)
+			 const struct zps_packed *packed)
 {
 	unsigned long handle = 0;
 	uint64_t word;
-	uint32_t meta;
 	int err;
 
-	if (!packed_bytes) {
+	if (!packed->bytes) {
 		memcpy(&word, data, sizeof(word));
-		return publish(store, context, key, ZPS_SAME, word);
+		return publish(store, context, key, packed->meta, word);
 	}
-	err = zps_object_new(store, context->image, packed_bytes, &handle, &meta);
+	err = zps_object_new(store, packed, &handle);
 	if (err)
 		return err;
-	err = publish(store, context, key, meta, handle);
+	err = publish(store, context, key, packed->meta, handle);
 	if (err)
 		zps_object_free(store, handle);
 	return err;
@@ -213,13 +211,13 @@ static int write_through(struct zpool_store *store, struct zps_context *context,
  * backing at once; and if the backing fails, the limit is exceeded if the program has allowed that.
  */
 static int put_with_backing(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
-			    size_t packed_bytes)
+			    const struct zps_packed *packed)
 {
 	bool may_exceed;
 	int err, room = 0;
 
 	for (;;) {
-		err = put_in_memory(store, context, key, data, packed_bytes);
+		err = put_in_memory(store, context, key, data, packed);
 		if (err != -ENOMEM || room)
 			break;
 		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
@@ -235,18 +233,31 @@ static int put_with_backing(struct zpool_store *store, struct zps_context *conte
 			return err;
 	}
 	zps_limit_exceed(store, true);
-	return put_in_memory(store, context, key, data, packed_bytes);
+	return put_in_memory(store, context, key, data, packed);
+}
+
+/* Without the checksum, the driver would accept the value: the message of the driver would not say so. */
+static int too_large_with_checksum(const struct zpool_store *store)
+{
+	return zpool_set_error(ENOSPC,
+			       "The value does not shrink, and with its checksum it is longer than %zu bytes, which is "
+			       "what the store's driver accepts: use smaller units, the driver libc, or no checksums.",
+			       zpool_max_object_size(store->pool));
 }
 
 static int put(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data, size_t bytes)
 {
-	size_t packed_bytes = 0;
+	struct zps_packed packed = { .meta = ZPS_SAME };
+	int err;
 
 	if (!zps_is_same_filled(store, data, bytes))
-		packed_bytes = zps_pack(store, context, key, data, bytes);
-	if (!store->backing.present)
-		return put_in_memory(store, context, key, data, packed_bytes);
-	return put_with_backing(store, context, key, data, packed_bytes);
+		packed = zps_pack(store, context, key, data, bytes);
+	if (store->backing.present)
+		return put_with_backing(store, context, key, data, &packed);
+	err = put_in_memory(store, context, key, data, &packed);
+	if (err == -ENOSPC && store->checks && bytes <= zpool_max_object_size(store->pool))
+		return too_large_with_checksum(store);
+	return err;
 }
 
 static void count_put(const struct zpool_store *store, struct zps_context *context, int err)

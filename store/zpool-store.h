@@ -3,7 +3,9 @@
  * zpool-store.h - a store: compressed values by key, in a pool
  *
  * A store keeps units of at most unit_bytes bytes, each under a 64-bit key, compressed in a pool of libzpool.  A unit
- * that repeats one machine word takes no object of the pool, and one that does not shrink is stored as it is.
+ * that repeats one machine word takes no object of the pool, and one that does not shrink is stored as it is, in an
+ * object of its own length.  The object is up to 20 bytes longer if it has a checksum, or if there is a backing and the
+ * driver evicts.
  *
  * The conventions of zpool.h hold here as well: 0 (or a count) on success and a negative errno on failure, NULL and
  * errno from functions that return pointers, and a sentence in zpool_last_error().  Every function but
@@ -174,9 +176,9 @@ ZPOOL_PUBLIC void zpool_store_close(struct zpool_store *store);
  *
  * The value is compressed without a lock.  Returns 0; -EINVAL if an argument is NULL, the length is out of range or the
  * key is not below unit_count; -ENOMEM if the limit is reached or there is no memory; or -ENOSPC if the value does not
- * shrink to what the pool's driver accepts.  With a backing, values that the memory cannot take are written to the
- * backing at once, and the call fails with the error of the backing, such as -EIO or -ENOSPC, only if that fails.
- * After a failure the key keeps its old value.
+ * shrink to what the pool's driver accepts, or is longer than that with its checksum.  With a backing, values that the
+ * memory cannot take are written to the backing at once, and the call fails with the error of the backing, such as -EIO
+ * or -ENOSPC, only if that fails. After a failure the key keeps its old value.
  */
 ZPOOL_PUBLIC int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, size_t bytes);
 

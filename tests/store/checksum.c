@@ -22,9 +22,12 @@ static struct image image;
 static unsigned char value[UNIT], other[UNIT];
 
 static const struct {
-	const char *compressor;
+	const char *pool, *compressor;
 	bool backed;
-} kinds[] = { { "none", false }, { "lz4", false }, { "zstd", true }, { "none", true } };
+} kinds[] = {
+	{ "libc", "none", false }, { "libc", "lz4", false }, { "libc", "zstd", true },
+	{ "libc", "none", true },  { "zbud", "lz4", true },  { "zbud", "none", true },
+};
 #define KINDS ((int)(sizeof(kinds) / sizeof(*kinds)))
 
 static bool open_store(int kind)
@@ -34,7 +37,7 @@ static bool open_store(int kind)
 	image_init(&image, 16 * UNIT, true);
 	for (size_t i = 0; i < UNIT; i++)
 		value[i] = (unsigned char)('a' + i * i % 7);
-	args.pool = "libc";
+	args.pool = kinds[kind].pool;
 	args.compressor = kinds[kind].compressor;
 	args.unit_bytes = UNIT;
 	args.flags = ZPOOL_STORE_CHECKSUM;
@@ -75,7 +78,7 @@ static void try_each_byte(unsigned long handle, size_t size)
 		int64_t got;
 
 		/* Only eviction uses the key in the header, and it checks the key against the index. */
-		if (store->backing.present && at >= 4 && at < 12)
+		if (store->evicts && at >= 4 && at < 12)
 			continue;
 		change(handle, at);
 		got = zpool_store_get(store, KEY, other, UNIT);

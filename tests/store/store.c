@@ -128,6 +128,127 @@ START_TEST(every_unit_size_and_compressor_works)
 }
 END_TEST
 
+/* Returns the largest unit that a pool of this spec accepts in one object. */
+static uint64_t largest_unit(const char *pool)
+{
+	struct zpool *trial = zpool_open(pool, NULL, 0);
+	uint64_t bytes = 65536;
+
+	ck_assert_msg(trial, "%s: %s", pool, zpool_last_error());
+	while (bytes > zpool_max_object_size(trial))
+		bytes /= 2;
+	zpool_destroy_pool(trial);
+	return bytes;
+}
+
+START_TEST(incompressible_value_takes_its_length)
+{
+	static const char *const compressors[] = { "lz4", "zstd", "none" };
+	uint64_t unit = largest_unit(specs[_i]), sum = 0;
+
+	for (size_t c = 0; c < sizeof(compressors) / sizeof(*compressors); c++) {
+		struct zpool_store *store = open_with(specs[_i], compressors[c], unit, 0);
+
+		ck_assert_msg(store, "%s: %s", specs[_i], zpool_last_error());
+		sum = 0;
+		/* The shorter values would be longer than a unit with a header. */
+		for (uint64_t key = 0; key < 12; key++) {
+			size_t bytes = unit - key / 2;
+
+			make(value, bytes, (uint32_t)key, true);
+			ck_assert_msg(!zpool_store_put(store, key, value, bytes), "%s: %s", specs[_i],
+				      zpool_last_error());
+			expect(store, key, value, bytes);
+			sum += bytes;
+		}
+		ck_assert_uint_eq(stats_of(store).stored_bytes, sum);
+		ck_assert_uint_eq(stats_of(store).incompressible, 12);
+		for (uint64_t key = 0; key < 12; key++) {
+			make(value, unit - key / 2, (uint32_t)key, true);
+			expect(store, key, value, unit - key / 2);
+		}
+		/* A value that does shrink replaces one that does not, and the other way round. */
+		make(other, unit, 1, false);
+		ck_assert_int_eq(zpool_store_put(store, 0, other, unit), 0);
+		make(value, unit, 1, false);
+		expect(store, 0, value, unit);
+		make(value, unit, 2, true);
+		ck_assert_int_eq(zpool_store_put(store, 0, value, unit), 0);
+		expect(store, 0, value, unit);
+		ck_assert_int_eq(zpool_store_zero_range(store, 1, 3), 0);
+		ck_assert_int_eq(zpool_store_drop_range(store, 4, 8), 0);
+		ck_assert_uint_eq(stats_of(store).stored_bytes, unit);
+		zpool_store_close(store);
+	}
+}
+END_TEST
+
+/* This compressor takes one byte off, which a header would more than make up for. */
+static void *cut_create(int level)
+{
+	return malloc((size_t)level + 1);
+}
+static size_t cut_bytes(const void *context)
+{
+	(void)context;
+	return 1;
+}
+static size_t cut_compress(void *context, const void *from, size_t bytes, void *to, size_t room)
+{
+	(void)context;
+	if (bytes - 1 > room)
+		return 0;
+	memcpy(to, from, bytes - 1);
+	return bytes - 1;
+}
+static size_t cut_decompress(void *context, const void *from, size_t bytes, void *to, size_t room)
+{
+	(void)context;
+	memcpy(to, from, bytes);
+	return room;
+}
+
+START_TEST(object_is_never_longer_than_its_value)
+{
+	static const struct zpool_store_compressor cut = {
+		sizeof(cut), 0, 0, 0, "cut", cut_create, free, cut_bytes, cut_compress, cut_decompress,
+	};
+	struct zpool_store *store;
+
+	ck_assert_int_eq(zpool_store_add_compressor(&cut), 0);
+	store = open_with("zsmalloc", "cut", 65536, 0);
+	ck_assert_ptr_nonnull(store);
+	for (uint64_t key = 0; key < 8; key++) {
+		make(value, 65536 - key, (uint32_t)key, true);
+		ck_assert_int_eq(zpool_store_put(store, key, value, 65536 - key), 0);
+		expect(store, key, value, 65536 - key);
+	}
+	ck_assert_uint_eq(stats_of(store).stored_bytes, stats_of(store).original_bytes);
+	zpool_store_close(store);
+}
+END_TEST
+
+START_TEST(checksum_takes_the_place_of_a_whole_unit)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	struct zpool_store *store;
+
+	args.unit_bytes = 65536;
+	args.flags = ZPOOL_STORE_CHECKSUM;
+	store = zpool_store_open(&args, sizeof(args));
+	if (!store && errno == EOPNOTSUPP)
+		return;
+	ck_assert_ptr_nonnull(store);
+	make(value, 65536, 1, true);
+	ck_assert_int_eq(zpool_store_put(store, 1, value, 65536), -ENOSPC);
+	ck_assert_msg(strstr(zpool_last_error(), "checksum"), "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_store_put(store, 1, value, 65536 - 12), 0);
+	expect(store, 1, value, 65536 - 12);
+	ck_assert_uint_eq(stats_of(store).refused_too_large, 1);
+	zpool_store_close(store);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused_with_a_reason)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
@@ -349,6 +470,9 @@ int main(void)
 	tcase_add_loop_test(tcase, same_filled_units_take_no_object, 0, SPECS);
 	tcase_add_loop_test(tcase, limit_covers_everything_and_loses_nothing, 0, SPECS);
 	tcase_add_test(tcase, every_unit_size_and_compressor_works);
+	tcase_add_loop_test(tcase, incompressible_value_takes_its_length, 0, SPECS);
+	tcase_add_test(tcase, object_is_never_longer_than_its_value);
+	tcase_add_test(tcase, checksum_takes_the_place_of_a_whole_unit);
 	tcase_add_test(tcase, bad_arguments_are_refused_with_a_reason);
 	tcase_add_test(tcase, limit_covers_the_index);
 	tcase_add_test(tcase, index_takes_16_bytes_a_unit);
