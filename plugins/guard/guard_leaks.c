@@ -33,10 +33,13 @@ static int check_object(unsigned long handle, uint64_t size_seen, void *user)
 	(void)size_seen;
 	/*
 	 * Other threads that need the object wait during a move.  A pin would not do, because they would find the
-	 * object mapped.
+	 * object mapped.  The lock keeps fork() out: in the child, the move would never end.
 	 */
-	if (zp_handles_begin_move(&pool->handles, slot, &size))
+	zp_lock(guard_lock(pool, slot));
+	if (zp_handles_begin_move(&pool->handles, slot, &size)) {
+		zp_unlock(guard_lock(pool, slot));
 		return 0;
+	}
 	base = lower->driver->map(lower->pool, atomic_load(&object->below), ZPOOL_MM_RO);
 	if (base) {
 		/* The slot may have another object now than when it was visited. */
@@ -46,6 +49,7 @@ static int check_object(unsigned long handle, uint64_t size_seen, void *user)
 		(void)lower->driver->unmap(lower->pool, atomic_load(&object->below));
 	}
 	zp_handles_end_move(&pool->handles, slot, size);
+	zp_unlock(guard_lock(pool, slot));
 	return 0;
 }
 
