@@ -263,6 +263,12 @@ static void limit_changes_while_the_pool_lives(void)
 	ct_object_make(pool, &extra, ct.max_bytes, 7);
 	ct_object_check(pool, &extra, "stored without a limit");
 	ct_set_check(pool, &set, "after the limit changed");
+	/* What a trim releases under a limit below the pool's size must not be taken again. */
+	CT_MUST(zpool_set_limit(pool, 1));
+	ct_set_free_all(pool, &set);
+	zpool_free(pool, extra.handle);
+	ct_trim(pool);
+	expect_no_growth(pool, &set);
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
 }

@@ -209,14 +209,28 @@ uint64_t guard_total_size(void *pool_)
 	return zp_filter_total_size(&pool->filter) + zp_pages_held_bytes(&pool->pages);
 }
 
-/* Releases the slots that are kept. */
-static void trim_own(struct guard_pool *pool)
+/*
+ * Releases the slots that are kept.  The driver below gets the part of the limit that the table does not need any more;
+ * otherwise the table could grow again up to its part after the limit was set below what the pool holds.  Returns true
+ * if there was such a part.
+ */
+static bool trim_own(struct guard_pool *pool)
 {
+	bool yields = false;
 	uint64_t ignored;
 
+	zp_lock(&pool->limit_lock);
 	guard_put_kept_slots(pool);
 	zp_handles_trim(&pool->handles, &ignored);
 	zp_pages_trim(&pool->pages, &ignored);
+	if (pool->limit_bytes)
+		yields = zp_pages_held_bytes(&pool->pages) < pool->own_bytes;
+	if (yields) {
+		pool->own_bytes = zp_pages_held_bytes(&pool->pages);
+		(void)share_limit(pool);
+	}
+	zp_unlock(&pool->limit_lock);
+	return yields;
 }
 
 int guard_trim(void *pool_, uint64_t *released)
@@ -227,7 +241,7 @@ int guard_trim(void *pool_, uint64_t *released)
 
 	if (err)
 		return err;
-	trim_own(pool);
+	(void)trim_own(pool);
 	after = guard_total_size(pool);
 	*released = before > after ? before - after : 0;
 	return 0;
@@ -242,7 +256,7 @@ int guard_compact(void *pool_, const struct zpool_budget *budget, uint64_t *rele
 
 	if (result)
 		return result;
-	trim_own(pool);
+	(void)trim_own(pool);
 	after = zp_pages_held_bytes(&pool->pages);
 	*released += before > after ? before - after : 0;
 	return 0;
@@ -250,17 +264,5 @@ int guard_compact(void *pool_, const struct zpool_budget *budget, uint64_t *rele
 
 bool guard_yield_share(struct guard_pool *pool)
 {
-	bool yields = false;
-
-	zp_lock(&pool->limit_lock);
-	if (pool->limit_bytes) {
-		trim_own(pool);
-		yields = zp_pages_held_bytes(&pool->pages) < pool->own_bytes;
-	}
-	if (yields) {
-		pool->own_bytes = zp_pages_held_bytes(&pool->pages);
-		(void)share_limit(pool);
-	}
-	zp_unlock(&pool->limit_lock);
-	return yields;
+	return atomic_load_explicit(&pool->limit_bytes, memory_order_relaxed) && trim_own(pool);
 }
