@@ -130,12 +130,19 @@ AC_DEFUN([ZPOOL_NBDKIT], [
 	nbdkit_missing=
 	AS_IF([test "$with_nbdkit" = no], [nbdkit_missing="--without-nbdkit"],
 		[test "$enable_store" = no], [nbdkit_missing="--disable-store"],
-		[test "$enable_shared" != yes], [nbdkit_missing="--disable-shared"],
 		[PKG_CHECK_MODULES([NBDKIT], [nbdkit >= 1.30], [],
 			[nbdkit_missing="nbdkit 1.30 or later was not found; Debian: nbdkit-plugin-dev"])])
+	dnl A test links the sources of the plugin into a program, even where the plugin is not built.
+	AM_CONDITIONAL([HAVE_NBDKIT_HEADER], [test -z "$nbdkit_missing"])
+	AS_IF([test -z "$nbdkit_missing" && test "$enable_shared" != yes], [nbdkit_missing="--disable-shared"])
 	AS_IF([test -n "$nbdkit_missing" && test "$with_nbdkit" = yes],
 		[AC_MSG_ERROR([the plugin of nbdkit cannot be built: $nbdkit_missing])])
 	AS_IF([test -z "$nbdkit_missing"], [nbdkit_summary="plugin in $nbdkitplugindir, libnbd $have_libnbd"],
 		[nbdkit_summary="no plugin ($nbdkit_missing)"])
 	AM_CONDITIONAL([HAVE_NBDKIT], [test -z "$nbdkit_missing"])
 	AM_CONDITIONAL([HAVE_LIBNBD], [test "$have_libnbd" = yes])])
+
+# LIB_FUZZING_ENGINE is what links a fuzzing engine, such as -fsanitize=fuzzer.  The name is that of OSS-Fuzz.
+AC_DEFUN([ZPOOL_FUZZING_ENGINE], [
+	AC_ARG_VAR([LIB_FUZZING_ENGINE], [what to link the programs of tests/fuzz with instead of their own main()])
+	AM_CONDITIONAL([FUZZING_ENGINE], [test -n "$LIB_FUZZING_ENGINE"])])

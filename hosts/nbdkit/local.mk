@@ -1,10 +1,6 @@
 # nbdkit-zpool-plugin: a disk in a store, for clients of the NBD protocol.  nbdkit loads it as a module.
 
-if HAVE_NBDKIT
-install_nbdkit = yes
-nbdkitplugin_LTLIBRARIES += hosts/nbdkit/nbdkit-zpool-plugin.la
-
-hosts_nbdkit_nbdkit_zpool_plugin_la_SOURCES = \
+nbdkit_plugin_sources = \
 	hosts/nbdkit/backing.c hosts/nbdkit/backing.h \
 	hosts/nbdkit/disk.c hosts/nbdkit/disk.h \
 	hosts/nbdkit/nbdkit.h \
@@ -13,6 +9,12 @@ hosts_nbdkit_nbdkit_zpool_plugin_la_SOURCES = \
 	hosts/nbdkit/report.c hosts/nbdkit/report.h \
 	hosts/nbdkit/settings.c hosts/nbdkit/settings.h \
 	hosts/nbdkit/stripes.c hosts/nbdkit/stripes.h
+
+if HAVE_NBDKIT
+install_nbdkit = yes
+nbdkitplugin_LTLIBRARIES += hosts/nbdkit/nbdkit-zpool-plugin.la
+
+hosts_nbdkit_nbdkit_zpool_plugin_la_SOURCES = $(nbdkit_plugin_sources)
 hosts_nbdkit_nbdkit_zpool_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store
 hosts_nbdkit_nbdkit_zpool_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS) $(LIBNBD_CFLAGS)
 hosts_nbdkit_nbdkit_zpool_plugin_la_LIBADD = store/libzpool-store.la libzpool/libzpool.la $(LIBNBD_LIBS) $(PTHREAD_LIBS)

@@ -1,60 +1,123 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fuzzes zp_elf_examine() with files that were tampered with: shared objects with a few changed fields,
- * truncated or badly composed files, and random bytes.
+ * elf.c - plugin files that were tampered with, read by everything that reads them
+ *
+ * main.c generates shared objects with a few changed fields, truncated or badly composed files, and random bytes.
  */
 #include "config.h"
 
 #include "fuzz.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <glob.h>
+#include <limits.h>
 #include <link.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "loader/dynamic.h"
 #include "loader/elf.h"
+#include "loader/needs.h"
+
+#include "../../conformance/module.h"
 
 static void check_text(const char *text, size_t room)
 {
 	fuzz_assert(memchr(text, '\0', room) != NULL);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* ------------------------------------------------------------------------------------------------------------------
+ * The readers
+ */
+
+static void check_report(int fd)
 {
 	struct zp_elf_report report, again;
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size) {
-		perror("memfd_create");
-		return EXIT_FAILURE;
-	}
-	memset(&report, 0xee, sizeof report);
-	memset(&again, 0x11, sizeof again);
+
+	memset(&report, 0xee, sizeof(report));
+	memset(&again, 0x11, sizeof(again));
 	fuzz_assert(zp_elf_examine(fd, &report) == 0);
 	fuzz_assert(zp_elf_examine(fd, &again) == 0);
-	close(fd);
-
-	check_text(report.type, sizeof report.type);
-	check_text(report.version, sizeof report.version);
-	check_text(report.description, sizeof report.description);
-	check_text(report.fault, sizeof report.fault);
+	check_text(report.type, sizeof(report.type));
+	check_text(report.version, sizeof(report.version));
+	check_text(report.description, sizeof(report.description));
+	check_text(report.fault, sizeof(report.fault));
 	fuzz_assert(report.has_note || (!report.type[0] && !report.version[0] && !report.description[0]));
 	fuzz_assert(report.bytes_read <= ZP_ELF_BUDGET_BYTES && report.bytes_read == again.bytes_read);
 	/* The report must depend on the file only, and not on previous contents of memory. */
 	fuzz_assert(strcmp(report.fault, again.fault) == 0);
 	fuzz_assert(strcmp(report.type, again.type) == 0 && strcmp(report.version, again.version) == 0);
 	fuzz_assert(report.has_note == again.has_note && report.abi_major == again.abi_major);
-	return EXIT_SUCCESS;
 }
 
-#ifndef FUZZ_WITHOUT_MAIN
+static void check_dynamic(int fd)
+{
+	struct zp_dynamic dynamic;
+	int err = zp_dynamic_read(fd, &dynamic);
+
+	fuzz_check(err == 0 || err == -E2BIG, "%d", err);
+	fuzz_assert(dynamic.count <= ZP_DYNAMIC_MAX_NAMES && dynamic.bytes_read <= 5u << 19);
+	for (size_t i = 0; i < dynamic.count; i++)
+		fuzz_assert(strlen(dynamic.names[i].text) <= ZP_DYNAMIC_MAX_NAME_BYTES);
+	zp_dynamic_clear(&dynamic);
+}
+
+/* The directories and libraries that the file names are looked up on this machine, but nothing is run. */
+static void check_needs(int fd)
+{
+	static char why[PATH_MAX + 160];
+	struct zp_trust trust;
+	uint64_t bytes_read = 0;
+	int err;
+
+	zp_trust_self(&trust);
+	why[0] = '\0';
+	err = zp_needs_judge(&trust, fd, "/usr/lib/fuzz.so", "/usr/lib/fuzz.so", &bytes_read, why, sizeof(why));
+	check_text(why, sizeof(why));
+	fuzz_check(err == 0 || (err < 0 && why[0]), "%d: %s", err, why);
+}
+
+static void take_name(const char *name, void *user)
+{
+	*(size_t *)user += strlen(name);
+}
+
+/* The conformance suite reads the symbols of the plugin that it tests. */
+static void check_module(int fd)
+{
+	struct ct_module module;
+	size_t length = 0;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (!ct_module_open(&module, path)) {
+		ct_module_symbols(&module, true, take_name, &length);
+		ct_module_symbols(&module, false, take_name, &length);
+		ct_module_needed(&module, take_name, &length);
+		(void)ct_module_binds_now(&module);
+	}
+	ct_module_close(&module);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	fuzz_assert(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+	check_report(fd);
+	check_dynamic(fd);
+	check_needs(fd);
+	check_module(fd);
+	close(fd);
+	return 0;
+}
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Valid files to start from
  */
 
-enum { MAX_SEEDS = 8 };
+enum { MAX_SEEDS = 12 };
 static struct seed {
 	uint8_t *bytes;
 	size_t size;
@@ -208,15 +271,10 @@ static size_t make_file(uint8_t *buf)
 	return size;
 }
 
-int main(int argc, char **argv)
+static void start(void)
 {
 	find_seeds();
-	if (!seed_count || seeds[0].size < EI_NIDENT)
-		return EXIT_FAILURE;
-	int result = fuzz_main(argc, argv, make_file);
-	for (size_t i = 0; i < seed_count; i++)
-		free(seeds[i].bytes);
-	return result;
+	fuzz_assert(seed_count && seeds[0].size >= EI_NIDENT);
 }
 
-#endif
+const struct fuzz_target fuzz_target = { .name = "elf", .runs = 1500, .start = start, .generate = make_file };

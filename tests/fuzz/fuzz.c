@@ -3,12 +3,16 @@
 
 #include "fuzz.h"
 
-#include <string.h>
-#include <time.h>
-
-enum { DEFAULT_RUNS = 4000 };
+#include <stdarg.h>
 
 static uint64_t state = 1;
+static bool verbose;
+
+void fuzz_seed(uint64_t seed)
+{
+	/* The generator would never leave the state zero. */
+	state = seed ? seed : 1;
+}
 
 uint64_t fuzz_random(void)
 {
@@ -18,57 +22,37 @@ uint64_t fuzz_random(void)
 	return state * UINT64_C(2685821657736338717);
 }
 
-static uint64_t number_from_environment(const char *name, uint64_t otherwise)
+void fuzz_fill(void *buf, size_t bytes, uint32_t seed)
 {
-	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+	unsigned char *to = buf;
+	uint32_t number = seed * 2654435761u + 1;
+	unsigned int period = seed & 1 ? 8 + seed % 61 : 0;
+
+	for (size_t i = 0; i < bytes; i++) {
+		number = number * 1664525u + 1013904223u;
+		to[i] = period && i >= period ? to[i - period] : (unsigned char)(number >> 24);
+	}
 }
 
-static int replay(const char *path, uint8_t *buf)
+void fuzz_say(const char *format, ...)
 {
-	FILE *file = fopen(path, "rbe");
-	if (!file) {
-		perror(path);
-		return EXIT_FAILURE;
-	}
-	size_t size = fread(buf, 1, FUZZ_MAX_BYTES, file);
-	fclose(file);
-	printf("%s: %zu bytes\n", path, size);
-	return LLVMFuzzerTestOneInput(buf, size);
+	va_list args;
+
+	if (!verbose)
+		return;
+	va_start(args, format);
+	(void)vprintf(format, args);
+	va_end(args);
+	(void)putchar('\n');
+	(void)fflush(stdout);
 }
 
-int fuzz_main(int argc, char **argv, size_t (*make)(uint8_t *buf))
+int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct timespec now;
-	int result = EXIT_SUCCESS;
-	uint8_t *buf = malloc(FUZZ_MAX_BYTES);
-	if (!buf)
-		return EXIT_FAILURE;
-	if (argc > 1) {
-		for (int i = 1; i < argc && result == EXIT_SUCCESS; i++)
-			result = replay(argv[i], buf);
-		free(buf);
-		return result;
-	}
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	uint64_t seed =
-		number_from_environment("FUZZ_SEED", (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
-	uint64_t runs = number_from_environment("FUZZ_RUNS", DEFAULT_RUNS);
-	printf("FUZZ_SEED=%llu FUZZ_RUNS=%llu\n", (unsigned long long)seed, (unsigned long long)runs);
-	fflush(stdout);
-	/* The generator would never leave the state zero. */
-	state = seed ? seed : 1;
-	for (uint64_t i = 0; i < runs && result == EXIT_SUCCESS; i++) {
-		size_t size = make(buf);
-		/* The input is in memory of exactly its size, so that a sanitizer detects a read beyond its end. */
-		uint8_t *input = malloc(size ? size : 1);
-		if (!input)
-			break;
-		memcpy(input, buf, size);
-		result = LLVMFuzzerTestOneInput(input, size);
-		free(input);
-	}
-	free(buf);
-	return result;
+	(void)argc;
+	(void)argv;
+	verbose = getenv("FUZZ_VERBOSE") != NULL;
+	if (fuzz_target.start)
+		fuzz_target.start();
+	return 0;
 }
