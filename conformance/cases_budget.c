@@ -35,7 +35,8 @@ static uint64_t compact_to_the_end(struct zpool *pool, const struct budget *budg
 		uint64_t released = 0;
 		int result = zpool_compact(pool, budget->bytes, budget->ns, &released);
 
-		CT_CHECK(result == 0 || result == 1, "zpool_compact() by %llu bytes and %llu ns returned %s",
+		CT_CHECK(result == 0 || result == 1,
+			 "zpool_compact() with a budget of %llu bytes and %llu ns returned %s",
 			 (unsigned long long)budget->bytes, (unsigned long long)budget->ns, ct_error_name(result));
 		sum += released;
 		if (result == 0)
@@ -150,7 +151,7 @@ static void budgets_win_what_a_whole_compaction_wins(void)
 			after = zpool_get_total_size(pool);
 			CT_CHECK(
 				left <= after + (before - after) / 8 + 131072,
-				"zpool_compact() by %llu bytes and %llu ns returned 0 when the pool held %llu of %llu bytes, but one call without a budget brought it down to %llu",
+				"zpool_compact() with a budget of %llu bytes and %llu ns returned 0 when the pool held %llu of %llu bytes, but one call without a budget brought it down to %llu",
 				(unsigned long long)budgets[i].bytes, (unsigned long long)budgets[i].ns,
 				(unsigned long long)left, (unsigned long long)before, (unsigned long long)after);
 			drop_held(pool, handles, holding);
@@ -240,15 +241,17 @@ static void time_is_looked_at_between_steps(void)
 		now = zpool_get_total_size(pool);
 		decommits = atomic_load(&source.decommits) - decommits;
 		CT_CHECK(moved_bytes(pool) - moved <= STEP_MOVED_MAX,
-			 "zpool_compact() by 1 ns moved %llu bytes without checking the clock",
+			 "zpool_compact() with a budget of 1 ns moved %llu bytes without checking the clock",
 			 (unsigned long long)(moved_bytes(pool) - moved));
 		/* A driver that allocates memory in large steps also releases that much at once. */
 		CT_CHECK(now + STEP_GIVEN_MAX + 4 * ct.step_bytes >= held,
-			 "zpool_compact() by 1 ns released %llu bytes without checking the clock",
+			 "zpool_compact() with a budget of 1 ns released %llu bytes without checking the clock",
 			 (unsigned long long)(held - now));
 		CT_CHECK(decommits <= STEP_DECOMMITS_MAX,
-			 "zpool_compact() by 1 ns called decommit %u times without checking the clock", decommits);
-		CT_CHECK(calls < CALLS_MAX, "zpool_compact() by 1 ns still returns 1 after %u calls", calls);
+			 "zpool_compact() with a budget of 1 ns called decommit %u times without checking the clock",
+			 decommits);
+		CT_CHECK(calls < CALLS_MAX, "zpool_compact() with a budget of 1 ns still returns 1 after %u calls",
+			 calls);
 	}
 	zpool_destroy_pool(pool);
 	free(handles);

@@ -37,8 +37,9 @@ static bool compact(struct zpool *pool, uint64_t bytes, uint64_t ns)
 {
 	int result = zpool_compact(pool, bytes, ns, NULL);
 
-	CT_CHECK(result == 0 || (result == 1 && (bytes || ns)), "zpool_compact() by %llu bytes and %llu ns returned %s",
-		 (unsigned long long)bytes, (unsigned long long)ns, ct_error_name(result));
+	CT_CHECK(result == 0 || (result == 1 && (bytes || ns)),
+		 "zpool_compact() with a budget of %llu bytes and %llu ns returned %s", (unsigned long long)bytes,
+		 (unsigned long long)ns, ct_error_name(result));
 	return result == 1;
 }
 
@@ -126,12 +127,14 @@ static void compact_by_time_comes_to_its_end(void)
 	unsigned int calls = 0;
 
 	before = zpool_get_total_size(pool);
-	CT_CHECK(compact(pool, 0, 1),
-		 "three quarters of %u objects were freed, and a single zpool_compact() by 1 ns moved all the others",
-		 MANY);
+	CT_CHECK(
+		compact(pool, 0, 1),
+		"three quarters of %u objects were freed, and a single zpool_compact() with a budget of 1 ns moved all the others",
+		MANY);
 	ct_set_check(pool, &set, "after compacting for one nanosecond");
 	while (compact(pool, 0, ns)) {
-		CT_CHECK(ns < UINT64_C(60000000000), "zpool_compact() by %llu ns still returns 1 after %u calls",
+		CT_CHECK(ns < UINT64_C(60000000000),
+			 "zpool_compact() with a budget of %llu ns still returns 1 after %u calls",
 			 (unsigned long long)ns, calls);
 		if (++calls % 50 == 0)
 			ns *= 2;
@@ -419,7 +422,7 @@ static void callback_may_compact(void)
 		ct_set_thin(crowd.pool, &crowd.set, 600, &ct.rng);
 		CT_MUST(zpool_shrink(crowd.pool, 8, &reclaimed));
 		CT_CHECK(reclaimed >= 8,
-			 "pages reclaimed by a zpool_shrink() by 8 that returned 0: expected at least 8, got %u",
+			 "pages reclaimed by a zpool_shrink() of 8 pages that returned 0: expected at least 8, got %u",
 			 reclaimed);
 		ct_set_check(crowd.pool, &crowd.set, "after a zpool_shrink() whose callbacks compacted");
 	}

@@ -14,37 +14,37 @@
 #include <string.h>
 #include <zpool-driver.h>
 
-/* What zpool_each_driver() reports about the driver, copied. */
-struct told {
+/* A copy of what zpool_each_driver() reports about the driver. */
+struct listed {
 	bool found, loaded, has_note;
 	char path[PATH_MAX];
 	char version[128], description[512], fault[1024];
 	uint32_t abi_major, abi_minor, caps;
 };
 
-static int tell(const struct zpool_driver_info *info, void *user)
+static int copy_listed(const struct zpool_driver_info *info, void *user)
 {
-	struct told *told = user;
+	struct listed *listed = user;
 
 	if (strcmp(info->type, ct.type) != 0)
 		return 0;
-	told->found = true;
-	told->loaded = info->loaded;
-	told->has_note = info->has_note;
-	told->caps = info->caps;
-	told->abi_major = info->abi_major;
-	told->abi_minor = info->abi_minor;
-	snprintf(told->path, sizeof(told->path), "%s", info->path ? info->path : "");
-	snprintf(told->version, sizeof(told->version), "%s", info->version ? info->version : "");
-	snprintf(told->description, sizeof(told->description), "%s", info->description ? info->description : "");
-	snprintf(told->fault, sizeof(told->fault), "%s", info->fault ? info->fault : "");
+	listed->found = true;
+	listed->loaded = info->loaded;
+	listed->has_note = info->has_note;
+	listed->caps = info->caps;
+	listed->abi_major = info->abi_major;
+	listed->abi_minor = info->abi_minor;
+	snprintf(listed->path, sizeof(listed->path), "%s", info->path ? info->path : "");
+	snprintf(listed->version, sizeof(listed->version), "%s", info->version ? info->version : "");
+	snprintf(listed->description, sizeof(listed->description), "%s", info->description ? info->description : "");
+	snprintf(listed->fault, sizeof(listed->fault), "%s", info->fault ? info->fault : "");
 	return 1;
 }
 
-static void ask(struct told *told)
+static void look_up(struct listed *listed)
 {
-	memset(told, 0, sizeof(*told));
-	zpool_each_driver(tell, told);
+	memset(listed, 0, sizeof(*listed));
+	zpool_each_driver(copy_listed, listed);
 }
 
 static void open_module(struct ct_module *module)
@@ -56,27 +56,27 @@ static void open_module(struct ct_module *module)
 
 static void is_sound_to_the_eye(void)
 {
-	struct told told;
+	struct listed listed;
 
-	ask(&told);
-	CT_CHECK(told.found, "the library does not see driver \"%s\" in %s", ct.type, ct.file);
-	CT_CHECK(strcmp(told.path, ct.file) == 0,
+	look_up(&listed);
+	CT_CHECK(listed.found, "the library does not see driver \"%s\" in %s", ct.type, ct.file);
+	CT_CHECK(strcmp(listed.path, ct.file) == 0,
 		 "driver \"%s\" is loaded from %s, which comes before %s in the search path", ct.type,
-		 told.path[0] ? told.path : "the program itself", ct.file);
-	CT_CHECK(told.fault[0] == '\0', "%s: %s", ct.file, told.fault);
+		 listed.path[0] ? listed.path : "the program itself", ct.file);
+	CT_CHECK(listed.fault[0] == '\0', "%s: %s", ct.file, listed.fault);
 	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
 }
 
 static void note_tells_the_head(void)
 {
-	struct told note, head;
+	struct listed note, head;
 
-	ask(&note);
+	look_up(&note);
 	if (!note.has_note)
 		ct_skip("%s has no ELF note, so that tools cannot identify it; define the driver with ZPOOL_DRIVER_DEFINE",
 			ct.file);
 	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
-	ask(&head);
+	look_up(&head);
 	CT_CHECK(head.loaded, "the driver was loaded, but zpool_each_driver() does not show it as loaded");
 	CT_CHECK(note.abi_major == head.abi_major && note.abi_minor == head.abi_minor,
 		 "the note has ABI %u.%u, but the driver has %u.%u", note.abi_major, note.abi_minor, head.abi_major,
@@ -87,7 +87,7 @@ static void note_tells_the_head(void)
 		 "the note has the description \"%s\", but the driver has \"%s\"", note.description, head.description);
 }
 
-/* Symbols of the compiler and the linker, or of their libraries: those with two underscores, and these. */
+/* Returns true for a symbol of the compiler, the linker or their libraries: two underscores, or one of these names. */
 static bool is_the_compilers(const char *name)
 {
 	static const char *const names[] = { "_init", "_fini", "_edata", "_end", "_etext", "mangle_path" };
@@ -177,16 +177,16 @@ static bool is_mapped(const char *path)
 
 static void use_driver(int round)
 {
-	struct told told;
+	struct listed listed;
 	struct zpool *pool;
 	struct ct_object object;
 
 	CT_CHECK(zpool_has_pool(ct.type), "the driver cannot be loaded, on attempt %d: %s", round, zpool_last_error());
-	ask(&told);
+	look_up(&listed);
 	/* A filter alone cannot create a pool. */
-	if (told.caps & ZPOOL_CAP_FILTER)
+	if (listed.caps & ZPOOL_CAP_FILTER)
 		return;
-	ct.caps = told.caps;
+	ct.caps = listed.caps;
 	pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	ct_object_make(pool, &object, 1, 1);
 	ct_object_check(pool, &object, "after it was stored");

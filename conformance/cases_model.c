@@ -323,9 +323,9 @@ static void do_shrink(struct model *model)
 		return;
 	result = zpool_shrink(model->pool, pages, &reclaimed);
 	MODEL_CHECK(model, result == 0 || result == -EAGAIN || result == -EINVAL,
-		    "zpool_shrink() by %u pages returned %s", pages, ct_error_name(result));
+		    "zpool_shrink() of %u pages returned %s", pages, ct_error_name(result));
 	MODEL_CHECK(model, result == 0 ? reclaimed >= pages : reclaimed < pages,
-		    "pages reclaimed by a zpool_shrink() by %u pages that returned %s: got %u", pages,
+		    "pages reclaimed by a zpool_shrink() of %u pages that returned %s: got %u", pages,
 		    ct_error_name(result), reclaimed);
 }
 
@@ -342,7 +342,7 @@ static void do_compact(struct model *model)
 		return;
 	result = zpool_compact(model->pool, bytes, ns, &released);
 	MODEL_CHECK(model, result == 0 || (result == 1 && kind != 0),
-		    "zpool_compact() by %llu bytes and %llu ns returned %s", (unsigned long long)bytes,
+		    "zpool_compact() with a budget of %llu bytes and %llu ns returned %s", (unsigned long long)bytes,
 		    (unsigned long long)ns, ct_error_name(result));
 	MODEL_CHECK(model, released <= before, "bytes released by compaction: got %llu, and the pool held %llu",
 		    (unsigned long long)released, (unsigned long long)before);

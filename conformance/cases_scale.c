@@ -208,7 +208,7 @@ static void give_back_of_many(struct zpool *pool, struct ct_set *set)
 		int result = zpool_shrink(pool, 5, &reclaimed);
 
 		CT_CHECK(result == 0 && reclaimed >= 5,
-			 "a zpool_shrink() by 5 pages of a pool of %zu objects returned %s and reclaimed %u pages",
+			 "a zpool_shrink() of 5 pages in a pool of %zu objects returned %s and reclaimed %u pages",
 			 set->count, ct_error_name(result), reclaimed);
 		expect_all_there(pool, set);
 	}

@@ -20,7 +20,7 @@ static void shrink_refuses_what_cannot_work(void)
 	CT_REFUSED(zpool_shrink(pool, 1, NULL), EINVAL);
 	reclaimed = 99;
 	CT_REFUSED(zpool_shrink(pool, 0, &reclaimed), EINVAL);
-	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() by 0 pages is %u", reclaimed);
+	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() of 0 pages is %u", reclaimed);
 	ct_set_check(pool, &set, "after calls of zpool_shrink() that were refused");
 	zpool_destroy_pool(pool);
 	ct_set_fini(&set);
@@ -34,7 +34,7 @@ static void shrink_by_nothing_is_refused(void)
 	ct_evictor_open(&evictor, ct_evict_save, 200);
 	ct_set_fill(evictor.pool, &evictor.set, 200, &ct.rng);
 	CT_REFUSED(zpool_shrink(evictor.pool, 0, &reclaimed), EINVAL);
-	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() by 0 pages is %u", reclaimed);
+	CT_CHECK(reclaimed == 0, "*reclaimed after zpool_shrink() of 0 pages is %u", reclaimed);
 	if (!ct_can(ZPOOL_CAP_EVICT)) {
 		reclaimed = 99;
 		CT_CHECK(!zpool_evictable(evictor.pool), "a driver that cannot evict created an evictable pool");
@@ -64,7 +64,7 @@ static void shrink_empties_the_pages_it_tells(void)
 		before = zpool_get_total_size(evictor.pool);
 		CT_MUST(zpool_shrink(evictor.pool, pages[i], &reclaimed));
 		CT_CHECK(reclaimed >= pages[i],
-			 "pages reclaimed by a zpool_shrink() by %u that returned 0: expected no fewer, got %u",
+			 "pages reclaimed by a zpool_shrink() of %u pages that returned 0: expected no fewer, got %u",
 			 pages[i], reclaimed);
 		CT_CHECK(evictor.evicted > evicted,
 			 "zpool_shrink() reported %u reclaimed pages without evicting anything", reclaimed);
@@ -231,7 +231,7 @@ const struct ct_case ct_cases_shrink[] = {
 	  "zpool_shrink() without a callback or with 0 pages returns -EINVAL; it sets *reclaimed, which may be NULL.",
 	  shrink_refuses_what_cannot_work, 0 },
 	{ "shrink_by_nothing_is_refused",
-	  "zpool_shrink() by 0 pages, or with a driver that cannot evict, returns -EINVAL.",
+	  "zpool_shrink() of 0 pages, or with a driver that cannot evict, returns -EINVAL.",
 	  shrink_by_nothing_is_refused, 0 },
 	{ "shrink_empties_the_pages_it_tells",
 	  "zpool_shrink() returns 0 when all pages asked for were reclaimed, and reports how many.",

@@ -57,13 +57,13 @@ static void shrink_evicts_little_more_than_asked(void)
 			unit = reclaimed;
 		CT_CHECK(
 			bytes <= (uint64_t)reclaimed * PAGE_BYTES,
-			"zpool_shrink() by %u pages evicted %llu bytes of objects, but reported only %u reclaimed pages",
+			"zpool_shrink() of %u pages evicted %llu bytes of objects, but reported only %u reclaimed pages",
 			pages[i], (unsigned long long)bytes, reclaimed);
 		CT_CHECK(reclaimed <= pages[i] + 2 * unit,
-			 "zpool_shrink() by %u pages reclaimed %u pages, though it can reclaim as few as %u at once",
+			 "zpool_shrink() of %u pages reclaimed %u pages, though it can reclaim as few as %u at once",
 			 pages[i], reclaimed, unit);
 		CT_CHECK(evictor.evicted - evicted <= count / 4 || pages[i] > 10,
-			 "zpool_shrink() by %u pages evicted %u of %zu objects", pages[i], evictor.evicted - evicted,
+			 "zpool_shrink() of %u pages evicted %u of %zu objects", pages[i], evictor.evicted - evicted,
 			 count);
 	}
 	ct_evictor_close(&evictor);
@@ -144,7 +144,7 @@ static void objects_stored_again_are_young(void)
 		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
 		CT_CHECK(
 			evictor.evicted <= OLD,
-			"zpool_shrink() by single pages evicted %u of %d objects, but passed over a quarter of the old ones",
+			"zpool_shrink() of single pages evicted %u of %d objects, but passed over a quarter of the old ones",
 			evictor.evicted, OBJECTS);
 	}
 	for (size_t i = 0; i < OLD / 4; i++)

@@ -170,12 +170,12 @@ static void end_process(pid_t pid)
 		;
 }
 
-static volatile sig_atomic_t told_to_end;
+static volatile sig_atomic_t must_end;
 
 static void on_term(int signal_number)
 {
 	(void)signal_number;
-	told_to_end = 1;
+	must_end = 1;
 }
 
 /* Waits until the process has ended, or was killed for the reason that is then in the result. */
@@ -199,7 +199,7 @@ static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *ou
 				end_process(pid);
 			return;
 		}
-		if (told_to_end) {
+		if (must_end) {
 			end_process(pid);
 			ct_result_fail(result, "interrupted");
 			return;

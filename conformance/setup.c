@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CAPS_TOLD_ONLY (ZPOOL_CAP_FORK | ZPOOL_CAP_NOWAIT)
+#define CAPS_DECLARED_ONLY (ZPOOL_CAP_FORK | ZPOOL_CAP_NOWAIT)
 
 /* The objects that show in which steps a driver allocates memory, and the largest limit that a case fills. */
 enum { STEP_OBJECTS = 256, STEP_OBJECT_BYTES = 4096 };
@@ -129,7 +129,7 @@ static bool succeeds_without_waiting(struct zpool *pool)
 static void learn_caps(struct zpool *pool)
 {
 	char name[64];
-	uint32_t told = CAPS_TOLD_ONLY;
+	uint32_t declared = CAPS_DECLARED_ONLY;
 
 	for (const char *part = ct.spec; part;) {
 		uint32_t caps = 0;
@@ -137,11 +137,11 @@ static void learn_caps(struct zpool *pool)
 		part = part_name(part, name, sizeof(name));
 		CT_CHECK(ct_caps_of(name, &caps),
 			 "a pool was created, but zpool_each_driver() does not show %s as loaded", name);
-		told &= caps;
+		declared &= caps;
 		ct.caps = caps;
 	}
 	if (strchr(ct.spec, '+'))
-		ct.caps = told | ct_caps_by_behaviour(pool);
+		ct.caps = declared | ct_caps_by_behaviour(pool);
 	if (strchr(ct.spec, '+') != strrchr(ct.spec, '+') && !succeeds_without_waiting(pool))
 		ct.caps &= ~ZPOOL_CAP_NOWAIT;
 }

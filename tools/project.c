@@ -108,7 +108,7 @@ static void path_of(const struct project *project, const struct project_file *fi
 }
 
 /* *made becomes true if the file was created, complete or not. Returns true, or false with errno. */
-static bool write_file(const struct project *project, int folder, const struct project_file *file, bool *made)
+static bool write_file(const struct project *project, int dir_fd, const struct project_file *file, bool *made)
 {
 	const char *const *lines = file->lines;
 	char path[PATH_BYTES];
@@ -117,7 +117,7 @@ static bool write_file(const struct project *project, int folder, const struct p
 	int err;
 
 	path_of(project, file, path);
-	fd = openat(folder, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	*made = fd >= 0;
 	if (fd < 0)
 		return false;
@@ -142,22 +142,22 @@ static bool write_file(const struct project *project, int folder, const struct p
 	return err == 0;
 }
 
-static void remove_files(const struct project *project, int folder, const struct project_file *files, size_t count)
+static void remove_files(const struct project *project, int dir_fd, const struct project_file *files, size_t count)
 {
 	char path[PATH_BYTES];
 
 	for (size_t i = 0; i < count; i++) {
 		path_of(project, &files[i], path);
-		unlinkat(folder, path, 0);
+		unlinkat(dir_fd, path, 0);
 	}
-	unlinkat(folder, "tests", AT_REMOVEDIR);
+	unlinkat(dir_fd, "tests", AT_REMOVEDIR);
 }
 
 /* Fills the directory, or leaves it empty. Returns true, or false after a message. */
-static bool fill_folder(const struct project *project, int folder)
+static bool fill_dir(const struct project *project, int dir_fd)
 {
 	const struct project_file *files = project->autotools ? autotools_files : make_files;
-	bool good = mkdirat(folder, "tests", 0777) == 0;
+	bool good = mkdirat(dir_fd, "tests", 0777) == 0;
 	size_t count = 0;
 
 	if (!good)
@@ -167,14 +167,14 @@ static bool fill_folder(const struct project *project, int folder)
 		bool made;
 
 		path_of(project, &files[count], path);
-		good = write_file(project, folder, &files[count], &made);
+		good = write_file(project, dir_fd, &files[count], &made);
 		if (!good)
 			warn("cannot write %s/%s: %s; everything written so far was removed", project->dir, path,
 			     strerror(errno));
 		count += made;
 	}
 	if (!good)
-		remove_files(project, folder, files, count);
+		remove_files(project, dir_fd, files, count);
 	return good;
 }
 
@@ -182,7 +182,7 @@ bool project_write(const struct project *project)
 {
 	sigset_t previous;
 	bool good = false;
-	int folder;
+	int dir_fd;
 
 	interrupt_block(&previous);
 	if (mkdir(project->dir, 0777)) {
@@ -190,12 +190,12 @@ bool project_write(const struct project *project)
 		interrupt_unblock(&previous);
 		return false;
 	}
-	folder = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (folder < 0) {
+	dir_fd = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir_fd < 0) {
 		warn("cannot open the directory %s: %s", project->dir, strerror(errno));
 	} else {
-		good = fill_folder(project, folder);
-		close(folder);
+		good = fill_dir(project, dir_fd);
+		close(dir_fd);
 	}
 	if (!good)
 		rmdir(project->dir);

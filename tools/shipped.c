@@ -10,11 +10,11 @@ static const char plugins[] = ZPOOLCTL_PLUGINS;
 
 bool is_shipped(const char *type)
 {
-	static const char folder[] = "plugins/", suffix[] = ".la";
+	static const char prefix[] = "plugins/", suffix[] = ".la";
 	const size_t length = strlen(type);
 
-	for (const char *at = plugins; (at = strstr(at, folder));) {
-		at += sizeof(folder) - 1;
+	for (const char *at = plugins; (at = strstr(at, prefix));) {
+		at += sizeof(prefix) - 1;
 		if (!strncmp(at, type, length) && !strncmp(at + length, suffix, sizeof(suffix) - 1))
 			return true;
 	}

@@ -13,23 +13,23 @@
 #include "message.h"
 #include "spool.h"
 
-static const char *spool_folder(void)
+static const char *spool_dir(void)
 {
-	const char *folder = secure_getenv("TMPDIR");
+	const char *dir = secure_getenv("TMPDIR");
 
-	return folder && *folder ? folder : P_tmpdir;
+	return dir && *dir ? dir : P_tmpdir;
 }
 
 /*
  * For file systems without O_TMPFILE. Signals are blocked while the file has a name, so that it cannot be left behind.
  */
-static int open_and_unlink(const char *folder)
+static int open_and_unlink(const char *dir)
 {
 	sigset_t previous;
 	char *name;
 	int fd, error;
 
-	if (asprintf(&name, "%s/zpoolctl-XXXXXX", folder) < 0)
+	if (asprintf(&name, "%s/zpoolctl-XXXXXX", dir) < 0)
 		out_of_memory();
 	interrupt_block(&previous);
 	fd = mkostemp(name, O_CLOEXEC);
@@ -44,15 +44,15 @@ static int open_and_unlink(const char *folder)
 
 int spool_open(struct spool *spool)
 {
-	const char *folder = spool_folder();
+	const char *dir = spool_dir();
 
-	*spool = (struct spool){ .fd = open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600) };
+	*spool = (struct spool){ .fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600) };
 	if (spool->fd < 0)
-		spool->fd = open_and_unlink(folder);
+		spool->fd = open_and_unlink(dir);
 	if (spool->fd < 0) {
 		int error = errno;
 
-		warn("cannot create a temporary file in %s: %s; set TMPDIR to a writable directory", folder,
+		warn("cannot create a temporary file in %s: %s; set TMPDIR to a writable directory", dir,
 		     strerror(error));
 		return -error;
 	}
@@ -75,7 +75,7 @@ static int write_all(int fd, const unsigned char *data, size_t bytes, uint64_t o
 			int error = done ? errno : ENOSPC;
 
 			warn("cannot write a temporary file in %s: %s; set TMPDIR to a directory with more space",
-			     spool_folder(), strerror(error));
+			     spool_dir(), strerror(error));
 			return -error;
 		}
 		data += done;

@@ -31,11 +31,11 @@ struct zsmalloc_run {
 };
 
 /*
- * Where a compaction by budgets stopped.  Calls that run at the same time start from the same state; the one that got
- * furthest stores its own.  All members are zero at the beginning.
+ * Where a compaction with a budget stopped.  Calls that run at the same time start from the same state; the one that
+ * got furthest stores its own.  All members are zero at the beginning.
  */
 struct zsmalloc_round {
-	uint64_t series;       /* compactions by budgets that were completed before this one */
+	uint64_t series;       /* compactions with a budget that were completed before this one */
 	uint64_t steps;        /* done in this one */
 	uint32_t id;           /* marks the zspages that could not be emptied in this round */
 	uint32_t classes_left; /* classes 0 to classes_left - 1, of which the last is current; 0: a round begins */

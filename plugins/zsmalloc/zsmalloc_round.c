@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zsmalloc_round.c - compaction on request, of the whole pool or by budgets
+ * zsmalloc_round.c - compaction on request, of the whole pool or with a budget
  *
  * A round visits all classes, the largest first.  In each class it releases what is cached, moves objects together
  * (zsmalloc_compact.c) and migrates the last page (zsmalloc_settle.c).  After the last round, the memory that grew with

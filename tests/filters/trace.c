@@ -17,22 +17,22 @@
 
 enum { CALLS = 6000 }; /* several buffers of 4 KiB */
 
-static char folder[] = "/tmp/zpool-trace-test.XXXXXX";
+static char directory[] = "/tmp/zpool-trace-test.XXXXXX";
 static char path[64], other_path[64];
 
 static void setup(void)
 {
-	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	(void)snprintf(path, sizeof(path), "%s/run", folder);
-	(void)snprintf(other_path, sizeof(other_path), "%s/other", folder);
+	memcpy(directory + sizeof(directory) - 7, "XXXXXX", 6);
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/run", directory);
+	(void)snprintf(other_path, sizeof(other_path), "%s/other", directory);
 }
 
 static void teardown(void)
 {
 	(void)unlink(path);
 	(void)unlink(other_path);
-	ck_assert_msg(rmdir(folder) == 0, "a file was left in %s", folder);
+	ck_assert_msg(rmdir(directory) == 0, "a file was left in %s", directory);
 	ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
 }
 
@@ -254,7 +254,7 @@ START_TEST(files_that_cannot_be_a_trace_are_refused_at_once)
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
 	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", path);
 	refuse(filter, ENXIO, "a FIFO that no process reads");
-	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", folder);
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s,overwrite=yes", directory);
 	refuse(filter, EISDIR, "Is a directory");
 	if (access("/dev/full", W_OK) == 0) {
 		refuse("trace:file=/dev/full", ENOSPC, "No space left");

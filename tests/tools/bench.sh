@@ -204,7 +204,7 @@ fails "a very long number" "huge: line 2 is not a size" --sizes "$work/huge"
 fails "a size that is too large" "large: line 2 is 2000000: the size of an object must be from 1" --sizes "$work/large"
 fails "a program" "line 1 is not a size" --sizes /bin/sh
 fails "an endless file of zeros" "/dev/zero: line 1 is not a size" --sizes /dev/zero
-fails "a folder" "Is a directory" --sizes "$work"
+fails "a directory" "Is a directory" --sizes "$work"
 fails "a missing file" "/nosuch: No such file" --sizes "$work/nosuch"
 fails "an unknown name" "nosuch: there is neither a file nor a distribution of this name: the distributions are lz4" --sizes nosuch
 for name in fixed: fixed:0 fixed:2M uniform:5 uniform:9-5 uniform:0-5 exponential: exponential:x; do

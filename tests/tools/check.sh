@@ -101,9 +101,9 @@ if command -v xmllint >/dev/null; then
     xmllint --noout "$work/report.xml" 2>"$work/err" || :
     silent "the report is XML"
 fi
-run check --junit "$work/no/such/folder" zbud
+run check --junit "$work/no/such/directory" zbud
 exits "a report that cannot be written is a failure" 1
-warns "the failure is reported" "no/such/folder: cannot be written"
+warns "the failure is reported" "no/such/directory: cannot be written"
 is "nothing was checked" "" "$(cat "$work/out")"
 
 run check --stress 1 --case soak zbud
@@ -117,7 +117,7 @@ mkdir "$strange"
 if [ -e "$work/plugins/crash.so" ]; then
     cp "$work/plugins/crash.so" "$strange"
     run check --fail-fast --seed 7 "$strange/crash.so"
-    exits "a driver in a folder with quotes in its name" 1
+    exits "a driver in a directory with quotes in its name" 1
     sed -n 's/^#   alone: *//p' "$work/out" >"$work/command"
     LD_LIBRARY_PATH=$builddir/libzpool/.libs sh "$work/command" >"$work/again" 2>"$work/err" || :
     is "the printed command can be pasted into a shell" "$(grep '^not ok' "$work/out" | sed 's/^not ok [0-9]* //')" \

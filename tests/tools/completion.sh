@@ -12,7 +12,7 @@ library=/usr/share/bash-completion/bash_completion
 }
 use_drivers copying zbud sieve
 : >"$work/some-file"
-mkdir "$work/some-folder"
+mkdir "$work/some-directory"
 : >"$work/own.so"
 srcdir=$(cd "${srcdir:-.}" && pwd)
 
@@ -56,7 +56,7 @@ completes "a spec for check" "sieve+zbud" "$zpoolctl" check sieve+z
 completes "statistics" "--stats" "$zpoolctl" store --st
 completes "compressors" "zstd zstd:1 zstd:3 zstd:9 zstd:19" "$zpoolctl" store -c zs
 completes "files" "some-file" "$zpoolctl" store some-fi
-completes "folders for --dir" "some-folder" "$zpoolctl" new --dir some
+completes "directories for --dir" "some-directory" "$zpoolctl" new --dir some
 completes "drivers for check" "copying" "$zpoolctl" check co
 completes "plugins for check" "own.so" "$zpoolctl" check ow
 completes "cases" "soak" "$zpoolctl" check --case so

@@ -33,7 +33,7 @@ export PKG_CONFIG_PATH
 builds()
 {
     name=$1
-    folder=$2
+    directory=$2
     shift 2
     set -- "$@" WARN_CFLAGS="-Wall -Wextra -Wpedantic -Werror" \
         CFLAGS="${CFLAGS:-} ${SANITIZER_CFLAGS:-} ${COVERAGE_CFLAGS:-}"
@@ -41,7 +41,7 @@ builds()
     [ -z "${SANITIZER_CFLAGS:-}" ] || set -- "$@" PLUGIN_LDFLAGS=-shared
     [ -e "$sdk/lib/libzpool.so" ] || set -- "$@" HOST_LIBS="$("$pkg_config" --static --libs libzpool)"
     status=0
-    make -C "$folder" CC="${CC:-cc}" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    make -C "$directory" CC="${CC:-cc}" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
     exits "$name" 0
 }
 

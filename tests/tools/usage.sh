@@ -70,7 +70,7 @@ usage "info with a spec" "is not a driver's name" info zbud:limit=1M
 usage "info with an empty name" "is not a driver's name" info ""
 usage "new without a name" "give the name of the new driver" new
 usage "new with two names" "give one name, not" new one two
-usage "new with an empty folder" "--dir must name a directory" new --dir "" one
+usage "new with an empty directory" "--dir must name a directory" new --dir "" one
 for name in "" A 1a _a -- a.b a/b ../a "a b" a:b "a
 b" bool linux zpool zpool_x zp zp-x a23456789012345678901234567890123; do
     usage "new with the name \"$name\"" "cannot be a driver's name" new --dir "$work/new" -- "$name"

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# standard.sh ZPOOLCTL FOLDER - measures the standard set and writes benchmarks.md and its plots to FOLDER, for `make
-# bench'. Extra arguments are passed to every run, for example for a trial with few objects.
+# standard.sh ZPOOLCTL DIRECTORY - measures the standard set and writes benchmarks.md and its plots to DIRECTORY, for
+# `make bench'. Extra arguments are passed to every run, for example for a trial with few objects.
 #
-# The files are moved to FOLDER only when all of them are complete.
+# The files are moved to DIRECTORY only when all of them are complete.
 
 set -eu
 zpoolctl=$1
-folder=$2
+directory=$2
 shift 2
 
 command -v gnuplot >/dev/null || {
@@ -46,8 +46,8 @@ printf '\n## Pages compressed with zstd\n' >>"$work/benchmarks.md"
 section benchmarks-zstd.svg --sizes zstd --rounds 3 -w fill -w churn -w read -w drop "$@"
 
 for file in benchmarks.md benchmarks.svg benchmarks-zstd.svg; do
-	cp "$work/$file" "$folder/.$file.new"
+	cp "$work/$file" "$directory/.$file.new"
 done
 for file in benchmarks.md benchmarks.svg benchmarks-zstd.svg; do
-	mv "$folder/.$file.new" "$folder/$file"
+	mv "$directory/.$file.new" "$directory/$file"
 done
