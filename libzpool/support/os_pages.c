@@ -28,7 +28,7 @@ enum { MEMORY_POLICY_PREFERRED = 1, NODES_MAX = 1024 };
 /* A reservation up to this size is accessible from the start: that costs little, and splits no mapping. */
 enum { SMALL_BYTES = 64 << 10 };
 
-/* Pages of the library have 4096 bytes; those of the system may be larger, and reservations consist of the latter. */
+/* Pages of the library have 4096 bytes.  Pages of the system may be larger, and reservations consist of those. */
 static size_t os_page_bytes(void)
 {
 	long bytes = sysconf(_SC_PAGESIZE);

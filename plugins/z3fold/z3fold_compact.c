@@ -19,8 +19,8 @@
 #include "z3fold.h"
 
 /*
- * Limits for one hold of the lock: the number of pages tried, and the bytes copied; the last page may exceed the
- * latter.
+ * Limits for one hold of the lock: the number of pages tried, and the bytes copied.  The last page may exceed the limit
+ * of bytes.
  */
 enum { STEP_PAGES = 32, STEP_BYTES = 16 << 10 };
 
