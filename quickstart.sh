@@ -46,7 +46,7 @@ die() {
 
 private_dir=
 proc_mounted=no
-is_configuration_old=no # true if packages that configure looks for were installed meanwhile
+is_configuration_old=no # yes if packages that configure looks for were installed meanwhile
 
 clean_up() {
     [[ -z $private_dir ]] || rm -rf "$private_dir"

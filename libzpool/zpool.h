@@ -346,13 +346,13 @@ ZPOOL_PUBLIC int zpool_trim(struct zpool *pool, uint64_t *released);
 
 /* ---- Capabilities and statistics ---- */
 /*
- * zpool_evictable - does zpool_shrink() work, because the driver supports eviction and the pool has a callback?
+ * zpool_evictable - true if zpool_shrink() works: the driver supports eviction, and the pool has a callback.
  * false: also if pool is NULL.
  */
 ZPOOL_PUBLIC bool zpool_evictable(struct zpool *pool);
-/* zpool_can_sleep_mapped - may a thread block while it has an object mapped?  false: pool is NULL. */
+/* zpool_can_sleep_mapped - true if a thread may block while it has an object mapped.  false: pool is NULL. */
 ZPOOL_PUBLIC bool zpool_can_sleep_mapped(struct zpool *pool);
-/* zpool_malloc_support_movable - does the driver make use of ZPOOL_GFP_MOVABLE?  false: pool is NULL. */
+/* zpool_malloc_support_movable - true if the driver makes use of ZPOOL_GFP_MOVABLE.  false: pool is NULL. */
 ZPOOL_PUBLIC bool zpool_malloc_support_movable(struct zpool *pool);
 
 /*
@@ -467,8 +467,8 @@ ZPOOL_PUBLIC int zpool_dump(int fd, unsigned int format);
 
 /* ---- Drivers ---- */
 /*
- * zpool_has_pool - could a pool of this type be created?  type is a driver's name or a whole spec; the drivers of all
- * parts are loaded if necessary.  If it returns false, zpool_last_error() returns the reason.
+ * zpool_has_pool - true if a pool of this type could be created.  type is a driver's name or a whole spec; the drivers
+ * of all parts are loaded if necessary.  If it returns false, zpool_last_error() returns the reason.
  */
 ZPOOL_PUBLIC bool zpool_has_pool(const char *type);
 
