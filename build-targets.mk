@@ -162,7 +162,7 @@ AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 
 distclean-local:
 	rm -rf fuzz-libfuzzer fuzz-afl fuzz-corpus fuzz-findings
-	rm -rf deb sanitize-address,undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
+	rm -rf deb sanitize-address-undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
 
 TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/includes.sh \
 	tests/dist/locks.sh

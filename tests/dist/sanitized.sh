@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# sanitized.sh SRCDIR LIST - run the test suite in a build with -fsanitize=LIST, in ./sanitize-LIST
+# sanitized.sh SRCDIR LIST - run the test suite in a build with -fsanitize=LIST
 #
+# The build is in ./sanitize-LIST, with hyphens for commas: gcc splits the argument of -Wl,-rpath-link at a comma.
 # The build is configured only once, so a second run rebuilds only what changed.
 
 set -eu
@@ -14,8 +15,9 @@ case $srcdir in
 *) srcdir=../$srcdir ;;
 esac
 
-mkdir -p "sanitize-$list"
-cd "sanitize-$list"
+dir=sanitize-$(echo "$list" | tr , -)
+mkdir -p "$dir"
+cd "$dir"
 [ -f config.status ] || "$srcdir/configure" --enable-werror --enable-sanitizer="$list" CFLAGS='-O1 -g'
 
 # The thread sanitizer needs certain address ranges, which address space randomization may occupy. Some containers do
