@@ -176,13 +176,16 @@ void ct_stopper_run(void (*call)(void *arg), void (*undo)(void *arg), void (*mea
 	stopper.arg = arg;
 	atomic_store(&stopper.turn, IDLE);
 	sem_post(&stopper.go);
-	for (;;) {
+	/* With a real-time policy, the other thread may run only when this one yields. */
+	for (unsigned int tries = 1;; tries++) {
 		stopper.inside = 1;
 		call(arg);
 		stopper.inside = 0;
 		if (atomic_load(&stopper.turn) >= STOPPED)
 			break;
 		undo(arg);
+		if (tries % 64 == 0)
+			sched_yield();
 	}
 	/* If the case has no process of its own, a failed check ends only the other thread. */
 	for (unsigned int looks = 0; atomic_load(&stopper.turn) != DONE && !ct_stopping(); looks++) {
