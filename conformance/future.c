@@ -274,13 +274,18 @@ const char *ct_future_spec(void)
 {
 	static char spec[1024];
 	size_t length = strcspn(ct.spec, ":+");
+	const struct zpool_driver *record;
 	char type[64];
 
 	snprintf(type, sizeof(type), "%.*s", (int)length, ct.spec);
 	snprintf(spec, sizeof(spec), "ct_future%s", ct.spec + length);
-	if (real)
+	record = ct_record_of(type);
+	if (record && record == real)
 		return spec;
-	real = ct_record_of(type);
+	/* Without fork, the cases of all drivers run in one process. */
+	if (real)
+		CT_MUST(zpool_unregister_driver(&future));
+	real = record;
 	if (!real)
 		ct_skip("%s is part of the program, so that it has no file", type);
 	memcpy(&future, real, real->struct_size < sizeof(future) ? real->struct_size : sizeof(future));
