@@ -38,10 +38,15 @@ void driver_knobs_reset(void)
 	knobs.filter_lower_size = sizeof knobs.filter_lower;
 }
 
+static void count_call(enum driver_call call)
+{
+	__atomic_fetch_add(&knobs.calls[call], 1, __ATOMIC_RELAXED);
+}
+
 /* Counts the call. Returns true if the driver must return *answer at once. */
 static bool overruled(enum driver_call call, int64_t *answer)
 {
-	__atomic_fetch_add(&knobs.calls[call], 1, __ATOMIC_RELAXED);
+	count_call(call);
 	if (!knobs.overrule[call])
 		return false;
 	knobs.overrule[call] = false;
@@ -66,8 +71,12 @@ static struct slot *find(struct memory_pool *pool, unsigned long handle)
 	return slot->bytes && handle_of(pool, slot) == handle ? slot : NULL;
 }
 
+/* Several threads may create pools. */
+static pthread_mutex_t remembered_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void remember_args(const struct zpool_create_args *args)
 {
+	(void)pthread_mutex_lock(&remembered_lock);
 	knobs.args = *args;
 	knobs.host = args->host;
 	knobs.core = args->core;
@@ -79,6 +88,14 @@ static void remember_args(const struct zpool_create_args *args)
 		(void)snprintf(knobs.value_texts[i], sizeof knobs.value_texts[i], "%s",
 			       knobs.values[i].text ? knobs.values[i].text : "(null)");
 	}
+	(void)pthread_mutex_unlock(&remembered_lock);
+}
+
+static void remember_pool(struct memory_pool *pool)
+{
+	(void)pthread_mutex_lock(&remembered_lock);
+	knobs.last_pool = pool;
+	(void)pthread_mutex_unlock(&remembered_lock);
 }
 
 static int mock_create(const struct zpool_create_args *args, struct zpool_created *out)
@@ -96,7 +113,7 @@ static int mock_create(const struct zpool_create_args *args, struct zpool_create
 	pool->evict = args->evict;
 	pool->evict_context = args->evict_context;
 	out->pool = pool;
-	knobs.last_pool = pool;
+	remember_pool(pool);
 	out->caps &= ~knobs.created_without_caps;
 	if (knobs.change_created) {
 		out->max_object_bytes = knobs.created_max;
@@ -112,7 +129,7 @@ static int mock_create(const struct zpool_create_args *args, struct zpool_create
 static void mock_destroy(void *context)
 {
 	struct memory_pool *pool = context;
-	knobs.calls[CALL_DESTROY]++;
+	count_call(CALL_DESTROY);
 	for (size_t i = 0; i < SLOTS; i++)
 		free(pool->slots[i].bytes);
 	(void)pthread_mutex_destroy(&pool->lock);
@@ -175,7 +192,7 @@ static int mock_free(void *context, unsigned long handle)
 static uint64_t mock_total_size(void *context)
 {
 	struct memory_pool *pool = context;
-	knobs.calls[CALL_TOTAL_SIZE]++;
+	count_call(CALL_TOTAL_SIZE);
 	pthread_mutex_lock(&pool->lock);
 	uint64_t total = pool->total;
 	pthread_mutex_unlock(&pool->lock);
@@ -329,7 +346,7 @@ static int mock_each_class(void *context, int (*fn)(const struct zpool_class_sta
 {
 	const struct zpool_class_stats stats = { .object_bytes = 32, .objects = 3 };
 	(void)context;
-	knobs.calls[CALL_EACH_CLASS]++;
+	count_call(CALL_EACH_CLASS);
 	return fn(&stats, sizeof stats, user);
 }
 
@@ -337,7 +354,7 @@ static int mock_each_object(void *context, int (*fn)(unsigned long handle, size_
 {
 	struct memory_pool *pool = context;
 	int result = 0;
-	knobs.calls[CALL_EACH_OBJECT]++;
+	count_call(CALL_EACH_OBJECT);
 	for (size_t i = 0; !result && i < SLOTS; i++) {
 		pthread_mutex_lock(&pool->lock);
 		bool live = pool->slots[i].bytes != NULL;
@@ -383,7 +400,7 @@ static int mock_trim(void *context, uint64_t *released)
 static void note_phase(enum zpool_fork_phase phase, const char *letters)
 {
 	size_t length = strlen(knobs.phases);
-	knobs.calls[CALL_FORK]++;
+	count_call(CALL_FORK);
 	if (length + 1 < sizeof knobs.phases)
 		knobs.phases[length] = letters[phase];
 }
@@ -496,7 +513,9 @@ static int filter_create(const struct zpool_create_args *args, struct zpool_crea
 		free(pool);
 		return err;
 	}
+	(void)pthread_mutex_lock(&remembered_lock);
 	knobs.filter_lower = pool->lower;
+	(void)pthread_mutex_unlock(&remembered_lock);
 	out->max_object_bytes = pool->lower.max_object_bytes;
 	out->alignment_bytes = pool->lower.alignment_bytes;
 	return 0;
@@ -505,7 +524,7 @@ static int filter_create(const struct zpool_create_args *args, struct zpool_crea
 static void filter_destroy(void *context)
 {
 	struct filter_pool *pool = context;
-	knobs.calls[CALL_FILTER_DESTROY]++;
+	count_call(CALL_FILTER_DESTROY);
 	if (!knobs.filter_keeps_lower)
 		pool->host->lower_destroy(pool->core, &pool->lower);
 	free(pool);

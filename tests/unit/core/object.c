@@ -116,7 +116,7 @@ START_TEST(refusal_of_a_large_object_names_those_that_take_it)
 	open_pool("mock");
 	ck_assert_int_eq(zpool_set_plugin_path("/nonexistent"), 0);
 	assert_fails(zpool_malloc(pool, 5000, 0, &handle), ENOSPC, "These drivers accept it: large.");
-	assert_contains(zpool_last_error(), "An object of 5000 bytes is too large for pool \"mock-0\"");
+	assert_contains(zpool_last_error(), "An object of 5000 bytes is too large for pool \"mock-");
 	assert_contains(zpool_last_error(), "driver \"mock\" accepts at most 1024");
 	assert_lacks(zpool_last_error(), "sieve");
 	assert_fails(zpool_malloc(pool, 5001, 0, &handle), ENOSPC, "no available driver accepts it. Split it");

@@ -229,6 +229,7 @@ START_TEST(page_source_of_the_host_is_called_without_cancellation)
 	ck_assert_uint_eq(source_calls, 4);
 	ck_assert_ptr_eq(asked_context, &source);
 	zpool_destroy_pool(pool);
+	finish();
 }
 END_TEST
 

@@ -22,8 +22,8 @@ struct harness {
 	struct zpool_host host;
 	char error[256];
 	/* The function that the driver last asked to call when a thread ends; tests call it. */
-	void (*exit_fn)(void *arg);
-	void *exit_arg;
+	_Atomic(void (*)(void *arg)) exit_fn;
+	void *_Atomic exit_arg;
 };
 
 #if defined(__GNUC__)
