@@ -15,7 +15,7 @@ struct zps_choice {
 /* Parses `text`, which is NAME or NAME:LEVEL.  Returns 0, or -errno with the error set. */
 int zps_choose(const char *text, struct zps_choice *choice);
 
-/* These compressors are in builtin.c. */
+/* These compressors are in lz4.c and zstd.c. */
 extern const struct zpool_store_compressor zps_lz4;
 extern const struct zpool_store_compressor zps_lz4hc;
 extern const struct zpool_store_compressor *zps_zstd(void);

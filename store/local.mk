@@ -3,7 +3,6 @@
 store_sources = \
 	store/backing.c store/backing.h \
 	store/backing-file.c \
-	store/builtin.c \
 	store/checksum.c store/checksum.h \
 	store/compressor.c store/compressor.h \
 	store/context.c store/context.h \
@@ -11,6 +10,7 @@ store_sources = \
 	store/index.c store/index.h \
 	store/limit.c \
 	store/load.c \
+	store/lz4.c \
 	store/object.c \
 	store/open.c \
 	store/pressure.c \
@@ -18,7 +18,8 @@ store_sources = \
 	store/range.c store/range.h \
 	store/store.h \
 	store/unit.c \
-	store/writeback.c
+	store/writeback.c \
+	store/zstd.c
 store_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/store
 store_libadd = libzpool/libzpool.la $(STORE_LIBS) $(XXHASH_LIBS) $(PTHREAD_LIBS)
 
