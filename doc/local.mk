@@ -59,6 +59,7 @@ zpool_store_man_links = \
 	doc/man/zpool_store_drop_range.3 \
 	doc/man/zpool_store_flush.3 \
 	doc/man/zpool_store_get.3 \
+	doc/man/zpool_store_get_dictionary.3 \
 	doc/man/zpool_store_get_stats.3 \
 	doc/man/zpool_store_get_total_size.3 \
 	doc/man/zpool_store_next_extent.3 \
@@ -68,6 +69,7 @@ zpool_store_man_links = \
 	doc/man/zpool_store_set_limit.3 \
 	doc/man/zpool_store_shrink.3 \
 	doc/man/zpool_store_sync.3 \
+	doc/man/zpool_store_train.3 \
 	doc/man/zpool_store_unwatch_pressure.3 \
 	doc/man/zpool_store_watch_pressure.3 \
 	doc/man/zpool_store_zero_range.3

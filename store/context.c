@@ -41,13 +41,15 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 
 /*
  * Compressing a value once makes the compressor allocate all of its memory, so that its size can be counted.  The value
- * has the length of the image, because zstd needs less memory for a shorter one.
+ * has the length of the image, because zstd needs less memory for a shorter one.  The version of a dictionary is one
+ * that cannot be freed meanwhile.
  */
-static void context_warm_up(const struct zps_contexts *contexts, struct zps_context *context)
+static void context_warm_up(const struct zps_contexts *contexts, struct zps_context *context, unsigned int version)
 {
+	struct zps_packer packer = { &contexts->choice, context->state, version };
 	size_t bytes = contexts->image_bytes;
 
-	contexts->choice.compressor->compress(context->state, context->copy, bytes, context->image, bytes - 1);
+	zps_compress(contexts->store, &packer, context->copy, bytes, context->image, bytes - 1);
 }
 
 /* Compressors with the same decompressor, which differ only in their level, share one state for decompression. */
@@ -80,7 +82,7 @@ static int context_set_up(const struct zps_contexts *contexts, struct zps_contex
 	context->state = compressor->create(contexts->choice.level);
 	if (!context->state)
 		return -ENOMEM;
-	context_warm_up(contexts, context);
+	context_warm_up(contexts, context, 0);
 	return 0;
 }
 
@@ -107,8 +109,10 @@ int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t 
 	if (!first)
 		return -ENOMEM;
 	contexts->context_bytes = frame_bytes(contexts) + io_bytes;
-	if (first->state)
-		contexts->context_bytes += contexts->choice.compressor->context_bytes(first->state);
+	if (first->state) {
+		context_warm_up(contexts, first, zps_dictionary_begin(contexts->store, first));
+		zps_contexts_raise_state(contexts, contexts->choice.compressor->context_bytes(first->state));
+	}
 	if (first->second)
 		contexts->context_bytes += contexts->second.compressor->context_bytes(first->second);
 	pthread_mutex_init(&contexts->lock, NULL);
@@ -128,10 +132,22 @@ void zps_contexts_fini(struct zps_contexts *contexts)
 	pthread_mutex_destroy(&contexts->lock);
 }
 
+/* No other thread raises it at the same time. */
+void zps_contexts_raise_state(struct zps_contexts *contexts, uint64_t state_bytes)
+{
+	if (state_bytes > atomic_load(&contexts->state_bytes))
+		atomic_store(&contexts->state_bytes, state_bytes);
+}
+
+static uint64_t context_bytes(const struct zps_contexts *contexts)
+{
+	return contexts->context_bytes + atomic_load_explicit(&contexts->state_bytes, memory_order_relaxed);
+}
+
 uint64_t zps_contexts_bytes(const struct zps_contexts *contexts)
 {
-	return atomic_load_explicit(&contexts->used, memory_order_relaxed) * contexts->context_bytes +
-	       contexts->extra_bytes;
+	return atomic_load_explicit(&contexts->used, memory_order_relaxed) * context_bytes(contexts) +
+	       atomic_load_explicit(&contexts->extra_bytes, memory_order_relaxed);
 }
 
 uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count count)
@@ -179,23 +195,25 @@ static struct zps_context *take_any(struct zps_contexts *contexts)
 /* Adds a context and returns it taken, or returns NULL if the limit or the memory allows no more. */
 static struct zps_context *add(struct zps_contexts *contexts)
 {
+	uint64_t bytes = context_bytes(contexts);
 	struct zps_context *context = NULL;
 	unsigned int used;
 	bool reserved;
 
 	pthread_mutex_lock(&contexts->lock);
 	used = atomic_load(&contexts->used);
-	reserved = used < ZPS_CONTEXTS_MAX && zps_limit_reserve(contexts->store, contexts->context_bytes);
+	reserved = used < ZPS_CONTEXTS_MAX && zps_limit_reserve(contexts->store, bytes);
 	if (reserved)
 		context = context_new(contexts);
 	if (context) {
 		atomic_store(&context->taken, 1);
 		atomic_store(&contexts->at[used], context);
-		atomic_store_explicit(&contexts->used, used + 1, memory_order_release);
+		/* This is sequentially consistent for zps_dictionary_begin(): who frees a version sees this context. */
+		atomic_store(&contexts->used, used + 1);
 		last_used = used;
 	}
 	if (reserved)
-		zps_limit_release(contexts->store, contexts->context_bytes);
+		zps_limit_release(contexts->store, bytes);
 	pthread_mutex_unlock(&contexts->lock);
 	return context;
 }
@@ -222,6 +240,8 @@ void zps_context_put(struct zps_context *context)
 {
 	int cancel_state = context->cancel_state;
 
+	if (atomic_load_explicit(&context->dictionary, memory_order_relaxed))
+		atomic_store_explicit(&context->dictionary, 0, memory_order_release);
 	atomic_store_explicit(&context->taken, 0, memory_order_release);
 	pthread_setcancelstate(cancel_state, &cancel_state);
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "compressor.h"
+#include "dictionary.h"
 
 #define ZPS_CONTEXTS_MAX 256
 
@@ -52,12 +53,20 @@ enum zps_count {
 	ZPS_RECOMPRESSED,
 	ZPS_RECOMPRESS_SAVED,
 	ZPS_PRESSURE_EVENTS,
-	ZPS_COUNTS
+	ZPS_DICTIONARY_UNITS, /* is the first of ZPS_DICTIONARIES counts, one for each version */
+	ZPS_COUNTS = ZPS_DICTIONARY_UNITS + ZPS_DICTIONARIES
 };
+
+static inline enum zps_count zps_version_count(unsigned int version)
+{
+	return (enum zps_count)(ZPS_DICTIONARY_UNITS + version - 1);
+}
 
 struct zps_context {
 	_Alignas(64) _Atomic uint32_t taken;
-	_Atomic uint32_t section; /* is odd while the thread is inside a section */
+	_Atomic uint32_t section;        /* is odd while the thread is inside a section */
+	_Atomic unsigned int dictionary; /* is the version that the thread may be compressing with; see dictionary.h */
+	unsigned int calls_since_look;   /* counts the calls since the thread looked whether a training is due */
 	int cancel_state;
 	void *state;         /* is the first compressor's state */
 	void *second;        /* decompresses the second compressor's objects; NULL if not needed */
@@ -71,12 +80,13 @@ struct zpool_store;
 
 struct zps_contexts {
 	struct zps_choice choice;
-	struct zps_choice second; /* is for recompression; it has no compressor without a recompressor */
-	uint64_t extra_bytes;     /* counts the memory of recompression, which has its own state and buffers */
+	struct zps_choice second;     /* is for recompression; it has no compressor without a recompressor */
+	_Atomic uint64_t extra_bytes; /* counts the memory of recompression, which has its own state and buffers */
 	size_t image_bytes;
-	size_t io_bytes;           /* is 0 without a backing */
-	uint64_t context_bytes;    /* is the memory that one context takes */
-	struct zpool_store *store; /* has the limit, which decides whether another context may be made */
+	size_t io_bytes;              /* is 0 without a backing */
+	uint64_t context_bytes;       /* is the memory that one context takes beside its first state */
+	_Atomic uint64_t state_bytes; /* is the memory of the first state, the largest so far */
+	struct zpool_store *store;    /* has the limit, which decides whether another context may be made */
 	_Atomic unsigned int used;
 	_Atomic(struct zps_context *) at[ZPS_CONTEXTS_MAX];
 	pthread_mutex_t lock; /* is held while a context is added */
@@ -85,6 +95,9 @@ struct zps_contexts {
 /* Makes the first context; io_bytes is 0 for a store without a backing.  Returns 0 or -errno. */
 int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t io_bytes);
 void zps_contexts_fini(struct zps_contexts *contexts);
+
+/* Counts that the first state of each context may take this many bytes from now on. */
+void zps_contexts_raise_state(struct zps_contexts *contexts, uint64_t state_bytes);
 uint64_t zps_contexts_bytes(const struct zps_contexts *contexts);
 uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count count);
 

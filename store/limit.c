@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * limit.c - one limit for the pool, the index and the contexts together
+ * limit.c - one limit for the pool, the index, the contexts and the dictionaries together
  *
- * The pool's own limit is the store's limit less what the index and the contexts use.  It is lowered before one of
+ * The pool's own limit is the store's limit less what the others use.  It is lowered before one of
  * these grows, so the sum stays below the store's limit even if other threads put values at the same time.
  */
 #include "config.h"
@@ -13,7 +13,7 @@
 
 static uint64_t others_bytes(const struct zpool_store *store)
 {
-	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts);
+	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts) + zps_dictionaries_bytes(store);
 }
 
 /* Sets the pool's limit, which is at least 1, because 0 means no limit.  The caller holds limit_lock. */

@@ -79,6 +79,7 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 	if (!kept)
 		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
 	zps_keep_making_room(store, context);
+	zps_train_when_due(store, context);
 	return result;
 }
 

@@ -6,6 +6,7 @@ store_sources = \
 	store/checksum.c store/checksum.h \
 	store/compressor.c store/compressor.h \
 	store/context.c store/context.h \
+	store/dictionary.c store/dictionary.h \
 	store/evict.c \
 	store/index.c store/index.h \
 	store/limit.c \
@@ -17,6 +18,7 @@ store_sources = \
 	store/recompress.c \
 	store/range.c store/range.h \
 	store/store.h \
+	store/train.c \
 	store/unit.c \
 	store/writeback.c \
 	store/zstd.c

@@ -6,7 +6,7 @@
  * value less 1 and whose upper half is the length of the payload less 1; if both are equal, the value is stored as it
  * is.  If the driver evicts, the key follows, from which the evict callback, which gets only a handle, finds the unit.
  * In a store with checksums, the checksum of the payload follows; it need not cover the lengths, which are compared
- * with those in the index.
+ * with those in the index.  If the store has dictionaries, a payload of zstd begins with a version; see dictionary.h.
  *
  * If the header has neither a key nor a checksum, a value that is stored as it is needs none, because the index has its
  * length.  Its object is then the value alone, so a unit that does not shrink fits wherever its length fits.
@@ -38,15 +38,15 @@ static bool lengths_split(uint32_t lengths, size_t *value_bytes, size_t *payload
 /*
  * Compresses a value, and returns the length, or 0 if the object would not become shorter than with the value as it is.
  */
-static size_t compress(const struct zpool_store *store, const struct zpool_store_compressor *compressor, void *state,
-		       const void *data, size_t bytes, void *to)
+static size_t compress(const struct zpool_store *store, const struct zps_packer *packer, const void *data, size_t bytes,
+		       void *to)
 {
 	size_t extra_bytes = store->header_bytes - store->raw_header_bytes + 1;
 	size_t length;
 
-	if (!compressor || bytes <= extra_bytes)
+	if (!packer->choice->compressor || bytes <= extra_bytes)
 		return 0;
-	length = compressor->compress(state, data, bytes, to, bytes - extra_bytes);
+	length = zps_compress(store, packer, data, bytes, to, bytes - extra_bytes);
 	return length <= bytes - extra_bytes ? length : 0;
 }
 
@@ -66,11 +66,11 @@ static void write_header(const struct zpool_store *store, unsigned char *image, 
 	}
 }
 
-struct zps_packed zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor,
-				void *state, unsigned char *image, uint64_t key, const void *data, size_t bytes)
+struct zps_packed zps_pack_with(const struct zpool_store *store, const struct zps_packer *packer, unsigned char *image,
+				uint64_t key, const void *data, size_t bytes)
 {
 	unsigned char *payload = image + store->header_bytes;
-	size_t length = compress(store, compressor, state, data, bytes, payload);
+	size_t length = compress(store, packer, data, bytes, payload);
 	struct zps_packed packed = { .from = image, .meta = ZPS_OBJECT };
 
 	if (bytes < store->unit_bytes)
@@ -205,20 +205,30 @@ static bool checksum_matches(uint64_t key, const unsigned char *payload, size_t 
 	return checksum == zps_checksum(key, payload, bytes);
 }
 
+static const struct zps_choice *choice_of(const struct zpool_store *store, uint32_t meta)
+{
+	return meta & ZPS_SECOND ? &store->contexts.second : &store->contexts.choice;
+}
+
+unsigned int zps_object_version(struct zpool_store *store, uint32_t meta, uint64_t word)
+{
+	unsigned char version;
+
+	if ((meta & ZPS_RAW) || !zps_has_version(store, choice_of(store, meta)) ||
+	    zpool_obj_read(store->pool, (unsigned long)word, &version, 1, store->header_bytes) != 1)
+		return 0;
+	return version <= ZPS_DICTIONARIES ? version : 0;
+}
+
 /* Decompresses a payload, and returns false if it does not have the length that its header says. */
 static bool decompress(const struct zpool_store *store, const struct zps_context *context, uint32_t meta,
 		       const unsigned char *payload, size_t payload_bytes, void *buf, size_t value_bytes)
 {
-	const struct zps_contexts *contexts = &store->contexts;
-	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
-	void *state = context->state;
+	const struct zps_choice *choice = choice_of(store, meta);
+	void *state = (meta & ZPS_SECOND) && context->second ? context->second : context->state;
 
-	if (meta & ZPS_SECOND) {
-		compressor = contexts->second.compressor;
-		if (context->second)
-			state = context->second;
-	}
-	return compressor && compressor->decompress(state, payload, payload_bytes, buf, value_bytes) == value_bytes;
+	return choice->compressor &&
+	       zps_decompress(store, choice, state, payload, payload_bytes, buf, value_bytes) == value_bytes;
 }
 
 /* Returns the length of an object's value, or 0 if the lengths in its header do not agree with those in the index. */

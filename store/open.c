@@ -125,7 +125,9 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 	store->unit_count = args->unit_count;
 	store->contexts.store = store;
 	store->header_bytes = sizeof(uint32_t);
-	err = set_up_checksum(store, args);
+	err = zps_dictionaries_init(store, args);
+	if (!err)
+		err = set_up_checksum(store, args);
 	if (!err)
 		err = set_up_backing(store, args);
 	if (!err)
@@ -149,6 +151,7 @@ static void end(struct zpool_store *store)
 	zps_index_fini(&store->index);
 	zps_recompression_fini(store);
 	zps_contexts_fini(&store->contexts);
+	zps_dictionaries_fini(store);
 	zps_backing_close(&store->backing);
 	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
 		pthread_mutex_destroy(&store->handle_lock[i]);
@@ -206,6 +209,7 @@ int zpool_store_compact(struct zpool_store *store, uint64_t budget_bytes, uint64
 	result = zpool_compact(store->pool, budget_bytes, budget_ns, NULL);
 	if (result != 1)
 		(void)zpool_trim(store->pool, NULL);
+	zps_dictionaries_reclaim(store);
 	return result == 1;
 }
 
@@ -247,6 +251,7 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 		.pressure_events = zps_contexts_sum(&store->contexts, ZPS_PRESSURE_EVENTS),
 		.flushes = zps_contexts_sum(&store->contexts, ZPS_FLUSHES),
 	};
+	zps_dictionaries_stats(store, &all);
 	memset(stats, 0, stats_size);
 	memcpy(stats, &all, stats_size < sizeof(all) ? stats_size : sizeof(all));
 	return 0;

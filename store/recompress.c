@@ -16,9 +16,21 @@ struct zps_recompression {
 	pthread_mutex_t lock; /* guards all members, so that one thread recompresses at a time */
 	void *state;          /* is the second compressor's state */
 	size_t hand;          /* is the number of the leaf at which the next call continues */
+	size_t bytes;         /* is the length of this structure with its buffers */
 	unsigned char *value;
 	unsigned char image[];
 };
+
+/* Counts the memory of recompression.  With a new dictionary, the state may have grown. */
+static void count_memory(struct zpool_store *store)
+{
+	struct zps_recompression *recompression = store->recompression;
+
+	atomic_store_explicit(&store->contexts.extra_bytes,
+			      recompression->bytes +
+				      store->contexts.second.compressor->context_bytes(recompression->state),
+			      memory_order_relaxed);
+}
 
 int zps_recompression_init(struct zpool_store *store)
 {
@@ -40,12 +52,13 @@ int zps_recompression_init(struct zpool_store *store)
 	recompression->state = choice->compressor->create(choice->level);
 	if (!recompression->state)
 		return zpool_set_error(ENOMEM, "There is no memory for a store.");
+	recompression->bytes = bytes;
 	/*
 	 * Compressing something once makes the compressor allocate all of its memory, so that its size can be counted.
 	 */
 	choice->compressor->compress(recompression->state, recompression->value, store->unit_bytes,
 				     recompression->image, store->unit_bytes - 1);
-	store->contexts.extra_bytes = bytes + choice->compressor->context_bytes(recompression->state);
+	count_memory(store);
 	return 0;
 }
 
@@ -95,14 +108,15 @@ static void recompress_pinned(struct zpool_store *store, struct zps_context *con
 	struct zps_recompression *recompression = store->recompression;
 	int64_t length = zps_value_read(store, context, key, meta, unit.leaf->word[unit.slot], recompression->value,
 					store->unit_bytes);
+	struct zps_packer packer = { &store->contexts.second, recompression->state, 0 };
 	struct zps_packed packed;
 
 	if (length < 0) {
 		zps_unit_unpin(unit);
 		return;
 	}
-	packed = zps_pack_with(store, store->contexts.second.compressor, recompression->state, recompression->image,
-			       key, recompression->value, (size_t)length);
+	packer.version = zps_dictionary_begin(store, context);
+	packed = zps_pack_with(store, &packer, recompression->image, key, recompression->value, (size_t)length);
 	if (packed.bytes < zps_object_bytes(store, meta)) {
 		replace(store, context, unit, &packed);
 		return;
@@ -113,6 +127,28 @@ static void recompress_pinned(struct zpool_store *store, struct zps_context *con
 	zps_unit_unpin(unit);
 }
 
+/*
+ * Returns true if a value that the second compressor has shrunk was compressed with another than the current
+ * dictionary.
+ */
+static bool is_outdated(struct zpool_store *store, uint32_t meta, uint64_t word)
+{
+	return zps_has_version(store, &store->contexts.second) && !(meta & ZPS_RAW) &&
+	       zps_object_version(store, meta, word) != atomic_load(&store->dictionaries->current);
+}
+
+/* Returns true if the second compressor has to be run on the value of a pinned unit. */
+static bool is_due(struct zpool_store *store, struct zps_unit unit, uint32_t meta, uint32_t flags)
+{
+	bool all = flags & ZPOOL_STORE_RECOMPRESS_ALL;
+
+	if ((meta & ZPS_STATE) != ZPS_OBJECT)
+		return false;
+	if (meta & ZPS_SECOND)
+		return all && is_outdated(store, meta, unit.leaf->word[unit.slot]);
+	return all || !(meta & ZPS_FRESH);
+}
+
 /* Returns true if the second compressor was run on the value; otherwise the unit counts as idle from now on. */
 static bool recompress(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t flags)
 {
@@ -121,8 +157,7 @@ static bool recompress(struct zpool_store *store, struct zps_context *context, u
 
 	if ((zps_peek(store, context, key) & ZPS_STATE) != ZPS_OBJECT || !zps_pin(store, context, key, 0, &unit, &meta))
 		return false;
-	if ((meta & ZPS_STATE) == ZPS_OBJECT && !(meta & ZPS_SECOND) &&
-	    (!(meta & ZPS_FRESH) || (flags & ZPOOL_STORE_RECOMPRESS_ALL))) {
+	if (is_due(store, unit, meta, flags)) {
 		recompress_pinned(store, context, key, unit, meta);
 		return true;
 	}
@@ -167,6 +202,10 @@ int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t m
 	context = zps_context_get(&store->contexts);
 	pthread_mutex_lock(&store->recompression->lock);
 	ended = pass(store, context, flags, max_units);
+	if (store->dictionaries) {
+		count_memory(store);
+		zps_limit_release(store, 0);
+	}
 	pthread_mutex_unlock(&store->recompression->lock);
 	zps_context_put(context);
 	return ended;

@@ -27,10 +27,10 @@ struct zpool_store {
 	struct zps_contexts contexts;
 	struct zps_index index;
 
-	/* This lock guards the pool's limit, which is the store's limit less what the index and the contexts use. */
+	/* This lock guards the pool's limit, which is the store's limit less what all but the pool uses. */
 	pthread_mutex_t limit_lock;
 	_Atomic uint64_t limit_bytes; /* is 0 if there is no limit */
-	uint64_t reserved_bytes;      /* are set aside for an index or a context that is about to grow */
+	uint64_t reserved_bytes;      /* are set aside for what is about to grow, and for training */
 	_Atomic bool limited;
 
 	struct zps_backing backing;
@@ -44,6 +44,7 @@ struct zpool_store {
 	_Atomic size_t hand; /* is the number of the leaf at which the clock continues */
 
 	struct zps_recompression *recompression; /* is NULL if there is no second compressor */
+	struct zps_dictionaries *dictionaries;   /* is NULL if none is given and none is trained */
 
 	pthread_mutex_t watch_lock; /* guards `watch`, and is held while its thread starts and ends */
 	struct zps_watch *watch;    /* is NULL if no thread waits for memory pressure */
@@ -57,8 +58,9 @@ struct zpool_store {
 
 /* ---- limit.c ---- */
 /*
- * zps_limit_reserve() is called before the index or a context grows, and takes the bytes from the pool's limit; it
- * returns false if the limit leaves no room.  zps_limit_release() ends the reservation after the growth or its failure.
+ * zps_limit_reserve() is called before the index, a context or a dictionary grows, and takes the bytes from the pool's
+ * limit; it returns false if the limit leaves no room.  zps_limit_release() ends the reservation after the growth or
+ * its failure, and makes the pool's limit fit what is there then.
  */
 bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes);
 void zps_limit_release(struct zpool_store *store, uint64_t bytes);
@@ -80,18 +82,19 @@ struct zps_packed {
 };
 
 /*
- * Builds an object in `image`, with the value compressed by `compressor` and its state, or as it is if the compressor
- * is NULL or does not make the object shorter.
+ * Builds an object in `image`, with the compressed value, or with the value as it is if there is no compressor or the
+ * object would not become shorter.
  */
-struct zps_packed zps_pack_with(const struct zpool_store *store, const struct zpool_store_compressor *compressor,
-				void *state, unsigned char *image, uint64_t key, const void *data, size_t bytes);
+struct zps_packed zps_pack_with(const struct zpool_store *store, const struct zps_packer *packer, unsigned char *image,
+				uint64_t key, const void *data, size_t bytes);
 
 /* Builds an object in the context's image with the first compressor. */
 static inline struct zps_packed zps_pack(const struct zpool_store *store, struct zps_context *context, uint64_t key,
 					 const void *data, size_t bytes)
 {
-	return zps_pack_with(store, store->contexts.choice.compressor, context->state, context->image, key, data,
-			     bytes);
+	struct zps_packer packer = { &store->contexts.choice, context->state, zps_dictionary_begin(store, context) };
+
+	return zps_pack_with(store, &packer, context->image, key, data, bytes);
 }
 
 /* Stores a packed object in the pool, and stores its handle.  Returns 0 or -errno. */
@@ -103,6 +106,12 @@ static inline size_t zps_object_bytes(const struct zpool_store *store, uint32_t 
 	return (meta >> ZPS_LENGTH_SHIFT) + (size_t)1 +
 	       (meta & ZPS_RAW ? store->raw_header_bytes : store->header_bytes);
 }
+
+/*
+ * Returns the version of the dictionary that a unit's object was compressed with, or 0.  The unit has an object, and
+ * the caller has pinned or locked it.
+ */
+unsigned int zps_object_version(struct zpool_store *store, uint32_t meta, uint64_t word);
 
 /* Returns the length of a unit's value.  The caller has pinned or locked the unit, so that its object is not freed. */
 size_t zps_value_bytes(struct zpool_store *store, uint32_t meta, uint64_t word);
@@ -141,6 +150,16 @@ uint32_t zps_peek(struct zpool_store *store, struct zps_context *context, uint64
 /* Sets the meta and the word of a locked unit, unlocks it, and frees the object that it had before. */
 void zps_replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, uint32_t old_meta,
 		 uint32_t meta, uint64_t word);
+
+/* ---- train.c ---- */
+/*
+ * Trains a dictionary if the store has as many values as that needs.  Each put and load calls this, with no lock held
+ * and when it does not need its context's buffers any more.
+ */
+void zps_train_when_due(struct zpool_store *store, struct zps_context *context);
+
+/* Returns the number of values in memory that have an object. */
+uint64_t zps_object_count(const struct zpool_store *store);
 
 /* ---- recompress.c ---- */
 /* Prepares recompression; the caller has chosen the second compressor.  Returns 0, or -errno with the error set. */

@@ -93,6 +93,7 @@ uint32_t zps_peek(struct zpool_store *store, struct zps_context *context, uint64
 static void account(struct zpool_store *store, struct zps_context *context, uint32_t meta, uint64_t word, uint64_t sign)
 {
 	uint32_t state = meta & ZPS_STATE;
+	unsigned int version;
 	size_t value_bytes;
 
 	if (meta & ZPS_DIRTY)
@@ -109,6 +110,9 @@ static void account(struct zpool_store *store, struct zps_context *context, uint
 	zps_count(context, ZPS_STORED_BYTES, sign * zps_object_bytes(store, meta));
 	if (meta & ZPS_RAW)
 		zps_count(context, ZPS_INCOMPRESSIBLE, sign);
+	version = zps_object_version(store, meta, word);
+	if (version)
+		zps_count(context, zps_version_count(version), sign);
 }
 
 void zps_replace(struct zpool_store *store, struct zps_context *context, struct zps_unit unit, uint32_t old_meta,
@@ -293,6 +297,8 @@ int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, s
 	count_put(store, context, err);
 	if (store->backing.present && !err)
 		zps_keep_making_room(store, context);
+	if (!err)
+		zps_train_when_due(store, context);
 	zps_context_put(context);
 	return err;
 }

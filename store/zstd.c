@@ -9,7 +9,7 @@
 
 #include <zstd.h>
 
-#include "compressor.h"
+#include "dictionary.h"
 
 struct zstd {
 	ZSTD_CCtx *cctx;
@@ -25,7 +25,10 @@ static void zstd_destroy(void *context)
 	free(zstd);
 }
 
-/* The frames omit the content size, because the store knows the length of each value. */
+/*
+ * The frames omit the content size and the number of the dictionary, because the store knows the length of each value
+ * and the version of its dictionary.
+ */
 static void *zstd_create(int level)
 {
 	struct zstd *zstd = calloc(1, sizeof(*zstd));
@@ -35,6 +38,7 @@ static void *zstd_create(int level)
 	zstd->cctx = ZSTD_createCCtx();
 	zstd->dctx = ZSTD_createDCtx();
 	if (!zstd->cctx || !zstd->dctx || ZSTD_isError(ZSTD_CCtx_setParameter(zstd->cctx, ZSTD_c_contentSizeFlag, 0)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(zstd->cctx, ZSTD_c_dictIDFlag, 0)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(zstd->cctx, ZSTD_c_compressionLevel, level))) {
 		zstd_destroy(zstd);
 		return NULL;
@@ -62,6 +66,28 @@ static size_t zstd_decompress(void *context, const void *from, size_t bytes, voi
 	struct zstd *zstd = context;
 	size_t length = ZSTD_decompressDCtx(zstd->dctx, to, room, from, bytes);
 
+	return ZSTD_isError(length) ? 0 : length;
+}
+
+size_t zps_zstd_compress(void *state, const ZSTD_CDict *dictionary, const void *from, size_t bytes, void *to,
+			 size_t room)
+{
+	struct zstd *zstd = state;
+
+	if (ZSTD_isError(ZSTD_CCtx_refCDict(zstd->cctx, dictionary)))
+		return 0;
+	return zstd_compress(state, from, bytes, to, room);
+}
+
+size_t zps_zstd_decompress(void *state, const ZSTD_DDict *dictionary, const void *from, size_t bytes, void *to,
+			   size_t room)
+{
+	struct zstd *zstd = state;
+	size_t length;
+
+	if (!dictionary)
+		return zstd_decompress(state, from, bytes, to, room);
+	length = ZSTD_decompress_usingDDict(zstd->dctx, to, room, from, bytes, dictionary);
 	return ZSTD_isError(length) ? 0 : length;
 }
 

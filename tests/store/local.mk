@@ -2,7 +2,7 @@
 
 if HAVE_CHECK
 if ENABLE_STORE
-store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure
+store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -17,6 +17,15 @@ tests_store_pressure_SOURCES = tests/store/pressure.c tests/store/image.c tests/
 tests_store_pressure_CPPFLAGS = $(store_cppflags)
 tests_store_pressure_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_pressure_LDADD = $(store_test_ldadd)
+
+tests_store_dictionary_SOURCES = \
+	tests/store/dictionary.c \
+	tests/store/documents.c tests/store/documents.h \
+	tests/store/drivers.h \
+	tests/store/image.c tests/store/image.h
+tests_store_dictionary_CPPFLAGS = $(store_cppflags)
+tests_store_dictionary_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_dictionary_LDADD = $(store_test_ldadd)
 
 tests_store_recompress_SOURCES = tests/store/recompress.c tests/store/drivers.h tests/store/image.c tests/store/image.h
 tests_store_recompress_CPPFLAGS = $(store_cppflags)
