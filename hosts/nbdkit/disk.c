@@ -47,6 +47,9 @@ static struct zpool_store *open_store(const struct settings *settings, struct ba
 	args.unit_bytes = settings->unit_bytes;
 	args.unit_count = (settings->size_bytes - 1) / settings->unit_bytes + 1;
 	args.limit_bytes = settings->limit_bytes;
+	args.dictionary = settings->dictionary;
+	args.dictionary_bytes = settings->dictionary_bytes;
+	args.train_units = settings->train_units;
 	backing_set(backing, settings, &args);
 	return zpool_store_open(&args, sizeof(args));
 }

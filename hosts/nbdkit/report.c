@@ -62,6 +62,14 @@ static void print_stats(FILE *to, const struct zpool_store_stats *stats)
 	PRINT(load_errors);
 	PRINT(write_errors);
 	PRINT(flushes);
+	PRINT(dictionaries);
+	PRINT(dictionary_bytes);
+	PRINT(dictionary_units);
+	PRINT(dictionaries_trained);
+	PRINT(dictionaries_rejected);
+	PRINT(sample_bytes);
+	PRINT(sample_before_bytes);
+	PRINT(sample_after_bytes);
 #undef PRINT
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +28,9 @@ void settings_fini(struct settings *settings)
 {
 	free(settings->backing);
 	free(settings->stats_path);
+	free(settings->dictionary);
 	settings->backing = settings->stats_path = NULL;
+	settings->dictionary = NULL;
 }
 
 /* nbdkit_parse_size() reports what is wrong, but does not name the parameter. */
@@ -62,6 +66,55 @@ static int set_backing(struct settings *settings, const char *key, const char *v
 	if (settings->backing)
 		return 0;
 	nbdkit_error("there is no memory for the parameter %s", key);
+	return -1;
+}
+
+/* Returns the length of what the file has, or -1 if it cannot be read. */
+static int64_t read_file(const char *path, unsigned char *to, size_t room)
+{
+	FILE *file = fopen(path, "rbe");
+	size_t bytes;
+	int err;
+
+	if (!file)
+		return -1;
+	errno = 0;
+	bytes = fread(to, 1, room, file);
+	err = ferror(file) ? errno : 0;
+	fclose(file);
+	errno = err;
+	return err ? -1 : (int64_t)bytes;
+}
+
+/* The file is read at once, so that a wrong one is reported before nbdkit forks and changes its directory. */
+static int set_dictionary(struct settings *settings, const char *key, const char *value)
+{
+	size_t room = ZPOOL_STORE_DICTIONARY_BYTES_MAX + 1;
+	int64_t bytes;
+
+	free(settings->dictionary);
+	settings->dictionary_bytes = 0;
+	settings->dictionary = malloc(room);
+	if (!settings->dictionary) {
+		nbdkit_error("there is no memory for the parameter %s", key);
+		return -1;
+	}
+	bytes = read_file(value, settings->dictionary, room);
+	if (bytes < 0) {
+		nbdkit_error("the parameter %s=%s: %m", key, value);
+		return -1;
+	}
+	settings->dictionary_bytes = (uint64_t)bytes;
+	return 0;
+}
+
+static int set_train(struct settings *settings, const char *key, const char *value)
+{
+	if (nbdkit_parse_uint64_t(key, value, &settings->train_units))
+		return -1;
+	if (settings->train_units)
+		return 0;
+	nbdkit_error("the parameter %s=%s is wrong: a dictionary is trained from at least one unit", key, value);
 	return -1;
 }
 
@@ -113,13 +166,17 @@ int settings_set(struct settings *settings, const char *key, const char *value)
 		return set_bool(&settings->create, key, value);
 	if (!strcmp(key, "connections"))
 		return set_connections(settings, key, value);
+	if (!strcmp(key, "dictionary"))
+		return set_dictionary(settings, key, value);
+	if (!strcmp(key, "train"))
+		return set_train(settings, key, value);
 	if (!strcmp(key, "driver"))
 		settings->driver = value;
 	else if (!strcmp(key, "compressor"))
 		settings->compressor = value;
 	else {
 		nbdkit_error(
-			"unknown parameter \"%s\"; the parameters of the zpool plugin are size, driver, compressor, unit, limit, backing, create, connections and stats",
+			"unknown parameter \"%s\"; the parameters of the zpool plugin are size, driver, compressor, dictionary, train, unit, limit, backing, create, connections and stats",
 			key);
 		return -1;
 	}

@@ -14,6 +14,9 @@ struct settings {
 	uint64_t limit_bytes; /* 0 if there is no limit */
 	const char *driver;   /* the spec of the pool */
 	const char *compressor;
+	void *dictionary; /* of zstd, or NULL if none is given */
+	uint64_t dictionary_bytes;
+	uint64_t train_units;     /* after how many units a dictionary is trained; 0 if none is trained */
 	char *backing;            /* an absolute path or a URI, or NULL if there is none */
 	bool create;              /* allows the plugin to create or extend the file */
 	unsigned int connections; /* the number of connections to a server */
@@ -25,6 +28,9 @@ struct settings {
 	"driver=SPEC       The pool: a driver of libzpool, with parameters and filters\n"                              \
 	"                  (default: zsmalloc).\n"                                                                     \
 	"compressor=NAME   lz4 (default), lz4hc[:LEVEL], zstd[:LEVEL] or none.\n"                                      \
+	"dictionary=FILE   A dictionary for zstd.\n"                                                                   \
+	"train=UNITS       Train a dictionary for zstd when this many units have been\n"                               \
+	"                  written (default: train none).\n"                                                           \
 	"unit=BYTES        What is compressed at a time: a power of two from 512 to 64K\n"                             \
 	"                  (default: 4096).\n"                                                                         \
 	"limit=SIZE        The memory that the disk may take, with everything that it\n"                               \

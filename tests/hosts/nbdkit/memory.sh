@@ -46,6 +46,30 @@ if [ -x "$client" ]; then
     stop thin
 fi
 
+# Units of 512 bytes of a text shrink more with a dictionary, which is trained or given.
+text_file "$work/text" 8388608
+start plain "$plugin" 8M compressor=zstd:1 unit=512 stats="$work/plain.stats" || finish
+works "nbdcopy writes a text in small units" nbdcopy "$work/text" "$(uri plain)"
+stats plain
+start trained "$plugin" 8M compressor=zstd:1 unit=512 train=4000 stats="$work/trained.stats" || finish
+works "nbdcopy writes it to a disk that trains a dictionary" nbdcopy "$work/text" "$(uri trained)"
+stats trained
+is "the disk has trained a dictionary" 1 "$(stat_of trained dictionaries_trained)"
+holds "the trained dictionary makes the units shorter" $(($(stat_of trained stored_bytes) * 10)) -lt $(($(stat_of plain stored_bytes) * 9))
+works "nbdcopy reads the text" nbdcopy "$(uri trained)" "$work/copy"
+same "nbdcopy reads what it has written" "$work/text" "$work/copy"
+stop plain
+stop trained
+head -c 4096 "$work/text" >"$work/dictionary"
+start given "$plugin" 8M compressor=zstd:1 unit=512 dictionary="$work/dictionary" stats="$work/given.stats" || finish
+works "nbdcopy writes it to a disk with a dictionary" nbdcopy "$work/text" "$(uri given)"
+stats given
+is "all units were compressed with the dictionary" "$(stat_of given units)" "$(stat_of given dictionary_units)"
+holds "the given dictionary makes the units shorter" $(($(stat_of given stored_bytes) * 10)) -lt $(($(stat_of plain stored_bytes) * 9))
+works "nbdcopy reads the text" nbdcopy "$(uri given)" "$work/copy"
+same "nbdcopy reads what it has written" "$work/text" "$work/copy"
+stop given
+
 # A disk is full when it reaches its limit; the data that were written stay, and trimming makes room.  (The copy sends
 # one request at a time, because nbdkit before 1.34 may fail an assertion when a client disconnects while other replies
 # are pending.)

@@ -40,6 +40,18 @@ refuses "a filter alone" 'guard' "$plugin" 1G driver=guard
 refuses "an unknown compressor" 'snappy' "$plugin" 1G compressor=snappy
 prints "an unknown compressor: the message lists the compressors" 'lz4.*zstd'
 refuses "a level that is out of range" 'level of zstd' "$plugin" 1G compressor=zstd:99
+refuses "a dictionary that does not exist" 'dictionary=.*/nosuch: No such file' "$plugin" 1G compressor=zstd \
+    dictionary="$work/nosuch"
+: >"$work/nothing"
+refuses "an empty dictionary" 'empty dictionary' "$plugin" 1G compressor=zstd dictionary="$work/nothing"
+head -c 2000000 /dev/zero >"$work/long"
+refuses "a dictionary that is too long" 'must have 8 to 1048576 bytes' "$plugin" 1G compressor=zstd dictionary="$work/long"
+printf '\067\244\060\354 damaged from here on' >"$work/damaged"
+refuses "a dictionary that is damaged" 'is damaged' "$plugin" 1G compressor=zstd dictionary="$work/damaged"
+refuses "a dictionary for another compressor" 'Only zstd uses dictionaries' "$plugin" 1G dictionary="$work/damaged"
+refuses "a training for another compressor" 'Only zstd uses dictionaries' "$plugin" 1G train=100
+refuses "a training from no units" 'train=0 is wrong' "$plugin" 1G compressor=zstd train=0
+refuses "a number of units that is none" 'train' "$plugin" 1G compressor=zstd train=some
 refuses "a limit that is not a size" 'limit=less' "$plugin" 1G limit=less
 refuses "a limit that is too small" 'limit' "$plugin" 1G limit=1000
 prints "a limit that is too small: the message gives the smallest one" 'needs [0-9]+ bytes.* not 1000'
