@@ -10,7 +10,11 @@ tests_bench_store_SOURCES = tests/bench/store.c tests/bench/bench.h
 tests_bench_store_CPPFLAGS = $(store_cppflags) -I$(top_srcdir)/tests/bench
 tests_bench_store_CFLAGS = $(AM_CFLAGS) $(STORE_CFLAGS)
 tests_bench_store_LDADD = store/libzpool-store.la libzpool/libzpool.la $(STORE_LIBS) $(PTHREAD_LIBS)
-bench_store = store
+bench_programs += tests/bench/dictionary
+tests_bench_dictionary_SOURCES = tests/bench/dictionary.c tests/bench/bench.h tests/store/documents.c tests/store/documents.h
+tests_bench_dictionary_CPPFLAGS = $(store_cppflags) -I$(top_srcdir)/tests/bench -I$(top_srcdir)/tests/store
+tests_bench_dictionary_LDADD = store/libzpool-store.la libzpool/libzpool.la
+bench_store = store dictionary
 endif
 CLEANFILES += $(bench_programs)
 EXTRA_PROGRAMS += $(bench_programs)
