@@ -31,6 +31,8 @@ support_sources = \
 	libzpool/support/magazine.h \
 	libzpool/support/os_pages.c \
 	libzpool/support/os_pages.h \
+	libzpool/support/os_unmap.c \
+	libzpool/support/os_unmap.h \
 	libzpool/support/pages.c \
 	libzpool/support/pages.h \
 	libzpool/support/pages_chunk.c \

@@ -14,6 +14,7 @@
 #endif
 
 #include "cancel.h"
+#include "os_unmap.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
@@ -92,7 +93,7 @@ static bool future_is_locked(void)
 	if (probe == MAP_FAILED)
 		return errno == EAGAIN; /* RLIMIT_MEMLOCK is used up */
 	locked = mapping_is_locked(probe, unit);
-	munmap(probe, unit);
+	zp_os_unmap(probe, unit);
 	return locked;
 }
 
@@ -131,7 +132,7 @@ static void *map_unlocked(size_t bytes)
 		return MAP_FAILED;
 	grown = munlock(seed, unit) ? MAP_FAILED : mremap(seed, unit, bytes, MREMAP_MAYMOVE);
 	if (grown == MAP_FAILED)
-		munmap(seed, unit);
+		zp_os_unmap(seed, unit);
 	return grown;
 }
 
@@ -211,9 +212,9 @@ static void *os_reserve(void *context, size_t bytes, size_t align_bytes, int nod
 		return NULL;
 	aligned = start + (round_up((uintptr_t)start, slack + unit) - (uintptr_t)start);
 	if (aligned > start)
-		munmap(start, (size_t)(aligned - start));
+		zp_os_unmap(start, (size_t)(aligned - start));
 	if (aligned < start + slack)
-		munmap(aligned + size, (size_t)(start + slack - aligned));
+		zp_os_unmap(aligned + size, (size_t)(start + slack - aligned));
 #ifdef MADV_NOHUGEPAGE
 	/* A huge page would make a pool hold memory that no object needs. */
 	(void)madvise(aligned, size, MADV_NOHUGEPAGE);
@@ -283,11 +284,8 @@ static int os_decommit(void *context, void *address, size_t bytes)
 
 static void os_release(void *context, void *address, size_t bytes)
 {
-	int saved_errno = errno;
-
 	(void)context;
-	(void)munmap(address, round_up(bytes, os_page_bytes()));
-	errno = saved_errno;
+	zp_os_unmap(address, round_up(bytes, os_page_bytes()));
 }
 
 const struct zpool_page_source zp_os_pages = {

@@ -12,6 +12,7 @@ support_tests = \
 	tests/unit/support/magazine \
 	tests/unit/support/magazine_shared \
 	tests/unit/support/os_pages \
+	tests/unit/support/os_unmap \
 	tests/unit/support/pages \
 	tests/unit/support/pages_lazy \
 	tests/unit/support/table \
@@ -54,6 +55,10 @@ tests_unit_support_lock_LDADD = $(support_test_ldadd)
 tests_unit_support_os_pages_SOURCES = tests/unit/support/os_pages.c tests/unit/support/unit.h
 tests_unit_support_os_pages_CPPFLAGS = $(support_test_cppflags)
 tests_unit_support_os_pages_LDADD = $(support_test_ldadd)
+
+tests_unit_support_os_unmap_SOURCES = tests/unit/support/os_unmap.c tests/unit/support/unit.h
+tests_unit_support_os_unmap_CPPFLAGS = $(support_test_cppflags)
+tests_unit_support_os_unmap_LDADD = $(support_test_ldadd)
 
 tests_unit_support_pages_SOURCES = tests/unit/support/pages.c $(strict_source)
 tests_unit_support_pages_CPPFLAGS = $(support_test_cppflags)
