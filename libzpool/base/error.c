@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,8 +19,9 @@
  * thread.
  */
 static _Thread_local struct zp_error error_slot __attribute__((tls_model("initial-exec")));
-static pthread_key_t error_key;
-static pthread_once_t error_key_once = PTHREAD_ONCE_INIT;
+
+/* The key that frees a thread's text, or -1. */
+static _Atomic(int64_t) error_key = -1;
 
 static const char out_of_memory[] = "Out of memory while composing an error message.";
 
@@ -28,10 +31,32 @@ static void error_slot_free(void *heap)
 	error_slot = (struct zp_error){ 0 };
 }
 
-static void error_key_create(void)
+/*
+ * Returns the key, or -1 if the program uses all of them. It is tried again every time, because the program may free
+ * one. There is no lock, because a child of fork() would find it held by a thread that does not exist there.
+ */
+static int64_t error_key_get(void)
 {
-	/* Without a key, the texts of ended threads are leaked, which is harmless. */
-	(void)pthread_key_create(&error_key, error_slot_free);
+	int64_t key = error_key;
+	pthread_key_t made;
+
+	if (key >= 0 || pthread_key_create(&made, error_slot_free) != 0)
+		return key;
+	if (atomic_compare_exchange_strong(&error_key, &key, (int64_t)made))
+		return (int64_t)made;
+	(void)pthread_key_delete(made);
+	return key;
+}
+
+/*
+ * Lets the text be freed with the thread. Without a key it stays when the thread ends. Returns false if there is no
+ * memory for the thread's value of the key.
+ */
+static bool error_key_set(const char *text)
+{
+	int64_t key = error_key_get();
+
+	return key < 0 || pthread_setspecific((pthread_key_t)key, text) == 0;
 }
 
 /* A thread that ends through exit() runs no key destructor, so its text is freed here. */
@@ -56,15 +81,14 @@ __attribute__((format(printf, 1, 0))) static void error_format(const char *forma
 	(void)vsnprintf(text, (size_t)length + 1, format, args);
 	/* Messages quote paths, names and texts of drivers, which are not trusted. */
 	text = zp_text_escape(text);
-	if (!text) {
+	if (!text || !error_key_set(text)) {
+		free(text);
 		error_slot.text = out_of_memory;
 		return;
 	}
 	free(error_slot.heap);
 	error_slot.heap = text;
 	error_slot.text = text;
-	(void)pthread_once(&error_key_once, error_key_create);
-	(void)pthread_setspecific(error_key, text);
 }
 
 int zp_fail(int err, const char *format, ...)
@@ -133,7 +157,7 @@ void zp_error_put_back(const struct zp_error *error)
 {
 	if (error_slot.heap) {
 		free(error_slot.heap);
-		(void)pthread_setspecific(error_key, error->heap);
+		(void)error_key_set(error->heap);
 	}
 	error_slot = *error;
 }
@@ -143,7 +167,7 @@ void zp_error_discard(const struct zp_error *error)
 	if (!error->heap)
 		return;
 	free(error->heap);
-	(void)pthread_setspecific(error_key, error_slot.heap);
+	(void)error_key_set(error_slot.heap);
 }
 
 const char *zpool_last_error(void)

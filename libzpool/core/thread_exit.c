@@ -31,9 +31,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 static struct thread *threads;
 
+/* The key is created by the first thread that needs it. `lock` guards that. */
 static pthread_key_t key;
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static int key_error;
+static bool key_exists;
 
 static void unlink_thread(struct thread *thread)
 {
@@ -86,15 +86,20 @@ static void run_hooks(void *value)
 	free(thread);
 }
 
-static void create_key(void)
+/* Tried again where it failed, because the program may free a key. */
+static bool create_key(void)
 {
-	key_error = pthread_key_create(&key, run_hooks);
+	pthread_mutex_lock(&lock);
+	if (!key_exists)
+		key_exists = pthread_key_create(&key, run_hooks) == 0;
+	bool exists = key_exists;
+	pthread_mutex_unlock(&lock);
+	return exists;
 }
 
 static struct thread *this_thread(void)
 {
-	(void)pthread_once(&key_once, create_key);
-	if (key_error)
+	if (!create_key())
 		return NULL;
 	struct thread *thread = pthread_getspecific(key);
 	if (thread)

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +212,26 @@ START_TEST(messages_can_be_set_in_thread_destructors)
 }
 END_TEST
 
+/* The library must not store its text under a key that it did not get. */
+START_TEST(program_with_all_keys_keeps_their_values)
+{
+	static pthread_key_t keys[PTHREAD_KEYS_MAX];
+	static char value;
+	size_t count = 0;
+
+	while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], NULL) == 0)
+		ck_assert_int_eq(pthread_setspecific(keys[count++], &value), 0);
+	(void)zp_fail(EIO, "said without a key");
+	ck_assert_str_eq(zpool_last_error(), "said without a key");
+	for (size_t i = 0; i < count; i++)
+		ck_assert_ptr_eq(pthread_getspecific(keys[i]), &value);
+	while (count)
+		ck_assert_int_eq(pthread_key_delete(keys[--count]), 0);
+	(void)zp_fail(EIO, "said with a key");
+	ck_assert_str_eq(zpool_last_error(), "said with a key");
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -229,6 +250,7 @@ int main(void)
 		text_set_aside_comes_back_whatever_fails_meanwhile,
 		without_memory_the_text_says_so_and_the_errno_stays,
 		messages_can_be_set_in_thread_destructors,
+		program_with_all_keys_keeps_their_values,
 	};
 	return UNIT_RUN("base/error", tests);
 }

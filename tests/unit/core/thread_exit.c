@@ -3,6 +3,7 @@
 
 #include "core/thread_exit.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -322,6 +323,21 @@ START_TEST(parent_of_a_fork_forgets_no_hook)
 }
 END_TEST
 
+START_TEST(hook_can_be_added_when_the_program_frees_a_key)
+{
+	static pthread_key_t keys[PTHREAD_KEYS_MAX];
+	size_t count = 0;
+
+	while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], NULL) == 0)
+		count++;
+	ck_assert_int_eq(zp_thread_exit_add(note, (void *)(uintptr_t)a), -ENOMEM);
+	while (count)
+		ck_assert_int_eq(pthread_key_delete(keys[--count]), 0);
+	in_thread(add_three, NULL);
+	ck_assert_str_eq(trace, "cba");
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -337,6 +353,7 @@ int main(void)
 		add_without_memory_says_so_and_adds_nothing,
 		many_threads_add_and_cancel_at_once,
 		parent_of_a_fork_forgets_no_hook,
+		hook_can_be_added_when_the_program_frees_a_key,
 	};
 	return UNIT_RUN("core/thread_exit", tests);
 }
