@@ -62,6 +62,12 @@ static bool append_file(char path[PATH_MAX], const char *type)
 	return true;
 }
 
+/* After these errors, the directory may well have the file, and another one must not take its place. */
+static bool is_passing(int err)
+{
+	return err == ENOMEM || err == EIO;
+}
+
 /*
  * The first directory that contains a file of that name decides. Returns 0 and sets candidate->path; or returns -ENOENT
  * and adds each tried path to `tried`, unless that is NULL. A directory that cannot be searched is skipped; like in
@@ -81,6 +87,8 @@ static int find_file(const char *type, const char *path, struct candidate *candi
 			if (errno != ENOENT && errno != ENOTDIR)
 				err = -errno;
 			reason = strerror(errno);
+			if (is_passing(-err) && !tried)
+				return err;
 		}
 		if (tried)
 			fprintf(tried, " %s (%s);", candidate->path, reason);

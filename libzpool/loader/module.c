@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "loader/inside.h"
 #include "loader/linker.h"
 
@@ -94,6 +95,15 @@ static void *dl_open(const char *path, int flags)
 	return dl;
 }
 
+/*
+ * dlopen() explains its failure in a text for people only, but it leaves the error of the system call or the allocation
+ * that failed in errno, which was 0 before.
+ */
+static int dl_open_error(void)
+{
+	return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : -ENOEXEC;
+}
+
 static void dl_close(void *dl)
 {
 	zp_loader_enter();
@@ -129,21 +139,71 @@ __attribute__((constructor)) static void stay_in_memory(void)
 		(void)dlerror();
 }
 
+/*
+ * libltdl reports an error as text only. A module that is linked in must not seem absent for want of memory. The caller
+ * has cleared the text of earlier errors.
+ */
+static int lt_open_error(void)
+{
+	const char *reason = lt_dlerror();
+
+	return reason && strcmp(reason, "not enough memory") == 0 ? -ENOMEM : -ENOENT;
+}
+
 /* Restricts the search to preloaded modules, so that libltdl touches no file, whatever the name. */
-static lt_dlhandle lt_open_preloaded(const char *type)
+static int lt_open_preloaded(const char *type, lt_dlhandle *lt)
 {
 	lt_dladvise advise;
-	lt_dlhandle lt = NULL;
+	int err = 0;
 	if (lt_dladvise_init(&advise) != 0)
-		return NULL;
-	if (lt_dladvise_preload(&advise) == 0)
-		lt = lt_dlopenadvise(type, advise);
+		return -ENOMEM;
+	(void)lt_dlerror();
+	*lt = lt_dladvise_preload(&advise) == 0 ? lt_dlopenadvise(type, advise) : NULL;
+	if (!*lt)
+		err = lt_open_error();
 	(void)lt_dladvise_destroy(&advise);
-	return lt;
+	return err;
+}
+
+/* Finds the driver's structure among the symbols of a module, which stand behind the module's own entry. */
+static const struct zpool_driver *driver_in_table(const lt_dlsymlist *module, const char *type)
+{
+	size_t length = strlen(type);
+
+	for (const lt_dlsymlist *symbol = module + 1; symbol->name && symbol->address; symbol++)
+		if (strncmp(symbol->name, type, length) == 0 && strcmp(symbol->name + length, "_LTX_zpool_driver") == 0)
+			return symbol->address;
+	return NULL;
+}
+
+/*
+ * Returns the entry of the next module, with its type, or NULL. The first entry of the table is that of the program. A
+ * module is named like its file, such as zbud.a.
+ */
+static const lt_dlsymlist *next_module(const lt_dlsymlist *entry, char type[ZP_TYPE_BYTES])
+{
+	while (entry && entry->name && (++entry)->name)
+		if (!entry->address && zp_type_parse(entry->name, strcspn(entry->name, "."), type))
+			return entry;
+	return NULL;
+}
+
+static bool is_linked_in(const char *type)
+{
+	const lt_dlsymlist *entry = lt__PROGRAM__LTX_preloaded_symbols;
+	char found[ZP_TYPE_BYTES];
+
+	while ((entry = next_module(entry, found)))
+		if (strcmp(found, type) == 0)
+			return true;
+	return false;
 }
 
 int zp_module_open_preloaded(const char *type, struct zp_module **out)
 {
+	/* A plugin can then be loaded even if libltdl cannot be used. */
+	if (!is_linked_in(type))
+		return -ENOENT;
 	struct zp_module *module = calloc(1, sizeof(*module));
 	if (!module)
 		return -ENOMEM;
@@ -152,11 +212,11 @@ int zp_module_open_preloaded(const char *type, struct zp_module **out)
 		free(module);
 		return err;
 	}
-	module->lt = lt_open_preloaded(type);
-	if (!module->lt) {
+	err = lt_open_preloaded(type, &module->lt);
+	if (err) {
 		ltdl_leave_and_uncount();
 		free(module);
-		return -ENOENT;
+		return err;
 	}
 	ltdl_leave();
 	*out = module;
@@ -241,14 +301,17 @@ int zp_module_open(const char *path, struct zp_module **out, char **why)
 	struct zp_linker_call call = { .path = module->path, .maps = !module->was_mapped };
 	int err = zp_linker_begin(&call, why);
 	if (!err) {
+		int saved_errno = errno;
+		errno = 0;
 		module->dl = dl_open(path, RTLD_NOW | RTLD_LOCAL);
 		if (module->dl) {
+			errno = saved_errno;
 			/* Looking up a symbol takes the linker's lock too, so it belongs to the same call. */
 			find_driver(module);
 		} else {
+			err = dl_open_error();
 			const char *reason = dlerror();
 			*why = strdup(reason ? reason : "the system gave no reason");
-			err = -ENOEXEC;
 		}
 		zp_linker_end(&call);
 	}
@@ -285,13 +348,15 @@ int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 	char *line = NULL;
 	size_t line_bytes = 0;
 
+	errno = 0;
 	while (getline(&line, &line_bytes, maps) > 0)
 		if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &mapped_inode) == 3 &&
 		    (uintptr_t)symbol >= from && (uintptr_t)symbol < to)
 			outdated = mapped_inode != (unsigned long)inode;
+	int err = feof(maps) ? 0 : errno == ENOMEM ? -ENOMEM : -EIO;
 	free(line);
 	fclose(maps);
-	return outdated;
+	return err ? err : outdated;
 }
 
 void zp_module_make_resident(struct zp_module *module)
@@ -353,31 +418,16 @@ int zp_module_close(struct zp_module *module, char **why)
 	return 1;
 }
 
-/* lt_dlpreload_open() has no argument for its callback, so the callback uses this variable; ltdl_lock guards it. */
-static struct {
-	int (*fn)(const char *type, const struct zpool_driver *driver, void *user);
-	void *user;
-	int ended;
-} preloaded_visit;
-
-static int visit_preloaded(lt_dlhandle lt)
-{
-	const lt_dlinfo *info = lt_dlgetinfo(lt);
-	const struct zpool_driver *driver = preloaded_driver(lt);
-	if (driver && info && info->name && !preloaded_visit.ended)
-		preloaded_visit.ended = preloaded_visit.fn(info->name, driver, preloaded_visit.user);
-	(void)lt_dlclose(lt);
-	return 0;
-}
-
+/* This reads the table itself, because lt_dlpreload_open() of libltdl 2.4.7 crashes where there is no memory. */
 void zp_module_each_preloaded(int (*fn)(const char *type, const struct zpool_driver *driver, void *user), void *user)
 {
-	if (ltdl_enter() != 0)
-		return;
-	preloaded_visit.fn = fn;
-	preloaded_visit.user = user;
-	preloaded_visit.ended = 0;
-	/* The result is also 1 if no program registered a list, so it is ignored. */
-	(void)lt_dlpreload_open("@PROGRAM@", visit_preloaded);
-	ltdl_leave_and_uncount();
+	const lt_dlsymlist *entry = lt__PROGRAM__LTX_preloaded_symbols;
+	char type[ZP_TYPE_BYTES];
+	int ended = 0;
+
+	while (!ended && (entry = next_module(entry, type))) {
+		const struct zpool_driver *driver = driver_in_table(entry, type);
+		if (driver)
+			ended = fn(type, driver, user);
+	}
 }
