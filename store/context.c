@@ -164,7 +164,8 @@ uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count co
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 
-static _Thread_local unsigned int last_used;
+/* The model keeps thread-local memory from being allocated during a call, which would end the process if it failed. */
+static _Thread_local unsigned int last_used __attribute__((tls_model("initial-exec")));
 
 static bool try_take(struct zps_context *context)
 {

@@ -36,7 +36,7 @@ struct eviction {
 	char text[400];
 };
 
-static _Thread_local struct eviction *current;
+static _Thread_local struct eviction *current __attribute__((tls_model("initial-exec")));
 
 static bool is_unit(const struct zps_unit *unit, uint32_t meta, unsigned long handle)
 {

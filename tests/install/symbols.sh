@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# symbols.sh - each library exports exactly the functions that its header declares, and is marked so that it is never
-# unmapped
+# symbols.sh - each library exports exactly the functions that its header declares, is marked so that it is never unmapped,
+# and has no thread-local memory that the C library allocates at its first use
 
 set -u
 . "${srcdir:?}/tests/install/common.sh"
@@ -27,6 +27,10 @@ check_library() {
 
     # A thread may still execute the library's code when the host closes it.
     "${READELF:?}" -dW "$library" | grep -q 'FLAGS_1.*NODELETE' || fail "$name is not marked NODELETE"
+
+    # Where a program opens the library with dlopen(3), the C library would end the process if there is no memory.
+    [ -n "${SANITIZER_CFLAGS:-}${COVERAGE_CFLAGS:-}" ] || ! "${READELF:?}" -rW "$library" | grep -Eq 'DTPMOD|TLSDESC|TLS_DTPMOD' ||
+        fail "$name has thread-local variables of a dynamic model"
 }
 
 check_library libzpool/.libs/libzpool.so "$srcdir/libzpool/zpool.h"
