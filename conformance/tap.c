@@ -101,7 +101,7 @@ static void print_way(const struct ct_options *options, const struct ct_verdict 
 	if (!stream)
 		return;
 	ct_print_alone(stream, options, debugger, verdict->spec, verdict->c->name);
-	if (fclose(stream) == 0)
+	if (fclose(stream) == 0 && text)
 		print_lines(label, text);
 	free(text);
 }

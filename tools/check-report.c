@@ -13,6 +13,7 @@
 #include "message.h"
 #include "output.h"
 #include "progress.h"
+#include "text.h"
 
 static struct {
 	bool as_json;
@@ -64,8 +65,7 @@ static json_t *alone(const struct ct_options *options, const struct ct_verdict *
 	if (!stream)
 		out_of_memory();
 	ct_print_alone(stream, options, debugger, verdict->spec, verdict->c->name);
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &text);
 	json = json_text(text);
 	free(text);
 	return json;

@@ -386,7 +386,7 @@ int cmd_check(int argc, char **argv)
 		.isolate = !ct_thread_sanitized(),
 		.rss = !ct_instrumented(),
 	};
-	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
+	if (parse_arguments(&argp, argc, argv, 0, &options))
 		return STATUS_USAGE;
 	if (options.list) {
 		list_cases(options.as_json);

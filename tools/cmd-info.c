@@ -23,6 +23,7 @@
 #include "message.h"
 #include "size.h"
 #include "table.h"
+#include "text.h"
 #include "zpoolctl.h"
 
 #define TIMEOUT_SECONDS 10
@@ -197,8 +198,7 @@ static void print_title(const json_t *driver)
 	if (json_is_object(abi))
 		fprintf(stream, " (ABI %llu.%llu)", number_of(abi, "major"), number_of(abi, "minor"));
 	fprintf(stream, "%s%s", description ? ": " : "", description ? description : "");
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &title);
 	table_print_text(title);
 	free(title);
 }
@@ -229,8 +229,7 @@ static char *join_choices(const json_t *choices)
 		out_of_memory();
 	json_array_foreach (choices, i, choice)
 		fprintf(stream, "%s%s", i ? ", " : "", json_string_value(choice));
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &list);
 	return list;
 }
 
@@ -388,7 +387,7 @@ int cmd_info(int argc, char **argv)
 	struct info_options options = { 0 };
 	json_t *driver;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
+	if (parse_arguments(&argp, argc, argv, 0, &options))
 		return STATUS_USAGE;
 	driver = ask_child(options.type);
 	if (!driver)

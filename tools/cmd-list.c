@@ -118,7 +118,7 @@ int cmd_list(int argc, char **argv)
 	json_t *drivers;
 	int status = STATUS_OK;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &as_json))
+	if (parse_arguments(&argp, argc, argv, 0, &as_json))
 		return STATUS_USAGE;
 	drivers = json_array();
 	if (!drivers)

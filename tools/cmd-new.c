@@ -6,6 +6,7 @@
 
 #include <argp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "message.h"
@@ -97,8 +98,10 @@ int cmd_new(int argc, char **argv)
 	struct arguments arguments = { NULL, NULL, false, false };
 	char type[TYPE_BYTES_MAX + 1];
 	struct project project = { .type = type };
+	char *shown;
+	bool written;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
+	if (parse_arguments(&argp, argc, argv, 0, &arguments))
 		return STATUS_USAGE;
 	if (!type_of(arguments.name, type)) {
 		warn("\"%s\" cannot be a driver's name: a name is a letter from a to z, followed by up to 31 of a-z, 0-9 and _",
@@ -115,12 +118,15 @@ int cmd_new(int argc, char **argv)
 	project.dir = arguments.dir ? arguments.dir : arguments.name;
 	project.autotools = arguments.autotools;
 	project.filter = arguments.filter;
-	if (!project_write(&project))
-		return STATUS_FAILED;
-	text_print(stdout, project.dir);
-	printf(": created the project of %s %s\n", project.filter ? "filter" : "driver", type);
-	fputs(project.autotools ? "Next: cd " : "Next: make -C ", stdout);
-	text_print(stdout, project.dir);
-	puts(project.autotools ? " && autoreconf -fi && ./configure && make check" : " check");
-	return STATUS_OK;
+	/* The text is made before, because the tool ends where there is no memory for it. */
+	shown = text_escape(project.dir);
+	written = project_write(&project);
+	if (written) {
+		printf("%s: created the project of %s %s\n", shown, project.filter ? "filter" : "driver", type);
+		printf(project.autotools ? "Next: cd %s && autoreconf -fi && ./configure && make check\n"
+					 : "Next: make -C %s check\n",
+		       shown);
+	}
+	free(shown);
+	return written ? STATUS_OK : STATUS_FAILED;
 }

@@ -275,7 +275,7 @@ int cmd_replay(int argc, char **argv)
 	};
 	struct replay replay = { .store.options.timeout_seconds = TIMEOUT_SECONDS_DEFAULT };
 	char *spec = NULL;
-	int status = argp_parse(&argp, argc, argv, 0, NULL, &replay) ? STATUS_USAGE : 0;
+	int status = parse_arguments(&argp, argc, argv, 0, &replay);
 
 	if (!status && !stats_report_start())
 		status = STATUS_FAILED;

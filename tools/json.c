@@ -29,6 +29,8 @@ json_t *json_text(const char *text)
 	zpool_escape(valid, bytes, text);
 	string = json_string(valid);
 	free(valid);
+	if (!string)
+		out_of_memory();
 	return string;
 }
 

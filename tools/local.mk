@@ -5,6 +5,7 @@ bin_PROGRAMS += tools/zpoolctl
 dist_bashcompletion_DATA = tools/completion/zpoolctl
 
 tools_zpoolctl_SOURCES = \
+	tools/arguments.c \
 	tools/bench/allocator.c tools/bench/allocator.h \
 	tools/bench/bench.h \
 	tools/bench/distribution.c \

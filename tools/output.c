@@ -145,6 +145,27 @@ static int open_itself(struct output *output, const struct stat *before)
 	return fd;
 }
 
+/* The temporary file of this process that is being written. */
+static const struct output *unfinished;
+static pid_t unfinished_owner;
+
+/* The tool may exit in the middle, when there is no memory. */
+static void remove_unfinished(void)
+{
+	if (unfinished && unfinished->temporary && getpid() == unfinished_owner)
+		unlink(unfinished->temporary);
+}
+
+static void set_unfinished(const struct output *output)
+{
+	static bool is_registered;
+
+	if (!is_registered)
+		is_registered = atexit(remove_unfinished) == 0;
+	unfinished = output;
+	unfinished_owner = getpid();
+}
+
 bool output_begin(struct output *output, const char *path)
 {
 	struct stat status;
@@ -170,16 +191,16 @@ bool output_begin(struct output *output, const char *path)
 		free(output->target);
 		return report_unwritable(path, error);
 	}
+	set_unfinished(output);
 	output->stream = fdopen(fd, "w");
-	if (output->stream)
-		return true;
-	if (output->temporary)
-		unlink(output->temporary);
-	out_of_memory();
+	if (!output->stream)
+		out_of_memory();
+	return true;
 }
 
 static void release(struct output *output)
 {
+	unfinished = NULL;
 	if (output->temporary)
 		interrupt_unblock(&output->mask);
 	free(output->temporary);

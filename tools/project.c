@@ -99,12 +99,10 @@ static void put_text(const struct project *project, const char *text, FILE *stre
 
 static void path_of(const struct project *project, const struct project_file *file, char path[PATH_BYTES])
 {
-	FILE *stream = fmemopen(path, PATH_BYTES, "w");
+	static const char word[] = "@type@";
+	bool named = strncmp(file->path, word, strlen(word)) == 0;
 
-	if (!stream)
-		out_of_memory();
-	put_text(project, file->path, stream);
-	fclose(stream);
+	snprintf(path, PATH_BYTES, "%s%s", named ? project->type : "", file->path + (named ? strlen(word) : 0));
 }
 
 /* *made becomes true if the file was created, complete or not. Returns true, or false with errno. */
@@ -153,29 +151,32 @@ static void remove_files(const struct project *project, int dir_fd, const struct
 	unlinkat(dir_fd, "tests", AT_REMOVEDIR);
 }
 
-/* Fills the directory, or leaves it empty. Returns true, or false after a message. */
+/*
+ * Fills the directory, or leaves it empty. Returns true, or false after a message. Messages come last, because they end
+ * the program if there is no memory for them.
+ */
 static bool fill_dir(const struct project *project, int dir_fd)
 {
 	const struct project_file *files = project->autotools ? autotools_files : make_files;
-	bool good = mkdirat(dir_fd, "tests", 0777) == 0;
+	char path[PATH_BYTES] = "tests";
+	bool good = mkdirat(dir_fd, path, 0777) == 0;
 	size_t count = 0;
+	int error = errno;
 
-	if (!good)
-		warn("cannot create %s/tests: %s", project->dir, strerror(errno));
 	while (good && files[count].path) {
-		char path[PATH_BYTES];
 		bool made;
 
 		path_of(project, &files[count], path);
 		good = write_file(project, dir_fd, &files[count], &made);
-		if (!good)
-			warn("cannot write %s/%s: %s; everything written so far was removed", project->dir, path,
-			     strerror(errno));
+		error = errno;
 		count += made;
 	}
-	if (!good)
-		remove_files(project, dir_fd, files, count);
-	return good;
+	if (good)
+		return true;
+	remove_files(project, dir_fd, files, count);
+	rmdir(project->dir);
+	warn("cannot write %s/%s: %s; everything written so far was removed", project->dir, path, strerror(error));
+	return false;
 }
 
 bool project_write(const struct project *project)
@@ -192,13 +193,14 @@ bool project_write(const struct project *project)
 	}
 	dir_fd = open(project->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir_fd < 0) {
-		warn("cannot open the directory %s: %s", project->dir, strerror(errno));
+		int error = errno;
+
+		rmdir(project->dir);
+		warn("cannot open the directory %s: %s", project->dir, strerror(error));
 	} else {
 		good = fill_dir(project, dir_fd);
 		close(dir_fd);
 	}
-	if (!good)
-		rmdir(project->dir);
 	interrupt_unblock(&previous);
 	return good;
 }

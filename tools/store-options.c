@@ -183,7 +183,7 @@ int store_parse(int argc, char **argv, struct store_options *options)
 
 	*options =
 		(struct store_options){ .unit_bytes = UNIT_BYTES_DEFAULT, .timeout_seconds = TIMEOUT_SECONDS_DEFAULT };
-	return argp_parse(&argp, argc, argv, 0, NULL, options) ? STATUS_USAGE : 0;
+	return parse_arguments(&argp, argc, argv, 0, options);
 }
 
 void store_options_free(struct store_options *options)

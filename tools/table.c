@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <config.h>
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +146,7 @@ static void warn_dropped(const struct table *table)
 	for (size_t c = 0; c < table->column_count; c++)
 		if (!table->columns[c].shown)
 			fprintf(stream, "%s%s", count++ ? ", " : "", table->columns[c].want.name);
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &names);
 	if (count)
 		warn("the terminal is too narrow for %s: %s; use a wider terminal or --json to see everything",
 		     count == 1 ? "this column" : "these columns", names);
@@ -266,7 +266,8 @@ static void print_part(const struct table *table, size_t from, size_t to)
 			if (table->columns[c].shown && (c == 0 || c >= from))
 				add_cell(line, at++, &table->columns[c], table->cells[r * table->column_count + c]);
 	}
-	scols_print_table(scols);
+	if (scols_print_table(scols) == -ENOMEM)
+		out_of_memory();
 	scols_unref_table(scols);
 }
 

@@ -46,6 +46,14 @@ char *text_escape(const char *text)
 	return ascii;
 }
 
+void text_end(FILE *stream, char *const *text)
+{
+	bool failed = ferror(stream);
+
+	if (fclose(stream) || failed || !*text)
+		out_of_memory();
+}
+
 void text_print(FILE *to, const char *text)
 {
 	char *safe = text_escape(text);

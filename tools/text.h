@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.h - make text from plugins, files and processes safe for a terminal
+ * text.h - make text from plugins, files and processes safe for a terminal, and compose text
  *
  * All output that the tool did not write itself goes through these functions; tables, messages and usage errors call
  * them. JSON has its own way of escaping, see json.h.
@@ -15,6 +15,12 @@
  * result.
  */
 char *text_escape(const char *text);
+
+/*
+ * Closes a stream of open_memstream(), which stored its text in *text. Ends the tool if there was no memory for all of
+ * it.
+ */
+void text_end(FILE *stream, char *const *text);
 
 /* Prints the escaped text. */
 void text_print(FILE *to, const char *text);

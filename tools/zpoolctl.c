@@ -18,6 +18,7 @@
 #include "message.h"
 #include "output.h"
 #include "preload.h"
+#include "text.h"
 #include "zpoolctl.h"
 
 static int cmd_help(int argc, char **argv);
@@ -66,8 +67,7 @@ static char *help_text(int key, const char *text, void *input)
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fputs("\nUse `zpoolctl help COMMAND' for the options of a command; zpoolctl(1) describes all of them.", stream);
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &list);
 	return list;
 }
 
@@ -166,11 +166,11 @@ static int cmd_help(int argc, char **argv)
 	char *args[] = { program_invocation_name, option, NULL };
 	struct choice choice = { NULL, 0 };
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &command))
+	if (parse_arguments(&argp, argc, argv, 0, &command))
 		return STATUS_USAGE;
 	if (command)
 		return run_command(command, 2, args);
-	return argp_parse(&main_argp, 2, args, ARGP_IN_ORDER, NULL, &choice) ? STATUS_USAGE : STATUS_OK;
+	return parse_arguments(&main_argp, 2, args, ARGP_IN_ORDER, &choice);
 }
 
 int main(int argc, char **argv)
@@ -183,7 +183,7 @@ int main(int argc, char **argv)
 		return STATUS_USAGE;
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
-	if (argp_parse(&main_argp, argc, argv, ARGP_IN_ORDER, NULL, &choice))
+	if (parse_arguments(&main_argp, argc, argv, ARGP_IN_ORDER, &choice))
 		return STATUS_USAGE;
 
 	if (choice.command->run == cmd_help)

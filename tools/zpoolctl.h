@@ -20,6 +20,14 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+struct argp;
+
+/*
+ * Calls argp_parse(), and ends the tool with a message if there is no memory, of which argp_parse() says nothing.
+ * Returns STATUS_OK or STATUS_USAGE.
+ */
+int parse_arguments(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
+
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../message.h"
+#include "../text.h"
 #include "../zpoolctl.h"
 #include "allocator.h"
 #include "bench.h"
@@ -287,8 +288,7 @@ static char *help_text(int key, const char *text, void *input)
 	for (unsigned int i = 0; i < workload_count; i++)
 		fprintf(stream, "  %-10s %s\n", workloads[i].name, workloads[i].does);
 	fprintf(stream, "\n%s", text ? text : "");
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &list);
 	return list;
 }
 
@@ -304,7 +304,7 @@ int bench_parse(int argc, char **argv, struct bench_options *options)
 	*options = (struct bench_options){
 		.peers = UINT32_MAX, .threads = { 1 }, .thread_count = 1, .rounds = ROUNDS_DEFAULT, .seed = SEED_DEFAULT
 	};
-	if (argp_parse(&argp, argc, argv, 0, NULL, options))
+	if (parse_arguments(&argp, argc, argv, 0, options))
 		return STATUS_USAGE;
 	if (!options->source.pid && !options->source.name)
 		options->source.name = "lz4";

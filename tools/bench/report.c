@@ -15,6 +15,7 @@
 #include "../message.h"
 #include "../size.h"
 #include "../table.h"
+#include "../text.h"
 #include "bench.h"
 #include "machine.h"
 
@@ -299,8 +300,7 @@ static void print_versions(const struct bench *bench)
 	for (size_t r = 0; r < bench->row_count; r++)
 		if (*bench->rows[r].version)
 			fprintf(stream, ", %s %s", bench->rows[r].label, bench->rows[r].version);
-	if (fclose(stream))
-		out_of_memory();
+	text_end(stream, &line);
 	table_print_text(line);
 	free(line);
 }
