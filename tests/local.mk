@@ -39,6 +39,7 @@ include $(top_srcdir)/tests/unit/local.mk
 include $(top_srcdir)/tests/loader/local.mk
 include $(top_srcdir)/tests/filters/local.mk
 include $(top_srcdir)/tests/limits/local.mk
+include $(top_srcdir)/tests/starvation/local.mk
 include $(top_srcdir)/tests/contract/local.mk
 include $(top_srcdir)/tests/store/local.mk
 include $(top_srcdir)/tests/hosts/nbdkit/local.mk
