@@ -415,6 +415,16 @@ static void mock_fork(void *context, enum zpool_fork_phase phase)
 	note_phase(phase, "apc");
 }
 
+/* What the driver and the filter have in common. */
+#define HEAD                                                                                                           \
+	.magic = ZPOOL_DRIVER_MAGIC, .abi_major = ZPOOL_ABI_MAJOR, .abi_minor = ZPOOL_ABI_MINOR,                       \
+	.struct_size = sizeof(struct zpool_driver), .param_size = sizeof(struct zpool_param),                          \
+	.max_object_bytes = DRIVER_MAX_OBJECT, .alignment_bytes = 8
+#define CALLBACKS(part)                                                                                                \
+	.create = part##_create, .destroy = part##_destroy, .malloc = part##_malloc, .free = part##_free,              \
+	.total_size = part##_total_size, .map = part##_map, .unmap = part##_unmap, .shrink = part##_shrink,            \
+	.obj_size = part##_obj_size, .fork = part##_fork
+
 struct zpool_driver driver_for_tests(const char *type)
 {
 	static const char *const colours[] = { "red", "green", NULL };
@@ -434,37 +444,22 @@ struct zpool_driver driver_for_tests(const char *type)
 		{ .key = "note", .help = "a remark", .type = ZPOOL_PARAM_STRING },
 	};
 	return (struct zpool_driver){
-		.magic = ZPOOL_DRIVER_MAGIC,
-		.abi_major = ZPOOL_ABI_MAJOR,
-		.abi_minor = ZPOOL_ABI_MINOR,
-		.struct_size = sizeof(struct zpool_driver),
-		.param_size = sizeof(struct zpool_param),
+		HEAD,
 		.type = type,
 		.version = "1.2",
 		.description = "keeps objects in a table",
 		.params = params,
 		.param_count = 3,
-		.max_object_bytes = DRIVER_MAX_OBJECT,
-		.alignment_bytes = 8,
-		.create = mock_create,
-		.destroy = mock_destroy,
-		.malloc = mock_malloc,
-		.free = mock_free,
-		.total_size = mock_total_size,
-		.map = mock_map,
-		.unmap = mock_unmap,
+		CALLBACKS(mock),
 		.read = mock_read,
 		.write = mock_write,
-		.shrink = mock_shrink,
 		.compact = mock_compact,
-		.obj_size = mock_obj_size,
 		.stats = mock_stats,
 		.each_class = mock_each_class,
 		.each_object = mock_each_object,
 		.set = mock_set,
 		.set_limit = mock_set_limit,
 		.trim = mock_trim,
-		.fork = mock_fork,
 	};
 }
 
@@ -588,28 +583,13 @@ struct zpool_driver filter_for_tests(const char *type)
 		{ .key = "depth", .help = "how deep", .default_value = "1", .max = 99, .type = ZPOOL_PARAM_UINT },
 	};
 	return (struct zpool_driver){
-		.magic = ZPOOL_DRIVER_MAGIC,
-		.abi_major = ZPOOL_ABI_MAJOR,
-		.abi_minor = ZPOOL_ABI_MINOR,
-		.struct_size = sizeof(struct zpool_driver),
-		.param_size = sizeof(struct zpool_param),
+		HEAD,
 		.flags_required = ZPOOL_DRIVER_FILTER,
 		.type = type,
 		.version = "1.0",
 		.description = "passes all calls on",
 		.params = params,
 		.param_count = 1,
-		.max_object_bytes = DRIVER_MAX_OBJECT,
-		.alignment_bytes = 8,
-		.create = filter_create,
-		.destroy = filter_destroy,
-		.malloc = filter_malloc,
-		.free = filter_free,
-		.total_size = filter_total_size,
-		.map = filter_map,
-		.unmap = filter_unmap,
-		.shrink = filter_shrink,
-		.obj_size = filter_obj_size,
-		.fork = filter_fork,
+		CALLBACKS(filter),
 	};
 }
