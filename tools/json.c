@@ -57,7 +57,8 @@ void json_print(json_t *document)
 {
 	if (!document)
 		out_of_memory();
-	json_dump_callback(document, print, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII);
+	if (json_dump_callback(document, print, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII))
+		out_of_memory();
 	putchar('\n');
 	json_decref(document);
 }
