@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Returns a table of `count` entries at an offset of the file, or NULL if it is outside. */
+/* Returns a table of `count` entries at an offset of the file, or NULL if it is outside or not aligned. */
 static const void *table_at(const struct ct_module *module, uint64_t offset, uint64_t count, size_t entry_bytes)
 {
-	if (offset > module->size || count > (module->size - offset) / entry_bytes || offset % sizeof(uint32_t) != 0)
+	if (offset > module->size || count > (module->size - offset) / entry_bytes || offset % sizeof(ElfW(Addr)) != 0)
 		return NULL;
 	return module->bytes + offset;
 }
@@ -46,13 +46,12 @@ static bool is_native(const struct ct_module *module)
 
 static bool take_names(struct ct_module *module, const ElfW(Shdr) *sections, size_t count, size_t link)
 {
-	if (link >= count || sections[link].sh_type != SHT_STRTAB)
+	if (link >= count || sections[link].sh_type != SHT_STRTAB || sections[link].sh_offset > module->size ||
+	    sections[link].sh_size > module->size - sections[link].sh_offset)
 		return false;
 	module->names = module->bytes + sections[link].sh_offset;
 	module->names_size = sections[link].sh_size;
-	return sections[link].sh_offset <= module->size &&
-	       sections[link].sh_size <= module->size - sections[link].sh_offset && module->names_size > 0 &&
-	       module->names[module->names_size - 1] == '\0';
+	return module->names_size > 0 && module->names[module->names_size - 1] == '\0';
 }
 
 static const char *find_tables(struct ct_module *module)

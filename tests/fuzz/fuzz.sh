@@ -84,7 +84,7 @@ fuzz_libfuzzer() {
     log=$findings/$1.log
     status=0
     # shellcheck disable=SC2086 # FUZZ_FLAGS has several words
-    "fuzz-$engine/tests/fuzz/$1" -max_total_time="$2" -max_len=4096 -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 \
+    "fuzz-$engine/tests/fuzz/$1" -max_total_time="$2" -max_len=4096 -len_control=0 -timeout=60 -report_slow_units=60 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$findings/$1-" ${FUZZ_FLAGS:-} "$corpus/$1" "$srcdir/tests/fuzz/corpus/$1" >"$log" 2>&1 || status=$?
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     printf '%-6s %9s inputs, %6s a second, %6s edges, %5s new inputs in the corpus: %s\n' "$1" \
