@@ -84,8 +84,9 @@ fuzz_libfuzzer() {
     log=$findings/$1.log
     status=0
     # shellcheck disable=SC2086 # FUZZ_FLAGS has several words
-    "fuzz-$engine/tests/fuzz/$1" -max_total_time="$2" -max_len=4096 -len_control=0 -timeout=60 -report_slow_units=60 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="$findings/$1-" ${FUZZ_FLAGS:-} "$corpus/$1" "$srcdir/tests/fuzz/corpus/$1" >"$log" 2>&1 || status=$?
+    "fuzz-$engine/tests/fuzz/$1" -max_total_time="$2" -max_len=4096 -len_control=0 -timeout=60 \
+        -report_slow_units=60 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/$1-" ${FUZZ_FLAGS:-} \
+        "$corpus/$1" "$srcdir/tests/fuzz/corpus/$1" >"$log" 2>&1 || status=$?
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     printf '%-6s %9s inputs, %6s a second, %6s edges, %5s new inputs in the corpus: %s\n' "$1" \
         "$(statistic number_of_executed_units "$log")" "$(statistic average_exec_per_sec "$log")" "${edges:-0}" \
@@ -152,8 +153,9 @@ minimise() {
             *) cp "$file" "$corpus/$target.min/" ;;
             esac
         done
-        "fuzz-$engine/tests/fuzz/$target" -merge=1 -max_len=4096 "$corpus/$target.min" "$dir" "$corpus/$target" \
-            >"$findings/$target.log" 2>&1
+        # With counters, an input would be kept for every other number of rounds of a loop.
+        "fuzz-$engine/tests/fuzz/$target" -merge=1 -use_counters=0 -max_len=4096 "$corpus/$target.min" "$dir" \
+            "$corpus/$target" >"$findings/$target.log" 2>&1
         find "$dir" -type f -name '*[0-9]*' -exec rm -f {} +
         cp "$corpus/$target.min"/* "$dir/"
         printf '%-6s %s inputs of %s bytes\n' "$target" "$(find "$dir" -type f | wc -l)" "$(cat "$dir"/* | wc -c)"
