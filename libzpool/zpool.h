@@ -693,7 +693,7 @@ enum zpool_log_level { ZPOOL_LOG_ERROR, ZPOOL_LOG_WARNING, ZPOOL_LOG_INFO, ZPOOL
  * level   the least severe level that fn receives
  *
  * When the call returns 0, the old handler is no longer running and is never called again.  A handler must therefore
- * not wait for a thread that is in this call or in fork(2).  Otherwise -EINVAL: an unknown level; -EDEADLK: called from
+ * not wait for a thread that is in this call.  Otherwise -EINVAL: an unknown level; -EDEADLK: called from
  * inside a handler, or the handler has been running in another thread for 60 seconds; it is not replaced.
  */
 ZPOOL_PUBLIC int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),

@@ -33,15 +33,21 @@ static const char *const level_names[] = { "error", "warning", "info", "debug" }
 #endif
 
 /*
- * Guards handler and handler_user. It is held for reading while a handler runs, so replacing a handler waits until the
- * old one has returned. It is the innermost of all locks; while a handler runs, its thread logs nothing else
- * (inside_handler). A handler may wait for a thread that replaces the handler or forks, so waiting for the write lock
- * has a time limit.
+ * Held for reading while a handler runs, and for writing while it is replaced, so that replacing a handler waits until
+ * the old one has returned. While a handler runs, its thread logs nothing else (inside_handler). A handler may wait for
+ * a thread that replaces the handler, so waiting for the write lock has a time limit.
  */
 static pthread_rwlock_t log_lock = LOG_LOCK_INITIALIZER;
+
+/*
+ * Guards the changing of handler and handler_user, and is held for nothing else. fork() takes it so that the child
+ * finds both as they belong together. fork() does not take log_lock, because it would wait for a handler while it holds
+ * other locks of the library, and the handler may be in a call that needs one of them. This is the innermost of all
+ * locks.
+ */
+static pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
 static zp_log_handler *handler;
 static void *handler_user;
-static bool locked_for_fork; /* set by the forking thread; guarded by the registry's lock, which fork takes first */
 
 /* Messages of this level and above are unwanted. It is read without the lock, so that unwanted messages are cheap. */
 static _Atomic int threshold = NOTHING;
@@ -124,13 +130,6 @@ void zp_log(enum zpool_log_level level, const char *format, ...)
 	va_end(args);
 }
 
-static bool lock_for_writing(void)
-{
-	const struct timespec until = zp_patience_deadline();
-
-	return pthread_rwlock_timedwrlock(&log_lock, &until) == 0;
-}
-
 int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *message, void *user),
 			  enum zpool_log_level level, void *user)
 {
@@ -142,39 +141,33 @@ int zpool_set_log_handler(void (*fn)(enum zpool_log_level level, const char *mes
 			EDEADLK,
 			"A log handler cannot replace the log handler; call zpool_set_log_handler() outside of it.");
 	(void)pthread_once(&environment_once, read_environment);
-	if (!lock_for_writing())
+	const struct timespec until = zp_patience_deadline();
+	if (pthread_rwlock_timedwrlock(&log_lock, &until) != 0)
 		return zp_fail(
 			EDEADLK,
 			"The log handler has been running in another thread for %u seconds and may be waiting for this thread; it was not replaced.",
 			zp_patience_s());
+	pthread_mutex_lock(&handler_lock);
 	handler = fn ? fn : log_to_stderr;
 	handler_user = fn ? user : NULL;
 	atomic_store(&threshold, fn ? (int)level : environment_threshold);
+	pthread_mutex_unlock(&handler_lock);
 	pthread_rwlock_unlock(&log_lock);
 	return 0;
 }
 
-/*
- * When the time limit is reached, the fork happens without the lock. The child initialises the lock again in any case.
- */
 void zp_log_lock(void)
 {
-	if (!inside_handler)
-		locked_for_fork = lock_for_writing();
+	pthread_mutex_lock(&handler_lock);
 }
 
 void zp_log_unlock(bool child)
 {
 	if (child) {
-		/*
-		 * The lock identifies its writer by a thread id, which differs in the child, and readers in other
-		 * threads never finish there.
-		 */
+		/* Threads that had the lock for reading or waited for it do not exist in the child. */
 		log_lock = (pthread_rwlock_t)LOG_LOCK_INITIALIZER;
 		if (inside_handler)
 			pthread_rwlock_rdlock(&log_lock);
-	} else if (locked_for_fork) {
-		pthread_rwlock_unlock(&log_lock);
 	}
-	locked_for_fork = false;
+	pthread_mutex_unlock(&handler_lock);
 }

@@ -16,7 +16,7 @@ __attribute__((format(printf, 2, 3))) void zp_log(enum zpool_log_level level, co
 __attribute__((format(printf, 3, 0))) void zp_vlog(enum zpool_log_level level, const char *prefix, const char *format,
 						   va_list args);
 
-/* For fork(): no handler runs between these two calls. */
+/* For fork(): the handler is not replaced between these two calls.  It may be running in another thread. */
 void zp_log_lock(void);
 void zp_log_unlock(bool child);
 

@@ -289,7 +289,7 @@ static void arm_fork(void)
 	armed = true;
 }
 
-/* In a child of a fork that could not wait for the handler. */
+/* In a child that was forked while a handler ran in another thread. */
 static int replace_and_log(void)
 {
 	received.count = 0;
@@ -305,7 +305,11 @@ static void *fork_and_log(void *text)
 	return text;
 }
 
-START_TEST(handler_that_waits_for_a_fork_ends)
+/*
+ * A handler waits for a thread that forks if it calls a function of the library that needs a lock, because fork() holds
+ * them all. If the fork waited for the handler, neither would continue before the time limit, which this test exceeds.
+ */
+START_TEST(fork_does_not_wait_for_a_handler)
 {
 	void *(*fn)(void *) = fork_and_log;
 
@@ -313,10 +317,8 @@ START_TEST(handler_that_waits_for_a_fork_ends)
 		return;
 	arm_fork();
 	received.count = 0;
-	zp_set_patience(SHORT_PATIENCE_MS);
 	ck_assert_int_eq(zpool_set_log_handler(on_message_and_wait, ZPOOL_LOG_DEBUG, &fn), 0);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
-	zp_set_patience(LONG_PATIENCE_MS);
 	ck_assert_int_eq(nested_result, 0);
 	stop();
 	zp_log(ZPOOL_LOG_ERROR, "unheard");
@@ -468,7 +470,7 @@ int main(int argc, char **argv)
 		log_works_in_a_forked_child,
 		handler_may_fork,
 		handler_that_waits_for_its_replacement_ends,
-		handler_that_waits_for_a_fork_ends,
+		fork_does_not_wait_for_a_handler,
 		environment_chooses_what_goes_to_standard_error,
 		standard_error_that_takes_nothing_does_not_end_the_program,
 	};
