@@ -89,6 +89,7 @@ void zp_biased_wait(struct zp_biased *biased)
 {
 	struct zp_backoff backoff = { 0 };
 
+	zp_yield_point();
 	while (atomic_load_explicit(&biased->busy, memory_order_seq_cst))
 		zp_backoff_wait(&backoff);
 }

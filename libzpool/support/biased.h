@@ -19,6 +19,7 @@
 #define ZP_SUPPORT_BIASED_H
 
 #include "lock.h"
+#include "yield.h"
 
 struct zp_biased {
 	_Atomic(bool) busy;    /* written by the owner */
@@ -39,6 +40,7 @@ static inline bool zp_biased_enter(struct zp_biased *biased)
 	else
 		atomic_store_explicit(&biased->busy, true, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
+	zp_yield_point();
 	if (__builtin_expect(!atomic_load_explicit(&biased->revoked, memory_order_seq_cst), 1))
 		return true;
 	atomic_store_explicit(&biased->busy, false, memory_order_release);
@@ -47,6 +49,7 @@ static inline bool zp_biased_enter(struct zp_biased *biased)
 
 static inline void zp_biased_leave(struct zp_biased *biased)
 {
+	zp_yield_point();
 	atomic_store_explicit(&biased->busy, false, memory_order_release);
 }
 

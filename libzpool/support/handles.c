@@ -152,6 +152,7 @@ int zp_handles_pin_slow(struct zp_handles *handles, unsigned long handle, uint64
 			return -EAGAIN;
 		if (zp_word_state(word) == ZP_STATE_LIVE + ZP_PINS_MAX)
 			return -EBUSY;
+		zp_yield_point();
 	} while (!atomic_compare_exchange_weak_explicit(at, &word, word + ZP_STATE_UNIT, memory_order_acquire,
 							memory_order_relaxed));
 	*location = word & ZP_LOCATION_MASK;
@@ -184,6 +185,7 @@ int zp_handles_unpin_slow(struct zp_handles *handles, unsigned long handle)
 			return err;
 		if (zp_word_state(word) == ZP_STATE_LIVE)
 			return -EINVAL;
+		zp_yield_point();
 	} while (!atomic_compare_exchange_weak_explicit(
 		at, &word, word - (zp_word_state(word) == ZP_STATE_EXCLUSIVE ? exclusive : ZP_STATE_UNIT),
 		memory_order_release, memory_order_relaxed));
@@ -222,6 +224,7 @@ int zp_handles_begin_free_slow(struct zp_handles *handles, unsigned long handle,
 			return err;
 		if (zp_word_state(word) != ZP_STATE_LIVE)
 			return -EBUSY;
+		zp_yield_point();
 	} while (!atomic_compare_exchange_weak_explicit(at, &word, zp_word_freed(handles, word), memory_order_acquire,
 							memory_order_relaxed));
 	*location = word & ZP_LOCATION_MASK;
@@ -238,6 +241,7 @@ int zp_handles_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t *l
 			return -EINVAL;
 		if (zp_word_state(word) != ZP_STATE_LIVE)
 			return -EBUSY;
+		zp_yield_point();
 	} while (!atomic_compare_exchange_weak_explicit(at, &word,
 							word + (ZP_STATE_MOVING - ZP_STATE_LIVE) * ZP_STATE_UNIT,
 							memory_order_acquire, memory_order_relaxed));

@@ -248,6 +248,7 @@ static inline bool zp_word_change(zp_word *at, uint64_t *word, uint64_t to, memo
 		atomic_store_explicit(at, to, memory_order_relaxed);
 		return true;
 	}
+	zp_yield_point();
 	return atomic_compare_exchange_strong_explicit(at, word, to, order, memory_order_relaxed);
 }
 
@@ -432,6 +433,7 @@ static inline bool zp_handles_end_exclusive(struct zp_handles *handles, unsigned
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 	if (zp_word_life(word) != zp_handle_life(handles, handle) + exclusive)
 		return false;
+	zp_yield_point();
 	atomic_store_explicit(at, word - exclusive * ZP_STATE_UNIT, memory_order_release);
 	return true;
 }
@@ -515,6 +517,7 @@ static inline unsigned long zp_handles_publish(struct zp_handles *handles, uint3
 	zp_word *at = zp_handles_word(handles, slot);
 	uint32_t generation = zp_word_generation(atomic_load_explicit(at, memory_order_relaxed));
 
+	zp_yield_point();
 	atomic_store_explicit(at, (uint64_t)generation << ZP_GENERATION_SHIFT | ZP_STATE_UNIT | location,
 			      memory_order_release);
 	return zp_handle_make(handles, slot, generation);
@@ -526,6 +529,7 @@ static inline unsigned long zp_handles_publish_bound(struct zp_handles *handles,
 	zp_word *at = zp_handles_word(handles, slot);
 	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 
+	zp_yield_point();
 	atomic_store_explicit(at, word + ZP_STATE_UNIT, memory_order_release);
 	return zp_handle_make(handles, slot, zp_word_generation(word));
 }
@@ -541,6 +545,7 @@ static inline bool zp_handles_try_renew(struct zp_handles *handles, uint32_t slo
 
 	if (zp_slot_may_be_spent(handles, zp_word_generation(word)))
 		return false;
+	zp_yield_point();
 	atomic_store_explicit(at, word + ZP_STATE_UNIT, memory_order_release);
 	*handle = zp_handle_make(handles, slot, zp_word_generation(word));
 	return true;

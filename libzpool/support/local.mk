@@ -2,10 +2,10 @@
 
 noinst_LTLIBRARIES += libzpool/support/libzpsupport.la
 
-libzpool_support_libzpsupport_la_SOURCES = $(support_sources) libzpool/support/lock.c
+libzpool_support_libzpsupport_la_SOURCES = $(support_sources) libzpool/support/lock.c libzpool/support/yield.c
 libzpool_support_libzpsupport_la_CFLAGS = $(AM_CFLAGS) $(STACK_CFLAGS)
 
-# Without lock.c, which a benchmark leaves as it is while it compiles these in its own way.
+# Without lock.c and yield.c, which a benchmark leaves as they are while it compiles these in its own way.
 support_sources = \
 	libzpool/support/account.h \
 	libzpool/support/biased.c \
@@ -44,7 +44,8 @@ support_sources = \
 	libzpool/support/signals.h \
 	libzpool/support/table.c \
 	libzpool/support/table.h \
-	libzpool/support/trace_format.h
+	libzpool/support/trace_format.h \
+	libzpool/support/yield.h
 
 # The same, installed for drivers that are built elsewhere: position-independent, every symbol hidden, so that a plugin
 # that links it exports nothing of it.  No libtool, which would want a shared library beside it.
@@ -72,6 +73,7 @@ supportinclude_HEADERS = \
 	libzpool/support/pages.h \
 	libzpool/support/secret.h \
 	libzpool/support/signals.h \
-	libzpool/support/table.h
+	libzpool/support/table.h \
+	libzpool/support/yield.h
 
 pkgconfig_DATA += libzpool/libzpool-driver.pc

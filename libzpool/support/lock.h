@@ -29,6 +29,8 @@
 #include <pthread.h>
 #endif
 
+#include "yield.h"
+
 struct zp_lock {
 	_Atomic(uintptr_t) owner; /* 0: free */
 #ifdef ZPOOL_DEBUG_CHECKS
@@ -142,6 +144,7 @@ static inline bool zp_trylock(struct zp_lock *lock)
 static inline void zp_lock(struct zp_lock *lock)
 {
 	zp_lock_check_wait(lock);
+	zp_yield_point();
 	if (!zp_trylock(lock))
 		zp_lock_contended(lock);
 }
@@ -150,6 +153,7 @@ static inline void zp_unlock(struct zp_lock *lock)
 {
 	zp_lock_note_released(lock);
 	atomic_store_explicit(&lock->owner, 0, memory_order_release);
+	zp_yield_point();
 }
 
 #endif

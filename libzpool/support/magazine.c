@@ -126,6 +126,7 @@ static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat
 		return NULL;
 	cache->seat = seat;
 	atomic_store_explicit(&seat->cache, cache, memory_order_release);
+	zp_yield_point();
 	atomic_store_explicit(&seat->owner, thread, memory_order_release);
 	return cache;
 }
@@ -136,6 +137,7 @@ static void leave_seat(void *cache_)
 	struct zp_cache *cache = cache_;
 
 	cache->caches->empty(cache->caches->driver, cache);
+	zp_yield_point();
 	/* From here on, the cache may belong to another thread or be freed. */
 	atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_release);
 }
@@ -180,6 +182,7 @@ static void keep_owners_out(struct zp_caches *caches)
 	}
 	if (!others)
 		return;
+	zp_yield_point();
 	zp_biased_barrier();
 	for (struct zp_cache *cache = caches->first; cache; cache = cache->next)
 		zp_biased_wait(&cache->biased);

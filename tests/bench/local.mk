@@ -33,7 +33,7 @@ tests_bench_load_LDADD = libzpool/libzpool.la
 # A copy of the driver that records how long its locks are held. lock.c is compiled separately, without the macros of
 # timed_lock.h, because it implements the waiting for a lock.
 check_LTLIBRARIES += tests/bench/timed/liblock.la tests/bench/timed/zsmalloc.la
-tests_bench_timed_liblock_la_SOURCES = libzpool/support/lock.c libzpool/support/lock.h
+tests_bench_timed_liblock_la_SOURCES = libzpool/support/lock.c libzpool/support/lock.h libzpool/support/yield.c
 tests_bench_timed_zsmalloc_la_SOURCES = \
 	tests/bench/timed/timed_lock.c tests/bench/timed/timed_lock.h \
 	$(plugins_zsmalloc_la_SOURCES) $(support_sources)
