@@ -35,10 +35,13 @@ void zp_biased_setup(void);
 /* The owner enters.  Returns false if another thread keeps it out; the owner must not wait for the lock then. */
 static inline bool zp_biased_enter(struct zp_biased *biased)
 {
+	atomic_store_explicit(&biased->busy, true, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	/*
+	 * Read only now: an owner that finds false has written its flag before others could stop using membarrier(2).
+	 */
 	if (__builtin_expect(atomic_load_explicit(&zp_biased_is_fenced, memory_order_relaxed), 0))
 		(void)atomic_exchange_explicit(&biased->busy, true, memory_order_seq_cst);
-	else
-		atomic_store_explicit(&biased->busy, true, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	zp_yield_point();
 	if (__builtin_expect(!atomic_load_explicit(&biased->revoked, memory_order_seq_cst), 1))

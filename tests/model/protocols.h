@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_PROTOCOLS_H
+#define MODEL_PROTOCOLS_H 1
+
+#include "machine.h"
+
+extern const struct protocol biased_protocols[], handle_protocols[];
+extern const unsigned int biased_count, handle_count;
+
+#endif
