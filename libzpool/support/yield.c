@@ -17,7 +17,7 @@
 #ifdef ZPOOL_DEBUG_CHECKS
 
 /* One point in so many, on average. */
-enum { YIELD_IN = 32, NAP_IN = 1024, SLEEP_IN = 65536 };
+enum { YIELD_IN = 512, NAP_IN = 4096, SLEEP_IN = 1 << 19 };
 enum { NAP_MAX_NS = 1 << 16, SLEEP_MAX_NS = 1 << 22 };
 
 enum { UNKNOWN, OFF, ON };
