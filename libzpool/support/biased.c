@@ -62,8 +62,8 @@ void zp_biased_setup(void)
 
 /*
  * The system call worked before but is refused now, so a system call filter was installed in between.  From now on,
- * owners execute the fence.  An owner reads this after it has written its flag, so if it does not execute the fence, its
- * flag is in memory by the time this function returns.
+ * owners execute the fence.  An owner reads this after it has written its flag, so if it does not execute the fence,
+ * its flag is in memory by the time this function returns.
  */
 static void fall_back(void)
 {
