@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -19,6 +21,7 @@
 #endif
 
 #include "backing.h"
+#include "support/signals.h"
 
 /* The user pointer of this backing holds the file's descriptor. */
 static int fd_of(void *user)
@@ -40,10 +43,33 @@ static int64_t file_pread(void *user, void *buf, size_t bytes, uint64_t offset)
 	return done < 0 ? -errno : done;
 }
 
+/*
+ * Beyond the file size limit, the system sends SIGXFSZ, which ends a program that does not expect it.  A call that may
+ * meet the limit stands between these two functions, and fails with EFBIG.
+ */
+static bool limit_begin(struct zp_write_signals *signals)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return false;
+	zp_write_signals_block(signals);
+	return true;
+}
+
+static void limit_end(const struct zp_write_signals *signals, bool begun)
+{
+	if (begun)
+		zp_write_signals_restore(signals);
+}
+
 static int64_t file_pwrite(void *user, const void *buf, size_t bytes, uint64_t offset)
 {
+	struct zp_write_signals signals;
+	bool limited = limit_begin(&signals);
 	ssize_t done = pwrite(fd_of(user), buf, bytes, (off_t)offset);
 
+	limit_end(&signals, limited);
 	return done < 0 ? -errno : done;
 }
 
@@ -59,7 +85,12 @@ static int file_flush(void *user)
  */
 static int file_allocate(void *user, int mode, uint64_t offset, uint64_t bytes)
 {
-	if (!fallocate(fd_of(user), mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes))
+	struct zp_write_signals signals;
+	bool limited = limit_begin(&signals);
+	int failed = fallocate(fd_of(user), mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+
+	limit_end(&signals, limited);
+	if (!failed)
 		return 0;
 	return errno == ENOSYS || errno == EINVAL || errno == ENODEV || errno == EPERM ? -EOPNOTSUPP : -errno;
 }
@@ -186,17 +217,22 @@ static int lock(int fd, const char *name)
 static int extend(int fd, const struct zpool_store_args *args, const char *name)
 {
 	uint64_t bytes = args->unit_count * args->unit_bytes;
+	struct zp_write_signals signals;
 	struct stat st;
+	bool limited;
+	int failed;
 
 	if (args->unit_count > INT64_MAX / args->unit_bytes)
 		return zpool_set_error(EFBIG, "%" PRIu64 " units of %" PRIu64 " bytes are too many for a file.",
 				       args->unit_count, args->unit_bytes);
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size >= bytes)
 		return 0;
-	return ftruncate(fd, (off_t)bytes)
-		       ? zpool_set_error(errno, "The backing \"%s\" cannot be extended to %" PRIu64 " bytes: %s.", name,
-					 bytes, strerror(errno))
-		       : 0;
+	limited = limit_begin(&signals);
+	failed = ftruncate(fd, (off_t)bytes);
+	limit_end(&signals, limited);
+	return failed ? zpool_set_error(errno, "The backing \"%s\" cannot be extended to %" PRIu64 " bytes: %s.", name,
+					bytes, strerror(errno))
+		      : 0;
 }
 
 static int check(int fd, const struct zpool_store_args *args)

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "image.h"
 
@@ -304,6 +306,41 @@ START_TEST(short_and_interrupted_transfers_are_continued)
 }
 END_TEST
 
+/* The signal of the file size limit would end this process. */
+START_TEST(file_size_limit_is_an_error_and_no_signal)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	const struct rlimit limit = { KEYS / 2 * UNIT, RLIM_INFINITY };
+	struct rlimit before;
+	char path[64];
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	(void)snprintf(path, sizeof(path), "store-faults-%ld.img", (long)getpid());
+	args.unit_bytes = UNIT;
+	args.backing_path = path;
+	args.unit_count = KEYS;
+	args.flags = ZPOOL_STORE_CREATE;
+	if (setrlimit(RLIMIT_FSIZE, &limit)) {
+		printf("# skipped: a file size limit cannot be set: %s\n", strerror(errno));
+		return;
+	}
+	ck_assert_ptr_null(zpool_store_open(&args, sizeof(args)));
+	ck_assert_int_eq(errno, EFBIG);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "cannot be extended"));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (uint64_t key = 0; key < KEYS; key++)
+		ck_assert_int_eq(zpool_store_put(store, key, value_of(key, 1), UNIT), 0);
+	ck_assert_int_eq(zpool_store_flush(store), -EFBIG);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	zpool_store_close(store);
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("faults");
@@ -317,6 +354,7 @@ int main(void)
 	tcase_add_test(tcase, failed_flush_makes_units_dirty_again);
 	tcase_add_test(tcase, failed_flush_of_another_thread_keeps_units_dirty);
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
+	tcase_add_test(tcase, file_size_limit_is_an_error_and_no_signal);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed_tests = srunner_ntests_failed(runner);
