@@ -11,6 +11,20 @@
 #include "json.h"
 #include "message.h"
 
+static void *allocate(size_t bytes)
+{
+	void *block = malloc(bytes);
+
+	if (!block && bytes)
+		out_of_memory();
+	return block;
+}
+
+void json_need_memory(void)
+{
+	json_set_alloc_funcs(allocate, free);
+}
+
 json_t *json_text(const char *text)
 {
 	json_t *string;
@@ -29,8 +43,6 @@ json_t *json_text(const char *text)
 	zpool_escape(valid, bytes, text);
 	string = json_string(valid);
 	free(valid);
-	if (!string)
-		out_of_memory();
 	return string;
 }
 

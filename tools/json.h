@@ -8,6 +8,13 @@
 #include <jansson.h>
 
 /*
+ * Must be called before any other function of JSON. From then on, the tool ends with a message where there is no memory
+ * for JSON. Otherwise, members would be missing from a document, because few results of jansson's functions are
+ * checked.
+ */
+void json_need_memory(void);
+
+/*
  * Returns a string. Text that is not valid UTF-8, which JSON cannot represent, is escaped as by zpool_escape(). NULL
  * becomes null.
  */
@@ -17,8 +24,7 @@ json_t *json_text(const char *text);
 json_t *json_number(unsigned long long number);
 
 /*
- * Prints the document in ASCII, so that no character of a string acts on a terminal, and frees it. NULL means that
- * memory ran out while the document was built.
+ * Prints the document in ASCII, so that no character of a string acts on a terminal, and frees it.
  */
 void json_print(json_t *document);
 

@@ -15,6 +15,7 @@
 #include <zpool.h>
 
 #include "interrupt.h"
+#include "json.h"
 #include "message.h"
 #include "output.h"
 #include "preload.h"
@@ -178,6 +179,7 @@ int main(int argc, char **argv)
 	struct choice choice = { NULL, 0 };
 
 	output_guard();
+	json_need_memory();
 	setlocale(LC_CTYPE, "");
 	if (!options_are_printable(argv))
 		return STATUS_USAGE;
