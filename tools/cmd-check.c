@@ -298,7 +298,7 @@ static bool look_there(const char *file)
 	int err = zpool_get_plugin_path(others, sizeof(others));
 
 	if (err < 0)
-		others[0] = '\0';
+		out_of_memory();
 	if (asprintf(&path, "%.*s%s%s", (int)(strrchr(file, '/') - file), file, *others ? ":" : "", others) < 0)
 		out_of_memory();
 	err = zpool_set_plugin_path(path);

@@ -127,7 +127,7 @@ int cmd_list(int argc, char **argv)
 		warn("%s", zpool_last_error());
 		status = STATUS_FAILED;
 	}
-	zpool_get_plugin_path(path, sizeof(path));
+	drivers_path(path, sizeof(path));
 	if (as_json) {
 		json_print(json_pack("{s:o, s:o}", "plugin_path", json_text(path), "drivers", drivers));
 	} else {

@@ -95,6 +95,13 @@ void drivers_free(char **types)
 	free(types);
 }
 
+void drivers_path(char *path, size_t bytes)
+{
+	/* Nothing else can be the reason for a failure. */
+	if (zpool_get_plugin_path(path, bytes) < 0)
+		out_of_memory();
+}
+
 void drivers_complain(const char *spec, int error, const char *message)
 {
 	char **types;
@@ -113,7 +120,7 @@ void drivers_complain(const char *spec, int error, const char *message)
 	} else {
 		char path[4096] = "";
 
-		zpool_get_plugin_path(path, sizeof(path));
+		drivers_path(path, sizeof(path));
 		fputs("No driver found in ", stderr);
 		text_print(stderr, path);
 		fputs("; set ZPOOL_PLUGIN_PATH to search other directories.\n", stderr);

@@ -26,4 +26,7 @@ void drivers_complain(const char *spec, int error, const char *message);
 char **drivers_usable(void);
 void drivers_free(char **types);
 
+/* Stores the plugin path, truncated to the size of the buffer. */
+void drivers_path(char *path, size_t bytes);
+
 #endif /* DRIVERS_H */

@@ -119,7 +119,7 @@ int store_plan(struct store *store)
 	if (!status && !store->row_count) {
 		char path[4096] = "";
 
-		zpool_get_plugin_path(path, sizeof(path));
+		drivers_path(path, sizeof(path));
 		warn("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
 		status = STATUS_FAILED;
 	}
