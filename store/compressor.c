@@ -62,13 +62,15 @@ static int parse_level(const struct zpool_store_compressor *compressor, const ch
 	long value;
 
 	if (!compressor->level_min && !compressor->level_max)
-		return zpool_set_error(EINVAL, "The compressor %s takes no level: leave out \":%s\".", compressor->name,
+		return zpool_set_error(EINVAL, "The compressor %s has no levels: leave out \":%s\".", compressor->name,
 				       text);
 	errno = 0;
 	value = strtol(text, &end, 10);
 	if (errno || end == text || *end || value < compressor->level_min || value > compressor->level_max)
-		return zpool_set_error(EINVAL, "The level of %s must be a number from %d to %d, not \"%s\".",
-				       compressor->name, (int)compressor->level_min, (int)compressor->level_max, text);
+		return zpool_set_error(
+			EINVAL, "There is no compressor \"%s:%s\": the level of %s must be a number from %d to %d.",
+			compressor->name, text, compressor->name, (int)compressor->level_min,
+			(int)compressor->level_max);
 	*level = (int)value;
 	return 0;
 }
@@ -82,7 +84,7 @@ int zps_choose(const char *text, struct zps_choice *choice)
 	*choice = (struct zps_choice){ NULL, 0 };
 	if (length == 4 && !memcmp(text, "none", 4)) {
 		if (colon)
-			return zpool_set_error(EINVAL, "The compressor none takes no level: leave out \"%s\".", colon);
+			return zpool_set_error(EINVAL, "The compressor none has no levels: leave out \"%s\".", colon);
 		return 0;
 	}
 	pthread_mutex_lock(&table_lock);
@@ -94,6 +96,19 @@ int zps_choose(const char *text, struct zps_choice *choice)
 		return err;
 	choice->level = choice->compressor->level_default;
 	return colon ? parse_level(choice->compressor, colon + 1, &choice->level) : 0;
+}
+
+int zpool_store_find_compressor(const char *text, const struct zpool_store_compressor **compressor, int *level)
+{
+	struct zps_choice choice;
+	int err;
+
+	if (!text || !compressor || !level)
+		return zpool_set_error(EINVAL, "zpool_store_find_compressor() was given a NULL argument.");
+	err = zps_choose(text, &choice);
+	*compressor = choice.compressor;
+	*level = choice.level;
+	return err;
 }
 
 static bool is_name(const char *name)

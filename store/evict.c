@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "store.h"
 
@@ -173,9 +174,18 @@ static void turn_clock(struct eviction *eviction, uint64_t bytes)
  * Room
  */
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 int zps_make_room(struct zpool_store *store, struct zps_context *context, unsigned int pages)
 {
 	struct eviction eviction = { .store = store, .context = context, .outer = current };
+	uint64_t start = now_ns();
 
 	current = &eviction;
 	for (unsigned int turn = 0; turn < TURNS && !eviction.evicted; turn++) {
@@ -188,6 +198,7 @@ int zps_make_room(struct zpool_store *store, struct zps_context *context, unsign
 			break;
 	}
 	current = eviction.outer;
+	zps_count(context, ZPS_EVICT_NS, now_ns() - start);
 	if (eviction.evicted)
 		return 0;
 	return eviction.err ? zpool_set_error(-eviction.err, "%s", eviction.text) : -EAGAIN;
@@ -214,7 +225,7 @@ void zps_keep_making_room(struct zpool_store *store, struct zps_context *context
 	if (!atomic_load_explicit(&store->making_room, memory_order_relaxed))
 		return;
 	if (zpool_store_get_total_size(store) <= limit / 100 * store->accept_percent ||
-	    zps_make_room(store, context, ZPS_ROOM_PAGES))
+	    zps_make_room(store, context, ZPS_ROOM_PAGES) || !limit)
 		atomic_store_explicit(&store->making_room, false, memory_order_relaxed);
 }
 

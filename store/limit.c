@@ -16,12 +16,19 @@ static uint64_t others_bytes(const struct zpool_store *store)
 	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts) + zps_dictionaries_bytes(store);
 }
 
-/* Sets the pool's limit, which is at least 1, because 0 means no limit.  The caller holds limit_lock. */
+/*
+ * Sets the pool's limit, which is at least 1, because 0 means no limit.  A store that never had a limit leaves the pool
+ * the one of its spec.  The caller holds limit_lock.
+ */
 static void apply(struct zpool_store *store)
 {
 	uint64_t others = others_bytes(store) + store->reserved_bytes;
 	uint64_t left = store->limit_bytes > others ? store->limit_bytes - others : 1;
 
+	if (store->limit_bytes)
+		store->governs = true;
+	if (!store->governs)
+		return;
 	(void)zpool_set_limit(store->pool, store->limit_bytes && !atomic_load(&store->exceeded) ? left : 0);
 }
 

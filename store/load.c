@@ -52,7 +52,8 @@ static int read_units(struct zpool_store *store, struct zps_context *context, ui
 	return err;
 }
 
-int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room)
+int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room,
+		 bool is_kept)
 {
 	pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
 	int64_t result = (int64_t)store->unit_bytes;
@@ -69,12 +70,12 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 		err = read_units(store, context, key, 1);
 		if (!err) {
 			memcpy(buf, context->io, store->unit_bytes);
-			kept = keep(store, context, key, context->io);
+			kept = !is_kept || keep(store, context, key, context->io);
 		}
 	}
 	pthread_rwlock_unlock(stripe);
-	if (err)
-		return err;
+	if (err || !is_kept)
+		return err ? err : result;
 	/* There was no room to keep this unit in memory, so room is made for the next ones. */
 	if (!kept)
 		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);

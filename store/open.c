@@ -213,6 +213,14 @@ int zpool_store_compact(struct zpool_store *store, uint64_t budget_bytes, uint64
 	return result == 1;
 }
 
+struct zpool *zpool_store_get_pool(struct zpool_store *store)
+{
+	if (store)
+		return store->pool;
+	errno = -zpool_set_error(EINVAL, "zpool_store_get_pool() was given no store.");
+	return NULL;
+}
+
 int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *stats, size_t stats_size)
 {
 	struct zpool_store_stats all;
@@ -250,6 +258,8 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 		.recompress_saved = zps_contexts_sum(&store->contexts, ZPS_RECOMPRESS_SAVED),
 		.pressure_events = zps_contexts_sum(&store->contexts, ZPS_PRESSURE_EVENTS),
 		.flushes = zps_contexts_sum(&store->contexts, ZPS_FLUSHES),
+		.through_too_large = zps_contexts_sum(&store->contexts, ZPS_THROUGH_TOO_LARGE),
+		.evict_ns = zps_contexts_sum(&store->contexts, ZPS_EVICT_NS),
 	};
 	zps_dictionaries_stats(store, &all);
 	memset(stats, 0, stats_size);

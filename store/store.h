@@ -32,6 +32,7 @@ struct zpool_store {
 	_Atomic uint64_t limit_bytes; /* is 0 if there is no limit */
 	uint64_t reserved_bytes;      /* are set aside for what is about to grow, and for training */
 	_Atomic bool limited;
+	bool governs; /* is true if the store sets the pool's limit; otherwise the pool keeps that of its spec */
 
 	struct zps_backing backing;
 	bool evicts;     /* is true if zpool_shrink() calls zps_evict_callback() */
@@ -172,10 +173,11 @@ bool zps_watch_end(struct zpool_store *store);
 
 /* ---- load.c ---- */
 /*
- * Reads a unit from the backing, and keeps it in memory if there is room.  Returns the length of the value, -EAGAIN if
- * another thread has put the unit into memory meanwhile, or another -errno with the error set.
+ * Reads a unit from the backing, and keeps it in memory if `is_kept` and there is room.  Returns the length of the
+ * value, -EAGAIN if another thread has put the unit into memory meanwhile, or another -errno with the error set.
  */
-int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room);
+int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room,
+		 bool is_kept);
 
 /* ---- writeback.c ---- */
 /*
@@ -204,7 +206,8 @@ int zps_make_room(struct zpool_store *store, struct zps_context *context, unsign
 
 /*
  * Evicts a few pages' worth of units, if the limit was reached and the store is still above its accept_percent, or if
- * the limit is exceeded.  Each put and load calls this, so that no single call pays for all of the eviction.
+ * the limit is exceeded.  Each put and load calls this, so that no single call pays for all of the eviction.  If only
+ * the pool has a limit, which the store does not know, one call evicts once.
  */
 void zps_keep_making_room(struct zpool_store *store, struct zps_context *context);
 

@@ -229,10 +229,13 @@ static int put_with_backing(struct zpool_store *store, struct zps_context *conte
 	}
 	if (err != -ENOMEM && err != -ENOSPC)
 		return err;
-	may_exceed = err == -ENOMEM && store->may_exceed;
+	may_exceed = err == -ENOMEM && store->may_exceed && atomic_load(&store->limited);
 	/* If the backing has failed during the eviction and the limit may be exceeded, it is not tried again. */
 	if (!may_exceed || room == -EAGAIN) {
+		const bool is_too_large = err == -ENOSPC;
+
 		err = write_through(store, context, key, data);
+		zps_count(context, ZPS_THROUGH_TOO_LARGE, !err && is_too_large);
 		if (!err || !may_exceed)
 			return err;
 	}
@@ -309,13 +312,13 @@ int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, s
 
 /* Returns the length of the value, -ENOENT if there is none in memory, or another -errno with the error set. */
 static int64_t get_from_memory(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf,
-			       size_t room)
+			       size_t room, uint32_t touch)
 {
 	int64_t result = -ENOENT;
 	struct zps_unit unit;
 	uint32_t meta;
 
-	if (!zps_pin(store, context, key, store->touch, &unit, &meta))
+	if (!zps_pin(store, context, key, touch, &unit, &meta))
 		return -ENOENT;
 	if ((meta & ZPS_STATE) == ZPS_HOLE)
 		result = zps_value_read(store, context, key, ZPS_SAME, 0, buf, room);
@@ -334,27 +337,36 @@ static int no_value(uint64_t key)
 	return zpool_set_error(ENOENT, "The store has no value under the key %" PRIu64 ".", key);
 }
 
-int64_t zpool_store_get(struct zpool_store *store, uint64_t key, void *buf, size_t room)
+int64_t zpool_store_read(struct zpool_store *store, uint64_t key, void *buf, size_t room, uint32_t flags)
 {
+	bool is_reused = !(flags & ZPOOL_STORE_NOREUSE);
 	struct zps_context *context;
 	int64_t result;
 
 	if (!store || !buf)
-		return zpool_set_error(EINVAL, "zpool_store_get() was given no store or no buffer.");
+		return zpool_set_error(EINVAL, "A value cannot be read without a store or without a buffer.");
+	if (flags & ~ZPOOL_STORE_NOREUSE)
+		return zpool_set_error(EINVAL, "zpool_store_read() was given unknown flags (0x%x).",
+				       (unsigned int)flags);
 	if (zps_check_key(store, key))
 		return -EINVAL;
 	context = zps_context_get(&store->contexts);
 	do {
-		result = get_from_memory(store, context, key, buf, room);
+		result = get_from_memory(store, context, key, buf, room, is_reused ? store->touch : 0);
 		if (result != -ENOENT)
 			break;
 		if (store->backing.present)
-			result = zps_load(store, context, key, buf, room);
+			result = zps_load(store, context, key, buf, room, is_reused);
 		if (result != -EAGAIN)
 			zps_count(context, ZPS_MISSES, 1);
 	} while (result == -EAGAIN);
 	zps_context_put(context);
 	return result == -ENOENT ? no_value(key) : result;
+}
+
+int64_t zpool_store_get(struct zpool_store *store, uint64_t key, void *buf, size_t room)
+{
+	return zpool_store_read(store, key, buf, room, 0);
 }
 
 int zpool_store_drop(struct zpool_store *store, uint64_t key)

@@ -100,15 +100,16 @@ struct zpool_store_backing {
  * unit_count      is above every key.  With 0, any key may be used; with a backing, 0 means the number of units in it.
  * limit_bytes     is the maximum of zpool_store_get_total_size(), which covers the pool, the index, the compression
  *                 contexts and the dictionaries; 0 means no limit.  If there is a limit here, the spec may not have
- *                 one.
+ *                 one.  A limit in the spec covers only the pool.  With a backing, units are evicted when either is
+ *                 reached.
  * backing_path    names a regular file or a block device that holds the units for which there is no memory.  At most
  *                 one of backing_path, backing and backing_fd may be set.  The store copies the string, and locks the
  *                 file against other stores while it is open.
  * backing         is a backing through functions of the program; the store copies the structure.
  * backing_fd      is an open descriptor of the backing, which the store duplicates; -1 means none.
  * flags           are any of ZPOOL_STORE_CREATE, ZPOOL_STORE_EXCEED and ZPOOL_STORE_CHECKSUM.
- * accept_percent  is from 1 to 100; 0 means 90.  Once the limit is reached, each put also evicts some units, until the
- *                 store holds at most this percentage of its limit.
+ * accept_percent  is from 1 to 100; 0 means 90.  Once limit_bytes is reached, each put also evicts some units, until
+ *                 the store holds at most this percentage of it.
  * reserved        is 0.
  * recompressor    is a second, stronger compressor for zpool_store_recompress(), named as compressor is; NULL means
  *                 none.
@@ -213,6 +214,20 @@ ZPOOL_PUBLIC int zpool_store_put(struct zpool_store *store, uint64_t key, const 
  * undefined.
  */
 ZPOOL_PUBLIC int64_t zpool_store_get(struct zpool_store *store, uint64_t key, void *buf, size_t room);
+
+/*
+ * zpool_store_read - copy a value out, as zpool_store_get() does, with flags
+ *
+ * flags   is 0 or ZPOOL_STORE_NOREUSE.
+ *
+ * ZPOOL_STORE_NOREUSE says that the program does not expect to read the value again soon, as during a backup.  A unit
+ * that is loaded from the backing is then not kept in memory, so that other units need not leave it, and reading a unit
+ * in memory neither gives it a second chance at eviction nor delays its recompression.
+ *
+ * Returns what zpool_store_get() returns, or -EINVAL if a flag is unknown.
+ */
+#define ZPOOL_STORE_NOREUSE 0x1u
+ZPOOL_PUBLIC int64_t zpool_store_read(struct zpool_store *store, uint64_t key, void *buf, size_t room, uint32_t flags);
 
 /*
  * zpool_store_drop - forget a value
@@ -422,6 +437,16 @@ ZPOOL_PUBLIC int zpool_store_unwatch_pressure(struct zpool_store *store);
 ZPOOL_PUBLIC int zpool_store_set_limit(struct zpool_store *store, uint64_t limit_bytes);
 
 /*
+ * zpool_store_get_pool - the pool of a store, to read its statistics, such as with zpool_each_class()
+ *
+ * The pool belongs to the store and ends with it.  The program may call functions on it that change nothing; it must
+ * neither store nor free objects in it, nor set its limit, nor destroy it.
+ *
+ * Returns the pool, or NULL with errno EINVAL if store is NULL.
+ */
+ZPOOL_PUBLIC struct zpool *zpool_store_get_pool(struct zpool_store *store);
+
+/*
  * zpool_store_get_total_size - the bytes that the store holds: the pool, the index, the contexts and the dictionaries
  *
  * Returns 0 with errno EINVAL if store is NULL.
@@ -482,6 +507,8 @@ struct zpool_store_stats {
 	uint64_t sample_bytes;          /* the length of the values on which the last trained dictionary was tried */
 	uint64_t sample_before_bytes;   /* their length when compressed with what the store used until then */
 	uint64_t sample_after_bytes;    /* their length when compressed with the trained dictionary */
+	uint64_t evict_ns;          /* for how long calls evicted units, which includes the writes to the backing */
+	uint64_t through_too_large; /* of written_through, those whose object was too large for the driver */
 };
 
 /*
@@ -530,6 +557,22 @@ struct zpool_store_compressor {
  * out of order; -EEXIST if there is a compressor of that name; or -ENOSPC if 32 were added already.
  */
 ZPOOL_PUBLIC int zpool_store_add_compressor(const struct zpool_store_compressor *compressor);
+
+/*
+ * zpool_store_find_compressor - find a compressor by name
+ *
+ * text        is NAME or NAME:LEVEL, as in struct zpool_store_args.
+ * compressor  receives the compressor, which is valid as long as the process runs, or NULL if the name is "none".
+ * level       receives the level that the text means, for the compressor's create function.
+ *
+ * With this function, a program can check a name before it opens a store, use a compressor itself, or add one that
+ * calls another one.
+ *
+ * Returns 0, or -EINVAL if an argument is NULL, the compressor is unknown (the message lists the known ones), or its
+ * level is out of range.
+ */
+ZPOOL_PUBLIC int zpool_store_find_compressor(const char *text, const struct zpool_store_compressor **compressor,
+					     int *level);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,7 @@ static int take_in(struct store *store)
 	const struct store_options *options = &store->options;
 	struct units *units = &store->units;
 	char bytes[SIZE_TEXT];
-	int error = units_init(units, options->unit_bytes, options->compressor);
+	int error = units_init(units, options->unit_bytes);
 
 	if (!error)
 		error = options->pid ? intake_process(units, options->pid, &store->intake)

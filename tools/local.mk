@@ -37,9 +37,8 @@ tools_zpoolctl_SOURCES = \
 	tools/cmd-new.c \
 	tools/cmd-replay.c \
 	tools/cmd-store.c \
-	tools/compressor.c tools/compressor.h \
 	tools/drivers.c tools/drivers.h \
-	tools/evict.c tools/evict.h \
+	tools/image.c tools/image.h \
 	tools/intake-files.c tools/intake-process.c tools/intake.h \
 	tools/interrupt.c tools/interrupt.h \
 	tools/json.c tools/json.h \
@@ -54,6 +53,7 @@ tools_zpoolctl_SOURCES = \
 	tools/replay.h \
 	tools/rss.c tools/rss.h \
 	tools/shipped.c tools/shipped.h \
+	tools/sink.c tools/sink.h \
 	tools/size.c tools/size.h \
 	tools/spec.c tools/spec-files.c tools/spec.h \
 	tools/spool.c tools/spool.h \
@@ -61,16 +61,17 @@ tools_zpoolctl_SOURCES = \
 	tools/store-options.c tools/store-plan.c tools/store-report.c tools/store-stats.c tools/store.h \
 	tools/table.c tools/table.h \
 	tools/text.c tools/text.h \
+	tools/timed.c tools/timed.h \
 	tools/trace-file.c tools/trace-records.c tools/trace-file.h \
 	tools/trial.c tools/trial.h \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
-tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"' $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"' $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 # The tool exports only its madvise(), with which `zpoolctl bench' counts calls.
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags)
-tools_zpoolctl_LDADD = conformance/libconformance.a libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
+tools_zpoolctl_LDADD = conformance/libconformance.a store/libzpool-store.la libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
 
 # Without shared libraries there are no plugins to load, so the drivers are linked into the tool.
 if !ENABLE_SHARED

@@ -118,6 +118,11 @@ int spool_append(struct spool *spool, const void *data, size_t bytes)
 	return 0;
 }
 
+int spool_write(struct spool *spool, const void *data, size_t bytes, uint64_t offset)
+{
+	return write_all(spool->fd, data, bytes, offset);
+}
+
 int spool_read(const struct spool *spool, void *data, size_t bytes, uint64_t offset)
 {
 	unsigned char *to = data;

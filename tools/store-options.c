@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zpool-store.h>
+
 #include "message.h"
 #include "size.h"
 #include "store.h"
+#include "timed.h"
 #include "zpoolctl.h"
 
 #define TIMEOUT_SECONDS_DEFAULT 30
@@ -25,7 +28,10 @@ static const struct argp_option argp_options[] = {
 	  .key = 't',
 	  .arg = "SPEC",
 	  .doc = "try this driver, such as zbud or zsmalloc:chain=8; may be given more than once (default: all)" },
-	{ .name = "compressor", .key = 'c', .arg = "NAME", .doc = "lz4, zstd or zstd:LEVEL (default: lz4)" },
+	{ .name = "compressor",
+	  .key = 'c',
+	  .arg = "NAME",
+	  .doc = "lz4, lz4hc[:LEVEL], zstd[:LEVEL] or none (default: lz4)" },
 	{ .name = "unit",
 	  .key = 'u',
 	  .arg = "BYTES",
@@ -68,21 +74,18 @@ static void parse_type(struct store_options *options, char *arg, struct argp_sta
 	append(&options->specs, &options->spec_count, arg);
 }
 
-static void parse_compressor(struct store_options *options, const char *arg, struct argp_state *state)
+static void parse_compressor(const char *arg, struct argp_state *state)
 {
-	char problem[COMPRESSOR_TEXT];
-
-	compressor_free(options->compressor);
-	options->compressor = compressor_new(arg, problem);
-	if (!options->compressor)
-		usage_error(state, "%s", problem);
+	if (!timed_choose(arg))
+		usage_error(state, "%s", zpool_last_error());
 }
 
 static void parse_unit(struct store_options *options, const char *arg, struct argp_state *state)
 {
 	uint64_t bytes = 0;
 
-	if (!size_parse(arg, &bytes) || bytes < UNIT_BYTES_MIN || bytes > UNIT_BYTES_MAX || bytes & (bytes - 1))
+	if (!size_parse(arg, &bytes) || bytes < ZPOOL_STORE_UNIT_BYTES_MIN || bytes > ZPOOL_STORE_UNIT_BYTES_MAX ||
+	    bytes & (bytes - 1))
 		usage_error(state, "--unit must be a power of two from 512 to 64K, not \"%s\"", arg);
 	options->unit_bytes = (uint32_t)bytes;
 }
@@ -124,8 +127,8 @@ static void check(struct store_options *options, struct argp_state *state)
 				state,
 				"standard input can be read only once: give - once, or ./- for a file of that name");
 	}
-	if (!options->compressor)
-		parse_compressor(options, "lz4", state);
+	if (!*timed_name())
+		parse_compressor("lz4", state);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -137,7 +140,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		parse_type(options, arg, state);
 		return 0;
 	case 'c':
-		parse_compressor(options, arg, state);
+		parse_compressor(arg, state);
 		return 0;
 	case 'u':
 		parse_unit(options, arg, state);
@@ -188,7 +191,6 @@ int store_parse(int argc, char **argv, struct store_options *options)
 
 void store_options_free(struct store_options *options)
 {
-	compressor_free(options->compressor);
 	free(options->specs);
 	free(options->paths);
 }

@@ -15,6 +15,7 @@
 #include "store.h"
 #include "table.h"
 #include "text.h"
+#include "timed.h"
 
 static uint64_t per(uint64_t sum, uint64_t count)
 {
@@ -66,8 +67,8 @@ static void print_input(const struct store *store)
 	if (store->options.limit_bytes)
 		printf("; pools limited to %s", size_format(store->options.limit_bytes, limit));
 	printf("\n%" PRIu64 " same-filled, %" PRIu64 " compressed with %s, %" PRIu64 " incompressible: %s to store\n\n",
-	       units->same_filled, not_filled - units->raw, compressor_name(units->compressor), units->raw,
-	       size_format(units->packed.bytes, packed));
+	       units->same_filled, not_filled - units->raw, timed_name(), units->raw,
+	       size_format(units->stored_bytes, packed));
 }
 
 /*
@@ -225,8 +226,8 @@ static json_t *input_json(const struct store *store)
 			 (json_int_t)units->originals.bytes, "unit_bytes", (int)units->unit_bytes, "units",
 			 (json_int_t)units->count, "same_filled", (json_int_t)units->same_filled, "compressed",
 			 (json_int_t)(packed - units->raw), "incompressible", (json_int_t)units->raw, "stored_bytes",
-			 (json_int_t)units->packed.bytes, "compressor", compressor_name(units->compressor),
-			 "compress_ns", (json_int_t)per(units->compress_ns, packed));
+			 (json_int_t)units->stored_bytes, "compressor", timed_name(), "compress_ns",
+			 (json_int_t)per(units->compress_ns, packed));
 }
 
 static json_t *row_json(const struct store *store, const struct store_row *row)

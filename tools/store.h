@@ -11,7 +11,6 @@
 
 #include <jansson.h>
 
-#include "compressor.h"
 #include "intake.h"
 #include "trial-stats.h"
 #include "trial.h"
@@ -26,7 +25,6 @@ struct store_options {
 	uint32_t unit_bytes;
 	uint64_t limit_bytes; /* 0: none */
 	unsigned int timeout_seconds;
-	struct compressor *compressor;
 	const char *sizes_path; /* the file for the size of each unit; NULL: none */
 	bool foreign_specs;     /* the specs come from a file, so they must not name files themselves */
 	bool stats;             /* print the drivers' own statistics and size classes */

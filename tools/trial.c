@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * trial.c - the child that tries a driver, and the parent that watches it
+ * trial.c - the child that tries a driver in a store of libzpool-store, and the parent that watches it
  *
- * Units are processed in batches. A batch is read from the spools into buffers before the clock starts, and the clock
- * runs for the whole batch, so that it measures the driver and not the tool. Everything that the child needs is
- * resident before the pool is created, and a first pool with one object has already run the driver's code, so all
- * growth of resident memory after that belongs to the pool.
+ * Units are read from the spool in batches before the clock starts, and the time of the compressor is subtracted, so
+ * that the clock measures the store and its driver. Everything that the child needs is resident before the first unit
+ * is stored, and a first store with one unit has already run the driver's code, so all growth of resident memory after
+ * that belongs to the store.
  */
 #include <config.h>
 
@@ -14,28 +14,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zpool.h>
+#include <zpool-store.h>
 
 #include "child.h"
 #include "clock.h"
-#include "evict.h"
-#include "object.h"
+#include "image.h"
 #include "progress.h"
 #include "rss.h"
 #include "stats-report.h"
 #include "spec.h"
+#include "timed.h"
 #include "trial.h"
 
 #define REPORT_NS UINT64_C(100000000)
-#define SHRINK_REFUSALS_MAX 8
+#define CLOCK_READS 1000
 
 struct tester {
 	const struct trial *trial;
-	struct evict evict;
-	struct zpool *pool;
-	unsigned char *packed;    /* a batch as stored, or as loaded back */
-	unsigned char *unpacked;  /* loaded back and decompressed */
-	unsigned char *originals; /* the original */
+	struct image *image; /* NULL: no eviction */
+	struct zpool_store *store;
+	struct zpool_store_stats stats; /* after the last unit, if there is an image */
+	unsigned char *originals;       /* a batch of the input */
+	unsigned char *unit;            /* one unit, to be stored or loaded */
+	unsigned char *refused;         /* for each unit: 1 if the driver did not accept it */
+	uint64_t clock_ns;              /* what it takes to read the clock */
 	int out;
 	uint64_t reported_ns;
 	struct trial_result result;
@@ -51,7 +53,7 @@ static void report_progress(struct tester *tester, enum trial_phase phase, uint6
 {
 	bool now;
 
-	if (tester->pool)
+	if (tester->store)
 		stats_report_poll();
 	now = tester->result.phase != phase || clock_ns() - tester->reported_ns > REPORT_NS;
 
@@ -80,34 +82,66 @@ static int trial_fail_zpool(struct tester *tester, int error, const char *what)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Time
+ */
+
+/* Returns the least time between two readings of the clock. */
+static uint64_t clock_cost(void)
+{
+	uint64_t least = UINT64_MAX, before = clock_ns();
+
+	for (unsigned int i = 0; i < CLOCK_READS; i++) {
+		uint64_t now = clock_ns();
+
+		if (now - before < least)
+			least = now - before;
+		before = now;
+	}
+	return least;
+}
+
+/*
+ * Returns the time since `start`, without that of the compressor and without that of reading the clock, which is read
+ * once for this and once more for a compressor that ran.
+ */
+static uint64_t time_beside(const struct tester *tester, uint64_t start, uint64_t other_ns)
+{
+	uint64_t elapsed = clock_ns() - start;
+
+	other_ns += tester->clock_ns * (other_ns ? 2 : 1);
+	return elapsed > other_ns ? elapsed - other_ns : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Store
  */
 
-/* The pool is full: evicts page by page until the unit fits or nothing more can be evicted. */
-static int make_room(struct tester *tester, size_t bytes, unsigned long *handle)
+/*
+ * Takes what the store did for the last unit, and returns -ENOSPC or -ENOMEM if it wrote the unit to the file at once.
+ */
+static int take_stats(struct tester *tester, uint64_t *evict_ns)
 {
-	uint64_t start = clock_ns();
-	unsigned int refusals = 0;
-	int error = -ENOMEM;
+	const struct zpool_store_stats before = tester->stats;
+	const struct zpool_store_stats *after = &tester->stats;
 
-	while (error == -ENOMEM && refusals < SHRINK_REFUSALS_MAX) {
-		unsigned int reclaimed = 0;
-		int shrunk = zpool_shrink(tester->pool, 1, &reclaimed);
+	(void)zpool_store_get_stats(tester->store, &tester->stats, sizeof(tester->stats));
+	*evict_ns = after->evict_ns - before.evict_ns;
+	if (after->through_too_large > before.through_too_large)
+		return -ENOSPC;
+	return after->written_through > before.written_through ? -ENOMEM : 0;
+}
 
-		if (tester->evict.error) {
-			error = tester->evict.error;
-			break;
-		}
-		if (!reclaimed && shrunk != -EAGAIN)
-			break;
-		if (!reclaimed) {
-			refusals++;
-			continue;
-		}
-		error = zpool_malloc(tester->pool, bytes, ZPOOL_GFP_KERNEL, handle);
+/* A store with a backing takes whole units only, so a shorter one is filled up with zeroes, as on a disk. */
+static int put(struct tester *tester, size_t index, const unsigned char *data)
+{
+	uint32_t bytes = tester->trial->units->at[index].bytes, unit_bytes = tester->trial->units->unit_bytes;
+
+	if (tester->image && bytes < unit_bytes) {
+		memcpy(tester->unit, data, bytes);
+		memset(tester->unit + bytes, 0, unit_bytes - bytes);
+		data = tester->unit;
 	}
-	tester->result.evict_ns += clock_ns() - start;
-	return error;
+	return zpool_store_put(tester->store, index, data, tester->image ? unit_bytes : bytes);
 }
 
 /*
@@ -116,70 +150,71 @@ static int make_room(struct tester *tester, size_t bytes, unsigned long *handle)
  */
 static int store_unit(struct tester *tester, size_t index, const unsigned char *data)
 {
-	const struct unit *unit = &tester->trial->units->at[index];
-	unsigned long handle = 0;
-	int error = zpool_malloc(tester->pool, unit->stored_bytes, ZPOOL_GFP_KERNEL, &handle);
+	const bool is_counted = !unit_is_same_filled(&tester->trial->units->at[index]);
+	uint64_t compress_ns = timed_totals()->compress_ns;
+	uint64_t start = clock_ns();
+	int error = put(tester, index, data);
+	uint64_t elapsed = time_beside(tester, start, timed_totals()->compress_ns - compress_ns);
+	uint64_t evict_ns = 0;
 
-	if (error == -ENOMEM && tester->trial->evicting)
-		error = make_room(tester, unit->stored_bytes, &handle);
-	if (tester->evict.error)
-		return trial_fail_system(tester, tester->evict.error, "evicting");
-	if (error == -ENOSPC) {
+	if (tester->image && tester->image->error)
+		return trial_fail_system(tester, tester->image->error, "evicting");
+	if (tester->image && !error)
+		error = take_stats(tester, &evict_ns);
+	tester->result.evict_ns += evict_ns;
+	if (!error && is_counted) {
+		tester->result.stored++;
+		tester->result.store_ns += elapsed > evict_ns ? elapsed - evict_ns : 0;
+	}
+	if (!error)
+		return 0;
+	tester->refused[index] = 1;
+	if (error == -ENOSPC)
 		tester->result.refused_too_large++;
-		return 0;
-	}
-	if (error == -ENOMEM) {
+	else if (error == -ENOMEM)
 		tester->result.refused_no_memory++;
-		return 0;
-	}
-	if (error)
-		return trial_fail_zpool(tester, error, "zpool_malloc");
-	if (!handle)
-		return trial_fail(tester, -EPROTO, "zpool_malloc", "the driver returned the handle 0");
-	error = object_put(tester->pool, handle, data, unit->stored_bytes);
-	if (error)
-		return trial_fail_zpool(tester, error, "writing an object");
-	evict_placed(&tester->evict, index, handle);
-	tester->result.stored++;
-	tester->result.live_bytes += unit->stored_bytes;
+	else
+		return trial_fail_zpool(tester, error, "zpool_store_put");
 	return 0;
 }
 
 static int store_batch(struct tester *tester, const struct units_batch *batch)
 {
 	const struct units *units = tester->trial->units;
-	uint64_t evicting = tester->result.evict_ns;
-	uint64_t start;
-	int error = spool_read(&units->packed, tester->packed, batch->packed_bytes, batch->packed);
+	const unsigned char *data = tester->originals;
+	int error = spool_read(&units->originals, tester->originals, batch->bytes, batch->offset);
 
 	if (error)
 		return trial_fail_system(tester, error, "reading the input");
-	start = clock_ns();
-	for (size_t i = batch->first; i < batch->first + batch->count && !error; i++)
-		if (!unit_is_same_filled(&units->at[i]))
-			error = store_unit(tester, i, tester->packed + (units->at[i].stored - batch->packed));
-	tester->result.store_ns += clock_ns() - start - (tester->result.evict_ns - evicting);
+	for (size_t i = batch->first; i < batch->first + batch->count && !error; i++) {
+		error = store_unit(tester, i, data);
+		data += units->at[i].bytes;
+	}
 	return error;
 }
 
-static int store_all(struct tester *tester, uint64_t rss_before)
+/* The compressor's memory is resident before the first unit, and the index's size is known, so neither is counted. */
+static int store_all(struct tester *tester)
 {
 	struct trial_result *result = &tester->result;
+	struct zpool_store_stats before, after;
 	struct units_batch batch = { 0 };
-	uint64_t rss;
+	uint64_t rss_before, rss, others;
 	int error = 0;
 
+	(void)zpool_store_get_stats(tester->store, &before, sizeof(before));
+	rss_before = rss_bytes();
 	while (!error && units_next_batch(tester->trial->units, &batch)) {
 		report_progress(tester, TRIAL_STORING, batch.first);
 		error = store_batch(tester, &batch);
 	}
 	rss = rss_bytes();
-	result->rss_growth_bytes = rss > rss_before ? rss - rss_before : 0;
-	result->pool_bytes = zpool_get_total_size(tester->pool);
-	result->evicted = tester->evict.count;
-	result->live_bytes -= tester->evict.bytes;
-	if (!error && tester->evict.spool)
-		error = spool_flush(tester->evict.spool);
+	(void)zpool_store_get_stats(tester->store, &after, sizeof(after));
+	others = rss_before + (after.index_bytes - before.index_bytes);
+	result->rss_growth_bytes = rss > others ? rss - others : 0;
+	result->pool_bytes = after.pool_bytes;
+	result->live_bytes = after.stored_bytes;
+	result->evicted = after.evicted;
 	return error;
 }
 
@@ -187,86 +222,61 @@ static int store_all(struct tester *tester, uint64_t rss_before)
  * Load and compare
  */
 
-/*
- * Copies the batch's units that are in the pool to tester->packed, with the clock running, and adds the evicted units.
- */
+/* Loads a unit and returns its length, or -errno. Units that have to be read from the file are not measured. */
+static int64_t load_unit(struct tester *tester, size_t index)
+{
+	const struct units *units = tester->trial->units;
+	const struct timed_totals before = *timed_totals();
+	uint64_t reads = tester->image ? tester->image->reads : 0;
+	uint64_t start = clock_ns();
+	int64_t length = zpool_store_read(tester->store, index, tester->unit, units->unit_bytes, ZPOOL_STORE_NOREUSE);
+	uint64_t unpack_ns = timed_totals()->decompress_ns - before.decompress_ns;
+	uint64_t elapsed = time_beside(tester, start, unpack_ns);
+
+	if (length < 0) {
+		trial_fail_zpool(tester, (int)length, "zpool_store_read"); /* the comparison counts it */
+		return length;
+	}
+	tester->result.unpack_ns += unpack_ns;
+	tester->result.unpacked += timed_totals()->decompressed - before.decompressed;
+	if (unit_is_same_filled(&units->at[index]) || (tester->image && tester->image->reads != reads))
+		return length;
+	tester->result.loaded++;
+	tester->result.load_ns += elapsed;
+	return length;
+}
+
+static void compare_unit(struct tester *tester, size_t index, const unsigned char *original)
+{
+	const struct units *units = tester->trial->units;
+	uint32_t bytes = units->at[index].bytes;
+	int64_t length;
+
+	if (tester->refused[index])
+		return;
+	/* Bytes that fail to load must not look like those of an earlier unit. */
+	memset(tester->unit, 0, units->unit_bytes);
+	length = load_unit(tester, index);
+	tester->result.compared++;
+	if (length != (int64_t)(tester->image ? units->unit_bytes : bytes) ||
+	    memcmp(tester->unit, original, bytes) != 0)
+		tester->result.differing++;
+}
+
 static int load_batch(struct tester *tester, const struct units_batch *batch)
 {
 	const struct units *units = tester->trial->units;
-	const struct evict *evict = &tester->evict;
-	size_t end = batch->first + batch->count;
-	uint64_t start;
-	int error = 0;
-
-	/* Bytes that fail to load must not look like loaded ones from an earlier batch. */
-	memset(tester->packed, 0, batch->packed_bytes);
-	for (size_t i = batch->first; i < end && !error; i++)
-		if (evict_is_saved(evict, i))
-			error = evict_load(evict, i, tester->packed + (units->at[i].stored - batch->packed));
-	if (error)
-		return trial_fail_system(tester, error, "loading an evicted unit");
-	start = clock_ns();
-	for (size_t i = batch->first; i < end; i++) {
-		const struct unit *unit = &units->at[i];
-
-		if (!evict->handles[i])
-			continue;
-		error = object_get(tester->pool, evict->handles[i], tester->packed + (unit->stored - batch->packed),
-				   unit->stored_bytes);
-		if (error)
-			trial_fail_zpool(tester, error, "reading an object"); /* the comparison counts it */
-		else
-			tester->result.loaded++;
-	}
-	tester->result.load_ns += clock_ns() - start;
-	return 0;
-}
-
-/* Restores the original unit from what was loaded. Returns false if that is not possible. */
-static bool restore_unit(struct tester *tester, const struct unit *unit, const unsigned char *packed)
-{
-	uint64_t start;
-	bool restored;
-
-	if (unit_is_same_filled(unit)) {
-		unit_fill(unit, tester->unpacked);
-		return true;
-	}
-	if (unit_is_raw(unit)) {
-		memcpy(tester->unpacked, packed, unit->bytes);
-		return true;
-	}
-	start = clock_ns();
-	restored = compressor_unpack(tester->trial->units->compressor, packed, unit->stored_bytes, tester->unpacked,
-				     unit->bytes);
-	tester->result.unpack_ns += clock_ns() - start;
-	tester->result.unpacked++;
-	return restored;
-}
-
-static int compare_batch(struct tester *tester, const struct units_batch *batch)
-{
-	const struct units *units = tester->trial->units;
 	const unsigned char *original = tester->originals;
-	int error = spool_read(&units->originals, tester->originals, batch->original_bytes, batch->originals);
+	int error = spool_read(&units->originals, tester->originals, batch->bytes, batch->offset);
 
 	if (error)
 		return trial_fail_system(tester, error, "reading the input");
 	for (size_t i = batch->first; i < batch->first + batch->count; i++) {
-		const struct unit *unit = &units->at[i];
-		bool available =
-			unit_is_same_filled(unit) || tester->evict.handles[i] || evict_is_saved(&tester->evict, i);
-
-		if (available) {
-			const unsigned char *packed =
-				unit_is_same_filled(unit) ? NULL : tester->packed + (unit->stored - batch->packed);
-
-			tester->result.compared++;
-			if (!restore_unit(tester, unit, packed) || memcmp(tester->unpacked, original, unit->bytes) != 0)
-				tester->result.differing++;
-		}
-		original += unit->bytes;
+		compare_unit(tester, i, original);
+		original += units->at[i].bytes;
 	}
+	if (tester->image && tester->image->error)
+		return trial_fail_system(tester, tester->image->error, "loading an evicted unit");
 	return 0;
 }
 
@@ -278,8 +288,6 @@ static int load_all(struct tester *tester)
 	while (!error && units_next_batch(tester->trial->units, &batch)) {
 		report_progress(tester, TRIAL_LOADING, batch.first);
 		error = load_batch(tester, &batch);
-		if (!error)
-			error = compare_batch(tester, &batch);
 	}
 	return error;
 }
@@ -288,89 +296,88 @@ static int load_all(struct tester *tester)
  * The child
  */
 
-static struct zpool *open_pool(struct tester *tester, const char *spec)
+static struct zpool_store *open_store(struct tester *tester, const char *spec, const struct image *image)
 {
-	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
 
+	args.pool = spec;
+	args.compressor = timed_in_store(tester->trial->units->unit_bytes);
 	args.name = "zpoolctl";
-	if (tester->trial->evicting) {
-		args.evict = evict_callback;
-		args.user = &tester->evict;
-	}
-	return zpool_open(spec, &args, sizeof(args));
+	args.unit_bytes = tester->trial->units->unit_bytes;
+	args.unit_count = tester->trial->units->count;
+	if (image)
+		args.backing = &image->backing;
+	return zpool_store_open(&args, sizeof(args));
 }
 
 /*
- * Runs the driver's code once, on a separate pool. That pool touches no file: files are only for the pool of the trial.
+ * Runs the driver's code once, in a separate store. Its pool touches no file: files are only for the pool of the trial.
  */
 static int warm_up(struct tester *tester)
 {
 	char *spec = spec_without_files(tester->trial->spec);
-	struct zpool *pool = spec ? open_pool(tester, spec) : NULL;
-	unsigned long handle;
+	struct zpool_store *store = spec ? open_store(tester, spec, NULL) : NULL;
 
 	free(spec);
 	if (!spec)
 		return 0;
-	if (!pool)
+	if (!store)
 		return trial_fail_zpool(tester, errno ? -errno : -EINVAL, "opening");
 	report_progress(tester, TRIAL_WARMING, 0);
-	if (!zpool_malloc(pool, 64, ZPOOL_GFP_KERNEL, &handle)) {
-		memset(tester->packed, 0, 64);
-		object_put(pool, handle, tester->packed, 64);
-		object_get(pool, handle, tester->packed, 64);
-		zpool_free(pool, handle);
-	}
-	zpool_destroy_pool(pool);
+	memset(tester->unit, 'x', 64);
+	if (!zpool_store_put(store, 0, tester->unit, 64))
+		(void)zpool_store_get(store, 0, tester->unit, 64);
+	zpool_store_close(store);
 	rss_bytes();
 	rss_settle();
 	return 0;
 }
 
-static int prepare(struct tester *tester, struct spool *evicted)
+static int prepare(struct tester *tester)
 {
 	const struct units *units = tester->trial->units;
-	int error = evict_init(&tester->evict, units, evicted);
 
-	tester->packed = rss_array(UNITS_BATCH_BYTES, 1);
-	tester->unpacked = rss_array(units->unit_bytes, 1);
 	tester->originals = rss_array(UNITS_BATCH_BYTES, 1);
-	if (error || !tester->packed || !tester->unpacked || !tester->originals)
+	tester->unit = rss_array(units->unit_bytes, 1);
+	tester->refused = rss_array(units->count, 1);
+	if (!tester->originals || !tester->unit || !tester->refused)
 		return trial_fail_system(tester, -ENOMEM, "allocating room for the units");
+	tester->clock_ns = clock_cost();
 	return warm_up(tester);
 }
 
 struct trial_job {
 	const struct trial *trial;
-	struct spool *evicted; /* created by the parent, written by the child; NULL: no eviction */
+	struct image *image; /* created by the parent, used by the child; NULL: no eviction */
 };
 
 static void try_in_child(int out, void *arg)
 {
 	const struct trial_job *job = arg;
 	static struct tester tester;
-	uint64_t rss_before;
 	int error;
 
 	tester.trial = job->trial;
+	tester.image = job->image;
 	tester.out = out;
 	report_result(&tester);
-	error = prepare(&tester, job->evicted);
+	error = prepare(&tester);
 	if (!error) {
-		rss_before = rss_bytes();
-		tester.pool = open_pool(&tester, tester.trial->spec);
-		error = tester.pool ? 0 : trial_fail_zpool(&tester, errno ? -errno : -EINVAL, "opening");
+		tester.store = open_store(&tester, tester.trial->spec, tester.image);
+		error = tester.store ? 0 : trial_fail_zpool(&tester, errno ? -errno : -EINVAL, "opening");
 	}
 	if (!error)
-		error = store_all(&tester, rss_before);
+		error = store_all(&tester);
 	if (!error)
 		error = load_all(&tester);
 	report_progress(&tester, error ? tester.result.phase : TRIAL_CLOSING, tester.result.units_done);
-	if (tester.pool) {
-		trial_stats_take(job->trial->reported, tester.pool);
+	if (tester.store) {
+		trial_stats_take(job->trial->reported, zpool_store_get_pool(tester.store));
 		stats_report_end();
 	}
-	zpool_destroy_pool(tester.pool);
+	if (tester.image)
+		tester.image->ended = true;
+	zpool_store_close(tester.store);
 	if (!error)
 		tester.result.phase = TRIAL_DONE;
 	tester.result.error = error;
@@ -436,8 +443,8 @@ static void judge_end(const struct child_end *end, struct trial_result *result)
 
 int trial_run(const struct trial *trial, struct trial_result *result)
 {
-	struct spool evicted = { .fd = -1 };
-	struct trial_job job = { trial, trial->evicting ? &evicted : NULL };
+	struct image image = { .spool = { .fd = -1 } };
+	struct trial_job job = { trial, trial->evicting ? &image : NULL };
 	struct listener listener = { .result = result, .units = trial->units->count };
 	struct child_job child = { .run = try_in_child,
 				   .arg = &job,
@@ -449,7 +456,7 @@ int trial_run(const struct trial *trial, struct trial_result *result)
 
 	memset(result, 0, sizeof(*result));
 	if (trial->evicting)
-		error = spool_open(&evicted);
+		error = image_open(&image, (uint64_t)trial->units->count * trial->units->unit_bytes);
 	if (!error) {
 		progress_start(trial->spec, 2 * (uint64_t)trial->units->count);
 		error = child_run(&child, &end);
@@ -457,6 +464,6 @@ int trial_run(const struct trial *trial, struct trial_result *result)
 	}
 	if (!error)
 		judge_end(&end, result);
-	spool_close(&evicted);
+	image_close(&image);
 	return error;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * trial.h - the trial of one driver: every unit is stored, loaded back and compared, in a separate child
+ * trial.h - the trial of one driver: every unit is stored in libzpool-store, loaded back and compared, in a separate
+ * child
  */
 #ifndef TRIAL_H
 #define TRIAL_H 1
@@ -19,9 +20,10 @@ enum trial_phase { TRIAL_OPENING, TRIAL_WARMING, TRIAL_STORING, TRIAL_LOADING, T
  * a driver that crashed.
  *
  * stored               units that the driver accepted, including those that it evicted later
- * live_bytes           stored bytes that were in the pool when pool_bytes and rss_growth_bytes were measured
- * store_ns, load_ns    time for malloc, map, copy and unmap of all stored units; time for map, copy and unmap of all
- *                      units `loaded' from the pool. Neither includes reading the input or evicting.
+ * live_bytes           lengths of the objects in the pool when pool_bytes and rss_growth_bytes were measured
+ * rss_growth_bytes     without the store's index and its buffers
+ * store_ns, load_ns    time of the store and its driver for all stored units, and for all units `loaded' from the pool.
+ *                      Neither includes reading the input, compressing, decompressing or evicting.
  * compared, differing  number of units, including same-filled ones but not refused ones
  */
 struct trial_result {

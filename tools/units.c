@@ -3,32 +3,40 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "clock.h"
+#include <zpool-store.h>
+
 #include "message.h"
+#include "sink.h"
+#include "timed.h"
 #include "units.h"
 
-int units_init(struct units *units, uint32_t unit_bytes, struct compressor *compressor)
+int units_init(struct units *units, uint32_t unit_bytes)
 {
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
 	int error;
 
-	*units = (struct units){ .unit_bytes = unit_bytes, .compressor = compressor };
+	*units = (struct units){ .unit_bytes = unit_bytes, .compress_ns = timed_totals()->compress_ns };
 	error = spool_open(&units->originals);
-	if (!error)
-		error = spool_open(&units->packed);
-	units->scratch = malloc(unit_bytes);
-	if (!units->scratch)
-		out_of_memory();
+	if (error)
+		return error;
+	args.pool = sink_spec();
+	args.compressor = timed_in_store(unit_bytes);
+	args.unit_bytes = unit_bytes;
+	if (args.pool)
+		units->measured = zpool_store_open(&args, sizeof(args));
+	if (units->measured)
+		return 0;
+	error = errno ? -errno : -EINVAL;
+	warn("cannot measure the input: %s", zpool_last_error());
 	return error;
 }
 
 void units_fini(struct units *units)
 {
 	spool_close(&units->originals);
-	spool_close(&units->packed);
+	zpool_store_close(units->measured);
 	free(units->at);
-	free(units->scratch);
 }
 
 static struct unit *new_unit(struct units *units)
@@ -42,35 +50,19 @@ static struct unit *new_unit(struct units *units)
 	return &units->at[units->count++];
 }
 
-/* A unit is same-filled if it equals itself shifted by one word. */
-static bool is_same_filled(const unsigned char *data, size_t bytes)
-{
-	return bytes > sizeof(uint64_t) && !memcmp(data, data + sizeof(uint64_t), bytes - sizeof(uint64_t));
-}
-
 static int add_one(struct units *units, const unsigned char *data, uint32_t bytes)
 {
-	struct unit *unit = new_unit(units);
 	int error = spool_append(&units->originals, data, bytes);
-	uint64_t start;
-	size_t size;
 
 	if (error)
 		return error;
-	*unit = (struct unit){ .bytes = bytes };
-	if (is_same_filled(data, bytes)) {
-		memcpy(&unit->stored, data, sizeof(unit->stored));
-		units->same_filled++;
-		return 0;
+	error = zpool_store_put(units->measured, units->count, data, bytes);
+	if (error) {
+		warn("cannot measure the input: %s", zpool_last_error());
+		return error;
 	}
-	unit->stored = units->packed.bytes;
-	start = clock_ns();
-	size = bytes > 1 ? compressor_pack(units->compressor, data, bytes, units->scratch, bytes - 1) : 0;
-	units->compress_ns += clock_ns() - start;
-	unit->stored_bytes = size ? (uint32_t)size : bytes;
-	if (!size)
-		units->raw++;
-	return spool_append(&units->packed, size ? units->scratch : data, unit->stored_bytes);
+	*new_unit(units) = (struct unit){ .bytes = bytes, .stored_bytes = (uint32_t)sink_take_size() };
+	return 0;
 }
 
 int units_add(struct units *units, const void *data, size_t bytes)
@@ -90,37 +82,30 @@ int units_add(struct units *units, const void *data, size_t bytes)
 
 int units_finish(struct units *units)
 {
-	int error = spool_flush(&units->originals);
+	struct zpool_store_stats stats;
 
-	return error ? error : spool_flush(&units->packed);
-}
-
-void unit_fill(const struct unit *unit, void *data)
-{
-	unsigned char *to = data;
-	uint32_t at;
-
-	for (at = 0; at + sizeof(unit->stored) <= unit->bytes; at += (uint32_t)sizeof(unit->stored))
-		memcpy(to + at, &unit->stored, sizeof(unit->stored));
-	memcpy(to + at, &unit->stored, unit->bytes - at);
+	(void)zpool_store_get_stats(units->measured, &stats, sizeof(stats));
+	units->same_filled = stats.same_filled;
+	units->raw = stats.incompressible;
+	units->stored_bytes = stats.stored_bytes;
+	units->compress_ns = timed_totals()->compress_ns - units->compress_ns;
+	zpool_store_close(units->measured);
+	units->measured = NULL;
+	return spool_flush(&units->originals);
 }
 
 bool units_next_batch(const struct units *units, struct units_batch *batch)
 {
-	const struct unit *unit;
-
 	batch->first += batch->count;
-	batch->originals += batch->original_bytes;
-	batch->packed += batch->packed_bytes;
+	batch->offset += batch->bytes;
 	batch->count = 0;
-	batch->original_bytes = 0;
-	batch->packed_bytes = 0;
+	batch->bytes = 0;
 	while (batch->first + batch->count < units->count) {
-		unit = &units->at[batch->first + batch->count];
-		if (batch->original_bytes + unit->bytes > UNITS_BATCH_BYTES)
+		const struct unit *unit = &units->at[batch->first + batch->count];
+
+		if (batch->bytes + unit->bytes > UNITS_BATCH_BYTES)
 			break;
-		batch->original_bytes += unit->bytes;
-		batch->packed_bytes += unit->stored_bytes;
+		batch->bytes += unit->bytes;
 		batch->count++;
 	}
 	return batch->count;

@@ -70,6 +70,8 @@ static void print_stats(FILE *to, const struct zpool_store_stats *stats)
 	PRINT(sample_bytes);
 	PRINT(sample_before_bytes);
 	PRINT(sample_after_bytes);
+	PRINT(evict_ns);
+	PRINT(through_too_large);
 #undef PRINT
 }
 

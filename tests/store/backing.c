@@ -357,6 +357,7 @@ START_TEST(value_too_large_for_the_driver_is_written_through)
 		value[i] = (unsigned char)(rand() >> 3);
 	ck_assert_int_eq(zpool_store_put(store, 5, value, 4096), 0);
 	ck_assert_uint_eq(stats_of(store).written_through, 1);
+	ck_assert_uint_eq(stats_of(store).through_too_large, 1);
 	ck_assert_uint_eq(stats_of(store).units, 0);
 	ck_assert_mem_eq(image.data + 5 * 4096, value, 4096);
 	ck_assert_int_eq(zpool_store_get(store, 5, other, sizeof(other)), 4096);

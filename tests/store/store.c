@@ -445,6 +445,54 @@ START_TEST(compressor_of_the_program_is_used)
 }
 END_TEST
 
+START_TEST(compressors_are_found_by_name)
+{
+	const struct zpool_store_compressor *compressor = NULL;
+	int level = -1;
+	void *context;
+	size_t length;
+
+	ck_assert_int_eq(zpool_store_find_compressor("none", &compressor, &level), 0);
+	ck_assert_ptr_null(compressor);
+	ck_assert_int_eq(zpool_store_find_compressor("lz4", &compressor, &level), 0);
+	ck_assert_str_eq(compressor->name, "lz4");
+	ck_assert_int_eq(level, 0);
+	ck_assert_int_eq(zpool_store_find_compressor("zstd:7", &compressor, &level), 0);
+	ck_assert_str_eq(compressor->name, "zstd");
+	ck_assert_int_eq(level, 7);
+	context = compressor->create(level);
+	ck_assert_ptr_nonnull(context);
+	make(value, 4096, 1, false);
+	length = compressor->compress(context, value, 4096, other, 4096);
+	ck_assert_uint_gt(length, 0);
+	ck_assert_uint_eq(compressor->decompress(context, other, length, other + 8192, 4096), 4096);
+	ck_assert_mem_eq(other + 8192, value, 4096);
+	compressor->destroy(context);
+	ck_assert_int_eq(zpool_store_find_compressor("zstd:100", &compressor, &level), -EINVAL);
+	ck_assert_int_eq(zpool_store_find_compressor("gzip", &compressor, &level), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "lz4hc"));
+	ck_assert_int_eq(zpool_store_find_compressor(NULL, &compressor, &level), -EINVAL);
+	ck_assert_int_eq(zpool_store_find_compressor("lz4", NULL, &level), -EINVAL);
+	ck_assert_int_eq(zpool_store_find_compressor("lz4", &compressor, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(pool_of_a_store_can_be_inspected)
+{
+	struct zpool_store *store = open_pool("libc", UNIT);
+	struct zpool_stats stats;
+
+	make(value, UNIT, 1, true);
+	ck_assert_int_eq(zpool_store_put(store, 1, value, UNIT), 0);
+	ck_assert_int_eq(zpool_get_stats(zpool_store_get_pool(store), &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.objects, 1);
+	ck_assert_uint_eq(stats.stored_bytes, UNIT);
+	zpool_store_close(store);
+	ck_assert_ptr_null(zpool_store_get_pool(NULL));
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
 START_TEST(value_too_large_for_the_driver_keeps_the_old_one)
 {
 	struct zpool_store *store = open_pool("zbud", 4096);
@@ -478,6 +526,8 @@ int main(void)
 	tcase_add_test(tcase, index_takes_16_bytes_a_unit);
 	tcase_add_test(tcase, extents_tell_data_zeroes_and_holes);
 	tcase_add_test(tcase, compressor_of_the_program_is_used);
+	tcase_add_test(tcase, compressors_are_found_by_name);
+	tcase_add_test(tcase, pool_of_a_store_can_be_inspected);
 	tcase_add_test(tcase, value_too_large_for_the_driver_keeps_the_old_one);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

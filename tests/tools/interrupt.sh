@@ -40,7 +40,7 @@ for signal in INT TERM HUP; do
     pid=$!
     # The first child only opens a pool. The second one, which hangs, has the input open.
     tries=0
-    while [ "$(find "/proc/$pid/fd" -lname '*(deleted)' 2>/dev/null | wc -l)" -lt 2 ] && [ $tries -lt 600 ]; do
+    while [ "$(find "/proc/$pid/fd" -lname '*(deleted)' 2>/dev/null | wc -l)" -lt 1 ] && [ $tries -lt 600 ]; do
         sleep 0.1
         tries=$((tries + 1))
     done

@@ -41,6 +41,17 @@ exits "a driver of the default list that cannot evict is not a failure" 0
 prints "a driver of the default list that cannot evict is shown" "^libc .* refused: cannot evict"
 prints "the others are tried" "^zbud .* identical\$"
 
+# zbud accepts no unit of a whole page, so these go to the file at once. The last unit is a short one.
+random_file "$work/random" 65536
+text_file "$work/tail" 100
+run store -t zbud --limit 256K --json "$work/text" "$work/random" "$work/tail"
+exits "units that the driver refuses do not stop the others" 0
+is "they are counted as too large" 16 "$(value drivers 0 refused too_large)"
+is "none is counted as lacking memory" 0 "$(value drivers 0 refused no_memory)"
+is "all others are stored, also a short one" $((units + 1)) "$(value drivers 0 stored)"
+is "all others are compared" $((units + 1)) "$(value drivers 0 compared)"
+is "nothing differs" 0 "$(value drivers 0 differing)"
+
 run store -t zbud --limit 1 "$work/text"
 exits "a limit below an empty pool is a failure" 1
 run store -t zbud --limit 1G --json "$work/text"

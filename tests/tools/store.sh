@@ -109,8 +109,19 @@ prints "each class has a line with its fill levels" "^ *SIZE +OBJECTS +SLOTS .*<
 run store -t zbud --limit 60K --json "$work/in"
 is "evictions are counted" "$(value drivers 0 evicted)" "$(value drivers 0 statistics evictions)"
 holds "mallocs that met the limit are counted" "$(value drivers 0 statistics malloc_failed_limit)" -gt 0
+run store -t zsmalloc -u 64K --json "$work/in/deep/random"
+exits "zsmalloc accepts an incompressible unit of 64 KiB" 0
+is "the unit is stored in an object of its own length" 65536 "$(value drivers 0 stored_bytes)"
 use_drivers zbud libc copying sieve
 
+for compressor in lz4hc lz4hc:12 none; do
+    run store -t libc -c "$compressor" --json "$work/in"
+    exits "$compressor: all units are read back intact" 0
+    is "$compressor: the stored bytes are those of the driver" "$(value input stored_bytes)" \
+        "$(value drivers 0 stored_bytes)"
+done
+is "none: nothing is compressed" 0 "$(value input compressed)"
+is "none: all units have their own length" $((49 * 4096 - 4096 + 100)) "$(value input stored_bytes)"
 for unit in 512 1K 64K; do
     run store -t libc -u "$unit" --json "$work/in"
     exits "units of $unit: all units are read back intact" 0

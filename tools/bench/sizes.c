@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../compressor.h"
+#include <zpool.h>
+
 #include "../intake.h"
 #include "../message.h"
+#include "../timed.h"
 #include "../trace-file.h"
 #include "../units.h"
 #include "job.h"
@@ -176,17 +178,15 @@ static int take_file(struct sizes *sizes, const char *path)
 
 static int take_process(struct sizes *sizes, pid_t pid)
 {
-	char problem[COMPRESSOR_TEXT];
-	struct compressor *compressor = compressor_new("lz4", problem);
 	struct intake intake = { 0 };
 	struct units units;
 	int error;
 
-	if (!compressor) {
-		warn("%s", problem);
-		return -ENOMEM;
+	if (!timed_choose("lz4")) {
+		warn("%s", zpool_last_error());
+		return -EINVAL;
 	}
-	error = units_init(&units, UNIT_BYTES_DEFAULT, compressor);
+	error = units_init(&units, UNIT_BYTES_DEFAULT);
 	if (!error)
 		error = intake_process(&units, pid, &intake);
 	for (size_t i = 0; i < units.count && !error; i++)
@@ -199,7 +199,6 @@ static int take_process(struct sizes *sizes, pid_t pid)
 		error = -ENODATA;
 	}
 	units_fini(&units);
-	compressor_free(compressor);
 	snprintf(sizes->text, sizeof(sizes->text), "pages of process %d, compressed with lz4", (int)pid);
 	return error;
 }

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * room.c - what stays in memory: of a store whose pool has a limit of its own, and after reads without reuse
+ */
+#include "config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers.h"
+#include "image.h"
+
+#define UNIT 2048
+#define UNITS 2000
+#define LIMIT (1 << 20)
+
+static unsigned char value[UNIT], other[UNIT];
+static struct image image;
+static struct zpool_store *store;
+
+static void open_store(const char *pool, uint64_t limit)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	args.pool = pool;
+	args.unit_bytes = UNIT;
+	args.limit_bytes = limit;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s: %s", pool, zpool_last_error());
+}
+
+static struct zpool_store_stats stats(void)
+{
+	struct zpool_store_stats all;
+
+	ck_assert_int_eq(zpool_store_get_stats(store, &all, sizeof(all)), 0);
+	return all;
+}
+
+/* Returns the value of a version of a key, which is noise for every third key and shrinks otherwise. */
+static const unsigned char *value_of(uint64_t key, uint32_t version)
+{
+	uint32_t seed = (uint32_t)key * 2654435761U + version;
+
+	for (size_t i = 0; i < UNIT; i++) {
+		seed = seed * 1664525 + 1013904223;
+		value[i] = (unsigned char)(key % 3 ? 'a' + (seed >> 30) : seed >> 24);
+	}
+	return value;
+}
+
+static void put(uint64_t key, uint32_t version)
+{
+	int err = zpool_store_put(store, key, value_of(key, version), UNIT);
+
+	ck_assert_msg(err == 0, "key %llu: %d, %s", (unsigned long long)key, err, zpool_last_error());
+}
+
+static void expect(uint64_t key, uint32_t version, uint32_t flags)
+{
+	int64_t got = zpool_store_read(store, key, other, sizeof(other), flags);
+
+	ck_assert_msg(got == UNIT, "key %llu: %lld, %s", (unsigned long long)key, (long long)got, zpool_last_error());
+	ck_assert_msg(!memcmp(other, value_of(key, version), UNIT), "key %llu", (unsigned long long)key);
+}
+
+static void set_up(void)
+{
+	image_init(&image, (uint64_t)UNITS * UNIT, false);
+}
+
+static void tear_down(void)
+{
+	image_fini(&image);
+}
+
+START_TEST(values_that_are_read_once_change_nothing_in_memory)
+{
+	struct zpool_store_stats before;
+
+	open_store(specs[_i], LIMIT);
+	for (uint64_t key = 0; key < UNITS; key++)
+		put(key, 1);
+	before = stats();
+	for (uint64_t key = 0; key < UNITS; key++)
+		expect(key, 1, ZPOOL_STORE_NOREUSE);
+	ck_assert_uint_gt(stats().loaded, UNITS / 4);
+	ck_assert_uint_eq(stats().loaded + stats().hits, UNITS);
+	ck_assert_uint_eq(stats().units, before.units);
+	ck_assert_uint_eq(stats().evicted, before.evicted);
+	ck_assert_int_eq(zpool_store_shrink(store, UINT64_MAX, NULL), -EAGAIN);
+	ck_assert_uint_eq(stats().second_chances, before.second_chances);
+	ck_assert_uint_gt(stats().evict_ns, before.evict_ns);
+	ck_assert_int_eq(zpool_store_read(store, 1, other, sizeof(other), 0x80), -EINVAL);
+	zpool_store_close(store);
+}
+END_TEST
+
+static void *read_in_thread(void *user)
+{
+	static unsigned char third[UNIT];
+
+	(void)user;
+	ck_assert_int_eq(zpool_store_get(store, UNITS - 1, third, sizeof(third)), UNIT);
+	return NULL;
+}
+
+/* Another thread uses the store while this one waits for the backing, so the store makes a second context. */
+static int64_t read_while_busy(void *user, void *buf, size_t bytes, uint64_t offset)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_in_thread, NULL), 0);
+	pthread_join(thread, NULL);
+	memcpy(buf, ((struct image *)user)->data + offset, bytes);
+	return (int64_t)bytes;
+}
+
+static void put_all(uint32_t version)
+{
+	for (uint64_t key = 0; key < UNITS; key++) {
+		put(key, version);
+		ck_assert_uint_le(stats().pool_bytes, LIMIT);
+	}
+	/* Eviction makes room for the next unit, and does not empty the pool. */
+	ck_assert_uint_ge(stats().pool_bytes, LIMIT / 4);
+	ck_assert_uint_gt(stats().evicted, 0);
+	/* The thread of read_while_busy() finds this one in memory. */
+	put(UNITS - 1, version);
+}
+
+START_TEST(limit_of_the_spec_holds)
+{
+	uint64_t context_bytes;
+	char spec[64];
+
+	snprintf(spec, sizeof(spec), "%s:limit=1M", specs[_i]);
+	image.backing.pread = read_while_busy;
+	open_store(spec, 0);
+	put_all(1);
+	ck_assert_uint_eq(stats().pool_bytes, zpool_get_total_size(zpool_store_get_pool(store)));
+	context_bytes = stats().context_bytes;
+	expect(2, 1, ZPOOL_STORE_NOREUSE);
+	ck_assert_uint_gt(stats().context_bytes, context_bytes);
+	put_all(2);
+	zpool_store_close(store);
+}
+END_TEST
+
+/* Units that are loaded take the place of others also if only the pool has a limit. */
+START_TEST(loaded_units_are_kept_within_the_limit_of_the_spec)
+{
+	char spec[64];
+
+	snprintf(spec, sizeof(spec), "%s:limit=1M", specs[_i]);
+	open_store(spec, 0);
+	put_all(1);
+	for (unsigned int round = 0; round < 3; round++)
+		for (uint64_t key = 0; key < 40; key++)
+			expect(key, 1, 0);
+	ck_assert_uint_ge(stats().hits, 60);
+	ck_assert_uint_le(stats().pool_bytes, LIMIT);
+	zpool_store_close(store);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("room");
+	TCase *tcase = tcase_create("room");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_loop_test(tcase, values_that_are_read_once_change_nothing_in_memory, 0, SPECS);
+	tcase_add_loop_test(tcase, limit_of_the_spec_holds, 0, SPECS);
+	tcase_add_loop_test(tcase, loaded_units_are_kept_within_the_limit_of_the_spec, 0, SPECS);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
