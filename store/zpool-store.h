@@ -507,8 +507,8 @@ struct zpool_store_stats {
 	uint64_t sample_bytes;          /* the length of the values on which the last trained dictionary was tried */
 	uint64_t sample_before_bytes;   /* their length when compressed with what the store used until then */
 	uint64_t sample_after_bytes;    /* their length when compressed with the trained dictionary */
-	uint64_t evict_ns;          /* for how long calls evicted units, which includes the writes to the backing */
-	uint64_t through_too_large; /* of written_through, those whose object was too large for the driver */
+	uint64_t evict_ns;              /* for how long calls evicted units, which includes the writes to the backing */
+	uint64_t through_too_large;     /* of written_through, those whose object was too large for the driver */
 };
 
 /*
