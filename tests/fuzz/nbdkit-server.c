@@ -81,6 +81,18 @@ int nbdkit_parse_unsigned(const char *what, const char *text, unsigned int *numb
 	return 0;
 }
 
+int nbdkit_parse_uint64_t(const char *what, const char *text, uint64_t *number)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	(void)what;
+	if (end == text || *end || !isdigit((unsigned char)*text))
+		return refuse(text);
+	*number = value;
+	return 0;
+}
+
 int nbdkit_parse_bool(const char *text)
 {
 	if (!strcmp(text, "yes") || !strcmp(text, "1"))
