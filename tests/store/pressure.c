@@ -138,6 +138,42 @@ START_TEST(close_ends_the_thread)
 }
 END_TEST
 
+static void put_noise(uint64_t key)
+{
+	uint32_t seed = (uint32_t)key * 2654435761U + 1;
+	unsigned char value[UNIT];
+
+	for (size_t i = 0; i < UNIT; i++) {
+		seed = seed * 1664525 + 1013904223;
+		value[i] = (unsigned char)(seed >> 24);
+	}
+	ck_assert_int_eq(zpool_store_put(store, key, value, UNIT), 0);
+}
+
+START_TEST(removed_limit_ends_eviction)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	uint64_t evicted, key = 0;
+
+	image_init(&image, (uint64_t)UNITS * UNIT, false);
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	args.limit_bytes = (uint64_t)UNITS * UNIT / 2;
+	args.accept_percent = 50;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	while (!stats().evicted)
+		put_noise(key++);
+	ck_assert_int_eq(zpool_store_set_limit(store, 0), 0);
+	evicted = stats().evicted;
+	for (unsigned int i = 0; i < 20; i++)
+		put_noise(key++);
+	ck_assert_uint_eq(stats().evicted, evicted);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused)
 {
 	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
@@ -177,6 +213,7 @@ int main(void)
 	tcase_add_loop_test(tcase, event_gives_memory_back, 0, 2);
 	tcase_add_test(tcase, system_without_pressure_information_is_reported);
 	tcase_add_test(tcase, close_ends_the_thread);
+	tcase_add_test(tcase, removed_limit_ends_eviction);
 	tcase_add_test(tcase, bad_arguments_are_refused);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
