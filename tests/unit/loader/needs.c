@@ -413,7 +413,7 @@ END_TEST
 /* Each check of a library would have to follow links through a thousand directories. */
 START_TEST(links_with_long_ways_are_followed_within_bounds)
 {
-	char way[3900], names[100][8];
+	char way[3900], names[100][16];
 	unsigned components = 0;
 
 	start();
