@@ -15,6 +15,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "tests/shipped.h"
+
 #ifdef CONTRACT_PRELOAD
 #include <ltdl.h>
 
@@ -180,6 +182,17 @@ static void print_command(FILE *to, const struct ct_options *options, const char
 		options->isolate ? "" : " --no-fork");
 }
 
+#define DRIVER_TYPE(type) type,
+
+/* The thread sanitizer's memory does not suffice for the cases of all stacks in one process; stacks.sh runs others. */
+static void choose_drivers(struct ct_options *options, const char **specs)
+{
+	static const char *const drivers[] = { SHIPPED_DRIVERS(DRIVER_TYPE) };
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		list_add(specs, &options->spec_count, drivers[i]);
+}
+
 int main(int argc, char **argv)
 {
 	const char *specs[LIST_MAX];
@@ -208,6 +221,8 @@ int main(int argc, char **argv)
 #endif
 	program = argv[0];
 	parse(argc, argv, &options, specs, cases);
+	if (ct_thread_sanitized() && options.spec_count == 0)
+		choose_drivers(&options, specs);
 	ct_run(&options, &totals);
 	if (totals.interrupted)
 		raise(totals.interrupted);
