@@ -24,8 +24,8 @@
 static const char *const types[] = { SHIPPED_DRIVERS(TYPE) SHIPPED_FILTERS(TYPE) };
 enum { TYPES = sizeof(types) / sizeof(types[0]) };
 
-/* What a load may fail with: what a failed call reports, as it is. */
-#define LOAD_ERRORS ENOMEM, EMFILE, EIO, EAGAIN
+/* What a load may fail with: what a failed call reports, as it is. The filter trace also writes to its file. */
+#define LOAD_ERRORS ENOMEM, EMFILE, EIO, EAGAIN, ENOSPC
 static const int load_errors[] = { LOAD_ERRORS, 0 };
 
 static char own_path[4096];

@@ -79,11 +79,6 @@ bool starve_fails(enum starve_kind kind)
 	return true;
 }
 
-void starve_failed_not(void)
-{
-	failures--;
-}
-
 /* ---- what was not given back ---- */
 
 enum { TABLE_SIZE = 1 << 16 };

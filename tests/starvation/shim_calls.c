@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,35 +114,37 @@ static void *noted(void *block, size_t bytes, const void *caller)
 	return block;
 }
 
-/* The functions of fts(3) in glibc use what they allocate without a look at it. */
-static bool malloc_fails(const void *caller)
-{
-	Dl_info info;
+/* fts_open() of glibc uses what it allocates without a look at it. */
+static __thread bool in_fts_open;
 
-	if (!starve_fails(STARVE_MALLOC))
-		return false;
-	if (!dladdr(caller, &info) || !info.dli_sname || strncmp(info.dli_sname, "fts", 3) != 0)
-		return true;
-	starve_failed_not();
-	return false;
+NEXT(fts_open)
+FTS *fts_open(char *const *paths, int options, int (*compare)(const FTSENT **, const FTSENT **))
+{
+	FTS *opened;
+
+	in_fts_open = true;
+	opened = next_fts_open()(paths, options, compare);
+	in_fts_open = false;
+	return opened;
+}
+
+static bool malloc_fails(void)
+{
+	return !in_fts_open && starve_fails(STARVE_MALLOC);
 }
 
 void *malloc(size_t bytes)
 {
 	if (finding)
 		return early_take(bytes);
-	return malloc_fails(__builtin_return_address(0))
-		       ? NULL
-		       : noted(next_malloc()(bytes), bytes, __builtin_return_address(0));
+	return malloc_fails() ? NULL : noted(next_malloc()(bytes), bytes, __builtin_return_address(0));
 }
 
 void *calloc(size_t count, size_t bytes)
 {
 	if (finding)
 		return early_take(count * bytes);
-	return malloc_fails(__builtin_return_address(0))
-		       ? NULL
-		       : noted(next_calloc()(count, bytes), count * bytes, __builtin_return_address(0));
+	return malloc_fails() ? NULL : noted(next_calloc()(count, bytes), count * bytes, __builtin_return_address(0));
 }
 
 void *realloc(void *block, size_t bytes)
@@ -150,7 +153,7 @@ void *realloc(void *block, size_t bytes)
 
 	if (is_early(block))
 		abort();
-	if (malloc_fails(__builtin_return_address(0)))
+	if (malloc_fails())
 		return NULL;
 	/* Another thread may get the old address before this one could forget it afterwards. */
 	if (block)
@@ -161,23 +164,21 @@ void *realloc(void *block, size_t bytes)
 
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
-	return malloc_fails(__builtin_return_address(0))
-		       ? NULL
-		       : noted(next_aligned_alloc()(alignment, bytes), bytes, __builtin_return_address(0));
+	return malloc_fails() ? NULL
+			      : noted(next_aligned_alloc()(alignment, bytes), bytes, __builtin_return_address(0));
 }
 
 void *memalign(size_t alignment, size_t bytes);
 void *memalign(size_t alignment, size_t bytes)
 {
-	return malloc_fails(__builtin_return_address(0))
-		       ? NULL
-		       : noted(next_aligned_alloc()(alignment, bytes), bytes, __builtin_return_address(0));
+	return malloc_fails() ? NULL
+			      : noted(next_aligned_alloc()(alignment, bytes), bytes, __builtin_return_address(0));
 }
 
 int posix_memalign(void **block, size_t alignment, size_t bytes)
 {
 	int saved_errno = errno;
-	void *made = malloc_fails(__builtin_return_address(0)) ? NULL : next_aligned_alloc()(alignment, bytes);
+	void *made = malloc_fails() ? NULL : next_aligned_alloc()(alignment, bytes);
 
 	errno = saved_errno;
 	if (!made)

@@ -76,7 +76,6 @@ struct starve_control {
 
 /* For the wrappers of starve.so.  The first returns true, with errno set, if the call has to fail. */
 bool starve_fails(enum starve_kind kind);
-void starve_failed_not(void); /* takes the last failure back */
 void starve_note_block(const void *block, size_t bytes, const void *caller);
 void starve_forget_block(const void *block);
 void starve_note_mapping(int64_t bytes);
