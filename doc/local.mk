@@ -57,14 +57,17 @@ zpool_store_man_links = \
 	doc/man/zpool_store_compact.3 \
 	doc/man/zpool_store_drop.3 \
 	doc/man/zpool_store_drop_range.3 \
+	doc/man/zpool_store_find_compressor.3 \
 	doc/man/zpool_store_flush.3 \
 	doc/man/zpool_store_get.3 \
 	doc/man/zpool_store_get_dictionary.3 \
+	doc/man/zpool_store_get_pool.3 \
 	doc/man/zpool_store_get_stats.3 \
 	doc/man/zpool_store_get_total_size.3 \
 	doc/man/zpool_store_next_extent.3 \
 	doc/man/zpool_store_prefetch.3 \
 	doc/man/zpool_store_put.3 \
+	doc/man/zpool_store_read.3 \
 	doc/man/zpool_store_recompress.3 \
 	doc/man/zpool_store_set_limit.3 \
 	doc/man/zpool_store_shrink.3 \
