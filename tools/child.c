@@ -48,8 +48,11 @@ static void run_in_child(const struct child_job *job, int out, pid_t parent, con
 	_exit(0);
 }
 
-/* Reads what is in the pipe now. Returns false at the end of the pipe or on an error. */
-static bool drain(const struct child_job *job, int in, bool *received)
+/*
+ * Reads what is in the pipe now. Returns false at the end of the pipe or on an error, after which the child is killed:
+ * it would wait until somebody reads what it writes.
+ */
+static bool drain(const struct child_job *job, pid_t pid, int in, bool *received)
 {
 	char bytes[4096];
 
@@ -59,10 +62,14 @@ static bool drain(const struct child_job *job, int in, bool *received)
 		if (got > 0) {
 			*received = true;
 			job->sink(job->user, bytes, (size_t)got);
-		} else if (!got || (errno != EINTR && errno != EAGAIN)) {
+		} else if (!got) {
 			return false;
 		} else if (errno == EAGAIN) {
 			return true;
+		} else if (errno != EINTR) {
+			warn("cannot read the results of a child process: %s", strerror(errno));
+			kill(pid, SIGKILL);
+			return false;
 		}
 	}
 }
@@ -85,7 +92,7 @@ static void attend(const struct child_job *job, pid_t pid, int in, struct child_
 
 		poll(&wait, 1, open ? POLL_MS : 1);
 		dead = waitpid(pid, &end->status, WNOHANG) == pid;
-		open = open && drain(job, in, &received);
+		open = open && drain(job, pid, in, &received);
 		if (dead)
 			return;
 		if (received)
