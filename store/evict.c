@@ -220,7 +220,7 @@ void zps_keep_making_room(struct zpool_store *store, struct zps_context *context
 {
 	uint64_t limit = atomic_load_explicit(&store->limit_bytes, memory_order_relaxed);
 
-	if (!limit) /* The program has removed the limit. */
+	if (!limit && atomic_load_explicit(&store->governs, memory_order_relaxed)) /* The program has removed it. */
 		limit = UINT64_MAX;
 	if (atomic_load_explicit(&store->exceeded, memory_order_relaxed))
 		end_excess(store, context, limit);

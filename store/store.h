@@ -32,7 +32,8 @@ struct zpool_store {
 	_Atomic uint64_t limit_bytes; /* is 0 if there is no limit */
 	uint64_t reserved_bytes;      /* are set aside for what is about to grow, and for training */
 	_Atomic bool limited;
-	bool governs; /* is true if the store sets the pool's limit; otherwise the pool keeps that of its spec */
+	/* This is true if the store sets the pool's limit; otherwise the pool keeps that of its spec. */
+	_Atomic bool governs;
 
 	struct zps_backing backing;
 	bool evicts;     /* is true if zpool_shrink() calls zps_evict_callback() */
