@@ -55,6 +55,12 @@ libzpool_sources = \
 
 libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
 
+# A build for another plugin directory compiles the files again that have its name.
+libzpool/loader/libzpcore_la-search.lo libzpool/loader/libzpcore_la-trust.lo: libzpool/plugindir
+CLEANFILES += libzpool/plugindir
+libzpool/plugindir: Makefile
+	$(AM_V_GEN)echo '$(plugindir)' >$@.tmp && if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
+
 # The whole library without the export map, so that unit tests can call internal functions.
 noinst_LTLIBRARIES += libzpool/libzpcore.la
 libzpool_libzpcore_la_SOURCES = $(libzpool_sources)

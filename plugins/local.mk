@@ -5,9 +5,21 @@ plugin_drivers = plugins/zsmalloc.la plugins/z3fold.la plugins/zbud.la plugins/z
 plugin_filters = plugins/guard.la plugins/fault.la plugins/trace.la
 plugin_LTLIBRARIES += $(plugin_drivers) $(plugin_filters)
 
-# Links every plugin, or every driver, into a program.
+# Links every plugin, or every driver, into a program.  The program also depends on plugins/shipped.h, so that it is
+# linked again when a list has changed.
 preload_plugins = $(plugin_LTLIBRARIES:%=-dlpreopen %)
 preload_drivers = $(plugin_drivers:%=-dlpreopen %)
+
+# Lists the drivers and filters for zpoolctl and for tests in C: SHIPPED_DRIVERS(X) is X("zsmalloc") X("z3fold") and so
+# on.  The file is replaced only if a list has changed, so that a change of the Makefile compiles nothing again.
+BUILT_SOURCES += plugins/shipped.h
+CLEANFILES += plugins/shipped.h
+plugins/shipped.h: Makefile
+	$(AM_V_GEN)$(MKDIR_P) plugins && { \
+	echo '/* Made from plugins/local.mk. */'; \
+	printf '#define SHIPPED_DRIVERS(X)'; printf ' X("%s")' $(plugin_drivers:plugins/%.la=%); echo; \
+	printf '#define SHIPPED_FILTERS(X)'; printf ' X("%s")' $(plugin_filters:plugins/%.la=%); echo; } >$@.tmp && \
+	if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
 
 plugin_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support
 plugin_cflags = $(AM_CFLAGS) $(STACK_CFLAGS)

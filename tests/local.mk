@@ -21,16 +21,6 @@ endif
 
 EXTRA_DIST += tests/with-plugins tests/clean-start.sh
 
-# Lists the shipped drivers and filters for tests in C: SHIPPED_DRIVERS(X) is X("zsmalloc") X("z3fold") and so on.
-BUILT_SOURCES += tests/shipped.h
-CLEANFILES += tests/shipped.h
-tests/shipped.h: Makefile
-	$(AM_V_GEN)$(MKDIR_P) tests && { \
-	echo '/* Made from plugins/local.mk. */'; \
-	printf '#define SHIPPED_DRIVERS(X)'; printf ' X("%s")' $(plugin_drivers:plugins/%.la=%); echo; \
-	printf '#define SHIPPED_FILTERS(X)'; printf ' X("%s")' $(plugin_filters:plugins/%.la=%); echo; } >$@.tmp && \
-	if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
-
 check_PROGRAMS += tests/clean-start
 tests_clean_start_SOURCES = tests/clean-start.c
 TESTS += tests/clean-start.sh

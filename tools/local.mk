@@ -67,7 +67,7 @@ tools_zpoolctl_SOURCES = \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
-tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"' $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store $(zpoolctl_preload_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 # The tool exports only its madvise(), with which `zpoolctl bench' counts calls.
 tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags)
@@ -77,7 +77,7 @@ tools_zpoolctl_LDADD = conformance/libconformance.a store/libzpool-store.la libz
 if !ENABLE_SHARED
 zpoolctl_preload_cppflags = -DZPOOLCTL_PRELOAD
 zpoolctl_preload_ldflags = -static $(preload_plugins)
-EXTRA_tools_zpoolctl_DEPENDENCIES = $(plugin_LTLIBRARIES)
+EXTRA_tools_zpoolctl_DEPENDENCIES = $(plugin_LTLIBRARIES) plugins/shipped.h
 endif
 endif
 

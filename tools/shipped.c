@@ -3,20 +3,17 @@
 
 #include <string.h>
 
+#include "plugins/shipped.h"
 #include "shipped.h"
 
-/* The plugins that the Makefile builds: "plugins/zsmalloc.la plugins/zbud.la ...". */
-static const char plugins[] = ZPOOLCTL_PLUGINS;
+#define NAME(type) type,
+
+static const char *const shipped[] = { SHIPPED_DRIVERS(NAME) SHIPPED_FILTERS(NAME) };
 
 bool is_shipped(const char *type)
 {
-	static const char prefix[] = "plugins/", suffix[] = ".la";
-	const size_t length = strlen(type);
-
-	for (const char *at = plugins; (at = strstr(at, prefix));) {
-		at += sizeof(prefix) - 1;
-		if (!strncmp(at, type, length) && !strncmp(at + length, suffix, sizeof(suffix) - 1))
+	for (size_t i = 0; i < sizeof(shipped) / sizeof(shipped[0]); i++)
+		if (!strcmp(type, shipped[i]))
 			return true;
-	}
 	return false;
 }

@@ -12,13 +12,15 @@ tests_contract_contract_LDADD = conformance/libconformance.a libzpool/libzpool.l
 if !ENABLE_SHARED
 contract_preload_cppflags = -DCONTRACT_PRELOAD
 contract_preload_ldflags = -static $(preload_plugins)
-EXTRA_tests_contract_contract_DEPENDENCIES = $(plugin_LTLIBRARIES)
+EXTRA_tests_contract_contract_DEPENDENCIES = $(plugin_LTLIBRARIES) plugins/shipped.h
 endif
 
 # Runs the suite on mock drivers that have few optional features, alone and below a filter.
 check_PROGRAMS += tests/contract/with_mocks
 TESTS += tests/contract/mocks.sh tests/contract/stacks.sh
 EXTRA_DIST += tests/contract/mocks.sh tests/contract/stacks.sh
+tests/contract/mocks.log: tests/contract/with_mocks$(EXEEXT)
+tests/contract/stacks.log: tests/contract/contract$(EXEEXT)
 
 tests_contract_with_mocks_SOURCES = \
 	tests/contract/main.c \
@@ -28,5 +30,5 @@ tests_contract_with_mocks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/sup
 tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)
 tests_contract_with_mocks_LDADD = conformance/libconformance.a libzpool/support/libzpsupport.la libzpool/libzpool.la $(PTHREAD_LIBS)
 if !ENABLE_SHARED
-EXTRA_tests_contract_with_mocks_DEPENDENCIES = $(plugin_LTLIBRARIES)
+EXTRA_tests_contract_with_mocks_DEPENDENCIES = $(plugin_LTLIBRARIES) plugins/shipped.h
 endif

@@ -5,7 +5,7 @@
 #ifndef FILTERS_STACK_H
 #define FILTERS_STACK_H 1
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 #include "tests/unit/run.h"
 
 #include <stdint.h>

@@ -53,7 +53,7 @@ build() {
             programs="$programs tests/fuzz/$target"
         done
         # shellcheck disable=SC2086 # one word for each program
-        make -s -j "$(nproc)" tests/shipped.h $programs
+        make -s -j "$(nproc)" plugins/shipped.h $programs
     )
 }
 

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 #include "../../tools/preload.h"
 

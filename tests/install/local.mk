@@ -41,7 +41,7 @@ tests_install_static_host_SOURCES = tests/install/static_host.c
 tests_install_static_host_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # Without -static, libtool would pass plugins to the linker as shared objects.
 tests_install_static_host_LDFLAGS = $(AM_LDFLAGS) -static $(preload_drivers)
-EXTRA_tests_install_static_host_DEPENDENCIES = $(plugin_drivers)
+EXTRA_tests_install_static_host_DEPENDENCIES = $(plugin_drivers) plugins/shipped.h
 tests_install_static_host_LDADD = libzpool/libzpool.la $(LTDL_LIBS) $(CHECK_LIBS) $(PTHREAD_LIBS)
 endif
 endif

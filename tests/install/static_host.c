@@ -14,7 +14,7 @@
 
 #include <zpool.h>
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 #define TYPE(type) type,
 static const char *const types[] = { SHIPPED_DRIVERS(TYPE) };

@@ -5,7 +5,7 @@
 #ifndef LIMITS_H
 #define LIMITS_H 1
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 #include "tests/unit/run.h"
 
 #include <stdbool.h>

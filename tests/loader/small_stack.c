@@ -22,7 +22,7 @@
 #include <zpool-driver.h>
 #include <zpool.h>
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 enum { SKIPPED = 77, PAINT = 0xa5 };
 

@@ -7,6 +7,7 @@ EXTRA_DIST += tests/mutation/check-mutation.sh
 .PHONY: check-mutation
 if ENABLE_SHARED
 TESTS += tests/mutation/check-mutation.sh
+tests/mutation/check-mutation.log: tests/contract/contract$(EXEEXT)
 
 check-mutation: tests/contract/contract
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/mutation/check-mutation.sh

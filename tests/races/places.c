@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "races.h"
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 enum { TRIM_CALLS = 8 };
 

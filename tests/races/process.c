@@ -20,7 +20,7 @@
 #include <zpool-driver.h>
 
 #include "races.h"
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 #define TYPE(type) type,
 static const char *const types[] = { SHIPPED_DRIVERS(TYPE) SHIPPED_FILTERS(TYPE) };

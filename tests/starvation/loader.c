@@ -17,7 +17,7 @@
 #include <zpool-driver.h>
 #include <zpool.h>
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 #include "tests/starvation/runner.h"
 
 #define TYPE(type) type,

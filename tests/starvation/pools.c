@@ -14,7 +14,7 @@
 
 #include <zpool.h>
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 #include "tests/starvation/runner.h"
 
 enum { OBJECTS = 360, FIRST = 200, SECOND = 260, THIRD = 320, SIZE_MAX_BYTES = 3900, CLASSES_MAX = 512 };

@@ -5,7 +5,7 @@
 #ifndef TESTS_STORE_DRIVERS_H
 #define TESTS_STORE_DRIVERS_H 1
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 #define SPEC_ALONE(type) type,
 #define SPEC_GUARDED(type) "guard+" type,

@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/run.h"
 

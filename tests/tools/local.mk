@@ -29,6 +29,7 @@ EXTRA_DIST += $(tools_tests) tests/tools/common.sh
 
 if ENABLE_TOOLS
 TESTS += $(tools_tests)
+tests/tools/new.log: tests/contract/contract$(EXEEXT)
 
 check_PROGRAMS += tests/tools/json-get tests/tools/victim
 check_PROGRAMS += tests/tools/forge tests/tools/recorder
