@@ -107,7 +107,8 @@ extern const struct ct_report ct_report_tap;
  *
  * groups      the cases
  * report      the functions that report the run
- * command     prints the command that runs a failed case alone, without a newline
+ * program     the path of this program, for the command that runs a failed case alone
+ * arguments   prints the arguments of that command, after a blank and without a newline
  * debuggers   programs that can be put before that command, ended by NULL; or NULL
  * file        the plugin that ct_groups_file is run on, and its driver's type; or NULL
  * specs       drivers, or whole specs; count 0: every driver that zpool_each_driver() reports
@@ -124,7 +125,8 @@ extern const struct ct_report ct_report_tap;
 struct ct_options {
 	const struct ct_group *groups;
 	const struct ct_report *report;
-	void (*command)(FILE *to, const struct ct_options *options, const char *spec, const char *case_name);
+	const char *program;
+	void (*arguments)(FILE *to, const struct ct_options *options, const char *spec, const char *case_name);
 	const char *const *debuggers;
 	const char *file;
 	const char *file_type;
@@ -160,7 +162,7 @@ bool ct_case_exists(const struct ct_group *groups, const char *name);
 /* Prints a word of a command line, with quotes if it needs them. */
 void ct_print_word(FILE *to, const char *word);
 
-/* Prints how to run a case alone: the environment that it needs, a debugger or "", and the command. */
+/* Prints how to run a case alone: the environment that it needs, a debugger or "", the program and its arguments. */
 void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
 		    const char *case_name);
 

@@ -7,6 +7,7 @@ else
 check_LIBRARIES += conformance/libconformance.a
 endif
 conformance_libconformance_a_SOURCES = \
+	conformance/again.c \
 	conformance/case.h \
 	conformance/cases.c conformance/cases.h \
 	conformance/cases_badinput.c \

@@ -44,23 +44,6 @@ static void print_lines(const char *label, const char *text)
 	}
 }
 
-/* Quotes the word for sh(1): in single quotes, with quotes in the word escaped. */
-void ct_print_word(FILE *to, const char *word)
-{
-	if (*word &&
-	    strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:,=%@") == strlen(word)) {
-		fputs(word, to);
-		return;
-	}
-	putc('\'', to);
-	for (; *word; word++) {
-		if (*word == '\'')
-			fputs("'\\'", to);
-		putc(*word, to);
-	}
-	putc('\'', to);
-}
-
 /* Prints the name on one line, without the character that begins a TAP directive. */
 static void print_name(const char *text)
 {
@@ -71,24 +54,6 @@ static void print_name(const char *text)
 			*c = '?';
 	print_safe(name ? name : "");
 	free(name);
-}
-
-void ct_print_alone(FILE *to, const struct ct_options *options, const char *debugger, const char *spec,
-		    const char *case_name)
-{
-	const char *path = getenv("ZPOOL_PLUGIN_PATH");
-	struct ct_options here = *options;
-
-	if (*debugger)
-		here.isolate = false;
-	if (path) {
-		fputs("ZPOOL_PLUGIN_PATH=", to);
-		ct_print_word(to, path);
-		putc(' ', to);
-	}
-	if (*debugger)
-		fprintf(to, "%s ", debugger);
-	here.command(to, &here, spec, case_name);
 }
 
 static void print_way(const struct ct_options *options, const struct ct_verdict *verdict, const char *label,

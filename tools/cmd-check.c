@@ -287,6 +287,23 @@ static void gather(struct check_options *options)
 	options->suite.groups = options->groups;
 }
 
+/* Removes the directory from a plugin path. */
+static void remove_from_path(char *path, const char *directory)
+{
+	size_t bytes = strlen(directory);
+
+	for (char *entry = path, *next; *entry; entry = next) {
+		next = entry + strcspn(entry, ":");
+		next += *next == ':';
+		if (strncmp(entry, directory, bytes) || (entry[bytes] && entry[bytes] != ':'))
+			continue;
+		memmove(entry, next, strlen(next) + 1);
+		next = entry;
+	}
+	if (*path && path[strlen(path) - 1] == ':')
+		path[strlen(path) - 1] = '\0';
+}
+
 /*
  * Puts the file's directory in front of the plugin path, and keeps the other directories: the file may be a filter,
  * which needs drivers. The environment variable is set as well, because the commands that the report prints repeat it.
@@ -294,18 +311,20 @@ static void gather(struct check_options *options)
 static bool look_there(const char *file)
 {
 	char others[PATH_MAX] = "";
-	char *path = NULL;
+	char *path = NULL, *directory = strndup(file, (size_t)(strrchr(file, '/') - file));
 	int err = zpool_get_plugin_path(others, sizeof(others));
 
-	if (err < 0)
+	if (err < 0 || !directory)
 		out_of_memory();
-	if (asprintf(&path, "%.*s%s%s", (int)(strrchr(file, '/') - file), file, *others ? ":" : "", others) < 0)
+	remove_from_path(others, directory);
+	if (asprintf(&path, "%s%s%s", directory, *others ? ":" : "", others) < 0)
 		out_of_memory();
 	err = zpool_set_plugin_path(path);
 	if (err)
 		warn("cannot search %s for plugins: %s", path, zpool_last_error());
 	if (setenv("ZPOOL_PLUGIN_PATH", path, 1))
 		out_of_memory();
+	free(directory);
 	free(path);
 	return !err;
 }
@@ -319,12 +338,11 @@ static uint64_t random_seed(void)
 	return seed;
 }
 
-/* The command must name the file again, because the spec alone would not lead to it. */
-static void print_command(FILE *to, const struct ct_options *suite, const char *spec, const char *case_name)
+/* The arguments must name the file again, because the spec alone would not lead to it. */
+static void print_arguments(FILE *to, const struct ct_options *suite, const char *spec, const char *case_name)
 {
 	const char *subject = suite->file && !strcmp(spec, suite->file_type) ? suite->file : spec;
 
-	ct_print_word(to, program_invocation_name);
 	fputs(" check ", to);
 	ct_print_word(to, subject);
 	fprintf(to, " --case %s --seed %" PRIu64 " --ops %lu", case_name, suite->seed, suite->operations);
@@ -371,7 +389,8 @@ int cmd_check(int argc, char **argv)
 
 	options.suite = (struct ct_options){
 		.report = &check_report,
-		.command = print_command,
+		.program = program_invocation_name,
+		.arguments = print_arguments,
 		.debuggers = debuggers,
 		.specs = &options.spec,
 		.spec_count = 1,

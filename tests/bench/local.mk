@@ -52,10 +52,10 @@ BENCH = frontend load locks $(bench_store)
 bench-calls: all $(bench_programs) tests/bench/locks tests/bench/nothing.la tests/bench/timed/zsmalloc.la
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) for program in $(BENCH); do \
 		case $$program in \
-		frontend) ZPOOL_TEST_MODULES=tests/bench/.libs/nothing.so ;; \
-		locks) ZPOOL_TEST_MODULES=tests/bench/timed/.libs/zsmalloc.so ;; \
-		*) ZPOOL_TEST_MODULES= ;; \
-		esac; export ZPOOL_TEST_MODULES; \
+		frontend) ZPOOL_TEST_MODULE=tests/bench/.libs/nothing.so ;; \
+		locks) ZPOOL_TEST_MODULE=tests/bench/timed/.libs/zsmalloc.so ;; \
+		*) ZPOOL_TEST_MODULE= ;; \
+		esac; export ZPOOL_TEST_MODULE; \
 		$(SHELL) $(top_srcdir)/tests/with-plugins tests/bench/$$program || exit 1; done
 
 TESTS += tests/bench/no_atomics.sh tests/bench/locks.sh

@@ -171,11 +171,8 @@ static void parse(int argc, char **argv, struct ct_options *options, const char 
 		usage(stderr, 2);
 }
 
-static const char *program;
-
-static void print_command(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
+static void print_arguments(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
 {
-	ct_print_word(to, program);
 	fputs(" --driver ", to);
 	ct_print_word(to, spec);
 	fprintf(to, " --case %s --seed %" PRIu64 " --ops %lu%s", case_name, options->seed, options->operations,
@@ -200,7 +197,8 @@ int main(int argc, char **argv)
 	struct ct_options options = {
 		.groups = ct_groups,
 		.report = &ct_report_tap,
-		.command = print_command,
+		.program = argv[0],
+		.arguments = print_arguments,
 		.specs = specs,
 		.cases = cases,
 		.seed = random_seed(),
@@ -219,7 +217,6 @@ int main(int argc, char **argv)
 	/* In a build without shared libraries, the drivers are linked into the program. */
 	LTDL_SET_PRELOADED_SYMBOLS();
 #endif
-	program = argv[0];
 	parse(argc, argv, &options, specs, cases);
 	if (ct_thread_sanitized() && options.spec_count == 0)
 		choose_drivers(&options, specs);

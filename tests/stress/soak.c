@@ -17,12 +17,10 @@
 
 enum { SECONDS_MAX = 10000000 };
 
-static const char *program;
-
-static void print_command(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
+static void print_arguments(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
 {
 	(void)case_name;
-	fprintf(to, "%s --driver '%s' --seed %" PRIu64 " --threads %u..%u --objects %zu", program, spec, options->seed,
+	fprintf(to, " --driver '%s' --seed %" PRIu64 " --threads %u..%u --objects %zu", spec, options->seed,
 		ct_soak.threads_least, ct_soak.threads_most, ct_soak.objects);
 	if (ct_soak.largest != SIZE_MAX)
 		fprintf(to, " --largest %zu", ct_soak.largest);
@@ -137,7 +135,6 @@ static void parse(int argc, char **argv, struct ct_options *options, const char 
 		{ NULL, 0, NULL, 0 },
 	};
 
-	program = argv[0];
 	for (int option; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;)
 		take(option, options, spec);
 	if (optind < argc)
@@ -152,7 +149,8 @@ int main(int argc, char **argv)
 		.groups = ct_groups_soak,
 		.report = &ct_report_tap,
 		.jobs = 1,
-		.command = print_command,
+		.program = argv[0],
+		.arguments = print_arguments,
 		.timeout_s = 60,
 		.specs = &spec,
 		.seed = (uint64_t)time(NULL),

@@ -6,6 +6,17 @@
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
+# repeats NAME: the command that the last run printed for its only failed case fails with the same case
+repeats()
+{
+    sed -n 's/^#   alone: *//p' "$work/out" >"$work/command"
+    (cd / && sh "$work/command") >"$work/again" 2>"$work/err" || :
+    case $(grep -c '^not ok' "$work/again") in
+    1) is "$1" "$(sed -n 's/^not ok [0-9]* //p' "$work/out")" "$(sed -n 's/^not ok [0-9]* //p' "$work/again")" ;;
+    *) is "$1" "one failed case" "$(cat "$work/again" "$work/err")" ;;
+    esac
+}
+
 use_drivers crash exits copying zbud
 file=$work/plugins/zbud.so
 few="--case live_handles_differ --case what_compaction_won_is_used_again --case node_is_a_preference"
@@ -110,18 +121,30 @@ run check --stress 1 --case soak zbud
 exits "the soak, for a second" 0
 prints "only the soak test runs" "^ok 1 - zbud: soak\$"
 
-# The printed command works with any characters in the path. It names the program itself, which finds the library only
-# after both are installed, so the test sets the library's path.
+# The printed command works with any characters in the path, and in the build tree.
 strange="$work/it's a \"dir\" \$HOME"
 mkdir "$strange"
 if [ -e "$work/plugins/crash.so" ]; then
     cp "$work/plugins/crash.so" "$strange"
     run check --fail-fast --seed 7 "$strange/crash.so"
     exits "a driver in a directory with quotes in its name" 1
-    sed -n 's/^#   alone: *//p' "$work/out" >"$work/command"
-    LD_LIBRARY_PATH=$builddir/libzpool/.libs sh "$work/command" >"$work/again" 2>"$work/err" || :
-    is "the printed command can be pasted into a shell" "$(grep '^not ok' "$work/out" | sed 's/^not ok [0-9]* //')" \
-        "$(grep '^not ok' "$work/again" | sed 's/^not ok [0-9]* //')"
+    repeats "the printed command can be pasted into a shell"
+    ZPOOL_PLUGIN_PATH=$work:$strange:/nowhere
+    run check --fail-fast --seed 7 "$strange/crash.so"
+    ZPOOL_PLUGIN_PATH=$work/plugins
+    prints "the printed path has the directory of the file once, at its beginning" "^#   alone: +ZPOOL_PLUGIN_PATH='[^:]*:$work:/nowhere' "
+
+    # The directory that with-plugins makes is gone when the command is repeated.
+    with_plugins=$(cd "${srcdir:-.}/tests" && pwd)/with-plugins
+    ZPOOL_TEST_MODULE=$builddir/tests/tools/mocks/.libs/crash.so
+    export ZPOOL_TEST_MODULE
+    status=0
+    "$with_plugins" "$zpoolctl" check --fail-fast --seed 7 crash >"$work/out" 2>"$work/err" || status=$?
+    exits "a driver that crashes is a failure with with-plugins too" 1
+    repeats "the printed command can be repeated after with-plugins has ended"
+    unset ZPOOL_TEST_MODULE
+    "$with_plugins" "$zpoolctl" check --fail-fast --seed 7 "$strange/crash.so" >"$work/out" 2>"$work/err" || :
+    repeats "a file can be checked again after with-plugins has ended"
 fi
 run check "$(printf 'zbud\nok 2 - made up # SKIP')"
 prints_not "a newline in a name does not make a new line" "^ok 2 - made up"
