@@ -7,8 +7,9 @@
  * It uses the kernel's functions, types and flags by their names, which ZPOOL_KERNEL_NAMES provides. One of the drivers
  * is part of the program: it is registered and evicts as drivers in the kernel do.
  *
- * kernel_caller [--seed N] [TYPE...]: runs on the named drivers, or on its own driver and all shipped drivers that are
- * found. The exit status is 0; 1 after a message for each lost page and each broken promise; 77 if no driver was found.
+ * kernel_caller [--seed N] [TYPE...]: runs on its own driver and on the named drivers, or on those of the blank-separated
+ * list in ZPOOL_TEST_DRIVERS that are found. The exit status is 0; 1 after a message for each lost page and each broken
+ * promise; 77 if no driver was found.
  */
 #ifndef ZPOOL_KERNEL_NAMES
 #define ZPOOL_KERNEL_NAMES
@@ -441,8 +442,8 @@ static bool run(char *type, u64 *state)
 
 int main(int argc, char **argv)
 {
-	static char types[][10] = { "zbud", "z3fold", "zsmalloc", "zblock", "libc" };
-	static char own[] = "slots";
+	static char own[] = "slots", shipped[512];
+	const char *list = getenv("ZPOOL_TEST_DRIVERS");
 	unsigned int found = 0;
 	u64 state;
 
@@ -461,8 +462,10 @@ int main(int argc, char **argv)
 			found++;
 		else
 			complain(argv[i], "no pool could be created");
-	for (size_t i = 0; argc == 1 && i < sizeof(types) / sizeof(types[0]); i++)
-		found += run(types[i], &state);
+	if (argc == 1 && list && snprintf(shipped, sizeof(shipped), "%s", list) >= (int)sizeof(shipped))
+		complain(own, "ZPOOL_TEST_DRIVERS is too long");
+	for (char *type = strtok(shipped, " "); type; type = strtok(NULL, " "))
+		found += run(type, &state);
 	if (!run(own, &state))
 		complain(own, "no pool of a registered driver could be created");
 	if (zpool_unregister_driver(&slots_driver) || zpool_has_pool(own))

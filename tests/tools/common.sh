@@ -59,6 +59,12 @@ use_drivers()
     export ZPOOL_PLUGIN_PATH
 }
 
+# Prints the names of the tool's commands, in the order of its help.
+list_commands()
+{
+    COLUMNS='' "$zpoolctl" help | awk 'NF == 0 { listed = 0 } listed { print $1 } /^Commands:/ { listed = 1 }'
+}
+
 # run ARGUMENT...: runs the tool; its output, messages and exit status are in $work/out, $work/err and $status
 run()
 {

@@ -38,7 +38,8 @@ completes()
 
 : >"$work/out"
 : >"$work/err"
-completes "commands" "help new list info check replay bench store" "$zpoolctl" ""
+commands=$(list_commands)
+completes "commands" "$(echo "$commands" | tr '\n' ' ' | sed 's/ $//')" "$zpoolctl" ""
 completes "commands for help" "replay" "$zpoolctl" help re
 completes "a command's beginning" "store" "$zpoolctl" st
 completes "options before a command" "--help" "$zpoolctl" --h
@@ -67,7 +68,7 @@ completes "drivers for bench" "zbud" "$zpoolctl" bench --type z
 completes "distributions" "lz4" "$zpoolctl" bench --sizes l
 completes "files with sizes" "some-file" "$zpoolctl" bench --sizes some-fi
 completes "a trace" "some-file" "$zpoolctl" replay some-fi
-for command in help list info new check bench replay store; do
+for command in $commands; do
     for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
         completes "$command $option" "$option" "$zpoolctl" $command "$option"
     done

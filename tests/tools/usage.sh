@@ -11,14 +11,18 @@ random_file "$work/file" 100
 
 run --help
 exits "--help succeeds" 0
-for command in help list info new check bench replay store; do
-    prints "--help names $command" "^ +$command "
-done
+prints "--help lists commands" "^  list "
+commands=$(list_commands)
 run --version
 exits "--version succeeds" 0
 prints "--version prints the versions of the tool and the library" \
     "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
-for command in list info new check bench store; do
+for command in $commands; do
+    page=$abs_top_srcdir/doc/man/zpoolctl.1
+    is "the manual page has a section on $command" 1 "$(grep -cE "^\.SS zpoolctl $command( |$)" "$page")"
+    holds "the synopsis of the manual page has $command" \
+        "$(sed -n '/^\.SH SYNOPSIS/,/^\.SH DESCRIPTION/p' "$page" | grep -cx "\.B $command")" -ge 1
+    [ "$command" != help ] || continue
     run "$command" --help
     exits "$command --help succeeds" 0
     prints "$command --help shows how to call it" "^Usage: zpoolctl $command "
@@ -36,7 +40,7 @@ run help
 exits "help succeeds" 0
 silent "help prints no message"
 is "help is --help" "$(cat "$work/help")" "$(cat "$work/out")"
-for command in help list info new check bench replay store; do
+for command in $commands; do
     run "$command" --help
     cp "$work/out" "$work/help"
     run help "$command"
