@@ -3,7 +3,8 @@
 #
 # faults.sh - zpoolctl check catches broken drivers, each by the case that tests for its fault
 #
-# broken.c is built once for each fault below, and once without a fault, which must pass.
+# broken.c is built once for each fault below, and once without a fault, which must pass. ONLY_FAULT=NAME in the
+# environment tests one fault alone.
 set -eu
 . "${srcdir:-.}/tests/tools/common.sh"
 
@@ -56,6 +57,19 @@ fault()
     faults=$((faults + 1))
     rm "$work/plugins/$name.so"
 }
+
+if [ -n "${ONLY_FAULT:-}" ]; then
+    sed -n "s/^\([^#]* \)\{0,1\}fault \($ONLY_FAULT [a-z].*\)/\2/p" "$0" >"$work/only"
+    [ -s "$work/only" ] || {
+        echo "FAILED: faults.sh has no line \"fault $ONLY_FAULT CASE\""
+        exit 1
+    }
+    # shellcheck disable=SC2086 # the flags are a list of words
+    while read -r name case_name flags; do
+        fault "$name" "$case_name" $flags
+    done <"$work/only"
+    finish
+fi
 
 build sound
 check "$work/plugins/sound.so"
