@@ -21,7 +21,7 @@ struct zpool_stats zp_stats_begin(struct zp_pages *pages, struct zp_handles *han
 
 int zp_stats_end(const struct zpool_stats *now, struct zpool_stats *stats, size_t stats_size)
 {
-	memcpy(stats, now, stats_size < sizeof *now ? stats_size : sizeof *now);
+	memcpy(stats, now, stats_size < sizeof(*now) ? stats_size : sizeof(*now));
 	return 0;
 }
 

@@ -11,13 +11,13 @@
 
 static bool source_is_sane(const struct zpool_page_source *source)
 {
-	return source->struct_size >= sizeof *source && source->reserve && source->commit && source->decommit &&
+	return source->struct_size >= sizeof(*source) && source->reserve && source->commit && source->decommit &&
 	       source->release;
 }
 
 int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source, int node, uint64_t limit_bytes)
 {
-	memset(pages, 0, sizeof *pages);
+	memset(pages, 0, sizeof(*pages));
 	pages->source = source ? source : &zp_os_pages;
 	if (!source_is_sane(pages->source))
 		return -EINVAL;
@@ -43,7 +43,7 @@ int zp_pages_init(struct zp_pages *pages, const struct zpool_page_source *source
 void zp_pages_fini(struct zp_pages *pages)
 {
 	zp_chunks_fini(pages);
-	memset(pages, 0, sizeof *pages);
+	memset(pages, 0, sizeof(*pages));
 }
 
 int zp_pages_charge(struct zp_pages *pages, uint64_t bytes, zpool_gfp_t gfp)

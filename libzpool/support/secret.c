@@ -20,7 +20,7 @@ uint64_t zp_secret(void)
 #ifdef __linux__
 	int saved_errno = errno;
 
-	if (getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret)
+	if (getrandom(&secret, sizeof(secret), GRND_NONBLOCK) == (ssize_t)sizeof(secret))
 		return secret;
 	errno = saved_errno;
 #endif

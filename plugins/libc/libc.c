@@ -18,13 +18,13 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include <zpool-driver.h>
-
 #include <stdlib.h>
 #include <string.h>
 #ifdef __linux__
 #include <malloc.h>
 #endif
+
+#include <zpool-driver.h>
 
 #include "counts.h"
 #include "create.h"

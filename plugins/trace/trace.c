@@ -171,7 +171,7 @@ static int trace_create(const struct zpool_create_args *args, struct zpool_creat
 				  args->lower_spec);
 		return -EINVAL;
 	}
-	trace = calloc(1, sizeof *trace);
+	trace = calloc(1, sizeof(*trace));
 	if (!trace)
 		return -ENOMEM;
 	trace->host = args->host;
@@ -181,7 +181,7 @@ static int trace_create(const struct zpool_create_args *args, struct zpool_creat
 	zp_lock_init(&trace->lock);
 	zp_lock_rank(&trace->lock, TRACE_RANK_POOL, 0, trace);
 	err = args->host->lower_create(args->core, args->evict ? trace_evict : NULL, trace, &trace->lower,
-				       sizeof trace->lower);
+				       sizeof(trace->lower));
 	if (!err) {
 		err = trace_open(trace, args);
 		if (err)
@@ -214,7 +214,7 @@ static bool trace_was_opened(const struct trace_pool *trace)
 {
 	const struct zpool_host *host = trace->host;
 
-	return host->struct_size < offsetof(struct zpool_host, opened) + sizeof host->opened || !host->opened ||
+	return host->struct_size < offsetof(struct zpool_host, opened) + sizeof(host->opened) || !host->opened ||
 	       host->opened(trace->core);
 }
 
@@ -570,7 +570,7 @@ ZPOOL_DRIVER_DEFINE(trace, ZPOOL_VERSION, "filter: records every call in a file,
 		    .flags_required = ZPOOL_DRIVER_FILTER,
 		    .flags_ignorable = ZPOOL_DRIVER_SLEEP_MAPPED | ZPOOL_DRIVER_MOVABLE | ZPOOL_DRIVER_NOWAIT,
 		    .max_object_bytes = TRACE_OBJECT_BYTES_MAX, .alignment_bytes = 8, .params = trace_params,
-		    .param_count = sizeof trace_params / sizeof trace_params[0], .create = trace_create,
+		    .param_count = sizeof(trace_params) / sizeof(trace_params[0]), .create = trace_create,
 		    .destroy = trace_destroy, .malloc = trace_malloc, .free = trace_free,
 		    .total_size = trace_total_size, .map = trace_map, .unmap = trace_unmap, .read = trace_read,
 		    .write = trace_write, .shrink = trace_shrink, .compact = trace_compact, .obj_size = trace_obj_size,

@@ -30,7 +30,7 @@ static struct trace_slot *trace_slot_of(const struct trace_objects *objects, uns
 
 int trace_objects_init(struct trace_objects *objects)
 {
-	objects->slots = calloc(TRACE_SLOTS_BEGIN, sizeof *objects->slots);
+	objects->slots = calloc(TRACE_SLOTS_BEGIN, sizeof(*objects->slots));
 	objects->mask = TRACE_SLOTS_BEGIN - 1;
 	objects->used = 0;
 	return objects->slots ? 0 : -ENOMEM;
@@ -45,7 +45,7 @@ static void trace_objects_grow(struct trace_objects *objects)
 {
 	struct trace_objects larger = { .mask = objects->mask * 2 + 1, .used = objects->used };
 
-	larger.slots = calloc(larger.mask + 1, sizeof *larger.slots);
+	larger.slots = calloc(larger.mask + 1, sizeof(*larger.slots));
 	if (!larger.slots)
 		return;
 	for (size_t i = 0; i <= objects->mask; i++)

@@ -86,7 +86,7 @@ static int trace_write_header(struct trace_writer *writer, const char *spec, uin
 	trace_put(header + 24, limit_bytes, 8);
 	check = trace_check(TRACE_CHECK_BEGIN, header, 32);
 	trace_put(header + 32, trace_check(check, (const uint8_t *)spec, spec_bytes), 4);
-	err = trace_file_write(writer->fd, header, sizeof header);
+	err = trace_file_write(writer->fd, header, sizeof(header));
 	if (!err)
 		err = trace_file_write(writer->fd, (const uint8_t *)spec, spec_bytes);
 	if (err || writer->made || fstat(writer->fd, &status) != 0 || !S_ISREG(status.st_mode))
@@ -99,7 +99,7 @@ int trace_writer_init(struct trace_writer *writer, const char *path, bool overwr
 {
 	int fd, err;
 
-	memset(writer, 0, sizeof *writer);
+	memset(writer, 0, sizeof(*writer));
 	writer->head = malloc(TRACE_BLOCK_BYTES + buffer_bytes);
 	if (!writer->head)
 		return -ENOMEM;
@@ -179,7 +179,7 @@ static uint32_t trace_thread(struct trace_writer *writer)
 	uintptr_t key = 0;
 	size_t at;
 
-	memcpy(&key, &self, sizeof self < sizeof key ? sizeof self : sizeof key);
+	memcpy(&key, &self, sizeof(self) < sizeof(key) ? sizeof(self) : sizeof(key));
 	at = (size_t)zp_mix(key) % TRACE_THREAD_SLOTS;
 	while (writer->threads[at].number && !pthread_equal(writer->threads[at].self, self))
 		at = (at + 1) % TRACE_THREAD_SLOTS;
@@ -196,7 +196,7 @@ static enum trace_error trace_error_of(int err)
 	} errors[] = { { EINVAL, TRACE_EINVAL }, { ENOMEM, TRACE_ENOMEM }, { ENOSPC, TRACE_ENOSPC },
 		       { EAGAIN, TRACE_EAGAIN }, { EBUSY, TRACE_EBUSY },   { EOPNOTSUPP, TRACE_EOPNOTSUPP } };
 
-	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i].number == -err)
 			return errors[i].error;
 	return TRACE_EOTHER;

@@ -134,6 +134,6 @@ bool z3fold_empty_page(struct z3fold_pool *pool, uint32_t pgno)
 	for (unsigned int i = 0; i < count; i++)
 		end_migration(pool, &objects[i], pgno);
 	z3fold_page_leave_rings(pool, pgno);
-	memset(page, 0, sizeof *page);
+	memset(page, 0, sizeof(*page));
 	return true;
 }

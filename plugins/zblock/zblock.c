@@ -112,17 +112,17 @@ static int pool_init(struct zblock_pool *pool, const struct zpool_create_args *a
 	zp_caches_init(&pool->caches, ZBLOCK_TYPES + 1);
 	zblock_types_init(pool);
 	zblock_records_init(pool);
-	return zp_create_tables(&pool->pages, &pool->handles, sizeof *pool, 0, args);
+	return zp_create_tables(&pool->pages, &pool->handles, sizeof(*pool), 0, args);
 }
 
 static int zblock_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
 	/* Aligned, so that no two types' locks share a cache line. */
-	struct zblock_pool *pool = aligned_alloc(_Alignof(struct zblock_pool), sizeof *pool);
+	struct zblock_pool *pool = aligned_alloc(_Alignof(struct zblock_pool), sizeof(*pool));
 	int err = -ENOMEM;
 
 	if (pool) {
-		memset(pool, 0, sizeof *pool);
+		memset(pool, 0, sizeof(*pool));
 		err = pool_init(pool, args);
 	}
 	if (err) {

@@ -93,7 +93,7 @@ int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *sta
 		}
 		stats.fullness[FULLNESS_TENTHS] = full;
 		if (stats.zspages)
-			err = fn(&stats, sizeof stats, user);
+			err = fn(&stats, sizeof(stats), user);
 	}
 	return err;
 }

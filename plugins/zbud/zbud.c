@@ -105,12 +105,12 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 		.pages = &pool->pages, .host = args->host, .core = args->core, .driver = pool, .empty = zbud_cache_empty
 	};
 	zp_caches_init(&pool->caches, ZBUD_PAGE_CHUNKS);
-	return zp_create_tables(&pool->pages, &pool->handles, sizeof *pool, 0, args);
+	return zp_create_tables(&pool->pages, &pool->handles, sizeof(*pool), 0, args);
 }
 
 static int zbud_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	struct zbud_pool *pool = calloc(1, sizeof *pool);
+	struct zbud_pool *pool = calloc(1, sizeof(*pool));
 	int err = pool ? pool_init(pool, args) : -ENOMEM;
 
 	if (err) {

@@ -13,7 +13,7 @@ struct zbud_page *zbud_page_init(struct zbud_pool *pool, uint32_t pgno)
 {
 	struct zbud_page *page = zbud_page_at(pool, pgno);
 
-	memset(page, 0, sizeof *page);
+	memset(page, 0, sizeof(*page));
 	zp_list_init(&page->unbuddied);
 	zp_list_init(&page->lru);
 	page->pgno = pgno;
