@@ -3,9 +3,10 @@
 # Targets for developers of libzpool; doc/hacking.md says when to use them.
 #
 #   format, format-check    format the C sources with clang-format, or only report differences
-#   lint                    cppcheck, clang-tidy and shellcheck
+#   lint                    cppcheck, clang-tidy, shellcheck, and rules of style that grep can check
 #   spell-check             run codespell on everything that is written by hand
 #   sizes                   report files and functions that are too long
+#   check-one               run the tests that T names, and build only what they need
 #   check-valgrind          run the test programs under memcheck
 #   check-asan, check-tsan  run the test suite in a separate build with sanitizers
 #   check-musl, check-aarch64, check-i386
@@ -28,8 +29,8 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh
 # $(call need,PROGRAM,PACKAGE) fails with a message if the program is missing.
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
-.PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell sizes spell-check
-.PHONY: check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
+.PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell lint-style sizes spell-check
+.PHONY: check-one check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
 	check-musl check-aarch64 check-i386
 
 CLANG_FORMAT = clang-format
@@ -49,7 +50,12 @@ format-check:
 			length > 120 { print file ":" NR ": more than 120 columns"; n++ } \
 			END { exit n > 0 }' || status=1; done; exit $$status; }
 
-lint: lint-cppcheck lint-clang-tidy lint-shell
+lint: lint-cppcheck lint-clang-tidy lint-shell lint-style
+
+# What the other tools do not find: sizeof without parentheses.
+lint-style:
+	$(AM_V_at)cd '$(srcdir)' && ! find $(rooms) -name '*.[ch]' -print | \
+		xargs grep -nE '(^|[^a-zA-Z0-9_"])sizeof [^"]*[;,)]' | grep -v '^[^:]*:[0-9]*:[ /]\*'
 
 # cppcheck does not read system headers, so macros that are loops must be defined for it; nor does it believe that the
 # functions that end a case of the conformance suite do not return.
@@ -86,6 +92,20 @@ spell-check:
 sizes:
 	$(AM_V_at)cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print | sort | \
 		xargs awk -f tests/dist/sizes.awk
+
+# `make check' builds all test programs, whatever TESTS is.  check-one builds only the named tests and their helpers:
+# clean-start, and the modules and programs other than tests that belong to the same directory below tests/.  A test that
+# needs anything else names it as a prerequisite of its log.
+one_unknown = $(filter-out $(TESTS:$(EXEEXT)=),$(T))
+one_rooms = $(foreach test,$(T),$(word 1,$(subst /, ,$(test)))/$(word 2,$(subst /, ,$(test))))
+one_helpers = tests/clean-start$(EXEEXT) $(filter $(one_rooms:%=%/%),$(filter-out $(TESTS),$(check_PROGRAMS)))
+
+check-one:
+	@test -n '$(T)' || { echo '$@: name one or more tests: make $@ T=tests/unit/core/open' >&2; exit 1; }
+	@test -z '$(one_unknown)' || { echo '$@: no test of this build is named $(one_unknown)' >&2; exit 1; }
+	$(AM_V_at)$(MAKE) check TESTS='$(T)' check_LIBRARIES= \
+		check_PROGRAMS='$(sort $(filter $(T:=$(EXEEXT)),$(check_PROGRAMS)) $(one_helpers))' \
+		check_LTLIBRARIES='$(filter $(one_rooms:%=%/%),$(check_LTLIBRARIES))'
 
 # Only programs are run under memcheck: with scripts it would check the shell.  A forked test that leaks ends with a
 # status other than 0, which Check reports.  --keep-debuginfo keeps the function names of unmapped plugins in reports.

@@ -12,7 +12,8 @@
 # - outputs that README.md and the tutorial quote have the shape of a real run
 # - links between the documents lead to existing files
 #
-# `make check' runs the script in the build directory, with $srcdir set.
+# `make check' runs the script in the build directory, with $srcdir set. The script says what it is doing, because the
+# conformance tests take a while.
 
 # shellcheck disable=SC2086 # $cc and $flags are lists of words
 set -u
@@ -122,6 +123,14 @@ else
 	echo "no mandoc here: the pages' syntax was not checked"
 fi
 
+# --- Counts ---------------------------------------------------------------------------------------------------------
+
+# A new conformance case must not make a document wrong.
+(cd "$srcdir" && grep -nE '^ *(1\.\.[0-9]+$|# [0-9]+ passed, )' README.md doc/*.md doc/*/*.md doc/man/*.[1-8]) >"$work/counts" && {
+	cat "$work/counts"
+	fault "these documents count the conformance cases; write N instead"
+}
+
 # --- Links ----------------------------------------------------------------------------------------------------------
 
 # Links have the form [text](file), relative to the document.  Links in code or to other sites are not checked.
@@ -214,6 +223,7 @@ prove() {
 	else
 		set -- tests/contract/contract --driver "$2"
 	fi
+	echo "$document: conformance tests: $*"
 	ZPOOL_PLUGIN_PATH=$work/alone timeout 1800 "$@" --ops 10000 >"$work/output" 2>&1 || {
 		grep -v '^ok' "$work/output"
 		fault "$document: a plugin fails the conformance tests: $*"
@@ -231,6 +241,7 @@ spec_of() {
 
 for document in README.md doc/writing-a-driver/first-driver.md doc/writing-a-driver/filters.md \
 	doc/writing-a-driver/porting.md doc/writing-a-driver/abi.md doc/man/zpool.3 doc/man/zpool-driver.7; do
+	echo "$document: compiling and running its examples"
 	place=$work/$(basename "$document").d
 	mkdir "$place"
 	extract "$srcdir/$document" "$place"
@@ -264,7 +275,7 @@ for document in README.md doc/writing-a-driver/first-driver.md doc/writing-a-dri
 			$cc $flags -c -o "$place/$name.o" "$example" || fault "$document: $name.c does not compile"
 		fi
 	done
-	echo "$document: programs:${programs:- none}, plugins:${drivers:- none}, others:${others:- none}"
+	echo "$document: has programs:${programs:- none}, plugins:${drivers:- none}, others:${others:- none}"
 	test -n "$programs$drivers$others" || fault "$document: has no example"
 	test -f "$plugins/zbud.so" || continue
 	for program in $programs; do

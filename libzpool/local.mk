@@ -59,7 +59,7 @@ libzpool_cppflags = $(AM_CPPFLAGS) -DZPOOL_PLUGINDIR='"$(plugindir)"'
 libzpool/loader/libzpcore_la-search.lo libzpool/loader/libzpcore_la-trust.lo: libzpool/plugindir
 CLEANFILES += libzpool/plugindir
 libzpool/plugindir: Makefile
-	$(AM_V_GEN)echo '$(plugindir)' >$@.tmp && if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
+	$(AM_V_at)echo '$(plugindir)' >$@.tmp && if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
 
 # The whole library without the export map, so that unit tests can call internal functions.
 noinst_LTLIBRARIES += libzpool/libzpcore.la

@@ -196,7 +196,7 @@ ZPOOL_PUBLIC const char *zpool_get_name(struct zpool *pool);
  *
  * This counts every page that the pool has obtained from the system and not returned, and all of its own records.  If
  * every object has been written and at least 16 MiB are held, it is within 2 % and 256 KiB of the growth of the
- * process's resident memory (except for libc, which can only add up the sizes that malloc reports).  Returns 0 with
+ * process's resident memory (except for drivers on top of malloc(3), which can only add up the sizes that it reports).  Returns 0 with
  * errno EINVAL if pool is NULL.
  */
 ZPOOL_PUBLIC uint64_t zpool_get_total_size(struct zpool *pool);
@@ -243,7 +243,7 @@ ZPOOL_PUBLIC int zpool_set_param(struct zpool *pool, const char *key, const char
 ZPOOL_PUBLIC int zpool_malloc(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle);
 
 /*
- * zpool_free - free an object
+ * zpool_free - free an object, whose space later objects of about its size can use, also at the limit
  *
  * A handle that is 0, stale, foreign, invented or still mapped is refused: the object remains, an error is logged and
  * zpool_last_error() reports it.  On 64-bit machines a stale handle is always refused; an invented or foreign one is

@@ -15,7 +15,7 @@ preload_drivers = $(plugin_drivers:%=-dlpreopen %)
 BUILT_SOURCES += plugins/shipped.h
 CLEANFILES += plugins/shipped.h
 plugins/shipped.h: Makefile
-	$(AM_V_GEN)$(MKDIR_P) plugins && { \
+	$(AM_V_at)$(MKDIR_P) plugins && { \
 	echo '/* Made from plugins/local.mk. */'; \
 	printf '#define SHIPPED_DRIVERS(X)'; printf ' X("%s")' $(plugin_drivers:plugins/%.la=%); echo; \
 	printf '#define SHIPPED_FILTERS(X)'; printf ' X("%s")' $(plugin_filters:plugins/%.la=%); echo; } >$@.tmp && \

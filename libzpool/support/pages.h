@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages.h - the page-run allocator, in which every driver except libc stores its objects
+ * pages.h - the page-run allocator, in which drivers store their objects
  *
  * Pages have 4096 bytes and are numbered; the numbers fit into 30 bits and do not depend on where memory is mapped.
  * Address space is reserved from the page source in chunks, each about as large as all before it and at most 1 GiB,
