@@ -73,8 +73,8 @@ static void print_program(FILE *to, const char *program, const char *debugger, b
 /*
  * Prints how to get the plugins back that were found, and returns true if that is tests/with-plugins. Its directory of
  * plugins exists only while the test runs, so the command must be run through that script again. The script sets
- * ZPOOL_TEST_PLUGINS to the directory and ZPOOL_TEST_AGAIN to the command. A plugin that was given as a file is searched
- * for in its own directory first, and is one more module for the script.
+ * ZPOOL_TEST_PLUGINS to the directory and ZPOOL_TEST_AGAIN to the command. A plugin that was given as a file is
+ * searched for in its own directory first, and is one more module for the script.
  */
 static bool print_plugins(FILE *to, const struct ct_options *options)
 {

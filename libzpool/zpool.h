@@ -196,8 +196,8 @@ ZPOOL_PUBLIC const char *zpool_get_name(struct zpool *pool);
  *
  * This counts every page that the pool has obtained from the system and not returned, and all of its own records.  If
  * every object has been written and at least 16 MiB are held, it is within 2 % and 256 KiB of the growth of the
- * process's resident memory (except for drivers on top of malloc(3), which can only add up the sizes that it reports).  Returns 0 with
- * errno EINVAL if pool is NULL.
+ * process's resident memory (except for drivers on top of malloc(3), which can only add up the sizes that it reports).
+ * Returns 0 with errno EINVAL if pool is NULL.
  */
 ZPOOL_PUBLIC uint64_t zpool_get_total_size(struct zpool *pool);
 

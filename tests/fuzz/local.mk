@@ -43,7 +43,7 @@ EXTRA_tests_fuzz_ops_DEPENDENCIES = $(fuzz_dependencies)
 
 tests_fuzz_spec_SOURCES = tests/fuzz/spec.c tests/fuzz/no-tool.c $(fuzz_support) tools/preload.c tools/preload.h \
 	tools/shipped.c tools/shipped.h tools/spec.c tools/spec-files.c tools/spec.h
-tests_fuzz_spec_CPPFLAGS = $(fuzz_cppflags) -DZPOOLCTL_PLUGINS='"$(plugin_LTLIBRARIES)"'
+tests_fuzz_spec_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_spec_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_spec_LDADD = libzpool/libzpcore.la $(PTHREAD_LIBS)
 EXTRA_tests_fuzz_spec_DEPENDENCIES = $(fuzz_dependencies)

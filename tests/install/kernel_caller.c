@@ -7,9 +7,9 @@
  * It uses the kernel's functions, types and flags by their names, which ZPOOL_KERNEL_NAMES provides. One of the drivers
  * is part of the program: it is registered and evicts as drivers in the kernel do.
  *
- * kernel_caller [--seed N] [TYPE...]: runs on its own driver and on the named drivers, or on those of the blank-separated
- * list in ZPOOL_TEST_DRIVERS that are found. The exit status is 0; 1 after a message for each lost page and each broken
- * promise; 77 if no driver was found.
+ * kernel_caller [--seed N] [TYPE...]: runs on its own driver and on the named drivers, or on those of the list in
+ * ZPOOL_TEST_DRIVERS, separated by blanks, that are found. The exit status is 0; 1 after a message for each lost page
+ * and each broken promise; 77 if no driver was found.
  */
 #ifndef ZPOOL_KERNEL_NAMES
 #define ZPOOL_KERNEL_NAMES
