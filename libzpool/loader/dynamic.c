@@ -40,11 +40,13 @@ struct reader {
 	char *text; /* ZP_DYNAMIC_MAX_NAME_BYTES, which is too large for the stack of a small thread */
 };
 
-/* Returns the number of bytes read, or -errno. */
+/* Returns the number of bytes read, or -errno. No file reaches the offsets for which pread() would return EINVAL. */
 static ssize_t read_up_to(struct reader *reader, void *to, size_t bytes, uint64_t offset)
 {
 	size_t done = 0;
-	while (done < bytes && offset + done <= INT64_MAX) {
+	if (offset > (uint64_t)INT64_MAX - bytes)
+		return 0;
+	while (done < bytes) {
 		ssize_t n = pread(reader->fd, (char *)to + done, bytes - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
