@@ -8,9 +8,12 @@
 
 struct zpool_stats zp_stats_begin(struct zp_pages *pages, struct zp_handles *handles, const struct zp_counts *counts)
 {
+	uint64_t held = zp_pages_held_bytes(pages), peak = zp_pages_peak_bytes(pages);
+
 	return (struct zpool_stats){
-		.pool_bytes = zp_pages_held_bytes(pages),
-		.pool_bytes_peak = zp_pages_peak_bytes(pages),
+		.pool_bytes = held,
+		/* Another thread may have taken memory and not yet noted the peak. */
+		.pool_bytes_peak = peak > held ? peak : held,
 		.mapped_handles = zp_handles_mapped(handles),
 		.malloc_failed_limit = atomic_load(&counts->failed_limit),
 		.malloc_failed_memory = atomic_load(&counts->failed_memory),

@@ -209,9 +209,8 @@ static void guard_destroy(void *pool_)
  * Objects
  */
 
-static void note_peak(struct guard_pool *pool)
+static void note_peak(struct guard_pool *pool, uint64_t now)
 {
-	uint64_t now = guard_total_size(pool);
 	uint64_t peak = atomic_load_explicit(&pool->peak_bytes, memory_order_relaxed);
 
 	while (peak < now && !atomic_compare_exchange_weak_explicit(&pool->peak_bytes, &peak, now, memory_order_relaxed,
@@ -298,7 +297,7 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	object->sealed = false;
 	object->never_mapped = true;
 	atomic_fetch_add_explicit(&pool->stored_bytes, size, memory_order_relaxed);
-	note_peak(pool);
+	note_peak(pool, guard_total_size(pool));
 	*handle = zp_handles_publish(&pool->handles, slot, size);
 	return 0;
 }
@@ -499,10 +498,11 @@ static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size
 
 	if (err)
 		return err;
-	note_peak(pool);
 	now.objects = zp_handles_taken(&pool->handles) - guard_kept_slots(pool);
 	now.stored_bytes = atomic_load_explicit(&pool->stored_bytes, memory_order_relaxed);
+	/* The pool may shrink or grow meanwhile; the peak is at least what is reported. */
 	now.pool_bytes = guard_total_size(pool);
+	note_peak(pool, now.pool_bytes);
 	now.pool_bytes_peak = atomic_load_explicit(&pool->peak_bytes, memory_order_relaxed);
 	now.mapped_handles = zp_handles_mapped(&pool->handles);
 	leave_out_first_tries(pool, &now);
