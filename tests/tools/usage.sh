@@ -18,7 +18,7 @@ exits "--version succeeds" 0
 prints "--version prints the versions of the tool and the library" \
     "^zpoolctl $PACKAGE_VERSION \(libzpool $PACKAGE_VERSION\)\$"
 for command in $commands; do
-    page=$abs_top_srcdir/doc/man/zpoolctl.1
+    page=${abs_top_srcdir:?is the source tree, set by make check}/doc/man/zpoolctl.1
     is "the manual page has a section on $command" 1 "$(grep -cE "^\.SS zpoolctl $command( |$)" "$page")"
     holds "the synopsis of the manual page has $command" \
         "$(sed -n '/^\.SH SYNOPSIS/,/^\.SH DESCRIPTION/p' "$page" | grep -cx "\.B $command")" -ge 1
