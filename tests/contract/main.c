@@ -15,7 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "tests/shipped.h"
+#include "plugins/shipped.h"
 
 #ifdef CONTRACT_PRELOAD
 #include <ltdl.h>
@@ -28,9 +28,10 @@
 static const char usage_text[] =
 	"Usage: contract [--all | --driver SPEC...] [OPTION]...\n"
 	"Run the conformance tests on drivers.  Drivers are found as the library finds them (ZPOOL_PLUGIN_PATH);\n"
-	"the report is in TAP format, and a line with the totals follows it.\n"
+	"the report is in TAP format, and a line with the totals follows it.  Without --all and --driver, the shipped\n"
+	"drivers are tested alone, behind guard, and one of them behind fault.\n"
 	"\n"
-	"  --all             every driver found (the default)\n"
+	"  --all             every driver found, and each filter in front of every driver\n"
 	"  --driver SPEC     this driver or stack; may be repeated\n"
 	"  --case NAME       only this case; may be repeated\n"
 	"  --list            print the cases and what they test, and run none\n"
@@ -121,7 +122,8 @@ _Noreturn static void usage(FILE *to, int status)
 	exit(status);
 }
 
-static void parse(int argc, char **argv, struct ct_options *options, const char **specs, const char **cases)
+/* Returns true if the caller asked for all drivers. */
+static bool parse(int argc, char **argv, struct ct_options *options, const char **specs, const char **cases)
 {
 	bool all = false;
 
@@ -169,6 +171,7 @@ static void parse(int argc, char **argv, struct ct_options *options, const char 
 	}
 	if (optind < argc || (all && options->spec_count > 0))
 		usage(stderr, 2);
+	return all;
 }
 
 static void print_arguments(FILE *to, const struct ct_options *options, const char *spec, const char *case_name)
@@ -181,13 +184,19 @@ static void print_arguments(FILE *to, const struct ct_options *options, const ch
 
 #define DRIVER_TYPE(type) type,
 
-/* The thread sanitizer's memory does not suffice for the cases of all stacks in one process; stacks.sh runs others. */
-static void choose_drivers(struct ct_options *options, const char **specs)
+/*
+ * Without faults, the filter fault only passes calls on, so that one driver behind it is enough; stacks.sh has more.
+ * The thread sanitizer has memory for the cases of the drivers alone, because all cases run in one process then.
+ */
+static void choose_specs(struct ct_options *options, const char **specs)
 {
-	static const char *const drivers[] = { SHIPPED_DRIVERS(DRIVER_TYPE) };
+	static const char *const chosen[] = { SHIPPED_DRIVERS(DRIVER_TYPE) "guard", "fault+zsmalloc" };
+	size_t count = sizeof(chosen) / sizeof(chosen[0]);
 
-	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
-		list_add(specs, &options->spec_count, drivers[i]);
+	if (ct_thread_sanitized())
+		count -= 2;
+	for (size_t i = 0; i < count; i++)
+		list_add(specs, &options->spec_count, chosen[i]);
 }
 
 int main(int argc, char **argv)
@@ -212,14 +221,15 @@ int main(int argc, char **argv)
 		.rss = !ct_instrumented(),
 	};
 	struct ct_totals totals;
+	bool all;
 
 #ifdef CONTRACT_PRELOAD
 	/* In a build without shared libraries, the drivers are linked into the program. */
 	LTDL_SET_PRELOADED_SYMBOLS();
 #endif
-	parse(argc, argv, &options, specs, cases);
-	if (ct_thread_sanitized() && options.spec_count == 0)
-		choose_drivers(&options, specs);
+	all = parse(argc, argv, &options, specs, cases);
+	if (!all && options.spec_count == 0)
+		choose_specs(&options, specs);
 	ct_run(&options, &totals);
 	if (totals.interrupted)
 		raise(totals.interrupted);
