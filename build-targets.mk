@@ -62,6 +62,7 @@ lint-style:
 cppcheck_macros = \
 	'-Djson_array_foreach(array,i,value)=while ((value = next(array)) && (i = position(array)))' \
 	'-Djson_object_foreach(object,key,value)=while ((value = next(object)) && (key = name(object)))' \
+	'-DSHIPPED_DRIVERS(X)=X("zbud")' '-DSHIPPED_FILTERS(X)=X("guard")' \
 	'-Dct_fail(...)=abort()' '-Dct_skip(...)=abort()'
 
 lint-cppcheck:
@@ -86,7 +87,7 @@ lint-shell:
 # Words that codespell would report as mistakes: a macro of man pages, and the static functions of a driver.
 spell-check:
 	@$(call need,codespell,codespell)
-	$(AM_V_at)cd '$(srcdir)' && codespell -L bu,statics --skip='*.svg,*.sizes' \
+	$(AM_V_at)cd '$(srcdir)' && codespell -L bu,statics --skip='*.svg,*.sizes,tests/fuzz/corpus' \
 		$(rooms) doc README.md CONTRIBUTING.md SECURITY.md NEWS quickstart.sh .ci configure.ac Makefile.am build-targets.mk m4/zpool.m4
 
 sizes:

@@ -289,7 +289,7 @@ done
 # have other numbers, sizes, times and file names.
 
 shape() {
-	sed -E -e 's#(^| )\.{0,2}(/[A-Za-z0-9_.+-]+)+#\1PATH#g' -e 's/PATH( PATH)+/PATH/g' -e 's/\b[0-9]+(\.[0-9]+)?([KMGT]|[nmu]?s)?\b/N/g' \
+	sed -E -e 's#(^| )\.{0,2}(/[A-Za-z0-9_.+-]+)+#\1PATH#g' -e 's/PATH( PATH)+/PATH/g' -e 's/\b[0-9]+(\.[0-9]+)?([BKMGT]|[nmu]?s)?\b/N/g' \
 		-e 's/identical: .*/identical/' -e 's/ +/ /g' -e 's/^ //' -e 's/ $//' | grep .
 }
 
@@ -339,7 +339,7 @@ if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then
 	same_shape $shelf '^    PARAMETER TYPE' tools/zpoolctl info shelf
 	same_shape $shelf 'store --type shelf --type shelf:pages=8' \
 		tools/zpoolctl store --type shelf --type shelf:pages=8 "$srcdir/tools"
-	same_shape $shelf 'store --type shelf --limit' tools/zpoolctl store --type shelf --limit 64K "$srcdir/tools"
+	same_shape $shelf 'store --type shelf --limit' tools/zpoolctl store --type shelf --limit 128K "$srcdir/tools"
 	ZPOOL_PLUGIN_PATH=$plugins
 fi
 # The tool's sources and some zeroes serve as the archive for the disk.

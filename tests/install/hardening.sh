@@ -14,7 +14,7 @@ case ${HARDEN_CFLAGS?} in
 *) skip "built without hardening" ;;
 esac
 archive=libzpool/libzpool-support.a
-objects=$(run_nm -A "$archive" 2>/dev/null | sed 's/^[^:]*:\([^:]*\):.*/\1/' | sort -u | grep -c .)
+objects=$("${READELF:?}" -hW "$archive" 2>/dev/null | grep -c '^ELF Header')
 
 # marked_objects PATTERN - prints how many objects of the archive have the mark
 marked_objects() {

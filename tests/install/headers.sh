@@ -40,7 +40,8 @@ done
 headers=$(sed -n 's|.*libzpool/support/\([a-z_]*\.h\).*|\1|p' "$srcdir/libzpool/support/local.mk" | grep -v _internal | sort -u)
 [ -n "$headers" ] || fail "no header of the support library was found"
 for header in $headers; do
-    echo "#include <zpool-support/$header>" >"$scratch/support"
+    # A header may only define macros, and C demands a declaration.
+    printf '#include <zpool-support/%s>\nextern int declared;\n' "$header" >"$scratch/support"
     compile "$scratch/support" -std=c11
     compile "$scratch/support" -std=gnu11 -DZPOOL_KERNEL_NAMES
 done

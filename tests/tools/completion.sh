@@ -69,8 +69,8 @@ completes "distributions" "lz4" "$zpoolctl" bench --sizes l
 completes "files with sizes" "some-file" "$zpoolctl" bench --sizes some-fi
 completes "a trace" "some-file" "$zpoolctl" replay some-fi
 for command in $commands; do
-    for option in $("$zpoolctl" $command --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
-        completes "$command $option" "$option" "$zpoolctl" $command "$option"
+    for option in $("$zpoolctl" "$command" --help | grep -o -- '--[a-z][a-z-]*' | sort -u); do
+        completes "$command $option" "$option" "$zpoolctl" "$command" "$option"
     done
 done
 finish
