@@ -246,12 +246,14 @@ static bool step(struct state *state, unsigned int number)
 
 static void check_end(const struct state *state)
 {
+	unsigned int last = state->memory[now->final_var];
+
 	for (unsigned int i = 0; i < thread_count; i++)
 		require(now->programs[i][state->threads[i].at].op == OP_END, "no thread can continue");
 	if (now->counter_var >= 0)
 		require(state->memory[now->counter_var] == state->entries,
 			"what a thread wrote in the critical section is lost");
-	require(now->final_values >> state->memory[now->final_var] & 1, "the last value of a variable is wrong");
+	require(last < 16 && now->final_values >> last & 1, "the last value of a variable is wrong");
 }
 
 /* Reaches all states that follow. */

@@ -66,10 +66,12 @@ exits "a trace without a file is refused" 1
 
 # --- The memory that a trace may use --------------------------------------------------------------------------------
 
-# This trace removes the limit of its header, and then allocates 10 TiB.
-printf '%s\n' 'set_limit 0' 'times 655360 malloc 16777216 0' | forge libc 1048576
-run replay --json "$work/foreign.trace"
-is "more memory than is available is refused" 1 "$([ "$(value drivers 0 failed no_memory)" -gt 0 ] && echo 1)"
+# This trace removes the limit of its header, and then allocates 10 TiB.  A sanitizer ends the process then.
+if [ -z "${SANITIZER_CFLAGS:-}" ]; then
+    printf '%s\n' 'set_limit 0' 'times 655360 malloc 16777216 0' | forge libc 1048576
+    run replay --json "$work/foreign.trace"
+    is "more memory than is available is refused" 1 "$([ "$(value drivers 0 failed no_memory)" -gt 0 ] && echo 1)"
+fi
 
 # --- Traces that are accepted
 # ---------------------------------------------------------------------------------------------

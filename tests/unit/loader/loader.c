@@ -109,6 +109,7 @@ START_TEST(lack_of_descriptors_is_told_and_passes)
 		ck_assert_int_eq(err, -EMFILE);
 		assert_contains(failure.message, "Too many open files");
 		ck_assert(!failure.content);
+		zp_load_failure_clear(&failure);
 		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
 		zp_loader_discard(&loaded);
 	}
@@ -128,6 +129,7 @@ START_TEST(directory_that_cannot_be_searched_is_not_one_without_plugins)
 	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("shut"), scratch_path("second"));
 	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
 	fails("planted", &nothing, geteuid() != 0 ? EACCES : ELOOP, scratch_path("shut/planted.so"));
+	zp_load_failure_clear(&failure);
 	if (scratch_plugin("second/planted.so", "planted")) {
 		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
 		zp_loader_discard(&loaded);
