@@ -38,6 +38,18 @@ bool unit_may_fork(void)
 	return getenv("ZPOOL_TEST_NO_FORK") == NULL;
 }
 
+bool unit_child_can_allocate(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+	return false;
+#endif
+#endif
+	return getenv("ZPOOL_TEST_VALGRIND") == NULL;
+}
+
 int unit_in_child(int (*fn)(void))
 {
 	int status = 0;

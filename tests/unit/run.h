@@ -20,6 +20,12 @@ int unit_run(const char *suite, const TTest *const *tests, size_t count);
 /* Returns false if a sanitizer or the caller forbids fork(); a test that needs fork() then returns at once. */
 bool unit_may_fork(void);
 
+/*
+ * Returns false if a child of a program with busy threads cannot use its memory: the locks of the address sanitizer may
+ * be held by threads that the child does not have, and memcheck reports the memory on their stacks as leaks.
+ */
+bool unit_child_can_allocate(void);
+
 /* Runs fn in a child and returns the child's exit status, or -1 if it was killed. A child that hangs is killed. */
 int unit_in_child(int (*fn)(void));
 

@@ -168,27 +168,11 @@ static void *keep_busy(void *user)
 	return NULL;
 }
 
-/*
- * Returns false if a child of a program with busy threads cannot use its memory: the locks of the address sanitizer may
- * be held by threads that the child does not have, and memcheck reports the memory on their stacks as leaks.
- */
-static bool child_can_allocate(void)
-{
-#if defined(__SANITIZE_ADDRESS__)
-	return false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-	return false;
-#endif
-#endif
-	return getenv("ZPOOL_TEST_VALGRIND") == NULL;
-}
-
 /* All locks are free in the child, no matter what the other threads were doing. */
 START_TEST(child_of_a_busy_program_hangs_on_no_lock)
 {
 	pthread_t threads[2];
-	if (!unit_may_fork() || !child_can_allocate())
+	if (!unit_may_fork() || !unit_child_can_allocate())
 		return;
 	start();
 	open_pool("mock");
