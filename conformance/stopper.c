@@ -176,7 +176,7 @@ void ct_stopper_run(void (*call)(void *arg), void (*undo)(void *arg), void (*mea
 	stopper.arg = arg;
 	atomic_store(&stopper.turn, IDLE);
 	sem_post(&stopper.go);
-	/* With a real-time policy, the other thread may run only when this one yields. */
+	/* With a real-time policy, the other thread may run only when this one yields; often would spoil the aim. */
 	for (unsigned int tries = 1;; tries++) {
 		stopper.inside = 1;
 		call(arg);
@@ -184,7 +184,7 @@ void ct_stopper_run(void (*call)(void *arg), void (*undo)(void *arg), void (*mea
 		if (atomic_load(&stopper.turn) >= STOPPED)
 			break;
 		undo(arg);
-		if (tries % 64 == 0)
+		if (tries % 8192 == 0)
 			sched_yield();
 	}
 	/* If the case has no process of its own, a failed check ends only the other thread. */
