@@ -495,10 +495,14 @@ static int guard_stats(void *pool_, struct zpool_stats *stats, size_t stats_size
 	const struct zpool_lower *lower = &pool->filter.lower;
 	struct zpool_stats now = { 0 };
 	int err = lower->caps & ZPOOL_CAP_STATS ? lower->driver->stats(lower->pool, &now, sizeof(now)) : 0;
+	uint64_t taken, kept;
 
 	if (err)
 		return err;
-	now.objects = zp_handles_taken(&pool->handles) - guard_kept_slots(pool);
+	taken = zp_handles_taken(&pool->handles);
+	kept = guard_kept_slots(pool);
+	/* Other threads may keep a slot between the two counts. */
+	now.objects = taken > kept ? taken - kept : 0;
 	now.stored_bytes = atomic_load_explicit(&pool->stored_bytes, memory_order_relaxed);
 	/* The pool may shrink or grow meanwhile; the peak is at least what is reported. */
 	now.pool_bytes = guard_total_size(pool);
