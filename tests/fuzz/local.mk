@@ -79,7 +79,7 @@ EXTRA_tests_fuzz_nbd_DEPENDENCIES = $(fuzz_dependencies)
 
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fuzz.sh
 
-# What to run, for how long in all, and what the engine is told in addition.
+# The targets to run, the seconds that they share, and more options for the engine.
 FUZZ_SECONDS = 60
 FUZZ_TARGETS = $(fuzz_targets:tests/fuzz/%=%)
 FUZZ_FLAGS =

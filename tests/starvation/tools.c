@@ -2,7 +2,7 @@
  *
  * tools.c - zpoolctl while calls of the C library fail, for each of its commands
  *
- * Whatever fails, the tool ends by itself with one of its exit statuses, says why if it is not 0, leaves no temporary
+ * Whatever fails, the tool exits with one of its documented statuses, says why if it is not 0, leaves no temporary
  * file, and writes a file either completely or not at all.  Where it returns 0, it has printed what it prints
  * otherwise.
  */
@@ -278,7 +278,7 @@ static bool count_calls(uint64_t *calls)
 	(void)unlink(paths[COUNTS]);
 	status = run_tool(paths[COUNTS]);
 	if (status != 0) {
-		fault("it fails by itself, with status %d", status);
+		fault("it fails without a failing call, with status %d", status);
 		return false;
 	}
 	(void)read_file(paths[STDOUT], clean_output);
