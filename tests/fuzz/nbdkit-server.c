@@ -13,14 +13,14 @@
 unsigned int nbdkit_server_errors;
 int nbdkit_server_errno;
 
-static void format_text(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void format_text(const char *format, va_list args)
 {
 	char text[512];
 
 	fuzz_assert(vsnprintf(text, sizeof(text), format, args) >= 0);
 }
 
-void nbdkit_error(const char *format, ...)
+__attribute__((format(printf, 1, 2))) void nbdkit_error(const char *format, ...)
 {
 	va_list args;
 
@@ -30,7 +30,7 @@ void nbdkit_error(const char *format, ...)
 	nbdkit_server_errors++;
 }
 
-void nbdkit_debug(const char *format, ...)
+__attribute__((format(printf, 1, 2))) void nbdkit_debug(const char *format, ...)
 {
 	va_list args;
 

@@ -5,6 +5,9 @@
 #undef _FORTIFY_SOURCE
 #include "config.h"
 
+/* With this, the C library defines no inline functions, so that getline() can be wrapped like the others. */
+#define __NO_INLINE__ 1
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -346,7 +349,9 @@ int eventfd(unsigned int count, int flags)
 {
 	if (starve_fails(STARVE_OPEN))
 		return -1;
-	return counter_fd = next_eventfd()(count, flags);
+	int fd = next_eventfd()(count, flags);
+	counter_fd = fd;
+	return fd;
 }
 
 WRAP(STARVE_OPEN, int, -1, memfd_create, (const char *name, unsigned int flags), (name, flags))

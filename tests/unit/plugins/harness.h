@@ -16,13 +16,15 @@ extern const struct zpool_driver z3fold_LTX_zpool_driver;
 extern const struct zpool_driver zsmalloc_LTX_zpool_driver, zbud_LTX_zpool_driver, libc_LTX_zpool_driver;
 extern const struct zpool_driver zblock_LTX_zpool_driver;
 
+typedef void harness_exit_fn(void *arg);
+
 struct harness {
 	const struct zpool_driver *driver;
 	void *pool;
 	struct zpool_host host;
 	char error[256];
 	/* The function that the driver last asked to call when a thread ends; tests call it. */
-	_Atomic(void (*)(void *arg)) exit_fn;
+	harness_exit_fn *_Atomic exit_fn;
 	void *_Atomic exit_arg;
 };
 
@@ -40,6 +42,12 @@ harness_error(void *core, const char *format, ...)
 	va_end(arguments);
 }
 
+/* The cast is for clang, which takes a plain NULL for an object pointer where the variable is atomic. */
+static inline void harness_forget_exit(struct harness *harness)
+{
+	harness->exit_fn = (harness_exit_fn *)NULL;
+}
+
 static inline int harness_thread_exit_add(void *core, void (*fn)(void *arg), void *arg)
 {
 	struct harness *harness = core;
@@ -54,7 +62,16 @@ static inline void harness_thread_exit_cancel(void *core, void (*fn)(void *arg),
 	struct harness *harness = core;
 
 	if (harness->exit_fn == fn && harness->exit_arg == arg)
-		harness->exit_fn = NULL;
+		harness_forget_exit(harness);
+}
+
+/* Does what the core does when the thread ends that the driver asked about last. */
+static inline void harness_end_thread(struct harness *harness)
+{
+	harness_exit_fn *fn = harness->exit_fn;
+
+	fn(harness->exit_arg);
+	harness_forget_exit(harness);
 }
 
 static inline struct zpool_create_args harness_args(struct harness *harness, const struct zpool_driver *driver)

@@ -219,8 +219,7 @@ START_TEST(thread_that_ends_caches_nothing)
 	ck_assert_uint_gt(cached(), 0);
 	ck_assert(harness.exit_fn != NULL);
 	/* The harness does not call the driver when a thread ends, so the test does. */
-	harness.exit_fn(harness.exit_arg);
-	harness.exit_fn = NULL;
+	harness_end_thread(&harness);
 	ck_assert_uint_eq(cached(), 0);
 	ck_assert_uint_eq(used(), MANY - 40);
 	check_sound();
