@@ -52,10 +52,9 @@ format-check:
 
 lint: lint-cppcheck lint-clang-tidy lint-shell lint-style
 
-# What the other tools do not find: sizeof without parentheses.
+# What the other tools do not find: sizeof without parentheses, and unsigned without a type.
 lint-style:
-	$(AM_V_at)cd '$(srcdir)' && ! find $(filter-out tests,$(rooms)) -name '*.[ch]' -print | \
-		xargs grep -nE '(^|[^a-zA-Z0-9_"])sizeof [^"]*[;,)]' | grep -v '^[^:]*:[0-9]*:[ /]\*'
+	$(AM_V_at)cd '$(srcdir)' && find $(rooms) -name '*.[ch]' -print | sort | xargs awk -f tests/dist/style.awk
 
 # cppcheck does not read system headers, so macros that are loops must be defined for it; nor does it believe that the
 # functions that end a case of the conformance suite do not return.
@@ -190,5 +189,5 @@ TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/includes.sh \
 
 EXTRA_DIST += tests/abi/check-abi.sh tests/abi/libzpool.abi tests/abi/libzpool-store.abi
 EXTRA_DIST += tests/dist/drivers.sh tests/dist/includes.awk tests/dist/includes.sh tests/dist/locks.sh tests/dist/rooms
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/valgrind.supp \
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh

@@ -56,7 +56,7 @@ static int fail_content(struct zp_load_failure *failure, const struct candidate 
 static bool append_file(char path[PATH_MAX], const char *type)
 {
 	size_t length = strlen(path);
-	if (length + 1 + strlen(type) + sizeof ".so" > PATH_MAX)
+	if (length + 1 + strlen(type) + sizeof(".so") > PATH_MAX)
 		return false;
 	(void)stpcpy(stpcpy(stpcpy(path + length, "/"), type), ".so");
 	return true;

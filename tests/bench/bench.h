@@ -29,7 +29,7 @@ static inline int bench_compare(const void *a, const void *b)
 /* Sorts the values. */
 static inline double bench_median(double *values, size_t count)
 {
-	qsort(values, count, sizeof *values, bench_compare);
+	qsort(values, count, sizeof(*values), bench_compare);
 	return values[count / 2];
 }
 

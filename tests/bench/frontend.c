@@ -82,12 +82,12 @@ static void report(const char *pair, double *front, double *direct_ns)
 static bool find_direct(void)
 {
 	char directory[PATH_MAX - 64], path[PATH_MAX];
-	struct zpool_created created = { .struct_size = sizeof created };
+	struct zpool_created created = { .struct_size = sizeof(created) };
 
-	if (zpool_get_plugin_path(directory, sizeof directory) >= (int)sizeof directory)
+	if (zpool_get_plugin_path(directory, sizeof(directory)) >= (int)sizeof(directory))
 		return false;
 	directory[strcspn(directory, ":")] = '\0';
-	snprintf(path, sizeof path, "%s/nothing.so", directory);
+	snprintf(path, sizeof(path), "%s/nothing.so", directory);
 	void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
 	direct = module ? dlsym(module, "zpool_driver") : NULL;
 	if (!direct || direct->create(NULL, &created) != 0)

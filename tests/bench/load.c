@@ -39,7 +39,7 @@ static void bare_exit_cancel(void *core, void (*fn)(void *arg), void *arg)
 	(void)core, (void)fn, (void)arg;
 }
 
-static const struct zpool_host bare_host = { .struct_size = sizeof bare_host,
+static const struct zpool_host bare_host = { .struct_size = sizeof(bare_host),
 					     .log = bare_log,
 					     .error = bare_error,
 					     .thread_exit_add = bare_exit_add,
@@ -48,7 +48,7 @@ static const struct zpool_host bare_host = { .struct_size = sizeof bare_host,
 /* Makes the default values as the core would pass them. */
 static struct zpool_value *default_values(const struct zpool_driver *driver)
 {
-	struct zpool_value *values = calloc(driver->param_count + 1, sizeof *values);
+	struct zpool_value *values = calloc(driver->param_count + 1, sizeof(*values));
 	for (uint32_t i = 0; values && i < driver->param_count; i++) {
 		const char *text = driver->params[i].default_value;
 		values[i].key = driver->params[i].key;
@@ -75,14 +75,14 @@ static double load_directly(const char *path, struct direct_load *direct)
 	double opened = bench_now_ns();
 
 	struct zpool_value *values = default_values(direct->driver);
-	const struct zpool_create_args args = { .struct_size = sizeof args,
-						.value_size = sizeof *values,
+	const struct zpool_create_args args = { .struct_size = sizeof(args),
+						.value_size = sizeof(*values),
 						.host = &bare_host,
 						.name = "direct",
 						.node = -1,
 						.values = values,
 						.value_count = direct->driver->param_count };
-	direct->created = (struct zpool_created){ .struct_size = sizeof direct->created,
+	direct->created = (struct zpool_created){ .struct_size = sizeof(direct->created),
 						  .max_object_bytes = direct->driver->max_object_bytes,
 						  .alignment_bytes = direct->driver->alignment_bytes };
 	double before = bench_now_ns();
@@ -143,10 +143,10 @@ static double in_child(double (*run)(const char *what), const char *what)
 	pid_t child = fork();
 	if (child == 0) {
 		ns = run(what);
-		_exit(write(ends[1], &ns, sizeof ns) == sizeof ns ? 0 : 1);
+		_exit(write(ends[1], &ns, sizeof(ns)) == sizeof(ns) ? 0 : 1);
 	}
 	close(ends[1]);
-	if (child < 0 || read(ends[0], &ns, sizeof ns) != sizeof ns)
+	if (child < 0 || read(ends[0], &ns, sizeof(ns)) != sizeof(ns))
 		ns = -1;
 	close(ends[0]);
 	if (child > 0)
@@ -170,10 +170,10 @@ static int bench_type(const char *type)
 	static double library[ROUNDS], direct[ROUNDS];
 	char directory[PATH_MAX - 64], path[PATH_MAX];
 
-	if (zpool_get_plugin_path(directory, sizeof directory) >= (int)sizeof directory)
+	if (zpool_get_plugin_path(directory, sizeof(directory)) >= (int)sizeof(directory))
 		return 1;
 	directory[strcspn(directory, ":")] = '\0';
-	snprintf(path, sizeof path, "%s/%s.so", directory, type);
+	snprintf(path, sizeof(path), "%s/%s.so", directory, type);
 	for (int i = 0; i < ROUNDS; i++) {
 		direct[i] = in_child(time_direct, path);
 		library[i] = in_child(time_library, type);

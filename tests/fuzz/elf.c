@@ -147,9 +147,9 @@ static void find_seeds(void)
 	const char *dir = getenv("abs_top_builddir");
 	char pattern[4096];
 
-	for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+	for (size_t p = 0; p < sizeof(patterns) / sizeof(*patterns); p++) {
 		glob_t found = { 0 };
-		(void)snprintf(pattern, sizeof pattern, "%s/%s", dir ? dir : ".", patterns[p]);
+		(void)snprintf(pattern, sizeof(pattern), "%s/%s", dir ? dir : ".", patterns[p]);
 		if (glob(pattern, 0, NULL, &found) == 0)
 			for (size_t i = 0; i < found.gl_pathc && seed_count < MAX_SEEDS; i++)
 				add_seed(found.gl_pathv[i]);
@@ -193,7 +193,7 @@ static uint64_t awkward_number(size_t size)
 	case 2:
 		return fuzz_below(size + 64);
 	default:
-		return numbers[fuzz_below(sizeof numbers / sizeof *numbers)];
+		return numbers[fuzz_below(sizeof(numbers) / sizeof(*numbers))];
 	}
 }
 
@@ -215,17 +215,17 @@ static size_t tender_offset(const uint8_t *buf, size_t size)
 	ElfW(Shdr) section;
 	size_t kind = fuzz_below(8);
 
-	if (kind == 0 || size < sizeof head)
+	if (kind == 0 || size < sizeof(head))
 		return fuzz_below(size);
 	if (kind == 1)
-		return fuzz_below(sizeof head);
-	memcpy(&head, buf, sizeof head);
+		return fuzz_below(sizeof(head));
+	memcpy(&head, buf, sizeof(head));
 	if (head.e_shnum == 0 || head.e_shoff > size)
 		return fuzz_below(size);
-	size_t at = head.e_shoff + fuzz_below(head.e_shnum) * sizeof section;
-	if (kind < 5 || at + sizeof section > size)
-		return at + fuzz_below(sizeof section);
-	memcpy(&section, buf + at, sizeof section);
+	size_t at = head.e_shoff + fuzz_below(head.e_shnum) * sizeof(section);
+	if (kind < 5 || at + sizeof(section) > size)
+		return at + fuzz_below(sizeof(section));
+	memcpy(&section, buf + at, sizeof(section));
 	return section.sh_offset + fuzz_below((size_t)(section.sh_size < 256 ? section.sh_size + 1 : 256));
 }
 

@@ -233,10 +233,10 @@ static size_t make_spec(uint8_t *buf)
 
 	for (size_t i = 0; i < wanted; i++) {
 		if (wild && fuzz_below(2)) {
-			buf[size++] = (uint8_t)specials[fuzz_below(sizeof specials - 1)];
+			buf[size++] = (uint8_t)specials[fuzz_below(sizeof(specials) - 1)];
 			continue;
 		}
-		const char *piece = pieces[fuzz_below(sizeof pieces / sizeof *pieces)];
+		const char *piece = pieces[fuzz_below(sizeof(pieces) / sizeof(*pieces))];
 		while (*piece)
 			buf[size++] = (uint8_t)*piece++;
 	}

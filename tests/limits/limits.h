@@ -28,7 +28,7 @@
 
 #define LIMITS_DRIVER(type) type,
 static const char *const limits_drivers[] = { SHIPPED_DRIVERS(LIMITS_DRIVER) };
-enum { LIMITS_DRIVERS = sizeof limits_drivers / sizeof limits_drivers[0], LIMITS_SKIP = 77 };
+enum { LIMITS_DRIVERS = sizeof(limits_drivers) / sizeof(limits_drivers[0]), LIMITS_SKIP = 77 };
 
 /*
  * The driver that the child uses. A child that cannot run its test prints the reason and exits with LIMITS_SKIP.
@@ -84,7 +84,7 @@ static inline uint64_t limits_status_bytes(const char *key)
 
 	if (!file)
 		LIMITS_SKIP_CHILD("this system has no /proc/self/status");
-	while (fgets(line, sizeof line, file))
+	while (fgets(line, sizeof(line), file))
 		if (strncmp(line, key, length) == 0 && line[length] == ':')
 			kilobytes = strtoull(line + length + 1, NULL, 10);
 	(void)fclose(file);

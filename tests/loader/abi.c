@@ -68,7 +68,7 @@ START_TEST(an_older_driver_works_and_lacks_what_it_never_had)
 	expect_error(zpool_compact(pool, 0, 0, &released), EOPNOTSUPP, "\"older\" does not support this call");
 	ck_assert_uint_eq(released, 0);
 	expect_error(zpool_trim(pool, NULL), EOPNOTSUPP, "\"older\" does not support this call");
-	expect_error(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, "\"older\" does not support this call");
+	expect_error(zpool_get_stats(pool, &stats, sizeof(stats)), EOPNOTSUPP, "\"older\" does not support this call");
 	expect_error(zpool_each_class(pool, ignore_class, NULL), EOPNOTSUPP, "\"older\" does not support this call");
 	expect_error(zpool_each_object(pool, ignore_object, NULL), EOPNOTSUPP, "\"older\" does not support this call");
 	expect_error(zpool_obj_size(pool, handle), EOPNOTSUPP, "does not support this call");
@@ -99,7 +99,7 @@ END_TEST
 
 static int list_param(const struct zpool_param *param, size_t size, void *user)
 {
-	ck_assert_uint_eq(size, sizeof *param);
+	ck_assert_uint_eq(size, sizeof(*param));
 	strcat(strcat(strcat(strcat(user, param->key), "="), param->default_value), " ");
 	return 0;
 }
@@ -170,7 +170,7 @@ START_TEST(a_write_past_the_end_is_refused_where_nobody_can_measure_the_object)
 	ck_assert_int_eq(zpool_obj_read(pool, handle, &byte, 1, 7), 1);
 	ck_assert_int_eq(byte, 0);
 	expect_error(zpool_obj_read(pool, handle, &byte, 1, 8), EINVAL, "zpool_obj_read()");
-	expect_error(zpool_obj_write(pool, handle, large, sizeof large, 0), EOPNOTSUPP, "does not support this call");
+	expect_error(zpool_obj_write(pool, handle, large, sizeof(large), 0), EOPNOTSUPP, "does not support this call");
 	expect_error(zpool_obj_write(pool, handle, large, 1, 0), EOPNOTSUPP, "does not support this call");
 	zpool_destroy_pool(pool);
 }
@@ -182,7 +182,7 @@ END_TEST
 
 static int evict_with_user(struct zpool *pool, unsigned long handle, void *user)
 {
-	++*(unsigned *)user;
+	++*(unsigned int *)user;
 	zpool_free(pool, handle);
 	return 0;
 }
@@ -201,7 +201,7 @@ START_TEST(an_older_callers_smaller_arguments_are_taken_as_far_as_they_go)
 	ck_assert(!zpool_evictable(pool));
 	zpool_destroy_pool(pool);
 
-	pool = zpool_open("good", &args, sizeof args.gfp);
+	pool = zpool_open("good", &args, sizeof(args.gfp));
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	ck_assert_str_ne(zpool_get_name(pool), "older caller");
 	zpool_destroy_pool(pool);
@@ -216,13 +216,13 @@ struct newer_args {
 
 START_TEST(a_newer_callers_larger_arguments_are_taken_if_what_is_new_is_zero)
 {
-	unsigned evictions = 0;
+	unsigned int evictions = 0;
 	unsigned long handle;
 	fixture_install("good");
 	struct newer_args args = { .known = ZPOOL_OPEN_ARGS_INIT };
 	args.known.evict = evict_with_user;
 	args.known.user = &evictions;
-	struct zpool *pool = zpool_open("good", &args.known, sizeof args);
+	struct zpool *pool = zpool_open("good", &args.known, sizeof(args));
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
 	ck_assert_int_eq(zpool_shrink(pool, 1, NULL), 0);
@@ -236,7 +236,7 @@ START_TEST(a_newer_callers_arguments_that_this_library_does_not_know_are_refused
 	struct newer_args args = { .known = ZPOOL_OPEN_ARGS_INIT, .colour = "red" };
 	fixture_install("good");
 	errno = 0;
-	ck_assert_ptr_null(zpool_open("good", &args.known, sizeof args));
+	ck_assert_ptr_null(zpool_open("good", &args.known, sizeof(args)));
 	ck_assert_int_eq(errno, E2BIG);
 	static const char *const texts[] = { "from a newer version of zpool.h", NULL };
 	expect_message(texts);
@@ -281,13 +281,13 @@ START_TEST(statistics_fill_what_the_caller_has_and_no_more)
 	ck_assert_int_eq(zpool_register_driver(&counting_driver), 0);
 	struct zpool *pool = zpool_create_pool("counting", 0, NULL);
 	ck_assert_ptr_nonnull(pool);
-	memset(small, 0xee, sizeof small);
+	memset(small, 0xee, sizeof(small));
 	ck_assert_int_eq(zpool_get_stats(pool, (struct zpool_stats *)(void *)small, 16), 0);
-	for (size_t i = 0; i < sizeof small; i++)
+	for (size_t i = 0; i < sizeof(small); i++)
 		ck_assert_uint_eq(small[i], i < 16 ? 0x11 : 0xee);
 
-	memset(&large, 0xee, sizeof large);
-	ck_assert_int_eq(zpool_get_stats(pool, &large.known, sizeof large), 0);
+	memset(&large, 0xee, sizeof(large));
+	ck_assert_int_eq(zpool_get_stats(pool, &large.known, sizeof(large)), 0);
 	ck_assert_uint_eq(large.known.refused_handles, UINT64_C(0x1111111111111111));
 	for (size_t i = 0; i < 4; i++)
 		ck_assert_uint_eq(large.newer[i], 0);

@@ -40,7 +40,7 @@ static int create(const char *spec)
 static int path(void)
 {
 	char buf[4096];
-	if (zpool_get_plugin_path(buf, sizeof buf) < 0)
+	if (zpool_get_plugin_path(buf, sizeof(buf)) < 0)
 		return 1;
 	puts(buf);
 	return 0;
@@ -73,7 +73,7 @@ static int forbid_open(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { sizeof rules / sizeof *rules, rules };
+	struct sock_fprog program = { sizeof(rules) / sizeof(*rules), rules };
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -errno;
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 ? -errno : 0;

@@ -152,7 +152,7 @@ static void *run_step(void *arg)
 	result = step->fn();
 	message[0] = '\0';
 	if (result)
-		strncat(message, zpool_last_error(), sizeof message - 1);
+		strncat(message, zpool_last_error(), sizeof(message) - 1);
 	return NULL;
 }
 
@@ -293,7 +293,7 @@ END_TEST
 
 int main(void)
 {
-	enum { STEPS = sizeof steps / sizeof *steps };
+	enum { STEPS = sizeof(steps) / sizeof(*steps) };
 	TCase *tests = tcase_create("deadlock");
 	tcase_add_loop_test(tests, a_constructor_that_waits_for_a_thread_does_not_hang, 0, STEPS);
 	tcase_add_loop_test(tests, a_destructor_that_waits_for_a_thread_does_not_hang, 0, STEPS);

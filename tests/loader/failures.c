@@ -30,13 +30,13 @@ static int watch_opens(const char *path)
 }
 
 /* Returns how often the file was opened since the previous call. */
-static unsigned opens(int watch)
+static unsigned int opens(int watch)
 {
 	_Alignas(struct inotify_event) char buf[8192];
-	unsigned count = 0;
+	unsigned int count = 0;
 	ssize_t length;
-	while ((length = read(watch, buf, sizeof buf)) > 0)
-		count += (unsigned)((size_t)length / sizeof(struct inotify_event));
+	while ((length = read(watch, buf, sizeof(buf))) > 0)
+		count += (unsigned int)((size_t)length / sizeof(struct inotify_event));
 	return count;
 }
 

@@ -75,7 +75,7 @@ START_TEST(objects_go_through_a_stack_under_the_filters_handles)
 END_TEST
 
 static unsigned long evicted[4];
-static unsigned evictions;
+static unsigned int evictions;
 
 static int evict(struct zpool *pool, unsigned long handle)
 {
@@ -113,10 +113,10 @@ END_TEST
  * The limit
  */
 
-static unsigned fill(struct zpool *pool)
+static unsigned int fill(struct zpool *pool)
 {
 	unsigned long handle;
-	unsigned count = 0;
+	unsigned int count = 0;
 	while (zpool_malloc(pool, 10, 0, &handle) == 0)
 		count++;
 	static const char *const texts[] = { "limit", NULL };

@@ -22,7 +22,7 @@
  */
 static char program_dir[4096];
 static pid_t program_pid;
-static unsigned tests_begun;
+static unsigned int tests_begun;
 
 /* These belong to the running test. */
 static const char *test_root, *test_dir;
@@ -54,7 +54,7 @@ static void remove_program_dir(void)
 
 static char *new_text(size_t bytes)
 {
-	struct text *text = malloc(sizeof *text + bytes);
+	struct text *text = malloc(sizeof(*text) + bytes);
 	ck_assert_ptr_nonnull(text);
 	text->next = texts;
 	texts = text;
@@ -174,7 +174,7 @@ static struct event {
 	char type[40];
 	char what[80];
 } events[MAX_EVENTS];
-static unsigned event_count;
+static unsigned int event_count;
 static void (*event_hook)(const char *type, const char *what);
 static char *log_text;
 static size_t log_bytes;
@@ -187,8 +187,8 @@ void mock_event(const char *type, const char *what)
 	pthread_mutex_lock(&lock);
 	if (event_count < MAX_EVENTS) {
 		struct event *event = &events[event_count++];
-		(void)snprintf(event->type, sizeof event->type, "%s", type ? type : "");
-		(void)snprintf(event->what, sizeof event->what, "%s", what);
+		(void)snprintf(event->type, sizeof(event->type), "%s", type ? type : "");
+		(void)snprintf(event->what, sizeof(event->what), "%s", what);
 	}
 	void (*hook)(const char *type, const char *what) = event_hook;
 	pthread_mutex_unlock(&lock);
@@ -196,11 +196,11 @@ void mock_event(const char *type, const char *what)
 		hook(type ? type : "", what);
 }
 
-unsigned fixture_events(const char *type, const char *what)
+unsigned int fixture_events(const char *type, const char *what)
 {
-	unsigned count = 0;
+	unsigned int count = 0;
 	pthread_mutex_lock(&lock);
-	for (unsigned i = 0; i < event_count; i++)
+	for (unsigned int i = 0; i < event_count; i++)
 		if ((!type || strcmp(events[i].type, type) == 0) && (!what || strcmp(events[i].what, what) == 0))
 			count++;
 	pthread_mutex_unlock(&lock);
@@ -240,9 +240,9 @@ void fixture_capture_log(enum zpool_log_level level)
 	ck_assert_int_eq(zpool_set_log_handler(keep_message, level, NULL), 0);
 }
 
-unsigned fixture_logged(const char *text)
+unsigned int fixture_logged(const char *text)
 {
-	unsigned count = 0;
+	unsigned int count = 0;
 	pthread_mutex_lock(&lock);
 	for (const char *at = log_text ? strstr(log_text, text) : NULL; at; at = strstr(at + 1, text))
 		count++;
@@ -270,7 +270,7 @@ static const char **merge_environment(const char *const environment[])
 		count++;
 	for (const char *const *entry = environment; entry && *entry; entry++)
 		count++;
-	const char **merged = (const char **)(void *)new_text(count * sizeof *merged);
+	const char **merged = (const char **)(void *)new_text(count * sizeof(*merged));
 	count = 0;
 	for (char **entry = environ; *entry; entry++)
 		if (!is_overridden(*entry, environment))
@@ -373,7 +373,7 @@ static void tear_down(void)
 int fixture_run(const char *name, TCase *tests)
 {
 	const char *tmp = getenv("TMPDIR");
-	(void)snprintf(program_dir, sizeof program_dir, "%s/zpool-loader.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	(void)snprintf(program_dir, sizeof(program_dir), "%s/zpool-loader.XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(program_dir) || chmod(program_dir, 0755) < 0) {
 		fprintf(stderr, "%s: %s\n", program_dir, strerror(errno));
 		return 99;

@@ -78,7 +78,7 @@ bool fixture_is_mapped(const char *name);
  */
 
 /* Returns how many events mocks reported since the test began; a type or event of NULL matches any. */
-unsigned fixture_events(const char *type, const char *what);
+unsigned int fixture_events(const char *type, const char *what);
 
 /* Sets a function that runs in the thread that reports an event; NULL removes it. */
 void fixture_on_event(void (*fn)(const char *type, const char *what));
@@ -89,7 +89,7 @@ void fixture_on_event(void (*fn)(const char *type, const char *what));
 
 /* capture_log stores all messages from now on; logged returns how many of them contain the text. */
 void fixture_capture_log(enum zpool_log_level level);
-unsigned fixture_logged(const char *text);
+unsigned int fixture_logged(const char *text);
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Other programs

@@ -32,7 +32,7 @@ struct verdict {
 #define child_check(condition)                                                                                         \
 	do {                                                                                                           \
 		if (!(condition)) {                                                                                    \
-			(void)snprintf(verdict->fault, sizeof verdict->fault, "line %d: %s; errno %d, %s", __LINE__,   \
+			(void)snprintf(verdict->fault, sizeof(verdict->fault), "line %d: %s; errno %d, %s", __LINE__,  \
 				       #condition, errno, zpool_last_error());                                         \
 			return;                                                                                        \
 		}                                                                                                      \
@@ -46,7 +46,7 @@ static void in_child(void (*fn)(struct verdict *verdict, struct zpool *pool), st
 {
 	int status;
 	struct verdict *verdict =
-		mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, sizeof(*verdict), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(verdict, MAP_FAILED);
 	pid_t pid = fork();
 	ck_assert_int_ge(pid, 0);
@@ -62,8 +62,8 @@ static void in_child(void (*fn)(struct verdict *verdict, struct zpool *pool), st
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(!verdict->fault[0], "in the child: %s", verdict->fault);
 	ck_assert_msg(!(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM), "the child hangs");
-	ck_assert_msg(verdict->done, "the child ended with status 0x%x", (unsigned)status);
-	(void)munmap(verdict, sizeof *verdict);
+	ck_assert_msg(verdict->done, "the child ended with status 0x%x", (unsigned int)status);
+	(void)munmap(verdict, sizeof(*verdict));
 }
 
 static struct zpool *open_pool(const char *spec)
@@ -121,7 +121,7 @@ static void use_orphaned_pool(struct verdict *verdict, struct zpool *pool)
 	child_check(zpool_shrink(pool, 1, NULL) == -EOPNOTSUPP && told_of_fork());
 	child_check(zpool_compact(pool, 0, 0, NULL) == -EOPNOTSUPP && told_of_fork());
 	child_check(zpool_trim(pool, NULL) == -EOPNOTSUPP && told_of_fork());
-	child_check(zpool_get_stats(pool, &stats, sizeof stats) == -EOPNOTSUPP && told_of_fork());
+	child_check(zpool_get_stats(pool, &stats, sizeof(stats)) == -EOPNOTSUPP && told_of_fork());
 	child_check(zpool_each_class(pool, ignore_class, NULL) == -EOPNOTSUPP && told_of_fork());
 	child_check(!zpool_evictable(pool) && !zpool_can_sleep_mapped(pool) && !zpool_malloc_support_movable(pool));
 	child_check(strcmp(zpool_get_type(pool), "good") == 0);
@@ -377,7 +377,7 @@ END_TEST
  * Log and thread exit
  */
 
-static _Atomic unsigned messages;
+static _Atomic unsigned int messages;
 
 static void count_message(enum zpool_log_level level, const char *message, void *user)
 {
@@ -396,7 +396,7 @@ static void *log_without_end(void *arg)
 static void log_in_child(struct verdict *verdict, struct zpool *unused)
 {
 	(void)unused;
-	unsigned before = messages;
+	unsigned int before = messages;
 	zpool_free(NULL, 1);
 	child_check(messages == before + 1);
 	child_check(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL) == 0);

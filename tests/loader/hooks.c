@@ -64,7 +64,7 @@ static struct zpool *open_exit_hook(void)
 	return pool;
 }
 
-static unsigned exits(void)
+static unsigned int exits(void)
 {
 	return fixture_events("exit_hook", "thread exit");
 }
@@ -172,7 +172,7 @@ static struct zpool *open_chatty(void)
 {
 	static const struct zpool_open_args args = { .node = -1, .name = "talk" };
 	fixture_install("chatty");
-	struct zpool *pool = zpool_open("chatty", &args, sizeof args);
+	struct zpool *pool = zpool_open("chatty", &args, sizeof(args));
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	return pool;
 }

@@ -89,7 +89,7 @@ START_TEST(an_unknown_level_is_refused_and_changes_nothing)
 }
 END_TEST
 
-static unsigned handled;
+static unsigned int handled;
 static int replaced;
 
 static void replace_inside(enum zpool_log_level level, const char *message, void *user)
@@ -121,8 +121,8 @@ enum { LOGGERS = 4, REPLACEMENTS = 50 };
 
 struct listener {
 	_Atomic bool listening;
-	_Atomic unsigned heard;
-	_Atomic unsigned heard_too_late;
+	_Atomic unsigned int heard;
+	_Atomic unsigned int heard_too_late;
 };
 
 static void listen_to(enum zpool_log_level level, const char *message, void *user)
@@ -151,7 +151,7 @@ START_TEST(a_replaced_handler_is_never_called_again_and_the_wait_for_it_ends)
 {
 	static struct listener listeners[2];
 	pthread_t threads[LOGGERS];
-	memset(listeners, 0, sizeof listeners);
+	memset(listeners, 0, sizeof(listeners));
 	ended = false;
 	listeners[0].listening = true;
 	ck_assert_int_eq(zpool_set_log_handler(listen_to, ZPOOL_LOG_ERROR, &listeners[0]), 0);
@@ -163,7 +163,7 @@ START_TEST(a_replaced_handler_is_never_called_again_and_the_wait_for_it_ends)
 		ck_assert_int_eq(zpool_set_log_handler(listen_to, ZPOOL_LOG_ERROR, next), 0);
 		previous->listening = false;
 		/* The new handler must get a message before it is replaced. */
-		for (unsigned heard = next->heard; next->heard == heard;)
+		for (unsigned int heard = next->heard; next->heard == heard;)
 			(void)sched_yield();
 	}
 	ended = true;
@@ -185,7 +185,7 @@ static int ignore_driver(const struct zpool_driver_info *info, void *user)
 }
 
 static struct {
-	unsigned calls;
+	unsigned int calls;
 	int own, live, disable, each, rescan;
 } used;
 
@@ -214,7 +214,7 @@ static void use_library(enum zpool_log_level level, const char *message, void *u
 /* The load that logs the message would wait for the handler, and the handler for the load. */
 START_TEST(a_handler_called_from_a_load_is_inside_of_it)
 {
-	memset(&used, 0, sizeof used);
+	memset(&used, 0, sizeof(used));
 	fixture_install("good");
 	fixture_install("other");
 	expect_works("other");

@@ -97,9 +97,9 @@ START_TEST(a_linked_module_with_a_fault_is_refused)
 END_TEST
 
 struct listing {
-	unsigned linked;
-	unsigned renamed;
-	unsigned empty;
+	unsigned int linked;
+	unsigned int renamed;
+	unsigned int empty;
 };
 
 static int list(const struct zpool_driver_info *info, void *user)

@@ -63,7 +63,7 @@ static const struct fault invisible[] = {
 	{ "param_table", { "table of 3 parameters is NULL" } },
 };
 
-enum { VISIBLE = sizeof visible / sizeof *visible, INVISIBLE = sizeof invisible / sizeof *invisible };
+enum { VISIBLE = sizeof(visible) / sizeof(*visible), INVISIBLE = sizeof(invisible) / sizeof(*invisible) };
 
 static void expect_fault(const struct fault *fault)
 {
@@ -73,7 +73,7 @@ static void expect_fault(const struct fault *fault)
 	ck_assert_msg(errno == ENOEXEC, "%s: errno %d; %s", fault->mock, errno, zpool_last_error());
 	const char *const place[] = { fault->mock, path, NULL };
 	expect_message(place);
-	for (size_t i = 0; i < sizeof fault->texts / sizeof *fault->texts && fault->texts[i]; i++) {
+	for (size_t i = 0; i < sizeof(fault->texts) / sizeof(*fault->texts) && fault->texts[i]; i++) {
 		const char *const text[] = { fault->texts[i], NULL };
 		expect_message(text);
 	}
@@ -150,17 +150,17 @@ START_TEST(an_elf_file_of_another_kind_is_named)
 	const ElfW(Half) executable = ET_EXEC, machine = EM_68K, huge = 0xff00, large = 1;
 	const unsigned char class = ELFCLASSNONE, data = ELFDATANONE;
 
-	install_patched(path, offsetof(ElfW(Ehdr), e_type), &executable, sizeof executable);
+	install_patched(path, offsetof(ElfW(Ehdr), e_type), &executable, sizeof(executable));
 	expect_refused("good", ENOEXEC, "not a shared object");
-	install_patched(path, offsetof(ElfW(Ehdr), e_machine), &machine, sizeof machine);
+	install_patched(path, offsetof(ElfW(Ehdr), e_machine), &machine, sizeof(machine));
 	expect_refused("good", ENOEXEC, "another machine");
 	install_patched(path, EI_CLASS, &class, 1);
 	expect_refused("good", ENOEXEC, "another machine");
 	install_patched(path, EI_DATA, &data, 1);
 	expect_refused("good", ENOEXEC, "another machine");
-	install_patched(path, offsetof(ElfW(Ehdr), e_shnum), &huge, sizeof huge);
+	install_patched(path, offsetof(ElfW(Ehdr), e_shnum), &huge, sizeof(huge));
 	expect_refused("good", ENOEXEC, "sections; at most 4096 are accepted");
-	install_patched(path, offsetof(ElfW(Ehdr), e_shentsize), &large, sizeof large);
+	install_patched(path, offsetof(ElfW(Ehdr), e_shentsize), &large, sizeof(large));
 	expect_refused("good", ENOEXEC, "section table is damaged");
 	ck_assert_uint_eq(fixture_events(NULL, NULL), 0);
 }
@@ -197,10 +197,10 @@ START_TEST(a_driver_of_a_dependency_is_not_taken_for_the_plugins_own)
 	size_t length;
 	char *content = fixture_read(fixture_mock("in_dependency"), &length);
 	ElfW(Ehdr) head;
-	memcpy(&head, content, sizeof head);
+	memcpy(&head, content, sizeof(head));
 	head.e_shoff = 0;
 	head.e_shnum = head.e_shstrndx = 0;
-	memcpy(content, &head, sizeof head);
+	memcpy(content, &head, sizeof(head));
 	fixture_write(fixture_text("%s/in_dependency.so", fixture_dir()), content, length);
 	void *dependency = dlopen(fixture_mock("libdependency"), RTLD_NOW | RTLD_LOCAL);
 	ck_assert_msg(dependency != NULL, "%s", dlerror());
@@ -217,7 +217,7 @@ START_TEST(a_sound_plugin_without_section_headers_works)
 {
 	const ElfW(Off) nowhere = 0;
 	install_patched(fixture_text("%s/good.so", fixture_dir()), offsetof(ElfW(Ehdr), e_shoff), &nowhere,
-			sizeof nowhere);
+			sizeof(nowhere));
 	expect_works("good");
 }
 END_TEST

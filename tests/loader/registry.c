@@ -178,7 +178,7 @@ END_TEST
 
 struct find {
 	const char *type;
-	unsigned found;
+	unsigned int found;
 	struct zpool_driver_info info;
 	char path[4096], version[64], description[256], fault[400];
 };
@@ -195,22 +195,22 @@ static void keep(char *to, size_t size, const char **text)
 static int find_driver(const struct zpool_driver_info *info, void *user)
 {
 	struct find *find = user;
-	ck_assert_uint_ge(info->struct_size, sizeof *info);
+	ck_assert_uint_ge(info->struct_size, sizeof(*info));
 	if (strcmp(info->type, find->type) != 0)
 		return 0;
 	find->found++;
 	find->info = *info;
-	keep(find->path, sizeof find->path, &find->info.path);
-	keep(find->version, sizeof find->version, &find->info.version);
-	keep(find->description, sizeof find->description, &find->info.description);
-	keep(find->fault, sizeof find->fault, &find->info.fault);
+	keep(find->path, sizeof(find->path), &find->info.path);
+	keep(find->version, sizeof(find->version), &find->info.version);
+	keep(find->description, sizeof(find->description), &find->info.description);
+	keep(find->fault, sizeof(find->fault), &find->info.fault);
 	return 0;
 }
 
 static const struct zpool_driver_info *find(const char *type)
 {
 	static struct find found;
-	memset(&found, 0, sizeof found);
+	memset(&found, 0, sizeof(found));
 	found.type = type;
 	ck_assert_int_eq(zpool_each_driver(find_driver, &found), 0);
 	ck_assert_msg(found.found <= 1, "%s is listed %u times", type, found.found);
@@ -299,7 +299,7 @@ END_TEST
 static int stop_at_once(const struct zpool_driver_info *info, void *user)
 {
 	(void)info;
-	++*(unsigned *)user;
+	++*(unsigned int *)user;
 	return 42;
 }
 
@@ -313,7 +313,7 @@ static int load_while_listing(const struct zpool_driver_info *info, void *user)
 
 START_TEST(a_walk_ends_at_the_visitors_wish_and_holds_no_lock)
 {
-	unsigned visited = 0;
+	unsigned int visited = 0;
 	fixture_install("good");
 	fixture_install("other");
 	fixture_install("bad_note_type");
@@ -332,7 +332,7 @@ END_TEST
 static int list_param(const struct zpool_param *param, size_t size, void *user)
 {
 	char *list = user;
-	ck_assert_uint_ge(size, sizeof *param);
+	ck_assert_uint_ge(size, sizeof(*param));
 	strcat(strcat(list, param->key), " ");
 	return strcmp(param->key, "mode") == 0 && list[0] == '!' ? 5 : 0;
 }

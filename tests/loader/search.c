@@ -59,7 +59,7 @@ END_TEST
 START_TEST(create_of_an_endless_name_is_refused_in_a_short_message)
 {
 	static char name[10 * 1024 + 1];
-	memset(name, 'a', sizeof name - 1);
+	memset(name, 'a', sizeof(name) - 1);
 	expect_refused(name, EINVAL, "longer than 4096 bytes", "aaa...");
 	ck_assert_uint_lt(strlen(zpool_last_error()), 300);
 	name[4000] = '\0';
@@ -180,10 +180,10 @@ START_TEST(the_chosen_path_wins_over_the_environment_and_can_be_taken_back)
 
 	ck_assert_int_eq(setenv("ZPOOL_PLUGIN_PATH", fixture_dir(), 1), 0);
 	ck_assert_int_eq(zpool_set_plugin_path(chosen), 0);
-	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof buf), (int)strlen(chosen));
+	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof(buf)), (int)strlen(chosen));
 	ck_assert_str_eq(buf, chosen);
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
-	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof buf), (int)strlen(fixture_dir()));
+	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof(buf)), (int)strlen(fixture_dir()));
 	ck_assert_str_eq(buf, fixture_dir());
 	fixture_install("good");
 	expect_works("good");
@@ -195,10 +195,10 @@ START_TEST(an_empty_environment_leaves_the_built_in_path)
 	char buf[PATH_MAX], again[PATH_MAX];
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
 	ck_assert_int_eq(unsetenv("ZPOOL_PLUGIN_PATH"), 0);
-	ck_assert_int_gt(zpool_get_plugin_path(buf, sizeof buf), 0);
+	ck_assert_int_gt(zpool_get_plugin_path(buf, sizeof(buf)), 0);
 	ck_assert_int_eq(buf[0], '/');
 	ck_assert_int_eq(setenv("ZPOOL_PLUGIN_PATH", "", 1), 0);
-	ck_assert_int_gt(zpool_get_plugin_path(again, sizeof again), 0);
+	ck_assert_int_gt(zpool_get_plugin_path(again, sizeof(again)), 0);
 	ck_assert_str_eq(buf, again);
 }
 END_TEST
@@ -208,7 +208,7 @@ START_TEST(get_plugin_path_cuts_like_snprintf)
 	char buf[4] = "xyz";
 	int length = zpool_get_plugin_path(NULL, 0);
 	ck_assert_int_eq(length, (int)strlen(fixture_dir()));
-	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof buf), length);
+	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof(buf)), length);
 	ck_assert_uint_eq(strlen(buf), 3);
 	ck_assert_int_eq(strncmp(buf, fixture_dir(), 3), 0);
 	expect_error(zpool_get_plugin_path(NULL, 1), EINVAL, "no buffer");
@@ -219,7 +219,7 @@ START_TEST(set_plugin_path_refuses_what_is_not_absolute_and_keeps_the_former)
 {
 	static char endless[PATH_MAX + 2];
 	char buf[PATH_MAX];
-	memset(endless, 'x', sizeof endless - 1);
+	memset(endless, 'x', sizeof(endless) - 1);
 	endless[0] = '/';
 
 	expect_error(zpool_set_plugin_path(""), EINVAL, "empty");
@@ -230,7 +230,7 @@ START_TEST(set_plugin_path_refuses_what_is_not_absolute_and_keeps_the_former)
 	expect_error(zpool_set_plugin_path("/usr/lib:relative"), EINVAL, "\"relative\"");
 	expect_error(zpool_set_plugin_path(endless), EINVAL, "absolute");
 	ck_assert_uint_lt(strlen(zpool_last_error()), 400);
-	ck_assert_int_gt(zpool_get_plugin_path(buf, sizeof buf), 0);
+	ck_assert_int_gt(zpool_get_plugin_path(buf, sizeof(buf)), 0);
 	ck_assert_str_eq(buf, fixture_dir());
 }
 END_TEST
@@ -302,9 +302,9 @@ static bool was_opened(int watch, const char *name)
 	_Alignas(struct inotify_event) char buf[8192];
 	bool found = false;
 	ssize_t length;
-	while ((length = read(watch, buf, sizeof buf)) > 0) {
+	while ((length = read(watch, buf, sizeof(buf))) > 0) {
 		const struct inotify_event *event;
-		for (const char *at = buf; at < buf + length; at += sizeof *event + event->len) {
+		for (const char *at = buf; at < buf + length; at += sizeof(*event) + event->len) {
 			event = (const struct inotify_event *)(const void *)at;
 			found = found || (event->len && strcmp(event->name, name) == 0);
 		}
@@ -346,7 +346,7 @@ END_TEST
 
 static int count_readme(const struct zpool_driver_info *info, void *user)
 {
-	unsigned *count = user;
+	unsigned int *count = user;
 	if (strstr(info->type, "README") || (info->path && strstr(info->path, "README")))
 		++*count;
 	return 0;
@@ -354,7 +354,7 @@ static int count_readme(const struct zpool_driver_info *info, void *user)
 
 START_TEST(other_files_in_the_directory_are_not_listed)
 {
-	unsigned count = 0;
+	unsigned int count = 0;
 	fixture_write(fixture_text("%s/README", fixture_dir()), "read me", 7);
 	fixture_write(fixture_text("%s/README.so.txt", fixture_dir()), "read me", 7);
 	ck_assert_int_eq(zpool_each_driver(count_readme, &count), 0);

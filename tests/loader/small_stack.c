@@ -35,7 +35,7 @@ enum { SKIPPED = 77, PAINT = 0xa5 };
 	} while (0)
 
 static int failed;
-static unsigned visited;
+static unsigned int visited;
 
 static int visit_driver(const struct zpool_driver_info *info, void *user)
 {
@@ -90,7 +90,7 @@ static void search(const char *spec)
 	CHECK(zpool_has_pool(spec));
 	CHECK(!zpool_has_pool("nosuch"));
 	CHECK(zpool_create_pool("zbud:limt=1M", ZPOOL_GFP_KERNEL, NULL) == NULL);
-	CHECK(zpool_get_plugin_path(path, sizeof path) > 0);
+	CHECK(zpool_get_plugin_path(path, sizeof(path)) > 0);
 	CHECK(zpool_rescan() == 0);
 	CHECK(zpool_each_param("zsmalloc", visit_param, NULL) == 0);
 }
@@ -101,7 +101,7 @@ static void ask(struct zpool *pool)
 	(void)zpool_get_type(pool), (void)zpool_get_spec(pool), (void)zpool_get_name(pool);
 	(void)zpool_get_total_size(pool), (void)zpool_max_object_size(pool), (void)zpool_alignment(pool);
 	(void)zpool_evictable(pool), (void)zpool_can_sleep_mapped(pool), (void)zpool_malloc_support_movable(pool);
-	CHECK(zpool_get_stats(pool, &stats, sizeof stats) == 0);
+	CHECK(zpool_get_stats(pool, &stats, sizeof(stats)) == 0);
 	(void)zpool_each_class(pool, visit_class, NULL);
 	(void)zpool_each_object(pool, visit_object, NULL);
 	(void)zpool_set_limit(pool, UINT64_C(64) << 20);
@@ -129,14 +129,14 @@ static void use_pool(const char *spec)
 	static unsigned long handles[1500];
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	uint64_t released;
-	unsigned reclaimed;
+	unsigned int reclaimed;
 
 	args.evict = evict;
-	struct zpool *pool = zpool_open(spec, &args, sizeof args);
+	struct zpool *pool = zpool_open(spec, &args, sizeof(args));
 	CHECK(pool != NULL);
 	if (!pool)
 		return;
-	store(pool, handles, sizeof handles / sizeof *handles);
+	store(pool, handles, sizeof(handles) / sizeof(*handles));
 	ask(pool);
 	zpool_free(pool, handles[0]); /* This handle was freed before, so the call fails with a message. */
 	(void)zpool_map_handle(pool, handles[0], ZPOOL_MM_RO);
@@ -235,15 +235,15 @@ static void run_all(const char *path)
 	static const char *const specs[] = { SHIPPED_DRIVERS(SPEC) "guard+zsmalloc", "fault+guard+zbud" };
 	char text[PATH_MAX + 64];
 
-	CHECK(make_link(path, text, sizeof text));
+	CHECK(make_link(path, text, sizeof(text)));
 	CHECK(zpool_set_plugin_path(text) == 0);
 	on_small_stack("list", list_drivers, NULL);
-	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
 		on_small_stack("search", search, specs[i]);
 		on_small_stack("use", use_pool, specs[i]);
 		on_small_stack("unload", unload, specs[i]);
 	}
-	(void)snprintf(text, sizeof text, "trace:file=%s/calls,overwrite=yes+zbud", path);
+	(void)snprintf(text, sizeof(text), "trace:file=%s/calls,overwrite=yes+zbud", path);
 	on_small_stack("use", use_pool, text);
 	on_small_stack("list", list_drivers, NULL);
 	on_small_stack("set up", set_up, NULL);
@@ -264,7 +264,7 @@ int main(void)
 	puts("skipped: sanitizers need more stack");
 	return SKIPPED;
 #endif
-	if (!path || snprintf(file, sizeof file, "%s/zbud.so", path) >= (int)sizeof file || access(file, R_OK) != 0) {
+	if (!path || snprintf(file, sizeof(file), "%s/zbud.so", path) >= (int)sizeof(file) || access(file, R_OK) != 0) {
 		puts("skipped: built without plugins");
 		return SKIPPED;
 	}

@@ -20,7 +20,7 @@
 struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	unsigned waiting;
+	unsigned int waiting;
 	bool open;
 };
 #define GATE_INIT                                                                                                      \
@@ -39,7 +39,7 @@ static void gate_wait(struct gate *gate)
 }
 
 /* Returns when this many threads wait. */
-static void gate_await(struct gate *gate, unsigned waiting)
+static void gate_await(struct gate *gate, unsigned int waiting)
 {
 	pthread_mutex_lock(&gate->lock);
 	while (gate->waiting < waiting)
@@ -78,7 +78,7 @@ static void *attempt(void *arg)
 	attempt->pool = zpool_create_pool(attempt->type, 0, NULL);
 	attempt->err = attempt->pool ? 0 : errno;
 	if (!attempt->pool)
-		strncat(attempt->message, zpool_last_error(), sizeof attempt->message - 1);
+		strncat(attempt->message, zpool_last_error(), sizeof(attempt->message) - 1);
 	return NULL;
 }
 
@@ -87,7 +87,7 @@ static struct attempt *attempt_in_threads(const char *type)
 {
 	static struct attempt attempts[THREADS];
 	struct gate start = GATE_INIT;
-	memset(attempts, 0, sizeof attempts);
+	memset(attempts, 0, sizeof(attempts));
 	for (size_t i = 0; i < THREADS; i++) {
 		attempts[i].start = &start;
 		attempts[i].type = type;
@@ -234,7 +234,7 @@ static void call_back(const char *type, const char *what)
 	if (strcmp(type, "good") != 0 || (strcmp(what, "load") != 0 && strcmp(what, "unload") != 0))
 		return;
 	inside.create_absent = create_errno("other");
-	strncat(inside.message, zpool_last_error(), sizeof inside.message - 1);
+	strncat(inside.message, zpool_last_error(), sizeof(inside.message) - 1);
 	inside.create_own = create_errno("good");
 	inside.create_live = create_errno("my_drv");
 	inside.unload = zpool_unload_driver("my_drv");
@@ -260,7 +260,7 @@ static void expect_called_back(void)
 
 START_TEST(a_constructor_may_use_live_drivers_and_gets_edeadlk_for_others)
 {
-	memset(&inside, 0, sizeof inside);
+	memset(&inside, 0, sizeof(inside));
 	fixture_install("good");
 	fixture_install("other");
 	fixture_install("my_drv");
@@ -271,7 +271,7 @@ START_TEST(a_constructor_may_use_live_drivers_and_gets_edeadlk_for_others)
 	expect_called_back();
 
 	/* A destructor is subject to the same rules. */
-	memset(&inside, 0, sizeof inside);
+	memset(&inside, 0, sizeof(inside));
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
 	expect_called_back();
 	fixture_on_event(NULL);

@@ -28,13 +28,13 @@ static int resolve(const char *path)
 	struct zp_trust trust;
 	zp_trust_self(&trust);
 	why[0] = '\0';
-	return zp_trust_resolve(&trust, path, resolved, why, sizeof why);
+	return zp_trust_resolve(&trust, path, resolved, why, sizeof(why));
 }
 
 static int resolve_as(struct zp_trust trust, const char *path)
 {
 	why[0] = '\0';
-	return zp_trust_resolve(&trust, path, resolved, why, sizeof why);
+	return zp_trust_resolve(&trust, path, resolved, why, sizeof(why));
 }
 
 #define expect_why(text) ck_assert_msg(strstr(why, (text)) != NULL, "\"%s\" is not in \"%s\"", (text), why)
@@ -102,7 +102,7 @@ START_TEST(dots_do_not_hide_a_sticky_directory)
 
 	static const char *const ways[] = { "sticky",          "sticky/",           "sticky/.", "sticky/./.",
 					    "sticky/inner/..", "plugins/../sticky", "sticky//" };
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		ck_assert_int_eq(zpool_set_plugin_path(fixture_text("%s/%s", fixture_root(), ways[i])), 0);
 		expect_refused("good", EPERM, "sticky is world-writable");
 	}
@@ -311,7 +311,7 @@ START_TEST(paths_and_links_too_long_for_the_system_are_refused)
 
 	/* The link's target is short enough alone, but too long with the rest of the path. */
 	char target[PATH_MAX];
-	memset(target, '/', sizeof target);
+	memset(target, '/', sizeof(target));
 	target[PATH_MAX - 2] = '.';
 	target[PATH_MAX - 1] = '\0';
 	ck_assert_int_eq(symlink(target, fixture_text("%s/long", fixture_root())), 0);

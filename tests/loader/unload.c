@@ -78,7 +78,7 @@ END_TEST
 START_TEST(the_next_create_loads_the_file_again)
 {
 	fixture_install("good");
-	for (unsigned i = 1; i <= 3; i++) {
+	for (unsigned int i = 1; i <= 3; i++) {
 		expect_works("good");
 		expect_works("good");
 		ck_assert_uint_eq(fixture_events("good", "load"), i);
@@ -222,7 +222,7 @@ END_TEST
  */
 
 enum { ROUNDS = 300 };
-static _Atomic unsigned pools_made, pools_missed;
+static _Atomic unsigned int pools_made, pools_missed;
 static _Atomic bool ended;
 
 static void *make_pools(void *arg)
@@ -242,7 +242,7 @@ static void *make_pools(void *arg)
 
 static void *unload_again_and_again(void *arg)
 {
-	unsigned *unloads = arg;
+	unsigned int *unloads = arg;
 	while (!ended) {
 		int err = zpool_unload_driver("good");
 		if (err == 0)
@@ -256,7 +256,7 @@ static void *unload_again_and_again(void *arg)
 START_TEST(creates_and_unloads_at_once_never_miss)
 {
 	pthread_t makers[4], unloader;
-	unsigned unloads = 0;
+	unsigned int unloads = 0;
 	pools_made = pools_missed = 0;
 	ended = false;
 	fixture_install("good");

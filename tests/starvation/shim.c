@@ -157,7 +157,7 @@ static void track(void)
 	pthread_mutex_lock(&lock);
 	tracking = true;
 	if (held.blocks)
-		memset(table, 0, sizeof table);
+		memset(table, 0, sizeof(table));
 	held = (struct starve_held){ 0 };
 	pthread_mutex_unlock(&lock);
 }

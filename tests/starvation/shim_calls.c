@@ -78,14 +78,14 @@ static __thread bool finding;
 
 static bool is_early(const void *block)
 {
-	return (const char *)block >= early && (const char *)block < early + sizeof early;
+	return (const char *)block >= early && (const char *)block < early + sizeof(early);
 }
 
 static void *early_take(size_t bytes)
 {
 	size_t start = (early_used + 15) & ~(size_t)15;
 
-	if (bytes > sizeof early || start > sizeof early - bytes)
+	if (bytes > sizeof(early) || start > sizeof(early) - bytes)
 		return NULL;
 	early_used = start + bytes;
 	return early + start;

@@ -24,7 +24,7 @@ enum { HANDLES = 64, OBJECT_BYTES = 1000, PATIENCE_S = 10, ROUNDS = 6, THREADS =
 static const char *const filters[] = { "", "guard+", "fault+", "trace:overwrite=yes,buffer=4096,file=" };
 #define DRIVER(type) type,
 static const char *const drivers[] = { SHIPPED_DRIVERS(DRIVER) };
-enum { FILTERS = sizeof filters / sizeof *filters, DRIVERS = sizeof drivers / sizeof *drivers };
+enum { FILTERS = sizeof(filters) / sizeof(*filters), DRIVERS = sizeof(drivers) / sizeof(*drivers) };
 
 static char trace_path[] = "/tmp/zpool-cancel-test.XXXXXX";
 static struct zpool_driver registered;
@@ -111,7 +111,7 @@ static void source_release(void *context, void *address, size_t bytes)
 	(void)munmap(address, bytes);
 }
 
-static const struct zpool_page_source source = { .struct_size = sizeof source,
+static const struct zpool_page_source source = { .struct_size = sizeof(source),
 						 .reserve = source_reserve,
 						 .commit = source_commit,
 						 .decommit = source_decommit,
@@ -137,7 +137,7 @@ static struct zpool *open_pool(const char *spec)
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.evict = evict;
 	args.page_source = &source;
-	return zpool_open(spec, &args, sizeof args);
+	return zpool_open(spec, &args, sizeof(args));
 }
 
 static void call_malloc(struct trial *trial)
@@ -217,7 +217,7 @@ static void call_trim(struct trial *trial)
 static void call_get_stats(struct trial *trial)
 {
 	struct zpool_stats stats;
-	(void)zpool_get_stats(trial->pool, &stats, sizeof stats);
+	(void)zpool_get_stats(trial->pool, &stats, sizeof(stats));
 }
 
 static void call_set_limit(struct trial *trial)
@@ -325,7 +325,7 @@ static void call_plugin_path(struct trial *trial)
 {
 	char path[4096];
 	(void)trial;
-	(void)zpool_get_plugin_path(path, sizeof path);
+	(void)zpool_get_plugin_path(path, sizeof(path));
 	(void)zpool_set_plugin_path(path);
 	(void)zpool_set_plugin_path(NULL);
 }
@@ -379,7 +379,7 @@ static const struct {
 	{ "zpool_rescan ", call_rescan },
 	{ "zpool_set_log_handler ", call_set_log_handler },
 };
-enum { CALLS_MADE = sizeof calls / sizeof *calls };
+enum { CALLS_MADE = sizeof(calls) / sizeof(*calls) };
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Trials
@@ -395,7 +395,7 @@ static struct trial *trial_begin(int number)
 	if (null < 0)
 		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	trial = (struct trial){ .driver = drivers[number % DRIVERS], .null = null };
-	(void)snprintf(trial.spec, sizeof trial.spec, "%s%s%s%s", filter, traces ? trace_path : "", traces ? "+" : "",
+	(void)snprintf(trial.spec, sizeof(trial.spec), "%s%s%s%s", filter, traces ? trace_path : "", traces ? "+" : "",
 		       trial.driver);
 	trial.pool = open_pool(trial.spec);
 	ck_assert_msg(trial.pool != NULL, "%s: %s", trial.spec, zpool_last_error());
@@ -467,7 +467,7 @@ static void *make_calls_for_ever(void *arg)
 	struct zpool *pool = arg;
 	unsigned long handles[HANDLES] = { 0 };
 
-	for (unsigned round = 0;; round++) {
+	for (unsigned int round = 0;; round++) {
 		for (int i = 0; i < HANDLES; i++)
 			if (zpool_malloc(pool, OBJECT_BYTES, ZPOOL_GFP_KERNEL, &handles[i]))
 				handles[i] = 0;
@@ -540,10 +540,10 @@ START_TEST(every_public_function_is_tried)
 	FILE *map = fopen(TEST_EXPORT_MAP, "re");
 
 	ck_assert_ptr_nonnull(map);
-	while (fgets(line, sizeof line, map)) {
+	while (fgets(line, sizeof(line), map)) {
 		if (sscanf(line, " zpool_%63[a-z_];", name) != 1)
 			continue;
-		(void)snprintf(word, sizeof word, "zpool_%s ", name);
+		(void)snprintf(word, sizeof(word), "zpool_%s ", name);
 		bool tried = strcmp(word, "zpool_loading_disable ") == 0;
 		for (int i = 0; i < CALLS_MADE; i++)
 			tried = tried || strstr(calls[i].names, word);
@@ -556,7 +556,7 @@ END_TEST
 
 static void setup(void)
 {
-	memcpy(trace_path + sizeof trace_path - 7, "XXXXXX", 6);
+	memcpy(trace_path + sizeof(trace_path) - 7, "XXXXXX", 6);
 	int fd = mkstemp(trace_path);
 	ck_assert_int_ge(fd, 0);
 	close(fd);

@@ -128,7 +128,7 @@ static void *sweep(void *unused)
 		(void)zpool_each_object(pool, see, &bytes);
 		(void)zpool_compact(pool, 0, 0, NULL);
 		(void)zpool_trim(pool, NULL);
-		(void)zpool_get_stats(pool, &stats, sizeof stats);
+		(void)zpool_get_stats(pool, &stats, sizeof(stats));
 		zpool_destroy_pool(zpool_create_pool("zbud", ZPOOL_GFP_KERNEL, NULL));
 	}
 	return unused;
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
 
 	racing = argc > 2 && strcmp(argv[2], "race") == 0;
 	args.evict = evict;
-	pool = zpool_open(argc > 1 ? argv[1] : "zbud", &args, sizeof args);
+	pool = zpool_open(argc > 1 ? argv[1] : "zbud", &args, sizeof(args));
 	if (!pool) {
 		fprintf(stderr, "%s\n", zpool_last_error());
 		return 1;

@@ -18,7 +18,7 @@ enum { SLOTS = 1024, GENERATION_SHIFT = 12 };
 struct slot {
 	char *bytes;
 	size_t size;
-	unsigned generation, maps;
+	unsigned int generation, maps;
 	uint64_t age;
 };
 
@@ -34,8 +34,8 @@ struct driver_knobs knobs;
 
 void driver_knobs_reset(void)
 {
-	memset(&knobs, 0, sizeof knobs);
-	knobs.filter_lower_size = sizeof knobs.filter_lower;
+	memset(&knobs, 0, sizeof(knobs));
+	knobs.filter_lower_size = sizeof(knobs.filter_lower);
 }
 
 static void count_call(enum driver_call call)
@@ -80,12 +80,12 @@ static void remember_args(const struct zpool_create_args *args)
 	knobs.args = *args;
 	knobs.host = args->host;
 	knobs.core = args->core;
-	(void)snprintf(knobs.name, sizeof knobs.name, "%s", args->name);
-	(void)snprintf(knobs.lower_spec, sizeof knobs.lower_spec, "%s", args->lower_spec ? args->lower_spec : "");
+	(void)snprintf(knobs.name, sizeof(knobs.name), "%s", args->name);
+	(void)snprintf(knobs.lower_spec, sizeof(knobs.lower_spec), "%s", args->lower_spec ? args->lower_spec : "");
 	for (uint32_t i = 0; i < args->value_count && i < 8; i++) {
 		memcpy(&knobs.values[i], (const char *)args->values + (size_t)i * args->value_size,
-		       sizeof knobs.values[i]);
-		(void)snprintf(knobs.value_texts[i], sizeof knobs.value_texts[i], "%s",
+		       sizeof(knobs.values[i]));
+		(void)snprintf(knobs.value_texts[i], sizeof(knobs.value_texts[i]), "%s",
 			       knobs.values[i].text ? knobs.values[i].text : "(null)");
 	}
 	(void)pthread_mutex_unlock(&remembered_lock);
@@ -104,7 +104,7 @@ static int mock_create(const struct zpool_create_args *args, struct zpool_create
 	remember_args(args);
 	if (overruled(CALL_CREATE, &answer))
 		return (int)answer;
-	struct memory_pool *pool = calloc(1, sizeof *pool);
+	struct memory_pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&pool->lock, NULL);
@@ -330,7 +330,7 @@ static int mock_stats(void *context, struct zpool_stats *stats, size_t stats_siz
 	int64_t answer;
 	if (overruled(CALL_STATS, &answer))
 		return (int)answer;
-	if (stats_size < sizeof *stats)
+	if (stats_size < sizeof(*stats))
 		return -EINVAL;
 	pthread_mutex_lock(&pool->lock);
 	for (size_t i = 0; i < SLOTS; i++)
@@ -347,7 +347,7 @@ static int mock_each_class(void *context, int (*fn)(const struct zpool_class_sta
 	const struct zpool_class_stats stats = { .object_bytes = 32, .objects = 3 };
 	(void)context;
 	count_call(CALL_EACH_CLASS);
-	return fn(&stats, sizeof stats, user);
+	return fn(&stats, sizeof(stats), user);
 }
 
 static int mock_each_object(void *context, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
@@ -373,7 +373,7 @@ static int mock_set(void *context, uint32_t index, const struct zpool_value *val
 	(void)context;
 	knobs.set_index = index;
 	knobs.set_value = *value;
-	(void)snprintf(knobs.set_text, sizeof knobs.set_text, "%s", value->text);
+	(void)snprintf(knobs.set_text, sizeof(knobs.set_text), "%s", value->text);
 	return overruled(CALL_SET, &answer) ? (int)answer : 0;
 }
 
@@ -401,7 +401,7 @@ static void note_phase(enum zpool_fork_phase phase, const char *letters)
 {
 	size_t length = strlen(knobs.phases);
 	count_call(CALL_FORK);
-	if (length + 1 < sizeof knobs.phases)
+	if (length + 1 < sizeof(knobs.phases))
 		knobs.phases[length] = letters[phase];
 }
 
@@ -487,7 +487,7 @@ static int filter_create(const struct zpool_create_args *args, struct zpool_crea
 	remember_args(args);
 	if (overruled(CALL_FILTER_CREATE, &answer))
 		return (int)answer;
-	struct filter_pool *pool = calloc(1, sizeof *pool);
+	struct filter_pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	*pool = (struct filter_pool){
@@ -500,7 +500,7 @@ static int filter_create(const struct zpool_create_args *args, struct zpool_crea
 					   knobs.filter_lower_size);
 	if (!err && knobs.filter_asks_twice) {
 		struct zpool_lower second;
-		knobs.filter_second_answer = pool->host->lower_create(pool->core, NULL, NULL, &second, sizeof second);
+		knobs.filter_second_answer = pool->host->lower_create(pool->core, NULL, NULL, &second, sizeof(second));
 	}
 	if (!err && knobs.filter_fails_after_lower)
 		err = -ENODEV;

@@ -48,7 +48,7 @@ enum driver_call {
 enum { DRIVER_EMPTY_BYTES = 4096, DRIVER_OBJECT_BYTES = 16, DRIVER_MAX_OBJECT = 1024, DRIVER_MAX_MAPS = 60 };
 
 struct driver_knobs {
-	unsigned calls[CALLS];
+	unsigned int calls[CALLS];
 
 	/*
 	 * The next call returns this answer without doing anything else (map returns NULL with that errno). Before

@@ -10,10 +10,10 @@
 #include <string.h>
 
 /* The number of allocations up to the one that fails; 0 if none fails. */
-static _Thread_local unsigned left;
+static _Thread_local unsigned int left;
 static _Thread_local bool came;
 
-void memory_fail_at(unsigned nth)
+void memory_fail_at(unsigned int nth)
 {
 	came = false;
 	left = nth;

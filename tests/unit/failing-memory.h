@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 /* Makes the calling thread's nth allocation from here on fail, counted from 1, and only that one. */
-void memory_fail_at(unsigned nth);
+void memory_fail_at(unsigned int nth);
 
 /* Ends this. Returns true if the allocation was reached and failed. */
 bool memory_stop(void);

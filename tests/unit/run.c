@@ -66,10 +66,11 @@ int unit_in_child(int (*fn)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-unsigned unit_seed(void)
+unsigned int unit_seed(void)
 {
 	const char *given = getenv("UNIT_SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL) ^ (unsigned)getpid();
+	unsigned int seed =
+		given ? (unsigned int)strtoul(given, NULL, 10) : (unsigned int)time(NULL) ^ (unsigned int)getpid();
 	printf("UNIT_SEED=%u\n", seed);
 	fflush(stdout);
 	return seed;
@@ -90,7 +91,7 @@ int unit_run_self(const char *argument, const char *variable, char *text, size_t
 	environment[count++] = (char *)(uintptr_t)variable;
 	environment[count] = NULL;
 
-	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof self - 1), 0);
+	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof(self) - 1), 0);
 	ck_assert_int_eq(pipe(ends), 0);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addclose(&actions, ends[0]);

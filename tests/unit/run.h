@@ -15,7 +15,7 @@
 
 /* Runs every test in turn and returns the exit status for main(). */
 int unit_run(const char *suite, const TTest *const *tests, size_t count);
-#define UNIT_RUN(suite, tests) unit_run(suite, tests, sizeof(tests) / sizeof *(tests))
+#define UNIT_RUN(suite, tests) unit_run(suite, tests, sizeof(tests) / sizeof((tests)[0]))
 
 /* Returns false if a sanitizer or the caller forbids fork(); a test that needs fork() then returns at once. */
 bool unit_may_fork(void);
@@ -30,7 +30,7 @@ bool unit_child_can_allocate(void);
 int unit_in_child(int (*fn)(void));
 
 /* Returns a seed for this run and prints it. UNIT_SEED in the environment repeats a run. */
-unsigned unit_seed(void);
+unsigned int unit_seed(void);
 
 /*
  * Runs this program again with one argument and one more environment variable, and stores its standard error in text.

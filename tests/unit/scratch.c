@@ -20,8 +20,8 @@ void scratch_make(void)
 
 	(void)umask(022);
 	ck_assert_ptr_nonnull(realpath(parent && *parent ? parent : "/tmp", resolved));
-	ck_assert_int_lt(snprintf(root, sizeof root, "%.*s/zpool-unit.XXXXXX", PATH_MAX / 2 - 32, resolved),
-			 (int)sizeof root);
+	ck_assert_int_lt(snprintf(root, sizeof(root), "%.*s/zpool-unit.XXXXXX", PATH_MAX / 2 - 32, resolved),
+			 (int)sizeof(root));
 	ck_assert_ptr_nonnull(mkdtemp(root));
 }
 
@@ -39,7 +39,7 @@ void scratch_remove(void)
 const char *scratch_path(const char *entry)
 {
 	static char paths[8][PATH_MAX];
-	static unsigned next;
+	static unsigned int next;
 	char *path = paths[next++ % 8];
 	ck_assert_int_lt(snprintf(path, PATH_MAX, *entry ? "%s/%s" : "%s%s", root, entry), PATH_MAX);
 	return path;
@@ -85,7 +85,7 @@ bool scratch_plugin(const char *entry, const char *module)
 {
 	const char *build = getenv("abs_top_builddir");
 	char path[PATH_MAX];
-	(void)snprintf(path, sizeof path, "%s/tests/unit/loader/.libs/%s.so", build ? build : ".", module);
+	(void)snprintf(path, sizeof(path), "%s/tests/unit/loader/.libs/%s.so", build ? build : ".", module);
 	if (access(path, R_OK) != 0)
 		return false;
 	scratch_copy(entry, path);

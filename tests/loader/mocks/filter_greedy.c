@@ -10,10 +10,10 @@ static int greedy_create(const struct zpool_create_args *args, struct zpool_crea
 	struct zpool_lower lower, second;
 
 	(void)out;
-	int err = args->host->lower_create(args->core, NULL, NULL, &lower, sizeof lower);
+	int err = args->host->lower_create(args->core, NULL, NULL, &lower, sizeof(lower));
 	if (err)
 		return err;
-	return args->host->lower_create(args->core, NULL, NULL, &second, sizeof second);
+	return args->host->lower_create(args->core, NULL, NULL, &second, sizeof(second));
 }
 
 #define MOCK_TYPE filter_greedy

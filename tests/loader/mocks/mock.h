@@ -39,7 +39,7 @@
 #define MOCK_PARAM_COUNT 0
 #endif
 #ifndef MOCK_PARAM_COUNT
-#define MOCK_PARAM_COUNT (sizeof MOCK_PARAMS / sizeof *MOCK_PARAMS)
+#define MOCK_PARAM_COUNT (sizeof(MOCK_PARAMS) / sizeof(*MOCK_PARAMS))
 #endif
 #ifndef MOCK_MAX_OBJECT
 #define MOCK_MAX_OBJECT MOCK_MAX_BYTES

@@ -40,8 +40,8 @@ extern ZPOOL_PUBLIC __attribute__((weak)) void mock_event(const char *type, cons
 struct mock_object {
 	void *data;
 	size_t size;
-	unsigned mapped;
-	unsigned born; /* determines the order of eviction */
+	unsigned int mapped;
+	unsigned int born; /* determines the order of eviction */
 };
 
 struct mock_pool {
@@ -50,7 +50,7 @@ struct mock_pool {
 	void *core;
 	int (*evict)(void *evict_context, unsigned long handle);
 	void *evict_context;
-	unsigned mallocs;
+	unsigned int mallocs;
 	struct mock_object objects[MOCK_OBJECTS];
 };
 
@@ -80,7 +80,7 @@ MOCK_UNUSED static struct mock_object *mock_find(struct mock_pool *pool, unsigne
 
 MOCK_UNUSED static int mock_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	struct mock_pool *pool = calloc(1, sizeof *pool);
+	struct mock_pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&pool->lock, NULL);

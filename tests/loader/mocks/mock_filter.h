@@ -29,7 +29,7 @@ MOCK_UNUSED static int filter_evict(void *context, unsigned long handle)
 
 MOCK_UNUSED static int filter_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	struct filter_pool *pool = calloc(1, sizeof *pool);
+	struct filter_pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	pool->host = args->host;
@@ -38,7 +38,7 @@ MOCK_UNUSED static int filter_create(const struct zpool_create_args *args, struc
 	pool->evict_context = args->evict_context;
 	mock_tell("lower spec", args->lower_spec ? args->lower_spec : "none");
 	int err = args->host->lower_create(args->core, args->evict ? filter_evict : NULL, pool, &pool->lower,
-					   sizeof pool->lower);
+					   sizeof(pool->lower));
 	if (err) {
 		free(pool);
 		return err;

@@ -42,7 +42,7 @@ static int newer_teleport(void *pool, unsigned long handle)
 static int newer_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
 	const struct newer_host *host = (const struct newer_host *)(const void *)args->host;
-	if (args->host->struct_size >= sizeof *host)
+	if (args->host->struct_size >= sizeof(*host))
 		return host->telegraph(args->core);
 	mock_tell("newer", "old host");
 	if (args->value_count != 2 || args->value_size < sizeof(struct zpool_value))

@@ -36,9 +36,9 @@ struct older_driver {
 /* The core's structures must have at least the size that the mock was compiled with. */
 static int older_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
-	if (args->struct_size < offsetof(struct zpool_create_args, lower_spec) + sizeof args->lower_spec ||
-	    args->host->struct_size < offsetof(struct zpool_host, lower_destroy) + sizeof args->host->lower_destroy ||
-	    out->struct_size < offsetof(struct zpool_created, alignment_bytes) + sizeof out->alignment_bytes)
+	if (args->struct_size < offsetof(struct zpool_create_args, lower_spec) + sizeof(args->lower_spec) ||
+	    args->host->struct_size < offsetof(struct zpool_host, lower_destroy) + sizeof(args->host->lower_destroy) ||
+	    out->struct_size < offsetof(struct zpool_created, alignment_bytes) + sizeof(out->alignment_bytes))
 		return -EPROTO;
 	return mock_create(args, out);
 }

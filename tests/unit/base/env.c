@@ -58,7 +58,7 @@ START_TEST(environment_is_ignored_in_a_set_user_id_program)
 		scratch_remove();
 		return;
 	}
-	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof self - 1), 0);
+	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof(self) - 1), 0);
 	scratch_copy("program", self);
 	ck_assert_int_eq(chmod(scratch_path(""), 0755), 0);
 	ck_assert_int_eq(chown(scratch_path("program"), 65534, (gid_t)-1), 0);
@@ -72,7 +72,7 @@ START_TEST(environment_is_ignored_in_a_set_user_id_program)
 		_exit(9);
 	}
 	close(ends[1]);
-	ck_assert_int_ge(read(ends[0], text, sizeof text - 1), 0);
+	ck_assert_int_ge(read(ends[0], text, sizeof(text) - 1), 0);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	scratch_remove();
 	/* A coverage build prints an error after this text, because this user cannot write to its files. */

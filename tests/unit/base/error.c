@@ -87,10 +87,10 @@ END_TEST
 START_TEST(long_text_is_kept_whole)
 {
 	static char long_text[100001];
-	memset(long_text, 'x', sizeof long_text - 1);
+	memset(long_text, 'x', sizeof(long_text) - 1);
 	(void)zp_fail(EIO, "%s!", long_text);
-	ck_assert_uint_eq(strlen(zpool_last_error()), sizeof long_text);
-	ck_assert_int_eq(zpool_last_error()[sizeof long_text - 1], '!');
+	ck_assert_uint_eq(strlen(zpool_last_error()), sizeof(long_text));
+	ck_assert_int_eq(zpool_last_error()[sizeof(long_text) - 1], '!');
 }
 END_TEST
 
@@ -189,7 +189,7 @@ static void fail_late(void *user)
 {
 	(void)user;
 	(void)zp_fail(EIO, "said at the very end");
-	(void)snprintf(late_text, sizeof late_text, "%s", zpool_last_error());
+	(void)snprintf(late_text, sizeof(late_text), "%s", zpool_last_error());
 }
 
 static void *fail_before_and_at_exit(void *user)

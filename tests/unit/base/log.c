@@ -19,7 +19,7 @@
 
 /* The messages that the handler received. */
 static struct {
-	unsigned count;
+	unsigned int count;
 	enum zpool_log_level level;
 	char message[256];
 	void *user;
@@ -30,7 +30,7 @@ static void on_message(enum zpool_log_level level, const char *message, void *us
 	received.count++;
 	received.level = level;
 	received.user = user;
-	(void)snprintf(received.message, sizeof received.message, "%s", message);
+	(void)snprintf(received.message, sizeof(received.message), "%s", message);
 }
 
 static void listen(enum zpool_log_level level)
@@ -71,7 +71,7 @@ START_TEST(handler_gets_its_level_and_graver_ones_only)
 		listen((enum zpool_log_level)wanted);
 		for (int level = ZPOOL_LOG_ERROR; level <= ZPOOL_LOG_DEBUG; level++)
 			zp_log((enum zpool_log_level)level, "said");
-		ck_assert_uint_eq(received.count, (unsigned)wanted + 1);
+		ck_assert_uint_eq(received.count, (unsigned int)wanted + 1);
 		ck_assert_int_eq(received.level, wanted);
 	}
 	stop();
@@ -141,7 +141,7 @@ static void on_message_and_meddle(enum zpool_log_level level, const char *messag
 	on_message(level, message, user);
 	zp_log(ZPOOL_LOG_ERROR, "from inside");
 	nested_result = zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
-	(void)snprintf(nested_text, sizeof nested_text, "%s", zpool_last_error());
+	(void)snprintf(nested_text, sizeof(nested_text), "%s", zpool_last_error());
 }
 
 START_TEST(handler_that_logs_is_not_called_again)
@@ -167,7 +167,7 @@ END_TEST
 
 START_TEST(without_memory_the_handler_is_told_so)
 {
-	for (unsigned nth = 1; nth <= 2; nth++) {
+	for (unsigned int nth = 1; nth <= 2; nth++) {
 		listen(ZPOOL_LOG_DEBUG);
 		memory_fail_at(nth);
 		zp_log(ZPOOL_LOG_ERROR, "lost %d", 1);
@@ -227,7 +227,7 @@ enum { SHORT_PATIENCE_MS = 50, LONG_PATIENCE_MS = 60 * 1000 };
 static void *replace_handler_and_fail(void *text)
 {
 	nested_result = zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL);
-	(void)snprintf(text, sizeof nested_text, "%s", zpool_last_error());
+	(void)snprintf(text, sizeof(nested_text), "%s", zpool_last_error());
 	return NULL;
 }
 
@@ -409,8 +409,8 @@ START_TEST(environment_chooses_what_goes_to_standard_error)
 		{ "ZPOOL_DEBUG=1", E W I D AGAIN },
 	};
 	char text[512];
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		ck_assert_int_eq(unit_run_self("log", cases[i].variable, text, sizeof text), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		ck_assert_int_eq(unit_run_self("log", cases[i].variable, text, sizeof(text)), 0);
 		ck_assert_str_eq(text, cases[i].expected);
 	}
 }
@@ -448,8 +448,8 @@ START_TEST(standard_error_that_takes_nothing_does_not_end_the_program)
 {
 	char text[512];
 
-	ck_assert_int_eq(unit_run_self("pipe", "ZPOOL_DEBUG=1", text, sizeof text), 0);
-	ck_assert_int_eq(unit_run_self("file", "ZPOOL_DEBUG=1", text, sizeof text), 0);
+	ck_assert_int_eq(unit_run_self("pipe", "ZPOOL_DEBUG=1", text, sizeof(text)), 0);
+	ck_assert_int_eq(unit_run_self("file", "ZPOOL_DEBUG=1", text, sizeof(text)), 0);
 }
 END_TEST
 

@@ -15,7 +15,7 @@
 static void assert_escapes(const char *text, const char *expected)
 {
 	char buf[256];
-	size_t length = zpool_escape(buf, sizeof buf, text);
+	size_t length = zpool_escape(buf, sizeof(buf), text);
 	ck_assert_str_eq(buf, expected);
 	ck_assert_uint_eq(length, strlen(expected));
 }
@@ -47,12 +47,12 @@ START_TEST(characters_that_turn_the_text_round_or_cannot_be_seen_are_escaped)
 {
 	for (uint32_t point = 0x202a; point <= 0x202e; point++) {
 		char text[] = { (char)0xe2, (char)0x80, (char)(0x80 | (point & 0x3f)), 0 }, expected[16];
-		(void)snprintf(expected, sizeof expected, "\\u%04x", (unsigned)point);
+		(void)snprintf(expected, sizeof(expected), "\\u%04x", (unsigned int)point);
 		assert_escapes(text, expected);
 	}
 	for (uint32_t point = 0x2066; point <= 0x2069; point++) {
 		char text[] = { (char)0xe2, (char)0x81, (char)(0x80 | (point & 0x3f)), 0 }, expected[16];
-		(void)snprintf(expected, sizeof expected, "\\u%04x", (unsigned)point);
+		(void)snprintf(expected, sizeof(expected), "\\u%04x", (unsigned int)point);
 		assert_escapes(text, expected);
 	}
 	assert_escapes("\xe2\x80\xa8|\xe2\x80\xa9", "\\u2028|\\u2029");
@@ -82,7 +82,7 @@ START_TEST(short_buffer_gets_whole_pieces_and_the_length_of_all)
 {
 	char buf[8];
 
-	memset(buf, '#', sizeof buf);
+	memset(buf, '#', sizeof(buf));
 	ck_assert_uint_eq(zpool_escape(buf, 6,
 				       "ab\x1b"
 				       "c"),
@@ -102,17 +102,17 @@ END_TEST
 /* For any bytes, the result contains nothing that would have to be escaped. */
 START_TEST(escaping_twice_changes_nothing)
 {
-	unsigned seed = unit_seed();
-	char text[64], once[sizeof text * 12], twice[sizeof once];
+	unsigned int seed = unit_seed();
+	char text[64], once[sizeof(text) * 12], twice[sizeof(once)];
 
-	for (unsigned round = 0; round < 20000; round++) {
-		for (size_t i = 0; i + 1 < sizeof text; i++)
+	for (unsigned int round = 0; round < 20000; round++) {
+		for (size_t i = 0; i + 1 < sizeof(text); i++)
 			text[i] = (char)(rand_r(&seed) % 255 + 1);
-		text[(unsigned)rand_r(&seed) % sizeof text] = '\0';
-		text[sizeof text - 1] = '\0';
-		size_t length = zpool_escape(once, sizeof once, text);
+		text[(unsigned int)rand_r(&seed) % sizeof(text)] = '\0';
+		text[sizeof(text) - 1] = '\0';
+		size_t length = zpool_escape(once, sizeof(once), text);
 		ck_assert_uint_eq(length, strlen(once));
-		ck_assert_uint_eq(zpool_escape(twice, sizeof twice, once), length);
+		ck_assert_uint_eq(zpool_escape(twice, sizeof(twice), once), length);
 		ck_assert_str_eq(once, twice);
 	}
 }
@@ -144,7 +144,7 @@ static char received[128];
 static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
 	(void)level, (void)user;
-	(void)snprintf(received, sizeof received, "%s", message);
+	(void)snprintf(received, sizeof(received), "%s", message);
 }
 
 START_TEST(log_messages_show_what_they_quote_escaped)

@@ -38,7 +38,7 @@ static void open_pool(const char *spec, bool evicts)
 	args.name = "shelf";
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
 	ck_assert_int_eq(zpool_register_driver(&filter), 0);
-	pool = zpool_open(spec, &args, sizeof args);
+	pool = zpool_open(spec, &args, sizeof(args));
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 }
 
@@ -64,7 +64,7 @@ static void overrule(enum driver_call call, int64_t answer, const char *message)
 
 static int count_class(const struct zpool_class_stats *stats, size_t size, void *user)
 {
-	ck_assert_uint_eq(size, sizeof *stats);
+	ck_assert_uint_eq(size, sizeof(*stats));
 	ck_assert_uint_eq(stats->object_bytes, 32);
 	++*(int *)user;
 	return *(int *)user == 3 ? 42 : 0;
@@ -80,7 +80,7 @@ static int count_object(struct zpool *of, unsigned long handle, size_t size, voi
 START_TEST(no_pool_is_told_by_every_function)
 {
 	struct zpool_stats stats;
-	unsigned reclaimed = 7;
+	unsigned int reclaimed = 7;
 	uint64_t released = 7;
 	int n = 0;
 	assert_fails_null(zpool_get_type(NULL), EINVAL, "zpool_get_type() was given no pool");
@@ -105,7 +105,7 @@ START_TEST(no_pool_is_told_by_every_function)
 	assert_fails(zpool_compact(NULL, 0, 0, &released), EINVAL, "zpool_compact() was given no pool");
 	ck_assert_uint_eq(released, 0);
 	assert_fails(zpool_trim(NULL, NULL), EINVAL, "zpool_trim() was given no pool");
-	assert_fails(zpool_get_stats(NULL, &stats, sizeof stats), EINVAL, "zpool_get_stats() was given no pool");
+	assert_fails(zpool_get_stats(NULL, &stats, sizeof(stats)), EINVAL, "zpool_get_stats() was given no pool");
 	assert_fails(zpool_each_class(NULL, count_class, &n), EINVAL, "zpool_each_class() was given no pool");
 	assert_fails(zpool_each_object(NULL, count_object, &n), EINVAL, "zpool_each_object() was given no pool");
 	ck_assert(!zpool_evictable(NULL));
@@ -165,7 +165,7 @@ START_TEST(functions_that_the_driver_lacks_are_not_supported)
 	assert_fails(zpool_trim(pool, &released), EOPNOTSUPP,
 		     "zpool_trim(): driver \"mock\" does not support this call");
 	ck_assert_uint_eq(released, 0);
-	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, "zpool_get_stats()");
+	assert_fails(zpool_get_stats(pool, &stats, sizeof(stats)), EOPNOTSUPP, "zpool_get_stats()");
 	ck_assert_uint_eq(stats.objects, 7);
 	assert_fails(zpool_each_class(pool, count_class, &n), EOPNOTSUPP, "zpool_each_class()");
 	assert_fails(zpool_each_object(pool, count_object, &n), EOPNOTSUPP, "zpool_each_object()");
@@ -182,7 +182,7 @@ START_TEST(missing_arguments_are_refused)
 	assert_fails(zpool_set_param(pool, NULL, "1"), EINVAL, "zpool_set_param() was given no key");
 	assert_fails(zpool_set_param(pool, "level", NULL), EINVAL, "zpool_set_param() was given no value");
 	assert_fails(zpool_shrink(pool, 0, NULL), EINVAL, "0 pages");
-	assert_fails(zpool_get_stats(pool, NULL, sizeof stats), EINVAL, "no buffer for the statistics");
+	assert_fails(zpool_get_stats(pool, NULL, sizeof(stats)), EINVAL, "no buffer for the statistics");
 	assert_fails(zpool_get_stats(pool, &stats, 0), EINVAL, "no buffer for the statistics");
 	assert_fails(zpool_each_class(pool, NULL, NULL), EINVAL, "zpool_each_class() was given no function");
 	assert_fails(zpool_each_object(pool, NULL, NULL), EINVAL, "zpool_each_object() was given no function");
@@ -211,7 +211,7 @@ START_TEST(failures_of_the_driver_are_put_into_words_or_stand)
 	overrule(CALL_TRIM, -EDOM, NULL);
 	assert_fails(zpool_trim(pool, NULL), EDOM, "zpool_trim(): driver \"mock\" failed");
 	overrule(CALL_STATS, -EDOM, NULL);
-	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EDOM, "zpool_get_stats(): driver \"mock\" failed");
+	assert_fails(zpool_get_stats(pool, &stats, sizeof(stats)), EDOM, "zpool_get_stats(): driver \"mock\" failed");
 	overrule(CALL_SHRINK, -EDOM, NULL);
 	assert_fails(zpool_shrink(pool, 1, NULL), EDOM, "zpool_shrink(): driver \"mock\" failed");
 	overrule(CALL_SHRINK, -EDOM, "cold");
@@ -225,7 +225,7 @@ START_TEST(odd_results_of_the_driver_are_made_sane)
 	static const int odd[] = { 2, 5, INT_MAX, -4096, INT_MIN };
 	struct zpool_stats stats;
 	start();
-	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
 		overrule(CALL_SET_LIMIT, odd[i], NULL);
 		assert_fails(zpool_set_limit(pool, 1), EIO, "Input/output error");
 		overrule(CALL_SET, odd[i], NULL);
@@ -235,7 +235,7 @@ START_TEST(odd_results_of_the_driver_are_made_sane)
 		overrule(CALL_TRIM, odd[i], NULL);
 		assert_fails(zpool_trim(pool, NULL), EIO, "Input/output error");
 		overrule(CALL_STATS, odd[i], NULL);
-		assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EIO, "Input/output error");
+		assert_fails(zpool_get_stats(pool, &stats, sizeof(stats)), EIO, "Input/output error");
 		overrule(CALL_SHRINK, odd[i], NULL);
 		assert_fails(zpool_shrink(pool, 1, NULL), EIO, "Input/output error");
 	}
@@ -346,7 +346,7 @@ END_TEST
 START_TEST(shrink_evicts_the_oldest_and_counts)
 {
 	unsigned long handles[3];
-	unsigned reclaimed = 7;
+	unsigned int reclaimed = 7;
 	start();
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handles[i]), 0);
@@ -364,7 +364,7 @@ END_TEST
 START_TEST(shrink_that_is_refused_says_try_again)
 {
 	unsigned long handle;
-	unsigned reclaimed = 7;
+	unsigned int reclaimed = 7;
 	start();
 	ck_assert_int_eq(zpool_malloc(pool, 10, 0, &handle), 0);
 	evict_answer = -1;
@@ -377,7 +377,7 @@ END_TEST
 
 START_TEST(shrink_needs_a_callback_and_a_driver_that_can)
 {
-	unsigned reclaimed = 7;
+	unsigned int reclaimed = 7;
 	start_empty();
 	open_pool("mock", false);
 	assert_fails(zpool_shrink(pool, 1, &reclaimed), EINVAL, "created without an evict callback");
@@ -405,7 +405,7 @@ START_TEST(compact_hands_on_its_budget)
 	ck_assert_uint_eq(released, 4096);
 	ck_assert_uint_eq(knobs.budget.bytes, 123);
 	ck_assert_uint_eq(knobs.budget.ns, 456);
-	ck_assert_uint_eq(knobs.budget.struct_size, sizeof knobs.budget);
+	ck_assert_uint_eq(knobs.budget.struct_size, sizeof(knobs.budget));
 	overrule(CALL_COMPACT, 1, NULL);
 	ck_assert_int_eq(zpool_compact(pool, 1, 0, NULL), 1);
 	finish();
@@ -426,7 +426,7 @@ END_TEST
 START_TEST(stats_of_an_older_caller_are_cut)
 {
 	struct zpool_stats stats;
-	memset(&stats, 0xaa, sizeof stats);
+	memset(&stats, 0xaa, sizeof(stats));
 	start();
 	ck_assert_int_eq(zpool_get_stats(pool, &stats, offsetof(struct zpool_stats, pool_bytes_peak)), 0);
 	ck_assert_uint_eq(stats.pool_bytes, DRIVER_EMPTY_BYTES);
@@ -441,9 +441,9 @@ START_TEST(stats_of_a_newer_caller_are_filled_with_zero)
 		struct zpool_stats known;
 		uint64_t unknown[4];
 	} stats;
-	memset(&stats, 0xaa, sizeof stats);
+	memset(&stats, 0xaa, sizeof(stats));
 	start();
-	ck_assert_int_eq(zpool_get_stats(pool, &stats.known, sizeof stats), 0);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats.known, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.known.refused_handles, 77);
 	ck_assert_uint_eq(stats.known.compactions, 0);
 	for (int i = 0; i < 4; i++)
@@ -463,7 +463,7 @@ START_TEST(stats_tell_what_the_core_refused_itself)
 	open_pool("mock", false);
 	for (int i = 0; i < 100; i++)
 		(void)(zpool_free(pool, 0), zpool_map_handle(pool, 99, ZPOOL_MM_RO));
-	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof stats), 0);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.refused_handles, 200);
 	/* A range outside of an object is an error, but does not make its handle invalid. */
 	ck_assert_int_eq(zpool_malloc(pool, 8, 0, &handle), 0);
@@ -471,7 +471,7 @@ START_TEST(stats_tell_what_the_core_refused_itself)
 	ck_assert_int_eq(zpool_set_limit(pool, 1), 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), -ENOMEM);
-	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof stats), 0);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.malloc_failed_limit, 3);
 	ck_assert_uint_eq(stats.refused_handles, 200);
 	finish();
@@ -483,7 +483,7 @@ START_TEST(stats_that_fail_leave_the_callers_structure_alone)
 	struct zpool_stats stats = { .objects = 7 };
 	start();
 	overrule(CALL_STATS, -EDOM, NULL);
-	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof stats), -EDOM);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), -EDOM);
 	ck_assert_uint_eq(stats.objects, 7);
 	finish();
 }

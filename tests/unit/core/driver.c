@@ -18,14 +18,14 @@ static char why[256];
 
 static void adopt(size_t symbol_bytes, const char *expected)
 {
-	int err = zp_driver_adopt(&driver, symbol_bytes, expected, &own, why, sizeof why);
+	int err = zp_driver_adopt(&driver, symbol_bytes, expected, &own, why, sizeof(why));
 	ck_assert_msg(err == 0, "%s", why);
 }
 
 static void refuse(size_t symbol_bytes, const char *expected, const char *reason)
 {
-	memset(&own, 0xff, sizeof own);
-	ck_assert_int_eq(zp_driver_adopt(&driver, symbol_bytes, expected, &own, why, sizeof why), -ENOEXEC);
+	memset(&own, 0xff, sizeof(own));
+	ck_assert_int_eq(zp_driver_adopt(&driver, symbol_bytes, expected, &own, why, sizeof(why)), -ENOEXEC);
 	assert_contains(why, reason);
 	/* The refused record is empty, so that clearing it is harmless. */
 	ck_assert_ptr_null(own.params);
@@ -45,7 +45,7 @@ START_TEST(sound_driver_is_copied_with_a_table_of_its_own)
 	ck_assert_ptr_ne(own.params, driver.params);
 	ck_assert_uint_eq(own.param_count, 3);
 	ck_assert_str_eq(own.params[1].key, "colour");
-	ck_assert_uint_eq(own.struct_size, sizeof own);
+	ck_assert_uint_eq(own.struct_size, sizeof(own));
 	ck_assert(own.shrink == driver.shrink);
 	zp_driver_clear(&own);
 	ck_assert_ptr_null(own.params);
@@ -56,9 +56,9 @@ END_TEST
 START_TEST(misaligned_structure_is_refused_unread)
 {
 	static _Alignas(16) char bytes[16];
-	ck_assert_int_eq(
-		zp_driver_adopt((const struct zpool_driver *)(const void *)(bytes + 1), 0, NULL, &own, why, sizeof why),
-		-ENOEXEC);
+	ck_assert_int_eq(zp_driver_adopt((const struct zpool_driver *)(const void *)(bytes + 1), 0, NULL, &own, why,
+					 sizeof(why)),
+			 -ENOEXEC);
 	assert_contains(why, "misaligned");
 }
 END_TEST
@@ -92,10 +92,10 @@ START_TEST(symbol_must_have_room_for_what_the_structure_claims)
 	refuse(offsetof(struct zpool_driver, type) - 1, NULL, "less than the head of a driver structure");
 	refuse(1, NULL, "symbol zpool_driver is 1, less");
 	refuse(offsetof(struct zpool_driver, type), NULL, "symbol zpool_driver is only");
-	refuse(sizeof driver - 1, NULL, "symbol zpool_driver is only");
-	adopt(sizeof driver, NULL);
+	refuse(sizeof(driver) - 1, NULL, "symbol zpool_driver is only");
+	adopt(sizeof(driver), NULL);
 	zp_driver_clear(&own);
-	adopt(sizeof driver + 100, NULL);
+	adopt(sizeof(driver) + 100, NULL);
 	zp_driver_clear(&own);
 }
 END_TEST
@@ -118,12 +118,12 @@ START_TEST(structure_of_a_newer_abi_is_cut_to_what_is_known)
 		char unknown[64];
 	} newer;
 	newer.known = driver_for_tests("mock");
-	newer.known.struct_size = sizeof newer;
+	newer.known.struct_size = sizeof(newer);
 	newer.known.abi_minor = 9;
-	memset(newer.unknown, 0xee, sizeof newer.unknown);
-	ck_assert_int_eq(zp_driver_adopt(&newer.known, sizeof newer, "mock", &own, why, sizeof why), 0);
+	memset(newer.unknown, 0xee, sizeof(newer.unknown));
+	ck_assert_int_eq(zp_driver_adopt(&newer.known, sizeof(newer), "mock", &own, why, sizeof(why)), 0);
 	ck_assert_uint_eq(own.abi_minor, 9);
-	ck_assert_uint_eq(own.struct_size, sizeof own);
+	ck_assert_uint_eq(own.struct_size, sizeof(own));
 	zp_driver_clear(&own);
 }
 END_TEST
@@ -142,7 +142,7 @@ START_TEST(type_must_be_a_name_and_the_expected_one)
 {
 	static const char *const types[] = { NULL,    "",      "Mock",   "mo-ck",
 					     "mo ck", "9mock", "mock\n", "a23456789012345678901234567890123" };
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		make_valid_driver();
 		driver.type = types[i];
 		refuse(0, NULL, "type is not a driver's name");
@@ -217,7 +217,7 @@ START_TEST(sizes_must_make_sense)
 	make_valid_driver();
 	driver.max_object_bytes = 0;
 	refuse(0, NULL, "max_object_bytes is 0");
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		make_valid_driver();
 		driver.alignment_bytes = bad[i];
 		refuse(0, NULL, "not a power of two of at least 8");
@@ -245,7 +245,7 @@ START_TEST(table_of_parameters_must_be_there_and_of_sane_size)
 	refuse(0, NULL, "its table of 257 parameters is too long");
 	make_valid_driver();
 	static const uint32_t sizes[] = { 0, 8, sizeof(struct zpool_param) - 8, sizeof(struct zpool_param) + 4, 4104 };
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		driver.param_size = sizes[i];
 		refuse(0, NULL, "param_size is");
 	}
@@ -266,7 +266,7 @@ START_TEST(parameters_of_a_newer_abi_are_cut_to_what_is_known)
 	}
 	make_valid_driver();
 	driver.params = &table[0].known;
-	driver.param_size = sizeof table[0];
+	driver.param_size = sizeof(table[0]);
 	driver.param_count = 2;
 	adopt(0, NULL);
 	ck_assert_str_eq(own.params[0].key, "first");
@@ -293,7 +293,7 @@ START_TEST(each_parameter_must_make_sense)
 	const struct zpool_param good = { .key = "k", .help = "h", .max = 5, .type = ZPOOL_PARAM_UINT };
 	struct zpool_param param = good;
 	static const char *const keys[] = { NULL, "", "K", "k-l", "k.l", "_k", "a23456789012345678901234567890123" };
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		param.key = keys[i];
 		refuse_param(param, "a parameter's key is not");
 	}
@@ -345,7 +345,7 @@ START_TEST(lack_of_memory_is_no_fault_of_the_driver)
 {
 	make_valid_driver();
 	memory_fail_at(1);
-	int err = zp_driver_adopt(&driver, 0, NULL, &own, why, sizeof why);
+	int err = zp_driver_adopt(&driver, 0, NULL, &own, why, sizeof(why));
 	ck_assert(memory_stop());
 	ck_assert_int_eq(err, -ENOMEM);
 	ck_assert_ptr_null(own.params);

@@ -34,13 +34,13 @@ static struct zpool *open_named(const char *spec, const char *name)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.name = name;
-	struct zpool *pool = zpool_open(spec, &args, sizeof args);
+	struct zpool *pool = zpool_open(spec, &args, sizeof(args));
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	return pool;
 }
 
 /* Returns the text of a dump, which goes through a temporary file. The caller frees it. */
-static char *dumped(unsigned format)
+static char *dumped(unsigned int format)
 {
 	FILE *file = tmpfile();
 	ck_assert_ptr_nonnull(file);
@@ -71,9 +71,9 @@ START_TEST(json_has_every_pool_layer_and_counter)
 			"\"limit_bytes\":65536,");
 	ck_assert_msg(at != NULL, "%s", text);
 	const struct zpool_stats_member *member;
-	for (unsigned i = 0; (member = zpool_stats_member(i)) != NULL; i++) {
+	for (unsigned int i = 0; (member = zpool_stats_member(i)) != NULL; i++) {
 		char key[64];
-		(void)snprintf(key, sizeof key, "\"%s\":", member->name);
+		(void)snprintf(key, sizeof(key), "\"%s\":", member->name);
 		assert_contains(at, key);
 	}
 	assert_contains(at, "{\"objects\":1,\"stored_bytes\":");
@@ -98,7 +98,7 @@ START_TEST(text_has_every_pool_and_counter)
 	assert_contains(text, "libzpool " ZPOOL_VERSION ", process ");
 	assert_contains(text, "pool \"the pool\": \"sieve+mock:limit=64K\"\n");
 	assert_contains(text, "  mock:\n");
-	for (unsigned i = 0; (member = zpool_stats_member(i)) != NULL; i++)
+	for (unsigned int i = 0; (member = zpool_stats_member(i)) != NULL; i++)
 		assert_contains(text, member->label);
 	free(text);
 	zpool_destroy_pool(pool);
@@ -110,9 +110,9 @@ START_TEST(names_are_escaped_and_cut)
 {
 	char name[5000];
 	start();
-	memset(name, '"', sizeof name);
+	memset(name, '"', sizeof(name));
 	memcpy(name, "a\"b\\c\x1b[1m\n\xff\xe2\x80\xae", 14);
-	name[sizeof name - 1] = '\0';
+	name[sizeof(name) - 1] = '\0';
 	struct zpool *pool = open_named("mock", name);
 	char *text = dumped(ZPOOL_DUMP_JSON);
 	assert_contains(text, "\"name\":\"a\\\"b\\\\c\\\\x1b[1m\\\\n\\\\xff\\\\u202e\\\"");
@@ -189,7 +189,7 @@ START_TEST(pools_may_come_and_go_meanwhile)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, make_and_destroy, NULL), 0);
 	for (int i = 0; i < 2000; i++)
-		ck_assert_int_eq(zpool_dump(null, (unsigned)i % 2), 0);
+		ck_assert_int_eq(zpool_dump(null, (unsigned int)i % 2), 0);
 	atomic_store(&stop, true);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
@@ -226,7 +226,7 @@ START_TEST(destroy_does_not_wait_for_the_reader)
 		zpool_destroy_pool(pools[i]);
 	ck_assert_int_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
 	while (pthread_tryjoin_np(thread, &result) != 0)
-		got = read(fds[0], buffer, sizeof buffer);
+		got = read(fds[0], buffer, sizeof(buffer));
 	ck_assert_ptr_nonnull(result);
 	(void)close(fds[0]), (void)close(fds[1]);
 	finish();

@@ -114,7 +114,7 @@ START_TEST(stack_locks_from_the_top_in_a_real_fork)
 }
 END_TEST
 
-static unsigned received;
+static unsigned int received;
 
 static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
@@ -127,7 +127,7 @@ static int use_the_rest(void)
 {
 	char path[64];
 	received = 0;
-	if (zpool_set_plugin_path("/nonexistent") != 0 || zpool_get_plugin_path(path, sizeof path) != 12)
+	if (zpool_set_plugin_path("/nonexistent") != 0 || zpool_get_plugin_path(path, sizeof(path)) != 12)
 		return 1;
 	if (zpool_has_pool("no_such_driver") || received == 0)
 		return 2;

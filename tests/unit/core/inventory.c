@@ -50,7 +50,7 @@ static void finish(void)
 /* What a walk reported about one type. */
 struct seen {
 	const char *type;
-	unsigned times, before; /* `before` is the number of types visited before it */
+	unsigned int times, before; /* `before` is the number of types visited before it */
 	struct zpool_driver_info info;
 	char version[32], description[64], path[PATH_MAX], fault[400];
 };
@@ -63,24 +63,24 @@ static void keep(char *to, size_t bytes, const char *text)
 static int look_for(const struct zpool_driver_info *info, void *user)
 {
 	struct seen *seen = user;
-	ck_assert_uint_eq(info->struct_size, sizeof *info);
+	ck_assert_uint_eq(info->struct_size, sizeof(*info));
 	if (strcmp(info->type, seen->type) != 0) {
 		seen->before += seen->times == 0;
 		return 0;
 	}
 	seen->times++;
 	seen->info = *info;
-	keep(seen->version, sizeof seen->version, info->version);
-	keep(seen->description, sizeof seen->description, info->description);
-	keep(seen->path, sizeof seen->path, info->path);
-	keep(seen->fault, sizeof seen->fault, info->fault);
+	keep(seen->version, sizeof(seen->version), info->version);
+	keep(seen->description, sizeof(seen->description), info->description);
+	keep(seen->path, sizeof(seen->path), info->path);
+	keep(seen->fault, sizeof(seen->fault), info->fault);
 	return 0;
 }
 
 static struct seen *look(const char *type)
 {
 	static struct seen seen;
-	memset(&seen, 0, sizeof seen);
+	memset(&seen, 0, sizeof(seen));
 	seen.type = type;
 	ck_assert_int_eq(zpool_each_driver(look_for, &seen), 0);
 	return &seen;
@@ -139,13 +139,13 @@ END_TEST
 static int count_drivers(const struct zpool_driver_info *info, void *user)
 {
 	(void)info;
-	++*(unsigned *)user;
+	++*(unsigned int *)user;
 	return 0;
 }
 
 START_TEST(listing_without_descriptors_fails_and_shows_nothing)
 {
-	unsigned shown = 0;
+	unsigned int shown = 0;
 	start();
 	unit_leave_descriptors(0);
 	int err = zpool_each_driver(count_drivers, &shown);
@@ -160,7 +160,7 @@ END_TEST
 
 START_TEST(unreadable_directory_does_not_hide_other_drivers)
 {
-	unsigned shown = 0;
+	unsigned int shown = 0;
 	start();
 	/* Root may read all directories, but cannot open a path with a loop of links. */
 	if (geteuid() != 0)
@@ -258,7 +258,7 @@ START_TEST(drivers_are_shown_in_the_order_of_their_names)
 	char last[64] = "", name[32];
 	start();
 	for (int i = 0; i < 40; i++) {
-		(void)snprintf(name, sizeof name, "m%d.so", (i * 7) % 40);
+		(void)snprintf(name, sizeof(name), "m%d.so", (i * 7) % 40);
 		scratch_file(name, 0644, "", 0);
 	}
 	ck_assert_int_eq(zpool_each_driver(check_order, last), 0);
@@ -324,7 +324,7 @@ END_TEST
 
 static int collect_keys(const struct zpool_param *param, size_t size, void *user)
 {
-	ck_assert_uint_eq(size, sizeof *param);
+	ck_assert_uint_eq(size, sizeof(*param));
 	ck_assert_ptr_nonnull(param->help);
 	strcat(strcat(user, param->key), ",");
 	return strcmp(param->key, "colour") == 0 && strstr(user, "stop") ? 42 : 0;
@@ -360,7 +360,7 @@ START_TEST(version_is_the_headers)
 {
 	ck_assert_str_eq(zpool_version(), ZPOOL_VERSION);
 	char expected[32];
-	(void)snprintf(expected, sizeof expected, "%d.%d.%d", ZPOOL_VERSION_MAJOR, ZPOOL_VERSION_MINOR,
+	(void)snprintf(expected, sizeof(expected), "%d.%d.%d", ZPOOL_VERSION_MAJOR, ZPOOL_VERSION_MINOR,
 		       ZPOOL_VERSION_PATCH);
 	ck_assert_str_eq(ZPOOL_VERSION, expected);
 	ck_assert_int_eq(ZPOOL_VERSION_NUMBER, 100);
@@ -371,7 +371,7 @@ END_TEST
 static int expect_faults(const struct zpool_driver_info *info, void *user)
 {
 	if (info->type && (info->fault == NULL) == (info->type[1] && strcmp(info->type, "mislabelled") != 0))
-		++*(unsigned *)user;
+		++*(unsigned int *)user;
 	return 0;
 }
 
@@ -382,8 +382,8 @@ START_TEST(every_failing_allocation_of_a_listing_is_reported)
 		const char name[] = { c, '.', 's', 'o', '\0' };
 		scratch_file(name, 0644, "no plugin", 9);
 	}
-	for (unsigned nth = 1;; nth++) {
-		unsigned visits = 0;
+	for (unsigned int nth = 1;; nth++) {
+		unsigned int visits = 0;
 		memory_fail_at(nth);
 		int err = zpool_each_driver(expect_faults, &visits);
 		if (!memory_stop()) {

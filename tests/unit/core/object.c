@@ -13,7 +13,7 @@ static struct zpool_driver driver;
 static struct zpool *pool;
 
 /* zpool_free() and zpool_unmap_handle() have no result, so callers learn from the log what was refused. */
-static unsigned logged;
+static unsigned int logged;
 static char log_text[512];
 
 static void on_message(enum zpool_log_level level, const char *message, void *user)
@@ -22,7 +22,7 @@ static void on_message(enum zpool_log_level level, const char *message, void *us
 	if (level != ZPOOL_LOG_ERROR)
 		return;
 	logged++;
-	(void)snprintf(log_text, sizeof log_text, "%s", message);
+	(void)snprintf(log_text, sizeof(log_text), "%s", message);
 }
 
 static void start_empty(void)
@@ -81,7 +81,7 @@ static void assert_refused(const char *part)
 static const char *fixture_plugin(const char *type)
 {
 	static char path[4096];
-	(void)snprintf(path, sizeof path, "%s/%s.so", getenv("ZPOOL_PLUGIN_PATH"), type);
+	(void)snprintf(path, sizeof(path), "%s/%s.so", getenv("ZPOOL_PLUGIN_PATH"), type);
 	return path;
 }
 
@@ -160,7 +160,7 @@ START_TEST(malloc_failures_of_the_driver_are_put_into_words)
 	};
 	unsigned long handle = 77;
 	start();
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		overrule(CALL_MALLOC, cases[i].answer, NULL);
 		assert_fails(zpool_malloc(pool, 8, 0, &handle), cases[i].err, cases[i].text);
 	}
@@ -295,7 +295,7 @@ START_TEST(map_that_fails_without_a_sane_errno_is_einval)
 	static const int odd[] = { 0, -1, ENOENT, 99999, EAGAIN };
 	start();
 	unsigned long handle = store(16);
-	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
 		overrule(CALL_MAP, odd[i], NULL);
 		assert_fails_null(zpool_map_handle(pool, handle, ZPOOL_MM_RW), EINVAL, "is not live");
 	}
@@ -362,7 +362,7 @@ static void check_copies(unsigned long handle)
 	static const struct {
 		size_t len, offset;
 	} outside[] = { { 17, 0 }, { 1, 16 }, { 2, 15 }, { 16, 1 }, { 1, SIZE_MAX }, { 16, SIZE_MAX - 7 } };
-	for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+	for (size_t i = 0; i < sizeof(outside) / sizeof(*outside); i++) {
 		ck_assert_int_eq(zpool_obj_read(pool, handle, buf, outside[i].len, outside[i].offset), -EINVAL);
 		ck_assert_int_eq(zpool_obj_write(pool, handle, buf, outside[i].len, outside[i].offset), -EINVAL);
 	}
@@ -473,7 +473,7 @@ START_TEST(odd_results_of_copies_are_made_sane)
 	char buf[8];
 	start();
 	unsigned long handle = store(16);
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		overrule(CALL_READ, cases[i].answer, NULL);
 		assert_fails(zpool_obj_read(pool, handle, buf, 8, 0), cases[i].err, "failed with");
 		overrule(CALL_WRITE, cases[i].answer, NULL);
@@ -537,7 +537,7 @@ START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
 	start_empty();
 	open_pool("mock:limit=4208");
 	(void)store(96);
-	unsigned sizes = knobs.calls[CALL_TOTAL_SIZE];
+	unsigned int sizes = knobs.calls[CALL_TOTAL_SIZE];
 	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
 	ck_assert_uint_eq(knobs.calls[CALL_TOTAL_SIZE], sizes);
 	finish();

@@ -63,7 +63,7 @@ START_TEST(unknown_flags_are_refused)
 	start();
 	assert_fails_null(zpool_create_pool("mock", 0x10, NULL), EINVAL, "unknown flags 0x10");
 	args.gfp = 0x80000001u;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "unknown flags 0x80000000");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "unknown flags 0x80000000");
 	ck_assert_uint_eq(knobs.calls[CALL_CREATE], 0);
 	struct zpool *pool = zpool_create_pool("mock", ZPOOL_GFP_ALL, NULL);
 	ck_assert_ptr_nonnull(pool);
@@ -80,9 +80,9 @@ START_TEST(driver_gets_what_the_caller_asked_for)
 	args.gfp = ZPOOL_GFP_ZERO;
 	args.node = 3;
 	args.name = "shelf";
-	struct zpool *pool = zpool_open("mock:level=5,limit=1M,note=%2c", &args, sizeof args);
+	struct zpool *pool = zpool_open("mock:level=5,limit=1M,note=%2c", &args, sizeof(args));
 	ck_assert_ptr_nonnull(pool);
-	ck_assert_uint_eq(knobs.args.struct_size, sizeof knobs.args);
+	ck_assert_uint_eq(knobs.args.struct_size, sizeof(knobs.args));
 	ck_assert_uint_eq(knobs.args.value_size, sizeof(struct zpool_value));
 	ck_assert_str_eq(knobs.name, "shelf");
 	ck_assert_uint_eq(knobs.args.gfp, ZPOOL_GFP_ZERO);
@@ -123,7 +123,7 @@ END_TEST
 START_TEST(older_callers_arguments_are_filled_up_with_defaults)
 {
 	struct zpool_open_args args;
-	memset(&args, 0xee, sizeof args);
+	memset(&args, 0xee, sizeof(args));
 	args.gfp = ZPOOL_GFP_ZERO;
 	start();
 	struct zpool *pool = open_with(&args, offsetof(struct zpool_open_args, node));
@@ -142,15 +142,15 @@ START_TEST(newer_callers_arguments_must_be_zero_where_unknown)
 		unsigned char unknown[24];
 	} args = { .known = ZPOOL_OPEN_ARGS_INIT };
 	start();
-	zpool_destroy_pool(open_with(&args.known, sizeof args));
-	for (size_t i = 0; i < sizeof args.unknown; i++) {
+	zpool_destroy_pool(open_with(&args.known, sizeof(args)));
+	for (size_t i = 0; i < sizeof(args.unknown); i++) {
 		args.unknown[i] = 1;
-		assert_fails_null(zpool_open("mock", &args.known, sizeof args), E2BIG,
+		assert_fails_null(zpool_open("mock", &args.known, sizeof(args)), E2BIG,
 				  "from a newer version of zpool.h");
 		args.unknown[i] = 0;
 	}
 	args.unknown[23] = 1;
-	zpool_destroy_pool(open_with(&args.known, sizeof args - 1));
+	zpool_destroy_pool(open_with(&args.known, sizeof(args) - 1));
 	finish();
 }
 END_TEST
@@ -160,14 +160,14 @@ START_TEST(node_is_any_or_a_number_that_linux_could_have)
 	static const int good[] = { -1, 0, 1023 }, bad[] = { -2, 1024, INT_MIN, INT_MAX };
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	start();
-	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		args.node = good[i];
-		zpool_destroy_pool(open_with(&args, sizeof args));
+		zpool_destroy_pool(open_with(&args, sizeof(args)));
 		ck_assert_int_eq(knobs.args.node, good[i]);
 	}
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		args.node = bad[i];
-		assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "give a number from 0 to 1023");
+		assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "give a number from 0 to 1023");
 	}
 	finish();
 }
@@ -175,7 +175,7 @@ END_TEST
 
 /* The arguments and the cancellation state of the last call to the page source. */
 static void *asked_context;
-static unsigned source_calls;
+static unsigned int source_calls;
 
 static void note_source_call(void *context)
 {
@@ -210,7 +210,7 @@ static void release(void *context, void *address, size_t bytes)
 
 START_TEST(page_source_of_the_host_is_called_without_cancellation)
 {
-	struct zpool_page_source source = { .struct_size = sizeof source,
+	struct zpool_page_source source = { .struct_size = sizeof(source),
 					    .context = &source,
 					    .reserve = reserve,
 					    .commit = commit,
@@ -219,9 +219,9 @@ START_TEST(page_source_of_the_host_is_called_without_cancellation)
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.page_source = &source;
 	start();
-	struct zpool *pool = open_with(&args, sizeof args);
+	struct zpool *pool = open_with(&args, sizeof(args));
 	const struct zpool_page_source *handed = knobs.args.page_source;
-	ck_assert_uint_eq(handed->struct_size, sizeof *handed);
+	ck_assert_uint_eq(handed->struct_size, sizeof(*handed));
 	ck_assert_ptr_eq(handed->reserve(handed->context, 8192, 4096, 3), &asked_context);
 	ck_assert_int_eq(handed->commit(handed->context, &asked_context, 4096), -ENOMEM);
 	ck_assert_int_eq(handed->decommit(handed->context, &asked_context, 4096), -ENOMEM);
@@ -235,37 +235,39 @@ END_TEST
 
 START_TEST(page_source_is_checked)
 {
-	const struct zpool_page_source good = {
-		.struct_size = sizeof good, .reserve = reserve, .commit = commit, .decommit = commit, .release = release
-	};
+	const struct zpool_page_source good = { .struct_size = sizeof(good),
+						.reserve = reserve,
+						.commit = commit,
+						.decommit = commit,
+						.release = release };
 	struct zpool_page_source source = good;
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.page_source = &source;
 	start();
-	zpool_destroy_pool(open_with(&args, sizeof args));
+	zpool_destroy_pool(open_with(&args, sizeof(args)));
 	ck_assert_ptr_nonnull(knobs.args.page_source);
-	source.struct_size = sizeof source - 1;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "struct_size");
+	source.struct_size = sizeof(source) - 1;
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "struct_size");
 	source.struct_size = 0;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "struct_size 0");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "struct_size 0");
 	source = good;
 	source.flags = 4;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "flags 0x4");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "flags 0x4");
 	source = good;
 	source.reserve = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.commit = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.decommit = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.release = NULL;
-	assert_fails_null(zpool_open("mock", &args, sizeof args), EINVAL, "lacks one of its functions reserve");
+	assert_fails_null(zpool_open("mock", &args, sizeof(args)), EINVAL, "lacks one of its functions reserve");
 	source = good;
 	source.struct_size += 64;
-	zpool_destroy_pool(open_with(&args, sizeof args));
+	zpool_destroy_pool(open_with(&args, sizeof(args)));
 	finish();
 }
 END_TEST
@@ -276,11 +278,11 @@ START_TEST(name_is_copied_or_made_of_type_and_number)
 	char name[] = "mine";
 	start();
 	args.name = name;
-	struct zpool *named = open_with(&args, sizeof args);
+	struct zpool *named = open_with(&args, sizeof(args));
 	name[0] = 'X';
 	ck_assert_str_eq(zpool_get_name(named), "mine");
 	struct zpool *first = zpool_create_pool("mock", 0, NULL), *second = zpool_create_pool("sieve+mock", 0, NULL);
-	unsigned a = 0, b = 0;
+	unsigned int a = 0, b = 0;
 	ck_assert_int_eq(sscanf(zpool_get_name(first), "mock-%u", &a), 1);
 	ck_assert_int_eq(sscanf(zpool_get_name(second), "mock-%u", &b), 1);
 	ck_assert_uint_eq(b, a + 1);
@@ -295,13 +297,13 @@ START_TEST(numbers_of_names_are_decimal)
 {
 	struct zpool *pool = NULL;
 	char expected[32];
-	unsigned first = 0;
+	unsigned int first = 0;
 	start();
-	for (unsigned i = 0; i < 120; i++) {
+	for (unsigned int i = 0; i < 120; i++) {
 		pool = zpool_create_pool("mock", 0, NULL);
 		if (i == 0)
 			ck_assert_int_eq(sscanf(zpool_get_name(pool), "mock-%u", &first), 1);
-		(void)snprintf(expected, sizeof expected, "mock-%u", first + i);
+		(void)snprintf(expected, sizeof(expected), "mock-%u", first + i);
 		ck_assert_str_eq(zpool_get_name(pool), expected);
 		zpool_destroy_pool(pool);
 	}
@@ -333,7 +335,7 @@ START_TEST(evict_reaches_the_owner_with_pool_and_user_pointer)
 	start();
 	args.evict = evict;
 	args.user = &args;
-	struct zpool *pool = open_with(&args, sizeof args);
+	struct zpool *pool = open_with(&args, sizeof(args));
 	ck_assert_int_eq(knobs.args.evict(knobs.args.evict_context, 99), 17);
 	ck_assert_ptr_eq(evicted_pool, pool);
 	ck_assert_uint_eq(evicted_handle, 99);
@@ -412,7 +414,7 @@ START_TEST(pool_that_makes_no_sense_is_the_drivers_error)
 	assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "largest object of 0 bytes");
 	ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 1);
 	knobs.created_max = 10;
-	for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++) {
+	for (size_t i = 0; i < sizeof(alignments) / sizeof(*alignments); i++) {
 		knobs.created_alignment = alignments[i];
 		assert_fails_null(zpool_create_pool("mock", 0, NULL), EIO, "an alignment that is not a power of two");
 		ck_assert_uint_eq(knobs.calls[CALL_DESTROY], i + 2);
@@ -467,8 +469,8 @@ END_TEST
 START_TEST(every_failing_allocation_is_reported_and_leaves_nothing)
 {
 	start();
-	unsigned failures = 0;
-	for (unsigned nth = 1;; nth++) {
+	unsigned int failures = 0;
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		errno = 0;
 		struct zpool *pool = zpool_create_pool("sieve:depth=2+mock:level=4,limit=1M", 0, NULL);

@@ -45,7 +45,7 @@ START_TEST(bool_takes_eight_words_and_no_other)
 		takes(&param, yes[i], 1);
 		takes(&param, no[i], 0);
 	}
-	for (size_t i = 0; i < sizeof neither / sizeof *neither; i++)
+	for (size_t i = 0; i < sizeof(neither) / sizeof(*neither); i++)
 		refuses(&param, neither[i]);
 	assert_contains(zpool_last_error(), "yes or no");
 }
@@ -59,7 +59,7 @@ START_TEST(number_is_decimal_digits_alone)
 	takes(&param, "0", 0);
 	takes(&param, "007", 7);
 	takes(&param, "42", 42);
-	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
 		refuses(&param, refused[i]);
 }
 END_TEST
@@ -101,7 +101,7 @@ START_TEST(size_takes_one_suffix)
 	takes(&param, "7T", UINT64_C(7) << 40);
 	takes(&param, "7t", UINT64_C(7) << 40);
 	takes(&param, "0T", 0);
-	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
 		refuses(&param, refused[i]);
 	assert_contains(zpool_last_error(), "K, M, G, T");
 }

@@ -129,7 +129,7 @@ START_TEST(orphaned_pool_refuses_every_call)
 {
 	struct zpool_stats stats;
 	unsigned long handle = 77, live;
-	unsigned reclaimed = 7;
+	unsigned int reclaimed = 7;
 	uint64_t released = 7;
 	char buf[4];
 	static struct zpool_driver loner;
@@ -163,7 +163,7 @@ START_TEST(orphaned_pool_refuses_every_call)
 	assert_fails(zpool_compact(pool, 0, 0, &released), EOPNOTSUPP, ORPHANED);
 	ck_assert_uint_eq(released, 0);
 	assert_fails(zpool_trim(pool, NULL), EOPNOTSUPP, ORPHANED);
-	assert_fails(zpool_get_stats(pool, &stats, sizeof stats), EOPNOTSUPP, ORPHANED);
+	assert_fails(zpool_get_stats(pool, &stats, sizeof(stats)), EOPNOTSUPP, ORPHANED);
 	assert_fails(zpool_each_class(pool, count, NULL), EOPNOTSUPP, ORPHANED);
 	assert_fails(zpool_each_object(pool, count_object, NULL), EOPNOTSUPP, ORPHANED);
 	ck_assert(!zpool_evictable(pool));

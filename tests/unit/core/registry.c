@@ -94,7 +94,7 @@ START_TEST(structure_is_read_during_the_call_only)
 	start();
 	struct zpool_driver given = driver;
 	ck_assert_int_eq(zpool_register_driver(&given), 0);
-	memset(&given, 0, sizeof given);
+	memset(&given, 0, sizeof(given));
 	struct zpool *pool = zpool_create_pool("mock", 0, NULL);
 	ck_assert_ptr_nonnull(pool);
 	zpool_destroy_pool(pool);
@@ -125,7 +125,7 @@ START_TEST(absent_driver_is_told_with_the_paths_tried)
 	char expected[PATH_MAX];
 	start();
 	assert_fails(zp_registry_get("mock", &record), ENOENT, "No driver \"mock\"");
-	(void)snprintf(expected, sizeof expected, "%s (No such file or directory)", scratch_path("mock.so"));
+	(void)snprintf(expected, sizeof(expected), "%s (No such file or directory)", scratch_path("mock.so"));
 	assert_contains(zpool_last_error(), expected);
 	ck_assert_ptr_null(record);
 	finish();
@@ -180,7 +180,7 @@ START_TEST(unload_refuses_what_is_no_loaded_plugin)
 {
 	static const char *const names[] = { NULL, "", "Mock", "../mock", "a23456789012345678901234567890123" };
 	start();
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		assert_fails(zpool_unload_driver(names[i]), EINVAL, "was not given a driver's name");
 	assert_fails(zpool_unload_driver("mock"), ENOENT, "Driver \"mock\" is not loaded");
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
@@ -263,13 +263,13 @@ END_TEST
 static void count_live(const struct zp_record *record, void *user)
 {
 	if (strncmp(record->type, "mock", 4) == 0)
-		++*(unsigned *)user;
+		++*(unsigned int *)user;
 }
 
 START_TEST(each_live_visits_live_records_only)
 {
 	struct zpool_driver another = driver_for_tests("mock2");
-	unsigned live = 0;
+	unsigned int live = 0;
 	start();
 	zp_registry_each_live(count_live, &live);
 	ck_assert_uint_eq(live, 0);
@@ -314,9 +314,9 @@ END_TEST
 START_TEST(every_failing_allocation_of_a_search_is_reported)
 {
 	struct zp_record *record;
-	unsigned lacks = 0;
+	unsigned int lacks = 0;
 	start();
-	for (unsigned nth = 1;; nth++) {
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		int err = zp_registry_get("mock", &record);
 		if (!memory_stop()) {
@@ -336,7 +336,7 @@ END_TEST
 START_TEST(every_failing_allocation_of_a_registration_is_reported)
 {
 	start();
-	for (unsigned nth = 1;; nth++) {
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		int err = zpool_register_driver(&driver);
 		if (!memory_stop()) {
@@ -359,8 +359,8 @@ START_TEST(every_failing_allocation_of_a_load_is_reported)
 		finish();
 		return;
 	}
-	unsigned lacks = 0;
-	for (unsigned nth = 1;; nth++) {
+	unsigned int lacks = 0;
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		errno = 0;
 		struct zpool *pool = zpool_create_pool("planted", 0, NULL);

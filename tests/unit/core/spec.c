@@ -50,7 +50,7 @@ START_TEST(names_outside_of_the_alphabet_are_refused)
 {
 	static const char *const names[] = { "9a",      "_a",   "-a", "A",   "aB",    "a b", "a.b", "a/b",
 					     "../evil", "a%62", " a", "a\n", "a\xff", "a=b", "a,b" };
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		refuse_spec(names[i], "is not a valid driver name");
 }
 END_TEST
@@ -58,7 +58,7 @@ END_TEST
 START_TEST(name_of_32_bytes_is_the_longest)
 {
 	char name[34];
-	memset(name, 'n', sizeof name);
+	memset(name, 'n', sizeof(name));
 	name[32] = '\0';
 	accept_spec(name);
 	ck_assert_str_eq(spec.parts[0].type, name);
@@ -72,7 +72,7 @@ END_TEST
 START_TEST(empty_parts_are_refused)
 {
 	static const char *const texts[] = { "", "+", "+a", "a+", "a++b", ":k=v", "a+:k=v", "++" };
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		refuse_spec(texts[i], "is missing a driver's name");
 }
 END_TEST
@@ -105,7 +105,7 @@ START_TEST(what_is_not_key_and_value_is_refused)
 {
 	static const char *const texts[] = { "a:",     "a:,",        "a:b",    "a:=v", "a:=",
 					     "a:k=v,", "a:k=v,,l=w", "a:,k=v", "a:b+c" };
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		refuse_spec(texts[i], "which does not have the form key=value");
 }
 END_TEST
@@ -141,7 +141,7 @@ START_TEST(broken_escapes_are_refused)
 {
 	static const char *const texts[] = { "a:k=%",  "a:k=%2", "a:k=%g0", "a:k=%0g", "a:k=%00",
 					     "a:k=x%", "a:%=v",  "a:k=%%",  "a:k=% 1", "a:k=%2,l=1" };
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		refuse_spec(texts[i], "write %25 for a percent sign");
 }
 END_TEST
@@ -176,7 +176,7 @@ START_TEST(sixty_four_keys_are_the_most)
 	char text[1024] = "a:";
 	size_t length = 2;
 	for (int i = 0; i < ZP_SPEC_MAX_KEYS; i++)
-		length += (size_t)snprintf(text + length, sizeof text - length, "%sk%d=v", i ? "," : "", i);
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%sk%d=v", i ? "," : "", i);
 	accept_spec(text);
 	ck_assert_uint_eq(spec.parts[0].key_count, 64);
 	zp_spec_clear(&spec);
@@ -188,7 +188,7 @@ END_TEST
 START_TEST(spec_of_4096_bytes_is_the_longest)
 {
 	static char text[ZP_SPEC_MAX_BYTES + 2];
-	memset(text, 'v', sizeof text - 1);
+	memset(text, 'v', sizeof(text) - 1);
 	memcpy(text, "a:k=", 4);
 	refuse_spec(text, "is longer than 4096 bytes");
 	text[ZP_SPEC_MAX_BYTES] = '\0';
@@ -201,7 +201,7 @@ END_TEST
 START_TEST(messages_quote_only_the_beginning_of_long_texts)
 {
 	static char text[10001];
-	memset(text, 'x', sizeof text - 1);
+	memset(text, 'x', sizeof(text) - 1);
 	refuse_spec(text, "...");
 	ck_assert_uint_lt(strlen(zpool_last_error()), 200);
 }
@@ -209,7 +209,7 @@ END_TEST
 
 START_TEST(every_failing_allocation_is_reported)
 {
-	for (unsigned nth = 1;; nth++) {
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		int err = zp_spec_parse("a:k=v+b:l=w", &spec);
 		if (!memory_stop()) {
@@ -228,18 +228,18 @@ END_TEST
 START_TEST(random_texts_are_taken_or_refused)
 {
 	static const char alphabet[] = "ab-:+=,%02fzZ \xff";
-	unsigned seed = unit_seed();
+	unsigned int seed = unit_seed();
 	for (int round = 0; round < 20000; round++) {
 		char text[24];
-		size_t length = (size_t)rand_r(&seed) % sizeof text;
+		size_t length = (size_t)rand_r(&seed) % sizeof(text);
 		for (size_t i = 0; i < length; i++)
-			text[i] = alphabet[(size_t)rand_r(&seed) % (sizeof alphabet - 1)];
+			text[i] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
 		text[length ? length - 1 : 0] = '\0';
 		int err = zp_spec_parse(text, &spec);
 		ck_assert_int_eq(err, err ? -EINVAL : 0);
 		size_t words = 0;
-		for (unsigned p = 0; p < spec.part_count; p++)
-			for (unsigned k = 0; k < spec.parts[p].key_count; k++)
+		for (unsigned int p = 0; p < spec.part_count; p++)
+			for (unsigned int k = 0; k < spec.parts[p].key_count; k++)
 				words += strlen(spec.parts[p].keys[k].key) + strlen(spec.parts[p].keys[k].value);
 		ck_assert_uint_le(words, length);
 		zp_spec_clear(&spec);

@@ -8,7 +8,7 @@
 #include "tests/unit/run.h"
 
 static struct zpool_driver driver, filter, other_filter;
-static unsigned logged;
+static unsigned int logged;
 static char log_text[512];
 static enum zpool_log_level log_level;
 
@@ -17,7 +17,7 @@ static void on_message(enum zpool_log_level level, const char *message, void *us
 	(void)user;
 	logged++;
 	log_level = level;
-	(void)snprintf(log_text, sizeof log_text, "%s", message);
+	(void)snprintf(log_text, sizeof(log_text), "%s", message);
 }
 
 static void start(void)
@@ -55,7 +55,7 @@ START_TEST(filter_stands_in_front_of_the_driver)
 	start();
 	struct zpool *pool = create("sieve+mock");
 	ck_assert_int_eq(zpool_malloc(pool, 6, 0, &handle), 0);
-	ck_assert_uint_eq(handle >> (8 * sizeof handle - 1), 1);
+	ck_assert_uint_eq(handle >> (8 * sizeof(handle) - 1), 1);
 	memcpy(zpool_map_handle(pool, handle, ZPOOL_MM_RW), "hello", 6);
 	zpool_unmap_handle(pool, handle);
 	ck_assert_int_eq(zpool_obj_read(pool, handle, text, 6, 0), 6);
@@ -86,7 +86,7 @@ START_TEST(filter_learns_what_is_below_it)
 {
 	start();
 	struct zpool *pool = create("sieve+mock:note=x");
-	ck_assert_uint_eq(knobs.filter_lower.struct_size, sizeof knobs.filter_lower);
+	ck_assert_uint_eq(knobs.filter_lower.struct_size, sizeof(knobs.filter_lower));
 	ck_assert_uint_eq(knobs.filter_lower.max_object_bytes, DRIVER_MAX_OBJECT);
 	ck_assert_uint_eq(knobs.filter_lower.alignment_bytes, 8);
 	ck_assert_str_eq(knobs.filter_lower.driver->type, "mock");
@@ -179,10 +179,10 @@ START_TEST(evicted_handles_are_those_of_the_topmost_filter)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	unsigned long handle;
-	unsigned reclaimed = 0;
+	unsigned int reclaimed = 0;
 	args.evict = evict;
 	start();
-	struct zpool *pool = zpool_open("sieve+mock", &args, sizeof args);
+	struct zpool *pool = zpool_open("sieve+mock", &args, sizeof(args));
 	ck_assert_ptr_nonnull(pool);
 	ck_assert_int_eq(zpool_malloc(pool, 6, 0, &handle), 0);
 	ck_assert_int_eq(zpool_shrink(pool, 1, &reclaimed), 0);
@@ -251,7 +251,7 @@ START_TEST(driver_with_nothing_below_it_cannot_make_a_lower_one)
 	struct zpool_lower lower;
 	start();
 	struct zpool *pool = create("mock");
-	assert_fails(knobs.host->lower_create(knobs.core, NULL, NULL, &lower, sizeof lower), EINVAL,
+	assert_fails(knobs.host->lower_create(knobs.core, NULL, NULL, &lower, sizeof(lower)), EINVAL,
 		     "needs a driver below it, but the spec has none");
 	lower.pool = &lower;
 	knobs.host->lower_destroy(knobs.core, &lower);
@@ -291,7 +291,7 @@ START_TEST(drivers_log_under_their_name_and_the_pools)
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.name = "a shelf with a very long name, of which the log shows no more than its first 64 bytes";
 	start();
-	struct zpool *pool = zpool_open("mock", &args, sizeof args);
+	struct zpool *pool = zpool_open("mock", &args, sizeof(args));
 	ck_assert_ptr_nonnull(pool);
 	knobs.host->log(knobs.core, ZPOOL_LOG_WARNING, "%d of %s", 3, "them");
 	ck_assert_str_eq(log_text,
@@ -317,7 +317,7 @@ START_TEST(host_table_is_sized_and_reaches_thread_exit)
 {
 	start();
 	struct zpool *pool = create("mock");
-	ck_assert_uint_eq(knobs.host->struct_size, sizeof *knobs.host);
+	ck_assert_uint_eq(knobs.host->struct_size, sizeof(*knobs.host));
 	ck_assert_uint_eq(knobs.host->abi_minor, ZPOOL_ABI_MINOR);
 	ck_assert_int_eq(knobs.host->opened(knobs.core), 1);
 	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, never_called, pool), 0);

@@ -12,13 +12,13 @@ START_TEST(table_has_every_member_in_the_order_of_the_header)
 {
 	char path[4096], line[256], name[64];
 	const char *srcdir = getenv("srcdir");
-	unsigned count = 0;
+	unsigned int count = 0;
 	bool inside = false;
 
-	(void)snprintf(path, sizeof path, "%s/libzpool/zpool.h", srcdir ? srcdir : ".");
+	(void)snprintf(path, sizeof(path), "%s/libzpool/zpool.h", srcdir ? srcdir : ".");
 	FILE *header = fopen(path, "r");
 	ck_assert_msg(header != NULL, "%s cannot be read", path);
-	while (fgets(line, sizeof line, header)) {
+	while (fgets(line, sizeof(line), header)) {
 		if (strncmp(line, "struct zpool_stats {", 20) == 0)
 			inside = true;
 		else if (inside && line[0] == '}')
@@ -42,11 +42,11 @@ START_TEST(members_have_labels_of_their_own_and_the_unit_that_their_name_says)
 {
 	const struct zpool_stats_member *member, *other;
 
-	for (unsigned i = 0; (member = zpool_stats_member(i)) != NULL; i++) {
+	for (unsigned int i = 0; (member = zpool_stats_member(i)) != NULL; i++) {
 		bool bytes = strstr(member->name, "_bytes") != NULL;
 		ck_assert_uint_eq(member->unit, bytes ? ZPOOL_UNIT_BYTES : ZPOOL_UNIT_COUNT);
 		ck_assert_uint_gt(strlen(member->label), 0);
-		for (unsigned j = 0; j < i; j++) {
+		for (unsigned int j = 0; j < i; j++) {
 			other = zpool_stats_member(j);
 			ck_assert_str_ne(member->label, other->label);
 		}

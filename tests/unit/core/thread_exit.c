@@ -18,7 +18,7 @@ static char trace[64];
 static void note(void *arg)
 {
 	size_t length = strlen(trace);
-	ck_assert_uint_lt(length + 1, sizeof trace);
+	ck_assert_uint_lt(length + 1, sizeof(trace));
 	trace[length] = *(const char *)arg;
 	trace[length + 1] = '\0';
 }
@@ -249,8 +249,8 @@ END_TEST
 
 static void *fail_to_add(void *user)
 {
-	unsigned *failures = user;
-	for (unsigned nth = 1;; nth++) {
+	unsigned int *failures = user;
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		int err = zp_thread_exit_add(note, (void *)(uintptr_t)a);
 		if (!memory_stop())
@@ -262,14 +262,14 @@ static void *fail_to_add(void *user)
 
 START_TEST(add_without_memory_says_so_and_adds_nothing)
 {
-	unsigned failures = 0;
+	unsigned int failures = 0;
 	in_thread(fail_to_add, &failures);
 	ck_assert_uint_eq(failures, 2);
 	ck_assert_str_eq(trace, "a");
 }
 END_TEST
 
-static _Atomic unsigned ran;
+static _Atomic unsigned int ran;
 
 static void count(void *arg)
 {

@@ -14,7 +14,7 @@
 
 static struct zpool_driver driver;
 static struct zpool *pool;
-static unsigned checks;
+static unsigned int checks;
 static int verdict;
 static const char *sentence;
 
@@ -47,16 +47,16 @@ static void start(const char *setting)
 	args.evict = evict;
 	args.name = "shelf";
 	ck_assert_int_eq(zpool_register_driver(&driver), 0);
-	pool = zpool_open("mock", &args, sizeof args);
+	pool = zpool_open("mock", &args, sizeof(args));
 	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
 	checks = 0;
 }
 
 #ifdef ZPOOL_DEBUG_CHECKS
 /* Returns how often the pool was verified since the last call of this function. */
-static unsigned checks_since_last_call(void)
+static unsigned int checks_since_last_call(void)
 {
-	unsigned since = checks;
+	unsigned int since = checks;
 
 	checks = 0;
 	return since;
@@ -121,7 +121,7 @@ START_TEST(large_pools_are_checked_less_often)
 	/* The pool has about 1 MiB, so about every fourth or fifth call is followed by a check. */
 	for (int i = 0; i < 100; i++)
 		zpool_free(pool, 0xfffff);
-	unsigned often = checks_since_last_call();
+	unsigned int often = checks_since_last_call();
 	ck_assert_uint_ge(often, 100 / 5);
 	ck_assert_uint_le(often, 100 / 4);
 }

@@ -20,12 +20,12 @@ static struct zp_acl_writer writer;
 
 static void start(void)
 {
-	memset(list, 0, sizeof list);
+	memset(list, 0, sizeof(list));
 	list[0] = 2;
 	list_bytes = 4;
 }
 
-static void add(unsigned tag, unsigned perm, uint32_t id)
+static void add(unsigned int tag, unsigned int perm, uint32_t id)
 {
 	unsigned char *at = list + list_bytes;
 	at[0] = (unsigned char)tag;

@@ -11,8 +11,8 @@
 
 static void take_note(const char *text, size_t bytes)
 {
-	ck_assert_uint_le(bytes, sizeof image.note.text);
-	memset(image.note.text, 0, sizeof image.note.text);
+	ck_assert_uint_le(bytes, sizeof(image.note.text));
+	memset(image.note.text, 0, sizeof(image.note.text));
 	memcpy(image.note.text, text, bytes);
 	image.note.text_bytes = (uint32_t)bytes;
 }
@@ -68,9 +68,9 @@ END_TEST
 START_TEST(file_cut_anywhere_is_read_safely)
 {
 	make_valid_image();
-	for (size_t bytes = 0; bytes < sizeof image; bytes++) {
+	for (size_t bytes = 0; bytes < sizeof(image); bytes++) {
 		ck_assert_int_eq(examine_bytes(&image, bytes), 0);
-		if (bytes < sizeof image.head)
+		if (bytes < sizeof(image.head))
 			ck_assert_str_eq(report.fault, "it is not an ELF file");
 		else if (bytes < offsetof(struct image, note))
 			ck_assert_str_eq(report.fault, "its section table is damaged");
@@ -93,12 +93,12 @@ START_TEST(file_for_another_machine_is_told)
 	examine("it was built for another machine");
 	/* A complete 32-bit header is shorter than a 64-bit one. */
 	Elf32_Ehdr narrow;
-	memset(&narrow, 0, sizeof narrow);
+	memset(&narrow, 0, sizeof(narrow));
 	memcpy(narrow.e_ident, image.head.e_ident, EI_NIDENT);
 	narrow.e_ident[EI_CLASS] = ELFCLASS32;
 	char file[256] = "";
-	memcpy(file, &narrow, sizeof narrow);
-	ck_assert_int_eq(examine_bytes(file, sizeof file), 0);
+	memcpy(file, &narrow, sizeof(narrow));
+	ck_assert_int_eq(examine_bytes(file, sizeof(file)), 0);
 	ck_assert_str_ne(report.fault, "");
 }
 END_TEST
@@ -106,7 +106,7 @@ END_TEST
 START_TEST(only_shared_objects_will_do)
 {
 	static const int types[] = { ET_NONE, ET_REL, ET_EXEC, ET_CORE };
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		make_valid_image();
 		image.head.e_type = (ElfW(Half))types[i];
 		examine("it is an ELF file but not a shared object");
@@ -132,7 +132,7 @@ START_TEST(forged_section_table_is_told)
 	image.head.e_shentsize--;
 	examine("its section table is damaged");
 	make_valid_image();
-	image.head.e_shoff = sizeof image - sizeof image.sections + 1;
+	image.head.e_shoff = sizeof(image) - sizeof(image.sections) + 1;
 	examine("its section table is damaged");
 	make_valid_image();
 	image.head.e_shoff = (ElfW(Off))-8;
@@ -160,7 +160,7 @@ START_TEST(driver_symbol_must_be_exported)
 	image.symbols[1].st_name = image.symbols[2].st_name;
 	examine("it exports no symbol zpool_driver");
 	make_valid_image();
-	image.symbols[1].st_name = (uint32_t)sizeof image.strings;
+	image.symbols[1].st_name = (uint32_t)sizeof(image.strings);
 	examine("it exports no symbol zpool_driver");
 	make_valid_image();
 	image.sections[SYMBOLS].sh_size = 0;
@@ -189,7 +189,7 @@ END_TEST
 START_TEST(damaged_symbol_table_is_told)
 {
 	make_valid_image();
-	image.sections[SYMBOLS].sh_offset = sizeof image + 1;
+	image.sections[SYMBOLS].sh_offset = sizeof(image) + 1;
 	examine("its symbol table is damaged");
 	make_valid_image();
 	image.sections[SYMBOLS].sh_size = UINT64_C(65) << 20;
@@ -230,7 +230,7 @@ START_TEST(link_with_our_library_is_told_and_with_another_one_not)
 	image.dynamic[0].d_un.d_val = add_string("libzpool.so.4");
 	examine("");
 	make_valid_image();
-	image.dynamic[0].d_un.d_val = sizeof image.strings;
+	image.dynamic[0].d_un.d_val = sizeof(image.strings);
 	examine("");
 	make_valid_image();
 	image.dynamic[1].d_tag = DT_SONAME;
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(dynamic_section_that_cannot_be_read_tells_nothing)
 {
 	make_valid_image();
-	image.sections[DYNAMIC].sh_offset = sizeof image + 1;
+	image.sections[DYNAMIC].sh_offset = sizeof(image) + 1;
 	examine("");
 	make_valid_image();
 	image.sections[DYNAMIC].sh_link = SECTIONS;
@@ -271,7 +271,7 @@ START_TEST(malformed_notes_are_passed_over)
 	examine("");
 	ck_assert(!report.has_note);
 	make_valid_image();
-	image.note.text_bytes = sizeof image.note.text + 1;
+	image.note.text_bytes = sizeof(image.note.text) + 1;
 	examine("");
 	ck_assert(!report.has_note);
 	make_valid_image();
@@ -323,12 +323,12 @@ START_TEST(note_behind_another_one_is_found)
 	file.other.text_bytes = 17; /* padded to 20 */
 	file.other.type = ZPOOL_NOTE_TYPE;
 	memcpy(file.other.name, "GNU", 4);
-	memcpy(file.ours, &image.note, sizeof file.ours);
-	memcpy(file.name, image.note.name, sizeof file.name);
-	memcpy(file.text, image.note.text, sizeof file.text);
-	file.image.sections[NOTES].sh_offset = sizeof image;
-	file.image.sections[NOTES].sh_size = sizeof file - sizeof image;
-	ck_assert_int_eq(examine_bytes(&file, sizeof file), 0);
+	memcpy(file.ours, &image.note, sizeof(file.ours));
+	memcpy(file.name, image.note.name, sizeof(file.name));
+	memcpy(file.text, image.note.text, sizeof(file.text));
+	file.image.sections[NOTES].sh_offset = sizeof(image);
+	file.image.sections[NOTES].sh_size = sizeof(file) - sizeof(image);
+	ck_assert_int_eq(examine_bytes(&file, sizeof(file)), 0);
 	ck_assert(report.has_note);
 	ck_assert_str_eq(report.type, "mock");
 }
@@ -347,7 +347,7 @@ START_TEST(note_must_name_our_abi)
 	ck_assert_uint_eq(report.abi_minor, 99);
 	static const char *const bad[] = { "type=mock", "type=mock\0abi=1", "type=mock\0abi=x.y", "type=mock\0abi=" };
 	static const size_t bytes[] = { 10, 16, 18, 15 };
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		make_valid_image();
 		take_note(bad[i], bytes[i]);
 		examine("its note has no driver ABI version");
@@ -371,11 +371,11 @@ START_TEST(long_values_of_a_note_are_cut_to_their_room)
 {
 	char text[64];
 	make_valid_image();
-	memset(text, 'n', sizeof text);
+	memset(text, 'n', sizeof(text));
 	memcpy(text, "abi=1.0\0type=", 13);
-	take_note(text, sizeof text);
+	take_note(text, sizeof(text));
 	examine("");
-	ck_assert_uint_eq(strlen(report.type), sizeof report.type - 1);
+	ck_assert_uint_eq(strlen(report.type), sizeof(report.type) - 1);
 }
 END_TEST
 
@@ -392,9 +392,9 @@ END_TEST
 START_TEST(lack_of_memory_does_no_harm)
 {
 	make_valid_image();
-	for (unsigned nth = 1;; nth++) {
+	for (unsigned int nth = 1;; nth++) {
 		int fd = memfd_create("image", MFD_CLOEXEC);
-		ck_assert_int_eq(write(fd, &image, sizeof image), sizeof image);
+		ck_assert_int_eq(write(fd, &image, sizeof(image)), sizeof(image));
 		memory_fail_at(nth);
 		int err = zp_elf_examine(fd, &report);
 		bool failed = memory_stop();
@@ -413,20 +413,20 @@ END_TEST
 /* For any bytes, nothing outside of the file is read, and every text is terminated. */
 START_TEST(random_damage_is_read_safely)
 {
-	unsigned seed = unit_seed();
+	unsigned int seed = unit_seed();
 	for (int round = 0; round < 3000; round++) {
 		make_valid_image();
 		unsigned char *bytes = (unsigned char *)&image;
-		int changes = 1 + (int)((unsigned)rand_r(&seed) % 6);
+		int changes = 1 + (int)((unsigned int)rand_r(&seed) % 6);
 		for (int i = 0; i < changes; i++) {
-			size_t span = rand_r(&seed) % 2 ? offsetof(struct image, note) : sizeof image;
+			size_t span = rand_r(&seed) % 2 ? offsetof(struct image, note) : sizeof(image);
 			bytes[EI_NIDENT + (size_t)rand_r(&seed) % (span - EI_NIDENT)] = (unsigned char)rand_r(&seed);
 		}
-		ck_assert_int_eq(examine_bytes(&image, sizeof image), 0);
-		ck_assert_uint_lt(strnlen(report.fault, sizeof report.fault), sizeof report.fault);
-		ck_assert_uint_lt(strnlen(report.type, sizeof report.type), sizeof report.type);
-		ck_assert_uint_lt(strnlen(report.version, sizeof report.version), sizeof report.version);
-		ck_assert_uint_lt(strnlen(report.description, sizeof report.description), sizeof report.description);
+		ck_assert_int_eq(examine_bytes(&image, sizeof(image)), 0);
+		ck_assert_uint_lt(strnlen(report.fault, sizeof(report.fault)), sizeof(report.fault));
+		ck_assert_uint_lt(strnlen(report.type, sizeof(report.type)), sizeof(report.type));
+		ck_assert_uint_lt(strnlen(report.version, sizeof(report.version)), sizeof(report.version));
+		ck_assert_uint_lt(strnlen(report.description, sizeof(report.description)), sizeof(report.description));
 	}
 }
 END_TEST

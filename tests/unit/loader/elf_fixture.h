@@ -40,7 +40,7 @@ static uint32_t add_string(const char *text)
 	if (!*text)
 		at = 1;
 	uint32_t offset = (uint32_t)at;
-	ck_assert_uint_lt(at + strlen(text), sizeof image.strings);
+	ck_assert_uint_lt(at + strlen(text), sizeof(image.strings));
 	strcpy(image.strings + at, text);
 	at += strlen(text) + 1;
 	return offset;
@@ -59,7 +59,7 @@ static void take_machine(void)
 {
 	ElfW(Ehdr) own;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(read(fd, &own, sizeof own), sizeof own);
+	ck_assert_int_eq(read(fd, &own, sizeof(own)), sizeof(own));
 	close(fd);
 	memcpy(image.head.e_ident, own.e_ident, EI_NIDENT);
 	image.head.e_machine = own.e_machine;
@@ -67,21 +67,21 @@ static void take_machine(void)
 
 static void make_valid_image(void)
 {
-	memset(&image, 0, sizeof image);
+	memset(&image, 0, sizeof(image));
 	take_machine();
 	image.head.e_type = ET_DYN;
 	image.head.e_shoff = offsetof(struct image, sections);
-	image.head.e_shentsize = sizeof image.sections[0];
+	image.head.e_shentsize = sizeof(image.sections[0]);
 	image.head.e_shnum = SECTIONS;
-	set_section(NOTES, SHT_NOTE, offsetof(struct image, note), sizeof image.note);
-	set_section(SYMBOLS, SHT_DYNSYM, offsetof(struct image, symbols), sizeof image.symbols);
-	set_section(STRINGS, SHT_STRTAB, offsetof(struct image, strings), sizeof image.strings);
-	set_section(DYNAMIC, SHT_DYNAMIC, offsetof(struct image, dynamic), sizeof image.dynamic);
-	image.note.name_bytes = sizeof ZPOOL_NOTE_OWNER;
-	image.note.text_bytes = sizeof NOTE_TEXT;
+	set_section(NOTES, SHT_NOTE, offsetof(struct image, note), sizeof(image.note));
+	set_section(SYMBOLS, SHT_DYNSYM, offsetof(struct image, symbols), sizeof(image.symbols));
+	set_section(STRINGS, SHT_STRTAB, offsetof(struct image, strings), sizeof(image.strings));
+	set_section(DYNAMIC, SHT_DYNAMIC, offsetof(struct image, dynamic), sizeof(image.dynamic));
+	image.note.name_bytes = sizeof(ZPOOL_NOTE_OWNER);
+	image.note.text_bytes = sizeof(NOTE_TEXT);
 	image.note.type = ZPOOL_NOTE_TYPE;
-	memcpy(image.note.name, ZPOOL_NOTE_OWNER, sizeof ZPOOL_NOTE_OWNER);
-	memcpy(image.note.text, NOTE_TEXT, sizeof NOTE_TEXT);
+	memcpy(image.note.name, ZPOOL_NOTE_OWNER, sizeof(ZPOOL_NOTE_OWNER));
+	memcpy(image.note.text, NOTE_TEXT, sizeof(NOTE_TEXT));
 	(void)add_string("");
 	image.symbols[1].st_name = add_string("zpool_driver");
 	image.symbols[1].st_shndx = 9;
@@ -95,7 +95,7 @@ static int examine_bytes(const void *bytes, size_t count)
 	int fd = memfd_create("image", MFD_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, bytes, count), (ssize_t)count);
-	memset(&report, 0xff, sizeof report);
+	memset(&report, 0xff, sizeof(report));
 	int err = zp_elf_examine(fd, &report);
 	close(fd);
 	return err;
@@ -103,7 +103,7 @@ static int examine_bytes(const void *bytes, size_t count)
 
 static void examine(const char *fault)
 {
-	ck_assert_int_eq(examine_bytes(&image, sizeof image), 0);
+	ck_assert_int_eq(examine_bytes(&image, sizeof(image)), 0);
 	if (*fault)
 		assert_contains(report.fault, fault);
 	else

@@ -10,11 +10,11 @@
 static void examine_sparse(off_t bytes, const ElfW(Shdr) *sections, size_t count, const char *fault)
 {
 	int fd = memfd_create("image", MFD_CLOEXEC);
-	ck_assert_int_eq(write(fd, &image, sizeof image), sizeof image);
+	ck_assert_int_eq(write(fd, &image, sizeof(image)), sizeof(image));
 	if (count)
-		ck_assert_int_eq(write(fd, sections, count * sizeof *sections), (ssize_t)(count * sizeof *sections));
+		ck_assert_int_eq(write(fd, sections, count * sizeof(*sections)), (ssize_t)(count * sizeof(*sections)));
 	ck_assert_int_eq(ftruncate(fd, bytes), 0);
-	memset(&report, 0xff, sizeof report);
+	memset(&report, 0xff, sizeof(report));
 	ck_assert_int_eq(zp_elf_examine(fd, &report), 0);
 	close(fd);
 	ck_assert_uint_le(report.bytes_read, ZP_ELF_BUDGET_BYTES);
@@ -29,19 +29,19 @@ START_TEST(sound_file_is_read_once)
 	make_valid_image();
 	examine("");
 	ck_assert_uint_gt(report.bytes_read, 0);
-	ck_assert_uint_le(report.bytes_read, sizeof image);
+	ck_assert_uint_le(report.bytes_read, sizeof(image));
 }
 END_TEST
 
 START_TEST(no_table_is_larger_than_what_is_read_of_a_file)
 {
 	static const int tables[] = { SYMBOLS, STRINGS };
-	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
 		make_valid_image();
 		image.sections[tables[i]].sh_size = most;
 		examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
 		make_valid_image();
-		image.sections[tables[i]].sh_size = sparse_bytes - (off_t)sizeof image;
+		image.sections[tables[i]].sh_size = sparse_bytes - (off_t)sizeof(image);
 		examine_sparse(sparse_bytes, NULL, 0, "its tables have more than 8388608 bytes");
 	}
 	/* The dynamic entries are read only if the strings contain the name of libzpool. */
@@ -88,7 +88,7 @@ START_TEST(many_sections_do_not_multiply_what_is_read)
 			sections[i].sh_size = 64 << 10;
 			sections[i].sh_link = i % 2;
 		}
-		image.head.e_shoff = sizeof image;
+		image.head.e_shoff = sizeof(image);
 		image.head.e_shnum = 4096;
 		examine_sparse(sparse_bytes, sections, 4096, faults[kind]);
 	}

@@ -22,7 +22,7 @@ static void start(void)
 	scratch_directory("first", 0755);
 	scratch_directory("second", 0755);
 	char path[3 * PATH_MAX];
-	(void)snprintf(path, sizeof path, "%s:%s:%s", scratch_path("first"), scratch_path("none"),
+	(void)snprintf(path, sizeof(path), "%s:%s:%s", scratch_path("first"), scratch_path("none"),
 		       scratch_path("second"));
 	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
 }
@@ -83,12 +83,12 @@ START_TEST(list_is_sorted_by_name_across_directories)
 	char name[32];
 	start();
 	for (int i = 0; i < 50; i++) {
-		(void)snprintf(name, sizeof name, "%s/n%02d.so", i % 2 ? "first" : "second", (i * 17) % 50);
+		(void)snprintf(name, sizeof(name), "%s/n%02d.so", i % 2 ? "first" : "second", (i * 17) % 50);
 		scratch_file(name, 0644, "x", 1);
 	}
 	read_list(50);
 	for (int i = 0; i < 50; i++) {
-		(void)snprintf(name, sizeof name, "n%02d", i);
+		(void)snprintf(name, sizeof(name), "n%02d", i);
 		ck_assert_str_eq(listing.files[i].type, name);
 	}
 	finish();
@@ -145,7 +145,7 @@ START_TEST(plugin_is_read_and_not_run)
 		ck_assert_str_eq(listing.files[0].report.version, "0.7");
 		FILE *maps = fopen("/proc/self/maps", "re");
 		char line[PATH_MAX + 128];
-		while (maps && fgets(line, sizeof line, maps))
+		while (maps && fgets(line, sizeof(line), maps))
 			assert_lacks(line, "planted.so");
 		if (maps)
 			fclose(maps);
@@ -209,10 +209,10 @@ START_TEST(every_failing_allocation_is_reported)
 	char name[32];
 	start();
 	for (int i = 0; i < 18; i++) {
-		(void)snprintf(name, sizeof name, "first/n%d.so", i);
+		(void)snprintf(name, sizeof(name), "first/n%d.so", i);
 		scratch_file(name, 0644, "x", 1);
 	}
-	for (unsigned nth = 1;; nth++) {
+	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
 		int err = zp_loader_list_installed(&listing);
 		bool failed = memory_stop();
@@ -254,7 +254,7 @@ START_TEST(unreadable_directory_is_reported_beside_the_files_of_others)
 		scratch_link("shut", "shut");
 	}
 	char path[3 * PATH_MAX];
-	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("shut"), scratch_path("second"));
+	(void)snprintf(path, sizeof(path), "%s:%s", scratch_path("shut"), scratch_path("second"));
 	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
 	ck_assert_int_eq(zp_loader_list_installed(&listing), 0);
 	ck_assert_int_eq(listing.err, geteuid() != 0 ? -EACCES : -ELOOP);
@@ -277,11 +277,11 @@ START_TEST(directory_that_does_not_exist_is_no_error)
 END_TEST
 
 /* Dangling links are cheap to create, and the listing treats them as files. */
-static void make_many(unsigned number)
+static void make_many(unsigned int number)
 {
 	char name[PATH_MAX];
-	for (unsigned i = 0; i < number; i++) {
-		(void)snprintf(name, sizeof name, "%s/n%u.so", scratch_path("first"), i);
+	for (unsigned int i = 0; i < number; i++) {
+		(void)snprintf(name, sizeof(name), "%s/n%u.so", scratch_path("first"), i);
 		ck_assert_int_eq(symlink("nowhere", name), 0);
 	}
 }
@@ -310,24 +310,24 @@ START_TEST(what_is_read_of_all_files_is_limited)
 	ElfW(Ehdr) head;
 	ElfW(Shdr) section;
 	int fd = open(scratch_path("first/n0.so"), O_RDWR | O_CLOEXEC);
-	ck_assert_int_eq(pread(fd, &head, sizeof head, 0), sizeof head);
+	ck_assert_int_eq(pread(fd, &head, sizeof(head), 0), sizeof(head));
 	for (off_t i = 0; i < head.e_shnum; i++) {
-		off_t at = (off_t)head.e_shoff + i * (off_t)sizeof section;
-		ck_assert_int_eq(pread(fd, &section, sizeof section, at), sizeof section);
+		off_t at = (off_t)head.e_shoff + i * (off_t)sizeof(section);
+		ck_assert_int_eq(pread(fd, &section, sizeof(section), at), sizeof(section));
 		if (section.sh_type == SHT_DYNSYM)
 			section.sh_size = 7 << 20;
-		ck_assert_int_eq(pwrite(fd, &section, sizeof section, at), sizeof section);
+		ck_assert_int_eq(pwrite(fd, &section, sizeof(section), at), sizeof(section));
 	}
 	ck_assert_int_eq(ftruncate(fd, 16 << 20), 0);
 	close(fd);
 	char name[PATH_MAX];
 	for (int i = 1; i < 200; i++) {
-		(void)snprintf(name, sizeof name, "%s/n%d.so", scratch_path("first"), i);
+		(void)snprintf(name, sizeof(name), "%s/n%d.so", scratch_path("first"), i);
 		ck_assert_int_eq(link(scratch_path("first/n0.so"), name), 0);
 	}
 	read_list(200);
 	uint64_t bytes_read = 0;
-	unsigned not_examined = 0;
+	unsigned int not_examined = 0;
 	for (size_t i = 0; i < listing.count; i++) {
 		bytes_read += listing.files[i].report.bytes_read;
 		not_examined +=

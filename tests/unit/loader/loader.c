@@ -36,7 +36,7 @@ static void start(void)
 	scratch_directory("first", 0755);
 	scratch_directory("second", 0755);
 	char path[2 * PATH_MAX];
-	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("first"), scratch_path("second"));
+	(void)snprintf(path, sizeof(path), "%s:%s", scratch_path("first"), scratch_path("second"));
 	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
 }
 
@@ -62,7 +62,7 @@ START_TEST(absent_driver_is_told_with_every_path_in_order)
 	char expected[3 * PATH_MAX];
 	start();
 	fails("absent", &nothing, ENOENT, "No driver \"absent\": it is neither registered nor linked into the program");
-	(void)snprintf(expected, sizeof expected,
+	(void)snprintf(expected, sizeof(expected),
 		       "tried %s (No such file or directory); %s (No such file or directory). ",
 		       scratch_path("first/absent.so"), scratch_path("second/absent.so"));
 	assert_contains(failure.message, expected);
@@ -126,7 +126,7 @@ START_TEST(directory_that_cannot_be_searched_is_not_one_without_plugins)
 		scratch_directory("shut", 0000);
 	else
 		scratch_link("shut", "shut");
-	(void)snprintf(path, sizeof path, "%s:%s", scratch_path("shut"), scratch_path("second"));
+	(void)snprintf(path, sizeof(path), "%s:%s", scratch_path("shut"), scratch_path("second"));
 	ck_assert_int_eq(zpool_set_plugin_path(path), 0);
 	fails("planted", &nothing, geteuid() != 0 ? EACCES : ELOOP, scratch_path("shut/planted.so"));
 	zp_load_failure_clear(&failure);
@@ -145,7 +145,7 @@ START_TEST(first_directory_that_has_the_file_decides)
 		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
 		ck_assert_str_eq(loaded.path, scratch_path("second/planted.so"));
 		ck_assert_str_eq(loaded.driver->type, "planted");
-		ck_assert_uint_eq(loaded.symbol_bytes, sizeof *loaded.driver);
+		ck_assert_uint_eq(loaded.symbol_bytes, sizeof(*loaded.driver));
 		zp_loader_discard(&loaded);
 		ck_assert_ptr_null(loaded.path);
 	}

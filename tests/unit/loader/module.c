@@ -37,7 +37,7 @@ static bool is_mapped(const char *path)
 	char line[PATH_MAX + 128];
 	bool found = false;
 	FILE *maps = fopen("/proc/self/maps", "re");
-	while (maps && fgets(line, sizeof line, maps))
+	while (maps && fgets(line, sizeof(line), maps))
 		found = found || strstr(line, path);
 	if (maps)
 		fclose(maps);
@@ -99,7 +99,7 @@ START_TEST(open_gives_the_modules_own_driver_and_close_unmaps_it)
 	const struct zpool_driver *driver = zp_module_driver(module, &bytes);
 	ck_assert_ptr_nonnull(driver);
 	ck_assert_str_eq(driver->type, "planted");
-	ck_assert_uint_eq(bytes, sizeof *driver);
+	ck_assert_uint_eq(bytes, sizeof(*driver));
 	ck_assert(is_mapped(scratch_path("planted.so")));
 	ck_assert(!zp_loader_inside());
 	ck_assert_int_eq(close_module(), 1);
@@ -256,7 +256,7 @@ END_TEST
 START_TEST(lack_of_memory_is_told)
 {
 	char *why;
-	for (unsigned nth = 1; nth <= 2; nth++) {
+	for (unsigned int nth = 1; nth <= 2; nth++) {
 		memory_fail_at(nth);
 		int err = zp_module_open("/nonexistent", &module, &why);
 		ck_assert(memory_stop());

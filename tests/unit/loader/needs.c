@@ -37,21 +37,21 @@ static void forge_begin(void)
 {
 	ElfW(Ehdr) own;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(read(fd, &own, sizeof own), sizeof own);
+	ck_assert_int_eq(read(fd, &own, sizeof(own)), sizeof(own));
 	close(fd);
-	memset(&image, 0, sizeof image);
+	memset(&image, 0, sizeof(image));
 	memcpy(image.head.e_ident, own.e_ident, EI_NIDENT);
 	image.head.e_machine = own.e_machine;
 	image.head.e_type = ET_DYN;
 	image.head.e_phoff = offsetof(struct image, segments);
-	image.head.e_phentsize = sizeof image.segments[0];
+	image.head.e_phentsize = sizeof(image.segments[0]);
 	image.head.e_phnum = 2;
 	image.segments[0].p_type = PT_LOAD;
 	image.segments[0].p_vaddr = 0x1000;
-	image.segments[0].p_filesz = sizeof image;
+	image.segments[0].p_filesz = sizeof(image);
 	image.segments[1].p_type = PT_DYNAMIC;
 	image.segments[1].p_offset = offsetof(struct image, dynamic);
-	image.segments[1].p_filesz = sizeof image.dynamic;
+	image.segments[1].p_filesz = sizeof(image.dynamic);
 	image.dynamic[0].d_tag = DT_STRTAB;
 	image.dynamic[0].d_un.d_ptr = 0x1000 + offsetof(struct image, strings);
 	tag_count = 1;
@@ -110,7 +110,7 @@ static void finish(void)
  * Makes the nth allocation fail. It must not use assertions between memory_fail_at() and memory_stop(), because they
  * allocate memory.
  */
-static int judge_with_failure(unsigned nth, bool *failed)
+static int judge_with_failure(unsigned int nth, bool *failed)
 {
 	uint64_t bytes_read = 0;
 	const char *path = scratch_path("d/x.so");
@@ -118,7 +118,7 @@ static int judge_with_failure(unsigned nth, bool *failed)
 	ck_assert_int_ge(fd, 0);
 	why[0] = '\0';
 	memory_fail_at(nth);
-	int err = zp_needs_judge(&trust, fd, path, path, &bytes_read, why, sizeof why);
+	int err = zp_needs_judge(&trust, fd, path, path, &bytes_read, why, sizeof(why));
 	*failed = memory_stop();
 	close(fd);
 	ck_assert_uint_le(bytes_read, 20 << 20);
@@ -162,7 +162,7 @@ START_TEST(directory_of_a_run_path_is_judged_however_it_is_written)
 					    "$ORIGIN/./lib",        "$ORIGIN/../d/lib/.", "$ORIGIN/none:$ORIGIN/lib",
 					    "$ORIGIN:${ORIGIN}/lib" };
 	start();
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		forge("d/x.so", DT_RUNPATH, ways[i], DT_NEEDED, "libany.so", 0);
 		accepted();
 		mode("d/lib", 0777);
@@ -192,7 +192,7 @@ START_TEST(run_path_of_the_working_directory_is_refused)
 	static const char *const ways[] = { "lib",    ".", ":$ORIGIN/lib", "$ORIGIN/lib:", "$ORIGIN/lib::$ORIGIN",
 					    "/:../x", ":" };
 	start();
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		forge("d/x.so", DT_RUNPATH, ways[i], 0);
 		refused("relative to the working directory");
 		forge("d/x.so", DT_RPATH, ways[i], 0);
@@ -210,7 +210,7 @@ START_TEST(names_that_only_the_linker_can_expand_are_refused)
 	static const char *const ways[] = { "/opt/$LIB", "/opt/${PLATFORM}", "$ORIGINAL/lib", "${ORIGIN/lib",
 					    "/x/$",      "$ORIGIN/$LIB" };
 	start();
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		forge("d/x.so", DT_RUNPATH, ways[i], 0);
 		refused("$ORIGIN is the only variable");
 		forge("d/x.so", DT_NEEDED, ways[i], 0);
@@ -238,7 +238,7 @@ START_TEST(library_in_a_run_path_is_judged_itself)
 	forge("d/lib/liba.so", 0);
 	forge("d/lib/libother.so", 0);
 	mode("d/lib/libother.so", 0666);
-	for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+	for (size_t i = 0; i < sizeof(tags) / sizeof(*tags); i++) {
 		forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", tags[i], "liba.so", 0);
 		accepted();
 		mode("d/lib/liba.so", 0646);
@@ -329,8 +329,8 @@ START_TEST(directories_for_the_processor_are_judged)
 	char entry[64], file[80];
 	start();
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
-	for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
-		(void)snprintf(entry, sizeof entry, "d/lib/%s", below[i]);
+	for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+		(void)snprintf(entry, sizeof(entry), "d/lib/%s", below[i]);
 		scratch_directory(entry, 0755);
 		accepted();
 		mode(entry, 0777);
@@ -340,7 +340,7 @@ START_TEST(directories_for_the_processor_are_judged)
 		scratch_directory(entry, 0777);
 		refused("is world-writable");
 		mode(entry, 0755);
-		(void)snprintf(file, sizeof file, "%s/liba.so", entry);
+		(void)snprintf(file, sizeof(file), "%s/liba.so", entry);
 		forge(file, 0);
 		accepted();
 		mode(file, 0666);
@@ -387,8 +387,8 @@ START_TEST(more_than_can_be_judged_is_refused)
 
 	/* Makes a chain of libraries, each of which needs the next one. */
 	for (int i = 0; i < 200; i++) {
-		(void)snprintf(entry, sizeof entry, "d/lib/lib%d.so", i);
-		(void)snprintf(name, sizeof name, "lib%d.so", i + 1);
+		(void)snprintf(entry, sizeof(entry), "d/lib/lib%d.so", i);
+		(void)snprintf(name, sizeof(name), "lib%d.so", i + 1);
 		forge(entry, DT_RUNPATH, "$ORIGIN", DT_NEEDED, name, 0);
 	}
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "lib0.so", 0);
@@ -414,20 +414,20 @@ END_TEST
 START_TEST(links_with_long_ways_are_followed_within_bounds)
 {
 	char way[3900], names[100][16];
-	unsigned components = 0;
+	unsigned int components = 0;
 
 	start();
 	way[0] = '\0';
 	scratch_directory("d/a", 0755);
-	for (size_t at = 0; at + 6 < sizeof way; at += 5)
+	for (size_t at = 0; at + 6 < sizeof(way); at += 5)
 		strcpy(way + at, "a/../");
 	scratch_link("d/far", way);
 	forge_begin();
 	for (int i = 0; i < 100; i++) {
-		(void)snprintf(names[i], sizeof names[i], "l%d.so", i);
+		(void)snprintf(names[i], sizeof(names[i]), "l%d.so", i);
 		add_tag(DT_NEEDED, names[i]);
 	}
-	char run_path[250 * sizeof "$ORIGIN/far"] = "$ORIGIN/far";
+	char run_path[250 * sizeof("$ORIGIN/far")] = "$ORIGIN/far";
 	for (int i = 1; i < 250; i++)
 		strcat(run_path, ":$ORIGIN/far");
 	add_tag(DT_RUNPATH, run_path);
@@ -436,7 +436,7 @@ START_TEST(links_with_long_ways_are_followed_within_bounds)
 
 	trust.components = &components;
 	char resolved[PATH_MAX];
-	ck_assert_int_eq(zp_trust_resolve_directory(&trust, scratch_path("d/far"), resolved, why, sizeof why), 0);
+	ck_assert_int_eq(zp_trust_resolve_directory(&trust, scratch_path("d/far"), resolved, why, sizeof(why)), 0);
 	ck_assert_uint_gt(components, 700);
 	finish();
 }
@@ -475,7 +475,7 @@ START_TEST(every_failing_allocation_is_reported)
 	start();
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", DT_NEEDED, "$ORIGIN/lib/liba.so", 0);
 	forge("d/lib/liba.so", DT_RUNPATH, "$ORIGIN", DT_NEEDED, "liba.so", 0);
-	unsigned nth = 0;
+	unsigned int nth = 0;
 	for (bool failed = true; failed;) {
 		int err = judge_with_failure(++nth, &failed);
 		ck_assert_msg(err == (failed ? -ENOMEM : 0), "allocation %u: %d, %s", nth, err, why);

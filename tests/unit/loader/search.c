@@ -43,9 +43,9 @@ START_TEST(bad_paths_are_refused_and_the_former_one_stays)
 	static const char *const empty[] = { "", ":", ":::" };
 	char *text = malloc(PATH_MAX + 2);
 	ck_assert_int_eq(zpool_set_plugin_path("/earlier"), 0);
-	for (size_t i = 0; i < sizeof relative / sizeof *relative; i++)
+	for (size_t i = 0; i < sizeof(relative) / sizeof(*relative); i++)
 		assert_fails(zpool_set_plugin_path(relative[i]), EINVAL, "cannot be a plugin directory");
-	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
+	for (size_t i = 0; i < sizeof(empty) / sizeof(*empty); i++)
 		assert_fails(zpool_set_plugin_path(empty[i]), EINVAL, "The plugin path is empty");
 	memset(text, '/', PATH_MAX + 1);
 	text[PATH_MAX] = '\0';
@@ -68,14 +68,14 @@ START_TEST(get_path_writes_as_snprintf_does)
 	ck_assert_str_eq(buf, "untouched");
 	ck_assert_int_eq(zpool_get_plugin_path(buf, 5), 11);
 	ck_assert_str_eq(buf, "/012");
-	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof buf), 11);
+	ck_assert_int_eq(zpool_get_plugin_path(buf, sizeof(buf)), 11);
 	ck_assert_str_eq(buf, "/0123456789");
 	assert_fails(zpool_get_plugin_path(NULL, 5), EINVAL, "no buffer");
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
 }
 END_TEST
 
-static unsigned warnings;
+static unsigned int warnings;
 
 static void on_message(enum zpool_log_level level, const char *message, void *user)
 {
@@ -89,7 +89,7 @@ START_TEST(directories_come_in_order_without_slashes_at_the_end)
 	const char *cursor = "/a:/b/c//::///:/d/";
 	char directory[PATH_MAX];
 	static const char *const expected[] = { "/a", "/b/c", "/", "/d" };
-	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
 		ck_assert(zp_search_next(&cursor, directory));
 		ck_assert_str_eq(directory, expected[i]);
 	}
@@ -150,7 +150,7 @@ START_TEST(lack_of_memory_is_reported)
 	assert_fails(err, ENOMEM, "Out of memory");
 	assert_path("/earlier");
 	memory_fail_at(1);
-	err = zpool_get_plugin_path(buf, sizeof buf);
+	err = zpool_get_plugin_path(buf, sizeof(buf));
 	ck_assert(memory_stop());
 	assert_fails(err, ENOMEM, "Out of memory");
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);

@@ -73,8 +73,8 @@ START_TEST(component_that_is_too_long_is_told)
 {
 	char name[400];
 	start();
-	memset(name, 'n', sizeof name - 1);
-	name[sizeof name - 1] = '\0';
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
 	refuses(scratch_path(name), ENAMETOOLONG, "File name too long");
 	finish();
 }
@@ -84,9 +84,9 @@ START_TEST(dots_and_double_slashes_are_resolved)
 {
 	char path[PATH_MAX];
 	start();
-	(void)snprintf(path, sizeof path, "%s//.///d/./../d//x.so", scratch_path(""));
+	(void)snprintf(path, sizeof(path), "%s//.///d/./../d//x.so", scratch_path(""));
 	trusts(path, scratch_path("d/x.so"));
-	(void)snprintf(path, sizeof path, "/../..%s", scratch_path("d/x.so"));
+	(void)snprintf(path, sizeof(path), "/../..%s", scratch_path("d/x.so"));
 	trusts(path, scratch_path("d/x.so"));
 	finish();
 }
@@ -243,7 +243,7 @@ END_TEST
 static void directory_is(const char *path, int err, const char *reason)
 {
 	why[0] = '\0';
-	ck_assert_int_eq(zp_trust_resolve_directory(&trust, path, resolved, why, sizeof why), -err);
+	ck_assert_int_eq(zp_trust_resolve_directory(&trust, path, resolved, why, sizeof(why)), -err);
 	assert_contains(why, reason);
 }
 
@@ -330,8 +330,8 @@ START_TEST(forty_links_are_the_most)
 	start();
 	scratch_link("l1", "d/x.so");
 	for (int i = 2; i <= 41; i++) {
-		(void)snprintf(name, sizeof name, "l%d", i);
-		(void)snprintf(target, sizeof target, "l%d", i - 1);
+		(void)snprintf(name, sizeof(name), "l%d", i);
+		(void)snprintf(target, sizeof(target), "l%d", i - 1);
 		scratch_link(name, target);
 	}
 	trusts(scratch_path("l40"), scratch_path("d/x.so"));
@@ -344,16 +344,16 @@ START_TEST(links_that_grow_past_path_max_are_told)
 {
 	char target[2048], path[PATH_MAX];
 	start();
-	memset(target, '/', sizeof target);
-	strcpy(target + sizeof target - 2, "d");
+	memset(target, '/', sizeof(target));
+	strcpy(target + sizeof(target) - 2, "d");
 	target[0] = '.';
 	scratch_link("long", target);
-	memset(path, 'x', sizeof path);
-	int length = snprintf(path, sizeof path, "%s/", scratch_path("long"));
-	for (size_t i = (size_t)length; i < sizeof path - 1; i++)
+	memset(path, 'x', sizeof(path));
+	int length = snprintf(path, sizeof(path), "%s/", scratch_path("long"));
+	for (size_t i = (size_t)length; i < sizeof(path) - 1; i++)
 		path[i] = '/';
-	path[sizeof path - 2] = 'x';
-	path[sizeof path - 1] = '\0';
+	path[sizeof(path) - 2] = 'x';
+	path[sizeof(path) - 1] = '\0';
 	refuses(path, ENAMETOOLONG, "File name too long");
 	finish();
 }
@@ -363,7 +363,7 @@ START_TEST(short_buffer_for_the_reason_is_not_overrun)
 {
 	char little[8];
 	start();
-	memset(little, 'z', sizeof little);
+	memset(little, 'z', sizeof(little));
 	ck_assert_int_eq(zp_trust_resolve(&trust, scratch_path("d/none.so"), resolved, little, 5), -ENOENT);
 	ck_assert_uint_eq(strlen(little), 4);
 	ck_assert_int_eq(little[5], 'z');

@@ -33,7 +33,7 @@ static void finish(void)
 static void trusts(const char *path, const char *expected)
 {
 	why[0] = '\0';
-	int err = zp_trust_resolve(&trust, path, resolved, why, sizeof why);
+	int err = zp_trust_resolve(&trust, path, resolved, why, sizeof(why));
 	ck_assert_msg(err == 0, "%s: %d, %s", path, err, why);
 	ck_assert_str_eq(resolved, expected);
 }
@@ -41,7 +41,7 @@ static void trusts(const char *path, const char *expected)
 static void refuses(const char *path, int err, const char *reason)
 {
 	why[0] = '\0';
-	ck_assert_int_eq(zp_trust_resolve(&trust, path, resolved, why, sizeof why), -err);
+	ck_assert_int_eq(zp_trust_resolve(&trust, path, resolved, why, sizeof(why)), -err);
 	assert_contains(why, reason);
 }
 

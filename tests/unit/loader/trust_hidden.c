@@ -71,7 +71,7 @@ static int judge_in_jail(uid_t uid, const char *path)
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		enter_jail(uid);
-		_exit(-zp_trust_resolve(&trust, path, resolved, why, sizeof why));
+		_exit(-zp_trust_resolve(&trust, path, resolved, why, sizeof(why)));
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
@@ -98,7 +98,7 @@ static bool make_jail(void)
 	scratch_directory("tmp/p", 0755);
 	scratch_file("tmp/p/x.so", 0644, "x", 1);
 	mode("", 0755);
-	for (size_t i = 0; i < sizeof jail_entries / sizeof *jail_entries; i++)
+	for (size_t i = 0; i < sizeof(jail_entries) / sizeof(*jail_entries); i++)
 		own(jail_entries[i], HIDDEN_USER);
 	return true;
 }
@@ -141,7 +141,7 @@ START_TEST(hidden_owners_are_refused_where_someone_inside_may_write)
 	static const mode_t shared[] = { 0775, 0757, 01777, 02775 };
 	if (!make_jail())
 		return;
-	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+	for (size_t i = 0; i < sizeof(shared) / sizeof(*shared); i++) {
 		mode("plugins", shared[i]);
 		ck_assert_int_eq(judge_in_jail(STRANGER, "/plugins/x.so"), EPERM);
 		mode("plugins", 0755);
@@ -230,7 +230,7 @@ static char system_file[PATH_MAX], system_directory[PATH_MAX];
 static bool find_system_file(void)
 {
 	const struct zp_trust strict = { .euid = 0 };
-	if (zp_trust_resolve(&strict, "/bin/sh", system_file, why, sizeof why) != 0)
+	if (zp_trust_resolve(&strict, "/bin/sh", system_file, why, sizeof(why)) != 0)
 		return false;
 	strcpy(system_directory, system_file);
 	*strrchr(system_directory, '/') = '\0';
@@ -255,7 +255,7 @@ static void enter_namespace(bool mapped)
 	/* The files in /proc of a process that changed its user belong to root, unless the process is dumpable. */
 	if ((geteuid() == 0 && setuid(uid) != 0) || prctl(PR_SET_DUMPABLE, 1) != 0 || unshare(CLONE_NEWUSER) != 0)
 		_exit(77);
-	(void)snprintf(map, sizeof map, "0 %lu 1", (unsigned long)uid);
+	(void)snprintf(map, sizeof(map), "0 %lu 1", (unsigned long)uid);
 	if (mapped && !write_to("/proc/self/uid_map", map))
 		_exit(77);
 }
@@ -266,14 +266,14 @@ static bool check_namespace(bool mapped)
 	zp_trust_self(&trust);
 	if (!trust.hides_owners || trust.euid != (mapped ? 0 : trust.hidden_uid) || !trust.hidden_owner_dir)
 		return false;
-	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof why) != -EPERM)
+	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof(why)) != -EPERM)
 		return false;
 	trust.hidden_owner_dir = system_directory;
-	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof why) != 0)
+	if (zp_trust_resolve(&trust, system_file, resolved, why, sizeof(why)) != 0)
 		return false;
 	/* The directory belongs to root, but is world-writable. */
 	trust.hidden_owner_dir = "";
-	return zp_trust_resolve_directory(&trust, "/tmp", resolved, why, sizeof why) == -EPERM;
+	return zp_trust_resolve_directory(&trust, "/tmp", resolved, why, sizeof(why)) == -EPERM;
 }
 
 static void expect_in_namespace(bool mapped)
@@ -313,7 +313,7 @@ static int judge_as_hidden_root(void)
 		if (unshare(CLONE_NEWUSER) != 0)
 			_exit(77);
 		zp_trust_self(&trust);
-		_exit(-zp_trust_resolve(&trust, scratch_path("d/x.so"), resolved, why, sizeof why));
+		_exit(-zp_trust_resolve(&trust, scratch_path("d/x.so"), resolved, why, sizeof(why)));
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
@@ -343,7 +343,7 @@ END_TEST
  * Sets a list that lets the owner write and the group and others only read, with one entry for a user (tag 2) or a
  * group (tag 8). Returns false if the file system has no lists.
  */
-static bool set_list(const char *entry, unsigned char tag, unsigned char perm, unsigned id, unsigned char mask)
+static bool set_list(const char *entry, unsigned char tag, unsigned char perm, unsigned int id, unsigned char mask)
 {
 	unsigned char list[4 + 5 * 8] = { 2 };
 	const unsigned char rows[5][8] = {
@@ -357,7 +357,7 @@ static bool set_list(const char *entry, unsigned char tag, unsigned char perm, u
 	const int order[5] = { 0, tag == 2 ? 1 : 2, tag == 2 ? 2 : 1, 3, 4 };
 	for (int i = 0; i < 5; i++)
 		memcpy(list + 4 + 8 * i, rows[order[i]], 8);
-	if (setxattr(scratch_path(entry), "system.posix_acl_access", list, sizeof list, 0) == 0)
+	if (setxattr(scratch_path(entry), "system.posix_acl_access", list, sizeof(list), 0) == 0)
 		return true;
 	ck_assert_msg(errno == ENOTSUP || errno == EPERM, "setxattr: %s", strerror(errno));
 	printf("loader/trust_hidden: access control lists are not supported here, so this case is skipped\n");

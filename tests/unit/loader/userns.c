@@ -42,7 +42,7 @@ START_TEST(any_smaller_map_hides_users_behind_the_overflow_uid)
 					    "0 0 65536\n",
 					    "0 1000 1\n1 100000 65536\n",
 					    "0 0 4294967294\n" };
-	for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+	for (size_t i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
 		read_texts(maps[i], "65534\n");
 		ck_assert(userns.known && !userns.complete);
 		ck_assert(zp_userns_hides(&userns, 65534));

@@ -26,8 +26,8 @@ static void setup(void)
 	const char *parent = getenv("TMPDIR");
 	int fd;
 
-	unit_require(snprintf(path, sizeof path, "%s/zpool-trace-unit.XXXXXX", parent && *parent ? parent : "/tmp") <
-		     (int)sizeof path);
+	unit_require(snprintf(path, sizeof(path), "%s/zpool-trace-unit.XXXXXX", parent && *parent ? parent : "/tmp") <
+		     (int)sizeof(path));
 	fd = mkstemp(path);
 	unit_require(fd >= 0);
 	close(fd);
@@ -40,7 +40,7 @@ static void teardown(void)
 
 static struct trace_writer *writer_open(size_t buffer_bytes)
 {
-	struct trace_writer *writer = malloc(sizeof *writer);
+	struct trace_writer *writer = malloc(sizeof(*writer));
 
 	unit_require(writer);
 	ck_assert_int_eq(trace_writer_init(writer, path, true, buffer_bytes, "zbud", 0), 0);
@@ -63,7 +63,7 @@ START_TEST(varints_come_back)
 	static const uint64_t numbers[] = { 0, 1, 127, 128, 16383, 16384, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX };
 	uint8_t bytes[TRACE_VARINT_BYTES_MAX];
 
-	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		uint8_t *end = trace_put_varint(bytes, numbers[i]);
 		uint64_t number = 5;
 
@@ -73,9 +73,9 @@ START_TEST(varints_come_back)
 		ck_assert_ptr_null(trace_get_varint(bytes, end - 1, &number));
 	}
 	/* The tenth byte has room for one bit only. */
-	memset(bytes, 0xff, sizeof bytes);
+	memset(bytes, 0xff, sizeof(bytes));
 	bytes[9] = 2;
-	ck_assert_ptr_null(trace_get_varint(bytes, bytes + sizeof bytes, &(uint64_t){ 0 }));
+	ck_assert_ptr_null(trace_get_varint(bytes, bytes + sizeof(bytes), &(uint64_t){ 0 }));
 }
 END_TEST
 
@@ -88,7 +88,7 @@ START_TEST(table_of_objects_is_as_a_list_of_them)
 	size_t count = 0;
 
 	printf("seed %llu\n", (unsigned long long)rng.state);
-	memset(model, 0, sizeof model);
+	memset(model, 0, sizeof(model));
 	ck_assert_int_eq(trace_objects_init(&objects), 0);
 	for (int step = 0; step < MODEL_STEPS; step++) {
 		unsigned long handle = (unsigned long)unit_random(&rng) % MODEL_OBJECTS + 1;
@@ -146,7 +146,7 @@ START_TEST(file_is_as_its_description_says)
 	writer->held_peak = 8192;
 	trace_writer_fini(writer, 4096);
 	free(writer);
-	size_t size = read_file(bytes, sizeof bytes);
+	size_t size = read_file(bytes, sizeof(bytes));
 	ck_assert_mem_eq(bytes, "ZPTRACE\n\1\0\0\0\4\0\0\0", 16);
 	ck_assert_mem_eq(bytes + TRACE_HEADER_BYTES, "zbud", 4);
 	ck_assert_mem_eq(at, "DATA", 4);
@@ -175,16 +175,16 @@ START_TEST(buffer_fills_up_and_is_written_once_it_may_be)
 	struct trace_writer *writer = writer_open(4096);
 	static uint8_t bytes[10000];
 	uint64_t operand = 1;
-	size_t header = read_file(bytes, sizeof bytes);
+	size_t header = read_file(bytes, sizeof(bytes));
 
 	ck_assert_uint_eq(header, TRACE_HEADER_BYTES + 4);
 	while (trace_writer_has_room(writer))
 		trace_writer_add(writer, TRACE_FREE, 0, &operand, 1);
 	ck_assert(writer->at <= writer->end);
-	ck_assert_uint_eq(read_file(bytes, sizeof bytes), header);
+	ck_assert_uint_eq(read_file(bytes, sizeof(bytes)), header);
 	ck_assert_int_eq(trace_writer_flush(writer), 0);
 	ck_assert(trace_writer_has_room(writer));
-	ck_assert_uint_gt(read_file(bytes, sizeof bytes), header + 4096 / 2);
+	ck_assert_uint_gt(read_file(bytes, sizeof(bytes)), header + 4096 / 2);
 	trace_writer_fini(writer, 0);
 	free(writer);
 }
@@ -218,10 +218,10 @@ START_TEST(reader_that_reads_nothing_fails_the_write)
 
 	unit_require(pipe(ends) == 0 && fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
 	for (int i = 0; !err && i < 10000; i++)
-		err = trace_file_write(ends[1], bytes, sizeof bytes);
+		err = trace_file_write(ends[1], bytes, sizeof(bytes));
 	ck_assert_int_eq(err, ETIMEDOUT);
 	close(ends[0]);
-	ck_assert_int_eq(trace_file_write(ends[1], bytes, sizeof bytes), EPIPE);
+	ck_assert_int_eq(trace_file_write(ends[1], bytes, sizeof(bytes)), EPIPE);
 	close(ends[1]);
 }
 END_TEST
@@ -235,7 +235,7 @@ START_TEST(only_the_file_that_is_open_is_removed)
 	ck_assert_int_ge(fd, 0);
 	ck_assert(!made);
 	ck_assert_int_eq(trace_file_open(path, false, &made), -EEXIST);
-	(void)snprintf(aside, sizeof aside, "%s.aside", path);
+	(void)snprintf(aside, sizeof(aside), "%s.aside", path);
 	unit_require(rename(path, aside) == 0);
 	int other = trace_file_open(path, false, &made);
 	ck_assert_int_ge(other, 0);

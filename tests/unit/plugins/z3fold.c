@@ -92,7 +92,7 @@ END_TEST
 START_TEST(every_combination_of_three_sizes_and_frees_is_sound)
 {
 	static const unsigned int sizes[] = { 1, 2, 3, 4, 10, 20, 21, 22, 31, 32, 33, 42, 60, 61, 62, 63, 64 };
-	enum { SIZES = sizeof sizes / sizeof sizes[0] };
+	enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
 
 	for (unsigned int i = 0; i < SIZES * SIZES * SIZES; i++) {
 		unsigned int chunks[3] = { sizes[i % SIZES], sizes[i / SIZES % SIZES], sizes[i / SIZES / SIZES] };

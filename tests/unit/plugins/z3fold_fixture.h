@@ -60,7 +60,7 @@ static inline void open_pool(int (*evict_fn)(void *context, unsigned long handle
 {
 	struct zpool_create_args args = harness_args(&harness, z3fold);
 
-	memset(&evictor, 0, sizeof evictor);
+	memset(&evictor, 0, sizeof(evictor));
 	evictor.act = evict_frees;
 	args.evict = evict_fn;
 	args.evict_context = &evictor;
@@ -156,7 +156,7 @@ static inline struct zpool_stats stats(void)
 {
 	struct zpool_stats now = { 0 };
 
-	unit_require(z3fold->stats(pool, &now, sizeof now) == 0);
+	unit_require(z3fold->stats(pool, &now, sizeof(now)) == 0);
 	return now;
 }
 
@@ -170,7 +170,7 @@ static inline unsigned int shrink(unsigned int pages, int expected)
 
 static inline uint64_t compact(uint64_t bytes, int expected)
 {
-	struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = bytes };
+	struct zpool_budget budget = { .struct_size = sizeof(budget), .bytes = bytes };
 	uint64_t released = 77;
 
 	ck_assert_int_eq(z3fold->compact(pool, &budget, &released), expected);

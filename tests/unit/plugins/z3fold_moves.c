@@ -360,7 +360,7 @@ END_TEST
 
 START_TEST(budget_ends_compaction_and_further_calls_finish_it)
 {
-	struct zpool_budget hurry = { .struct_size = sizeof hurry, .ns = 1 };
+	struct zpool_budget hurry = { .struct_size = sizeof(hurry), .ns = 1 };
 	static unsigned long handles[4000];
 	struct unit_random random = unit_seed("budget_ends_compaction_and_further_calls_finish_it");
 	unsigned int calls = 0, left = 0;
@@ -379,7 +379,7 @@ START_TEST(budget_ends_compaction_and_further_calls_finish_it)
 		unpin(handles[i]);
 	ck_assert_int_eq(z3fold->compact(pool, &hurry, &released), 1);
 	do {
-		struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = 10000 };
+		struct zpool_budget budget = { .struct_size = sizeof(budget), .bytes = 10000 };
 		struct zpool_stats before = stats();
 
 		result = z3fold->compact(pool, &budget, &released);
@@ -415,7 +415,7 @@ START_TEST(random_use_never_loses_an_object)
 	} object[LIVE];
 	unsigned int steps = UNIT_SANITIZED || unit_on_valgrind() ? 20000 : 100000, live = 0;
 
-	memset(object, 0, sizeof object);
+	memset(object, 0, sizeof(object));
 	for (unsigned int step = 0; step < steps; step++) {
 		unsigned int i = unit_below(&random, LIVE), what = unit_below(&random, 20);
 
@@ -439,7 +439,7 @@ START_TEST(random_use_never_loses_an_object)
 			live--;
 		}
 		if (step % 500 == 0) {
-			struct zpool_budget budget = { .struct_size = sizeof budget,
+			struct zpool_budget budget = { .struct_size = sizeof(budget),
 						       .bytes = unit_below(&random, 50000) };
 			uint64_t released;
 

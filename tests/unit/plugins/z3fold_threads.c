@@ -114,7 +114,7 @@ static void *disturb(void *unused)
 	unsigned int reclaimed;
 
 	while (atomic_load(&working)) {
-		struct zpool_budget budget = { .struct_size = sizeof budget, .bytes = 30000 };
+		struct zpool_budget budget = { .struct_size = sizeof(budget), .bytes = 30000 };
 
 		unit_require(z3fold->compact(pool, &budget, &released) >= 0);
 		(void)z3fold->shrink(pool, 2, &reclaimed);
