@@ -46,7 +46,7 @@ static uint64_t compact_to_the_end(struct zpool *pool, const struct budget *budg
 	}
 }
 
-static void budgets_end_in_an_empty_pool(void)
+static void budgeted_compact_of_an_empty_pool_returns_zero(void)
 {
 	struct zpool *pool = ct_pool();
 	unsigned long handle;
@@ -114,7 +114,7 @@ static void drop_held(struct zpool *pool, const unsigned long *handles, enum hol
 	zpool_destroy_pool(pool);
 }
 
-static void budgets_end_around_what_is_mapped(void)
+static void budgeted_compact_finishes_despite_mapped_objects(void)
 {
 	unsigned long *handles = calloc(MANY, sizeof(*handles));
 
@@ -134,7 +134,7 @@ static void budgets_end_around_what_is_mapped(void)
 }
 
 /* Calls with budgets must gain almost as much as one call without a budget. */
-static void budgets_win_what_a_whole_compaction_wins(void)
+static void budgeted_compact_gains_as_much_as_without(void)
 {
 	unsigned long *handles = calloc(MANY, sizeof(*handles));
 
@@ -174,7 +174,7 @@ static void budget_or_work(struct ct_thread *thread)
 		ct_crowd_step(crowd, &thread->rng);
 }
 
-static void budgets_end_while_others_work(void)
+static void budgeted_compact_finishes_while_threads_work(void)
 {
 	struct ct_crowd crowd;
 
@@ -194,7 +194,7 @@ static void budgets_of_several_threads(struct ct_thread *thread)
 					 "while several threads compact");
 }
 
-static void budgets_end_beside_each_other(void)
+static void budgeted_compacts_run_concurrently(void)
 {
 	struct ct_crowd crowd;
 
@@ -216,7 +216,7 @@ static uint64_t moved_bytes(struct zpool *pool)
 	return stats.compact_moved_bytes;
 }
 
-static void time_is_looked_at_between_steps(void)
+static void compact_checks_the_time_after_each_step(void)
 {
 	enum { STEP_MOVED_MAX = 256 << 10, STEP_GIVEN_MAX = 1 << 20, STEP_DECOMMITS_MAX = 64 };
 	unsigned long *handles = calloc(MANY, sizeof(*handles));
@@ -307,7 +307,7 @@ static void store_and_end(struct ct_thread *thread)
 		zpool_free(pool, handles[i]);
 }
 
-static void released_is_what_total_size_lost(void)
+static void released_bytes_equal_the_drop_of_total_size(void)
 {
 	static const struct budget whole = { 0, 0 };
 
@@ -343,7 +343,7 @@ static void released_is_what_total_size_lost(void)
  * None of these budgets can be used up.  But a driver that adds the time to its clock, or treats it as signed,
  * overflows and ends early.
  */
-static void the_greatest_budgets_are_no_bounds(void)
+static void largest_budget_means_no_budget(void)
 {
 	static const struct budget greatest[] = { { UINT64_MAX, 0 },
 						  { 0, UINT64_MAX },
@@ -379,27 +379,28 @@ static void the_greatest_budgets_are_no_bounds(void)
 }
 
 const struct ct_case ct_cases_budget[] = {
-	{ "budgets_end_in_an_empty_pool", "When nothing can be gained, zpool_compact() returns 0 for every budget.",
-	  budgets_end_in_an_empty_pool, 0 },
-	{ "budgets_end_around_what_is_mapped",
+	{ "budgeted_compact_of_an_empty_pool_returns_zero",
+	  "When nothing can be gained, zpool_compact() returns 0 for every budget.",
+	  budgeted_compact_of_an_empty_pool_returns_zero, 0 },
+	{ "budgeted_compact_finishes_despite_mapped_objects",
 	  "A loop that calls zpool_compact() until it returns 0 ends, for every budget and with any objects mapped.",
-	  budgets_end_around_what_is_mapped, 0 },
-	{ "budgets_win_what_a_whole_compaction_wins",
+	  budgeted_compact_finishes_despite_mapped_objects, 0 },
+	{ "budgeted_compact_gains_as_much_as_without",
 	  "After zpool_compact() with a budget has returned 0, a call without a budget finds almost nothing to gain.",
-	  budgets_win_what_a_whole_compaction_wins, 0 },
-	{ "budgets_end_while_others_work",
+	  budgeted_compact_gains_as_much_as_without, 0 },
+	{ "budgeted_compact_finishes_while_threads_work",
 	  "A loop that calls zpool_compact() until it returns 0 ends while other threads store and free.",
-	  budgets_end_while_others_work, 0 },
-	{ "budgets_end_beside_each_other",
+	  budgeted_compact_finishes_while_threads_work, 0 },
+	{ "budgeted_compacts_run_concurrently",
 	  "Several threads may compact a pool with budgets at the same time, and each of them finishes.",
-	  budgets_end_beside_each_other, 0 },
-	{ "time_is_looked_at_between_steps",
+	  budgeted_compacts_run_concurrently, 0 },
+	{ "compact_checks_the_time_after_each_step",
 	  "A call whose time budget is used up moves and releases at most one more step, however much is left to do.",
-	  time_is_looked_at_between_steps, 0 },
-	{ "the_greatest_budgets_are_no_bounds", "A budget too large to be used up works like no budget.",
-	  the_greatest_budgets_are_no_bounds, 0 },
-	{ "released_is_what_total_size_lost",
+	  compact_checks_the_time_after_each_step, 0 },
+	{ "largest_budget_means_no_budget", "A budget too large to be used up works like no budget.",
+	  largest_budget_means_no_budget, 0 },
+	{ "released_bytes_equal_the_drop_of_total_size",
 	  "zpool_compact() and zpool_trim() report to the byte how much memory the pool gave up.",
-	  released_is_what_total_size_lost, 0 },
+	  released_bytes_equal_the_drop_of_total_size, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -43,7 +43,7 @@ static bool compact(struct zpool *pool, uint64_t bytes, uint64_t ns)
 	return result == 1;
 }
 
-static void compact_gives_back_and_keeps_contents(void)
+static void compact_releases_memory_and_preserves_contents(void)
 {
 	struct zpool *pool = ct_pool();
 	uint64_t before, released = 0;
@@ -82,7 +82,7 @@ static uint64_t moved_bytes(struct zpool *pool)
 	return stats.compact_moved_bytes;
 }
 
-static void compact_keeps_to_its_budget(void)
+static void compact_stops_at_its_byte_budget(void)
 {
 	/* The first budget is smaller than any object, so that one object may be moved; the others can be used up. */
 	static const uint64_t budgets[] = { 1, 70000, 300000 };
@@ -119,7 +119,7 @@ static void compact_keeps_to_its_budget(void)
 }
 
 /* Nobody knows how much a slow machine does in a given time.  So the budget grows until compaction finishes. */
-static void compact_by_time_comes_to_its_end(void)
+static void compact_with_time_budget_finishes(void)
 {
 	struct ct_set set;
 	struct zpool *pool = holed_pool(&set);
@@ -147,7 +147,7 @@ static void compact_by_time_comes_to_its_end(void)
 }
 
 /* A mapped object keeps its address during compaction, and afterwards has the bytes written to it meanwhile. */
-static void compact_moves_around_what_is_mapped(void)
+static void compact_does_not_move_mapped_objects(void)
 {
 	struct ct_set set;
 	struct zpool *pool = holed_pool(&set);
@@ -188,7 +188,7 @@ static void compact_moves_around_what_is_mapped(void)
 }
 
 /* Mapped objects may keep compaction from releasing some memory.  It must return 0 then as well. */
-static void compact_ends_around_what_is_mapped(void)
+static void repeated_compact_finishes_despite_mapped_objects(void)
 {
 	struct ct_set set;
 	struct zpool *pool = holed_pool(&set);
@@ -207,7 +207,7 @@ static void compact_ends_around_what_is_mapped(void)
 }
 
 /* New objects reuse the space that compaction freed or left behind, and read as zero with ZPOOL_GFP_ZERO. */
-static void what_compaction_won_is_used_again(void)
+static void compacted_space_is_reused(void)
 {
 	struct ct_set set;
 	struct zpool *pool = holed_pool(&set);
@@ -285,7 +285,7 @@ static void compact_or_work(struct ct_thread *thread)
 	}
 }
 
-static void compact_runs_while_others_work(void)
+static void compact_runs_while_other_threads_work(void)
 {
 	struct ct_crowd crowd;
 
@@ -320,7 +320,7 @@ static void compact_shrink_or_work(struct ct_thread *thread)
 	}
 }
 
-static void compact_runs_beside_shrink(void)
+static void compact_runs_during_shrink(void)
 {
 	struct ct_crowd crowd;
 
@@ -392,7 +392,7 @@ static void move_or_map(struct ct_thread *thread)
 	}
 }
 
-static void a_map_meets_a_move(void)
+static void map_races_with_move(void)
 {
 	struct ct_crowd crowd;
 
@@ -430,32 +430,31 @@ static void callback_may_compact(void)
 }
 
 const struct ct_case ct_cases_compact[] = {
-	{ "compact_gives_back_and_keeps_contents",
+	{ "compact_releases_memory_and_preserves_contents",
 	  "zpool_compact() releases memory, and every object keeps its contents.",
-	  compact_gives_back_and_keeps_contents, 0 },
-	{ "compact_keeps_to_its_budget",
+	  compact_releases_memory_and_preserves_contents, 0 },
+	{ "compact_stops_at_its_byte_budget",
 	  "zpool_compact() stops after the object that uses up the byte budget and returns 1; further calls finish the work.",
-	  compact_keeps_to_its_budget, 0 },
-	{ "compact_by_time_comes_to_its_end",
+	  compact_stops_at_its_byte_budget, 0 },
+	{ "compact_with_time_budget_finishes",
 	  "zpool_compact() returns 1 when its time budget is used up; further calls finish the work.",
-	  compact_by_time_comes_to_its_end, 0 },
-	{ "compact_moves_around_what_is_mapped",
+	  compact_with_time_budget_finishes, 0 },
+	{ "compact_does_not_move_mapped_objects",
 	  "Compaction never moves a mapped object, and may move it once it is unmapped.",
-	  compact_moves_around_what_is_mapped, 0 },
-	{ "compact_ends_around_what_is_mapped",
+	  compact_does_not_move_mapped_objects, 0 },
+	{ "repeated_compact_finishes_despite_mapped_objects",
 	  "Repeated calls with a budget finish even when mapped objects are in the way.",
-	  compact_ends_around_what_is_mapped, 0 },
-	{ "what_compaction_won_is_used_again",
-	  "Space freed by compaction is reused, and reads as zero with ZPOOL_GFP_ZERO.",
-	  what_compaction_won_is_used_again, 0 },
-	{ "compact_runs_while_others_work",
+	  repeated_compact_finishes_despite_mapped_objects, 0 },
+	{ "compacted_space_is_reused", "Space freed by compaction is reused, and reads as zero with ZPOOL_GFP_ZERO.",
+	  compacted_space_is_reused, 0 },
+	{ "compact_runs_while_other_threads_work",
 	  "zpool_compact() may run while other threads use the pool and hold objects mapped.",
-	  compact_runs_while_others_work, 0 },
-	{ "a_map_meets_a_move",
+	  compact_runs_while_other_threads_work, 0 },
+	{ "map_races_with_move",
 	  "An object that is mapped while compaction works on it is either moved before the map, or not at all.",
-	  a_map_meets_a_move, 0 },
-	{ "compact_runs_beside_shrink", "Several threads may compact while other threads shrink and trim.",
-	  compact_runs_beside_shrink, 0 },
+	  map_races_with_move, 0 },
+	{ "compact_runs_during_shrink", "Several threads may compact while other threads shrink and trim.",
+	  compact_runs_during_shrink, 0 },
 	{ "callback_may_compact", "A callback may call zpool_compact().", callback_may_compact, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -91,13 +91,13 @@ static void copy_ranges(size_t size, uint64_t copies)
 	zpool_destroy_pool(pool);
 }
 
-static void copies_meet_what_is_mapped(void)
+static void read_and_write_copy_the_exact_range(void)
 {
 	copy_ranges(ct.max_bytes / 2 + 1, 1200);
 	copy_ranges(ct.max_bytes, 600);
 }
 
-static void copies_reach_the_last_byte(void)
+static void copies_reach_the_last_usable_byte(void)
 {
 	struct ct_object object;
 	struct zpool *pool = pool_with(&object, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
@@ -113,7 +113,7 @@ static void copies_reach_the_last_byte(void)
 	zpool_destroy_pool(pool);
 }
 
-static void ranges_outside_are_refused(void)
+static void ranges_outside_the_object_are_refused(void)
 {
 	struct ct_object object;
 	struct zpool *pool = pool_with(&object, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
@@ -156,7 +156,7 @@ static void ranges_outside_are_refused(void)
  * A copy may need a mapping of its own.  If the object has the maximum of mappings, the documented error is returned
  * and nothing is copied.
  */
-static void copies_of_much_mapped_objects_work_or_are_busy(void)
+static void copy_of_a_fully_mapped_object_works_or_is_busy(void)
 {
 	struct ct_object object;
 	struct zpool *pool = pool_with(&object, 100);
@@ -191,15 +191,16 @@ static void copies_of_much_mapped_objects_work_or_are_busy(void)
 const struct ct_case ct_cases_copies[] = {
 	{ "obj_size_covers_the_request", "zpool_obj_size() is at least the size asked for, and never changes.",
 	  obj_size_covers_the_request, 0 },
-	{ "copies_meet_what_is_mapped", "zpool_obj_read() and zpool_obj_write() copy exactly the range asked for.",
-	  copies_meet_what_is_mapped, 0 },
-	{ "copies_reach_the_last_byte", "A copy may extend to zpool_obj_size(), beyond the size asked for.",
-	  copies_reach_the_last_byte, 0 },
-	{ "ranges_outside_are_refused",
+	{ "read_and_write_copy_the_exact_range",
+	  "zpool_obj_read() and zpool_obj_write() copy exactly the range asked for.",
+	  read_and_write_copy_the_exact_range, 0 },
+	{ "copies_reach_the_last_usable_byte", "A copy may extend to zpool_obj_size(), beyond the size asked for.",
+	  copies_reach_the_last_usable_byte, 0 },
+	{ "ranges_outside_the_object_are_refused",
 	  "A range that is empty or not entirely inside the object gives -EINVAL, and nothing is copied.",
-	  ranges_outside_are_refused, 0 },
-	{ "copies_of_much_mapped_objects_work_or_are_busy",
+	  ranges_outside_the_object_are_refused, 0 },
+	{ "copy_of_a_fully_mapped_object_works_or_is_busy",
 	  "A copy of an object that has the maximum of mappings succeeds or returns -EBUSY, and leaves no mapping behind.",
-	  copies_of_much_mapped_objects_work_or_are_busy, 0 },
+	  copy_of_a_fully_mapped_object_works_or_is_busy, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

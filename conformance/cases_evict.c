@@ -31,7 +31,7 @@ static int lie(struct ct_evictor *evictor, size_t position)
 	return 0;
 }
 
-static void objects_kept_despite_success_stay(void)
+static void unfreed_object_counts_as_refused(void)
 {
 	struct ct_evictor evictor;
 	unsigned int reclaimed = 99;
@@ -54,7 +54,7 @@ static int free_and_complain(struct ct_evictor *evictor, size_t position)
 	return -EIO;
 }
 
-static void objects_freed_despite_failure_are_gone(void)
+static void callback_may_free_and_return_an_error(void)
 {
 	struct ct_evictor evictor;
 
@@ -92,7 +92,7 @@ static void callback_may_free_others(void)
 }
 
 /* Two objects share a page and are evicted together.  The callback for one of them frees the other. */
-static void callback_may_free_the_neighbour(void)
+static void callback_may_free_objects_on_the_same_page(void)
 {
 	static const size_t sizes[] = { 1, 64, 500, 1000, 1900 };
 	struct ct_evictor evictor;
@@ -143,7 +143,7 @@ static int replace(struct ct_evictor *evictor, size_t position)
 	return 0;
 }
 
-static void callback_may_store_anew(void)
+static void callback_may_replace_the_object(void)
 {
 	struct ct_evictor evictor;
 
@@ -319,7 +319,7 @@ static int once(struct ct_evictor *evictor, size_t position)
 }
 
 /* The eviction of an object is refused while its neighbour is evicted.  The neighbour's space must be reusable. */
-static void half_emptied_pages_are_used_again(void)
+static void half_emptied_pages_are_reused(void)
 {
 	struct ct_evictor evictor;
 	uint64_t before;
@@ -343,19 +343,19 @@ static void half_emptied_pages_are_used_again(void)
 }
 
 const struct ct_case ct_cases_evict[] = {
-	{ "objects_kept_despite_success_stay",
-	  "A callback that returns 0 without freeing the object counts as a refusal.",
-	  objects_kept_despite_success_stay, 0 },
-	{ "objects_freed_despite_failure_are_gone", "A callback may free the object and still return an error.",
-	  objects_freed_despite_failure_are_gone, 0 },
+	{ "unfreed_object_counts_as_refused",
+	  "A callback that returns 0 without freeing the object counts as a refusal.", unfreed_object_counts_as_refused,
+	  0 },
+	{ "callback_may_free_and_return_an_error", "A callback may free the object and still return an error.",
+	  callback_may_free_and_return_an_error, 0 },
 	{ "callback_may_free_others", "A callback may free objects other than the one it is asked to evict.",
 	  callback_may_free_others, 0 },
-	{ "callback_may_free_the_neighbour",
+	{ "callback_may_free_objects_on_the_same_page",
 	  "A callback may free objects on the same page as the one it is asked to evict.",
-	  callback_may_free_the_neighbour, 0 },
+	  callback_may_free_objects_on_the_same_page, 0 },
 	{ "callback_may_allocate", "A callback may allocate objects.", callback_may_allocate, 0 },
-	{ "callback_may_store_anew", "A callback may free the object and store another in its place.",
-	  callback_may_store_anew, 0 },
+	{ "callback_may_replace_the_object", "A callback may free the object and store another in its place.",
+	  callback_may_replace_the_object, 0 },
 	{ "callback_may_map", "A callback may map the object it is asked to evict, and others.", callback_may_map, 0 },
 	{ "callback_may_call_every_function", "A callback may call any function on the pool, including zpool_shrink().",
 	  callback_may_call_every_function, 0 },
@@ -364,7 +364,7 @@ const struct ct_case ct_cases_evict[] = {
 	{ "mapped_objects_do_not_stop_a_shrink",
 	  "Mapped objects do not prevent zpool_shrink() from evicting all others.", mapped_objects_do_not_stop_a_shrink,
 	  0 },
-	{ "half_emptied_pages_are_used_again", "The space of evicted objects can be reused.",
-	  half_emptied_pages_are_used_again, 0 },
+	{ "half_emptied_pages_are_reused", "The space of evicted objects can be reused.", half_emptied_pages_are_reused,
+	  0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -34,7 +34,7 @@ static void shrink_or_work(struct ct_thread *thread)
 	}
 }
 
-static void shrink_runs_while_others_work(void)
+static void shrink_runs_while_other_threads_work(void)
 {
 	struct ct_crowd crowd;
 
@@ -58,7 +58,7 @@ static void everybody_shrinks(struct ct_thread *thread)
 	}
 }
 
-static void several_threads_shrink(void)
+static void threads_shrink_concurrently(void)
 {
 	struct ct_crowd crowd;
 
@@ -106,7 +106,7 @@ static void slow_shrink_or_work(struct ct_thread *thread)
 	atomic_store(&shrinker_done, true);
 }
 
-static void a_slow_callback_stops_nobody(void)
+static void slow_callback_blocks_no_other_thread(void)
 {
 	struct ct_crowd crowd;
 
@@ -171,7 +171,7 @@ static void hand_over(struct ct_thread *thread)
 	}
 }
 
-static void the_handle_may_be_freed_meanwhile(void)
+static void handle_may_be_freed_during_its_eviction(void)
 {
 	struct handover handover;
 
@@ -189,14 +189,14 @@ static void the_handle_may_be_freed_meanwhile(void)
 }
 
 const struct ct_case ct_cases_evict_threads[] = {
-	{ "shrink_runs_while_others_work", "zpool_shrink() may run while other threads use the pool.",
-	  shrink_runs_while_others_work, 0 },
-	{ "several_threads_shrink", "zpool_shrink() may be called by several threads at once.", several_threads_shrink,
-	  0 },
-	{ "a_slow_callback_stops_nobody", "No lock of the pool is held while an evict callback runs.",
-	  a_slow_callback_stops_nobody, 0 },
-	{ "the_handle_may_be_freed_meanwhile",
+	{ "shrink_runs_while_other_threads_work", "zpool_shrink() may run while other threads use the pool.",
+	  shrink_runs_while_other_threads_work, 0 },
+	{ "threads_shrink_concurrently", "zpool_shrink() may be called by several threads at once.",
+	  threads_shrink_concurrently, 0 },
+	{ "slow_callback_blocks_no_other_thread", "No lock of the pool is held while an evict callback runs.",
+	  slow_callback_blocks_no_other_thread, 0 },
+	{ "handle_may_be_freed_during_its_eviction",
 	  "Another thread may free the object that a callback is asked to evict; its handle is stale from then on.",
-	  the_handle_may_be_freed_meanwhile, 0 },
+	  handle_may_be_freed_during_its_eviction, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

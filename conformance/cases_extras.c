@@ -16,7 +16,7 @@ static int visit_class(const struct zpool_class_stats *stats, size_t stats_size,
 }
 
 /* A call for which the driver has no callback must return -EOPNOTSUPP, set a message and change nothing. */
-static void what_is_missing_says_so(void)
+static void unsupported_calls_return_eopnotsupp(void)
 {
 	struct zpool *pool = ct_pool();
 	struct zpool_stats stats;
@@ -50,8 +50,8 @@ static void what_is_missing_says_so(void)
 }
 
 const struct ct_case ct_cases_extras[] = {
-	{ "what_is_missing_says_so",
+	{ "unsupported_calls_return_eopnotsupp",
 	  "A call that the driver does not support gives -EOPNOTSUPP and a message, and changes nothing.",
-	  what_is_missing_says_so, 0 },
+	  unsupported_calls_return_eopnotsupp, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -51,7 +51,7 @@ static void live_in_the_child(void *arg)
 		zpool_destroy_pool(pool);
 }
 
-static void a_child_has_copies_of_its_own(void)
+static void child_has_private_copies_of_pools(void)
 {
 	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true, 0 };
 	struct ct_set set;
@@ -89,7 +89,7 @@ static void meet_the_limit(void *arg)
 		 "in a forked child, malloc failed after the limit was raised: %s", zpool_last_error());
 }
 
-static void the_limit_holds_in_a_child(void)
+static void limit_holds_in_a_child(void)
 {
 	const uint64_t limit = ct_limit(2u << 20);
 	struct heirloom heirloom = { ct_pool_limited(limit), NULL, NULL, 1, false, limit };
@@ -124,7 +124,7 @@ static void try_in_vain(void *arg)
 	zpool_destroy_pool(pool);
 }
 
-static void without_support_the_child_is_told(void)
+static void inherited_pool_without_fork_support_is_refused(void)
 {
 	struct heirloom heirloom = { ct_pool_evicting(ct_evict_nothing, NULL), NULL, NULL, 1, true, 0 };
 	struct ct_set set;
@@ -154,7 +154,7 @@ static void make_a_new_pool(void *arg)
 	ct_set_fini(&set);
 }
 
-static void a_child_can_make_pools(void)
+static void child_can_create_pools(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_object object;
@@ -196,7 +196,7 @@ static int refuse_in_child(struct ct_crowd *crowd)
 	return -EBUSY;
 }
 
-static void fork_waits_for_threads_at_work(void)
+static void fork_while_threads_work_leaves_consistent_pools(void)
 {
 	struct heirloom heirloom;
 	struct ct_crowd crowd;
@@ -260,7 +260,7 @@ static void look_at_pinned(void *arg)
 	zpool_destroy_pool(pinned->pool);
 }
 
-static void maps_of_other_threads_stay_in_the_child(void)
+static void mappings_of_other_threads_remain_in_the_child(void)
 {
 	struct pinned pinned;
 
@@ -282,20 +282,21 @@ static void maps_of_other_threads_stay_in_the_child(void)
 }
 
 const struct ct_case ct_cases_fork[] = {
-	{ "a_child_has_copies_of_its_own",
+	{ "child_has_private_copies_of_pools",
 	  "A forked child may use inherited pools; they are copies, and the parent's pools do not change.",
-	  a_child_has_copies_of_its_own, CT_FORKS },
-	{ "the_limit_holds_in_a_child", "A pool keeps its limit in a forked child, and the child may change it.",
-	  the_limit_holds_in_a_child, CT_FORKS },
-	{ "without_support_the_child_is_told",
+	  child_has_private_copies_of_pools, CT_FORKS },
+	{ "limit_holds_in_a_child", "A pool keeps its limit in a forked child, and the child may change it.",
+	  limit_holds_in_a_child, CT_FORKS },
+	{ "inherited_pool_without_fork_support_is_refused",
 	  "If the driver has no fork callback, calls on inherited pools return -EOPNOTSUPP in a forked child.",
-	  without_support_the_child_is_told, CT_FORKS },
-	{ "a_child_can_make_pools", "A forked child can create pools of any driver.", a_child_can_make_pools,
+	  inherited_pool_without_fork_support_is_refused, CT_FORKS },
+	{ "child_can_create_pools", "A forked child can create pools of any driver.", child_can_create_pools,
 	  CT_FORKS },
-	{ "fork_waits_for_threads_at_work",
+	{ "fork_while_threads_work_leaves_consistent_pools",
 	  "A fork while other threads use the pool leaves the child with a consistent pool.",
-	  fork_waits_for_threads_at_work, CT_FORKS },
-	{ "maps_of_other_threads_stay_in_the_child", "Objects that another thread had mapped stay mapped in the child.",
-	  maps_of_other_threads_stay_in_the_child, CT_FORKS },
+	  fork_while_threads_work_leaves_consistent_pools, CT_FORKS },
+	{ "mappings_of_other_threads_remain_in_the_child",
+	  "Objects that another thread had mapped stay mapped in the child.",
+	  mappings_of_other_threads_remain_in_the_child, CT_FORKS },
 	{ NULL, NULL, NULL, 0 },
 };

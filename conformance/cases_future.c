@@ -73,7 +73,7 @@ static void live(struct zpool *pool, struct ct_set *set, unsigned int rounds)
 	zpool_destroy_pool(pool);
 }
 
-static void args_are_gone_when_create_returns(void)
+static void create_keeps_no_pointer_to_its_arguments(void)
 {
 	struct ct_set set;
 	struct zpool *pool;
@@ -105,7 +105,7 @@ static void expect_alike(uint64_t today, uint64_t later, const char *what)
 }
 
 /* A driver that treats the values as an array of the structure it knows reads the bytes between them. */
-static void values_may_be_larger(void)
+static void parameter_values_may_be_larger(void)
 {
 	struct zpool *today, *later;
 	struct ct_set set;
@@ -126,7 +126,7 @@ static void values_may_be_larger(void)
 	ct_set_fini(&set);
 }
 
-static void statistics_fit_each_size(void)
+static void stats_fit_every_structure_size(void)
 {
 	struct zpool_stats stats;
 	struct zpool *pool;
@@ -142,7 +142,7 @@ static void statistics_fit_each_size(void)
 	ct_set_fini(&set);
 }
 
-static void verify_finds_nothing_wrong(void)
+static void verify_finds_no_damage(void)
 {
 	struct ct_set set;
 	struct zpool *pool;
@@ -156,17 +156,16 @@ static void verify_finds_nothing_wrong(void)
 }
 
 const struct ct_case ct_cases_future[] = {
-	{ "args_are_gone_when_create_returns",
+	{ "create_keeps_no_pointer_to_its_arguments",
 	  "A driver keeps no pointer to the arguments and strings of create, and accepts structures larger than it knows.",
-	  args_are_gone_when_create_returns, 0 },
-	{ "values_may_be_larger",
+	  create_keeps_no_pointer_to_its_arguments, 0 },
+	{ "parameter_values_may_be_larger",
 	  "A driver finds the values of parameters value_size bytes apart, whatever that size is.",
-	  values_may_be_larger, 0 },
-	{ "statistics_fit_each_size",
+	  parameter_values_may_be_larger, 0 },
+	{ "stats_fit_every_structure_size",
 	  "The stats callback fills only the members that it knows and that fit into the caller's structure.",
-	  statistics_fit_each_size, 0 },
-	{ "verify_finds_nothing_wrong",
-	  "The driver's verify callback finds no damage after any call that changes a pool.",
-	  verify_finds_nothing_wrong, 0 },
+	  stats_fit_every_structure_size, 0 },
+	{ "verify_finds_no_damage", "The driver's verify callback finds no damage after any call that changes a pool.",
+	  verify_finds_no_damage, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

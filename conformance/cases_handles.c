@@ -91,7 +91,7 @@ static int compare_handles(const void *a, const void *b)
 /*
  * A handle consists of an index and a generation.  When an index has used up its generations, it must not start over.
  */
-static void no_handle_is_given_twice(void)
+static void handles_are_never_reused(void)
 {
 	size_t given = ct_instrumented() ? 100000 : 1500000;
 	unsigned long *handles = malloc(given * sizeof(*handles));
@@ -196,7 +196,7 @@ static void altered_handles_are_refused(void)
 	ct_set_fini(&set);
 }
 
-static void freeing_twice_harms_nobody(void)
+static void double_free_is_refused(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -222,14 +222,13 @@ const struct ct_case ct_cases_handles[] = {
 	  handle_zero_is_refused, 0 },
 	{ "stale_handles_are_refused", "A freed handle is always refused, even when its slot is in use again.",
 	  stale_handles_are_refused, 0 },
-	{ "no_handle_is_given_twice", "No handle value is given out twice, so that every stale handle is detected.",
-	  no_handle_is_given_twice, 0 },
+	{ "handles_are_never_reused", "No handle value is given out twice, so that every stale handle is detected.",
+	  handles_are_never_reused, 0 },
 	{ "foreign_handles_are_refused", "A handle of another pool of the same driver is refused.",
 	  foreign_handles_are_refused, 0 },
 	{ "invented_handles_are_refused", "A number that was never a handle is refused and never dereferenced.",
 	  invented_handles_are_refused, 0 },
 	{ "altered_handles_are_refused", "A handle with one bit changed is refused.", altered_handles_are_refused, 0 },
-	{ "freeing_twice_harms_nobody", "A double free is refused and changes nothing.", freeing_twice_harms_nobody,
-	  0 },
+	{ "double_free_is_refused", "A double free is refused and changes nothing.", double_free_is_refused, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

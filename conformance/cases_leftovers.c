@@ -97,13 +97,13 @@ static void live_with_all_arguments(void)
 		 "zpool_destroy_pool() left %zu bytes of its page source reserved", ct_source_reserved_bytes(&source));
 }
 
-static void pools_with_all_arguments_leave_nothing_behind(void)
+static void pools_with_all_arguments_leak_nothing(void)
 {
 	need_a_plain_process();
 	repeat(live_with_all_arguments, 1, "pools that were created with a name, a node and a page source");
 }
 
-static void ended_pools_leave_nothing_behind(void)
+static void destroyed_pools_leak_nothing(void)
 {
 	need_a_plain_process();
 	repeat(live_and_end, 1, "pools that were destroyed");
@@ -132,7 +132,7 @@ static void fail_to_make(void)
 	}
 }
 
-static void refused_pools_leave_nothing_behind(void)
+static void failed_creations_leak_nothing(void)
 {
 	need_a_plain_process();
 	repeat(fail_to_make, 1, "times five pools that could not be created");
@@ -255,26 +255,26 @@ static void end_used_by_threads(void)
 	pthread_barrier_destroy(&pool_ended);
 }
 
-static void pools_ended_while_mapped_leave_nothing_behind(void)
+static void pools_destroyed_while_mapped_leak_nothing(void)
 {
 	need_a_plain_process();
 	repeat(end_mapped, 1, "pools that were destroyed with mapped objects");
 }
 
-static void pools_ended_half_evicted_leave_nothing_behind(void)
+static void pools_destroyed_half_evicted_leak_nothing(void)
 {
 	ct_need(ZPOOL_CAP_EVICT);
 	need_a_plain_process();
 	repeat(end_half_evicted, 1, "pools that were destroyed after evictions of which some were refused");
 }
 
-static void pools_ended_after_failures_leave_nothing_behind(void)
+static void pools_destroyed_after_failures_leak_nothing(void)
 {
 	need_a_plain_process();
 	repeat(end_after_failures, 2, "pools that were destroyed after mallocs that failed");
 }
 
-static void pools_ended_after_threads_leave_nothing_behind(void)
+static void pools_destroyed_after_threads_leak_nothing(void)
 {
 	need_a_plain_process();
 #ifdef __GLIBC__
@@ -366,7 +366,7 @@ static void call_everything(void)
 	zpool_trim(pool, NULL);
 }
 
-static void calls_leave_nothing_behind(void)
+static void calls_leak_nothing(void)
 {
 	need_a_plain_process();
 	lasting_pool = ct_pool_evicting(ct_evict_nothing, NULL);
@@ -376,7 +376,7 @@ static void calls_leave_nothing_behind(void)
 	zpool_destroy_pool(lasting_pool);
 }
 
-static void freed_objects_leave_nothing_behind(void)
+static void freed_objects_leak_nothing(void)
 {
 	need_a_plain_process();
 	lasting_pool = ct_pool();
@@ -453,30 +453,28 @@ static void nothing_is_printed(void)
 }
 
 const struct ct_case ct_cases_leftovers[] = {
-	{ "ended_pools_leave_nothing_behind",
+	{ "destroyed_pools_leak_nothing",
 	  "zpool_destroy_pool() releases everything the pool had: memory of malloc(), address space, open files.",
-	  ended_pools_leave_nothing_behind, 0 },
-	{ "pools_with_all_arguments_leave_nothing_behind",
+	  destroyed_pools_leak_nothing, 0 },
+	{ "pools_with_all_arguments_leak_nothing",
 	  "zpool_destroy_pool() releases everything of a pool with a name, a node, a callback and a page source.",
-	  pools_with_all_arguments_leave_nothing_behind, 0 },
-	{ "calls_leave_nothing_behind", "No call on a live pool leaks memory or an open file.",
-	  calls_leave_nothing_behind, 0 },
-	{ "pools_ended_while_mapped_leave_nothing_behind",
+	  pools_with_all_arguments_leak_nothing, 0 },
+	{ "calls_leak_nothing", "No call on a live pool leaks memory or an open file.", calls_leak_nothing, 0 },
+	{ "pools_destroyed_while_mapped_leak_nothing",
 	  "zpool_destroy_pool() releases everything even when objects are still mapped.",
-	  pools_ended_while_mapped_leave_nothing_behind, 0 },
-	{ "pools_ended_half_evicted_leave_nothing_behind",
+	  pools_destroyed_while_mapped_leak_nothing, 0 },
+	{ "pools_destroyed_half_evicted_leak_nothing",
 	  "zpool_destroy_pool() releases everything after evictions of which some were refused.",
-	  pools_ended_half_evicted_leave_nothing_behind, 0 },
-	{ "pools_ended_after_failures_leave_nothing_behind",
+	  pools_destroyed_half_evicted_leak_nothing, 0 },
+	{ "pools_destroyed_after_failures_leak_nothing",
 	  "zpool_destroy_pool() releases everything after mallocs that failed.",
-	  pools_ended_after_failures_leave_nothing_behind, 0 },
-	{ "pools_ended_after_threads_leave_nothing_behind",
+	  pools_destroyed_after_failures_leak_nothing, 0 },
+	{ "pools_destroyed_after_threads_leak_nothing",
 	  "zpool_destroy_pool() releases everything that threads cached, whether they have ended or still run.",
-	  pools_ended_after_threads_leave_nothing_behind, 0 },
-	{ "refused_pools_leave_nothing_behind", "A failed pool creation leaks nothing.",
-	  refused_pools_leave_nothing_behind, 0 },
-	{ "freed_objects_leave_nothing_behind", "zpool_free() releases everything that belonged to the object.",
-	  freed_objects_leave_nothing_behind, 0 },
+	  pools_destroyed_after_threads_leak_nothing, 0 },
+	{ "failed_creations_leak_nothing", "A failed pool creation leaks nothing.", failed_creations_leak_nothing, 0 },
+	{ "freed_objects_leak_nothing", "zpool_free() releases everything that belonged to the object.",
+	  freed_objects_leak_nothing, 0 },
 	{ "nothing_is_printed", "The library and the driver print nothing unless asked to.", nothing_is_printed,
 	  CT_FORKS },
 	{ NULL, NULL, NULL, 0 },

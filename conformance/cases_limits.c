@@ -44,7 +44,7 @@ static void expect_no_growth(struct zpool *pool, struct ct_set *set)
 	CT_CHECK(result == -ENOMEM, "malloc with a limit below the pool's size returned %s", ct_error_name(result));
 }
 
-static void limit_is_never_passed(void)
+static void limit_is_never_exceeded(void)
 {
 	const uint64_t limit = ct_limit(4 * MIB);
 	struct zpool *pool = ct_pool_limited(limit);
@@ -84,7 +84,7 @@ static void limit_is_never_passed(void)
  * Some of these limits lie inside a step in which the driver allocates memory, be it several pages or a chunk of a
  * table.
  */
-static void limit_is_kept_to_the_page(void)
+static void limit_is_exact_for_every_value(void)
 {
 	struct ct_set set;
 
@@ -117,7 +117,7 @@ static void fail_mallocs(struct zpool *pool, unsigned int count)
 }
 
 /* A malloc that fails must release what it had taken before, such as a handle or a page. */
-static void failed_mallocs_leave_nothing_behind(void)
+static void failed_mallocs_change_nothing(void)
 {
 	const uint64_t limit = ct_limit(2 * MIB);
 	struct zpool *pool = ct_pool_limited(limit);
@@ -159,7 +159,7 @@ static void failed_mallocs_leave_nothing_behind(void)
 	ct_set_fini(&set);
 }
 
-static void limit_zero_is_none(void)
+static void limit_zero_means_no_limit(void)
 {
 	struct zpool *pool = ct_pool_limited(0);
 	struct ct_set set;
@@ -176,7 +176,7 @@ static void limit_zero_is_none(void)
 	ct_set_fini(&set);
 }
 
-static void limit_takes_suffixes(void)
+static void limit_accepts_suffixes(void)
 {
 	const uint64_t mib = (ct_limit(2 * MIB) + MIB - 1) / MIB;
 	const struct {
@@ -228,7 +228,7 @@ static void limit_below_an_empty_pool_is_enomem(void)
 	zpool_destroy_pool(pool);
 }
 
-static void limit_changes_while_the_pool_lives(void)
+static void limit_can_be_changed_at_any_time(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_object extra;
@@ -274,7 +274,7 @@ static void limit_changes_while_the_pool_lives(void)
 }
 
 /* A limit of more than 32 bits must not be truncated to a small one. */
-static void limits_above_four_gibibytes_are_kept(void)
+static void limits_above_four_gibibytes_work(void)
 {
 	const uint64_t limit = (UINT64_C(1) << 32) + 4096;
 	struct zpool *pools[2] = { ct_pool_limited(limit), ct_pool() };
@@ -369,7 +369,7 @@ static void crowd_member(struct ct_thread *thread)
 		zpool_free(crowd->pool, handles[--held]);
 }
 
-static void limit_holds_under_threads(void)
+static void limit_holds_while_threads_allocate(void)
 {
 	struct crowd crowd = { NULL, ct_limit(MIB / 2), 0, 0 };
 
@@ -395,7 +395,7 @@ static int count_unasked(struct zpool *pool, unsigned long handle, void *user)
 	return -EBUSY;
 }
 
-static void nothing_is_evicted_unasked(void)
+static void only_shrink_evicts(void)
 {
 	const uint64_t limit = ct_limit(MIB);
 	struct zpool *pool;
@@ -418,30 +418,30 @@ static void nothing_is_evicted_unasked(void)
 }
 
 const struct ct_case ct_cases_limits[] = {
-	{ "limit_is_never_passed",
+	{ "limit_is_never_exceeded",
 	  "zpool_get_total_size() never exceeds the limit; malloc returns -ENOMEM at the limit, and freeing makes room again.",
-	  limit_is_never_passed, 0 },
-	{ "limit_is_kept_to_the_page", "The limit is respected for every value, not only up to the next page or chunk.",
-	  limit_is_kept_to_the_page, 0 },
-	{ "failed_mallocs_leave_nothing_behind", "A malloc that fails changes nothing.",
-	  failed_mallocs_leave_nothing_behind, 0 },
-	{ "limit_zero_is_none", "A limit of 0 means no limit.", limit_zero_is_none, 0 },
-	{ "limit_takes_suffixes",
+	  limit_is_never_exceeded, 0 },
+	{ "limit_is_exact_for_every_value",
+	  "The limit is respected for every value, not only up to the next page or chunk.",
+	  limit_is_exact_for_every_value, 0 },
+	{ "failed_mallocs_change_nothing", "A malloc that fails changes nothing.", failed_mallocs_change_nothing, 0 },
+	{ "limit_zero_means_no_limit", "A limit of 0 means no limit.", limit_zero_means_no_limit, 0 },
+	{ "limit_accepts_suffixes",
 	  "The parameter limit is a size in bytes with suffixes K, M, G, T; any other value gives EINVAL.",
-	  limit_takes_suffixes, 0 },
+	  limit_accepts_suffixes, 0 },
 	{ "limit_below_an_empty_pool_is_enomem",
 	  "Creating a pool with a limit below what an empty pool needs returns NULL with ENOMEM.",
 	  limit_below_an_empty_pool_is_enomem, 0 },
-	{ "limit_changes_while_the_pool_lives",
+	{ "limit_can_be_changed_at_any_time",
 	  "zpool_set_limit() works at any time; a limit below the pool's size loses nothing and only stops growth.",
-	  limit_changes_while_the_pool_lives, 0 },
-	{ "limits_above_four_gibibytes_are_kept", "A limit may be larger than 32 bits can hold.",
-	  limits_above_four_gibibytes_are_kept, 0 },
+	  limit_can_be_changed_at_any_time, 0 },
+	{ "limits_above_four_gibibytes_work", "A limit may be larger than 32 bits can hold.",
+	  limits_above_four_gibibytes_work, 0 },
 	{ "each_pool_has_its_own_limit", "Each pool of a driver has its own limit, or none.",
 	  each_pool_has_its_own_limit, 0 },
-	{ "limit_holds_under_threads", "The limit is respected while several threads allocate and free.",
-	  limit_holds_under_threads, 0 },
-	{ "nothing_is_evicted_unasked", "Only zpool_shrink() evicts objects; the limit, trim and compaction do not.",
-	  nothing_is_evicted_unasked, 0 },
+	{ "limit_holds_while_threads_allocate", "The limit is respected while several threads allocate and free.",
+	  limit_holds_while_threads_allocate, 0 },
+	{ "only_shrink_evicts", "Only zpool_shrink() evicts objects; the limit, trim and compaction do not.",
+	  only_shrink_evicts, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -72,7 +72,7 @@ static void use_library(void)
 	zpool_has_pool("no_driver_is_called_this");
 }
 
-static void loading_leaves_the_process_alone(void)
+static void loading_does_not_change_the_process(void)
 {
 	struct ct_state before, now;
 	struct ct_capture capture;
@@ -172,7 +172,7 @@ static void expect_closed_by_exec(const struct ct_state *before)
 	ct_state_free(&now);
 }
 
-static void a_pool_leaves_the_process_alone(void)
+static void pool_does_not_change_the_process(void)
 {
 	struct ct_state before, settings, now;
 	struct ct_capture capture;
@@ -299,7 +299,7 @@ static void fork_and_exit(void *arg)
 	exit(0);
 }
 
-static void unloading_leaves_nothing_behind(void)
+static void unloading_leaks_nothing(void)
 {
 	struct ct_state before, now;
 	struct ct_capture capture;
@@ -340,7 +340,7 @@ static void live_watched(void *arg)
 	ct_created_expect_none();
 }
 
-static void no_file_is_left(void)
+static void no_file_remains_after_unloading(void)
 {
 	use_library();
 	ct_in_child(live_watched, NULL);
@@ -358,7 +358,7 @@ static void load_and_exit(void *arg)
 	exit(0);
 }
 
-static void exit_is_undisturbed(void)
+static void exit_status_and_output_are_unchanged(void)
 {
 	struct ct_capture capture;
 	int done[2];
@@ -373,19 +373,20 @@ static void exit_is_undisturbed(void)
 }
 
 const struct ct_case ct_cases_load[] = {
-	{ "loading_leaves_the_process_alone",
+	{ "loading_does_not_change_the_process",
 	  "Loading a driver starts no thread or process, prints nothing, and changes no signal, timer, descriptor, limit, environment variable or other setting of the process.",
-	  loading_leaves_the_process_alone, CT_FILE },
-	{ "a_pool_leaves_the_process_alone",
+	  loading_does_not_change_the_process, CT_FILE },
+	{ "pool_does_not_change_the_process",
 	  "A pool starts no thread or process, prints nothing and changes no setting of the process either; descriptors that it opens are close-on-exec and are closed with the pool.",
-	  a_pool_leaves_the_process_alone, CT_FILE },
-	{ "unloading_leaves_nothing_behind",
-	  "A driver that is unloaded leaves no memory, descriptor, handler or setting behind.",
-	  unloading_leaves_nothing_behind, CT_FILE },
-	{ "no_file_is_left", "Every file or directory that a driver creates is gone when the driver is unloaded.",
-	  no_file_is_left, CT_FILE | CT_FORKS },
-	{ "exit_is_undisturbed",
+	  pool_does_not_change_the_process, CT_FILE },
+	{ "unloading_leaks_nothing",
+	  "A driver that is unloaded leaves no memory, descriptor, handler or setting behind.", unloading_leaks_nothing,
+	  CT_FILE },
+	{ "no_file_remains_after_unloading",
+	  "Every file or directory that a driver creates is gone when the driver is unloaded.",
+	  no_file_remains_after_unloading, CT_FILE | CT_FORKS },
+	{ "exit_status_and_output_are_unchanged",
 	  "A process that has used a driver exits as it would without it: it prints nothing, and keeps its exit status.",
-	  exit_is_undisturbed, CT_FILE | CT_FORKS },
+	  exit_status_and_output_are_unchanged, CT_FILE | CT_FORKS },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -67,7 +67,7 @@ static void many_handles_are_mapped_at_once(void)
 	ct_set_fini(&set);
 }
 
-static void one_handle_is_mapped_sixty_times(void)
+static void one_handle_can_be_mapped_sixty_times(void)
 {
 	static const enum zpool_mapmode modes[] = { ZPOOL_MM_RW, ZPOOL_MM_RO, ZPOOL_MM_WO };
 	struct zpool *pool = ct_pool();
@@ -130,7 +130,7 @@ static void mapped_objects_are_not_freed(void)
 	zpool_destroy_pool(pool);
 }
 
-static void unmapping_too_often_is_refused(void)
+static void unmap_of_an_unmapped_handle_is_refused(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_object object;
@@ -157,7 +157,7 @@ static void unmapping_too_often_is_refused(void)
 	zpool_destroy_pool(pool);
 }
 
-static void modes_are_known_or_refused(void)
+static void unknown_map_modes_are_refused(void)
 {
 	static const int unknown[] = { 3, 4, 255, -1, INT32_MAX, INT32_MIN };
 	struct zpool *pool = ct_pool();
@@ -228,17 +228,17 @@ const struct ct_case ct_cases_maps[] = {
 	  every_address_is_aligned, 0 },
 	{ "many_handles_are_mapped_at_once", "Any number of handles may be mapped at once, each at its own address.",
 	  many_handles_are_mapped_at_once, 0 },
-	{ "one_handle_is_mapped_sixty_times",
+	{ "one_handle_can_be_mapped_sixty_times",
 	  "A mapped handle may be mapped again at the same address, up to 60 times; further maps give EBUSY until one is unmapped.",
-	  one_handle_is_mapped_sixty_times, 0 },
+	  one_handle_can_be_mapped_sixty_times, 0 },
 	{ "mapped_objects_are_not_freed",
 	  "Freeing a mapped object is refused with a message, which is also logged, and the object stays.",
 	  mapped_objects_are_not_freed, 0 },
-	{ "unmapping_too_often_is_refused",
+	{ "unmap_of_an_unmapped_handle_is_refused",
 	  "Unmapping a handle that is not mapped is refused with a message, which is also logged.",
-	  unmapping_too_often_is_refused, 0 },
-	{ "modes_are_known_or_refused", "An unknown map mode returns NULL and EINVAL, and maps nothing.",
-	  modes_are_known_or_refused, 0 },
+	  unmap_of_an_unmapped_handle_is_refused, 0 },
+	{ "unknown_map_modes_are_refused", "An unknown map mode returns NULL and EINVAL, and maps nothing.",
+	  unknown_map_modes_are_refused, 0 },
 	{ "mapped_objects_do_not_move", "A mapped object never moves or disappears, whatever happens to other objects.",
 	  mapped_objects_do_not_move, 0 },
 	{ NULL, NULL, NULL, 0 },

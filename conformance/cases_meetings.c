@@ -420,17 +420,17 @@ static void meet_all(const struct meeting *meetings)
 	ct_stopper_close();
 }
 
-static void calls_meet_a_free(void)
+static void calls_race_with_free(void)
 {
 	meet_all(with_a_free);
 }
 
-static void calls_meet_a_malloc(void)
+static void calls_race_with_malloc(void)
 {
 	meet_all(with_a_malloc);
 }
 
-static void calls_meet_a_move(void)
+static void calls_race_with_move(void)
 {
 	ct_need(ZPOOL_CAP_COMPACT);
 	meet_all(with_a_move);
@@ -539,12 +539,12 @@ static void copy_beside_a_free(bool write)
 	zpool_destroy_pool(copies.pool);
 }
 
-static void a_read_meets_a_free(void)
+static void read_races_with_free(void)
 {
 	copy_beside_a_free(false);
 }
 
-static void a_write_meets_a_free(void)
+static void write_races_with_free(void)
 {
 	if (ct_thread_sanitized())
 		ct_skip("two threads write the same bytes to the same object, which the thread sanitizer reports as a race");
@@ -552,17 +552,17 @@ static void a_write_meets_a_free(void)
 }
 
 const struct ct_case ct_cases_meetings[] = {
-	{ "a_read_meets_a_free", "A read during a free of the same handle returns the object's bytes or -EINVAL.",
-	  a_read_meets_a_free, 0 },
-	{ "a_write_meets_a_free", "A write during a free of the same handle changes its own object or nothing.",
-	  a_write_meets_a_free, 0 },
-	{ "calls_meet_a_free",
+	{ "read_races_with_free", "A read during a free of the same handle returns the object's bytes or -EINVAL.",
+	  read_races_with_free, 0 },
+	{ "write_races_with_free", "A write during a free of the same handle changes its own object or nothing.",
+	  write_races_with_free, 0 },
+	{ "calls_race_with_free",
 	  "Objects stay intact when a thread frees during another thread's map, malloc, free or trim.",
-	  calls_meet_a_free, 0 },
-	{ "calls_meet_a_malloc", "A malloc during another thread's malloc, free or trim gets a slot of its own.",
-	  calls_meet_a_malloc, 0 },
-	{ "calls_meet_a_move",
+	  calls_race_with_free, 0 },
+	{ "calls_race_with_malloc", "A malloc during another thread's malloc, free or trim gets a slot of its own.",
+	  calls_race_with_malloc, 0 },
+	{ "calls_race_with_move",
 	  "A call finds its object when objects are moved during the call, or when the call happens during a move.",
-	  calls_meet_a_move, 0 },
+	  calls_race_with_move, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

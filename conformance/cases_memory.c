@@ -11,7 +11,7 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-static void total_size_follows_what_is_stored(void)
+static void total_size_follows_stored_bytes(void)
 {
 	struct zpool *pool = ct_pool();
 	uint64_t start = zpool_get_total_size(pool), live = 0, full, empty;
@@ -45,7 +45,7 @@ static void total_size_follows_what_is_stored(void)
 	ct_set_fini(&set);
 }
 
-static void trim_tells_what_it_gave_back(void)
+static void trim_reports_what_it_released(void)
 {
 	struct zpool *pool = ct_pool();
 	uint64_t before, after, released;
@@ -196,7 +196,7 @@ static void total_size_is_resident_memory(void)
 	rss_of_all_sizes();
 }
 
-static void an_ended_pool_leaves_nothing_resident(void)
+static void destroy_releases_resident_memory(void)
 {
 	uint64_t before, after;
 	struct zpool *pool;
@@ -222,15 +222,15 @@ static void an_ended_pool_leaves_nothing_resident(void)
 }
 
 const struct ct_case ct_cases_memory[] = {
-	{ "total_size_follows_what_is_stored",
+	{ "total_size_follows_stored_bytes",
 	  "zpool_get_total_size() is small at first, at least what is stored, and small again after free and trim.",
-	  total_size_follows_what_is_stored, 0 },
-	{ "trim_tells_what_it_gave_back", "zpool_trim() releases free pages and reports how many bytes these were.",
-	  trim_tells_what_it_gave_back, 0 },
+	  total_size_follows_stored_bytes, 0 },
+	{ "trim_reports_what_it_released", "zpool_trim() releases free pages and reports how many bytes these were.",
+	  trim_reports_what_it_released, 0 },
 	{ "total_size_is_resident_memory",
 	  "With 16 MiB held and written, zpool_get_total_size() is within 2 % and 256 KiB of the growth of resident memory.",
 	  total_size_is_resident_memory, 0 },
-	{ "an_ended_pool_leaves_nothing_resident", "zpool_destroy_pool() returns the pool's memory to the system.",
-	  an_ended_pool_leaves_nothing_resident, 0 },
+	{ "destroy_releases_resident_memory", "zpool_destroy_pool() returns the pool's memory to the system.",
+	  destroy_releases_resident_memory, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -174,7 +174,7 @@ static void watch_among_threads(void *arg)
 	_exit(0);
 }
 
-static void nowait_does_not_wait_for_others(void)
+static void nowait_does_not_wait_for_locks(void)
 {
 	if (ct_instrumented())
 		ct_skip("a sanitizer or valgrind makes system calls of its own");
@@ -191,7 +191,7 @@ static void maps_make_no_system_call(void)
 	ct_skip("this system cannot filter system calls");
 }
 
-static void nowait_does_not_wait_for_others(void)
+static void nowait_does_not_wait_for_locks(void)
 {
 	ct_skip("this system cannot filter system calls");
 }
@@ -280,7 +280,7 @@ static void nowait_does_not_wait_for_pages(void)
 	zpool_destroy_pool(slow.pool);
 }
 
-static void nowait_fails_or_gives_a_whole_object(void)
+static void nowait_object_is_like_any_other(void)
 {
 	struct zpool *pool = ct_pool();
 	unsigned int failures = 0;
@@ -316,13 +316,13 @@ const struct ct_case ct_cases_nowait[] = {
 	  nowait_makes_no_system_call, CT_FORKS },
 	{ "maps_make_no_system_call", "Mapping and unmapping make no system call.", maps_make_no_system_call,
 	  CT_FORKS },
-	{ "nowait_does_not_wait_for_others",
+	{ "nowait_does_not_wait_for_locks",
 	  "With ZPOOL_GFP_NOWAIT malloc never sleeps: it only tries to take locks, and returns -EAGAIN when one is held.",
-	  nowait_does_not_wait_for_others, CT_FORKS },
+	  nowait_does_not_wait_for_locks, CT_FORKS },
 	{ "nowait_does_not_wait_for_pages",
 	  "A malloc with ZPOOL_GFP_NOWAIT does not wait for another thread that is waiting for the page source.",
 	  nowait_does_not_wait_for_pages, 0 },
-	{ "nowait_fails_or_gives_a_whole_object", "An object allocated with ZPOOL_GFP_NOWAIT is like any other.",
-	  nowait_fails_or_gives_a_whole_object, 0 },
+	{ "nowait_object_is_like_any_other", "An object allocated with ZPOOL_GFP_NOWAIT is like any other.",
+	  nowait_object_is_like_any_other, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -80,7 +80,7 @@ static void impossible_sizes_are_refused(void)
 	zpool_destroy_pool(pool);
 }
 
-static void flags_are_known_or_refused(void)
+static void unknown_malloc_flags_are_refused(void)
 {
 	struct zpool *pool = ct_pool();
 	unsigned long handle = 77;
@@ -136,7 +136,7 @@ static void check_zero(struct zpool *pool, unsigned long handle, size_t size)
 	free(buf);
 }
 
-static void zero_means_zero_also_in_used_memory(void)
+static void gfp_zero_clears_reused_memory(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -159,7 +159,7 @@ static void zero_means_zero_also_in_used_memory(void)
 	ct_set_fini(&set);
 }
 
-static void contents_last_through_everything(void)
+static void contents_survive_all_operations(void)
 {
 	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	struct ct_set set;
@@ -190,7 +190,7 @@ static void contents_last_through_everything(void)
 }
 
 /* No two objects may share a byte: each is filled to its last usable byte, and then all are read. */
-static void usable_bytes_are_the_objects_own(void)
+static void all_usable_bytes_can_be_written(void)
 {
 	enum { OBJECTS = 1500 };
 	struct zpool *pool = ct_pool();
@@ -230,7 +230,7 @@ static void usable_bytes_are_the_objects_own(void)
  * Fills and empties a pool many times: whatever a free forgets (a slot, a chunk, a page) adds up, so that the pool
  * grows or malloc fails early.
  */
-static void churn_loses_no_room(void)
+static void churn_loses_no_space(void)
 {
 	struct zpool *pool = ct_pool();
 	uint64_t first = 0, last;
@@ -259,19 +259,20 @@ const struct ct_case ct_cases_objects[] = {
 	{ "impossible_sizes_are_refused",
 	  "Size 0 gives -EINVAL and a size above the maximum -ENOSPC; neither changes *handle or the pool.",
 	  impossible_sizes_are_refused, 0 },
-	{ "flags_are_known_or_refused", "Allocation hints are accepted, and unknown allocation flags give -EINVAL.",
-	  flags_are_known_or_refused, 0 },
+	{ "unknown_malloc_flags_are_refused",
+	  "Allocation hints are accepted, and unknown allocation flags give -EINVAL.", unknown_malloc_flags_are_refused,
+	  0 },
 	{ "live_handles_differ", "Handles are never 0, and no two live objects share one.", live_handles_differ, 0 },
-	{ "zero_means_zero_also_in_used_memory",
+	{ "gfp_zero_clears_reused_memory",
 	  "Every usable byte of an object allocated with ZPOOL_GFP_ZERO reads as zero, whatever was stored there before.",
-	  zero_means_zero_also_in_used_memory, 0 },
-	{ "contents_last_through_everything",
+	  gfp_zero_clears_reused_memory, 0 },
+	{ "contents_survive_all_operations",
 	  "An object's contents survive mallocs and frees of others, trim, compaction and refused eviction.",
-	  contents_last_through_everything, 0 },
-	{ "usable_bytes_are_the_objects_own",
+	  contents_survive_all_operations, 0 },
+	{ "all_usable_bytes_can_be_written",
 	  "All zpool_obj_size() bytes of an object may be written, even beyond the size asked for.",
-	  usable_bytes_are_the_objects_own, 0 },
-	{ "churn_loses_no_room", "Freed space can be reused, also for objects of other sizes.", churn_loses_no_room,
+	  all_usable_bytes_can_be_written, 0 },
+	{ "churn_loses_no_space", "Freed space can be reused, also for objects of other sizes.", churn_loses_no_space,
 	  0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -134,7 +134,7 @@ static void make_calls(struct ct_thread *thread)
 	}
 }
 
-static void calls_in_pairs_come_to_their_end(void)
+static void any_two_calls_run_concurrently(void)
 {
 	static struct pair pair;
 
@@ -153,7 +153,7 @@ static void calls_in_pairs_come_to_their_end(void)
 }
 
 const struct ct_case ct_cases_pairs[] = {
-	{ "calls_in_pairs_come_to_their_end", "Any two calls may run at the same time, and both finish.",
-	  calls_in_pairs_come_to_their_end, 0 },
+	{ "any_two_calls_run_concurrently", "Any two calls may run at the same time, and both finish.",
+	  any_two_calls_run_concurrently, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

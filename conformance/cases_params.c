@@ -97,7 +97,7 @@ static int check_defaults(const struct zpool_param *param, size_t size, void *us
 	return 0;
 }
 
-static void defaults_are_taken_when_given(void)
+static void parameters_accept_their_defaults(void)
 {
 	size_t count = 0;
 
@@ -229,7 +229,7 @@ static int set_at_run_time(const struct zpool_param *param, size_t size, void *u
 	return 0;
 }
 
-static void parameters_change_at_run_time_or_say_no(void)
+static void set_param_works_or_is_refused(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -248,9 +248,9 @@ static void parameters_change_at_run_time_or_say_no(void)
 }
 
 const struct ct_case ct_cases_params[] = {
-	{ "defaults_are_taken_when_given",
-	  "Every parameter has a key, a type and a help text, and accepts its default.", defaults_are_taken_when_given,
-	  0 },
+	{ "parameters_accept_their_defaults",
+	  "Every parameter has a key, a type and a help text, and accepts its default.",
+	  parameters_accept_their_defaults, 0 },
 	{ "values_out_of_range_are_refused",
 	  "A value out of range gives EINVAL and a message that names the parameter.", values_out_of_range_are_refused,
 	  0 },
@@ -259,8 +259,8 @@ const struct ct_case ct_cases_params[] = {
 	  unknown_keys_are_refused_with_a_list, 0 },
 	{ "malformed_specs_are_refused", "A malformed spec returns EINVAL and a message.", malformed_specs_are_refused,
 	  0 },
-	{ "parameters_change_at_run_time_or_say_no",
+	{ "set_param_works_or_is_refused",
 	  "zpool_set_param() changes the parameters that the driver lets change, returns -EOPNOTSUPP for the others, and loses no object.",
-	  parameters_change_at_run_time_or_say_no, 0 },
+	  set_param_works_or_is_refused, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

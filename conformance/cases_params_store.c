@@ -112,7 +112,7 @@ static int try_param(const struct zpool_param *param, size_t size, void *user)
 	return 0;
 }
 
-static void objects_are_stored_with_every_value(void)
+static void objects_are_stored_with_every_parameter_value(void)
 {
 	CT_MUST(zpool_each_param(ct.type, try_param, NULL));
 }
@@ -137,7 +137,7 @@ static int change_param(const struct zpool_param *param, size_t size, void *user
 	return 0;
 }
 
-static void objects_are_stored_while_values_change(void)
+static void objects_survive_parameter_changes(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -151,11 +151,11 @@ static void objects_are_stored_while_values_change(void)
 }
 
 const struct ct_case ct_cases_params_store[] = {
-	{ "objects_are_stored_with_every_value",
+	{ "objects_are_stored_with_every_parameter_value",
 	  "A pool works with each numeric parameter at its minimum, its maximum and values between, and with each choice (texts are not tried).",
-	  objects_are_stored_with_every_value, 0 },
-	{ "objects_are_stored_while_values_change",
+	  objects_are_stored_with_every_parameter_value, 0 },
+	{ "objects_survive_parameter_changes",
 	  "A pool works and loses nothing while its parameters are set to their minimum and their maximum.",
-	  objects_are_stored_while_values_change, 0 },
+	  objects_survive_parameter_changes, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void pool_can_be_made(void)
+static void driver_is_found_by_its_name(void)
 {
 	struct zpool *pool = zpool_create_pool(ct.spec, ZPOOL_GFP_KERNEL, NULL);
 
@@ -23,7 +23,7 @@ static void pool_can_be_made(void)
 	CT_CHECK(zpool_has_pool(ct.spec), "zpool_has_pool(\"%s\") is false: %s", ct.spec, zpool_last_error());
 }
 
-static void type_spec_and_name_are_told(void)
+static void type_spec_and_name_are_reported(void)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	char name[] = "swap cache";
@@ -58,7 +58,7 @@ static int plain_evict(struct zpool *pool, unsigned long handle)
 	return 0;
 }
 
-static void ops_are_read_and_not_kept(void)
+static void ops_are_read_only_during_create(void)
 {
 	struct zpool_ops ops = { plain_evict };
 	struct zpool *pool;
@@ -76,7 +76,7 @@ static void ops_are_read_and_not_kept(void)
 	zpool_destroy_pool(pool);
 }
 
-static void open_takes_older_and_newer_args(void)
+static void open_accepts_older_and_newer_args(void)
 {
 	struct {
 		struct zpool_open_args known;
@@ -122,7 +122,7 @@ static void open_refuses_bad_args(void)
 /*
  * A pool's name is only used in messages.  A driver must not refuse any name, or use it as a format string or a path.
  */
-static void any_name_will_do(void)
+static void any_pool_name_is_accepted(void)
 {
 	static char longest[1001];
 	const char *const names[] = { "", "x", "%s%n%d", "/../a/b", "two\nlines \x1b[31m \xff", longest };
@@ -148,7 +148,7 @@ static void any_name_will_do(void)
 }
 
 /* HIGHMEM and MOVABLE are hints, which a driver may ignore but not refuse. */
-static void hints_do_not_keep_a_pool_from_working(void)
+static void every_gfp_hint_is_accepted(void)
 {
 	static const zpool_gfp_t hints[] = { ZPOOL_GFP_HIGHMEM, ZPOOL_GFP_MOVABLE,
 					     ZPOOL_GFP_HIGHMEM | ZPOOL_GFP_MOVABLE };
@@ -165,7 +165,7 @@ static void hints_do_not_keep_a_pool_from_working(void)
 	}
 }
 
-static void node_is_a_preference(void)
+static void node_is_only_a_preference(void)
 {
 	static const int nodes[] = { -1, 0, 1023 };
 	struct ct_object object;
@@ -193,7 +193,7 @@ static void sizes_and_alignment_are_sane(void)
 	zpool_destroy_pool(pool);
 }
 
-static void caps_are_what_the_pool_does(void)
+static void capabilities_match_behaviour(void)
 {
 	const uint32_t shown = ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP | ZPOOL_CAP_COMPACT | ZPOOL_CAP_STATS |
 			       ZPOOL_CAP_CLASSES | ZPOOL_CAP_OBJECTS | ZPOOL_CAP_OBJ_SIZE | ZPOOL_CAP_TRIM |
@@ -292,7 +292,7 @@ static void pools_are_independent(void)
 }
 
 /* A table of pools, or the pool number in a handle, may be too small.  256 is a likely limit. */
-static void hundreds_of_pools_live_at_once(void)
+static void hundreds_of_pools_can_exist(void)
 {
 	enum { POOLS = 300, OBJECTS = 4 };
 	static struct zpool *pools[POOLS];
@@ -338,7 +338,7 @@ static void empty_pool_works(void)
 	zpool_destroy_pool(pool);
 }
 
-static void destroy_ends_live_and_mapped_objects_silently(void)
+static void destroy_frees_live_and_mapped_objects(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -424,41 +424,41 @@ static void destroy_ignores_null(void)
 }
 
 const struct ct_case ct_cases_pools[] = {
-	{ "pool_can_be_made", "An installed driver is found by its name, and zpool_has_pool() returns true.",
-	  pool_can_be_made, 0 },
-	{ "type_spec_and_name_are_told",
+	{ "driver_is_found_by_its_name", "An installed driver is found by its name, and zpool_has_pool() returns true.",
+	  driver_is_found_by_its_name, 0 },
+	{ "type_spec_and_name_are_reported",
 	  "A pool reports the type in the last part of its spec, the whole spec, and the name it was opened with or a generated unique one.",
-	  type_spec_and_name_are_told, 0 },
-	{ "ops_are_read_and_not_kept", "struct zpool_ops is only read during zpool_create_pool().",
-	  ops_are_read_and_not_kept, 0 },
-	{ "open_takes_older_and_newer_args",
+	  type_spec_and_name_are_reported, 0 },
+	{ "ops_are_read_only_during_create", "struct zpool_ops is only read during zpool_create_pool().",
+	  ops_are_read_only_during_create, 0 },
+	{ "open_accepts_older_and_newer_args",
 	  "zpool_open() uses defaults for members beyond args_size, and fails with E2BIG if unknown members are set.",
-	  open_takes_older_and_newer_args, 0 },
+	  open_accepts_older_and_newer_args, 0 },
 	{ "open_refuses_bad_args",
 	  "A missing spec, unknown flags and nodes outside -1 to 1023 are refused with EINVAL.", open_refuses_bad_args,
 	  0 },
-	{ "any_name_will_do", "A pool can be created with any name, and keeps it.", any_name_will_do, 0 },
-	{ "hints_do_not_keep_a_pool_from_working", "A pool can be created with any hint of ZPOOL_GFP_*.",
-	  hints_do_not_keep_a_pool_from_working, 0 },
-	{ "node_is_a_preference", "A pool works even when it is bound to a node that the system does not have.",
-	  node_is_a_preference, 0 },
+	{ "any_pool_name_is_accepted", "A pool can be created with any name, and keeps it.", any_pool_name_is_accepted,
+	  0 },
+	{ "every_gfp_hint_is_accepted", "A pool can be created with any hint of ZPOOL_GFP_*.",
+	  every_gfp_hint_is_accepted, 0 },
+	{ "node_is_only_a_preference", "A pool works even when it is bound to a node that the system does not have.",
+	  node_is_only_a_preference, 0 },
 	{ "sizes_and_alignment_are_sane", "zpool_alignment() is a power of two, at least 8.",
 	  sizes_and_alignment_are_sane, 0 },
-	{ "caps_are_what_the_pool_does",
+	{ "capabilities_match_behaviour",
 	  "Every capability that zpool_each_driver() shows works, and calls that need another one return -EOPNOTSUPP.",
-	  caps_are_what_the_pool_does, 0 },
+	  capabilities_match_behaviour, 0 },
 	{ "driver_info_is_true",
 	  "zpool_each_driver() shows a loaded driver once, with version, ABI, limits and the number of its pools.",
 	  driver_info_is_true, 0 },
 	{ "pools_are_independent", "Pools of one driver share nothing: what happens in one does not affect the others.",
 	  pools_are_independent, 0 },
-	{ "hundreds_of_pools_live_at_once",
-	  "A process may have hundreds of pools of a driver, each with its own handles.",
-	  hundreds_of_pools_live_at_once, 0 },
+	{ "hundreds_of_pools_can_exist", "A process may have hundreds of pools of a driver, each with its own handles.",
+	  hundreds_of_pools_can_exist, 0 },
 	{ "empty_pool_works", "Every function works on an empty pool.", empty_pool_works, 0 },
-	{ "destroy_ends_live_and_mapped_objects_silently",
+	{ "destroy_frees_live_and_mapped_objects",
 	  "zpool_destroy_pool() frees live objects, mapped or not, without an error.",
-	  destroy_ends_live_and_mapped_objects_silently, 0 },
+	  destroy_frees_live_and_mapped_objects, 0 },
 	{ "no_thread_is_started", "The library and the driver start no thread unless asked to.", no_thread_is_started,
 	  0 },
 	{ "pools_may_outlive_main", "A program may exit while pools exist and threads use them.",

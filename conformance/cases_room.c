@@ -76,7 +76,7 @@ static bool compacts_at_the_limit(void)
 	return (strcmp(ct.type, "zsmalloc") == 0 || strcmp(ct.type, "z3fold") == 0) && !strstr(ct.spec, "compact=no");
 }
 
-static void a_full_pool_keeps_nothing_back(void)
+static void malloc_at_the_limit_trims_first(void)
 {
 	unsigned long *handles = calloc(2 * (size_t)COUNT_MAX, sizeof(*handles));
 
@@ -180,7 +180,7 @@ static uint64_t held_after_one_thread(enum giving giving)
 	return held;
 }
 
-static void ended_threads_leave_nothing_behind(void)
+static void caches_of_ended_threads_are_released(void)
 {
 	enum { SLACK = 64 << 10 };
 
@@ -203,7 +203,7 @@ static void ended_threads_leave_nothing_behind(void)
 }
 
 /* A live thread may have its own records in the pool, but must not keep pages of objects. */
-static void idle_threads_keep_no_memory_of_objects(void)
+static void caches_of_idle_threads_hold_no_pages(void)
 {
 	enum { A_THREAD = 40 << 10, SLACK = 64 << 10 };
 
@@ -232,7 +232,7 @@ static void idle_threads_keep_no_memory_of_objects(void)
 }
 
 /* At the limit, memory that threads left behind must be usable like any other. */
-static void ended_threads_leave_room_at_the_limit(void)
+static void space_of_ended_threads_is_usable_at_the_limit(void)
 {
 	struct zpool *fresh = ct_pool_limited(LIMIT / 2), *used = ct_pool();
 	unsigned long *handles = calloc((size_t)COUNT_MAX + 1, sizeof(*handles));
@@ -284,7 +284,7 @@ static uint64_t held_after(unsigned long *handles, size_t count, bool nowait, en
 	return held;
 }
 
-static void failed_nowait_mallocs_leave_nothing_behind(void)
+static void failed_nowait_mallocs_leave_no_extra_memory(void)
 {
 	enum { COUNT = 40000 };
 	unsigned long *handles = calloc(COUNT, sizeof(*handles));
@@ -308,20 +308,20 @@ static void failed_nowait_mallocs_leave_nothing_behind(void)
 }
 
 const struct ct_case ct_cases_room[] = {
-	{ "a_full_pool_keeps_nothing_back",
+	{ "malloc_at_the_limit_trims_first",
 	  "Before malloc returns -ENOMEM at the limit, it releases what zpool_trim() would, so that objects of any size can use it.",
-	  a_full_pool_keeps_nothing_back, 0 },
-	{ "ended_threads_leave_nothing_behind",
+	  malloc_at_the_limit_trims_first, 0 },
+	{ "caches_of_ended_threads_are_released",
 	  "zpool_trim() and zpool_compact() release what the pool had cached for threads that have ended.",
-	  ended_threads_leave_nothing_behind, 0 },
-	{ "idle_threads_keep_no_memory_of_objects",
+	  caches_of_ended_threads_are_released, 0 },
+	{ "caches_of_idle_threads_hold_no_pages",
 	  "The caches of idle threads keep no pages from zpool_trim() and zpool_compact().",
-	  idle_threads_keep_no_memory_of_objects, 0 },
-	{ "ended_threads_leave_room_at_the_limit",
+	  caches_of_idle_threads_hold_no_pages, 0 },
+	{ "space_of_ended_threads_is_usable_at_the_limit",
 	  "Space that ended threads had cached can be used by others at the limit.",
-	  ended_threads_leave_room_at_the_limit, 0 },
-	{ "failed_nowait_mallocs_leave_nothing_behind",
+	  space_of_ended_threads_is_usable_at_the_limit, 0 },
+	{ "failed_nowait_mallocs_leave_no_extra_memory",
 	  "A malloc that fails because it may not wait leaves no extra memory in the pool.",
-	  failed_nowait_mallocs_leave_nothing_behind, 0 },
+	  failed_nowait_mallocs_leave_no_extra_memory, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

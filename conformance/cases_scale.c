@@ -214,7 +214,7 @@ static void give_back_of_many(struct zpool *pool, struct ct_set *set)
 	}
 }
 
-static void a_hundred_thousand_objects(void)
+static void pool_stores_a_hundred_thousand_objects(void)
 {
 	static const size_t points[] = { 1100, 4200, 20100, 65600, 110000 };
 	struct ct_set set;
@@ -245,7 +245,7 @@ static void a_hundred_thousand_objects(void)
 }
 
 /* The driver may free the tables of a large pool in another way than those of a small one. */
-static void large_pools_leave_nothing_behind(void)
+static void large_pools_leak_nothing(void)
 {
 	size_t count = 25000;
 	unsigned long handle;
@@ -367,7 +367,7 @@ static void check_addresses(struct zpool *pool, const struct ct_set *set, const 
 		expect_disjoint(pool, set);
 }
 
-static void half_a_gibibyte_of_addresses(void)
+static void pool_grows_beyond_half_a_gibibyte(void)
 {
 	static const uint64_t points[] = { 33 * MIB, 130 * MIB, 260 * MIB, 560 * MIB, 2100 * MIB };
 	size_t size = ct.max_bytes < 65536 ? ct.max_bytes : 65536;
@@ -401,13 +401,13 @@ static void half_a_gibibyte_of_addresses(void)
 }
 
 const struct ct_case ct_cases_scale[] = {
-	{ "a_hundred_thousand_objects",
+	{ "pool_stores_a_hundred_thousand_objects",
 	  "A pool stores as many objects as fit into memory; each can be read, is visited by a walk, and is counted.",
-	  a_hundred_thousand_objects, 0 },
-	{ "large_pools_leave_nothing_behind", "zpool_destroy_pool() releases everything of a pool of 25,000 objects.",
-	  large_pools_leave_nothing_behind, 0 },
-	{ "half_a_gibibyte_of_addresses",
+	  pool_stores_a_hundred_thousand_objects, 0 },
+	{ "large_pools_leak_nothing", "zpool_destroy_pool() releases everything of a pool of 25,000 objects.",
+	  large_pools_leak_nothing, 0 },
+	{ "pool_grows_beyond_half_a_gibibyte",
 	  "A pool grows beyond half a GiB, and with large objects beyond 2 GiB: no object overlaps another, and none is lost.",
-	  half_a_gibibyte_of_addresses, 0 },
+	  pool_grows_beyond_half_a_gibibyte, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-static void shrink_refuses_what_cannot_work(void)
+static void shrink_without_callback_or_pages_is_refused(void)
 {
 	struct zpool *pool = ct_pool();
 	unsigned int reclaimed = 99;
@@ -26,7 +26,7 @@ static void shrink_refuses_what_cannot_work(void)
 	ct_set_fini(&set);
 }
 
-static void shrink_by_nothing_is_refused(void)
+static void shrink_of_zero_pages_is_refused(void)
 {
 	struct ct_evictor evictor;
 	unsigned int reclaimed = 99;
@@ -48,7 +48,7 @@ static void shrink_by_nothing_is_refused(void)
 }
 
 /* Reclaimed pages are free, so that zpool_trim() releases at least as many as zpool_shrink() reported. */
-static void shrink_empties_the_pages_it_tells(void)
+static void shrink_reports_the_reclaimed_pages(void)
 {
 	static const unsigned int pages[] = { 1, 2, 10, 100, 1, 77 };
 	struct ct_evictor evictor;
@@ -115,7 +115,7 @@ static void evict_in_order(size_t size, size_t count)
 	ct_evictor_close(&evictor);
 }
 
-static void shrink_takes_the_oldest_first(void)
+static void shrink_evicts_the_oldest_first(void)
 {
 	ct_need(ZPOOL_CAP_EVICT);
 	evict_in_order(ct.max_bytes, 300);
@@ -124,7 +124,7 @@ static void shrink_takes_the_oldest_first(void)
 	evict_in_order(1, 600);
 }
 
-static void shrink_ends_when_nothing_is_left(void)
+static void shrink_with_nothing_left_returns_einval(void)
 {
 	/* Converted to bytes, all but the last two numbers are 0 modulo 2^32. */
 	static const unsigned int pages[] = { 1u << 20, 1u << 31, 3u << 20, INT32_MAX, UINT32_MAX };
@@ -150,7 +150,7 @@ static void shrink_ends_when_nothing_is_left(void)
 	ct_evictor_close(&evictor);
 }
 
-static void pages_are_counted_once(void)
+static void reclaimed_pages_are_counted_once(void)
 {
 	struct ct_evictor evictor;
 	uint64_t full, sum = 0;
@@ -182,7 +182,7 @@ static void pages_are_counted_once(void)
 	ct_evictor_close(&evictor);
 }
 
-static void refusing_callbacks_end_in_eagain(void)
+static void refused_evictions_return_eagain(void)
 {
 	struct ct_evictor evictor;
 	unsigned int reclaimed = 99;
@@ -204,7 +204,7 @@ static void refusing_callbacks_end_in_eagain(void)
 	ct_evictor_close(&evictor);
 }
 
-static void partly_refused_pages_keep_the_rest(void)
+static void partly_refused_pages_are_not_counted(void)
 {
 	struct ct_evictor evictor;
 
@@ -227,26 +227,26 @@ static void partly_refused_pages_keep_the_rest(void)
 }
 
 const struct ct_case ct_cases_shrink[] = {
-	{ "shrink_refuses_what_cannot_work",
+	{ "shrink_without_callback_or_pages_is_refused",
 	  "zpool_shrink() without a callback or with 0 pages returns -EINVAL; it sets *reclaimed, which may be NULL.",
-	  shrink_refuses_what_cannot_work, 0 },
-	{ "shrink_by_nothing_is_refused",
+	  shrink_without_callback_or_pages_is_refused, 0 },
+	{ "shrink_of_zero_pages_is_refused",
 	  "zpool_shrink() of 0 pages, or with a driver that cannot evict, returns -EINVAL.",
-	  shrink_by_nothing_is_refused, 0 },
-	{ "shrink_empties_the_pages_it_tells",
+	  shrink_of_zero_pages_is_refused, 0 },
+	{ "shrink_reports_the_reclaimed_pages",
 	  "zpool_shrink() returns 0 when all pages asked for were reclaimed, and reports how many.",
-	  shrink_empties_the_pages_it_tells, 0 },
-	{ "shrink_takes_the_oldest_first", "Objects are evicted in order of age, oldest first.",
-	  shrink_takes_the_oldest_first, 0 },
-	{ "shrink_ends_when_nothing_is_left", "When nothing is left to evict, zpool_shrink() returns -EINVAL.",
-	  shrink_ends_when_nothing_is_left, 0 },
-	{ "pages_are_counted_once", "zpool_shrink() reports no more reclaimed pages than the pool had.",
-	  pages_are_counted_once, 0 },
-	{ "refusing_callbacks_end_in_eagain",
+	  shrink_reports_the_reclaimed_pages, 0 },
+	{ "shrink_evicts_the_oldest_first", "Objects are evicted in order of age, oldest first.",
+	  shrink_evicts_the_oldest_first, 0 },
+	{ "shrink_with_nothing_left_returns_einval", "When nothing is left to evict, zpool_shrink() returns -EINVAL.",
+	  shrink_with_nothing_left_returns_einval, 0 },
+	{ "reclaimed_pages_are_counted_once", "zpool_shrink() reports no more reclaimed pages than the pool had.",
+	  reclaimed_pages_are_counted_once, 0 },
+	{ "refused_evictions_return_eagain",
 	  "If callbacks refuse every object, zpool_shrink() returns -EAGAIN and no object is lost.",
-	  refusing_callbacks_end_in_eagain, 0 },
-	{ "partly_refused_pages_keep_the_rest",
+	  refused_evictions_return_eagain, 0 },
+	{ "partly_refused_pages_are_not_counted",
 	  "An object whose eviction was refused stays, and its page is not counted as reclaimed.",
-	  partly_refused_pages_keep_the_rest, 0 },
+	  partly_refused_pages_are_not_counted, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

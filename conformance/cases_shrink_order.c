@@ -37,7 +37,7 @@ static void fill(struct ct_evictor *evictor, size_t count)
  * A call for one page shows the driver's unit: a page, a zspage or a slab.  A call for more pages may exceed them by
  * one unit.  Only objects on the pages that were emptied may be evicted.
  */
-static void shrink_evicts_little_more_than_asked(void)
+static void shrink_evicts_hardly_more_than_requested(void)
 {
 	static const unsigned int pages[] = { 1, 1, 1, 10, 64, 1 };
 	size_t count = enough_objects();
@@ -194,7 +194,7 @@ static void evict_around_stubborn_objects(unsigned int stubborn)
 	ct_evictor_close(&evictor);
 }
 
-static void objects_that_always_refuse_do_not_stop_the_rest(void)
+static void refused_objects_do_not_block_eviction_of_others(void)
 {
 	ct_need(ZPOOL_CAP_EVICT);
 	evict_around_stubborn_objects(1);
@@ -202,7 +202,7 @@ static void objects_that_always_refuse_do_not_stop_the_rest(void)
 }
 
 /* Pages that could not be emptied must not be reported: zpool_trim() must release all that zpool_shrink() reported. */
-static void refused_pages_are_not_told(void)
+static void refused_pages_are_not_counted(void)
 {
 	struct ct_evictor evictor;
 
@@ -268,19 +268,19 @@ static void each_pool_calls_its_own_callback(void)
 }
 
 const struct ct_case ct_cases_shrink_order[] = {
-	{ "shrink_evicts_little_more_than_asked",
+	{ "shrink_evicts_hardly_more_than_requested",
 	  "zpool_shrink() evicts only the objects on the pages that it reports, which are hardly more than were asked for.",
-	  shrink_evicts_little_more_than_asked, 0 },
+	  shrink_evicts_hardly_more_than_requested, 0 },
 	{ "using_an_object_does_not_make_it_younger",
 	  "Objects are evicted in order of age, and reading an object does not change its age.",
 	  using_an_object_does_not_make_it_younger, 0 },
 	{ "objects_stored_again_are_young", "Objects in reused memory count as younger than their neighbours.",
 	  objects_stored_again_are_young, 0 },
-	{ "objects_that_always_refuse_do_not_stop_the_rest",
+	{ "refused_objects_do_not_block_eviction_of_others",
 	  "Objects whose eviction is always refused do not prevent zpool_shrink() from evicting others.",
-	  objects_that_always_refuse_do_not_stop_the_rest, 0 },
-	{ "refused_pages_are_not_told", "*reclaimed counts only pages that were really released.",
-	  refused_pages_are_not_told, 0 },
+	  refused_objects_do_not_block_eviction_of_others, 0 },
+	{ "refused_pages_are_not_counted", "*reclaimed counts only pages that were really released.",
+	  refused_pages_are_not_counted, 0 },
 	{ "each_pool_calls_its_own_callback",
 	  "A pool calls the callback that it was created with, and passes the user pointer.",
 	  each_pool_calls_its_own_callback, 0 },

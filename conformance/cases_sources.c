@@ -14,7 +14,7 @@ static void need_objects_in_pages(void)
 		ct_skip("%s stores objects outside the pages of a page source", ct.spec);
 }
 
-static void objects_live_in_the_sources_pages(void)
+static void objects_lie_in_memory_of_the_page_source(void)
 {
 	struct zpool *pool;
 	struct ct_set set;
@@ -41,7 +41,7 @@ static void objects_live_in_the_sources_pages(void)
 	ct_set_fini(&set);
 }
 
-static void pages_go_back_to_the_source(void)
+static void pages_are_returned_to_the_page_source(void)
 {
 	bool holds_objects = ct_source_holds_objects();
 	struct zpool *pool = ct_source_pool(&source);
@@ -177,7 +177,7 @@ static void refused_decommit_loses_nothing(void)
 }
 
 /* Two pools with their own sources, and one without, grow and shrink in turns. */
-static void each_pool_uses_its_own_source(void)
+static void each_pool_uses_its_own_page_source(void)
 {
 	static struct ct_source other_source;
 	struct zpool *pools[3];
@@ -224,14 +224,14 @@ static void each_pool_uses_its_own_source(void)
 }
 
 const struct ct_case ct_cases_sources[] = {
-	{ "objects_live_in_the_sources_pages",
+	{ "objects_lie_in_memory_of_the_page_source",
 	  "With a page source of the host, all objects lie in memory that it reserved and committed, and the driver follows the rules for page sources.",
-	  objects_live_in_the_sources_pages, 0 },
-	{ "each_pool_uses_its_own_source", "Each pool takes pages only from its own page source.",
-	  each_pool_uses_its_own_source, 0 },
-	{ "pages_go_back_to_the_source",
+	  objects_lie_in_memory_of_the_page_source, 0 },
+	{ "each_pool_uses_its_own_page_source", "Each pool takes pages only from its own page source.",
+	  each_pool_uses_its_own_page_source, 0 },
+	{ "pages_are_returned_to_the_page_source",
 	  "zpool_trim() returns pages to the source, and zpool_destroy_pool() returns every reservation.",
-	  pages_go_back_to_the_source, 0 },
+	  pages_are_returned_to_the_page_source, 0 },
 	{ "refused_reserve_is_enomem",
 	  "If the page source has no address space, calls fail with ENOMEM, and work again once it has some.",
 	  refused_reserve_is_enomem, 0 },

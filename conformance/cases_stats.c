@@ -49,7 +49,7 @@ static void expect_contents(struct zpool *pool, const struct ct_set *set, const 
 		 (unsigned long long)stats.stored_bytes, (unsigned long long)stats.pages);
 }
 
-static void stats_tell_what_is_stored(void)
+static void stats_report_stored_objects(void)
 {
 	struct zpool *pool = ct_pool();
 	struct ct_set set;
@@ -103,7 +103,7 @@ static void stats_of_a_new_pool_are_zero(void)
 	ct_set_fini(&set);
 }
 
-static void the_peak_stays(void)
+static void peak_size_never_falls(void)
 {
 	/* Far above what is stored; the limit only bounds the values that may be reported. */
 	const uint64_t limit = (64u << 20) + 4000 * ct.step_bytes;
@@ -203,7 +203,7 @@ static void stats_count_refused_handles(void)
 }
 
 /* Failures at the limit.  However much the driver has cached, a malloc that may wait can ask for more. */
-static void stats_tell_the_limit_from_want_of_memory(void)
+static void stats_separate_limit_and_nowait_failures(void)
 {
 	struct zpool *pool = ct_pool_limited(ct_limit(2u << 20));
 	uint64_t limit = 0, nowait = 0;
@@ -241,7 +241,7 @@ static void stats_tell_the_limit_from_want_of_memory(void)
 	ct_set_fini(&set);
 }
 
-static void stats_tell_a_source_without_memory(void)
+static void stats_count_failures_of_the_page_source(void)
 {
 	static struct ct_source source;
 	uint64_t failures = 0;
@@ -427,7 +427,7 @@ static void expect_rising(const struct zpool_stats *before, const struct zpool_s
 		 "a counter fell while threads worked");
 }
 
-static void stats_are_true_after_threads(void)
+static void stats_are_exact_after_threads(void)
 {
 	struct zpool_stats before = { 0 }, now;
 	struct busy busy = { .pool = ct_pool_limited(ct_limit(BUSY_LIMIT_BYTES)) };
@@ -567,28 +567,29 @@ static void classes_hold_all_objects(void)
 }
 
 const struct ct_case ct_cases_stats[] = {
-	{ "stats_tell_what_is_stored", "zpool_get_stats() reports the objects, their bytes, and the pool's size.",
-	  stats_tell_what_is_stored, 0 },
+	{ "stats_report_stored_objects", "zpool_get_stats() reports the objects, their bytes, and the pool's size.",
+	  stats_report_stored_objects, 0 },
 	{ "stats_of_a_new_pool_are_zero", "In a new pool every counter is 0.", stats_of_a_new_pool_are_zero, 0 },
-	{ "the_peak_stays", "pool_bytes_peak is the largest size that the pool ever had.", the_peak_stays, 0 },
+	{ "peak_size_never_falls", "pool_bytes_peak is the largest size that the pool ever had.", peak_size_never_falls,
+	  0 },
 	{ "stats_count_mapped_handles", "mapped_handles counts each handle that is currently mapped once.",
 	  stats_count_mapped_handles, 0 },
 	{ "stats_count_refused_handles", "refused_handles counts every call that was refused for its handle.",
 	  stats_count_refused_handles, 0 },
-	{ "stats_tell_the_limit_from_want_of_memory",
+	{ "stats_separate_limit_and_nowait_failures",
 	  "Mallocs that fail at the limit and mallocs with NOWAIT that find no memory ready have separate counters.",
-	  stats_tell_the_limit_from_want_of_memory, 0 },
-	{ "stats_tell_a_source_without_memory",
+	  stats_separate_limit_and_nowait_failures, 0 },
+	{ "stats_count_failures_of_the_page_source",
 	  "A malloc that fails because the system has no memory is counted separately from one at the limit.",
-	  stats_tell_a_source_without_memory, 0 },
+	  stats_count_failures_of_the_page_source, 0 },
 	{ "stats_count_evictions",
 	  "After a callback, an object that is gone counts as evicted, one that stays as refused.",
 	  stats_count_evictions, 0 },
 	{ "stats_count_compaction", "Compactions are counted, with the bytes that they moved and released.",
 	  stats_count_compaction, 0 },
-	{ "stats_are_true_after_threads",
+	{ "stats_are_exact_after_threads",
 	  "Statistics can be read while threads work; counters never fall, and are exact once the threads are done.",
-	  stats_are_true_after_threads, 0 },
+	  stats_are_exact_after_threads, 0 },
 	{ "stats_fit_older_and_newer_callers",
 	  "zpool_get_stats() writes stats_size bytes; members that the library does not know read as 0.",
 	  stats_fit_older_and_newer_callers, 0 },

@@ -55,7 +55,7 @@ static void work_on_shared_objects(struct ct_thread *thread)
 		ct_crowd_step(thread->arg, &thread->rng);
 }
 
-static void objects_pass_between_threads(void)
+static void objects_can_be_freed_by_other_threads(void)
 {
 	struct ct_crowd crowd;
 
@@ -81,7 +81,7 @@ static uint64_t emptied_bytes(struct ct_crowd *crowd)
 	return zpool_get_total_size(crowd->pool);
 }
 
-static void ended_threads_leave_their_objects(void)
+static void objects_outlive_their_thread(void)
 {
 	/* A driver without trim may cache free pages, and how many may vary. */
 	const uint64_t slack = ct_can(ZPOOL_CAP_TRIM) ? 64u << 10 : 320u << 10;
@@ -122,7 +122,7 @@ static void work_walk_and_trim(struct ct_thread *thread)
 	}
 }
 
-static void the_whole_pool_is_tended_meanwhile(void)
+static void whole_pool_calls_run_while_threads_allocate(void)
 {
 	struct ct_crowd crowd;
 
@@ -162,7 +162,7 @@ static void map_shared(struct ct_thread *thread)
 	}
 }
 
-static void threads_map_the_same_handles(void)
+static void threads_can_map_the_same_handle(void)
 {
 	struct shared_maps shared;
 
@@ -191,7 +191,7 @@ static void map_to_the_maximum(struct ct_thread *thread)
 			atomic_fetch_add(&shared->mapped[0], 1);
 }
 
-static void the_maximum_counts_all_threads(void)
+static void mapping_maximum_counts_all_threads(void)
 {
 	struct shared_maps shared;
 
@@ -273,7 +273,7 @@ static void race(struct ct_thread *thread)
 		race_map(thread->arg);
 }
 
-static void a_map_meets_a_free(void)
+static void map_races_with_free(void)
 {
 	struct race shared;
 	struct ct_object object;
@@ -312,7 +312,7 @@ static void sleep_or_work(struct ct_thread *thread)
 	zpool_unmap_handle(sleeper->pool, sleeper->object.handle);
 }
 
-static void a_mapping_stops_nobody(void)
+static void mapping_blocks_no_other_thread(void)
 {
 	struct sleeper sleeper;
 
@@ -338,7 +338,7 @@ static void make_and_end_pools(struct ct_thread *thread)
 	}
 }
 
-static void pools_come_and_go_in_threads(void)
+static void threads_create_and_destroy_pools(void)
 {
 	ct_threads_run(4, make_and_end_pools, NULL);
 }
@@ -377,28 +377,29 @@ static void each_thread_has_its_last_error(void)
 const struct ct_case ct_cases_threads[] = {
 	{ "threads_share_a_pool", "Every function may be called from any thread on different objects at the same time.",
 	  threads_share_a_pool, 0 },
-	{ "objects_pass_between_threads",
+	{ "objects_can_be_freed_by_other_threads",
 	  "An object may be used and freed by another thread than the one that allocated it.",
-	  objects_pass_between_threads, 0 },
-	{ "ended_threads_leave_their_objects",
+	  objects_can_be_freed_by_other_threads, 0 },
+	{ "objects_outlive_their_thread",
 	  "Objects outlive the thread that allocated them, and an ended thread leaves no memory that the pool cannot reuse.",
-	  ended_threads_leave_their_objects, 0 },
-	{ "the_whole_pool_is_tended_meanwhile",
+	  objects_outlive_their_thread, 0 },
+	{ "whole_pool_calls_run_while_threads_allocate",
 	  "Walks, trim, limits and sizes work while other threads allocate and free.",
-	  the_whole_pool_is_tended_meanwhile, 0 },
-	{ "threads_map_the_same_handles", "One handle may be mapped by several threads at once; each mapping counts.",
-	  threads_map_the_same_handles, 0 },
-	{ "the_maximum_counts_all_threads",
-	  "The maximum of 60 mappings of a handle counts the mappings of all threads.", the_maximum_counts_all_threads,
+	  whole_pool_calls_run_while_threads_allocate, 0 },
+	{ "threads_can_map_the_same_handle",
+	  "One handle may be mapped by several threads at once; each mapping counts.", threads_can_map_the_same_handle,
 	  0 },
-	{ "a_map_meets_a_free",
+	{ "mapping_maximum_counts_all_threads",
+	  "The maximum of 60 mappings of a handle counts the mappings of all threads.",
+	  mapping_maximum_counts_all_threads, 0 },
+	{ "map_races_with_free",
 	  "When one thread maps a handle and another frees it, either the map or the free is refused.",
-	  a_map_meets_a_free, 0 },
-	{ "a_mapping_stops_nobody",
-	  "If zpool_can_sleep_mapped() returns true, a thread may sleep with an object mapped.", a_mapping_stops_nobody,
-	  0 },
-	{ "pools_come_and_go_in_threads", "Several threads may create and destroy pools at once.",
-	  pools_come_and_go_in_threads, 0 },
+	  map_races_with_free, 0 },
+	{ "mapping_blocks_no_other_thread",
+	  "If zpool_can_sleep_mapped() returns true, a thread may sleep with an object mapped.",
+	  mapping_blocks_no_other_thread, 0 },
+	{ "threads_create_and_destroy_pools", "Several threads may create and destroy pools at once.",
+	  threads_create_and_destroy_pools, 0 },
 	{ "each_thread_has_its_last_error", "zpool_last_error() belongs to the calling thread, and is empty at first.",
 	  each_thread_has_its_last_error, 0 },
 	{ NULL, NULL, NULL, 0 },

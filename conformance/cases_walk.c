@@ -70,7 +70,7 @@ static void walk_visits_each_live_object_once(void)
 	ct_set_fini(&set);
 }
 
-static void walk_ends_when_told(void)
+static void walk_stops_when_the_callback_returns_nonzero(void)
 {
 	static const size_t stops[] = { 1, 2, 57, 300 };
 	struct zpool *pool = ct_pool();
@@ -180,7 +180,7 @@ static int visit_nested(struct zpool *pool, unsigned long handle, size_t size, v
 	return ++*(size_t *)user >= 10;
 }
 
-static void walk_callback_may_call_everything(void)
+static void walk_callback_may_call_every_function(void)
 {
 	struct zpool *pool = ct_pool_evicting(ct_evict_nothing, NULL);
 	size_t visits = 0;
@@ -199,12 +199,13 @@ static void walk_callback_may_call_everything(void)
 const struct ct_case ct_cases_walk[] = {
 	{ "walk_visits_each_live_object_once", "zpool_each_object() visits every live object once, with its size.",
 	  walk_visits_each_live_object_once, 0 },
-	{ "walk_ends_when_told", "If the callback returns a value other than 0, the walk ends and returns that value.",
-	  walk_ends_when_told, 0 },
+	{ "walk_stops_when_the_callback_returns_nonzero",
+	  "If the callback returns a value other than 0, the walk ends and returns that value.",
+	  walk_stops_when_the_callback_returns_nonzero, 0 },
 	{ "walk_callback_may_change_the_pool",
 	  "The callback may free the object it is given, and other objects may be allocated and freed during the walk.",
 	  walk_callback_may_change_the_pool, 0 },
-	{ "walk_callback_may_call_everything", "The callback may call every function on the pool.",
-	  walk_callback_may_call_everything, 0 },
+	{ "walk_callback_may_call_every_function", "The callback may call every function on the pool.",
+	  walk_callback_may_call_every_function, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -15,10 +15,10 @@ trap 'exit 1' HUP INT TERM
 
 "$with_mocks" --driver fault+mock_maps --driver fault+mock_copies --driver "trace:file=$dir/trace,overwrite=yes+mock_maps" \
     --driver guard+mock_maps --driver guard+fault+mock_maps \
-    --case what_is_missing_says_so --case args_are_gone_when_create_returns --case values_may_be_larger \
-    --case statistics_fit_each_size --case stats_tell_what_is_stored --case stats_fit_older_and_newer_callers \
-    --case stats_tell_the_limit_from_want_of_memory --case stats_are_true_after_threads
+    --case unsupported_calls_return_eopnotsupp --case create_keeps_no_pointer_to_its_arguments --case parameter_values_may_be_larger \
+    --case stats_fit_every_structure_size --case stats_report_stored_objects --case stats_fit_older_and_newer_callers \
+    --case stats_separate_limit_and_nowait_failures --case stats_are_exact_after_threads
 
 # Several drivers in one process, as in a run with the thread sanitizer.
 "$with_mocks" --no-fork --driver zbud --driver guard+mock_maps \
-    --case args_are_gone_when_create_returns --case values_may_be_larger --case statistics_fit_each_size
+    --case create_keeps_no_pointer_to_its_arguments --case parameter_values_may_be_larger --case stats_fit_every_structure_size

@@ -12,8 +12,8 @@ trace="trace:file=$dir/trace,overwrite=yes"
 "$builddir/tests/contract/contract" --ops 20000 \
     --driver guard+guard+zsmalloc --driver "guard+$trace+zsmalloc" --driver "guard+fault+$trace+z3fold" \
     --driver "$trace+guard+fault+zbud" --driver "fault+$trace+guard+zblock" --driver "$trace+libc" \
-    --case limit_is_never_passed --case limit_is_kept_to_the_page --case limit_changes_while_the_pool_lives \
-    --case limit_holds_under_threads --case nowait_makes_no_system_call --case nowait_does_not_wait_for_others \
-    --case nowait_does_not_wait_for_pages --case shrink_empties_the_pages_it_tells --case several_threads_shrink \
-    --case the_handle_may_be_freed_meanwhile --case fork_waits_for_threads_at_work \
-    --case ended_pools_leave_nothing_behind --case random_operations_match_a_reference
+    --case limit_is_never_exceeded --case limit_is_exact_for_every_value --case limit_can_be_changed_at_any_time \
+    --case limit_holds_while_threads_allocate --case nowait_makes_no_system_call --case nowait_does_not_wait_for_locks \
+    --case nowait_does_not_wait_for_pages --case shrink_reports_the_reclaimed_pages --case threads_shrink_concurrently \
+    --case handle_may_be_freed_during_its_eviction --case fork_while_threads_work_leaves_consistent_pools \
+    --case destroyed_pools_leak_nothing --case random_operations_match_a_reference

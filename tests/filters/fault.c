@@ -108,7 +108,7 @@ START_TEST(a_share_fails_the_same_way_with_the_same_seed)
 }
 END_TEST
 
-START_TEST(a_share_of_all_is_all_and_of_none_is_none)
+START_TEST(share_of_all_selects_every_call_and_share_of_zero_none)
 {
 	static char failed[CALLS];
 
@@ -255,7 +255,7 @@ static int single_unmap(void *pool_, unsigned long handle)
 static const struct zpool_driver copying_driver = { SINGLE("copying"), .read = single_read, .write = single_write };
 static const struct zpool_driver mapping_driver = { SINGLE("mapping"), .map = single_map, .unmap = single_unmap };
 
-START_TEST(a_driver_that_only_copies_does_so_behind_a_filter)
+START_TEST(driver_without_map_works_behind_a_filter)
 {
 	unsigned long handle;
 	char bytes[SINGLE_BYTES] = "";
@@ -274,7 +274,7 @@ START_TEST(a_driver_that_only_copies_does_so_behind_a_filter)
 }
 END_TEST
 
-START_TEST(nothing_is_copied_where_nobody_can_measure_the_object)
+START_TEST(object_of_unknown_size_is_not_copied)
 {
 	unsigned long handle;
 	char bytes[2 * SINGLE_BYTES] = "";
@@ -295,7 +295,7 @@ int main(void)
 		the_nth_malloc_fails,
 		the_nth_map_fails,
 		a_share_fails_the_same_way_with_the_same_seed,
-		a_share_of_all_is_all_and_of_none_is_none,
+		share_of_all_selects_every_call_and_share_of_zero_none,
 		evictions_fail_without_asking_the_owner,
 		guard_on_top_of_fault_stays_consistent,
 	};
@@ -306,8 +306,8 @@ int main(void)
 
 	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)
 		tcase_add_loop_test(tcase, on_each[i], 0, STACK_DRIVERS);
-	tcase_add_test(tcase, a_driver_that_only_copies_does_so_behind_a_filter);
-	tcase_add_test(tcase, nothing_is_copied_where_nobody_can_measure_the_object);
+	tcase_add_test(tcase, driver_without_map_works_behind_a_filter);
+	tcase_add_test(tcase, object_of_unknown_size_is_not_copied);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

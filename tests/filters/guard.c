@@ -204,7 +204,7 @@ START_TEST(a_use_after_unmap_is_found_at_the_next_check)
 END_TEST
 
 /* The checksum processes an object in steps of 64 bytes, and the rest at its end in a different way. */
-START_TEST(every_byte_of_an_object_is_watched)
+START_TEST(damage_to_any_byte_of_an_object_is_detected)
 {
 	static const size_t lengths[] = { 1, 7, 63, 64, 65, 79, 127, 128, 129, 200 };
 	unsigned int errors = 0;
@@ -228,7 +228,7 @@ START_TEST(every_byte_of_an_object_is_watched)
 }
 END_TEST
 
-START_TEST(maps_out_of_balance_are_found)
+START_TEST(unbalanced_maps_are_found)
 {
 	unsigned long handle;
 
@@ -271,7 +271,7 @@ START_TEST(a_leak_report_names_the_caller)
 }
 END_TEST
 
-START_TEST(leaks_are_silent_where_asked)
+START_TEST(leaks_are_not_reported_if_disabled)
 {
 	open_guard("guard:leaks=no", _i);
 	(void)stack_store(pool, 100);
@@ -313,7 +313,7 @@ START_TEST(without_checksums_a_use_after_unmap_goes_unseen)
 }
 END_TEST
 
-START_TEST(wider_zones_find_what_is_further_away)
+START_TEST(wider_zones_detect_more_distant_overruns)
 {
 	unsigned long handle;
 	char *at;
@@ -340,7 +340,7 @@ static int evict_and_free(struct zpool *of, unsigned long handle)
 static const struct zpool_ops evicting = { .evict = evict_and_free };
 
 /* This also works if an underrun has overwritten the handle that guard stores before the object. */
-START_TEST(evictions_come_with_guards_own_handles)
+START_TEST(evictions_pass_handles_of_guard)
 {
 	unsigned int pages = 0;
 
@@ -367,7 +367,7 @@ START_TEST(evictions_come_with_guards_own_handles)
 }
 END_TEST
 
-START_TEST(filters_stand_in_a_row)
+START_TEST(spec_may_have_several_filters)
 {
 	unsigned long handle;
 	char *at;
@@ -463,7 +463,7 @@ static void jump_out_of_shrink(void)
 		(void)zpool_shrink(pool, 1, NULL);
 }
 
-START_TEST(a_callback_that_jumps_out_is_found_by_the_next_call)
+START_TEST(callback_that_jumps_out_is_reported_by_the_next_call)
 {
 	static const struct zpool_ops ops = { .evict = evict_and_jump };
 
@@ -492,7 +492,7 @@ static void *shrink_once(void *unused)
 	return unused;
 }
 
-START_TEST(a_callback_that_ends_its_thread_is_found_at_the_end)
+START_TEST(callback_that_ends_its_thread_is_reported_when_the_thread_ends)
 {
 	static const struct zpool_ops ops = { .evict = evict_and_exit };
 	pthread_t thread;
@@ -535,16 +535,16 @@ int main(void)
 		an_underrun_is_found,
 		an_overrun_through_a_mapping_for_reading_is_found_at_free,
 		a_use_after_unmap_is_found_at_the_next_check,
-		every_byte_of_an_object_is_watched,
-		maps_out_of_balance_are_found,
+		damage_to_any_byte_of_an_object_is_detected,
+		unbalanced_maps_are_found,
 		a_leak_report_names_the_caller,
-		leaks_are_silent_where_asked,
+		leaks_are_not_reported_if_disabled,
 		without_checksums_a_use_after_unmap_goes_unseen,
-		wider_zones_find_what_is_further_away,
-		evictions_come_with_guards_own_handles,
-		filters_stand_in_a_row,
-		a_callback_that_jumps_out_is_found_by_the_next_call,
-		a_callback_that_ends_its_thread_is_found_at_the_end,
+		wider_zones_detect_more_distant_overruns,
+		evictions_pass_handles_of_guard,
+		spec_may_have_several_filters,
+		callback_that_jumps_out_is_reported_by_the_next_call,
+		callback_that_ends_its_thread_is_reported_when_the_thread_ends,
 		callbacks_that_return_are_not_reported,
 	};
 	const TTest *const once[] = {

@@ -65,7 +65,7 @@ START_TEST(failures_are_counted_when_the_caller_sees_them)
 }
 END_TEST
 
-START_TEST(the_limit_is_used_up)
+START_TEST(pool_fills_its_limit)
 {
 	/* The table grows by 512 slots, each with a record. */
 	enum { UNUSED_BYTES_MAX = 512 * 72 };
@@ -92,7 +92,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tcase, failures_are_counted_when_the_caller_sees_them, 0, STACK_DRIVERS);
-	tcase_add_loop_test(tcase, the_limit_is_used_up, 0, STACK_DRIVERS);
+	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

@@ -91,7 +91,7 @@ static void expect_evictions(struct zpool *pool, const unsigned long *handles, u
 	ck_assert_uint_eq(stack_stats(pool).objects, 0);
 }
 
-START_TEST(each_does_what_it_does_alone)
+START_TEST(every_layer_of_a_stack_works_as_it_does_alone)
 {
 	const unsigned char *order = orders[_i / STACK_DRIVERS];
 	struct zpool *pool = open_row(order, stack_drivers[_i % STACK_DRIVERS], &evicting);
@@ -172,7 +172,7 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_loop_test(tcase, each_does_what_it_does_alone, 0, ORDERS * STACK_DRIVERS);
+	tcase_add_loop_test(tcase, every_layer_of_a_stack_works_as_it_does_alone, 0, ORDERS * STACK_DRIVERS);
 	tcase_add_loop_test(tcase, a_child_is_not_recorded_and_logs_nothing, 0, STACK_DRIVERS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);

@@ -143,14 +143,14 @@ static void expect_end_of_trace(const char *why)
 	ck_assert_msg(stack_logged(" missing from the trace") == 1, "logged: %s", stack_log);
 }
 
-START_TEST(file_size_limit_ends_the_recording_and_nothing_else)
+START_TEST(file_size_limit_ends_only_the_recording)
 {
 	call_under(10000, open_traced(path, ""), CALLS);
 	expect_end_of_trace("File too large");
 }
 END_TEST
 
-START_TEST(file_size_limit_is_met_at_the_very_end)
+START_TEST(file_size_limit_at_close_is_reported)
 {
 	call_under(50, open_traced(path, ""), 20);
 	ck_assert_msg(stack_logged("The end of the trace") == 1, "logged: %s", stack_log);
@@ -165,7 +165,7 @@ static void catch_signal(int number)
 }
 
 /* The filter's failed write must neither call the program's signal handler nor consume its pending signal. */
-START_TEST(signals_of_the_program_are_left_alone)
+START_TEST(signals_of_the_program_are_unchanged)
 {
 	const int numbers[] = { SIGXFSZ, SIGPIPE };
 	struct sigaction action = { .sa_handler = catch_signal };
@@ -193,7 +193,7 @@ START_TEST(signals_of_the_program_are_left_alone)
 }
 END_TEST
 
-START_TEST(reader_that_leaves_ends_the_recording_and_nothing_else)
+START_TEST(reader_that_closes_the_fifo_ends_only_the_recording)
 {
 	struct zpool *pool;
 	int reader;
@@ -226,7 +226,7 @@ static void *read_all(void *user)
  * The trace may be written to a FIFO, for example for a program that compresses it; the FIFO is not overwritten by a
  * file.
  */
-START_TEST(fifo_takes_the_whole_trace)
+START_TEST(fifo_gets_the_whole_trace)
 {
 	size_t count = 0;
 	pthread_t thread;
@@ -271,7 +271,7 @@ END_TEST
  * Pools that cannot be created
  */
 
-START_TEST(create_that_failed_leaves_no_file)
+START_TEST(failed_create_leaves_no_file)
 {
 	char filter[256];
 
@@ -294,7 +294,7 @@ START_TEST(create_that_failed_leaves_no_file)
 }
 END_TEST
 
-START_TEST(create_that_failed_keeps_a_file_that_was_there)
+START_TEST(failed_create_keeps_an_existing_file)
 {
 	char filter[160];
 
@@ -384,14 +384,14 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, file_size_limit_ends_the_recording_and_nothing_else);
-	tcase_add_test(tcase, file_size_limit_is_met_at_the_very_end);
-	tcase_add_test(tcase, signals_of_the_program_are_left_alone);
-	tcase_add_test(tcase, reader_that_leaves_ends_the_recording_and_nothing_else);
-	tcase_add_test(tcase, fifo_takes_the_whole_trace);
+	tcase_add_test(tcase, file_size_limit_ends_only_the_recording);
+	tcase_add_test(tcase, file_size_limit_at_close_is_reported);
+	tcase_add_test(tcase, signals_of_the_program_are_unchanged);
+	tcase_add_test(tcase, reader_that_closes_the_fifo_ends_only_the_recording);
+	tcase_add_test(tcase, fifo_gets_the_whole_trace);
 	tcase_add_test(tcase, files_that_cannot_be_a_trace_are_refused_at_once);
-	tcase_add_test(tcase, create_that_failed_leaves_no_file);
-	tcase_add_test(tcase, create_that_failed_keeps_a_file_that_was_there);
+	tcase_add_test(tcase, failed_create_leaves_no_file);
+	tcase_add_test(tcase, failed_create_keeps_an_existing_file);
 	tcase_add_test(tcase, symbolic_link_to_nothing_makes_its_target);
 	tcase_add_test(tcase, log_handler_may_use_the_pool);
 	tcase_add_test(tcase, thread_is_not_cancelled_while_it_writes);

@@ -89,7 +89,7 @@ static int fill_up_to_a_limit_of_data(void)
 	return 0;
 }
 
-START_TEST(pool_at_a_limit_of_data_gives_enomem_and_loses_nothing)
+START_TEST(pool_at_a_limit_of_data_returns_enomem)
 {
 	limits_for_each_driver(fill_up_to_a_limit_of_data);
 }
@@ -105,7 +105,7 @@ static int fill_up_to_a_limit_of_address_space(void)
 	return 0;
 }
 
-START_TEST(pool_at_a_limit_of_address_space_gives_enomem_and_loses_nothing)
+START_TEST(pool_at_a_limit_of_address_space_returns_enomem)
 {
 	limits_for_each_driver(fill_up_to_a_limit_of_address_space);
 }
@@ -154,7 +154,7 @@ static int use_a_pool_without_further_mappings(void)
 	return 0;
 }
 
-START_TEST(pool_without_further_mappings_gives_enomem_and_loses_nothing)
+START_TEST(pool_at_the_limit_of_mappings_returns_enomem)
 {
 	limits_for_each_driver(use_a_pool_without_further_mappings);
 }
@@ -209,9 +209,9 @@ int main(void)
 	const TTest *const tests[] = {
 		two_hundred_pools_fit_an_eighth_of_a_gigabyte_of_data,
 		two_hundred_pools_fit_half_a_gigabyte_of_address_space,
-		pool_at_a_limit_of_data_gives_enomem_and_loses_nothing,
-		pool_at_a_limit_of_address_space_gives_enomem_and_loses_nothing,
-		pool_without_further_mappings_gives_enomem_and_loses_nothing,
+		pool_at_a_limit_of_data_returns_enomem,
+		pool_at_a_limit_of_address_space_returns_enomem,
+		pool_at_the_limit_of_mappings_returns_enomem,
 		pool_takes_few_mappings,
 	};
 

@@ -63,7 +63,7 @@ static int fill_where_future_memory_is_locked(void)
 	return 0;
 }
 
-START_TEST(pool_in_a_process_that_locks_future_memory_costs_what_it_holds)
+START_TEST(pool_with_locked_future_memory_uses_what_it_holds)
 {
 	limits_for_each_driver(fill_where_future_memory_is_locked);
 }
@@ -76,7 +76,7 @@ static int fill_where_memory_is_locked_on_fault(void)
 	return 0;
 }
 
-START_TEST(pool_in_a_process_that_locks_on_fault_costs_what_it_holds)
+START_TEST(pool_with_memory_locked_on_fault_uses_what_it_holds)
 {
 	limits_for_each_driver(fill_where_memory_is_locked_on_fault);
 }
@@ -125,7 +125,7 @@ static int fill_a_pool_that_was_locked_later(void)
 	return 0;
 }
 
-START_TEST(pool_that_was_locked_after_it_was_made_grows_by_what_it_holds)
+START_TEST(pool_locked_after_its_creation_grows_by_what_it_holds)
 {
 	limits_for_each_driver(fill_a_pool_that_was_locked_later);
 }
@@ -181,12 +181,12 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		pool_in_a_process_that_locks_future_memory_costs_what_it_holds,
+		pool_with_locked_future_memory_uses_what_it_holds,
 #ifdef MCL_ONFAULT
-		pool_in_a_process_that_locks_on_fault_costs_what_it_holds,
+		pool_with_memory_locked_on_fault_uses_what_it_holds,
 #endif
 		objects_of_a_process_that_locks_future_memory_are_locked,
-		pool_that_was_locked_after_it_was_made_grows_by_what_it_holds,
+		pool_locked_after_its_creation_grows_by_what_it_holds,
 		pool_fills_the_limit_of_locked_memory,
 	};
 

@@ -50,7 +50,7 @@ static unsigned long use(struct zpool *pool)
  * Drivers
  */
 
-START_TEST(an_older_driver_works_and_lacks_what_it_never_had)
+START_TEST(older_driver_works_without_newer_callbacks)
 {
 	static const struct zpool_ops ops = { evict };
 	struct zpool_stats stats;
@@ -82,7 +82,7 @@ START_TEST(an_older_driver_works_and_lacks_what_it_never_had)
 }
 END_TEST
 
-START_TEST(a_newer_driver_works_as_far_as_this_core_goes)
+START_TEST(newer_driver_works_without_its_new_callbacks)
 {
 	fixture_install("newer");
 	struct zpool *pool = zpool_create_pool("newer", 0, NULL);
@@ -125,7 +125,7 @@ static int check_newer(const struct zpool_driver_info *info, void *user)
 	return 1;
 }
 
-START_TEST(a_newer_minor_abi_is_told_and_is_no_fault)
+START_TEST(newer_minor_abi_is_reported_and_accepted)
 {
 	fixture_install("newer");
 	ck_assert_int_eq(zpool_each_driver(check_newer, NULL), 1);
@@ -135,7 +135,7 @@ START_TEST(a_newer_minor_abi_is_told_and_is_no_fault)
 END_TEST
 
 /* One driver reads and writes but does not map, and one only reads; the core does not emulate what is missing. */
-START_TEST(a_driver_without_addresses_copies)
+START_TEST(driver_without_map_copies)
 {
 	unsigned long handle;
 	char byte = 'x';
@@ -158,7 +158,7 @@ START_TEST(a_driver_without_addresses_copies)
 }
 END_TEST
 
-START_TEST(a_write_past_the_end_is_refused_where_nobody_can_measure_the_object)
+START_TEST(write_to_an_object_of_unknown_size_is_refused)
 {
 	static char large[4096];
 	unsigned long handle;
@@ -188,7 +188,7 @@ static int evict_with_user(struct zpool *pool, unsigned long handle, void *user)
 }
 
 /* The caller's header ends after the name, so the core must not read the memory that follows. */
-START_TEST(an_older_callers_smaller_arguments_are_taken_as_far_as_they_go)
+START_TEST(smaller_arguments_are_completed_with_defaults)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	fixture_install("good");
@@ -214,7 +214,7 @@ struct newer_args {
 	const char *colour;
 };
 
-START_TEST(a_newer_callers_larger_arguments_are_taken_if_what_is_new_is_zero)
+START_TEST(larger_arguments_are_accepted_if_unknown_members_are_zero)
 {
 	unsigned int evictions = 0;
 	unsigned long handle;
@@ -231,7 +231,7 @@ START_TEST(a_newer_callers_larger_arguments_are_taken_if_what_is_new_is_zero)
 }
 END_TEST
 
-START_TEST(a_newer_callers_arguments_that_this_library_does_not_know_are_refused)
+START_TEST(larger_arguments_are_refused_if_unknown_members_are_set)
 {
 	struct newer_args args = { .known = ZPOOL_OPEN_ARGS_INIT, .colour = "red" };
 	fixture_install("good");
@@ -246,7 +246,7 @@ START_TEST(a_newer_callers_arguments_that_this_library_does_not_know_are_refused
 }
 END_TEST
 
-START_TEST(no_arguments_are_the_defaults)
+START_TEST(null_arguments_mean_defaults)
 {
 	fixture_install("good");
 	struct zpool *pool = zpool_open("good", NULL, 0);
@@ -270,7 +270,7 @@ static int stats(void *pool, struct zpool_stats *to, size_t size)
 
 static const struct zpool_driver counting_driver = { MOCK_HEAD("counting"), MOCK_CALLBACKS, .stats = stats };
 
-START_TEST(statistics_fill_what_the_caller_has_and_no_more)
+START_TEST(statistics_fill_only_the_callers_structure)
 {
 	struct {
 		struct zpool_stats known;
@@ -300,16 +300,16 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("abi");
-	tcase_add_test(tests, an_older_driver_works_and_lacks_what_it_never_had);
-	tcase_add_test(tests, a_newer_driver_works_as_far_as_this_core_goes);
+	tcase_add_test(tests, older_driver_works_without_newer_callbacks);
+	tcase_add_test(tests, newer_driver_works_without_its_new_callbacks);
 	tcase_add_test(tests, larger_parameter_entries_of_a_newer_driver_are_understood);
-	tcase_add_test(tests, a_newer_minor_abi_is_told_and_is_no_fault);
-	tcase_add_test(tests, a_driver_without_addresses_copies);
-	tcase_add_test(tests, a_write_past_the_end_is_refused_where_nobody_can_measure_the_object);
-	tcase_add_test(tests, an_older_callers_smaller_arguments_are_taken_as_far_as_they_go);
-	tcase_add_test(tests, a_newer_callers_larger_arguments_are_taken_if_what_is_new_is_zero);
-	tcase_add_test(tests, a_newer_callers_arguments_that_this_library_does_not_know_are_refused);
-	tcase_add_test(tests, no_arguments_are_the_defaults);
-	tcase_add_test(tests, statistics_fill_what_the_caller_has_and_no_more);
+	tcase_add_test(tests, newer_minor_abi_is_reported_and_accepted);
+	tcase_add_test(tests, driver_without_map_copies);
+	tcase_add_test(tests, write_to_an_object_of_unknown_size_is_refused);
+	tcase_add_test(tests, smaller_arguments_are_completed_with_defaults);
+	tcase_add_test(tests, larger_arguments_are_accepted_if_unknown_members_are_zero);
+	tcase_add_test(tests, larger_arguments_are_refused_if_unknown_members_are_set);
+	tcase_add_test(tests, null_arguments_mean_defaults);
+	tcase_add_test(tests, statistics_fill_only_the_callers_structure);
 	return fixture_run("abi", tests);
 }

@@ -241,7 +241,7 @@ static void start_step_in_thread(const char *type, const char *what)
 		ck_assert_int_eq(pthread_create(&left_behind, NULL, run_step, NULL), 0);
 }
 
-START_TEST(a_thread_that_a_constructor_leaves_behind_waits_for_the_load_and_gets_its_pool)
+START_TEST(thread_started_by_a_constructor_gets_a_pool_after_the_load)
 {
 	fixture_install("good");
 	fixture_install("other");
@@ -275,7 +275,7 @@ static void create_beside_another_thread(const char *type, const char *what)
 	created_in_host_constructor = create("my_drv");
 }
 
-START_TEST(a_constructor_of_the_hosts_loads_beside_a_thread_that_waits_for_it)
+START_TEST(constructor_of_a_host_library_can_load_while_a_thread_waits)
 {
 	void *pool;
 	fixture_install("good");
@@ -297,7 +297,7 @@ int main(void)
 	TCase *tests = tcase_create("deadlock");
 	tcase_add_loop_test(tests, a_constructor_that_waits_for_a_thread_does_not_hang, 0, STEPS);
 	tcase_add_loop_test(tests, a_destructor_that_waits_for_a_thread_does_not_hang, 0, STEPS);
-	tcase_add_test(tests, a_thread_that_a_constructor_leaves_behind_waits_for_the_load_and_gets_its_pool);
-	tcase_add_test(tests, a_constructor_of_the_hosts_loads_beside_a_thread_that_waits_for_it);
+	tcase_add_test(tests, thread_started_by_a_constructor_gets_a_pool_after_the_load);
+	tcase_add_test(tests, constructor_of_a_host_library_can_load_while_a_thread_waits);
 	return fixture_run("deadlock", tests);
 }

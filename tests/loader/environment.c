@@ -42,9 +42,9 @@ static const char *install_privileged_child(const char *test)
 	return path;
 }
 
-START_TEST(a_set_user_id_program_does_not_believe_the_environment)
+START_TEST(set_user_id_program_ignores_the_environment)
 {
-	const char *program = install_privileged_child("a_set_user_id_program_does_not_believe_the_environment");
+	const char *program = install_privileged_child("set_user_id_program_ignores_the_environment");
 	if (!program)
 		return;
 	fixture_install("good");
@@ -71,10 +71,10 @@ START_TEST(a_set_user_id_program_does_not_believe_the_environment)
 }
 END_TEST
 
-START_TEST(a_plain_user_runs_roots_plugins_from_the_environments_path)
+START_TEST(ordinary_user_loads_plugins_of_root_from_the_environments_path)
 {
 	if (geteuid() != 0) {
-		fixture_skip("a_plain_user_runs_roots_plugins_from_the_environments_path",
+		fixture_skip("ordinary_user_loads_plugins_of_root_from_the_environments_path",
 			     "only root can become another user");
 		return;
 	}
@@ -102,7 +102,7 @@ START_TEST(a_plain_user_runs_roots_plugins_from_the_environments_path)
 }
 END_TEST
 
-START_TEST(after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on)
+START_TEST(loading_disable_stops_opening_files_and_keeps_loaded_drivers)
 {
 	fixture_install("good");
 	fixture_install("other");
@@ -110,7 +110,7 @@ START_TEST(after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on)
 	const char *const environment[] = { fixture_text("ZPOOL_PLUGIN_PATH=%s", fixture_dir()), NULL };
 	struct fixture_result result = fixture_spawn(argv, environment, NULL);
 	if (result.status == 77) {
-		fixture_skip("after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on", result.out);
+		fixture_skip("loading_disable_stops_opening_files_and_keeps_loaded_drivers", result.out);
 		return;
 	}
 	ck_assert_msg(result.status == 0, "status %d after: %s%s", result.status, result.out, result.err);
@@ -125,8 +125,8 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("environment");
-	tcase_add_test(tests, a_set_user_id_program_does_not_believe_the_environment);
-	tcase_add_test(tests, a_plain_user_runs_roots_plugins_from_the_environments_path);
-	tcase_add_test(tests, after_loading_disable_no_file_is_opened_and_what_is_loaded_goes_on);
+	tcase_add_test(tests, set_user_id_program_ignores_the_environment);
+	tcase_add_test(tests, ordinary_user_loads_plugins_of_root_from_the_environments_path);
+	tcase_add_test(tests, loading_disable_stops_opening_files_and_keeps_loaded_drivers);
 	return fixture_run("environment", tests);
 }

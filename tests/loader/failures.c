@@ -40,7 +40,7 @@ static unsigned int opens(int watch)
 	return count;
 }
 
-START_TEST(a_broken_file_stays_refused_without_being_opened_again)
+START_TEST(broken_file_stays_refused_without_being_opened_again)
 {
 	const char *path = fixture_install("bad_magic");
 	int watch = watch_opens(path);
@@ -67,7 +67,7 @@ START_TEST(a_file_that_changed_is_tried_again)
 }
 END_TEST
 
-START_TEST(a_broken_file_replaced_by_a_sound_one_works_at_once)
+START_TEST(broken_file_that_is_replaced_by_a_valid_one_is_loaded)
 {
 	const char *path = fixture_text("%s/good.so", fixture_dir());
 	fixture_write(path, "junk", 4);
@@ -77,7 +77,7 @@ START_TEST(a_broken_file_replaced_by_a_sound_one_works_at_once)
 }
 END_TEST
 
-START_TEST(a_broken_file_written_over_by_a_sound_one_works_at_once)
+START_TEST(broken_file_that_is_overwritten_by_a_valid_one_is_loaded)
 {
 	const char *path = fixture_text("%s/good.so", fixture_dir());
 	fixture_write(path, "junk", 4);
@@ -87,7 +87,7 @@ START_TEST(a_broken_file_written_over_by_a_sound_one_works_at_once)
 }
 END_TEST
 
-START_TEST(a_broken_file_that_is_gone_is_absent)
+START_TEST(broken_file_that_was_removed_is_absent)
 {
 	const char *path = fixture_install("bad_magic");
 	expect_refused("bad_magic", ENOEXEC, "magic is 0x");
@@ -96,7 +96,7 @@ START_TEST(a_broken_file_that_is_gone_is_absent)
 }
 END_TEST
 
-START_TEST(a_broken_file_in_one_directory_says_nothing_of_another)
+START_TEST(broken_file_does_not_affect_other_directories)
 {
 	const char *second = fixture_make_dir("second", 0755);
 	fixture_write(fixture_text("%s/good.so", fixture_dir()), "junk", 4);
@@ -117,7 +117,7 @@ START_TEST(rescan_forgets_failures)
 }
 END_TEST
 
-START_TEST(a_driver_may_be_registered_where_a_file_has_failed)
+START_TEST(driver_may_be_registered_after_its_file_failed)
 {
 	static const struct zpool_driver driver = { MOCK_HEAD("bad_magic"), MOCK_CALLBACKS };
 	fixture_install("bad_magic");
@@ -160,7 +160,7 @@ START_TEST(a_symbol_that_appears_later_is_found_without_a_rescan)
 }
 END_TEST
 
-START_TEST(a_permission_that_is_put_right_is_seen_without_a_rescan)
+START_TEST(corrected_permission_is_seen_without_a_rescan)
 {
 	const char *path = fixture_install("good");
 	ck_assert_int_eq(chmod(path, 0666), 0);
@@ -176,16 +176,16 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("failures");
-	tcase_add_test(tests, a_broken_file_stays_refused_without_being_opened_again);
+	tcase_add_test(tests, broken_file_stays_refused_without_being_opened_again);
 	tcase_add_test(tests, a_file_that_changed_is_tried_again);
-	tcase_add_test(tests, a_broken_file_replaced_by_a_sound_one_works_at_once);
-	tcase_add_test(tests, a_broken_file_written_over_by_a_sound_one_works_at_once);
-	tcase_add_test(tests, a_broken_file_that_is_gone_is_absent);
-	tcase_add_test(tests, a_broken_file_in_one_directory_says_nothing_of_another);
+	tcase_add_test(tests, broken_file_that_is_replaced_by_a_valid_one_is_loaded);
+	tcase_add_test(tests, broken_file_that_is_overwritten_by_a_valid_one_is_loaded);
+	tcase_add_test(tests, broken_file_that_was_removed_is_absent);
+	tcase_add_test(tests, broken_file_does_not_affect_other_directories);
 	tcase_add_test(tests, rescan_forgets_failures);
-	tcase_add_test(tests, a_driver_may_be_registered_where_a_file_has_failed);
+	tcase_add_test(tests, driver_may_be_registered_after_its_file_failed);
 	tcase_add_test(tests, a_dependency_that_appears_later_is_found_without_a_rescan);
 	tcase_add_test(tests, a_symbol_that_appears_later_is_found_without_a_rescan);
-	tcase_add_test(tests, a_permission_that_is_put_right_is_seen_without_a_rescan);
+	tcase_add_test(tests, corrected_permission_is_seen_without_a_rescan);
 	return fixture_run("failures", tests);
 }

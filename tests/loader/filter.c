@@ -30,7 +30,7 @@ static void set_up_filters(void)
 	fixture_install("params");
 }
 
-START_TEST(a_stack_is_of_the_last_parts_type_and_of_the_whole_spec)
+START_TEST(stack_has_the_type_of_the_last_part_and_the_whole_spec)
 {
 	set_up_filters();
 	struct zpool *pool = open_stack("filter+good");
@@ -44,7 +44,7 @@ START_TEST(a_stack_is_of_the_last_parts_type_and_of_the_whole_spec)
 }
 END_TEST
 
-START_TEST(each_filter_is_told_what_is_below_it_as_written)
+START_TEST(every_filter_gets_the_spec_of_the_layers_below)
 {
 	set_up_filters();
 	zpool_destroy_pool(open_stack("filter+filter:limit=1M+params:level=4,label=a%2bb"));
@@ -54,7 +54,7 @@ START_TEST(each_filter_is_told_what_is_below_it_as_written)
 }
 END_TEST
 
-START_TEST(objects_go_through_a_stack_under_the_filters_handles)
+START_TEST(objects_of_a_stack_have_handles_of_the_filter)
 {
 	unsigned long handle;
 	set_up_filters();
@@ -84,7 +84,7 @@ static int evict(struct zpool *pool, unsigned long handle)
 	return 0;
 }
 
-START_TEST(eviction_comes_up_through_a_stack_with_the_owners_handles)
+START_TEST(eviction_through_a_stack_passes_the_owners_handles)
 {
 	static const struct zpool_ops ops = { evict };
 	unsigned long handles[2];
@@ -124,7 +124,7 @@ static unsigned int fill(struct zpool *pool)
 	return count;
 }
 
-START_TEST(the_core_keeps_the_limit_of_a_driver_that_does_not)
+START_TEST(core_enforces_the_limit_of_a_driver_without_set_limit)
 {
 	set_up_filters();
 	struct zpool *pool = open_stack("good:limit=16K");
@@ -194,7 +194,7 @@ END_TEST
  * Specs that are not valid stacks
  */
 
-START_TEST(a_filter_needs_a_driver_behind_it_and_a_driver_nothing)
+START_TEST(filter_needs_a_driver_and_a_driver_must_be_last)
 {
 	set_up_filters();
 	expect_refused("filter", EINVAL, "\"filter\" is a filter", "needs a driver below it");
@@ -211,7 +211,7 @@ START_TEST(a_filter_needs_a_driver_behind_it_and_a_driver_nothing)
 }
 END_TEST
 
-START_TEST(a_filter_that_leaves_its_lower_pool_is_logged_and_cleaned_up_after)
+START_TEST(lower_pool_that_a_filter_leaks_is_logged_and_destroyed)
 {
 	set_up_filters();
 	fixture_install("filter_leaky");
@@ -225,7 +225,7 @@ START_TEST(a_filter_that_leaves_its_lower_pool_is_logged_and_cleaned_up_after)
 }
 END_TEST
 
-START_TEST(a_filter_that_makes_no_lower_pool_is_refused)
+START_TEST(filter_without_a_lower_pool_is_refused)
 {
 	set_up_filters();
 	fixture_install("filter_lazy");
@@ -235,7 +235,7 @@ START_TEST(a_filter_that_makes_no_lower_pool_is_refused)
 }
 END_TEST
 
-START_TEST(a_filter_that_asks_twice_or_gives_up_leaves_nothing_behind)
+START_TEST(filter_that_creates_two_lower_pools_or_fails_leaks_nothing)
 {
 	set_up_filters();
 	fixture_install("filter_greedy");
@@ -250,7 +250,7 @@ END_TEST
  * Failures of the driver below
  */
 
-START_TEST(a_create_that_fails_says_so_in_its_words_or_ours)
+START_TEST(failed_create_has_a_message_of_the_driver_or_the_core)
 {
 	set_up_filters();
 	expect_refused("failing:how=quietly", ENXIO, "\"failing\" could not create a pool",
@@ -267,7 +267,7 @@ START_TEST(a_create_that_fails_says_so_in_its_words_or_ours)
 }
 END_TEST
 
-START_TEST(the_words_of_the_driver_below_are_not_lost_in_a_filter)
+START_TEST(message_of_a_lower_driver_passes_through_a_filter)
 {
 	set_up_filters();
 	expect_refused("filter+failing:how=aloud", ENXIO, "The failing mock finds no device");
@@ -283,7 +283,7 @@ START_TEST(the_words_of_the_driver_below_are_not_lost_in_a_filter)
 END_TEST
 
 /* The lower driver's message belongs to a failure that the filter handled. */
-START_TEST(words_for_a_failure_that_a_filter_made_good_are_not_told_later)
+START_TEST(message_of_a_failure_that_a_filter_handled_is_dropped)
 {
 	unsigned long handle;
 	set_up_filters();
@@ -302,20 +302,20 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("filter");
-	tcase_add_test(tests, a_stack_is_of_the_last_parts_type_and_of_the_whole_spec);
-	tcase_add_test(tests, each_filter_is_told_what_is_below_it_as_written);
-	tcase_add_test(tests, objects_go_through_a_stack_under_the_filters_handles);
-	tcase_add_test(tests, eviction_comes_up_through_a_stack_with_the_owners_handles);
-	tcase_add_test(tests, the_core_keeps_the_limit_of_a_driver_that_does_not);
+	tcase_add_test(tests, stack_has_the_type_of_the_last_part_and_the_whole_spec);
+	tcase_add_test(tests, every_filter_gets_the_spec_of_the_layers_below);
+	tcase_add_test(tests, objects_of_a_stack_have_handles_of_the_filter);
+	tcase_add_test(tests, eviction_through_a_stack_passes_the_owners_handles);
+	tcase_add_test(tests, core_enforces_the_limit_of_a_driver_without_set_limit);
 	tcase_add_test(tests, a_limit_on_any_part_bounds_the_whole_stack);
 	tcase_add_test(tests, parameters_reach_the_part_they_name);
 	tcase_add_test(tests, a_part_is_named_with_a_dash_or_an_underscore);
-	tcase_add_test(tests, a_filter_needs_a_driver_behind_it_and_a_driver_nothing);
-	tcase_add_test(tests, a_filter_that_leaves_its_lower_pool_is_logged_and_cleaned_up_after);
-	tcase_add_test(tests, a_filter_that_makes_no_lower_pool_is_refused);
-	tcase_add_test(tests, a_filter_that_asks_twice_or_gives_up_leaves_nothing_behind);
-	tcase_add_test(tests, a_create_that_fails_says_so_in_its_words_or_ours);
-	tcase_add_test(tests, the_words_of_the_driver_below_are_not_lost_in_a_filter);
-	tcase_add_test(tests, words_for_a_failure_that_a_filter_made_good_are_not_told_later);
+	tcase_add_test(tests, filter_needs_a_driver_and_a_driver_must_be_last);
+	tcase_add_test(tests, lower_pool_that_a_filter_leaks_is_logged_and_destroyed);
+	tcase_add_test(tests, filter_without_a_lower_pool_is_refused);
+	tcase_add_test(tests, filter_that_creates_two_lower_pools_or_fails_leaks_nothing);
+	tcase_add_test(tests, failed_create_has_a_message_of_the_driver_or_the_core);
+	tcase_add_test(tests, message_of_a_lower_driver_passes_through_a_filter);
+	tcase_add_test(tests, message_of_a_failure_that_a_filter_handled_is_dropped);
 	return fixture_run("filter", tests);
 }

@@ -142,11 +142,11 @@ static void use_orphaned(struct verdict *verdict, struct zpool *pool)
 	zpool_destroy_pool(own);
 }
 
-START_TEST(a_pool_whose_driver_cannot_follow_refuses_everything_but_destroy)
+START_TEST(pool_of_a_driver_without_fork_support_allows_only_destroy)
 {
 	static const char *const specs[] = { "good", "filter+good" };
 	unsigned long handle;
-	if (!fixture_may_fork("a_pool_whose_driver_cannot_follow_refuses_everything_but_destroy"))
+	if (!fixture_may_fork("pool_of_a_driver_without_fork_support_allows_only_destroy"))
 		return;
 	fixture_install("good");
 	fixture_install("filter");
@@ -189,10 +189,10 @@ static void destroy_only(struct verdict *verdict, struct zpool *pool)
 	zpool_destroy_pool(pool);
 }
 
-START_TEST(destroy_of_an_inherited_pool_does_not_wait_for_a_thread_that_is_not_there)
+START_TEST(destroy_of_an_inherited_pool_does_not_wait_for_lost_threads)
 {
 	pthread_t thread;
-	if (!fixture_may_fork("destroy_of_an_inherited_pool_does_not_wait_for_a_thread_that_is_not_there"))
+	if (!fixture_may_fork("destroy_of_an_inherited_pool_does_not_wait_for_lost_threads"))
 		return;
 	ck_assert_int_eq(sem_init(&inside_malloc, 0, 0), 0);
 	ck_assert_int_eq(sem_init(&may_return, 0, 0), 0);
@@ -233,9 +233,9 @@ static void change_own_copy(struct verdict *verdict, struct zpool *pool)
 	zpool_destroy_pool(pool);
 }
 
-START_TEST(a_pool_whose_driver_can_follow_is_a_private_copy)
+START_TEST(pool_of_a_driver_with_fork_support_is_a_private_copy)
 {
-	if (!fixture_may_fork("a_pool_whose_driver_can_follow_is_a_private_copy"))
+	if (!fixture_may_fork("pool_of_a_driver_with_fork_support_is_a_private_copy"))
 		return;
 	fixture_install("forkable");
 	struct zpool *pool = open_pool("forkable");
@@ -318,10 +318,10 @@ static void *load_and_unload(void *arg)
 	return NULL;
 }
 
-START_TEST(a_child_can_load_whatever_other_threads_were_loading)
+START_TEST(child_can_load_what_another_thread_was_loading)
 {
 	pthread_t threads[2];
-	if (!fixture_may_fork_beside_work("a_child_can_load_whatever_other_threads_were_loading"))
+	if (!fixture_may_fork_beside_work("child_can_load_what_another_thread_was_loading"))
 		return;
 	fixture_install("good");
 	fixture_install("other");
@@ -407,10 +407,10 @@ static void log_in_child(struct verdict *verdict, struct zpool *unused)
 	child_check(messages == before + 2);
 }
 
-START_TEST(a_child_can_log_and_change_the_handler_whatever_other_threads_were_logging)
+START_TEST(child_can_log_while_another_thread_was_logging)
 {
 	pthread_t threads[2];
-	if (!fixture_may_fork_beside_work("a_child_can_log_and_change_the_handler_whatever_other_threads_were_logging"))
+	if (!fixture_may_fork_beside_work("child_can_log_while_another_thread_was_logging"))
 		return;
 	ck_assert_int_eq(zpool_set_log_handler(count_message, ZPOOL_LOG_ERROR, NULL), 0);
 	ended = false;
@@ -443,10 +443,10 @@ static void *store_once(void *pool)
 	return NULL;
 }
 
-START_TEST(a_childs_destroy_does_not_wait_for_the_hook_of_a_thread_that_is_not_there)
+START_TEST(destroy_in_a_child_does_not_wait_for_hooks_of_lost_threads)
 {
 	pthread_t thread;
-	if (!fixture_may_fork("a_childs_destroy_does_not_wait_for_the_hook_of_a_thread_that_is_not_there"))
+	if (!fixture_may_fork("destroy_in_a_child_does_not_wait_for_hooks_of_lost_threads"))
 		return;
 	fixture_install("exit_hook");
 	struct zpool *pool = open_pool("exit_hook");
@@ -466,13 +466,13 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("fork");
-	tcase_add_test(tests, a_pool_whose_driver_cannot_follow_refuses_everything_but_destroy);
-	tcase_add_test(tests, destroy_of_an_inherited_pool_does_not_wait_for_a_thread_that_is_not_there);
-	tcase_add_test(tests, a_pool_whose_driver_can_follow_is_a_private_copy);
+	tcase_add_test(tests, pool_of_a_driver_without_fork_support_allows_only_destroy);
+	tcase_add_test(tests, destroy_of_an_inherited_pool_does_not_wait_for_lost_threads);
+	tcase_add_test(tests, pool_of_a_driver_with_fork_support_is_a_private_copy);
 	tcase_add_test(tests, a_pool_in_use_by_other_threads_works_in_the_child);
-	tcase_add_test(tests, a_child_can_load_whatever_other_threads_were_loading);
+	tcase_add_test(tests, child_can_load_what_another_thread_was_loading);
 	tcase_add_test(tests, fork_waits_for_a_load_under_way);
-	tcase_add_test(tests, a_child_can_log_and_change_the_handler_whatever_other_threads_were_logging);
-	tcase_add_test(tests, a_childs_destroy_does_not_wait_for_the_hook_of_a_thread_that_is_not_there);
+	tcase_add_test(tests, child_can_log_while_another_thread_was_logging);
+	tcase_add_test(tests, destroy_in_a_child_does_not_wait_for_hooks_of_lost_threads);
 	return fixture_run("fork", tests);
 }

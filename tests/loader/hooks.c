@@ -88,7 +88,7 @@ START_TEST(a_hook_runs_when_its_thread_ends)
 }
 END_TEST
 
-START_TEST(destroy_cancels_the_hooks_of_threads_that_live_on)
+START_TEST(destroy_cancels_the_hooks_of_running_threads)
 {
 	struct worker worker;
 	struct zpool *first = open_exit_hook(), *second = open_exit_hook();
@@ -177,7 +177,7 @@ static struct zpool *open_chatty(void)
 	return pool;
 }
 
-START_TEST(a_drivers_words_are_the_last_error)
+START_TEST(message_of_a_driver_is_the_last_error)
 {
 	unsigned long handle;
 	struct zpool *pool = open_chatty();
@@ -215,7 +215,7 @@ static const struct zpool_driver wordy_driver = {
 	.set_limit = set_limit_fails,
 };
 
-START_TEST(words_left_behind_by_a_success_are_not_told_of_a_later_failure)
+START_TEST(message_set_by_a_successful_call_is_not_used_later)
 {
 	unsigned long handle;
 	ck_assert_int_eq(zpool_register_driver(&wordy_driver), 0);
@@ -228,7 +228,7 @@ START_TEST(words_left_behind_by_a_success_are_not_told_of_a_later_failure)
 }
 END_TEST
 
-START_TEST(a_drivers_lines_reach_the_log_with_its_name)
+START_TEST(log_messages_of_a_driver_have_its_name)
 {
 	unsigned long handle;
 	struct zpool *pool = open_chatty();
@@ -255,7 +255,7 @@ static void fail_in_handler(enum zpool_log_level level, const char *message, voi
 	errno = EDOM;
 }
 
-START_TEST(a_log_handler_that_fails_a_call_leaves_the_last_error_alone)
+START_TEST(failing_call_in_a_log_handler_does_not_change_the_last_error)
 {
 	unsigned long handle;
 	struct zpool *pool = open_chatty();
@@ -272,12 +272,12 @@ int main(void)
 {
 	TCase *tests = tcase_create("hooks");
 	tcase_add_test(tests, a_hook_runs_when_its_thread_ends);
-	tcase_add_test(tests, destroy_cancels_the_hooks_of_threads_that_live_on);
+	tcase_add_test(tests, destroy_cancels_the_hooks_of_running_threads);
 	tcase_add_test(tests, a_thread_may_outlive_the_drivers_code);
 	tcase_add_test(tests, destroy_waits_for_a_hook_that_runs);
-	tcase_add_test(tests, a_drivers_words_are_the_last_error);
-	tcase_add_test(tests, words_left_behind_by_a_success_are_not_told_of_a_later_failure);
-	tcase_add_test(tests, a_drivers_lines_reach_the_log_with_its_name);
-	tcase_add_test(tests, a_log_handler_that_fails_a_call_leaves_the_last_error_alone);
+	tcase_add_test(tests, message_of_a_driver_is_the_last_error);
+	tcase_add_test(tests, message_set_by_a_successful_call_is_not_used_later);
+	tcase_add_test(tests, log_messages_of_a_driver_have_its_name);
+	tcase_add_test(tests, failing_call_in_a_log_handler_does_not_change_the_last_error);
 	return fixture_run("hooks", tests);
 }

@@ -58,7 +58,7 @@ END_TEST
  * Handlers
  */
 
-START_TEST(a_handler_gets_the_levels_it_wants)
+START_TEST(log_handler_gets_the_chosen_levels)
 {
 	fixture_capture_log(ZPOOL_LOG_ERROR);
 	expect_refused("nosuch", ENOENT, "nosuch.so");
@@ -100,7 +100,7 @@ static void replace_inside(enum zpool_log_level level, const char *message, void
 	zpool_free(NULL, 1);
 }
 
-START_TEST(a_handler_cannot_replace_itself_and_what_it_logs_is_dropped)
+START_TEST(log_handler_cannot_replace_itself_and_its_messages_are_dropped)
 {
 	handled = 0;
 	replaced = 0;
@@ -147,7 +147,7 @@ static void *log_without_end(void *arg)
 	return NULL;
 }
 
-START_TEST(a_replaced_handler_is_never_called_again_and_the_wait_for_it_ends)
+START_TEST(replaced_log_handler_is_not_called_after_the_call_returns)
 {
 	static struct listener listeners[2];
 	pthread_t threads[LOGGERS];
@@ -212,7 +212,7 @@ static void use_library(enum zpool_log_level level, const char *message, void *u
 }
 
 /* The load that logs the message would wait for the handler, and the handler for the load. */
-START_TEST(a_handler_called_from_a_load_is_inside_of_it)
+START_TEST(log_handler_called_during_a_load_cannot_load)
 {
 	memset(&used, 0, sizeof(used));
 	fixture_install("good");
@@ -234,10 +234,10 @@ int main(void)
 	TCase *tests = tcase_create("log");
 	tcase_add_test(tests, nothing_is_printed_unless_asked_for);
 	tcase_add_test(tests, the_environment_chooses_what_is_printed);
-	tcase_add_test(tests, a_handler_gets_the_levels_it_wants);
+	tcase_add_test(tests, log_handler_gets_the_chosen_levels);
 	tcase_add_test(tests, an_unknown_level_is_refused_and_changes_nothing);
-	tcase_add_test(tests, a_handler_cannot_replace_itself_and_what_it_logs_is_dropped);
-	tcase_add_test(tests, a_replaced_handler_is_never_called_again_and_the_wait_for_it_ends);
-	tcase_add_test(tests, a_handler_called_from_a_load_is_inside_of_it);
+	tcase_add_test(tests, log_handler_cannot_replace_itself_and_its_messages_are_dropped);
+	tcase_add_test(tests, replaced_log_handler_is_not_called_after_the_call_returns);
+	tcase_add_test(tests, log_handler_called_during_a_load_cannot_load);
 	return fixture_run("log", tests);
 }

@@ -67,14 +67,14 @@ START_TEST(a_driver_linked_in_is_found_without_a_directory)
 }
 END_TEST
 
-START_TEST(a_driver_linked_in_goes_before_a_file_of_its_name)
+START_TEST(linked_driver_takes_precedence_over_a_file)
 {
 	fixture_write(fixture_text("%s/linked.so", fixture_dir()), "junk", 4);
 	expect_works("linked");
 }
 END_TEST
 
-START_TEST(a_file_is_found_beside_drivers_linked_in)
+START_TEST(file_is_found_in_a_program_with_linked_drivers)
 {
 	fixture_install("good");
 	expect_works("good");
@@ -155,7 +155,7 @@ START_TEST(a_file_is_loaded_even_if_libltdl_cannot_start)
 }
 END_TEST
 
-START_TEST(every_use_of_libltdl_that_is_not_a_driver_is_given_back)
+START_TEST(libltdl_handles_of_other_modules_are_closed)
 {
 	expect_works("linked");
 	int before = ltdl_uses;
@@ -176,13 +176,13 @@ int main(void)
 {
 	TCase *tests = tcase_create("preloaded");
 	tcase_add_test(tests, a_driver_linked_in_is_found_without_a_directory);
-	tcase_add_test(tests, a_driver_linked_in_goes_before_a_file_of_its_name);
-	tcase_add_test(tests, a_file_is_found_beside_drivers_linked_in);
+	tcase_add_test(tests, linked_driver_takes_precedence_over_a_file);
+	tcase_add_test(tests, file_is_found_in_a_program_with_linked_drivers);
 	tcase_add_test(tests, a_driver_linked_in_cannot_be_unloaded);
 	tcase_add_test(tests, a_linked_module_with_a_fault_is_refused);
 	tcase_add_test(tests, drivers_linked_in_are_listed_once_before_and_after_their_use);
 	tcase_add_test(tests, a_libltdl_that_cannot_start_is_an_error_and_not_a_hang);
 	tcase_add_test(tests, a_file_is_loaded_even_if_libltdl_cannot_start);
-	tcase_add_test(tests, every_use_of_libltdl_that_is_not_a_driver_is_given_back);
+	tcase_add_test(tests, libltdl_handles_of_other_modules_are_closed);
 	return fixture_run("preloaded", tests);
 }

@@ -91,7 +91,7 @@ static int find_fault(const struct zpool_driver_info *info, void *user)
 	return 1;
 }
 
-START_TEST(a_fault_that_the_file_shows_is_named_and_no_code_runs)
+START_TEST(fault_in_the_file_is_reported_and_no_code_runs)
 {
 	const struct fault *fault = &visible[_i];
 	const char *listed[] = { fault->mock, NULL };
@@ -103,7 +103,7 @@ START_TEST(a_fault_that_the_file_shows_is_named_and_no_code_runs)
 }
 END_TEST
 
-START_TEST(a_fault_that_the_structure_shows_is_named_and_the_plugin_unmapped)
+START_TEST(fault_in_the_structure_is_reported_and_the_plugin_unmapped)
 {
 	const struct fault *fault = &invisible[_i];
 	expect_fault(fault);
@@ -123,7 +123,7 @@ START_TEST(a_refused_plugin_is_not_loaded)
 }
 END_TEST
 
-START_TEST(a_file_that_is_no_elf_is_named)
+START_TEST(file_that_is_not_elf_is_named)
 {
 	const char *path = fixture_text("%s/junk.so", fixture_dir());
 	fixture_write(path, "#!/bin/sh\necho hello\n", 21);
@@ -166,7 +166,7 @@ START_TEST(an_elf_file_of_another_kind_is_named)
 }
 END_TEST
 
-START_TEST(a_plugin_cut_off_in_the_middle_is_refused)
+START_TEST(truncated_plugin_is_refused)
 {
 	size_t length;
 	char *content = fixture_read(fixture_mock("good"), &length);
@@ -192,7 +192,7 @@ START_TEST(a_missing_dependency_is_named)
 END_TEST
 
 /* Without section headers the loader cannot check the file, and dlsym() finds the dependency's driver. */
-START_TEST(a_driver_of_a_dependency_is_not_taken_for_the_plugins_own)
+START_TEST(driver_symbol_of_a_dependency_is_not_used)
 {
 	size_t length;
 	char *content = fixture_read(fixture_mock("in_dependency"), &length);
@@ -213,7 +213,7 @@ START_TEST(a_driver_of_a_dependency_is_not_taken_for_the_plugins_own)
 }
 END_TEST
 
-START_TEST(a_sound_plugin_without_section_headers_works)
+START_TEST(plugin_without_section_headers_works)
 {
 	const ElfW(Off) nowhere = 0;
 	install_patched(fixture_text("%s/good.so", fixture_dir()), offsetof(ElfW(Ehdr), e_shoff), &nowhere,
@@ -237,7 +237,7 @@ static int find_note(const struct zpool_driver_info *info, void *user)
 	return info->has_note ? 2 : 1;
 }
 
-START_TEST(a_plugin_without_a_note_works_and_is_listed_as_such)
+START_TEST(plugin_without_a_note_works_and_is_listed_without_one)
 {
 	fixture_install("no_note");
 	ck_assert_int_eq(zpool_each_driver(find_note, NULL), 1);
@@ -288,18 +288,18 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("refused");
-	tcase_add_loop_test(tests, a_fault_that_the_file_shows_is_named_and_no_code_runs, 0, VISIBLE);
-	tcase_add_loop_test(tests, a_fault_that_the_structure_shows_is_named_and_the_plugin_unmapped, 0, INVISIBLE);
+	tcase_add_loop_test(tests, fault_in_the_file_is_reported_and_no_code_runs, 0, VISIBLE);
+	tcase_add_loop_test(tests, fault_in_the_structure_is_reported_and_the_plugin_unmapped, 0, INVISIBLE);
 	tcase_add_test(tests, a_refused_plugin_is_not_loaded);
-	tcase_add_test(tests, a_file_that_is_no_elf_is_named);
+	tcase_add_test(tests, file_that_is_not_elf_is_named);
 	tcase_add_test(tests, an_elf_file_of_another_kind_is_named);
-	tcase_add_test(tests, a_plugin_cut_off_in_the_middle_is_refused);
+	tcase_add_test(tests, truncated_plugin_is_refused);
 	tcase_add_test(tests, an_undefined_symbol_is_named);
 	tcase_add_test(tests, a_missing_dependency_is_named);
-	tcase_add_test(tests, a_driver_of_a_dependency_is_not_taken_for_the_plugins_own);
-	tcase_add_test(tests, a_sound_plugin_without_section_headers_works);
+	tcase_add_test(tests, driver_symbol_of_a_dependency_is_not_used);
+	tcase_add_test(tests, plugin_without_section_headers_works);
 	tcase_add_test(tests, a_plugin_under_another_name_is_refused);
-	tcase_add_test(tests, a_plugin_without_a_note_works_and_is_listed_as_such);
+	tcase_add_test(tests, plugin_without_a_note_works_and_is_listed_without_one);
 	tcase_add_test(tests, a_stripped_plugin_works_and_has_its_note);
 	tcase_add_test(tests, a_refusal_is_logged);
 	return fixture_run("refused", tests);

@@ -69,7 +69,7 @@ START_TEST(a_loaded_type_cannot_be_registered)
 }
 END_TEST
 
-START_TEST(a_registered_driver_goes_before_a_file_of_its_name_as_long_as_it_is_registered)
+START_TEST(registered_driver_takes_precedence_over_a_file)
 {
 	fixture_install("good");
 	ck_assert_int_eq(zpool_register_driver(&good_driver), 0);
@@ -94,7 +94,7 @@ START_TEST(unregistering_makes_the_type_absent)
 }
 END_TEST
 
-START_TEST(what_is_no_driver_is_not_registered)
+START_TEST(invalid_driver_is_not_registered)
 {
 	struct zpool_driver driver = plain_driver;
 	expect_error(zpool_register_driver(NULL), EINVAL, "no driver");
@@ -134,7 +134,7 @@ static int evict(struct zpool *pool, unsigned long handle)
 	return 0;
 }
 
-START_TEST(evict_reaches_the_owner_and_gives_its_value)
+START_TEST(evict_calls_the_owner_and_returns_its_value)
 {
 	static const struct zpool_ops ops = { evict };
 	unsigned long first, second;
@@ -311,7 +311,7 @@ static int load_while_listing(const struct zpool_driver_info *info, void *user)
 	return zpool_each_driver(find_driver, &(struct find){ .type = "none" });
 }
 
-START_TEST(a_walk_ends_at_the_visitors_wish_and_holds_no_lock)
+START_TEST(visitor_can_end_a_walk_and_no_lock_is_held)
 {
 	unsigned int visited = 0;
 	fixture_install("good");
@@ -353,7 +353,7 @@ START_TEST(parameters_are_shown_in_order_with_the_limit_last)
 }
 END_TEST
 
-START_TEST(an_unknown_parameter_is_refused_with_a_list_of_those_there_are)
+START_TEST(unknown_parameter_is_refused_with_a_list_of_the_known_ones)
 {
 	fixture_install("params");
 	expect_refused("params:colour=red", EINVAL, "no parameter \"colour\"", "fast=no", "level=3",
@@ -365,7 +365,7 @@ START_TEST(an_unknown_parameter_is_refused_with_a_list_of_those_there_are)
 }
 END_TEST
 
-START_TEST(has_pool_tells_of_every_part_and_why_not)
+START_TEST(has_pool_reports_which_part_is_missing)
 {
 	fixture_install("good");
 	fixture_install("filter");
@@ -386,19 +386,19 @@ int main(void)
 	TCase *tests = tcase_create("registry");
 	tcase_add_test(tests, a_type_can_be_registered_once);
 	tcase_add_test(tests, a_loaded_type_cannot_be_registered);
-	tcase_add_test(tests, a_registered_driver_goes_before_a_file_of_its_name_as_long_as_it_is_registered);
+	tcase_add_test(tests, registered_driver_takes_precedence_over_a_file);
 	tcase_add_test(tests, unregistering_makes_the_type_absent);
-	tcase_add_test(tests, what_is_no_driver_is_not_registered);
-	tcase_add_test(tests, evict_reaches_the_owner_and_gives_its_value);
+	tcase_add_test(tests, invalid_driver_is_not_registered);
+	tcase_add_test(tests, evict_calls_the_owner_and_returns_its_value);
 	tcase_add_test(tests, evict_without_a_pool_or_a_callback_is_refused);
 	tcase_add_test(tests, installed_drivers_are_listed_without_running_them);
 	tcase_add_test(tests, loaded_drivers_are_listed_with_their_pools);
 	tcase_add_test(tests, registered_drivers_are_listed_and_hide_a_file);
 	tcase_add_test(tests, only_the_first_file_of_a_name_is_listed);
 	tcase_add_test(tests, a_file_whose_name_cannot_be_a_drivers_is_listed_with_its_fault);
-	tcase_add_test(tests, a_walk_ends_at_the_visitors_wish_and_holds_no_lock);
+	tcase_add_test(tests, visitor_can_end_a_walk_and_no_lock_is_held);
 	tcase_add_test(tests, parameters_are_shown_in_order_with_the_limit_last);
-	tcase_add_test(tests, an_unknown_parameter_is_refused_with_a_list_of_those_there_are);
-	tcase_add_test(tests, has_pool_tells_of_every_part_and_why_not);
+	tcase_add_test(tests, unknown_parameter_is_refused_with_a_list_of_the_known_ones);
+	tcase_add_test(tests, has_pool_reports_which_part_is_missing);
 	return fixture_run("registry", tests);
 }

@@ -34,7 +34,7 @@ START_TEST(create_of_an_absent_type_lists_every_path_tried)
 }
 END_TEST
 
-START_TEST(create_of_no_driver_name_is_refused)
+START_TEST(create_with_an_invalid_type_is_refused)
 {
 	expect_refused("../evil", EINVAL, "../evil", "not a valid driver name");
 	expect_refused("", EINVAL, "is empty");
@@ -56,7 +56,7 @@ START_TEST(create_of_no_driver_name_is_refused)
 }
 END_TEST
 
-START_TEST(create_of_an_endless_name_is_refused_in_a_short_message)
+START_TEST(create_with_a_very_long_name_is_refused_in_a_short_message)
 {
 	static char name[10 * 1024 + 1];
 	memset(name, 'a', sizeof(name) - 1);
@@ -115,7 +115,7 @@ END_TEST
  * Directories
  */
 
-START_TEST(a_plugin_dropped_in_while_the_host_runs_is_found_by_the_next_create)
+START_TEST(plugin_installed_while_the_host_runs_is_found_by_the_next_create)
 {
 	expect_refused("good", ENOENT, "good.so");
 	ck_assert(!zpool_has_pool("good"));
@@ -136,7 +136,7 @@ START_TEST(a_directory_that_appears_while_the_host_runs_is_searched)
 }
 END_TEST
 
-START_TEST(the_first_directory_decides_even_if_its_file_is_broken)
+START_TEST(first_directory_is_used_even_if_its_file_is_broken)
 {
 	const char *second = fixture_make_dir("second", 0755);
 	const char *broken = fixture_text("%s/good.so", fixture_dir());
@@ -173,7 +173,7 @@ START_TEST(a_directory_named_like_a_plugin_is_the_error)
 }
 END_TEST
 
-START_TEST(the_chosen_path_wins_over_the_environment_and_can_be_taken_back)
+START_TEST(chosen_path_overrides_the_environment_until_it_is_reset)
 {
 	const char *chosen = fixture_make_dir("chosen", 0755);
 	char buf[PATH_MAX];
@@ -215,7 +215,7 @@ START_TEST(get_plugin_path_cuts_like_snprintf)
 }
 END_TEST
 
-START_TEST(set_plugin_path_refuses_what_is_not_absolute_and_keeps_the_former)
+START_TEST(set_plugin_path_refuses_relative_paths_and_keeps_the_previous)
 {
 	static char endless[PATH_MAX + 2];
 	char buf[PATH_MAX];
@@ -235,7 +235,7 @@ START_TEST(set_plugin_path_refuses_what_is_not_absolute_and_keeps_the_former)
 }
 END_TEST
 
-START_TEST(empty_entries_and_slashes_at_the_end_do_no_harm)
+START_TEST(empty_entries_and_trailing_slashes_are_ignored)
 {
 	fixture_install("good");
 	ck_assert_int_eq(zpool_set_plugin_path(fixture_text(":%s//::", fixture_dir())), 0);
@@ -244,7 +244,7 @@ START_TEST(empty_entries_and_slashes_at_the_end_do_no_harm)
 }
 END_TEST
 
-START_TEST(relative_directories_of_the_environment_are_passed_over)
+START_TEST(relative_directories_of_the_environment_are_skipped)
 {
 	fixture_install("good");
 	const char *const argv[] = { "child", "create", "good", NULL };
@@ -366,23 +366,23 @@ int main(void)
 {
 	TCase *tests = tcase_create("search");
 	tcase_add_test(tests, create_of_an_absent_type_lists_every_path_tried);
-	tcase_add_test(tests, create_of_no_driver_name_is_refused);
-	tcase_add_test(tests, create_of_an_endless_name_is_refused_in_a_short_message);
+	tcase_add_test(tests, create_with_an_invalid_type_is_refused);
+	tcase_add_test(tests, create_with_a_very_long_name_is_refused_in_a_short_message);
 	tcase_add_test(tests, names_may_have_32_letters_and_no_more);
 	tcase_add_test(tests, a_dash_in_a_name_is_an_underscore_in_its_file);
 	tcase_add_test(tests, a_file_with_a_dash_in_its_name_is_not_found);
 	tcase_add_test(tests, create_libz_does_not_open_the_systems_zlib);
-	tcase_add_test(tests, a_plugin_dropped_in_while_the_host_runs_is_found_by_the_next_create);
+	tcase_add_test(tests, plugin_installed_while_the_host_runs_is_found_by_the_next_create);
 	tcase_add_test(tests, a_directory_that_appears_while_the_host_runs_is_searched);
-	tcase_add_test(tests, the_first_directory_decides_even_if_its_file_is_broken);
+	tcase_add_test(tests, first_directory_is_used_even_if_its_file_is_broken);
 	tcase_add_test(tests, a_dangling_link_in_the_first_directory_is_the_error);
 	tcase_add_test(tests, a_directory_named_like_a_plugin_is_the_error);
-	tcase_add_test(tests, the_chosen_path_wins_over_the_environment_and_can_be_taken_back);
+	tcase_add_test(tests, chosen_path_overrides_the_environment_until_it_is_reset);
 	tcase_add_test(tests, an_empty_environment_leaves_the_built_in_path);
 	tcase_add_test(tests, get_plugin_path_cuts_like_snprintf);
-	tcase_add_test(tests, set_plugin_path_refuses_what_is_not_absolute_and_keeps_the_former);
-	tcase_add_test(tests, empty_entries_and_slashes_at_the_end_do_no_harm);
-	tcase_add_test(tests, relative_directories_of_the_environment_are_passed_over);
+	tcase_add_test(tests, set_plugin_path_refuses_relative_paths_and_keeps_the_previous);
+	tcase_add_test(tests, empty_entries_and_trailing_slashes_are_ignored);
+	tcase_add_test(tests, relative_directories_of_the_environment_are_skipped);
 	tcase_add_test(tests, the_linkers_and_libltdls_own_search_paths_change_nothing);
 	tcase_add_test(tests, a_planted_libtool_archive_is_never_read);
 	tcase_add_test(tests, a_link_to_a_versioned_file_works);

@@ -166,7 +166,7 @@ static void start_attempt(struct attempt *each, struct gate *start, const char *
 	ck_assert_int_eq(pthread_create(&each->thread, NULL, attempt, each), 0);
 }
 
-START_TEST(a_slow_constructor_holds_up_only_those_who_want_its_type)
+START_TEST(slow_constructor_delays_only_loads_of_its_type)
 {
 	struct gate start = GATE_INIT;
 	struct attempt loading, waiting;
@@ -379,7 +379,7 @@ int main(void)
 	tcase_add_test(tests, two_hundred_threads_get_the_same_error_from_one_load);
 	tcase_add_test(tests, two_hundred_threads_get_the_same_error_of_the_linker);
 	tcase_add_test(tests, two_hundred_threads_get_the_same_error_where_there_is_no_file);
-	tcase_add_test(tests, a_slow_constructor_holds_up_only_those_who_want_its_type);
+	tcase_add_test(tests, slow_constructor_delays_only_loads_of_its_type);
 	tcase_add_test(tests, a_constructor_may_use_live_drivers_and_gets_edeadlk_for_others);
 	tcase_add_test(tests, two_threads_with_crossed_loads_do_not_hang);
 	tcase_add_test(tests, a_load_fits_on_a_small_stack);

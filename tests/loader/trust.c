@@ -72,7 +72,7 @@ START_TEST(a_world_writable_directory_is_refused)
 }
 END_TEST
 
-START_TEST(a_sticky_bit_does_not_save_the_plugins_own_directory)
+START_TEST(sticky_bit_does_not_make_the_plugins_directory_trusted)
 {
 	fixture_install("good");
 	ck_assert_int_eq(chmod(fixture_dir(), 01777), 0);
@@ -112,7 +112,7 @@ START_TEST(dots_do_not_hide_a_sticky_directory)
 }
 END_TEST
 
-START_TEST(what_the_group_may_write_is_refused_to_root_only)
+START_TEST(group_writable_file_is_refused_only_to_root)
 {
 	const char *path = fixture_install("good");
 	const struct zp_trust user = { .euid = geteuid() ? geteuid() : 1000 };
@@ -133,9 +133,9 @@ START_TEST(what_the_group_may_write_is_refused_to_root_only)
 }
 END_TEST
 
-START_TEST(what_the_group_may_write_is_refused_in_a_privileged_program)
+START_TEST(group_writable_file_is_refused_in_a_privileged_program)
 {
-	if (!is_root("what_the_group_may_write_is_refused_in_a_privileged_program"))
+	if (!is_root("group_writable_file_is_refused_in_a_privileged_program"))
 		return;
 	const char *path = fixture_install("good");
 	const struct zp_trust secure = { .euid = 1000, .secure = true };
@@ -150,9 +150,9 @@ END_TEST
  * Owners
  */
 
-START_TEST(a_strangers_file_is_refused)
+START_TEST(file_of_another_user_is_refused)
 {
-	if (!is_root("a_strangers_file_is_refused"))
+	if (!is_root("file_of_another_user_is_refused"))
 		return;
 	const char *path = fixture_install("good");
 	ck_assert_int_eq(chown(path, OTHER_USER, 0), 0);
@@ -162,9 +162,9 @@ START_TEST(a_strangers_file_is_refused)
 }
 END_TEST
 
-START_TEST(a_strangers_directory_is_refused)
+START_TEST(directory_of_another_user_is_refused)
 {
-	if (!is_root("a_strangers_directory_is_refused"))
+	if (!is_root("directory_of_another_user_is_refused"))
 		return;
 	fixture_install("good");
 	ck_assert_int_eq(chown(fixture_dir(), OTHER_USER, 0), 0);
@@ -177,9 +177,9 @@ START_TEST(a_strangers_directory_is_refused)
 }
 END_TEST
 
-START_TEST(a_strangers_link_is_refused)
+START_TEST(link_of_another_user_is_refused)
 {
-	if (!is_root("a_strangers_link_is_refused"))
+	if (!is_root("link_of_another_user_is_refused"))
 		return;
 	const char *link = fixture_text("%s/good.so", fixture_dir());
 	fixture_install_as("good", fixture_text("%s/elsewhere.so", fixture_root()));
@@ -189,9 +189,9 @@ START_TEST(a_strangers_link_is_refused)
 }
 END_TEST
 
-START_TEST(a_privileged_program_takes_only_roots_files)
+START_TEST(privileged_program_loads_only_files_of_root)
 {
-	if (!is_root("a_privileged_program_takes_only_roots_files"))
+	if (!is_root("privileged_program_loads_only_files_of_root"))
 		return;
 	const char *path = fixture_install("good");
 	const struct zp_trust secure = { .euid = OTHER_USER, .secure = true };
@@ -218,7 +218,7 @@ START_TEST(the_overflow_user_of_a_user_namespace_is_not_taken_for_root)
 }
 END_TEST
 
-START_TEST(trust_is_asked_for_in_the_name_of_the_effective_user)
+START_TEST(trust_is_checked_for_the_effective_user)
 {
 	struct zp_trust trust;
 	zp_trust_self(&trust);
@@ -261,7 +261,7 @@ START_TEST(a_link_into_a_directory_that_others_may_write_is_refused)
 }
 END_TEST
 
-START_TEST(a_loop_of_links_is_named)
+START_TEST(circular_links_are_named)
 {
 	ck_assert_int_eq(symlink("other.so", fixture_text("%s/good.so", fixture_dir())), 0);
 	ck_assert_int_eq(symlink("good.so", fixture_text("%s/other.so", fixture_dir())), 0);
@@ -269,7 +269,7 @@ START_TEST(a_loop_of_links_is_named)
 }
 END_TEST
 
-START_TEST(forty_links_are_followed_and_no_more)
+START_TEST(forty_links_are_followed)
 {
 	enum { MOST = 40 };
 	fixture_install_as("good", fixture_text("%s/link0", fixture_root()));
@@ -285,7 +285,7 @@ END_TEST
  * Paths
  */
 
-START_TEST(a_path_that_leads_nowhere_is_named)
+START_TEST(path_without_a_plugin_is_named_in_the_message)
 {
 	ck_assert_int_eq(resolve(fixture_text("%s/gone.so", fixture_dir())), -ENOENT);
 	expect_why("gone.so");
@@ -358,7 +358,7 @@ static int find_needs_near(const struct zpool_driver_info *info, void *user)
 	return 0;
 }
 
-START_TEST(a_listing_judges_libraries_too)
+START_TEST(listing_checks_libraries_of_plugins)
 {
 	char fault[PATH_MAX] = "";
 	const char *near = install_with_library();
@@ -376,24 +376,24 @@ int main(void)
 	TCase *tests = tcase_create("trust");
 	tcase_add_test(tests, a_world_writable_file_is_refused);
 	tcase_add_test(tests, a_world_writable_directory_is_refused);
-	tcase_add_test(tests, a_sticky_bit_does_not_save_the_plugins_own_directory);
+	tcase_add_test(tests, sticky_bit_does_not_make_the_plugins_directory_trusted);
 	tcase_add_test(tests, a_world_writable_directory_further_up_is_refused_unless_it_is_sticky);
 	tcase_add_test(tests, dots_do_not_hide_a_sticky_directory);
-	tcase_add_test(tests, what_the_group_may_write_is_refused_to_root_only);
-	tcase_add_test(tests, what_the_group_may_write_is_refused_in_a_privileged_program);
-	tcase_add_test(tests, a_strangers_file_is_refused);
-	tcase_add_test(tests, a_strangers_directory_is_refused);
-	tcase_add_test(tests, a_strangers_link_is_refused);
-	tcase_add_test(tests, a_privileged_program_takes_only_roots_files);
+	tcase_add_test(tests, group_writable_file_is_refused_only_to_root);
+	tcase_add_test(tests, group_writable_file_is_refused_in_a_privileged_program);
+	tcase_add_test(tests, file_of_another_user_is_refused);
+	tcase_add_test(tests, directory_of_another_user_is_refused);
+	tcase_add_test(tests, link_of_another_user_is_refused);
+	tcase_add_test(tests, privileged_program_loads_only_files_of_root);
 	tcase_add_test(tests, the_overflow_user_of_a_user_namespace_is_not_taken_for_root);
-	tcase_add_test(tests, trust_is_asked_for_in_the_name_of_the_effective_user);
+	tcase_add_test(tests, trust_is_checked_for_the_effective_user);
 	tcase_add_test(tests, a_chain_of_links_is_followed_to_its_end);
 	tcase_add_test(tests, a_link_into_a_directory_that_others_may_write_is_refused);
-	tcase_add_test(tests, a_loop_of_links_is_named);
-	tcase_add_test(tests, forty_links_are_followed_and_no_more);
-	tcase_add_test(tests, a_path_that_leads_nowhere_is_named);
+	tcase_add_test(tests, circular_links_are_named);
+	tcase_add_test(tests, forty_links_are_followed);
+	tcase_add_test(tests, path_without_a_plugin_is_named_in_the_message);
 	tcase_add_test(tests, paths_and_links_too_long_for_the_system_are_refused);
 	tcase_add_test(tests, a_library_in_the_plugins_run_path_is_judged_before_it_is_loaded);
-	tcase_add_test(tests, a_listing_judges_libraries_too);
+	tcase_add_test(tests, listing_checks_libraries_of_plugins);
 	return fixture_run("trust", tests);
 }

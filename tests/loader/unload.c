@@ -65,7 +65,7 @@ static int unload_inside(const struct zpool_param *param, size_t size, void *use
 	return 0;
 }
 
-START_TEST(unload_is_refused_while_the_drivers_parameters_are_looked_at)
+START_TEST(unload_is_refused_while_parameters_are_listed)
 {
 	int result = 0;
 	fixture_install("good");
@@ -108,7 +108,7 @@ END_TEST
  * Drivers that stay in memory
  */
 
-START_TEST(a_resident_driver_stays_and_so_does_its_code_when_the_file_changes)
+START_TEST(resident_driver_keeps_its_code_when_the_file_changes)
 {
 	const char *path = fixture_install("resident");
 	expect_works("resident");
@@ -123,7 +123,7 @@ START_TEST(a_resident_driver_stays_and_so_does_its_code_when_the_file_changes)
 }
 END_TEST
 
-START_TEST(a_driver_that_the_linker_keeps_stays_usable)
+START_TEST(driver_that_the_linker_does_not_unload_stays_usable)
 {
 	const char *path = fixture_install("no_delete");
 	expect_works("no_delete");
@@ -140,7 +140,7 @@ START_TEST(a_driver_that_the_linker_keeps_stays_usable)
 }
 END_TEST
 
-START_TEST(a_driver_that_the_program_holds_too_can_be_unloaded_once_it_lets_go)
+START_TEST(driver_that_the_program_opened_too_can_be_unloaded_after_its_close)
 {
 	const char *path = fixture_install("good");
 	void *held = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -159,7 +159,7 @@ END_TEST
  * Files that are replaced while their driver is loaded
  */
 
-START_TEST(a_replaced_file_is_what_the_next_load_takes)
+START_TEST(replaced_file_is_used_by_the_next_load)
 {
 	const char *path = fixture_install("good");
 	expect_works("good");
@@ -204,7 +204,7 @@ START_TEST(a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded)
 END_TEST
 
 /* The dynamic linker compares file names, and would return the code of the previous file. */
-START_TEST(the_former_file_is_not_taken_for_the_new_one_while_the_program_holds_it)
+START_TEST(replaced_file_is_not_loaded_while_the_program_holds_the_old_one)
 {
 	const char *path = fixture_install("good");
 	void *held = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -253,7 +253,7 @@ static void *unload_again_and_again(void *arg)
 	return NULL;
 }
 
-START_TEST(creates_and_unloads_at_once_never_miss)
+START_TEST(concurrent_creates_and_unloads_succeed)
 {
 	pthread_t makers[4], unloader;
 	unsigned int unloads = 0;
@@ -279,16 +279,16 @@ int main(void)
 {
 	TCase *tests = tcase_create("unload");
 	tcase_add_test(tests, unload_is_refused_while_a_pool_lives_and_unmaps_after);
-	tcase_add_test(tests, unload_is_refused_while_the_drivers_parameters_are_looked_at);
+	tcase_add_test(tests, unload_is_refused_while_parameters_are_listed);
 	tcase_add_test(tests, the_next_create_loads_the_file_again);
 	tcase_add_test(tests, unload_of_what_is_not_a_plugin_is_refused);
-	tcase_add_test(tests, a_resident_driver_stays_and_so_does_its_code_when_the_file_changes);
-	tcase_add_test(tests, a_driver_that_the_linker_keeps_stays_usable);
-	tcase_add_test(tests, a_driver_that_the_program_holds_too_can_be_unloaded_once_it_lets_go);
-	tcase_add_test(tests, a_replaced_file_is_what_the_next_load_takes);
+	tcase_add_test(tests, resident_driver_keeps_its_code_when_the_file_changes);
+	tcase_add_test(tests, driver_that_the_linker_does_not_unload_stays_usable);
+	tcase_add_test(tests, driver_that_the_program_opened_too_can_be_unloaded_after_its_close);
+	tcase_add_test(tests, replaced_file_is_used_by_the_next_load);
 	tcase_add_test(tests, a_file_replaced_while_loaded_changes_nothing_until_it_is_unloaded);
 	tcase_add_test(tests, a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded);
-	tcase_add_test(tests, the_former_file_is_not_taken_for_the_new_one_while_the_program_holds_it);
-	tcase_add_test(tests, creates_and_unloads_at_once_never_miss);
+	tcase_add_test(tests, replaced_file_is_not_loaded_while_the_program_holds_the_old_one);
+	tcase_add_test(tests, concurrent_creates_and_unloads_succeed);
 	return fixture_run("unload", tests);
 }

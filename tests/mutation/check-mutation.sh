@@ -129,11 +129,11 @@ mutate zbud "$srcdir/plugins/zbud"
 
 mutation wrong_list zbud_page.c unbuddied_enter \
     's/room = zbud_free_chunks(page);/room = zbud_free_chunks(page) + 1;/' \
-    contents_last_through_everything churn_loses_no_room
+    contents_survive_all_operations churn_loses_no_space
 
 mutation header_counted_as_room zbud.h zbud_free_chunks \
     's/return ZBUD_ROOM_CHUNKS/return ZBUD_PAGE_CHUNKS/' \
-    usable_bytes_are_the_objects_own contents_last_through_everything
+    all_usable_bytes_can_be_written contents_survive_all_operations
 
 mutation size_rounded_down zbud_objects.c zbud_malloc \
     's/size + ZBUD_CHUNK_BYTES - 1/size + ZBUD_CHUNK_BYTES - 2/' \
@@ -141,59 +141,59 @@ mutation size_rounded_down zbud_objects.c zbud_malloc \
 
 mutation last_object_off_by_a_chunk zbud.h zbud_first_chunk \
     's/ZBUD_PAGE_CHUNKS - chunks/ZBUD_ROOM_CHUNKS - chunks/' \
-    usable_bytes_are_the_objects_own
+    all_usable_bytes_can_be_written
 
 mutation wrong_side_freed zbud_page.c zbud_page_drop_object \
     's/buddy = zbud_location_buddy/buddy = !zbud_location_buddy/' \
-    contents_last_through_everything walk_visits_each_live_object_once
+    contents_survive_all_operations walk_visits_each_live_object_once
 
 mutation zero_not_cleared zbud_objects.c publish \
     's/if (gfp & ZPOOL_GFP_ZERO)/if (gfp \& ZPOOL_GFP_ZERO \&\& zbud_chunks_of(pool, handle_slot) > 1)/' \
-    zero_means_zero_also_in_used_memory
+    gfp_zero_clears_reused_memory
 
 mutation lost_page zbud_page.c zbud_page_drop_object \
     's/return true;/return false;/' \
-    total_size_follows_what_is_stored churn_loses_no_room
+    total_size_follows_stored_bytes churn_loses_no_space
 
 mutation lost_room zbud_page.c zbud_page_drop_object \
     's/unbuddied_enter(pool, page);//' \
-    failed_mallocs_leave_nothing_behind
+    failed_mallocs_change_nothing
 
 mutation lost_handle_on_error zbud_objects.c malloc_waiting \
     's/zp_handles_unbind(&pool->handles, slot, 1);//' \
-    failed_mallocs_leave_nothing_behind
+    failed_mallocs_change_nothing
 
 mutation missing_unlock_on_error zbud_reclaim.c reclaim_oldest \
     '/zp_list_empty(&pool->lru)/,/}/s/zp_unlock(&pool->lock);//' \
-    shrink_ends_when_nothing_is_left
+    shrink_with_nothing_left_returns_einval
 
 mutation lock_kept_over_fork zbud.c zbud_fork \
     's/zp_unlock(&pool->lock);//' \
-    a_child_has_copies_of_its_own
+    child_has_private_copies_of_pools
 
 mutation wrong_lru_end zbud_reclaim.c reclaim_oldest \
     's/pool->lru.prev/pool->lru.next/' \
-    shrink_takes_the_oldest_first
+    shrink_evicts_the_oldest_first
 
 mutation evict_under_lock zbud_reclaim.c evict_objects \
     's/zp_unlock(&pool->lock);//' \
-    shrink_empties_the_pages_it_tells
+    shrink_reports_the_reclaimed_pages
 
 mutation forgotten_reclaim_mark zbud_reclaim.c evict_objects \
     's/page->under_reclaim = 1;//' \
-    shrink_empties_the_pages_it_tells callback_may_free_others
+    shrink_reports_the_reclaimed_pages callback_may_free_others
 
 mutation page_counted_twice zbud_reclaim.c zbud_shrink \
     's/++\*reclaimed;/*reclaimed += 2;/' \
-    pages_are_counted_once shrink_empties_the_pages_it_tells
+    reclaimed_pages_are_counted_once shrink_reports_the_reclaimed_pages
 
 mutation limit_counted_as_memory zbud_objects.c malloc_slow \
     's/refusals != zp_pages_limit_refusals(&pool->pages)/false/' \
-    stats_tell_the_limit_from_want_of_memory
+    stats_separate_limit_and_nowait_failures
 
 mutation memory_counted_as_limit zbud_objects.c malloc_slow \
     's/refusals != zp_pages_limit_refusals(&pool->pages)/true/' \
-    stats_tell_a_source_without_memory
+    stats_count_failures_of_the_page_source
 
 mutation mapped_not_counted zbud.c zbud_stats \
     's/now.evictions = pool->evictions;/& now.mapped_handles = 0;/' \
@@ -201,11 +201,11 @@ mutation mapped_not_counted zbud.c zbud_stats \
 
 mutation peak_of_now zbud.c zbud_stats \
     's/now.evictions = pool->evictions;/& now.pool_bytes_peak = now.pool_bytes;/' \
-    the_peak_stays
+    peak_size_never_falls
 
 mutation slots_not_given_back zbud_page.c zbud_page_drop_object \
     's/pool->used_slots.*--;//' \
-    stats_tell_what_is_stored
+    stats_report_stored_objects
 
 mutation refusals_not_counted zbud_reclaim.c evict_objects \
     's/pool->evict_refused += .*;//' \
@@ -217,19 +217,19 @@ mutation evictions_counted_by_answer zbud_reclaim.c evict_objects \
 
 mutation slots_cached_under_reclaim zbud_slots.c zbud_slot_cache \
     's/is_under_reclaim(.*) ? NULL : //' \
-    shrink_empties_the_pages_it_tells
+    shrink_reports_the_reclaimed_pages
 
 mutation cached_slots_counted_as_objects zbud.c zbud_stats \
     's/ - cached.chunks.;/;/' \
-    stats_tell_what_is_stored
+    stats_report_stored_objects
 
 mutation cache_outlives_its_thread zbud_slots.c zbud_cache_empty \
     's/empty_magazine(.*);/continue;/' \
-    ended_threads_leave_nothing_behind
+    caches_of_ended_threads_are_released
 
 mutation stale_page_order zbud_page.c zbud_page_enter_lists \
     's/zp_list_add(&page->lru, &pool->lru);/zp_list_add(\&page->lru, pool->lru.prev);/' \
-    shrink_takes_the_oldest_first
+    shrink_evicts_the_oldest_first
 
 # This line exports the mock, which makes it a plugin.
 mkdir "$dir/slabs"
@@ -240,27 +240,27 @@ mutate mock_slabs "$dir/slabs"
 
 mutation mapped_objects_move mock_slabs.c move_object \
     's/if (zp_handles_begin_move(.*) != 0)/if ((zp_handles_lookup(\&pool->handles, handle, \&old), 0))/' \
-    compact_moves_around_what_is_mapped mapped_objects_do_not_move
+    compact_does_not_move_mapped_objects mapped_objects_do_not_move
 
 mutation bytes_stay_behind mock_slabs.c move_object \
     's/memcpy(.*);/memcpy(slot_address(to, new), slot_address(from, old), class_bytes(from->class) - 64);/' \
-    compact_gives_back_and_keeps_contents
+    compact_releases_memory_and_preserves_contents
 
 mutation handle_stays_behind mock_slabs.c move_object \
     's/to->handles\[.*= handle;/to->handles[new \& (SLABS_SLOTS_MAX - 1)] = 1;/' \
-    callback_may_compact compact_runs_beside_shrink random_operations_match_a_reference
+    callback_may_compact compact_runs_during_shrink random_operations_match_a_reference
 
 mutation emptied_slab_kept mock_slabs.c compact_class \
     's/zp_pages_put(.*);//' \
-    compact_gives_back_and_keeps_contents
+    compact_releases_memory_and_preserves_contents
 
 mutation budget_ignored mock_slabs.c compact_class \
     's/budget->bytes -= .*//' \
-    compact_keeps_to_its_budget
+    compact_stops_at_its_byte_budget
 
 mutation budget_never_resumed mock_slabs.c compact_class \
     's/if (budget->bytes == 0)/if (budget->bytes < 1 << 30)/' \
-    compact_keeps_to_its_budget
+    compact_stops_at_its_byte_budget
 
 mutation compaction_not_counted mock_slabs.c slabs_compact \
     's/pool->counted.compactions++;//' \

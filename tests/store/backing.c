@@ -114,7 +114,7 @@ static void tear_down(void)
 	(void)unlink(path);
 }
 
-START_TEST(more_than_the_limit_is_kept_in_the_backing)
+START_TEST(values_beyond_the_limit_are_moved_to_the_backing)
 {
 	struct zpool_store *store = open_image(specs[_i], LIMIT);
 
@@ -179,7 +179,7 @@ START_TEST(close_writes_what_is_dirty)
 }
 END_TEST
 
-START_TEST(image_of_before_is_read)
+START_TEST(image_of_an_earlier_run_is_read)
 {
 	struct zpool_store *store;
 	uint64_t reads;
@@ -319,7 +319,7 @@ START_TEST(units_that_are_read_stay_in_memory)
 }
 END_TEST
 
-START_TEST(shrink_evicts_as_much_as_is_asked_for)
+START_TEST(shrink_evicts_as_much_as_requested)
 {
 	struct zpool_store *store = open_image(specs[_i], 0);
 	uint64_t released = 0, before;
@@ -371,7 +371,7 @@ START_TEST(value_too_large_for_the_driver_is_written_through)
 END_TEST
 
 /* The store must reuse the index of evicted units, because the limit has no room for the index of all keys. */
-START_TEST(index_gives_way_to_other_keys)
+START_TEST(index_releases_memory_for_other_keys)
 {
 	struct zpool_store_args args = args_for("zsmalloc");
 	struct zpool_store *store;
@@ -416,7 +416,7 @@ static void expect_refused(const struct zpool_store_args *args, int err, const c
 	ck_assert_msg(strstr(zpool_last_error(), word), "%s", zpool_last_error());
 }
 
-START_TEST(file_holds_the_units_after_the_store_is_gone)
+START_TEST(file_holds_the_units_after_the_store_is_closed)
 {
 	struct zpool_store_args args = args_for(specs[_i]);
 	struct zpool_store *store;
@@ -530,7 +530,7 @@ START_TEST(file_that_cannot_be_written_is_refused)
 }
 END_TEST
 
-START_TEST(values_have_the_length_of_a_unit)
+START_TEST(value_of_another_length_than_a_unit_is_refused)
 {
 	struct zpool_store *store = open_image(NULL, 0);
 
@@ -567,22 +567,22 @@ int main(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
-	tcase_add_loop_test(tcase, more_than_the_limit_is_kept_in_the_backing, 0, SPECS);
+	tcase_add_loop_test(tcase, values_beyond_the_limit_are_moved_to_the_backing, 0, SPECS);
 	tcase_add_test(tcase, nothing_is_written_before_the_limit_or_a_flush);
 	tcase_add_test(tcase, close_writes_what_is_dirty);
-	tcase_add_loop_test(tcase, image_of_before_is_read, 0, SPECS);
+	tcase_add_loop_test(tcase, image_of_an_earlier_run_is_read, 0, SPECS);
 	tcase_add_test(tcase, prefetch_ends_at_the_limit);
 	tcase_add_loop_test(tcase, dropped_and_zeroed_units_read_as_zero_bytes, 0, 4);
 	tcase_add_test(tcase, extents_follow_memory_and_backing);
 	tcase_add_loop_test(tcase, units_that_are_read_stay_in_memory, 0, SPECS);
-	tcase_add_loop_test(tcase, shrink_evicts_as_much_as_is_asked_for, 0, SPECS);
+	tcase_add_loop_test(tcase, shrink_evicts_as_much_as_requested, 0, SPECS);
 	tcase_add_test(tcase, value_too_large_for_the_driver_is_written_through);
-	tcase_add_test(tcase, index_gives_way_to_other_keys);
-	tcase_add_loop_test(tcase, file_holds_the_units_after_the_store_is_gone, 0, SPECS);
+	tcase_add_test(tcase, index_releases_memory_for_other_keys);
+	tcase_add_loop_test(tcase, file_holds_the_units_after_the_store_is_closed, 0, SPECS);
 	tcase_add_test(tcase, descriptor_is_duplicated);
 	tcase_add_test(tcase, unusable_backings_are_refused_with_a_reason);
 	tcase_add_test(tcase, file_that_cannot_be_written_is_refused);
-	tcase_add_test(tcase, values_have_the_length_of_a_unit);
+	tcase_add_test(tcase, value_of_another_length_than_a_unit_is_refused);
 	tcase_add_test(tcase, store_without_a_backing_has_nothing_to_flush);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

@@ -97,7 +97,7 @@ static void give_text(struct zpool_store_args *args, unsigned int kind)
 	args->dictionary_bytes = bytes;
 }
 
-START_TEST(given_dictionary_is_used_on_every_driver)
+START_TEST(dictionary_of_the_program_is_used_on_every_driver)
 {
 	struct zpool_store_args args = args_for(specs[_i]);
 	uint64_t plain;
@@ -130,7 +130,7 @@ START_TEST(given_dictionary_is_used_on_every_driver)
 }
 END_TEST
 
-START_TEST(given_dictionary_serves_a_store_with_backing_and_checksums)
+START_TEST(dictionary_of_the_program_works_with_backing_and_checksums)
 {
 	struct zpool_store_args args = args_for(_i ? "zsmalloc" : "zblock");
 	struct image image;
@@ -166,7 +166,7 @@ START_TEST(given_dictionary_serves_a_store_with_backing_and_checksums)
 }
 END_TEST
 
-START_TEST(trained_dictionary_pays_on_documents)
+START_TEST(trained_dictionary_saves_memory_on_documents)
 {
 	static const size_t units[] = { 512, 4096 };
 	uint64_t count = _i ? DOCUMENTS * 3 / 4 : DOCUMENTS;
@@ -205,7 +205,7 @@ START_TEST(trained_dictionary_pays_on_documents)
 }
 END_TEST
 
-START_TEST(dictionary_that_does_not_pay_is_not_kept)
+START_TEST(dictionary_that_saves_nothing_is_discarded)
 {
 	struct zpool_store_args args = args_for("zsmalloc");
 
@@ -232,7 +232,7 @@ START_TEST(dictionary_that_does_not_pay_is_not_kept)
 }
 END_TEST
 
-START_TEST(old_dictionaries_live_as_long_as_values_need_them)
+START_TEST(old_dictionaries_are_kept_while_values_need_them)
 {
 	struct zpool_store_args args = args_for("zsmalloc");
 	unsigned int kind;
@@ -580,11 +580,11 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, given_dictionary_is_used_on_every_driver, 0, SPECS);
-	tcase_add_loop_test(tcase, given_dictionary_serves_a_store_with_backing_and_checksums, 0, 2);
-	tcase_add_loop_test(tcase, trained_dictionary_pays_on_documents, 0, 2);
-	tcase_add_test(tcase, dictionary_that_does_not_pay_is_not_kept);
-	tcase_add_test(tcase, old_dictionaries_live_as_long_as_values_need_them);
+	tcase_add_loop_test(tcase, dictionary_of_the_program_is_used_on_every_driver, 0, SPECS);
+	tcase_add_loop_test(tcase, dictionary_of_the_program_works_with_backing_and_checksums, 0, 2);
+	tcase_add_loop_test(tcase, trained_dictionary_saves_memory_on_documents, 0, 2);
+	tcase_add_test(tcase, dictionary_that_saves_nothing_is_discarded);
+	tcase_add_test(tcase, old_dictionaries_are_kept_while_values_need_them);
 	tcase_add_test(tcase, dictionary_can_be_saved_and_given_again);
 	tcase_add_test(tcase, recompression_uses_the_dictionary);
 	tcase_add_test(tcase, bad_arguments_are_refused);

@@ -74,7 +74,7 @@ static bool connect_ends(void)
 	return connected;
 }
 
-START_TEST(event_gives_memory_back)
+START_TEST(memory_pressure_event_releases_memory)
 {
 	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
 	uint64_t before, events = 0;
@@ -210,7 +210,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, event_gives_memory_back, 0, 2);
+	tcase_add_loop_test(tcase, memory_pressure_event_releases_memory, 0, 2);
 	tcase_add_test(tcase, system_without_pressure_information_is_reported);
 	tcase_add_test(tcase, close_ends_the_thread);
 	tcase_add_test(tcase, removed_limit_ends_eviction);

@@ -153,7 +153,7 @@ START_TEST(limit_of_the_spec_holds)
 END_TEST
 
 /* Units that are loaded take the place of others also if only the pool has a limit. */
-START_TEST(loaded_units_are_kept_within_the_limit_of_the_spec)
+START_TEST(loaded_units_respect_the_limit_of_the_spec)
 {
 	char spec[64];
 
@@ -180,7 +180,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_loop_test(tcase, values_that_are_read_once_change_nothing_in_memory, 0, SPECS);
 	tcase_add_loop_test(tcase, limit_of_the_spec_holds, 0, SPECS);
-	tcase_add_loop_test(tcase, loaded_units_are_kept_within_the_limit_of_the_spec, 0, SPECS);
+	tcase_add_loop_test(tcase, loaded_units_respect_the_limit_of_the_spec, 0, SPECS);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -61,7 +61,7 @@ static void expect(struct zpool_store *store, uint64_t key, const unsigned char 
 	ck_assert_uint_eq(other[bytes == sizeof(other) ? 0 : bytes], bytes == sizeof(other) ? data[0] : 0x5a);
 }
 
-START_TEST(values_of_every_kind_come_back)
+START_TEST(values_of_every_kind_are_read_back)
 {
 	struct zpool_store *store = open_pool(specs[_i], UNIT);
 	static const size_t lengths[] = { 1, 2, 7, 8, 9, 100, UNIT - 1, UNIT };
@@ -85,7 +85,7 @@ START_TEST(values_of_every_kind_come_back)
 }
 END_TEST
 
-START_TEST(same_filled_units_take_no_object)
+START_TEST(same_filled_units_need_no_object)
 {
 	struct zpool_store *store = open_pool(specs[_i], UNIT);
 
@@ -141,7 +141,7 @@ static uint64_t largest_unit(const char *pool)
 	return bytes;
 }
 
-START_TEST(incompressible_value_takes_its_length)
+START_TEST(incompressible_value_is_stored_in_its_length)
 {
 	static const char *const compressors[] = { "lz4", "zstd", "none" };
 	uint64_t unit = largest_unit(specs[_i]), sum = 0;
@@ -228,7 +228,7 @@ START_TEST(object_is_never_longer_than_its_value)
 }
 END_TEST
 
-START_TEST(checksum_takes_the_place_of_a_whole_unit)
+START_TEST(checksum_is_stored_for_a_full_size_unit)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
 	struct zpool_store *store;
@@ -289,7 +289,7 @@ START_TEST(bad_arguments_are_refused_with_a_reason)
 }
 END_TEST
 
-START_TEST(limit_covers_everything_and_loses_nothing)
+START_TEST(limit_covers_all_memory_and_values_survive)
 {
 	uint64_t limit = 4 << 20, kept = 0;
 	struct zpool_store *store = open_with(specs[_i], NULL, UNIT, limit);
@@ -356,7 +356,7 @@ static void expect_extent(struct zpool_store *store, uint64_t first, uint64_t ma
 	ck_assert_uint_eq(found, count);
 }
 
-START_TEST(extents_tell_data_zeroes_and_holes)
+START_TEST(extents_report_data_zeroes_and_holes)
 {
 	struct zpool_store *store = open_pool("zsmalloc", 512);
 	uint64_t count;
@@ -493,7 +493,7 @@ START_TEST(pool_of_a_store_can_be_inspected)
 }
 END_TEST
 
-START_TEST(value_too_large_for_the_driver_keeps_the_old_one)
+START_TEST(value_too_large_for_the_driver_does_not_replace_the_old_one)
 {
 	struct zpool_store *store = open_pool("zbud", 4096);
 
@@ -514,21 +514,21 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, values_of_every_kind_come_back, 0, SPECS);
-	tcase_add_loop_test(tcase, same_filled_units_take_no_object, 0, SPECS);
-	tcase_add_loop_test(tcase, limit_covers_everything_and_loses_nothing, 0, SPECS);
+	tcase_add_loop_test(tcase, values_of_every_kind_are_read_back, 0, SPECS);
+	tcase_add_loop_test(tcase, same_filled_units_need_no_object, 0, SPECS);
+	tcase_add_loop_test(tcase, limit_covers_all_memory_and_values_survive, 0, SPECS);
 	tcase_add_test(tcase, every_unit_size_and_compressor_works);
-	tcase_add_loop_test(tcase, incompressible_value_takes_its_length, 0, SPECS);
+	tcase_add_loop_test(tcase, incompressible_value_is_stored_in_its_length, 0, SPECS);
 	tcase_add_test(tcase, object_is_never_longer_than_its_value);
-	tcase_add_test(tcase, checksum_takes_the_place_of_a_whole_unit);
+	tcase_add_test(tcase, checksum_is_stored_for_a_full_size_unit);
 	tcase_add_test(tcase, bad_arguments_are_refused_with_a_reason);
 	tcase_add_test(tcase, limit_covers_the_index);
 	tcase_add_test(tcase, index_takes_16_bytes_a_unit);
-	tcase_add_test(tcase, extents_tell_data_zeroes_and_holes);
+	tcase_add_test(tcase, extents_report_data_zeroes_and_holes);
 	tcase_add_test(tcase, compressor_of_the_program_is_used);
 	tcase_add_test(tcase, compressors_are_found_by_name);
 	tcase_add_test(tcase, pool_of_a_store_can_be_inspected);
-	tcase_add_test(tcase, value_too_large_for_the_driver_keeps_the_old_one);
+	tcase_add_test(tcase, value_too_large_for_the_driver_does_not_replace_the_old_one);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -534,7 +534,7 @@ START_TEST(loading_is_disabled_before_the_thread_is_cancelled)
 END_TEST
 
 /* The export map has one name per line, followed by a semicolon. */
-START_TEST(every_public_function_is_tried)
+START_TEST(every_public_function_is_called)
 {
 	char line[128], name[64], word[80];
 	FILE *map = fopen(TEST_EXPORT_MAP, "re");
@@ -577,7 +577,7 @@ int main(void)
 	SRunner *runner;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, every_public_function_is_tried);
+	tcase_add_test(tcase, every_public_function_is_called);
 	tcase_add_loop_test(tcase, a_call_is_finished_before_its_thread_is_cancelled, 0, FILTERS * DRIVERS);
 	tcase_add_loop_test(tcase, threads_that_are_cancelled_leave_no_lock_taken, 0, FILTERS * DRIVERS);
 	tcase_add_test(tcase, loading_is_disabled_before_the_thread_is_cancelled);

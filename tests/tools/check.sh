@@ -19,7 +19,7 @@ repeats()
 
 use_drivers crash exits copying zbud
 file=$work/plugins/zbud.so
-few="--case live_handles_differ --case what_compaction_won_is_used_again --case node_is_a_preference"
+few="--case live_handles_differ --case compacted_space_is_reused --case node_is_only_a_preference"
 
 run check --list
 exits "the cases are listed" 0
@@ -40,7 +40,7 @@ prints "the report is TAP" "^TAP version 13\$"
 prints "the seed is printed" "^# seed 7\$"
 prints "a case that passes is printed" "^ok [1-3] - zbud: live_handles_differ\$"
 prints "a skipped case is printed with the reason" \
-    "^ok [1-3] - zbud: what_compaction_won_is_used_again # SKIP zbud cannot compact\$"
+    "^ok [1-3] - zbud: compacted_space_is_reused # SKIP zbud cannot compact\$"
 prints "the number of cases is printed" "^1\\.\\.3\$"
 prints "the totals are printed" "^# 2 passed, 0 failed, 1 skipped\$"
 silent "there is no message"
@@ -49,7 +49,7 @@ run check --case live_handles_differ zbud:reserve=64K
 exits "a spec with parameters" 0
 prints "the report has the complete spec" "^ok 1 - zbud:reserve=64K: live_handles_differ\$"
 
-run check --case what_compaction_won_is_used_again zbud
+run check --case compacted_space_is_reused zbud
 exits "a run that skips all cases is a failure" 1
 warns "the reason is reported" "no test was run"
 
@@ -97,8 +97,8 @@ is "failed" 0 "$(value failed)"
 is "skipped" 1 "$(value skipped)"
 is "a case that passes is printed" passed "$(value checks case=live_handles_differ result)"
 is "a case that passes has no reason" null "$(value checks case=live_handles_differ reason)"
-is "a case that is skipped" skipped "$(value checks case=what_compaction_won_is_used_again result)"
-is "a skipped case has its reason" "zbud cannot compact" "$(value checks case=what_compaction_won_is_used_again reason)"
+is "a case that is skipped" skipped "$(value checks case=compacted_space_is_reused result)"
+is "a skipped case has its reason" "zbud cannot compact" "$(value checks case=compacted_space_is_reused reason)"
 is "JUnit's sum" 1 "$(grep -c '<testsuite .*tests="3" failures="0" skipped="1"' "$work/report.xml")"
 is "JUnit's cases" 3 "$(grep -c '<testcase classname="zbud" name="' "$work/report.xml")"
 is "JUnit's reason" 1 "$(grep -c '<skipped message="zbud cannot compact"/>' "$work/report.xml")"
@@ -148,15 +148,15 @@ if [ -e "$work/plugins/crash.so" ]; then
 fi
 run check "$(printf 'zbud\nok 2 - made up # SKIP')"
 prints_not "a newline in a name does not make a new line" "^ok 2 - made up"
-run check --case pool_can_be_made "trace:file=$work/trace+zbud"
+run check --case driver_is_found_by_its_name "trace:file=$work/trace+zbud"
 prints "a spec with a path in it is not taken for a file" "^(not )?ok 1 - trace:file="
 
 if [ -e "$file" ]; then
     unset ZPOOL_PLUGIN_PATH
-    run check --case file_is_a_plugin --case file_goes_and_comes_again --case node_is_a_preference "$file"
+    run check --case file_is_a_plugin --case file_can_be_unloaded_and_loaded_again --case node_is_only_a_preference "$file"
     exits "a file outside of the plugin path" 0
     prints "the file is checked" "^ok 1 - zbud: file_is_a_plugin\$"
-    prints "the driver in the file is checked" "^ok 3 - zbud: node_is_a_preference\$"
+    prints "the driver in the file is checked" "^ok 3 - zbud: node_is_only_a_preference\$"
     cd "$work/plugins" || exit 1
     run check --case file_is_a_plugin zbud.so
     exits "a file in the current directory can be checked" 0
@@ -167,7 +167,7 @@ if [ -e "$file" ]; then
     prints "the reason is reported" "happened: .*its note is that of driver \"zbud\""
 
     printf 'no ELF file' >text.so
-    for case_name in file_is_a_plugin file_shows_only_its_driver file_is_bound_at_once; do
+    for case_name in file_is_a_plugin file_exports_only_its_driver file_is_bound_at_load_time; do
         run check --case $case_name text.so
         exits "a file that is not an ELF file fails $case_name" 1
         prints "the process does not crash" "happened: cases_file.c:"
@@ -175,7 +175,7 @@ if [ -e "$file" ]; then
     # Every prefix of a plugin must be checked without a crash.
     for size in 0 1 16 63 64 65 1000 4096 10000; do
         head -c $size zbud.so >cut.so
-        run check --case file_shows_only_its_driver --case file_is_bound_at_once cut.so
+        run check --case file_exports_only_its_driver --case file_is_bound_at_load_time cut.so
         exits "a plugin cut off after $size bytes fails" 1
         prints_not "the process does not crash" "killed by signal"
     done

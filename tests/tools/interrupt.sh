@@ -58,7 +58,7 @@ for signal in INT TERM HUP; do
 done
 
 # The cases of a check run in processes of their own. Results from before the interruption are still reported.
-env --default-signal=INT "$zpoolctl" check --jobs 2 --timeout 600 --case file_is_a_plugin --case pool_can_be_made \
+env --default-signal=INT "$zpoolctl" check --jobs 2 --timeout 600 --case file_is_a_plugin --case driver_is_found_by_its_name \
     "$work/plugins/hang.so" >"$work/out" 2>"$work/err" &
 pid=$!
 tries=0

@@ -41,7 +41,7 @@ START_TEST(thread_without_an_error_reads_the_empty_text)
 }
 END_TEST
 
-START_TEST(fail_gives_the_negative_errno_and_the_text)
+START_TEST(fail_returns_the_negative_errno_and_sets_the_text)
 {
 	ck_assert_int_eq(zp_fail(ENOSPC, "%s has %d", "it", 7), -ENOSPC);
 	ck_assert_str_eq(zpool_last_error(), "it has 7");
@@ -57,7 +57,7 @@ START_TEST(fail_null_gives_null_and_sets_errno)
 }
 END_TEST
 
-START_TEST(fail_static_gives_the_very_sentence)
+START_TEST(fail_static_sets_the_text_without_a_copy)
 {
 	static const char sentence[] = "It is so.";
 	ck_assert_int_eq(zp_fail_static(EAGAIN, sentence), -EAGAIN);
@@ -65,7 +65,7 @@ START_TEST(fail_static_gives_the_very_sentence)
 }
 END_TEST
 
-START_TEST(reading_does_not_clear_the_text)
+START_TEST(reading_the_last_error_does_not_clear_it)
 {
 	(void)zp_fail(EIO, "still here");
 	ck_assert_str_eq(zpool_last_error(), "still here");
@@ -73,7 +73,7 @@ START_TEST(reading_does_not_clear_the_text)
 }
 END_TEST
 
-START_TEST(former_text_may_be_among_the_arguments)
+START_TEST(arguments_may_point_to_the_previous_text)
 {
 	(void)zp_fail(EIO, "first");
 	(void)zp_fail(EIO, "<%s>", zpool_last_error());
@@ -84,7 +84,7 @@ START_TEST(former_text_may_be_among_the_arguments)
 }
 END_TEST
 
-START_TEST(long_text_is_kept_whole)
+START_TEST(long_text_is_not_truncated)
 {
 	static char long_text[100001];
 	memset(long_text, 'x', sizeof(long_text) - 1);
@@ -94,7 +94,7 @@ START_TEST(long_text_is_kept_whole)
 }
 END_TEST
 
-START_TEST(empty_text_is_a_text)
+START_TEST(empty_text_is_accepted)
 {
 	(void)zp_fail(EIO, "something");
 	(void)zp_fail(EIO, "%s", "");
@@ -108,7 +108,7 @@ static void *fail_and_read(void *user)
 	return text_of_this_thread(user);
 }
 
-START_TEST(each_thread_has_a_text_of_its_own)
+START_TEST(each_thread_has_its_own_text)
 {
 	char text[64] = "";
 	(void)zp_fail(EIO, "the message of the main thread");
@@ -118,7 +118,7 @@ START_TEST(each_thread_has_a_text_of_its_own)
 }
 END_TEST
 
-START_TEST(driver_text_is_taken_once)
+START_TEST(message_of_the_driver_is_used_only_once)
 {
 	driver_says("page %d is torn", 9);
 	ck_assert_str_eq(zpool_last_error(), "page 9 is torn");
@@ -128,7 +128,7 @@ START_TEST(driver_text_is_taken_once)
 }
 END_TEST
 
-START_TEST(later_text_of_the_core_ends_the_drivers_claim)
+START_TEST(later_message_of_the_core_replaces_the_drivers)
 {
 	driver_says("a");
 	(void)zp_fail(EIO, "b");
@@ -142,7 +142,7 @@ START_TEST(later_text_of_the_core_ends_the_drivers_claim)
 }
 END_TEST
 
-START_TEST(kept_text_counts_as_the_drivers)
+START_TEST(preserved_message_counts_as_the_drivers)
 {
 	(void)zp_fail(EIO, "from below");
 	zp_error_keep();
@@ -151,7 +151,7 @@ START_TEST(kept_text_counts_as_the_drivers)
 }
 END_TEST
 
-START_TEST(text_set_aside_comes_back_whatever_fails_meanwhile)
+START_TEST(saved_error_text_is_restored_after_other_failures)
 {
 	struct zp_error aside;
 	driver_says("the outer one");
@@ -169,7 +169,7 @@ START_TEST(text_set_aside_comes_back_whatever_fails_meanwhile)
 }
 END_TEST
 
-START_TEST(without_memory_the_text_says_so_and_the_errno_stays)
+START_TEST(error_without_memory_keeps_the_errno)
 {
 	(void)zp_fail(EIO, "former");
 	memory_fail_at(1);
@@ -213,7 +213,7 @@ START_TEST(messages_can_be_set_in_thread_destructors)
 END_TEST
 
 /* The library must not store its text under a key that it did not get. */
-START_TEST(program_with_all_keys_keeps_their_values)
+START_TEST(thread_keys_of_the_program_keep_their_values)
 {
 	static pthread_key_t keys[PTHREAD_KEYS_MAX];
 	static char value;
@@ -236,21 +236,21 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		thread_without_an_error_reads_the_empty_text,
-		fail_gives_the_negative_errno_and_the_text,
+		fail_returns_the_negative_errno_and_sets_the_text,
 		fail_null_gives_null_and_sets_errno,
-		fail_static_gives_the_very_sentence,
-		reading_does_not_clear_the_text,
-		former_text_may_be_among_the_arguments,
-		long_text_is_kept_whole,
-		empty_text_is_a_text,
-		each_thread_has_a_text_of_its_own,
-		driver_text_is_taken_once,
-		later_text_of_the_core_ends_the_drivers_claim,
-		kept_text_counts_as_the_drivers,
-		text_set_aside_comes_back_whatever_fails_meanwhile,
-		without_memory_the_text_says_so_and_the_errno_stays,
+		fail_static_sets_the_text_without_a_copy,
+		reading_the_last_error_does_not_clear_it,
+		arguments_may_point_to_the_previous_text,
+		long_text_is_not_truncated,
+		empty_text_is_accepted,
+		each_thread_has_its_own_text,
+		message_of_the_driver_is_used_only_once,
+		later_message_of_the_core_replaces_the_drivers,
+		preserved_message_counts_as_the_drivers,
+		saved_error_text_is_restored_after_other_failures,
+		error_without_memory_keeps_the_errno,
 		messages_can_be_set_in_thread_destructors,
-		program_with_all_keys_keeps_their_values,
+		thread_keys_of_the_program_keep_their_values,
 	};
 	return UNIT_RUN("base/error", tests);
 }

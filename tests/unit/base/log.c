@@ -65,7 +65,7 @@ START_TEST(handler_gets_level_message_and_user_pointer)
 }
 END_TEST
 
-START_TEST(handler_gets_its_level_and_graver_ones_only)
+START_TEST(log_handler_gets_only_its_level_and_more_severe_ones)
 {
 	for (int wanted = ZPOOL_LOG_ERROR; wanted <= ZPOOL_LOG_DEBUG; wanted++) {
 		listen((enum zpool_log_level)wanted);
@@ -78,7 +78,7 @@ START_TEST(handler_gets_its_level_and_graver_ones_only)
 }
 END_TEST
 
-START_TEST(nothing_is_heard_after_the_handler_is_taken_away)
+START_TEST(removed_log_handler_gets_no_messages)
 {
 	listen(ZPOOL_LOG_DEBUG);
 	stop();
@@ -87,7 +87,7 @@ START_TEST(nothing_is_heard_after_the_handler_is_taken_away)
 }
 END_TEST
 
-START_TEST(prefix_stands_in_front_of_the_message)
+START_TEST(prefix_precedes_the_message)
 {
 	listen(ZPOOL_LOG_DEBUG);
 	log_with_prefix(ZPOOL_LOG_ERROR, "zbud (a): ", "%s", "torn");
@@ -96,7 +96,7 @@ START_TEST(prefix_stands_in_front_of_the_message)
 }
 END_TEST
 
-START_TEST(logging_leaves_errno_alone)
+START_TEST(logging_does_not_change_errno)
 {
 	listen(ZPOOL_LOG_DEBUG);
 	errno = ERANGE;
@@ -112,7 +112,7 @@ static void on_message_and_fail(enum zpool_log_level level, const char *message,
 	(void)zp_fail(EIO, "the handler's own");
 }
 
-START_TEST(handler_that_fails_leaves_the_callers_error_alone)
+START_TEST(failing_log_handler_does_not_change_the_callers_error)
 {
 	ck_assert_int_eq(zpool_set_log_handler(on_message_and_fail, ZPOOL_LOG_DEBUG, NULL), 0);
 	(void)zp_fail(EIO, "the caller's");
@@ -122,7 +122,7 @@ START_TEST(handler_that_fails_leaves_the_callers_error_alone)
 }
 END_TEST
 
-START_TEST(unknown_levels_are_refused_and_the_handler_stays)
+START_TEST(unknown_log_levels_are_refused_and_the_handler_stays)
 {
 	listen(ZPOOL_LOG_DEBUG);
 	assert_fails(zpool_set_log_handler(NULL, (enum zpool_log_level)4, NULL), EINVAL, "Log level 4");
@@ -155,7 +155,7 @@ START_TEST(handler_that_logs_is_not_called_again)
 }
 END_TEST
 
-START_TEST(handler_cannot_replace_the_handler)
+START_TEST(log_handler_cannot_replace_the_handler)
 {
 	ck_assert_int_eq(zpool_set_log_handler(on_message_and_meddle, ZPOOL_LOG_DEBUG, NULL), 0);
 	zp_log(ZPOOL_LOG_ERROR, "outer");
@@ -165,7 +165,7 @@ START_TEST(handler_cannot_replace_the_handler)
 }
 END_TEST
 
-START_TEST(without_memory_the_handler_is_told_so)
+START_TEST(log_without_memory_is_reported_to_the_handler)
 {
 	for (unsigned int nth = 1; nth <= 2; nth++) {
 		listen(ZPOOL_LOG_DEBUG);
@@ -204,7 +204,7 @@ static void *replace_handler(void *user)
 	return NULL;
 }
 
-START_TEST(former_handler_has_returned_when_it_is_replaced)
+START_TEST(replaced_log_handler_has_returned)
 {
 	pthread_t logger, replacer;
 	bool ended = false;
@@ -241,7 +241,7 @@ static void on_message_and_wait(enum zpool_log_level level, const char *message,
 	pthread_join(thread, NULL);
 }
 
-START_TEST(handler_that_waits_for_its_replacement_ends)
+START_TEST(log_handler_that_waits_for_its_replacement_does_not_deadlock)
 {
 	void *(*fn)(void *) = replace_handler_and_fail;
 
@@ -395,7 +395,7 @@ static int log_at_every_level(void)
 #define D "libzpool: debug: d\n"
 #define AGAIN "libzpool: error: again\n"
 
-START_TEST(environment_chooses_what_goes_to_standard_error)
+START_TEST(environment_chooses_which_messages_are_printed)
 {
 	static const struct {
 		const char *variable, *expected;
@@ -444,7 +444,7 @@ static int log_to_full_file(void)
 	return file && setrlimit(RLIMIT_FSIZE, &limit) == 0 ? log_to(fileno(file)) : 1;
 }
 
-START_TEST(standard_error_that_takes_nothing_does_not_end_the_program)
+START_TEST(closed_standard_error_does_not_end_the_program)
 {
 	char text[512];
 
@@ -457,22 +457,22 @@ int main(int argc, char **argv)
 {
 	const TTest *const tests[] = {
 		handler_gets_level_message_and_user_pointer,
-		handler_gets_its_level_and_graver_ones_only,
-		nothing_is_heard_after_the_handler_is_taken_away,
-		prefix_stands_in_front_of_the_message,
-		logging_leaves_errno_alone,
-		handler_that_fails_leaves_the_callers_error_alone,
-		unknown_levels_are_refused_and_the_handler_stays,
+		log_handler_gets_only_its_level_and_more_severe_ones,
+		removed_log_handler_gets_no_messages,
+		prefix_precedes_the_message,
+		logging_does_not_change_errno,
+		failing_log_handler_does_not_change_the_callers_error,
+		unknown_log_levels_are_refused_and_the_handler_stays,
 		handler_that_logs_is_not_called_again,
-		handler_cannot_replace_the_handler,
-		without_memory_the_handler_is_told_so,
-		former_handler_has_returned_when_it_is_replaced,
+		log_handler_cannot_replace_the_handler,
+		log_without_memory_is_reported_to_the_handler,
+		replaced_log_handler_has_returned,
 		log_works_in_a_forked_child,
 		handler_may_fork,
-		handler_that_waits_for_its_replacement_ends,
+		log_handler_that_waits_for_its_replacement_does_not_deadlock,
 		fork_does_not_wait_for_a_handler,
-		environment_chooses_what_goes_to_standard_error,
-		standard_error_that_takes_nothing_does_not_end_the_program,
+		environment_chooses_which_messages_are_printed,
+		closed_standard_error_does_not_end_the_program,
 	};
 
 	if (argc < 2)

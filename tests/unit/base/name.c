@@ -18,7 +18,7 @@ START_TEST(type_names_are_read_with_dashes_as_underscores)
 }
 END_TEST
 
-START_TEST(what_is_no_type_name_leaves_the_buffer_alone)
+START_TEST(invalid_type_name_does_not_change_the_buffer)
 {
 	static const char *const names[] = { "", "9", "_", "-", "A", "aB", "a/b", "a.so", "a ", "a\x80", "a%2e" };
 	char type[ZP_TYPE_BYTES] = "untouched", name[64];
@@ -33,7 +33,7 @@ START_TEST(what_is_no_type_name_leaves_the_buffer_alone)
 }
 END_TEST
 
-START_TEST(every_byte_is_judged_as_first_and_as_later_one)
+START_TEST(every_byte_is_checked_as_first_and_as_later_character)
 {
 	char type[ZP_TYPE_BYTES];
 	for (int c = 0; c < 256; c++) {
@@ -49,8 +49,8 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		type_names_are_read_with_dashes_as_underscores,
-		what_is_no_type_name_leaves_the_buffer_alone,
-		every_byte_is_judged_as_first_and_as_later_one,
+		invalid_type_name_does_not_change_the_buffer,
+		every_byte_is_checked_as_first_and_as_later_character,
 	};
 	return UNIT_RUN("base/name", tests);
 }

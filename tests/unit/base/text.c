@@ -43,7 +43,7 @@ START_TEST(control_characters_are_escaped)
 }
 END_TEST
 
-START_TEST(characters_that_turn_the_text_round_or_cannot_be_seen_are_escaped)
+START_TEST(bidirectional_and_invisible_characters_are_escaped)
 {
 	for (uint32_t point = 0x202a; point <= 0x202e; point++) {
 		char text[] = { (char)0xe2, (char)0x80, (char)(0x80 | (point & 0x3f)), 0 }, expected[16];
@@ -78,7 +78,7 @@ START_TEST(bytes_that_are_not_utf8_are_escaped_one_by_one)
 }
 END_TEST
 
-START_TEST(short_buffer_gets_whole_pieces_and_the_length_of_all)
+START_TEST(short_buffer_gets_whole_pieces_and_the_full_length)
 {
 	char buf[8];
 
@@ -118,7 +118,7 @@ START_TEST(escaping_twice_changes_nothing)
 }
 END_TEST
 
-START_TEST(errors_show_what_they_quote_escaped)
+START_TEST(errors_escape_the_text_that_they_quote)
 {
 	assert_fails(zp_fail(EINVAL, "\"%s\" is not a driver's name.", "\x1b[2J\xc2\x9b"), EINVAL,
 		     "\"\\x1b[2J\\u009b\" is not a driver's name.");
@@ -130,7 +130,7 @@ START_TEST(errors_show_what_they_quote_escaped)
 }
 END_TEST
 
-START_TEST(errors_survive_the_escape_running_out_of_memory)
+START_TEST(error_without_memory_for_the_escape_is_still_reported)
 {
 	memory_fail_at(2);
 	ck_assert_int_eq(zp_fail(EINVAL, "%s", "\x1b"), -EINVAL);
@@ -147,7 +147,7 @@ static void on_message(enum zpool_log_level level, const char *message, void *us
 	(void)snprintf(received, sizeof(received), "%s", message);
 }
 
-START_TEST(log_messages_show_what_they_quote_escaped)
+START_TEST(log_messages_escape_the_text_that_they_quote)
 {
 	ck_assert_int_eq(zpool_set_log_handler(on_message, ZPOOL_LOG_DEBUG, NULL), 0);
 	zp_log(ZPOOL_LOG_ERROR, "driver \"%s\": %s", "evil\x1b[1m", "line\nline");
@@ -161,13 +161,13 @@ int main(void)
 	const TTest *const tests[] = {
 		visible_text_stays_as_it_is,
 		control_characters_are_escaped,
-		characters_that_turn_the_text_round_or_cannot_be_seen_are_escaped,
+		bidirectional_and_invisible_characters_are_escaped,
 		bytes_that_are_not_utf8_are_escaped_one_by_one,
-		short_buffer_gets_whole_pieces_and_the_length_of_all,
+		short_buffer_gets_whole_pieces_and_the_full_length,
 		escaping_twice_changes_nothing,
-		errors_show_what_they_quote_escaped,
-		errors_survive_the_escape_running_out_of_memory,
-		log_messages_show_what_they_quote_escaped,
+		errors_escape_the_text_that_they_quote,
+		error_without_memory_for_the_escape_is_still_reported,
+		log_messages_escape_the_text_that_they_quote,
 	};
 	return UNIT_RUN("base/text", tests);
 }

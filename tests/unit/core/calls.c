@@ -77,7 +77,7 @@ static int count_object(struct zpool *of, unsigned long handle, size_t size, voi
 	return ++*(int *)user == 3 ? 42 : 0;
 }
 
-START_TEST(no_pool_is_told_by_every_function)
+START_TEST(null_pool_is_reported_by_every_function)
 {
 	struct zpool_stats stats;
 	unsigned int reclaimed = 7;
@@ -114,7 +114,7 @@ START_TEST(no_pool_is_told_by_every_function)
 }
 END_TEST
 
-START_TEST(pool_tells_what_it_is)
+START_TEST(pool_reports_its_type_spec_and_name)
 {
 	start_empty();
 	open_pool("sieve:depth=2+mock:level=9", false);
@@ -128,7 +128,7 @@ START_TEST(pool_tells_what_it_is)
 }
 END_TEST
 
-START_TEST(optional_abilities_follow_driver_callback_and_flags)
+START_TEST(optional_capabilities_follow_callbacks_and_flags)
 {
 	start();
 	ck_assert(zpool_evictable(pool));
@@ -190,7 +190,7 @@ START_TEST(missing_arguments_are_refused)
 }
 END_TEST
 
-START_TEST(failures_of_the_driver_are_put_into_words_or_stand)
+START_TEST(failures_of_the_driver_get_a_message_if_they_have_none)
 {
 	struct zpool_stats stats;
 	uint64_t released;
@@ -220,7 +220,7 @@ START_TEST(failures_of_the_driver_are_put_into_words_or_stand)
 }
 END_TEST
 
-START_TEST(odd_results_of_the_driver_are_made_sane)
+START_TEST(invalid_results_of_the_driver_become_errors)
 {
 	static const int odd[] = { 2, 5, INT_MAX, -4096, INT_MIN };
 	struct zpool_stats stats;
@@ -243,7 +243,7 @@ START_TEST(odd_results_of_the_driver_are_made_sane)
 }
 END_TEST
 
-START_TEST(words_of_an_earlier_call_are_not_taken_for_this_one)
+START_TEST(message_of_an_earlier_call_is_not_used_for_a_later_one)
 {
 	start();
 	knobs.host->error(knobs.core, "old news");
@@ -268,7 +268,7 @@ START_TEST(failure_further_down_names_the_driver_that_failed)
 }
 END_TEST
 
-START_TEST(set_limit_reaches_every_layer_that_minds_one)
+START_TEST(set_limit_reaches_every_layer_that_implements_it)
 {
 	unsigned long handle;
 	start_empty();
@@ -282,7 +282,7 @@ START_TEST(set_limit_reaches_every_layer_that_minds_one)
 }
 END_TEST
 
-START_TEST(set_param_hands_on_index_and_value)
+START_TEST(set_param_passes_index_and_value)
 {
 	start();
 	ck_assert_int_eq(zpool_set_param(pool, "level", "7"), 0);
@@ -310,7 +310,7 @@ START_TEST(set_param_refuses_unknown_keys_and_bad_values)
 }
 END_TEST
 
-START_TEST(set_param_finds_the_part_that_is_meant)
+START_TEST(set_param_finds_the_named_part)
 {
 	start_empty();
 	open_pool("sieve+mock", false);
@@ -361,7 +361,7 @@ START_TEST(shrink_evicts_the_oldest_and_counts)
 }
 END_TEST
 
-START_TEST(shrink_that_is_refused_says_try_again)
+START_TEST(refused_shrink_returns_eagain)
 {
 	unsigned long handle;
 	unsigned int reclaimed = 7;
@@ -375,7 +375,7 @@ START_TEST(shrink_that_is_refused_says_try_again)
 }
 END_TEST
 
-START_TEST(shrink_needs_a_callback_and_a_driver_that_can)
+START_TEST(shrink_needs_a_callback_and_a_driver_that_evicts)
 {
 	unsigned int reclaimed = 7;
 	start_empty();
@@ -397,7 +397,7 @@ START_TEST(shrink_needs_a_callback_and_a_driver_that_can)
 }
 END_TEST
 
-START_TEST(compact_hands_on_its_budget)
+START_TEST(compact_passes_its_budget_to_the_driver)
 {
 	uint64_t released = 7;
 	start();
@@ -412,7 +412,7 @@ START_TEST(compact_hands_on_its_budget)
 }
 END_TEST
 
-START_TEST(trim_tells_what_it_gave_back)
+START_TEST(trim_reports_what_it_released)
 {
 	uint64_t released = 7;
 	start();
@@ -423,7 +423,7 @@ START_TEST(trim_tells_what_it_gave_back)
 }
 END_TEST
 
-START_TEST(stats_of_an_older_caller_are_cut)
+START_TEST(stats_of_an_older_caller_are_truncated)
 {
 	struct zpool_stats stats;
 	memset(&stats, 0xaa, sizeof(stats));
@@ -452,7 +452,7 @@ START_TEST(stats_of_a_newer_caller_are_filled_with_zero)
 }
 END_TEST
 
-START_TEST(stats_tell_what_the_core_refused_itself)
+START_TEST(stats_count_what_the_core_refused)
 {
 	struct zpool_stats stats;
 	unsigned long handle;
@@ -478,7 +478,7 @@ START_TEST(stats_tell_what_the_core_refused_itself)
 }
 END_TEST
 
-START_TEST(stats_that_fail_leave_the_callers_structure_alone)
+START_TEST(failed_stats_do_not_write_the_callers_structure)
 {
 	struct zpool_stats stats = { .objects = 7 };
 	start();
@@ -512,29 +512,29 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		no_pool_is_told_by_every_function,
-		pool_tells_what_it_is,
-		optional_abilities_follow_driver_callback_and_flags,
+		null_pool_is_reported_by_every_function,
+		pool_reports_its_type_spec_and_name,
+		optional_capabilities_follow_callbacks_and_flags,
 		functions_that_the_driver_lacks_are_not_supported,
 		missing_arguments_are_refused,
-		failures_of_the_driver_are_put_into_words_or_stand,
-		odd_results_of_the_driver_are_made_sane,
-		words_of_an_earlier_call_are_not_taken_for_this_one,
+		failures_of_the_driver_get_a_message_if_they_have_none,
+		invalid_results_of_the_driver_become_errors,
+		message_of_an_earlier_call_is_not_used_for_a_later_one,
 		failure_further_down_names_the_driver_that_failed,
-		set_limit_reaches_every_layer_that_minds_one,
-		set_param_hands_on_index_and_value,
+		set_limit_reaches_every_layer_that_implements_it,
+		set_param_passes_index_and_value,
 		set_param_refuses_unknown_keys_and_bad_values,
-		set_param_finds_the_part_that_is_meant,
+		set_param_finds_the_named_part,
 		set_param_limit_is_set_limit,
 		shrink_evicts_the_oldest_and_counts,
-		shrink_that_is_refused_says_try_again,
-		shrink_needs_a_callback_and_a_driver_that_can,
-		compact_hands_on_its_budget,
-		trim_tells_what_it_gave_back,
-		stats_of_an_older_caller_are_cut,
+		refused_shrink_returns_eagain,
+		shrink_needs_a_callback_and_a_driver_that_evicts,
+		compact_passes_its_budget_to_the_driver,
+		trim_reports_what_it_released,
+		stats_of_an_older_caller_are_truncated,
 		stats_of_a_newer_caller_are_filled_with_zero,
-		stats_tell_what_the_core_refused_itself,
-		stats_that_fail_leave_the_callers_structure_alone,
+		stats_count_what_the_core_refused,
+		failed_stats_do_not_write_the_callers_structure,
 		walks_visit_all_and_end_with_the_visitors_value,
 	};
 	return UNIT_RUN("core/calls", tests);

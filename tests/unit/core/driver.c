@@ -37,7 +37,7 @@ static void make_valid_driver(void)
 	driver = driver_for_tests("mock");
 }
 
-START_TEST(sound_driver_is_copied_with_a_table_of_its_own)
+START_TEST(valid_driver_is_copied_with_its_own_table)
 {
 	make_valid_driver();
 	adopt(0, NULL);
@@ -53,7 +53,7 @@ START_TEST(sound_driver_is_copied_with_a_table_of_its_own)
 }
 END_TEST
 
-START_TEST(misaligned_structure_is_refused_unread)
+START_TEST(misaligned_structure_is_refused_without_reading_it)
 {
 	static _Alignas(16) char bytes[16];
 	ck_assert_int_eq(zp_driver_adopt((const struct zpool_driver *)(const void *)(bytes + 1), 0, NULL, &own, why,
@@ -63,7 +63,7 @@ START_TEST(misaligned_structure_is_refused_unread)
 }
 END_TEST
 
-START_TEST(wrong_head_is_named_field_by_field)
+START_TEST(wrong_fields_of_the_header_are_named)
 {
 	make_valid_driver();
 	driver.magic ^= 1;
@@ -86,7 +86,7 @@ START_TEST(wrong_head_is_named_field_by_field)
 }
 END_TEST
 
-START_TEST(symbol_must_have_room_for_what_the_structure_claims)
+START_TEST(symbol_must_be_as_large_as_the_structure_claims)
 {
 	make_valid_driver();
 	refuse(offsetof(struct zpool_driver, type) - 1, NULL, "less than the head of a driver structure");
@@ -111,7 +111,7 @@ START_TEST(smallest_structure_of_the_abi_has_no_optional_callbacks)
 }
 END_TEST
 
-START_TEST(structure_of_a_newer_abi_is_cut_to_what_is_known)
+START_TEST(structure_of_a_newer_abi_is_truncated_to_known_members)
 {
 	static struct {
 		struct zpool_driver known;
@@ -166,7 +166,7 @@ START_TEST(missing_version_and_description_read_as_empty)
 }
 END_TEST
 
-START_TEST(each_mandatory_callback_is_missed_by_name)
+START_TEST(missing_mandatory_callback_is_named)
 {
 	make_valid_driver();
 	driver.create = NULL;
@@ -186,7 +186,7 @@ START_TEST(each_mandatory_callback_is_missed_by_name)
 }
 END_TEST
 
-START_TEST(map_and_unmap_or_read_and_write_must_be_there)
+START_TEST(driver_needs_map_and_unmap_or_read_and_write)
 {
 	make_valid_driver();
 	driver.map = NULL;
@@ -211,7 +211,7 @@ START_TEST(map_and_unmap_or_read_and_write_must_be_there)
 }
 END_TEST
 
-START_TEST(sizes_must_make_sense)
+START_TEST(invalid_sizes_are_refused)
 {
 	static const size_t bad[] = { 0, 1, 4, 7, 9, 12, 24, (size_t)-1 };
 	make_valid_driver();
@@ -230,7 +230,7 @@ START_TEST(sizes_must_make_sense)
 }
 END_TEST
 
-START_TEST(table_of_parameters_must_be_there_and_of_sane_size)
+START_TEST(table_of_parameters_must_exist_and_have_a_valid_size)
 {
 	make_valid_driver();
 	driver.params = NULL;
@@ -252,7 +252,7 @@ START_TEST(table_of_parameters_must_be_there_and_of_sane_size)
 }
 END_TEST
 
-START_TEST(parameters_of_a_newer_abi_are_cut_to_what_is_known)
+START_TEST(parameters_of_a_newer_abi_are_truncated_to_known_members)
 {
 	static struct {
 		struct zpool_param known;
@@ -288,7 +288,7 @@ static void refuse_param(struct zpool_param param, const char *reason)
 	refuse(0, NULL, reason);
 }
 
-START_TEST(each_parameter_must_make_sense)
+START_TEST(invalid_parameters_of_a_driver_are_refused)
 {
 	const struct zpool_param good = { .key = "k", .help = "h", .max = 5, .type = ZPOOL_PARAM_UINT };
 	struct zpool_param param = good;
@@ -322,7 +322,7 @@ START_TEST(each_parameter_must_make_sense)
 }
 END_TEST
 
-START_TEST(callbacks_and_flags_amount_to_capabilities)
+START_TEST(capabilities_follow_from_callbacks_and_flags)
 {
 	make_valid_driver();
 	ck_assert_uint_eq(zp_driver_caps(&driver), ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP | ZPOOL_CAP_COMPACT |
@@ -341,7 +341,7 @@ START_TEST(callbacks_and_flags_amount_to_capabilities)
 }
 END_TEST
 
-START_TEST(lack_of_memory_is_no_fault_of_the_driver)
+START_TEST(lack_of_memory_is_not_reported_as_a_fault_of_the_driver)
 {
 	make_valid_driver();
 	memory_fail_at(1);
@@ -355,23 +355,23 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		sound_driver_is_copied_with_a_table_of_its_own,
-		misaligned_structure_is_refused_unread,
-		wrong_head_is_named_field_by_field,
-		symbol_must_have_room_for_what_the_structure_claims,
+		valid_driver_is_copied_with_its_own_table,
+		misaligned_structure_is_refused_without_reading_it,
+		wrong_fields_of_the_header_are_named,
+		symbol_must_be_as_large_as_the_structure_claims,
 		smallest_structure_of_the_abi_has_no_optional_callbacks,
-		structure_of_a_newer_abi_is_cut_to_what_is_known,
+		structure_of_a_newer_abi_is_truncated_to_known_members,
 		unknown_ignorable_flags_are_ignored,
 		type_must_be_a_name_and_the_expected_one,
 		missing_version_and_description_read_as_empty,
-		each_mandatory_callback_is_missed_by_name,
-		map_and_unmap_or_read_and_write_must_be_there,
-		sizes_must_make_sense,
-		table_of_parameters_must_be_there_and_of_sane_size,
-		parameters_of_a_newer_abi_are_cut_to_what_is_known,
-		each_parameter_must_make_sense,
-		callbacks_and_flags_amount_to_capabilities,
-		lack_of_memory_is_no_fault_of_the_driver,
+		missing_mandatory_callback_is_named,
+		driver_needs_map_and_unmap_or_read_and_write,
+		invalid_sizes_are_refused,
+		table_of_parameters_must_exist_and_have_a_valid_size,
+		parameters_of_a_newer_abi_are_truncated_to_known_members,
+		invalid_parameters_of_a_driver_are_refused,
+		capabilities_follow_from_callbacks_and_flags,
+		lack_of_memory_is_not_reported_as_a_fault_of_the_driver,
 	};
 	return UNIT_RUN("core/driver", tests);
 }

@@ -106,7 +106,7 @@ START_TEST(text_has_every_pool_and_counter)
 }
 END_TEST
 
-START_TEST(names_are_escaped_and_cut)
+START_TEST(names_are_escaped_and_truncated)
 {
 	char name[5000];
 	start();
@@ -126,7 +126,7 @@ START_TEST(names_are_escaped_and_cut)
 }
 END_TEST
 
-START_TEST(driver_without_statistics_is_no_failure)
+START_TEST(missing_statistics_of_a_driver_are_no_failure)
 {
 	start();
 	struct zpool *pool = open_named("mock", "pool");
@@ -180,7 +180,7 @@ static void *make_and_destroy(void *user)
 	return NULL;
 }
 
-START_TEST(pools_may_come_and_go_meanwhile)
+START_TEST(pools_may_be_created_and_destroyed_during_the_walk)
 {
 	pthread_t threads[3];
 	int null = open("/dev/null", O_WRONLY);
@@ -272,10 +272,10 @@ int main(void)
 	const TTest *const tests[] = {
 		json_has_every_pool_layer_and_counter,
 		text_has_every_pool_and_counter,
-		names_are_escaped_and_cut,
-		driver_without_statistics_is_no_failure,
+		names_are_escaped_and_truncated,
+		missing_statistics_of_a_driver_are_no_failure,
 		bad_arguments_and_write_errors_are_reported,
-		pools_may_come_and_go_meanwhile,
+		pools_may_be_created_and_destroyed_during_the_walk,
 		destroy_does_not_wait_for_the_reader,
 		forked_children_can_dump,
 	};

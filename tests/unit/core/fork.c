@@ -62,7 +62,7 @@ static int use_inherited_pool(void)
 	return pool && zpool_malloc(pool, 8, 0, &handle) == 0 ? 0 : 4;
 }
 
-START_TEST(child_has_a_private_copy_of_a_pool_that_follows)
+START_TEST(child_has_a_private_copy_of_a_pool_with_fork_support)
 {
 	char text[16];
 	if (!unit_may_fork())
@@ -89,7 +89,7 @@ static int use_stranded_pool(void)
 	return pool && zpool_malloc(pool, 8, 0, &handle) == 0 ? 0 : 3;
 }
 
-START_TEST(child_is_refused_a_pool_that_does_not_follow)
+START_TEST(child_cannot_use_a_pool_without_fork_support)
 {
 	if (!unit_may_fork())
 		return;
@@ -102,7 +102,7 @@ START_TEST(child_is_refused_a_pool_that_does_not_follow)
 }
 END_TEST
 
-START_TEST(stack_locks_from_the_top_in_a_real_fork)
+START_TEST(fork_locks_a_stack_from_the_top)
 {
 	if (!unit_may_fork())
 		return;
@@ -169,7 +169,7 @@ static void *keep_busy(void *user)
 }
 
 /* All locks are free in the child, no matter what the other threads were doing. */
-START_TEST(child_of_a_busy_program_hangs_on_no_lock)
+START_TEST(child_of_a_program_with_busy_threads_does_not_deadlock)
 {
 	pthread_t threads[2];
 	if (!unit_may_fork() || !unit_child_can_allocate())
@@ -217,7 +217,7 @@ static int cancel_the_slow_hook(void)
 	return 0;
 }
 
-START_TEST(child_does_not_wait_for_the_hook_of_a_thread_that_is_not_there)
+START_TEST(child_does_not_wait_for_hooks_of_lost_threads)
 {
 	pthread_t thread;
 	if (!unit_may_fork())
@@ -239,13 +239,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		fork_takes_the_librarys_locks_from_the_start,
-		child_has_a_private_copy_of_a_pool_that_follows,
-		child_is_refused_a_pool_that_does_not_follow,
-		stack_locks_from_the_top_in_a_real_fork,
-		log_path_and_registry_work_in_the_child,
-		child_of_a_busy_program_hangs_on_no_lock,
-		child_does_not_wait_for_the_hook_of_a_thread_that_is_not_there,
+		fork_takes_the_librarys_locks_from_the_start,  child_has_a_private_copy_of_a_pool_with_fork_support,
+		child_cannot_use_a_pool_without_fork_support,  fork_locks_a_stack_from_the_top,
+		log_path_and_registry_work_in_the_child,       child_of_a_program_with_busy_threads_does_not_deadlock,
+		child_does_not_wait_for_hooks_of_lost_threads,
 	};
 	return UNIT_RUN("core/fork", tests);
 }

@@ -93,7 +93,7 @@ START_TEST(functions_without_a_visitor_are_refused)
 }
 END_TEST
 
-START_TEST(registered_driver_is_shown_with_all_that_is_known)
+START_TEST(registered_driver_is_listed_in_full)
 {
 	start();
 	struct zpool *pool = zpool_create_pool("mock", 0, NULL);
@@ -116,7 +116,7 @@ START_TEST(registered_driver_is_shown_with_all_that_is_known)
 }
 END_TEST
 
-START_TEST(files_are_shown_with_their_faults_and_not_loaded)
+START_TEST(files_are_listed_with_their_faults_and_not_loaded)
 {
 	start();
 	scratch_file("broken.so", 0644, "no plugin", 9);
@@ -174,7 +174,7 @@ START_TEST(unreadable_directory_does_not_hide_other_drivers)
 }
 END_TEST
 
-START_TEST(file_of_a_registered_type_is_not_shown)
+START_TEST(file_of_a_registered_type_is_not_listed)
 {
 	start();
 	scratch_file("mock.so", 0644, "no plugin", 9);
@@ -186,7 +186,7 @@ START_TEST(file_of_a_registered_type_is_not_shown)
 }
 END_TEST
 
-START_TEST(plugin_is_shown_by_its_note_before_and_in_full_after_the_load)
+START_TEST(plugin_is_listed_from_its_note_before_the_load)
 {
 	start();
 	if (!scratch_plugin("planted.so", "planted")) {
@@ -221,7 +221,7 @@ static int check_order(const struct zpool_driver_info *info, void *user)
 	return 0;
 }
 
-START_TEST(linked_drivers_are_shown_sound_or_not)
+START_TEST(linked_drivers_are_listed_even_if_faulty)
 {
 	start();
 	scratch_file("linked.so", 0644, "no plugin", 9);
@@ -303,7 +303,7 @@ START_TEST(visitor_may_use_the_library)
 }
 END_TEST
 
-START_TEST(has_pool_looks_at_every_part_and_says_why_not)
+START_TEST(has_pool_checks_every_part_and_sets_a_message)
 {
 	struct zpool_driver filter = filter_for_tests("sieve");
 	start();
@@ -404,18 +404,18 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		functions_without_a_visitor_are_refused,
-		registered_driver_is_shown_with_all_that_is_known,
-		files_are_shown_with_their_faults_and_not_loaded,
+		registered_driver_is_listed_in_full,
+		files_are_listed_with_their_faults_and_not_loaded,
 		listing_without_descriptors_fails_and_shows_nothing,
 		unreadable_directory_does_not_hide_other_drivers,
-		file_of_a_registered_type_is_not_shown,
-		plugin_is_shown_by_its_note_before_and_in_full_after_the_load,
-		linked_drivers_are_shown_sound_or_not,
+		file_of_a_registered_type_is_not_listed,
+		plugin_is_listed_from_its_note_before_the_load,
+		linked_drivers_are_listed_even_if_faulty,
 		registered_driver_hides_a_linked_one,
 		drivers_are_shown_in_the_order_of_their_names,
 		visitors_value_ends_the_walk,
 		visitor_may_use_the_library,
-		has_pool_looks_at_every_part_and_says_why_not,
+		has_pool_checks_every_part_and_sets_a_message,
 		parameters_are_shown_in_order_with_limit_last,
 		parameters_need_a_drivers_name,
 		version_is_the_headers,

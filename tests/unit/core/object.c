@@ -85,7 +85,7 @@ static const char *fixture_plugin(const char *type)
 	return path;
 }
 
-START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
+START_TEST(malloc_refuses_bad_input_and_does_not_write_the_handle)
 {
 	unsigned long handle = 77;
 	start();
@@ -105,7 +105,7 @@ START_TEST(malloc_refuses_bad_input_and_leaves_the_handle_alone)
 END_TEST
 
 /* The library scans the path again after a change, and forgets drivers that it found before. */
-START_TEST(refusal_of_a_large_object_names_those_that_take_it)
+START_TEST(refusal_of_a_large_object_names_drivers_that_accept_it)
 {
 	unsigned long handle;
 	start_empty();
@@ -131,7 +131,7 @@ START_TEST(refusal_of_a_large_object_names_those_that_take_it)
 }
 END_TEST
 
-START_TEST(malloc_takes_one_byte_to_the_largest_and_every_known_flag)
+START_TEST(malloc_accepts_all_sizes_and_known_flags)
 {
 	unsigned long handle;
 	start();
@@ -143,7 +143,7 @@ START_TEST(malloc_takes_one_byte_to_the_largest_and_every_known_flag)
 }
 END_TEST
 
-START_TEST(malloc_failures_of_the_driver_are_put_into_words)
+START_TEST(malloc_failures_of_the_driver_get_a_message)
 {
 	static const struct {
 		int64_t answer;
@@ -169,7 +169,7 @@ START_TEST(malloc_failures_of_the_driver_are_put_into_words)
 }
 END_TEST
 
-START_TEST(words_of_the_driver_stand)
+START_TEST(message_of_the_driver_is_kept)
 {
 	unsigned long handle = 77;
 	start();
@@ -184,7 +184,7 @@ START_TEST(words_of_the_driver_stand)
 }
 END_TEST
 
-START_TEST(words_of_an_earlier_call_are_not_taken_for_this_one)
+START_TEST(message_of_an_earlier_call_is_not_used_for_a_later_one)
 {
 	unsigned long handle;
 	start();
@@ -233,7 +233,7 @@ START_TEST(free_of_a_mapped_object_is_refused)
 }
 END_TEST
 
-START_TEST(odd_failures_of_free_are_told_with_their_name)
+START_TEST(unusual_failures_of_free_name_the_errno)
 {
 	start();
 	overrule(CALL_FREE, -EDOM, NULL);
@@ -246,7 +246,7 @@ START_TEST(odd_failures_of_free_are_told_with_their_name)
 }
 END_TEST
 
-START_TEST(map_gives_a_zeroed_and_writable_object)
+START_TEST(map_returns_a_zeroed_and_writable_object)
 {
 	start();
 	unsigned long handle = store(16);
@@ -276,7 +276,7 @@ START_TEST(map_refuses_bad_input)
 }
 END_TEST
 
-START_TEST(map_past_the_greatest_number_is_busy)
+START_TEST(map_beyond_the_maximum_is_busy)
 {
 	start();
 	unsigned long handle = store(16);
@@ -290,7 +290,7 @@ START_TEST(map_past_the_greatest_number_is_busy)
 }
 END_TEST
 
-START_TEST(map_that_fails_without_a_sane_errno_is_einval)
+START_TEST(map_that_fails_with_an_invalid_errno_is_einval)
 {
 	static const int odd[] = { 0, -1, ENOENT, 99999, EAGAIN };
 	start();
@@ -321,7 +321,7 @@ START_TEST(unmap_refuses_what_is_not_mapped)
 }
 END_TEST
 
-START_TEST(obj_size_tells_or_refuses)
+START_TEST(obj_size_works_or_is_refused)
 {
 	start();
 	unsigned long handle = store(16);
@@ -371,7 +371,7 @@ static void check_copies(unsigned long handle)
 	assert_fails(zpool_obj_write(pool, handle + 1000000, buf, 1, 0), EINVAL, "is not live");
 }
 
-START_TEST(copies_through_the_driver_keep_inside_the_object)
+START_TEST(copies_by_the_driver_stay_inside_the_object)
 {
 	start();
 	check_copies(store(16));
@@ -381,7 +381,7 @@ START_TEST(copies_through_the_driver_keep_inside_the_object)
 }
 END_TEST
 
-START_TEST(copies_through_the_map_keep_inside_the_object)
+START_TEST(copies_through_a_map_stay_inside_the_object)
 {
 	start_empty();
 	driver.read = NULL;
@@ -396,7 +396,7 @@ START_TEST(copies_through_the_map_keep_inside_the_object)
 }
 END_TEST
 
-START_TEST(copies_of_a_driver_that_knows_no_sizes_are_its_own_affair)
+START_TEST(copies_are_not_checked_if_the_driver_knows_no_sizes)
 {
 	start_empty();
 	driver.obj_size = NULL;
@@ -421,7 +421,7 @@ START_TEST(driver_that_cannot_map_says_so)
 }
 END_TEST
 
-START_TEST(map_alone_without_sizes_cannot_copy)
+START_TEST(map_without_sizes_cannot_copy)
 {
 	char buf[8];
 	start_empty();
@@ -438,7 +438,7 @@ START_TEST(map_alone_without_sizes_cannot_copy)
 END_TEST
 
 /* If a driver has only one of read and write, the other one uses the map, and must check the range itself. */
-START_TEST(half_a_pair_of_copies_never_goes_through_an_unchecked_map)
+START_TEST(driver_with_only_read_or_write_copies_through_a_checked_map)
 {
 	char buf[64] = "";
 	start_empty();
@@ -463,7 +463,7 @@ START_TEST(half_a_pair_of_copies_never_goes_through_an_unchecked_map)
 }
 END_TEST
 
-START_TEST(odd_results_of_copies_are_made_sane)
+START_TEST(invalid_results_of_copies_become_errors)
 {
 	static const struct {
 		int64_t answer;
@@ -503,7 +503,7 @@ START_TEST(copies_through_a_map_that_fails_are_refused)
 }
 END_TEST
 
-START_TEST(core_minds_the_limit_for_a_driver_that_does_not)
+START_TEST(core_enforces_the_limit_for_a_driver_without_set_limit)
 {
 	unsigned long handle = 77, first;
 	start_empty();
@@ -547,30 +547,30 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		malloc_refuses_bad_input_and_leaves_the_handle_alone,
-		refusal_of_a_large_object_names_those_that_take_it,
-		malloc_takes_one_byte_to_the_largest_and_every_known_flag,
-		malloc_failures_of_the_driver_are_put_into_words,
-		words_of_the_driver_stand,
-		words_of_an_earlier_call_are_not_taken_for_this_one,
+		malloc_refuses_bad_input_and_does_not_write_the_handle,
+		refusal_of_a_large_object_names_drivers_that_accept_it,
+		malloc_accepts_all_sizes_and_known_flags,
+		malloc_failures_of_the_driver_get_a_message,
+		message_of_the_driver_is_kept,
+		message_of_an_earlier_call_is_not_used_for_a_later_one,
 		free_refuses_what_is_not_live_and_keeps_the_rest,
 		free_of_a_mapped_object_is_refused,
-		odd_failures_of_free_are_told_with_their_name,
-		map_gives_a_zeroed_and_writable_object,
+		unusual_failures_of_free_name_the_errno,
+		map_returns_a_zeroed_and_writable_object,
 		map_refuses_bad_input,
-		map_past_the_greatest_number_is_busy,
-		map_that_fails_without_a_sane_errno_is_einval,
+		map_beyond_the_maximum_is_busy,
+		map_that_fails_with_an_invalid_errno_is_einval,
 		unmap_refuses_what_is_not_mapped,
-		obj_size_tells_or_refuses,
-		copies_through_the_driver_keep_inside_the_object,
-		copies_through_the_map_keep_inside_the_object,
-		copies_of_a_driver_that_knows_no_sizes_are_its_own_affair,
+		obj_size_works_or_is_refused,
+		copies_by_the_driver_stay_inside_the_object,
+		copies_through_a_map_stay_inside_the_object,
+		copies_are_not_checked_if_the_driver_knows_no_sizes,
 		driver_that_cannot_map_says_so,
-		map_alone_without_sizes_cannot_copy,
-		half_a_pair_of_copies_never_goes_through_an_unchecked_map,
-		odd_results_of_copies_are_made_sane,
+		map_without_sizes_cannot_copy,
+		driver_with_only_read_or_write_copies_through_a_checked_map,
+		invalid_results_of_copies_become_errors,
 		copies_through_a_map_that_fails_are_refused,
-		core_minds_the_limit_for_a_driver_that_does_not,
+		core_enforces_the_limit_for_a_driver_without_set_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
 	};
 	return UNIT_RUN("core/object", tests);

@@ -73,7 +73,7 @@ START_TEST(unknown_flags_are_refused)
 }
 END_TEST
 
-START_TEST(driver_gets_what_the_caller_asked_for)
+START_TEST(driver_gets_the_callers_arguments)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	start();
@@ -109,7 +109,7 @@ START_TEST(arguments_of_size_zero_are_refused)
 }
 END_TEST
 
-START_TEST(no_arguments_are_the_defaults_whatever_their_size)
+START_TEST(null_arguments_of_any_size_mean_defaults)
 {
 	start();
 	struct zpool *pool = open_with(NULL, 1000);
@@ -120,7 +120,7 @@ START_TEST(no_arguments_are_the_defaults_whatever_their_size)
 }
 END_TEST
 
-START_TEST(older_callers_arguments_are_filled_up_with_defaults)
+START_TEST(missing_members_of_arguments_have_defaults)
 {
 	struct zpool_open_args args;
 	memset(&args, 0xee, sizeof(args));
@@ -135,7 +135,7 @@ START_TEST(older_callers_arguments_are_filled_up_with_defaults)
 }
 END_TEST
 
-START_TEST(newer_callers_arguments_must_be_zero_where_unknown)
+START_TEST(unknown_members_of_arguments_must_be_zero)
 {
 	struct {
 		struct zpool_open_args known;
@@ -155,7 +155,7 @@ START_TEST(newer_callers_arguments_must_be_zero_where_unknown)
 }
 END_TEST
 
-START_TEST(node_is_any_or_a_number_that_linux_could_have)
+START_TEST(node_must_be_any_or_a_valid_linux_node)
 {
 	static const int good[] = { -1, 0, 1023 }, bad[] = { -2, 1024, INT_MIN, INT_MAX };
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
@@ -272,7 +272,7 @@ START_TEST(page_source_is_checked)
 }
 END_TEST
 
-START_TEST(name_is_copied_or_made_of_type_and_number)
+START_TEST(name_is_copied_or_generated_from_type_and_number)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	char name[] = "mine";
@@ -329,7 +329,7 @@ static int evict_kernel_style(struct zpool *pool, unsigned long handle)
 	return evict(pool, handle, NULL) + 1;
 }
 
-START_TEST(evict_reaches_the_owner_with_pool_and_user_pointer)
+START_TEST(evict_passes_pool_and_user_pointer_to_the_owner)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	start();
@@ -401,7 +401,7 @@ START_TEST(create_that_the_driver_refuses_returns_null)
 }
 END_TEST
 
-START_TEST(pool_that_makes_no_sense_is_the_drivers_error)
+START_TEST(invalid_pool_is_an_error_of_the_driver)
 {
 	static const size_t alignments[] = { 0, 4, 12 };
 	start();
@@ -441,7 +441,7 @@ START_TEST(create_may_change_largest_object_and_alignment)
 }
 END_TEST
 
-START_TEST(destroy_ends_live_and_mapped_objects_silently)
+START_TEST(destroy_frees_live_and_mapped_objects)
 {
 	unsigned long handle;
 	start();
@@ -455,7 +455,7 @@ START_TEST(destroy_ends_live_and_mapped_objects_silently)
 }
 END_TEST
 
-START_TEST(what_every_call_needs_is_in_one_cache_line)
+START_TEST(hot_members_are_in_one_cache_line)
 {
 	start();
 	struct zpool *pool = zpool_create_pool("mock", 0, NULL);
@@ -497,24 +497,24 @@ int main(void)
 		create_without_a_type_returns_null,
 		create_with_a_malformed_spec_returns_null,
 		unknown_flags_are_refused,
-		driver_gets_what_the_caller_asked_for,
+		driver_gets_the_callers_arguments,
 		arguments_of_size_zero_are_refused,
-		no_arguments_are_the_defaults_whatever_their_size,
-		older_callers_arguments_are_filled_up_with_defaults,
-		newer_callers_arguments_must_be_zero_where_unknown,
-		node_is_any_or_a_number_that_linux_could_have,
+		null_arguments_of_any_size_mean_defaults,
+		missing_members_of_arguments_have_defaults,
+		unknown_members_of_arguments_must_be_zero,
+		node_must_be_any_or_a_valid_linux_node,
 		page_source_is_checked,
 		page_source_of_the_host_is_called_without_cancellation,
-		name_is_copied_or_made_of_type_and_number,
+		name_is_copied_or_generated_from_type_and_number,
 		numbers_of_names_are_decimal,
-		evict_reaches_the_owner_with_pool_and_user_pointer,
+		evict_passes_pool_and_user_pointer_to_the_owner,
 		ops_are_read_during_the_call_only,
 		limit_below_the_empty_size_is_refused,
 		create_that_the_driver_refuses_returns_null,
-		pool_that_makes_no_sense_is_the_drivers_error,
+		invalid_pool_is_an_error_of_the_driver,
 		create_may_change_largest_object_and_alignment,
-		destroy_ends_live_and_mapped_objects_silently,
-		what_every_call_needs_is_in_one_cache_line,
+		destroy_frees_live_and_mapped_objects,
+		hot_members_are_in_one_cache_line,
 		every_failing_allocation_is_reported_and_leaves_nothing,
 	};
 	return UNIT_RUN("core/open", tests);

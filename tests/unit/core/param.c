@@ -51,7 +51,7 @@ START_TEST(bool_takes_eight_words_and_no_other)
 }
 END_TEST
 
-START_TEST(number_is_decimal_digits_alone)
+START_TEST(number_consists_of_decimal_digits_only)
 {
 	const struct zpool_param param = param_of(ZPOOL_PARAM_UINT, 0, UINT64_MAX);
 	static const char *const refused[] = { "",    "-1", "+1", " 1",  "1 ", "1.0",     "0x10",
@@ -64,7 +64,7 @@ START_TEST(number_is_decimal_digits_alone)
 }
 END_TEST
 
-START_TEST(number_stops_at_64_bits)
+START_TEST(number_beyond_64_bits_is_refused)
 {
 	const struct zpool_param param = param_of(ZPOOL_PARAM_UINT, 0, UINT64_MAX);
 	takes(&param, "18446744073709551615", UINT64_MAX);
@@ -75,7 +75,7 @@ START_TEST(number_stops_at_64_bits)
 }
 END_TEST
 
-START_TEST(number_keeps_to_its_bounds)
+START_TEST(number_out_of_bounds_is_refused)
 {
 	const struct zpool_param param = param_of(ZPOOL_PARAM_UINT, 2, 8);
 	takes(&param, "2", 2);
@@ -87,7 +87,7 @@ START_TEST(number_keeps_to_its_bounds)
 }
 END_TEST
 
-START_TEST(size_takes_one_suffix)
+START_TEST(size_accepts_one_suffix)
 {
 	const struct zpool_param param = param_of(ZPOOL_PARAM_SIZE, 0, UINT64_MAX);
 	static const char *const refused[] = { "K", "1KK", "1KB", "1P", "1 K", "K1", "1M1", "-1K" };
@@ -107,7 +107,7 @@ START_TEST(size_takes_one_suffix)
 }
 END_TEST
 
-START_TEST(size_that_its_suffix_pushes_past_64_bits_is_refused)
+START_TEST(size_that_exceeds_64_bits_by_its_suffix_is_refused)
 {
 	const struct zpool_param param = param_of(ZPOOL_PARAM_SIZE, 0, UINT64_MAX);
 	takes(&param, "16777215T", UINT64_C(16777215) << 40);
@@ -134,7 +134,7 @@ START_TEST(enum_takes_its_words_and_lists_them)
 }
 END_TEST
 
-START_TEST(string_keeps_to_its_lengths)
+START_TEST(string_of_wrong_length_is_refused)
 {
 	const struct zpool_param any = param_of(ZPOOL_PARAM_STRING, 0, 0), bounded = param_of(ZPOOL_PARAM_STRING, 2, 4);
 	takes(&any, "", 0);
@@ -150,14 +150,14 @@ START_TEST(string_keeps_to_its_lengths)
 }
 END_TEST
 
-START_TEST(unknown_type_takes_nothing)
+START_TEST(unknown_type_leaks_nothing)
 {
 	const struct zpool_param param = param_of((enum zpool_param_type)6, 0, 0);
 	refuses(&param, "1");
 }
 END_TEST
 
-START_TEST(limit_is_a_size_with_no_bound)
+START_TEST(parameter_limit_accepts_any_size)
 {
 	takes(&zp_limit_param, "0", 0);
 	takes(&zp_limit_param, "64M", 64 << 20);
@@ -188,7 +188,7 @@ START_TEST(unknown_key_lists_keys_defaults_and_meanings)
 }
 END_TEST
 
-START_TEST(driver_without_parameters_still_has_limit)
+START_TEST(driver_without_parameters_has_the_parameter_limit)
 {
 	struct zpool_driver driver = driver_for_tests("mock");
 	driver.param_count = 0;
@@ -223,7 +223,7 @@ START_TEST(values_are_the_defaults_where_nothing_is_given)
 }
 END_TEST
 
-START_TEST(values_stand_in_the_order_of_the_table)
+START_TEST(values_have_the_order_of_the_table)
 {
 	struct zpool_value *values;
 	const char *limit;
@@ -277,20 +277,20 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		bool_takes_eight_words_and_no_other,
-		number_is_decimal_digits_alone,
-		number_stops_at_64_bits,
-		number_keeps_to_its_bounds,
-		size_takes_one_suffix,
-		size_that_its_suffix_pushes_past_64_bits_is_refused,
+		number_consists_of_decimal_digits_only,
+		number_beyond_64_bits_is_refused,
+		number_out_of_bounds_is_refused,
+		size_accepts_one_suffix,
+		size_that_exceeds_64_bits_by_its_suffix_is_refused,
 		enum_takes_its_words_and_lists_them,
-		string_keeps_to_its_lengths,
-		unknown_type_takes_nothing,
-		limit_is_a_size_with_no_bound,
+		string_of_wrong_length_is_refused,
+		unknown_type_leaks_nothing,
+		parameter_limit_accepts_any_size,
 		find_gives_the_index_or_minus_one,
 		unknown_key_lists_keys_defaults_and_meanings,
-		driver_without_parameters_still_has_limit,
+		driver_without_parameters_has_the_parameter_limit,
 		values_are_the_defaults_where_nothing_is_given,
-		values_stand_in_the_order_of_the_table,
+		values_have_the_order_of_the_table,
 		values_of_a_bad_spec_are_null,
 		messages_survive_a_lack_of_memory,
 	};

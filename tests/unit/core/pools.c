@@ -32,7 +32,7 @@ static void finish(void)
 	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
 }
 
-START_TEST(evict_finds_the_owner_by_the_drivers_pool)
+START_TEST(evict_finds_the_owner_from_the_drivers_pool)
 {
 	const struct zpool_ops ops = { evict };
 	struct zpool *pools[3];
@@ -176,7 +176,7 @@ START_TEST(orphaned_pool_refuses_every_call)
 }
 END_TEST
 
-START_TEST(stack_survives_a_fork_only_if_each_driver_does)
+START_TEST(stack_supports_fork_only_if_each_driver_does)
 {
 	unsigned long handle;
 	static struct zpool_driver follower, loner;
@@ -201,13 +201,13 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		evict_finds_the_owner_by_the_drivers_pool,
+		evict_finds_the_owner_from_the_drivers_pool,
 		evict_without_a_callback_is_refused,
 		evict_of_no_pool_is_refused,
 		evict_below_a_filter_goes_through_the_filter,
 		fork_locks_filters_before_what_is_below_and_unlocks_after,
 		orphaned_pool_refuses_every_call,
-		stack_survives_a_fork_only_if_each_driver_does,
+		stack_supports_fork_only_if_each_driver_does,
 	};
 	return UNIT_RUN("core/pools", tests);
 }

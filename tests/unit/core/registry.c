@@ -119,7 +119,7 @@ START_TEST(get_counts_users_until_put)
 }
 END_TEST
 
-START_TEST(absent_driver_is_told_with_the_paths_tried)
+START_TEST(absent_driver_is_reported_with_the_paths_tried)
 {
 	struct zp_record *record = NULL;
 	char expected[PATH_MAX];
@@ -133,7 +133,7 @@ START_TEST(absent_driver_is_told_with_the_paths_tried)
 END_TEST
 
 /* The registry does not remember that a driver is missing, so a new driver is found at once. */
-START_TEST(driver_that_appears_is_found_the_next_time)
+START_TEST(driver_that_is_installed_later_is_found)
 {
 	start();
 	ck_assert(!zpool_has_pool("mock"));
@@ -145,7 +145,7 @@ START_TEST(driver_that_appears_is_found_the_next_time)
 }
 END_TEST
 
-START_TEST(failure_of_a_file_gives_way_to_a_registered_driver)
+START_TEST(registered_driver_replaces_a_remembered_failure)
 {
 	start();
 	scratch_file("mock.so", 0644, "no plugin", 9);
@@ -162,7 +162,7 @@ START_TEST(failure_of_a_file_gives_way_to_a_registered_driver)
 }
 END_TEST
 
-START_TEST(remembered_failure_is_forgotten_when_the_file_goes_or_changes)
+START_TEST(remembered_failure_is_forgotten_when_the_file_is_removed_or_changed)
 {
 	start();
 	scratch_file("mock.so", 0644, "no plugin", 9);
@@ -176,7 +176,7 @@ START_TEST(remembered_failure_is_forgotten_when_the_file_goes_or_changes)
 }
 END_TEST
 
-START_TEST(unload_refuses_what_is_no_loaded_plugin)
+START_TEST(unload_of_an_unloaded_plugin_is_refused)
 {
 	static const char *const names[] = { NULL, "", "Mock", "../mock", "a23456789012345678901234567890123" };
 	start();
@@ -194,7 +194,7 @@ START_TEST(unload_refuses_what_is_no_loaded_plugin)
 }
 END_TEST
 
-START_TEST(plugin_is_loaded_once_counted_and_unloaded)
+START_TEST(plugin_is_loaded_once_for_several_users_and_unloaded)
 {
 	struct zpool_driver planted = driver_for_tests("planted");
 	start();
@@ -215,7 +215,7 @@ START_TEST(plugin_is_loaded_once_counted_and_unloaded)
 }
 END_TEST
 
-START_TEST(plugin_that_somebody_else_holds_stays_usable)
+START_TEST(plugin_that_the_program_opened_stays_usable)
 {
 	start();
 	if (scratch_plugin("planted.so", "planted")) {
@@ -232,7 +232,7 @@ START_TEST(plugin_that_somebody_else_holds_stays_usable)
 }
 END_TEST
 
-START_TEST(linked_driver_is_judged_and_never_unloaded)
+START_TEST(linked_driver_is_checked_and_never_unloaded)
 {
 	struct zp_record *record;
 	start();
@@ -266,7 +266,7 @@ static void count_live(const struct zp_record *record, void *user)
 		++*(unsigned int *)user;
 }
 
-START_TEST(each_live_visits_live_records_only)
+START_TEST(each_live_visits_only_live_records)
 {
 	struct zpool_driver another = driver_for_tests("mock2");
 	unsigned int live = 0;
@@ -394,16 +394,16 @@ int main(void)
 		driver_in_use_cannot_be_unregistered,
 		structure_is_read_during_the_call_only,
 		get_counts_users_until_put,
-		absent_driver_is_told_with_the_paths_tried,
-		driver_that_appears_is_found_the_next_time,
-		failure_of_a_file_gives_way_to_a_registered_driver,
-		remembered_failure_is_forgotten_when_the_file_goes_or_changes,
-		unload_refuses_what_is_no_loaded_plugin,
-		plugin_is_loaded_once_counted_and_unloaded,
-		plugin_that_somebody_else_holds_stays_usable,
-		linked_driver_is_judged_and_never_unloaded,
+		absent_driver_is_reported_with_the_paths_tried,
+		driver_that_is_installed_later_is_found,
+		registered_driver_replaces_a_remembered_failure,
+		remembered_failure_is_forgotten_when_the_file_is_removed_or_changed,
+		unload_of_an_unloaded_plugin_is_refused,
+		plugin_is_loaded_once_for_several_users_and_unloaded,
+		plugin_that_the_program_opened_stays_usable,
+		linked_driver_is_checked_and_never_unloaded,
 		begin_load_pairs_with_end_load,
-		each_live_visits_live_records_only,
+		each_live_visits_only_live_records,
 		no_file_is_opened_once_loading_is_disabled,
 		every_failing_allocation_of_a_search_is_reported,
 		every_failing_allocation_of_a_registration_is_reported,

@@ -25,7 +25,7 @@ static void refuse_spec(const char *text, const char *message)
 	zp_spec_clear(&spec);
 }
 
-START_TEST(single_name_is_a_part_without_keys)
+START_TEST(single_name_is_a_spec_without_keys)
 {
 	accept_spec("zbud");
 	ck_assert_uint_eq(spec.part_count, 1);
@@ -77,7 +77,7 @@ START_TEST(empty_parts_are_refused)
 }
 END_TEST
 
-START_TEST(keys_and_values_are_taken_apart)
+START_TEST(keys_and_values_are_separated)
 {
 	accept_spec("a:one=1,two=2=2,three=:");
 	ck_assert_uint_eq(spec.parts[0].key_count, 3);
@@ -90,7 +90,7 @@ START_TEST(keys_and_values_are_taken_apart)
 }
 END_TEST
 
-START_TEST(empty_value_is_a_value)
+START_TEST(empty_value_is_accepted)
 {
 	accept_spec("a:k=");
 	ck_assert_str_eq(spec.parts[0].keys[0].value, "");
@@ -101,7 +101,7 @@ START_TEST(empty_value_is_a_value)
 }
 END_TEST
 
-START_TEST(what_is_not_key_and_value_is_refused)
+START_TEST(parameter_without_key_or_value_is_refused)
 {
 	static const char *const texts[] = { "a:",     "a:,",        "a:b",    "a:=v", "a:=",
 					     "a:k=v,", "a:k=v,,l=w", "a:,k=v", "a:b+c" };
@@ -119,7 +119,7 @@ START_TEST(key_given_twice_is_refused)
 }
 END_TEST
 
-START_TEST(escapes_give_any_byte_but_nul)
+START_TEST(escapes_stand_for_any_byte_except_nul)
 {
 	accept_spec("a:k=%2B%2c%3a%3D%25%fF%01");
 	ck_assert_str_eq(spec.parts[0].keys[0].value, "+,:=%\xff\x01");
@@ -146,7 +146,7 @@ START_TEST(broken_escapes_are_refused)
 }
 END_TEST
 
-START_TEST(parts_know_what_is_below_them)
+START_TEST(parts_of_a_spec_know_the_parts_below)
 {
 	accept_spec("a:k=v+b-c+d:l=w");
 	ck_assert_uint_eq(spec.part_count, 3);
@@ -158,7 +158,7 @@ START_TEST(parts_know_what_is_below_them)
 }
 END_TEST
 
-START_TEST(sixteen_parts_are_the_most)
+START_TEST(sixteen_parts_are_the_maximum)
 {
 	char text[64] = "a";
 	for (int i = 1; i < ZP_SPEC_MAX_PARTS; i++)
@@ -171,7 +171,7 @@ START_TEST(sixteen_parts_are_the_most)
 }
 END_TEST
 
-START_TEST(sixty_four_keys_are_the_most)
+START_TEST(sixty_four_keys_are_the_maximum)
 {
 	char text[1024] = "a:";
 	size_t length = 2;
@@ -225,7 +225,7 @@ START_TEST(every_failing_allocation_is_reported)
 END_TEST
 
 /* For any text, the parser either refuses it with a message or returns copies of its words. */
-START_TEST(random_texts_are_taken_or_refused)
+START_TEST(random_texts_are_accepted_or_refused)
 {
 	static const char alphabet[] = "ab-:+=,%02fzZ \xff";
 	unsigned int seed = unit_seed();
@@ -250,25 +250,25 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		single_name_is_a_part_without_keys,
+		single_name_is_a_spec_without_keys,
 		dashes_of_a_name_are_read_as_underscores,
 		names_outside_of_the_alphabet_are_refused,
 		name_of_32_bytes_is_the_longest,
 		empty_parts_are_refused,
-		keys_and_values_are_taken_apart,
-		empty_value_is_a_value,
-		what_is_not_key_and_value_is_refused,
+		keys_and_values_are_separated,
+		empty_value_is_accepted,
+		parameter_without_key_or_value_is_refused,
 		key_given_twice_is_refused,
-		escapes_give_any_byte_but_nul,
+		escapes_stand_for_any_byte_except_nul,
 		escaped_separators_do_not_separate,
 		broken_escapes_are_refused,
-		parts_know_what_is_below_them,
-		sixteen_parts_are_the_most,
-		sixty_four_keys_are_the_most,
+		parts_of_a_spec_know_the_parts_below,
+		sixteen_parts_are_the_maximum,
+		sixty_four_keys_are_the_maximum,
 		spec_of_4096_bytes_is_the_longest,
 		messages_quote_only_the_beginning_of_long_texts,
 		every_failing_allocation_is_reported,
-		random_texts_are_taken_or_refused,
+		random_texts_are_accepted_or_refused,
 	};
 	return UNIT_RUN("core/spec", tests);
 }

@@ -48,7 +48,7 @@ static struct zpool *create(const char *spec)
 	return pool;
 }
 
-START_TEST(filter_stands_in_front_of_the_driver)
+START_TEST(filter_comes_before_the_driver)
 {
 	unsigned long handle;
 	char text[6];
@@ -69,7 +69,7 @@ START_TEST(filter_stands_in_front_of_the_driver)
 }
 END_TEST
 
-START_TEST(filters_stack)
+START_TEST(filters_can_be_stacked)
 {
 	unsigned long handle;
 	start();
@@ -82,7 +82,7 @@ START_TEST(filters_stack)
 }
 END_TEST
 
-START_TEST(filter_learns_what_is_below_it)
+START_TEST(filter_gets_a_description_of_the_pool_below)
 {
 	start();
 	struct zpool *pool = create("sieve+mock:note=x");
@@ -102,7 +102,7 @@ START_TEST(filter_learns_what_is_below_it)
 }
 END_TEST
 
-START_TEST(older_filter_gets_the_part_of_the_answer_that_it_knows)
+START_TEST(older_filter_gets_the_members_that_it_knows)
 {
 	start();
 	knobs.filter_lower_size = offsetof(struct zpool_lower, alignment_bytes);
@@ -123,7 +123,7 @@ START_TEST(filter_alone_needs_a_driver_behind_it)
 }
 END_TEST
 
-START_TEST(driver_can_only_be_the_last_part)
+START_TEST(driver_must_be_the_last_part)
 {
 	start();
 	assert_fails_null(zpool_create_pool("mock+mock", 0, NULL), EINVAL, "\"mock\" is not a filter");
@@ -133,7 +133,7 @@ START_TEST(driver_can_only_be_the_last_part)
 }
 END_TEST
 
-START_TEST(keys_go_to_their_own_part)
+START_TEST(keys_belong_to_the_part_before_them)
 {
 	start();
 	struct zpool *pool = create("sieve:depth=9+mock:level=8");
@@ -145,7 +145,7 @@ START_TEST(keys_go_to_their_own_part)
 }
 END_TEST
 
-START_TEST(limit_may_stand_in_any_part_but_once)
+START_TEST(limit_may_be_given_once_in_any_part)
 {
 	start();
 	struct zpool *pool = create("sieve:limit=1M+mock");
@@ -157,7 +157,7 @@ START_TEST(limit_may_stand_in_any_part_but_once)
 }
 END_TEST
 
-START_TEST(absent_part_is_named_and_the_others_are_let_go)
+START_TEST(absent_part_is_named_and_the_other_drivers_are_released)
 {
 	start();
 	assert_fails_null(zpool_create_pool("sieve+no_such_driver", 0, NULL), ENOENT, "No driver \"no_such_driver\"");
@@ -193,7 +193,7 @@ START_TEST(evicted_handles_are_those_of_the_topmost_filter)
 }
 END_TEST
 
-START_TEST(failure_below_a_filter_is_told_in_its_own_words)
+START_TEST(failure_below_a_filter_has_the_message_of_the_failing_driver)
 {
 	start();
 	knobs.overrule[CALL_CREATE] = true;
@@ -209,7 +209,7 @@ START_TEST(failure_below_a_filter_is_told_in_its_own_words)
 }
 END_TEST
 
-START_TEST(words_said_during_a_create_that_succeeded_are_no_error)
+START_TEST(message_set_during_a_successful_create_is_no_error)
 {
 	unsigned long handle = 0;
 	start();
@@ -223,7 +223,7 @@ START_TEST(words_said_during_a_create_that_succeeded_are_no_error)
 }
 END_TEST
 
-START_TEST(filter_that_makes_nothing_below_it_is_refused)
+START_TEST(filter_that_creates_no_lower_pool_is_refused)
 {
 	start();
 	knobs.filter_makes_no_lower = true;
@@ -234,7 +234,7 @@ START_TEST(filter_that_makes_nothing_below_it_is_refused)
 }
 END_TEST
 
-START_TEST(lower_driver_is_made_once)
+START_TEST(lower_pool_is_created_once)
 {
 	start();
 	knobs.filter_asks_twice = true;
@@ -246,7 +246,7 @@ START_TEST(lower_driver_is_made_once)
 }
 END_TEST
 
-START_TEST(driver_with_nothing_below_it_cannot_make_a_lower_one)
+START_TEST(driver_at_the_bottom_cannot_create_a_lower_pool)
 {
 	struct zpool_lower lower;
 	start();
@@ -261,7 +261,7 @@ START_TEST(driver_with_nothing_below_it_cannot_make_a_lower_one)
 }
 END_TEST
 
-START_TEST(lower_driver_that_a_filter_forgets_is_destroyed_and_logged)
+START_TEST(lower_pool_that_a_filter_forgets_is_destroyed_and_logged)
 {
 	start();
 	knobs.filter_keeps_lower = true;
@@ -274,7 +274,7 @@ START_TEST(lower_driver_that_a_filter_forgets_is_destroyed_and_logged)
 }
 END_TEST
 
-START_TEST(filter_that_fails_after_its_lower_driver_leaves_nothing)
+START_TEST(filter_that_fails_after_its_lower_driver_leaks_nothing)
 {
 	start();
 	knobs.filter_fails_after_lower = true;
@@ -286,7 +286,7 @@ START_TEST(filter_that_fails_after_its_lower_driver_leaves_nothing)
 }
 END_TEST
 
-START_TEST(drivers_log_under_their_name_and_the_pools)
+START_TEST(messages_of_drivers_have_their_name_and_the_pools)
 {
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	args.name = "a shelf with a very long name, of which the log shows no more than its first 64 bytes";
@@ -330,24 +330,24 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		filter_stands_in_front_of_the_driver,
-		filters_stack,
-		filter_learns_what_is_below_it,
-		older_filter_gets_the_part_of_the_answer_that_it_knows,
+		filter_comes_before_the_driver,
+		filters_can_be_stacked,
+		filter_gets_a_description_of_the_pool_below,
+		older_filter_gets_the_members_that_it_knows,
 		filter_alone_needs_a_driver_behind_it,
-		driver_can_only_be_the_last_part,
-		keys_go_to_their_own_part,
-		limit_may_stand_in_any_part_but_once,
-		absent_part_is_named_and_the_others_are_let_go,
+		driver_must_be_the_last_part,
+		keys_belong_to_the_part_before_them,
+		limit_may_be_given_once_in_any_part,
+		absent_part_is_named_and_the_other_drivers_are_released,
 		evicted_handles_are_those_of_the_topmost_filter,
-		failure_below_a_filter_is_told_in_its_own_words,
-		words_said_during_a_create_that_succeeded_are_no_error,
-		filter_that_makes_nothing_below_it_is_refused,
-		lower_driver_is_made_once,
-		driver_with_nothing_below_it_cannot_make_a_lower_one,
-		lower_driver_that_a_filter_forgets_is_destroyed_and_logged,
-		filter_that_fails_after_its_lower_driver_leaves_nothing,
-		drivers_log_under_their_name_and_the_pools,
+		failure_below_a_filter_has_the_message_of_the_failing_driver,
+		message_set_during_a_successful_create_is_no_error,
+		filter_that_creates_no_lower_pool_is_refused,
+		lower_pool_is_created_once,
+		driver_at_the_bottom_cannot_create_a_lower_pool,
+		lower_pool_that_a_filter_forgets_is_destroyed_and_logged,
+		filter_that_fails_after_its_lower_driver_leaks_nothing,
+		messages_of_drivers_have_their_name_and_the_pools,
 		host_table_is_sized_and_reaches_thread_exit,
 	};
 	return UNIT_RUN("core/stack", tests);

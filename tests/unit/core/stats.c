@@ -38,7 +38,7 @@ START_TEST(table_has_every_member_in_the_order_of_the_header)
 }
 END_TEST
 
-START_TEST(members_have_labels_of_their_own_and_the_unit_that_their_name_says)
+START_TEST(members_have_distinct_labels_and_the_unit_of_their_name)
 {
 	const struct zpool_stats_member *member, *other;
 
@@ -58,7 +58,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		table_has_every_member_in_the_order_of_the_header,
-		members_have_labels_of_their_own_and_the_unit_that_their_name_says,
+		members_have_distinct_labels_and_the_unit_of_their_name,
 	};
 	return UNIT_RUN("core/stats", tests);
 }

@@ -52,7 +52,7 @@ static void *add_three(void *user)
 	return user;
 }
 
-START_TEST(hooks_run_when_the_thread_ends_the_last_first)
+START_TEST(hooks_run_in_reverse_order_when_the_thread_ends)
 {
 	in_thread(add_three, NULL);
 	ck_assert_str_eq(trace, "cba");
@@ -88,7 +88,7 @@ static void *add_and_cancel(void *user)
 	return user;
 }
 
-START_TEST(cancel_forgets_every_copy_of_just_that_function_and_argument)
+START_TEST(cancel_removes_all_hooks_with_that_function_and_argument)
 {
 	in_thread(add_and_cancel, NULL);
 	ck_assert_str_eq(trace, "ab");
@@ -212,7 +212,7 @@ static void *end_with_a_chain(void *user)
 }
 
 /* The chain is longer than the number of rounds in which the system calls a thread's destructors. */
-START_TEST(hooks_that_hooks_add_run_however_long_the_chain)
+START_TEST(hooks_added_by_hooks_run)
 {
 	rounds_left = 20;
 	in_thread(end_with_a_chain, NULL);
@@ -260,7 +260,7 @@ static void *fail_to_add(void *user)
 	}
 }
 
-START_TEST(add_without_memory_says_so_and_adds_nothing)
+START_TEST(add_without_memory_is_reported_and_adds_nothing)
 {
 	unsigned int failures = 0;
 	in_thread(fail_to_add, &failures);
@@ -301,7 +301,7 @@ START_TEST(many_threads_add_and_cancel_at_once)
 END_TEST
 
 /* This test is about the parent; core/fork.c tests that the child drops its hooks. */
-START_TEST(parent_of_a_fork_forgets_no_hook)
+START_TEST(parent_of_a_fork_keeps_all_hooks)
 {
 	pthread_t thread;
 	bool ended = false;
@@ -341,18 +341,18 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		hooks_run_when_the_thread_ends_the_last_first,
+		hooks_run_in_reverse_order_when_the_thread_ends,
 		hook_that_was_added_twice_runs_twice,
-		cancel_forgets_every_copy_of_just_that_function_and_argument,
+		cancel_removes_all_hooks_with_that_function_and_argument,
 		cancel_of_what_was_never_added_is_harmless,
 		cancel_reaches_hooks_of_other_threads,
 		cancel_waits_for_a_hook_that_runs_in_another_thread,
 		cancel_from_inside_the_hook_itself_does_not_wait,
-		hooks_that_hooks_add_run_however_long_the_chain,
+		hooks_added_by_hooks_run,
 		hook_added_by_another_keys_destructor_runs,
-		add_without_memory_says_so_and_adds_nothing,
+		add_without_memory_is_reported_and_adds_nothing,
 		many_threads_add_and_cancel_at_once,
-		parent_of_a_fork_forgets_no_hook,
+		parent_of_a_fork_keeps_all_hooks,
 		hook_can_be_added_when_the_program_frees_a_key,
 	};
 	return UNIT_RUN("core/thread_exit", tests);

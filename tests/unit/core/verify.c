@@ -127,7 +127,7 @@ START_TEST(large_pools_are_checked_less_often)
 }
 END_TEST
 
-START_TEST(the_environment_says_how_often)
+START_TEST(environment_sets_the_interval_of_checks)
 {
 	start("10");
 	for (int i = 0; i < 100; i++)
@@ -136,7 +136,7 @@ START_TEST(the_environment_says_how_often)
 }
 END_TEST
 
-START_TEST(the_environment_may_say_never)
+START_TEST(environment_can_disable_checks)
 {
 	start("0");
 	verdict = -EUCLEAN;
@@ -163,14 +163,14 @@ static int be_damaged(void)
 	return 0;
 }
 
-START_TEST(damage_ends_the_process_in_the_drivers_words)
+START_TEST(damage_ends_the_process_with_the_drivers_message)
 {
 	sentence = expected = "A list is torn.";
 	ck_assert(!unit_may_fork() || unit_in_child(be_damaged) == 7);
 }
 END_TEST
 
-START_TEST(damage_without_words_names_driver_and_pool)
+START_TEST(damage_without_a_message_names_driver_and_pool)
 {
 	expected = "Driver \"mock\" found pool \"shelf\" damaged";
 	ck_assert(!unit_may_fork() || unit_in_child(be_damaged) == 7);
@@ -184,10 +184,10 @@ int main(void)
 		errno_and_message_are_those_of_the_call,
 		nowait_calls_are_not_followed_by_a_check,
 		large_pools_are_checked_less_often,
-		the_environment_says_how_often,
-		the_environment_may_say_never,
-		damage_ends_the_process_in_the_drivers_words,
-		damage_without_words_names_driver_and_pool,
+		environment_sets_the_interval_of_checks,
+		environment_can_disable_checks,
+		damage_ends_the_process_with_the_drivers_message,
+		damage_without_a_message_names_driver_and_pool,
 	};
 	return UNIT_RUN("core/verify", tests);
 }

@@ -41,7 +41,7 @@ static int parse_list(uid_t trusted)
 	return zp_acl_parse(list, list_bytes, trusted, &writer);
 }
 
-START_TEST(owner_group_and_others_are_not_named)
+START_TEST(owner_group_and_others_are_no_named_users)
 {
 	start();
 	ck_assert_int_eq(parse_list(1000), 0);
@@ -53,7 +53,7 @@ START_TEST(owner_group_and_others_are_not_named)
 }
 END_TEST
 
-START_TEST(named_user_who_may_write_is_found)
+START_TEST(named_user_with_write_permission_is_found)
 {
 	start();
 	add(USER, 5, 77);
@@ -66,7 +66,7 @@ START_TEST(named_user_who_may_write_is_found)
 }
 END_TEST
 
-START_TEST(root_is_trusted_as_a_user_and_not_as_a_group)
+START_TEST(user_zero_is_trusted_and_group_zero_is_not)
 {
 	start();
 	add(USER, 7, 0);
@@ -77,7 +77,7 @@ START_TEST(root_is_trusted_as_a_user_and_not_as_a_group)
 }
 END_TEST
 
-START_TEST(group_with_the_trusted_users_number_is_another)
+START_TEST(group_with_the_number_of_a_trusted_user_is_not_trusted)
 {
 	start();
 	add(GROUP, 6, 1000);
@@ -87,7 +87,7 @@ START_TEST(group_with_the_trusted_users_number_is_another)
 }
 END_TEST
 
-START_TEST(mask_takes_permissions_away_wherever_it_stands)
+START_TEST(acl_mask_restricts_permissions_in_any_position)
 {
 	start();
 	add(MASK, 5, UINT32_MAX);
@@ -120,7 +120,7 @@ START_TEST(damaged_lists_are_errors)
 }
 END_TEST
 
-START_TEST(file_without_a_list_has_no_writer)
+START_TEST(file_without_an_acl_has_no_other_writer)
 {
 	scratch_make();
 	scratch_file("x", 0666, "x", 1);
@@ -134,13 +134,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		owner_group_and_others_are_not_named,
-		named_user_who_may_write_is_found,
-		root_is_trusted_as_a_user_and_not_as_a_group,
-		group_with_the_trusted_users_number_is_another,
-		mask_takes_permissions_away_wherever_it_stands,
-		damaged_lists_are_errors,
-		file_without_a_list_has_no_writer,
+		owner_group_and_others_are_no_named_users,      named_user_with_write_permission_is_found,
+		user_zero_is_trusted_and_group_zero_is_not,     group_with_the_number_of_a_trusted_user_is_not_trusted,
+		acl_mask_restricts_permissions_in_any_position, damaged_lists_are_errors,
+		file_without_an_acl_has_no_other_writer,
 	};
 	return UNIT_RUN("loader/acl", tests);
 }

@@ -17,7 +17,7 @@ static void take_note(const char *text, size_t bytes)
 	image.note.text_bytes = (uint32_t)bytes;
 }
 
-START_TEST(sound_file_has_no_fault_and_tells_its_note)
+START_TEST(valid_file_has_no_fault_and_its_note_is_read)
 {
 	make_valid_image();
 	examine("");
@@ -30,7 +30,7 @@ START_TEST(sound_file_has_no_fault_and_tells_its_note)
 }
 END_TEST
 
-START_TEST(this_program_is_no_plugin)
+START_TEST(own_executable_is_not_a_plugin)
 {
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
@@ -41,7 +41,7 @@ START_TEST(this_program_is_no_plugin)
 }
 END_TEST
 
-START_TEST(file_that_cannot_be_read_gives_the_errno)
+START_TEST(file_that_cannot_be_read_returns_the_errno)
 {
 	ck_assert_int_eq(zp_elf_examine(-1, &report), -EBADF);
 	int fd = open("/", O_RDONLY | O_CLOEXEC);
@@ -53,7 +53,7 @@ START_TEST(file_that_cannot_be_read_gives_the_errno)
 }
 END_TEST
 
-START_TEST(what_is_no_elf_file_is_told)
+START_TEST(file_that_is_not_elf_is_reported)
 {
 	ck_assert_int_eq(examine_bytes("", 0), 0);
 	ck_assert_str_eq(report.fault, "it is not an ELF file");
@@ -65,7 +65,7 @@ START_TEST(what_is_no_elf_file_is_told)
 }
 END_TEST
 
-START_TEST(file_cut_anywhere_is_read_safely)
+START_TEST(file_truncated_anywhere_is_read_safely)
 {
 	make_valid_image();
 	for (size_t bytes = 0; bytes < sizeof(image); bytes++) {
@@ -80,7 +80,7 @@ START_TEST(file_cut_anywhere_is_read_safely)
 }
 END_TEST
 
-START_TEST(file_for_another_machine_is_told)
+START_TEST(file_for_another_machine_is_reported)
 {
 	make_valid_image();
 	image.head.e_ident[EI_CLASS] ^= ELFCLASS32 ^ ELFCLASS64;
@@ -103,7 +103,7 @@ START_TEST(file_for_another_machine_is_told)
 }
 END_TEST
 
-START_TEST(only_shared_objects_will_do)
+START_TEST(only_shared_objects_are_accepted)
 {
 	static const int types[] = { ET_NONE, ET_REL, ET_EXEC, ET_CORE };
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
@@ -114,7 +114,7 @@ START_TEST(only_shared_objects_will_do)
 }
 END_TEST
 
-START_TEST(file_without_sections_is_left_to_the_linker)
+START_TEST(file_without_sections_is_accepted)
 {
 	make_valid_image();
 	image.head.e_shnum = 0;
@@ -126,7 +126,7 @@ START_TEST(file_without_sections_is_left_to_the_linker)
 }
 END_TEST
 
-START_TEST(forged_section_table_is_told)
+START_TEST(forged_section_table_is_reported)
 {
 	make_valid_image();
 	image.head.e_shentsize--;
@@ -146,7 +146,7 @@ START_TEST(forged_section_table_is_told)
 }
 END_TEST
 
-START_TEST(file_without_dynamic_symbols_is_told)
+START_TEST(file_without_dynamic_symbols_is_reported)
 {
 	make_valid_image();
 	image.sections[SYMBOLS].sh_type = SHT_SYMTAB;
@@ -171,7 +171,7 @@ START_TEST(driver_symbol_must_be_exported)
 }
 END_TEST
 
-START_TEST(undefined_library_calls_are_told_by_name)
+START_TEST(undefined_library_calls_are_named)
 {
 	make_valid_image();
 	image.symbols[2].st_name = add_string("zpool_malloc");
@@ -186,7 +186,7 @@ START_TEST(undefined_library_calls_are_told_by_name)
 }
 END_TEST
 
-START_TEST(damaged_symbol_table_is_told)
+START_TEST(damaged_symbol_table_is_reported)
 {
 	make_valid_image();
 	image.sections[SYMBOLS].sh_offset = sizeof(image) + 1;
@@ -217,7 +217,7 @@ START_TEST(string_table_needs_no_nul_at_its_end)
 }
 END_TEST
 
-START_TEST(link_with_our_library_is_told_and_with_another_one_not)
+START_TEST(link_with_libzpool_is_reported)
 {
 	make_valid_image();
 	image.dynamic[1].d_tag = DT_NEEDED;
@@ -239,7 +239,7 @@ START_TEST(link_with_our_library_is_told_and_with_another_one_not)
 }
 END_TEST
 
-START_TEST(dynamic_section_that_cannot_be_read_tells_nothing)
+START_TEST(unreadable_dynamic_section_is_ignored)
 {
 	make_valid_image();
 	image.sections[DYNAMIC].sh_offset = sizeof(image) + 1;
@@ -250,7 +250,7 @@ START_TEST(dynamic_section_that_cannot_be_read_tells_nothing)
 }
 END_TEST
 
-START_TEST(file_without_a_note_is_no_fault)
+START_TEST(file_without_a_note_is_accepted)
 {
 	make_valid_image();
 	image.sections[NOTES].sh_type = SHT_PROGBITS;
@@ -260,7 +260,7 @@ START_TEST(file_without_a_note_is_no_fault)
 }
 END_TEST
 
-START_TEST(malformed_notes_are_passed_over)
+START_TEST(malformed_notes_are_skipped)
 {
 	make_valid_image();
 	image.note.name_bytes = UINT32_MAX;
@@ -289,7 +289,7 @@ START_TEST(malformed_notes_are_passed_over)
 }
 END_TEST
 
-START_TEST(notes_of_others_are_passed_over)
+START_TEST(notes_of_other_owners_are_skipped)
 {
 	make_valid_image();
 	image.note.type = ZPOOL_NOTE_TYPE + 1;
@@ -306,7 +306,7 @@ START_TEST(notes_of_others_are_passed_over)
 }
 END_TEST
 
-START_TEST(note_behind_another_one_is_found)
+START_TEST(note_after_another_one_is_found)
 {
 	static struct {
 		struct image image;
@@ -356,7 +356,7 @@ START_TEST(note_must_name_our_abi)
 }
 END_TEST
 
-START_TEST(note_without_a_nul_at_its_end_is_cut)
+START_TEST(unterminated_note_is_truncated)
 {
 	make_valid_image();
 	take_note("abi=1.0\0type=mockX", 18);
@@ -367,7 +367,7 @@ START_TEST(note_without_a_nul_at_its_end_is_cut)
 }
 END_TEST
 
-START_TEST(long_values_of_a_note_are_cut_to_their_room)
+START_TEST(long_values_of_a_note_are_truncated)
 {
 	char text[64];
 	make_valid_image();
@@ -379,7 +379,7 @@ START_TEST(long_values_of_a_note_are_cut_to_their_room)
 }
 END_TEST
 
-START_TEST(first_fault_is_the_one_told)
+START_TEST(first_fault_is_reported)
 {
 	make_valid_image();
 	take_note("type=mock\0abi=7.0", 18);
@@ -389,7 +389,7 @@ START_TEST(first_fault_is_the_one_told)
 }
 END_TEST
 
-START_TEST(lack_of_memory_does_no_harm)
+START_TEST(lack_of_memory_changes_nothing)
 {
 	make_valid_image();
 	for (unsigned int nth = 1;; nth++) {
@@ -434,31 +434,31 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		sound_file_has_no_fault_and_tells_its_note,
-		this_program_is_no_plugin,
-		file_that_cannot_be_read_gives_the_errno,
-		what_is_no_elf_file_is_told,
-		file_cut_anywhere_is_read_safely,
-		file_for_another_machine_is_told,
-		only_shared_objects_will_do,
-		file_without_sections_is_left_to_the_linker,
-		forged_section_table_is_told,
-		file_without_dynamic_symbols_is_told,
+		valid_file_has_no_fault_and_its_note_is_read,
+		own_executable_is_not_a_plugin,
+		file_that_cannot_be_read_returns_the_errno,
+		file_that_is_not_elf_is_reported,
+		file_truncated_anywhere_is_read_safely,
+		file_for_another_machine_is_reported,
+		only_shared_objects_are_accepted,
+		file_without_sections_is_accepted,
+		forged_section_table_is_reported,
+		file_without_dynamic_symbols_is_reported,
 		driver_symbol_must_be_exported,
-		undefined_library_calls_are_told_by_name,
-		damaged_symbol_table_is_told,
+		undefined_library_calls_are_named,
+		damaged_symbol_table_is_reported,
 		string_table_needs_no_nul_at_its_end,
-		link_with_our_library_is_told_and_with_another_one_not,
-		dynamic_section_that_cannot_be_read_tells_nothing,
-		file_without_a_note_is_no_fault,
-		malformed_notes_are_passed_over,
-		notes_of_others_are_passed_over,
-		note_behind_another_one_is_found,
+		link_with_libzpool_is_reported,
+		unreadable_dynamic_section_is_ignored,
+		file_without_a_note_is_accepted,
+		malformed_notes_are_skipped,
+		notes_of_other_owners_are_skipped,
+		note_after_another_one_is_found,
 		note_must_name_our_abi,
-		note_without_a_nul_at_its_end_is_cut,
-		long_values_of_a_note_are_cut_to_their_room,
-		first_fault_is_the_one_told,
-		lack_of_memory_does_no_harm,
+		unterminated_note_is_truncated,
+		long_values_of_a_note_are_truncated,
+		first_fault_is_reported,
+		lack_of_memory_changes_nothing,
 		random_damage_is_read_safely,
 	};
 	return UNIT_RUN("loader/elf", tests);

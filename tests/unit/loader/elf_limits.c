@@ -24,7 +24,7 @@ static void examine_sparse(off_t bytes, const ElfW(Shdr) *sections, size_t count
 static const off_t sparse_bytes = (off_t)1 << 40;
 static const uint64_t most = ZP_ELF_BUDGET_BYTES;
 
-START_TEST(sound_file_is_read_once)
+START_TEST(valid_file_is_read_once)
 {
 	make_valid_image();
 	examine("");
@@ -33,7 +33,7 @@ START_TEST(sound_file_is_read_once)
 }
 END_TEST
 
-START_TEST(no_table_is_larger_than_what_is_read_of_a_file)
+START_TEST(tables_that_exceed_the_read_limit_are_refused)
 {
 	static const int tables[] = { SYMBOLS, STRINGS };
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
@@ -52,7 +52,7 @@ START_TEST(no_table_is_larger_than_what_is_read_of_a_file)
 }
 END_TEST
 
-START_TEST(tables_share_what_is_read_of_a_file)
+START_TEST(tables_share_the_read_limit_of_a_file)
 {
 	make_valid_image();
 	image.sections[SYMBOLS].sh_size = most / 4 * 3;
@@ -73,7 +73,7 @@ START_TEST(file_has_one_table_of_each_kind)
 END_TEST
 
 /* Each section alone is within the limit, but together they have 256 MiB, or two large tables alternate. */
-START_TEST(many_sections_do_not_multiply_what_is_read)
+START_TEST(many_sections_do_not_multiply_the_bytes_read)
 {
 	static ElfW(Shdr) sections[4096];
 	static const uint32_t types[] = { SHT_NOTE, SHT_DYNSYM, SHT_DYNAMIC };
@@ -111,11 +111,11 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		sound_file_is_read_once,
-		no_table_is_larger_than_what_is_read_of_a_file,
-		tables_share_what_is_read_of_a_file,
+		valid_file_is_read_once,
+		tables_that_exceed_the_read_limit_are_refused,
+		tables_share_the_read_limit_of_a_file,
 		file_has_one_table_of_each_kind,
-		many_sections_do_not_multiply_what_is_read,
+		many_sections_do_not_multiply_the_bytes_read,
 		number_of_program_headers_is_limited,
 	};
 	return UNIT_RUN("loader/elf_limits", tests);

@@ -104,7 +104,7 @@ static void shows(const char *file, const char *fault)
 	ck_assert(remove(scratch_path(file)) == 0);
 }
 
-START_TEST(each_fault_that_a_load_would_meet_is_shown)
+START_TEST(every_fault_that_makes_a_load_fail_is_listed)
 {
 	start();
 	scratch_file("first/Name.so", 0644, "x", 1);
@@ -125,7 +125,7 @@ START_TEST(each_fault_that_a_load_would_meet_is_shown)
 }
 END_TEST
 
-START_TEST(name_that_can_be_no_drivers_has_no_type)
+START_TEST(invalid_driver_name_has_no_type)
 {
 	start();
 	scratch_file("first/Name.so", 0644, "x", 1);
@@ -135,7 +135,7 @@ START_TEST(name_that_can_be_no_drivers_has_no_type)
 }
 END_TEST
 
-START_TEST(plugin_is_read_and_not_run)
+START_TEST(listing_reads_a_plugin_without_loading_it)
 {
 	start();
 	if (scratch_plugin("first/planted.so", "planted")) {
@@ -157,7 +157,7 @@ START_TEST(plugin_is_read_and_not_run)
 }
 END_TEST
 
-START_TEST(unreadable_file_is_shown_with_the_reason)
+START_TEST(unreadable_file_is_listed_with_the_reason)
 {
 	start();
 	scratch_file("first/shut.so", 0000, "x", 1);
@@ -167,7 +167,7 @@ START_TEST(unreadable_file_is_shown_with_the_reason)
 }
 END_TEST
 
-START_TEST(a_load_fails_for_the_reason_that_is_listed)
+START_TEST(load_fails_with_the_reason_that_a_listing_shows)
 {
 	const struct zp_load_failure nothing = { 0 };
 
@@ -243,7 +243,7 @@ START_TEST(lack_of_descriptors_is_an_error_and_not_an_empty_directory)
 }
 END_TEST
 
-START_TEST(unreadable_directory_is_reported_beside_the_files_of_others)
+START_TEST(unreadable_directory_is_reported_and_others_are_listed)
 {
 	start();
 	scratch_file("second/b.so", 0644, "x", 1);
@@ -286,7 +286,7 @@ static void make_many(unsigned int number)
 	}
 }
 
-START_TEST(more_files_than_are_listed_are_an_error)
+START_TEST(too_many_files_are_an_error)
 {
 	start();
 	make_many(65537);
@@ -300,7 +300,7 @@ START_TEST(more_files_than_are_listed_are_an_error)
 END_TEST
 
 /* Sparse files with 7 MiB of symbols each, which only the limit on their sum bounds. */
-START_TEST(what_is_read_of_all_files_is_limited)
+START_TEST(total_bytes_read_of_all_files_are_limited)
 {
 	start();
 	if (!scratch_plugin("first/n0.so", "planted")) {
@@ -346,18 +346,18 @@ int main(void)
 		only_names_that_end_in_so_are_listed,
 		first_file_of_a_name_hides_the_others,
 		list_is_sorted_by_name_across_directories,
-		each_fault_that_a_load_would_meet_is_shown,
-		name_that_can_be_no_drivers_has_no_type,
-		plugin_is_read_and_not_run,
-		unreadable_file_is_shown_with_the_reason,
-		a_load_fails_for_the_reason_that_is_listed,
+		every_fault_that_makes_a_load_fail_is_listed,
+		invalid_driver_name_has_no_type,
+		listing_reads_a_plugin_without_loading_it,
+		unreadable_file_is_listed_with_the_reason,
+		load_fails_with_the_reason_that_a_listing_shows,
 		free_of_nothing_is_harmless,
 		every_failing_allocation_is_reported,
 		lack_of_descriptors_is_an_error_and_not_an_empty_directory,
-		unreadable_directory_is_reported_beside_the_files_of_others,
+		unreadable_directory_is_reported_and_others_are_listed,
 		directory_that_does_not_exist_is_no_error,
-		more_files_than_are_listed_are_an_error,
-		what_is_read_of_all_files_is_limited,
+		too_many_files_are_an_error,
+		total_bytes_read_of_all_files_are_limited,
 	};
 	return UNIT_RUN("loader/installed", tests);
 }

@@ -57,7 +57,7 @@ static void fails(const char *type, const struct zp_load_failure *remembered, in
 	ck_assert_ptr_null(loaded.path);
 }
 
-START_TEST(absent_driver_is_told_with_every_path_in_order)
+START_TEST(absent_driver_is_reported_with_every_path_in_order)
 {
 	char expected[3 * PATH_MAX];
 	start();
@@ -72,7 +72,7 @@ START_TEST(absent_driver_is_told_with_every_path_in_order)
 }
 END_TEST
 
-START_TEST(path_without_an_absolute_directory_is_told)
+START_TEST(path_without_an_absolute_directory_is_reported)
 {
 	start();
 	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
@@ -83,7 +83,7 @@ START_TEST(path_without_an_absolute_directory_is_told)
 }
 END_TEST
 
-START_TEST(directory_whose_files_names_get_too_long_is_told)
+START_TEST(directory_with_too_long_file_names_is_reported)
 {
 	char *path = malloc(PATH_MAX);
 	start();
@@ -98,7 +98,7 @@ START_TEST(directory_whose_files_names_get_too_long_is_told)
 }
 END_TEST
 
-START_TEST(lack_of_descriptors_is_told_and_passes)
+START_TEST(lack_of_descriptors_is_reported_and_temporary)
 {
 	start();
 	if (scratch_plugin("second/planted.so", "planted")) {
@@ -117,7 +117,7 @@ START_TEST(lack_of_descriptors_is_told_and_passes)
 }
 END_TEST
 
-START_TEST(directory_that_cannot_be_searched_is_not_one_without_plugins)
+START_TEST(unreadable_directory_is_not_reported_as_empty)
 {
 	char path[2 * PATH_MAX];
 	start();
@@ -138,7 +138,7 @@ START_TEST(directory_that_cannot_be_searched_is_not_one_without_plugins)
 }
 END_TEST
 
-START_TEST(first_directory_that_has_the_file_decides)
+START_TEST(first_directory_that_has_the_file_is_used)
 {
 	start();
 	if (scratch_plugin("second/planted.so", "planted")) {
@@ -159,7 +159,7 @@ START_TEST(first_directory_that_has_the_file_decides)
 }
 END_TEST
 
-START_TEST(fault_of_the_content_is_marked_with_the_files_identity)
+START_TEST(fault_in_a_file_is_remembered_with_the_files_identity)
 {
 	struct stat st;
 	start();
@@ -198,7 +198,7 @@ START_TEST(file_under_another_name_than_its_note_says_is_refused)
 }
 END_TEST
 
-START_TEST(remembered_failure_is_given_again_until_the_file_changes)
+START_TEST(remembered_failure_is_reported_until_the_file_changes)
 {
 	start();
 	scratch_file("first/broken.so", 0644, "broken", 6);
@@ -222,7 +222,7 @@ START_TEST(remembered_failure_is_given_again_until_the_file_changes)
 }
 END_TEST
 
-START_TEST(identities_differ_where_any_part_does)
+START_TEST(identities_differ_if_any_part_differs)
 {
 	const struct zp_file_id id = { .device = 1, .inode = 2, .bytes = 3, .modified = { 4, 5 }, .changed = { 6, 7 } };
 	struct zp_file_id other = id;
@@ -250,7 +250,7 @@ START_TEST(identities_differ_where_any_part_does)
 }
 END_TEST
 
-START_TEST(linked_driver_comes_before_files_and_without_them)
+START_TEST(linked_driver_is_found_before_files_and_without_files)
 {
 	start();
 	linked_driver = driver_for_tests("linked");
@@ -266,7 +266,7 @@ START_TEST(linked_driver_comes_before_files_and_without_them)
 }
 END_TEST
 
-START_TEST(linked_module_without_a_driver_is_told)
+START_TEST(linked_module_without_a_driver_is_reported)
 {
 	start();
 	fails("driverless", &nothing, ENOEXEC, "lacks the symbol driverless_LTX_zpool_driver");
@@ -275,7 +275,7 @@ START_TEST(linked_module_without_a_driver_is_told)
 }
 END_TEST
 
-START_TEST(files_that_are_not_allowed_are_not_looked_for)
+START_TEST(search_does_not_look_for_files_that_are_not_allowed)
 {
 	start();
 	ck_assert_int_eq(zp_loader_load("planted", false, &nothing, &loaded, &failure), -EPERM);
@@ -287,7 +287,7 @@ START_TEST(files_that_are_not_allowed_are_not_looked_for)
 }
 END_TEST
 
-START_TEST(file_that_the_linker_holds_in_a_former_version_is_refused)
+START_TEST(file_that_the_linker_holds_in_an_older_version_is_refused)
 {
 	start();
 	if (scratch_plugin("first/planted.so", "planted")) {
@@ -317,21 +317,21 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		absent_driver_is_told_with_every_path_in_order,
-		path_without_an_absolute_directory_is_told,
-		directory_whose_files_names_get_too_long_is_told,
-		lack_of_descriptors_is_told_and_passes,
-		directory_that_cannot_be_searched_is_not_one_without_plugins,
-		first_directory_that_has_the_file_decides,
-		fault_of_the_content_is_marked_with_the_files_identity,
+		absent_driver_is_reported_with_every_path_in_order,
+		path_without_an_absolute_directory_is_reported,
+		directory_with_too_long_file_names_is_reported,
+		lack_of_descriptors_is_reported_and_temporary,
+		unreadable_directory_is_not_reported_as_empty,
+		first_directory_that_has_the_file_is_used,
+		fault_in_a_file_is_remembered_with_the_files_identity,
 		untrusted_file_is_not_loaded_and_not_remembered,
 		file_under_another_name_than_its_note_says_is_refused,
-		remembered_failure_is_given_again_until_the_file_changes,
-		identities_differ_where_any_part_does,
-		linked_driver_comes_before_files_and_without_them,
-		linked_module_without_a_driver_is_told,
-		files_that_are_not_allowed_are_not_looked_for,
-		file_that_the_linker_holds_in_a_former_version_is_refused,
+		remembered_failure_is_reported_until_the_file_changes,
+		identities_differ_if_any_part_differs,
+		linked_driver_is_found_before_files_and_without_files,
+		linked_module_without_a_driver_is_reported,
+		search_does_not_look_for_files_that_are_not_allowed,
+		file_that_the_linker_holds_in_an_older_version_is_refused,
 		discard_of_nothing_is_harmless,
 	};
 	return UNIT_RUN("loader/loader", tests);

@@ -66,7 +66,7 @@ static bool open_planted(void)
 	return true;
 }
 
-START_TEST(file_that_the_linker_refuses_gives_its_reason)
+START_TEST(refusal_by_the_linker_is_reported_with_its_reason)
 {
 	char *why = NULL;
 	scratch_make();
@@ -91,7 +91,7 @@ static int close_module(void)
 	return closed;
 }
 
-START_TEST(open_gives_the_modules_own_driver_and_close_unmaps_it)
+START_TEST(open_returns_the_driver_of_the_module_and_close_unmaps_it)
 {
 	size_t bytes = 0;
 	if (!open_planted())
@@ -108,7 +108,7 @@ START_TEST(open_gives_the_modules_own_driver_and_close_unmaps_it)
 }
 END_TEST
 
-START_TEST(symbol_of_a_dependency_is_not_the_modules)
+START_TEST(symbol_of_a_dependency_is_not_used)
 {
 	char *why = NULL;
 	size_t bytes = 7;
@@ -137,7 +137,7 @@ START_TEST(discard_unmaps)
 }
 END_TEST
 
-START_TEST(module_that_somebody_else_holds_stays_open_and_usable)
+START_TEST(module_that_the_program_opened_stays_usable)
 {
 	size_t bytes;
 	if (!open_planted())
@@ -153,7 +153,7 @@ START_TEST(module_that_somebody_else_holds_stays_open_and_usable)
 }
 END_TEST
 
-START_TEST(resident_module_stays_mapped_whoever_closes_it)
+START_TEST(resident_module_stays_mapped_after_close)
 {
 	size_t bytes;
 	if (!open_planted())
@@ -203,7 +203,7 @@ START_TEST(module_that_was_mapped_from_a_file_replaced_since_is_outdated)
 }
 END_TEST
 
-START_TEST(linked_module_is_found_by_its_bare_name)
+START_TEST(linked_module_is_found_by_its_name)
 {
 	size_t bytes = 7;
 	linked_driver = driver_for_tests("linked");
@@ -218,7 +218,7 @@ START_TEST(linked_module_is_found_by_its_bare_name)
 }
 END_TEST
 
-START_TEST(linked_module_that_is_not_there_is_enoent)
+START_TEST(missing_linked_module_is_enoent)
 {
 	ck_assert_int_eq(zp_module_open_preloaded("absent", &module), -ENOENT);
 	ck_assert_int_eq(zp_module_open_preloaded("libc", &module), -ENOENT);
@@ -242,7 +242,7 @@ static int collect(const char *type, const struct zpool_driver *driver, void *us
 	return *(const char *)user == '!' ? 1 : 0;
 }
 
-START_TEST(linked_drivers_are_visited_until_the_visitor_ends_it)
+START_TEST(visitor_can_end_the_walk_of_linked_drivers)
 {
 	char types[64] = "";
 	zp_module_each_preloaded(collect, types);
@@ -253,7 +253,7 @@ START_TEST(linked_drivers_are_visited_until_the_visitor_ends_it)
 }
 END_TEST
 
-START_TEST(lack_of_memory_is_told)
+START_TEST(lack_of_memory_has_a_message)
 {
 	char *why;
 	for (unsigned int nth = 1; nth <= 2; nth++) {
@@ -278,19 +278,19 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		file_that_the_linker_refuses_gives_its_reason,
-		open_gives_the_modules_own_driver_and_close_unmaps_it,
-		symbol_of_a_dependency_is_not_the_modules,
+		refusal_by_the_linker_is_reported_with_its_reason,
+		open_returns_the_driver_of_the_module_and_close_unmaps_it,
+		symbol_of_a_dependency_is_not_used,
 		discard_unmaps,
-		module_that_somebody_else_holds_stays_open_and_usable,
-		resident_module_stays_mapped_whoever_closes_it,
+		module_that_the_program_opened_stays_usable,
+		resident_module_stays_mapped_after_close,
 		module_that_we_mapped_ourselves_is_not_outdated,
 		module_that_was_mapped_from_a_file_replaced_since_is_outdated,
-		linked_module_is_found_by_its_bare_name,
-		linked_module_that_is_not_there_is_enoent,
+		linked_module_is_found_by_its_name,
+		missing_linked_module_is_enoent,
 		linked_module_without_a_driver_has_none,
-		linked_drivers_are_visited_until_the_visitor_ends_it,
-		lack_of_memory_is_told,
+		visitor_can_end_the_walk_of_linked_drivers,
+		lack_of_memory_has_a_message,
 	};
 	return UNIT_RUN("loader/module", tests);
 }

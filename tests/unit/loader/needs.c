@@ -143,7 +143,7 @@ static void refused(const char *reason)
 	assert_contains(why, reason);
 }
 
-START_TEST(file_that_names_nothing_is_accepted)
+START_TEST(file_without_dependencies_is_accepted)
 {
 	start();
 	forge("d/x.so", 0);
@@ -156,7 +156,7 @@ START_TEST(file_that_names_nothing_is_accepted)
 }
 END_TEST
 
-START_TEST(directory_of_a_run_path_is_judged_however_it_is_written)
+START_TEST(directory_of_a_run_path_is_checked_in_every_spelling)
 {
 	static const char *const ways[] = { "$ORIGIN/lib",          "${ORIGIN}/lib",      "$ORIGIN/lib/",
 					    "$ORIGIN/./lib",        "$ORIGIN/../d/lib/.", "$ORIGIN/none:$ORIGIN/lib",
@@ -205,7 +205,7 @@ START_TEST(run_path_of_the_working_directory_is_refused)
 }
 END_TEST
 
-START_TEST(names_that_only_the_linker_can_expand_are_refused)
+START_TEST(names_with_unknown_linker_tokens_are_refused)
 {
 	static const char *const ways[] = { "/opt/$LIB", "/opt/${PLATFORM}", "$ORIGINAL/lib", "${ORIGIN/lib",
 					    "/x/$",      "$ORIGIN/$LIB" };
@@ -220,7 +220,7 @@ START_TEST(names_that_only_the_linker_can_expand_are_refused)
 }
 END_TEST
 
-START_TEST(rpath_counts_only_where_there_is_no_runpath)
+START_TEST(rpath_is_ignored_if_there_is_a_runpath)
 {
 	start();
 	forge("d/x.so", DT_RPATH, scratch_path("open"), DT_RUNPATH, "$ORIGIN/lib", 0);
@@ -231,7 +231,7 @@ START_TEST(rpath_counts_only_where_there_is_no_runpath)
 }
 END_TEST
 
-START_TEST(library_in_a_run_path_is_judged_itself)
+START_TEST(library_in_a_run_path_is_checked)
 {
 	static const int tags[] = { DT_NEEDED, DT_FILTER, DT_AUXILIARY, DT_AUDIT };
 	start();
@@ -262,7 +262,7 @@ START_TEST(library_in_a_run_path_is_judged_itself)
 }
 END_TEST
 
-START_TEST(library_with_a_path_of_its_own_is_judged)
+START_TEST(library_with_a_path_in_its_name_is_checked)
 {
 	start();
 	forge("d/lib/liba.so", 0);
@@ -284,7 +284,7 @@ START_TEST(library_with_a_path_of_its_own_is_judged)
 }
 END_TEST
 
-START_TEST(libraries_of_libraries_are_judged)
+START_TEST(indirect_dependencies_are_checked)
 {
 	start();
 	scratch_directory("d/lib/deep", 0755);
@@ -305,7 +305,7 @@ START_TEST(libraries_of_libraries_are_judged)
 }
 END_TEST
 
-START_TEST(rpath_serves_the_libraries_of_libraries_too)
+START_TEST(rpath_applies_to_indirect_dependencies)
 {
 	start();
 	forge("d/lib/liba.so", DT_NEEDED, "libb.so", 0);
@@ -323,7 +323,7 @@ START_TEST(rpath_serves_the_libraries_of_libraries_too)
 }
 END_TEST
 
-START_TEST(directories_for_the_processor_are_judged)
+START_TEST(directories_for_the_processor_are_checked)
 {
 	static const char *const below[] = { "glibc-hwcaps", "tls", "x86_64" };
 	char entry[64], file[80];
@@ -354,7 +354,7 @@ START_TEST(directories_for_the_processor_are_judged)
 }
 END_TEST
 
-START_TEST(owners_and_lists_are_judged_as_for_the_plugin)
+START_TEST(owners_and_acls_are_checked_as_for_the_plugin)
 {
 	start();
 	if (geteuid() == 0) {
@@ -375,7 +375,7 @@ START_TEST(owners_and_lists_are_judged_as_for_the_plugin)
 }
 END_TEST
 
-START_TEST(more_than_can_be_judged_is_refused)
+START_TEST(too_many_dependencies_are_refused)
 {
 	char entry[32], name[32];
 	start();
@@ -411,7 +411,7 @@ START_TEST(more_than_can_be_judged_is_refused)
 END_TEST
 
 /* Each check of a library would have to follow links through a thousand directories. */
-START_TEST(links_with_long_ways_are_followed_within_bounds)
+START_TEST(links_with_many_components_are_followed_within_bounds)
 {
 	char way[3900], names[100][16];
 	unsigned int components = 0;
@@ -488,19 +488,19 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		file_that_names_nothing_is_accepted,
-		directory_of_a_run_path_is_judged_however_it_is_written,
+		file_without_dependencies_is_accepted,
+		directory_of_a_run_path_is_checked_in_every_spelling,
 		run_path_of_the_working_directory_is_refused,
-		names_that_only_the_linker_can_expand_are_refused,
-		rpath_counts_only_where_there_is_no_runpath,
-		library_in_a_run_path_is_judged_itself,
-		library_with_a_path_of_its_own_is_judged,
-		libraries_of_libraries_are_judged,
-		rpath_serves_the_libraries_of_libraries_too,
-		directories_for_the_processor_are_judged,
-		owners_and_lists_are_judged_as_for_the_plugin,
-		more_than_can_be_judged_is_refused,
-		links_with_long_ways_are_followed_within_bounds,
+		names_with_unknown_linker_tokens_are_refused,
+		rpath_is_ignored_if_there_is_a_runpath,
+		library_in_a_run_path_is_checked,
+		library_with_a_path_in_its_name_is_checked,
+		indirect_dependencies_are_checked,
+		rpath_applies_to_indirect_dependencies,
+		directories_for_the_processor_are_checked,
+		owners_and_acls_are_checked_as_for_the_plugin,
+		too_many_dependencies_are_refused,
+		links_with_many_components_are_followed_within_bounds,
 		damaged_files_are_read_within_their_bounds,
 		every_failing_allocation_is_reported,
 	};

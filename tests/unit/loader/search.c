@@ -37,7 +37,7 @@ START_TEST(path_comes_from_the_caller_then_the_environment_then_the_build)
 }
 END_TEST
 
-START_TEST(bad_paths_are_refused_and_the_former_one_stays)
+START_TEST(bad_path_is_refused_and_the_previous_one_stays)
 {
 	static const char *const relative[] = { "relative", "./x", "/good:bad", ":x", "~/x", " /x" };
 	static const char *const empty[] = { "", ":", ":::" };
@@ -98,7 +98,7 @@ START_TEST(directories_come_in_order_without_slashes_at_the_end)
 }
 END_TEST
 
-START_TEST(directories_that_cannot_be_searched_are_passed_over_with_a_warning)
+START_TEST(unreadable_directories_are_skipped_with_a_warning)
 {
 	char directory[PATH_MAX], *path = malloc(PATH_MAX + 64);
 	const char *cursor = path;
@@ -120,7 +120,7 @@ START_TEST(directories_that_cannot_be_searched_are_passed_over_with_a_warning)
 }
 END_TEST
 
-START_TEST(directories_that_are_passed_over_are_named)
+START_TEST(skipped_directories_are_named)
 {
 	char refused[ZP_REFUSED_BYTES], *path = malloc(PATH_MAX + 64);
 	const char *cursor = path;
@@ -170,11 +170,11 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		path_comes_from_the_caller_then_the_environment_then_the_build,
-		bad_paths_are_refused_and_the_former_one_stays,
+		bad_path_is_refused_and_the_previous_one_stays,
 		get_path_writes_as_snprintf_does,
 		directories_come_in_order_without_slashes_at_the_end,
-		directories_that_cannot_be_searched_are_passed_over_with_a_warning,
-		directories_that_are_passed_over_are_named,
+		unreadable_directories_are_skipped_with_a_warning,
+		skipped_directories_are_named,
 		lack_of_memory_is_reported,
 		lock_for_fork_pairs_with_unlock,
 	};

@@ -32,7 +32,7 @@ START_TEST(self_is_the_effective_user)
 }
 END_TEST
 
-START_TEST(absent_file_and_absent_directory_are_told_by_their_path)
+START_TEST(absent_file_or_directory_is_reported_with_its_path)
 {
 	start();
 	refuses(scratch_path("d/none.so"), ENOENT, "d/none.so: No such file");
@@ -69,7 +69,7 @@ START_TEST(path_of_path_max_bytes_is_too_long)
 }
 END_TEST
 
-START_TEST(component_that_is_too_long_is_told)
+START_TEST(component_that_is_too_long_is_reported)
 {
 	char name[400];
 	start();
@@ -92,7 +92,7 @@ START_TEST(dots_and_double_slashes_are_resolved)
 }
 END_TEST
 
-START_TEST(what_is_no_regular_file_is_refused)
+START_TEST(irregular_file_is_refused)
 {
 	start();
 	refuses(scratch_path("d"), ENOEXEC, "is not a regular file");
@@ -126,7 +126,7 @@ START_TEST(world_writable_directory_is_refused)
 }
 END_TEST
 
-START_TEST(sticky_directory_is_trusted_above_but_not_around_the_file)
+START_TEST(sticky_directory_is_trusted_only_as_an_ancestor)
 {
 	start();
 	scratch_directory("d/e", 0755);
@@ -139,7 +139,7 @@ START_TEST(sticky_directory_is_trusted_above_but_not_around_the_file)
 END_TEST
 
 /* The result must not depend on how the path is written. */
-START_TEST(sticky_directory_around_the_file_is_refused_in_every_spelling)
+START_TEST(sticky_directory_of_the_file_is_refused_in_every_spelling)
 {
 	start();
 	scratch_directory("d/e", 0755);
@@ -194,7 +194,7 @@ static void own(const char *entry, uid_t uid)
 	ck_assert_int_eq(lchown(scratch_path(entry), uid, (gid_t)-1), 0);
 }
 
-START_TEST(strangers_file_directory_or_link_is_refused)
+START_TEST(file_directory_or_link_of_another_user_is_refused)
 {
 	start();
 	if (geteuid() != 0) {
@@ -247,7 +247,7 @@ static void directory_is(const char *path, int err, const char *reason)
 	assert_contains(why, reason);
 }
 
-START_TEST(directory_of_files_is_judged_like_the_one_around_a_file)
+START_TEST(directory_of_files_is_checked_like_that_of_a_single_file)
 {
 	start();
 	directory_is(scratch_path("d"), 0, "");
@@ -264,7 +264,7 @@ START_TEST(directory_of_files_is_judged_like_the_one_around_a_file)
 }
 END_TEST
 
-START_TEST(missing_directory_is_refused_where_others_could_make_it)
+START_TEST(missing_directory_is_refused_if_others_could_create_it)
 {
 	start();
 	directory_is(scratch_path("d/none"), ENOENT, "d/none: No such file");
@@ -280,7 +280,7 @@ START_TEST(missing_directory_is_refused_where_others_could_make_it)
 }
 END_TEST
 
-START_TEST(links_are_followed_and_what_they_lead_to_is_judged)
+START_TEST(links_are_followed_and_their_targets_are_checked)
 {
 	start();
 	scratch_link("file.so", "d/x.so");
@@ -312,7 +312,7 @@ START_TEST(parent_of_a_link_is_the_targets_parent)
 }
 END_TEST
 
-START_TEST(links_in_a_circle_are_told)
+START_TEST(circular_links_are_reported)
 {
 	start();
 	scratch_link("a", "b");
@@ -324,7 +324,7 @@ START_TEST(links_in_a_circle_are_told)
 }
 END_TEST
 
-START_TEST(forty_links_are_the_most)
+START_TEST(forty_links_are_the_maximum)
 {
 	char name[16], target[16];
 	start();
@@ -340,7 +340,7 @@ START_TEST(forty_links_are_the_most)
 }
 END_TEST
 
-START_TEST(links_that_grow_past_path_max_are_told)
+START_TEST(links_that_exceed_path_max_are_reported)
 {
 	char target[2048], path[PATH_MAX];
 	start();
@@ -376,26 +376,26 @@ int main(void)
 	const TTest *const tests[] = {
 		plain_file_is_trusted_and_resolved_to_itself,
 		self_is_the_effective_user,
-		absent_file_and_absent_directory_are_told_by_their_path,
+		absent_file_or_directory_is_reported_with_its_path,
 		relative_and_empty_paths_are_refused,
 		path_of_path_max_bytes_is_too_long,
-		component_that_is_too_long_is_told,
+		component_that_is_too_long_is_reported,
 		dots_and_double_slashes_are_resolved,
-		what_is_no_regular_file_is_refused,
+		irregular_file_is_refused,
 		world_writable_file_is_refused,
 		world_writable_directory_is_refused,
-		sticky_directory_is_trusted_above_but_not_around_the_file,
-		sticky_directory_around_the_file_is_refused_in_every_spelling,
+		sticky_directory_is_trusted_only_as_an_ancestor,
+		sticky_directory_of_the_file_is_refused_in_every_spelling,
 		group_writable_is_refused_for_root_and_privileged_programs_only,
-		strangers_file_directory_or_link_is_refused,
+		file_directory_or_link_of_another_user_is_refused,
 		own_files_are_trusted_but_not_in_a_privileged_program,
-		directory_of_files_is_judged_like_the_one_around_a_file,
-		missing_directory_is_refused_where_others_could_make_it,
-		links_are_followed_and_what_they_lead_to_is_judged,
+		directory_of_files_is_checked_like_that_of_a_single_file,
+		missing_directory_is_refused_if_others_could_create_it,
+		links_are_followed_and_their_targets_are_checked,
 		parent_of_a_link_is_the_targets_parent,
-		links_in_a_circle_are_told,
-		forty_links_are_the_most,
-		links_that_grow_past_path_max_are_told,
+		circular_links_are_reported,
+		forty_links_are_the_maximum,
+		links_that_exceed_path_max_are_reported,
 		short_buffer_for_the_reason_is_not_overrun,
 	};
 	return UNIT_RUN("loader/trust", tests);

@@ -103,7 +103,7 @@ static bool make_jail(void)
 	return true;
 }
 
-START_TEST(hidden_owners_are_trusted_in_the_one_directory)
+START_TEST(hidden_owners_are_trusted_only_in_the_system_directory)
 {
 	if (!make_jail())
 		return;
@@ -117,7 +117,7 @@ START_TEST(hidden_owners_are_trusted_in_the_one_directory)
 }
 END_TEST
 
-START_TEST(hidden_owners_are_refused_elsewhere)
+START_TEST(hidden_owners_are_refused_in_other_directories)
 {
 	if (!make_jail())
 		return;
@@ -136,7 +136,7 @@ START_TEST(hidden_owners_are_refused_elsewhere)
 }
 END_TEST
 
-START_TEST(hidden_owners_are_refused_where_someone_inside_may_write)
+START_TEST(hidden_owners_are_refused_if_another_user_may_write)
 {
 	static const mode_t shared[] = { 0775, 0757, 01777, 02775 };
 	if (!make_jail())
@@ -188,7 +188,7 @@ START_TEST(process_of_a_hidden_user_trusts_its_own_files)
 END_TEST
 
 /* A number that stands for hidden users cannot be judged then, which says nothing about the file. */
-START_TEST(lack_of_descriptors_is_not_taken_for_a_stranger)
+START_TEST(lack_of_descriptors_is_not_reported_as_distrust)
 {
 	start();
 	trust.euid = geteuid();
@@ -205,7 +205,7 @@ START_TEST(lack_of_descriptors_is_not_taken_for_a_stranger)
 }
 END_TEST
 
-START_TEST(hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused)
+START_TEST(hidden_owner_below_a_visible_one_below_a_hidden_one_is_refused)
 {
 	if (!make_jail())
 		return;
@@ -366,7 +366,7 @@ static bool set_list(const char *entry, unsigned char tag, unsigned char perm, u
 
 enum { NAMED_USER = 2, NAMED_GROUP = 8 };
 
-START_TEST(file_that_a_list_lets_another_user_or_group_write_is_refused)
+START_TEST(file_that_an_acl_lets_another_user_or_group_write_is_refused)
 {
 	start();
 	if (set_list("d/x.so", NAMED_USER, 6, STRANGER, 7)) {
@@ -386,7 +386,7 @@ START_TEST(file_that_a_list_lets_another_user_or_group_write_is_refused)
 }
 END_TEST
 
-START_TEST(directory_that_a_list_lets_another_user_write_is_refused)
+START_TEST(directory_that_an_acl_lets_another_user_write_is_refused)
 {
 	start();
 	scratch_directory("d/e", 0755);
@@ -406,7 +406,7 @@ START_TEST(directory_that_a_list_lets_another_user_write_is_refused)
 }
 END_TEST
 
-START_TEST(list_may_name_the_effective_user_but_not_in_a_privileged_program)
+START_TEST(acl_may_name_the_effective_user_but_not_in_a_privileged_program)
 {
 	start();
 	if (set_list("d/x.so", NAMED_USER, 7, trust.euid & 0xffff, 7) && trust.euid <= 0xffff) {
@@ -430,18 +430,18 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		hidden_owner_is_neither_root_nor_the_effective_user,
-		hidden_owners_are_trusted_in_the_one_directory,
-		hidden_owners_are_refused_elsewhere,
-		hidden_owners_are_refused_where_someone_inside_may_write,
+		hidden_owners_are_trusted_only_in_the_system_directory,
+		hidden_owners_are_refused_in_other_directories,
+		hidden_owners_are_refused_if_another_user_may_write,
 		process_of_a_hidden_user_trusts_its_own_files,
-		lack_of_descriptors_is_not_taken_for_a_stranger,
-		hidden_owner_below_an_owner_who_is_shown_below_a_hidden_one_is_refused,
+		lack_of_descriptors_is_not_reported_as_distrust,
+		hidden_owner_below_a_visible_one_below_a_hidden_one_is_refused,
 		root_is_hidden_in_a_namespace_without_a_map,
 		root_is_hidden_in_a_namespace_of_one_user,
 		root_in_a_namespace_without_a_map_knows_its_own_files,
-		file_that_a_list_lets_another_user_or_group_write_is_refused,
-		directory_that_a_list_lets_another_user_write_is_refused,
-		list_may_name_the_effective_user_but_not_in_a_privileged_program,
+		file_that_an_acl_lets_another_user_or_group_write_is_refused,
+		directory_that_an_acl_lets_another_user_write_is_refused,
+		acl_may_name_the_effective_user_but_not_in_a_privileged_program,
 	};
 	return UNIT_RUN("loader/trust_hidden", tests);
 }

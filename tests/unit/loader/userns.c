@@ -23,7 +23,7 @@ static void read_texts(const char *map, const char *overflow)
 	scratch_remove();
 }
 
-START_TEST(map_of_all_users_hides_nobody)
+START_TEST(full_uid_map_hides_no_user)
 {
 	read_texts("         0          0 4294967295\n", "65534\n");
 	ck_assert(userns.known && userns.complete);
@@ -33,7 +33,7 @@ START_TEST(map_of_all_users_hides_nobody)
 }
 END_TEST
 
-START_TEST(any_smaller_map_hides_users_behind_the_overflow_uid)
+START_TEST(incomplete_uid_map_hides_users_behind_the_overflow_uid)
 {
 	static const char *const maps[] = { "",
 					    "0 1000 1\n",
@@ -67,7 +67,7 @@ START_TEST(overflow_uid_is_the_one_that_the_system_uses)
 }
 END_TEST
 
-START_TEST(lack_of_descriptors_is_kept_apart)
+START_TEST(lack_of_descriptors_is_reported_separately)
 {
 	unit_leave_descriptors(0);
 	zp_userns_read(&userns);
@@ -79,7 +79,7 @@ START_TEST(lack_of_descriptors_is_kept_apart)
 }
 END_TEST
 
-START_TEST(map_that_cannot_be_read_is_not_known)
+START_TEST(unreadable_uid_map_is_unknown)
 {
 	read_texts(NULL, "65534\n");
 	ck_assert(!userns.known && !userns.complete);
@@ -91,7 +91,7 @@ START_TEST(map_that_cannot_be_read_is_not_known)
 }
 END_TEST
 
-START_TEST(map_of_this_process_is_read)
+START_TEST(uid_map_of_this_process_is_read)
 {
 	zp_userns_read(&userns);
 	ck_assert(userns.complete || zp_userns_hides(&userns, userns.overflow_uid));
@@ -101,12 +101,12 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		map_of_all_users_hides_nobody,
-		any_smaller_map_hides_users_behind_the_overflow_uid,
+		full_uid_map_hides_no_user,
+		incomplete_uid_map_hides_users_behind_the_overflow_uid,
 		overflow_uid_is_the_one_that_the_system_uses,
-		lack_of_descriptors_is_kept_apart,
-		map_that_cannot_be_read_is_not_known,
-		map_of_this_process_is_read,
+		lack_of_descriptors_is_reported_separately,
+		unreadable_uid_map_is_unknown,
+		uid_map_of_this_process_is_read,
 	};
 	return UNIT_RUN("loader/userns", tests);
 }

@@ -56,7 +56,7 @@ static bool holds(unsigned long handle, size_t size, unsigned char mark)
 	return same;
 }
 
-START_TEST(sizes_at_the_edges)
+START_TEST(sizes_at_the_boundaries_work)
 {
 	unsigned long handle = 99;
 
@@ -111,7 +111,7 @@ START_TEST(nowait_is_always_refused)
 }
 END_TEST
 
-START_TEST(zero_means_zero)
+START_TEST(gfp_zero_clears_the_object)
 {
 	for (int i = 0; i < 100; i++) {
 		unsigned long handle = store(1000, 0xff);
@@ -124,7 +124,7 @@ START_TEST(zero_means_zero)
 }
 END_TEST
 
-START_TEST(held_is_usable_sizes_headers_and_table)
+START_TEST(held_bytes_are_usable_sizes_headers_and_table)
 {
 	unsigned long handle[300];
 	uint64_t before, blocks = 0;
@@ -170,7 +170,7 @@ START_TEST(limit_holds_exactly_and_at_run_time)
 }
 END_TEST
 
-START_TEST(block_without_a_handle_is_given_back)
+START_TEST(block_is_released_if_no_handle_is_available)
 {
 	unsigned long handle;
 	uint64_t held;
@@ -311,13 +311,13 @@ int main(void)
 
 	tcase_add_checked_fixture(objects, setup, teardown);
 	tcase_set_timeout(objects, 300);
-	tcase_add_test(objects, sizes_at_the_edges);
+	tcase_add_test(objects, sizes_at_the_boundaries_work);
 	tcase_add_test(objects, objects_of_a_gibibyte_are_stored);
 	tcase_add_test(objects, nowait_is_always_refused);
-	tcase_add_test(objects, zero_means_zero);
-	tcase_add_test(objects, held_is_usable_sizes_headers_and_table);
+	tcase_add_test(objects, gfp_zero_clears_the_object);
+	tcase_add_test(objects, held_bytes_are_usable_sizes_headers_and_table);
 	tcase_add_test(objects, limit_holds_exactly_and_at_run_time);
-	tcase_add_test(objects, block_without_a_handle_is_given_back);
+	tcase_add_test(objects, block_is_released_if_no_handle_is_available);
 	tcase_add_test(objects, limit_too_small_for_a_pool_is_explained);
 	tcase_add_test(objects, stale_and_mapped_handles_are_refused);
 	tcase_add_test(objects, walk_sees_every_object_and_may_free_it);

@@ -177,11 +177,11 @@ static void check_rss(uint64_t before)
 		      (unsigned long long)held, (unsigned long long)grown);
 }
 
-START_TEST(held_is_what_became_resident)
+START_TEST(held_bytes_are_the_resident_memory)
 {
 	enum { OBJECTS = 40000 };
 	unsigned long *handle = calloc(OBJECTS, sizeof(*handle));
-	struct unit_random random = unit_seed("held_is_what_became_resident");
+	struct unit_random random = unit_seed("held_bytes_are_the_resident_memory");
 	uint64_t before, released;
 
 	if (UNIT_SANITIZED || unit_on_valgrind() || rss_bytes() == 0) {
@@ -222,7 +222,7 @@ int main(void)
 	tcase_set_timeout(promises, 120);
 #ifdef __linux__
 	tcase_add_test(promises, nowait_makes_no_system_call);
-	tcase_add_test(promises, held_is_what_became_resident);
+	tcase_add_test(promises, held_bytes_are_the_resident_memory);
 #endif
 	suite_add_tcase(suite, promises);
 	return unit_run(suite);

@@ -58,7 +58,7 @@ static size_t read_file(uint8_t *bytes, size_t size)
 	return got;
 }
 
-START_TEST(varints_come_back)
+START_TEST(varints_are_decoded_as_they_were_encoded)
 {
 	static const uint64_t numbers[] = { 0, 1, 127, 128, 16383, 16384, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX };
 	uint8_t bytes[TRACE_VARINT_BYTES_MAX];
@@ -79,7 +79,7 @@ START_TEST(varints_come_back)
 }
 END_TEST
 
-START_TEST(table_of_objects_is_as_a_list_of_them)
+START_TEST(table_of_objects_behaves_like_a_list)
 {
 	static struct trace_slot model[MODEL_OBJECTS];
 	struct trace_objects objects;
@@ -113,7 +113,7 @@ START_TEST(table_of_objects_is_as_a_list_of_them)
 }
 END_TEST
 
-START_TEST(table_that_may_not_grow_comes_to_an_end)
+START_TEST(table_that_may_not_grow_becomes_full)
 {
 	struct trace_objects objects;
 	struct trace_slot object = { 1, 1, 0 };
@@ -134,7 +134,7 @@ START_TEST(table_that_may_not_grow_comes_to_an_end)
 }
 END_TEST
 
-START_TEST(file_is_as_its_description_says)
+START_TEST(trace_file_matches_its_documented_format)
 {
 	struct trace_writer *writer = writer_open(4096);
 	uint8_t bytes[400];
@@ -170,7 +170,7 @@ START_TEST(file_is_as_its_description_says)
 }
 END_TEST
 
-START_TEST(buffer_fills_up_and_is_written_once_it_may_be)
+START_TEST(buffered_text_is_written_when_writing_is_enabled)
 {
 	struct trace_writer *writer = writer_open(4096);
 	static uint8_t bytes[10000];
@@ -211,7 +211,7 @@ START_TEST(after_a_failed_write_calls_are_counted_as_missing)
 }
 END_TEST
 
-START_TEST(reader_that_reads_nothing_fails_the_write)
+START_TEST(write_fails_if_nobody_reads)
 {
 	static const uint8_t bytes[4096];
 	int ends[2], err = 0;
@@ -258,13 +258,13 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, varints_come_back);
-	tcase_add_test(tcase, table_of_objects_is_as_a_list_of_them);
-	tcase_add_test(tcase, table_that_may_not_grow_comes_to_an_end);
-	tcase_add_test(tcase, file_is_as_its_description_says);
-	tcase_add_test(tcase, buffer_fills_up_and_is_written_once_it_may_be);
+	tcase_add_test(tcase, varints_are_decoded_as_they_were_encoded);
+	tcase_add_test(tcase, table_of_objects_behaves_like_a_list);
+	tcase_add_test(tcase, table_that_may_not_grow_becomes_full);
+	tcase_add_test(tcase, trace_file_matches_its_documented_format);
+	tcase_add_test(tcase, buffered_text_is_written_when_writing_is_enabled);
 	tcase_add_test(tcase, after_a_failed_write_calls_are_counted_as_missing);
-	tcase_add_test(tcase, reader_that_reads_nothing_fails_the_write);
+	tcase_add_test(tcase, write_fails_if_nobody_reads);
 	tcase_add_test(tcase, only_the_file_that_is_open_is_removed);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

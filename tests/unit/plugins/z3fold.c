@@ -8,7 +8,7 @@
 
 #include "strict_source.h"
 
-START_TEST(sizes_at_the_edges)
+START_TEST(sizes_at_the_boundaries_work)
 {
 	unsigned long handle = 12345;
 
@@ -27,7 +27,7 @@ START_TEST(sizes_at_the_edges)
 }
 END_TEST
 
-START_TEST(page_takes_first_then_last_then_middle)
+START_TEST(page_is_filled_first_then_last_then_middle)
 {
 	unsigned long first = store_chunks(10), last = store_chunks(12), middle = store_chunks(20);
 	unsigned long fourth = store_chunks(1);
@@ -60,7 +60,7 @@ START_TEST(page_is_used_to_its_last_chunk)
 }
 END_TEST
 
-START_TEST(object_of_a_page_has_it_alone)
+START_TEST(object_of_page_size_has_a_page_alone)
 {
 	unsigned long headless = store(4096), also = store(4033), small = store(1);
 
@@ -72,7 +72,7 @@ START_TEST(object_of_a_page_has_it_alone)
 }
 END_TEST
 
-START_TEST(object_goes_where_it_fits_most_tightly)
+START_TEST(object_goes_to_the_tightest_gap)
 {
 	unsigned long wide = store_chunks(33), tight = store_chunks(40), tighter = store_chunks(50), object;
 
@@ -89,7 +89,7 @@ START_TEST(object_goes_where_it_fits_most_tightly)
 }
 END_TEST
 
-START_TEST(every_combination_of_three_sizes_and_frees_is_sound)
+START_TEST(every_combination_of_three_sizes_and_frees_works)
 {
 	static const unsigned int sizes[] = { 1, 2, 3, 4, 10, 20, 21, 22, 31, 32, 33, 42, 60, 61, 62, 63, 64 };
 	enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
@@ -284,7 +284,7 @@ START_TEST(nowait_uses_only_committed_memory)
 }
 END_TEST
 
-START_TEST(nowait_moves_a_middle_object_out_of_the_way)
+START_TEST(nowait_moves_a_middle_object_to_make_space)
 {
 	unsigned long first = store_chunks(10), last = store_chunks(32), middle = store_chunks(20), handle;
 
@@ -296,7 +296,7 @@ START_TEST(nowait_moves_a_middle_object_out_of_the_way)
 }
 END_TEST
 
-START_TEST(nowait_keeps_a_page_without_a_record_for_later)
+START_TEST(nowait_defers_a_page_without_a_record)
 {
 	unsigned long handle = 0;
 	uint64_t released;
@@ -363,7 +363,7 @@ START_TEST(limit_too_small_for_a_pool_is_explained)
 }
 END_TEST
 
-START_TEST(trim_gives_everything_back_that_is_not_used)
+START_TEST(trim_releases_everything_unused)
 {
 	static unsigned long handle[3000];
 	uint64_t start = z3fold->total_size(pool), released;
@@ -406,7 +406,7 @@ START_TEST(reserve_can_be_chosen_and_changed)
 }
 END_TEST
 
-START_TEST(hosts_source_sees_all_that_is_held)
+START_TEST(host_page_source_supplies_all_held_memory)
 {
 	struct strict_source source;
 	struct harness own;
@@ -443,7 +443,7 @@ START_TEST(hosts_source_sees_all_that_is_held)
 }
 END_TEST
 
-START_TEST(failing_commits_lose_neither_pages_nor_slots)
+START_TEST(failed_commits_lose_neither_pages_nor_slots)
 {
 	struct strict_source source;
 	struct harness own;
@@ -490,25 +490,25 @@ int main(void)
 	Suite *suite = suite_create("plugins/z3fold");
 	TCase *objects = tcase_in(suite, "objects"), *limits = tcase_in(suite, "limits");
 
-	tcase_add_test(objects, sizes_at_the_edges);
-	tcase_add_test(objects, page_takes_first_then_last_then_middle);
+	tcase_add_test(objects, sizes_at_the_boundaries_work);
+	tcase_add_test(objects, page_is_filled_first_then_last_then_middle);
 	tcase_add_test(objects, page_is_used_to_its_last_chunk);
-	tcase_add_test(objects, object_of_a_page_has_it_alone);
-	tcase_add_test(objects, object_goes_where_it_fits_most_tightly);
-	tcase_add_test(objects, every_combination_of_three_sizes_and_frees_is_sound);
+	tcase_add_test(objects, object_of_page_size_has_a_page_alone);
+	tcase_add_test(objects, object_goes_to_the_tightest_gap);
+	tcase_add_test(objects, every_combination_of_three_sizes_and_frees_works);
 	tcase_add_loop_test(objects, compressed_heaps_are_stored_densely, 0, 2);
 	tcase_add_test(objects, stale_handles_are_refused_everywhere);
 	tcase_add_test(objects, zeroed_objects_are_zero_in_used_pages);
 	tcase_add_test(objects, walk_sees_every_object);
 	tcase_add_test(limits, nowait_uses_only_committed_memory);
-	tcase_add_test(limits, nowait_moves_a_middle_object_out_of_the_way);
-	tcase_add_test(limits, nowait_keeps_a_page_without_a_record_for_later);
+	tcase_add_test(limits, nowait_moves_a_middle_object_to_make_space);
+	tcase_add_test(limits, nowait_defers_a_page_without_a_record);
 	tcase_add_test(limits, limit_holds_exactly_and_at_run_time);
 	tcase_add_test(limits, limit_too_small_for_a_pool_is_explained);
-	tcase_add_test(limits, trim_gives_everything_back_that_is_not_used);
+	tcase_add_test(limits, trim_releases_everything_unused);
 	tcase_add_test(limits, reserve_can_be_chosen_and_changed);
-	tcase_add_test(limits, hosts_source_sees_all_that_is_held);
-	tcase_add_test(limits, failing_commits_lose_neither_pages_nor_slots);
+	tcase_add_test(limits, host_page_source_supplies_all_held_memory);
+	tcase_add_test(limits, failed_commits_lose_neither_pages_nor_slots);
 	add_damage_tests(suite);
 	add_move_tests(suite);
 	add_shrink_tests(suite);

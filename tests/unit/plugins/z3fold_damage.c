@@ -85,7 +85,7 @@ START_TEST(verify_names_damage_in_counts_and_rings)
 }
 END_TEST
 
-START_TEST(verify_finds_a_handle_that_no_page_knows)
+START_TEST(verify_finds_a_handle_without_a_page)
 {
 	unsigned long handle = store_chunks(3);
 	uint64_t location = location_of(handle);
@@ -119,5 +119,5 @@ void add_damage_tests(Suite *suite)
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, verify_names_damage_in_a_page);
 	tcase_add_test(tcase, verify_names_damage_in_counts_and_rings);
-	tcase_add_test(tcase, verify_finds_a_handle_that_no_page_knows);
+	tcase_add_test(tcase, verify_finds_a_handle_without_a_page);
 }

@@ -23,7 +23,7 @@ static struct trio store_trio(unsigned int first, unsigned int middle, unsigned 
 	return trio;
 }
 
-START_TEST(middle_object_left_without_first_moves_beside_the_last)
+START_TEST(middle_object_without_first_moves_next_to_the_last)
 {
 	struct trio trio = store_trio(10, 20, 12);
 
@@ -38,7 +38,7 @@ START_TEST(middle_object_left_without_first_moves_beside_the_last)
 }
 END_TEST
 
-START_TEST(middle_object_moves_for_three_chunks_and_for_no_less)
+START_TEST(middle_object_moves_only_to_gain_three_chunks)
 {
 	struct trio trio = store_trio(10, 20, 64 - 10 - 20 - 2);
 	unsigned int last = 64 - 10 - 20 - 2;
@@ -58,7 +58,7 @@ START_TEST(middle_object_moves_for_three_chunks_and_for_no_less)
 }
 END_TEST
 
-START_TEST(malloc_that_needs_a_smaller_gap_opens_it)
+START_TEST(malloc_moves_an_object_to_enlarge_a_gap)
 {
 	struct trio trio = store_trio(10, 20, 32);
 	unsigned long wider;
@@ -75,7 +75,7 @@ START_TEST(malloc_that_needs_a_smaller_gap_opens_it)
 }
 END_TEST
 
-START_TEST(lone_middle_object_becomes_the_first)
+START_TEST(sole_middle_object_moves_to_the_first_place)
 {
 	struct trio trio = store_trio(10, 20, 12);
 
@@ -119,7 +119,7 @@ START_TEST(mapped_middle_object_stays_and_leaves_a_hole_on_each_side)
 }
 END_TEST
 
-START_TEST(room_beside_a_mapped_middle_is_found_again_after_unmap)
+START_TEST(space_beside_a_mapped_middle_object_is_found_after_unmap)
 {
 	struct trio trio = store_trio(10, 20, 12);
 	unsigned long object;
@@ -138,7 +138,7 @@ START_TEST(room_beside_a_mapped_middle_is_found_again_after_unmap)
 }
 END_TEST
 
-START_TEST(search_passes_by_a_few_blocked_pages_and_no_more)
+START_TEST(search_skips_only_a_few_blocked_pages)
 {
 	enum { PAGES = 40 };
 	struct trio trio[PAGES];
@@ -171,7 +171,7 @@ START_TEST(search_passes_by_a_few_blocked_pages_and_no_more)
 }
 END_TEST
 
-START_TEST(malloc_searches_further_before_it_fails)
+START_TEST(malloc_searches_all_blocks_before_it_fails)
 {
 	enum { PAGES = 12 };
 	struct trio trio[PAGES];
@@ -196,7 +196,7 @@ START_TEST(malloc_searches_further_before_it_fails)
 }
 END_TEST
 
-START_TEST(sole_object_moves_to_where_it_fits_most_tightly)
+START_TEST(sole_object_moves_to_the_tightest_gap)
 {
 	unsigned long wide = store_chunks(30), tight = store_chunks(50), small, large;
 
@@ -240,7 +240,7 @@ START_TEST(mapped_sole_object_stays_until_compaction)
 }
 END_TEST
 
-START_TEST(others_join_a_mapped_sole_object)
+START_TEST(other_objects_join_the_page_of_a_mapped_object)
 {
 	unsigned long wide = store_chunks(30), large = store_chunks(60), small = store_chunks(4);
 	uint64_t location = location_of(small);
@@ -337,7 +337,7 @@ START_TEST(compaction_moves_all_of_a_page_or_nothing)
 }
 END_TEST
 
-START_TEST(page_with_a_mapped_object_keeps_the_other_too)
+START_TEST(page_with_a_mapped_object_is_not_evicted)
 {
 	unsigned long larger = store_chunks(20), smaller = store_chunks(18);
 	unsigned long wide = store_chunks(30), tight = store_chunks(45);
@@ -465,22 +465,22 @@ void add_move_tests(Suite *suite)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 300);
 	suite_add_tcase(suite, tcase);
-	tcase_add_test(tcase, middle_object_left_without_first_moves_beside_the_last);
-	tcase_add_test(tcase, middle_object_moves_for_three_chunks_and_for_no_less);
-	tcase_add_test(tcase, malloc_that_needs_a_smaller_gap_opens_it);
-	tcase_add_test(tcase, lone_middle_object_becomes_the_first);
+	tcase_add_test(tcase, middle_object_without_first_moves_next_to_the_last);
+	tcase_add_test(tcase, middle_object_moves_only_to_gain_three_chunks);
+	tcase_add_test(tcase, malloc_moves_an_object_to_enlarge_a_gap);
+	tcase_add_test(tcase, sole_middle_object_moves_to_the_first_place);
 	tcase_add_test(tcase, mapped_middle_object_stays_and_leaves_a_hole_on_each_side);
-	tcase_add_test(tcase, room_beside_a_mapped_middle_is_found_again_after_unmap);
-	tcase_add_test(tcase, search_passes_by_a_few_blocked_pages_and_no_more);
-	tcase_add_test(tcase, malloc_searches_further_before_it_fails);
-	tcase_add_test(tcase, sole_object_moves_to_where_it_fits_most_tightly);
+	tcase_add_test(tcase, space_beside_a_mapped_middle_object_is_found_after_unmap);
+	tcase_add_test(tcase, search_skips_only_a_few_blocked_pages);
+	tcase_add_test(tcase, malloc_searches_all_blocks_before_it_fails);
+	tcase_add_test(tcase, sole_object_moves_to_the_tightest_gap);
 	tcase_add_test(tcase, mapped_sole_object_stays_until_compaction);
-	tcase_add_test(tcase, others_join_a_mapped_sole_object);
+	tcase_add_test(tcase, other_objects_join_the_page_of_a_mapped_object);
 	tcase_add_test(tcase, object_that_is_being_freed_is_not_moved);
 	tcase_add_test(tcase, compaction_empties_pages_of_two);
 	tcase_add_test(tcase, compaction_continues_after_a_page_that_it_cannot_empty);
 	tcase_add_test(tcase, compaction_moves_all_of_a_page_or_nothing);
-	tcase_add_test(tcase, page_with_a_mapped_object_keeps_the_other_too);
+	tcase_add_test(tcase, page_with_a_mapped_object_is_not_evicted);
 	tcase_add_test(tcase, budget_ends_compaction_and_further_calls_finish_it);
 	tcase_add_test(tcase, random_use_never_loses_an_object);
 }

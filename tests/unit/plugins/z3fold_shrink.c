@@ -127,7 +127,7 @@ END_TEST
 
 static int (*acts[])(unsigned long handle) = { evict_refuses, evict_lies };
 
-START_TEST(refusal_spares_the_others_of_the_page)
+START_TEST(refused_eviction_keeps_the_other_objects_of_the_page)
 {
 	struct page page = store_page();
 
@@ -152,7 +152,7 @@ static int evict_some(unsigned long handle)
 	return evictor.asked <= frees_allowed ? evict_frees(handle) : -EIO;
 }
 
-START_TEST(page_emptied_in_part_stays_usable)
+START_TEST(partly_emptied_page_stays_usable)
 {
 	static const unsigned int left_chunks[] = { 0, FIRST + LAST, LAST };
 	unsigned int room = 64 - left_chunks[_i];
@@ -189,7 +189,7 @@ static int evict_frees_all(unsigned long handle)
 	return 0;
 }
 
-START_TEST(frees_within_a_reclaim_leave_the_page_to_it)
+START_TEST(frees_during_a_reclaim_leave_the_page_to_the_reclaim)
 {
 	mine = store_page();
 	evictor.act = evict_frees_all;
@@ -264,7 +264,7 @@ START_TEST(shrink_inside_the_callback_takes_the_next_page)
 }
 END_TEST
 
-START_TEST(mapped_objects_page_is_passed_over_without_a_question)
+START_TEST(page_of_a_mapped_object_is_skipped_without_a_callback)
 {
 	struct page old = store_page();
 	unsigned long other = store(4096), in[3];
@@ -285,7 +285,7 @@ START_TEST(mapped_objects_page_is_passed_over_without_a_question)
 }
 END_TEST
 
-START_TEST(shrink_with_nothing_to_evict_says_so)
+START_TEST(shrink_with_nothing_to_evict_is_reported)
 {
 	struct zpool_create_args args;
 	struct harness deaf;
@@ -315,11 +315,11 @@ void add_shrink_tests(Suite *suite)
 	tcase_add_test(tcase, page_inherits_the_age_of_a_moved_object);
 	tcase_add_test(tcase, old_object_does_not_make_its_new_page_older);
 	tcase_add_test(tcase, refused_pages_go_to_the_head_and_eight_refusals_end_the_step);
-	tcase_add_loop_test(tcase, refusal_spares_the_others_of_the_page, 0, 2);
-	tcase_add_loop_test(tcase, page_emptied_in_part_stays_usable, 1, 3);
-	tcase_add_test(tcase, frees_within_a_reclaim_leave_the_page_to_it);
+	tcase_add_loop_test(tcase, refused_eviction_keeps_the_other_objects_of_the_page, 0, 2);
+	tcase_add_loop_test(tcase, partly_emptied_page_stays_usable, 1, 3);
+	tcase_add_test(tcase, frees_during_a_reclaim_leave_the_page_to_the_reclaim);
 	tcase_add_test(tcase, compaction_leaves_a_page_under_reclaim_alone);
 	tcase_add_test(tcase, shrink_inside_the_callback_takes_the_next_page);
-	tcase_add_loop_test(tcase, mapped_objects_page_is_passed_over_without_a_question, 0, 3);
-	tcase_add_test(tcase, shrink_with_nothing_to_evict_says_so);
+	tcase_add_loop_test(tcase, page_of_a_mapped_object_is_skipped_without_a_callback, 0, 3);
+	tcase_add_test(tcase, shrink_with_nothing_to_evict_is_reported);
 }

@@ -43,7 +43,7 @@ static unsigned int drop_randomly(struct unit_random *random, unsigned int count
 	return dropped;
 }
 
-START_TEST(every_size_goes_to_the_tightest_slot)
+START_TEST(every_size_goes_to_the_smallest_fitting_slot)
 {
 	unsigned long handle = 12345;
 
@@ -81,7 +81,7 @@ START_TEST(exact_fit_goes_to_the_exact_slot)
 }
 END_TEST
 
-START_TEST(block_holds_as_many_as_the_model_says)
+START_TEST(block_has_as_many_slots_as_the_model)
 {
 	const struct model_type *type = &model[_i];
 	struct zpool_class_stats now;
@@ -109,11 +109,11 @@ START_TEST(block_holds_as_many_as_the_model_says)
 END_TEST
 
 /* After frees in any order, the next objects use the free slots before there is a new block. */
-START_TEST(block_with_room_is_always_found_again)
+START_TEST(block_with_free_slots_is_found)
 {
 	enum { BLOCKS = 60 };
 	const struct model_type *type = &model[_i];
-	struct unit_random random = unit_seed("block_with_room_is_always_found_again");
+	struct unit_random random = unit_seed("block_with_free_slots_is_found");
 	unsigned int count = BLOCKS * type->slots;
 
 	fill(count, type->slot_bytes);
@@ -143,7 +143,7 @@ START_TEST(block_with_room_is_always_found_again)
 }
 END_TEST
 
-START_TEST(object_goes_to_the_block_that_got_room_last)
+START_TEST(object_goes_to_the_block_with_the_latest_free)
 {
 	enum { SLOTS = 8, SIZE = 1016 };
 	char *second, *fourth, *first;
@@ -222,7 +222,7 @@ START_TEST(spare_block_is_used_before_a_new_one)
 }
 END_TEST
 
-START_TEST(page_gets_memory_with_its_first_object)
+START_TEST(page_is_committed_with_its_first_object)
 {
 	const struct model_type *type = &model[_i];
 	uint64_t pages = 0;
@@ -241,10 +241,10 @@ START_TEST(page_gets_memory_with_its_first_object)
 }
 END_TEST
 
-START_TEST(trim_takes_pages_without_an_object)
+START_TEST(trim_releases_pages_without_an_object)
 {
 	const struct model_type *type = &model[_i];
-	struct unit_random random = unit_seed("trim_takes_pages_without_an_object");
+	struct unit_random random = unit_seed("trim_releases_pages_without_an_object");
 	unsigned int count = 40 * type->slots;
 
 	/* The thread's cache gets its memory at the first free. */
@@ -275,7 +275,7 @@ START_TEST(trim_takes_pages_without_an_object)
 }
 END_TEST
 
-START_TEST(statistics_tell_what_is)
+START_TEST(statistics_report_the_state)
 {
 	unsigned long handle;
 	struct zpool_class_stats type;
@@ -331,7 +331,7 @@ static int end_with_objects(const struct zpool_class_stats *stats, size_t size, 
 	return (int)stats->objects;
 }
 
-START_TEST(walk_over_types_ends_when_told)
+START_TEST(walk_over_types_stops_when_the_visitor_returns_nonzero)
 {
 	unsigned int visits = 0;
 
@@ -448,18 +448,18 @@ int main(void)
 	TCase *types = tcase_in(suite, "types"), *blocks = tcase_in(suite, "blocks");
 	TCase *objects = tcase_in(suite, "objects");
 
-	tcase_add_test(types, every_size_goes_to_the_tightest_slot);
+	tcase_add_test(types, every_size_goes_to_the_smallest_fitting_slot);
 	tcase_add_loop_test(types, exact_fit_goes_to_the_exact_slot, 0, MODEL_TYPES);
-	tcase_add_loop_test(types, block_holds_as_many_as_the_model_says, 0, MODEL_TYPES);
+	tcase_add_loop_test(types, block_has_as_many_slots_as_the_model, 0, MODEL_TYPES);
 	tcase_add_loop_test(types, compressed_pages_are_stored_densely, 0, 2);
-	tcase_add_loop_test(blocks, block_with_room_is_always_found_again, 0, MODEL_TYPES);
-	tcase_add_test(blocks, object_goes_to_the_block_that_got_room_last);
+	tcase_add_loop_test(blocks, block_with_free_slots_is_found, 0, MODEL_TYPES);
+	tcase_add_test(blocks, object_goes_to_the_block_with_the_latest_free);
 	tcase_add_loop_test(blocks, empty_block_is_released, 0, MODEL_TYPES);
 	tcase_add_test(blocks, spare_block_is_used_before_a_new_one);
-	tcase_add_loop_test(blocks, page_gets_memory_with_its_first_object, 0, MODEL_TYPES);
-	tcase_add_loop_test(blocks, trim_takes_pages_without_an_object, 0, MODEL_TYPES);
-	tcase_add_test(blocks, statistics_tell_what_is);
-	tcase_add_test(blocks, walk_over_types_ends_when_told);
+	tcase_add_loop_test(blocks, page_is_committed_with_its_first_object, 0, MODEL_TYPES);
+	tcase_add_loop_test(blocks, trim_releases_pages_without_an_object, 0, MODEL_TYPES);
+	tcase_add_test(blocks, statistics_report_the_state);
+	tcase_add_test(blocks, walk_over_types_stops_when_the_visitor_returns_nonzero);
 	tcase_add_test(objects, stale_handles_are_refused_everywhere);
 	tcase_add_test(objects, zeroed_objects_are_zero_in_used_slots);
 	tcase_add_test(objects, walk_sees_every_object);

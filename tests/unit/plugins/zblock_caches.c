@@ -57,7 +57,7 @@ static void other_ends(void)
 	unit_require(pthread_barrier_destroy(&barrier) == 0);
 }
 
-START_TEST(thread_gets_the_slot_that_it_freed_last)
+START_TEST(thread_reuses_the_slot_that_it_freed_last)
 {
 	unsigned int count = (unsigned int)_i;
 	char *freed;
@@ -92,7 +92,7 @@ START_TEST(cached_slots_need_no_lock)
 }
 END_TEST
 
-START_TEST(cached_slots_are_a_share_of_the_type)
+START_TEST(number_of_cached_slots_is_limited_by_the_block_type)
 {
 	struct zblock_type *type = type_of(SIZE);
 
@@ -126,7 +126,7 @@ START_TEST(free_does_not_enlarge_the_pool)
 }
 END_TEST
 
-START_TEST(cached_slots_are_no_objects)
+START_TEST(cached_slots_do_not_count_as_objects)
 {
 	uint64_t pages;
 
@@ -167,7 +167,7 @@ START_TEST(last_object_of_a_type_empties_the_caches)
 }
 END_TEST
 
-START_TEST(trim_gives_back_what_other_threads_cache)
+START_TEST(trim_releases_slots_cached_by_other_threads)
 {
 	struct zblock_pool *inside = pool;
 
@@ -183,7 +183,7 @@ START_TEST(trim_gives_back_what_other_threads_cache)
 }
 END_TEST
 
-START_TEST(malloc_at_the_limit_takes_what_other_threads_cache)
+START_TEST(malloc_at_the_limit_uses_slots_cached_by_other_threads)
 {
 	unsigned int stored = 0;
 	unsigned long handle;
@@ -203,7 +203,7 @@ START_TEST(malloc_at_the_limit_takes_what_other_threads_cache)
 }
 END_TEST
 
-START_TEST(thread_that_ends_caches_nothing)
+START_TEST(ending_thread_caches_nothing)
 {
 	struct zblock_pool *inside = pool;
 	uint64_t held;
@@ -228,7 +228,7 @@ END_TEST
  * The object is freed more often than a handle has generations: the handle slot is retired, and the slot gets another
  * one.
  */
-START_TEST(slot_outlives_its_handle)
+START_TEST(slot_is_reused_after_its_handle)
 {
 	enum { LIVES = (1 << 22) + 1000 };
 	unsigned long handle, first = store(SIZE);
@@ -247,7 +247,7 @@ START_TEST(slot_outlives_its_handle)
 }
 END_TEST
 
-START_TEST(cache_without_memory_is_done_without)
+START_TEST(thread_works_without_a_cache_if_memory_is_short)
 {
 	struct zblock_pool *inside = pool;
 	unsigned long handle = 0;
@@ -301,16 +301,16 @@ void add_cache_tests(Suite *suite)
 {
 	TCase *tcase = tcase_in(suite, "caches");
 
-	tcase_add_loop_test(tcase, thread_gets_the_slot_that_it_freed_last, 0, 3 * SLOTS);
+	tcase_add_loop_test(tcase, thread_reuses_the_slot_that_it_freed_last, 0, 3 * SLOTS);
 	tcase_add_test(tcase, cached_slots_need_no_lock);
-	tcase_add_test(tcase, cached_slots_are_a_share_of_the_type);
+	tcase_add_test(tcase, number_of_cached_slots_is_limited_by_the_block_type);
 	tcase_add_loop_test(tcase, free_does_not_enlarge_the_pool, ZBLOCK_CACHED_FROM_SLOTS, 3 * SLOTS);
-	tcase_add_test(tcase, cached_slots_are_no_objects);
+	tcase_add_test(tcase, cached_slots_do_not_count_as_objects);
 	tcase_add_test(tcase, last_object_of_a_type_empties_the_caches);
-	tcase_add_test(tcase, trim_gives_back_what_other_threads_cache);
-	tcase_add_test(tcase, malloc_at_the_limit_takes_what_other_threads_cache);
-	tcase_add_test(tcase, thread_that_ends_caches_nothing);
-	tcase_add_test(tcase, slot_outlives_its_handle);
-	tcase_add_test(tcase, cache_without_memory_is_done_without);
+	tcase_add_test(tcase, trim_releases_slots_cached_by_other_threads);
+	tcase_add_test(tcase, malloc_at_the_limit_uses_slots_cached_by_other_threads);
+	tcase_add_test(tcase, ending_thread_caches_nothing);
+	tcase_add_test(tcase, slot_is_reused_after_its_handle);
+	tcase_add_test(tcase, thread_works_without_a_cache_if_memory_is_short);
 	tcase_add_test(tcase, verify_finds_damaged_caches);
 }

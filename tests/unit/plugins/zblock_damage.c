@@ -173,7 +173,7 @@ START_TEST(verify_follows_every_handle)
 END_TEST
 
 /* Overwrites every byte of the blocks that belongs to no live object, as wild writes of callers could. */
-START_TEST(nothing_that_a_caller_can_reach_is_believed)
+START_TEST(corrupted_structures_are_detected)
 {
 	const struct zblock_block *blocks[] = { room, full, spare };
 	unsigned long fresh[3 * SLOTS];
@@ -218,6 +218,6 @@ void add_damage_tests(Suite *suite)
 	tcase_add_test(tcase, verify_finds_wrong_memory);
 	tcase_add_test(tcase, verify_finds_wrong_records);
 	tcase_add_test(tcase, verify_follows_every_handle);
-	tcase_add_test(tcase, nothing_that_a_caller_can_reach_is_believed);
+	tcase_add_test(tcase, corrupted_structures_are_detected);
 	suite_add_tcase(suite, tcase);
 }

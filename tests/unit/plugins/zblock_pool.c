@@ -10,7 +10,7 @@
 
 static unsigned long handles[OBJECTS];
 
-START_TEST(nowait_takes_what_is_held)
+START_TEST(nowait_uses_held_memory)
 {
 	unsigned long handle, kept[64];
 	uint64_t held;
@@ -42,7 +42,7 @@ START_TEST(nowait_takes_what_is_held)
 }
 END_TEST
 
-START_TEST(nowait_looks_beyond_a_block_without_memory)
+START_TEST(nowait_skips_a_block_without_memory)
 {
 	unsigned long handle, kept[30];
 
@@ -64,7 +64,7 @@ START_TEST(nowait_looks_beyond_a_block_without_memory)
 END_TEST
 
 /* A block with memory for another object comes first, however many blocks without it trim has left. */
-START_TEST(blocks_with_memory_come_first)
+START_TEST(blocks_with_memory_are_used_first)
 {
 	enum { BLOCKS = 12, SLOTS = 10 };
 	unsigned long kept[BLOCKS * SLOTS], handle;
@@ -83,7 +83,7 @@ START_TEST(blocks_with_memory_come_first)
 }
 END_TEST
 
-START_TEST(limit_spares_a_slot_that_has_memory)
+START_TEST(limit_does_not_prevent_use_of_committed_slots)
 {
 	unsigned long kept[20], handle;
 
@@ -132,7 +132,7 @@ START_TEST(nowait_never_waits_for_a_lock)
 }
 END_TEST
 
-START_TEST(failures_keep_nothing)
+START_TEST(failures_leak_nothing)
 {
 	struct zblock_pool *inside = pool;
 	unsigned long handle;
@@ -192,7 +192,7 @@ static int fill(size_t size, int count)
 }
 
 /* In a pool of many blocks, a malloc at the limit finds the pages that the few frees since the last malloc emptied. */
-START_TEST(malloc_at_the_limit_uses_pages_that_few_frees_left)
+START_TEST(malloc_at_the_limit_uses_pages_emptied_by_few_frees)
 {
 	enum { SIZE = 3632, SLOTS = 9, BLOCKS = 100, PAGE_OBJECTS = 8 };
 	int count;
@@ -257,7 +257,7 @@ START_TEST(reserve_can_be_chosen_and_changed)
 }
 END_TEST
 
-START_TEST(everything_goes_back)
+START_TEST(trim_returns_all_pages_of_an_empty_allocator)
 {
 	uint64_t start;
 
@@ -278,7 +278,7 @@ START_TEST(everything_goes_back)
 }
 END_TEST
 
-START_TEST(records_are_used_again)
+START_TEST(records_are_reused)
 {
 	struct zblock_pool *inside = pool;
 	uint32_t records;
@@ -335,7 +335,7 @@ static void check_books(void)
 	ck_assert_uint_eq(zblock->total_size(pool), atomic_load(&source.committed_bytes) + sizeof(struct zblock_pool));
 }
 
-START_TEST(source_sees_all_that_is_held)
+START_TEST(page_source_supplies_all_held_memory)
 {
 	for (int i = 0; i < 5000; i++)
 		handles[i] = store((size_t)(i * 7 % LARGEST + 1));
@@ -354,7 +354,7 @@ START_TEST(source_sees_all_that_is_held)
 END_TEST
 
 /* The source starts to refuse memory after each possible number of pages. */
-START_TEST(source_that_refuses_memory_harms_nothing)
+START_TEST(page_source_that_refuses_memory_loses_nothing)
 {
 	unsigned int stored = 0;
 
@@ -385,7 +385,7 @@ START_TEST(source_that_refuses_memory_harms_nothing)
 }
 END_TEST
 
-START_TEST(source_that_takes_nothing_back_harms_nothing)
+START_TEST(page_source_that_refuses_decommit_loses_nothing)
 {
 	uint64_t pages;
 
@@ -444,7 +444,7 @@ static void setup_interrupted(void)
 	pool = harness.pool;
 }
 
-START_TEST(room_that_comes_while_a_block_is_refused_is_used)
+START_TEST(slots_freed_while_the_source_refuses_a_block_are_used)
 {
 	char *freed;
 
@@ -460,7 +460,7 @@ START_TEST(room_that_comes_while_a_block_is_refused_is_used)
 }
 END_TEST
 
-START_TEST(refused_block_leaves_no_slot_of_the_handle_table_behind)
+START_TEST(refused_block_leaks_no_slot_of_the_handle_table)
 {
 	struct zblock_pool *inside = pool;
 	unsigned long handle;
@@ -486,7 +486,7 @@ START_TEST(refused_block_leaves_no_slot_of_the_handle_table_behind)
 END_TEST
 
 /* The second attempt uses the slots that frees left while the source refused memory for a block. */
-START_TEST(blocks_that_are_freed_while_a_block_is_refused_are_used)
+START_TEST(freed_blocks_are_used_while_the_source_refuses_a_block)
 {
 	for (int i = 0; i < 24; i++)
 		handles[i] = store(2040);
@@ -502,27 +502,27 @@ void add_pool_tests(Suite *suite)
 	TCase *nowait = tcase_in(suite, "nowait"), *whole = tcase_in(suite, "pool");
 	TCase *strict = tcase_create("source"), *interrupts = tcase_create("interrupted source");
 
-	tcase_add_test(nowait, nowait_takes_what_is_held);
-	tcase_add_test(nowait, nowait_looks_beyond_a_block_without_memory);
-	tcase_add_test(nowait, blocks_with_memory_come_first);
+	tcase_add_test(nowait, nowait_uses_held_memory);
+	tcase_add_test(nowait, nowait_skips_a_block_without_memory);
+	tcase_add_test(nowait, blocks_with_memory_are_used_first);
 	tcase_add_test(nowait, nowait_never_waits_for_a_lock);
-	tcase_add_test(whole, limit_spares_a_slot_that_has_memory);
-	tcase_add_test(whole, failures_keep_nothing);
+	tcase_add_test(whole, limit_does_not_prevent_use_of_committed_slots);
+	tcase_add_test(whole, failures_leak_nothing);
 	tcase_add_test(whole, limit_holds_exactly_and_at_run_time);
-	tcase_add_test(whole, malloc_at_the_limit_uses_pages_that_few_frees_left);
+	tcase_add_test(whole, malloc_at_the_limit_uses_pages_emptied_by_few_frees);
 	tcase_add_test(whole, limit_too_small_for_a_pool_is_explained);
 	tcase_add_test(whole, reserve_can_be_chosen_and_changed);
-	tcase_add_test(whole, everything_goes_back);
-	tcase_add_test(whole, records_are_used_again);
+	tcase_add_test(whole, trim_returns_all_pages_of_an_empty_allocator);
+	tcase_add_test(whole, records_are_reused);
 	tcase_add_checked_fixture(strict, setup_strict, teardown_strict);
 	tcase_set_timeout(strict, 300);
-	tcase_add_test(strict, source_sees_all_that_is_held);
-	tcase_add_test(strict, source_that_refuses_memory_harms_nothing);
-	tcase_add_test(strict, source_that_takes_nothing_back_harms_nothing);
+	tcase_add_test(strict, page_source_supplies_all_held_memory);
+	tcase_add_test(strict, page_source_that_refuses_memory_loses_nothing);
+	tcase_add_test(strict, page_source_that_refuses_decommit_loses_nothing);
 	suite_add_tcase(suite, strict);
 	tcase_add_checked_fixture(interrupts, setup_interrupted, teardown_strict);
-	tcase_add_test(interrupts, room_that_comes_while_a_block_is_refused_is_used);
-	tcase_add_test(interrupts, refused_block_leaves_no_slot_of_the_handle_table_behind);
-	tcase_add_test(interrupts, blocks_that_are_freed_while_a_block_is_refused_are_used);
+	tcase_add_test(interrupts, slots_freed_while_the_source_refuses_a_block_are_used);
+	tcase_add_test(interrupts, refused_block_leaks_no_slot_of_the_handle_table);
+	tcase_add_test(interrupts, freed_blocks_are_used_while_the_source_refuses_a_block);
 	suite_add_tcase(suite, interrupts);
 }

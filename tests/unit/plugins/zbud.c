@@ -5,7 +5,7 @@
 
 #include "strict_source.h"
 
-START_TEST(sizes_at_the_edges)
+START_TEST(sizes_at_the_boundaries_work)
 {
 	unsigned long handle = 12345;
 
@@ -46,7 +46,7 @@ START_TEST(two_objects_share_a_page_and_never_three)
 }
 END_TEST
 
-START_TEST(object_goes_where_it_fits_most_tightly)
+START_TEST(object_goes_to_the_tightest_gap)
 {
 	unsigned long wide = store(33 * 64), tight = store(40 * 64), tighter = store(50 * 64), object;
 
@@ -64,7 +64,7 @@ START_TEST(object_goes_where_it_fits_most_tightly)
 }
 END_TEST
 
-START_TEST(room_of_a_freed_object_is_used_again)
+START_TEST(space_of_a_freed_object_is_reused)
 {
 	unsigned long first = store(HALF), last = store(HALF), other;
 	void *page = page_of(first);
@@ -143,7 +143,7 @@ START_TEST(walk_sees_every_object)
 }
 END_TEST
 
-START_TEST(nowait_uses_room_and_reserve)
+START_TEST(nowait_uses_free_slots_and_the_reserve)
 {
 	unsigned long handle, room, kept[3];
 
@@ -167,7 +167,7 @@ START_TEST(nowait_uses_room_and_reserve)
 }
 END_TEST
 
-START_TEST(failures_keep_no_slots_of_the_handle_table)
+START_TEST(failures_leak_no_slots_of_the_handle_table)
 {
 	struct zbud_pool *inside = pool;
 	unsigned long handle, kept = store(LARGEST);
@@ -244,7 +244,7 @@ START_TEST(reserve_can_be_chosen_and_changed)
 }
 END_TEST
 
-START_TEST(hosts_source_sees_all_that_is_held)
+START_TEST(host_page_source_supplies_all_held_memory)
 {
 	struct strict_source source;
 	struct harness own;
@@ -298,19 +298,19 @@ int main(void)
 	Suite *suite = suite_create("plugins/zbud");
 	TCase *objects = tcase_in(suite, "objects"), *pools = tcase_in(suite, "pool");
 
-	tcase_add_test(objects, sizes_at_the_edges);
+	tcase_add_test(objects, sizes_at_the_boundaries_work);
 	tcase_add_test(objects, two_objects_share_a_page_and_never_three);
-	tcase_add_test(objects, object_goes_where_it_fits_most_tightly);
-	tcase_add_test(objects, room_of_a_freed_object_is_used_again);
+	tcase_add_test(objects, object_goes_to_the_tightest_gap);
+	tcase_add_test(objects, space_of_a_freed_object_is_reused);
 	tcase_add_test(objects, stale_handles_are_refused_everywhere);
 	tcase_add_test(objects, zeroed_objects_are_zero_in_used_pages);
 	tcase_add_test(objects, walk_sees_every_object);
-	tcase_add_test(objects, nowait_uses_room_and_reserve);
+	tcase_add_test(objects, nowait_uses_free_slots_and_the_reserve);
 	tcase_add_test(pools, limit_holds_exactly_and_at_run_time);
-	tcase_add_test(pools, failures_keep_no_slots_of_the_handle_table);
+	tcase_add_test(pools, failures_leak_no_slots_of_the_handle_table);
 	tcase_add_test(pools, limit_too_small_for_a_pool_is_explained);
 	tcase_add_test(pools, reserve_can_be_chosen_and_changed);
-	tcase_add_test(pools, hosts_source_sees_all_that_is_held);
+	tcase_add_test(pools, host_page_source_supplies_all_held_memory);
 	tcase_add_test(pools, verify_names_what_is_broken);
 	return unit_run(suite);
 }

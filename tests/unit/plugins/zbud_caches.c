@@ -85,7 +85,7 @@ static void other_ends(void)
 	unit_require(pthread_barrier_destroy(&barrier) == 0);
 }
 
-START_TEST(thread_gets_the_slot_that_it_freed_last)
+START_TEST(thread_reuses_the_slot_that_it_freed_last)
 {
 	enum { COUNT = 20 };
 	uint64_t last = 0;
@@ -124,7 +124,7 @@ START_TEST(cached_slots_need_no_lock)
 }
 END_TEST
 
-START_TEST(cached_slots_are_a_share_of_a_size)
+START_TEST(number_of_cached_slots_is_limited_by_the_size_class)
 {
 	fill(MANY);
 	for (unsigned int i = 0; i < MANY; i++) {
@@ -155,7 +155,7 @@ START_TEST(free_does_not_enlarge_the_pool)
 }
 END_TEST
 
-START_TEST(cached_slots_are_no_objects)
+START_TEST(cached_slots_do_not_count_as_objects)
 {
 	fill(MANY);
 	for (unsigned int i = 0; i < 40; i++)
@@ -174,7 +174,7 @@ START_TEST(cached_slots_are_no_objects)
 }
 END_TEST
 
-START_TEST(trim_gives_back_what_other_threads_cache)
+START_TEST(trim_releases_slots_cached_by_other_threads)
 {
 	struct zbud_pool *inside = pool;
 
@@ -191,7 +191,7 @@ START_TEST(trim_gives_back_what_other_threads_cache)
 }
 END_TEST
 
-START_TEST(malloc_at_the_limit_takes_what_other_threads_cache)
+START_TEST(malloc_at_the_limit_uses_slots_cached_by_other_threads)
 {
 	unsigned int stored = 0;
 	unsigned long handle;
@@ -210,7 +210,7 @@ START_TEST(malloc_at_the_limit_takes_what_other_threads_cache)
 }
 END_TEST
 
-START_TEST(thread_that_ends_caches_nothing)
+START_TEST(ending_thread_caches_nothing)
 {
 	struct zbud_pool *inside = pool;
 
@@ -233,7 +233,7 @@ END_TEST
  * The object is freed more often than a handle has generations: the handle slot is retired, and the slot gets another
  * one.
  */
-START_TEST(slot_outlives_its_handle)
+START_TEST(slot_is_reused_after_its_handle)
 {
 	enum { LIVES = (1 << 22) + 1000 };
 	unsigned long handle, first = store(HALF);
@@ -253,7 +253,7 @@ START_TEST(slot_outlives_its_handle)
 }
 END_TEST
 
-START_TEST(cache_without_memory_is_done_without)
+START_TEST(thread_works_without_a_cache_if_memory_is_short)
 {
 	struct zbud_pool *inside = pool;
 	unsigned long handle = 0;
@@ -275,7 +275,7 @@ END_TEST
 /* ---- eviction ---- */
 
 /* Threads cache both slots of the oldest page (2), one of them (1), or none (0). */
-START_TEST(shrink_asks_for_no_cached_slot)
+START_TEST(shrink_does_not_evict_cached_slots)
 {
 	fill(MANY);
 	other_frees((unsigned int)_i);
@@ -368,20 +368,20 @@ int main(void)
 	tcase_add_checked_fixture(plain, setup_plain, teardown);
 	tcase_set_timeout(plain, 300);
 	suite_add_tcase(suite, plain);
-	tcase_add_test(plain, thread_gets_the_slot_that_it_freed_last);
+	tcase_add_test(plain, thread_reuses_the_slot_that_it_freed_last);
 	tcase_add_test(plain, cached_slots_need_no_lock);
-	tcase_add_test(plain, cached_slots_are_a_share_of_a_size);
+	tcase_add_test(plain, number_of_cached_slots_is_limited_by_the_size_class);
 	tcase_add_loop_test(plain, free_does_not_enlarge_the_pool, ZBUD_CACHED_FROM_SLOTS, 24);
-	tcase_add_test(plain, cached_slots_are_no_objects);
-	tcase_add_test(plain, trim_gives_back_what_other_threads_cache);
-	tcase_add_test(plain, malloc_at_the_limit_takes_what_other_threads_cache);
-	tcase_add_test(plain, thread_that_ends_caches_nothing);
-	tcase_add_test(plain, slot_outlives_its_handle);
-	tcase_add_test(plain, cache_without_memory_is_done_without);
+	tcase_add_test(plain, cached_slots_do_not_count_as_objects);
+	tcase_add_test(plain, trim_releases_slots_cached_by_other_threads);
+	tcase_add_test(plain, malloc_at_the_limit_uses_slots_cached_by_other_threads);
+	tcase_add_test(plain, ending_thread_caches_nothing);
+	tcase_add_test(plain, slot_is_reused_after_its_handle);
+	tcase_add_test(plain, thread_works_without_a_cache_if_memory_is_short);
 	tcase_add_test(plain, verify_finds_damaged_caches);
-	tcase_add_test(evicting, thread_gets_the_slot_that_it_freed_last);
-	tcase_add_test(evicting, trim_gives_back_what_other_threads_cache);
-	tcase_add_loop_test(evicting, shrink_asks_for_no_cached_slot, 0, 3);
+	tcase_add_test(evicting, thread_reuses_the_slot_that_it_freed_last);
+	tcase_add_test(evicting, trim_releases_slots_cached_by_other_threads);
+	tcase_add_loop_test(evicting, shrink_does_not_evict_cached_slots, 0, 3);
 	tcase_add_test(evicting, object_in_a_cached_slot_makes_its_page_young);
 	tcase_add_test(evicting, evict_callback_caches_nothing);
 	tcase_add_test(evicting, verify_finds_damaged_caches);

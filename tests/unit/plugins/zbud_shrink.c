@@ -69,7 +69,7 @@ START_TEST(refused_pages_go_to_the_head_and_eight_refusals_end_the_step)
 }
 END_TEST
 
-START_TEST(refusal_of_the_first_spares_the_last)
+START_TEST(refusal_of_the_first_object_keeps_the_last)
 {
 	unsigned long first = store(HALF), last = store(HALF);
 
@@ -81,7 +81,7 @@ START_TEST(refusal_of_the_first_spares_the_last)
 }
 END_TEST
 
-START_TEST(callback_that_keeps_the_object_empties_nothing)
+START_TEST(page_is_not_reclaimed_if_the_callback_keeps_the_object)
 {
 	unsigned long handle = store(100);
 
@@ -109,7 +109,7 @@ static int evict_frees_both(unsigned long handle)
 	return 0;
 }
 
-START_TEST(frees_within_a_reclaim_leave_the_page_to_it)
+START_TEST(frees_during_a_reclaim_leave_the_page_to_the_reclaim)
 {
 	first_of_pair = store(HALF);
 	last_of_pair = store(HALF);
@@ -128,7 +128,7 @@ static int evict_first_only(unsigned long handle)
 	return handle == first_of_pair ? zbud->free(pool, handle) : -EIO;
 }
 
-START_TEST(page_emptied_by_half_stays_usable)
+START_TEST(half_emptied_page_stays_usable)
 {
 	first_of_pair = store(HALF);
 	last_of_pair = store(HALF);
@@ -141,7 +141,7 @@ START_TEST(page_emptied_by_half_stays_usable)
 }
 END_TEST
 
-START_TEST(mapped_objects_page_is_passed_over_without_a_question)
+START_TEST(page_of_a_mapped_object_is_skipped_without_a_callback)
 {
 	unsigned long mapped = store(HALF), beside = store(HALF), other = store(LARGEST);
 
@@ -159,7 +159,7 @@ START_TEST(mapped_objects_page_is_passed_over_without_a_question)
 }
 END_TEST
 
-START_TEST(shrink_with_nothing_to_evict_says_so)
+START_TEST(shrink_with_nothing_to_evict_is_reported)
 {
 	struct zpool_create_args args;
 	struct harness deaf;
@@ -318,12 +318,12 @@ int main(void)
 	tcase_add_test(order, shrink_takes_pages_oldest_first_and_first_before_last);
 	tcase_add_test(order, free_does_not_make_a_page_younger);
 	tcase_add_test(order, refused_pages_go_to_the_head_and_eight_refusals_end_the_step);
-	tcase_add_test(order, refusal_of_the_first_spares_the_last);
-	tcase_add_test(order, callback_that_keeps_the_object_empties_nothing);
-	tcase_add_test(order, frees_within_a_reclaim_leave_the_page_to_it);
-	tcase_add_test(order, page_emptied_by_half_stays_usable);
-	tcase_add_test(order, mapped_objects_page_is_passed_over_without_a_question);
-	tcase_add_test(order, shrink_with_nothing_to_evict_says_so);
+	tcase_add_test(order, refusal_of_the_first_object_keeps_the_last);
+	tcase_add_test(order, page_is_not_reclaimed_if_the_callback_keeps_the_object);
+	tcase_add_test(order, frees_during_a_reclaim_leave_the_page_to_the_reclaim);
+	tcase_add_test(order, half_emptied_page_stays_usable);
+	tcase_add_test(order, page_of_a_mapped_object_is_skipped_without_a_callback);
+	tcase_add_test(order, shrink_with_nothing_to_evict_is_reported);
 	tcase_add_test(stress, random_use_never_loses_an_object);
 	tcase_add_test(stress, threads_keep_their_objects_while_others_shrink);
 	tcase_add_test(stress, child_of_fork_has_a_copy);

@@ -32,7 +32,7 @@ static void all_intact(unsigned int count, size_t size)
 		unit_require(!handles[i] || is_intact(handles[i], size));
 }
 
-START_TEST(equal_objects_fill_their_pages)
+START_TEST(objects_of_one_size_fill_their_pages)
 {
 	static const size_t sizes[] = { 160, 496, 784, 1000, 1365, 2000, 2049, 3000, 3500, 4096, 6000, 10000 };
 	size_t size = sizes[_i];
@@ -47,7 +47,7 @@ START_TEST(equal_objects_fill_their_pages)
 }
 END_TEST
 
-START_TEST(sizes_at_the_edges)
+START_TEST(sizes_at_the_boundaries_work)
 {
 	unsigned long handle = 12345;
 
@@ -66,7 +66,7 @@ START_TEST(sizes_at_the_edges)
 }
 END_TEST
 
-START_TEST(one_object_of_a_class_costs_no_more_than_its_pages)
+START_TEST(single_object_of_a_class_uses_only_its_pages)
 {
 	for (size_t size = 1; size <= ZP_PAGE_BYTES; size += 97) {
 		uint64_t before = stats().pages;
@@ -81,11 +81,11 @@ START_TEST(one_object_of_a_class_costs_no_more_than_its_pages)
 }
 END_TEST
 
-START_TEST(compaction_gives_back_what_random_frees_left)
+START_TEST(compaction_releases_pages_after_random_frees)
 {
 	static const size_t sizes[] = { 48, 300, 1100, 2500, 4096, 9000 };
 	size_t size = sizes[_i];
-	struct unit_random random = unit_seed("compaction_gives_back_what_random_frees_left");
+	struct unit_random random = unit_seed("compaction_releases_pages_after_random_frees");
 
 	fill(4000, size);
 	/* Full zspages also waste memory, which compaction cannot release. */
@@ -214,7 +214,7 @@ START_TEST(refused_eviction_keeps_the_zspage)
 }
 END_TEST
 
-START_TEST(zspage_with_a_mapped_object_is_not_asked_for)
+START_TEST(zspage_with_a_mapped_object_is_not_evicted)
 {
 	fill(3, 1000);
 	ck_assert_ptr_nonnull(zsmalloc->map(pool, handles[1], ZPOOL_MM_RO));
@@ -228,7 +228,7 @@ START_TEST(zspage_with_a_mapped_object_is_not_asked_for)
 }
 END_TEST
 
-START_TEST(nowait_takes_what_is_held)
+START_TEST(nowait_uses_held_memory)
 {
 	unsigned long handle;
 
@@ -257,7 +257,7 @@ START_TEST(nowait_takes_what_is_held)
 }
 END_TEST
 
-START_TEST(records_of_zspages_go_back)
+START_TEST(records_of_zspages_are_released)
 {
 	uint64_t start = zsmalloc->total_size(pool), ignored;
 
@@ -355,18 +355,18 @@ int main(void)
 	TCase *objects = tcase_in(suite, "objects"), *compaction = tcase_in(suite, "compaction");
 	TCase *eviction = tcase_in(suite, "eviction"), *pools = tcase_in(suite, "pool");
 
-	tcase_add_loop_test(objects, equal_objects_fill_their_pages, 0, 12);
-	tcase_add_test(objects, sizes_at_the_edges);
-	tcase_add_test(objects, one_object_of_a_class_costs_no_more_than_its_pages);
-	tcase_add_test(objects, nowait_takes_what_is_held);
-	tcase_add_loop_test(compaction, compaction_gives_back_what_random_frees_left, 0, 6);
+	tcase_add_loop_test(objects, objects_of_one_size_fill_their_pages, 0, 12);
+	tcase_add_test(objects, sizes_at_the_boundaries_work);
+	tcase_add_test(objects, single_object_of_a_class_uses_only_its_pages);
+	tcase_add_test(objects, nowait_uses_held_memory);
+	tcase_add_loop_test(compaction, compaction_releases_pages_after_random_frees, 0, 6);
 	tcase_add_test(compaction, mapped_objects_stay_where_they_are);
 	tcase_add_test(compaction, budget_bounds_what_is_moved);
 	tcase_add_test(compaction, frees_compact_automatically);
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
-	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_asked_for);
-	tcase_add_test(pools, records_of_zspages_go_back);
+	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
+	tcase_add_test(pools, records_of_zspages_are_released);
 	tcase_add_test(pools, limit_holds_exactly);
 	tcase_add_test(pools, parameters_work_at_their_limits);
 	tcase_add_test(pools, verify_names_what_is_broken);

@@ -56,7 +56,7 @@ START_TEST(malloc_borrows_holes_of_the_next_classes)
 END_TEST
 
 /* Slots that were never used are not borrowed, because the larger class is growing into them. */
-START_TEST(malloc_borrows_no_tails)
+START_TEST(malloc_borrows_no_slots_of_tail_pages)
 {
 	(void)store(1000);
 	uint64_t pages = stats().pages;
@@ -68,7 +68,7 @@ START_TEST(malloc_borrows_no_tails)
 }
 END_TEST
 
-START_TEST(far_larger_classes_lend_nothing)
+START_TEST(malloc_borrows_no_holes_of_far_larger_classes)
 {
 	fill(1000);
 	free_every_other();
@@ -109,8 +109,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, malloc_borrows_holes_of_the_next_classes);
-	tcase_add_test(tcase, malloc_borrows_no_tails);
-	tcase_add_test(tcase, far_larger_classes_lend_nothing);
+	tcase_add_test(tcase, malloc_borrows_no_slots_of_tail_pages);
+	tcase_add_test(tcase, malloc_borrows_no_holes_of_far_larger_classes);
 	tcase_add_test(tcase, random_replacements_hardly_move_objects);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);

@@ -41,7 +41,7 @@ static void prepare(void)
 	(void)map_in_another_thread(shared[0]);
 }
 
-START_TEST(object_mapped_to_be_written_can_be_mapped_by_others)
+START_TEST(object_mapped_for_writing_can_be_mapped_by_others)
 {
 	void *at = zsmalloc->map(pool, shared[0], ZPOOL_MM_WO);
 
@@ -57,7 +57,7 @@ START_TEST(object_mapped_to_be_written_can_be_mapped_by_others)
 }
 END_TEST
 
-START_TEST(object_mapped_to_be_written_is_neither_freed_nor_moved)
+START_TEST(object_mapped_for_writing_is_neither_freed_nor_moved)
 {
 	char *at = zsmalloc->map(pool, shared[1], ZPOOL_MM_WO);
 
@@ -120,8 +120,8 @@ int main(void)
 
 	tcase_add_checked_fixture(maps, prepare, teardown);
 	tcase_set_timeout(maps, 300);
-	tcase_add_test(maps, object_mapped_to_be_written_can_be_mapped_by_others);
-	tcase_add_test(maps, object_mapped_to_be_written_is_neither_freed_nor_moved);
+	tcase_add_test(maps, object_mapped_for_writing_can_be_mapped_by_others);
+	tcase_add_test(maps, object_mapped_for_writing_is_neither_freed_nor_moved);
 	tcase_add_test(maps, pins_of_readers_and_writers_are_counted);
 	suite_add_tcase(suite, maps);
 	return unit_run(suite);

@@ -139,7 +139,7 @@ START_TEST(trim_compaction_and_shrink_empty_the_caches)
 END_TEST
 
 /* A cached slot counts as used, but eviction must neither ask for it nor stop at it. */
-START_TEST(cached_slot_does_not_stop_eviction)
+START_TEST(cached_slot_does_not_prevent_eviction)
 {
 	fill(1000);
 	release(handles[0]);
@@ -185,7 +185,7 @@ static void free_in_a_thread(unsigned int count)
 	unit_require(pthread_join(thread, NULL) == 0);
 }
 
-START_TEST(thread_that_ends_empties_its_cache)
+START_TEST(ending_thread_empties_its_cache)
 {
 	fill(1000);
 	void *of_this_thread = harness.exit_arg;
@@ -208,7 +208,7 @@ START_TEST(thread_that_ends_empties_its_cache)
 END_TEST
 
 /* Only one thread exists in the child, and a new thread may get the same address as one of the parent's. */
-START_TEST(child_has_no_caches_of_threads_that_it_lacks)
+START_TEST(child_has_no_caches_of_the_parents_other_threads)
 {
 	fill(1000);
 	free_in_a_thread(5);
@@ -225,7 +225,7 @@ START_TEST(child_has_no_caches_of_threads_that_it_lacks)
 }
 END_TEST
 
-START_TEST(pool_that_ends_leaves_no_hook)
+START_TEST(destroyed_pool_leaves_no_hook)
 {
 	fill(1000);
 	ck_assert(harness.exit_fn != NULL);
@@ -236,7 +236,7 @@ START_TEST(pool_that_ends_leaves_no_hook)
 END_TEST
 
 /* If one thread stores what another one frees, the pool grows by no more than the second thread caches. */
-START_TEST(slots_that_another_thread_frees_come_back)
+START_TEST(slots_freed_by_another_thread_are_reused)
 {
 	fill(1000);
 	uint64_t pages = stats().pages;
@@ -251,7 +251,7 @@ START_TEST(slots_that_another_thread_frees_come_back)
 }
 END_TEST
 
-START_TEST(slots_that_other_threads_cache_are_room_for_any_class_at_the_limit)
+START_TEST(cached_slots_of_other_threads_are_usable_at_the_limit)
 {
 	enum { LARGE = 30, BYTES = 8192 };
 	unsigned long handle;
@@ -312,7 +312,7 @@ START_TEST(pool_without_memory_for_a_cache_works)
 END_TEST
 
 /* The test shortens the table of zspages, which has sixteen million entries. */
-START_TEST(full_table_of_zspages_is_named)
+START_TEST(full_table_of_zspages_is_reported)
 {
 	struct zsmalloc_pool *inside = pool;
 	unsigned long handle;
@@ -421,7 +421,7 @@ START_TEST(class_that_is_compacted_caches_no_slots)
 END_TEST
 
 /* A zspage whose last used slots are cached leaves the lists when compaction takes these slots. */
-START_TEST(zspage_of_cached_slots_goes_when_its_class_is_drained)
+START_TEST(zspage_of_cached_slots_is_released_when_its_class_is_drained)
 {
 	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
 	unsigned int i = 0;
@@ -459,7 +459,7 @@ START_TEST(frees_in_order_hardly_move_objects)
 END_TEST
 
 /* Compaction inside free moves no object to a free slot without memory. */
-START_TEST(free_never_makes_the_pool_grow)
+START_TEST(free_does_not_increase_the_pool)
 {
 	enum { PER_TURN = 7 };
 
@@ -507,7 +507,7 @@ START_TEST(failed_malloc_leaves_no_empty_zspage_on_the_lists)
 END_TEST
 
 /* While an owner's free moves the pending slot into the magazine, statistics may count it twice. */
-START_TEST(slot_that_is_cached_twice_for_a_moment_is_no_object)
+START_TEST(slot_in_two_caches_does_not_count_as_object)
 {
 	struct zsmalloc_pool *self = pool;
 	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
@@ -536,25 +536,25 @@ int main(void)
 	tcase_add_test(tcase, pending_slot_is_used_before_the_class_grows);
 	tcase_add_test(tcase, few_slots_are_cached_and_none_of_an_empty_class);
 	tcase_add_test(tcase, trim_compaction_and_shrink_empty_the_caches);
-	tcase_add_test(tcase, cached_slot_does_not_stop_eviction);
+	tcase_add_test(tcase, cached_slot_does_not_prevent_eviction);
 	tcase_add_test(tcase, retired_handle_slots_are_not_cached);
-	tcase_add_test(tcase, thread_that_ends_empties_its_cache);
-	tcase_add_test(tcase, child_has_no_caches_of_threads_that_it_lacks);
-	tcase_add_test(tcase, pool_that_ends_leaves_no_hook);
-	tcase_add_test(tcase, slots_that_another_thread_frees_come_back);
-	tcase_add_test(tcase, slots_that_other_threads_cache_are_room_for_any_class_at_the_limit);
+	tcase_add_test(tcase, ending_thread_empties_its_cache);
+	tcase_add_test(tcase, child_has_no_caches_of_the_parents_other_threads);
+	tcase_add_test(tcase, destroyed_pool_leaves_no_hook);
+	tcase_add_test(tcase, slots_freed_by_another_thread_are_reused);
+	tcase_add_test(tcase, cached_slots_of_other_threads_are_usable_at_the_limit);
 	tcase_add_test(tcase, pending_slot_of_another_thread_is_found_at_the_limit);
 	tcase_add_test(tcase, pool_without_memory_for_a_cache_works);
-	tcase_add_test(tcase, full_table_of_zspages_is_named);
+	tcase_add_test(tcase, full_table_of_zspages_is_reported);
 	tcase_add_test(tcase, malloc_at_the_limit_compacts);
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
 	tcase_add_test(tcase, class_that_is_compacted_caches_no_slots);
-	tcase_add_test(tcase, zspage_of_cached_slots_goes_when_its_class_is_drained);
+	tcase_add_test(tcase, zspage_of_cached_slots_is_released_when_its_class_is_drained);
 	tcase_add_test(tcase, frees_in_order_hardly_move_objects);
-	tcase_add_test(tcase, free_never_makes_the_pool_grow);
+	tcase_add_test(tcase, free_does_not_increase_the_pool);
 	tcase_add_test(tcase, failed_malloc_leaves_no_empty_zspage_on_the_lists);
-	tcase_add_test(tcase, slot_that_is_cached_twice_for_a_moment_is_no_object);
+	tcase_add_test(tcase, slot_in_two_caches_does_not_count_as_object);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

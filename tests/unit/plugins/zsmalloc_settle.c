@@ -52,7 +52,7 @@ static void check_contents(void)
 	check_sound();
 }
 
-START_TEST(last_page_goes_where_a_larger_class_has_room)
+START_TEST(objects_of_the_last_page_move_to_a_larger_class)
 {
 	/* The object of 1008 bytes leaves room on its page for the one of 992 bytes, which has a page of its own. */
 	unsigned long small = store(992), large = store(1008);
@@ -71,7 +71,7 @@ START_TEST(last_page_goes_where_a_larger_class_has_room)
 }
 END_TEST
 
-START_TEST(tail_does_not_make_an_older_zspage_younger)
+START_TEST(tail_page_does_not_make_an_older_zspage_younger)
 {
 	/* The larger object's zspage is older, so the smaller object would be evicted too soon if it moved there. */
 	unsigned long large = store(1008), small = store(992);
@@ -122,9 +122,9 @@ START_TEST(tails_stay_within_the_budget)
 }
 END_TEST
 
-START_TEST(records_are_as_many_as_zspages)
+START_TEST(number_of_records_is_the_number_of_zspages)
 {
-	struct unit_random random = unit_seed("records_are_as_many_as_zspages");
+	struct unit_random random = unit_seed("number_of_records_is_the_number_of_zspages");
 
 	fill_with_many_sizes(&random);
 	uint32_t before = internals()->records.end;
@@ -183,7 +183,7 @@ static unsigned int count_lonely(void)
 	return lonely;
 }
 
-START_TEST(lonely_zspages_join_others)
+START_TEST(sparse_zspages_are_merged)
 {
 	enum { SCATTERED = 12, BETWEEN = 700, COMPANY = 1400 };
 	static unsigned long between[SCATTERED * BETWEEN];
@@ -206,9 +206,9 @@ START_TEST(lonely_zspages_join_others)
 }
 END_TEST
 
-START_TEST(order_of_eviction_outlives_new_numbers)
+START_TEST(eviction_order_survives_renumbering)
 {
-	struct unit_random random = unit_seed("order_of_eviction_outlives_new_numbers");
+	struct unit_random random = unit_seed("eviction_order_survives_renumbering");
 
 	fill_with_many_sizes(&random);
 	keep_randomly(&random, 25);
@@ -243,14 +243,14 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, last_page_goes_where_a_larger_class_has_room);
-	tcase_add_test(tcase, tail_does_not_make_an_older_zspage_younger);
+	tcase_add_test(tcase, objects_of_the_last_page_move_to_a_larger_class);
+	tcase_add_test(tcase, tail_page_does_not_make_an_older_zspage_younger);
 	tcase_add_test(tcase, mapped_tail_stays);
 	tcase_add_test(tcase, tails_stay_within_the_budget);
-	tcase_add_test(tcase, records_are_as_many_as_zspages);
+	tcase_add_test(tcase, number_of_records_is_the_number_of_zspages);
 	tcase_add_test(tcase, mapped_object_keeps_its_zspage);
-	tcase_add_test(tcase, lonely_zspages_join_others);
-	tcase_add_test(tcase, order_of_eviction_outlives_new_numbers);
+	tcase_add_test(tcase, sparse_zspages_are_merged);
+	tcase_add_test(tcase, eviction_order_survives_renumbering);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

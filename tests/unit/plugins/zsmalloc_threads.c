@@ -125,7 +125,7 @@ END_TEST
  * An owner moves its pending slot into a magazine without a lock, so statistics may find the slot in both places.  Even
  * if that slot is all that the class has, the number of objects must not be less than 0.
  */
-START_TEST(slot_that_is_counted_twice_does_not_make_objects_negative)
+START_TEST(number_of_objects_is_not_negative_with_slots_counted_twice)
 {
 	struct zsmalloc_pool *inside = pool;
 	struct zp_magazine *magazine;
@@ -166,6 +166,6 @@ void add_thread_tests(Suite *suite)
 	tcase_add_checked_fixture(tcase, open_shared, close_shared);
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, threads_keep_their_objects);
-	tcase_add_test(tcase, slot_that_is_counted_twice_does_not_make_objects_negative);
+	tcase_add_test(tcase, number_of_objects_is_not_negative_with_slots_counted_twice);
 	suite_add_tcase(suite, tcase);
 }

@@ -88,7 +88,7 @@ static void exclude(void (*halfway)(void))
 	ck_assert_uint_eq(counter, atomic_load(&entries) + REVOCATIONS);
 }
 
-START_TEST(owner_is_kept_out_until_it_is_let_in)
+START_TEST(owner_is_excluded_until_the_hold_ends)
 {
 	zp_biased_setup();
 	ck_assert(zp_biased_enter(&biased));
@@ -143,7 +143,7 @@ int main(void)
 	TCase *tcase = tcase_create("biased");
 
 	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, owner_is_kept_out_until_it_is_let_in);
+	tcase_add_test(tcase, owner_is_excluded_until_the_hold_ends);
 	tcase_add_test(tcase, owner_and_another_thread_exclude_each_other);
 	tcase_add_test(tcase, without_membarrier_the_owner_executes_the_fence);
 	tcase_add_test(tcase, membarrier_that_is_refused_later_is_replaced_by_the_fence);

@@ -83,7 +83,7 @@ START_TEST(ranges_agree_with_single_bits)
 }
 END_TEST
 
-START_TEST(edges_of_words_and_of_the_set_are_right)
+START_TEST(bits_at_word_boundaries_and_at_the_end_are_handled)
 {
 	struct zp_bits bits = { { 0 } };
 
@@ -152,7 +152,7 @@ int main(void)
 
 	tcase_set_timeout(bits, 120);
 	tcase_add_test(bits, ranges_agree_with_single_bits);
-	tcase_add_test(bits, edges_of_words_and_of_the_set_are_right);
+	tcase_add_test(bits, bits_at_word_boundaries_and_at_the_end_are_handled);
 	tcase_add_test(bits, starts_and_longest_run_agree_with_a_walk);
 	tcase_add_test(bits, shift_moves_every_bit);
 	suite_add_tcase(suite, bits);

@@ -29,7 +29,7 @@ START_TEST(handle_leads_to_location_and_payload)
 }
 END_TEST
 
-START_TEST(freed_handles_are_refused_whoever_has_the_slot_now)
+START_TEST(freed_handles_are_refused_even_if_the_slot_is_reused)
 {
 	unsigned long old[1000], now;
 
@@ -47,7 +47,7 @@ START_TEST(freed_handles_are_refused_whoever_has_the_slot_now)
 }
 END_TEST
 
-START_TEST(numbers_that_are_no_handles_are_refused)
+START_TEST(invalid_handles_are_refused)
 {
 	unsigned long handle = store(1);
 
@@ -65,7 +65,7 @@ END_TEST
  * of the 2^14 handles on average.  But the first generations of slots follow from one secret a pool, and where the
  * secrets of two pools are alike, many handles pass together.  So a few pools may exceed that number by far.
  */
-START_TEST(foreign_handles_pass_as_seldom_as_promised)
+START_TEST(foreign_handles_are_accepted_as_rarely_as_documented)
 {
 	enum { OBJECTS = 1 << 14, POOLS = 8 };
 	static unsigned long foreign[OBJECTS];
@@ -89,7 +89,7 @@ START_TEST(foreign_handles_pass_as_seldom_as_promised)
 }
 END_TEST
 
-START_TEST(sixty_pins_and_no_more)
+START_TEST(sixty_pins_are_the_maximum)
 {
 	unsigned long handle = store(5);
 	uint64_t location;
@@ -113,7 +113,7 @@ START_TEST(sixty_pins_and_no_more)
 }
 END_TEST
 
-START_TEST(exclusive_pin_keeps_everybody_else_out)
+START_TEST(exclusive_pin_excludes_other_threads)
 {
 	unsigned long handle = store(5);
 	uint64_t location;
@@ -140,7 +140,7 @@ START_TEST(exclusive_pin_keeps_everybody_else_out)
 }
 END_TEST
 
-START_TEST(shared_exclusive_pin_is_an_ordinary_one)
+START_TEST(shared_exclusive_pin_becomes_an_ordinary_one)
 {
 	unsigned long handle = store(5);
 	uint64_t location;
@@ -161,7 +161,7 @@ START_TEST(shared_exclusive_pin_is_an_ordinary_one)
 }
 END_TEST
 
-START_TEST(object_being_freed_is_dead_to_others)
+START_TEST(object_being_freed_is_refused_to_other_threads)
 {
 	unsigned long handle = store(5);
 	uint64_t location;
@@ -186,7 +186,7 @@ static void *pin_and_tell(void *arg)
 	return (void *)(uintptr_t)location;
 }
 
-START_TEST(reader_waits_for_a_move_and_sees_its_end)
+START_TEST(reader_waits_for_the_end_of_a_move)
 {
 	unsigned long handle = store(5);
 	struct timespec while_moving = { 0, 5000000 };
@@ -226,7 +226,7 @@ START_TEST(slots_come_in_batches_from_the_lowest_group)
 END_TEST
 
 /* Threads that share a small pool would otherwise write to the same cache line. */
-START_TEST(slots_that_are_bound_together_lie_on_lines_of_their_own)
+START_TEST(slots_bound_in_one_batch_share_no_cache_lines)
 {
 	enum { LINE_BYTES = 64, COUNT = 32 };
 	uint32_t slots[COUNT];
@@ -241,7 +241,7 @@ START_TEST(slots_that_are_bound_together_lie_on_lines_of_their_own)
 }
 END_TEST
 
-START_TEST(slot_put_back_unused_keeps_its_generation)
+START_TEST(unused_slot_that_is_returned_keeps_its_generation)
 {
 	unsigned long before = store(1), after;
 	uint32_t slot;
@@ -258,7 +258,7 @@ START_TEST(slot_put_back_unused_keeps_its_generation)
 }
 END_TEST
 
-START_TEST(slot_kept_over_a_free_has_a_new_handle)
+START_TEST(slot_cached_by_free_has_a_new_handle)
 {
 	unsigned long old = store(1), now;
 	uint64_t location;
@@ -276,7 +276,7 @@ START_TEST(slot_kept_over_a_free_has_a_new_handle)
 }
 END_TEST
 
-START_TEST(renewed_slot_keeps_its_location_and_has_a_new_handle)
+START_TEST(slot_renewed_for_a_new_handle_keeps_its_location)
 {
 	unsigned long old = store(7), now;
 	uint64_t location;
@@ -294,7 +294,7 @@ START_TEST(renewed_slot_keeps_its_location_and_has_a_new_handle)
 }
 END_TEST
 
-START_TEST(nowait_gives_committed_slots_alone)
+START_TEST(nowait_uses_only_committed_slots)
 {
 	uint32_t slots[ZP_GROUP_SLOTS], slot;
 
@@ -323,7 +323,7 @@ END_TEST
 #if ZP_HANDLE_RETIRE
 
 /* With 8 generations, a slot is retired after 8 lives, and all its earlier handles are refused. */
-START_TEST(spent_slots_are_never_given_again)
+START_TEST(exhausted_slots_are_never_reused)
 {
 	enum { LIVES = 20000 };
 	static unsigned long handle[LIVES];
@@ -352,7 +352,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-START_TEST(spent_slot_cannot_be_kept)
+START_TEST(exhausted_slot_cannot_be_cached)
 {
 	unsigned long handle[8];
 	uint64_t location;
@@ -371,7 +371,7 @@ START_TEST(spent_slot_cannot_be_kept)
 }
 END_TEST
 
-START_TEST(spent_slot_is_not_renewed)
+START_TEST(exhausted_slot_is_not_renewed)
 {
 	unsigned long handle[8];
 	uint64_t location;
@@ -391,7 +391,7 @@ START_TEST(spent_slot_is_not_renewed)
 END_TEST
 
 /* No handle is used twice, even if groups become dormant and lose the generations that their words contain. */
-START_TEST(no_handle_comes_twice_though_groups_fall_dormant)
+START_TEST(handles_are_never_reused_when_groups_become_dormant)
 {
 	enum { ROUNDS = 40, OBJECTS = 1500 };
 	static unsigned long handle[ROUNDS * OBJECTS];
@@ -422,7 +422,7 @@ END_TEST
 
 #else
 
-START_TEST(slots_outlive_their_generations)
+START_TEST(slots_work_after_their_last_generation)
 {
 	unsigned long first = store(1), handle = first;
 
@@ -437,7 +437,7 @@ END_TEST
 
 #endif
 
-START_TEST(idle_groups_give_their_memory_back_by_themselves)
+START_TEST(idle_groups_release_their_memory)
 {
 	enum { OBJECTS = 100 * ZP_GROUP_SLOTS };
 	static unsigned long handle[OBJECTS];
@@ -468,7 +468,7 @@ static int collect(unsigned long handle, uint64_t location, void *user)
 	return location == 777;
 }
 
-START_TEST(walk_meets_live_objects_once_and_can_be_ended)
+START_TEST(walk_visits_live_objects_once_and_can_be_ended)
 {
 	enum { OBJECTS = 5000 };
 	static unsigned long handle[OBJECTS];
@@ -495,7 +495,7 @@ START_TEST(walk_meets_live_objects_once_and_can_be_ended)
 }
 END_TEST
 
-START_TEST(large_tables_keep_every_address)
+START_TEST(large_tables_preserve_every_address)
 {
 	/* The table grows beyond its first blocks.  The payload of each slot has a marker that only this slot has. */
 	enum { OBJECTS = 300000 };
@@ -527,31 +527,31 @@ int main(void)
 	TCase *lives = tcase_with(suite, "lives", setup_few_generations);
 
 	tcase_add_test(objects, handle_leads_to_location_and_payload);
-	tcase_add_test(objects, freed_handles_are_refused_whoever_has_the_slot_now);
-	tcase_add_test(objects, numbers_that_are_no_handles_are_refused);
-	tcase_add_test(objects, foreign_handles_pass_as_seldom_as_promised);
-	tcase_add_test(objects, sixty_pins_and_no_more);
-	tcase_add_test(objects, exclusive_pin_keeps_everybody_else_out);
-	tcase_add_test(objects, shared_exclusive_pin_is_an_ordinary_one);
-	tcase_add_test(objects, object_being_freed_is_dead_to_others);
-	tcase_add_test(objects, reader_waits_for_a_move_and_sees_its_end);
-	tcase_add_test(objects, walk_meets_live_objects_once_and_can_be_ended);
+	tcase_add_test(objects, freed_handles_are_refused_even_if_the_slot_is_reused);
+	tcase_add_test(objects, invalid_handles_are_refused);
+	tcase_add_test(objects, foreign_handles_are_accepted_as_rarely_as_documented);
+	tcase_add_test(objects, sixty_pins_are_the_maximum);
+	tcase_add_test(objects, exclusive_pin_excludes_other_threads);
+	tcase_add_test(objects, shared_exclusive_pin_becomes_an_ordinary_one);
+	tcase_add_test(objects, object_being_freed_is_refused_to_other_threads);
+	tcase_add_test(objects, reader_waits_for_the_end_of_a_move);
+	tcase_add_test(objects, walk_visits_live_objects_once_and_can_be_ended);
 	tcase_add_test(slots, slots_come_in_batches_from_the_lowest_group);
-	tcase_add_test(slots, slots_that_are_bound_together_lie_on_lines_of_their_own);
-	tcase_add_test(slots, slot_put_back_unused_keeps_its_generation);
-	tcase_add_test(slots, slot_kept_over_a_free_has_a_new_handle);
-	tcase_add_test(slots, renewed_slot_keeps_its_location_and_has_a_new_handle);
-	tcase_add_test(slots, nowait_gives_committed_slots_alone);
+	tcase_add_test(slots, slots_bound_in_one_batch_share_no_cache_lines);
+	tcase_add_test(slots, unused_slot_that_is_returned_keeps_its_generation);
+	tcase_add_test(slots, slot_cached_by_free_has_a_new_handle);
+	tcase_add_test(slots, slot_renewed_for_a_new_handle_keeps_its_location);
+	tcase_add_test(slots, nowait_uses_only_committed_slots);
 	tcase_add_test(slots, table_obeys_the_limit);
-	tcase_add_test(slots, idle_groups_give_their_memory_back_by_themselves);
-	tcase_add_test(slots, large_tables_keep_every_address);
+	tcase_add_test(slots, idle_groups_release_their_memory);
+	tcase_add_test(slots, large_tables_preserve_every_address);
 #if ZP_HANDLE_RETIRE
-	tcase_add_test(lives, spent_slots_are_never_given_again);
-	tcase_add_test(lives, spent_slot_cannot_be_kept);
-	tcase_add_test(lives, spent_slot_is_not_renewed);
-	tcase_add_test(lives, no_handle_comes_twice_though_groups_fall_dormant);
+	tcase_add_test(lives, exhausted_slots_are_never_reused);
+	tcase_add_test(lives, exhausted_slot_cannot_be_cached);
+	tcase_add_test(lives, exhausted_slot_is_not_renewed);
+	tcase_add_test(lives, handles_are_never_reused_when_groups_become_dormant);
 #else
-	tcase_add_test(lives, slots_outlive_their_generations);
+	tcase_add_test(lives, slots_work_after_their_last_generation);
 #endif
 	return unit_run(suite);
 }

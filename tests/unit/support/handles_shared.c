@@ -12,7 +12,7 @@
 
 #include "strict_source.h"
 
-START_TEST(hosts_source_accounts_for_the_table)
+START_TEST(host_page_source_supplies_the_handle_table)
 {
 	struct strict_source source;
 	struct zp_pages own;
@@ -96,7 +96,7 @@ static void *use_shared(void *arg)
 	return NULL;
 }
 
-START_TEST(whoever_pins_sees_a_whole_object)
+START_TEST(thread_that_pins_sees_a_whole_object)
 {
 	pthread_t thread[THREADS];
 
@@ -131,7 +131,7 @@ static void *use_own(void *arg)
 	return NULL;
 }
 
-START_TEST(groups_fall_dormant_and_wake_under_threads)
+START_TEST(groups_become_dormant_and_wake_while_threads_work)
 {
 	pthread_t thread[THREADS];
 
@@ -178,9 +178,9 @@ int main(void)
 	Suite *suite = suite_create("support/handles, shared" ZP_LAYOUT);
 	TCase *shared_ = tcase_with(suite, "shared", setup);
 
-	tcase_add_test(shared_, whoever_pins_sees_a_whole_object);
-	tcase_add_test(shared_, groups_fall_dormant_and_wake_under_threads);
+	tcase_add_test(shared_, thread_that_pins_sees_a_whole_object);
+	tcase_add_test(shared_, groups_become_dormant_and_wake_while_threads_work);
 	tcase_add_test(shared_, child_of_fork_has_its_own_table);
-	tcase_add_test(shared_, hosts_source_accounts_for_the_table);
+	tcase_add_test(shared_, host_page_source_supplies_the_handle_table);
 	return unit_run(suite);
 }

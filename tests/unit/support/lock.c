@@ -96,7 +96,7 @@ static void *wait_long(void *unused)
 	return NULL;
 }
 
-START_TEST(waiter_that_sleeps_gets_the_lock_in_the_end)
+START_TEST(sleeping_waiter_gets_the_lock)
 {
 	struct timespec hold = { 0, 20000000 };
 	pthread_t thread;
@@ -147,7 +147,7 @@ START_TEST(waiter_that_is_cancelled_gets_the_lock_first)
 }
 END_TEST
 
-START_TEST(cancelability_is_restored_as_it_was)
+START_TEST(cancelability_is_restored)
 {
 	int state;
 
@@ -180,7 +180,7 @@ static void hold_ranked(unsigned int rank, unsigned int index, const void *domai
 	zp_lock(&ranked[0]);
 }
 
-START_TEST(locks_that_are_taken_in_their_order_pass)
+START_TEST(locks_in_ascending_order_are_accepted)
 {
 	hold_ranked(FIRST, 0, &lock, SECOND, 0, &lock);
 	zp_lock(&ranked[1]);
@@ -243,7 +243,7 @@ START_TEST(lock_below_one_that_was_tried_aborts)
 }
 END_TEST
 
-START_TEST(lock_that_the_thread_holds_aborts)
+START_TEST(lock_that_the_thread_already_holds_aborts)
 {
 	zp_lock_init(&lock);
 	zp_lock(&lock);
@@ -260,7 +260,7 @@ END_TEST
 
 static void add_debug_tests(TCase *locks)
 {
-	tcase_add_test(locks, locks_that_are_taken_in_their_order_pass);
+	tcase_add_test(locks, locks_in_ascending_order_are_accepted);
 	tcase_add_test(locks, order_holds_within_a_domain_and_for_locks_with_a_rank);
 	tcase_add_test(locks, any_lock_may_be_tried);
 	if (getenv("ZPOOL_TEST_NO_FORK"))
@@ -268,7 +268,7 @@ static void add_debug_tests(TCase *locks)
 	tcase_add_test_raise_signal(locks, lock_of_a_lower_rank_aborts, SIGABRT);
 	tcase_add_test_raise_signal(locks, lock_of_a_lower_index_aborts, SIGABRT);
 	tcase_add_test_raise_signal(locks, lock_below_one_that_was_tried_aborts, SIGABRT);
-	tcase_add_test_raise_signal(locks, lock_that_the_thread_holds_aborts, SIGABRT);
+	tcase_add_test_raise_signal(locks, lock_that_the_thread_already_holds_aborts, SIGABRT);
 	tcase_add_test_raise_signal(locks, unlock_of_a_free_lock_aborts, SIGABRT);
 }
 #else
@@ -344,9 +344,9 @@ int main(void)
 	tcase_add_test(locks, threads_exclude_each_other);
 	tcase_add_test(locks, process_with_a_second_thread_is_not_single_threaded);
 	tcase_add_test(locks, trylock_of_another_threads_lock_fails);
-	tcase_add_test(locks, waiter_that_sleeps_gets_the_lock_in_the_end);
+	tcase_add_test(locks, sleeping_waiter_gets_the_lock);
 	tcase_add_test(locks, waiter_that_is_cancelled_gets_the_lock_first);
-	tcase_add_test(locks, cancelability_is_restored_as_it_was);
+	tcase_add_test(locks, cancelability_is_restored);
 	add_debug_tests(locks);
 	tcase_add_test(lists, list_keeps_the_order_of_insertions_and_moves);
 	tcase_add_test(lists, safe_walk_survives_removal_of_every_link);

@@ -8,7 +8,7 @@
 
 /* ---- magazines ---- */
 
-START_TEST(magazine_gives_the_item_that_was_pushed_last)
+START_TEST(magazine_returns_the_last_pushed_item)
 {
 	struct zp_magazine magazine = { .max = 5 };
 
@@ -23,7 +23,7 @@ START_TEST(magazine_gives_the_item_that_was_pushed_last)
 }
 END_TEST
 
-START_TEST(oldest_items_are_taken_first)
+START_TEST(oldest_items_are_popped_first)
 {
 	struct zp_magazine magazine = { .max = ZP_MAGAZINE_ITEMS };
 	uint32_t items[ZP_MAGAZINE_ITEMS];
@@ -46,7 +46,7 @@ END_TEST
 
 /* ---- seats ---- */
 
-START_TEST(thread_has_one_cache_from_adopt_on)
+START_TEST(thread_has_one_cache_after_adopt)
 {
 	struct zp_cache *cache;
 
@@ -124,7 +124,7 @@ START_TEST(thread_without_memory_works_without_a_cache)
 }
 END_TEST
 
-START_TEST(thread_whose_end_cannot_be_noticed_works_without_a_cache)
+START_TEST(thread_without_an_exit_hook_works_without_a_cache)
 {
 	refuse_hooks = true;
 	ck_assert_ptr_null(adopt());
@@ -138,7 +138,7 @@ END_TEST
 
 /* ---- the end of a thread ---- */
 
-START_TEST(cache_of_a_thread_that_ended_is_empty_and_serves_the_next)
+START_TEST(cache_of_an_ended_thread_is_emptied_and_reused)
 {
 	struct other first = { 0 }, second = { 0 };
 
@@ -155,7 +155,7 @@ START_TEST(cache_of_a_thread_that_ended_is_empty_and_serves_the_next)
 }
 END_TEST
 
-START_TEST(trim_frees_the_caches_that_nobody_has)
+START_TEST(trim_frees_caches_of_ended_threads)
 {
 	struct other ended = { 0 }, living = { 0 };
 	struct zp_cache *own = adopt();
@@ -198,7 +198,7 @@ END_TEST
 
 /* ---- stop and hold ---- */
 
-START_TEST(owners_are_kept_out_between_stop_and_resume)
+START_TEST(owners_are_excluded_between_stop_and_resume)
 {
 	ck_assert_ptr_nonnull(adopt());
 	zp_caches_stop(&caches);
@@ -208,7 +208,7 @@ START_TEST(owners_are_kept_out_between_stop_and_resume)
 }
 END_TEST
 
-START_TEST(owners_are_kept_out_between_hold_and_release)
+START_TEST(owners_are_excluded_between_hold_and_release)
 {
 	struct other other = { 0 };
 
@@ -228,7 +228,7 @@ START_TEST(owners_are_kept_out_between_hold_and_release)
 END_TEST
 
 /* A thread without a cache adopts a new one (0), or one that a thread left when it ended (1). */
-START_TEST(cache_adopted_during_a_hold_is_kept_out_too)
+START_TEST(cache_adopted_during_a_stop_is_stopped_too)
 {
 	struct other ended = { 0 }, other = { 0 };
 
@@ -246,7 +246,7 @@ START_TEST(cache_adopted_during_a_hold_is_kept_out_too)
 }
 END_TEST
 
-START_TEST(no_barrier_without_another_owner)
+START_TEST(no_membarrier_without_another_owner)
 {
 	struct other ended = { 0 }, other = { 0 };
 
@@ -274,20 +274,20 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, magazine_gives_the_item_that_was_pushed_last);
-	tcase_add_test(tcase, oldest_items_are_taken_first);
-	tcase_add_test(tcase, thread_has_one_cache_from_adopt_on);
+	tcase_add_test(tcase, magazine_returns_the_last_pushed_item);
+	tcase_add_test(tcase, oldest_items_are_popped_first);
+	tcase_add_test(tcase, thread_has_one_cache_after_adopt);
 	tcase_add_test(tcase, threads_do_not_share_caches);
 	tcase_add_test(tcase, thread_without_a_seat_works_without_a_cache);
 	tcase_add_test(tcase, thread_without_memory_works_without_a_cache);
-	tcase_add_test(tcase, thread_whose_end_cannot_be_noticed_works_without_a_cache);
-	tcase_add_test(tcase, cache_of_a_thread_that_ended_is_empty_and_serves_the_next);
-	tcase_add_test(tcase, trim_frees_the_caches_that_nobody_has);
+	tcase_add_test(tcase, thread_without_an_exit_hook_works_without_a_cache);
+	tcase_add_test(tcase, cache_of_an_ended_thread_is_emptied_and_reused);
+	tcase_add_test(tcase, trim_frees_caches_of_ended_threads);
 	tcase_add_test(tcase, trim_keeps_a_cache_with_items);
-	tcase_add_test(tcase, owners_are_kept_out_between_stop_and_resume);
-	tcase_add_test(tcase, owners_are_kept_out_between_hold_and_release);
-	tcase_add_loop_test(tcase, cache_adopted_during_a_hold_is_kept_out_too, 0, 2);
-	tcase_add_test(tcase, no_barrier_without_another_owner);
+	tcase_add_test(tcase, owners_are_excluded_between_stop_and_resume);
+	tcase_add_test(tcase, owners_are_excluded_between_hold_and_release);
+	tcase_add_loop_test(tcase, cache_adopted_during_a_stop_is_stopped_too, 0, 2);
+	tcase_add_test(tcase, no_membarrier_without_another_owner);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -36,7 +36,7 @@ START_TEST(reservation_is_aligned_and_zero)
 }
 END_TEST
 
-START_TEST(decommitted_pages_read_as_zero_and_their_neighbours_stay)
+START_TEST(decommitted_pages_read_as_zero_and_adjacent_pages_keep_their_bytes)
 {
 	size_t bytes = 64 * 4096;
 	char *at = os->reserve(os->context, bytes, 4096, -1);
@@ -50,7 +50,7 @@ START_TEST(decommitted_pages_read_as_zero_and_their_neighbours_stay)
 }
 END_TEST
 
-START_TEST(a_node_is_a_wish_whether_or_not_it_exists)
+START_TEST(nonexistent_node_is_accepted)
 {
 	static const int nodes[] = { 0, 1, 63, 1023, 5000 };
 
@@ -65,7 +65,7 @@ START_TEST(a_node_is_a_wish_whether_or_not_it_exists)
 }
 END_TEST
 
-START_TEST(reservation_that_cannot_be_gives_null)
+START_TEST(impossible_reservation_returns_null)
 {
 	ck_assert_ptr_null(os->reserve(os->context, 0, 4096, -1));
 	ck_assert_ptr_null(os->reserve(os->context, SIZE_MAX - 4095, 4096, -1));
@@ -241,9 +241,9 @@ int main(void)
 	TCase *pages = tcase_create("os_pages");
 
 	tcase_add_test(pages, reservation_is_aligned_and_zero);
-	tcase_add_test(pages, decommitted_pages_read_as_zero_and_their_neighbours_stay);
-	tcase_add_test(pages, a_node_is_a_wish_whether_or_not_it_exists);
-	tcase_add_test(pages, reservation_that_cannot_be_gives_null);
+	tcase_add_test(pages, decommitted_pages_read_as_zero_and_adjacent_pages_keep_their_bytes);
+	tcase_add_test(pages, nonexistent_node_is_accepted);
+	tcase_add_test(pages, impossible_reservation_returns_null);
 	tcase_add_test(pages, memory_may_be_committed_again);
 #ifdef __linux__
 	tcase_add_test(pages, reserved_memory_is_accessible_from_commit_to_close);

@@ -75,7 +75,7 @@ START_TEST(refused_ranges_are_unmapped_by_the_next_call)
 END_TEST
 
 /* The number of ranges that are remembered is limited, but ranges beside each other count as one. */
-START_TEST(neighbours_are_remembered_as_one_range)
+START_TEST(adjacent_ranges_are_merged)
 {
 	char *at = map_pages(PAGES);
 
@@ -98,7 +98,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up, NULL);
 	tcase_add_test(tcase, a_refused_range_gives_back_its_memory);
 	tcase_add_test(tcase, refused_ranges_are_unmapped_by_the_next_call);
-	tcase_add_test(tcase, neighbours_are_remembered_as_one_range);
+	tcase_add_test(tcase, adjacent_ranges_are_merged);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -61,7 +61,7 @@ static void check_filled(uint32_t pgno, unsigned int npages)
 		unit_require(at[i] == pgno % 255 + 1);
 }
 
-START_TEST(runs_of_every_length_stay_in_a_segment_and_apart)
+START_TEST(runs_of_every_length_stay_in_a_segment_and_do_not_overlap)
 {
 	static const unsigned int lengths[] = { 1, 2, 3, 63, 64, 65, 100, 127, 128, 500, 512, 513, 1023, 1024 };
 	enum { RUNS = sizeof(lengths) / sizeof(lengths[0]) };
@@ -82,7 +82,7 @@ START_TEST(runs_of_every_length_stay_in_a_segment_and_apart)
 }
 END_TEST
 
-START_TEST(lengths_that_cannot_be_are_refused)
+START_TEST(impossible_lengths_are_refused)
 {
 	uint32_t pgno;
 
@@ -93,7 +93,7 @@ START_TEST(lengths_that_cannot_be_are_refused)
 }
 END_TEST
 
-START_TEST(page_number_and_address_lead_to_each_other)
+START_TEST(page_number_and_address_convert_to_each_other)
 {
 	uint32_t runs[40];
 	int on_stack;
@@ -107,9 +107,9 @@ START_TEST(page_number_and_address_lead_to_each_other)
 }
 END_TEST
 
-START_TEST(random_takes_and_puts_keep_the_books)
+START_TEST(counts_are_right_after_random_takes_and_puts)
 {
-	struct unit_random random = unit_seed("random_takes_and_puts_keep_the_books");
+	struct unit_random random = unit_seed("counts_are_right_after_random_takes_and_puts");
 	enum { RUNS = 400, STEPS = 10000 };
 	static struct {
 		uint32_t pgno;
@@ -136,7 +136,7 @@ START_TEST(random_takes_and_puts_keep_the_books)
 }
 END_TEST
 
-START_TEST(runs_are_found_again_in_fragmented_segments)
+START_TEST(runs_are_found_in_fragmented_segments)
 {
 	/* If every second page is taken, no run of two pages is free until a neighbour is freed. */
 	enum { PAGES = 4 * 1024 };
@@ -163,7 +163,7 @@ START_TEST(runs_are_found_again_in_fragmented_segments)
 }
 END_TEST
 
-START_TEST(bounds_below_the_length_in_its_bucket_are_passed_over)
+START_TEST(bounds_below_the_length_in_its_bucket_are_skipped)
 {
 	/*
 	 * Free runs of 100 pages have 64 taken pages between them; a run of 110 is in the same bucket, but fits in
@@ -214,7 +214,7 @@ START_TEST(single_pages_come_from_the_reserve_first)
 }
 END_TEST
 
-START_TEST(reserve_stays_within_its_bound_and_goes_back_in_batches)
+START_TEST(reserve_stays_within_its_bound_and_is_returned_in_batches)
 {
 	enum { PAGES = 2000 };
 	static uint32_t pgno[PAGES];
@@ -232,7 +232,7 @@ START_TEST(reserve_stays_within_its_bound_and_goes_back_in_batches)
 }
 END_TEST
 
-START_TEST(deferred_release_gives_back_long_runs)
+START_TEST(deferred_release_decommits_long_runs)
 {
 	enum { PAGES = 2000 };
 	static uint32_t pgno[PAGES];
@@ -270,7 +270,7 @@ START_TEST(reserve_bound_can_be_set)
 }
 END_TEST
 
-START_TEST(limit_is_exact_and_spends_the_reserve_before_it_fails)
+START_TEST(limit_is_exact_and_the_reserve_is_used_before_failing)
 {
 	uint64_t limit;
 	uint32_t pgno[10], run;
@@ -318,7 +318,7 @@ START_TEST(limit_below_an_empty_allocator_fails_init)
 }
 END_TEST
 
-START_TEST(charges_count_and_spend_the_reserve)
+START_TEST(charges_are_counted_and_use_the_reserve)
 {
 	uint64_t held = zp_pages_held_bytes(&pages);
 
@@ -337,7 +337,7 @@ START_TEST(charges_count_and_spend_the_reserve)
 }
 END_TEST
 
-START_TEST(nowait_takes_from_the_reserve_alone)
+START_TEST(nowait_uses_only_the_reserve)
 {
 	uint32_t pgno;
 	unsigned int calls;
@@ -358,7 +358,7 @@ START_TEST(nowait_takes_from_the_reserve_alone)
 }
 END_TEST
 
-START_TEST(trim_gives_back_the_reserve_and_vacant_chunks)
+START_TEST(trim_releases_the_reserve_and_vacant_chunks)
 {
 	enum { RUNS = 60 };
 	uint32_t pgno[RUNS];
@@ -387,7 +387,7 @@ START_TEST(trim_gives_back_the_reserve_and_vacant_chunks)
 END_TEST
 
 /* Page tables can be released only if the pages come from the system's source. */
-START_TEST(trim_gives_back_page_tables_of_idle_parts)
+START_TEST(trim_decommits_page_tables_of_idle_parts)
 {
 	static struct zp_pages own;
 	uint32_t first, low, high, again;
@@ -460,7 +460,7 @@ START_TEST(commit_that_fails_changes_nothing)
 }
 END_TEST
 
-START_TEST(decommit_that_fails_keeps_the_pages_and_is_asked_again)
+START_TEST(failed_decommit_keeps_the_pages_and_is_tried_again)
 {
 	/* The run is in the first chunk, which a trim does not release. */
 	enum { RUN = ZP_FIRST_CHUNK_PAGES - 1 };
@@ -537,25 +537,25 @@ int main(void)
 	tcase_set_timeout(runs, 120);
 	tcase_set_timeout(bounds, 120);
 	tcase_set_timeout(sources, 120);
-	tcase_add_test(runs, runs_of_every_length_stay_in_a_segment_and_apart);
-	tcase_add_test(runs, lengths_that_cannot_be_are_refused);
-	tcase_add_test(runs, page_number_and_address_lead_to_each_other);
-	tcase_add_test(runs, random_takes_and_puts_keep_the_books);
-	tcase_add_test(runs, runs_are_found_again_in_fragmented_segments);
-	tcase_add_test(runs, bounds_below_the_length_in_its_bucket_are_passed_over);
+	tcase_add_test(runs, runs_of_every_length_stay_in_a_segment_and_do_not_overlap);
+	tcase_add_test(runs, impossible_lengths_are_refused);
+	tcase_add_test(runs, page_number_and_address_convert_to_each_other);
+	tcase_add_test(runs, counts_are_right_after_random_takes_and_puts);
+	tcase_add_test(runs, runs_are_found_in_fragmented_segments);
+	tcase_add_test(runs, bounds_below_the_length_in_its_bucket_are_skipped);
 	tcase_add_test(runs, single_pages_come_from_the_reserve_first);
-	tcase_add_test(bounds, reserve_stays_within_its_bound_and_goes_back_in_batches);
-	tcase_add_test(bounds, deferred_release_gives_back_long_runs);
+	tcase_add_test(bounds, reserve_stays_within_its_bound_and_is_returned_in_batches);
+	tcase_add_test(bounds, deferred_release_decommits_long_runs);
 	tcase_add_test(bounds, reserve_bound_can_be_set);
-	tcase_add_test(bounds, limit_is_exact_and_spends_the_reserve_before_it_fails);
+	tcase_add_test(bounds, limit_is_exact_and_the_reserve_is_used_before_failing);
 	tcase_add_test(bounds, limit_below_an_empty_allocator_fails_init);
-	tcase_add_test(bounds, charges_count_and_spend_the_reserve);
-	tcase_add_test(bounds, nowait_takes_from_the_reserve_alone);
-	tcase_add_test(sources, trim_gives_back_the_reserve_and_vacant_chunks);
-	tcase_add_test(sources, trim_gives_back_page_tables_of_idle_parts);
+	tcase_add_test(bounds, charges_are_counted_and_use_the_reserve);
+	tcase_add_test(bounds, nowait_uses_only_the_reserve);
+	tcase_add_test(sources, trim_releases_the_reserve_and_vacant_chunks);
+	tcase_add_test(sources, trim_decommits_page_tables_of_idle_parts);
 	tcase_add_test(sources, chunks_shrink_where_large_reservations_fail);
 	tcase_add_test(sources, commit_that_fails_changes_nothing);
-	tcase_add_test(sources, decommit_that_fails_keeps_the_pages_and_is_asked_again);
+	tcase_add_test(sources, failed_decommit_keeps_the_pages_and_is_tried_again);
 	tcase_add_test(sources, metadata_is_held_as_it_is_committed);
 	tcase_add_test(sources, source_with_a_hole_is_refused);
 	suite_add_tcase(suite, runs);

@@ -79,7 +79,7 @@ START_TEST(lazy_run_holds_only_what_is_committed)
 }
 END_TEST
 
-START_TEST(pages_inside_a_run_can_be_given_back_and_come_again_as_zero)
+START_TEST(pages_inside_a_run_can_be_decommitted_and_read_as_zero_later)
 {
 	uint32_t pgno;
 	uint64_t held;
@@ -128,7 +128,7 @@ START_TEST(commit_within_a_run_obeys_the_limit_and_failing_sources)
 }
 END_TEST
 
-START_TEST(lazy_run_starts_on_the_reserves_pages_without_keeping_more)
+START_TEST(lazy_run_uses_reserved_pages_first)
 {
 	uint32_t pgno = take_lazy(40, 8), again;
 	unsigned int commits;
@@ -152,7 +152,7 @@ START_TEST(lazy_run_starts_on_the_reserves_pages_without_keeping_more)
 }
 END_TEST
 
-START_TEST(lazy_run_under_nowait_calls_nobody)
+START_TEST(lazy_run_with_nowait_does_not_call_the_source)
 {
 	uint32_t pgno;
 	unsigned int calls;
@@ -169,9 +169,9 @@ START_TEST(lazy_run_under_nowait_calls_nobody)
 }
 END_TEST
 
-START_TEST(random_lazy_runs_keep_the_books)
+START_TEST(counts_are_right_after_random_lazy_runs)
 {
-	struct unit_random random = unit_seed("random_lazy_runs_keep_the_books");
+	struct unit_random random = unit_seed("counts_are_right_after_random_lazy_runs");
 	enum { RUNS = 120, STEPS = 12000 };
 	static struct {
 		uint32_t pgno;
@@ -275,7 +275,7 @@ START_TEST(threads_never_share_a_page)
 }
 END_TEST
 
-START_TEST(threads_never_pass_the_limit)
+START_TEST(threads_never_exceed_the_limit)
 {
 	uint64_t limit = zp_pages_held_bytes(&pages) + 700 * ZP_PAGE_BYTES;
 
@@ -286,7 +286,7 @@ START_TEST(threads_never_pass_the_limit)
 }
 END_TEST
 
-START_TEST(child_of_fork_goes_on)
+START_TEST(child_of_fork_can_use_the_pool)
 {
 	uint32_t pgno;
 	pid_t child;
@@ -325,14 +325,14 @@ int main(void)
 	tcase_set_timeout(lazy, 120);
 	tcase_set_timeout(shared, 300);
 	tcase_add_test(lazy, lazy_run_holds_only_what_is_committed);
-	tcase_add_test(lazy, pages_inside_a_run_can_be_given_back_and_come_again_as_zero);
+	tcase_add_test(lazy, pages_inside_a_run_can_be_decommitted_and_read_as_zero_later);
 	tcase_add_test(lazy, commit_within_a_run_obeys_the_limit_and_failing_sources);
-	tcase_add_test(lazy, lazy_run_starts_on_the_reserves_pages_without_keeping_more);
-	tcase_add_test(lazy, lazy_run_under_nowait_calls_nobody);
-	tcase_add_test(lazy, random_lazy_runs_keep_the_books);
+	tcase_add_test(lazy, lazy_run_uses_reserved_pages_first);
+	tcase_add_test(lazy, lazy_run_with_nowait_does_not_call_the_source);
+	tcase_add_test(lazy, counts_are_right_after_random_lazy_runs);
 	tcase_add_test(shared, threads_never_share_a_page);
-	tcase_add_test(shared, threads_never_pass_the_limit);
-	tcase_add_test(shared, child_of_fork_goes_on);
+	tcase_add_test(shared, threads_never_exceed_the_limit);
+	tcase_add_test(shared, child_of_fork_can_use_the_pool);
 	suite_add_tcase(suite, lazy);
 	suite_add_tcase(suite, shared);
 	return unit_run(suite);

@@ -314,7 +314,7 @@ static void release_range(void *context, void *address, size_t bytes)
 		imaginary_bytes -= bytes;
 }
 
-START_TEST(table_ends_at_its_bound)
+START_TEST(table_does_not_grow_beyond_its_bound)
 {
 	struct zpool_page_source endless;
 	uintptr_t before;
@@ -360,7 +360,7 @@ int main(void)
 	tcase_add_test(strict, failed_reservation_changes_nothing);
 	tcase_add_test(strict, nowait_does_not_grow);
 	tcase_add_loop_test(own, entries_of_every_size_have_memory_and_do_not_overlap, 0, 10);
-	tcase_add_test(own, table_ends_at_its_bound);
+	tcase_add_test(own, table_does_not_grow_beyond_its_bound);
 	tcase_set_timeout(own, 120);
 	suite_add_tcase(suite, plain);
 	suite_add_tcase(suite, strict);

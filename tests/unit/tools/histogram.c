@@ -52,7 +52,7 @@ START_TEST(empty_histogram_has_quantiles_of_zero)
 }
 END_TEST
 
-START_TEST(small_values_are_told_exactly)
+START_TEST(small_values_are_reported_exactly)
 {
 	for (uint64_t value = 0; value < 256; value++)
 		values[value] = value;
@@ -62,7 +62,7 @@ START_TEST(small_values_are_told_exactly)
 }
 END_TEST
 
-START_TEST(one_value_is_every_quantile)
+START_TEST(single_value_is_every_quantile)
 {
 	for (unsigned int bit = 0; bit < 64; bit++)
 		for (int off = -1; off <= 1; off++) {
@@ -75,7 +75,7 @@ START_TEST(one_value_is_every_quantile)
 }
 END_TEST
 
-START_TEST(every_value_has_a_bucket_in_order)
+START_TEST(every_value_has_a_bucket_and_buckets_are_in_order)
 {
 	unsigned int before = 0;
 
@@ -105,7 +105,7 @@ START_TEST(random_values_agree_with_a_sort)
 }
 END_TEST
 
-START_TEST(sum_is_the_histogram_of_both)
+START_TEST(sum_of_histograms_has_the_values_of_both)
 {
 	static struct histogram other, both;
 
@@ -127,8 +127,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		empty_histogram_has_quantiles_of_zero, small_values_are_told_exactly,   one_value_is_every_quantile,
-		every_value_has_a_bucket_in_order,     random_values_agree_with_a_sort, sum_is_the_histogram_of_both,
+		empty_histogram_has_quantiles_of_zero, small_values_are_reported_exactly,
+		single_value_is_every_quantile,        every_value_has_a_bucket_and_buckets_are_in_order,
+		random_values_agree_with_a_sort,       sum_of_histograms_has_the_values_of_both,
 	};
 	return UNIT_RUN("histogram", tests);
 }
