@@ -41,8 +41,8 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 
 /*
  * Compressing a value once makes the compressor allocate all of its memory, so that its size can be counted.  The value
- * has the length of the image, because zstd needs less memory for a shorter one.  The version of a dictionary is one
- * that cannot be freed meanwhile.
+ * has the length of the image, because zstd needs less memory for a shorter one.  The caller keeps the
+ * dictionary of this version from being freed.
  */
 static void context_warm_up(const struct zps_contexts *contexts, struct zps_context *context, unsigned int version)
 {

@@ -102,7 +102,7 @@ static inline struct zps_packed zps_pack(const struct zpool_store *store, struct
 /* Stores a packed object in the pool, and stores its handle.  Returns 0 or -errno. */
 int zps_object_new(struct zpool_store *store, const struct zps_packed *packed, unsigned long *handle);
 
-/* Returns the length of a unit's object, of which the unit's meta tells. */
+/* Returns the length of a unit's object, which is computed from the unit's meta. */
 static inline size_t zps_object_bytes(const struct zpool_store *store, uint32_t meta)
 {
 	return (meta >> ZPS_LENGTH_SHIFT) + (size_t)1 +

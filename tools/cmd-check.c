@@ -131,7 +131,7 @@ static void check_sense(const struct check_options *options, struct argp_state *
 				    options->cases[i]);
 }
 
-/* Tells a path from a spec: a path has a slash before the first ':' or '+', or it ends in ".so". */
+/* Distinguishes a path from a spec: a path has a slash before the first ':' or '+', or it ends in ".so". */
 static bool is_file(const char *subject)
 {
 	size_t name = strcspn(subject, ":+"), length = strlen(subject);

@@ -28,7 +28,7 @@ bool interrupt_forward(int number);
 /* Sets the child to kill together with this process; 0: none. */
 void interrupt_set_child(pid_t child);
 
-/* Tells the handler whether there is a line on the terminal to wipe. */
+/* Lets the handler know whether there is a line on the terminal to wipe. */
 void interrupt_set_line(bool shown);
 
 #endif /* INTERRUPT_H */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * units.h - the input, cut into units, with what libzpool-store makes of each of them
+ * units.h - the input, cut into units, and how libzpool-store stores each of them
  *
  * The units are in a spool, one after the other. Each of them is also put into a store whose driver keeps nothing,
- * which tells what a unit takes: nothing if it repeats one machine word (it is same-filled), its own length if it does
- * not shrink (it is raw), or else the length of its object, which includes a header.
+ * to find out how many bytes the unit needs: none if it repeats one machine word (it is same-filled), its own length if
+ * it does not shrink (it is raw), or else the length of its object, which includes a header.
  */
 #ifndef UNITS_H
 #define UNITS_H 1

@@ -111,7 +111,7 @@ static inline unsigned int fuzz_choose(struct fuzz_input *input, unsigned int bo
 	return fuzz_byte(input) % bound;
 }
 
-/* Takes up to `bytes' bytes from the input as an input of their own. */
+/* Makes up to `bytes' bytes of the input a separate input. */
 static inline struct fuzz_input fuzz_part(struct fuzz_input *input, size_t bytes)
 {
 	size_t left = (size_t)(input->end - input->at);

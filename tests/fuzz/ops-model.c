@@ -132,12 +132,12 @@ static void check_refusal(struct ops_run *run, size_t size, zpool_gfp_t gfp, int
 	} else if (size > world->largest) {
 		fuzz_assert(err == -ENOSPC);
 	} else if (err == -EAGAIN) {
-		/* The trace filter returns it where it would have to write its buffer. */
+		/* The trace filter returns this error if it would have to write its buffer. */
 		fuzz_assert(gfp & ZPOOL_GFP_NOWAIT);
 	} else {
 		fuzz_check(err == -ENOMEM, "%d: %s", err, zpool_last_error());
 		fuzz_check(world->stack.fails || world->source.failed || world->limit || (gfp & ZPOOL_GFP_NOWAIT),
-			   "malloc of %zu bytes without a reason: %s", size, zpool_last_error());
+			   "malloc of %zu bytes failed without a reason: %s", size, zpool_last_error());
 	}
 }
 

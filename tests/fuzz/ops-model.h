@@ -61,7 +61,7 @@ struct ops_world {
 	struct ops_set sets[OPS_SETS];
 };
 
-/* A thread's way through its input. depth counts evict callbacks that are running. */
+/* The position of a thread in its input.  depth is the number of evict callbacks that are running. */
 struct ops_run {
 	struct ops_world *world;
 	struct ops_set *set;

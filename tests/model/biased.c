@@ -19,21 +19,21 @@ enum { NOBODY = 0, SOMEBODY = 1 };
 		GHOST(OP_LEAVE)                                                                                        \
 	}
 
-/* ---- zp_biased_enter() and zp_biased_leave(), some times ---- */
+/* ---- the owner calls zp_biased_enter() and zp_biased_leave() several times ---- */
 
-/* Where the kernel has membarrier(2). */
+/* The owner on kernels with membarrier(2). */
 static const struct instruction owner[] = {
 	{ SET(R2, 3) }, { STORE(BUSY, 1), AT("enter") }, { LOAD(R0, REVOKED) },  { IF(R0, 1, "leave") },
 	SECTION,        { STORE(BUSY, 0), AT("leave") }, { COUNT(R2, "enter") }, { END },
 };
 
-/* Where it has not. */
+/* The owner on kernels without membarrier(2). */
 static const struct instruction fenced_owner[] = {
 	{ SET(R2, 3) }, { SWAP(BUSY, 1), AT("enter") },  { LOAD(R0, REVOKED) },  { IF(R0, 1, "leave") },
 	SECTION,        { STORE(BUSY, 0), AT("leave") }, { COUNT(R2, "enter") }, { END },
 };
 
-static const struct instruction owner_who_asks_first[] = {
+static const struct instruction owner_that_reads_first[] = {
 	{ SET(R2, 3) },
 	{ LOAD(R0, REVOKED), AT("enter") },
 	{ IF(R0, 1, "next") },
@@ -44,36 +44,32 @@ static const struct instruction owner_who_asks_first[] = {
 	{ END },
 };
 
-/* Where membarrier(2) may be refused at any time: the owner reads zp_biased_is_fenced. */
+/*
+ * The owner if membarrier(2) may be refused at any time: it reads zp_biased_is_fenced.  The rest of it follows after it
+ * has written BUSY and has FENCED in R0.
+ */
+#define FENCE_IF_REFUSED                                                                                               \
+	{ UNLESS(R0, 1, "entered") }, { FENCE }, { LOAD(R0, REVOKED), AT("entered") }, { IF(R0, 1, "leave") },         \
+		SECTION, { STORE(BUSY, 0), AT("leave") }, { COUNT(R2, "enter") },                                      \
+	{                                                                                                              \
+		END                                                                                                    \
+	}
+
 static const struct instruction changing_owner[] = {
 	{ SET(R2, 3) },
 	{ STORE(BUSY, 1), AT("enter") },
 	{ LOAD(R0, FENCED) },
-	{ UNLESS(R0, 1, "entered") },
-	{ FENCE },
-	{ LOAD(R0, REVOKED), AT("entered") },
-	{ IF(R0, 1, "leave") },
-	SECTION,
-	{ STORE(BUSY, 0), AT("leave") },
-	{ COUNT(R2, "enter") },
-	{ END },
+	FENCE_IF_REFUSED,
 };
 
-static const struct instruction changing_owner_who_reads_early[] = {
+static const struct instruction changing_owner_that_reads_early[] = {
 	{ SET(R2, 3) },
 	{ LOAD(R0, FENCED), AT("enter") },
 	{ STORE(BUSY, 1) },
-	{ UNLESS(R0, 1, "entered") },
-	{ FENCE },
-	{ LOAD(R0, REVOKED), AT("entered") },
-	{ IF(R0, 1, "leave") },
-	SECTION,
-	{ STORE(BUSY, 0), AT("leave") },
-	{ COUNT(R2, "enter") },
-	{ END },
+	FENCE_IF_REFUSED,
 };
 
-/* ---- the other side, twice: zp_caches_stop() and zp_caches_resume() ---- */
+/* ---- another thread calls zp_caches_stop() and zp_caches_resume() twice ---- */
 
 static const struct instruction revoker[] = {
 	{ SET(R2, 2) },        { LOCK(LOCKED), AT("stop") },
@@ -88,7 +84,7 @@ static const struct instruction revoker_without_barrier[] = {
 	{ STORE(REVOKED, 0) }, { UNLOCK(LOCKED) },           { COUNT(R2, "stop") }, { END },
 };
 
-static const struct instruction revoker_who_does_not_wait[] = {
+static const struct instruction revoker_without_wait[] = {
 	{ SET(R2, 2) },        { LOCK(LOCKED), AT("stop") }, { SWAP(REVOKED, 1) },  { DRAIN }, SECTION,
 	{ STORE(REVOKED, 0) }, { UNLOCK(LOCKED) },           { COUNT(R2, "stop") }, { END },
 };
@@ -98,14 +94,14 @@ static const struct instruction revoker_with_early_barrier[] = {
 	SECTION,        { STORE(REVOKED, 0) },        { UNLOCK(LOCKED) }, { COUNT(R2, "stop") }, { END },
 };
 
-/* membarrier(2) is refused: fall_back() sets zp_biased_is_fenced and sleeps, the first time. */
+/* membarrier(2) is refused; the first time, fall_back() sets zp_biased_is_fenced and sleeps. */
 static const struct instruction refused_revoker[] = {
 	{ SET(R2, 3) },
 	{ SWAP(REVOKED, 1), AT("stop") },
 	{ LOAD(R0, FENCED) },
 	{ IF(R0, 1, "wait") },
 	{ SWAP(FENCED, 1) },
-	{ DRAIN }, /* it sleeps for longer than a processor delays a store */
+	{ DRAIN }, /* the sleep, which is longer than a processor delays a store */
 	{ WAIT(BUSY, 0), AT("wait") },
 	SECTION,
 	{ STORE(REVOKED, 0) },
@@ -113,7 +109,7 @@ static const struct instruction refused_revoker[] = {
 	{ END },
 };
 
-static const struct instruction refused_revoker_who_does_not_sleep[] = {
+static const struct instruction refused_revoker_without_sleep[] = {
 	{ SET(R2, 2) },
 	{ SWAP(REVOKED, 1), AT("stop") },
 	{ SWAP(FENCED, 1) },
@@ -136,7 +132,7 @@ static const struct instruction ending_owner[] = {
 	{ END },
 };
 
-static const struct instruction owner_who_leaves_early[] = {
+static const struct instruction owner_that_leaves_early[] = {
 	{ STORE(BUSY, 1) },
 	{ LOAD(R0, REVOKED) },
 	{ STORE(OWNER, NOBODY) },
@@ -161,8 +157,8 @@ static const struct instruction adopter[] = {
 	{ END, AT("end") },
 };
 
-/* keep_owners_out() spares the barrier if nobody owns a cache. */
-static const struct instruction sparing_revoker[] = {
+/* keep_owners_out() makes no barrier if no thread owns the cache. */
+static const struct instruction revoker_with_optional_barrier[] = {
 	{ LOCK(LOCKED) },
 	{ SWAP(REVOKED, 1) },
 	{ LOAD(R0, OWNER) },
@@ -182,11 +178,14 @@ static const struct instruction sparing_revoker[] = {
 
 const struct protocol biased_protocols[] = {
 	{ "biased lock", NULL, { owner, revoker }, COUNTED },
-	{ "biased lock, two that revoke it", NULL, { owner, revoker, revoker }, COUNTED },
+	{ "biased lock, two threads revoke it", NULL, { owner, revoker, revoker }, COUNTED },
 	{ "biased lock", "there is no barrier", { owner, revoker_without_barrier }, COUNTED },
-	{ "biased lock", "the barrier comes before the request", { owner, revoker_with_early_barrier }, COUNTED },
-	{ "biased lock", "nobody waits for the owner", { owner, revoker_who_does_not_wait }, COUNTED },
-	{ "biased lock", "the owner asks before it is busy", { owner_who_asks_first, revoker }, COUNTED },
+	{ "biased lock", "the barrier precedes the store to REVOKED", { owner, revoker_with_early_barrier }, COUNTED },
+	{ "biased lock", "the revoker does not wait for the owner", { owner, revoker_without_wait }, COUNTED },
+	{ "biased lock",
+	  "the owner reads REVOKED before it writes BUSY",
+	  { owner_that_reads_first, revoker },
+	  COUNTED },
 	{ "biased lock without membarrier", NULL, { fenced_owner, revoker_without_barrier }, COUNTED },
 	{ "biased lock without membarrier",
 	  "the owner executes no fence",
@@ -194,21 +193,21 @@ const struct protocol biased_protocols[] = {
 	  COUNTED },
 	{ "biased lock, membarrier refused later", NULL, { changing_owner, refused_revoker }, COUNTED },
 	{ "biased lock, membarrier refused later",
-	  "the owner reads whether to fence before it is busy",
-	  { changing_owner_who_reads_early, refused_revoker },
+	  "the owner reads FENCED before it writes BUSY",
+	  { changing_owner_that_reads_early, refused_revoker },
 	  COUNTED },
 	{ "biased lock, membarrier refused later",
-	  "nobody sleeps",
-	  { changing_owner, refused_revoker_who_does_not_sleep },
+	  "the revoker does not sleep",
+	  { changing_owner, refused_revoker_without_sleep },
 	  COUNTED },
 	{ "a cache changes its owner",
 	  NULL,
-	  { ending_owner, adopter, sparing_revoker },
+	  { ending_owner, adopter, revoker_with_optional_barrier },
 	  { [OWNER] = SOMEBODY },
 	  COUNTED },
 	{ "a cache changes its owner",
-	  "a thread leaves the seat before the cache",
-	  { owner_who_leaves_early, adopter, sparing_revoker },
+	  "the thread gives up its seat while it uses the cache",
+	  { owner_that_leaves_early, adopter, revoker_with_optional_barrier },
 	  { [OWNER] = SOMEBODY },
 	  COUNTED },
 };

@@ -6,14 +6,17 @@
 
 #include "protocols.h"
 
-/* WORD is the slot's word of the handle table; SLOT_A and SLOT_B are places for the object, with its contents. */
+/*
+ * WORD is the slot's word of the handle table.  SLOT_A and SLOT_B are the two places for the object, and hold its
+ * contents.
+ */
 enum { WORD, SLOT_A, SLOT_B };
-/* For exclusive pins: the biased lock of the cache of the thread that pins. */
+/* Exclusive pins also use the biased lock of the pinning thread's cache. */
 enum { BUSY = 1, REVOKED = 2, LOCKED = 3 };
 
-/* The states of the word: dead, or live in one of the two places and pinned once or not. */
+/* The states of the word: dead, or live in one of the two places, with or without a pin. */
 enum { DEAD, IN_A, IN_A_PINNED, IN_B, IN_B_PINNED, MOVING };
-/* With exclusive pins: there is one place. */
+/* The states with exclusive pins, where the object has only one place. */
 enum { LIVE = 1, PINNED = 2, PINNED_TWICE = 3, EXCLUSIVE = 6 };
 enum { CONTENTS = 7, RUBBISH = 9 };
 
@@ -45,7 +48,7 @@ static const struct instruction reader[] = {
 	{ SET(R0, IN_B_PINNED) },
 	{ CAS(WORD, R0, IN_B - IN_B_PINNED, "lost") },
 	{ GOTO("end") },
-	{ CHECK(R0, RUBBISH), AT("lost") }, /* never: its pin is gone */
+	{ CHECK(R0, RUBBISH), AT("lost") }, /* never reached if the thread's pin still counts */
 	{ END, AT("end") },
 };
 
@@ -64,12 +67,12 @@ static const struct instruction mover_who_publishes_early[] = {
 	{ END, AT("end") },
 };
 
-static const struct instruction mover_who_does_not_mark[] = {
+static const struct instruction mover_without_mark[] = {
 	{ LOAD(R0, WORD) },    { UNLESS(R0, IN_A, "end") }, { LOAD(R1, SLOT_A) }, { COPY(SLOT_B, R1, 0) },
 	{ STORE(WORD, IN_B) }, { STORE(SLOT_A, RUBBISH) },  { END, AT("end") },
 };
 
-/* A handle that is mapped is refused; a free during a move waits. */
+/* Frees the object.  Free refuses a mapped object, and waits for the end of a move. */
 static const struct instruction freer[] = {
 	{ LOAD(R0, WORD), AT("free") },
 	{ IF(R0, IN_A, "a") },
@@ -93,7 +96,7 @@ static const struct instruction freer_without_atomic_operation[] = {
 
 /* ---- exclusive pins ---- */
 
-/* Maps for writing only, and unmaps inside the biased lock of its cache with a plain store. */
+/* Maps the object for writing only, and unmaps it with a plain store inside the biased lock of the cache. */
 static const struct instruction writer[] = {
 	{ SET(R0, LIVE) },
 	{ CAS(WORD, R0, EXCLUSIVE - LIVE, "end") },
@@ -130,7 +133,7 @@ static const struct instruction careless_writer[] = {
 	{ END, AT("end") },
 };
 
-/* Maps the same object, and shares an exclusive pin before: zp_handles_share() while the caches are stopped. */
+/* Maps the same object.  It first turns an exclusive pin into a shared one: zp_handles_share() with caches stopped. */
 #define SHARER(barrier_)                                                                                               \
 	{ LOAD(R0, WORD), AT("pin") }, { IF(R0, DEAD, "end") }, { IF(R0, EXCLUSIVE, "share") },                        \
 		{ CAS(WORD, R0, 1, "pin") }, { GHOST(OP_MAPPED) }, { GHOST(OP_UNMAPPED) },                             \
@@ -164,7 +167,7 @@ const struct protocol handle_protocols[] = {
 	  "the mover publishes the word before the bytes",
 	  { reader, mover_who_publishes_early },
 	  OBJECT_IN_A },
-	{ "pin and move", "the mover does not mark the word", { reader, mover_who_does_not_mark }, OBJECT_IN_A },
+	{ "pin and move", "the mover does not mark the word", { reader, mover_without_mark }, OBJECT_IN_A },
 	{ "pin and free",
 	  "the word is not changed atomically",
 	  { reader, freer_without_atomic_operation },
@@ -172,7 +175,7 @@ const struct protocol handle_protocols[] = {
 	{ "exclusive pin", NULL, { writer, sharer, exclusive_freer }, OBJECT },
 	{ "exclusive pin", "there is no barrier", { writer, sharer_without_barrier, exclusive_freer }, OBJECT },
 	{ "exclusive pin",
-	  "it is ended outside of the biased lock",
+	  "the pin ends outside of the biased lock",
 	  { careless_writer, sharer, exclusive_freer },
 	  OBJECT },
 };

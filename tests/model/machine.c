@@ -15,11 +15,11 @@ struct thread {
 	uint8_t buffered;
 	uint8_t vars[BUFFER_MAX], values[BUFFER_MAX];
 	uint8_t is_draining;
-	uint8_t awaited[THREADS_MAX]; /* the stores of others that a drain waits for */
+	uint8_t awaited[THREADS_MAX]; /* how many stores of each other thread a drain waits for */
 };
 
 struct state {
-	uint8_t used; /* of the set's entries */
+	uint8_t used; /* the number of entries that are in use */
 	uint8_t memory[VARIABLES_MAX];
 	uint8_t inside, entries, mapped, freed;
 	struct thread threads[THREADS_MAX];
@@ -43,7 +43,7 @@ static uint64_t hash(const struct state *state)
 	return sum ^ sum >> 29;
 }
 
-/* A state that is new will be explored. */
+/* Adds a state to those that will be explored, unless it was visited before. */
 static void reach(const struct state *state)
 {
 	uint64_t i = hash(state) % SLOTS;
@@ -127,7 +127,7 @@ static bool drain(struct state *state, unsigned int number)
 	return over;
 }
 
-/* Instructions about what no program can see. */
+/* Executes an instruction that checks or changes state that programs cannot read. */
 static void execute_ghost(struct state *state, const struct instruction *instruction, unsigned int number)
 {
 	switch (instruction->op) {
@@ -157,7 +157,7 @@ static void execute_ghost(struct state *state, const struct instruction *instruc
 	}
 }
 
-/* Those that use only the thread's registers.  Returns whether it jumps. */
+/* Executes an instruction that uses only the thread's registers.  Returns true if it jumps. */
 static bool execute_local(struct thread *thread, const struct instruction *instruction)
 {
 	uint8_t *reg = &thread->registers[instruction->reg];
@@ -177,7 +177,7 @@ static bool execute_local(struct thread *thread, const struct instruction *instr
 	}
 }
 
-/* Returns false if the instruction has to wait.  *jumps: it jumps. */
+/* Executes an instruction that uses memory.  Returns false if it has to wait.  Sets *jumps if it jumps. */
 static bool execute_memory(struct state *state, const struct instruction *in, unsigned int number, bool *jumps)
 {
 	struct thread *thread = &state->threads[number];
@@ -251,12 +251,11 @@ static void check_end(const struct state *state)
 	for (unsigned int i = 0; i < thread_count; i++)
 		require(now->programs[i][state->threads[i].at].op == OP_END, "no thread can continue");
 	if (now->counter_var >= 0)
-		require(state->memory[now->counter_var] == state->entries,
-			"what a thread wrote in the critical section is lost");
+		require(state->memory[now->counter_var] == state->entries, "a write in the critical section is lost");
 	require(last < 16 && now->final_values >> last & 1, "the last value of a variable is wrong");
 }
 
-/* Reaches all states that follow. */
+/* Adds all states that can follow this one. */
 static void expand(const struct state *state)
 {
 	bool any = false;

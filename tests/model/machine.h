@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * machine.h - a small machine with store buffers, all of whose executions are tried
+ * machine.h - a small machine with store buffers; every possible execution of its programs is tested
  *
- * Up to three threads run a program each, on a memory of a few variables.  The memory model is TSO, that of x86: a
- * store goes into the thread's buffer, and reaches memory some time later, in order; a load of the thread sees its own
- * buffer first.  An atomic instruction waits until its thread's buffer is empty.  Between any two instructions every
- * other thread may run, and any buffer may write its oldest store to memory.  machine_explore() visits each state that
- * can be reached once, so that what it does not find does not exist, for programs of this size.
+ * Up to three threads run one program each, on a memory of a few variables.  The memory model is TSO, as on x86: a
+ * store enters the thread's buffer and reaches memory later, in order; a load sees the thread's own buffer first.  An
+ * atomic instruction waits until its thread's buffer is empty.  Between any two instructions every other thread may
+ * run, and any buffer may write its oldest store to memory.  machine_explore() visits every reachable state once.  If
+ * it finds no error, no execution of these programs has one.
  *
- * Instructions that wait are simply not executed until they can be.  If no thread can continue, that is an error.
+ * An instruction that waits is not executed until its condition holds.  A state in which no thread can continue is an
+ * error.
  *
- * Beside the memory, the machine knows what no program can see: which threads are in the critical section, how often
- * it was entered, how many mappings an object has, and whether it was freed.
+ * The machine also keeps state that programs cannot read: which threads are in the critical section, how often it was
+ * entered, how many mappings an object has, and whether it was freed.
  */
 #ifndef MODEL_MACHINE_H
 #define MODEL_MACHINE_H 1
@@ -39,9 +40,9 @@ enum operation {
 	OP_COUNT,    /* reg = reg - 1; if it is not 0, jump */
 	OP_GOTO,     /* jump */
 	OP_ENTER,    /* the critical section begins: no other thread may be in it */
-	OP_LEAVE,    /* it ends */
+	OP_LEAVE,    /* the critical section ends */
 	OP_MAPPED,   /* the thread may use the object from now on: it must not have been freed */
-	OP_UNMAPPED, /* no longer */
+	OP_UNMAPPED, /* the thread does not use the object any more */
 	OP_FREED,    /* the object was freed: no thread may have it mapped */
 	OP_CHECK     /* reg must be value */
 };
@@ -80,18 +81,19 @@ enum { R0, R1, R2 };
 /* A program ends with OP_END. */
 struct protocol {
 	const char *name;
-	const char *broken; /* what is wrong with it; NULL: it must be correct */
+	const char *broken; /* the fault that it has, which must be found, or NULL if it is correct */
 	const struct instruction *programs[THREADS_MAX];
 	uint8_t memory[VARIABLES_MAX];
-	/* When all threads have ended: [counter_var] must be the number of entries into the critical section, */
-	int counter_var; /* -1: none */
-	/* and [final_var] must be a value whose bit is set. */
+	/* At the end, [counter_var] must be the number of entries into the critical section.  -1: unused. */
+	int counter_var;
+	/* At the end, the bit of [final_var] must be set in final_values. */
 	uint8_t final_var;
 	uint16_t final_values;
 };
 
 /*
- * Returns NULL if no execution breaks a rule, or a sentence that says which rule is broken.  *states: how many exist.
+ * Returns NULL if no execution breaks a rule, or a sentence that names the broken rule.  Sets *states to the number of
+ * reachable states.
  */
 const char *machine_explore(const struct protocol *protocol, unsigned long *states);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * actors.c - threads that come and go, are cancelled, and take signals
+ * actors.c - threads that start and end, are cancelled, and receive signals
  */
 #include <config.h>
 
@@ -20,7 +20,7 @@ _Thread_local struct actor *self;
 static unsigned int serials;
 static unsigned int role_turn;
 
-/* Signals interrupt system calls and threads in the middle of everything. */
+/* Signals interrupt system calls, and threads at any point of a call. */
 static void on_signal(int number)
 {
 	int saved_errno = errno;
@@ -40,7 +40,7 @@ static const struct role *some_role(struct ct_rng *rng)
 			return &roles[i];
 		sum += roles[i].share;
 	}
-	/* The first actors have all roles by turns, so that a short run has them all. */
+	/* The first actors get one role after the other, so that even a short run has every role. */
 	if (role_turn < role_count)
 		return &roles[role_turn++];
 	at = ct_rng_below(rng, sum);
@@ -65,7 +65,7 @@ static void make_step(struct actor *actor, const struct role *role)
 	(void)pthread_rwlock_unlock(&place->use);
 }
 
-/* A cancelled thread runs this: nothing may have been under way. */
+/* A cancelled thread runs this.  It must not have been inside a call. */
 static void on_cancel(void *actor_)
 {
 	struct actor *actor = actor_;
@@ -140,7 +140,7 @@ void actors_start(void)
 	}
 }
 
-void actors_tend(struct ct_rng *rng)
+void actors_update(struct ct_rng *rng)
 {
 	for (unsigned int i = 0; i < races.actor_count; i++) {
 		if (!atomic_load(&races.actors[i]->ended))

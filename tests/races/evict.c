@@ -43,7 +43,7 @@ static int recurse(struct place *place, struct object *object)
 	return obey(place, object);
 }
 
-/* Has the object claimed. */
+/* The caller has claimed the object. */
 static int decide(struct place *place, struct object *object)
 {
 	uint64_t choice = ct_rng_below(&self->rng, 20);
@@ -52,13 +52,13 @@ static int decide(struct place *place, struct object *object)
 		return obey(place, object);
 	if (choice < 13 && self->evict_depth <= DEPTH_MAX)
 		return recurse(place, object);
-	if (choice < 15) /* It lies: the object is still there. */
+	if (choice < 15) /* Returns success although the object is still there. */
 		return 0;
-	if (choice < 16) { /* It lies: the object is gone. */
+	if (choice < 16) { /* Returns a failure although the object is gone. */
 		(void)obey(place, object);
 		return -EIO;
 	}
-	if (choice < 17) /* It frees another one. */
+	if (choice < 17) /* Frees another object. */
 		return object_free(place) ? 0 : 1;
 	if (choice < 18)
 		object_check(place, object);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * main.c - the command line of the races, and the thread that tends the others
+ * main.c - the command line, and the main thread, which starts and joins the actors
  */
 #include <config.h>
 
@@ -38,8 +38,8 @@ _Noreturn static void usage(FILE *to, int status)
 {
 	fputs("Usage: races [--seconds N | --cpu N] [--seed N] [--threads N] [--places N] [--objects N] [--spec SPEC]\n"
 	      "             [--role ROLE] [--no-fork] [--no-cancel] [--no-yield]\n"
-	      "Let N threads at a time do everything to pools of all drivers and stacks, and check every byte.  Threads and\n"
-	      "pools come and go.  --seconds is elapsed time, --cpu processor time of all threads.  In a build with\n"
+	      "Let N threads at a time make all calls on pools of all drivers and stacks, and check every byte.  Threads and\n"
+	      "pools are replaced.  --seconds is elapsed time, --cpu processor time of all threads.  In a build with\n"
 	      "--enable-debug-checks, threads yield at marked points.  Defaults: 4 s of processor time, 64 threads, 6 places\n"
 	      "for a pool each, 256 objects in each.  The roles:",
 	      to);
@@ -169,7 +169,7 @@ static void run(void)
 	watchdog_start();
 	actors_start();
 	while (!is_over(elapsed_s = now_seconds() - start_s)) {
-		actors_tend(&self->rng);
+		actors_update(&self->rng);
 		watchdog_look();
 		(void)nanosleep(&pause, NULL);
 		if (elapsed_s - reported_s >= REPORT_S) {
@@ -211,7 +211,7 @@ int main(int argc, char **argv)
 	printf("# races: --seed %" PRIu64 " --threads %u --places %u --objects %u, on %u specs\n", races.seed,
 	       races.actor_count, races.place_count, races.object_count, races.only_spec ? 1 : specs_count());
 	(void)fflush(stdout);
-	/* Both are for builds with --enable-debug-checks.  Checking every call would leave few calls to race. */
+	/* Only builds with --enable-debug-checks use these.  With a check after every call, few calls would race. */
 	(void)snprintf(text, sizeof(text), "%" PRIu64, races.seed);
 	(void)setenv("ZPOOL_YIELD", text, 0);
 	(void)setenv("ZPOOL_VERIFY", "200", 0);

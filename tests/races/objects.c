@@ -82,7 +82,7 @@ static struct object *claim_some_to_read(struct place *place)
 	return NULL;
 }
 
-/* Finds and claims the object with this handle; NULL: there is none, or another actor uses it. */
+/* Finds and claims the object with this handle.  Returns NULL if there is none or another actor has claimed it. */
 struct object *object_claim_alone(struct place *place, unsigned long handle)
 {
 	for (unsigned int i = 0; i < races.object_count; i++) {
@@ -131,7 +131,7 @@ static void check_bytes(struct place *place, struct object *object, const void *
 	tally(TALLY_VERIFIED);
 }
 
-/* Reads a part without a mapping. */
+/* Reads a part of the object without mapping it. */
 static void check_part(struct place *place, struct object *object)
 {
 	unsigned char part[PART_MAX];
@@ -299,7 +299,9 @@ void objects_hold(struct place *place)
 	unsigned int count = 0;
 
 	for (unsigned int i = 0; i < HOLD_MAX; i++) {
-		/* All drivers map read-write, so the bytes stay if a mapping for writing only is not written to. */
+		/*
+		 * All drivers map read-write, so an object keeps its bytes if a write-only mapping is not written to.
+		 */
 		enum zpool_mapmode mode = ct_rng_below(&self->rng, 2) ? ZPOOL_MM_WO : ZPOOL_MM_RO;
 		struct object *object = claim_some_to_read(place);
 
@@ -323,7 +325,7 @@ void objects_hold(struct place *place)
 	}
 }
 
-/* What the library has to refuse; the object and all others stay as they are. */
+/* Makes calls that the library has to refuse without changing any object. */
 bool object_misuse(struct place *place)
 {
 	struct object *object = claim_some(place, true);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * places.c - pools of all specs, by turns
+ * places.c - replaces pools by pools of all specs, one after the other
  */
 #include <config.h>
 
@@ -15,10 +15,10 @@
 
 enum { TRIM_CALLS = 8 };
 
-/* The layers above the driver; of a stack that traces, `above` ends where the name of the file belongs. */
+/* The layers above the driver.  In a stack with trace, the file name is inserted between `above` and `below_file`. */
 static const struct stack {
 	const char *above;
-	const char *below_file; /* NULL: it does not trace */
+	const char *below_file; /* NULL without trace */
 } stacks[] = {
 	{ "", NULL },
 	{ "guard+", NULL },
@@ -44,7 +44,7 @@ unsigned int specs_count(void)
 
 /* ---- a page source that a host supplies ---- */
 
-/* Only called where the library may be refused; every so many calls are. */
+/* Returns true if this call has to fail.  Only calls that may fail ask. */
 static bool source_refuses(struct source *source)
 {
 	uint64_t calls = atomic_fetch_add_explicit(&source->calls, 1, memory_order_relaxed);
@@ -192,7 +192,7 @@ void places_init(void)
 
 	(void)pthread_rwlockattr_init(&attributes);
 #ifdef __GLIBC__
-	/* Otherwise the many readers would never let a writer in. */
+	/* By default, a writer would starve, because some reader always holds the lock. */
 	(void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 #endif
 	for (unsigned int i = 0; i < races.place_count; i++) {

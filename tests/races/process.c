@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * process.c - what actors do beside the pools of the places: pools of their own, loading, the log, dumps and fork
+ * process.c - the roles that do not use the pools of places: private pools, loading, the log, dumps and fork
  */
 #include <config.h>
 
@@ -32,7 +32,7 @@ static const char *some_type(struct ct_rng *rng)
 	return types[ct_rng_below(rng, TYPES)];
 }
 
-/* ---- a pool that only one thread knows ---- */
+/* ---- a pool of one thread ---- */
 
 void step_private(struct place *unused, struct ct_rng *rng)
 {
@@ -61,7 +61,7 @@ static int see_driver(const struct zpool_driver_info *info, void *user)
 	(void)user;
 	if (races.may_cancel)
 		pthread_testcancel();
-	races_check(info->type && *info->type, "a driver without a type");
+	races_check(info->type && *info->type, "each_driver reported a driver without a type");
 	return 0;
 }
 
@@ -70,7 +70,7 @@ static int see_param(const struct zpool_param *param, size_t size, void *user)
 	(void)size, (void)user;
 	if (races.may_cancel)
 		pthread_testcancel();
-	races_check(param->key && *param->key, "a parameter without a key");
+	races_check(param->key && *param->key, "each_param reported a parameter without a key");
 	return 0;
 }
 
@@ -128,7 +128,7 @@ void step_load(struct place *unused, struct ct_rng *rng)
 	}
 }
 
-/* ---- a driver of the program's own, which several actors register and unregister ---- */
+/* ---- a driver in the program, which several actors register and unregister ---- */
 
 static int own_create(const struct zpool_create_args *args, struct zpool_created *out)
 {
@@ -222,7 +222,7 @@ struct cookie {
 };
 
 static pthread_mutex_t cookie_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct cookie *cookie; /* the present handler's */
+static struct cookie *cookie; /* of the current handler */
 
 static void hear(enum zpool_log_level level, const char *message, void *user)
 {
@@ -279,8 +279,8 @@ void step_dump(struct place *unused, struct ct_rng *rng)
 /* ---- fork ---- */
 
 /*
- * The child has the only thread.  Claims and mappings of the others stay as they were, so it uses what nobody had
- * claimed, and what its parent's thread had.
+ * The child has a single thread.  Claims and mappings of the parent's other threads are never released in it, so it
+ * uses only objects that were unclaimed or that its own thread had claimed.
  */
 _Noreturn static void be_child(struct place *place, struct object **mine, unsigned int count, struct ct_rng *rng)
 {
@@ -363,7 +363,7 @@ void process_init(void)
 	replace_handler(ZPOOL_LOG_INFO);
 }
 
-/* Nobody uses a driver any more. */
+/* All pools were destroyed, so no driver has users. */
 static int see_unused(const struct zpool_driver_info *info, void *user)
 {
 	(void)user;

@@ -2,16 +2,16 @@
  *
  * races.h - many threads do everything to many pools at the same time
  *
- * A run has places.  Each place has a pool, which is replaced again and again by a pool of another spec, and a table of
- * objects.  Threads (actors) come and go; each has a role for its short life, such as storing, shrinking or forking.
- * Every byte of an object is known from its key, so each actor that reads an object checks all of it.
+ * A run has several places.  Each place has a pool, which is replaced again and again by a pool of another spec, and a
+ * table of objects.  Threads (actors) start and end all the time; each has one role, such as storing, shrinking or
+ * forking. Every byte of an object is known from its key, so each actor that reads an object checks all of it.
  *
- * What orders the threads, as the library demands it of its callers:
+ * The library requires some order of its callers, which the following provides:
  *
- * - place->use, a read-write lock: the pool stays while an actor has it for reading, and only its holder for writing
- *   destroys the pool or creates one.
- * - object->claim: one actor that stores, changes or frees the object, or several that read it.  A claim is only tried,
- *   also by the evict callback, which refuses if it does not get it.
+ * - place->use is a read-write lock: an actor that uses the pool holds it for reading, and one that destroys or creates
+ *   the pool holds it for writing.
+ * - object->claim is held by one actor that stores, changes or frees the object, or by several that read it.  Actors
+ *   never wait for a claim; the evict callback refuses to evict an object that is claimed.
  */
 #ifndef RACES_H
 #define RACES_H 1
@@ -31,11 +31,11 @@ enum { PLACES_MAX = 16, OBJECTS_MAX = 1024, ACTORS_MAX = 512, SPEC_BYTES = 256, 
 enum { CLAIM_NONE = 0, CLAIM_ALONE = -1 };
 
 struct object {
-	_Atomic(int) claim;            /* the number of readers, or CLAIM_ALONE */
-	_Atomic(unsigned long) handle; /* 0: there is no object */
-	/* The following members belong to the holder of the claim. */
-	unsigned long stale; /* the handle of an object that was freed; 0: none */
-	uint64_t key;        /* which bytes the object has */
+	_Atomic(int) claim;            /* the number of readers, or CLAIM_ALONE for a writer */
+	_Atomic(unsigned long) handle; /* 0 if there is no object */
+	/* Only an actor that has claimed the object uses the following members. */
+	unsigned long stale; /* the handle of an object that was freed, or 0 */
+	uint64_t key;        /* determines the bytes of the object */
 	size_t size;
 };
 
@@ -43,17 +43,17 @@ struct source {
 	struct zpool_page_source table;
 	_Atomic(uint64_t) reserved_bytes;
 	_Atomic(uint64_t) calls;
-	uint64_t fail_in; /* one call in so many fails; 0: none */
+	uint64_t fail_in; /* one call in this many fails, or none if it is 0 */
 };
 
 struct place {
 	unsigned int number;
 	pthread_rwlock_t use;
-	struct zpool *pool; /* NULL: it could not be created */
+	struct zpool *pool; /* NULL if it could not be created */
 	char spec[SPEC_BYTES];
 	char file[FILE_BYTES]; /* where a trace is written; it is removed with the pool */
 	size_t max_bytes;
-	size_t only_bytes;  /* the size of all objects of this pool; 0: any */
+	size_t only_bytes;  /* the size of all objects of this pool, or 0 if they differ */
 	bool maps_may_fail; /* a layer of the stack makes calls fail */
 	bool callback_evicts;
 	bool limited;
@@ -68,16 +68,16 @@ struct actor {
 	const char *role;
 	struct ct_rng rng;
 	unsigned int evict_depth;
-	/* For the watchdog and for reports; the number of calls that the actor is inside, and the innermost one. */
+	/* For the watchdog and for reports: the innermost call that the actor is in, and the number of nested calls. */
 	_Atomic(const char *) call;
 	_Atomic(unsigned int) calls_deep;
 	_Atomic(uint64_t) steps;
 	_Atomic(struct place *) place;
-	_Atomic(bool) may_be_cancelled; /* it is at the one point where it tests for cancellation */
+	_Atomic(bool) may_be_cancelled; /* it is at the only point where it tests for cancellation */
 	_Atomic(bool) ended;
 };
 
-/* What happened, for the last line of the run. */
+/* The events that the last line of a run counts. */
 enum tally {
 	TALLY_POOLS,
 	TALLY_THREADS,
@@ -97,8 +97,8 @@ struct races {
 	unsigned int place_count;
 	unsigned int object_count; /* of each place */
 	unsigned int actor_count;
-	const char *only_spec; /* NULL: all specs by turns */
-	const char *only_role; /* NULL: all roles */
+	const char *only_spec; /* NULL if the run uses all specs */
+	const char *only_role; /* NULL if the run uses all roles */
 	bool may_fork, may_cancel;
 	char directory[64]; /* for trace files */
 	_Atomic(bool) stopping;
@@ -109,7 +109,7 @@ struct races {
 
 extern struct races races;
 
-/* The calling thread's; the main thread has one too. */
+/* The actor of the calling thread; the main thread has one too. */
 extern _Thread_local struct actor *self;
 
 static inline void tally(enum tally what)
@@ -139,7 +139,7 @@ static inline void call_end(void)
 		atomic_store_explicit(&self->call, NULL, memory_order_relaxed);
 }
 
-/* Makes a call of the library, and lets reports and the watchdog know which. */
+/* Calls the library, and records the name of the call for reports and the watchdog. */
 #define CALL(call_)                                                                                                    \
 	__extension__({                                                                                                \
 		call_begin(#call_);                                                                                    \
@@ -157,15 +157,18 @@ static inline void call_end(void)
 /* ---- actors.c ---- */
 
 void actors_start(void);
-/* Joins those that ended, starts others in their place, cancels some and sends signals to some. */
-void actors_tend(struct ct_rng *rng);
-/* Returns true when all have ended; called until then, after races.stopping is set. */
+/* Joins actors that ended, starts others in their place, cancels some and sends signals to some. */
+void actors_update(struct ct_rng *rng);
+/* Returns true when all actors have ended.  The caller sets races.stopping, and then calls this until it is true. */
 bool actors_are_gone(void);
 
 /* ---- watchdog.c ---- */
 
 void watchdog_start(void);
-/* Fails if an actor does not finish its step, or nobody does anything.  Called at least every second. */
+/*
+ * Fails if an actor does not finish its step, or if no thread runs.  The main thread calls it every second or more
+ * often.
+ */
 void watchdog_look(void);
 double process_cpu_seconds(void);
 void print_actors(void);
@@ -173,16 +176,16 @@ void print_actors(void);
 /* ---- places.c ---- */
 
 void places_init(void);
-/* Replaces the place's pool; the caller has place->use for writing. */
+/* Replaces the place's pool.  The caller holds place->use for writing. */
 void place_open(struct place *place, struct ct_rng *rng);
 void place_close(struct place *place);
-/* Checks and frees every object, and destroys the pools: nothing may be left. */
+/* Checks and frees every object, destroys the pools, and fails if anything is left. */
 void places_fini(void);
 unsigned int specs_count(void);
 
 /* ---- objects.c ---- */
 
-/* Each takes some object of the place that it can claim; false: it found none at once. */
+/* Each of these claims an object of the place.  It returns false if it does not find one quickly. */
 bool object_store(struct place *place);
 bool object_free(struct place *place);
 bool object_verify(struct place *place);
@@ -194,7 +197,7 @@ struct object *object_claim_alone(struct place *place, unsigned long handle);
 void object_release_alone(struct object *object);
 bool object_try_read(struct object *object);
 void object_end_read(struct object *object);
-/* For the holder of a claim. */
+/* The caller of these has claimed the object. */
 void object_check(struct place *place, struct object *object);
 void object_free_claimed(struct place *place, struct object *object);
 void *object_map(struct place *place, struct object *object, enum zpool_mapmode mode);
@@ -207,8 +210,8 @@ int evict_callback(struct zpool *pool, unsigned long handle, void *user);
 
 struct role {
 	const char *name;
-	unsigned int share; /* of all actors, in a thousand */
-	bool uses_pool;     /* step() gets a place with a pool, which stays during the step */
+	unsigned int share; /* how many of a thousand actors have this role */
+	bool uses_pool;     /* step() gets a place that has a pool, and holds place->use for reading */
 	void (*step)(struct place *place, struct ct_rng *rng);
 };
 
@@ -225,7 +228,7 @@ void step_fork(struct place *place, struct ct_rng *rng);
 void process_init(void);
 void process_fini(void);
 
-/* Sleeps at most so long; no cancellation point. */
+/* Sleeps for at most this time.  This is not a cancellation point. */
 void nap(struct ct_rng *rng, unsigned int microseconds);
 
 #endif

@@ -64,7 +64,7 @@ static void step_hold(struct place *place, struct ct_rng *rng)
 	objects_hold(place);
 }
 
-/* Makes the pool larger or smaller at once, so that memory is taken and given back. */
+/* Stores or frees many objects at once, so that the pool takes and releases memory. */
 static void step_burst(struct place *place, struct ct_rng *rng)
 {
 	bool store = ct_rng_below(rng, 2);
@@ -126,9 +126,11 @@ static int see_object(struct zpool *pool, unsigned long handle, size_t size, voi
 
 		if (atomic_load_explicit(&object->handle, memory_order_relaxed) != handle || !object_try_read(object))
 			continue;
-		/* The walk may have read the size before the object of this handle was freed; the handle tells. */
+		/*
+		 * The walk may have read the size before the object was freed and replaced.  Then the handle differs.
+		 */
 		if (atomic_load_explicit(&object->handle, memory_order_relaxed) == handle) {
-			races_check(size >= object->size, "%s: the walk gave %zu bytes for an object of %zu",
+			races_check(size >= object->size, "%s: the walk reported %zu bytes for an object of %zu",
 				    place->spec, size, object->size);
 			object_check(place, object);
 		}

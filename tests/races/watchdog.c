@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * watchdog.c - finds threads that do not finish what they do, and shows what each is doing
+ * watchdog.c - finds threads that hang or loop, and prints what each thread is doing
  *
- * The machine may be busy and the library slow, so elapsed time means nothing.  An actor that does not finish a step
- * while the process uses the processor for long is in an endless loop, or waits for one that is.  If the process
- * neither uses the processor nor waits for it, for long, actors wait for each other.
+ * Elapsed time proves nothing, because the machine may be busy and the library slow.  If an actor does not finish a
+ * step while the process uses much processor time, the actor is in an endless loop, or waits for a thread that is.  If
+ * for a long time no thread of the process runs or could run, the threads wait for each other.
  */
 #include <config.h>
 
@@ -26,7 +26,7 @@
 
 #include "races.h"
 
-/* A step may take long if many threads share few processors, and longer where each call is checked. */
+/* A step takes long if many threads share few processors, and longer if each call is checked. */
 enum { STEP_CPU_S = 120, STEP_CPU_S_PER_ACTOR = 3, IDLE_S = 60, FRAMES_MAX = 40 };
 #define IDLE_SHARE 0.02
 
@@ -93,7 +93,7 @@ void races_fail(const char *format, ...)
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	while (atomic_exchange(&failed, true))
-		(void)pause(); /* another thread reports and ends the process */
+		(void)pause(); /* another thread is reporting, and will end the process */
 	(void)fflush(stdout);
 	fprintf(stderr, "races: FAILED in thread %u, role %s%s%s: ", self->serial, self->role ? self->role : "none",
 		call ? ", inside " : "", call ? call : "");
@@ -106,7 +106,7 @@ void races_fail(const char *format, ...)
 	abort();
 }
 
-/* ---- the watch ---- */
+/* ---- checks ---- */
 
 void watchdog_start(void)
 {

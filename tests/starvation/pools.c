@@ -111,7 +111,7 @@ static bool store(unsigned int number, zpool_gfp_t gfp)
 	return true;
 }
 
-/* No call that frees or unmaps may need anything. */
+/* Calls that free or unmap must succeed even without memory and system calls. */
 static void discard(struct object *object)
 {
 	bool armed;
@@ -190,7 +190,7 @@ static void look(void)
 		       zpool_malloc(pool, (size_t)1 << 62, ZPOOL_GFP_KERNEL, &(unsigned long){ 0 }), ENOSPC, ENOMEM);
 }
 
-/* A compaction that cannot give back the pages that it emptied may leave the pool larger. */
+/* The pool may be larger after a compaction that could not release the emptied pages. */
 static void check_released(const char *call, uint64_t before, uint64_t released)
 {
 	uint64_t now = zpool_get_total_size(pool);
@@ -264,7 +264,7 @@ static void *work_of_another_thread(void *unused)
 	return unused;
 }
 
-/* A thread that is waiting keeps the process from looking like one with a single thread. */
+/* A second thread, which only waits, prevents the library from using its fast path for single-threaded processes. */
 static void use_another_thread(void)
 {
 	bool armed = starve->disarm();
@@ -321,7 +321,7 @@ static void body(const struct scenario *scenario)
 	check_all("at the end");
 }
 
-/* Nothing may be lost, and all that failed before must work. */
+/* Checks that no object is lost, and that the calls that failed work now. */
 static void after(const struct scenario *scenario)
 {
 	int err;

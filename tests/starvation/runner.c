@@ -31,7 +31,7 @@ struct run {
 	bool on;
 };
 
-/* Shared with the child that runs a scenario, so that its end in a crash can be told from others. */
+/* The parent shares this with the child that runs a scenario, to know in which run the child crashed. */
 static struct progress {
 	struct run run;
 	uint64_t runs;
@@ -43,7 +43,7 @@ static struct {
 	const struct scenario *scenarios;
 	unsigned int count;
 	bool all;
-	bool exact; /* one run, which the options name */
+	bool exact; /* the options name a single run */
 	struct run only;
 	const char *name; /* only scenarios whose names begin with this */
 	uint64_t samples;
@@ -71,7 +71,7 @@ static void print_command(void)
 	(void)fflush(stdout);
 }
 
-/* The first runs fill what the process keeps: caches of the C library, records of the driver. */
+/* The first runs fill caches of the C library and records of the driver, which are no leaks. */
 static bool warming_up;
 static unsigned int faults_of_run;
 
@@ -165,7 +165,7 @@ static unsigned int open_descriptors(void)
 static unsigned int blocks_left;
 
 /*
- * The text of the last error belongs to the thread until its end. libltdl, up to 2.4.7 at least, forgets a block if it
+ * The text of the last error belongs to the thread until it ends.  libltdl, at least up to 2.4.7, leaks a block if it
  * gets no memory while it opens a module.
  */
 static bool may_be_left(const void *block, const Dl_info *allocator)
@@ -250,7 +250,7 @@ static uint64_t draw(uint64_t bound)
 	return plan.random * UINT64_C(0x2545f4914f6cdd1d) % bound;
 }
 
-/* After a crash the runs continue with the one behind `from`. */
+/* After a crash, the runs continue with the one after `from`. */
 static void run_kind(unsigned int number, enum starve_kind kind, bool on, uint64_t from, uint64_t calls)
 {
 	const struct scenario *scenario = &plan.scenarios[number];
@@ -265,7 +265,7 @@ static void run_kind(unsigned int number, enum starve_kind kind, bool on, uint64
 		}
 		return;
 	}
-	/* After a failure there may be more calls than without one. */
+	/* A run with a failure may make more calls than one without. */
 	do
 		run.nth++;
 	while (run_once(scenario, &run));
@@ -309,7 +309,7 @@ static void run_scenario(unsigned int number, const struct run *from)
 	if (!start.nth)
 		print_calls(&plan.scenarios[number], calls);
 	for (unsigned int kind = start.kind; kind < STARVE_KIND_COUNT; kind++) {
-		/* A sample of calls is divided between the two ways to fail. */
+		/* Half of the sampled calls fail alone, and the others with all later calls. */
 		bool skipped = draw(2);
 
 		for (int on = start.on; on < 2; on++) {
@@ -322,7 +322,7 @@ static void run_scenario(unsigned int number, const struct run *from)
 	}
 }
 
-/* Runs a scenario in a child.  Where it crashes, another child continues behind that run. */
+/* Runs a scenario in a child.  After a crash, another child continues with the next run. */
 static void run_in_children(unsigned int number)
 {
 	struct run from = { number, (enum starve_kind)0, 0, false };
@@ -429,7 +429,7 @@ static int start_again(char **argv)
 	(void)snprintf(path, sizeof(path), "%s/tests/starvation/.libs/starve.so", top);
 	(void)setenv("LD_PRELOAD", path, 1);
 	(void)setenv("STARVE_STARTED", "1", 1);
-	/* Every thread would otherwise create an arena of malloc(), with mappings of its own. */
+	/* Without this, malloc() would create an arena with its own mappings for every thread. */
 	(void)setenv("MALLOC_ARENA_MAX", "1", 1);
 	(void)execv("/proc/self/exe", argv);
 	printf("skipped: /proc/self/exe: %s\n", strerror(errno));

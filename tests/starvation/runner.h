@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * runner.h - repeats a scenario while one call of the C library fails: every call of every kind, alone and from there
- * on
+ * runner.h - repeats a scenario for every call of every kind, which fails alone or with all later calls of its kind
  *
- * A scenario is a piece of a program's life.  `before` prepares it and `after` ends it, both without failures; `body`
- * runs while a call fails.  `after` has to show that nothing was lost and that the next try works, and to give back all
- * that was taken; the runner then compares blocks of memory, mappings and file descriptors.
+ * A scenario is a part of a program's life.  `before` prepares it and `after` ends it, both without failures; `body`
+ * runs while calls fail.  `after` has to check that nothing was lost and that the failed calls work now, and to release
+ * everything; the runner then compares blocks of memory, mappings and file descriptors with those before the run.
  */
 #ifndef TESTS_STARVATION_RUNNER_H
 #define TESTS_STARVATION_RUNNER_H 1
@@ -22,8 +21,8 @@ struct scenario {
 	void (*body)(const struct scenario *scenario);
 	void (*after)(const struct scenario *scenario);
 	/*
-	 * Plugins are unloaded. Address space that the system refuses to unmap is then lost, because the code that
-	 * would have tried again is gone.
+	 * The scenario unloads plugins.  Address space that the system refuses to unmap is then lost, because the code
+	 * that would try again is unloaded too.
 	 */
 	bool unloads;
 };
@@ -41,18 +40,18 @@ int starvation_main(int argc, char **argv, const struct scenario *scenarios, uns
 __attribute__((format(printf, 1, 2))) void fault(const char *format, ...);
 
 /*
- * Judges a call: `call` names it, `result` is what it returned.  A negative result is allowed if a call of the C
- * library has failed in this run and it is one of the errors given, a list that ends with 0.  The message has to be one
- * of this call; expect_message() is called before it.  Returns true if the call succeeded.
+ * Checks a call: `call` is its name, and `result` what it returned.  A negative result is allowed if a call of the C
+ * library has failed in this run and it is one of the errors given, a list that ends with 0.  This call must have set
+ * the message, so expect_message() has to be called before it.  Returns true if the call succeeded.
  */
 #define succeeds(call, result, ...) (judge_call(call, result, (const int[]){ __VA_ARGS__, 0 }))
 bool judge_call(const char *call, int64_t result, const int *errors);
 
-/* Judges a call that has to fail, with one of these errors. */
+/* Checks that a call has failed with one of these errors. */
 #define expect_refusal(call, result, ...) (judge_refusal(call, result, (const int[]){ __VA_ARGS__, 0 }))
 void judge_refusal(const char *call, int64_t result, const int *errors);
 
-/* Makes succeeds() and expect_refusal() recognise a message that was not set since. */
+/* Marks the last error, so that succeeds() and expect_refusal() notice if a failed call does not set it. */
 void expect_message(void);
 
 /* Checks, without failures, that a call succeeds. */

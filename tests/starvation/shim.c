@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * shim.c - the state of starve.so: which call fails, how many calls were made, and what was not given back
+ * shim.c - the state of starve.so: which call fails, how many calls were made, and which memory was not released
  */
 #include "config.h"
 
@@ -79,7 +79,7 @@ bool starve_fails(enum starve_kind kind)
 	return true;
 }
 
-/* ---- what was not given back ---- */
+/* ---- memory that was not released ---- */
 
 enum { TABLE_SIZE = 1 << 16 };
 
@@ -89,7 +89,9 @@ struct block {
 	const void *caller;
 };
 
-/* Guards the table: open addressing, in which an entry stands at its place or in the run of entries behind it. */
+/*
+ * Guards the table: it uses open addressing, so an entry is at the index of its hash or in the run of entries after it.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block table[TABLE_SIZE];
 static bool tracking;
@@ -115,7 +117,7 @@ void starve_note_block(const void *block, size_t bytes, const void *caller)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Closes the gap at an entry, so that every later one is still found from its place. */
+/* Removes an entry, and moves later ones so that they are still found from the index of their hash. */
 static void table_remove(size_t gap)
 {
 	for (size_t at = (gap + 1) % TABLE_SIZE; table[at].address; at = (at + 1) % TABLE_SIZE) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * shim_calls.c - the calls that starve.so makes fail: each stands before the function of the C library with its name
+ * shim_calls.c - the wrappers in starve.so, each of which replaces the function of the C library with its name
  */
 #undef _FORTIFY_SOURCE
 #include "config.h"
@@ -71,7 +71,7 @@ static void find_next(const char *name, void *function)
 
 /* ---- blocks ---- */
 
-/* dlsym() itself may allocate while the functions behind malloc() are being looked for. */
+/* dlsym() may allocate memory while it looks for the real malloc(). */
 static _Alignas(16) char early[16 << 10];
 static size_t early_used;
 static __thread bool finding;
@@ -117,7 +117,7 @@ static void *noted(void *block, size_t bytes, const void *caller)
 	return block;
 }
 
-/* fts_open() of glibc uses what it allocates without a look at it. */
+/* fts_open() of glibc does not check the result of an allocation. */
 static __thread bool in_fts_open;
 
 NEXT(fts_open)
@@ -158,7 +158,7 @@ void *realloc(void *block, size_t bytes)
 		abort();
 	if (malloc_fails())
 		return NULL;
-	/* Another thread may get the old address before this one could forget it afterwards. */
+	/* The old address is removed first, because another thread may get it as soon as it is free. */
 	if (block)
 		starve_forget_block(block);
 	moved = next_realloc()(block, bytes);
@@ -312,7 +312,7 @@ WRAP_OPEN(open64)
 WRAP_OPENAT(openat)
 WRAP_OPENAT(openat64)
 
-/* The names that fortified callers use. */
+/* Callers that were compiled with _FORTIFY_SOURCE use these names. */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int folder, const char *path, int flags);
@@ -342,7 +342,7 @@ WRAP(STARVE_OPEN, int, -1, dup, (int fd), (fd))
 WRAP(STARVE_OPEN, int, -1, pipe, (int fds[2]), (fds))
 WRAP(STARVE_OPEN, int, -1, pipe2, (int fds[2], int flags), (fds, flags))
 
-/* Linux never refuses to add 1 to a counter like this one, so that write(2) does not fail on it. */
+/* On Linux, adding 1 to such a counter never fails, so this write(2) does not. */
 static _Atomic int counter_fd = -1;
 NEXT(eventfd)
 int eventfd(unsigned int count, int flags)
@@ -407,7 +407,7 @@ WRAP(STARVE_STAT, int, -1, fstatat, (int folder, const char *path, struct stat *
      (folder, path, st, flags))
 WRAP(STARVE_STAT, char *, NULL, realpath, (const char *path, char *to), (path, to))
 
-/* A stream that cannot be read returns as at its end, and ferror() tells the difference. */
+/* If a stream cannot be read, the result is as at the end of the file, but ferror() is true. */
 static bool stream_fails(FILE *stream)
 {
 	if (!starve_fails(STARVE_READ))
@@ -431,7 +431,7 @@ WRAP_STREAM(ssize_t, -1, __getdelim, (char **line, size_t *room, int delimiter, 
 WRAP_STREAM(char *, NULL, fgets, (char *to, int bytes, FILE *stream), (to, bytes, stream))
 WRAP_STREAM(char *, NULL, __fgets_chk, (char *to, size_t room, int bytes, FILE *stream), (to, room, bytes, stream))
 
-/* ---- the rest ---- */
+/* ---- other calls ---- */
 
 WRAP(STARVE_GETRANDOM, ssize_t, -1, getrandom, (void *to, size_t bytes, unsigned int flags), (to, bytes, flags))
 WRAP(STARVE_FORK, pid_t, -1, fork, (void), ())

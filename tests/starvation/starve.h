@@ -3,7 +3,7 @@
  * starve.h - the control of starve.so, which makes a chosen call of the C library fail
  *
  * The shared object starve.so is loaded with LD_PRELOAD.  A program finds its control with dlsym(RTLD_DEFAULT,
- * "starve_control"); a program that knows nothing of it is controlled by the environment:
+ * "starve_control"); any other program is controlled by the environment:
  *
  *   STARVE_KIND=malloc STARVE_NTH=17   the 17th call of this kind fails, counted from the start of main()
  *   STARVE_ON=1                        and all later ones
@@ -41,7 +41,7 @@
 enum starve_kind { STARVE_KINDS(STARVE_ENUM) STARVE_KIND_COUNT };
 #undef STARVE_ENUM
 
-/* What the process holds of what it got since starve_control->track(). */
+/* What the process has allocated since starve_control->track() and not released. */
 struct starve_held {
 	uint64_t blocks; /* of malloc() and its relatives */
 	uint64_t block_bytes;
@@ -51,7 +51,7 @@ struct starve_held {
 /*
  * arm       starts to count calls of every thread; the nth one of the kind fails, and with `on` all later ones.  With
  *           nth 0, calls are only counted.
- * disarm    ends this, and returns whether calls were counted
+ * disarm    stops counting and failing, and returns true if calls were being counted
  * resume    continues after a disarm, if its argument is true
  * failures  returns how many calls failed since the last arm
  * calls     returns how many calls of a kind were counted since the last arm
@@ -74,7 +74,7 @@ struct starve_control {
 	void (*each)(void (*fn)(const void *block, size_t bytes, const void *caller));
 };
 
-/* For the wrappers of starve.so.  The first returns true, with errno set, if the call has to fail. */
+/* The wrappers of starve.so use these.  The first sets errno and returns true if the call has to fail. */
 bool starve_fails(enum starve_kind kind);
 void starve_note_block(const void *block, size_t bytes, const void *caller);
 void starve_forget_block(const void *block);

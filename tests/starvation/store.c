@@ -2,8 +2,8 @@
  *
  * store.c - the life of a store while calls of the C library fail, without and with a file behind it
  *
- * A put that fails leaves the old value.  A call on a range may change a part of it.  What a flush has promised is in
- * the file, also after the store was closed.
+ * A put that fails leaves the old value.  A call on a range may change a part of it.  Values that a flush has
+ * made durable are in the file, also after the store was closed.
  */
 #include "config.h"
 
@@ -21,7 +21,7 @@
 enum { KEYS = 112, UNIT = 4096, ROOM = 96 << 10 };
 
 static struct zpool_store *store;
-static uint32_t holds[KEYS];   /* the version of a key's value; 0: none, or zero bytes with a backing */
+static uint32_t holds[KEYS];   /* the version of a key's value, or 0 for none (with a backing: zero bytes) */
 static bool may_be_zero[KEYS]; /* after a call on a range that failed */
 static unsigned char value[UNIT], other[UNIT];
 static char image[64];
@@ -164,7 +164,7 @@ static void write_back(const struct scenario *scenario)
 		fault("%llu values are damaged", (unsigned long long)stats.damaged);
 }
 
-/* A pipe stands for the file of memory pressure; it never reports any. */
+/* A pipe replaces the file of memory pressure, and never reports any pressure. */
 static void watch(int fd)
 {
 	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;

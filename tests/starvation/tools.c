@@ -3,8 +3,8 @@
  * tools.c - zpoolctl while calls of the C library fail, for each of its commands
  *
  * Whatever fails, the tool exits with one of its documented statuses, says why if it is not 0, leaves no temporary
- * file, and writes a file either completely or not at all.  Where it returns 0, it has printed what it prints
- * otherwise.
+ * file, and writes a file either completely or not at all.  If it exits with 0, its output is that of a run
+ * without failures.
  */
 #include "config.h"
 
@@ -32,7 +32,7 @@ enum { ARGUMENTS_MAX = 12, STATUS_MAX = 4, FAULTS_MAX = 60, TEXT_BYTES = 1 << 16
 struct command {
 	const char *name;
 	const char *arguments[ARGUMENTS_MAX];
-	bool repeats; /* prints the same every time */
+	bool repeats; /* its output is the same in every run */
 };
 
 static const struct command commands[] = {
@@ -205,7 +205,9 @@ static int run_tool(const char *counts)
 	return status;
 }
 
-/* A project is complete or not there at all; a file is the old one or complete, which is longer. */
+/*
+ * A project must be complete or absent.  A file must have its old contents or the complete new ones, which are longer.
+ */
 static void check_written(int status)
 {
 	static char text[TEXT_BYTES];
@@ -265,7 +267,7 @@ static uint64_t draw(uint64_t bound)
 	return seed * UINT64_C(0x2545f4914f6cdd1d) % bound;
 }
 
-/* Children count for themselves, so the largest number of a process is the one to go up to. */
+/* Each process counts its own calls, so the calls to fail are those up to the largest count. */
 static bool count_calls(uint64_t *calls)
 {
 	unsigned long long count;

@@ -171,7 +171,7 @@ END_TEST
 
 START_TEST(error_without_memory_keeps_the_errno)
 {
-	(void)zp_fail(EIO, "former");
+	(void)zp_fail(EIO, "before");
 	memory_fail_at(1);
 	int err = zp_fail(EBUSY, "lost");
 	ck_assert(memory_stop());
