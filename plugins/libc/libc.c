@@ -10,7 +10,8 @@
  * The bytes held are the usable size of every block, BLOCK_HEADER_BYTES for malloc()'s header before it, the handle
  * table, and the pool's own record.  That is all that malloc() reports; the pages that it holds in addition are
  * unknown, so the promise of zpool_get_total_size() about resident memory does not extend to this driver.  The limit is
- * exact in this measure: a block that does not fit is freed before any other thread sees it.
+ * exact in this measure: a block's size is charged before malloc() is called, and a block whose usable size does not
+ * fit is freed again before any other thread sees it.
  *
  * Nothing moves, and nothing is evicted.  malloc() may make a system call at any time, so ZPOOL_GFP_NOWAIT is always
  * refused.
@@ -110,10 +111,22 @@ static void libc_destroy(void *pool_)
 	free(pool);
 }
 
+/* If the bytes do not fit, releases the idle groups of the handle table, which are all that the pool can release. */
+static int libc_charge(struct libc_pool *pool, uint64_t bytes, zpool_gfp_t gfp)
+{
+	uint64_t released;
+	int err = zp_pages_charge(&pool->pages, bytes, gfp);
+
+	if (err != -ENOMEM)
+		return err;
+	zp_handles_trim(&pool->handles, &released);
+	return released ? zp_pages_charge(&pool->pages, bytes, gfp) : err;
+}
+
 static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct libc_pool *pool = pool_;
-	uint64_t bytes, refusals, released;
+	uint64_t refusals, bytes, charged_bytes = size + BLOCK_HEADER_BYTES;
 	uint32_t slot;
 	void *block;
 	int err;
@@ -122,31 +135,35 @@ static int libc_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long 
 		return -EINVAL;
 	if (size > OBJECT_BYTES_MAX)
 		return -ENOSPC;
-	block = gfp & ZPOOL_GFP_NOWAIT ? NULL : block_alloc(size, gfp & ZPOOL_GFP_ZERO);
-	if (!block)
+	if (gfp & ZPOOL_GFP_NOWAIT)
 		return zp_counts_malloc_failed(&pool->counts, -ENOMEM, false);
 	refusals = zp_pages_limit_refusals(&pool->pages);
+	/* Most mallocs beyond the limit fail here, before they take any memory. */
+	err = libc_charge(pool, charged_bytes, gfp);
+	if (err)
+		goto failed;
+	block = block_alloc(size, gfp & ZPOOL_GFP_ZERO);
+	err = -ENOMEM;
+	if (!block)
+		goto refund;
 	bytes = block_bytes(block, size);
-	err = zp_pages_charge(&pool->pages, bytes, gfp);
-	if (err == -ENOMEM) {
-		/* The pool can only release idle groups of the handle table. */
-		zp_handles_trim(&pool->handles, &released);
-		err = released ? zp_pages_charge(&pool->pages, bytes, gfp) : err;
-	}
+	err = libc_charge(pool, bytes - charged_bytes, gfp);
 	if (err)
 		goto free_block;
+	charged_bytes = bytes;
 	err = zp_handles_bind(&pool->handles, gfp, &slot, 1);
 	if (err < 0)
-		goto refund;
+		goto free_block;
 	*libc_block(pool, slot) = block;
 	atomic_fetch_add_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	*handle = zp_handles_publish(&pool->handles, slot, size);
 	return 0;
 
-refund:
-	zp_pages_refund(&pool->pages, bytes);
 free_block:
 	free(block);
+refund:
+	zp_pages_refund(&pool->pages, charged_bytes);
+failed:
 	return zp_counts_malloc_failed(&pool->counts, err, refusals != zp_pages_limit_refusals(&pool->pages));
 }
 

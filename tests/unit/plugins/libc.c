@@ -170,6 +170,32 @@ START_TEST(limit_holds_exactly_and_at_run_time)
 }
 END_TEST
 
+/* Returns the most that the process had of address space, in KiB, or 0 if that is unknown. */
+static unsigned long peak_kib(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	unsigned long kib = 0;
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmPeak: %lu", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+START_TEST(malloc_above_the_limit_takes_no_memory)
+{
+	unsigned long handle, before;
+
+	ck_assert_int_eq(libc->set_limit(pool, libc->total_size(pool) + 65536), 0);
+	before = peak_kib();
+	ck_assert_int_eq(libc->malloc(pool, HUGE_BYTES, ZPOOL_GFP_ZERO, &handle), -ENOMEM);
+	ck_assert_uint_lt(peak_kib(), before + HUGE_BYTES / 1024 / 2 + 1);
+}
+END_TEST
+
 START_TEST(block_is_released_if_no_handle_is_available)
 {
 	unsigned long handle;
@@ -317,6 +343,7 @@ int main(void)
 	tcase_add_test(objects, gfp_zero_clears_the_object);
 	tcase_add_test(objects, held_bytes_are_usable_sizes_headers_and_table);
 	tcase_add_test(objects, limit_holds_exactly_and_at_run_time);
+	tcase_add_test(objects, malloc_above_the_limit_takes_no_memory);
 	tcase_add_test(objects, block_is_released_if_no_handle_is_available);
 	tcase_add_test(objects, limit_too_small_for_a_pool_is_explained);
 	tcase_add_test(objects, stale_and_mapped_handles_are_refused);
