@@ -53,11 +53,11 @@ clean_up()
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
-# nbdkit_run ARGUMENT...: runs nbdkit in the foreground, for a minute at most.
+# nbdkit_run ARGUMENT...: runs nbdkit in the foreground, for a minute at most, or for $nbdkit_seconds.
 nbdkit_run()
 {
     # Only nbdkit gets the sanitizer's library, and not the wrapper that starts it.
-    timeout 60 env ${preload:+LD_PRELOAD="$preload"} nbdkit "$@" </dev/null
+    timeout "${nbdkit_seconds:-60}" env ${preload:+LD_PRELOAD="$preload"} nbdkit "$@" </dev/null
 }
 
 # uri NAME: prints the URI of a server that was started.
