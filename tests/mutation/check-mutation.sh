@@ -50,7 +50,7 @@ done
 # build SOURCES PLUGINS: builds PLUGINS/$driver.so from the sources in a directory
 build() {
     mkdir "$2"
-    compile -shared -Wl,-z,defs -I"$1" "$1"/*.c "$dir"/support/*.o -o "$2/$driver.so"
+    compile -O0 -shared -Wl,-z,defs -I"$1" "$1"/*.c "$dir"/support/*.o -o "$2/$driver.so"
 }
 
 # run PLUGINS [ARGUMENT...]: runs the suite on the driver in a directory; its output is in $dir/output
