@@ -328,6 +328,8 @@ START_TEST(hook_can_be_added_when_the_program_frees_a_key)
 	static pthread_key_t keys[PTHREAD_KEYS_MAX];
 	size_t count = 0;
 
+	if (!unit_may_fork()) /* In one process for all tests, an earlier test has created the library's key. */
+		return;
 	while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], NULL) == 0)
 		count++;
 	ck_assert_int_eq(zp_thread_exit_add(note, (void *)(uintptr_t)a), -ENOMEM);
