@@ -2,7 +2,8 @@
 #
 # Mutated drivers are plugins. If drivers are linked in, the suite would use those instead.
 
-EXTRA_DIST += tests/mutation/check-mutation.sh
+EXTRA_DIST += tests/mutation/check-mutation.sh tests/mutation/check-mutants.py tests/mutation/mutants.py \
+	tests/mutation/survivors
 
 .PHONY: check-mutation
 if ENABLE_SHARED
@@ -15,3 +16,15 @@ else
 check-mutation:
 	@echo '$@: this target needs a build with shared libraries' >&2; exit 1
 endif
+
+# Random mutants of the library and its plugins. MUTATION_FLAGS may have --seed, --jobs and --goal.
+MUTANTS = 10
+MUTATION_ROOMS =
+MUTATION_FLAGS =
+PYTHON = python3
+
+.PHONY: check-mutants
+check-mutants:
+	@command -v $(PYTHON) >/dev/null || { echo '$@: $(PYTHON) is not installed (Debian: python3)' >&2; exit 1; }
+	$(AM_V_at)$(PYTHON) $(top_srcdir)/tests/mutation/check-mutants.py --source '$(abs_top_srcdir)' \
+		--build '$(abs_top_builddir)' --cc '$(CC)' --mutants $(MUTANTS) --rooms '$(MUTATION_ROOMS)' $(MUTATION_FLAGS)
