@@ -77,11 +77,7 @@ zpool_store_man_links = \
 	doc/man/zpool_store_watch_pressure.3 \
 	doc/man/zpool_store_zero_range.3
 
-dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7 doc/man/zpool-libc.7 doc/man/zpool-zbud.7 \
-	doc/man/zpool-z3fold.7 doc/man/zpool-zsmalloc.7
-dist_man_MANS += doc/man/zpool-zblock.7
-dist_man_MANS += doc/man/zpool-guard.7 doc/man/zpool-fault.7
-dist_man_MANS += doc/man/zpool-trace.7
+dist_man_MANS += $(zpool_man3_pages) doc/man/zpool-driver.7
 man_MANS = $(zpool_man_links)
 # This page is in every tarball, but is installed only with the tool.
 EXTRA_DIST += doc/man/zpoolctl.1

@@ -59,6 +59,7 @@ plugins_zsmalloc_la_LDFLAGS = $(plugin_ldflags)
 plugins_zsmalloc_la_LIBADD = $(plugin_libadd)
 plugins_zsmalloc_la_LINK = $(plugin_link)
 EXTRA_plugins_zsmalloc_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-zsmalloc.7
 
 plugins_z3fold_la_SOURCES = \
 	plugins/z3fold/z3fold.c \
@@ -75,6 +76,7 @@ plugins_z3fold_la_LDFLAGS = $(plugin_ldflags)
 plugins_z3fold_la_LIBADD = $(plugin_libadd)
 plugins_z3fold_la_LINK = $(plugin_link)
 EXTRA_plugins_z3fold_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-z3fold.7
 
 plugins_zbud_la_SOURCES = \
 	plugins/zbud/zbud.c \
@@ -90,6 +92,7 @@ plugins_zbud_la_LDFLAGS = $(plugin_ldflags)
 plugins_zbud_la_LIBADD = $(plugin_libadd)
 plugins_zbud_la_LINK = $(plugin_link)
 EXTRA_plugins_zbud_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-zbud.7
 
 plugins_zblock_la_SOURCES = \
 	plugins/zblock/zblock.c \
@@ -107,6 +110,7 @@ plugins_zblock_la_LDFLAGS = $(plugin_ldflags)
 plugins_zblock_la_LIBADD = $(plugin_libadd)
 plugins_zblock_la_LINK = $(plugin_link)
 EXTRA_plugins_zblock_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-zblock.7
 
 plugins_fault_la_SOURCES = plugins/fault/fault.c
 plugins_fault_la_CPPFLAGS = $(plugin_cppflags)
@@ -115,6 +119,7 @@ plugins_fault_la_LDFLAGS = $(plugin_ldflags)
 plugins_fault_la_LIBADD = $(plugin_libadd)
 plugins_fault_la_LINK = $(plugin_link)
 EXTRA_plugins_fault_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-fault.7
 
 plugins_guard_la_SOURCES = \
 	plugins/guard/guard.c \
@@ -129,6 +134,7 @@ plugins_guard_la_LDFLAGS = $(plugin_ldflags)
 plugins_guard_la_LIBADD = $(plugin_libadd)
 plugins_guard_la_LINK = $(plugin_link)
 EXTRA_plugins_guard_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-guard.7
 
 plugins_libc_la_SOURCES = plugins/libc/libc.c
 plugins_libc_la_CPPFLAGS = $(plugin_cppflags)
@@ -137,6 +143,7 @@ plugins_libc_la_LDFLAGS = $(plugin_ldflags)
 plugins_libc_la_LIBADD = $(plugin_libadd)
 plugins_libc_la_LINK = $(plugin_link)
 EXTRA_plugins_libc_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-libc.7
 
 plugins_trace_la_SOURCES = \
 	plugins/trace/trace.c \
@@ -150,3 +157,4 @@ plugins_trace_la_LDFLAGS = $(plugin_ldflags)
 plugins_trace_la_LIBADD = $(plugin_libadd)
 plugins_trace_la_LINK = $(plugin_link)
 EXTRA_plugins_trace_la_DEPENDENCIES = plugins/libtool
+dist_man_MANS += doc/man/zpool-trace.7

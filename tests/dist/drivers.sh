@@ -17,7 +17,7 @@ named() {
 : "${ZPOOL_TEST_TYPES:?}"
 for type in $ZPOOL_TEST_TYPES; do
     [ -e "$srcdir/doc/man/zpool-$type.7" ] || fail "$type has no manual page doc/man/zpool-$type.7"
-    named "$type" 'doc/man/zpool-@.7' doc/local.mk
+    named "$type" 'doc/man/zpool-@.7' plugins/local.mk
     named "$type" 'zpool-@(7)' README.md
     named "$type" '@' NEWS
     named "$type" 'man7/zpool-@.7' debian/zpool-plugins.install

@@ -11,6 +11,7 @@ set -u
 
 : "${CC:?}" "${NM:?}" "${READELF:?}" "${PKG_CONFIG:?}" "${PACKAGE_VERSION:?}" "${ABI_MAJOR:?}" "${DESTDIR=}"
 : "${libdir:?}" "${includedir:?}" "${plugindir:?}" "${bindir:?}" "${mandir:?}" "${enable_shared:?}" "${enable_tools:?}" "${enable_store:?}"
+: "${installed_filters:?}"
 make_scratch
 
 # with_pkg_config COMMAND... - runs the command so that pkg-config finds only the installed .pc files, and puts DESTDIR
@@ -127,9 +128,9 @@ plugin_types() {
 # Prints the spec of a pool for each plugin. A filter needs a driver below it.
 plugin_specs() {
     for type in $(plugin_types); do
-        case $type in
-        guard | fault) echo "$type+zbud" ;;
-        trace) echo "trace:file=$scratch/calls+zbud" ;;
+        case "$type $installed_filters " in
+        trace\ *) echo "trace:file=$scratch/calls+zbud" ;;
+        *" $type "*) echo "$type+zbud" ;;
         *) echo "$type" ;;
         esac
     done

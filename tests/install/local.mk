@@ -60,6 +60,7 @@ endif
 installcheck-local:
 	srcdir='$(srcdir)' DESTDIR='$(DESTDIR)' libdir='$(libdir)' includedir='$(includedir)' \
 	plugindir='$(plugindir)' bindir='$(bindir)' mandir='$(mandir)' ABI_MAJOR='$(ZPOOL_ABI_MAJOR)' \
+	installed_filters='$(plugin_filters:plugins/%.la=%)' \
 	PACKAGE_VERSION='$(PACKAGE_VERSION)' enable_shared=$(installed_shared) enable_tools=$(installed_tools) enable_store=$(install_store) \
 	CC='$(CC)' NM='$(NM)' READELF='$(READELF)' PKG_CONFIG='$(PKG_CONFIG)' \
 	EXTRA_CFLAGS='$(PTHREAD_CFLAGS) $(SANITIZER_CFLAGS) $(COVERAGE_CFLAGS)' $(SHELL) '$(srcdir)/tests/install/installed.sh'
