@@ -71,12 +71,13 @@ static struct slot *find(struct memory_pool *pool, unsigned long handle)
 	return slot->bytes && handle_of(pool, slot) == handle ? slot : NULL;
 }
 
-/* Several threads may create pools. */
+/* Nobody waits for this lock: in a forked child it stays locked if another thread of the parent held it. */
 static pthread_mutex_t remembered_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void remember_args(const struct zpool_create_args *args)
 {
-	(void)pthread_mutex_lock(&remembered_lock);
+	if (pthread_mutex_trylock(&remembered_lock) != 0)
+		return;
 	knobs.args = *args;
 	knobs.host = args->host;
 	knobs.core = args->core;
@@ -93,7 +94,8 @@ static void remember_args(const struct zpool_create_args *args)
 
 static void remember_pool(struct memory_pool *pool)
 {
-	(void)pthread_mutex_lock(&remembered_lock);
+	if (pthread_mutex_trylock(&remembered_lock) != 0)
+		return;
 	knobs.last_pool = pool;
 	(void)pthread_mutex_unlock(&remembered_lock);
 }
@@ -508,9 +510,10 @@ static int filter_create(const struct zpool_create_args *args, struct zpool_crea
 		free(pool);
 		return err;
 	}
-	(void)pthread_mutex_lock(&remembered_lock);
-	knobs.filter_lower = pool->lower;
-	(void)pthread_mutex_unlock(&remembered_lock);
+	if (pthread_mutex_trylock(&remembered_lock) == 0) {
+		knobs.filter_lower = pool->lower;
+		(void)pthread_mutex_unlock(&remembered_lock);
+	}
 	out->max_object_bytes = pool->lower.max_object_bytes;
 	out->alignment_bytes = pool->lower.alignment_bytes;
 	return 0;
