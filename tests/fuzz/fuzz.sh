@@ -3,7 +3,8 @@
 #
 # fuzz.sh SRCDIR fuzz|fuzz-afl|fuzz-minimise - search for faults with a fuzzing engine
 #
-# FUZZ_TARGETS are run one after the other, and FUZZ_SECONDS are divided among them.  The programs are built in
+# FUZZ_TARGETS are run one after the other, and FUZZ_SECONDS are divided among them: seconds of processor time with
+# libFuzzer, so that other programs do not shorten the search, and elapsed seconds with AFL++.  The programs are built in
 # ./fuzz-libfuzzer or ./fuzz-afl, with sanitizers and debug checks and without shared libraries.  New inputs that reach
 # new code are kept in ./fuzz-corpus, findings in ./fuzz-findings.  `fuzz-minimise' rewrites the corpora in the source
 # tree with a smallest set of inputs that reaches as much; inputs whose names have no digit stay as they are.
@@ -74,6 +75,30 @@ verify_every() {
     esac
 }
 
+# used PID - prints the seconds of processor time of a process and of its children that have ended; nothing if it ended
+used() {
+    awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, "") } $1 != "Z" { print int(($12 + $13 + $14 + $15) / hz) }' \
+        "/proc/$1/stat" 2>/dev/null
+}
+
+# run_for SECONDS LOG COMMAND... - runs a program of libFuzzer for this much processor time
+run_for() {
+    limit=$1 output=$2
+    shift 2
+    "$@" >"$output" 2>&1 &
+    pid=$!
+    trap 'kill "$pid" 2>/dev/null' EXIT
+    trap 'exit 130' INT TERM HUP
+    while now=$(used "$pid") && [ -n "$now" ]; do
+        # After this signal libFuzzer completes its current input and exits with status 0.
+        [ "$now" -lt "$limit" ] || kill -USR1 "$pid" 2>/dev/null || break
+        sleep 1
+    done
+    wait "$pid" && result=0 || result=$?
+    trap - EXIT INT TERM HUP
+    return "$result"
+}
+
 # statistic NAME LOG - prints a number of libFuzzer's final statistics
 statistic() {
     sed -n "s/^stat::$1: *//p" "$2" | tail -n 1
@@ -84,9 +109,9 @@ fuzz_libfuzzer() {
     log=$findings/$1.log
     status=0
     # shellcheck disable=SC2086 # FUZZ_FLAGS has several words
-    "fuzz-$engine/tests/fuzz/$1" -max_total_time="$2" -max_len=4096 -len_control=0 -timeout=60 \
-        -report_slow_units=60 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/$1-" ${FUZZ_FLAGS:-} \
-        "$corpus/$1" "$srcdir/tests/fuzz/corpus/$1" >"$log" 2>&1 || status=$?
+    run_for "$2" "$log" "fuzz-$engine/tests/fuzz/$1" -max_len=4096 -len_control=0 -timeout=300 -report_slow_units=60 \
+        -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/$1-" ${FUZZ_FLAGS:-} "$corpus/$1" \
+        "$srcdir/tests/fuzz/corpus/$1" || status=$?
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     printf '%-6s %9s inputs, %6s a second, %6s edges, %5s new inputs in the corpus: %s\n' "$1" \
         "$(statistic number_of_executed_units "$log")" "$(statistic average_exec_per_sec "$log")" "${edges:-0}" \

@@ -44,6 +44,7 @@ struct ops_set {
 
 /*
  * threads   several threads run, so nothing is known about the pool as a whole
+ * is_child  this is a child of fork()
  * limit     as last set, 0: none, or OPS_LIMIT_UNKNOWN
  * total     the pool's size after the previous operation
  * bytes     in all objects
@@ -54,6 +55,7 @@ struct ops_world {
 	struct fuzz_source source;
 	bool has_source;
 	bool threads;
+	bool is_child;
 	_Atomic uint64_t limit;
 	uint64_t total;
 	_Atomic size_t bytes;

@@ -10,13 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ops-model.h"
 
 #include "../../tools/trace-file.h"
 
-enum { DEPTH_MAX = 3, THREADS_MAX = OPS_SETS - 1, THREAD_BYTES = 64, OPERATIONS_MAX = 4000 };
+enum { DEPTH_MAX = 3, THREADS_MAX = OPS_SETS - 1, THREAD_BYTES = 64, OPERATIONS_MAX = 4000, CHILD_STEPS = 16 };
 
 static _Thread_local struct ops_run *running;
 static int null_fd;
@@ -243,11 +244,42 @@ static void do_bad_arguments(struct ops_run *run)
 	fuzz_assert(zpool_obj_read(pool, run->set->at[at].handle, &byte, 0, 0) < 0);
 }
 
+/* A child goes through the next operations with its copy of the pool, and the parent makes them afterwards. */
+static void do_fork(struct ops_run *run)
+{
+	struct ops_world *world = run->world;
+	int status = -1;
+	pid_t child;
+
+	if (world->threads || run->depth || world->is_child)
+		return;
+	child = fork();
+	fuzz_assert(child >= 0);
+	if (!child) {
+		world->is_child = true;
+		ops_compare_all(world);
+		for (unsigned int i = 0; i < CHILD_STEPS && !fuzz_ended(run->input); i++)
+			step(run);
+		ops_compare_all(world);
+		ops_compare_pool(world);
+		zpool_destroy_pool(world->pool);
+		_exit(0);
+	}
+	/* Signals ask an engine to end. */
+	while (waitpid(child, &status, 0) < 0)
+		fuzz_assert(errno == EINTR);
+	fuzz_check(status == 0, "the child ended with status %#x", status);
+}
+
+/* The largest numbers fork, so that older inputs keep their meaning. */
 static void do_look(struct ops_run *run)
 {
-	unsigned int how = fuzz_choose(run->input, 4);
+	uint8_t choice = fuzz_byte(run->input);
+	unsigned int how = choice % 4;
 
-	if (how == 0)
+	if (choice >= 0xf8)
+		do_fork(run);
+	else if (how == 0)
 		fuzz_assert(zpool_dump(null_fd, fuzz_choose(run->input, 2)) == 0);
 	else if (!run->world->threads && !run->depth)
 		how & 1 ? ops_compare_pool(run->world) : ops_compare_all(run->world);

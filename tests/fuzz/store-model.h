@@ -15,7 +15,7 @@
 
 #include "../store/image.h"
 
-enum { STORE_KEYS = 64, STORE_NEAR_KEYS = 40, STORE_UNIT_BYTES_MAX = 4096 };
+enum { STORE_KEYS = 64, STORE_NEAR_KEYS = 40, STORE_UNIT_BYTES_MAX = 4096, STORE_DICTIONARY_BYTES_MAX = 1024 };
 
 enum store_backing { STORE_NONE, STORE_IMAGE, STORE_PLAIN, STORE_CLUMSY, STORE_FILE, STORE_BACKINGS };
 
@@ -35,6 +35,7 @@ struct store_value {
  * limit      as last set, 0: none, or STORE_LIMIT_UNKNOWN
  * total      zpool_store_get_total_size() after the previous operation
  * fd         the file of STORE_FILE
+ * trainings  how many dictionaries may still be trained on request, because that takes long
  */
 struct store_world {
 	struct zpool_store *store;
@@ -49,6 +50,8 @@ struct store_world {
 	_Atomic uint64_t limit;
 	uint64_t total;
 	struct store_value values[STORE_KEYS];
+	unsigned int trainings;
+	unsigned char dictionary[STORE_DICTIONARY_BYTES_MAX];
 };
 
 uint64_t store_key(const struct store_world *world, unsigned int number);

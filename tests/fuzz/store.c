@@ -14,7 +14,7 @@
 
 #include "store-model.h"
 
-enum { THREADS = 2, THREAD_BYTES = 48, OPERATIONS_MAX = 2000 };
+enum { THREADS = 2, THREAD_BYTES = 48, OPERATIONS_MAX = 2000, TRAININGS_MAX = 2 };
 
 /* A thread uses the keys whose numbers are `first' and every `step'th after it. */
 struct store_run {
@@ -145,10 +145,33 @@ static void do_compact(struct store_run *run)
 	fuzz_check(err == 0 || (err == 1 && budget) || run->world->stack.fails, "%d: %s", err, zpool_last_error());
 }
 
+static void train(struct store_world *world)
+{
+	bool can_train = world->args.train_bytes || world->args.train_units;
+	int result;
+
+	if (can_train && (world->threads || !world->trainings))
+		return;
+	result = zpool_store_train(world->store);
+	fuzz_say("train: %d", result);
+	if (!can_train) {
+		fuzz_assert(result == -EOPNOTSUPP);
+		return;
+	}
+	world->trainings--;
+	fuzz_check(result == 0 || result == 1 || result == -ENODATA || result == -ENOSPC ||
+			   (result == -ENOMEM && world->limit) || world->stack.fails,
+		   "%d: %s", result, zpool_last_error());
+}
+
 static void do_recompress(struct store_run *run)
 {
 	uint8_t how = fuzz_byte(run->input);
-	int err = zpool_store_recompress(run->world->store, how & 1 ? ZPOOL_STORE_RECOMPRESS_ALL : 0, how >> 2);
+	int err;
+
+	if (how & 2)
+		train(run->world);
+	err = zpool_store_recompress(run->world->store, how & 1 ? ZPOOL_STORE_RECOMPRESS_ALL : 0, how >> 2);
 
 	if (!run->world->args.recompressor)
 		fuzz_assert(err == -EOPNOTSUPP);
@@ -195,7 +218,7 @@ static void do_look(struct store_run *run)
 	fuzz_assert(stats.units <= STORE_KEYS && stats.dirty <= STORE_KEYS);
 	fuzz_assert(stats.same_filled + stats.incompressible <= stats.units);
 	fuzz_assert(!stats.damaged || run->world->stack.fails);
-	fuzz_assert(stats.pool_bytes + stats.index_bytes + stats.context_bytes ==
+	fuzz_assert(stats.pool_bytes + stats.index_bytes + stats.context_bytes + stats.dictionary_bytes ==
 		    zpool_store_get_total_size(run->world->store));
 	store_compare_extents(run->world);
 	store_compare_all(run->world);
@@ -206,7 +229,7 @@ static bool open_store(struct store_world *world)
 	world->store = zpool_store_open(&world->args, sizeof(world->args));
 	if (!world->store)
 		fuzz_check(world->limit || world->stack.fails || strstr(world->stack.spec, "limit=") ||
-				   fuzz_stack_is_refused(&world->stack),
+				   world->args.dictionary || fuzz_stack_is_refused(&world->stack),
 			   "%s: %s", world->stack.spec, zpool_last_error());
 	fuzz_say("%s, units of %zu, limit %llu, backing %d, flags %#x: %s", world->stack.spec, world->unit_bytes,
 		 (unsigned long long)world->limit, world->backing, world->args.flags,
@@ -362,6 +385,27 @@ static void choose_backing(struct store_world *world)
 	}
 }
 
+/* The dictionary is any bytes, which may begin with the magic number of zstd's dictionaries and be damaged. */
+static void choose_dictionary(struct store_world *world, struct fuzz_input *input, uint8_t options)
+{
+	struct fuzz_input part;
+	const char *second = world->args.recompressor;
+
+	if (strncmp(world->args.compressor, "zstd", 4) && (!second || strncmp(second, "zstd", 4)))
+		return;
+	if (options & 32)
+		world->args.train_bytes = 1024;
+	if (options & 64) {
+		part = fuzz_part(input, (size_t)fuzz_byte(input) * 4);
+		world->args.dictionary_bytes = (uint64_t)(part.end - part.at);
+		memcpy(world->dictionary, part.at, (size_t)world->args.dictionary_bytes);
+		world->args.dictionary = world->dictionary;
+	}
+	if (options & 128)
+		world->args.train_units = 20;
+	world->trainings = TRAININGS_MAX;
+}
+
 static void choose_args(struct store_world *world, struct fuzz_input *input)
 {
 	static const char *const compressors[] = { "lz4", "none", "zstd:1", "lz4hc:3", "zstd:-5" };
@@ -390,6 +434,7 @@ static void choose_args(struct store_world *world, struct fuzz_input *input)
 	if (second & 0x80)
 		world->args.recompressor = stronger[second & 3];
 	world->args.accept_percent = second & 0x3f;
+	choose_dictionary(world, input, options);
 	choose_backing(world);
 }
 
