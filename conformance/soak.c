@@ -5,45 +5,32 @@
  * Workers store, check, rewrite, free and map objects that any of them may have made.  Beside them one thread shrinks,
  * and one walks, trims, compacts and changes the limit.  It is a case of the contract suite's kind, run by its runner.
  *
- * With a range of threads the run is cut into stages, one for each number of workers, on the same pool.  After a stage
- * all but a quarter of the objects go and the pool is compacted: what it holds then, and what the process grew by,
- * beyond the objects' own bytes must not become more from stage to stage.  At the end, without any object, the pool
- * must be about as small as when it was new.
+ * At the end all but a quarter of the objects go and the pool is compacted.  Then the rest goes, and the pool must be
+ * about as small as when it was new.
  */
 #include "soak.h"
 
-#include "footprint.h"
 #include "crowd.h"
+#include "footprint.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <time.h>
 
-struct ct_soak ct_soak = { 4, 4, 60, 0, 4000, SIZE_MAX };
+unsigned int ct_soak_seconds = 60;
 
-enum { SIDE_THREADS = CT_SOAK_SIDE_THREADS, REPORT_SECONDS = 10, MIB = 1 << 20 };
+enum { WORKERS = 4, SIDE_THREADS = 2, OBJECTS = 4000, REPORT_SECONDS = 10, MIB = 1 << 20 };
 
-/* A stage runs this many workers until they have made this many operations, or until the main thread ends it. */
-static struct {
-	unsigned int threads;
-	unsigned long until;
-	atomic_bool over;
-} stage;
-
-/* The memory of the pool and of the process beyond the bytes of the objects. */
-struct overhead {
-	uint64_t pool, process;
-};
+static atomic_bool over;
 
 static bool working(void)
 {
-	return !atomic_load(&stage.over) && !ct_stopping();
+	return !atomic_load(&over) && !ct_stopping();
 }
 
 static void shrink_now_and_then(struct ct_crowd *crowd, struct ct_rng *rng)
 {
 	for (unsigned int i = 1; working(); i++) {
-		if (ct_crowd_count(crowd) > ct_soak.objects / 2)
+		if (ct_crowd_count(crowd) > OBJECTS / 2)
 			zpool_shrink(crowd->pool, 1 + (unsigned int)ct_rng_below(rng, 64), NULL);
 		if (i % 8 == 0)
 			ct_nap();
@@ -65,12 +52,12 @@ static void work(struct ct_thread *thread)
 {
 	struct ct_crowd *crowd = thread->arg;
 
-	if (thread->index == stage.threads)
+	if (thread->index == WORKERS)
 		shrink_now_and_then(crowd, &thread->rng);
-	else if (thread->index > stage.threads)
+	else if (thread->index > WORKERS)
 		tend_now_and_then(crowd, &thread->rng);
 	else
-		while (working() && atomic_load(&crowd->done) < stage.until)
+		while (working())
 			ct_crowd_step(crowd, &thread->rng);
 }
 
@@ -84,35 +71,27 @@ static unsigned int seconds_since(const struct timespec *start)
 
 static void report(struct ct_crowd *crowd, unsigned int seconds)
 {
-	unsigned long done = atomic_load(&crowd->done);
-
-	printf("# %s: %u threads, %u s, %lu operations", ct.spec, stage.threads, seconds, done);
-	if (ct_soak.operations)
-		printf(" (%llu %%)", done * 100ull / ct_soak.operations);
-	printf(", %u evicted of %u asked for, %zu objects in %llu KiB\n", atomic_load(&crowd->evicted),
-	       atomic_load(&crowd->asked), ct_crowd_count(crowd),
-	       (unsigned long long)zpool_get_total_size(crowd->pool) / 1024);
+	printf("# %s: %d threads, %u s, %lu operations, %u evicted of %u asked for, %zu objects in %llu KiB\n", ct.spec,
+	       WORKERS, seconds, atomic_load(&crowd->done), atomic_load(&crowd->evicted), atomic_load(&crowd->asked),
+	       ct_crowd_count(crowd), (unsigned long long)zpool_get_total_size(crowd->pool) / 1024);
 	fflush(stdout);
 }
 
-/* Runs a stage until its operations are done, or until this many seconds after the beginning of the run. */
-static void run_stage(struct ct_crowd *crowd, const struct timespec *start, unsigned int until_seconds)
+static void run_threads(struct ct_crowd *crowd, const struct timespec *start)
 {
-	unsigned int reported = seconds_since(start) / REPORT_SECONDS, seconds;
+	unsigned int reported = 0, seconds = 0;
 	struct timespec tenth = { 0, 100000000 };
 
-	atomic_store(&stage.over, false);
-	ct_threads_start(stage.threads + SIDE_THREADS, work, crowd);
-	while (working() && atomic_load(&crowd->done) < stage.until) {
+	atomic_store(&over, false);
+	ct_threads_start(WORKERS + SIDE_THREADS, work, crowd);
+	while (working() && seconds < ct_soak_seconds) {
 		nanosleep(&tenth, NULL);
 		seconds = seconds_since(start);
-		if (seconds >= until_seconds)
-			break;
 		if (seconds / REPORT_SECONDS != reported)
 			report(crowd, seconds);
 		reported = seconds / REPORT_SECONDS;
 	}
-	atomic_store(&stage.over, true);
+	atomic_store(&over, true);
 	ct_threads_join();
 	CT_MUST(zpool_set_limit(crowd->pool, 0));
 }
@@ -122,71 +101,45 @@ static uint64_t beyond(uint64_t whole, uint64_t part)
 	return whole > part ? whole - part : 0;
 }
 
-/* Nobody else is at work. */
-static struct overhead take_stock(struct ct_crowd *crowd, size_t objects, uint64_t process_before)
+/* Keeps this many objects.  Returns the bytes that the pool holds then beyond theirs.  No other thread is at work. */
+static uint64_t take_stock(struct ct_crowd *crowd, size_t objects, uint64_t process_before)
 {
-	struct overhead overhead;
-	uint64_t stored = 0;
+	uint64_t stored = 0, overhead, process;
 	int result;
 
-	ct_set_check(crowd->pool, &crowd->set, "after a stage");
+	ct_set_check(crowd->pool, &crowd->set, "after the threads' work");
 	ct_set_thin(crowd->pool, &crowd->set, objects, &ct.rng);
 	for (size_t i = 0; i < crowd->set.count; i++)
 		stored += crowd->set.at[i].size;
 	result = zpool_compact(crowd->pool, 0, 0, NULL);
 	CT_CHECK(result == 0 || result == -EOPNOTSUPP, "compacting the whole pool gave %s", ct_error_name(result));
 	ct_trim(crowd->pool);
-	overhead.pool = beyond(zpool_get_total_size(crowd->pool), stored);
-	overhead.process = ct_instrumented() ? 0 : beyond(footprint_bytes(), process_before + stored);
-	printf("# %s: %u threads are done, %lu operations; for %llu KiB in %zu objects the pool holds %llu KiB more, the process grew by %llu KiB more\n",
-	       ct.spec, stage.threads, atomic_load(&crowd->done), (unsigned long long)stored / 1024, crowd->set.count,
-	       (unsigned long long)overhead.pool / 1024, (unsigned long long)overhead.process / 1024);
+	overhead = beyond(zpool_get_total_size(crowd->pool), stored);
+	process = ct_instrumented() ? 0 : beyond(footprint_bytes(), process_before + stored);
+	printf("# %s: for %llu KiB in %zu objects the pool holds %llu KiB more, the process grew by %llu KiB more\n",
+	       ct.spec, (unsigned long long)stored / 1024, crowd->set.count, (unsigned long long)overhead / 1024,
+	       (unsigned long long)process / 1024);
 	fflush(stdout);
 	return overhead;
 }
 
-/* The objects left are others in each stage, and threads leave stacks and arenas behind. */
-static void compare(const struct overhead *first, const struct overhead *now)
-{
-	uint64_t slack = first->pool / 4 + MIB / 2;
-
-	CT_CHECK(now->pool <= first->pool + slack,
-		 "the pool held %llu bytes more than its objects after the first stage, and now %llu",
-		 (unsigned long long)first->pool, (unsigned long long)now->pool);
-	slack = first->process / 2 + 2 * MIB;
-	CT_CHECK(now->process <= first->process + slack,
-		 "the process grew by %llu bytes more than its objects in the first stage, and by %llu until now",
-		 (unsigned long long)first->process, (unsigned long long)now->process);
-}
-
 static void contents_last_for_as_long_as_asked(void)
 {
-	unsigned int count = ct_soak.threads_most - ct_soak.threads_least + 1;
-	struct overhead first = { 0, 0 }, now;
-	uint64_t process_before = 0, empty;
+	uint64_t process_before = 0, empty, left;
 	struct ct_crowd crowd;
 	struct timespec start;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if (ct_soak.largest < ct.max_bytes)
-		ct.max_bytes = ct_soak.largest;
-	ct_crowd_open(&crowd, ct_soak.objects);
+	ct_crowd_open(&crowd, OBJECTS);
 	empty = zpool_get_total_size(crowd.pool);
 	if (!ct_instrumented())
 		process_before = footprint_bytes();
-	for (unsigned int i = 1; i <= count && !ct_stopping(); i++) {
-		stage.threads = ct_soak.threads_least + i - 1;
-		stage.until = ct_soak.operations ? (unsigned long)(ct_soak.operations * i / count) : ULONG_MAX;
-		run_stage(&crowd, &start, (unsigned int)((unsigned long long)ct_soak.seconds * i / count));
-		now = take_stock(&crowd, ct_soak.objects / 4, process_before);
-		if (i == 1)
-			first = now;
-		compare(&first, &now);
-	}
+	run_threads(&crowd, &start);
 	report(&crowd, seconds_since(&start));
-	now = take_stock(&crowd, 0, process_before);
-	CT_CHECK(now.pool <= empty + MIB, "without any object the pool holds %llu bytes, and %llu when it was new",
-		 (unsigned long long)now.pool, (unsigned long long)empty);
+	(void)take_stock(&crowd, OBJECTS / 4, process_before);
+	left = take_stock(&crowd, 0, process_before);
+	CT_CHECK(left <= empty + MIB, "without any object the pool holds %llu bytes, and %llu when it was new",
+		 (unsigned long long)left, (unsigned long long)empty);
 	ct_crowd_close(&crowd);
 }
 

@@ -35,6 +35,7 @@ include $(top_srcdir)/tests/store/local.mk
 include $(top_srcdir)/tests/hosts/nbdkit/local.mk
 include $(top_srcdir)/tests/model/local.mk
 include $(top_srcdir)/tests/races/local.mk
+include $(top_srcdir)/tests/soak/local.mk
 include $(top_srcdir)/tests/stress/local.mk
 include $(top_srcdir)/tests/mutation/local.mk
 include $(top_srcdir)/tests/check/local.mk

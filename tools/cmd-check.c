@@ -280,7 +280,7 @@ static void gather(struct check_options *options)
 		options->groups[count++] = *group;
 	if (options->stress_seconds) {
 		options->groups[count++] = *ct_groups_soak;
-		ct_soak.seconds = options->stress_seconds;
+		ct_soak_seconds = options->stress_seconds;
 		options->suite.slow_timeout_s = options->stress_seconds + SOAK_GRACE_SECONDS;
 	}
 	options->groups[count] = (struct ct_group){ NULL, NULL };
@@ -347,7 +347,7 @@ static void print_arguments(FILE *to, const struct ct_options *suite, const char
 	ct_print_word(to, subject);
 	fprintf(to, " --case %s --seed %" PRIu64 " --ops %lu", case_name, suite->seed, suite->operations);
 	if (ct_case_exists(ct_groups_soak, case_name))
-		fprintf(to, " --stress %u", ct_soak.seconds);
+		fprintf(to, " --stress %u", ct_soak_seconds);
 	if (!suite->isolate)
 		fputs(" --no-fork", to);
 }
