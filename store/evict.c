@@ -52,6 +52,8 @@ static void leave(struct eviction *eviction, struct zps_unit unit, uint32_t meta
 	eviction->bytes += sizeof(uint64_t) + sizeof(uint32_t);
 	if ((meta & ZPS_STATE) == ZPS_OBJECT)
 		eviction->bytes += zps_object_bytes(eviction->store, meta);
+	else if (zps_is_copied(meta))
+		eviction->bytes += eviction->store->unit_bytes;
 	eviction->evicted++;
 	zps_count(eviction->context, ZPS_EVICTED, 1);
 	zps_replace(eviction->store, eviction->context, unit, meta, ZPS_ABSENT, 0);

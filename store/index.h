@@ -45,6 +45,9 @@
  * RAW says that the object has the value as it is.  Without a backing from which the driver evicts and without
  * checksums, such an object has no header, so that it is exactly as long as the value.
  *
+ * COPIED is SAME with RAW: the value is neither in the pool nor in the backing, and the word is the address of a copy;
+ * see through.c.
+ *
  * FRESH and SECOND are for stores with a second compressor.  FRESH says that the unit was put or read since
  * recompression last looked at it.  SECOND says that the second compressor made the object, or could not shrink a value
  * that is stored as it is.
@@ -63,6 +66,7 @@
 #define ZPS_PIN 0x100u
 #define ZPS_PINS 0x1f00u
 #define ZPS_RAW 0x2000u
+#define ZPS_COPIED (ZPS_SAME | ZPS_RAW)
 #define ZPS_FRESH 0x4000u
 #define ZPS_SECOND 0x8000u
 #define ZPS_PINS_MAX 0x1f00u /* This is 31 pins, while an object may be mapped 60 times. */
@@ -141,6 +145,11 @@ void zps_unit_unlock(struct zps_unit unit, uint32_t meta);
 static inline uint32_t zps_unit_meta(struct zps_unit unit)
 {
 	return atomic_load_explicit(&unit.leaf->meta[unit.slot], memory_order_relaxed);
+}
+
+static inline bool zps_is_copied(uint32_t meta)
+{
+	return (meta & (ZPS_STATE | ZPS_RAW)) == ZPS_COPIED;
 }
 
 static inline uint64_t zps_leaf_base(const struct zps_leaf *leaf)

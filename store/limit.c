@@ -13,7 +13,8 @@
 
 static uint64_t others_bytes(const struct zpool_store *store)
 {
-	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts) + zps_dictionaries_bytes(store);
+	return zps_index_bytes(&store->index) + zps_contexts_bytes(&store->contexts) + zps_dictionaries_bytes(store) +
+	       atomic_load_explicit(&store->torn.copied_bytes, memory_order_relaxed);
 }
 
 /*

@@ -18,6 +18,7 @@ store_sources = \
 	store/recompress.c \
 	store/range.c store/range.h \
 	store/store.h \
+	store/through.c \
 	store/train.c \
 	store/unit.c \
 	store/writeback.c \

@@ -280,6 +280,14 @@ static int64_t fill(const struct zpool_store *store, uint64_t word, unsigned cha
 	return (int64_t)store->unit_bytes;
 }
 
+static int64_t copy(const struct zpool_store *store, uint64_t word, unsigned char *buf, size_t room)
+{
+	if (room < store->unit_bytes)
+		return too_little_room(room, store->unit_bytes);
+	memcpy(buf, (const void *)(uintptr_t)word, store->unit_bytes);
+	return (int64_t)store->unit_bytes;
+}
+
 int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, uint64_t key, uint32_t meta,
 		       uint64_t word, void *buf, size_t room)
 {
@@ -287,7 +295,7 @@ int64_t zps_value_read(struct zpool_store *store, struct zps_context *context, u
 	int64_t result;
 
 	if ((meta & ZPS_STATE) == ZPS_SAME)
-		return fill(store, word, buf, room);
+		return zps_is_copied(meta) ? copy(store, word, buf, room) : fill(store, word, buf, room);
 	object = object_begin(store, context, (unsigned long)word, zps_object_bytes(store, meta));
 	result = unpack(store, context, key, meta, object, buf, room);
 	object_end(store, context, (unsigned long)word, object);

@@ -148,6 +148,7 @@ static int set_up(struct zpool_store *store, const struct zpool_store_args *args
 static void end(struct zpool_store *store)
 {
 	zpool_destroy_pool(store->pool);
+	zps_torn_fini(store);
 	zps_index_fini(&store->index);
 	zps_recompression_fini(store);
 	zps_contexts_fini(&store->contexts);
@@ -177,6 +178,7 @@ struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t
 	}
 	pthread_mutex_init(&store->limit_lock, NULL);
 	pthread_mutex_init(&store->watch_lock, NULL);
+	pthread_mutex_init(&store->torn.lock, NULL);
 	for (unsigned int i = 0; i < ZPS_HANDLE_LOCKS; i++)
 		pthread_mutex_init(&store->handle_lock[i], NULL);
 	err = set_up(store, &own);

@@ -101,18 +101,6 @@ static int zero_in_memory(struct zpool_store *store, struct zps_context *context
  * once, because the index may have no room for all of them.
  */
 
-/* Drops or zeroes units in the backing that are not in memory.  The caller holds the stripe for writing. */
-static int fill_absent(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t count,
-		       bool drop)
-{
-	int err = zps_backing_fill(&store->backing, drop, first * store->unit_bytes, count * store->unit_bytes,
-				   context->io, store->contexts.io_bytes);
-
-	if (err)
-		zps_count(context, ZPS_WRITE_ERRORS, 1);
-	return err;
-}
-
 /* Drops or zeroes a unit in memory; returns false if it is not there.  The caller holds the stripe for writing. */
 static bool fill_present(struct zpool_store *store, struct zps_context *context, uint64_t key, bool drop)
 {
@@ -136,10 +124,10 @@ static int fill_stripe(struct zpool_store *store, struct zps_context *context, u
 			continue;
 		}
 		if (absent)
-			err = fill_absent(store, context, key - absent, absent, drop);
+			err = zps_fill_absent(store, context, key - absent, absent, drop);
 		absent = 0;
 	}
-	return absent && !err ? fill_absent(store, context, last + 1 - absent, absent, drop) : err;
+	return absent && !err ? zps_fill_absent(store, context, last + 1 - absent, absent, drop) : err;
 }
 
 static int fill_range(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last, bool drop)
@@ -147,8 +135,10 @@ static int fill_range(struct zpool_store *store, struct zps_context *context, ui
 	for (uint64_t key = first;;) {
 		uint64_t end = zps_stripe_end(key) < last ? zps_stripe_end(key) : last;
 		pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
-		int err;
+		int err = zps_torn_check(store, context);
 
+		if (err)
+			return err;
 		pthread_rwlock_wrlock(stripe);
 		err = fill_stripe(store, context, key, end, drop);
 		pthread_rwlock_unlock(stripe);

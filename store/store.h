@@ -16,6 +16,23 @@
 
 #define ZPS_HANDLE_LOCKS 64
 
+/*
+ * These are the ranges of keys of which the backing may hold torn units, because a direct write of them has failed; see
+ * through.c.  Each call has at most one range that is not recorded yet, or not any more.
+ */
+#define ZPS_TORN_MAX 16
+
+struct zps_torn_range {
+	uint64_t first, last; /* are in one stripe */
+};
+
+struct zps_torn {
+	pthread_mutex_t lock;
+	_Atomic unsigned int count;
+	_Atomic uint64_t copied_bytes; /* counts the memory of the copied values */
+	struct zps_torn_range range[ZPS_TORN_MAX + ZPS_CONTEXTS_MAX];
+};
+
 struct zpool_store {
 	struct zpool *pool;
 	size_t unit_bytes;
@@ -36,6 +53,7 @@ struct zpool_store {
 	_Atomic bool governs;
 
 	struct zps_backing backing;
+	struct zps_torn torn;
 	bool evicts;     /* is true if zpool_shrink() calls zps_evict_callback() */
 	bool may_exceed; /* is true if the store was opened with ZPOOL_STORE_EXCEED */
 	/* This is true while the pool has no limit because the backing fails; limit_lock guards changes. */
@@ -179,6 +197,36 @@ bool zps_watch_end(struct zpool_store *store);
  */
 int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_t key, void *buf, size_t room,
 		 bool is_kept);
+
+/* ---- through.c ---- */
+/*
+ * Writes a value to the backing, and removes the unit from memory.  The caller holds no stripe.  Returns 0, or -errno
+ * with the error set; the key then has a whole value, which is the old one if the unit was in memory or nothing was
+ * written, and otherwise the new one.
+ */
+int zps_write_through(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data);
+
+/*
+ * Drops or zeroes units in the backing that are not in memory.  The caller holds the stripe for writing, and has called
+ * zps_torn_check() before it took it.  Returns 0, or -errno with the error set; the units are then dropped or zeroed in
+ * memory.
+ */
+int zps_fill_absent(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t count, bool drop);
+
+/*
+ * Returns 0 if another direct write may fail without exceeding ZPS_TORN_MAX.  Otherwise it first repeats direct writes
+ * that have failed, and if these fail again, it returns -errno with the error set.  The caller holds no stripe.
+ */
+int zps_torn_check(struct zpool_store *store, struct zps_context *context);
+
+/* Repeats all direct writes that have failed, unless their units were written meanwhile. */
+void zps_torn_mend(struct zpool_store *store, struct zps_context *context);
+
+/* Frees the copied values when the store ends. */
+void zps_torn_fini(struct zpool_store *store);
+
+/* Frees the value of a unit that was COPIED. */
+void zps_copied_free(struct zpool_store *store, uint64_t word);
 
 /* ---- writeback.c ---- */
 /*

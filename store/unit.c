@@ -103,11 +103,12 @@ static void account(struct zpool_store *store, struct zps_context *context, uint
 	value_bytes = zps_value_bytes(store, meta, word);
 	zps_count(context, ZPS_UNITS, sign);
 	zps_count(context, ZPS_ORIGINAL_BYTES, sign * value_bytes);
-	if (state == ZPS_SAME) {
+	if (state == ZPS_SAME && !zps_is_copied(meta)) {
 		zps_count(context, ZPS_SAME_FILLED, sign);
 		return;
 	}
-	zps_count(context, ZPS_STORED_BYTES, sign * zps_object_bytes(store, meta));
+	zps_count(context, ZPS_STORED_BYTES,
+		  sign * (zps_is_copied(meta) ? value_bytes : zps_object_bytes(store, meta)));
 	if (meta & ZPS_RAW)
 		zps_count(context, ZPS_INCOMPRESSIBLE, sign);
 	version = zps_object_version(store, meta, word);
@@ -129,6 +130,8 @@ void zps_replace(struct zpool_store *store, struct zps_context *context, struct 
 	account(store, context, old_meta, old_word, UINT64_MAX);
 	if ((old_meta & ZPS_STATE) == ZPS_OBJECT)
 		zps_object_free(store, (unsigned long)old_word);
+	else if (zps_is_copied(old_meta))
+		zps_copied_free(store, old_word);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -188,29 +191,6 @@ static int put_in_memory(struct zpool_store *store, struct zps_context *context,
 }
 
 /*
- * Writes a value that does not fit into memory to the backing.  It is copied to the context's buffer first, because the
- * caller's buffer may not be aligned.
- */
-static int write_through(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data)
-{
-	pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
-	struct zps_unit unit;
-	uint32_t old;
-	int err;
-
-	pthread_rwlock_wrlock(stripe);
-	memcpy(context->io, data, store->unit_bytes);
-	err = zps_backing_write(&store->backing, context->io, store->unit_bytes, key * store->unit_bytes);
-	if (err)
-		zps_spoil(store, context, key);
-	else if (zps_lock(store, context, key, false, &unit, &old))
-		zps_replace(store, context, unit, old, ZPS_ABSENT, 0);
-	pthread_rwlock_unlock(stripe);
-	zps_count(context, err ? ZPS_WRITE_ERRORS : ZPS_WRITTEN_THROUGH, 1);
-	return err;
-}
-
-/*
  * If the limit is reached, units are evicted until the value fits.  If none can be evicted, the value is written to the
  * backing at once; and if the backing fails, the limit is exceeded if the program has allowed that.
  */
@@ -234,7 +214,7 @@ static int put_with_backing(struct zpool_store *store, struct zps_context *conte
 	if (!may_exceed || room == -EAGAIN) {
 		const bool is_too_large = err == -ENOSPC;
 
-		err = write_through(store, context, key, data);
+		err = zps_write_through(store, context, key, data);
 		zps_count(context, ZPS_THROUGH_TOO_LARGE, !err && is_too_large);
 		if (!err || !may_exceed)
 			return err;

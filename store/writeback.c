@@ -258,6 +258,8 @@ static int write_and_flush(struct zpool_store *store, uint64_t first, uint64_t l
 	int err = all ? write_all(store, context) : write_range(store, context, first, last);
 	int flush_err = flush_backing(store, context);
 
+	if (all && !err && !flush_err)
+		zps_torn_mend(store, context);
 	zps_context_put(context);
 	return err ? err : flush_err;
 }

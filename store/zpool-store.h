@@ -128,7 +128,9 @@ struct zpool_store_backing {
  * dirty.  At the limit, the store evicts units: it writes a dirty one to the backing first, and gives one that was read
  * since eviction last looked at it a second chance.  A value is certain to be in the backing only after
  * zpool_store_flush() or zpool_store_sync() has returned 0.  When a write to the backing fails, the unit stays in
- * memory, so nothing is lost, and the call reports the error.
+ * memory, so nothing is lost, and the call reports the error.  The backing may then have a part of the new value; the
+ * unit stays dirty, and the next flush writes it again.  A get returns whole values only, because a unit that was not
+ * in memory before such a write is taken into it.  At most about 16 units can exceed the limit for this reason.
  */
 struct zpool_store_args {
 	const char *pool;
@@ -196,7 +198,8 @@ ZPOOL_PUBLIC void zpool_store_close(struct zpool_store *store);
  * key is not below unit_count; -ENOMEM if the limit is reached or there is no memory; or -ENOSPC if the value does not
  * shrink to what the pool's driver accepts, or is longer than that with its checksum.  With a backing, values that the
  * memory cannot take are written to the backing at once, and the call fails with the error of the backing, such as -EIO
- * or -ENOSPC, only if that fails. After a failure the key keeps its old value.
+ * or -ENOSPC, only if that fails.  After a failure the key keeps its old value; but if the backing failed, it may also
+ * have the new one, which then stays in memory, dirty.  It never has a mixture.
  */
 ZPOOL_PUBLIC int zpool_store_put(struct zpool_store *store, uint64_t key, const void *data, size_t bytes);
 
@@ -247,7 +250,8 @@ ZPOOL_PUBLIC int zpool_store_drop(struct zpool_store *store, uint64_t key);
  * backing, units that are not in memory are discarded in the backing during the call.
  *
  * Returns 0; -EINVAL if store is NULL, count is 0, or the range does not end below unit_count (or exceeds the last
- * 64-bit key); or the error of the backing, after which only a part of the range may be dropped.
+ * 64-bit key); or the error of the backing, after which only a part of the range may be dropped, but no part of a
+ * value.
  */
 ZPOOL_PUBLIC int zpool_store_drop_range(struct zpool_store *store, uint64_t first, uint64_t count);
 
@@ -257,7 +261,7 @@ ZPOOL_PUBLIC int zpool_store_drop_range(struct zpool_store *store, uint64_t firs
  * With a backing, units that are not in memory are written during the call.
  *
  * Returns 0; -EINVAL in the cases of zpool_store_drop_range(); -ENOMEM if the limit is reached or there is no memory;
- * or the error of the backing.  After the last two, only a part of the range may be zero.
+ * or the error of the backing.  After the last two, only a part of the range may be zero, but no part of a value.
  */
 ZPOOL_PUBLIC int zpool_store_zero_range(struct zpool_store *store, uint64_t first, uint64_t count);
 

@@ -65,30 +65,25 @@ static void set_dropped(struct store_world *world, struct store_value *value)
  * Values that a failed call may or may not have changed
  */
 
-static bool is_mixture(const unsigned char *found, const struct store_value *a, const struct store_value *b)
-{
-	for (size_t i = 0; i < a->length; i++)
-		if (found[i] != a->bytes[i] && found[i] != b->bytes[i])
-			return false;
-	return true;
-}
-
 /*
- * The value must be the old one or the new one.  A backing that fails in the middle of a transfer may hold a mixture of
- * both.
+ * The value must be the old one or the new one.  With `heal`, the backing works again from now on; otherwise a value
+ * that cannot be read at present is the old one, because a new one that was not written stays in memory.
  */
-static void settle(struct store_world *world, unsigned int number, const struct store_value *new_value)
+static void settle(struct store_world *world, unsigned int number, const struct store_value *new_value, bool heal)
 {
 	struct store_value *value = &world->values[number];
 	unsigned char found[STORE_UNIT_BYTES_MAX];
+	int tries = heal ? TRIES : 1;
 	int64_t length = -1;
 
-	store_heal(world);
-	for (int tries = 0; tries < TRIES && length < 0 && length != -ENOENT; tries++)
+	if (heal)
+		store_heal(world);
+	while (tries-- && length < 0 && length != -ENOENT)
 		length = zpool_store_get(world->store, store_key(world, number), found, sizeof(found));
 	if (length < 0 && length != -ENOENT) {
-		fuzz_assert(world->stack.fails);
-		value->known = false;
+		fuzz_assert(!heal || world->stack.fails);
+		if (world->stack.fails)
+			value->known = false;
 		return;
 	}
 	if (length == -ENOENT)
@@ -99,8 +94,7 @@ static void settle(struct store_world *world, unsigned int number, const struct 
 		*value = *new_value;
 		return;
 	}
-	fuzz_check(!value->known || (world->backing == STORE_CLUMSY && is_mixture(found, value, new_value)),
-		   "key %u has neither its old nor its new value", number);
+	fuzz_check(!value->known, "key %u has neither its old nor its new value", number);
 	value->known = true;
 	value->length = (size_t)length;
 	memcpy(value->bytes, found, value->length);
@@ -130,11 +124,11 @@ void store_put(struct store_world *world, unsigned int number, const struct stor
 		return;
 	}
 	check_put_error(world, err);
-	/* After a failure the key keeps its old value. */
+	/* Without a backing, the key keeps its old value after a failure. */
 	if (world->threads)
 		world->values[number].known = false;
-	else if (world->backing == STORE_CLUMSY || !world->values[number].known)
-		settle(world, number, value);
+	else if (world->backing || !world->values[number].known)
+		settle(world, number, value, !world->values[number].known);
 }
 
 void store_get(struct store_world *world, unsigned int number, size_t room)
@@ -172,7 +166,7 @@ void store_drop(struct store_world *world, unsigned int number)
 		if (world->threads)
 			value->known = false;
 		else
-			settle(world, number, &dropped);
+			settle(world, number, &dropped, true);
 		return;
 	}
 	*value = dropped;
@@ -202,7 +196,7 @@ void store_clear(struct store_world *world, unsigned int first, unsigned int cou
 			   zpool_last_error());
 	for (unsigned int i = first; i < first + count; i++)
 		if (err)
-			settle(world, i, &cleared);
+			settle(world, i, &cleared, true);
 		else
 			world->values[i] = cleared;
 }

@@ -31,6 +31,7 @@ struct store_value {
 
 /*
  * failing    calls of the backing may fail, or have failed
+ * torn       they have since the last flush, so some units may exceed the limit
  * threads    several threads run
  * limit      as last set, 0: none, or STORE_LIMIT_UNKNOWN
  * total      zpool_store_get_total_size() after the previous operation
@@ -45,6 +46,7 @@ struct store_world {
 	struct image image;
 	int fd;
 	bool failing;
+	bool torn;
 	bool threads;
 	size_t unit_bytes;
 	_Atomic uint64_t limit;

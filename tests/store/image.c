@@ -56,6 +56,8 @@ static int64_t image_pwrite(void *user, const void *buf, size_t bytes, uint64_t 
 	struct image *image = user;
 	int err = begin(image);
 
+	if (image->tears && err && err != -EINTR)
+		memcpy(image->data + offset, buf, bytes / 2);
 	if (err)
 		return err;
 	check(image, buf, offset, bytes);
@@ -80,6 +82,8 @@ static int clear(struct image *image, _Atomic uint64_t *count, uint64_t offset, 
 {
 	int err = begin(image);
 
+	if (image->tears && err)
+		memset(image->data + offset, 0, bytes / 2);
 	if (err)
 		return err;
 	check(image, NULL, offset, bytes);

@@ -18,6 +18,7 @@ struct image {
 	_Atomic uint64_t fail_from;  /* is the number of the first call that fails, or 0 */
 	_Atomic uint64_t fail_count; /* is how many calls fail from there on */
 	_Atomic int err;             /* is the positive errno of the failures */
+	bool tears;                  /* makes each write that fails change the first half of its range */
 	bool clumsy;                 /* makes transfers short, and some calls fail with -EINTR */
 	_Atomic uint64_t reads, writes, flushes, discards, zeroes, closes;
 	_Atomic uint64_t read_bytes, written_bytes;
