@@ -19,8 +19,9 @@
 
 #define PAGE_BYTES 4096
 #define TURNS 4
-#define SHRINK_PAGES 64  /* One step of zpool_store_shrink() evicts at most this many pages. */
-#define CLUSTER_UNITS 16 /* Dirty units among this many aligned neighbours are written together. */
+#define SHRINK_PAGES 64           /* One step of zpool_store_shrink() evicts at most this many pages. */
+#define COMPACT_BYTES (256 << 10) /* One call that makes room moves at most this many bytes. */
+#define CLUSTER_UNITS 16          /* Dirty units among this many aligned neighbours are written together. */
 
 /*
  * This is one thread's attempt to evict.  Attempts can nest, because the functions of a backing may use another store;
@@ -218,6 +219,50 @@ static void end_excess(struct zpool_store *store, struct zps_context *context, u
 		zps_limit_exceed(store, false);
 }
 
+void zps_begin_making_room(struct zpool_store *store)
+{
+	uint64_t stored = zps_contexts_sum(&store->contexts, ZPS_STORED_BYTES);
+	uint64_t pool = zpool_get_total_size(store->pool);
+
+	if (atomic_load_explicit(&store->making_room, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&store->full_ratio, pool > stored && stored ? (double)pool / (double)stored : 1,
+			      memory_order_relaxed);
+	atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
+}
+
+/*
+ * Returns how many bytes the store would take if its pool were as dense as it was when the limit was reached.  The
+ * difference to its total size is free space in the pool, which the next values use.
+ */
+static uint64_t dense_bytes(struct zpool_store *store)
+{
+	uint64_t pool = zpool_get_total_size(store->pool);
+	double dense = (double)zps_contexts_sum(&store->contexts, ZPS_STORED_BYTES) *
+		       atomic_load_explicit(&store->full_ratio, memory_order_relaxed);
+
+	return zpool_store_get_total_size(store) - (dense < (double)pool ? pool - (uint64_t)dense : 0);
+}
+
+/*
+ * Returns true if enough units were evicted.  Evicted objects lie scattered, so the pool can be much larger than what
+ * is left in it: then free pages are released, and a driver that can compact releases more.  If the pool is still
+ * larger than the target, the next values use its free space; but while it exceeds the limit, more must be evicted.
+ */
+static bool has_room(struct zpool_store *store, uint64_t limit)
+{
+	uint64_t target = limit / 100 * store->accept_percent;
+
+	if (zpool_store_get_total_size(store) <= target)
+		return true;
+	if (dense_bytes(store) > target)
+		return false;
+	(void)zpool_trim(store->pool, NULL);
+	if (zpool_store_get_total_size(store) > target)
+		(void)zpool_compact(store->pool, COMPACT_BYTES, 0, NULL);
+	return zpool_store_get_total_size(store) <= limit;
+}
+
 void zps_keep_making_room(struct zpool_store *store, struct zps_context *context)
 {
 	uint64_t limit = atomic_load_explicit(&store->limit_bytes, memory_order_relaxed);
@@ -228,8 +273,7 @@ void zps_keep_making_room(struct zpool_store *store, struct zps_context *context
 		end_excess(store, context, limit);
 	if (!atomic_load_explicit(&store->making_room, memory_order_relaxed))
 		return;
-	if (zpool_store_get_total_size(store) <= limit / 100 * store->accept_percent ||
-	    zps_make_room(store, context, ZPS_ROOM_PAGES) || !limit)
+	if (has_room(store, limit) || zps_make_room(store, context, ZPS_ROOM_PAGES) || !limit)
 		atomic_store_explicit(&store->making_room, false, memory_order_relaxed);
 }
 

@@ -78,7 +78,7 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 		return err ? err : result;
 	/* There was no room to keep this unit in memory, so room is made for the next ones. */
 	if (!kept)
-		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
+		zps_begin_making_room(store);
 	zps_keep_making_room(store, context);
 	zps_train_when_due(store, context);
 	return result;

@@ -61,7 +61,8 @@ struct zpool_store {
 	uint32_t accept_percent;
 	/* This is true from when the limit is reached until the store is below its accept_percent. */
 	_Atomic bool making_room;
-	_Atomic size_t hand; /* is the number of the leaf at which the clock continues */
+	_Atomic double full_ratio; /* is the ratio of the pool's size to its objects' when making_room was set */
+	_Atomic size_t hand;       /* is the number of the leaf at which the clock continues */
 
 	struct zps_recompression *recompression; /* is NULL if there is no second compressor */
 	struct zps_dictionaries *dictionaries;   /* is NULL if none is given and none is trained */
@@ -246,6 +247,9 @@ void zps_spoil(struct zpool_store *store, struct zps_context *context, uint64_t 
 
 /* The pool calls this function for each object that its driver offers for eviction; see struct zpool_open_args. */
 int zps_evict_callback(struct zpool *pool, unsigned long handle, void *user);
+
+/* Sets making_room, because a unit did not fit. */
+void zps_begin_making_room(struct zpool_store *store);
 
 /*
  * Evicts units from some pages.  The caller holds no stripe; the image in its context does not change.  Returns 0,

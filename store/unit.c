@@ -204,7 +204,7 @@ static int put_with_backing(struct zpool_store *store, struct zps_context *conte
 		err = put_in_memory(store, context, key, data, packed);
 		if (err != -ENOMEM || room)
 			break;
-		atomic_store_explicit(&store->making_room, true, memory_order_relaxed);
+		zps_begin_making_room(store);
 		room = zps_make_room(store, context, ZPS_ROOM_PAGES);
 	}
 	if (err != -ENOMEM && err != -ENOSPC)

@@ -109,7 +109,8 @@ struct zpool_store_backing {
  * backing_fd      is an open descriptor of the backing, which the store duplicates; -1 means none.
  * flags           are any of ZPOOL_STORE_CREATE, ZPOOL_STORE_EXCEED and ZPOOL_STORE_CHECKSUM.
  * accept_percent  is from 1 to 100; 0 means 90.  Once limit_bytes is reached, each put also evicts some units, until
- *                 the store holds at most this percentage of it.
+ *                 at most this percentage of it is in use.  Space in the pool that evicted units have left counts as
+ *                 free, also where the driver cannot give it back to the system.
  * reserved        is 0.
  * recompressor    is a second, stronger compressor for zpool_store_recompress(), named as compressor is; NULL means
  *                 none.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * room.c - what stays in memory: of a store whose pool has a limit of its own, and after reads without reuse
+ * room.c - what stays in memory: of a store whose pool has a limit of its own, after reads without reuse, and after
+ * eviction
  */
 #include "config.h"
 
@@ -169,6 +170,46 @@ START_TEST(loaded_units_respect_the_limit_of_the_spec)
 }
 END_TEST
 
+/*
+ * Values of all lengths are put in a random order, so objects that are put one after the other lie in pages of
+ * different size classes, and eviction leaves these partly full.
+ */
+START_TEST(eviction_ends_when_the_remaining_values_leave_enough_room)
+{
+	enum { SMALL = 512, OLD = 4000, NEW = 100 };
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	struct zpool_store_stats full = { 0 };
+	uint64_t limit = 0, target, needed;
+
+	image_fini(&image);
+	image_init(&image, (uint64_t)(OLD + NEW) * SMALL, false);
+	args.pool = specs[_i];
+	args.unit_bytes = SMALL;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s: %s", specs[_i], zpool_last_error());
+	for (uint64_t i = 0; i < OLD + NEW; i++) {
+		uint64_t key = i < OLD ? i * 2654435761U % OLD : i;
+
+		if (i == OLD) {
+			full = stats();
+			limit = zpool_store_get_total_size(store) - 4096;
+			ck_assert_int_eq(zpool_store_set_limit(store, limit), 0);
+		}
+		memcpy(other, value_of(3, (uint32_t)key), SMALL);
+		memset(other, 'a', key * 7919 % 16 * (SMALL / 16));
+		ck_assert_int_eq(zpool_store_put(store, key, other, SMALL), 0);
+	}
+	target = limit / 100 * 90;
+	needed = (limit + 4096 - target) / (full.pool_bytes / OLD) + NEW;
+	ck_assert_uint_gt(stats().evicted, 0);
+	ck_assert_msg(stats().evicted < needed * 3 / 2, "%s: %llu units were evicted, and %llu were needed", specs[_i],
+		      (unsigned long long)stats().evicted, (unsigned long long)needed);
+	ck_assert_uint_le(zpool_store_get_total_size(store), limit);
+	zpool_store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("room");
@@ -181,6 +222,7 @@ int main(void)
 	tcase_add_loop_test(tcase, values_that_are_read_once_change_nothing_in_memory, 0, SPECS);
 	tcase_add_loop_test(tcase, limit_of_the_spec_holds, 0, SPECS);
 	tcase_add_loop_test(tcase, loaded_units_respect_the_limit_of_the_spec, 0, SPECS);
+	tcase_add_loop_test(tcase, eviction_ends_when_the_remaining_values_leave_enough_room, 0, SPECS);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
