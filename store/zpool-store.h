@@ -101,7 +101,9 @@ struct zpool_store_backing {
  * limit_bytes     is the maximum of zpool_store_get_total_size(), which covers the pool, the index, the compression
  *                 contexts and the dictionaries; 0 means no limit.  If there is a limit here, the spec may not have
  *                 one.  A limit in the spec covers only the pool.  With a backing, units are evicted when either is
- *                 reached.
+ *                 reached.  An empty store takes 25 to 160 KiB with lz4 and units of at most 4 KiB, and up to 3 MiB
+ *                 with zstd and larger ones; its first value takes up to 45 KiB more, and each call that runs at the
+ *                 same time another context.  A limit below 1 MiB leaves little of it for values.
  * backing_path    names a regular file or a block device that holds the units for which there is no memory.  At most
  *                 one of backing_path, backing and backing_fd may be set.  The store copies the string, and locks the
  *                 file against other stores while it is open.
