@@ -3,17 +3,23 @@
  * pressure.c - tests of the thread that waits for memory pressure
  *
  * Urgent data on a TCP socket makes poll() report the same event as a pressure file does, and the test chooses when.
+ * One test makes the kernel report real pressure, for which it must be allowed to make a memory cgroup.
  */
 #include "config.h"
 
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "image.h"
@@ -202,6 +208,138 @@ START_TEST(bad_arguments_are_refused)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * Real pressure: a child reads a file that is larger than its cgroup may be, so it waits for its page cache to shrink
+ */
+
+#define CGROUP_BYTES "4194304"
+#define FILE_BYTES ((off_t)32 << 20) /* The file has no blocks, so reading it takes no input. */
+
+static bool write_text(const char *directory, const char *name, const char *text)
+{
+	char path[600];
+	bool done;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (fd >= 0)
+		(void)close(fd);
+	return done;
+}
+
+/* Makes a cgroup with a memory limit below a mount of cgroups, of version 1 or 2, and returns false if that fails. */
+static bool make_cgroup(char *cgroup, size_t room)
+{
+	FILE *mounts = fopen("/proc/self/mounts", "re");
+	char directory[256], type[32], options[256];
+	bool made = false;
+
+	while (mounts && !made && fscanf(mounts, "%*s %255s %31s %255s %*d %*d", directory, type, options) == 3) {
+		if (strncmp(type, "cgroup", 6) != 0)
+			continue;
+		(void)snprintf(cgroup, room, "%s/zpool-pressure-%ld", directory, (long)getpid());
+		if (mkdir(cgroup, 0700))
+			continue;
+		made = write_text(cgroup, "memory.max", CGROUP_BYTES) ||
+		       write_text(cgroup, "memory.limit_in_bytes", CGROUP_BYTES);
+		if (!made)
+			(void)rmdir(cgroup);
+	}
+	if (mounts)
+		(void)fclose(mounts);
+	return made;
+}
+
+static int make_file(const char *path)
+{
+	enum { TMPFS = 0x01021994, RAMFS = (int)0x858458f6 }; /* Their pages cannot leave the memory. */
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct statfs fs;
+
+	(void)unlink(path);
+	if (fd >= 0 && !fstatfs(fd, &fs) && (int)fs.f_type != TMPFS && (int)fs.f_type != RAMFS &&
+	    !ftruncate(fd, FILE_BYTES))
+		return fd;
+	if (fd >= 0)
+		(void)close(fd);
+	return -1;
+}
+
+/* Reads the file again and again, until it is killed or half a minute has passed. */
+static pid_t start_reader(const char *cgroup, int fd)
+{
+	pid_t child = fork();
+
+	if (child)
+		return child;
+	(void)alarm(30);
+	if (!write_text(cgroup, "cgroup.procs", "0"))
+		_exit(1);
+	for (off_t at = 0;; at = (at + UNIT * UNIT) % FILE_BYTES) {
+		static char buf[UNIT * UNIT];
+
+		if (pread(fd, buf, sizeof(buf), at) <= 0)
+			_exit(1);
+		usleep(2000);
+	}
+}
+
+/* Ends the reader and removes its cgroup. */
+static void end_reader(pid_t child, const char *cgroup)
+{
+	if (child > 0) {
+		(void)kill(child, SIGKILL);
+		(void)waitpid(child, NULL, 0);
+	}
+	for (int i = 0; rmdir(cgroup) && i < 1000; i++)
+		usleep(10000);
+}
+
+START_TEST(pressure_of_the_kernel_gives_memory_back)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+	char cgroup[400], path[64];
+	bool has_ended;
+	pid_t child;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "store-pressure-%ld.tmp", (long)getpid());
+	args.path = "/proc/pressure/memory";
+	args.stall_ms = 1;
+	args.window_ms = 500;
+	args.release_percent = 50;
+	if (access(args.path, W_OK) || (fd = make_file(path)) < 0) {
+		printf("# skipped: there is no pressure stall information, or no file system on a disk\n");
+		return;
+	}
+	if (!make_cgroup(cgroup, sizeof(cgroup))) {
+		printf("# skipped: no cgroup with a memory limit can be made here\n");
+		return;
+	}
+	child = start_reader(cgroup, fd);
+	ck_assert_int_gt(child, 0);
+	open_store(true);
+	/* The kernel allows a shorter window only with the capability CAP_SYS_RESOURCE. */
+	if (zpool_store_watch_pressure(store, &args, sizeof(args)) == -EINVAL) {
+		args.window_ms = 2000;
+		(void)zpool_store_watch_pressure(store, &args, sizeof(args));
+	}
+	for (int i = 0; i < 2500 && !stats().evicted && !waitpid(child, NULL, WNOHANG); i++)
+		usleep(10000);
+	has_ended = kill(child, 0) != 0;
+	end_reader(has_ended ? 0 : child, cgroup);
+	if (has_ended)
+		printf("# skipped: a process cannot read in the cgroup\n");
+	ck_assert(has_ended || stats().pressure_events > 0);
+	ck_assert(has_ended || stats().evicted > 0);
+	zpool_store_close(store);
+	image_fini(&image);
+	(void)close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pressure");
@@ -214,6 +352,7 @@ int main(void)
 	tcase_add_test(tcase, system_without_pressure_information_is_reported);
 	tcase_add_test(tcase, close_ends_the_thread);
 	tcase_add_test(tcase, removed_limit_ends_eviction);
+	tcase_add_test(tcase, pressure_of_the_kernel_gives_memory_back);
 	tcase_add_test(tcase, bad_arguments_are_refused);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
