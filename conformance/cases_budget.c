@@ -271,7 +271,7 @@ static void expect_released(struct zpool *pool, uint64_t before, uint64_t releas
 		 (unsigned long long)lost);
 }
 
-static void trim_and_tell(struct zpool *pool)
+static void trim_and_check_released(struct zpool *pool)
 {
 	uint64_t before = zpool_get_total_size(pool), released = 4711;
 	int result = zpool_trim(pool, &released);
@@ -280,7 +280,7 @@ static void trim_and_tell(struct zpool *pool)
 		expect_released(pool, before, released, "zpool_trim()");
 }
 
-static void compact_and_tell(struct zpool *pool, const struct budget *budget)
+static void compact_and_check_released(struct zpool *pool, const struct budget *budget)
 {
 	uint64_t before, released;
 	int result;
@@ -320,20 +320,20 @@ static void released_bytes_equal_the_drop_of_total_size(void)
 
 		ct_set_init(&set, 3 * MANY);
 		ct_set_fill(pool, &set, 3 * MANY, &ct.rng);
-		trim_and_tell(pool);
+		trim_and_check_released(pool);
 		ct_set_thin(pool, &set, MANY, &ct.rng);
-		trim_and_tell(pool);
-		compact_and_tell(pool, budget);
+		trim_and_check_released(pool);
+		compact_and_check_released(pool, budget);
 		ct_set_fill(pool, &set, 2 * MANY, &ct.rng);
 		ct_set_thin_mapped(pool, &set, FEW, &ct.rng);
-		compact_and_tell(pool, budget);
+		compact_and_check_released(pool, budget);
 		ct_threads_run(4, store_and_end, pool);
 		if (i % 2)
-			trim_and_tell(pool);
-		compact_and_tell(pool, budget);
+			trim_and_check_released(pool);
+		compact_and_check_released(pool, budget);
 		ct_set_free_all(pool, &set);
-		compact_and_tell(pool, budget);
-		trim_and_tell(pool);
+		compact_and_check_released(pool, budget);
+		trim_and_check_released(pool);
 		zpool_destroy_pool(pool);
 		ct_set_fini(&set);
 	}

@@ -54,7 +54,7 @@ static void open_module(struct ct_module *module)
 	CT_CHECK(fault == NULL, "%s: %s", ct.file, fault);
 }
 
-static void is_sound_to_the_eye(void)
+static void file_is_a_plugin(void)
 {
 	struct listed listed;
 
@@ -67,7 +67,7 @@ static void is_sound_to_the_eye(void)
 	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
 }
 
-static void note_tells_the_head(void)
+static void file_note_matches_the_driver(void)
 {
 	struct listed note, head;
 
@@ -109,7 +109,7 @@ static void expect_drivers_own(const char *name, void *user)
 		 name);
 }
 
-static void shows_only_its_driver(void)
+static void file_exports_only_its_driver(void)
 {
 	struct ct_module module;
 
@@ -135,7 +135,7 @@ static void expect_other_library(const char *name, void *user)
 		 ct.file, name);
 }
 
-static void asks_nothing_of_libzpool(void)
+static void file_does_not_need_libzpool(void)
 {
 	struct ct_module module;
 
@@ -145,7 +145,7 @@ static void asks_nothing_of_libzpool(void)
 	ct_module_close(&module);
 }
 
-static void is_bound_at_once(void)
+static void file_is_bound_at_load_time(void)
 {
 	struct ct_module module;
 
@@ -238,7 +238,7 @@ static void witness_end(void)
 	pthread_join(witness.thread, NULL);
 }
 
-static void goes_and_comes_again(void)
+static void file_can_be_unloaded_and_loaded_again(void)
 {
 	char resolved[PATH_MAX];
 	bool resident;
@@ -263,20 +263,20 @@ static void goes_and_comes_again(void)
 static const struct ct_case file_cases[] = {
 	{ "file_is_a_plugin",
 	  "The file is named like a driver, its owner and permissions can be trusted, and its header and note are valid.",
-	  is_sound_to_the_eye, CT_FILE },
+	  file_is_a_plugin, CT_FILE },
 	{ "file_note_matches_the_driver", "The file's note has the version, ABI and description of the driver.",
-	  note_tells_the_head, CT_FILE },
+	  file_note_matches_the_driver, CT_FILE },
 	{ "file_exports_only_its_driver",
-	  "The file exports nothing except the driver's structure, under its two names.", shows_only_its_driver,
+	  "The file exports nothing except the driver's structure, under its two names.", file_exports_only_its_driver,
 	  CT_FILE },
 	{ "file_does_not_need_libzpool", "The file needs no zpool_ symbol and is not linked with libzpool.",
-	  asks_nothing_of_libzpool, CT_FILE },
+	  file_does_not_need_libzpool, CT_FILE },
 	{ "file_is_bound_at_load_time",
-	  "All symbols are bound at load time, so that no call takes the dynamic linker's lock.", is_bound_at_once,
-	  CT_FILE },
+	  "All symbols are bound at load time, so that no call takes the dynamic linker's lock.",
+	  file_is_bound_at_load_time, CT_FILE },
 	{ "file_can_be_unloaded_and_loaded_again",
 	  "Unloading the driver unmaps its file unless it has ZPOOL_DRIVER_RESIDENT; threads that used it can end afterwards, and the driver can be loaded and used again.",
-	  goes_and_comes_again, CT_FILE },
+	  file_can_be_unloaded_and_loaded_again, CT_FILE },
 	{ NULL, NULL, NULL, 0 },
 };
 

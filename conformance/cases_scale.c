@@ -187,7 +187,7 @@ static int evict_of_many(struct zpool *pool, unsigned long handle, void *user)
 }
 
 /* Three quarters are freed, so that compaction makes the pool smaller and zpool_shrink() can still empty pages. */
-static void give_back_of_many(struct zpool *pool, struct ct_set *set)
+static void free_compact_and_shrink_many(struct zpool *pool, struct ct_set *set)
 {
 	unsigned int reclaimed = 0;
 	uint64_t before;
@@ -237,7 +237,7 @@ static void pool_stores_a_hundred_thousand_objects(void)
 	grow_to(pool, &set, stored);
 	ct_set_check(pool, &set, "in a pool of many objects, of which half were stored again");
 	expect_all_there(pool, &set);
-	give_back_of_many(pool, &set);
+	free_compact_and_shrink_many(pool, &set);
 	ct_set_free_all(pool, &set);
 	expect_all_there(pool, &set);
 	zpool_destroy_pool(pool);

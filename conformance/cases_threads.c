@@ -343,7 +343,7 @@ static void threads_create_and_destroy_pools(void)
 	ct_threads_run(4, make_and_end_pools, NULL);
 }
 
-static void fail_in_own_way(struct ct_thread *thread)
+static void fail_with_own_error(struct ct_thread *thread)
 {
 	struct zpool *pool = thread->arg;
 	unsigned long handle;
@@ -370,7 +370,7 @@ static void each_thread_has_its_last_error(void)
 {
 	struct zpool *pool = ct_pool();
 
-	ct_threads_run(4, fail_in_own_way, pool);
+	ct_threads_run(4, fail_with_own_error, pool);
 	zpool_destroy_pool(pool);
 }
 

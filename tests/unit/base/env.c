@@ -22,7 +22,7 @@ static int report(void)
 	return 0;
 }
 
-START_TEST(getenv_gives_the_value_in_an_ordinary_program)
+START_TEST(getenv_returns_the_value_in_an_ordinary_program)
 {
 	ck_assert_int_eq(setenv("UNIT_ENV", "seen", 1), 0);
 	ck_assert_str_eq(zp_secure_getenv("UNIT_ENV"), "seen");
@@ -30,14 +30,14 @@ START_TEST(getenv_gives_the_value_in_an_ordinary_program)
 }
 END_TEST
 
-START_TEST(getenv_of_an_unset_variable_gives_null)
+START_TEST(getenv_of_an_unset_variable_returns_null)
 {
 	ck_assert_int_eq(unsetenv("UNIT_ENV"), 0);
 	ck_assert_ptr_null(zp_secure_getenv("UNIT_ENV"));
 }
 END_TEST
 
-START_TEST(getenv_of_an_empty_variable_gives_the_empty_text)
+START_TEST(getenv_of_an_empty_variable_returns_the_empty_text)
 {
 	ck_assert_int_eq(setenv("UNIT_ENV", "", 1), 0);
 	ck_assert_str_eq(zp_secure_getenv("UNIT_ENV"), "");
@@ -83,9 +83,9 @@ END_TEST
 int main(int argc, char **argv)
 {
 	const TTest *const tests[] = {
-		getenv_gives_the_value_in_an_ordinary_program,
-		getenv_of_an_unset_variable_gives_null,
-		getenv_of_an_empty_variable_gives_the_empty_text,
+		getenv_returns_the_value_in_an_ordinary_program,
+		getenv_of_an_unset_variable_returns_null,
+		getenv_of_an_empty_variable_returns_the_empty_text,
 		environment_is_ignored_in_a_set_user_id_program,
 	};
 	(void)argv;

@@ -48,7 +48,7 @@ START_TEST(fail_returns_the_negative_errno_and_sets_the_text)
 }
 END_TEST
 
-START_TEST(fail_null_gives_null_and_sets_errno)
+START_TEST(fail_null_returns_null_and_sets_errno)
 {
 	errno = 0;
 	ck_assert_ptr_null(zp_fail_null(EBUSY, "busy %u", 3u));
@@ -237,7 +237,7 @@ int main(void)
 	const TTest *const tests[] = {
 		thread_without_an_error_reads_the_empty_text,
 		fail_returns_the_negative_errno_and_sets_the_text,
-		fail_null_gives_null_and_sets_errno,
+		fail_null_returns_null_and_sets_errno,
 		fail_static_sets_the_text_without_a_copy,
 		reading_the_last_error_does_not_clear_it,
 		arguments_may_point_to_the_previous_text,

@@ -138,7 +138,7 @@ START_TEST(unknown_ignorable_flags_are_ignored)
 }
 END_TEST
 
-START_TEST(type_must_be_a_name_and_the_expected_one)
+START_TEST(type_must_be_valid_and_the_expected_one)
 {
 	static const char *const types[] = { NULL,    "",      "Mock",   "mo-ck",
 					     "mo ck", "9mock", "mock\n", "a23456789012345678901234567890123" };
@@ -362,7 +362,7 @@ int main(void)
 		smallest_structure_of_the_abi_has_no_optional_callbacks,
 		structure_of_a_newer_abi_is_truncated_to_known_members,
 		unknown_ignorable_flags_are_ignored,
-		type_must_be_a_name_and_the_expected_one,
+		type_must_be_valid_and_the_expected_one,
 		missing_version_and_description_read_as_empty,
 		missing_mandatory_callback_is_named,
 		driver_needs_map_and_unmap_or_read_and_write,

@@ -166,7 +166,7 @@ START_TEST(parameter_limit_accepts_any_size)
 }
 END_TEST
 
-START_TEST(find_gives_the_index_or_minus_one)
+START_TEST(find_returns_the_index_or_minus_one)
 {
 	const struct zpool_driver driver = driver_for_tests("mock");
 	ck_assert_int_eq(zp_param_find(&driver, "level"), 0);
@@ -286,7 +286,7 @@ int main(void)
 		string_of_wrong_length_is_refused,
 		unknown_type_leaks_nothing,
 		parameter_limit_accepts_any_size,
-		find_gives_the_index_or_minus_one,
+		find_returns_the_index_or_minus_one,
 		unknown_key_lists_keys_defaults_and_meanings,
 		driver_without_parameters_has_the_parameter_limit,
 		values_are_the_defaults_where_nothing_is_given,

@@ -313,7 +313,7 @@ static void never_called(void *arg)
 	ck_abort_msg("a cancelled hook ran");
 }
 
-START_TEST(host_table_is_sized_and_reaches_thread_exit)
+START_TEST(host_table_has_its_size_and_the_thread_exit_functions)
 {
 	start();
 	struct zpool *pool = create("mock");
@@ -348,7 +348,7 @@ int main(void)
 		lower_pool_that_a_filter_forgets_is_destroyed_and_logged,
 		filter_that_fails_after_its_lower_driver_leaks_nothing,
 		messages_of_drivers_have_their_name_and_the_pools,
-		host_table_is_sized_and_reaches_thread_exit,
+		host_table_has_its_size_and_the_thread_exit_functions,
 	};
 	return UNIT_RUN("core/stack", tests);
 }

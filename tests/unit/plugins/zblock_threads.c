@@ -26,7 +26,7 @@ static unsigned int any_size(struct unit_random *random)
 }
 
 /* Stores an object and writes it up to the end of its slot. */
-static unsigned long store_some_way(struct unit_random *random)
+static unsigned long store_at_random(struct unit_random *random)
 {
 	unsigned int size = any_size(random);
 	unsigned long handle;
@@ -58,7 +58,7 @@ static void *work(void *index)
 	for (unsigned int round = 0; round < rounds; round++) {
 		/* Long phases of growth and of decline alternate, so that blocks are created and destroyed. */
 		bool store_one = round / 1000 % 2 == 0 || unit_below(&random, 8) == 0;
-		unsigned long handle = store_one ? store_some_way(&random) : 0;
+		unsigned long handle = store_one ? store_at_random(&random) : 0;
 
 		drop(atomic_exchange(&places[unit_below(&random, PLACES)], handle));
 	}

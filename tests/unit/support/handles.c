@@ -177,7 +177,7 @@ START_TEST(object_being_freed_is_refused_to_other_threads)
 }
 END_TEST
 
-static void *pin_and_tell(void *arg)
+static void *pin_and_return_location(void *arg)
 {
 	uint64_t location = 0;
 
@@ -198,7 +198,7 @@ START_TEST(reader_waits_for_the_end_of_a_move)
 	ck_assert_uint_eq(location, 5);
 	ck_assert_int_eq(zp_handles_begin_move(&handles, zp_handle_slot(handle), &location), -EBUSY);
 	ck_assert(!zp_handles_is_idle(&handles, handle));
-	ck_assert_int_eq(pthread_create(&reader, NULL, pin_and_tell, &handle), 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, pin_and_return_location, &handle), 0);
 	nanosleep(&while_moving, NULL);
 	zp_handles_end_move(&handles, zp_handle_slot(handle), 99);
 	pthread_join(reader, &seen);

@@ -41,7 +41,7 @@ static void set_up(void)
 	unmapped_bytes = 0;
 }
 
-START_TEST(a_refused_range_gives_back_its_memory)
+START_TEST(refused_range_releases_its_memory)
 {
 	char *at = map_pages(1);
 
@@ -96,7 +96,7 @@ int main(void)
 	TCase *tcase = tcase_create("os_unmap");
 
 	tcase_add_checked_fixture(tcase, set_up, NULL);
-	tcase_add_test(tcase, a_refused_range_gives_back_its_memory);
+	tcase_add_test(tcase, refused_range_releases_its_memory);
 	tcase_add_test(tcase, refused_ranges_are_unmapped_by_the_next_call);
 	tcase_add_test(tcase, adjacent_ranges_are_merged);
 	suite_add_tcase(suite, tcase);
