@@ -13,6 +13,7 @@
 #                           build for another C library or machine, and run the tests that work there
 #   check-debug             run unit tests and the conformance suite in a separate build in which drivers verify their data
 #   check-abi, update-abi   compare the libraries' binary interfaces with the recorded ones, or record them
+#   check-configurations    build everything with clang, static or shared only, and without optional parts and packages
 #   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
 #   check-matrix            all of lint, and every configuration that .ci/run leaves out; takes hours
 #   deb                     the Debian packages, in ./deb, checked with lintian
@@ -30,7 +31,7 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
 .PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell lint-style sizes spell-check
-.PHONY: check-one check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug coverage check-chroot clean-coverage \
+.PHONY: check-one check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug check-configurations coverage check-chroot clean-coverage \
 	check-musl check-aarch64 check-i386
 
 CLANG_FORMAT = clang-format
@@ -129,6 +130,10 @@ check-debug:
 	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/verified.sh' '$(srcdir)' \
 		$(filter tests/unit/%,$(TESTS)) $(filter tests/contract/%,$(TESTS))
 
+# CONFIGURATIONS restricts this to some of the names that the script lists.
+check-configurations:
+	CC='$(CC)' $(SHELL) '$(srcdir)/tests/dist/configurations.sh' '$(srcdir)' $(CONFIGURATIONS)
+
 check-musl check-aarch64 check-i386:
 	'$(srcdir)/tests/dist/foreign.sh' '$(srcdir)' '$(@:check-%=%)'
 
@@ -158,7 +163,7 @@ coverage:
 endif
 
 # check-matrix prints the name and the duration of each target, and ends at the first failure.
-matrix = lint check-abi check-debug check-asan check-tsan check-valgrind check-musl check-i386 check-aarch64 distcheck
+matrix = lint spell-check check-abi check-configurations check-debug check-asan check-tsan check-valgrind check-musl check-i386 check-aarch64 distcheck
 
 check-matrix:
 	@for target in $(matrix); do \
@@ -182,12 +187,12 @@ AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror
 
 distclean-local:
 	rm -rf fuzz-libfuzzer fuzz-afl fuzz-corpus fuzz-findings
-	rm -rf deb sanitize-address-undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
+	rm -rf configurations deb sanitize-address-undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
 
 TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/includes.sh \
 	tests/dist/locks.sh
 
 EXTRA_DIST += tests/abi/check-abi.sh tests/abi/libzpool.abi tests/abi/libzpool-store.abi
 EXTRA_DIST += tests/dist/drivers.sh tests/dist/includes.awk tests/dist/includes.sh tests/dist/locks.sh tests/dist/rooms
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/configurations.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh
