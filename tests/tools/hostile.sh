@@ -89,7 +89,8 @@ in_locale()
     run store --sizes "$work/nowhere/$bad" "$work/$bad"
     harmless "sizes that cannot be written"
 
-    run check --case create_makes_a_pool "hostile:mode=create,text=$bad"
+    run check --case empty_pool_works "hostile:mode=create,text=$bad"
+    exits "check of a driver that creates no pool fails" 1
     harmless "check"
     run check --json --junit "$work/junit" "hostile:mode=create,text=$bad"
     harmless "check --json"
