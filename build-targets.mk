@@ -14,7 +14,8 @@
 #   check-debug             run unit tests and the conformance suite in a separate build in which drivers verify their data
 #   check-abi, update-abi   compare the libraries' binary interfaces with the recorded ones, or record them
 #   check-configurations    build everything with clang, static or shared only, and without optional parts and packages
-#   coverage                the test suite's line coverage (of a build with --enable-coverage), as HTML
+#   coverage                the test suite's coverage of lines and branches, by room and as HTML (in a build with
+#                           --enable-coverage)
 #   check-matrix            all of lint, and every configuration that .ci/run leaves out; takes hours
 #   deb                     the Debian packages, in ./deb, checked with lintian
 #   check-chroot            the two commands of README.md in an empty Debian system (root)
@@ -31,7 +32,7 @@ find_scripts = cd '$(srcdir)' && { echo quickstart.sh; echo .ci/run; ls doc/*.sh
 need = command -v $(1) >/dev/null || { echo '$@: $(1) is not installed (Debian: $(2))' >&2; exit 1; }
 
 .PHONY: format format-check lint lint-cppcheck lint-clang-tidy lint-shell lint-style sizes spell-check
-.PHONY: check-one check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug check-configurations coverage check-chroot clean-coverage \
+.PHONY: check-one check-abi update-abi deb check-matrix check-valgrind check-asan check-tsan check-debug check-configurations coverage coverage-report check-chroot clean-coverage \
 	check-musl check-aarch64 check-i386
 
 CLANG_FORMAT = clang-format
@@ -141,16 +142,26 @@ check-abi update-abi: all
 	@$(call need,abidw,abigail-tools)
 	$(AM_V_at)$(SHELL) '$(srcdir)/tests/abi/check-abi.sh' '$(srcdir)' $(@:%-abi=%)
 
+lcov = lcov --quiet --rc lcov_branch_coverage=1
+
 if ENABLE_COVERAGE
+# Some tests fail if a driver leaves new files behind, so the counters' files exist before the tests run.
 coverage:
 	@$(call need,lcov,lcov)
 	find . -name '*.gcda' -exec rm -f {} +
+	find . -name '*.gcno' | sed 's/gcno$$/gcda/' | xargs touch
 	$(MAKE) check
-	$(AM_V_at)lcov --quiet --capture --directory . --base-directory '$(abs_top_srcdir)' --no-external \
+	$(MAKE) coverage-report
+
+# Reports what the programs of this build have executed since the counters were deleted.
+coverage-report:
+	@$(call need,lcov,lcov)
+	find . -name '*.gcda' -empty -exec rm -f {} +
+	$(AM_V_at)$(lcov) --capture --directory . --base-directory '$(abs_top_srcdir)' --no-external \
 		--directory '$(abs_top_srcdir)' --output-file coverage.info
-	$(AM_V_at)lcov --quiet --remove coverage.info '*/tests/*' --output-file coverage.info
-	$(AM_V_at)genhtml --quiet --title "$(PACKAGE_STRING)" --output-directory coverage coverage.info
-	$(AM_V_at)lcov --summary coverage.info
+	$(AM_V_at)$(lcov) --remove coverage.info '*/tests/*' --output-file coverage.info
+	$(AM_V_at)genhtml --quiet --branch-coverage --title "$(PACKAGE_STRING)" --output-directory coverage coverage.info
+	$(AM_V_at)$(AWK) -v root='$(abs_top_srcdir)' -f '$(srcdir)/tests/dist/coverage.awk' coverage.info
 	@echo "The report is in coverage/index.html."
 
 clean-local: clean-coverage
@@ -158,7 +169,7 @@ clean-coverage:
 	find . \( -name '*.gcda' -o -name '*.gcno' \) -exec rm -f {} +
 	rm -rf coverage coverage.info
 else
-coverage:
+coverage coverage-report:
 	@echo '$@: this build does not measure coverage; configure another one with --enable-coverage' >&2; exit 1
 endif
 
@@ -194,5 +205,5 @@ TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/includes.sh \
 
 EXTRA_DIST += tests/abi/check-abi.sh tests/abi/libzpool.abi tests/abi/libzpool-store.abi
 EXTRA_DIST += tests/dist/drivers.sh tests/dist/includes.awk tests/dist/includes.sh tests/dist/locks.sh tests/dist/rooms
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/configurations.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/configurations.sh tests/dist/contents.sh tests/dist/coverage.awk tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh

@@ -8,7 +8,7 @@
 set -eu
 . "${srcdir:-.}/tests/tools/common.sh"
 
-case ${SANITIZER_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
+case ${SANITIZER_CFLAGS:-}${COVERAGE_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
 ?*)
     echo "broken drivers are only tested in a build without sanitizers and coverage"
     exit 77

@@ -22,7 +22,7 @@ run_flags="--seed 1 --ops 20000 --no-rss"
 # The time limit in seconds for hangs. Cases of a correct driver take far less, and it does not matter why a case fails.
 mutant_flags="--fail-fast --timeout 5"
 
-case ${SANITIZER_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
+case ${SANITIZER_CFLAGS:-}${COVERAGE_CFLAGS:-}${ZPOOL_TEST_VALGRIND:-} in
 ?*)
     echo "mutations are only tested in a build without sanitizers and coverage"
     exit 77

@@ -35,8 +35,9 @@ builds()
     name=$1
     directory=$2
     shift 2
+    # The projects are linked with the runtime that this build's coverage needs, but their own coverage is not measured.
     set -- "$@" WARN_CFLAGS="-Wall -Wextra -Wpedantic -Werror" \
-        CFLAGS="${CFLAGS:-} ${SANITIZER_CFLAGS:-} ${COVERAGE_CFLAGS:-}"
+        CFLAGS="${CFLAGS:-} ${SANITIZER_CFLAGS:-} ${COVERAGE_CFLAGS:+$COVERAGE_CFLAGS -fno-profile-arcs -fno-test-coverage}"
     # The runtime of a sanitizer is only in the program, so the plugin must not resolve all symbols.
     [ -z "${SANITIZER_CFLAGS:-}" ] || set -- "$@" PLUGIN_LDFLAGS=-shared
     [ -e "$sdk/lib/libzpool.so" ] || set -- "$@" HOST_LIBS="$("$pkg_config" --static --libs libzpool)"
