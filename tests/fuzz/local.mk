@@ -69,7 +69,8 @@ tests_fuzz_store_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_store_LDADD = store/libzpool-store.la libzpool/libzpool.la $(PTHREAD_LIBS)
 EXTRA_tests_fuzz_store_DEPENDENCIES = $(fuzz_dependencies)
 
-tests_fuzz_nbd_SOURCES = tests/fuzz/nbd.c tests/fuzz/nbdkit-server.c tests/fuzz/nbdkit-server.h $(fuzz_support) \
+tests_fuzz_nbd_SOURCES = tests/fuzz/nbd.c tests/fuzz/nbd-remote.c tests/fuzz/nbd-remote.h \
+	tests/fuzz/nbdkit-server.c tests/fuzz/nbdkit-server.h $(fuzz_support) \
 	$(fuzz_stack) $(nbdkit_plugin_sources)
 tests_fuzz_nbd_CPPFLAGS = $(fuzz_cppflags) -I$(top_srcdir)/store
 tests_fuzz_nbd_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS) $(LIBNBD_CFLAGS)

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "nbd-remote.h"
 #include "nbdkit-server.h"
 #include "stack.h"
 
@@ -25,6 +26,7 @@ struct nbdkit_plugin *plugin_init(void);
 /*
  * may_fail   a request may fail, because the disk has a limit or the stack makes calls fail
  * backing    a descriptor of the file behind the disk, or -1
+ * is_remote  the disk is behind nbd_remote, with the image `remote'
  * model      what the disk must contain
  */
 static struct disk_model {
@@ -32,8 +34,10 @@ static struct disk_model {
 	void *handle;
 	bool may_fail;
 	int backing;
+	bool is_remote;
 	uint32_t bytes;
 	unsigned char model[DISK_BYTES_MAX];
+	unsigned char remote[DISK_BYTES_MAX];
 	unsigned char data[DISK_BYTES_MAX];
 } disk;
 
@@ -77,6 +81,21 @@ static void give_backing(unsigned int bytes)
 	fuzz_assert(!disk.plugin->config("backing", path));
 }
 
+/* The high bits of the options choose how many of the server's replies are errors. */
+static void give_remote(unsigned int bytes, uint8_t options)
+{
+	disk.is_remote = true;
+	memset(disk.remote, 0, bytes);
+	nbd_remote = (struct nbd_remote){
+		.image = disk.remote,
+		.bytes = bytes,
+		.fail_every = options >> 5,
+		.drops = options & 8,
+		.plain = options & 16,
+	};
+	fuzz_assert(!disk.plugin->config("backing", nbd_remote_uri()));
+}
+
 static bool start_disk(const struct fuzz_stack *stack, struct fuzz_input *input)
 {
 	static const char *const compressors[] = { "lz4", "none", "zstd:1" };
@@ -86,11 +105,17 @@ static bool start_disk(const struct fuzz_stack *stack, struct fuzz_input *input)
 
 	if (options & 1) {
 		bytes = (bytes + unit - 1) / unit * unit;
-		give_backing(bytes);
+#ifdef HAVE_LIBNBD
+		if (options & 4)
+			give_remote(bytes, options);
+#endif
+		if (!disk.is_remote)
+			give_backing(bytes);
 	}
 	disk.bytes = bytes;
-	disk.may_fail = limit || stack->fails || strstr(stack->spec, "limit=");
-	fuzz_assert(!disk.plugin->config("create", options & 2 && options & 1 ? "yes" : "no"));
+	disk.may_fail =
+		limit || stack->fails || strstr(stack->spec, "limit=") || (disk.is_remote && nbd_remote.fail_every);
+	fuzz_assert(!disk.plugin->config("create", options & 2 && disk.backing >= 0 ? "yes" : "no"));
 	fuzz_assert(!disk.plugin->config("driver", stack->spec));
 	fuzz_assert(!disk.plugin->config("compressor", compressors[options % 3]));
 	give("unit", unit);
@@ -188,6 +213,8 @@ static void settle(struct range range, const unsigned char *new_bytes)
 
 static void compare_backing(struct range range)
 {
+	if (disk.is_remote)
+		fuzz_assert(!memcmp(disk.remote + range.at, disk.model + range.at, range.bytes));
 	if (disk.backing < 0)
 		return;
 	fuzz_assert(pread(disk.backing, disk.data, range.bytes, range.at) == (ssize_t)range.bytes);
@@ -312,6 +339,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	disk.plugin = plugin_init();
 	disk.backing = -1;
+	disk.is_remote = false;
 	disk.plugin->load();
 	for (unsigned int count = fuzz_byte(&input) & 3; count; count--)
 		give_any_parameter(&input);
