@@ -107,7 +107,7 @@ CLEANFILES += $(zpool_man_links) $(zpool_store_man_links)
 EXTRA_DIST += \
 	doc/README.md doc/adding.md doc/known-limits.md \
 	doc/architecture.md doc/architecture.dot doc/architecture.svg doc/check-svg.sh \
-	doc/benchmarks.md doc/benchmarks.svg doc/benchmarks-zstd.svg \
+	doc/benchmarks.md doc/benchmarks.svg doc/benchmarks-zstd.svg doc/soak.svg \
 	doc/check-docs.sh \
 	doc/design.md doc/store.md \
 	doc/hacking.md \

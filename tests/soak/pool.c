@@ -337,6 +337,7 @@ static void pool_count(uint64_t *objects, uint64_t *live_bytes)
 }
 
 const struct workload pool_workload = {
+	.slowness = 1,
 	.open = pool_open,
 	.close = pool_close,
 	.work = pool_work,

@@ -47,8 +47,13 @@ struct step {
 	uint64_t operations; /* of each worker */
 };
 
-/* The functions that a kind of subject supplies. */
+/*
+ * The functions that a kind of subject supplies.
+ *
+ * slowness   how many operations of a pool take as long as one of this kind
+ */
 struct workload {
+	unsigned int slowness;
 	void (*open)(const char *spec);
 	/* Checks everything that is stored, and frees all. */
 	void (*close)(void);

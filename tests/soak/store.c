@@ -15,7 +15,7 @@
 #include "soak.h"
 #include "store/zpool-store.h"
 
-enum { UNIT_BYTES = 4096, TEXT_BYTES = 64, TEXTS = 32, OPERATIONS_SHARE = 8, VISITORS = 64 };
+enum { UNIT_BYTES = 4096, TEXT_BYTES = 64, TEXTS = 32, SLOWNESS = 8, VISITORS = 64 };
 
 /* A value follows from its key and these members. */
 struct value {
@@ -126,7 +126,7 @@ static void store_work(const struct step *step, unsigned int worker)
 	unsigned int present = (unsigned int)(step->share * room.units * 0.9 / WORKERS);
 
 	level(part, step->phase->sizes, present);
-	for (uint64_t i = 0; i < step->operations / OPERATIONS_SHARE; i++) {
+	for (uint64_t i = 0; i < step->operations; i++) {
 		unsigned int key = choose_key(part);
 
 		if (ct_rng_below(&room.rngs[part], 2))
@@ -278,6 +278,7 @@ static void cache_check(void)
 }
 
 const struct workload store_workload = {
+	.slowness = SLOWNESS,
 	.open = store_open,
 	.close = store_close,
 	.work = store_work,
@@ -288,6 +289,7 @@ const struct workload store_workload = {
 };
 
 const struct workload cache_workload = {
+	.slowness = SLOWNESS,
 	.open = cache_open,
 	.close = store_close,
 	.work = store_work,

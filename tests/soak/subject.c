@@ -214,7 +214,7 @@ void subject_run(unsigned int number, int samples)
 {
 	run.subject = &soak.subjects[number];
 	run.samples = samples;
-	run.step.operations = soak.operations;
+	run.step.operations = soak.operations / run.subject->workload->slowness;
 	warm_up();
 	run.subject->workload->open(run.subject->spec);
 	run.start_s = soak_seconds();
