@@ -15,6 +15,11 @@ tests_bench_dictionary_SOURCES = tests/bench/dictionary.c tests/bench/bench.h te
 tests_bench_dictionary_CPPFLAGS = $(store_cppflags) -I$(top_srcdir)/tests/bench -I$(top_srcdir)/tests/store
 tests_bench_dictionary_LDADD = store/libzpool-store.la libzpool/libzpool.la
 bench_store = store dictionary
+# The script bench.sh of the tests of nbdkit runs this one, because it prepares the zram device.
+bench_programs += tests/bench/zram
+tests_bench_zram_SOURCES = tests/bench/zram.c tests/bench/bench.h
+tests_bench_zram_CPPFLAGS = $(store_cppflags) -I$(top_srcdir)/tests/bench
+tests_bench_zram_LDADD = store/libzpool-store.la libzpool/libzpool.la
 endif
 CLEANFILES += $(bench_programs)
 EXTRA_PROGRAMS += $(bench_programs)

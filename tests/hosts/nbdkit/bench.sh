@@ -5,10 +5,11 @@
 #
 # One run measures the servers in turn, for several rounds.  fio writes and reads 4 KiB at random offsets of a range of
 # 256 MiB, which holds data that compress to 40 %, with two jobs of 16 requests each.  Then one archive is stored in a
-# disk of each kind and in /dev/zram0, which has to exist and be unused, and to be writable for the caller.  The result
-# is a table of medians, and the ratios to the memory plugin with zstd, or to zram.
+# disk of each kind and in /dev/zram0, which has to exist and be unused, and to be writable for the caller.  A store,
+# without nbdkit, and the device are also compared by the time of single units of 4 KiB.  The result is a table of
+# medians, and the ratios to the memory plugin with zstd, or to zram.
 #
-#   ZPOOL_BENCH_ROUNDS    rounds (5)
+#   ZPOOL_BENCH_ROUNDS    rounds (5); with 0, only the comparison with zram
 #   ZPOOL_BENCH_SECONDS   seconds of each measurement (5)
 #   ZPOOL_BENCH_PREFIX    a command that starts servers and fio, such as "chrt -f 50"
 
@@ -96,15 +97,6 @@ reset_zram()
     zram_in_use=no
 }
 
-# direct_ns read|write COLUMN: prints the time of requests of 4 KiB with direct I/O, one after the other
-direct_ns()
-{
-    fio --name=zram --filename=/dev/zram0 --direct=1 --ioengine=psync --bs=4k --size="$archive_bytes" --rw="rand$1" \
-        --norandommap=1 --time_based --runtime=2 --refill_buffers --buffer_compress_percentage=60 \
-        --output-format=terse --terse-version=3 </dev/null 2>/dev/null | grep '^3;' |
-        awk -F';' -v column="$2" '{ printf "%d", 1e9 / $column }'
-}
-
 # Most kernels have lz4 for zram; zstd is measured where the kernel has it.
 compare_with_zram()
 {
@@ -123,8 +115,7 @@ compare_with_zram()
         zram_in_use=yes
         dd if="$work/archive" of=/dev/zram0 bs=1M oflag=direct 2>/dev/null
         zram_bytes=$(awk '{ print $3 }' $zram/mm_stat)
-        load_ns=$(direct_ns read 8)
-        store_ns=$(direct_ns write 49)
+        "$builddir/tests/bench/zram" /dev/zram0 "$work/archive" $compressor
         reset_zram
         start server "$plugin" "$archive_bytes" compressor=$compressor stats="$work/server.stats" || finish
         nbdcopy "$work/archive" "$(uri server)"
@@ -132,7 +123,6 @@ compare_with_zram()
         echo "$compressor $archive_bytes $zram_bytes $(stat_of server total_bytes) $(stat_of server index_bytes)" |
             awk '{ printf "zram, %s: %.1fM of data take %.1fM there (mem_used_total) and %.1fM here, of which the index has %.1fM: ratio %.3f\n",
                 $1, $2 / 1048576, $3 / 1048576, $4 / 1048576, $5 / 1048576, $4 / $3 }'
-        echo "zram, $compressor: 4 KiB are stored in $store_ns ns and loaded in $load_ns ns through direct I/O"
         stop server
     done
     trap clean_up EXIT
@@ -146,6 +136,6 @@ for round in $(seq "$rounds"); do
         measure "$name" $arguments
     done 3<"$work/turns"
 done
-print_results
+[ "$rounds" -eq 0 ] || print_results
 compare_with_zram
 finish

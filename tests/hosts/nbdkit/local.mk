@@ -33,7 +33,7 @@ check-soak-nbdkit: all
 	$(MAKE) check TESTS='tests/hosts/nbdkit/kill.sh tests/hosts/nbdkit/fio.sh' ZPOOL_TEST_KILLS='$(SOAK_KILLS)' \
 		ZPOOL_TEST_FIO_SECONDS='$(SOAK_SECONDS)'
 
-# The benchmark compares the plugin with nbdkit's memory plugin and with zram.
+# The benchmark compares the plugin with nbdkit's memory plugin, and it and the store with zram.
 .PHONY: bench-nbdkit
-bench-nbdkit: all
+bench-nbdkit: all tests/bench/zram
 	@$(AM_TESTS_ENVIRONMENT) srcdir='$(srcdir)' '$(srcdir)/tests/with-plugins' $(SHELL) '$(srcdir)/tests/hosts/nbdkit/bench.sh'
