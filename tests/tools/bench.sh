@@ -12,6 +12,19 @@ use_drivers zsmalloc zbud libc
 : >"$work/out"
 : >"$work/err"
 
+# job_of PID: prints the process that measures for a running zpoolctl bench; fails if there is none
+job_of()
+{
+    for status in /proc/[0-9]*/status; do
+        if grep -qs "^PPid:[[:space:]]*$1\$" "$status" && grep -qs run-job "${status%/status}/cmdline"; then
+            status=${status%/status}
+            echo "${status#/proc/}"
+            return 0
+        fi
+    done
+    return 1
+}
+
 # quick ARGUMENT...: runs one round with the fewest objects
 quick()
 {
@@ -340,7 +353,7 @@ if ! is_linked_in zbud; then
         env --default-signal=INT "$zpoolctl" bench --type hang --peer none --timeout 600 >"$work/out" 2>"$work/err" &
         pid=$!
         tries=0
-        until pgrep -P "$pid" -f run-job >"$work/pids" || [ $tries -ge 600 ]; do
+        until job_of "$pid" >"$work/pids" || [ $tries -ge 600 ]; do
             sleep 0.1
             tries=$((tries + 1))
         done
