@@ -81,7 +81,7 @@ used() {
         "/proc/$1/stat" 2>/dev/null
 }
 
-# run_for SECONDS LOG COMMAND... - runs a program of libFuzzer for this much processor time
+# run_for SECONDS LOG COMMAND... - runs a program of libFuzzer for this much processor time, and sets `spent' to what it took
 run_for() {
     limit=$1 output=$2
     shift 2
@@ -89,7 +89,9 @@ run_for() {
     pid=$!
     trap 'kill "$pid" 2>/dev/null' EXIT
     trap 'exit 130' INT TERM HUP
+    spent=0
     while now=$(used "$pid") && [ -n "$now" ]; do
+        spent=$now
         # After this signal libFuzzer completes its current input and exits with status 0.
         [ "$now" -lt "$limit" ] || kill -USR1 "$pid" 2>/dev/null || break
         sleep 1
@@ -113,8 +115,8 @@ fuzz_libfuzzer() {
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/$1-" ${FUZZ_FLAGS:-} "$corpus/$1" \
         "$srcdir/tests/fuzz/corpus/$1" || status=$?
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
-    printf '%-6s %9s inputs, %6s a second, %6s edges, %5s new inputs in the corpus: %s\n' "$1" \
-        "$(statistic number_of_executed_units "$log")" "$(statistic average_exec_per_sec "$log")" "${edges:-0}" \
+    printf '%-6s %9s inputs in %5s s of processor time, %6s edges, %5s new inputs in the corpus: %s\n' "$1" \
+        "$(statistic number_of_executed_units "$log")" "$spent" "${edges:-0}" \
         "$(statistic new_units_added "$log")" "$([ "$status" = 0 ] && echo 'no finding' || echo FINDING)"
     return "$status"
 }

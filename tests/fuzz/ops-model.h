@@ -45,6 +45,7 @@ struct ops_set {
 /*
  * threads   several threads run, so nothing is known about the pool as a whole
  * is_child  this is a child of fork()
+ * forks     how many children there have been
  * limit     as last set, 0: none, or OPS_LIMIT_UNKNOWN
  * total     the pool's size after the previous operation
  * bytes     in all objects
@@ -56,6 +57,7 @@ struct ops_world {
 	bool has_source;
 	bool threads;
 	bool is_child;
+	unsigned int forks;
 	_Atomic uint64_t limit;
 	uint64_t total;
 	_Atomic size_t bytes;

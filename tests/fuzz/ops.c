@@ -17,7 +17,14 @@
 
 #include "../../tools/trace-file.h"
 
-enum { DEPTH_MAX = 3, THREADS_MAX = OPS_SETS - 1, THREAD_BYTES = 64, OPERATIONS_MAX = 4000, CHILD_STEPS = 16 };
+enum {
+	DEPTH_MAX = 3,
+	THREADS_MAX = OPS_SETS - 1,
+	THREAD_BYTES = 64,
+	OPERATIONS_MAX = 4000,
+	CHILD_STEPS = 16,
+	FORKS_MAX = 3
+};
 
 static _Thread_local struct ops_run *running;
 static int null_fd;
@@ -251,8 +258,9 @@ static void do_fork(struct ops_run *run)
 	int status = -1;
 	pid_t child;
 
-	if (world->threads || run->depth || world->is_child)
+	if (world->threads || run->depth || world->is_child || world->forks == FORKS_MAX)
 		return;
+	world->forks++;
 	child = fork();
 	fuzz_assert(child >= 0);
 	if (!child) {
