@@ -31,7 +31,7 @@ static const int load_errors[] = { LOAD_ERRORS, 0 };
 static char own_path[4096];
 
 /* A directory with a file that is no plugin; files of drivers in directories before it come first. */
-static char junk_folder[64];
+static char junk_directory[64];
 
 /* ---- the calls ---- */
 
@@ -145,22 +145,15 @@ static void *no_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
 	return NULL;
 }
 
-static const struct zpool_driver own_driver = {
-	.magic = ZPOOL_DRIVER_MAGIC,
-	.abi_major = ZPOOL_ABI_MAJOR,
-	.struct_size = sizeof(struct zpool_driver),
-	.param_size = sizeof(struct zpool_param),
-	.type = "own",
-	.max_object_bytes = 100,
-	.alignment_bytes = 8,
-	.create = no_pool,
-	.destroy = no_destroy,
-	.malloc = no_malloc,
-	.free = no_free,
-	.total_size = no_size,
-	.map = no_map,
-	.unmap = no_free,
-};
+#define PROGRAM_DRIVER(type_, create_)                                                                                 \
+	{                                                                                                              \
+		.magic = ZPOOL_DRIVER_MAGIC, .abi_major = ZPOOL_ABI_MAJOR, .struct_size = sizeof(struct zpool_driver), \
+		.param_size = sizeof(struct zpool_param), .type = (type_), .max_object_bytes = 100,                    \
+		.alignment_bytes = 8, .create = (create_), .destroy = no_destroy, .malloc = no_malloc,                 \
+		.free = no_free, .total_size = no_size, .map = no_map, .unmap = no_free,                               \
+	}
+
+static const struct zpool_driver own_driver = PROGRAM_DRIVER("own", no_pool);
 
 /* Another driver is linked into the program. This is the table that libtool makes of it. */
 static int linked_create(const struct zpool_create_args *args, struct zpool_created *created)
@@ -172,22 +165,7 @@ static int linked_create(const struct zpool_create_args *args, struct zpool_crea
 	return 0;
 }
 
-static const struct zpool_driver linked_driver = {
-	.magic = ZPOOL_DRIVER_MAGIC,
-	.abi_major = ZPOOL_ABI_MAJOR,
-	.struct_size = sizeof(struct zpool_driver),
-	.param_size = sizeof(struct zpool_param),
-	.type = "linked",
-	.max_object_bytes = 100,
-	.alignment_bytes = 8,
-	.create = linked_create,
-	.destroy = no_destroy,
-	.malloc = no_malloc,
-	.free = no_free,
-	.total_size = no_size,
-	.map = no_map,
-	.unmap = no_free,
-};
+static const struct zpool_driver linked_driver = PROGRAM_DRIVER("linked", linked_create);
 
 ZPOOL_PUBLIC const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] = {
 	{ "@PROGRAM@", NULL },
@@ -226,9 +204,9 @@ static void remove_junk(void)
 {
 	char path[128];
 
-	(void)snprintf(path, sizeof(path), "%s/zbud.so", junk_folder);
+	(void)snprintf(path, sizeof(path), "%s/zbud.so", junk_directory);
 	(void)unlink(path);
-	(void)rmdir(junk_folder);
+	(void)rmdir(junk_directory);
 }
 
 static void make_junk(void)
@@ -237,13 +215,13 @@ static void make_junk(void)
 	FILE *file;
 
 	(void)umask(022);
-	(void)snprintf(junk_folder, sizeof(junk_folder), "/tmp/zpool-starvation-XXXXXX");
-	if (!mkdtemp(junk_folder)) {
+	(void)snprintf(junk_directory, sizeof(junk_directory), "/tmp/zpool-starvation-XXXXXX");
+	if (!mkdtemp(junk_directory)) {
 		fault("a directory cannot be created: %s", strerror(errno));
 		return;
 	}
 	(void)atexit(remove_junk);
-	(void)snprintf(path, sizeof(path), "%s/zbud.so", junk_folder);
+	(void)snprintf(path, sizeof(path), "%s/zbud.so", junk_directory);
 	file = fopen(path, "we");
 	if (file) {
 		(void)fputs("junk", file);
@@ -255,7 +233,7 @@ static void before(const struct scenario *scenario)
 {
 	const char *path = getenv("ZPOOL_PLUGIN_PATH");
 
-	if (!junk_folder[0])
+	if (!junk_directory[0])
 		make_junk();
 	(void)scenario;
 	(void)snprintf(own_path, sizeof(own_path), "%s", path ? path : "");
@@ -283,7 +261,7 @@ static void load_from_the_first(const struct scenario *scenario)
 	char path[4200];
 
 	expect_message();
-	(void)snprintf(path, sizeof(path), "%s:%s", own_path, junk_folder);
+	(void)snprintf(path, sizeof(path), "%s:%s", own_path, junk_directory);
 	if (succeeds("zpool_set_plugin_path", zpool_set_plugin_path(path), ENOMEM))
 		open_and_close(scenario->spec);
 	unload_all(false);

@@ -299,7 +299,7 @@ WRAP_OPEN(open64)
 
 #define WRAP_OPENAT(name)                                                                                              \
 	NEXT(name)                                                                                                     \
-	int name(int folder, const char *path, int flags, ...)                                                         \
+	int name(int directory, const char *path, int flags, ...)                                                      \
 	{                                                                                                              \
 		va_list args;                                                                                          \
 		mode_t mode;                                                                                           \
@@ -307,7 +307,7 @@ WRAP_OPEN(open64)
 		va_start(args, flags);                                                                                 \
 		mode = mode_of(flags, args);                                                                           \
 		va_end(args);                                                                                          \
-		return starve_fails(STARVE_OPEN) ? -1 : next_##name()(folder, path, flags, mode);                      \
+		return starve_fails(STARVE_OPEN) ? -1 : next_##name()(directory, path, flags, mode);                   \
 	}
 WRAP_OPENAT(openat)
 WRAP_OPENAT(openat64)
@@ -315,8 +315,8 @@ WRAP_OPENAT(openat64)
 /* Callers that were compiled with _FORTIFY_SOURCE use these names. */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
-int __openat_2(int folder, const char *path, int flags);
-int __openat64_2(int folder, const char *path, int flags);
+int __openat_2(int directory, const char *path, int flags);
+int __openat64_2(int directory, const char *path, int flags);
 ssize_t __read_chk(int fd, void *to, size_t bytes, size_t room);
 ssize_t __pread_chk(int fd, void *to, size_t bytes, off_t offset, size_t room);
 ssize_t __pread64_chk(int fd, void *to, size_t bytes, off64_t offset, size_t room);
@@ -324,8 +324,8 @@ ssize_t __readlink_chk(const char *path, char *to, size_t bytes, size_t room);
 char *__realpath_chk(const char *path, char *to, size_t room);
 WRAP(STARVE_OPEN, int, -1, __open_2, (const char *path, int flags), (path, flags))
 WRAP(STARVE_OPEN, int, -1, __open64_2, (const char *path, int flags), (path, flags))
-WRAP(STARVE_OPEN, int, -1, __openat_2, (int folder, const char *path, int flags), (folder, path, flags))
-WRAP(STARVE_OPEN, int, -1, __openat64_2, (int folder, const char *path, int flags), (folder, path, flags))
+WRAP(STARVE_OPEN, int, -1, __openat_2, (int directory, const char *path, int flags), (directory, path, flags))
+WRAP(STARVE_OPEN, int, -1, __openat64_2, (int directory, const char *path, int flags), (directory, path, flags))
 WRAP(STARVE_READ, ssize_t, -1, __read_chk, (int fd, void *to, size_t bytes, size_t room), (fd, to, bytes, room))
 WRAP(STARVE_READ, ssize_t, -1, __pread_chk, (int fd, void *to, size_t bytes, off_t offset, size_t room),
      (fd, to, bytes, offset, room))
@@ -403,8 +403,8 @@ WRAP(STARVE_SYNC, int, -1, fdatasync, (int fd), (fd))
 WRAP(STARVE_STAT, int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(STARVE_STAT, int, -1, stat, (const char *path, struct stat *st), (path, st))
 WRAP(STARVE_STAT, int, -1, lstat, (const char *path, struct stat *st), (path, st))
-WRAP(STARVE_STAT, int, -1, fstatat, (int folder, const char *path, struct stat *st, int flags),
-     (folder, path, st, flags))
+WRAP(STARVE_STAT, int, -1, fstatat, (int directory, const char *path, struct stat *st, int flags),
+     (directory, path, st, flags))
 WRAP(STARVE_STAT, char *, NULL, realpath, (const char *path, char *to), (path, to))
 
 /* If a stream cannot be read, the result is as at the end of the file, but ferror() is true. */
