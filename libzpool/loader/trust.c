@@ -204,6 +204,9 @@ static int judge(struct walk *walk, const char *path, const struct stat *st, boo
 {
 	const char *noun = S_ISDIR(st->st_mode) ? "directory" : "file";
 
+	/* A device, FIFO or socket is never accepted, and the caller says so. Its permissions must not be changed. */
+	if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))
+		return 0;
 	int err = judge_owner(walk, path, st, noun);
 	if (err || S_ISLNK(st->st_mode) || !(st->st_mode & (S_IWGRP | S_IWOTH)))
 		return err;
