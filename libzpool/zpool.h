@@ -151,7 +151,8 @@ struct zpool_open_args {
  *   EINVAL   a malformed spec or name, an unknown key, a value out of range, unknown flags
  *   ENOENT   no driver of that name; the message lists every path tried
  *   EPERM    another user can change the plugin or a directory above it, or loading is disabled
- *   ENOEXEC  the file is not a plugin, cannot be linked, or has an unsupported ABI; the message gives the reason
+ *   ENOEXEC  the file is not a plugin, cannot be linked, is on a file system that is mounted with noexec, or has an
+ *            unsupported ABI; the message gives the reason
  *   EDEADLK  called from inside a plugin's initialisation, or another thread's load has not ended for 60 seconds
  *   EAGAIN   the plugin's file was replaced while it was being loaded; try again
  *   EBUSY    the plugin's file was replaced, and another part of the program keeps the old file mapped

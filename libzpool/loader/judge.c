@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "loader/needs.h"
@@ -59,6 +60,26 @@ __attribute__((format(printf, 2, 3))) static int fail_content(struct zp_judgemen
 	return -ENOEXEC;
 }
 
+/* The linker would only say that it failed to map a segment. This is no fault of the content, and may be put right. */
+static int judge_mount(struct zp_judgement *judgement, int fd)
+{
+#ifdef ST_NOEXEC
+	struct statvfs mount;
+
+	if (fstatvfs(fd, &mount) == 0 && (mount.f_flag & ST_NOEXEC)) {
+		snprintf(
+			judgement->why, sizeof(judgement->why),
+			"%s is on a file system that is mounted with noexec, where no code can run; install it elsewhere, or mount that file system with exec",
+			judgement->resolved);
+		return -ENOEXEC;
+	}
+#else
+	(void)judgement;
+	(void)fd;
+#endif
+	return 0;
+}
+
 static int judge_open_file(struct zp_judgement *judgement, int fd, const char *path, const char *type)
 {
 	const struct zp_elf_report *report = &judgement->report;
@@ -73,6 +94,9 @@ static int judge_open_file(struct zp_judgement *judgement, int fd, const char *p
 	/* A file that is refused for its own content need not have its libraries checked. */
 	if (report->fault[0])
 		return fail_content(judgement, "%s", report->fault);
+	err = judge_mount(judgement, fd);
+	if (err)
+		return err;
 	err = zp_needs_judge(&judgement->trust, fd, path, judgement->resolved, &judgement->bytes_read, judgement->why,
 			     sizeof(judgement->why));
 	if (!err && report->has_note && strcmp(report->type, type) != 0)
