@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "store.h"
+#include "support/cancel.h"
 
 void zps_pause(unsigned int *turn)
 {
@@ -223,9 +224,8 @@ struct zps_context *zps_context_get(struct zps_contexts *contexts)
 {
 	struct zps_context *context;
 	unsigned int turn = 0;
-	int cancel_state;
+	int cancel_state = zp_cancel_disable();
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	context = take_any(contexts);
 	if (!context)
 		context = add(contexts);
@@ -244,7 +244,7 @@ void zps_context_put(struct zps_context *context)
 	if (atomic_load_explicit(&context->dictionary, memory_order_relaxed))
 		atomic_store_explicit(&context->dictionary, 0, memory_order_release);
 	atomic_store_explicit(&context->taken, 0, memory_order_release);
-	pthread_setcancelstate(cancel_state, &cancel_state);
+	zp_cancel_restore(cancel_state);
 }
 
 void zps_contexts_wait(struct zps_contexts *contexts)

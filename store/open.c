@@ -11,6 +11,7 @@
 
 #include "checksum.h"
 #include "store.h"
+#include "support/cancel.h"
 
 #define UNIT_BYTES_DEFAULT 4096
 #define ACCEPT_PERCENT_DEFAULT 90
@@ -161,8 +162,10 @@ static void end(struct zpool_store *store)
 	free(store);
 }
 
+/* Opening and closing files and the functions of the program are cancellation points. */
 struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t args_size)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct zpool_store_args own;
 	struct zpool_store *store;
 	int err = take_args(&own, args, args_size);
@@ -195,6 +198,8 @@ struct zpool_store *zpool_store_open(const struct zpool_store_args *args, size_t
 
 void zpool_store_close(struct zpool_store *store)
 {
+	ZP_CANCEL_DISABLED_HERE;
+
 	if (!store)
 		return;
 	(void)zps_watch_end(store);
