@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store.h"
+#include "support/cancel.h"
 
 #define STALL_MS_DEFAULT 150
 #define WINDOW_MS_DEFAULT 2000
@@ -146,6 +148,35 @@ static int cannot_watch(const char *path, int err)
 	return zpool_set_error(err, "Memory pressure cannot be watched with \"%s\": %s.", path, strerror(err));
 }
 
+/*
+ * The threshold is written into the file, so it must be one of the kernel's: writing would damage any other file, and
+ * opening a device may have effects.
+ */
+static int open_pressure(const char *path)
+{
+	static const char start[] = "some avg10=";
+	char found[sizeof(start)] = "";
+	int fd = -1, err = 0;
+	struct stat st;
+
+	if (stat(path, &st))
+		return cannot_watch(path, errno);
+	if (S_ISREG(st.st_mode)) {
+		fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		/* Reading fails as well if the kernel was started without this information. */
+		if (fd < 0 || pread(fd, found, sizeof(found) - 1, 0) < 0)
+			err = cannot_watch(path, errno);
+	}
+	if (!err && strcmp(found, start) != 0)
+		err = zpool_set_error(
+			EINVAL,
+			"Memory pressure cannot be watched with \"%s\", which has no pressure stall information (PSI): name /proc/pressure/memory, or memory.pressure of a cgroup.",
+			path);
+	if (err && fd >= 0)
+		(void)close(fd);
+	return err ? err : fd;
+}
+
 /* Returns a descriptor that reports POLLPRI at memory pressure, or -errno with the error set. */
 static int open_events(const struct zpool_store_pressure *args)
 {
@@ -163,9 +194,9 @@ static int open_events(const struct zpool_store_pressure *args)
 		path = cgroup_path(buf, sizeof(buf));
 	if (!path)
 		path = "/proc/pressure/memory";
-	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	fd = open_pressure(path);
 	if (fd < 0)
-		return cannot_watch(path, errno);
+		return fd;
 	length = snprintf(threshold, sizeof(threshold), "some %u %u", (unsigned int)args->stall_ms * 1000,
 			  (unsigned int)args->window_ms * 1000);
 	if (write(fd, threshold, (size_t)length + 1) < 0) {
@@ -231,29 +262,27 @@ static int watch(struct zpool_store *store, const struct zpool_store_pressure *a
 
 int zpool_store_watch_pressure(struct zpool_store *store, const struct zpool_store_pressure *args, size_t args_size)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	struct zpool_store_pressure own;
-	int cancel_state, err;
+	int err;
 
 	if (!store)
 		return zpool_set_error(EINVAL, "zpool_store_watch_pressure() was given no store.");
 	err = take_args(&own, args, args_size);
 	if (err)
 		return err;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&store->watch_lock);
 	err = watch(store, &own);
 	pthread_mutex_unlock(&store->watch_lock);
-	pthread_setcancelstate(cancel_state, &cancel_state);
 	return err;
 }
 
 bool zps_watch_end(struct zpool_store *store)
 {
+	ZP_CANCEL_DISABLED_HERE;
 	static const uint64_t one = 1;
 	struct zps_watch *ended;
-	int cancel_state;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&store->watch_lock);
 	ended = store->watch;
 	store->watch = NULL;
@@ -264,7 +293,6 @@ bool zps_watch_end(struct zpool_store *store)
 		watch_free(ended);
 	}
 	pthread_mutex_unlock(&store->watch_lock);
-	pthread_setcancelstate(cancel_state, &cancel_state);
 	return ended;
 }
 

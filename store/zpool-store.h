@@ -10,8 +10,9 @@
  * The conventions of zpool.h hold here as well: 0 (or a count) on success and a negative errno on failure, NULL and
  * errno from functions that return pointers, and a sentence in zpool_last_error().  Every function but
  * zpool_store_close() may be called from any thread, also on the same key: the last put wins, and a get that runs at
- * the same time returns the old value or the new one, never a mixture.  No function is async-signal-safe.  A store
- * belongs to the process that opened it: a child of fork(2) may not use it.
+ * the same time returns the old value or the new one, never a mixture.  No function is async-signal-safe, no thread is
+ * cancelled inside the library, and every function but those that train a dictionary works on a stack of 16 KiB.  A
+ * store belongs to the process that opened it: a child of fork(2) may not use it.
  *
  * Since 0.2.
  */
@@ -418,7 +419,8 @@ struct zpool_store_pressure {
  * and trims the pool, and with a backing it evicts release_percent of the store.  It blocks all signals.  This is the
  * only thread that the library ever starts.
  *
- * Returns 0; -EINVAL if store is NULL or an argument is out of range; -EBUSY if the store has such a thread already;
+ * Returns 0; -EINVAL if store is NULL, an argument is out of range or the file at `path` has no pressure stall
+ * information, in which case it is not changed; -EBUSY if the store has such a thread already;
  * -EOPNOTSUPP if the system has no PSI; -ENOMEM if there is no memory; -E2BIG if a newer caller sets a member that this
  * library does not know; or the error of open(2), of the write that sets the threshold, or of pthread_create(3).
  */

@@ -130,6 +130,36 @@ START_TEST(system_without_pressure_information_is_reported)
 }
 END_TEST
 
+/* The threshold would be written into the file. */
+START_TEST(file_that_has_no_pressure_information_is_not_changed)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+	static const char content[] = "the file of a program";
+	char path[] = "/tmp/zpool-pressure-XXXXXX", found[64] = "";
+	int fd = mkstemp(path);
+
+	ck_assert_int_eq(write(fd, content, sizeof(content)), sizeof(content));
+	open_store(false);
+	args.path = path;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "has no pressure stall information"));
+	ck_assert_int_eq(pread(fd, found, sizeof(found), 0), sizeof(content));
+	ck_assert_str_eq(found, content);
+	args.path = "/dev/null";
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	args.path = "/tmp";
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	args.path = path;
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EINVAL);
+	ck_assert_int_eq(unlink(path), 0);
+	close(fd);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
 /* This test uses the system's own pressure file if there is one; closing the store must end the thread. */
 START_TEST(close_ends_the_thread)
 {
@@ -350,6 +380,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, memory_pressure_event_releases_memory, 0, 2);
 	tcase_add_test(tcase, system_without_pressure_information_is_reported);
+	tcase_add_test(tcase, file_that_has_no_pressure_information_is_not_changed);
 	tcase_add_test(tcase, close_ends_the_thread);
 	tcase_add_test(tcase, removed_limit_ends_eviction);
 	tcase_add_test(tcase, pressure_of_the_kernel_gives_memory_back);
