@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <zpool.h>
@@ -65,9 +66,25 @@ void stats_report_poll(void)
 	(void)dump(STDERR_FILENO, ZPOOL_DUMP_TEXT);
 }
 
+/* A line that could not be written completely is removed from a regular file, which a reader takes to be whole. */
+static void remove_partial_line(off_t start)
+{
+	struct stat status;
+
+	if (start >= 0 && !fstat(file, &status) && S_ISREG(status.st_mode) && ftruncate(file, start))
+		warn("ZPOOL_STATS: the last line is not complete: %s", strerror(errno));
+}
+
 void stats_report_end(void)
 {
+	off_t start;
+
 	stats_report_poll();
-	if (file >= 0 && dump(file, ZPOOL_DUMP_JSON))
-		warn("ZPOOL_STATS: %s", zpool_last_error());
+	if (file < 0)
+		return;
+	start = lseek(file, 0, SEEK_END);
+	if (!dump(file, ZPOOL_DUMP_JSON))
+		return;
+	warn("ZPOOL_STATS: %s", zpool_last_error());
+	remove_partial_line(start);
 }

@@ -6,7 +6,7 @@
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
-use_drivers zbud libc sieve trace
+use_drivers zbud libc zsmalloc sieve trace
 text_file "$work/text" 131072
 ZPOOL_STATS=$work/stats
 export ZPOOL_STATS
@@ -40,6 +40,25 @@ if [ -w /dev/full ]; then
     ZPOOL_STATS=/dev/full
     run store -t zbud "$work/text"
     warns "a full disk is reported" "ZPOOL_STATS: .*No space left on device"
+fi
+# Half a line would mislead a reader, so none is left.
+ZPOOL_STATS=$work/stats
+run replay --type zsmalloc "$work/trace"
+(
+    # The unit of this limit differs between shells.
+    # shellcheck disable=SC3045
+    ulimit -f 1 2>/dev/null
+    trap '' XFSZ
+    head -c 4000 /dev/zero >"$work/block"
+) 2>/dev/null || :
+if [ "$(wc -c <"$work/stats")" -gt "$(wc -c <"$work/block")" ]; then
+    (
+        # shellcheck disable=SC3045
+        ulimit -f 1
+        exec "$zpoolctl" replay --type zsmalloc "$work/trace" 2>&1 >/dev/null </dev/null
+    ) | cat >"$work/err"
+    warns "a line that does not fit is reported" "ZPOOL_STATS: .*File too large"
+    is "no part of the line is left" "" "$(cat "$work/stats")"
 fi
 # The reader of a FIFO leaves after the tool has opened it, but before there is anything to read. The input is larger
 # than a pipe, so when all of it is written, the tool has begun to read, and has opened the FIFO before that.
