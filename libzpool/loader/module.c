@@ -22,6 +22,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/name.h"
 #include "loader/inside.h"
@@ -96,12 +99,38 @@ static void *dl_open(const char *path, int flags)
 }
 
 /*
- * dlopen() explains its failure in a text for people only, but it leaves the error of the system call or the allocation
- * that failed in errno, which was 0 before.
+ * Returns whether there is no room for the segments of a file of this size: they need memory, and each of them its own
+ * mapping.
  */
-static int dl_open_error(void)
+static bool lacks_room(const char *path)
 {
-	return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : -ENOEXEC;
+	enum { SEGMENTS = 8 };
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE), bytes = (2 * SEGMENTS + 1) * page_bytes;
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (size_t)st.st_size > bytes)
+		bytes = (size_t)st.st_size;
+	char *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return true;
+	bool lacks = false;
+	for (size_t i = 0; i < SEGMENTS && !lacks; i++)
+		lacks = mprotect(at + (2 * i + 1) * page_bytes, page_bytes, PROT_READ | PROT_WRITE) != 0;
+	(void)munmap(at, bytes);
+	return lacks;
+}
+
+/*
+ * dlopen() explains its failure in a text for people only, but it leaves the error of a system call or an allocation
+ * that failed in errno, which was 0 before. Only when a segment cannot be mapped does the C library lose the error.
+ */
+static int dl_open_error(const char *path)
+{
+	int err = errno;
+
+	if (err == ENOMEM || err == EMFILE || err == ENFILE)
+		return -err;
+	return lacks_room(path) ? -ENOMEM : -ENOEXEC;
 }
 
 static void dl_close(void *dl)
@@ -309,7 +338,7 @@ int zp_module_open(const char *path, struct zp_module **out, char **why)
 			/* Looking up a symbol takes the linker's lock too, so it belongs to the same call. */
 			find_driver(module);
 		} else {
-			err = dl_open_error();
+			err = dl_open_error(path);
 			const char *reason = dlerror();
 			*why = strdup(reason ? reason : "the system gave no reason");
 		}
