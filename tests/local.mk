@@ -25,10 +25,14 @@ check_PROGRAMS += tests/clean-start
 tests_clean_start_SOURCES = tests/clean-start.c
 TESTS += tests/clean-start.sh
 
+# Programs that kill a process at random moments; the rooms below add theirs.
+crash_tests =
+
 include $(top_srcdir)/tests/unit/local.mk
 include $(top_srcdir)/tests/loader/local.mk
 include $(top_srcdir)/tests/filters/local.mk
 include $(top_srcdir)/tests/limits/local.mk
+include $(top_srcdir)/tests/hostile/local.mk
 include $(top_srcdir)/tests/starvation/local.mk
 include $(top_srcdir)/tests/contract/local.mk
 include $(top_srcdir)/tests/store/local.mk
@@ -43,3 +47,12 @@ include $(top_srcdir)/tests/tools/local.mk
 include $(top_srcdir)/tests/install/local.mk
 include $(top_srcdir)/tests/bench/local.mk
 include $(top_srcdir)/tests/fuzz/local.mk
+
+# Each of these programs kills this many processes.
+CRASH_KILLS = 100
+.PHONY: check-crash
+check-crash: $(crash_tests) $(plugin_LTLIBRARIES)
+	status=0; for program in $(crash_tests); do \
+		echo "check-crash: $$program $(CRASH_KILLS)"; \
+		$(AM_TESTS_ENVIRONMENT) $(top_srcdir)/tests/with-plugins $$program $(CRASH_KILLS) || status=1; \
+	done; exit $$status

@@ -34,3 +34,14 @@ tests_filters_trace_CFLAGS = $(unit_cflags)
 tests_filters_trace_LDADD = $(unit_ldadd)
 endif
 endif
+
+# A process that records a trace is killed at random moments. The test reads the trace as zpoolctl does.
+if ENABLE_SHARED
+check_PROGRAMS += tests/filters/trace_crash
+TESTS += tests/filters/trace_crash
+tests_filters_trace_crash_SOURCES = tests/filters/trace_crash.c \
+	tools/trace-file.c tools/trace-records.c tools/trace-file.h
+tests_filters_trace_crash_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_filters_trace_crash_LDADD = libzpool/libzpool.la
+crash_tests += tests/filters/trace_crash
+endif

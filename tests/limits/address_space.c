@@ -111,21 +111,6 @@ START_TEST(pool_at_a_limit_of_address_space_returns_enomem)
 }
 END_TEST
 
-/* Uses up the mappings that the process may have, with pages that alternate between two protections. */
-static char *take_all_mappings(size_t *bytes)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), count = (size_t)1 << 20;
-	char *at = mmap(NULL, count * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (at == MAP_FAILED)
-		LIMITS_SKIP_CHILD("no address space is left: %s", strerror(errno));
-	*bytes = count * page;
-	for (size_t i = 1; i < count; i += 2)
-		if (mprotect(at + i * page, page, PROT_READ))
-			return at;
-	LIMITS_SKIP_CHILD("the system allows a million mappings");
-}
-
 static int use_a_pool_without_further_mappings(void)
 {
 	struct zpool *pool = limits_pool();
@@ -136,7 +121,7 @@ static int use_a_pool_without_further_mappings(void)
 
 	for (; stored < 100; stored++)
 		LIMITS_CHECK(limits_store(pool, SIZE, stored, &handles[stored]) == 0, "%s", zpool_last_error());
-	taken = take_all_mappings(&bytes);
+	taken = limits_take_mappings(&bytes);
 	for (; stored < OBJECTS && !err; stored += err == 0)
 		err = limits_store(pool, SIZE, stored, &handles[stored]);
 	LIMITS_CHECK(err == 0 || err == -ENOMEM, "after %u objects, malloc returned %d", stored, err);

@@ -6,6 +6,7 @@
 #define LIMITS_H 1
 
 #include "plugins/shipped.h"
+#include "tests/unit/child.h"
 #include "tests/unit/run.h"
 
 #include <stdbool.h>
@@ -28,33 +29,13 @@
 
 #define LIMITS_DRIVER(type) type,
 static const char *const limits_drivers[] = { SHIPPED_DRIVERS(LIMITS_DRIVER) };
-enum { LIMITS_DRIVERS = sizeof(limits_drivers) / sizeof(limits_drivers[0]), LIMITS_SKIP = 77 };
+enum { LIMITS_DRIVERS = sizeof(limits_drivers) / sizeof(limits_drivers[0]) };
 
-/*
- * The driver that the child uses. A child that cannot run its test prints the reason and exits with LIMITS_SKIP.
- */
+/* The driver that the child uses. */
 static const char *limits_driver;
 
-/* In the child: if the condition does not hold, prints it and ends the child. */
-#define LIMITS_CHECK(condition, ...)                                                                                   \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			printf("# %s: %s: ", limits_driver, #condition);                                               \
-			printf(__VA_ARGS__);                                                                           \
-			printf("\n");                                                                                  \
-			(void)fflush(stdout);                                                                          \
-			_exit(1);                                                                                      \
-		}                                                                                                      \
-	} while (0)
-
-#define LIMITS_SKIP_CHILD(...)                                                                                         \
-	do {                                                                                                           \
-		printf("# skipped for %s: ", limits_driver);                                                           \
-		printf(__VA_ARGS__);                                                                                   \
-		printf("\n");                                                                                          \
-		(void)fflush(stdout);                                                                                  \
-		_exit(LIMITS_SKIP);                                                                                    \
-	} while (0)
+#define LIMITS_CHECK(condition, ...) CHILD_CHECK(limits_driver, condition, __VA_ARGS__)
+#define LIMITS_SKIP_CHILD(...) CHILD_SKIP(limits_driver, __VA_ARGS__)
 
 /* Runs the work in a child process, once for each driver. */
 static inline void limits_for_each_driver(int (*work)(void))
@@ -69,8 +50,8 @@ static inline void limits_for_each_driver(int (*work)(void))
 		limits_driver = limits_drivers[i];
 		int status = unit_in_child(work);
 
-		ck_assert_msg(status == 0 || status == LIMITS_SKIP, "%s: the child ended with status %d", limits_driver,
-			      status);
+		ck_assert_msg(status == 0 || status == CHILD_SKIPPED, "%s: the child ended with status %d",
+			      limits_driver, status);
 	}
 }
 
@@ -148,6 +129,21 @@ static inline void limits_set(int resource, uint64_t bytes)
 
 	if (setrlimit(resource, &limit))
 		LIMITS_SKIP_CHILD("cannot set the limit: %s", strerror(errno));
+}
+
+/* Uses up the mappings that the process may have, with pages that alternate between two protections. */
+static inline char *limits_take_mappings(size_t *bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), count = (size_t)1 << 20;
+	char *at = mmap(NULL, count * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		LIMITS_SKIP_CHILD("no address space is left: %s", strerror(errno));
+	*bytes = count * page;
+	for (size_t i = 1; i < count; i += 2)
+		if (mprotect(at + i * page, page, PROT_READ))
+			return at;
+	LIMITS_SKIP_CHILD("the system allows a million mappings");
 }
 
 #endif

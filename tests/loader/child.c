@@ -3,6 +3,7 @@
  * child COMMAND [ARGUMENT...]: a separate small host, for tests that need another environment, user or sandbox
  *
  *   create SPEC              create a pool; print "made TYPE", or "errno NUMBER" and the message
+ *   create-in DIRECTORY SPEC the same, with this plugin path
  *   path                     print the plugin path
  *   complain TYPE            do things that are logged at each level, and print nothing itself
  *   sandbox TYPE OTHER       load TYPE, disable loading, forbid opening files, and use the loaded drivers
@@ -126,6 +127,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "create") == 0)
 		return create(argv[2]);
+	if (argc == 4 && strcmp(argv[1], "create-in") == 0)
+		return zpool_set_plugin_path(argv[2]) ? 1 : create(argv[3]);
 	if (argc == 2 && strcmp(argv[1], "path") == 0)
 		return path();
 	if (argc == 3 && strcmp(argv[1], "complain") == 0)

@@ -7,31 +7,60 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <linux/capability.h>
+#include <linux/xattr.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "zpool-driver.h"
 
 enum { PLAIN_USER = 65534 };
 
+static bool is_root(const char *test)
+{
+	if (geteuid() == 0)
+		return true;
+	fixture_skip(test, "only root can give a program more rights than its user has");
+	return false;
+}
+
+/* Gives a program the capability to bind low ports, which the user who runs it lacks. */
+static bool add_capability(const char *path)
+{
+	const struct vfs_cap_data data = { .magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+					   .data[0].permitted = 1u << CAP_NET_BIND_SERVICE };
+
+	return setxattr(path, XATTR_NAME_CAPS, &data, sizeof(data), 0) == 0;
+}
+
+static const struct {
+	const char *name;
+	mode_t mode;
+	bool has_capability;
+} privileges[] = {
+	{ "a set-user-ID program", 04755, false },
+	{ "a set-group-ID program", 02755, false },
+	{ "a program with file capabilities", 0755, true },
+};
+enum { PRIVILEGES = sizeof(privileges) / sizeof(*privileges) };
+
 /*
- * Makes a setuid copy of the helper program, which runs as root.  If that is impossible here, prints the reason and
- * returns NULL.
+ * Makes a copy of the helper program that has more rights than the user who runs it.  If that is impossible here,
+ * prints the reason and returns NULL.
  */
-static const char *install_privileged_child(const char *test)
+static const char *install_privileged_child(int kind)
 {
 	struct statvfs fs;
 	size_t size;
 
-	if (geteuid() != 0) {
-		fixture_skip(test, "only root can make a set-user-ID program of root's");
+	if (!is_root(privileges[kind].name))
 		return NULL;
-	}
 	if (statvfs(fixture_root(), &fs) != 0 || (fs.f_flag & ST_NOSUID)) {
-		fixture_skip(test, "temporary files are on a file system without set-user-ID programs");
+		fixture_skip(privileges[kind].name, "temporary files are on a file system that grants no rights");
 		return NULL;
 	}
 	const char *coverage = getenv("COVERAGE_CFLAGS");
@@ -43,13 +72,17 @@ static const char *install_privileged_child(const char *test)
 	const char *source = fixture_text("%s/tests/loader/child", getenv("abs_top_builddir"));
 	const char *content = fixture_read(source, &size);
 	fixture_write(path, content, size);
-	ck_assert_int_eq(chmod(path, 04755), 0);
+	ck_assert_int_eq(chmod(path, privileges[kind].mode), 0);
+	if (privileges[kind].has_capability && !add_capability(path)) {
+		fixture_skip(privileges[kind].name, strerror(errno));
+		return NULL;
+	}
 	return path;
 }
 
-START_TEST(set_user_id_program_ignores_the_environment)
+START_TEST(privileged_program_ignores_the_environment)
 {
-	const char *program = install_privileged_child("set_user_id_program_ignores_the_environment");
+	const char *program = install_privileged_child(_i);
 	if (!program)
 		return;
 	fixture_install("good");
@@ -66,13 +99,37 @@ START_TEST(set_user_id_program_ignores_the_environment)
 	ck_assert_str_ne(built_in, fixture_text("%s\n", fixture_dir()));
 	ck_assert_str_eq(fixture_spawn(plain, environment, NULL).out, fixture_text("%s\n", fixture_dir()));
 	struct fixture_result result = fixture_spawn(path, environment, fixture_dir());
-	ck_assert_msg(result.status == 0, "status %d: %s", result.status, result.err);
-	ck_assert_str_eq(result.out, built_in);
+	ck_assert_msg(result.status == 0, "%s: status %d: %s", privileges[_i].name, result.status, result.err);
+	ck_assert_msg(strcmp(result.out, built_in) == 0, "%s: %s", privileges[_i].name, result.out);
 	result = fixture_spawn(create, environment, fixture_dir());
-	ck_assert_msg(strncmp(result.out, "errno ", 6) == 0, "%s", result.out);
+	ck_assert_msg(strncmp(result.out, "errno ", 6) == 0, "%s: %s", privileges[_i].name, result.out);
 	ck_assert_ptr_null(strstr(result.out, fixture_dir()));
 	ck_assert_str_eq(result.err, "");
 	ck_assert_str_eq(fixture_spawn(complain, environment, fixture_dir()).err, "");
+}
+END_TEST
+
+/* The program itself chose the path, so only root's plugins are trusted there. */
+START_TEST(privileged_program_refuses_the_plugins_of_its_user)
+{
+	const char *program = install_privileged_child(_i);
+	if (!program)
+		return;
+	const char *plugin = fixture_install("good");
+	const char *const create[] = { "child", "as",        fixture_text("%d", PLAIN_USER),
+				       program, "create-in", fixture_dir(),
+				       "good",  NULL };
+	const char *const no_change[] = { NULL };
+
+	ck_assert_str_eq(fixture_spawn(create, no_change, NULL).out, "made good\n");
+	ck_assert_int_eq(chown(plugin, PLAIN_USER, PLAIN_USER), 0);
+	const char *out = fixture_spawn(create, no_change, NULL).out;
+	ck_assert_msg(strstr(out, fixture_text("errno %d\n", EPERM)) && strstr(out, "required in a privileged program"),
+		      "%s: %s", privileges[_i].name, out);
+	ck_assert_int_eq(chown(plugin, 0, 0), 0);
+	ck_assert_int_eq(chown(fixture_dir(), PLAIN_USER, PLAIN_USER), 0);
+	out = fixture_spawn(create, no_change, NULL).out;
+	ck_assert_msg(strstr(out, fixture_text("errno %d\n", EPERM)), "%s: %s", privileges[_i].name, out);
 }
 END_TEST
 
@@ -130,7 +187,8 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("environment");
-	tcase_add_test(tests, set_user_id_program_ignores_the_environment);
+	tcase_add_loop_test(tests, privileged_program_ignores_the_environment, 0, PRIVILEGES);
+	tcase_add_loop_test(tests, privileged_program_refuses_the_plugins_of_its_user, 0, PRIVILEGES);
 	tcase_add_test(tests, ordinary_user_loads_plugins_of_root_from_the_environments_path);
 	tcase_add_test(tests, loading_disable_stops_opening_files_and_keeps_loaded_drivers);
 	return fixture_run("environment", tests);

@@ -12,6 +12,8 @@ EXTRA_DIST += \
 # This test uses the real plugins, and no mocks.
 check_PROGRAMS += tests/loader/small_stack
 TESTS += tests/loader/small_stack
+tests_loader_small_stack_SOURCES = tests/loader/small_stack.c tests/unit/small_stack.h
+tests_loader_small_stack_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_loader_small_stack_LDADD = libzpool/libzpool.la $(PTHREAD_LIBS)
 
 if HAVE_CHECK

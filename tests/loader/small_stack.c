@@ -8,14 +8,13 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,8 +22,9 @@
 #include <zpool.h>
 
 #include "plugins/shipped.h"
+#include "tests/unit/small_stack.h"
 
-enum { SKIPPED = 77, PAINT = 0xa5 };
+enum { SKIPPED = 77 };
 
 #define CHECK(condition)                                                                                               \
 	do {                                                                                                           \
@@ -167,58 +167,30 @@ static void set_up(const char *unused)
 	CHECK(zpool_set_plugin_path("/nonexistent") == 0);
 	CHECK(zpool_set_plugin_path(NULL) == 0);
 	CHECK(zpool_version() != NULL);
+	CHECK(zpool_stats_member(0) != NULL);
+	CHECK(zpool_escape(NULL, 0, "a text: with signs") > 0);
+	CHECK(zpool_set_error(EINVAL, "%s of %d characters", "a message", 500) == -EINVAL);
+	(void)zpool_last_error();
 }
 
-/* ------------------------------------------------------------------------------------------------------------------
- * The thread
- */
-
-struct job {
-	void (*fn)(const char *argument);
-	const char *argument;
-};
-
-static void *run_job(void *arg)
+static void dump(const char *spec)
 {
-	const struct job *job = arg;
-	job->fn(job->argument);
-	return NULL;
+	struct zpool *pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	CHECK(pool != NULL && fd >= 0);
+	CHECK(zpool_dump(fd, ZPOOL_DUMP_TEXT) == 0);
+	CHECK(zpool_dump(fd, ZPOOL_DUMP_JSON) == 0);
+	CHECK(zpool_dump(-1, ZPOOL_DUMP_TEXT) == -EBADF);
+	zpool_destroy_pool(pool);
+	(void)close(fd);
 }
 
-/* Other C libraries accept a stack of 2 KiB. */
-static size_t smallest_stack_bytes(void)
+/* Runs last, because it cannot be undone. */
+static void disable_loading(const char *type)
 {
-	const size_t promised = 16384, accepted = (size_t)PTHREAD_STACK_MIN;
-	return accepted > promised ? accepted : promised;
-}
-
-/* Allocates a stack of the smallest size between two guard pages, filled with a pattern that shows its use. */
-static void on_small_stack(const char *name, void (*fn)(const char *argument), const char *argument)
-{
-	struct job job = { fn, argument };
-	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE), bytes = smallest_stack_bytes(), untouched = 0;
-	unsigned char *area = mmap(NULL, bytes + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned char *stack = area + page_bytes;
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	if (area == MAP_FAILED || mprotect(stack, bytes, PROT_READ | PROT_WRITE) != 0 ||
-	    pthread_attr_init(&attr) != 0 || pthread_attr_setstack(&attr, stack, bytes) != 0) {
-		perror("a small stack");
-		exit(99);
-	}
-	memset(stack, PAINT, bytes);
-	int err = pthread_create(&thread, &attr, run_job, &job);
-	if (err) {
-		fprintf(stderr, "pthread_create: %s\n", strerror(err));
-		exit(99);
-	}
-	(void)pthread_join(thread, NULL);
-	(void)pthread_attr_destroy(&attr);
-	while (untouched < bytes && stack[untouched] == PAINT)
-		untouched++;
-	printf("%-12s %-24s %6zu of %zu bytes of stack\n", name, argument ? argument : "", bytes - untouched, bytes);
-	(void)munmap(area, bytes + 2 * page_bytes);
+	(void)zpool_unload_driver(type);
+	CHECK(zpool_loading_disable() == 0);
+	CHECK(!zpool_has_pool(type));
 }
 
 /* A path through a symbolic link takes the search more stack than a plain one. */
@@ -241,12 +213,14 @@ static void run_all(const char *path)
 	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
 		on_small_stack("search", search, specs[i]);
 		on_small_stack("use", use_pool, specs[i]);
+		on_small_stack("dump", dump, specs[i]);
 		on_small_stack("unload", unload, specs[i]);
 	}
 	(void)snprintf(text, sizeof(text), "trace:file=%s/calls,overwrite=yes+zbud", path);
 	on_small_stack("use", use_pool, text);
 	on_small_stack("list", list_drivers, NULL);
 	on_small_stack("set up", set_up, NULL);
+	on_small_stack("disable", disable_loading, "zbud");
 }
 
 /*

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drivers.h"
 #include "zpool-store.h"
 
 #define UNIT 2048
@@ -39,6 +40,7 @@ struct notes {
 };
 
 static char path[64];
+static const char *spec;
 static uint64_t state;
 
 static uint64_t draw(uint64_t below)
@@ -79,6 +81,7 @@ static struct zpool_store *open_store(void)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
 
+	args.pool = spec;
 	args.backing_path = path;
 	args.unit_bytes = UNIT;
 	args.unit_count = KEYS;
@@ -184,13 +187,15 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	state = (seed * 2654435769U) | 1;
 	snprintf(path, sizeof(path), "store-crash-%ld.img", (long)getpid());
+	spec = specs[0];
 	zpool_store_close(open_store()); /* This creates the file before any child can be killed. */
 	for (unsigned int i = 0; fine && i < rounds; i++) {
 		(void)draw(2); /* A child inherits the generator, so each round needs a new state. */
+		spec = specs[i % SPECS];
 		fine = round_is_fine(notes, i);
 	}
 	(void)unlink(path);
 	if (fine)
-		printf("%u rounds, %llu flushes\n", rounds, (unsigned long long)atomic_load(&notes->flushes));
+		printf("%u kills, %llu flushes\n", rounds, (unsigned long long)atomic_load(&notes->flushes));
 	return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -3,7 +3,7 @@
 if HAVE_CHECK
 if ENABLE_STORE
 store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary \
-	tests/store/room
+	tests/store/room tests/store/cancel tests/store/small_stack
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -48,9 +48,19 @@ tests_store_checksum_CPPFLAGS = $(store_cppflags)
 tests_store_checksum_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_checksum_LDADD = $(store_test_ldadd)
 
-tests_store_crash_SOURCES = tests/store/crash.c
+tests_store_cancel_SOURCES = tests/store/cancel.c tests/store/drivers.h
+tests_store_cancel_CPPFLAGS = $(store_cppflags) -DTEST_EXPORT_MAP='"$(abs_top_srcdir)/store/libzpool-store.map"'
+tests_store_cancel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_cancel_LDADD = $(store_test_ldadd)
+
+tests_store_small_stack_SOURCES = tests/store/small_stack.c tests/store/drivers.h tests/unit/small_stack.h
+tests_store_small_stack_CPPFLAGS = $(store_cppflags)
+tests_store_small_stack_LDADD = store/libzpool-store.la libzpool/libzpool.la $(PTHREAD_LIBS)
+
+tests_store_crash_SOURCES = tests/store/crash.c tests/store/drivers.h
 tests_store_crash_CPPFLAGS = $(store_cppflags)
 tests_store_crash_LDADD = store/libzpool-store.la libzpool/libzpool.la
+crash_tests += tests/store/crash
 
 tests_store_faults_SOURCES = tests/store/faults.c tests/store/image.c tests/store/image.h
 tests_store_faults_CPPFLAGS = $(store_cppflags)

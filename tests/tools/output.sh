@@ -35,9 +35,12 @@ sizes=$work/results/sizes
 
 # --- Standard output -------------------------------------------------------------------------------------------------
 
+"$zpoolctl" store -t "trace:file=$work/trace+zbud" "$work/input" >"$work/out" 2>"$work/err"
+quick='--case driver_is_found_by_its_name zbud'
 if [ -w /dev/full ]; then
-    for arguments in list 'list --json' 'info zbud' --help --version 'store --help' "store -t zbud $work/input" \
-        "store -t zbud --json $work/input"; do
+    for arguments in list 'list --json' 'info zbud' 'info --json zbud' --help --version 'store --help' \
+        "store -t zbud $work/input" "store -t zbud --json $work/input" "check $quick" "check --json $quick" \
+        'check --list' "replay $work/trace" "replay --json $work/trace" 'bench --help' "new --dir $work/lost lost"; do
         status=0
         # shellcheck disable=SC2086
         "$zpoolctl" $arguments >/dev/full 2>"$work/err" </dev/null || status=$?
@@ -53,6 +56,26 @@ status=0
 "$zpoolctl" store -t zbud "$work/input" >&- 2>"$work/err" <&- || status=$?
 exits "no opened file replaces the closed standard output" 1
 warns "the message has the reason" 'cannot write to standard output'
+
+# Without a standard error there is no message, but the exit status remains. No file may take its descriptor.
+for stream in '&-' /dev/full; do
+    [ "$stream" != /dev/full ] || [ -w /dev/full ] || continue
+    for arguments in 'info no_such_driver' "store -t no_such_driver $work/input" "store -t zbud $work/nowhere" \
+        "replay $work/nowhere" 'check no_such_driver' 'bench --type no_such_driver' "new --dir $work/nowhere/x mine"; do
+        status=0
+        # shellcheck disable=SC2086
+        eval '"$zpoolctl" $arguments >"$work/out" 2>'"$stream" </dev/null || status=$?
+        exits "$arguments: a failure without standard error ($stream) is a failure" 1
+    done
+    status=0
+    eval '"$zpoolctl" store -t zbud "$work/input" >"$work/out" 2>'"$stream" </dev/null || status=$?
+    exits "store succeeds without standard error ($stream)" 0
+    prints "its table is complete" '^zbud .* identical'
+    status=0
+    # shellcheck disable=SC2086
+    eval '"$zpoolctl" check $quick >"$work/out" 2>'"$stream" </dev/null || status=$?
+    exits "check succeeds without standard error ($stream)" 0
+done
 limited 0 store -t zbud "$work/input"
 warns "a file size limit is a message, not a signal" 'cannot write a temporary file in .*: File too large'
 (
