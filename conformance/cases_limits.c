@@ -260,7 +260,7 @@ static void limit_can_be_changed_at_any_time(void)
 	ct_trim(pool);
 	before = set.count;
 	if (zpool_get_total_size(pool) < held / 2) {
-		fill_to_limit(pool, &set, held / 2);
+		refill_to_limit(pool, &set, held / 2, before + 100);
 		CT_CHECK(set.count > before + 100,
 			 "nine tenths of the objects were freed, but only %zu objects could be stored",
 			 set.count - before);
