@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * nbd-remote.h - an NBD server in a thread of the fuzz target, whose replies may be errors, late or missing
+ * nbd-remote.h - an NBD server in a thread of the fuzz target, whose replies may be errors or missing
  */
 #ifndef TESTS_FUZZ_NBD_REMOTE_H
 #define TESTS_FUZZ_NBD_REMOTE_H 1
