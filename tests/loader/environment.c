@@ -65,7 +65,8 @@ static const char *install_privileged_child(int kind)
 	}
 	const char *coverage = getenv("COVERAGE_CFLAGS");
 	if (coverage && *coverage) {
-		fixture_skip(test, "programs of this build report that another user cannot write their counters");
+		fixture_skip(privileges[kind].name,
+			     "programs of this build report that another user cannot write their counters");
 		return NULL;
 	}
 	const char *path = fixture_text("%s/privileged", fixture_root());
