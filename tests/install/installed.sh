@@ -53,10 +53,10 @@ check_headers() {
     for header in zpool.h zpool-driver.h zpool-kernel.h; do
         cmp "$srcdir/libzpool/$header" "$DESTDIR$includedir/$header" || fail "the installed $header differs from the source"
     done
-    for header in $(cd "$srcdir/libzpool/support" && find . -name '*.h' ! -name '*_internal.h' ! -name trace_format.h | sed 's|^\./||'); do
+    for header in $(cd "$srcdir/libzpool/support" && find . -name '*.h' ! -name '*_internal.h' ! -name os_unmap.h ! -name trace_format.h | sed 's|^\./||'); do
         cmp "$srcdir/libzpool/support/$header" "$DESTDIR$includedir/zpool-support/$header" ||
             fail "the installed zpool-support/$header differs from the source"
-        printf '#include <zpool-support/%s>\n' "$header" >"$scratch/support.c"
+        printf '#include <zpool-support/%s>\nextern int declared;\n' "$header" >"$scratch/support.c"
         # shellcheck disable=SC2046,SC2086 # lists of options
         run_cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(with_pkg_config "$PKG_CONFIG" --cflags libzpool-driver) \
             -fsyntax-only "$scratch/support.c" || fail "zpool-support/$header does not compile alone"
