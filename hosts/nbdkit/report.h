@@ -17,10 +17,10 @@
  * Opens the file and installs the handler; nbdkit calls it before the fork.  Returns 0, or -1 after it reported the
  * error.
  */
-int report_prepare(const struct settings *settings);
+int report_prepare(const struct settings *of);
 
 /* Starts the thread, after the fork.  Returns 0, or -1 after it reported the error. */
-int report_start(struct disk *disk);
+int report_start(struct disk *of);
 
 /* Stops the thread and writes the last report. */
 void report_stop(void);

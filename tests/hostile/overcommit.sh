@@ -6,8 +6,8 @@
 #   make check-hostile-system ZPOOL_TEST_CHANGE_SYSTEM=yes
 #
 # The setting is one of the whole system: other programs may fail while it is in force. So the script changes it only if
-# it is told to, as root, and restores it at its end, also after a signal. Reserved address space does not count, because
-# it is not writable before it is committed, so everything has to work as without the setting.
+# the variable above is set and root runs it, and restores it at its end, also after a signal. Reserved address space
+# does not count, because it is not writable before the pool commits it, so everything must work as without the setting.
 
 setting=${ZPOOL_TEST_OVERCOMMIT:-/proc/sys/vm/overcommit_memory}
 builddir=${abs_top_builddir:?is the build tree, set by make check}
