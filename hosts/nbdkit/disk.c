@@ -25,11 +25,11 @@ struct disk {
 	struct zpool_store *store;
 	uint64_t size_bytes;
 	size_t unit_bytes;
+	_Atomic uint64_t trimmed_bytes; /* since the pool was last checked */
+	atomic_flag is_compacting;
 	bool is_limited;
 	/* A request that changes a unit holds the unit's stripe. */
 	struct stripes stripes;
-	_Atomic uint64_t trimmed_bytes; /* since the pool was last checked */
-	atomic_flag is_compacting;
 };
 
 struct zpool_store *disk_store(struct disk *disk)

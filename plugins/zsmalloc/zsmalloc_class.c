@@ -25,7 +25,7 @@ static unsigned int slots_in(size_t bytes, size_t slot_bytes)
 
 	if (slots > ZSMALLOC_SLOTS_MAX)
 		slots = ZSMALLOC_SLOTS_MAX;
-	while (slots && head_bytes_of((unsigned int)slots) + slots * slot_bytes > bytes)
+	while (slots > 1 && head_bytes_of((unsigned int)slots) + slots * slot_bytes > bytes)
 		slots--;
 	return (unsigned int)slots;
 }
