@@ -110,6 +110,21 @@ AC_DEFUN([ZPOOL_LINK_FLAGS], [
 	AC_SUBST([LIB_LDFLAGS])
 	AC_SUBST([PLUGIN_LDFLAGS])])
 
+# Libtool cannot link a library to another one of the same build if the path of the build tree has a blank: it writes
+# the path into the .la file and then reads it as two. There, the linker gets the shared libraries from LINK_LIBZPOOL and
+# LINK_STORE without libtool's knowledge, and RPATH_LIBDIR makes the installed libraries find each other.
+AC_DEFUN([ZPOOL_BUILD_PATH], [
+	LINK_LIBZPOOL=libzpool/libzpool.la LINK_STORE=store/libzpool-store.la RPATH_LIBDIR=
+	AS_CASE([`pwd`], [*@<:@@<:@:space:@:>@@:>@*], [
+		LINK_LIBZPOOL= LINK_STORE=
+		AS_IF([test "$enable_shared" = yes], [
+			LINK_LIBZPOOL=-Wl,libzpool/.libs/libzpool.so
+			LINK_STORE=-Wl,store/.libs/libzpool-store.so
+			RPATH_LIBDIR='-Wl,-rpath,$(libdir)'])])
+	AC_SUBST([LINK_LIBZPOOL])
+	AC_SUBST([LINK_STORE])
+	AC_SUBST([RPATH_LIBDIR])])
+
 # Tools that only the tests use: readelf, and a C++ compiler for the test of the headers, which may be missing.
 AC_DEFUN([ZPOOL_TEST_TOOLS], [
 	AC_ARG_VAR([CXX], [C++ compiler, for a test of the headers])

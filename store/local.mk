@@ -24,7 +24,7 @@ store_sources = \
 	store/writeback.c \
 	store/zstd.c
 store_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/store
-store_libadd = libzpool/libzpool.la $(STORE_LIBS) $(XXHASH_LIBS) $(PTHREAD_LIBS)
+store_libadd = $(LINK_LIBZPOOL) $(STORE_LIBS) $(XXHASH_LIBS) $(PTHREAD_LIBS)
 
 if ENABLE_STORE
 install_store = yes
@@ -36,8 +36,8 @@ store_libzpool_store_la_SOURCES = $(store_sources)
 store_libzpool_store_la_CPPFLAGS = $(store_cppflags)
 store_libzpool_store_la_CFLAGS = $(AM_CFLAGS) $(STORE_CFLAGS) $(XXHASH_CFLAGS)
 store_libzpool_store_la_LIBADD = $(store_libadd)
-store_libzpool_store_la_LDFLAGS = $(AM_LDFLAGS) $(LIB_LDFLAGS) -version-info $(ZPOOL_LT_VERSION) -no-undefined
-EXTRA_store_libzpool_store_la_DEPENDENCIES = store/libzpool-store.map
+store_libzpool_store_la_LDFLAGS = $(AM_LDFLAGS) $(LIB_LDFLAGS) $(RPATH_LIBDIR) -version-info $(ZPOOL_LT_VERSION) -no-undefined
+EXTRA_store_libzpool_store_la_DEPENDENCIES = store/libzpool-store.map libzpool/libzpool.la
 if HAVE_VERSION_SCRIPT
 store_libzpool_store_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/store/libzpool-store.map
 endif

@@ -17,9 +17,10 @@ nbdkitplugin_LTLIBRARIES += hosts/nbdkit/nbdkit-zpool-plugin.la
 hosts_nbdkit_nbdkit_zpool_plugin_la_SOURCES = $(nbdkit_plugin_sources)
 hosts_nbdkit_nbdkit_zpool_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store
 hosts_nbdkit_nbdkit_zpool_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS) $(LIBNBD_CFLAGS)
-hosts_nbdkit_nbdkit_zpool_plugin_la_LIBADD = store/libzpool-store.la libzpool/libzpool.la $(LIBNBD_LIBS) $(PTHREAD_LIBS)
+hosts_nbdkit_nbdkit_zpool_plugin_la_LIBADD = $(LINK_STORE) $(LINK_LIBZPOOL) $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 # The functions of nbdkit are undefined until it loads the module.
-hosts_nbdkit_nbdkit_zpool_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
+hosts_nbdkit_nbdkit_zpool_plugin_la_LDFLAGS = $(AM_LDFLAGS) $(RPATH_LIBDIR) -module -avoid-version -shared
+EXTRA_hosts_nbdkit_nbdkit_zpool_plugin_la_DEPENDENCIES = store/libzpool-store.la libzpool/libzpool.la
 else
 install_nbdkit = no
 endif

@@ -5,15 +5,12 @@
 #
 # Each configuration has a directory below ./configurations, which is kept, so that a second run rebuilds only what
 # changed. No test is run. Without names, all configurations of the table are built. A word "without:MODULE" in the table
-# hides a module from pkg-config, as if its package were not installed.
+# hides a module from pkg-config, as if its package were not installed; the word "blank-path" makes a directory whose
+# name has a blank, which libtool does not support everywhere.
 set -eu
 
 srcdir=$1
 shift
-case $srcdir in
-/*) ;;
-*) srcdir=../../$srcdir ;;
-esac
 
 configurations='
 clang --enable-werror CC=clang
@@ -26,6 +23,8 @@ no-tools --enable-werror --disable-tools
 no-store --enable-werror --disable-tools --disable-store
 no-nbdkit --enable-werror --without-nbdkit
 no-packages --enable-werror without:check without:nbdkit without:libnbd without:libxxhash
+blank --enable-werror blank-path
+blank-static --enable-werror --disable-shared blank-path
 '
 
 # hide_modules MODULES - prints a pkg-config that does not know these modules
@@ -46,28 +45,37 @@ END
 # build NAME ARGUMENT... - configures and builds one configuration, in a subshell
 build() (
     name=$1
+    dir=$PWD/configurations/$name
+    output=$dir.out
+    # configure accepts no absolute path with a blank, so the path from the directory to the sources remains relative.
+    up=../..
     hidden=
     shift
     for argument; do
         shift
         case $argument in
         without:*) hidden="$hidden ${argument#without:}" ;;
+        blank-path) dir="$dir/a directory" up=../../.. ;;
         *) set -- "$@" "$argument" ;;
         esac
     done
-    mkdir -p "configurations/$name"
+    case $srcdir in
+    /*) sources=$srcdir ;;
+    *) sources=$up/$srcdir ;;
+    esac
+    mkdir -p "$dir"
     if [ -n "$hidden" ]; then
-        hide_modules "$hidden" >"configurations/$name/pkg-config"
-        chmod +x "configurations/$name/pkg-config"
-        set -- "$@" "PKG_CONFIG=$PWD/configurations/$name/pkg-config"
+        hide_modules "$hidden" >"$dir/pkg-config"
+        chmod +x "$dir/pkg-config"
+        set -- "$@" "PKG_CONFIG=$dir/pkg-config"
     fi
     {
-        cd "configurations/$name" &&
-            { [ -f config.status ] || "$srcdir/configure" --quiet "$@"; } &&
+        cd "$dir" &&
+            { [ -f config.status ] || "$sources/configure" --quiet "$@"; } &&
             make -s -j "$(nproc)" all &&
             make -s -j "$(nproc)" check TESTS=
-    } >"configurations/$name.out" 2>&1 || {
-        tail -n 40 "../$name.out"
+    } >"$output" 2>&1 || {
+        tail -n 40 "$output"
         echo "configurations: $name failed; its output is in configurations/$name.out" >&2
         exit 1
     }
