@@ -130,6 +130,19 @@ struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key)
 	return leaf;
 }
 
+void zps_index_prefetch(const struct zps_index *index, uint64_t key)
+{
+	const struct zps_table *table = atomic_load(&index->table);
+	size_t bucket = bucket_of(table, key & ~(uint64_t)(ZPS_LEAF_UNITS - 1));
+	const struct zps_leaf *leaf = atomic_load_explicit(&table->bucket[bucket], memory_order_acquire);
+
+	if (!leaf)
+		return;
+	__builtin_prefetch(&leaf->base);
+	__builtin_prefetch(&leaf->word[key % ZPS_LEAF_UNITS], 1);
+	__builtin_prefetch(&leaf->meta[key % ZPS_LEAF_UNITS], 1);
+}
+
 static void link_leaf(struct zps_table *table, struct zps_leaf *leaf)
 {
 	_Atomic(struct zps_leaf *) *bucket = &table->bucket[bucket_of(table, zps_leaf_base(leaf))];

@@ -115,6 +115,12 @@ uint64_t zps_index_growth_bytes(const struct zps_index *index);
 struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key);
 
 /*
+ * Starts to load the leaf that a key probably has: the first one of the chain, because only that one is known without
+ * waiting.  The caller is inside a section, or holds `lock`.
+ */
+void zps_index_prefetch(const struct zps_index *index, uint64_t key);
+
+/*
  * Adds the leaf of a key if there is none, and returns false if there is no memory.  The caller is outside a section.
  */
 bool zps_index_add(struct zps_index *index, uint64_t key);

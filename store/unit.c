@@ -237,6 +237,10 @@ static int put(struct zpool_store *store, struct zps_context *context, uint64_t 
 	struct zps_packed packed = { .meta = ZPS_SAME };
 	int err;
 
+	/* The unit's leaf arrives while the value is compressed. */
+	zps_section_begin(context);
+	zps_index_prefetch(&store->index, key);
+	zps_section_end(context);
 	if (!zps_is_same_filled(store, data, bytes))
 		packed = zps_pack(store, context, key, data, bytes);
 	if (store->backing.present)
