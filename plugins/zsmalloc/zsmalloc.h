@@ -93,9 +93,14 @@ struct zsmalloc_pool {
 	_Atomic(uint64_t) clock;
 	_Atomic(uint32_t) newest;
 
-	_Atomic(bool) is_compacting;      /* a thread is compacting inside free or malloc */
-	_Atomic(uint32_t) next_class;     /* the next class to compact inside malloc */
-	_Atomic(uint64_t) retry_at_frees; /* the number of frees before a malloc may compact the whole pool again */
+	_Atomic(bool) is_compacting;  /* a thread is compacting inside free or malloc */
+	_Atomic(uint32_t) next_class; /* the next class to compact inside malloc */
+	/*
+	 * A malloc at the limit may compact the whole pool again after this many frees, or while this is the number of
+	 * mallocs that have failed at the limit.
+	 */
+	_Atomic(uint64_t) retry_at_frees, retry_at_failures;
+	_Atomic(uint64_t) seen_evictions; /* the number of evictions at the last such compaction */
 
 	struct zsmalloc_round round; /* guarded by records.lock */
 

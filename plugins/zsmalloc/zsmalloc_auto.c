@@ -11,7 +11,7 @@
 
 #include "zsmalloc.h"
 
-enum { LOOKS_PER_FREE = 16 }; /* a whole compaction at the limit examines this many records and classes for each free */
+enum { LOOKS_PER_FREE = 4 }; /* a whole compaction at the limit examines this many records and classes for each free */
 
 static const struct zsmalloc_compact_policy auto_policy = {
 	.window = 1,
@@ -222,25 +222,32 @@ static bool is_less_used(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 }
 
 /*
- * Compacts the whole pool, which also releases memory between classes and in tables.  Because that examines every
- * record, a compaction without success is not repeated before a number of frees in proportion: a program that stores at
- * its limit keeps failing, evicting and storing again.  Returns false if it is too early.
+ * Compacts the whole pool, which also releases memory between classes and in tables.  Returns false if it is too early.
+ *
+ * A whole compaction examines every record, so it needs a number of frees in proportion since the last one.  After a
+ * compaction that has won memory, the next one needs none, until a malloc fails: a pool that is only filled becomes as
+ * full as possible.  But if the owner evicts, it keeps failing, evicting and storing, and an eviction costs much less
+ * than a whole compaction for a page or two.
  */
 static bool compact_whole_pool(struct zsmalloc_pool *pool, struct zsmalloc_need *need)
 {
 	static const struct zpool_budget none = { .struct_size = sizeof(none) };
-	uint64_t ignored;
+	uint64_t failures = atomic_load_explicit(&pool->counts.failed_limit, memory_order_relaxed);
+	uint64_t evictions = atomic_load_explicit(&pool->evictions, memory_order_relaxed), ignored;
 
-	if (!is_enabled(pool) || count_frees(pool) < atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed))
+	if (!is_enabled(pool) ||
+	    (failures != atomic_load_explicit(&pool->retry_at_failures, memory_order_relaxed) &&
+	     count_frees(pool) < atomic_load_explicit(&pool->retry_at_frees, memory_order_relaxed)))
 		return false;
+	bool evicts = atomic_exchange_explicit(&pool->seen_evictions, evictions, memory_order_relaxed) != evictions;
 	(void)zsmalloc_compact(pool, &none, &ignored);
-	if (is_less_used(pool, need))
-		return true;
+	bool won = is_less_used(pool, need);
 	zp_lock(&pool->records.lock);
 	uint32_t looked_at = pool->records.end + pool->class_count;
 	zp_unlock(&pool->records.lock);
 	atomic_store_explicit(&pool->retry_at_frees, count_frees(pool) + 1 + looked_at / LOOKS_PER_FREE,
 			      memory_order_relaxed);
+	atomic_store_explicit(&pool->retry_at_failures, won && !evicts ? failures : UINT64_MAX, memory_order_relaxed);
 	return true;
 }
 

@@ -355,6 +355,33 @@ START_TEST(malloc_at_the_limit_compacts)
 }
 END_TEST
 
+/*
+ * In a cache at its limit, each store that finds no room evicts a zspage.  Compaction of the whole pool wins a page
+ * then, too, but it must not run as often as that.
+ */
+START_TEST(cache_at_its_limit_moves_little)
+{
+	enum { STORES = 12000 };
+	uint64_t stored_bytes = 0;
+	uint32_t random = 1;
+
+	set_compact(true);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, 2 << 20), 0);
+	for (unsigned int i = 0; i < STORES; i++) {
+		random = random * 1664525 + 1013904223;
+		size_t size = 100 + (random >> 8) % 2900;
+		unsigned int reclaimed;
+		unsigned long handle;
+
+		while (zsmalloc->malloc(pool, size, ZPOOL_GFP_KERNEL, &handle))
+			unit_require(zsmalloc->shrink(pool, 1, &reclaimed) == 0);
+		stored_bytes += size;
+	}
+	ck_assert_uint_gt(evictor.asked, STORES / 2);
+	ck_assert_uint_lt(stats().compact_moved_bytes, stored_bytes / 5);
+}
+END_TEST
+
 START_TEST(nowait_at_the_limit_does_not_compact)
 {
 	unsigned long handle;
@@ -547,6 +574,7 @@ int main(void)
 	tcase_add_test(tcase, pool_without_memory_for_a_cache_works);
 	tcase_add_test(tcase, full_table_of_zspages_is_reported);
 	tcase_add_test(tcase, malloc_at_the_limit_compacts);
+	tcase_add_test(tcase, cache_at_its_limit_moves_little);
 	tcase_add_test(tcase, nowait_at_the_limit_does_not_compact);
 	tcase_add_test(tcase, growing_pool_compacts_other_classes);
 	tcase_add_test(tcase, class_that_is_compacted_caches_no_slots);
