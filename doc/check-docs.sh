@@ -349,8 +349,7 @@ if test -f "$nbdkit_plugin" && test -f "$plugins/zsmalloc.so" && test -z "$(make
 	(cd "$srcdir" && cat tools/*.c; head -c 65536 /dev/zero) >"$work/usr.tar"
 	# shellcheck disable=SC2016 # nbdkit sets $uri
 	{
-		LD_LIBRARY_PATH=$PWD/store/.libs:$PWD/libzpool/.libs timeout 60 \
-			nbdkit -U - "$nbdkit_plugin" 16G compressor=zstd limit=4G stats="$work/disk-stats" \
+		timeout 60 nbdkit -U - "$nbdkit_plugin" 16G compressor=zstd limit=4G stats="$work/disk-stats" \
 			--run "nbdcopy --allocated '$work/usr.tar' "'"$uri"; nbdinfo --map --totals "$uri"'
 		grep -E '^(total_bytes|ratio)=' "$work/disk-stats"
 	} >"$work/disk" 2>&1 </dev/null

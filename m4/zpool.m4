@@ -114,13 +114,14 @@ AC_DEFUN([ZPOOL_LINK_FLAGS], [
 # the path into the .la file and then reads it as two. There, the linker gets the shared libraries from LINK_LIBZPOOL and
 # LINK_STORE without libtool's knowledge, and RPATH_LIBDIR makes the installed libraries find each other.
 AC_DEFUN([ZPOOL_BUILD_PATH], [
-	LINK_LIBZPOOL=libzpool/libzpool.la LINK_STORE=store/libzpool-store.la RPATH_LIBDIR=
+	LINK_LIBZPOOL=libzpool/libzpool.la LINK_STORE=store/libzpool-store.la RPATH_LIBDIR= zpool_blank=no
 	AS_CASE([`pwd`], [*@<:@@<:@:space:@:>@@:>@*], [
-		LINK_LIBZPOOL= LINK_STORE=
+		LINK_LIBZPOOL= LINK_STORE= zpool_blank=yes
 		AS_IF([test "$enable_shared" = yes], [
 			LINK_LIBZPOOL=-Wl,libzpool/.libs/libzpool.so
 			LINK_STORE=-Wl,store/.libs/libzpool-store.so
 			RPATH_LIBDIR='-Wl,-rpath,$(libdir)'])])
+	AM_CONDITIONAL([BLANK_BUILD_PATH], [test $zpool_blank = yes])
 	AC_SUBST([LINK_LIBZPOOL])
 	AC_SUBST([LINK_STORE])
 	AC_SUBST([RPATH_LIBDIR])])

@@ -18,6 +18,12 @@ if SANITIZE_THREAD
 # The thread sanitizer kills children that are forked from a program with threads.
 AM_TESTS_ENVIRONMENT += CK_FORK=no ZPOOL_TEST_NO_FORK=1; export CK_FORK ZPOOL_TEST_NO_FORK;
 endif
+if BLANK_BUILD_PATH
+# Here the libraries have no run path to each other; see ZPOOL_BUILD_PATH in m4/zpool.m4.
+AM_TESTS_ENVIRONMENT += \
+	LD_LIBRARY_PATH='$(abs_top_builddir)/store/.libs:$(abs_top_builddir)/libzpool/.libs'$${LD_LIBRARY_PATH:+":$$LD_LIBRARY_PATH"}; \
+	export LD_LIBRARY_PATH;
+endif
 
 EXTRA_DIST += tests/with-plugins tests/clean-start.sh
 

@@ -7,9 +7,20 @@
 
 #include "tests/limits/limits.h"
 
-enum { SIZE = 2000, OBJECTS = 10000, SLACK_BYTES = 256 << 10 };
+enum { SIZE = 2000, OBJECTS = 10000, SLACK_BYTES = 256 << 10, LOCKED_BYTES = 64 << 20 };
 
 static unsigned long handles[OBJECTS];
+
+/* Ordinary users may lock 8 MiB on most systems, and the program with a full pool needs more. */
+static void need_locked_memory(void)
+{
+	struct rlimit limit;
+
+	if (geteuid() && (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_max < LOCKED_BYTES))
+		LIMITS_SKIP_CHILD("this user may not lock %d bytes of memory", LOCKED_BYTES);
+	if (geteuid())
+		limits_set(RLIMIT_MEMLOCK, limit.rlim_max);
+}
 
 static void lock_memory(int flags)
 {
@@ -37,6 +48,7 @@ static void lock_and_fill(int flags)
 	uint64_t before;
 	struct zpool *pool;
 
+	need_locked_memory();
 	limits_load_driver();
 	lock_memory(flags);
 	before = limits_status_bytes("VmRSS");
@@ -89,6 +101,7 @@ static int lock_objects(void)
 	uint64_t before;
 	struct zpool *pool;
 
+	need_locked_memory();
 	limits_load_driver();
 	lock_memory(MCL_CURRENT | MCL_FUTURE);
 	before = limits_status_bytes("VmLck");
@@ -114,6 +127,7 @@ static int fill_a_pool_that_was_locked_later(void)
 	unsigned long handle;
 	uint64_t before;
 
+	need_locked_memory();
 	pool = limits_pool();
 	LIMITS_CHECK(limits_store(pool, SIZE, 0, &handle) == 0, "%s", zpool_last_error());
 	lock_memory(MCL_CURRENT);

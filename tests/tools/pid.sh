@@ -52,6 +52,6 @@ trap 'rm -rf "$work"' EXIT
 if [ "$(id -u)" != 0 ]; then
     run store --pid 1
     exits "a process that may not be read is a failure" 1
-    warns "a process that may not be read is reported" "process 1 "
+    warns "a process that may not be read is reported" "this user may not read the memory of process 1: "
 fi
 finish

@@ -40,9 +40,6 @@ case ${SANITIZER_CFLAGS:-} in
     ;;
 esac
 
-# The plugin finds the libraries of this build by a path that it has itself, unless the path contains a blank.
-LD_LIBRARY_PATH=$builddir/store/.libs:$builddir/libzpool/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-export LD_LIBRARY_PATH
 umask 022
 work=$(mktemp -d "${TMPDIR:-/tmp}/zpool-nbdkit.XXXXXX")
 
