@@ -107,7 +107,12 @@ check-one:
 	@test -z '$(one_unknown)' || { echo '$@: no test of this build is named $(one_unknown)' >&2; exit 1; }
 	$(AM_V_at)$(MAKE) check TESTS='$(T)' check_LIBRARIES= \
 		check_PROGRAMS='$(sort $(filter $(T:=$(EXEEXT)),$(check_PROGRAMS)) $(one_helpers))' \
-		check_LTLIBRARIES='$(filter $(one_rooms:%=%/%),$(check_LTLIBRARIES))'
+		check_LTLIBRARIES='$(filter $(one_rooms:%=%/%),$(check_LTLIBRARIES))' || { \
+		for test in $(T); do \
+			log=$${test%.sh}.log; test -f "$$log" || continue; \
+			failures=`grep -E '^(not ok|FAILED|FAIL)|:[FE]:' "$$log" | head -n 20`; \
+			test -z "$$failures" || printf '\n%s:\n%s\n' "$$log" "$$failures"; \
+		done; exit 1; }
 
 # Only programs are run under memcheck: with scripts it would check the shell.  A forked test that leaks ends with a
 # status other than 0, which Check reports.  --keep-debuginfo keeps the function names of unmapped plugins in reports.

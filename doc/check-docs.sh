@@ -326,7 +326,8 @@ fi
 # The tool's own sources serve as data.
 if test -f "$plugins/zbud.so" && test -x tools/zpoolctl; then
 	shelf=doc/writing-a-driver/first-driver.md
-	types='--type libc --type z3fold --type zblock --type zbud --type zsmalloc'
+	# This is the order in which the tool lists the drivers.
+	types=$(printf '%s\n' ${ZPOOL_TEST_DRIVERS:?} | LC_ALL=C sort | sed 's/^/--type /' | tr '\n' ' ')
 	{
 		tools/zpoolctl store $types "$srcdir/tools" "$srcdir/libzpool" 2>&1
 		sed -n 's/^    say "\(.*\)"$/quickstart: \1/p' "$srcdir/quickstart.sh" | sed 's#\${[^}]*}#/input#'
