@@ -242,7 +242,8 @@ int zpool_store_get_stats(struct zpool_store *store, struct zpool_store_stats *s
 		.original_bytes = zps_contexts_sum(&store->contexts, ZPS_ORIGINAL_BYTES),
 		.stored_bytes = zps_contexts_sum(&store->contexts, ZPS_STORED_BYTES),
 		.pool_bytes = zpool_get_total_size(store->pool),
-		.index_bytes = zps_index_bytes(&store->index),
+		.index_bytes = zps_index_bytes(&store->index) +
+			       atomic_load_explicit(&store->torn.copied_bytes, memory_order_relaxed),
 		.context_bytes = zps_contexts_bytes(&store->contexts),
 		.puts = zps_contexts_sum(&store->contexts, ZPS_PUTS),
 		.hits = zps_contexts_sum(&store->contexts, ZPS_HITS),

@@ -475,7 +475,8 @@ ZPOOL_PUBLIC int zpool_store_compact(struct zpool_store *store, uint64_t budget_
 /*
  * This is the result of zpool_store_get_stats().  The first eight members, `dirty`, `dictionaries`, `dictionary_bytes`
  * and `dictionary_units` describe the present, and the sample_ members the last dictionary that was trained.  The
- * others count since the store was opened.  While other threads use the store, the members need not belong to one
+ * others count since the store was opened.  pool_bytes, index_bytes, context_bytes and dictionary_bytes together are
+ * zpool_store_get_total_size().  While other threads use the store, the members need not belong to one
  * moment.  Later versions may add members at the end of the structure.
  */
 struct zpool_store_stats {
@@ -485,7 +486,7 @@ struct zpool_store_stats {
 	uint64_t original_bytes; /* the sum of the values' lengths */
 	uint64_t stored_bytes;   /* the sum of their objects' lengths, headers included */
 	uint64_t pool_bytes;     /* zpool_get_total_size() of the pool */
-	uint64_t index_bytes;
+	uint64_t index_bytes;    /* the index, and copies of values that the backing failed to write */
 	uint64_t context_bytes;
 	uint64_t puts;
 	uint64_t hits;   /* gets that found a value in memory */
