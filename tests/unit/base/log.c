@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ static void on_message(enum zpool_log_level level, const char *message, void *us
 	received.level = level;
 	received.user = user;
 	(void)snprintf(received.message, sizeof(received.message), "%s", message);
+	errno = EIO; /* the caller of the library must not see this */
 }
 
 static void listen(enum zpool_log_level level)
