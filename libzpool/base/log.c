@@ -72,8 +72,9 @@ static void read_environment(void)
 	const char *wanted = zp_secure_getenv("ZPOOL_DEBUG");
 	if (!wanted || !*wanted || strcmp(wanted, "0") == 0)
 		return;
+	/* Any other value, such as 1, means all messages. */
 	environment_threshold = ZPOOL_LOG_DEBUG;
-	for (int level = ZPOOL_LOG_ERROR; level <= ZPOOL_LOG_DEBUG; level++)
+	for (int level = ZPOOL_LOG_ERROR; level < ZPOOL_LOG_DEBUG; level++)
 		if (strcmp(wanted, level_names[level]) == 0)
 			environment_threshold = level;
 	handler = log_to_stderr;

@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/base/error \
 	tests/unit/base/log \
 	tests/unit/base/name \
+	tests/unit/base/patience \
 	tests/unit/base/text \
 	tests/unit/loader/acl \
 	tests/unit/loader/elf \
@@ -80,6 +81,10 @@ tests_unit_base_log_LDFLAGS = $(failing_memory_ldflags)
 tests_unit_base_name_SOURCES = tests/unit/base/name.c
 tests_unit_base_name_CFLAGS = $(unit_cflags)
 tests_unit_base_name_LDADD = $(unit_ldadd)
+
+tests_unit_base_patience_SOURCES = tests/unit/base/patience.c
+tests_unit_base_patience_CFLAGS = $(unit_cflags)
+tests_unit_base_patience_LDADD = $(unit_ldadd)
 
 tests_unit_base_text_SOURCES = tests/unit/base/text.c $(failing_memory)
 tests_unit_base_text_CFLAGS = $(unit_cflags)
