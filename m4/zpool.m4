@@ -68,7 +68,7 @@ AC_DEFUN([ZPOOL_COVERAGE], [
 	AC_ARG_ENABLE([coverage],
 		[AS_HELP_STRING([--enable-coverage], [count executed lines; `make coverage' then writes a report])])
 	COVERAGE_CFLAGS=
-	AS_IF([test "$enable_coverage" = yes], [COVERAGE_CFLAGS="--coverage -O0 -g -fprofile-update=atomic"])
+	AS_IF([test "$enable_coverage" = yes], [COVERAGE_CFLAGS="--coverage -O0 -g -fprofile-update=atomic -DZPOOL_COVERAGE=1"])
 	AC_SUBST([COVERAGE_CFLAGS])
 	AM_CONDITIONAL([ENABLE_COVERAGE], [test "$enable_coverage" = yes])])
 

@@ -295,6 +295,18 @@ static void print_calls(const struct scenario *scenario, const uint64_t *calls)
 	(void)fflush(stdout);
 }
 
+/* When a module is unloaded, GCC's runtime writes its counters, and crashes if it gets no memory for that. */
+static bool is_left_out(const struct scenario *scenario, unsigned int kind)
+{
+#ifdef ZPOOL_COVERAGE
+	return scenario->unloads && kind == STARVE_MALLOC;
+#else
+	(void)scenario;
+	(void)kind;
+	return false;
+#endif
+}
+
 static void run_scenario(unsigned int number, const struct run *from)
 {
 	uint64_t calls[STARVE_KIND_COUNT];
@@ -313,7 +325,7 @@ static void run_scenario(unsigned int number, const struct run *from)
 		bool skipped = draw(2);
 
 		for (int on = start.on; on < 2; on++) {
-			if (!plan.all && on == skipped)
+			if ((!plan.all && on == skipped) || is_left_out(&plan.scenarios[number], kind))
 				continue;
 			run_kind(number, (enum starve_kind)kind, on, start.nth, calls[kind]);
 			start.nth = 0;
