@@ -106,6 +106,75 @@ START_TEST(text_has_every_pool_and_counter)
 }
 END_TEST
 
+static unsigned int classes_shown;
+
+/* Shows classes with members that all differ. */
+static int some_classes(void *context, int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user),
+			void *user)
+{
+	int err = 0;
+
+	(void)context;
+	for (unsigned int i = 1; !err && i <= classes_shown; i++) {
+		const struct zpool_class_stats stats = {
+			.object_bytes = 10 * i + 1,
+			.objects = 10 * i + 2,
+			.slots = 10 * i + 3,
+			.zspages = 10 * i + 4,
+			.pages_per_zspage = 10 * i + 5,
+			.pages = 10 * i + 6,
+			.freeable_pages = 10 * i + 7,
+		};
+
+		err = fn(&stats, sizeof(stats), user);
+	}
+	return err;
+}
+
+static void expect_dump(unsigned int format, const char *part, bool is_there)
+{
+	char *text = dumped(format);
+
+	if (is_there)
+		assert_contains(text, part);
+	else
+		assert_lacks(text, part);
+	free(text);
+}
+
+/* A dump has room for 256 classes.  Of a driver with more, it shows none. */
+START_TEST(dump_has_the_size_classes)
+{
+	driver_knobs_reset();
+	driver = driver_for_tests("mock");
+	driver.each_class = some_classes;
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	struct zpool *pool = open_named("mock", "pool");
+	classes_shown = 2;
+	expect_dump(ZPOOL_DUMP_JSON,
+		    "\"classes\":[{\"object_bytes\":11,\"objects\":12,\"slots\":13,\"zspages\":14,"
+		    "\"pages_per_zspage\":15,\"pages\":16,\"freeable_pages\":17},{\"object_bytes\":21,",
+		    true);
+	expect_dump(ZPOOL_DUMP_TEXT,
+		    "  size classes:\n"
+		    "            size      objects        slots        pages     freeable\n"
+		    "              11           12           13           16           17\n"
+		    "              21           22           23           26           27\n",
+		    true);
+	classes_shown = 0;
+	expect_dump(ZPOOL_DUMP_JSON, "\"classes\":[]", true);
+	expect_dump(ZPOOL_DUMP_TEXT, "size classes", false);
+	classes_shown = 256;
+	expect_dump(ZPOOL_DUMP_JSON, "{\"object_bytes\":2561,", true);
+	expect_dump(ZPOOL_DUMP_TEXT, "size classes", true);
+	classes_shown = 257;
+	expect_dump(ZPOOL_DUMP_JSON, "\"classes\":null", true);
+	expect_dump(ZPOOL_DUMP_TEXT, "size classes", false);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+}
+END_TEST
+
 START_TEST(names_are_escaped_and_truncated)
 {
 	char name[5000];
@@ -272,6 +341,7 @@ int main(void)
 	const TTest *const tests[] = {
 		json_has_every_pool_layer_and_counter,
 		text_has_every_pool_and_counter,
+		dump_has_the_size_classes,
 		names_are_escaped_and_truncated,
 		missing_statistics_of_a_driver_are_no_failure,
 		bad_arguments_and_write_errors_are_reported,
