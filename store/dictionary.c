@@ -14,6 +14,12 @@
 #define DICTIONARY_BYTES_MIN 8 /* zstd ignores shorter ones. */
 #define TRAIN_BYTES_DEFAULT 65536
 
+/* zstd 1.5.6 is the first version whose ZSTD_createCDict() checks that it got its memory (zstd pull request 3847). */
+#define ZSTD_CHECKS_ITS_DICTIONARIES 10506
+
+/* The most that ZSTD_createCDict() allocates: the dictionary, and tables of up to eight entries per byte of it. */
+#define PREPARED_BYTES(bytes) ((1 << 20) + 40 * (bytes))
+
 /* ------------------------------------------------------------------------------------------------------------------
  * One dictionary
  */
@@ -37,6 +43,17 @@ static bool is_damaged(const void *content, size_t bytes, int level)
 	return ZSTD_getErrorCode(result) == ZSTD_error_dictionary_corrupted;
 }
 
+bool zps_zstd_has_memory(size_t bytes)
+{
+	void *volatile all;
+
+	if (ZSTD_versionNumber() >= ZSTD_CHECKS_ITS_DICTIONARIES)
+		return true;
+	all = malloc(bytes);
+	free(all);
+	return all != NULL;
+}
+
 static int cannot_prepare(const void *content, size_t bytes, int level)
 {
 	if (is_damaged(content, bytes, level))
@@ -50,7 +67,9 @@ static int cannot_prepare(const void *content, size_t bytes, int level)
 static ZSTD_CDict *prepare(const struct zpool_store *store, const struct zps_choice *choice, const void *content,
 			   size_t bytes)
 {
-	return zps_has_version(store, choice) ? ZSTD_createCDict(content, bytes, choice->level) : NULL;
+	if (!zps_has_version(store, choice) || !zps_zstd_has_memory(PREPARED_BYTES(bytes)))
+		return NULL;
+	return ZSTD_createCDict(content, bytes, choice->level);
 }
 
 int zps_dictionary_new(const struct zpool_store *store, const void *content, size_t bytes,

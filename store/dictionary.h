@@ -67,6 +67,12 @@ uint64_t zps_dictionaries_bytes(const struct zpool_store *store);
 /* Returns true if the payloads of a compressor, which is the store's first or second one, begin with a version. */
 bool zps_has_version(const struct zpool_store *store, const struct zps_choice *choice);
 
+/*
+ * Returns true if zstd can allocate this much.  Versions before 1.5.6 crash when memory runs out while they train or
+ * prepare a dictionary, so the store asks first.  Another thread may still take the memory in between.
+ */
+bool zps_zstd_has_memory(size_t bytes);
+
 /* Makes a dictionary, which is not a version yet.  Returns 0, or -errno with the error set. */
 int zps_dictionary_new(const struct zpool_store *store, const void *content, size_t bytes,
 		       struct zps_dictionary **dictionary);

@@ -156,7 +156,7 @@ static int make_content(struct training *training)
 	if (room < ZPS_TRAIN_BYTES_MIN)
 		room = ZPS_TRAIN_BYTES_MIN;
 	training->content = malloc(room);
-	if (!training->content)
+	if (!training->content || !zps_zstd_has_memory(TRAINING_BYTES))
 		return zpool_set_error(ENOMEM, "There is no memory for training a dictionary.");
 	bytes = ZDICT_trainFromBuffer(training->content, room, learn->data, learn->length, learn->count);
 	if (!ZDICT_isError(bytes)) {

@@ -37,15 +37,22 @@ static const char *limits_driver;
 #define LIMITS_CHECK(condition, ...) CHILD_CHECK(limits_driver, condition, __VA_ARGS__)
 #define LIMITS_SKIP_CHILD(...) CHILD_SKIP(limits_driver, __VA_ARGS__)
 
+/* Returns false, and says so, if a figure of the process would mean little. */
+static inline bool limits_may_run(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+	bool may = !LIMITS_SANITIZED && unit_may_fork() && (!preload || !strstr(preload, "vgpreload"));
+
+	if (!may)
+		printf("# skipped: a sanitizer or valgrind would add its own memory to the figures\n");
+	return may;
+}
+
 /* Runs the work in a child process, once for each driver. */
 static inline void limits_for_each_driver(int (*work)(void))
 {
-	const char *preload = getenv("LD_PRELOAD");
-
-	if (LIMITS_SANITIZED || !unit_may_fork() || (preload && strstr(preload, "vgpreload"))) {
-		printf("# skipped: a sanitizer or valgrind would add its own memory to the figures\n");
+	if (!limits_may_run())
 		return;
-	}
 	for (int i = 0; i < LIMITS_DRIVERS; i++) {
 		limits_driver = limits_drivers[i];
 		int status = unit_in_child(work);

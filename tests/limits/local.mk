@@ -8,6 +8,9 @@ limits_tests = \
 	tests/limits/descriptors \
 	tests/limits/locked \
 	tests/limits/mappings
+if ENABLE_STORE
+limits_tests += tests/limits/store
+endif
 check_PROGRAMS += $(limits_tests)
 TESTS += $(limits_tests)
 EXTRA_DIST += tests/limits/limits.h tests/unit/child.h
@@ -43,5 +46,11 @@ tests_limits_mappings_SOURCES = tests/limits/mappings.c tests/limits/limits.h
 tests_limits_mappings_CPPFLAGS = $(limits_store_cppflags)
 tests_limits_mappings_CFLAGS = $(unit_cflags)
 tests_limits_mappings_LDADD = $(limits_store_ldadd)
+if ENABLE_STORE
+tests_limits_store_SOURCES = tests/limits/store.c tests/limits/limits.h
+tests_limits_store_CPPFLAGS = $(limits_store_cppflags)
+tests_limits_store_CFLAGS = $(unit_cflags)
+tests_limits_store_LDADD = $(limits_store_ldadd)
+endif
 endif
 endif
