@@ -205,10 +205,10 @@ distclean-local:
 	rm -rf fuzz-libfuzzer fuzz-afl fuzz-corpus fuzz-findings
 	rm -rf configurations deb sanitize-address-undefined sanitize-thread debug-checks foreign-musl foreign-aarch64 foreign-i386
 
-TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/includes.sh \
+TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/exports.sh tests/dist/includes.sh \
 	tests/dist/locks.sh
 
 EXTRA_DIST += tests/abi/check-abi.sh tests/abi/libzpool.abi tests/abi/libzpool-store.abi
-EXTRA_DIST += tests/dist/drivers.sh tests/dist/includes.awk tests/dist/includes.sh tests/dist/locks.sh tests/dist/rooms
+EXTRA_DIST += tests/dist/drivers.sh tests/dist/exports.sh tests/dist/includes.awk tests/dist/includes.sh tests/dist/locks.sh tests/dist/rooms
 EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/configurations.sh tests/dist/contents.sh tests/dist/coverage.awk tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh

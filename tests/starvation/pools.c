@@ -160,6 +160,31 @@ static int count_class(const struct zpool_class_stats *stats, size_t size, void 
 	return 0;
 }
 
+/* The functions that need no memory do the same as without failures. */
+static void look_at_constants(void)
+{
+	static struct {
+		bool is_set, evictable, sleeps, moves;
+	} first;
+	char text[8];
+
+	if (!first.is_set) {
+		first.is_set = true;
+		first.evictable = zpool_evictable(pool);
+		first.sleeps = zpool_can_sleep_mapped(pool);
+		first.moves = zpool_malloc_support_movable(pool);
+	}
+	if (zpool_evictable(pool) != first.evictable || zpool_can_sleep_mapped(pool) != first.sleeps ||
+	    zpool_malloc_support_movable(pool) != first.moves)
+		fault("a property of the pool has changed");
+	if (strcmp(zpool_version(), ZPOOL_VERSION) != 0 || !zpool_stats_member(0))
+		fault("a constant of the library is not known");
+	if (zpool_escape(text, sizeof(text), "a\n") != 3 || strcmp(text, "a\\n") != 0)
+		fault("zpool_escape returned \"%s\"", text);
+	expect_message();
+	expect_refusal("zpool_set_error", zpool_set_error(ERANGE, "a message of %d %s", 4, "words"), ERANGE);
+}
+
 static void look(void)
 {
 	struct zpool_stats stats;
@@ -309,6 +334,7 @@ static void body(const struct scenario *scenario)
 		discard(&objects[i]);
 	check_all("after frees");
 	use_another_thread();
+	look_at_constants();
 	look();
 	give_back();
 	for (unsigned int i = SECOND; i < THIRD; i++)
