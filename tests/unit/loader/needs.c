@@ -231,6 +231,33 @@ START_TEST(rpath_is_ignored_if_there_is_a_runpath)
 }
 END_TEST
 
+START_TEST(reason_is_cut_off_at_the_end_of_its_buffer)
+{
+	uint64_t bytes_read;
+
+	start();
+	forge("d/lib/libb.so", 0);
+	mode("d/lib/libb.so", 0666);
+	forge("d/lib/liba.so", DT_RUNPATH, "$ORIGIN", DT_NEEDED, "libb.so", 0);
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	refused("the library ");
+	size_t whole = strlen(why) + 1;
+	const char *path = scratch_path("d/x.so");
+	for (size_t room = 1; room < whole; room++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ck_assert_int_ge(fd, 0);
+		memset(why, '!', sizeof(why));
+		bytes_read = 0;
+		ck_assert_int_eq(zp_needs_judge(&trust, fd, path, path, &bytes_read, why, room), -EPERM);
+		close(fd);
+		ck_assert_uint_lt(strnlen(why, room), room);
+		for (size_t i = room; i < sizeof(why); i++)
+			ck_assert_int_eq(why[i], '!');
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(library_in_a_run_path_is_checked)
 {
 	static const int tags[] = { DT_NEEDED, DT_FILTER, DT_AUXILIARY, DT_AUDIT };
@@ -493,6 +520,7 @@ int main(void)
 		run_path_of_the_working_directory_is_refused,
 		names_with_unknown_linker_tokens_are_refused,
 		rpath_is_ignored_if_there_is_a_runpath,
+		reason_is_cut_off_at_the_end_of_its_buffer,
 		library_in_a_run_path_is_checked,
 		library_with_a_path_in_its_name_is_checked,
 		indirect_dependencies_are_checked,
