@@ -440,10 +440,18 @@ static int log_to_closed_pipe(void)
 
 static int log_to_full_file(void)
 {
-	const struct rlimit limit = { 0, 0 };
 	FILE *file = tmpfile();
+	struct rlimit limit;
+	int status;
 
-	return file && setrlimit(RLIMIT_FSIZE, &limit) == 0 ? log_to(fileno(file)) : 1;
+	if (!file || getrlimit(RLIMIT_FSIZE, &limit))
+		return 1;
+	rlim_t most = limit.rlim_cur;
+	limit.rlim_cur = 0;
+	status = setrlimit(RLIMIT_FSIZE, &limit) ? 1 : log_to(fileno(file));
+	/* A build that measures coverage writes files at exit. */
+	limit.rlim_cur = most;
+	return setrlimit(RLIMIT_FSIZE, &limit) ? 1 : status;
 }
 
 START_TEST(closed_standard_error_does_not_end_the_program)
