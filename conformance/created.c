@@ -100,6 +100,14 @@ static bool may_create(int call, const long arguments[5])
 	return call == SYS_openat && (arguments[2] & O_CREAT);
 }
 
+/* At exit, and when it is unloaded, a driver that was built to measure coverage writes its counters. */
+static bool is_of_coverage(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length > 5 && strcmp(name + length - 5, ".gcda") == 0;
+}
+
 static void on_call(int number, siginfo_t *info, void *context)
 {
 	int saved = errno, directory = AT_FDCWD;
@@ -116,8 +124,9 @@ static void on_call(int number, siginfo_t *info, void *context)
 		directory = calls[i].directory < 0 ? AT_FDCWD : (int)arguments[calls[i].directory];
 		name = (const char *)(uintptr_t)arguments[calls[i].name];
 	}
-	is_new = name && (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-			  (S_ISREG(status.st_mode) && may_create(info->si_syscall, arguments)));
+	is_new = name && !is_of_coverage(name) &&
+		 (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+		  (S_ISREG(status.st_mode) && may_create(info->si_syscall, arguments)));
 	done = syscall(info->si_syscall, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], MARK);
 	*result = done < 0 ? -errno : done;
 	if (done >= 0 && is_new && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
