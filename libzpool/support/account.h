@@ -46,11 +46,29 @@ static inline bool zp_account_fits(struct zp_account *account, uint64_t bytes)
 	return held <= limit && bytes <= limit - held;
 }
 
+static inline void zp_account_raise_peak(struct zp_account *account, uint64_t bytes)
+{
+	uint64_t peak = atomic_load_explicit(&account->peak_bytes, memory_order_relaxed);
+
+	while (peak < bytes && !atomic_compare_exchange_weak_explicit(&account->peak_bytes, &peak, bytes,
+								      memory_order_relaxed, memory_order_relaxed))
+		continue;
+}
+
+/*
+ * Returns the peak, which never falls from one call to the next.  A thread that has charged memory and not yet noted
+ * the peak may do so after the memory was refunded, so this notes what is held now.
+ */
+static inline uint64_t zp_account_peak_bytes(struct zp_account *account)
+{
+	zp_account_raise_peak(account, zp_account_held_bytes(account));
+	return atomic_load_explicit(&account->peak_bytes, memory_order_relaxed);
+}
+
 static inline bool zp_account_charge(struct zp_account *account, uint64_t bytes)
 {
 	uint64_t limit = atomic_load_explicit(&account->limit_bytes, memory_order_relaxed);
 	uint64_t held = zp_account_held_bytes(account);
-	uint64_t peak = atomic_load_explicit(&account->peak_bytes, memory_order_relaxed);
 
 	if (bytes == 0)
 		return true;
@@ -59,10 +77,7 @@ static inline bool zp_account_charge(struct zp_account *account, uint64_t bytes)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(&account->held_bytes, &held, held + bytes, memory_order_relaxed,
 							memory_order_relaxed));
-	held += bytes;
-	while (peak < held && !atomic_compare_exchange_weak_explicit(&account->peak_bytes, &peak, held,
-								     memory_order_relaxed, memory_order_relaxed))
-		continue;
+	zp_account_raise_peak(account, held + bytes);
 	return true;
 }
 

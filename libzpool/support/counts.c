@@ -8,12 +8,13 @@
 
 struct zpool_stats zp_stats_begin(struct zp_pages *pages, struct zp_handles *handles, const struct zp_counts *counts)
 {
-	uint64_t held = zp_pages_held_bytes(pages), peak = zp_pages_peak_bytes(pages);
+	uint64_t held = zp_pages_held_bytes(pages);
 
+	/* The peak is at least what is reported as held. */
+	zp_account_raise_peak(&pages->account, held);
 	return (struct zpool_stats){
 		.pool_bytes = held,
-		/* Another thread may have taken memory and not yet noted the peak. */
-		.pool_bytes_peak = peak > held ? peak : held,
+		.pool_bytes_peak = zp_pages_peak_bytes(pages),
 		.mapped_handles = zp_handles_mapped(handles),
 		.malloc_failed_limit = atomic_load(&counts->failed_limit),
 		.malloc_failed_memory = atomic_load(&counts->failed_memory),

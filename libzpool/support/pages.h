@@ -208,7 +208,7 @@ static inline uint64_t zp_pages_held_bytes(struct zp_pages *pages)
 
 static inline uint64_t zp_pages_peak_bytes(struct zp_pages *pages)
 {
-	return atomic_load_explicit(&pages->account.peak_bytes, memory_order_relaxed);
+	return zp_account_peak_bytes(&pages->account);
 }
 
 /* Returns the number of committed pages inside runs. */

@@ -307,6 +307,22 @@ START_TEST(limit_is_exact_and_the_reserve_is_used_before_failing)
 }
 END_TEST
 
+/*
+ * A thread that charges memory notes the peak afterwards, and may be interrupted in between.  A reader that has seen
+ * the memory must still see it in the peak when it was refunded.
+ */
+START_TEST(peak_that_was_seen_does_not_fall)
+{
+	uint64_t held = zp_pages_held_bytes(&pages) + 100 * ZP_PAGE_BYTES;
+
+	atomic_store(&pages.account.held_bytes, held);
+	ck_assert_uint_eq(zp_pages_peak_bytes(&pages), held);
+	zp_account_refund(&pages.account, 100 * ZP_PAGE_BYTES);
+	ck_assert_uint_eq(zp_pages_peak_bytes(&pages), held);
+	check_books();
+}
+END_TEST
+
 START_TEST(limit_below_an_empty_allocator_fails_init)
 {
 	struct strict_source other;
@@ -547,6 +563,7 @@ int main(void)
 	tcase_add_test(bounds, reserve_stays_within_its_bound_and_is_returned_in_batches);
 	tcase_add_test(bounds, deferred_release_decommits_long_runs);
 	tcase_add_test(bounds, reserve_bound_can_be_set);
+	tcase_add_test(bounds, peak_that_was_seen_does_not_fall);
 	tcase_add_test(bounds, limit_is_exact_and_the_reserve_is_used_before_failing);
 	tcase_add_test(bounds, limit_below_an_empty_allocator_fails_init);
 	tcase_add_test(bounds, charges_are_counted_and_use_the_reserve);
