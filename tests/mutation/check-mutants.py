@@ -55,7 +55,8 @@ def all_rooms():
         Room("core", ["libzpool/core/*.c"], core),
         Room("loader", ["libzpool/loader/*.c"], [[unit % "loader"], loader, ["tests/tools/list.sh", "tests/tools/info.sh"]]),
         Room("support", ["libzpool/support/*.c", "libzpool/support/*.h"],
-             [[unit % "support"], [unit % "plugins"], contract(*DRIVERS), ["tests/limits/*"]]),
+             [[unit % "support"], [unit % "plugins"], ["tests/filters/*"], contract("fault+zbud", *DRIVERS),
+              ["tests/limits/*"]]),
     ]
     for name in DRIVERS:
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
