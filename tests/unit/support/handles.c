@@ -468,6 +468,30 @@ static int collect(unsigned long handle, uint64_t location, void *user)
 	return location == 777;
 }
 
+/* A thirty-second of the groups may be idle.  A trim takes 32 groups at a time, so this table has 34 idle groups. */
+START_TEST(trim_releases_any_number_of_idle_groups)
+{
+	enum { IDLE = 34, GROUPS = IDLE * 32, SLOTS = GROUPS * ZP_GROUP_SLOTS, IDLE_SLOTS = IDLE * ZP_GROUP_SLOTS };
+	uint32_t *slots = calloc(SLOTS, sizeof(*slots));
+	uint64_t held, released;
+
+	unit_require(slots != NULL);
+	for (int count = 0, got; count < SLOTS; count += got) {
+		got = zp_handles_bind(&handles, 0, slots + count, SLOTS - (unsigned int)count);
+		unit_require(got > 0);
+	}
+	zp_handles_unbind(&handles, slots + SLOTS - IDLE_SLOTS, IDLE_SLOTS);
+	ck_assert_uint_eq(zp_handles_idle_groups(&handles), IDLE);
+	held = zp_pages_held_bytes(&pages);
+	zp_handles_trim(&handles, &released);
+	ck_assert_uint_eq(zp_handles_idle_groups(&handles), 0);
+	ck_assert_uint_eq(released, held - zp_pages_held_bytes(&pages));
+	ck_assert_uint_ge(released, (uint64_t)IDLE_SLOTS * 8);
+	zp_handles_unbind(&handles, slots, SLOTS - IDLE_SLOTS);
+	free(slots);
+}
+END_TEST
+
 START_TEST(walk_visits_live_objects_once_and_can_be_ended)
 {
 	enum { OBJECTS = 5000 };
@@ -544,6 +568,7 @@ int main(void)
 	tcase_add_test(slots, nowait_uses_only_committed_slots);
 	tcase_add_test(slots, table_obeys_the_limit);
 	tcase_add_test(slots, idle_groups_release_their_memory);
+	tcase_add_test(slots, trim_releases_any_number_of_idle_groups);
 	tcase_add_test(slots, large_tables_preserve_every_address);
 #if ZP_HANDLE_RETIRE
 	tcase_add_test(lives, exhausted_slots_are_never_reused);
