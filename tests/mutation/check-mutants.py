@@ -72,6 +72,18 @@ class Failed(Exception):
     """The unchanged sources do not build, or do not pass."""
 
 
+def kill_session(session):
+    """Kills what is left of a command: a test that hangs is in a process group of its own, but in the same session."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as file:
+                fields = file.read().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                os.kill(int(path.split("/")[2]), signal.SIGKILL)
+        except (OSError, ValueError, IndexError):
+            pass
+
+
 class Worker:
     """A copy of the sources, and a build of them."""
 
@@ -119,10 +131,7 @@ class Worker:
                 status = child.wait(wall_s)
             except subprocess.TimeoutExpired:
                 status = None
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill_session(child.pid)
             child.wait()
             output.seek(0, os.SEEK_END)
             output.seek(max(0, output.tell() - 65536))
