@@ -71,6 +71,25 @@ START_TEST(objects_of_the_last_page_move_to_a_larger_class)
 }
 END_TEST
 
+START_TEST(objects_before_the_last_page_stay)
+{
+	/* The last object is alone on the second page, and the page of 1008 bytes has room for it and few more. */
+	unsigned long first = store(992), last = first;
+	uint64_t pages = stats().pages;
+
+	while (stats().pages == pages)
+		last = store(992);
+	unsigned long large = store(1008);
+	pages = stats().pages;
+	ck_assert_uint_eq(zspage_of(first), zspage_of(last));
+	ck_assert_uint_ge(compact(0, 0), ZP_PAGE_BYTES);
+	ck_assert_uint_eq(zspage_of(last), zspage_of(large));
+	ck_assert_uint_ne(zspage_of(first), zspage_of(large));
+	ck_assert_uint_eq(stats().pages, pages - 1);
+	check_sound();
+}
+END_TEST
+
 START_TEST(tail_page_does_not_make_an_older_zspage_younger)
 {
 	/* The larger object's zspage is older, so the smaller object would be evicted too soon if it moved there. */
@@ -244,6 +263,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, objects_of_the_last_page_move_to_a_larger_class);
+	tcase_add_test(tcase, objects_before_the_last_page_stay);
 	tcase_add_test(tcase, tail_page_does_not_make_an_older_zspage_younger);
 	tcase_add_test(tcase, mapped_tail_stays);
 	tcase_add_test(tcase, tails_stay_within_the_budget);
