@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <zdict.h>
 #include <zstd_errors.h>
@@ -43,15 +44,18 @@ static bool is_damaged(const void *content, size_t bytes, int level)
 	return ZSTD_getErrorCode(result) == ZSTD_error_dictionary_corrupted;
 }
 
+/* A block of malloc() that large would teach it to keep as much in the heap when it is freed. */
 bool zps_zstd_has_memory(size_t bytes)
 {
-	void *volatile all;
+	void *all;
 
 	if (ZSTD_versionNumber() >= ZSTD_CHECKS_ITS_DICTIONARIES)
 		return true;
-	all = malloc(bytes);
-	free(all);
-	return all != NULL;
+	all = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED)
+		return false;
+	(void)munmap(all, bytes);
+	return true;
 }
 
 static int cannot_prepare(const void *content, size_t bytes, int level)
