@@ -162,7 +162,7 @@ coverage:
 coverage-report:
 	@$(call need,lcov,lcov)
 	find . -name '*.gcda' -empty -exec rm -f {} +
-	$(AM_V_at)$(lcov) --capture --directory . --base-directory '$(abs_top_srcdir)' --no-external \
+	$(AM_V_at)$(lcov) --capture --directory . --base-directory '$(abs_top_builddir)' --no-external \
 		--directory '$(abs_top_srcdir)' --output-file coverage.info
 	$(AM_V_at)$(lcov) --remove coverage.info '*/tests/*' --output-file coverage.info
 	$(AM_V_at)genhtml --quiet --branch-coverage --title "$(PACKAGE_STRING)" --output-directory coverage coverage.info
