@@ -70,7 +70,7 @@ endif
 
 # Tests that change a setting of the whole system, and restore it. They do nothing without ZPOOL_TEST_CHANGE_SYSTEM=yes.
 EXTRA_DIST += tests/hostile/overcommit.sh
-ZPOOL_TEST_CHANGE_SYSTEM =
+ZPOOL_TEST_CHANGE_SYSTEM ?=
 .PHONY: check-hostile-system
 check-hostile-system: all
 	$(MAKE) check TESTS=
