@@ -15,9 +15,6 @@
 #define DICTIONARY_BYTES_MIN 8 /* zstd ignores shorter ones. */
 #define TRAIN_BYTES_DEFAULT 65536
 
-/* zstd 1.5.6 is the first version whose ZSTD_createCDict() checks that it got its memory (zstd pull request 3847). */
-#define ZSTD_CHECKS_ITS_DICTIONARIES 10506
-
 /* The most that ZSTD_createCDict() allocates: the dictionary, and tables of up to eight entries per byte of it. */
 #define PREPARED_BYTES(bytes) ((1 << 20) + 40 * (bytes))
 
@@ -47,11 +44,8 @@ static bool is_damaged(const void *content, size_t bytes, int level)
 /* A block of malloc() that large would teach it to keep as much in the heap when it is freed. */
 bool zps_zstd_has_memory(size_t bytes)
 {
-	void *all;
+	void *all = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (ZSTD_versionNumber() >= ZSTD_CHECKS_ITS_DICTIONARIES)
-		return true;
-	all = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (all == MAP_FAILED)
 		return false;
 	(void)munmap(all, bytes);

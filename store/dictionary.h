@@ -69,7 +69,8 @@ bool zps_has_version(const struct zpool_store *store, const struct zps_choice *c
 
 /*
  * Returns true if zstd can allocate this much.  Versions before 1.5.6 crash when memory runs out while they train or
- * prepare a dictionary, so the store asks first.  Another thread may still take the memory in between.
+ * prepare a dictionary (zstd's pull request 3847), and its training does not always report a lack of memory as such, so
+ * the store asks first.  Another thread may still take the memory in between.
  */
 bool zps_zstd_has_memory(size_t bytes);
 

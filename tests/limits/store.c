@@ -73,7 +73,7 @@ static int open_with_a_dictionary(void)
 	return 0;
 }
 
-static void run_with_less_and_less(int (*work)(void))
+static void run_with_more_and_more(int (*work)(void))
 {
 	char value[UNIT];
 
@@ -97,13 +97,13 @@ static void run_with_less_and_less(int (*work)(void))
 
 START_TEST(training_without_memory_is_an_error)
 {
-	run_with_less_and_less(train);
+	run_with_more_and_more(train);
 }
 END_TEST
 
 START_TEST(opening_with_a_dictionary_without_memory_is_an_error)
 {
-	run_with_less_and_less(open_with_a_dictionary);
+	run_with_more_and_more(open_with_a_dictionary);
 }
 END_TEST
 
