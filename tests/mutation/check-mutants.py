@@ -4,18 +4,20 @@
 check-mutants.py - change the library at random places, one at a time, and count the changes that the tests notice
 
 Each worker has a copy of the sources and a build of its own. A mutant whose object file is the same as without the
-change is replaced by another one, and so is one that does not compile. The tests of the mutant's room run in the order
-of their cost until one fails; the mutant is killed then. Time limits are limits of processor time, measured on the
-unchanged sources; a limit of elapsed time, which is much larger, only ends what hangs.
+change is replaced by another one, and so is one that does not compile. The steps of the mutant's room run in the order
+of their cost, and so do the tests of each step, until one fails; the mutant is killed then. Time limits are limits of
+processor time, measured on the unchanged sources; a limit of elapsed time, which is much larger, only ends what hangs.
 
 tests/mutation/survivors lists mutants that no test can kill, each with the reason. `make check-mutants' runs this.
 """
 import argparse
+import collections
 import concurrent.futures
 import glob
 import os
 import queue
 import random
+import re
 import resource
 import shutil
 import signal
@@ -28,9 +30,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mutants  # noqa: E402
 
-DRIVERS = ("zsmalloc", "z3fold", "zbud", "zblock", "libc")
-FILTERS = ("guard", "trace", "fault")
-CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR = 20, 10, 12
+CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR, POLL_S = 20, 10, 12, 0.2
 DATA_BYTES_MAX, FILE_BYTES_MAX = 8 << 30, 1 << 30
 CANDIDATES_LOCK = threading.Lock()
 
@@ -46,7 +46,7 @@ def contract(*specs):
     return ("contract", specs)
 
 
-def all_rooms():
+def all_rooms(drivers, filters):
     unit = "tests/unit/%s/*"
     loader = ["tests/loader/*"]
     core = [[unit % "core"], loader, ["tests/filters/*"], contract("zbud", "guard+zsmalloc", "fault+libc")]
@@ -55,13 +55,13 @@ def all_rooms():
         Room("core", ["libzpool/core/*.c"], core),
         Room("loader", ["libzpool/loader/*.c"], [[unit % "loader"], loader, ["tests/tools/list.sh", "tests/tools/info.sh"]]),
         Room("support", ["libzpool/support/*.c", "libzpool/support/*.h"],
-             [[unit % "support"], [unit % "plugins"], ["tests/filters/*"], contract("fault+zbud", *DRIVERS),
+             [[unit % "support"], [unit % "plugins"], ["tests/filters/*"], contract("fault+zbud", *drivers),
               ["tests/limits/*"]]),
     ]
-    for name in DRIVERS:
+    for name in drivers:
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
                           [["tests/unit/plugins/%s*" % name, "tests/unit/plugins/promises"], contract(name)]))
-    for name in FILTERS:
+    for name in filters:
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
                           [["tests/filters/*", "tests/unit/plugins/%s" % name], contract(name + "+zbud", name + "+zsmalloc"),
                            ["tests/tools/replay.sh", "tests/tools/compared.sh"] if name == "trace" else []]))
@@ -103,7 +103,7 @@ class Worker:
         self.require(["make", "-s", "all", "tests/contract/contract", "tests/clean-start"])
         output = self.require(["make", "-s", "--eval", "print-tests:; @echo $(TESTS)", "print-tests"])
         self.tests = output.split()
-        self.cpu_s, self.wall_s = {}, {}
+        self.cpu_s, self.wall_s, self.cost_s = {}, {}, {}
 
     def require(self, command):
         status, output = self.run(command, 3600, 3600)
@@ -111,8 +111,11 @@ class Worker:
             raise Failed("%s failed:\n%s" % (" ".join(command), output[-4000:]))
         return output
 
-    def run(self, command, cpu_s, wall_s):
-        """Runs a command in the build. Returns its status, or None if it did not end in time, and its output."""
+    def run(self, command, cpu_s, wall_s, enough=lambda: False):
+        """
+        Runs a command in the build until it ends or there is enough of it. Returns its status, or None if it did not
+        end in time, and its output.
+        """
 
         def limit():
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
@@ -127,10 +130,12 @@ class Worker:
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             child = subprocess.Popen(command, cwd=self.build, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                      stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=limit)
-            try:
-                status = child.wait(wall_s)
-            except subprocess.TimeoutExpired:
-                status = None
+            status, latest = None, time.monotonic() + wall_s
+            while status is None and time.monotonic() < latest and not enough():
+                try:
+                    status = child.wait(POLL_S)
+                except subprocess.TimeoutExpired:
+                    pass
             kill_session(child.pid)
             child.wait()
             output.seek(0, os.SEEK_END)
@@ -144,18 +149,53 @@ class Worker:
             for spec in step[1]:
                 command += ["--driver", spec]
             return command
-        names = [test for pattern in step for test in self.tests if matches(test, pattern)]
+        names = self.names(step)
         return ["make", "-s", "check-one", "T=" + " ".join(names)] if names else None
+
+    def names(self, step):
+        """Returns the tests of a step that is not a contract run, the cheapest first once their costs are known."""
+        if step and step[0] == "contract":
+            return []
+        names = [test for pattern in step for test in self.tests if matches(test, pattern)]
+        return sorted(names, key=lambda name: self.cost_s.get(name, 0))
+
+    def results(self, names):
+        """Returns the files in which make notes how the tests ended, in the order of the tests."""
+        return [os.path.join(self.build, re.sub(r"\.sh$", "", name) + ".trs") for name in names]
+
+    def failures(self, names):
+        """Returns the tests that have failed since their results were removed."""
+        failed = []
+        for name, path in zip(names, self.results(names)):
+            try:
+                with open(path) as file:
+                    if re.search(r"^:global-test-result: (FAIL|ERROR|XPASS)", file.read(), re.M):
+                        failed.append(name)
+            except OSError:
+                pass
+        return failed
+
+    def note_costs(self, names, begin):
+        """Derives the tests' costs from the times of their results, which they write one after the other."""
+        for name, path in zip(names, self.results(names)):
+            ended = os.stat(path).st_mtime
+            self.cost_s[name], begin = ended - begin, ended
 
     def step_passes(self, step, key):
         """Runs one step of a room. Returns None if it passes, and otherwise what failed."""
         command = self.command(step)
         if not command:
             return None
+        names = self.names(step)
+        for path in self.results(names):
+            if os.path.exists(path):
+                os.unlink(path)
         cpu_s = self.cpu_s.get(key, 3600)
-        status, output = self.run(command, cpu_s, self.wall_s.get(key, 3600))
+        status, output = self.run(command, cpu_s, self.wall_s.get(key, 3600), lambda: self.failures(names))
         if status == 0:
             return None
+        if self.failures(names):
+            return "FAIL: " + self.failures(names)[0]
         if status is None:
             return "a time limit"
         failures = [line for line in output.split("\n") if line.startswith(("FAIL: ", "not ok ", "ERROR: "))]
@@ -169,11 +209,13 @@ class Worker:
                 continue
             for _ in range(2):  # the first run builds the programs
                 begin, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+                begin_date, names = time.time(), self.names(step)
                 failure = self.step_passes(step, key)
                 if failure:
                     raise Failed("%s fails without a mutation: %s" % (room.name, failure))
                 ended = resource.getrusage(resource.RUSAGE_CHILDREN)
                 cpu_s = ended.ru_utime + ended.ru_stime - used.ru_utime - used.ru_stime
+            self.note_costs(names, begin_date)
             self.cpu_s[key] = int(CPU_LEAST_S + CPU_FACTOR * cpu_s)
             self.wall_s[key] = HANG_FACTOR * (CPU_LEAST_S + time.monotonic() - begin)
 
@@ -231,15 +273,22 @@ def choose(room, source, rng):
                 yield found[operator].pop()
 
 
-def read_survivors(source):
-    """Returns the reasons of the survivors that are explained, by their keys."""
-    reasons, reason = {}, ""
+def read_survivors(source, rooms):
+    """Returns the reasons of the survivors that are explained, by their keys. Each key must name one mutant."""
+    reasons, reason, keys = {}, "", collections.Counter()
+    for path in {path for room in rooms for pattern in room.sources for path in glob.glob(os.path.join(source, pattern))}:
+        with open(path) as file:
+            for some in mutants.mutants_of(os.path.relpath(path, source), file.read()).values():
+                keys.update(mutant.key() for mutant in some)
     with open(os.path.join(source, "tests", "mutation", "survivors")) as file:
         for line in file:
             if line.startswith("# "):
                 reason = line[2:].strip()
             elif line.strip():
-                reasons[line.rstrip("\n")] = reason
+                key = line.rstrip("\n")
+                if keys[key] != 1:
+                    raise Failed("tests/mutation/survivors: %d mutants, not one, are named: %s" % (keys[key], key))
+                reasons[key] = reason
     return reasons
 
 
@@ -304,6 +353,8 @@ def parse_options():
     parser.add_argument("--source", required=True, help="the source tree")
     parser.add_argument("--build", required=True, help="the build tree, which is not copied")
     parser.add_argument("--cc", default="cc", help="the C compiler")
+    parser.add_argument("--drivers", required=True, help="the names of the drivers, which are rooms")
+    parser.add_argument("--filters", required=True, help="the names of the filters, which are rooms")
     parser.add_argument("--mutants", type=int, default=10, metavar="N", help="mutants of each room")
     parser.add_argument("--rooms", default="", help="names of rooms; all by default")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
@@ -315,15 +366,17 @@ def parse_options():
 
 def main():
     options = parse_options()
-    rooms = [room for room in all_rooms() if not options.rooms or room.name in options.rooms.split()]
+    everything = all_rooms(options.drivers.split(), options.filters.split())
+    rooms = [room for room in everything if not options.rooms or room.name in options.rooms.split()]
     print("# seed %d, %d mutants of each of %d rooms, %d jobs" % (options.seed, options.mutants, len(rooms), options.jobs))
     if options.list:
         for room in rooms:
             for mutant in list(choose(room, options.source, random.Random("%d %s" % (options.seed, room.name))))[:options.mutants]:
                 print(mutant)
         return 0
-    reasons, scores, workers, all_workers = read_survivors(options.source), {}, queue.Queue(), []
+    scores, workers, all_workers = {}, queue.Queue(), []
     try:
+        reasons = read_survivors(options.source, everything)
         for _ in range(options.jobs):
             all_workers.append(Worker(options.source, options.build, options.cc))
             workers.put(all_workers[-1])

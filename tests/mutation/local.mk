@@ -27,4 +27,5 @@ PYTHON = python3
 check-mutants:
 	@command -v $(PYTHON) >/dev/null || { echo '$@: $(PYTHON) is not installed (Debian: python3)' >&2; exit 1; }
 	$(AM_V_at)$(PYTHON) $(top_srcdir)/tests/mutation/check-mutants.py --source '$(abs_top_srcdir)' \
-		--build '$(abs_top_builddir)' --cc '$(CC)' --mutants $(MUTANTS) --rooms '$(MUTATION_ROOMS)' $(MUTATION_FLAGS)
+		--build '$(abs_top_builddir)' --cc '$(CC)' --mutants $(MUTANTS) --rooms '$(MUTATION_ROOMS)' \
+		--drivers '$(plugin_drivers:plugins/%.la=%)' --filters '$(plugin_filters:plugins/%.la=%)' $(MUTATION_FLAGS)

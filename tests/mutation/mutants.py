@@ -96,9 +96,10 @@ def masked_lines(text):
 class Mutant:
     """One change: line is counted from 0, begin and end are positions in it."""
 
-    def __init__(self, path, operator, line, begin, end, text, lines):
-        self.path, self.operator, self.line = path, operator, line
+    def __init__(self, path, function, operator, line, begin, end, text, lines):
+        self.path, self.function, self.operator, self.line = path, function, operator, line
         before = lines[line]
+        self.previous = lines[line - 1].strip()
         self.before = before.strip()
         self.changed_line = before[:begin] + text + before[end:]
         self.after = self.changed_line.strip()
@@ -107,8 +108,11 @@ class Mutant:
         return "%s:%d: %s: %s  ->  %s" % (self.path, self.line + 1, self.operator, self.before, self.after)
 
     def key(self):
-        """Names the mutant in the list of survivors: it stays the same when lines above it come and go."""
-        return "%s: %s -> %s" % (self.path, self.before, self.after)
+        """
+        Names the mutant in the list of survivors. The number of the line is not in it, because it changes with every
+        line above. The function and the previous line tell apart lines that are spelled alike, like two `continue;'.
+        """
+        return "%s: %s: %s | %s -> %s" % (self.path, self.function, self.previous, self.before, self.after)
 
     def source(self, text):
         lines = text.split("\n")
@@ -119,8 +123,11 @@ class Mutant:
 def mutants_of(path, text):
     """Returns all mutants of a file by operator."""
     found = {name: [] for name in OPERATORS}
-    lines, inside = text.split("\n"), False
+    lines, inside, function = text.split("\n"), False, ""
     for number, masked in enumerate(masked_lines(text)):
+        named = re.match(r"\w[^;=]*?\b(\w+)\(", masked)
+        if named and not inside:
+            function = named.group(1)
         if masked.startswith("{") or masked.startswith("}"):
             inside = masked.startswith("{")
             continue
@@ -128,5 +135,5 @@ def mutants_of(path, text):
             continue
         for name, find in OPERATORS.items():
             for begin, end, replacement in find(masked):
-                found[name].append(Mutant(path, name, number, begin, end, replacement, lines))
+                found[name].append(Mutant(path, function, name, number, begin, end, replacement, lines))
     return found
