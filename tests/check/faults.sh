@@ -316,7 +316,7 @@ fault an_evict_error_passes_through refused_evictions_return_eagain
 fault one_map_ends_a_shrink mapped_objects_do_not_stop_a_shrink
 
 # Drivers that never finish.
-patience=5
+patience=3
 fault free_locks_across_compact any_two_calls_run_concurrently
 fault shrink_locks_across_stats any_two_calls_run_concurrently
 fault nowait_waits_for_a_lock nowait_does_not_wait_for_pages

@@ -3,9 +3,9 @@
  * mock_slabs.c - a test driver that compacts, evicts several pages at once, and reports statistics and size classes
  *
  * A slab is a run of five pages: a header, and 16 KiB divided into equal slots.  The size classes are powers of two
- * from 256 to 4096 bytes.  Each class has a list of its slabs, and another list has all slabs in the order of their
- * last allocation.  A location is the slab's first page and the slot.  One lock guards everything; only map takes no
- * lock.
+ * from 256 to 4096 bytes.  Each class has lists of its slabs by the number of used slots, and another list has all slabs
+ * in the order of their last allocation.  A location is the slab's first page and the slot.  One lock guards everything;
+ * only map takes no lock.
  */
 #include "mocks.h"
 
@@ -26,6 +26,8 @@ enum {
 	SLABS_TRIES = 8
 };
 
+#define SLABS_NO_PAGE UINT32_MAX
+
 struct slab {
 	struct zp_list in_class;
 	struct zp_list in_order;
@@ -44,7 +46,7 @@ struct slabs_pool {
 	int (*evict)(void *evict_context, unsigned long handle);
 	void *evict_context;
 	struct zp_lock lock;
-	struct zp_list classes[SLABS_CLASSES];
+	struct zp_list classes[SLABS_CLASSES][SLABS_SLOTS_MAX + 1];
 	struct zp_list order; /* the slab of the latest malloc comes first */
 	uint64_t objects, stored_bytes, slabs;
 	struct zpool_stats counted; /* the members that never decrease */
@@ -73,8 +75,16 @@ static char *slot_address(struct slab *slab, uint64_t location)
 
 static void slab_enter(struct slabs_pool *pool, struct slab *slab)
 {
-	zp_list_add(&slab->in_class, &pool->classes[slab->class]);
+	zp_list_add(&slab->in_class, &pool->classes[slab->class][slab->used]);
 	zp_list_add(&slab->in_order, &pool->order);
+}
+
+/* Counts one used slot more, or less, of a slab that is on the lists. */
+static void slab_count(struct slabs_pool *pool, struct slab *slab, int change)
+{
+	zp_list_del(&slab->in_class);
+	slab->used += (unsigned int)change;
+	zp_list_add(&slab->in_class, &pool->classes[slab->class][slab->used]);
 }
 
 static void slab_leave(struct slab *slab)
@@ -101,8 +111,8 @@ static int slabs_create(const struct zpool_create_args *args, struct zpool_creat
 	pool->evict_context = args->evict_context;
 	zp_lock_init(&pool->lock);
 	zp_list_init(&pool->order);
-	for (unsigned int class = 0; class < SLABS_CLASSES; class ++)
-		zp_list_init(&pool->classes[class]);
+	for (unsigned int i = 0; i < SLABS_CLASSES * (SLABS_SLOTS_MAX + 1); i++)
+		zp_list_init(&pool->classes[0][0] + i);
 	out->pool = pool;
 	return 0;
 }
@@ -116,32 +126,26 @@ static void slabs_destroy(void *context)
 	free(pool);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Objects
- */
+/* ---- Objects ---- */
 
-/* Returns the fullest slab of a class that has a free slot, except one; NULL: none.  The lock is held. */
-static struct slab *slab_with_room(struct slabs_pool *pool, unsigned int class, const struct slab *but)
+/* Returns the fullest slab of a class that has a free slot, except the one at a page; NULL: none.  The lock is held. */
+static struct slab *slab_with_room(struct slabs_pool *pool, unsigned int class, uint32_t but)
 {
-	struct slab *best = NULL;
 	struct zp_list *link;
 
-	zp_list_for_each (link, &pool->classes[class]) {
-		struct slab *slab = zp_list_entry(link, struct slab, in_class);
-
-		if (slab != but && slab->used < class_slots(class) && (!best || slab->used > best->used))
-			best = slab;
-	}
-	return best;
+	for (unsigned int used = class_slots(class); used-- > 0;)
+		zp_list_for_each (link, &pool->classes[class][used])
+			if (zp_list_entry(link, struct slab, in_class)->pgno != but)
+				return zp_list_entry(link, struct slab, in_class);
+	return NULL;
 }
 
-static uint64_t slab_take_slot(struct slab *slab)
+static uint64_t slab_free_slot(const struct slab *slab)
 {
 	unsigned int slot = 0;
 
 	while (slab->handles[slot] != 0)
 		slot++;
-	slab->used++;
 	return (uint64_t)slab->pgno << SLABS_SLOT_BITS | slot;
 }
 
@@ -177,7 +181,7 @@ static int take_object(struct slabs_pool *pool, size_t size, zpool_gfp_t gfp, un
 	if (err < 0)
 		return err;
 	zp_lock(&pool->lock);
-	slab = slab_with_room(pool, class, NULL);
+	slab = slab_with_room(pool, class, SLABS_NO_PAGE);
 	if (!slab) {
 		zp_unlock(&pool->lock);
 		err = slab_make(pool, class, gfp, &fresh);
@@ -191,8 +195,9 @@ static int take_object(struct slabs_pool *pool, size_t size, zpool_gfp_t gfp, un
 	} else {
 		slab_leave(slab);
 	}
+	location = slab_free_slot(slab);
+	slab->used++;
 	slab_enter(pool, slab);
-	location = slab_take_slot(slab);
 	if (gfp & ZPOOL_GFP_ZERO)
 		memset(slot_address(slab, location), 0, class_bytes(class));
 	pool->objects++;
@@ -219,11 +224,15 @@ static int slabs_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned lo
 }
 
 /* Clears a slot.  Returns true if the caller has to release the slab.  The lock is held. */
-static bool slab_drop(struct slab *slab, uint64_t location)
+static bool slab_drop(struct slabs_pool *pool, struct slab *slab, uint64_t location)
 {
 	slab->handles[location & (SLABS_SLOTS_MAX - 1)] = 0;
-	slab->used--;
-	if (slab->used > 0 || slab->under_reclaim)
+	if (slab->under_reclaim) {
+		slab->used--;
+		return false;
+	}
+	slab_count(pool, slab, -1);
+	if (slab->used > 0)
 		return false;
 	slab_leave(slab);
 	return true;
@@ -234,15 +243,15 @@ static int slabs_free(void *context, unsigned long handle)
 	struct slabs_pool *pool = context;
 	uint64_t location = 0;
 	uint32_t index;
-	bool vacant;
 	int err = zp_handles_begin_free(&pool->handles, handle, &index, &location);
+	bool vacant;
 
 	if (err)
 		return err;
 	zp_lock(&pool->lock);
 	pool->objects--;
 	pool->stored_bytes -= class_bytes(slab_at(pool, location)->class);
-	vacant = slab_drop(slab_at(pool, location), location);
+	vacant = slab_drop(pool, slab_at(pool, location), location);
 	pool->slabs -= vacant;
 	zp_unlock(&pool->lock);
 	if (vacant)
@@ -286,9 +295,7 @@ static int64_t slabs_obj_size(void *context, unsigned long handle)
 	return size;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Releasing memory
- */
+/* ---- Releasing memory ---- */
 
 /* Asks the callback to evict all objects of a slab that is on no list.  The lock is held, except during callbacks. */
 static void slab_evict(struct slabs_pool *pool, struct slab *slab)
@@ -363,11 +370,12 @@ static bool move_object(struct slabs_pool *pool, struct slab *from, unsigned int
 
 	if (zp_handles_begin_move(&pool->handles, zp_handle_slot(handle), &old) != 0)
 		return false;
-	new = slab_take_slot(to);
+	new = slab_free_slot(to);
+	slab_count(pool, to, 1);
 	to->handles[new &(SLABS_SLOTS_MAX - 1)] = handle;
 	memcpy(slot_address(to, new), slot_address(from, old), class_bytes(from->class));
 	from->handles[slot] = 0;
-	from->used--;
+	slab_count(pool, from, -1);
 	zp_handles_end_move(&pool->handles, zp_handle_slot(handle), new);
 	return true;
 }
@@ -379,14 +387,12 @@ static struct slab *slab_to_empty(struct slabs_pool *pool, unsigned int class)
 	unsigned int room = 0;
 	struct zp_list *link;
 
-	zp_list_for_each (link, &pool->classes[class]) {
-		struct slab *slab = zp_list_entry(link, struct slab, in_class);
-
-		room += class_slots(class) - slab->used;
-		if (!emptiest || slab->used < emptiest->used)
-			emptiest = slab;
-	}
-	return emptiest && room >= class_slots(class) ? emptiest : NULL;
+	for (unsigned int used = 0; used < class_slots(class) && room < class_slots(class); used++)
+		zp_list_for_each (link, &pool->classes[class][used]) {
+			emptiest = emptiest ? emptiest : zp_list_entry(link, struct slab, in_class);
+			room += class_slots(class) - used;
+		}
+	return room >= class_slots(class) ? emptiest : NULL;
 }
 
 static uint64_t now_ns(void)
@@ -413,7 +419,7 @@ static int compact_class(struct slabs_pool *pool, unsigned int class, struct sla
 				continue;
 			if (budget->bytes == 0)
 				return 1;
-			to = slab_with_room(pool, class, from);
+			to = slab_with_room(pool, class, from->pgno);
 			if (!to || !move_object(pool, from, slot, to))
 				return 0;
 			budget->bytes -= budget->bytes < class_bytes(class) ? budget->bytes : class_bytes(class);
@@ -465,22 +471,16 @@ static int slabs_trim(void *context, uint64_t *released)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Information about a pool
- */
+/* ---- Information about a pool ---- */
 
 static uint64_t slabs_total_size(void *context)
 {
-	struct slabs_pool *pool = context;
-
-	return zp_pages_held_bytes(&pool->pages);
+	return zp_pages_held_bytes(&((struct slabs_pool *)context)->pages);
 }
 
 static int slabs_set_limit(void *context, uint64_t limit_bytes)
 {
-	struct slabs_pool *pool = context;
-
-	zp_pages_set_limit(&pool->pages, limit_bytes);
+	zp_pages_set_limit(&((struct slabs_pool *)context)->pages, limit_bytes);
 	return 0;
 }
 
@@ -497,8 +497,9 @@ static int slabs_stats(void *context, struct zpool_stats *stats, size_t stats_si
 	for (unsigned int class = 0; class < SLABS_CLASSES; class ++) {
 		struct zp_list *link;
 
-		zp_list_for_each (link, &pool->classes[class])
-			now.free_slots += class_slots(class) - zp_list_entry(link, struct slab, in_class)->used;
+		for (unsigned int used = 0; used < class_slots(class); used++)
+			zp_list_for_each (link, &pool->classes[class][used])
+				now.free_slots += class_slots(class) - used;
 	}
 	zp_unlock(&pool->lock);
 	now.pool_bytes = zp_pages_held_bytes(&pool->pages);
@@ -522,15 +523,14 @@ static int slabs_each_class(void *context, int (*fn)(const struct zpool_class_st
 		struct zp_list *link;
 
 		zp_lock(&pool->lock);
-		zp_list_for_each (link, &pool->classes[class]) {
-			const struct slab *slab = zp_list_entry(link, struct slab, in_class);
-
-			stats.objects += slab->used;
-			stats.fullness[slab->used * 10 / class_slots(class)]++;
-			stats.slots += class_slots(class);
-			stats.pages += SLABS_PAGES;
-			stats.zspages++;
-		}
+		for (unsigned int used = 0; used <= class_slots(class); used++)
+			zp_list_for_each (link, &pool->classes[class][used]) {
+				stats.objects += used;
+				stats.fullness[used * 10 / class_slots(class)]++;
+				stats.slots += class_slots(class);
+				stats.pages += SLABS_PAGES;
+				stats.zspages++;
+			}
 		zp_unlock(&pool->lock);
 		if (stats.zspages > 0)
 			result = fn(&stats, sizeof(stats), user);
