@@ -163,10 +163,10 @@ coverage-report:
 	@$(call need,lcov,lcov)
 	find . -name '*.gcda' -empty -exec rm -f {} +
 	$(AM_V_at)$(lcov) --capture --directory . --base-directory '$(abs_top_builddir)' --no-external \
-		--directory '$(abs_top_srcdir)' --output-file coverage.info
+		--directory "`cd '$(srcdir)' && pwd -P`" --output-file coverage.info
 	$(AM_V_at)$(lcov) --remove coverage.info '*/tests/*' --output-file coverage.info
 	$(AM_V_at)genhtml --quiet --branch-coverage --title "$(PACKAGE_STRING)" --output-directory coverage coverage.info
-	$(AM_V_at)$(AWK) -v root='$(abs_top_srcdir)' -f '$(srcdir)/tests/dist/coverage.awk' coverage.info
+	$(AM_V_at)$(AWK) -v root="`cd '$(srcdir)' && pwd -P`" -f '$(srcdir)/tests/dist/coverage.awk' coverage.info
 	@echo "The report is in coverage/index.html."
 
 clean-local: clean-coverage
