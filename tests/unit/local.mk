@@ -36,6 +36,7 @@ unit_tests = \
 	tests/unit/core/stats \
 	tests/unit/core/thread_exit \
 	tests/unit/core/verify \
+	$(unit_tests_with_plugins) \
 	tests/unit/tools/histogram
 
 check_PROGRAMS += $(unit_tests)
@@ -193,6 +194,14 @@ tests_unit_core_stack_LDADD = $(unit_ldadd)
 tests_unit_core_verify_SOURCES = tests/unit/core/verify.c
 tests_unit_core_verify_CFLAGS = $(unit_cflags)
 tests_unit_core_verify_LDADD = $(unit_ldadd)
+
+# Drivers that are linked into the program are not wrapped.
+if ENABLE_SHARED
+unit_tests_with_plugins = tests/unit/core/watched
+endif
+tests_unit_core_watched_SOURCES = tests/unit/core/watched.c
+tests_unit_core_watched_CFLAGS = $(unit_cflags)
+tests_unit_core_watched_LDADD = $(unit_ldadd)
 
 tests_unit_core_dump_SOURCES = tests/unit/core/dump.c
 tests_unit_core_dump_CFLAGS = $(unit_cflags)
