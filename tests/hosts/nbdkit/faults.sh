@@ -79,6 +79,32 @@ is "nbdkit exits with status 0" 0 "$?"
 stop behind
 same "the server has everything" "$work/first" "$work/served"
 
+# The server comes back with a smaller disk, which is not the same disk.
+start behind file "$work/served" || finish
+start front "$plugin" backing="$(uri behind)" || finish
+stop behind KILL
+truncate -s 8M "$work/served"
+start behind file "$work/served" || finish
+fails "reading fails if the server came back with a smaller disk" nbdcopy "$(uri front)" "$work/copy"
+prints "the log gives the reason" 'the server came back with a smaller disk' "$work/front.log"
+stop front
+stop behind
+truncate -s 16M "$work/served"
+
+# The client gets the backing's own error if the protocol has it.
+head -c 65536 "$work/first" >"$work/little"
+for error in EPERM ESHUTDOWN; do
+    start behind --filter=error file "$work/served" error-pwrite=$error error-pwrite-rate=1 || finish
+    start front "$plugin" backing="$(uri behind)" || finish
+    fails "$error: a flush fails" nbdcopy --flush "$work/little" "$(uri front)"
+    case $error in
+    EPERM) prints "$error: the client gets the error" 'Operation not permitted' ;;
+    ESHUTDOWN) prints "$error: the client gets the error" 'Cannot send after transport endpoint shutdown' ;;
+    esac
+    stop front
+    stop behind
+done
+
 # No client is connected at exit, so only the log can report unwritten data.
 start behind --filter=error file "$work/served" error=EIO error-rate=1 error-file="$work/broken" || finish
 start front "$plugin" backing="$(uri behind)" || finish

@@ -87,4 +87,38 @@ works "nbdcopy writes an image that fits" nbdcopy "$work/less" "$(uri full)"
 works "nbdcopy reads the image" nbdcopy "$(uri full)" "$work/copy"
 same "the copy is identical" "$work/less" "$work/copy"
 stop full
+
+# wait_for PATTERN FILE: waits until a line of the file matches the pattern, for three seconds
+wait_for()
+{
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        ! grep -Eq "$1" "$2" || return 0
+        sleep 0.1
+    done
+}
+
+# Statistics are printed to standard error if there is no file for them.
+start told "$plugin" 1M || finish
+eval "kill -USR1 \$started_told"
+wait_for '^ratio=' "$work/told.log"
+prints "SIGUSR1 prints statistics to standard error" '^size_bytes=1048576$' "$work/told.log"
+stop told
+
+# They are lost if the file system is full, and the disk works on.
+start deaf "$plugin" 1M stats=/dev/full || finish
+eval "kill -USR1 \$started_deaf"
+wait_for 'could not be written' "$work/deaf.log"
+prints "the log reports that the statistics could not be written" 'statistics could not be written: No space left' "$work/deaf.log"
+works "the disk still works" nbdcopy "$(uri deaf)" "$work/copy"
+stop deaf
+
+# A signal that is ignored when the server starts stays ignored.
+trap '' USR1
+start ignoring "$plugin" --verbose 1M || finish
+trap - USR1
+prints "the log says why SIGUSR1 prints nothing" 'SIGUSR1 is in use' "$work/ignoring.log"
+eval "kill -USR1 \$started_ignoring"
+works "the disk still works after the signal" nbdcopy "$(uri ignoring)" "$work/copy"
+stop ignoring
+is "nbdkit exits with status 0 after the signal" 0 "$?"
 finish

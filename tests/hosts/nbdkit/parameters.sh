@@ -74,6 +74,8 @@ mkfifo "$work/fifo"
 refuses "a file that does not exist" 'nosuch does not exist; create=yes creates it' "$plugin" 1M backing="$work/nosuch"
 refuses "a directory" 'directory is neither a regular file nor a block device' "$plugin" 1M backing="$work/directory"
 refuses "a FIFO" 'fifo is neither a regular file nor a block device' "$plugin" 1M backing="$work/fifo"
+refuses "a backing below a file" 'small/below cannot be opened for reading and writing: Not a directory' "$plugin" 1M \
+    backing="$work/small/below"
 refuses "a backing that is too small" 'small has 1048576 bytes, .* a disk of 2097152; create=yes extends it' "$plugin" 2M \
     backing="$work/small"
 is "the small backing keeps its size" 1048576 "$(wc -c <"$work/small")"
