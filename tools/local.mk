@@ -67,10 +67,11 @@ tools_zpoolctl_SOURCES = \
 	tools/trial-stats.c tools/trial-stats.h \
 	tools/units.c tools/units.h \
 	tools/zpoolctl.c tools/zpoolctl.h
-tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store $(zpoolctl_preload_cppflags)
+tools_zpoolctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store $(zpoolctl_preload_cppflags) \
+	$(zpoolctl_coverage_cppflags)
 tools_zpoolctl_CFLAGS = $(AM_CFLAGS) $(TOOLS_CFLAGS)
 # The tool exports only its madvise(), with which `zpoolctl bench' counts calls.
-tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags) $(zpoolctl_coverage_ldflags)
+tools_zpoolctl_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(zpoolctl_preload_ldflags)
 tools_zpoolctl_LDADD = conformance/libconformance.a store/libzpool-store.la libzpool/libzpool.la $(TOOLS_LIBS) $(PTHREAD_LIBS) -lm
 
 # Without shared libraries there are no plugins to load, so the drivers are linked into the tool.
@@ -83,7 +84,7 @@ endif
 # Child processes of the tool end by _exit().
 if ENABLE_COVERAGE
 tools_zpoolctl_SOURCES += tests/dist/counted-exit.c
-zpoolctl_coverage_ldflags = -Wl,--wrap=_exit
+zpoolctl_coverage_cppflags = -D_exit=counted_exit
 endif
 endif
 
