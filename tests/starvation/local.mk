@@ -12,7 +12,7 @@ if ENABLE_SHARED
 starvation_shim += tests/starvation/starve.la
 check_LTLIBRARIES += tests/starvation/starve.la
 tests_starvation_starve_la_SOURCES = tests/starvation/shim.c tests/starvation/shim_calls.c tests/starvation/starve.h
-tests_starvation_starve_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_starvation_starve_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) $(filter -DZPOOL_COVERAGE%,$(COVERAGE_CFLAGS))
 # It is loaded before every other library, also into programs without sanitizers.
 tests_starvation_starve_la_CFLAGS = -std=gnu11 $(PTHREAD_CFLAGS) $(WARN_CFLAGS) $(HARDEN_CFLAGS) -fvisibility=hidden
 tests_starvation_starve_la_LDFLAGS = -module -avoid-version -rpath /nowhere

@@ -197,12 +197,26 @@ __attribute__((visibility("default"))) const struct starve_control starve_contro
 
 /* ---- control by the environment ---- */
 
+static bool is_controlled;
+
+bool starve_is_controlled(void)
+{
+	return is_controlled;
+}
+
+void starve_end(void)
+{
+	if (is_controlled)
+		armed = false;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	const char *kind = getenv("STARVE_KIND"), *nth = getenv("STARVE_NTH");
 
 	if (!kind && !getenv("STARVE_COUNTS"))
 		return;
+	is_controlled = true;
 	for (unsigned int i = 0; i < STARVE_KIND_COUNT; i++)
 		if (kind && strcmp(kind, names[i]) == 0) {
 			arm((enum starve_kind)i, nth ? strtoull(nth, NULL, 10) : 0, getenv("STARVE_ON") != NULL);

@@ -457,4 +457,24 @@ int pthread_setspecific(pthread_key_t key, const void *value)
 	return next_pthread_setspecific()(key, value);
 }
 
+#ifdef ZPOOL_COVERAGE
+/*
+ * GCC's runtime writes its counters when a process ends or unloads a module, and crashes if it gets no memory for that.
+ * It begins by asking for these variables. Modules stay loaded, so that this happens only at the end.
+ */
+NEXT(getenv)
+char *getenv(const char *name)
+{
+	if (strncmp(name, "GCOV_", 5) == 0)
+		starve_end();
+	return next_getenv()(name);
+}
+
+NEXT(dlclose)
+int dlclose(void *handle)
+{
+	return starve_is_controlled() ? 0 : next_dlclose()(handle);
+}
+#endif
+
 #pragma GCC visibility pop

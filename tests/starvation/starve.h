@@ -80,4 +80,10 @@ void starve_note_block(const void *block, size_t bytes, const void *caller);
 void starve_forget_block(const void *block);
 void starve_note_mapping(int64_t bytes);
 
+/* Returns true if the environment, and not the program, has chosen the calls that fail. */
+bool starve_is_controlled(void);
+
+/* If the environment has chosen the calls that fail, no later call fails. */
+void starve_end(void);
+
 #endif

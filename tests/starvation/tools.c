@@ -321,11 +321,6 @@ static void run_command(void)
 		return;
 	(void)read_file(paths[STDOUT], clean_output);
 	for (unsigned int i = 0; i < STARVE_KIND_COUNT; i++) {
-#ifdef ZPOOL_COVERAGE
-		/* At exit, GCC's runtime writes its counters, and crashes if it gets no memory for that. */
-		if (i == STARVE_MALLOC)
-			continue;
-#endif
 		kind = kinds[i];
 		kind_error = errors[i];
 		on = draw(2);
