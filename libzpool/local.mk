@@ -24,6 +24,7 @@ libzpool_sources = \
 	libzpool/loader/loader.c libzpool/loader/loader.h \
 	libzpool/loader/module.c libzpool/loader/module.h \
 	libzpool/loader/needs.c libzpool/loader/needs.h \
+	libzpool/loader/read.c libzpool/loader/read.h \
 	libzpool/loader/search.c libzpool/loader/search.h \
 	libzpool/loader/trust.c libzpool/loader/trust.h \
 	libzpool/loader/userns.c libzpool/loader/userns.h \

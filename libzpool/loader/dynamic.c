@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "loader/read.h"
 
 /* Far more names than any real library has. */
 enum { MAX_SEGMENTS = 512, MAX_ENTRIES = 8192 };
@@ -40,24 +41,13 @@ struct reader {
 	char *text; /* ZP_DYNAMIC_MAX_NAME_BYTES, which is too large for the stack of a small thread */
 };
 
-/* Returns the number of bytes read, or -errno. No file reaches the offsets for which pread() would return EINVAL. */
 static ssize_t read_up_to(struct reader *reader, void *to, size_t bytes, uint64_t offset)
 {
-	size_t done = 0;
-	if (offset > (uint64_t)INT64_MAX - bytes)
-		return 0;
-	while (done < bytes) {
-		ssize_t n = pread(reader->fd, (char *)to + done, bytes - done, (off_t)(offset + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-		reader->bytes_read += (uint64_t)n;
-	}
-	return (ssize_t)done;
+	ssize_t done = zp_read_at(reader->fd, to, bytes, offset);
+
+	if (done > 0)
+		reader->bytes_read += (uint64_t)done;
+	return done;
 }
 
 /* Copies a table of the file to the heap, with as many whole items as the file has. Returns 0 or -errno. */

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "loader/read.h"
 #include "zpool-driver.h"
 
 /*
@@ -66,21 +66,6 @@ __attribute__((format(printf, 2, 3))) static void fault(struct elf_file *file, c
 	va_end(args);
 }
 
-static int read_all(const struct elf_file *file, char *to, uint64_t offset, uint64_t bytes)
-{
-	while (bytes > 0) {
-		ssize_t n = pread(file->fd, to, (size_t)bytes, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -ENODATA;
-		to += n;
-		offset += (uint64_t)n;
-		bytes -= (uint64_t)n;
-	}
-	return 0;
-}
-
 /* Takes `bytes` from the budget of this file. Returns false and sets a fault if the budget is exhausted. */
 static bool charge(struct elf_file *file, uint64_t bytes)
 {
@@ -111,12 +96,12 @@ static void *read_range(struct elf_file *file, uint64_t offset, uint64_t bytes)
 		memcpy(copy, file->window + offset, (size_t)bytes);
 		return copy;
 	}
-	int err = read_all(file, copy, offset, bytes);
-	if (!err)
+	ssize_t done = zp_read_at(file->fd, copy, (size_t)bytes, offset);
+	if (done == (ssize_t)bytes)
 		return copy;
 	free(copy);
 	/* A file that became shorter while it was read counts as damaged. */
-	file->err = err == -ENODATA ? 0 : err;
+	file->err = done < 0 ? (int)done : 0;
 	return NULL;
 }
 
@@ -400,9 +385,9 @@ static int examine_file(struct elf_file *file)
 
 	if (fstat(file->fd, &st) < 0)
 		return -errno;
-	ssize_t n = pread(file->fd, file->window, sizeof(file->window), 0);
+	ssize_t n = zp_read_at(file->fd, file->window, sizeof(file->window), 0);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	file->err = 0;
 	file->report->bytes_read = (uint64_t)n;
 	file->window_bytes = (size_t)n;

@@ -99,7 +99,7 @@ tests_unit_loader_acl_LDADD = $(unit_ldadd)
 tests_unit_loader_elf_SOURCES = tests/unit/loader/elf.c tests/unit/loader/elf_fixture.h $(failing_memory)
 tests_unit_loader_elf_CFLAGS = $(unit_cflags)
 tests_unit_loader_elf_LDADD = $(unit_ldadd)
-tests_unit_loader_elf_LDFLAGS = $(failing_memory_ldflags)
+tests_unit_loader_elf_LDFLAGS = $(failing_memory_ldflags) -Wl,--wrap=pread
 
 tests_unit_loader_elf_limits_SOURCES = tests/unit/loader/elf_limits.c tests/unit/loader/elf_fixture.h
 tests_unit_loader_elf_limits_CFLAGS = $(unit_cflags)

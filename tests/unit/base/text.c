@@ -58,6 +58,8 @@ START_TEST(bidirectional_and_invisible_characters_are_escaped)
 	assert_escapes("\xe2\x80\xa8|\xe2\x80\xa9", "\\u2028|\\u2029");
 	assert_escapes("\xe2\x80\x8b|\xe2\x80\x8e|\xe2\x80\x8f|\xd8\x9c", "\\u200b|\\u200e|\\u200f|\\u061c");
 	assert_escapes("\xef\xbb\xbf|\xef\xbf\xbe|\xf3\xa0\x80\x81", "\\ufeff|\\ufffe|\\U000e0001");
+	/* The last character with four digits, and the first noncharacter with eight. */
+	assert_escapes("\xef\xbf\xbf|\xf0\x9f\xbf\xbe", "\\uffff|\\U0001fffe");
 }
 END_TEST
 

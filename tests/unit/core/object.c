@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -531,6 +532,48 @@ START_TEST(core_enforces_the_limit_for_a_driver_without_set_limit)
 }
 END_TEST
 
+static struct zpool_driver *real;
+static int nowait_error;
+
+static void *store_at_once(void *handle)
+{
+	nowait_error = zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, handle);
+	return NULL;
+}
+
+/* The core calls it with the lock of the limit held. */
+static int malloc_while_others_try(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	unsigned long other = 77;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, store_at_once, &other), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(other, 77);
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+START_TEST(nowait_does_not_wait_for_the_check_of_a_limit)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	struct zpool_stats stats;
+	unsigned long handle;
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = malloc_while_others_try;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=64K");
+	nowait_error = 0;
+	ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), 0);
+	ck_assert_int_eq(nowait_error, -EAGAIN);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.malloc_failed_again, 1);
+	finish();
+}
+END_TEST
+
 START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
 {
 	unsigned long handle = 77;
@@ -571,6 +614,7 @@ int main(void)
 		invalid_results_of_copies_become_errors,
 		copies_through_a_map_that_fails_are_refused,
 		core_enforces_the_limit_for_a_driver_without_set_limit,
+		nowait_does_not_wait_for_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
 	};
 	return UNIT_RUN("core/object", tests);

@@ -53,6 +53,38 @@ START_TEST(file_that_cannot_be_read_returns_the_errno)
 }
 END_TEST
 
+static unsigned int interruptions;
+
+ssize_t __real_pread(int fd, void *buf, size_t bytes, off_t offset);
+ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset);
+
+/* Every second call is interrupted, and the others read a hundred bytes at most. */
+ssize_t __wrap_pread(int fd, void *buf, size_t bytes, off_t offset)
+{
+	if (interruptions == 0)
+		return __real_pread(fd, buf, bytes, offset);
+	if (interruptions++ % 2) {
+		errno = EINTR;
+		return -1;
+	}
+	return __real_pread(fd, buf, bytes < 100 ? bytes : 100, offset);
+}
+
+START_TEST(interrupted_and_short_reads_continue)
+{
+	make_valid_image();
+	interruptions = 1;
+	examine("");
+	/* On 32-bit machines, the function has another name. */
+	if (sizeof(long) == 8)
+		ck_assert_uint_gt(interruptions, 10);
+	interruptions = 0;
+	ck_assert(report.has_note);
+	ck_assert_str_eq(report.type, "mock");
+	ck_assert_str_eq(report.version, "2.5");
+}
+END_TEST
+
 START_TEST(file_that_is_not_elf_is_reported)
 {
 	ck_assert_int_eq(examine_bytes("", 0), 0);
@@ -437,6 +469,7 @@ int main(void)
 		valid_file_has_no_fault_and_its_note_is_read,
 		own_executable_is_not_a_plugin,
 		file_that_cannot_be_read_returns_the_errno,
+		interrupted_and_short_reads_continue,
 		file_that_is_not_elf_is_reported,
 		file_truncated_anywhere_is_read_safely,
 		file_for_another_machine_is_reported,
