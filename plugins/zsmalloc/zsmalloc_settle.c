@@ -162,7 +162,7 @@ static void settle_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	if ((number < numbers && !lonely) || !isolate_all(pool, class, number))
 		return;
 	if (lonely)
-		(void)zsmalloc_zspage_relocate(pool, class, number);
+		zsmalloc_zspage_relocate(pool, class, number);
 	if (number >= numbers && zsmalloc_zspage_renumber(pool, class, number, &now))
 		now = number;
 	putback(pool, class, number, now, class->slots);

@@ -306,7 +306,7 @@ static int commit_mask(struct zsmalloc_pool *pool, uint32_t pgno, uint64_t mask)
 	return err;
 }
 
-bool zsmalloc_zspage_relocate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+void zsmalloc_zspage_relocate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	uint64_t mask = zspage->committed;
@@ -314,10 +314,10 @@ bool zsmalloc_zspage_relocate(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	uint32_t pgno;
 
 	if (zp_pages_get_lowest(&pool->pages, class->pages, zspage->pgno, &pgno))
-		return false;
+		return;
 	if (commit_mask(pool, pgno, mask)) {
 		zp_pages_put(&pool->pages, pgno, class->pages);
-		return false;
+		return;
 	}
 	char *to = zp_pages_address(&pool->pages, pgno);
 	const char *from = zp_pages_address(&pool->pages, zspage->pgno);
@@ -326,5 +326,4 @@ bool zsmalloc_zspage_relocate(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	zp_pages_put(&pool->pages, zspage->pgno, class->pages);
 	zspage->pgno = pgno;
 	zspage->header->base = to + class->head_bytes;
-	return true;
 }

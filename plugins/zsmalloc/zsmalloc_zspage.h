@@ -225,7 +225,7 @@ void zsmalloc_zspage_inherit(struct zsmalloc_pool *pool, struct zsmalloc_class *
  */
 int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t from, uint32_t *to);
 
-/* Copies a zspage, whose objects are isolated, to the lowest free pages.  Returns false if there are none lower. */
-bool zsmalloc_zspage_relocate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+/* Copies a zspage, whose objects are isolated, to the lowest free pages.  Without lower ones, or memory, it stays. */
+void zsmalloc_zspage_relocate(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
 #endif

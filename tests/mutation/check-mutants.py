@@ -48,7 +48,7 @@ def contract(*specs):
 
 def all_rooms(drivers, filters):
     unit = "tests/unit/%s/*"
-    loader = ["tests/loader/*"]
+    loader = ["tests/loader/*", "tests/starvation/loader"]
     core = [[unit % "core"], loader, ["tests/filters/*"], contract("zbud", "guard+zsmalloc", "fault+libc")]
     rooms = [
         Room("base", ["libzpool/base/*.c"], [[unit % "base"]] + core),

@@ -125,7 +125,7 @@ def mutants_of(path, text):
     found = {name: [] for name in OPERATORS}
     lines, inside, function = text.split("\n"), False, ""
     for number, masked in enumerate(masked_lines(text)):
-        named = re.match(r"\w[^;=]*?\b(\w+)\(", masked)
+        named = re.match(r"(?:__attribute__\(\(.*\)\) )?\w[^;=(]*\b(\w+)\(", masked)
         if named and not inside:
             function = named.group(1)
         if masked.startswith("{") or masked.startswith("}"):

@@ -434,6 +434,33 @@ START_TEST(trim_decommits_page_tables_of_idle_parts)
 }
 END_TEST
 
+/* A chunk that was released leaves a segment without an address between two others. */
+START_TEST(trim_decommits_page_tables_beyond_a_released_chunk)
+{
+	static struct zp_pages own;
+	uint32_t first, whole, low, high;
+	uint64_t released;
+
+	ck_assert_int_eq(zp_pages_init(&own, NULL, -1, 0), 0);
+	ck_assert_int_eq(zp_pages_get(&own, ZP_FIRST_CHUNK_PAGES, ZPOOL_GFP_KERNEL, &first), 0);
+	ck_assert_int_eq(zp_pages_get(&own, ZP_SEGMENT_PAGES, ZPOOL_GFP_KERNEL, &whole), 0);
+	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &low), 0);
+	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &high), 0);
+	ck_assert_uint_eq(whole >> ZP_SEGMENT_SHIFT, 2);
+	ck_assert_uint_eq(low >> ZP_SEGMENT_SHIFT, 3);
+	ck_assert_uint_eq(high >> ZP_SEGMENT_SHIFT, 3);
+	ck_assert_uint_eq(own.blocks[0][3].tables, 3);
+	zp_pages_put(&own, whole, ZP_SEGMENT_PAGES);
+	zp_pages_trim(&own, &released);
+	ck_assert_ptr_null(atomic_load(&atomic_load(&own.bases)[2]));
+	zp_pages_put(&own, low, ZP_TABLE_PAGES);
+	zp_pages_trim(&own, &released);
+	ck_assert_uint_eq(own.blocks[0][3].tables, 2);
+	ck_assert_ptr_null(zp_pages_verify(&own));
+	zp_pages_fini(&own);
+}
+END_TEST
+
 START_TEST(chunks_shrink_where_large_reservations_fail)
 {
 	atomic_store(&source.reserve_bytes_max, 9 * MIB);
@@ -570,6 +597,7 @@ int main(void)
 	tcase_add_test(bounds, nowait_uses_only_the_reserve);
 	tcase_add_test(sources, trim_releases_the_reserve_and_vacant_chunks);
 	tcase_add_test(sources, trim_decommits_page_tables_of_idle_parts);
+	tcase_add_test(sources, trim_decommits_page_tables_beyond_a_released_chunk);
 	tcase_add_test(sources, chunks_shrink_where_large_reservations_fail);
 	tcase_add_test(sources, commit_that_fails_changes_nothing);
 	tcase_add_test(sources, failed_decommit_keeps_the_pages_and_is_tried_again);
