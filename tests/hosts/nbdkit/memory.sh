@@ -53,8 +53,15 @@ works "nbdcopy writes a text in small units" nbdcopy "$work/text" "$(uri plain)"
 stats plain
 start trained "$plugin" 8M compressor=zstd:1 unit=512 train=4000 stats="$work/trained.stats" || finish
 works "nbdcopy writes it to a disk that trains a dictionary" nbdcopy "$work/text" "$(uri trained)"
-stats trained
+# A thread trains the dictionary beside the writes, and units that are written meanwhile have none.
+for _ in $(seq 300); do
+    stats trained
+    [ "$(stat_of trained dictionaries_trained)" != 1 ] || break
+    sleep 0.1
+done
 is "the disk has trained a dictionary" 1 "$(stat_of trained dictionaries_trained)"
+works "nbdcopy writes it again" nbdcopy "$work/text" "$(uri trained)"
+stats trained
 holds "the trained dictionary makes the units shorter" $(($(stat_of trained stored_bytes) * 10)) -lt $(($(stat_of plain stored_bytes) * 9))
 works "nbdcopy reads the text" nbdcopy "$(uri trained)" "$work/copy"
 same "nbdcopy reads what it has written" "$work/text" "$work/copy"
