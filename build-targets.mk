@@ -156,6 +156,7 @@ coverage:
 	find . -name '*.gcda' -exec rm -f {} +
 	find . -name '*.gcno' | sed 's/gcno$$/gcda/' | xargs touch
 	$(MAKE) check
+	$(MAKE) check-starvation
 	$(MAKE) coverage-report
 
 # Reports what the programs of this build have executed since the counters were deleted.

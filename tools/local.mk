@@ -84,7 +84,7 @@ endif
 # Child processes of the tool end by _exit().
 if ENABLE_COVERAGE
 tools_zpoolctl_SOURCES += tests/dist/counted-exit.c
-zpoolctl_coverage_cppflags = -D_exit=counted_exit
+zpoolctl_coverage_cppflags = -D_exit=counted_exit -Draise=counted_raise
 endif
 endif
 

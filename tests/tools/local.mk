@@ -20,6 +20,7 @@ tools_tests = \
 	tests/tools/output.sh \
 	tests/tools/pid.sh \
 	tests/tools/progress.sh \
+	tests/tools/refusals.sh \
 	tests/tools/replay.sh \
 	tests/tools/stats.sh \
 	tests/tools/store.sh \
