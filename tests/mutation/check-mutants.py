@@ -6,7 +6,8 @@ check-mutants.py - change the library at random places, one at a time, and count
 Each worker has a copy of the sources and a build of its own. A mutant whose object file is the same as without the
 change is replaced by another one, and so is one that does not compile. The steps of the mutant's room run in the order
 of their cost, and so do the tests of each step, until one fails; the mutant is killed then. Time limits are limits of
-processor time, measured on the unchanged sources; a limit of elapsed time, which is much larger, only ends what hangs.
+processor time, measured on the unchanged sources. What hangs is ended when it has used no processor time for a while,
+or at a limit of elapsed time, which is much larger.
 
 tests/mutation/survivors lists mutants that no test can kill, each with the reason. `make check-mutants' runs this.
 """
@@ -30,7 +31,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mutants  # noqa: E402
 
-CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR, POLL_S = 20, 10, 12, 0.2
+CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR, POLL_S, IDLE_S = 20, 10, 12, 0.2, 45
 DATA_BYTES_MAX, FILE_BYTES_MAX = 8 << 30, 1 << 30
 CANDIDATES_LOCK = threading.Lock()
 
@@ -72,16 +73,41 @@ class Failed(Exception):
     """The unchanged sources do not build, or do not pass."""
 
 
-def kill_session(session):
-    """Kills what is left of a command: a test that hangs is in a process group of its own, but in the same session."""
+def processes_of(session):
+    """Yields the process numbers of a session, and the ticks of processor time that each and its children have used."""
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
             with open(path) as file:
                 fields = file.read().rpartition(")")[2].split()
             if int(fields[3]) == session:
-                os.kill(int(path.split("/")[2]), signal.SIGKILL)
+                yield int(path.split("/")[2]), sum(int(ticks) for ticks in fields[11:15])
         except (OSError, ValueError, IndexError):
             pass
+
+
+def kill_session(session):
+    """Kills what is left of a command: a test that hangs is in a process group of its own, but in the same session."""
+    for pid, _ in processes_of(session):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+class Idleness:
+    """Notices that a session has started no process, and used no processor time, for IDLE_S seconds."""
+
+    def __init__(self, session):
+        self.session, self.seen, self.since, self.looked = session, None, time.monotonic(), 0
+
+    def is_long(self):
+        now = time.monotonic()
+        if now - self.looked < 2:
+            return False
+        self.looked, seen = now, sorted(processes_of(self.session))
+        if seen != self.seen:
+            self.seen, self.since = seen, now
+        return now - self.since > IDLE_S
 
 
 class Worker:
@@ -130,8 +156,8 @@ class Worker:
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             child = subprocess.Popen(command, cwd=self.build, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                      stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=limit)
-            status, latest = None, time.monotonic() + wall_s
-            while status is None and time.monotonic() < latest and not enough():
+            status, latest, idleness = None, time.monotonic() + wall_s, Idleness(child.pid)
+            while status is None and time.monotonic() < latest and not enough() and not idleness.is_long():
                 try:
                     status = child.wait(POLL_S)
                 except subprocess.TimeoutExpired:
@@ -197,7 +223,7 @@ class Worker:
         if self.failures(names):
             return "FAIL: " + self.failures(names)[0]
         if status is None:
-            return "a time limit"
+            return "a hang, or a time limit"
         failures = [line for line in output.split("\n") if line.startswith(("FAIL: ", "not ok ", "ERROR: "))]
         return failures[0] if failures else "status %d of %s" % (status, command[0])
 
