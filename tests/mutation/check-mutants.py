@@ -360,7 +360,7 @@ def run_room(room, count, options, workers, reasons, rng):
                 print("explained %s (%s)" % (mutant, reasons[mutant.key()]), flush=True)
             else:
                 score.survivors.append(mutant)
-                print("SURVIVED  %s" % mutant, flush=True)
+                print("SURVIVED  %s\n          %s" % (mutant, mutant.key()), flush=True)
     return score
 
 
