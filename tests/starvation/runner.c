@@ -434,6 +434,10 @@ static int start_again(char **argv)
 		printf("skipped: another library replaces malloc(), or fork() is not possible\n");
 		return SKIPPED;
 	}
+	if (top && strpbrk(top, STARVE_PATH_ENDS)) {
+		printf(STARVE_PATH_SKIPPED);
+		return SKIPPED;
+	}
 	if (getenv("STARVE_STARTED") || !top) {
 		printf("starve.so cannot be loaded\n");
 		return 1;

@@ -37,6 +37,10 @@
 	X(KEY, "pthread_key_create", EAGAIN)                                                                           \
 	X(FORK, "fork", EAGAIN)
 
+/* The dynamic linker takes these bytes in LD_PRELOAD for the end of a path. */
+#define STARVE_PATH_ENDS " :"
+#define STARVE_PATH_SKIPPED "skipped: LD_PRELOAD cannot name a library in a path with a blank or a colon\n"
+
 #define STARVE_ENUM(id, name, error) STARVE_##id,
 enum starve_kind { STARVE_KINDS(STARVE_ENUM) STARVE_KIND_COUNT };
 #undef STARVE_ENUM

@@ -403,6 +403,10 @@ int main(int argc, char **argv)
 		else
 			only = argv[i];
 	}
+	if (top && strpbrk(top, STARVE_PATH_ENDS)) {
+		printf(STARVE_PATH_SKIPPED);
+		return SKIPPED;
+	}
 	if (!top || getenv("LD_PRELOAD") || !prepare(top)) {
 		printf("skipped: another library replaces malloc(), or the test cannot be prepared\n");
 		return SKIPPED;
