@@ -277,6 +277,9 @@ START_TEST(verify_names_what_is_broken)
 	struct zbud_pool *inside = pool;
 	struct zbud_page *page;
 
+	/* The damaged page is examined first, and sound ones after it. */
+	(void)store(3968);
+	(void)store(3968);
 	(void)store(100);
 	page = zp_list_entry(inside->lru.next, struct zbud_page, lru);
 	page->chunks[ZBUD_FIRST]++;
