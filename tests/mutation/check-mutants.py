@@ -31,7 +31,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mutants  # noqa: E402
 
-CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR, POLL_S, IDLE_S = 20, 10, 12, 0.2, 45
+CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR, POLL_S, IDLE_S = 20, 10, 12, 0.2, 20
 DATA_BYTES_MAX, FILE_BYTES_MAX = 8 << 30, 1 << 30
 CANDIDATES_LOCK = threading.Lock()
 
