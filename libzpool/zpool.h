@@ -364,8 +364,9 @@ ZPOOL_PUBLIC bool zpool_malloc_support_movable(struct zpool *pool);
  * that compaction could free.  Every malloc that fails with -ENOMEM or -EAGAIN is counted under one reason; one that is
  * refused because of its arguments is not counted.
  *
- * The figures are exact if no other thread calls a function of the pool meanwhile.  Otherwise, a driver may read them one
- * after another: an object that is freed and stored again in another size class may be counted twice, or not at all.
+ * The figures are exact if no other thread calls a function of the pool meanwhile.  Otherwise, a driver may read them
+ * one after another: an object that is freed and stored again in another size class may be counted twice, or not at
+ * all.
  */
 struct zpool_stats {
 	uint64_t objects;

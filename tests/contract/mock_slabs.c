@@ -3,9 +3,9 @@
  * mock_slabs.c - a test driver that compacts, evicts several pages at once, and reports statistics and size classes
  *
  * A slab is a run of five pages: a header, and 16 KiB divided into equal slots.  The size classes are powers of two
- * from 256 to 4096 bytes.  Each class has lists of its slabs by the number of used slots, and another list has all slabs
- * in the order of their last allocation.  A location is the slab's first page and the slot.  One lock guards everything;
- * only map takes no lock.
+ * from 256 to 4096 bytes.  Each class has lists of its slabs by the number of used slots, and another list has all
+ * slabs in the order of their last allocation.  A location is the slab's first page and the slot.  One lock guards
+ * everything; only map takes no lock.
  */
 #include "mocks.h"
 

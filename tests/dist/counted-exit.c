@@ -2,8 +2,8 @@
  *
  * counted-exit.c - write the counters of a coverage build before _exit() and raise()
  *
- * The compiler's runtime writes them in exit() only, so without this the work of child processes, which must not run the
- * exit handlers of their parent, and of signal handlers would not be counted. In such a build, the macros _exit and
+ * The compiler's runtime writes them in exit() only, so without this the work of child processes, which must not run
+ * the exit handlers of their parent, and of signal handlers would not be counted. In such a build, the macros _exit and
  * raise are the names of these functions. Only the tool itself is compiled so: cases of the conformance suite end under
  * filters of system calls.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * In a host with the thread sanitizer, each call of a loaded driver runs unseen, callbacks of the host are seen, and what
- * returns memory to a pool happens before what takes memory from it.
+ * In a host with the thread sanitizer, each call of a loaded driver runs unseen, callbacks of the host are seen, and
+ * what returns memory to a pool happens before what takes memory from it.
  *
  * The program has the functions of the sanitizer's interface itself, so that it can count their calls. What the real
  * sanitizer reports is tested by tests/stress/sanitized_host.sh.

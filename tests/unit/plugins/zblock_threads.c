@@ -80,7 +80,7 @@ static void *disturb(void *seen)
 		struct zpool_stats now = stats();
 		struct zpool_class_stats type = type_stats(1016);
 
-		/* The types are read one after another, so their sum has no bound of its own: objects move between them. */
+		/* The types are read one after another, and objects move between them, so their sum has no bound. */
 		unit_require(now.stored_bytes <= now.pages * ZP_PAGE_BYTES && type.objects <= type.slots);
 		unit_require(zblock->each_object(pool, visit, seen) == 0);
 		(void)trim();
