@@ -390,7 +390,7 @@ START_TEST(exhausted_slot_is_not_renewed)
 }
 END_TEST
 
-/* A dormant group knows only the lives of its most used slot, so none of its slots may be used after an exhausted one. */
+/* A dormant group knows only the lives of its most used slot, so an exhausted slot must make all others exhausted. */
 START_TEST(exhausted_slot_is_not_reused_after_its_group_was_dormant)
 {
 	enum { OTHERS = 2 * ZP_GROUP_SLOTS };
