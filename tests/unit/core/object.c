@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -504,89 +503,6 @@ START_TEST(copies_through_a_map_that_fails_are_refused)
 }
 END_TEST
 
-START_TEST(core_enforces_the_limit_for_a_driver_without_set_limit)
-{
-	unsigned long handle = 77, first;
-	start_empty();
-	driver.set_limit = NULL;
-	knobs.leaves_limit_to_core = true;
-	open_pool("mock:limit=4208"); /* an empty pool plus 112 bytes */
-	first = store(48);
-	(void)store(32);
-	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
-	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
-	ck_assert_uint_eq(handle, 77);
-	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
-	/* The malloc is repeated after a trim that released something. */
-	ck_assert_uint_eq(knobs.calls[CALL_FREE], 2);
-	zpool_free(pool, first);
-	(void)store(48);
-	ck_assert_int_eq(zpool_set_limit(pool, 0), 0);
-	(void)store(DRIVER_MAX_OBJECT);
-	ck_assert_int_eq(zpool_set_limit(pool, 1), 0);
-	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
-	overrule(CALL_MALLOC, -EAGAIN, NULL);
-	assert_fails(zpool_malloc(pool, 1, 0, &handle), EAGAIN, "NOWAIT");
-	ck_assert_uint_eq(handle, 77);
-	finish();
-}
-END_TEST
-
-static struct zpool_driver *real;
-static int nowait_error;
-
-static void *store_at_once(void *handle)
-{
-	nowait_error = zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, handle);
-	return NULL;
-}
-
-/* The core calls it with the lock of the limit held. */
-static int malloc_while_others_try(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
-{
-	unsigned long other = 77;
-	pthread_t thread;
-
-	ck_assert_int_eq(pthread_create(&thread, NULL, store_at_once, &other), 0);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_uint_eq(other, 77);
-	return real->malloc(driver_pool, size, gfp, handle);
-}
-
-START_TEST(nowait_does_not_wait_for_the_check_of_a_limit)
-{
-	struct zpool_driver original = driver_for_tests("mock");
-	struct zpool_stats stats;
-	unsigned long handle;
-
-	start_empty();
-	real = &original;
-	driver.set_limit = NULL;
-	driver.malloc = malloc_while_others_try;
-	knobs.leaves_limit_to_core = true;
-	open_pool("mock:limit=64K");
-	nowait_error = 0;
-	ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), 0);
-	ck_assert_int_eq(nowait_error, -EAGAIN);
-	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
-	ck_assert_uint_eq(stats.malloc_failed_again, 1);
-	finish();
-}
-END_TEST
-
-START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
-{
-	unsigned long handle = 77;
-	start_empty();
-	open_pool("mock:limit=4208");
-	(void)store(96);
-	unsigned int sizes = knobs.calls[CALL_TOTAL_SIZE];
-	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
-	ck_assert_uint_eq(knobs.calls[CALL_TOTAL_SIZE], sizes);
-	finish();
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -613,9 +529,6 @@ int main(void)
 		driver_with_only_read_or_write_copies_through_a_checked_map,
 		invalid_results_of_copies_become_errors,
 		copies_through_a_map_that_fails_are_refused,
-		core_enforces_the_limit_for_a_driver_without_set_limit,
-		nowait_does_not_wait_for_the_check_of_a_limit,
-		driver_with_a_limit_of_its_own_is_asked_directly,
 	};
 	return UNIT_RUN("core/object", tests);
 }

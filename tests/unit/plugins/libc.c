@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "handles.h"
 #include "unit.h"
 
 enum { LARGEST = 65536, HUGE_BYTES = 1 << 30 };
@@ -212,6 +213,35 @@ START_TEST(block_is_released_if_no_handle_is_available)
 }
 END_TEST
 
+START_TEST(limit_counts_what_malloc_adds_to_a_block)
+{
+	unsigned long handle = store(1001, 1);
+	size_t usable_bytes = malloc_usable_size(libc->map(pool, handle, ZPOOL_MM_RO));
+	uint64_t held;
+
+	libc->unmap(pool, handle);
+	ck_assert_int_eq(libc->free(pool, handle), 0);
+	held = libc->total_size(pool);
+	ck_assert_int_eq(libc->set_limit(pool, held + 1001 + 8), 0);
+	ck_assert_int_eq(libc->malloc(pool, 1001, 0, &handle), usable_bytes > 1001 ? -ENOMEM : 0);
+	ck_assert_uint_le(libc->total_size(pool), held + 1001 + 8);
+	ck_assert_int_eq(libc->set_limit(pool, held + usable_bytes + 8), 0);
+	ck_assert_int_eq(libc->malloc(pool, 1001, 0, &handle), usable_bytes > 1001 ? 0 : -ENOMEM);
+}
+END_TEST
+
+START_TEST(verify_names_what_is_broken)
+{
+	struct zp_handles *handles = pool; /* the first member of the pool */
+
+	(void)store(1, 1);
+	handles->groups_idle++;
+	ck_assert_int_eq(libc->verify(pool), -EUCLEAN);
+	ck_assert_ptr_nonnull(strstr(harness.error, "libc pool is damaged: "));
+	handles->groups_idle--;
+}
+END_TEST
+
 START_TEST(limit_too_small_for_a_pool_is_explained)
 {
 	struct harness small;
@@ -345,6 +375,8 @@ int main(void)
 	tcase_add_test(objects, limit_holds_exactly_and_at_run_time);
 	tcase_add_test(objects, malloc_above_the_limit_takes_no_memory);
 	tcase_add_test(objects, block_is_released_if_no_handle_is_available);
+	tcase_add_test(objects, limit_counts_what_malloc_adds_to_a_block);
+	tcase_add_test(objects, verify_names_what_is_broken);
 	tcase_add_test(objects, limit_too_small_for_a_pool_is_explained);
 	tcase_add_test(objects, stale_and_mapped_handles_are_refused);
 	tcase_add_test(objects, walk_sees_every_object_and_may_free_it);

@@ -154,6 +154,8 @@ START_TEST(verify_follows_every_handle)
 	expect_fault("two handles lead to one slot");
 	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->record_end, 0));
 	expect_fault("leads to no block");
+	(void)zp_handles_publish(&inside->handles, slot, zblock_location((UINT32_C(1) << ZBLOCK_NUMBER_BITS) - 1, 0));
+	expect_fault("leads to no block");
 	(void)zp_handles_publish(&inside->handles, slot, zblock_location(inside->record_free, 0));
 	expect_fault("leads to no block");
 	(void)zp_handles_publish(&inside->handles, slot, zblock_location(type->room, SLOTS));

@@ -390,34 +390,6 @@ START_TEST(exhausted_slot_is_not_renewed)
 }
 END_TEST
 
-/* A dormant group knows only the lives of its most used slot, so an exhausted slot must make all others exhausted. */
-START_TEST(exhausted_slot_is_not_reused_after_its_group_was_dormant)
-{
-	enum { OTHERS = 2 * ZP_GROUP_SLOTS };
-	static uint32_t others[OTHERS];
-	unsigned long handle[8];
-	uint64_t location, released;
-	uint32_t slot;
-
-	/* Group 0 is in use, so that the slot is in another one: slot 0 counts as exhausted from the start. */
-	ck_assert_int_eq(zp_handles_bind(&handles, 0, others, ZP_GROUP_SLOTS - 1), ZP_GROUP_SLOTS - 1);
-	ck_assert_int_eq(zp_handles_bind(&handles, 0, &slot, 1), 1);
-	ck_assert_uint_ge(slot, ZP_GROUP_SLOTS);
-	for (int i = 0; i < 8; i++) {
-		handle[i] = zp_handles_publish(&handles, slot, 1);
-		ck_assert_int_eq(zp_handles_begin_free(&handles, handle[i], &slot, &location), 0);
-		(void)zp_handles_end_free(&handles, slot);
-	}
-	zp_handles_unbind(&handles, others, ZP_GROUP_SLOTS - 1);
-	zp_handles_trim(&handles, &released);
-	ck_assert_uint_lt(zp_handle_slot(store(1)), ZP_GROUP_SLOTS);
-	for (int i = 1; i < OTHERS; i++)
-		ck_assert_uint_ne(zp_handle_slot(store(1)), slot);
-	for (int i = 0; i < 8; i++)
-		check_refused(handle[i]);
-}
-END_TEST
-
 /* No handle is used twice, even if groups become dormant and lose the generations that their words contain. */
 START_TEST(handles_are_never_reused_when_groups_become_dormant)
 {
@@ -602,7 +574,6 @@ int main(void)
 	tcase_add_test(lives, exhausted_slots_are_never_reused);
 	tcase_add_test(lives, exhausted_slot_cannot_be_cached);
 	tcase_add_test(lives, exhausted_slot_is_not_renewed);
-	tcase_add_test(lives, exhausted_slot_is_not_reused_after_its_group_was_dormant);
 	tcase_add_test(lives, handles_are_never_reused_when_groups_become_dormant);
 #else
 	tcase_add_test(lives, slots_work_after_their_last_generation);

@@ -173,6 +173,38 @@ START_TEST(child_of_fork_has_its_own_table)
 }
 END_TEST
 
+#if ZP_HANDLE_RETIRE
+
+/* A dormant group knows only the lives of its most used slot, so an exhausted slot must make all others exhausted. */
+START_TEST(exhausted_slot_is_not_reused_after_its_group_was_dormant)
+{
+	enum { OTHERS = 2 * ZP_GROUP_SLOTS };
+	static uint32_t others[OTHERS];
+	unsigned long handle[8];
+	uint64_t location, released;
+	uint32_t slot;
+
+	/* Group 0 is in use, so that the slot is in another one: slot 0 counts as exhausted from the start. */
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, others, ZP_GROUP_SLOTS - 1), ZP_GROUP_SLOTS - 1);
+	ck_assert_int_eq(zp_handles_bind(&handles, 0, &slot, 1), 1);
+	ck_assert_uint_ge(slot, ZP_GROUP_SLOTS);
+	for (int i = 0; i < 8; i++) {
+		handle[i] = zp_handles_publish(&handles, slot, 1);
+		ck_assert_int_eq(zp_handles_begin_free(&handles, handle[i], &slot, &location), 0);
+		(void)zp_handles_end_free(&handles, slot);
+	}
+	zp_handles_unbind(&handles, others, ZP_GROUP_SLOTS - 1);
+	zp_handles_trim(&handles, &released);
+	ck_assert_uint_lt(zp_handle_slot(store(1)), ZP_GROUP_SLOTS);
+	for (int i = 1; i < OTHERS; i++)
+		ck_assert_uint_ne(zp_handle_slot(store(1)), slot);
+	for (int i = 0; i < 8; i++)
+		check_refused(handle[i]);
+}
+END_TEST
+
+#endif
+
 int main(void)
 {
 	Suite *suite = suite_create("support/handles, shared" ZP_LAYOUT);
@@ -182,5 +214,9 @@ int main(void)
 	tcase_add_test(shared_, groups_become_dormant_and_wake_while_threads_work);
 	tcase_add_test(shared_, child_of_fork_has_its_own_table);
 	tcase_add_test(shared_, host_page_source_supplies_the_handle_table);
+#if ZP_HANDLE_RETIRE
+	tcase_add_test(tcase_with(suite, "lives", setup_few_generations),
+		       exhausted_slot_is_not_reused_after_its_group_was_dormant);
+#endif
 	return unit_run(suite);
 }

@@ -402,65 +402,6 @@ START_TEST(trim_releases_the_reserve_and_vacant_chunks)
 }
 END_TEST
 
-/* Page tables can be released only if the pages come from the system's source. */
-START_TEST(trim_decommits_page_tables_of_idle_parts)
-{
-	static struct zp_pages own;
-	uint32_t first, low, high, again;
-	uint64_t released;
-
-	ck_assert_int_eq(zp_pages_init(&own, NULL, -1, 0), 0);
-	/* The first chunk is smaller than the range of one page table, so it is used up first. */
-	ck_assert_int_eq(zp_pages_get(&own, ZP_FIRST_CHUNK_PAGES, ZPOOL_GFP_KERNEL, &first), 0);
-	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &low), 0);
-	ck_assert_int_eq(zp_pages_get(&own, 3, ZPOOL_GFP_KERNEL, &high), 0);
-	const struct zp_segment *segment = &own.blocks[0][2];
-	memset(zp_pages_address(&own, low), 0x77, ZP_TABLE_PAGES * ZP_PAGE_BYTES);
-	memset(zp_pages_address(&own, high), 0x77, 3 * ZP_PAGE_BYTES);
-	ck_assert_uint_eq(segment->tables, 3);
-	zp_pages_trim(&own, &released);
-	ck_assert_uint_eq(segment->tables, 3);
-	zp_pages_put(&own, low, ZP_TABLE_PAGES);
-	zp_pages_trim(&own, &released);
-	ck_assert_uint_eq(segment->tables, 2);
-	ck_assert_ptr_null(zp_pages_verify(&own));
-	ck_assert_int_eq(*(char *)zp_pages_address(&own, high), 0x77);
-	/* The released part can be used as before. */
-	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &again), 0);
-	ck_assert_uint_eq(again, low);
-	ck_assert_int_eq(*(char *)zp_pages_address(&own, again), 0);
-	ck_assert_uint_eq(segment->tables, 3);
-	zp_pages_fini(&own);
-}
-END_TEST
-
-/* A chunk that was released leaves a segment without an address between two others. */
-START_TEST(trim_decommits_page_tables_beyond_a_released_chunk)
-{
-	static struct zp_pages own;
-	uint32_t first, whole, low, high;
-	uint64_t released;
-
-	ck_assert_int_eq(zp_pages_init(&own, NULL, -1, 0), 0);
-	ck_assert_int_eq(zp_pages_get(&own, ZP_FIRST_CHUNK_PAGES, ZPOOL_GFP_KERNEL, &first), 0);
-	ck_assert_int_eq(zp_pages_get(&own, ZP_SEGMENT_PAGES, ZPOOL_GFP_KERNEL, &whole), 0);
-	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &low), 0);
-	ck_assert_int_eq(zp_pages_get(&own, ZP_TABLE_PAGES, ZPOOL_GFP_KERNEL, &high), 0);
-	ck_assert_uint_eq(whole >> ZP_SEGMENT_SHIFT, 2);
-	ck_assert_uint_eq(low >> ZP_SEGMENT_SHIFT, 3);
-	ck_assert_uint_eq(high >> ZP_SEGMENT_SHIFT, 3);
-	ck_assert_uint_eq(own.blocks[0][3].tables, 3);
-	zp_pages_put(&own, whole, ZP_SEGMENT_PAGES);
-	zp_pages_trim(&own, &released);
-	ck_assert_ptr_null(atomic_load(&atomic_load(&own.bases)[2]));
-	zp_pages_put(&own, low, ZP_TABLE_PAGES);
-	zp_pages_trim(&own, &released);
-	ck_assert_uint_eq(own.blocks[0][3].tables, 2);
-	ck_assert_ptr_null(zp_pages_verify(&own));
-	zp_pages_fini(&own);
-}
-END_TEST
-
 START_TEST(chunks_shrink_where_large_reservations_fail)
 {
 	atomic_store(&source.reserve_bytes_max, 9 * MIB);
@@ -596,8 +537,6 @@ int main(void)
 	tcase_add_test(bounds, charges_are_counted_and_use_the_reserve);
 	tcase_add_test(bounds, nowait_uses_only_the_reserve);
 	tcase_add_test(sources, trim_releases_the_reserve_and_vacant_chunks);
-	tcase_add_test(sources, trim_decommits_page_tables_of_idle_parts);
-	tcase_add_test(sources, trim_decommits_page_tables_beyond_a_released_chunk);
 	tcase_add_test(sources, chunks_shrink_where_large_reservations_fail);
 	tcase_add_test(sources, commit_that_fails_changes_nothing);
 	tcase_add_test(sources, failed_decommit_keeps_the_pages_and_is_tried_again);

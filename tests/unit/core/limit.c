@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Limits of pools, which the core enforces for drivers that have no limit of their own
+ */
+#include "config.h"
+
+#include <pthread.h>
+
+#include "tests/unit/driver-for-tests.h"
+#include "tests/unit/run.h"
+
+static struct zpool_driver driver;
+static struct zpool *pool;
+
+static void start_empty(void)
+{
+	driver_knobs_reset();
+	driver = driver_for_tests("mock");
+}
+
+static void open_pool(const char *spec)
+{
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+}
+
+static void finish(void)
+{
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+}
+
+static unsigned long store(size_t size)
+{
+	unsigned long handle = 0;
+	ck_assert_int_eq(zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, &handle), 0);
+	ck_assert_uint_ne(handle, 0);
+	return handle;
+}
+
+static void overrule(enum driver_call call, int64_t answer, const char *message)
+{
+	knobs.overrule[call] = true;
+	knobs.answer[call] = answer;
+	knobs.message = message;
+}
+
+START_TEST(core_enforces_the_limit_for_a_driver_without_set_limit)
+{
+	unsigned long handle = 77, first;
+	start_empty();
+	driver.set_limit = NULL;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=4208"); /* an empty pool plus 112 bytes */
+	first = store(48);
+	(void)store(32);
+	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
+	ck_assert_uint_eq(handle, 77);
+	ck_assert_uint_eq(zpool_get_total_size(pool), 4208);
+	/* The malloc is repeated after a trim that released something. */
+	ck_assert_uint_eq(knobs.calls[CALL_FREE], 2);
+	zpool_free(pool, first);
+	(void)store(48);
+	ck_assert_int_eq(zpool_set_limit(pool, 0), 0);
+	(void)store(DRIVER_MAX_OBJECT);
+	ck_assert_int_eq(zpool_set_limit(pool, 1), 0);
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
+	overrule(CALL_MALLOC, -EAGAIN, NULL);
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), EAGAIN, "NOWAIT");
+	ck_assert_uint_eq(handle, 77);
+	finish();
+}
+END_TEST
+
+static struct zpool_driver *real;
+static int nowait_error;
+
+static void *store_at_once(void *handle)
+{
+	nowait_error = zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, handle);
+	return NULL;
+}
+
+/* The core calls it with the lock of the limit held. */
+static int malloc_while_others_try(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	unsigned long other = 77;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, store_at_once, &other), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(other, 77);
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+START_TEST(nowait_does_not_wait_for_the_check_of_a_limit)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	struct zpool_stats stats;
+	unsigned long handle;
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = malloc_while_others_try;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=64K");
+	nowait_error = 0;
+	ck_assert_int_eq(zpool_malloc(pool, 1, 0, &handle), 0);
+	ck_assert_int_eq(nowait_error, -EAGAIN);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.malloc_failed_again, 1);
+	finish();
+}
+END_TEST
+
+START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
+{
+	unsigned long handle = 77;
+	start_empty();
+	open_pool("mock:limit=4208");
+	(void)store(96);
+	unsigned int sizes = knobs.calls[CALL_TOTAL_SIZE];
+	assert_fails(zpool_malloc(pool, 1, 0, &handle), ENOMEM, "its limit is reached");
+	ck_assert_uint_eq(knobs.calls[CALL_TOTAL_SIZE], sizes);
+	finish();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		core_enforces_the_limit_for_a_driver_without_set_limit,
+		nowait_does_not_wait_for_the_check_of_a_limit,
+		driver_with_a_limit_of_its_own_is_asked_directly,
+	};
+	return UNIT_RUN("core/limit", tests);
+}
