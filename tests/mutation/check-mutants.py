@@ -47,11 +47,6 @@ def contract(*specs):
     return ("contract", specs)
 
 
-def stacked(name):
-    """Returns a filter as it is written in a spec."""
-    return "trace:file=%(dir)s/trace,overwrite=yes" if name == "trace" else name
-
-
 def all_rooms(drivers, filters):
     unit = "tests/unit/%s/*"
     loader = ["tests/loader/*", "tests/starvation/loader"]
@@ -68,8 +63,10 @@ def all_rooms(drivers, filters):
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
                           [["tests/unit/plugins/%s*" % name, "tests/unit/plugins/promises"], contract(name)]))
     for name in filters:
+        # The trace filter writes a file, so it cannot keep all promises of a driver; stacks.sh has the cases that it can.
+        stacks = ["tests/contract/stacks.sh"] if name == "trace" else contract(name + "+zbud", name + "+zsmalloc")
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
-                          [["tests/filters/*", "tests/unit/plugins/%s" % name], contract(stacked(name) + "+zbud", stacked(name) + "+zsmalloc"),
+                          [["tests/filters/*", "tests/unit/plugins/%s" % name], stacks,
                            ["tests/tools/replay.sh", "tests/tools/compared.sh"] if name == "trace" else []]))
     return rooms
 
@@ -178,7 +175,7 @@ class Worker:
             command = ["../tests/with-plugins", "tests/contract/contract", "--seed", "1", "--ops", "5000", "--no-rss",
                        "--fail-fast", "--timeout", "20"]
             for spec in step[1]:
-                command += ["--driver", spec % {"dir": self.dir} if "%" in spec else spec]
+                command += ["--driver", spec]
             return command
         names = self.names(step)
         return ["make", "-s", "check-one", "T=" + " ".join(names)] if names else None
