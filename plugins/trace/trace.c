@@ -287,8 +287,8 @@ static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t
 	}
 }
 
-/* Records a malloc.  The lock is held, and the block has space for the record.  Returns false if the table is full. */
-static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *object, int err, zpool_gfp_t gfp,
+/* Records a malloc, unless the table is full.  The lock is held, and the block has space for the record. */
+static void trace_add_malloc(struct trace_pool *trace, const struct trace_slot *object, int err, zpool_gfp_t gfp,
 			     uint64_t held_bytes)
 {
 	const uint64_t operands[] = { object->size, gfp };
@@ -298,7 +298,7 @@ static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *
 	added.number = trace->next_number;
 	if (!err && !trace_objects_add(&trace->objects, &added, wait)) {
 		trace->writer.lost += wait;
-		return false;
+		return;
 	}
 	if (wait)
 		trace_add(trace, TRACE_MALLOC, err, operands, 2);
@@ -307,7 +307,6 @@ static bool trace_add_malloc(struct trace_pool *trace, const struct trace_slot *
 	trace->next_number += !err;
 	if (!err && held_bytes > trace->writer.held_peak)
 		trace->writer.held_peak = held_bytes;
-	return true;
 }
 
 /*
@@ -324,7 +323,7 @@ static int trace_malloc_nowait(struct trace_pool *trace, struct trace_slot *obje
 	}
 	if (trace_writer_has_room(&trace->writer) && trace_objects_has_room(&trace->objects)) {
 		err = trace_lower_malloc(trace, object->size, gfp, &object->handle);
-		(void)trace_add_malloc(trace, object, err, gfp, err ? 0 : trace_total_size(trace));
+		trace_add_malloc(trace, object, err, gfp, err ? 0 : trace_total_size(trace));
 	} else {
 		trace->failed_again++;
 	}
@@ -345,7 +344,7 @@ static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long 
 		err = trace_lower_malloc(trace, size, gfp, &object.handle);
 		held_bytes = err ? 0 : trace_total_size(trace);
 		zp_lock(&trace->lock);
-		(void)trace_add_malloc(trace, &object, err, gfp, held_bytes);
+		trace_add_malloc(trace, &object, err, gfp, held_bytes);
 		trace_unlock(trace);
 	}
 	if (!err)

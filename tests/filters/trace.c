@@ -246,6 +246,20 @@ START_TEST(fifo_gets_the_whole_trace)
 }
 END_TEST
 
+START_TEST(program_without_standard_input_can_record)
+{
+	struct stat status;
+	struct zpool *pool;
+
+	ck_assert_int_eq(close(STDIN_FILENO), 0);
+	pool = open_traced(path, "");
+	(void)make_calls(pool, 4 * CALLS);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_int_gt(status.st_size, 4 * CALLS);
+}
+END_TEST
+
 START_TEST(files_that_cannot_be_a_trace_are_refused_at_once)
 {
 	struct zpool *pool;
@@ -389,6 +403,7 @@ int main(void)
 	tcase_add_test(tcase, signals_of_the_program_are_unchanged);
 	tcase_add_test(tcase, reader_that_closes_the_fifo_ends_only_the_recording);
 	tcase_add_test(tcase, fifo_gets_the_whole_trace);
+	tcase_add_test(tcase, program_without_standard_input_can_record);
 	tcase_add_test(tcase, files_that_cannot_be_a_trace_are_refused_at_once);
 	tcase_add_test(tcase, failed_create_leaves_no_file);
 	tcase_add_test(tcase, failed_create_keeps_an_existing_file);

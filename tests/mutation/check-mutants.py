@@ -35,6 +35,9 @@ CPU_LEAST_S, CPU_FACTOR, HANG_FACTOR, POLL_S, IDLE_S = 20, 10, 12, 0.2, 20
 DATA_BYTES_MAX, FILE_BYTES_MAX = 8 << 30, 1 << 30
 CANDIDATES_LOCK = threading.Lock()
 
+# The scenarios of tests/starvation/pools.c in which the filters are.
+STARVED = {"guard": "guard+zbud", "fault": "fault+zsmalloc", "trace": "trace:file=/dev/null+zbud"}
+
 
 class Room:
     """Sources that are changed, and the steps that test them: lists of programs, or the specs of a contract run."""
@@ -47,26 +50,32 @@ def contract(*specs):
     return ("contract", specs)
 
 
+def starvation(program, *arguments):
+    return ("starvation", (program, "--all") + arguments)
+
+
 def all_rooms(drivers, filters):
     unit = "tests/unit/%s/*"
-    loader = ["tests/loader/*", "tests/starvation/loader"]
+    loader = ["tests/loader/*"]
     core = [[unit % "core"], loader, ["tests/filters/*"], contract("zbud", "guard+zsmalloc", "fault+libc")]
     rooms = [
         Room("base", ["libzpool/base/*.c"], [[unit % "base"]] + core),
         Room("core", ["libzpool/core/*.c"], core),
-        Room("loader", ["libzpool/loader/*.c"], [[unit % "loader"], loader, ["tests/tools/list.sh", "tests/tools/info.sh"]]),
+        Room("loader", ["libzpool/loader/*.c"], [[unit % "loader"], loader, starvation("loader"), ["tests/tools/list.sh", "tests/tools/info.sh"]]),
         Room("support", ["libzpool/support/*.c", "libzpool/support/*.h"],
              [[unit % "support"], [unit % "plugins"], ["tests/filters/*"], contract("fault+zbud", *drivers),
               ["tests/limits/*"]]),
     ]
     for name in drivers:
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
-                          [["tests/unit/plugins/%s*" % name, "tests/unit/plugins/promises"], contract(name)]))
+                          [["tests/unit/plugins/%s*" % name, "tests/unit/plugins/promises"], contract(name),
+                           starvation("pools", "--scenario", name)]))
     for name in filters:
         # The trace filter writes a file, so it cannot keep all promises of a driver; stacks.sh has the cases that it can.
         stacks = ["tests/contract/stacks.sh"] if name == "trace" else contract(name + "+zbud", name + "+zsmalloc")
         rooms.append(Room(name, ["plugins/%s/*.c" % name],
                           [["tests/filters/*", "tests/unit/plugins/%s" % name], stacks,
+                           starvation("pools", "--scenario", STARVED[name]),
                            ["tests/tools/replay.sh", "tests/tools/compared.sh"] if name == "trace" else []]))
     return rooms
 
@@ -128,7 +137,8 @@ class Worker:
         shutil.copytree(source, self.source, symlinks=True, ignore=ignore)
         os.mkdir(self.build)
         self.require(["../configure", "--quiet", "--disable-static", "CC=" + cc, "CFLAGS=-O1 -w"])
-        self.require(["make", "-s", "all", "tests/contract/contract", "tests/clean-start"])
+        self.require(["make", "-s", "all", "tests/contract/contract", "tests/clean-start", "tests/starvation/pools",
+                      "tests/starvation/loader", "tests/starvation/starve.la"])
         output = self.require(["make", "-s", "--eval", "print-tests:; @echo $(TESTS)", "print-tests"])
         self.tests = output.split()
         self.cpu_s, self.wall_s, self.cost_s = {}, {}, {}
@@ -171,6 +181,8 @@ class Worker:
             return status, output.read()
 
     def command(self, step):
+        if step and step[0] == "starvation":
+            return ["../tests/with-plugins", "tests/starvation/" + step[1][0]] + list(step[1][1:])
         if step and step[0] == "contract":
             command = ["../tests/with-plugins", "tests/contract/contract", "--seed", "1", "--ops", "5000", "--no-rss",
                        "--fail-fast", "--timeout", "20"]
@@ -182,7 +194,7 @@ class Worker:
 
     def names(self, step):
         """Returns the tests of a step that is not a contract run, the cheapest first once their costs are known."""
-        if step and step[0] == "contract":
+        if step and step[0] in ("contract", "starvation"):
             return []
         names = [test for pattern in step for test in self.tests if matches(test, pattern)]
         return sorted(names, key=lambda name: self.cost_s.get(name, 0))

@@ -326,6 +326,8 @@ static void body(const struct scenario *scenario)
 {
 	expect_message();
 	open_pool(scenario);
+	if (!pool && strstr(zpool_last_error(), "a bug in the driver"))
+		fault("zpool_open: %s", zpool_last_error());
 	if (!succeeds("zpool_open", pool ? 0 : -errno, ENOMEM, EMFILE, ENOSPC, EIO))
 		return;
 	for (unsigned int i = 0; i < FIRST; i++)
