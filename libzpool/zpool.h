@@ -586,7 +586,7 @@ enum zpool_driver_kind {
  * loaded        its code is in memory and was accepted
  * has_note      the file has a note, from which version, description and ABI are read
  * file_read     the file was read; if it was not, because it is not trusted or cannot be opened, has_note has no
- *               meaning, and fault gives the reason.  Since 0.2
+ *               meaning, and fault gives the reason unless the driver is loaded.  Since 0.2
  * version, description   NULL if unknown without running the plugin
  * abi_major, abi_minor   0.0 if unknown
  * fault         why creating a pool would fail, as far as the file shows it; NULL: no fault found
