@@ -38,23 +38,26 @@ warns "the message has the largest length" "type is longer than [0-9]+ character
 run bench --threads=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20 --peer=none -t zbud
 exits "too many numbers of threads are a usage error" 2
 warns "the message tells the reason" "too many|more than [0-9]+ numbers of threads"
-jemalloc=$(ldconfig -p 2>/dev/null | sed -n 's/.*=> \(.*libjemalloc\.so\.2\)$/\1/p' | head -n 1)
-if [ -n "$jemalloc" ] && [ -z "${SANITIZER_CFLAGS:-}" ]; then
-    LD_PRELOAD=$jemalloc
+# An ordinary user's PATH lacks the directory of ldconfig. A sanitizer's library must be loaded before all others.
+jemalloc=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null | sed -n 's/.*=> \(.*libjemalloc\.so\.2\)$/\1/p' | head -n 1)
+if [ -z "${SANITIZER_CFLAGS:-}" ]; then
+    if [ -n "$jemalloc" ]; then
+        LD_PRELOAD=$jemalloc
+        export LD_PRELOAD
+        run bench --peer=glibc -t zbud --objects=1000 --rounds=1 --workload=fill
+        unset LD_PRELOAD
+        exits "glibc cannot be measured below another malloc" 1
+        warns "the message tells the reason" "glibc: another malloc is preloaded in its place"
+    fi
+    LD_PRELOAD=libm.so.6
     export LD_PRELOAD
-    run bench --peer=glibc -t zbud --objects=1000 --rounds=1 --workload=fill
+    run bench --peer=jemalloc -t zbud --objects=1000 --rounds=1 --workload=fill
     unset LD_PRELOAD
-    exits "glibc cannot be measured below another malloc" 1
-    warns "the message tells the reason" "glibc: another malloc is preloaded in its place"
-fi
-LD_PRELOAD=libm.so.6
-export LD_PRELOAD
-run bench --peer=jemalloc -t zbud --objects=1000 --rounds=1 --workload=fill
-unset LD_PRELOAD
-if [ -n "$jemalloc" ]; then
-    prints "another library may be preloaded beside a malloc" "^jemalloc"
-else
-    warns "a malloc that is missing is named with its package" "jemalloc.*cannot be preloaded \(Debian: "
+    if [ -n "$jemalloc" ]; then
+        prints "another library may be preloaded beside a malloc" "^jemalloc"
+    else
+        warns "a malloc that is missing is named with its package" "jemalloc.*cannot be preloaded \(Debian: "
+    fi
 fi
 
 # Sizes.
