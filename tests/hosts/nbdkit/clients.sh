@@ -63,8 +63,9 @@ unmount()
 }
 if command -v nbdfuse >/dev/null && [ -w /dev/fuse ]; then
     timeout 60 nbdfuse "$work/mount" "$(uri disk)" >"$work/fuse.log" 2>&1 </dev/null &
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for _ in $(seq 300); do
         [ ! -e "$work/mount/nbd" ] || break
+        kill -0 "$!" 2>/dev/null || break
         sleep 0.1
     done
 fi

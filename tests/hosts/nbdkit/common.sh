@@ -197,11 +197,11 @@ stats()
 {
     : >"$work/$1.stats"
     eval "kill -USR1 \$started_$1"
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    for _ in $(seq 300); do
         ! grep -q '^$' "$work/$1.stats" || return 0
         sleep 0.1
     done
-    report no "SIGUSR1 gives statistics" "there is no report after three seconds" "$work/$1.log"
+    report no "SIGUSR1 gives statistics" "there is no report after half a minute" "$work/$1.log"
 }
 
 # stat_of NAME KEY: prints a value of the last report.

@@ -98,7 +98,7 @@ stop full
 # wait_for PATTERN FILE: waits until a line of the file matches the pattern, for three seconds
 wait_for()
 {
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    for _ in $(seq 300); do
         ! grep -Eq "$1" "$2" || return 0
         sleep 0.1
     done
