@@ -23,10 +23,15 @@
 #include "backing.h"
 #include "support/signals.h"
 
-/* The user pointer of this backing holds the file's descriptor. */
+/* The user pointer of this backing points to this structure. */
+struct file {
+	int fd;
+	pid_t locked_by; /* is the process whose close unlocks the file, or 0 if the store has not locked it */
+};
+
 static int fd_of(void *user)
 {
-	return (int)(intptr_t)user;
+	return ((const struct file *)user)->fd;
 }
 
 static int64_t file_size(void *user)
@@ -128,9 +133,18 @@ static int64_t file_next_extent(void *user, uint64_t offset, uint64_t bytes, int
 #define file_next_extent NULL
 #endif
 
+/* A child of fork(2) may have the descriptor as well, and closing it would then leave the file locked. */
 static void file_close(void *user)
 {
-	(void)close(fd_of(user));
+	struct file *file = user;
+#ifdef F_OFD_SETLK
+	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	if (file->locked_by == getpid())
+		(void)fcntl(file->fd, F_OFD_SETLK, &whole);
+#endif
+	(void)close(file->fd);
+	free(file);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -260,17 +274,23 @@ static int check(int fd, const struct zpool_store_args *args)
 
 int zps_file_open(struct zpool_store_backing *call, const struct zpool_store_args *args)
 {
-	int fd = args->backing_path ? open_path(args) : duplicate(args->backing_fd);
-	int err = fd < 0 ? fd : check(fd, args);
+	struct file *file = malloc(sizeof(*file));
+	int err;
 
+	if (!file)
+		return zpool_set_error(ENOMEM, "There is no memory for a store.");
+	file->fd = args->backing_path ? open_path(args) : duplicate(args->backing_fd);
+	file->locked_by = args->backing_path ? getpid() : 0;
+	err = file->fd < 0 ? file->fd : check(file->fd, args);
 	if (err) {
-		if (fd >= 0)
-			(void)close(fd);
+		if (file->fd >= 0)
+			(void)close(file->fd);
+		free(file);
 		return err;
 	}
 	*call = (struct zpool_store_backing){
 		.struct_size = sizeof(*call),
-		.user = (void *)(intptr_t)fd,
+		.user = file,
 		.size = file_size,
 		.pread = file_pread,
 		.pwrite = file_pwrite,

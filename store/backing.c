@@ -33,6 +33,7 @@ static int init_locks(struct zps_backing *backing)
 #endif
 	for (unsigned int i = 0; i < ZPS_STRIPES; i++)
 		pthread_rwlock_init(&backing->stripe[i], &attr);
+	pthread_mutex_init(&backing->flush_lock, NULL);
 	pthread_rwlockattr_destroy(&attr);
 	return 0;
 }
@@ -102,6 +103,7 @@ void zps_backing_close(struct zps_backing *backing)
 		backing->call.close(backing->call.user);
 	for (unsigned int i = 0; i < ZPS_STRIPES; i++)
 		pthread_rwlock_destroy(&backing->stripe[i]);
+	pthread_mutex_destroy(&backing->flush_lock);
 	free(backing->name);
 }
 

@@ -27,6 +27,14 @@ struct zps_backing {
 	char *name;
 	uint64_t bytes;                           /* is the length of the image */
 	_Atomic bool cannot_discard, cannot_zero; /* are set after -EOPNOTSUPP */
+
+	/* This lock is held while the backing is flushed, and guards changes of the members below. */
+	pthread_mutex_t flush_lock;
+	_Atomic uint64_t flushes_begun;
+	uint64_t flush_done;             /* is the number of the last flush that succeeded */
+	_Atomic uint64_t flush_failures; /* counts the flushes that failed, after all units became dirty again */
+	int flush_err;                   /* is the -errno of the last one of these */
+
 	pthread_rwlock_t stripe[ZPS_STRIPES];
 };
 

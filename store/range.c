@@ -195,15 +195,32 @@ int zpool_store_zero_range(struct zpool_store *store, uint64_t first, uint64_t c
 /* With a backing, one call looks at no more units than this. */
 #define BACKING_EXTENT_UNITS_MAX ((uint64_t)1 << 20)
 
-/* This is the last answer of the backing, which applies to the units before `end`. */
+/*
+ * This is the last answer of the backing, which applies to the units before `end`.  A unit that was in memory when the
+ * backing was asked may have been evicted since, and is data although the backing had a hole there.  So the answer that
+ * units are a hole is used only for units that were absent before the backing was asked: those before `absent_end`.
+ */
 struct known {
+	uint64_t absent_end;
 	uint64_t end;
 	enum zpool_store_extent kind;
 };
 
+/* Returns the first key from `key` to `last` whose unit is in memory, or a larger one if all are absent. */
+static uint64_t absent_end(struct zpool_store *store, struct zps_context *context, uint64_t key, uint64_t last)
+{
+	for (; key <= last; key++) {
+		if (!has_leaf(store, context, key))
+			key = leaf_end(key);
+		else if (zps_peek(store, context, key) & ZPS_STATE)
+			break;
+	}
+	return key;
+}
+
 /* Returns the kind of an absent unit; a unit of which only a part is a hole counts as data. */
-static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct known *known, uint64_t key,
-					       uint64_t last)
+static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct zps_context *context,
+					       struct known *known, uint64_t key, uint64_t last)
 {
 	const struct zpool_store_backing *call = &store->backing.call;
 	uint64_t bytes = (last - key + 1) * store->unit_bytes;
@@ -212,6 +229,8 @@ static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct
 
 	if (key < known->end)
 		return known->kind;
+	if (key >= known->absent_end)
+		known->absent_end = absent_end(store, context, key + 1, last);
 	if (call->next_extent)
 		length = call->next_extent(call->user, key * store->unit_bytes, bytes, &is_hole);
 	if (length <= 0 || (uint64_t)length > bytes)
@@ -223,6 +242,8 @@ static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct
 		known->end = key + ((uint64_t)length + store->unit_bytes - 1) / store->unit_bytes;
 	else
 		known->end = key + 1;
+	if (known->kind == ZPOOL_STORE_HOLE && known->end > known->absent_end)
+		known->end = known->absent_end;
 	return known->kind;
 }
 
@@ -244,7 +265,7 @@ static enum zpool_store_extent kind_of(struct zpool_store *store, struct zps_con
 		return ZPOOL_STORE_HOLE;
 	if (state != ZPS_ABSENT)
 		return kind;
-	return store->backing.present ? kind_in_backing(store, known, key, last) : ZPOOL_STORE_HOLE;
+	return store->backing.present ? kind_in_backing(store, context, known, key, last) : ZPOOL_STORE_HOLE;
 }
 
 /*
@@ -269,7 +290,7 @@ static uint64_t first_value(struct zpool_store *store, struct zps_context *conte
 static uint64_t extent_end(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			   enum zpool_store_extent *kind)
 {
-	struct known known = { 0, ZPOOL_STORE_HOLE };
+	struct known known = { 0, 0, ZPOOL_STORE_HOLE };
 
 	*kind = kind_of(store, context, &known, first, last);
 	for (uint64_t key = first; key < last; key++) {

@@ -186,22 +186,21 @@ static int write_locked(struct zpool_store *store, struct zps_context *context, 
 	return err;
 }
 
-/*
- * For each dirty leaf, writes all keys from the leaf's first one to the end of its stripe, so that they are in order.
- */
-static int write_all(struct zpool_store *store, struct zps_context *context)
+/* For each dirty leaf, writes the keys of the range that share the leaf's stripe, so that they are in order. */
+static int write_leaves(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
 	int first_err = 0;
 
 	for (size_t i = 0; i < leaves; i++) {
 		const struct zps_leaf *leaf = zps_index_leaf(&store->index, i);
-		uint64_t last = zps_stripe_end(zps_leaf_base(leaf));
+		uint64_t end = zps_stripe_end(zps_leaf_base(leaf));
+		uint64_t begin = end - (ZPS_STRIPE_UNITS - 1);
 		int err;
 
-		if (!is_dirty(leaf))
+		if (end < first || begin > last || !is_dirty(leaf))
 			continue;
-		err = write_locked(store, context, last - (ZPS_STRIPE_UNITS - 1), last);
+		err = write_locked(store, context, begin < first ? first : begin, end < last ? end : last);
 		if (err && !first_err)
 			first_err = err;
 	}
@@ -241,13 +240,43 @@ static void spoil_all(struct zpool_store *store, struct zps_context *context)
 	}
 }
 
-static int flush_backing(struct zpool_store *store, struct zps_context *context)
+static int flush_now(struct zpool_store *store, struct zps_context *context)
 {
-	int err = zps_backing_flush(&store->backing);
+	struct zps_backing *backing = &store->backing;
+	uint64_t number = atomic_fetch_add_explicit(&backing->flushes_begun, 1, memory_order_acq_rel) + 1;
+	int err = zps_backing_flush(backing);
 
-	if (err)
+	if (err) {
 		spoil_all(store, context);
+		backing->flush_err = err;
+		atomic_fetch_add_explicit(&backing->flush_failures, 1, memory_order_release);
+	} else {
+		backing->flush_done = number;
+	}
 	zps_count(context, err ? ZPS_WRITE_ERRORS : ZPS_FLUSHES, 1);
+	return err;
+}
+
+/*
+ * The system reports a lost write to the first flush only.  So flushes take turns, and each one fails if another one
+ * has failed since it began to write, when there were `failures`.  A flush that began after this call's writes were
+ * complete includes them.
+ */
+static int flush_backing(struct zpool_store *store, struct zps_context *context, uint64_t failures)
+{
+	struct zps_backing *backing = &store->backing;
+	/* This adds 0, because the next flush sees what this thread has written only after a change of the counter. */
+	uint64_t begun = atomic_fetch_add_explicit(&backing->flushes_begun, 0, memory_order_acq_rel);
+	int err = 0;
+
+	pthread_mutex_lock(&backing->flush_lock);
+	if (atomic_load_explicit(&backing->flush_failures, memory_order_relaxed) != failures)
+		err = zpool_set_error(-backing->flush_err,
+				      "%s failed to flush what was written, during a flush of another thread: %s.",
+				      backing->name, strerror(-backing->flush_err));
+	else if (backing->flush_done <= begun)
+		err = flush_now(store, context);
+	pthread_mutex_unlock(&backing->flush_lock);
 	return err;
 }
 
@@ -255,8 +284,10 @@ static int flush_backing(struct zpool_store *store, struct zps_context *context)
 static int write_and_flush(struct zpool_store *store, uint64_t first, uint64_t last, bool all)
 {
 	struct zps_context *context = zps_context_get(&store->contexts);
-	int err = all ? write_all(store, context) : write_range(store, context, first, last);
-	int flush_err = flush_backing(store, context);
+	uint64_t failures = atomic_load_explicit(&store->backing.flush_failures, memory_order_acquire);
+	bool by_leaves = all || zps_is_longer_than_store(store, first, last);
+	int err = by_leaves ? write_leaves(store, context, first, last) : write_range(store, context, first, last);
+	int flush_err = flush_backing(store, context, failures);
 
 	if (all && !err && !flush_err)
 		zps_torn_mend(store, context);
@@ -268,7 +299,7 @@ int zpool_store_flush(struct zpool_store *store)
 {
 	if (!store)
 		return zpool_set_error(EINVAL, "zpool_store_flush() was given no store.");
-	return store->backing.present ? write_and_flush(store, 0, 0, true) : 0;
+	return store->backing.present ? write_and_flush(store, 0, store->unit_count - 1, true) : 0;
 }
 
 int zpool_store_sync(struct zpool_store *store, uint64_t first, uint64_t count)
@@ -278,5 +309,5 @@ int zpool_store_sync(struct zpool_store *store, uint64_t first, uint64_t count)
 
 	if (err || !store->backing.present)
 		return err;
-	return write_and_flush(store, first, last, zps_is_longer_than_store(store, first, last));
+	return write_and_flush(store, first, last, false);
 }

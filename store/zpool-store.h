@@ -34,9 +34,9 @@ struct zpool_store;
 /*
  * A program can supply a backing of its own: the functions through which a store reads and writes an image, in which
  * the unit of a key is at the offset key * unit_bytes.  The store calls them from any thread, several at the same time,
- * but never two for the same unit unless both read.  Offsets and lengths are multiples of unit_bytes, and buffers are
- * aligned to 4096 bytes.  A function may block, but it must return, and it must not call the store.  Later versions may
- * add members at the end of the structure.
+ * but never two for the same unit unless both read, or one is next_extent.  Only one flush runs at a time.  Offsets and
+ * lengths are multiples of unit_bytes, and buffers are aligned to 4096 bytes.  A function may block, but it must
+ * return, and it must not call the store.  Later versions may add members at the end of the structure.
  *
  * struct_size  is sizeof(struct zpool_store_backing).
  * flags        is 0.
@@ -276,7 +276,8 @@ ZPOOL_PUBLIC int zpool_store_zero_range(struct zpool_store *store, uint64_t firs
  * storage.  Other threads may use the store meanwhile.  Without a backing it returns 0 at once.
  *
  * Returns 0; -EINVAL if store is NULL; or the error of the backing.  Then the units that could not be written stay
- * dirty, the others were written, and the next flush tries again.
+ * dirty, the others were written, and the next flush tries again.  If the backing fails to flush, all flushes and syncs
+ * that run at that time fail, because the system reports lost writes only once.
  */
 ZPOOL_PUBLIC int zpool_store_flush(struct zpool_store *store);
 
@@ -302,8 +303,9 @@ ZPOOL_PUBLIC int zpool_store_prefetch(struct zpool_store *store, uint64_t first,
  *
  * released   receives by how many bytes zpool_store_get_total_size() became smaller, also on failure; it may be NULL.
  *
- * Returns 0; -EINVAL if store is NULL or bytes is 0; -EOPNOTSUPP if the store has no backing; -EAGAIN if nothing more
- * can be evicted at present; or the error of the backing.
+ * Free pages of the pool are released first.  Returns 0 if that many bytes were released; -EINVAL if store is NULL or
+ * bytes is 0; -EOPNOTSUPP if the store has no backing; -EAGAIN if nothing more can be evicted at present; or the error
+ * of the backing.
  */
 ZPOOL_PUBLIC int zpool_store_shrink(struct zpool_store *store, uint64_t bytes, uint64_t *released);
 
@@ -321,8 +323,8 @@ enum zpool_store_extent {
  * count       receives the length of the extent, 1 to max_count keys.
  *
  * The call may report only the first part of an extent, and the next call the rest.  If other threads change the range
- * meanwhile, each key is reported as it was at some time during the call.  The time for a hole is in proportion to its
- * length or to the number of values, whichever is less.
+ * meanwhile, each key is reported as it was at some time during the call, but a hole in a backing may then be reported
+ * as data.  The time for a hole is in proportion to its length or to the number of values, whichever is less.
  *
  * Returns the kind (enum zpool_store_extent), or -EINVAL if an argument is NULL, max_count is 0, or first is not below
  * unit_count.
@@ -441,7 +443,7 @@ ZPOOL_PUBLIC int zpool_store_unwatch_pressure(struct zpool_store *store);
  *
  * A limit below what the store holds now releases nothing, but stops growth.
  *
- * Returns 0, or -EINVAL if store is NULL.
+ * Returns 0, or -EINVAL if store is NULL, or if the spec of the pool has a limit and limit_bytes is not 0.
  */
 ZPOOL_PUBLIC int zpool_store_set_limit(struct zpool_store *store, uint64_t limit_bytes);
 

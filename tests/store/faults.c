@@ -367,7 +367,7 @@ static int64_t write_beside_a_failed_flush(void *user, const void *buf, size_t b
 	return done;
 }
 
-START_TEST(failed_flush_of_another_thread_keeps_units_dirty)
+START_TEST(failed_flush_of_another_thread_fails_and_keeps_units_dirty)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
 
@@ -380,10 +380,38 @@ START_TEST(failed_flush_of_another_thread_keeps_units_dirty)
 	store = zpool_store_open(&args, sizeof(args));
 	ck_assert_msg(store, "%s", zpool_last_error());
 	ck_assert_int_eq(zpool_store_put(store, 5, value_of(5, 1), UNIT), 0);
-	ck_assert_int_eq(zpool_store_sync(store, 5, 1), 0);
+	ck_assert_int_eq(zpool_store_sync(store, 5, 1), -EIO);
+	ck_assert(strstr(zpool_last_error(), "flush of another thread"));
 	memset(image.data, 0, image.bytes);
 	ck_assert_int_eq(zpool_store_flush(store), 0);
 	ck_assert(!memcmp(image.data + 5 * UNIT, value_of(5, 1), UNIT));
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+static int64_t write_all_but_the_far_key(void *user, const void *buf, size_t bytes, uint64_t offset)
+{
+	return offset + bytes > (uint64_t)FAR_KEY * UNIT ? -EIO : image_write(user, buf, bytes, offset);
+}
+
+/* The range has more keys than the store has leaves, so it is written by leaves. */
+START_TEST(sync_ignores_units_outside_its_range)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	image_init(&image, (uint64_t)(FAR_KEY + 1) * UNIT, true);
+	image_write = image.backing.pwrite;
+	image.backing.pwrite = write_all_but_the_far_key;
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_store_put(store, FAR_KEY, value_of(FAR_KEY, 1), UNIT), 0);
+	ck_assert_int_eq(zpool_store_put(store, FAR_KEY - 1, value_of(FAR_KEY - 1, 1), UNIT), 0);
+	ck_assert_int_eq(zpool_store_sync(store, 1, FAR_KEY - 1), 0);
+	ck_assert(!memcmp(image.data + (size_t)(FAR_KEY - 1) * UNIT, value_of(FAR_KEY - 1, 1), UNIT));
+	ck_assert_int_eq(zpool_store_flush(store), -EIO);
 	zpool_store_close(store);
 	image_fini(&image);
 }
@@ -449,7 +477,8 @@ int main(void)
 	tcase_add_loop_test(tcase, torn_ranges_are_dropped_or_zeroed_as_a_whole, 0, 4);
 	tcase_add_loop_test(tcase, puts_exceed_the_limit_only_where_that_is_allowed, 0, 2);
 	tcase_add_test(tcase, failed_flush_makes_units_dirty_again);
-	tcase_add_test(tcase, failed_flush_of_another_thread_keeps_units_dirty);
+	tcase_add_test(tcase, failed_flush_of_another_thread_fails_and_keeps_units_dirty);
+	tcase_add_test(tcase, sync_ignores_units_outside_its_range);
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
 	tcase_add_test(tcase, file_size_limit_is_an_error_and_no_signal);
 	suite_add_tcase(suite, tcase);
