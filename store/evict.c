@@ -284,11 +284,13 @@ static uint64_t released_since(struct zpool_store *store, uint64_t before)
 	return now < before ? before - now : 0;
 }
 
+/* Free pages of the pool are released first, because units need not be evicted for them. */
 static int shrink(struct zpool_store *store, struct zps_context *context, uint64_t bytes, uint64_t before)
 {
 	uint64_t done;
 	int err = 0;
 
+	(void)zpool_trim(store->pool, NULL);
 	while (!err && (done = released_since(store, before)) < bytes) {
 		uint64_t pages = (bytes - done - 1) / PAGE_BYTES + 1;
 
@@ -298,7 +300,7 @@ static int shrink(struct zpool_store *store, struct zps_context *context, uint64
 		if (released_since(store, before) <= done)
 			(void)zpool_compact(store->pool, (uint64_t)SHRINK_PAGES * PAGE_BYTES, 0, NULL);
 	}
-	return err;
+	return released_since(store, before) >= bytes ? 0 : err;
 }
 
 int zpool_store_shrink(struct zpool_store *store, uint64_t bytes, uint64_t *released)

@@ -70,6 +70,10 @@ int zpool_store_set_limit(struct zpool_store *store, uint64_t limit_bytes)
 {
 	if (!store)
 		return zpool_set_error(EINVAL, "zpool_store_set_limit() was given no store.");
+	if (limit_bytes && store->spec_has_limit)
+		return zpool_set_error(
+			EINVAL,
+			"The pool of the store has a limit in its spec, which a limit of the store would replace: open the store without it.");
 	pthread_mutex_lock(&store->limit_lock);
 	store->limit_bytes = limit_bytes;
 	atomic_store(&store->limited, limit_bytes != 0);

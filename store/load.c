@@ -10,6 +10,15 @@
 #include "range.h"
 #include "store.h"
 
+/* While puts may exceed the limit, the pool has none; but units that were read can be read again. */
+static bool is_full(struct zpool_store *store)
+{
+	uint64_t limit = atomic_load_explicit(&store->limit_bytes, memory_order_relaxed);
+
+	return limit && atomic_load_explicit(&store->exceeded, memory_order_relaxed) &&
+	       zpool_store_get_total_size(store) >= limit;
+}
+
 /*
  * Keeps a value that was read from the backing as a clean unit, if the unit is still absent.  Returns false if there is
  * no room for it.  The caller holds the stripe, so the value is still the one in the backing.
@@ -23,6 +32,8 @@ static bool keep(struct zpool_store *store, struct zps_context *context, uint64_
 	uint32_t old;
 	bool found;
 
+	if (is_full(store))
+		return false;
 	if (zps_is_same_filled(store, value, store->unit_bytes)) {
 		memcpy(&word, value, sizeof(word));
 	} else {

@@ -16,6 +16,11 @@
 #define UNIT_BYTES_DEFAULT 4096
 #define ACCEPT_PERCENT_DEFAULT 90
 
+static bool has_limit(const char *spec)
+{
+	return strstr(spec, ":limit=") || strstr(spec, ",limit=");
+}
+
 /* The structure of a newer caller may be longer, if the members that this library does not know are 0. */
 static int take_args(struct zpool_store_args *args, const struct zpool_store_args *given, size_t given_size)
 {
@@ -46,7 +51,7 @@ static int take_args(struct zpool_store_args *args, const struct zpool_store_arg
 	if (args->accept_percent > 100)
 		return zpool_set_error(EINVAL, "A store's accept_percent must be from 1 to 100, not %u.",
 				       (unsigned int)args->accept_percent);
-	if (args->limit_bytes && (strstr(args->pool, ":limit=") || strstr(args->pool, ",limit=")))
+	if (args->limit_bytes && has_limit(args->pool))
 		return zpool_set_error(
 			EINVAL,
 			"The store and its pool \"%s\" both have a limit: leave out the limit of the pool, because the limit of the store covers it.",
@@ -66,6 +71,7 @@ static int open_pool(struct zpool_store *store, const struct zpool_store_args *a
 	store->pool = zpool_open(args->pool, &open_args, sizeof(open_args));
 	if (!store->pool)
 		return -errno;
+	store->spec_has_limit = has_limit(args->pool);
 	store->evicts = zpool_evictable(store->pool);
 	/* If the driver evicts, an object's header has the key, with which the evict callback finds the unit. */
 	if (store->evicts)

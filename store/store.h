@@ -51,6 +51,7 @@ struct zpool_store {
 	_Atomic bool limited;
 	/* This is true if the store sets the pool's limit; otherwise the pool keeps that of its spec. */
 	_Atomic bool governs;
+	bool spec_has_limit;
 
 	struct zps_backing backing;
 	struct zps_torn torn;

@@ -193,6 +193,10 @@ static void do_set_limit(struct store_run *run)
 	uint64_t limit = share ? zpool_store_get_total_size(run->world->store) * share / 64 + share : 0;
 
 	fuzz_say("limit %llu", (unsigned long long)limit);
+	if (limit && strstr(run->world->stack.spec, "limit=")) {
+		fuzz_assert(zpool_store_set_limit(run->world->store, limit) == -EINVAL);
+		return;
+	}
 	/* Before the call, because another thread's put may meet the limit at once. */
 	run->world->limit = run->world->threads ? STORE_LIMIT_UNKNOWN : limit;
 	fuzz_assert(zpool_store_set_limit(run->world->store, limit) == 0);

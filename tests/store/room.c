@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * room.c - what stays in memory: of a store whose pool has a limit of its own, after reads without reuse, and after
- * eviction
+ * room.c - what stays in memory: of a store whose pool has a limit of its own or that may exceed its limit, after reads
+ * without reuse, and after eviction
  */
 #include "config.h"
 
@@ -210,6 +210,65 @@ START_TEST(eviction_ends_when_the_remaining_values_leave_enough_room)
 }
 END_TEST
 
+START_TEST(prefetch_ends_at_the_limit_although_puts_exceed_it)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	uint64_t full;
+
+	for (uint64_t key = 0; key < UNITS; key++)
+		memcpy(image.data + key * UNIT, value_of(0, (uint32_t)key), UNIT);
+	args.pool = specs[_i];
+	args.unit_bytes = UNIT;
+	args.limit_bytes = LIMIT;
+	args.backing = &image.backing;
+	args.flags = ZPOOL_STORE_EXCEED;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s: %s", specs[_i], zpool_last_error());
+	for (uint64_t key = 0; zpool_store_get_total_size(store) <= LIMIT; key++) {
+		image_fail(&image, 1, UINT64_MAX, EIO);
+		put(key, 1);
+	}
+	full = zpool_store_get_total_size(store);
+	image_fail(&image, 0, 0, 0);
+	ck_assert_int_eq(zpool_store_prefetch(store, UNITS / 2, UNITS / 2), 0);
+	ck_assert_uint_le(zpool_store_get_total_size(store), full);
+	zpool_store_close(store);
+}
+END_TEST
+
+START_TEST(limit_besides_that_of_the_spec_is_refused)
+{
+	char spec[64];
+
+	snprintf(spec, sizeof(spec), "%s:limit=1M", specs[_i]);
+	open_store(spec, 0);
+	ck_assert_int_eq(zpool_store_set_limit(store, 64 * LIMIT), -EINVAL);
+	ck_assert(strstr(zpool_last_error(), "has a limit in its spec"));
+	ck_assert_int_eq(zpool_store_set_limit(store, 0), 0);
+	put_all(1);
+	ck_assert_uint_le(stats().pool_bytes, LIMIT);
+	zpool_store_close(store);
+}
+END_TEST
+
+/* Values that are dropped leave free pages in the pool, but not with libc, which gives each block back at once. */
+START_TEST(shrink_releases_free_pages_and_evicts_nothing)
+{
+	uint64_t released = 0;
+
+	open_store(specs[_i], 0);
+	for (uint64_t key = 0; key < UNITS / 4; key++)
+		put(key, 1);
+	ck_assert_int_eq(zpool_store_drop_range(store, 0, UNITS / 4 - 1), 0);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert_int_eq(zpool_store_shrink(store, 4096, &released), 0);
+	ck_assert_uint_ge(released, 4096);
+	if (!strstr(specs[_i], "libc"))
+		ck_assert_uint_eq(stats().evicted, 0);
+	zpool_store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("room");
@@ -223,6 +282,9 @@ int main(void)
 	tcase_add_loop_test(tcase, limit_of_the_spec_holds, 0, SPECS);
 	tcase_add_loop_test(tcase, loaded_units_respect_the_limit_of_the_spec, 0, SPECS);
 	tcase_add_loop_test(tcase, eviction_ends_when_the_remaining_values_leave_enough_room, 0, SPECS);
+	tcase_add_loop_test(tcase, prefetch_ends_at_the_limit_although_puts_exceed_it, 0, SPECS);
+	tcase_add_loop_test(tcase, limit_besides_that_of_the_spec_is_refused, 0, SPECS);
+	tcase_add_loop_test(tcase, shrink_releases_free_pages_and_evicts_nothing, 0, SPECS);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * together.c - calls on a store beside other threads and processes: extents beside eviction, flushes beside a flush that
- * fails, and the lock of a file beside a child of fork()
+ * together.c - calls on a store beside other threads and processes: extents beside eviction, flushes beside a flush
+ * that fails, and the lock of a file beside a child of fork()
  */
 #include "config.h"
 
