@@ -29,8 +29,9 @@ bool remote_is_uri(const char *backing)
 #define TCP_TIMEOUT_MS 60000
 
 struct connection {
-	struct nbd_handle *nbd; /* NULL if not connected */
+	struct nbd_handle *nbd; /* NULL if not connected; used by the thread that has made the connection busy */
 	bool is_busy;
+	bool has_unflushed; /* changes were completed on this connection after its last flush */
 };
 
 struct remote {
@@ -41,8 +42,7 @@ struct remote {
 
 	pthread_mutex_t lock; /* guards the members below */
 	pthread_cond_t one_is_free;
-	uint64_t unflushed;    /* changes since the last flush */
-	bool is_in_doubt;      /* a connection was lost while there were unflushed changes */
+	bool is_in_doubt;      /* a connection was lost that had unflushed changes */
 	bool is_failure_known; /* suppresses repeated log messages about a server that cannot be reached */
 	unsigned int count;
 	struct connection connection[];
@@ -102,11 +102,26 @@ static struct connection *take_connection(struct remote *remote)
 	return best;
 }
 
+/* Waits for a connection and takes it, if it has unflushed changes.  Returns false if it has none. */
+static bool take_unflushed(struct remote *remote, struct connection *connection)
+{
+	bool is_taken;
+
+	pthread_mutex_lock(&remote->lock);
+	while (connection->has_unflushed && connection->is_busy)
+		pthread_cond_wait(&remote->one_is_free, &remote->lock);
+	is_taken = connection->has_unflushed;
+	if (is_taken)
+		connection->is_busy = true;
+	pthread_mutex_unlock(&remote->lock);
+	return is_taken;
+}
+
 static void release_connection(struct remote *remote, struct connection *connection)
 {
 	pthread_mutex_lock(&remote->lock);
 	connection->is_busy = false;
-	pthread_cond_signal(&remote->one_is_free);
+	pthread_cond_broadcast(&remote->one_is_free);
 	pthread_mutex_unlock(&remote->lock);
 }
 
@@ -153,17 +168,21 @@ static int connect_again(struct remote *remote, struct connection *connection)
 	return err;
 }
 
-/*
- * own_changes is 1 if the request that noticed the loss is a change.  Such a request does not count as lost, because
- * the caller repeats it or reports its failure.
- */
-static void lose_connection(struct remote *remote, struct connection *connection, uint64_t own_changes)
+static void lose_connection(struct remote *remote, struct connection *connection)
 {
 	nbdkit_error("a connection to the backing %s was lost: %s", remote->uri, nbd_get_error());
 	nbd_close(connection->nbd);
 	connection->nbd = NULL;
 	pthread_mutex_lock(&remote->lock);
-	remote->is_in_doubt |= remote->unflushed > own_changes;
+	remote->is_in_doubt |= connection->has_unflushed;
+	connection->has_unflushed = false;
+	pthread_mutex_unlock(&remote->lock);
+}
+
+static void set_unflushed(struct remote *remote, struct connection *connection, bool has_unflushed)
+{
+	pthread_mutex_lock(&remote->lock);
+	connection->has_unflushed = has_unflushed;
 	pthread_mutex_unlock(&remote->lock);
 }
 
@@ -171,7 +190,7 @@ static void lose_connection(struct remote *remote, struct connection *connection
  * Requests
  */
 
-enum request_kind { WRITE, ZERO, DISCARD, READ, FLUSH, EXTENT };
+enum request_kind { WRITE, ZERO, DISCARD, READ, EXTENT };
 
 struct request {
 	enum request_kind kind;
@@ -210,8 +229,6 @@ static int send_request(struct nbd_handle *nbd, struct request *request)
 		return nbd_zero(nbd, request->bytes, request->offset, LIBNBD_CMD_FLAG_NO_HOLE);
 	case DISCARD:
 		return nbd_zero(nbd, request->bytes, request->offset, 0);
-	case FLUSH:
-		return nbd_flush(nbd, 0);
 	default:
 		return nbd_block_status(nbd, request->bytes, request->offset, callback, LIBNBD_CMD_FLAG_REQ_ONE);
 	}
@@ -220,6 +237,11 @@ static int send_request(struct nbd_handle *nbd, struct request *request)
 static bool is_lost(struct nbd_handle *nbd)
 {
 	return nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd);
+}
+
+static int last_error(void)
+{
+	return nbd_get_errno() ? -nbd_get_errno() : -EIO;
 }
 
 /* Returns 0 or -errno. */
@@ -232,32 +254,18 @@ static int run(struct remote *remote, struct request *request)
 		err = connect_again(remote, connection);
 		if (err)
 			break;
-		if (!send_request(connection->nbd, request))
+		if (!send_request(connection->nbd, request)) {
+			if (request->kind <= DISCARD)
+				set_unflushed(remote, connection, true);
 			break;
-		err = nbd_get_errno() ? -nbd_get_errno() : -EIO;
+		}
+		err = last_error();
 		if (!is_lost(connection->nbd))
 			break;
-		lose_connection(remote, connection, request->kind <= DISCARD);
+		lose_connection(remote, connection);
 		err = -EIO;
 	}
 	release_connection(remote, connection);
-	return err;
-}
-
-/* A change is counted before it is sent, so that a flush that starts after the change is complete includes it. */
-static int run_change(struct remote *remote, struct request *request)
-{
-	int err;
-
-	pthread_mutex_lock(&remote->lock);
-	remote->unflushed++;
-	pthread_mutex_unlock(&remote->lock);
-	err = run(remote, request);
-	if (err) {
-		pthread_mutex_lock(&remote->lock);
-		remote->unflushed -= remote->unflushed > 0;
-		pthread_mutex_unlock(&remote->lock);
-	}
 	return err;
 }
 
@@ -286,7 +294,7 @@ static int64_t backing_pwrite(void *user, const void *buf, size_t bytes, uint64_
 
 	if (request.bytes > IO_BYTES_MAX)
 		request.bytes = IO_BYTES_MAX;
-	err = run_change(user, &request);
+	err = run(user, &request);
 	return err ? err : (int64_t)request.bytes;
 }
 
@@ -299,7 +307,7 @@ static int change_in_steps(struct remote *remote, enum request_kind kind, uint64
 
 		if (request.bytes > STEP_BYTES_MAX)
 			request.bytes = STEP_BYTES_MAX;
-		err = run_change(remote, &request);
+		err = run(remote, &request);
 		offset += request.bytes;
 		bytes -= request.bytes;
 	}
@@ -317,27 +325,51 @@ static int backing_discard(void *user, uint64_t offset, uint64_t bytes)
 	return change_in_steps(user, DISCARD, offset, bytes);
 }
 
+/* The caller has taken the connection.  Returns 0 or -errno. */
+static int flush_connection(struct remote *remote, struct connection *connection)
+{
+	int err = 0;
+
+	if (!remote->can_flush || !nbd_flush(connection->nbd, 0)) {
+		set_unflushed(remote, connection, false);
+	} else {
+		err = last_error();
+		if (is_lost(connection->nbd)) {
+			lose_connection(remote, connection);
+			err = -EIO;
+		}
+	}
+	return err;
+}
+
+/*
+ * A server that was restarted may have lost what was not flushed, and only the connections to its predecessor show
+ * that.  So each connection on which changes were completed is flushed, although the flush of one would do for a server
+ * that was not restarted.
+ */
 static int backing_flush(void *user)
 {
-	struct request request = { .kind = FLUSH };
 	struct remote *remote = user;
-	uint64_t changes;
 	bool is_in_doubt;
-	int err;
+	int err = 0;
 
-	pthread_mutex_lock(&remote->lock);
-	changes = remote->unflushed;
-	pthread_mutex_unlock(&remote->lock);
-	err = remote->can_flush ? run(remote, &request) : 0;
-	if (err)
-		return err;
+	for (unsigned int i = 0; i < remote->count; i++) {
+		struct connection *connection = &remote->connection[i];
+		int failed;
+
+		if (!take_unflushed(remote, connection))
+			continue;
+		failed = flush_connection(remote, connection);
+		release_connection(remote, connection);
+		if (failed && !err)
+			err = failed;
+	}
 	pthread_mutex_lock(&remote->lock);
 	is_in_doubt = remote->is_in_doubt;
 	remote->is_in_doubt = false;
-	remote->unflushed -= changes < remote->unflushed ? changes : remote->unflushed;
 	pthread_mutex_unlock(&remote->lock);
 	if (!is_in_doubt)
-		return 0;
+		return err;
 	nbdkit_error(
 		"a connection to the backing %s was lost before all written data were flushed; if the server was restarted, these data may be lost",
 		remote->uri);

@@ -6,8 +6,8 @@
  * the plugin opens another one and repeats the request once, which is harmless for all kinds of request.  If the server
  * cannot be reached, the request fails, and the next one tries again.
  *
- * When a connection is lost, data that were written but not flushed may be lost as well, because the server may have
- * been restarted.  The next flush therefore fails once.
+ * When a connection is lost, data that were written on it but not flushed may be lost as well, because the server may
+ * have been restarted.  The next flush therefore fails once.
  */
 #ifndef HOSTS_NBDKIT_REMOTE_H
 #define HOSTS_NBDKIT_REMOTE_H 1

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * remote.c - an NBD server as the backing, when it is restarted: a flush that succeeds has lost nothing
+ *
+ * The functions of libnbd and nbdkit that hosts/nbdkit/remote.c calls are replaced by the ones below, so that the test
+ * decides when the server is restarted and when a request is on its way.  The server has one value, which a restart
+ * sets back to what was flushed last.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <libnbd.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hosts/nbdkit/nbdkit.h"
+#include "hosts/nbdkit/remote.h"
+#include "tests/unit/run.h"
+
+enum { UNIT = 4096, SIZE = 1 << 20, CONNECTIONS = 4 };
+
+struct nbd_handle {
+	unsigned int start; /* the start of the server to which this is a connection */
+	bool is_dead;
+};
+
+static struct {
+	unsigned int start; /* counts how often the server was started */
+	unsigned char value, flushed_value;
+	unsigned int flushes;
+	bool can_flush;
+} server;
+
+/* The next request of this kind waits, after the server has received it, until it may end. */
+static _Atomic bool holds_read, holds_write;
+static sem_t is_held, may_end;
+
+static void hold(_Atomic bool *holds)
+{
+	if (!atomic_exchange(holds, false))
+		return;
+	sem_post(&is_held);
+	while (sem_wait(&may_end))
+		;
+}
+
+static void restart_server(void)
+{
+	server.start++;
+	server.value = server.flushed_value;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * libnbd and nbdkit
+ */
+
+struct nbd_handle *nbd_create(void)
+{
+	return calloc(1, sizeof(struct nbd_handle));
+}
+
+int nbd_connect_uri(struct nbd_handle *nbd, const char *uri)
+{
+	(void)uri;
+	nbd->start = server.start;
+	return 0;
+}
+
+void nbd_close(struct nbd_handle *nbd)
+{
+	free(nbd);
+}
+
+int nbd_shutdown(struct nbd_handle *nbd, uint32_t flags)
+{
+	(void)nbd;
+	(void)flags;
+	return 0;
+}
+
+int nbd_add_meta_context(struct nbd_handle *nbd, const char *name)
+{
+	(void)nbd;
+	(void)name;
+	return 0;
+}
+
+int nbd_aio_get_fd(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return -1;
+}
+
+int64_t nbd_get_size(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return SIZE;
+}
+
+int64_t nbd_get_block_size(struct nbd_handle *nbd, int type)
+{
+	(void)nbd;
+	(void)type;
+	return 0;
+}
+
+int nbd_is_read_only(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return 0;
+}
+
+int nbd_can_zero(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return 1;
+}
+
+int nbd_can_flush(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return server.can_flush;
+}
+
+int nbd_can_meta_context(struct nbd_handle *nbd, const char *name)
+{
+	(void)nbd;
+	(void)name;
+	return 0;
+}
+
+int nbd_can_multi_conn(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return 1;
+}
+
+const char *nbd_get_error(void)
+{
+	return "the server was restarted";
+}
+
+int nbd_get_errno(void)
+{
+	return ECONNRESET;
+}
+
+int nbd_aio_is_dead(struct nbd_handle *nbd)
+{
+	return nbd->is_dead;
+}
+
+int nbd_aio_is_closed(struct nbd_handle *nbd)
+{
+	(void)nbd;
+	return 0;
+}
+
+static int result_of(struct nbd_handle *nbd)
+{
+	nbd->is_dead = nbd->start != server.start;
+	return nbd->is_dead ? -1 : 0;
+}
+
+int nbd_pread(struct nbd_handle *nbd, void *buf, size_t count, uint64_t offset, uint32_t flags)
+{
+	(void)offset;
+	(void)flags;
+	hold(&holds_read);
+	if (result_of(nbd))
+		return -1;
+	memset(buf, server.value, count);
+	return 0;
+}
+
+int nbd_pwrite(struct nbd_handle *nbd, const void *buf, size_t count, uint64_t offset, uint32_t flags)
+{
+	(void)count;
+	(void)offset;
+	(void)flags;
+	hold(&holds_write);
+	if (result_of(nbd))
+		return -1;
+	server.value = *(const unsigned char *)buf;
+	return 0;
+}
+
+int nbd_zero(struct nbd_handle *nbd, uint64_t count, uint64_t offset, uint32_t flags)
+{
+	(void)count;
+	(void)offset;
+	(void)flags;
+	if (result_of(nbd))
+		return -1;
+	server.value = 0;
+	return 0;
+}
+
+int nbd_flush(struct nbd_handle *nbd, uint32_t flags)
+{
+	(void)flags;
+	if (result_of(nbd))
+		return -1;
+	server.flushes++;
+	server.flushed_value = server.value;
+	return 0;
+}
+
+int nbd_block_status(struct nbd_handle *nbd, uint64_t count, uint64_t offset, nbd_extent_callback callback,
+		     uint32_t flags)
+{
+	(void)count;
+	(void)offset;
+	(void)callback;
+	(void)flags;
+	return result_of(nbd);
+}
+
+void nbdkit_error(const char *format, ...)
+{
+	(void)format;
+}
+
+void nbdkit_debug(const char *format, ...)
+{
+	(void)format;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Cases
+ */
+
+static struct remote *remote;
+static struct zpool_store_backing call;
+static unsigned char unit[UNIT];
+
+static void start(void)
+{
+	memset(&server, 0, sizeof(server));
+	server.can_flush = true;
+	ck_assert_int_eq(sem_init(&is_held, 0, 0), 0);
+	ck_assert_int_eq(sem_init(&may_end, 0, 0), 0);
+	remote = remote_open("nbd://test", CONNECTIONS, UNIT);
+	ck_assert_ptr_nonnull(remote);
+	call = remote_backing(remote);
+}
+
+static void write_value(unsigned char value)
+{
+	memset(unit, value, UNIT);
+	ck_assert_int_eq(call.pwrite(call.user, unit, UNIT, 0), UNIT);
+}
+
+static void *write_one(void *unused)
+{
+	(void)unused;
+	write_value(1);
+	return NULL;
+}
+
+static void *read_one(void *unused)
+{
+	static unsigned char read_unit[UNIT];
+
+	(void)unused;
+	ck_assert_int_eq(call.pread(call.user, read_unit, UNIT, 0), UNIT);
+	return NULL;
+}
+
+/* Starts a thread whose request waits in the server until end_held(). */
+static pthread_t start_held(_Atomic bool *holds, void *(*request)(void *))
+{
+	pthread_t thread;
+
+	atomic_store(holds, true);
+	ck_assert_int_eq(pthread_create(&thread, NULL, request, NULL), 0);
+	while (sem_wait(&is_held))
+		;
+	return thread;
+}
+
+static void end_held(pthread_t thread)
+{
+	sem_post(&may_end);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+START_TEST(flush_fails_once_after_a_restart_that_lost_a_write)
+{
+	start();
+	write_value(1);
+	restart_server();
+	ck_assert_int_eq(call.flush(call.user), -EIO);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	write_value(2);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	ck_assert_int_eq(server.flushed_value, 2);
+	restart_server();
+	ck_assert_int_eq(call.flush(call.user), 0);
+	remote_close(remote);
+}
+END_TEST
+
+/* The flush does not include the write, which is complete only after it. */
+START_TEST(write_that_a_flush_did_not_wait_for_is_not_flushed)
+{
+	pthread_t writer;
+
+	start();
+	writer = start_held(&holds_write, write_one);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	end_held(writer);
+	restart_server();
+	ck_assert_int_eq(call.flush(call.user), -EIO);
+	remote_close(remote);
+}
+END_TEST
+
+static void *flush_that_must_fail(void *unused)
+{
+	(void)unused;
+	ck_assert_int_eq(call.flush(call.user), -EIO);
+	return NULL;
+}
+
+/* The connection of the write is in use, and another one would be connected to the new server. */
+START_TEST(flush_notices_a_restart_on_a_connection_that_is_in_use)
+{
+	pthread_t reader, flusher;
+
+	start();
+	write_value(1);
+	reader = start_held(&holds_read, read_one);
+	restart_server();
+	ck_assert_int_eq(pthread_create(&flusher, NULL, flush_that_must_fail, NULL), 0);
+	end_held(reader);
+	ck_assert_int_eq(pthread_join(flusher, NULL), 0);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	remote_close(remote);
+}
+END_TEST
+
+START_TEST(each_connection_that_wrote_is_flushed)
+{
+	pthread_t writer;
+
+	start();
+	writer = start_held(&holds_write, write_one);
+	write_value(2);
+	end_held(writer);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	ck_assert_uint_eq(server.flushes, 2);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	ck_assert_uint_eq(server.flushes, 2);
+	remote_close(remote);
+}
+END_TEST
+
+START_TEST(server_without_flush_is_not_asked_to_flush)
+{
+	start();
+	remote_close(remote);
+	server.can_flush = false;
+	remote = remote_open("nbd://test", CONNECTIONS, UNIT);
+	call = remote_backing(remote);
+	write_value(1);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	ck_assert_uint_eq(server.flushes, 0);
+	write_value(2);
+	restart_server();
+	ck_assert_int_eq(call.zero(call.user, 0, UNIT), 0);
+	ck_assert_int_eq(call.flush(call.user), -EIO);
+	ck_assert_int_eq(call.flush(call.user), 0);
+	remote_close(remote);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		flush_fails_once_after_a_restart_that_lost_a_write,
+		write_that_a_flush_did_not_wait_for_is_not_flushed,
+		flush_notices_a_restart_on_a_connection_that_is_in_use,
+		each_connection_that_wrote_is_flushed,
+		server_without_flush_is_not_asked_to_flush,
+	};
+
+	return UNIT_RUN("hosts/nbdkit/remote", tests);
+}
