@@ -104,7 +104,7 @@ struct zsmalloc_pool {
 
 	struct zsmalloc_round round; /* guarded by records.lock */
 
-	_Atomic(uint32_t) compaction_id; /* of the last run */
+	_Atomic(uint64_t) compaction_id; /* of the last run */
 	_Atomic(uint64_t) compactions;
 	_Atomic(uint64_t) moved_bytes, released_bytes;
 	_Atomic(uint64_t) evictions, evict_refused;

@@ -76,7 +76,7 @@ static bool is_fit(const struct zsmalloc_run *run, const struct zsmalloc_zspage 
 	size_t held_bytes = (size_t)__builtin_popcountll(zspage->committed) * ZP_PAGE_BYTES;
 
 	if (source)
-		return (int32_t)(zspage->passed - run->id) < 0;
+		return zspage->passed < run->id;
 	return !run->policy->committed_only ||
 	       class->head_bytes + (zspage->used_slots + 1u) * class->slot_bytes <= held_bytes;
 }
@@ -218,8 +218,8 @@ static void finish_source(struct zsmalloc_run *run, uint32_t source)
 		return;
 	}
 	/* The mark of a later run stays, or two runs at the same time could replace each other's marks without end. */
-	if ((int32_t)(zspage->passed - run->id) < 0)
-		zspage->passed = run->id;
+	if (zspage->passed < run->id)
+		zspage->passed = run->id & ((UINT64_C(1) << ZSMALLOC_RUN_BITS) - 1);
 	(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 }
 
@@ -261,7 +261,7 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget)
 	return progress || !run->policy->idle_steps || ++run->idle_steps < run->policy->idle_steps;
 }
 
-uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool)
+uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool)
 {
 	return atomic_fetch_add_explicit(&pool->compaction_id, 1, memory_order_relaxed) + 1;
 }

@@ -24,7 +24,7 @@ struct zsmalloc_run {
 	struct zsmalloc_pool *pool;
 	struct zsmalloc_class *class;
 	const struct zsmalloc_compact_policy *policy;
-	uint32_t id;
+	uint64_t id;
 	unsigned int idle_steps; /* steps so far that moved nothing */
 	uint64_t moved_bytes;
 	int64_t released_pages; /* minus the pages that were committed for moved objects */
@@ -37,7 +37,7 @@ struct zsmalloc_run {
 struct zsmalloc_round {
 	uint64_t series;       /* compactions with a budget that were completed before this one */
 	uint64_t steps;        /* done in this one */
-	uint32_t id;           /* marks the zspages that could not be emptied in this round */
+	uint64_t id;           /* marks the zspages that could not be emptied in this round */
 	uint32_t classes_left; /* classes 0 to classes_left - 1, of which the last is current; 0: a round begins */
 	uint32_t steps_left;   /* that the current class may still take; 0: the class has not begun */
 	bool at_tail;          /* the current class is packed, and only its last page is left */
@@ -68,7 +68,7 @@ int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to)
  */
 bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget);
 
-uint32_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
+uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 
 /* ---- zsmalloc_auto.c: compaction inside free and malloc ---- */
 

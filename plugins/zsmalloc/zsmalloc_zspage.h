@@ -14,7 +14,8 @@ enum {
 	ZSMALLOC_INLINE_SLOTS = 4, /* zspages with no more slots keep their handle slots in the record */
 	ZSMALLOC_GROUPS = 11,      /* by tenths of fullness; the last one is for full zspages */
 	ZSMALLOC_FULL = ZSMALLOC_GROUPS - 1,
-	ZSMALLOC_NUMBERS = 1 << 24 /* the number of zspages, including ZSMALLOC_NONE */
+	ZSMALLOC_NUMBERS = 1 << 24, /* the number of zspages, including ZSMALLOC_NONE */
+	ZSMALLOC_RUN_BITS = 56      /* of the number of a run of compaction: enough for millennia */
 };
 
 #define ZSMALLOC_NONE UINT32_C(0) /* no zspage has number 0 */
@@ -63,11 +64,14 @@ struct zsmalloc_zspage {
 	uint64_t committed; /* bitmap of the pages that have memory */
 	uint64_t stamp;     /* when an object was last stored, in pools that evict */
 	struct zsmalloc_link links[ZSMALLOC_RINGS];
-	uint32_t passed; /* the last compaction that could not empty it */
-	uint8_t group;
+	/* The last compaction that could not empty it.  These bits and those of the group share one word. */
+	uint64_t passed : ZSMALLOC_RUN_BITS;
+	uint64_t group : 64 - ZSMALLOC_RUN_BITS;
 	/* A bitmap of the slots.  If there are few, it is one word, and their handle slots are in the other words. */
 	uint64_t used[ZSMALLOC_SLOTS_MAX / 64];
 };
+
+_Static_assert(sizeof(struct zsmalloc_zspage) == 88 || sizeof(void *) < 8, "a record has no padding");
 
 /* The tables of headers and records, by number, and a list of the free ones. */
 struct zsmalloc_records {

@@ -173,6 +173,34 @@ START_TEST(frees_compact_automatically)
 }
 END_TEST
 
+/* A busy pool at its limit reaches these numbers of runs within days. */
+START_TEST(compaction_works_after_billions_of_runs)
+{
+	static const uint64_t runs[] = { UINT64_C(1) << 31, UINT32_MAX - 2, UINT64_C(1) << 40 };
+	struct zpool_value on = { .key = "compact", .number = 1, .given = 1 };
+	struct unit_random random = unit_seed("compaction_works_after_billions_of_runs");
+	struct zsmalloc_pool *inside = pool;
+
+	fill(4000, 1000);
+	atomic_store(&inside->compaction_id, runs[_i]);
+	(void)free_randomly(&random, 4000, 50);
+	ck_assert_uint_gt(compact(0, 0), 0);
+	ck_assert_uint_gt(stats().compact_moved_bytes, 0);
+	uint64_t moved = stats().compact_moved_bytes, count = stats().compactions;
+	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &on), 0);
+	for (unsigned int i = 0; i < 4000; i++) {
+		if (!handles[i] || i % 8 == 0)
+			continue;
+		release(handles[i]);
+		handles[i] = 0;
+	}
+	ck_assert_uint_gt(stats().compact_moved_bytes, moved);
+	ck_assert_uint_gt(stats().compactions, count);
+	check_sound();
+	all_intact(4000, 1000);
+}
+END_TEST
+
 START_TEST(oldest_zspage_is_evicted_first)
 {
 	fill(3000, 1000);
@@ -363,6 +391,7 @@ int main(void)
 	tcase_add_test(compaction, mapped_objects_stay_where_they_are);
 	tcase_add_test(compaction, budget_bounds_what_is_moved);
 	tcase_add_test(compaction, frees_compact_automatically);
+	tcase_add_loop_test(compaction, compaction_works_after_billions_of_runs, 0, 3);
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
