@@ -59,8 +59,8 @@ struct zsmalloc_class {
 	uint32_t emptied;                 /* list of the zspages that zsmalloc_class_unlock() destroys */
 	uint32_t source;                  /* the zspage that compaction is emptying */
 	uint32_t spare_record;            /* of a NOWAIT malloc that got a record but no pages */
-	uint32_t check_at_frees;          /* the number of frees at which the pool's waste is computed again */
 	uint64_t frees;
+	uint64_t check_at_frees; /* the number of frees at which the pool's waste is computed again */
 };
 
 /* The ranks of locks in the locking order.  The locks of classes are ordered by the indices of the classes. */

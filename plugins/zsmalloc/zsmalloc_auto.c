@@ -64,7 +64,7 @@ bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class
 		zsmalloc_class_end_draining(pool, class);
 		class->is_compacting = false;
 	}
-	return (int32_t)((uint32_t) class->frees - class->check_at_frees) >= 0 &&
+	return class->frees >= class->check_at_frees &&
 	       wastes_more_than(class, ZSMALLOC_BEGIN_PAGES, ZSMALLOC_BEGIN_SHARE);
 }
 
@@ -136,7 +136,7 @@ void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	if (due && zsmalloc_wants_compaction(pool, class))
 		(void)compact_class(pool, class, &auto_policy, ZSMALLOC_AUTO_BYTES);
 	else if (!due)
-		class->check_at_frees = (uint32_t) class->frees + class->used_slots / ZSMALLOC_CHECK_SHARE + 1;
+		class->check_at_frees = class->frees + class->used_slots / ZSMALLOC_CHECK_SHARE + 1;
 	zp_unlock(&class->lock);
 	atomic_store_explicit(&pool->is_compacting, false, memory_order_release);
 }

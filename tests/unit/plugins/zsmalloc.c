@@ -201,6 +201,22 @@ START_TEST(compaction_works_after_billions_of_runs)
 }
 END_TEST
 
+START_TEST(frees_compact_automatically_after_billions_of_frees)
+{
+	static const uint64_t frees[] = { (UINT64_C(1) << 31) - 100, UINT64_C(3) << 30, UINT64_C(1) << 40 };
+	struct zpool_value on = { .key = "compact", .number = 1, .given = 1 };
+	struct unit_random random = unit_seed("frees_compact_automatically_after_billions_of_frees");
+
+	fill(4000, 1000);
+	zsmalloc_class_of(pool, 1000)->frees = frees[_i];
+	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &on), 0);
+	(void)free_randomly(&random, 4000, 60);
+	ck_assert_uint_gt(stats().compactions, 0);
+	check_sound();
+	all_intact(4000, 1000);
+}
+END_TEST
+
 START_TEST(oldest_zspage_is_evicted_first)
 {
 	fill(3000, 1000);
@@ -392,6 +408,7 @@ int main(void)
 	tcase_add_test(compaction, budget_bounds_what_is_moved);
 	tcase_add_test(compaction, frees_compact_automatically);
 	tcase_add_loop_test(compaction, compaction_works_after_billions_of_runs, 0, 3);
+	tcase_add_loop_test(compaction, frees_compact_automatically_after_billions_of_frees, 0, 3);
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
