@@ -217,6 +217,42 @@ START_TEST(frees_compact_automatically_after_billions_of_frees)
 }
 END_TEST
 
+/* A fork may meet another thread between two steps of a compaction, which that thread continues only in the parent. */
+START_TEST(child_compacts_although_another_thread_was_compacting)
+{
+	struct zpool_value on = { .key = "compact", .number = 1, .given = 1 };
+	struct unit_random random = unit_seed("child_compacts_although_another_thread_was_compacting");
+	struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
+	struct zsmalloc_pool *inside = pool;
+
+	fill(4000, 1000);
+	uint32_t source = zsmalloc_fullest(class);
+	zp_lock(&class->lock);
+	zsmalloc_class_begin_draining(pool, class);
+	zsmalloc_class_set_source(pool, class, source);
+	zp_unlock(&class->lock);
+	atomic_store(&inside->is_compacting, true);
+	zsmalloc->fork(pool, ZPOOL_FORK_PREPARE);
+	zsmalloc->fork(pool, ZPOOL_FORK_CHILD);
+	ck_assert(!class->is_draining);
+	ck_assert(zsmalloc_is_cacheable(zsmalloc_header(pool, source)));
+	release(handles[0]);
+	release(handles[1]);
+	handles[0] = handles[1] = 0;
+	ck_assert_uint_gt(zsmalloc_cached_count(pool, class), 1);
+	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &on), 0);
+	for (unsigned int i = 2; i < 4000; i++) {
+		if (unit_below(&random, 100) < 40)
+			continue;
+		release(handles[i]);
+		handles[i] = 0;
+	}
+	ck_assert_uint_gt(stats().compactions, 0);
+	check_sound();
+	all_intact(4000, 1000);
+}
+END_TEST
+
 START_TEST(oldest_zspage_is_evicted_first)
 {
 	fill(3000, 1000);
@@ -409,6 +445,7 @@ int main(void)
 	tcase_add_test(compaction, frees_compact_automatically);
 	tcase_add_loop_test(compaction, compaction_works_after_billions_of_runs, 0, 3);
 	tcase_add_loop_test(compaction, frees_compact_automatically_after_billions_of_frees, 0, 3);
+	tcase_add_test(compaction, child_compacts_although_another_thread_was_compacting);
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
