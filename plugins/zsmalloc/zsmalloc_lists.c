@@ -193,7 +193,10 @@ int zsmalloc_zspage_renumber(struct zsmalloc_pool *pool, struct zsmalloc_class *
 	ring_replace(pool, ZSMALLOC_BY_FULLNESS, &class->groups[new->group], from, *to);
 	if (pool->evict) {
 		ring_replace(pool, ZSMALLOC_BY_AGE, &class->newest, from, *to);
-		uint32_t newest = from;
+		/* An earlier zspage with the new number may have been the newest one. */
+		uint32_t newest = *to;
+		(void)atomic_compare_exchange_strong(&pool->newest, &newest, ZSMALLOC_NONE);
+		newest = from;
 		(void)atomic_compare_exchange_strong(&pool->newest, &newest, *to);
 	}
 	set_listed(old->header, false);

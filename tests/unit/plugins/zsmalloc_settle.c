@@ -255,6 +255,28 @@ START_TEST(eviction_order_survives_renumbering)
 }
 END_TEST
 
+/* The number of the newest zspage, which was destroyed, goes to an older one.  That does not become the newest so. */
+START_TEST(renumbered_zspage_is_not_taken_for_the_newest_one)
+{
+	unsigned long gone[2], older, newer[2];
+
+	gone[0] = store(60000);
+	older = store(3000);
+	newer[0] = store(1000);
+	(void)store(3000);
+	gone[1] = store(60000);
+	release(gone[0]);
+	release(gone[1]);
+	uint32_t number = zspage_of(newer[0]);
+	(void)compact(0, 0);
+	ck_assert_uint_ne(zspage_of(newer[0]), number);
+	newer[1] = store(1000);
+	ck_assert_uint_eq(zspage_of(newer[0]), zspage_of(newer[1]));
+	(void)shrink(1, 0);
+	ck_assert_uint_eq(evictor.handles[0], older);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("plugins/zsmalloc: settling");
@@ -271,6 +293,7 @@ int main(void)
 	tcase_add_test(tcase, mapped_object_keeps_its_zspage);
 	tcase_add_test(tcase, sparse_zspages_are_merged);
 	tcase_add_test(tcase, eviction_order_survives_renumbering);
+	tcase_add_test(tcase, renumbered_zspage_is_not_taken_for_the_newest_one);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
