@@ -42,6 +42,7 @@ struct trace_pool {
 	void *evict_context;
 	char *path;
 	_Atomic(uint64_t) limit_bytes;  /* limit of a driver below that does not enforce it itself; 0: none */
+	_Atomic(uint64_t) failed_limit; /* mallocs that this limit refused */
 	_Atomic(uint64_t) failed_again; /* mallocs that could not be recorded without waiting */
 
 	struct zp_lock lock; /* guards the following members */
@@ -281,8 +282,10 @@ static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t
 			return err;
 		(void)driver->free(trace->lower.pool, *handle);
 		/* The driver below is trimmed once before the limit refuses the malloc. */
-		if (trimmed || driver->trim(trace->lower.pool, &released) || !released)
+		if (trimmed || driver->trim(trace->lower.pool, &released) || !released) {
+			trace->failed_limit++;
 			return -ENOMEM;
+		}
 		trimmed = true;
 	}
 }
@@ -522,6 +525,8 @@ static int trace_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
 	if (!trace->lower.driver->stats)
 		return -EOPNOTSUPP;
 	err = trace->lower.driver->stats(trace->lower.pool, stats, stats_size);
+	if (!err && stats_size >= offsetof(struct zpool_stats, malloc_failed_limit) + sizeof(uint64_t))
+		stats->malloc_failed_limit += trace->failed_limit;
 	if (!err && stats_size >= offsetof(struct zpool_stats, malloc_failed_again) + sizeof(uint64_t))
 		stats->malloc_failed_again += trace->failed_again;
 	return err;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The filter guard at the limit of a pool, which guard's table and the driver below share.
+ * The filters at the limit of a pool: guard, whose table and the driver below share it, and all above a driver that
+ * does not enforce it.
  */
 #include "config.h"
 
 #include "tests/filters/stack.h"
 #include "tests/unit/driver-for-tests.h"
+
+#include <unistd.h>
 
 static struct zpool *pool;
 static struct zpool_driver watching_filter;
@@ -84,15 +87,65 @@ START_TEST(pool_fills_its_limit)
 }
 END_TEST
 
+static const struct {
+	const char *above;
+	bool traced;
+	const char *below;
+} stacks[] = {
+	{ .above = "guard:leaks=no", .below = "" },         { .above = "fault", .below = "" },
+	{ .above = "", .traced = true, .below = "" },       { .above = "guard:leaks=no+", .traced = true, .below = "" },
+	{ .above = "fault+", .traced = true, .below = "" }, { .above = "", .traced = true, .below = "+guard:leaks=no" },
+};
+
+enum { STACKS = sizeof(stacks) / sizeof(stacks[0]) };
+
+/* The core enforces the limit, and so do filters that are given a part of it. */
+START_TEST(failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once)
+{
+	struct zpool_driver driver = driver_for_tests("unlimited");
+	char path[] = "/tmp/zpool-limit-test.XXXXXX", filter[160];
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(close(fd), 0);
+	driver_knobs_reset();
+	driver.set_limit = NULL;
+	knobs.leaves_limit_to_core = true;
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	(void)snprintf(filter, sizeof(filter), "%s%s%s%s", stacks[_i].above,
+		       stacks[_i].traced ? "trace:overwrite=yes,file=" : "", stacks[_i].traced ? path : "",
+		       stacks[_i].below);
+	pool = stack_open(filter, "unlimited", NULL);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(zpool_set_limit(pool, 200000), 0);
+	for (uint64_t failures = 0; failures < 10;) {
+		unsigned long handle;
+		int err = zpool_malloc(pool, 800, ZPOOL_GFP_KERNEL, &handle);
+
+		if (err == 0)
+			continue;
+		ck_assert_int_eq(err, -ENOMEM);
+		failures++;
+		struct zpool_stats stats = stack_stats(pool);
+		ck_assert_uint_eq(stats.malloc_failed_limit, failures);
+		ck_assert_uint_eq(stats.malloc_failed_memory, 0);
+		ck_assert_uint_eq(stats.malloc_failed_again, 0);
+	}
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+}
+END_TEST
+
 int main(void)
 {
-	Suite *suite = suite_create("guard at the limit");
+	Suite *suite = suite_create("filters at the limit");
 	TCase *tcase = tcase_create("limit");
 	SRunner *runner;
 	int failed;
 
 	tcase_add_loop_test(tcase, failures_are_counted_when_the_caller_sees_them, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
+	tcase_add_loop_test(tcase, failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once, 0, STACKS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
