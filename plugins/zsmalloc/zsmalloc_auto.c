@@ -56,15 +56,15 @@ bool zsmalloc_is_below_threshold(const struct zsmalloc_class *class)
 
 bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
 {
-	if (!is_enabled(pool))
-		return false;
+	bool enabled = is_enabled(pool);
+
 	if (class->is_compacting) {
-		if (!zsmalloc_is_below_threshold(class))
+		if (enabled && !zsmalloc_is_below_threshold(class))
 			return true;
 		zsmalloc_class_end_draining(pool, class);
 		class->is_compacting = false;
 	}
-	return class->frees >= class->check_at_frees &&
+	return enabled && class->frees >= class->check_at_frees &&
 	       wastes_more_than(class, ZSMALLOC_BEGIN_PAGES, ZSMALLOC_BEGIN_SHARE);
 }
 

@@ -79,8 +79,8 @@ uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class);
 bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class);
 
 /*
- * Returns true if automatic compaction should begin or continue in the class, and ends it if the class has reached the
- * threshold.  Called with its lock held.
+ * Returns true if automatic compaction should begin or continue in the class.  Ends it if the class has reached the
+ * threshold, or automatic compaction was disabled meanwhile.  Called with the class's lock held.
  */
 bool zsmalloc_wants_compaction(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 

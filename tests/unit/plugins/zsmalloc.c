@@ -253,6 +253,28 @@ START_TEST(child_compacts_although_another_thread_was_compacting)
 }
 END_TEST
 
+/* The parameter may change while the compaction of a class is not complete. */
+START_TEST(threads_cache_slots_again_when_compaction_is_disabled)
+{
+	struct zpool_value compact = { .key = "compact", .number = 1, .given = 1 };
+	const struct zsmalloc_class *class = zsmalloc_class_of(pool, 1000);
+	unsigned int i;
+
+	fill(4000, 1000);
+	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &compact), 0);
+	for (i = 1; i < 4000 && !class->is_draining; i += 2)
+		release(handles[i]);
+	ck_assert(class->is_draining);
+	compact.number = 0;
+	ck_assert_int_eq(zsmalloc->set(pool, COMPACT, &compact), 0);
+	for (i = 0; i < 16; i += 2)
+		release(handles[i]);
+	ck_assert_uint_gt(zsmalloc_cached_count(pool, class), 1);
+	ck_assert(!class->is_draining);
+	check_sound();
+}
+END_TEST
+
 START_TEST(oldest_zspage_is_evicted_first)
 {
 	fill(3000, 1000);
@@ -446,6 +468,7 @@ int main(void)
 	tcase_add_loop_test(compaction, compaction_works_after_billions_of_runs, 0, 3);
 	tcase_add_loop_test(compaction, frees_compact_automatically_after_billions_of_frees, 0, 3);
 	tcase_add_test(compaction, child_compacts_although_another_thread_was_compacting);
+	tcase_add_test(compaction, threads_cache_slots_again_when_compaction_is_disabled);
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
