@@ -78,6 +78,26 @@ static struct zp_cache_seat *vacant_seat(struct zp_caches *caches, uintptr_t thr
 	return NULL;
 }
 
+/*
+ * Returns true if memory for a cache was refused, and the pool has neither lost nor got as much since then.  A small
+ * pool cannot lose so much, so a half is enough.
+ */
+static bool is_refused(struct zp_caches *caches)
+{
+	uint64_t refused_at = atomic_load_explicit(&caches->refused_at, memory_order_relaxed);
+
+	if (refused_at == 0)
+		return false;
+	uint64_t then = refused_at - 1, now = zp_pages_handed_out(caches->pages);
+	uint64_t enough = cache_bytes(caches) / ZP_PAGE_BYTES;
+	return now < then ? then - now < enough && now > then / 2 : now - then < enough;
+}
+
+static void note_refusal(struct zp_caches *caches)
+{
+	atomic_store_explicit(&caches->refused_at, zp_pages_handed_out(caches->pages) + 1, memory_order_relaxed);
+}
+
 /* The lock is held. */
 static struct zp_cache *make_cache(struct zp_caches *caches)
 {
@@ -121,9 +141,11 @@ static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat
 		cache = take_vacant_cache(caches);
 	if (!cache)
 		cache = make_cache(caches);
-	atomic_store_explicit(&caches->refused, !cache, memory_order_relaxed);
-	if (!cache)
+	if (!cache) {
+		note_refusal(caches);
 		return NULL;
+	}
+	zp_caches_forget_refusal(caches);
 	cache->seat = seat;
 	atomic_store_explicit(&seat->cache, cache, memory_order_release);
 	zp_yield_point();
@@ -135,11 +157,16 @@ static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat
 static void leave_seat(void *cache_)
 {
 	struct zp_cache *cache = cache_;
+	struct zp_caches *caches = cache->caches;
 
-	cache->caches->empty(cache->caches->driver, cache);
+	caches->empty(caches->driver, cache);
 	zp_yield_point();
-	/* From here on, the cache may belong to another thread or be freed. */
+	/* With the lock held, because a thread that is refused after this must see the cache that is waiting. */
+	zp_lock(&caches->lock);
+	zp_caches_forget_refusal(caches);
 	atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_release);
+	/* When the lock is released, the cache may soon belong to another thread or be freed, and so may the pool. */
+	zp_unlock(&caches->lock);
 }
 
 void zp_caches_adopt(struct zp_caches *caches)
@@ -148,11 +175,11 @@ void zp_caches_adopt(struct zp_caches *caches)
 	struct zp_cache *cache = NULL;
 
 	/* This check needs no lock, because no other thread takes a seat for this one. */
-	if (atomic_load_explicit(&caches->refused, memory_order_relaxed) || zp_caches_find(caches, thread) ||
-	    !vacant_seat(caches, thread))
+	if (is_refused(caches) || zp_caches_find(caches, thread) || !vacant_seat(caches, thread))
 		return;
 	zp_lock(&caches->lock);
-	struct zp_cache_seat *seat = vacant_seat(caches, thread);
+	/* Another thread may have been refused while this one waited for the lock. */
+	struct zp_cache_seat *seat = is_refused(caches) ? NULL : vacant_seat(caches, thread);
 	if (seat)
 		cache = take_seat(caches, seat, thread);
 	zp_unlock(&caches->lock);
@@ -160,7 +187,7 @@ void zp_caches_adopt(struct zp_caches *caches)
 	    caches->host->thread_exit_add(caches->core, leave_seat, cache) == 0)
 		return;
 	/* Without this, nothing would empty the cache when the thread ends, so the thread works without a cache. */
-	atomic_store_explicit(&caches->refused, true, memory_order_relaxed);
+	note_refusal(caches);
 	atomic_store_explicit(&seat->owner, ZP_CACHE_NOBODY, memory_order_release);
 }
 

@@ -23,8 +23,9 @@
  * after the other, during which no lock is held.
  *
  * Owners find their cache in a hash table by thread.  A thread that found no seat, or no memory, works without a cache.
- * When a thread ends, the driver's callback empties its cache, which then waits for another thread; zp_caches_trim()
- * frees the waiting caches.
+ * After a refusal, no thread asks for memory before there may be some: the driver has changed the limit, the number of
+ * pages in use has changed by the size of a cache, or a cache is waiting.  When a thread ends, the driver's callback
+ * empties its cache, which then waits for another thread; zp_caches_trim() frees the waiting caches.
  *
  * Locks: zp_caches.lock guards the table and the list, and is held between stop and resume.  It comes after the
  * driver's locks of classes.
@@ -83,7 +84,7 @@ struct zp_caches {
 	struct zp_lock lock;
 	unsigned int keepers; /* threads that keep the owners out */
 	struct zp_cache *first;
-	_Atomic(bool) refused; /* there was not enough memory for a cache */
+	_Atomic(uint64_t) refused_at; /* the pages in use when memory for a cache was refused, plus 1; 0: it was not */
 	struct zp_cache_seat seats[ZP_CACHE_SEATS];
 };
 
@@ -92,6 +93,12 @@ void zp_caches_fini(struct zp_caches *caches);
 
 /* Gives the calling thread a cache, if it has none and there are memory and a seat for one.  Called without a lock. */
 void zp_caches_adopt(struct zp_caches *caches);
+
+/* Lets threads ask for a cache again after a refusal, because the limit has changed. */
+static inline void zp_caches_forget_refusal(struct zp_caches *caches)
+{
+	atomic_store_explicit(&caches->refused_at, 0, memory_order_relaxed);
+}
 
 /* Frees the caches of threads that have ended, if they are empty. */
 void zp_caches_trim(struct zp_caches *caches);

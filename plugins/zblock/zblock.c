@@ -170,7 +170,7 @@ static int zblock_set_limit(void *pool_, uint64_t limit_bytes)
 	struct zblock_pool *pool = pool_;
 
 	zp_pages_set_limit(&pool->pages, limit_bytes);
-	atomic_store_explicit(&pool->caches.refused, false, memory_order_relaxed);
+	zp_caches_forget_refusal(&pool->caches);
 	return 0;
 }
 

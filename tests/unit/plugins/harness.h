@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "magazine.h"
+
 extern const struct zpool_driver z3fold_LTX_zpool_driver;
 extern const struct zpool_driver zsmalloc_LTX_zpool_driver, zbud_LTX_zpool_driver, libc_LTX_zpool_driver;
 extern const struct zpool_driver zblock_LTX_zpool_driver;
@@ -72,6 +74,13 @@ static inline void harness_end_thread(struct harness *harness)
 
 	fn(harness->exit_arg);
 	harness_forget_exit(harness);
+}
+
+/* Takes all seats, so that no thread gets a cache. */
+static inline void harness_occupy_seats(struct zp_caches *caches)
+{
+	for (unsigned int i = 0; i < ZP_CACHE_SEATS; i++)
+		atomic_store(&caches->seats[i].owner, ZP_CACHE_NOBODY + 1);
 }
 
 static inline struct zpool_create_args harness_args(struct harness *harness, const struct zpool_driver *driver)

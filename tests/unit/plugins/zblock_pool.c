@@ -466,7 +466,7 @@ START_TEST(refused_block_leaks_no_slot_of_the_handle_table)
 	unsigned long handle;
 
 	/* If the thread cached slots, the malloc would use them. */
-	atomic_store(&inside->caches.refused, true);
+	harness_occupy_seats(&inside->caches);
 	for (int i = 0; i < 24; i++)
 		handles[i] = store(2040);
 	/*

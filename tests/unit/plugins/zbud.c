@@ -228,7 +228,7 @@ START_TEST(reserve_can_be_chosen_and_changed)
 	args.value_count = 1;
 	ck_assert_int_eq(harness_create(&own, &args), 0);
 	/* Slots that the thread caches would keep their pages in use. */
-	atomic_store(&((struct zbud_pool *)own.pool)->caches.refused, true);
+	harness_occupy_seats(&((struct zbud_pool *)own.pool)->caches);
 	for (int i = 0; i < 500; i++)
 		ck_assert_int_eq(zbud->malloc(own.pool, LARGEST, 0, &handle[i]), 0);
 	held = zbud->total_size(own.pool);

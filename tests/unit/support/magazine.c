@@ -119,8 +119,64 @@ START_TEST(thread_without_memory_works_without_a_cache)
 	reserves = atomic_load(&source.reserves);
 	ck_assert_ptr_null(adopt());
 	ck_assert_uint_eq(atomic_load(&source.reserves), reserves);
-	atomic_store(&caches.refused, false);
+	zp_caches_forget_refusal(&caches);
 	ck_assert_ptr_nonnull(adopt());
+}
+END_TEST
+
+static void put_runs(const uint32_t *runs, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		zp_pages_put(&pages, runs[i], 8);
+}
+
+START_TEST(thread_gets_a_cache_when_the_pool_has_given_back_memory)
+{
+	uint32_t runs[4];
+
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(zp_pages_get(&pages, 8, ZPOOL_GFP_KERNEL, &runs[i]), 0);
+	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages));
+	ck_assert_ptr_null(adopt());
+	unsigned int reserves = atomic_load(&source.reserves);
+	ck_assert_ptr_null(adopt());
+	ck_assert_uint_eq(atomic_load(&source.reserves), reserves);
+	/* The pool keeps the memory in its reserve, but a cache can have it. */
+	put_runs(runs, 1);
+	ck_assert_ptr_nonnull(adopt());
+	put_runs(runs + 1, 3);
+	zp_caches_fini(&caches);
+	zp_pages_set_limit(&pages, 0);
+	held_at_start = zp_pages_held_bytes(&pages);
+}
+END_TEST
+
+START_TEST(thread_gets_a_cache_when_the_pool_has_got_memory)
+{
+	uint32_t run;
+
+	atomic_store(&source.commits_left, 0);
+	ck_assert_ptr_null(adopt());
+	atomic_store(&source.commits_left, -1);
+	ck_assert_ptr_null(adopt());
+	ck_assert_int_eq(zp_pages_get(&pages, 8, ZPOOL_GFP_KERNEL, &run), 0);
+	ck_assert_ptr_nonnull(adopt());
+	put_runs(&run, 1);
+	zp_caches_fini(&caches);
+	held_at_start = zp_pages_held_bytes(&pages);
+}
+END_TEST
+
+START_TEST(thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused)
+{
+	struct other first = { 0 };
+
+	begin(&first, adopt_in);
+	ck_assert_ptr_nonnull(first.cache);
+	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages));
+	ck_assert_ptr_null(adopt());
+	end(&first);
+	ck_assert_ptr_eq(adopt(), first.cache);
 }
 END_TEST
 
@@ -280,6 +336,9 @@ int main(void)
 	tcase_add_test(tcase, threads_do_not_share_caches);
 	tcase_add_test(tcase, thread_without_a_seat_works_without_a_cache);
 	tcase_add_test(tcase, thread_without_memory_works_without_a_cache);
+	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_given_back_memory);
+	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_got_memory);
+	tcase_add_test(tcase, thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused);
 	tcase_add_test(tcase, thread_without_an_exit_hook_works_without_a_cache);
 	tcase_add_test(tcase, cache_of_an_ended_thread_is_emptied_and_reused);
 	tcase_add_test(tcase, trim_frees_caches_of_ended_threads);
