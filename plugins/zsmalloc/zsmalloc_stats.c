@@ -24,6 +24,18 @@ static uint32_t next_listed(const struct zsmalloc_pool *pool, const struct zsmal
 	return group < ZSMALLOC_GROUPS ? class->groups[group] : ZSMALLOC_NONE;
 }
 
+/*
+ * Returns how many slots the unused memory of a class would make.  Back pointers are in use, and what is left over in
+ * many zspages makes no slot.
+ */
+static uint64_t free_slots(const struct zsmalloc_class *class)
+{
+	uint64_t unused = zsmalloc_class_waste(class) - class->zspages * (uint64_t) class->head_bytes;
+	uint64_t slots = (uint64_t) class->zspages * class->slots - class->used_slots;
+
+	return unused / class->slot_bytes < slots ? unused / class->slot_bytes : slots;
+}
+
 int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zsmalloc_pool *pool = pool_;
@@ -41,7 +53,7 @@ int zsmalloc_stats(void *pool_, struct zpool_stats *stats, size_t stats_size)
 		now.objects += objects;
 		now.stored_bytes += objects * class->slot_bytes;
 		now.pages += class->committed_pages;
-		now.free_slots += cached + zsmalloc_class_waste(class) / class->slot_bytes;
+		now.free_slots += cached + free_slots(class);
 		zp_unlock(&class->lock);
 	}
 	return zp_stats_end(&now, stats, stats_size);

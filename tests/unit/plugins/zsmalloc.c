@@ -359,6 +359,26 @@ START_TEST(nowait_uses_held_memory)
 }
 END_TEST
 
+/* Back pointers are a fifth of the memory of the smallest objects. */
+START_TEST(back_pointers_are_no_free_slots)
+{
+	const struct zsmalloc_class *class = zsmalloc_class_of(pool, 16);
+	uint64_t most = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		handles[i] = store(16);
+		uint64_t free = (uint64_t) class->zspages * class->slots - stats().objects;
+		unit_require(stats().free_slots <= free);
+		most = stats().free_slots > most ? stats().free_slots : most;
+	}
+	ck_assert_uint_gt(most, 0);
+	for (int i = 0; i < 2000; i += 2)
+		release(handles[i]);
+	ck_assert_uint_ge(stats().free_slots, 1000);
+	ck_assert_uint_le(stats().free_slots, 1000 + class->slots);
+}
+END_TEST
+
 START_TEST(records_of_zspages_are_released)
 {
 	uint64_t start = zsmalloc->total_size(pool), ignored;
@@ -472,6 +492,7 @@ int main(void)
 	tcase_add_test(eviction, oldest_zspage_is_evicted_first);
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
+	tcase_add_test(pools, back_pointers_are_no_free_slots);
 	tcase_add_test(pools, records_of_zspages_are_released);
 	tcase_add_test(pools, limit_holds_exactly);
 	tcase_add_test(pools, parameters_work_at_their_limits);
