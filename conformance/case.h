@@ -47,6 +47,21 @@ struct ct_context {
 };
 extern struct ct_context ct;
 
+/* Returns a size for cases in which any will do: `size`, or the largest that most cases store if that is smaller. */
+static inline size_t ct_size(size_t size)
+{
+	return size < ct.max_bytes ? size : ct.max_bytes;
+}
+
+/*
+ * Returns a number of objects for cases that need more than a few pages: `count`, or more if the objects are so small
+ * that hundreds share what a driver releases at once.
+ */
+static inline size_t ct_many(size_t count)
+{
+	return ct.max_bytes < 3072 ? 10 * count : count;
+}
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Outcomes
  */

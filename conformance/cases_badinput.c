@@ -74,8 +74,8 @@ static void null_arguments_are_refused(void)
 
 	ct_set_init(&set, 100);
 	ct_set_fill(pool, &set, 100, &ct.rng);
-	ct_object_make(pool, &object, 100 < ct.max_bytes ? 100 : ct.max_bytes, 1);
-	CT_REFUSED(zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, NULL), EINVAL);
+	ct_object_make(pool, &object, ct_size(100), 1);
+	CT_REFUSED(zpool_malloc(pool, ct_size(100), ZPOOL_GFP_KERNEL, NULL), EINVAL);
 	CT_REFUSED(zpool_obj_read(pool, object.handle, NULL, 4, 0), EINVAL);
 	CT_REFUSED(zpool_obj_write(pool, object.handle, NULL, 4, 0), EINVAL);
 	CT_REFUSED(zpool_each_object(pool, NULL, NULL), EINVAL);
@@ -106,8 +106,8 @@ static void refused_calls_change_nothing(void)
 	for (int i = 0; i < 2000; i++) {
 		zpool_malloc(pool, 0, ZPOOL_GFP_KERNEL, &handle);
 		zpool_malloc(pool, ct.largest_bytes + 1, ZPOOL_GFP_KERNEL, &handle);
-		zpool_malloc(pool, 100, 0x100u, &handle);
-		zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, NULL);
+		zpool_malloc(pool, ct_size(100), 0x100u, &handle);
+		zpool_malloc(pool, ct_size(100), ZPOOL_GFP_KERNEL, NULL);
 		zpool_map_handle(pool, set.at[0].handle, (enum zpool_mapmode)17);
 		zpool_shrink(pool, 1, NULL);
 		zpool_shrink(pool, 0, NULL);
@@ -132,7 +132,7 @@ static void last_error_stays_after_success(void)
 	CT_REFUSED(zpool_malloc(pool, 0, ZPOOL_GFP_KERNEL, &object.handle), EINVAL);
 	strncpy(before, zpool_last_error(), sizeof(before) - 1);
 	before[sizeof(before) - 1] = '\0';
-	ct_object_make(pool, &object, 50, 1);
+	ct_object_make(pool, &object, ct_size(50), 1);
 	ct_object_check(pool, &object, "just stored");
 	zpool_free(pool, object.handle);
 	CT_CHECK(strncmp(zpool_last_error(), before, sizeof(before) - 1) == 0,

@@ -413,13 +413,13 @@ static void callback_may_compact(void)
 	struct ct_crowd crowd;
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_EVICT);
-	ct_crowd_open(&crowd, 3000);
+	ct_crowd_open(&crowd, ct_many(3000));
 	crowd.before_evict = compact_before_evict;
 	for (int round = 0; round < 20; round++) {
 		unsigned int reclaimed = 0;
 
-		ct_set_fill(crowd.pool, &crowd.set, 1500, &ct.rng);
-		ct_set_thin(crowd.pool, &crowd.set, 600, &ct.rng);
+		ct_set_fill(crowd.pool, &crowd.set, ct_many(1500), &ct.rng);
+		ct_set_thin(crowd.pool, &crowd.set, ct_many(600), &ct.rng);
 		CT_MUST(zpool_shrink(crowd.pool, 8, &reclaimed));
 		CT_CHECK(reclaimed >= 8,
 			 "pages reclaimed by a zpool_shrink() of 8 pages that returned 0: expected at least 8, got %u",

@@ -100,7 +100,7 @@ static void read_and_write_copy_the_exact_range(void)
 static void copies_reach_the_last_usable_byte(void)
 {
 	struct ct_object object;
-	struct zpool *pool = pool_with(&object, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
+	struct zpool *pool = pool_with(&object, ct_size(1000));
 	size_t usable = usable_of(pool, &object);
 	unsigned char byte = 0xa5, got = 0;
 	int64_t done = zpool_obj_write(pool, object.handle, &byte, 1, usable - 1);
@@ -116,7 +116,7 @@ static void copies_reach_the_last_usable_byte(void)
 static void ranges_outside_the_object_are_refused(void)
 {
 	struct ct_object object;
-	struct zpool *pool = pool_with(&object, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
+	struct zpool *pool = pool_with(&object, ct_size(1000));
 	size_t usable = usable_of(pool, &object);
 	const struct {
 		size_t len, offset;
@@ -159,7 +159,8 @@ static void ranges_outside_the_object_are_refused(void)
 static void copy_of_a_fully_mapped_object_works_or_is_busy(void)
 {
 	struct ct_object object;
-	struct zpool *pool = pool_with(&object, 100);
+	const size_t size = ct_size(100);
+	struct zpool *pool = pool_with(&object, size);
 	unsigned char buf[100];
 	unsigned int mapped = 0;
 	int64_t done;
@@ -168,18 +169,18 @@ static void copy_of_a_fully_mapped_object_works_or_is_busy(void)
 	while (zpool_map_handle(pool, object.handle, ZPOOL_MM_RW))
 		CT_CHECK(++mapped <= 60, "a handle was mapped %u times at once; the maximum is 60", mapped);
 	memset(buf, 0x77, sizeof(buf));
-	done = zpool_obj_read(pool, object.handle, buf, sizeof(buf), 0);
-	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "reading an object mapped %u times returned %s",
-		 mapped, ct_error_name(done));
+	done = zpool_obj_read(pool, object.handle, buf, size, 0);
+	CT_CHECK(done == (int64_t)size || done == -EBUSY, "reading an object mapped %u times returned %s", mapped,
+		 ct_error_name(done));
 	if (done == -EBUSY)
 		CT_CHECK(buf[0] == 0x77, "a read that returned -EBUSY wrote to the buffer");
 	else
-		CT_CHECK(ct_pattern_differs(buf, sizeof(buf), object.tag, 0) == sizeof(buf),
+		CT_CHECK(ct_pattern_differs(buf, size, object.tag, 0) == size,
 			 "zpool_obj_read() returned other bytes than were stored");
-	ct_pattern_fill(buf, sizeof(buf), object.tag, 0);
-	done = zpool_obj_write(pool, object.handle, buf, sizeof(buf), 0);
-	CT_CHECK(done == (int64_t)sizeof(buf) || done == -EBUSY, "writing an object mapped %u times returned %s",
-		 mapped, ct_error_name(done));
+	ct_pattern_fill(buf, size, object.tag, 0);
+	done = zpool_obj_write(pool, object.handle, buf, size, 0);
+	CT_CHECK(done == (int64_t)size || done == -EBUSY, "writing an object mapped %u times returned %s", mapped,
+		 ct_error_name(done));
 	while (mapped-- > 0)
 		zpool_unmap_handle(pool, object.handle);
 	ct_object_check(pool, &object, "after copies of mapped objects");

@@ -243,21 +243,22 @@ static int save_unless_mapped(struct ct_evictor *evictor, size_t position)
 /* A single call may only meet the page of the mapped object and return -EAGAIN, but not every call may. */
 static void mapped_objects_do_not_stop_a_shrink(void)
 {
-	enum { OBJECTS = 1200, MAPPED = 3, IDLE_MAX = 50 };
+	enum { MAPPED = 3, IDLE_MAX = 50 };
+	const size_t objects = ct_many(1200);
 	struct ct_evictor evictor;
 	unsigned int idle = 0;
 
 	ct_need(ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP);
-	ct_evictor_open(&evictor, save_unless_mapped, OBJECTS);
+	ct_evictor_open(&evictor, save_unless_mapped, objects);
 	ct_set_init(&mapped, MAPPED);
-	ct_set_fill(evictor.pool, &evictor.set, OBJECTS, &ct.rng);
+	ct_set_fill(evictor.pool, &evictor.set, objects, &ct.rng);
 	/* Map the oldest object, the youngest, and one in between. */
 	for (size_t i = 0; i < MAPPED; i++) {
-		ct_set_add(&mapped, &evictor.set.at[i * (OBJECTS - 1) / (MAPPED - 1)]);
+		ct_set_add(&mapped, &evictor.set.at[i * (objects - 1) / (MAPPED - 1)]);
 		CT_CHECK(zpool_map_handle(evictor.pool, mapped.at[i].handle, ZPOOL_MM_RO) != NULL,
 			 "zpool_map_handle() returned NULL: %s", zpool_last_error());
 	}
-	while (evictor.set.count > OBJECTS / 4) {
+	while (evictor.set.count > objects / 4) {
 		size_t before = evictor.set.count;
 		int result = zpool_shrink(evictor.pool, 4, NULL);
 

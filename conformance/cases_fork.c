@@ -113,7 +113,7 @@ static void try_in_vain(void *arg)
 	unsigned int reclaimed = 7;
 	char byte = 0;
 
-	CT_REFUSED(zpool_malloc(pool, 10, ZPOOL_GFP_KERNEL, &handle), EOPNOTSUPP);
+	CT_REFUSED(zpool_malloc(pool, ct_size(10), ZPOOL_GFP_KERNEL, &handle), EOPNOTSUPP);
 	CT_CHECK(handle == 7, "a refused malloc changed *handle");
 	if (ct_can(ZPOOL_CAP_MAP))
 		CT_REFUSED_NULL(zpool_map_handle(pool, live, ZPOOL_MM_RW), EOPNOTSUPP);
@@ -159,7 +159,7 @@ static void child_can_create_pools(void)
 	struct zpool *pool = ct_pool();
 	struct ct_object object;
 
-	ct_object_make(pool, &object, 100 < ct.max_bytes ? 100 : ct.max_bytes, 1);
+	ct_object_make(pool, &object, ct_size(100), 1);
 	ct_in_child(make_a_new_pool, NULL);
 	ct_object_check(pool, &object, "in the parent, after the child created a pool");
 	zpool_destroy_pool(pool);
@@ -267,7 +267,7 @@ static void mappings_of_other_threads_remain_in_the_child(void)
 	ct_need(ZPOOL_CAP_FORK | ZPOOL_CAP_MAP);
 	memset(&pinned, 0, sizeof(pinned));
 	pinned.pool = ct_pool();
-	ct_object_make(pinned.pool, &pinned.object, 700 < ct.max_bytes ? 700 : ct.max_bytes, 1);
+	ct_object_make(pinned.pool, &pinned.object, ct_size(700), 1);
 	ct_threads_start(1, hold_mapped, &pinned);
 	while (!atomic_load(&pinned.mapped) && !ct_stopping())
 		ct_nap();

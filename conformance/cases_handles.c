@@ -49,7 +49,7 @@ static void handle_zero_is_refused(void)
 	struct ct_object object;
 
 	refused_everywhere(pool, 0);
-	ct_object_make(pool, &object, 100, 1);
+	ct_object_make(pool, &object, ct_size(100), 1);
 	refused_everywhere(pool, 0);
 	ct_object_check(pool, &object, "after handle 0 was refused");
 	zpool_destroy_pool(pool);
@@ -64,7 +64,7 @@ static void stale_handles_are_refused(void)
 	ct_set_init(&set, 200);
 	ct_set_fill(pool, &set, 200, &ct.rng);
 	for (int i = 0; i < 50; i++) {
-		ct_object_make(pool, &object, 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000), 1);
+		ct_object_make(pool, &object, 1 + ct_rng_below(&ct.rng, ct_size(1000)), 1);
 		zpool_free(pool, object.handle);
 		refused_everywhere(pool, object.handle);
 		/* Try the stale handle again while another object uses its slot. */
@@ -101,7 +101,7 @@ static void handles_are_never_reused(void)
 	if (sizeof(unsigned long) < 8)
 		ct_skip("guaranteed only where handles have 64 bits");
 	for (size_t i = 0; i < given; i++) {
-		CT_MUST(zpool_malloc(pool, 16, ZPOOL_GFP_KERNEL, &handles[i]));
+		CT_MUST(zpool_malloc(pool, ct_size(16), ZPOOL_GFP_KERNEL, &handles[i]));
 		zpool_free(pool, handles[i]);
 	}
 	for (size_t i = 0; i < given; i += 997)

@@ -75,7 +75,7 @@ static void one_handle_can_be_mapped_sixty_times(void)
 	void *address = NULL;
 
 	ct_need(ZPOOL_CAP_MAP);
-	ct_object_make(pool, &object, 500 < ct.max_bytes ? 500 : ct.max_bytes, 1);
+	ct_object_make(pool, &object, ct_size(500), 1);
 	for (unsigned int i = 0; i < MAPS_MAX; i++) {
 		void *again = zpool_map_handle(pool, object.handle, modes[i % 3]);
 
@@ -108,7 +108,7 @@ static void mapped_objects_are_not_freed(void)
 	void *address;
 
 	ct_need(ZPOOL_CAP_MAP);
-	ct_object_make(pool, &object, 300 < ct.max_bytes ? 300 : ct.max_bytes, 1);
+	ct_object_make(pool, &object, ct_size(300), 1);
 	address = map(pool, object.handle, ZPOOL_MM_RW);
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_free(pool, object.handle));
@@ -136,7 +136,7 @@ static void unmap_of_an_unmapped_handle_is_refused(void)
 	struct ct_object object;
 
 	ct_need(ZPOOL_CAP_MAP);
-	ct_object_make(pool, &object, 64, 1);
+	ct_object_make(pool, &object, ct_size(64), 1);
 	ct_log_open();
 	CT_REFUSED_VOID(zpool_unmap_handle(pool, object.handle));
 	CT_CHECK(ct_log_errors() == 1, "errors logged by unmapping an object that is not mapped: got %u, expected 1",
@@ -165,7 +165,7 @@ static void unknown_map_modes_are_refused(void)
 	void *address;
 
 	ct_need(ZPOOL_CAP_MAP);
-	ct_object_make(pool, &object, 128, 1);
+	ct_object_make(pool, &object, ct_size(128), 1);
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
 		CT_REFUSED_NULL(zpool_map_handle(pool, object.handle, (enum zpool_mapmode)unknown[i]), EINVAL);
 	ct_object_check(pool, &object, "after mapping with unknown modes");

@@ -175,8 +175,8 @@ static void rss_of_sizes(size_t max, const char *what)
 static void rss_of_all_sizes(void)
 {
 	rss_of_sizes(ct.max_bytes, "objects of all sizes");
-	rss_of_sizes(ct.max_bytes < 4096 ? ct.max_bytes : 4096, "objects like compressed pages");
-	rss_of_sizes(96, "small objects");
+	rss_of_sizes(ct_size(4096), "objects like compressed pages");
+	rss_of_sizes(ct_size(96), "small objects");
 }
 
 static void total_size_is_resident_memory(void)

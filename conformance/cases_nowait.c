@@ -163,7 +163,7 @@ static void watch_among_threads(void *arg)
 	/* Loop until the other threads have taken the locks often; at first they may not even have started. */
 	for (int i = 0; i < 100000 || atomic_load(&neighbours_done) < 200000; i++) {
 		unsigned long handle = 0;
-		size_t size = 1 + ct_rng_below(&ct.rng, ct.max_bytes < 1000 ? ct.max_bytes : 1000);
+		size_t size = 1 + ct_rng_below(&ct.rng, ct_size(1000));
 		int result = zpool_malloc(pool, size, ZPOOL_GFP_NOWAIT, &handle);
 
 		CT_CHECK(result == 0 || result == -ENOMEM || result == -EAGAIN, "malloc with NOWAIT returned %s",

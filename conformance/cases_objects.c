@@ -91,13 +91,13 @@ static void unknown_malloc_flags_are_refused(void)
 
 		if (gfp & ZPOOL_GFP_ALL)
 			continue;
-		CT_REFUSED(zpool_malloc(pool, 64, gfp, &handle), EINVAL);
-		CT_REFUSED(zpool_malloc(pool, 64, gfp | ZPOOL_GFP_ZERO, &handle), EINVAL);
+		CT_REFUSED(zpool_malloc(pool, ct_size(64), gfp, &handle), EINVAL);
+		CT_REFUSED(zpool_malloc(pool, ct_size(64), gfp | ZPOOL_GFP_ZERO, &handle), EINVAL);
 	}
 	CT_CHECK(handle == 77, "a malloc with unknown flags changed *handle to %#lx", handle);
-	CT_MUST(ct_object_try(pool, &object, 200, ZPOOL_GFP_HIGHMEM, 1));
-	CT_MUST(ct_object_try(pool, &object, 200, ZPOOL_GFP_MOVABLE, 2));
-	CT_MUST(ct_object_try(pool, &object, 200, ZPOOL_GFP_HIGHMEM | ZPOOL_GFP_MOVABLE | ZPOOL_GFP_ZERO, 3));
+	CT_MUST(ct_object_try(pool, &object, ct_size(200), ZPOOL_GFP_HIGHMEM, 1));
+	CT_MUST(ct_object_try(pool, &object, ct_size(200), ZPOOL_GFP_MOVABLE, 2));
+	CT_MUST(ct_object_try(pool, &object, ct_size(200), ZPOOL_GFP_HIGHMEM | ZPOOL_GFP_MOVABLE | ZPOOL_GFP_ZERO, 3));
 	ct_object_check(pool, &object, "stored with hints");
 	zpool_destroy_pool(pool);
 }
@@ -111,7 +111,7 @@ static void live_handles_differ(void)
 	ct_set_init(&set, 20000);
 	for (int round = 0; round < 4; round++) {
 		while (set.count < 20000)
-			ct_set_make(pool, &set, 1 + ct_rng_below(&ct.rng, ct.max_bytes < 64 ? ct.max_bytes : 64));
+			ct_set_make(pool, &set, 1 + ct_rng_below(&ct.rng, ct_size(64)));
 		ct_set_thin(pool, &set, 5000, &ct.rng);
 	}
 	ct_set_check(pool, &set, "after 65000 mallocs");

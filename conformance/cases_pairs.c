@@ -20,7 +20,7 @@ enum { OBJECTS = 400 };
 static void call_malloc(struct ct_crowd *crowd, struct ct_rng *rng)
 {
 	struct ct_object object;
-	size_t size = ct_rng_size(rng, ct.max_bytes < 4096 ? ct.max_bytes : 4096);
+	size_t size = ct_rng_size(rng, ct_size(4096));
 	int result = ct_object_try(crowd->pool, &object, size, ZPOOL_GFP_KERNEL, ct_rng_next(rng));
 
 	/* Another thread may have set a limit. */

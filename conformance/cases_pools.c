@@ -69,7 +69,7 @@ static void ops_are_read_only_during_create(void)
 	CT_CHECK(pool != NULL, "zpool_create_pool() returned NULL: %s", zpool_last_error());
 	ops.evict = NULL;
 	plain_evictions = 0;
-	CT_MUST(zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &handle));
+	CT_MUST(zpool_malloc(pool, ct_size(100), ZPOOL_GFP_KERNEL, &handle));
 	CT_MUST(zpool_shrink(pool, 1, NULL));
 	CT_CHECK(plain_evictions == 1, "one object was evicted by %u calls of the callback", plain_evictions);
 	CT_CHECK(ct_handle_is_dead(pool, handle), "handle %#lx is live after its callback freed it", handle);
@@ -391,7 +391,7 @@ static void keep_working(struct ct_thread *thread)
 	unsigned long handle;
 
 	for (;;)
-		if (zpool_malloc(thread->arg, 100, ZPOOL_GFP_KERNEL, &handle) == 0)
+		if (zpool_malloc(thread->arg, ct_size(100), ZPOOL_GFP_KERNEL, &handle) == 0)
 			zpool_free(thread->arg, handle);
 }
 

@@ -155,9 +155,7 @@ static void expect_all_there(struct zpool *pool, const struct ct_set *set)
 
 static size_t small_size(void)
 {
-	size_t size = 8 + ct_rng_below(&ct.rng, 120);
-
-	return size < ct.max_bytes ? size : ct.max_bytes;
+	return ct_size(8 + ct_rng_below(&ct.rng, 120));
 }
 
 /* Returns false if the pool cannot grow further. */
@@ -192,7 +190,7 @@ static void free_compact_and_shrink_many(struct zpool *pool, struct ct_set *set)
 	unsigned int reclaimed = 0;
 	uint64_t before;
 
-	ct_set_thin(pool, set, set->count / 4, &ct.rng);
+	ct_set_thin_mapped(pool, set, set->count / 4, &ct.rng);
 	ct_trim(pool);
 	before = zpool_get_total_size(pool);
 	if (ct_can(ZPOOL_CAP_COMPACT)) {

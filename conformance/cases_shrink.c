@@ -54,8 +54,8 @@ static void shrink_reports_the_reclaimed_pages(void)
 	struct ct_evictor evictor;
 
 	ct_need(ZPOOL_CAP_EVICT);
-	ct_evictor_open(&evictor, ct_evict_save, 4000);
-	ct_set_fill(evictor.pool, &evictor.set, 4000, &ct.rng);
+	ct_evictor_open(&evictor, ct_evict_save, 100000);
+	ct_set_fill_pages(evictor.pool, &evictor.set, 4000, 400, &ct.rng);
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
 		unsigned int reclaimed = 0, evicted = evictor.evicted;
 		uint64_t before, after;

@@ -124,35 +124,37 @@ static void using_an_object_does_not_make_it_younger(void)
 /* Reused memory counts as young, and so do the objects in it. */
 static void objects_stored_again_are_young(void)
 {
-	enum { OBJECTS = 400, OLD = OBJECTS / 2 };
-	static size_t order[2 * OBJECTS];
+	const size_t objects = ct_many(400), old = objects / 2;
 	struct ct_evictor evictor;
+	size_t *order = calloc(2 * objects, sizeof(*order));
 
+	CT_CHECK(order != NULL, "the test suite is out of memory");
 	ct_need(ZPOOL_CAP_EVICT);
-	ct_evictor_open(&evictor, ct_evict_save, OBJECTS);
+	ct_evictor_open(&evictor, ct_evict_save, objects);
 	evictor.first_tag = evictor.set.next_tag;
 	evictor.order = order;
-	for (size_t i = 0; i < OBJECTS; i++)
+	for (size_t i = 0; i < objects; i++)
 		ct_set_make(evictor.pool, &evictor.set, object_size());
 	for (size_t i = evictor.set.count; i-- > 0;)
-		if (evictor.set.at[i].tag - evictor.first_tag < OLD)
+		if (evictor.set.at[i].tag - evictor.first_tag < old)
 			ct_set_free(evictor.pool, &evictor.set, i);
-	for (size_t i = 0; i < OLD; i++)
+	for (size_t i = 0; i < old; i++)
 		ct_set_make(evictor.pool, &evictor.set, object_size());
 	/* One page or slab may have old and new objects, and counts as new then. */
-	while (evictor.evicted < OLD / 4) {
+	while (evictor.evicted < old / 4) {
 		CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
 		CT_CHECK(
-			evictor.evicted <= OLD,
-			"zpool_shrink() of single pages evicted %u of %d objects, but passed over a quarter of the old ones",
-			evictor.evicted, OBJECTS);
+			evictor.evicted <= old,
+			"zpool_shrink() of single pages evicted %u of %zu objects, but passed over a quarter of the old ones",
+			evictor.evicted, objects);
 	}
-	for (size_t i = 0; i < OLD / 4; i++)
+	for (size_t i = 0; i < old / 4; i++)
 		CT_CHECK(
-			order[i] < OBJECTS,
-			"an object that was stored again was the eviction number %zu, before %d objects that are older",
-			i, OBJECTS - OLD);
+			order[i] < objects,
+			"an object that was stored again was the eviction number %zu, before %zu objects that are older",
+			i, objects - old);
 	evictor.order = NULL;
+	free(order);
 	ct_evictor_close(&evictor);
 }
 
@@ -236,11 +238,11 @@ static void each_pool_calls_its_own_callback(void)
 
 	ct_need(ZPOOL_CAP_EVICT);
 	for (int i = 0; i < POOLS; i++)
-		ct_evictor_open(&evictors[i], i == 1 ? ct_evict_refuse : ct_evict_save, 600);
+		ct_evictor_open(&evictors[i], i == 1 ? ct_evict_refuse : ct_evict_save, 30000);
 	without = ct_pool();
 	ct_set_init(&set, 300);
 	for (int i = 0; i < POOLS; i++)
-		ct_set_fill(evictors[i].pool, &evictors[i].set, 600, &ct.rng);
+		ct_set_fill_pages(evictors[i].pool, &evictors[i].set, 600, 100, &ct.rng);
 	ct_set_fill(without, &set, 300, &ct.rng);
 	CT_REFUSED(zpool_shrink(without, 1, NULL), EINVAL);
 	for (int round = 0; round < 5; round++) {

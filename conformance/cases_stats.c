@@ -175,8 +175,8 @@ static void stats_count_refused_handles(void)
 	char byte = 0;
 
 	ct_need(ZPOOL_CAP_STATS);
-	ct_object_make(pool, &object, 100, 1);
-	ct_object_make(other, &foreign, 100, 2);
+	ct_object_make(pool, &object, ct_size(100), 1);
+	ct_object_make(other, &foreign, ct_size(100), 2);
 	for (int round = 0; round < 3; round++) {
 		zpool_free(pool, STALE);
 		zpool_free(pool, 0);
@@ -211,7 +211,7 @@ static void stats_separate_limit_and_nowait_failures(void)
 	struct ct_set set;
 
 	ct_need(ZPOOL_CAP_STATS);
-	ct_set_init(&set, 70000);
+	ct_set_init(&set, CT_SET_TO_LIMIT);
 	for (int round = 0; round < 6; round++) {
 		for (int failures = 0; failures < 50;) {
 			bool wait = ct_rng_below(&ct.rng, 3) > 0;

@@ -161,7 +161,7 @@ static int visit_all_calls(struct zpool *pool, unsigned long handle, size_t size
 		return 1;
 	zpool_get_total_size(pool);
 	zpool_obj_read(pool, handle, &byte, 1, 0);
-	CT_MUST(zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &other));
+	CT_MUST(zpool_malloc(pool, ct_size(100), ZPOOL_GFP_KERNEL, &other));
 	zpool_shrink(pool, 1, NULL);
 	zpool_compact(pool, 4096, 0, NULL);
 	ct_trim(pool);

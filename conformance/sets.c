@@ -123,6 +123,13 @@ void ct_set_fill(struct zpool *pool, struct ct_set *set, size_t count, struct ct
 		ct_set_make(pool, set, ct_rng_size(rng, ct.max_bytes));
 }
 
+void ct_set_fill_pages(struct zpool *pool, struct ct_set *set, size_t count, unsigned int pages, struct ct_rng *rng)
+{
+	ct_set_fill(pool, set, count, rng);
+	while (set->count < set->capacity && zpool_get_total_size(pool) < ct.empty_bytes + 4096ull * pages)
+		ct_set_fill(pool, set, set->count + 1, rng);
+}
+
 void ct_set_free(struct zpool *pool, struct ct_set *set, size_t position)
 {
 	zpool_free(pool, set->at[position].handle);
