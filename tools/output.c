@@ -166,6 +166,23 @@ static void set_unfinished(const struct output *output)
 	unfinished_owner = getpid();
 }
 
+/*
+ * Returns a duplicate of standard output or standard error if that is this regular file, or -1.  Replacing the file
+ * would take away what was printed, and truncating it what stood there before.
+ */
+static int duplicate_standard(const struct stat *file)
+{
+	struct stat standard;
+
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (file && S_ISREG(file->st_mode) && !fstat(fd, &standard) && standard.st_dev == file->st_dev &&
+		    standard.st_ino == file->st_ino) {
+			fflush(stdout);
+			return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		}
+	return -1;
+}
+
 bool output_begin(struct output *output, const char *path)
 {
 	struct stat status;
@@ -177,13 +194,15 @@ bool output_begin(struct output *output, const char *path)
 	*output = (struct output){ .path = path, .target = before ? realpath(path, NULL) : strdup(path) };
 	if (!output->target)
 		return report_unwritable(path, errno);
+	fd = duplicate_standard(before);
 	interrupt_block(&output->mask);
 	/* The target of a dangling symbolic link is unknown, so no temporary file can be placed beside it. */
-	if (before ? S_ISREG(before->st_mode) && before->st_nlink == 1 : lstat(path, &status) != 0)
+	if (fd < 0 && (before ? S_ISREG(before->st_mode) && before->st_nlink == 1 : lstat(path, &status) != 0))
 		fd = open_temporary(output, before);
 	if (!output->temporary) {
 		interrupt_unblock(&output->mask);
-		fd = open_itself(output, before);
+		if (fd < 0)
+			fd = open_itself(output, before);
 	}
 	if (fd < 0) {
 		int error = errno;

@@ -23,7 +23,8 @@ bool output_check(const char *path);
  * A regular file is written under a temporary name in its directory and renamed when it is complete. Until then, and on
  * failure, the path keeps its old contents. Signals that would end the tool are blocked meanwhile. The file itself is
  * written if this is not possible (no permission to write to the directory, several hard links, another owner), and if
- * it is not a regular file.
+ * it is not a regular file.  If it is the file to which standard output or standard error was redirected, the bytes are
+ * appended to what was printed.
  */
 struct output {
 	FILE *stream;

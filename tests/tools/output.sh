@@ -144,6 +144,12 @@ if [ -w /dev/full ]; then
 fi
 run store -t zbud --sizes /dev/null "$work/input"
 exits "sizes can be written to /dev/null" 0
+# Standard output is a file here: the sizes follow the table, and what stood in the file before stays.
+echo before >"$work/log"
+"$zpoolctl" store -t zbud --sizes /dev/stdout "$work/input" >>"$work/log" 2>"$work/err" || :
+is "sizes are appended to standard output" "before $(wc -l <"$work/expected")" \
+    "$(head -n 1 "$work/log") $(grep -c '^[0-9][0-9]*$' "$work/log")"
+is "the table is on standard output, too" 1 "$(grep -c '^zbud .* identical' "$work/log")"
 run store -t zbud --sizes "$work/results" "$work/nowhere"
 warns "a directory is refused before anything is read" 'results: cannot be written: Is a directory'
 mkfifo "$work/fifo"
