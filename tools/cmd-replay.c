@@ -289,7 +289,7 @@ int cmd_replay(int argc, char **argv)
 		status = try_drivers(&replay);
 	if (!status) {
 		replay_report(&replay);
-		status = status_of(&replay.store);
+		status = stats_report_failed() ? STATUS_FAILED : status_of(&replay.store);
 	}
 	replay_free(&replay);
 	free(spec);

@@ -154,7 +154,7 @@ int cmd_store(int argc, char **argv)
 	}
 	if (!status) {
 		store_report(&store);
-		status = status_of(&store);
+		status = stats_report_failed() ? STATUS_FAILED : status_of(&store);
 	}
 	store_free(&store);
 	return status;

@@ -63,11 +63,6 @@ void interrupt_unblock(const sigset_t *previous)
 	sigprocmask(SIG_SETMASK, previous, NULL);
 }
 
-bool interrupt_forward(int number)
-{
-	return child_pid && !kill((pid_t)child_pid, number);
-}
-
 void interrupt_set_child(pid_t child)
 {
 	child_pid = (sig_atomic_t)child;

@@ -22,9 +22,6 @@ void interrupt_default(void);
 void interrupt_block(sigset_t *previous);
 void interrupt_unblock(const sigset_t *previous);
 
-/* Forwards a signal to the current child. Returns false if there is none. Async-signal-safe. */
-bool interrupt_forward(int number);
-
 /* Sets the child to kill together with this process; 0: none. */
 void interrupt_set_child(pid_t child);
 

@@ -4,32 +4,41 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <zpool.h>
 
-#include "interrupt.h"
 #include "message.h"
 #include "stats-report.h"
 
-static volatile sig_atomic_t wanted;
+/* The parent, which receives the signals, and the children, which have the pools, share this memory. */
+static struct shared {
+	_Atomic bool wanted; /* a signal was received, and no pool was printed since */
+	_Atomic bool failed; /* a line could not be written */
+} * shared;
+
 static int file = -1;
 
-/* The parent has no pool, so it forwards the signal to its child. */
 static void take_signal(int number)
 {
-	if (!interrupt_forward(number))
-		wanted = 1;
+	(void)number;
+	shared->wanted = true;
 }
 
 bool stats_report_start(void)
 {
 	const struct sigaction action = { .sa_handler = take_signal, .sa_flags = SA_RESTART };
 	const char *path = getenv("ZPOOL_STATS");
+	void *memory = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	if (memory == MAP_FAILED)
+		out_of_memory();
+	shared = memory;
 	sigaction(SIGUSR1, &action, NULL);
 	if (!path || !*path)
 		return true;
@@ -60,10 +69,8 @@ static int dump(int to, unsigned int format)
 
 void stats_report_poll(void)
 {
-	if (!wanted)
-		return;
-	wanted = 0;
-	(void)dump(STDERR_FILENO, ZPOOL_DUMP_TEXT);
+	if (shared && atomic_exchange(&shared->wanted, false))
+		(void)dump(STDERR_FILENO, ZPOOL_DUMP_TEXT);
 }
 
 /* A line that could not be written completely is removed from a regular file, which a reader takes to be whole. */
@@ -86,5 +93,11 @@ void stats_report_end(void)
 	if (!dump(file, ZPOOL_DUMP_JSON))
 		return;
 	warn("ZPOOL_STATS: %s", zpool_last_error());
+	shared->failed = true;
 	remove_partial_line(start);
+}
+
+bool stats_report_failed(void)
+{
+	return shared && shared->failed;
 }

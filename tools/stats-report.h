@@ -17,7 +17,10 @@ bool stats_report_start(void);
 /* A child calls this regularly while it uses a pool. Handles the signal. */
 void stats_report_poll(void);
 
-/* A child calls this before it destroys its pool. */
+/* A child calls this before it destroys its pool. A failure is reported with a message. */
 void stats_report_end(void);
+
+/* Returns true, in the parent, if a child could not write to the file. */
+bool stats_report_failed(void);
 
 #endif /* STATS_REPORT_H */

@@ -40,6 +40,9 @@ if [ -w /dev/full ]; then
     ZPOOL_STATS=/dev/full
     run store -t zbud "$work/text"
     warns "a full disk is reported" "ZPOOL_STATS: .*No space left on device"
+    exits "a full disk is a failure" 1
+    run replay --type zsmalloc "$work/trace"
+    exits "a full disk is a failure of replay, too" 1
 fi
 # Half a line would mislead a reader, so none is left.
 ZPOOL_STATS=$work/stats
@@ -72,14 +75,15 @@ exec 4>&-
 exec 3>&-
 status=0
 wait $tool || status=$?
-exits "the tool continues if the reader leaves" 0
+exits "the tool fails if the reader leaves" 1
+prints "the tool continues if the reader leaves" "^zbud .* identical"
 warns "the closed pipe is reported" "ZPOOL_STATS: .*Broken pipe"
 ZPOOL_STATS=
 unset ZPOOL_STATS
 
 # The tool waits for its input when the signal arrives, so the first pool prints its statistics.
 mkfifo "$work/fifo"
-"$zpoolctl" store -t zbud - <"$work/fifo" >"$work/out" 2>"$work/err" &
+"$zpoolctl" store -t zbud -t libc -t zsmalloc - <"$work/fifo" >"$work/out" 2>"$work/err" &
 tool=$!
 exec 3>"$work/fifo"
 tries=0
@@ -95,6 +99,7 @@ status=0
 wait $tool || status=$?
 exits "a signal does not end the tool" 0
 warns "the pool is printed" '^pool ".*": "zbud"'
+is "one signal prints one pool" 1 "$(grep -c '^pool ' "$work/err")"
 warns "the counters are printed" '^ +held at most +[0-9]+ B'
 prints "the table follows" "^zbud .* identical"
 finish
