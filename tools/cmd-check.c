@@ -192,7 +192,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->list = true;
 		return 0;
 	case KEY_SEED:
-		options->suite.seed = number(state, "seed", arg, 0, UINT64_MAX);
+		options->suite.seed = number(state, "seed", arg, 0, INT64_MAX);
 		return 0;
 	case KEY_OPS:
 		options->suite.operations = (unsigned long)number(state, "ops", arg, 1, ULONG_MAX);

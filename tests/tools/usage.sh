@@ -101,7 +101,7 @@ usage "a file whose name is not a driver type" "cannot be a plugin file" check "
 usage "an unknown case" 'no test case "bogus"' check --case bogus zbud
 usage "a case about a file of a driver named" "tests a plugin file" check --case file_is_a_plugin zbud
 usage "the soak without a time" "needs --stress" check --case soak zbud
-for number in -1 x 1x 99999999999999999999 ""; do
+for number in -1 x 1x 9223372036854775808 ""; do
     usage "a seed of \"$number\"" "--seed must be a number" check --seed "$number" zbud
     usage "a stress of \"$number\"" "--stress must be a number" check --stress "$number" zbud
     usage "a timeout of \"$number\"" "--timeout must be a number" check --timeout "$number" zbud

@@ -246,7 +246,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->objects = parse_number(arg, 1000, SIZES_MAX, "--objects", state);
 		return 0;
 	case KEY_SEED:
-		options->seed = parse_number(arg, 0, ULONG_MAX, "--seed", state);
+		options->seed = parse_number(arg, 0, LONG_MAX, "--seed", state);
 		return 0;
 	case 'j':
 		parse_form(options, BENCH_JSON, state);
