@@ -126,6 +126,14 @@ is "only the requested workload is measured" 2 "$(value allocators 0 figures len
 
 quick -w pair --type libc --peer none --json
 is "the pair alone is measured in all its states" 6 "$(value allocators 0 figures length)"
+quick -w pair --type libc --peer none --threads 2 --json
+ns=$(figure libc pair-full rounds 0 wall_ns)
+is "the time of a pair is that of one thread" "$(awk -v ns="$ns" 'BEGIN { printf "%.1f", ns / 10000 }')" \
+    "$(figure libc pair-full ns | awk '{ printf "%.1f", $1 }')"
+quick -w evict --type zbud --peer none --json
+live=$(figure zbud evict rounds 0 live_bytes)
+holds "objects that were not evicted are alive" "$live" -gt 0
+at_most "the pool has what is alive" "$live" "$(figure zbud evict rounds 0 pool_bytes)"
 quick -w stall --type libc --peer none --json
 exits "stalls alone are measured" 0
 is "stalls are not measured in rounds" 1 "$(value allocators 0 figures length)"

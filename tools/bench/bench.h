@@ -125,7 +125,9 @@ double measurement_footprint(
 	/* resident memory and page tables, divided by live bytes */
 	const struct measurement *measurement);
 double measurement_hits(const struct measurement *measurement); /* a share of the operations */
-double measurement_ns(const struct measurement *measurement);   /* for one operation */
+double measurement_ns(
+	/* for one operation of all threads together; of a pair, for one of a single thread */
+	const struct measurement *measurement);
 double measurement_wall_ms(const struct measurement *measurement);
 double measurement_operations(const struct measurement *measurement);
 double measurement_live_bytes(const struct measurement *measurement);

@@ -53,7 +53,10 @@ double bench_extreme(const struct bench_row *row, unsigned int threads, enum mea
 
 double measurement_ns(const struct measurement *measurement)
 {
-	return (double)measurement->wall_ns / (double)(measurement->operations ? measurement->operations : 1);
+	double ns = (double)measurement->wall_ns / (double)(measurement->operations ? measurement->operations : 1);
+
+	/* The threads of a pair do not share the work: each one does the same. */
+	return measure_group(measurement->measure) == GROUP_PAIR ? ns * (double)measurement->threads : ns;
 }
 
 double measurement_wall_ms(const struct measurement *measurement)

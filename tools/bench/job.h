@@ -70,7 +70,8 @@ enum call { CALL_STORE, CALL_DROP, CALL_READ, CALLS };
 struct measurement {
 	uint32_t measure;
 	uint32_t moves; /* the driver can move objects */
-	uint64_t operations;
+	uint64_t threads;
+	uint64_t operations; /* of all threads together */
 	uint64_t wall_ns;
 	uint64_t live_bytes;       /* at the end of the measure */
 	uint64_t rss_bytes;        /* growth of the process since before its first object */

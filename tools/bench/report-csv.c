@@ -61,7 +61,10 @@ static void print_memory(const struct bench_row *row, unsigned int threads, enum
 	putchar(',');
 	if (bench_counts_madvise(row))
 		printf("%.0f", bench_median(row, threads, measure, measurement_madvise_calls));
-	printf(",%.0f,", bench_median(row, threads, measure, measurement_moved_bytes));
+	putchar(',');
+	if (row->figures[threads][measure].rounds[0].moves)
+		printf("%.0f", bench_median(row, threads, measure, measurement_moved_bytes));
+	putchar(',');
 	if (bench_median(row, threads, measure, measurement_footprint) > 0)
 		printf("%.4f", bench_median(row, threads, measure, measurement_footprint));
 }

@@ -53,23 +53,13 @@ static void write_ratio(const struct bench *bench, const struct bench_row *row, 
 		snprintf(text + length, CELL_BYTES - length, " %5.2f", ratio);
 }
 
-/* Nanoseconds for an operation of all threads together, and the ratio. */
+/* Nanoseconds for an operation, and the ratio. */
 static void write_ns(const struct bench *bench, const struct bench_row *row, unsigned int threads, enum measure measure,
 		     char text[CELL_BYTES])
 {
 	if (!bench_has(row, threads, measure) || row->kind == BENCH_KERNEL)
 		return;
 	write_number(text, bench_ns(row, threads, measure));
-	write_ratio(bench, row, threads, measure, text);
-}
-
-/* The same for an operation of one thread. */
-static void write_thread_ns(const struct bench *bench, const struct bench_row *row, unsigned int threads,
-			    enum measure measure, char text[CELL_BYTES])
-{
-	if (!bench_has(row, threads, measure))
-		return;
-	write_number(text, bench_ns(row, threads, measure) * bench->options.threads[threads]);
 	write_ratio(bench, row, threads, measure, text);
 }
 
@@ -153,9 +143,9 @@ static const struct column memory_columns[] = {
 	{ "MADVISE", MEASURE_CHURN, write_madvise },
 };
 static const struct column pair_columns[] = {
-	{ "EMPTY", MEASURE_PAIR_EMPTY, write_thread_ns },     { "FULL", MEASURE_PAIR_FULL, write_thread_ns },
-	{ "HOLES", MEASURE_PAIR_HOLES, write_thread_ns },     { "COMPACTED", MEASURE_PAIR_COMPACTED, write_thread_ns },
-	{ "TRIMMED", MEASURE_PAIR_TRIMMED, write_thread_ns }, { "WORN", MEASURE_PAIR_WORN, write_thread_ns },
+	{ "EMPTY", MEASURE_PAIR_EMPTY, write_ns },     { "FULL", MEASURE_PAIR_FULL, write_ns },
+	{ "HOLES", MEASURE_PAIR_HOLES, write_ns },     { "COMPACTED", MEASURE_PAIR_COMPACTED, write_ns },
+	{ "TRIMMED", MEASURE_PAIR_TRIMMED, write_ns }, { "WORN", MEASURE_PAIR_WORN, write_ns },
 };
 static const struct column other_columns[] = {
 	{ "TRANSFER", MEASURE_TRANSFER, write_ns },

@@ -205,8 +205,18 @@ static bool open_pool(struct run *run)
 	return true;
 }
 
+/* Evictions change what is alive in no particular worker, so it is counted at the end. */
+static void count_live(struct run *run)
+{
+	for (uint64_t i = 0; i < run->job->objects; i++)
+		if (atomic_load_explicit(&cache.object[i], memory_order_relaxed))
+			run->workers[0].live_bytes += run->bytes[i];
+}
+
 void run_evict(struct run *run)
 {
+	struct measurement measurement;
+
 	prepare(run);
 	if (*run->job->spec && !open_pool(run))
 		return;
@@ -214,5 +224,9 @@ void run_evict(struct run *run)
 	if (run_is_too_large(run))
 		return;
 	run_share(run, ACCESSES_PER_OBJECT * run->job->objects);
-	run_measure(run, MEASURE_EVICT, access_loop);
+	run_begin(run, MEASURE_EVICT, &measurement);
+	measurement.wall_ns = run_work(run, access_loop);
+	if (*run->job->spec)
+		count_live(run);
+	run_end(run, &measurement);
 }

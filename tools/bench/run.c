@@ -212,6 +212,7 @@ void run_end(struct run *run, struct measurement *measurement)
 	measurement->rss_bytes = growth(rss_bytes(), run->base_rss_bytes);
 	measurement->page_table_bytes = growth(footprint_page_table_bytes(), run->base_page_table_bytes);
 	measurement->pool_bytes = allocator_pool_bytes(&run->allocator);
+	measurement->threads = run->worker_count;
 	for (unsigned int i = 0; i < run->worker_count; i++) {
 		measurement->operations += run->workers[i].operations;
 		measurement->hits += run->workers[i].hits;
