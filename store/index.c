@@ -123,10 +123,11 @@ struct zps_leaf *zps_index_find(const struct zps_index *index, uint64_t key)
 {
 	const struct zps_table *table = atomic_load(&index->table);
 	uint64_t base = key & ~(uint64_t)(ZPS_LEAF_UNITS - 1);
-	struct zps_leaf *leaf = atomic_load_explicit(&table->bucket[bucket_of(table, base)], memory_order_acquire);
+	/* These loads are sequentially consistent because of unlink_leaf(). */
+	struct zps_leaf *leaf = atomic_load(&table->bucket[bucket_of(table, base)]);
 
 	while (leaf && zps_leaf_base(leaf) != base)
-		leaf = atomic_load_explicit(&leaf->next[table->link], memory_order_acquire);
+		leaf = atomic_load(&leaf->next[table->link]);
 	return leaf;
 }
 
@@ -223,15 +224,17 @@ static bool retire(struct zps_leaf *leaf)
 	return false;
 }
 
-/* The caller holds `lock`. */
+/*
+ * The store is sequentially consistent, as zps_section_begin() requires: a section that zps_contexts_wait() does not
+ * see finds the leaf no more.  The caller holds `lock`.
+ */
 static void unlink_leaf(struct zps_table *table, struct zps_leaf *leaf)
 {
 	_Atomic(struct zps_leaf *) *at = &table->bucket[bucket_of(table, zps_leaf_base(leaf))];
 
 	while (atomic_load_explicit(at, memory_order_relaxed) != leaf)
 		at = &atomic_load_explicit(at, memory_order_relaxed)->next[table->link];
-	atomic_store_explicit(at, atomic_load_explicit(&leaf->next[table->link], memory_order_relaxed),
-			      memory_order_release);
+	atomic_store(at, atomic_load_explicit(&leaf->next[table->link], memory_order_relaxed));
 }
 
 /* Moves the leaves without values to the list of removed leaves.  The caller holds `lock`. */
@@ -312,8 +315,12 @@ static bool add_leaf(struct zps_index *index, uint64_t base)
 		if (!leaf)
 			return false;
 		atomic_store_explicit(&leaf->base, base, memory_order_relaxed);
-		link_leaf(atomic_load(&index->table), leaf);
+		/*
+		 * The leaf is counted first.  Otherwise another thread could put a value in it that its own flush,
+		 * which walks over the leaves that are counted, would not find.
+		 */
 		atomic_store_explicit(&index->leaf_count, leaves + 1, memory_order_release);
+		link_leaf(atomic_load(&index->table), leaf);
 		grow(index, leaves + 1);
 	}
 	index->added++;

@@ -6,6 +6,7 @@ TESTS += tests/model/model
 tests_model_model_SOURCES = \
 	tests/model/biased.c \
 	tests/model/handles.c \
+	tests/model/leaves.c \
 	tests/model/machine.c \
 	tests/model/machine.h \
 	tests/model/main.c \

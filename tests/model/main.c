@@ -29,5 +29,7 @@ int main(void)
 		explore(&biased_protocols[i]);
 	for (unsigned int i = 0; i < handle_count; i++)
 		explore(&handle_protocols[i]);
+	for (unsigned int i = 0; i < leaf_count; i++)
+		explore(&leaf_protocols[i]);
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -4,7 +4,7 @@
 
 #include "machine.h"
 
-extern const struct protocol biased_protocols[], handle_protocols[];
-extern const unsigned int biased_count, handle_count;
+extern const struct protocol biased_protocols[], handle_protocols[], leaf_protocols[];
+extern const unsigned int biased_count, handle_count, leaf_count;
 
 #endif
