@@ -202,20 +202,27 @@ int zpool_store_zero_range(struct zpool_store *store, uint64_t first, uint64_t c
  */
 struct known {
 	uint64_t absent_end;
+	uint64_t looked_at; /* is for how many units the last look was, which the next one doubles */
 	uint64_t end;
 	enum zpool_store_extent kind;
 };
 
-/* Returns the first key from `key` to `last` whose unit is in memory, or a larger one if all are absent. */
-static uint64_t absent_end(struct zpool_store *store, struct zps_context *context, uint64_t key, uint64_t last)
+#define FIRST_LOOK_UNITS 128
+
+/* Sets known->absent_end for an absent key.  A look that was too long would cost more than the extent. */
+
+static void look_ahead(struct zpool_store *store, struct zps_context *context, struct known *known, uint64_t key,
+		       uint64_t last)
 {
-	for (; key <= last; key++) {
+	known->looked_at = known->looked_at ? 2 * known->looked_at : FIRST_LOOK_UNITS;
+	if (known->looked_at < last - key)
+		last = key + known->looked_at;
+	while (key++ < last)
 		if (!has_leaf(store, context, key))
 			key = leaf_end(key);
 		else if (zps_peek(store, context, key) & ZPS_STATE)
 			break;
-	}
-	return key;
+	known->absent_end = key;
 }
 
 /* Returns the kind of an absent unit; a unit of which only a part is a hole counts as data. */
@@ -230,7 +237,7 @@ static enum zpool_store_extent kind_in_backing(struct zpool_store *store, struct
 	if (key < known->end)
 		return known->kind;
 	if (key >= known->absent_end)
-		known->absent_end = absent_end(store, context, key + 1, last);
+		look_ahead(store, context, known, key, last);
 	if (call->next_extent)
 		length = call->next_extent(call->user, key * store->unit_bytes, bytes, &is_hole);
 	if (length <= 0 || (uint64_t)length > bytes)
@@ -290,7 +297,7 @@ static uint64_t first_value(struct zpool_store *store, struct zps_context *conte
 static uint64_t extent_end(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			   enum zpool_store_extent *kind)
 {
-	struct known known = { 0, 0, ZPOOL_STORE_HOLE };
+	struct known known = { 0, 0, 0, ZPOOL_STORE_HOLE };
 
 	*kind = kind_of(store, context, &known, first, last);
 	for (uint64_t key = first; key < last; key++) {
