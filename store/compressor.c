@@ -98,6 +98,14 @@ int zps_choose(const char *text, struct zps_choice *choice)
 	return colon ? parse_level(choice->compressor, colon + 1, &choice->level) : 0;
 }
 
+/* A compressor of the program may keep in its state what the decompressor needs, such as the level. */
+bool zps_share_state(const struct zpool_store_compressor *a, const struct zpool_store_compressor *b)
+{
+	bool is_own = a == &zps_lz4 || a == &zps_lz4hc || a == zps_zstd();
+
+	return is_own && a->decompress == b->decompress;
+}
+
 int zpool_store_find_compressor(const char *text, const struct zpool_store_compressor **compressor, int *level)
 {
 	struct zps_choice choice;

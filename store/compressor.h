@@ -5,6 +5,8 @@
 #ifndef ZPS_COMPRESSOR_H
 #define ZPS_COMPRESSOR_H 1
 
+#include <stdbool.h>
+
 #include "zpool-store.h"
 
 struct zps_choice {
@@ -14,6 +16,9 @@ struct zps_choice {
 
 /* Parses `text`, which is NAME or NAME:LEVEL.  Returns 0, or -errno with the error set. */
 int zps_choose(const char *text, struct zps_choice *choice);
+
+/* Returns true if a state of one of the two can decompress what the other one has compressed. */
+bool zps_share_state(const struct zpool_store_compressor *a, const struct zpool_store_compressor *b);
 
 /* These compressors are in lz4.c and zstd.c. */
 extern const struct zpool_store_compressor zps_lz4;

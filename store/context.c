@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -53,13 +54,12 @@ static void context_warm_up(const struct zps_contexts *contexts, struct zps_cont
 	zps_compress(contexts->store, &packer, context->copy, bytes, context->image, bytes - 1);
 }
 
-/* Compressors with the same decompressor, which differ only in their level, share one state for decompression. */
 static bool needs_second(const struct zps_contexts *contexts)
 {
 	const struct zpool_store_compressor *first = contexts->choice.compressor;
 	const struct zpool_store_compressor *second = contexts->second.compressor;
 
-	return second && (!first || first->decompress != second->decompress);
+	return second && (!first || !zps_share_state(first, second));
 }
 
 /* Allocates the members of a context, and returns 0 or -ENOMEM. */
@@ -204,7 +204,7 @@ static struct zps_context *add(struct zps_contexts *contexts)
 
 	pthread_mutex_lock(&contexts->lock);
 	used = atomic_load(&contexts->used);
-	reserved = used < ZPS_CONTEXTS_MAX && zps_limit_reserve(contexts->store, bytes);
+	reserved = used < ZPS_CONTEXTS_MAX && zps_limit_reserve(contexts->store, bytes, true);
 	if (reserved)
 		context = context_new(contexts);
 	if (context) {
@@ -245,6 +245,26 @@ void zps_context_put(struct zps_context *context)
 		atomic_store_explicit(&context->dictionary, 0, memory_order_release);
 	atomic_store_explicit(&context->taken, 0, memory_order_release);
 	zp_cancel_restore(cancel_state);
+}
+
+void zps_errors_begin(struct zps_context *context)
+{
+	context->first_err = 0;
+}
+
+void zps_errors_note(struct zps_context *context, int err)
+{
+	if (!err || context->first_err)
+		return;
+	context->first_err = err;
+	(void)snprintf(context->first_text, sizeof(context->first_text), "%s", zpool_last_error());
+}
+
+int zps_errors_end(struct zps_context *context)
+{
+	int err = context->first_err;
+
+	return err ? zpool_set_error(-err, "%s", context->first_text) : 0;
 }
 
 void zps_contexts_wait(struct zps_contexts *contexts)

@@ -64,6 +64,8 @@ static inline enum zps_count zps_version_count(unsigned int version)
 	return (enum zps_count)(ZPS_DICTIONARY_UNITS + version - 1);
 }
 
+#define ZPS_ERROR_TEXT 400
+
 struct zps_context {
 	_Alignas(64) _Atomic uint32_t taken;
 	_Atomic uint32_t section;        /* is odd while the thread is inside a section */
@@ -74,6 +76,8 @@ struct zps_context {
 	void *second;        /* decompresses the second compressor's objects; NULL if not needed */
 	unsigned char *copy; /* receives an object if the driver cannot map it */
 	unsigned char *io;   /* is the buffer for the backing; NULL without a backing */
+	int first_err;       /* is the first error since zps_errors_begin() */
+	char first_text[ZPS_ERROR_TEXT];
 	_Atomic uint64_t count[ZPS_COUNTS];
 	unsigned char image[]; /* has an object that is to be stored, and behind it the memory of `copy` */
 };
@@ -107,6 +111,14 @@ uint64_t zps_contexts_sum(const struct zps_contexts *contexts, enum zps_count co
 struct zps_context *zps_context_get(struct zps_contexts *contexts);
 void zps_context_put(struct zps_context *context);
 
+/*
+ * A call that continues after an error returns the first one, with its text: between begin and end, it notes each
+ * error while zpool_last_error() has its text.  The end returns the first error, with its text set again, or 0.
+ */
+void zps_errors_begin(struct zps_context *context);
+void zps_errors_note(struct zps_context *context, int err);
+int zps_errors_end(struct zps_context *context);
+
 /* Waits until every section that is running now has ended.  The caller is outside a section. */
 void zps_contexts_wait(struct zps_contexts *contexts);
 
@@ -114,8 +126,9 @@ void zps_contexts_wait(struct zps_contexts *contexts);
 void zps_pause(unsigned int *turn);
 
 /*
- * The store is sequentially consistent, like the accesses to the index's table: a thread that replaces the table and
- * then reads `section` sees that this section has begun, or else this section sees the new table.
+ * The store is sequentially consistent, like the accesses to the index's table and to its chains: a thread that
+ * replaces the table, or removes a leaf from a chain, and then reads `section` sees that this section has begun, or
+ * else this section sees the change.
  */
 static inline void zps_section_begin(struct zps_context *context)
 {

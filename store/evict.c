@@ -94,7 +94,9 @@ static int write_cluster(const struct eviction *eviction, uint64_t key)
 
 	if (units > CLUSTER_UNITS)
 		units = CLUSTER_UNITS;
-	return zps_write_units(eviction->store, eviction->context, key & ~(units - 1), key | (units - 1));
+	zps_errors_begin(eviction->context);
+	(void)zps_write_units(eviction->store, eviction->context, key & ~(units - 1), key | (units - 1));
+	return zps_errors_end(eviction->context);
 }
 
 static void note_error(struct eviction *eviction, int err)

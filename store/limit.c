@@ -33,14 +33,14 @@ static void apply(struct zpool_store *store)
 	(void)zpool_set_limit(store->pool, store->limit_bytes && !atomic_load(&store->exceeded) ? left : 0);
 }
 
-bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes)
+bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes, bool may_exceed)
 {
 	bool fits;
 
 	pthread_mutex_lock(&store->limit_lock);
 	store->reserved_bytes += bytes;
 	apply(store);
-	fits = !store->limit_bytes || atomic_load(&store->exceeded) ||
+	fits = !store->limit_bytes || (may_exceed && atomic_load(&store->exceeded)) ||
 	       zpool_get_total_size(store->pool) + others_bytes(store) + store->reserved_bytes <= store->limit_bytes;
 	if (!fits) {
 		store->reserved_bytes -= bytes;

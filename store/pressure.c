@@ -47,7 +47,7 @@ static void give_back(const struct zps_watch *watch)
 	zps_count(context, ZPS_PRESSURE_EVENTS, 1);
 	zps_context_put(context);
 	if (store->recompression)
-		(void)zpool_store_recompress(store, 0, RECOMPRESS_UNITS);
+		zps_recompress_idle(store, RECOMPRESS_UNITS);
 	(void)zpool_store_compact(store, COMPACT_BYTES, COMPACT_NS);
 	(void)zpool_trim(store->pool, NULL);
 	if (store->backing.present)
@@ -68,8 +68,8 @@ static void *run(void *context)
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return NULL;
-		/* POLLERR says that the cgroup was removed. */
-		if (fds[0].revents || (fds[1].revents & (POLLERR | POLLNVAL)))
+		/* POLLERR says that the cgroup was removed, and POLLHUP that the other end of a socket was closed. */
+		if (fds[0].revents || (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)))
 			return NULL;
 		if (!(fds[1].revents & POLLPRI))
 			continue;

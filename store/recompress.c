@@ -15,7 +15,8 @@
 struct zps_recompression {
 	pthread_mutex_t lock; /* guards all members, so that one thread recompresses at a time */
 	void *state;          /* is the second compressor's state */
-	size_t hand;          /* is the number of the leaf at which the next call continues */
+	size_t hand;          /* is the number of the leaf at which the program's next call continues */
+	size_t idle_hand;     /* is the same for zps_recompress_idle() */
 	size_t bytes;         /* is the length of this structure with its buffers */
 	unsigned char *value;
 	unsigned char image[];
@@ -166,31 +167,53 @@ static bool recompress(struct zpool_store *store, struct zps_context *context, u
 	return false;
 }
 
-/* Makes one pass over the leaves, or continues it, and returns true if max_units ended it early. */
-static bool pass(struct zpool_store *store, struct zps_context *context, uint32_t flags, uint64_t max_units)
+/*
+ * Makes one pass over the leaves, or continues one that max_units has ended early, and returns true if max_units ends
+ * this one.  A call without that limit makes a whole pass.
+ */
+static bool pass(struct zpool_store *store, struct zps_context *context, size_t *hand, uint32_t flags,
+		 uint64_t max_units)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
-	struct zps_recompression *recompression = store->recompression;
 	uint64_t units = 0;
 
-	if (recompression->hand >= leaves)
-		recompression->hand = 0;
-	while (recompression->hand < leaves) {
-		uint64_t base = zps_leaf_base(zps_index_leaf(&store->index, recompression->hand));
+	if (*hand >= leaves || !max_units)
+		*hand = 0;
+	while (*hand < leaves) {
+		uint64_t base = zps_leaf_base(zps_index_leaf(&store->index, *hand));
 
 		if (max_units && units >= max_units)
 			return true;
-		recompression->hand++;
+		++*hand;
 		for (unsigned int slot = 0; slot < ZPS_LEAF_UNITS; slot++)
 			units += recompress(store, context, base + slot, flags);
 	}
 	return false;
 }
 
+static bool pass_locked(struct zpool_store *store, size_t *hand, uint32_t flags, uint64_t max_units)
+{
+	struct zps_context *context = zps_context_get(&store->contexts);
+	bool ended;
+
+	pthread_mutex_lock(&store->recompression->lock);
+	ended = pass(store, context, hand, flags, max_units);
+	if (store->dictionaries) {
+		count_memory(store);
+		zps_limit_release(store, 0);
+	}
+	pthread_mutex_unlock(&store->recompression->lock);
+	zps_context_put(context);
+	return ended;
+}
+
+void zps_recompress_idle(struct zpool_store *store, uint64_t max_units)
+{
+	(void)pass_locked(store, &store->recompression->idle_hand, 0, max_units);
+}
+
 int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t max_units)
 {
-	struct zps_context *context;
-	bool ended;
 
 	if (!store)
 		return zpool_set_error(EINVAL, "zpool_store_recompress() was given no store.");
@@ -199,14 +222,5 @@ int zpool_store_recompress(struct zpool_store *store, uint32_t flags, uint64_t m
 				       (unsigned int)flags);
 	if (!store->recompression)
 		return zpool_set_error(EOPNOTSUPP, "The store was opened without a recompressor.");
-	context = zps_context_get(&store->contexts);
-	pthread_mutex_lock(&store->recompression->lock);
-	ended = pass(store, context, flags, max_units);
-	if (store->dictionaries) {
-		count_memory(store);
-		zps_limit_release(store, 0);
-	}
-	pthread_mutex_unlock(&store->recompression->lock);
-	zps_context_put(context);
-	return ended;
+	return pass_locked(store, &store->recompression->hand, flags, max_units);
 }

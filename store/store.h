@@ -81,10 +81,11 @@ struct zpool_store {
 /* ---- limit.c ---- */
 /*
  * zps_limit_reserve() is called before the index, a context or a dictionary grows, and takes the bytes from the pool's
- * limit; it returns false if the limit leaves no room.  zps_limit_release() ends the reservation after the growth or
- * its failure, and makes the pool's limit fit what is there then.
+ * limit; it returns false if the limit leaves no room.  What a put needs may exceed the limit while puts may.
+ * zps_limit_release() ends the reservation after the growth or its failure, and makes the pool's limit fit what is
+ * there then.
  */
-bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes);
+bool zps_limit_reserve(struct zpool_store *store, uint64_t bytes, bool may_exceed);
 void zps_limit_release(struct zpool_store *store, uint64_t bytes);
 
 /* Allows the pool to exceed the limit, or, with `exceed` false, applies the limit again. */
@@ -188,6 +189,12 @@ uint64_t zps_object_count(const struct zpool_store *store);
 int zps_recompression_init(struct zpool_store *store);
 void zps_recompression_fini(struct zpool_store *store);
 
+/*
+ * Recompresses about so many idle values, for the thread that waits for memory pressure.  It continues where that
+ * thread has stopped, and not where the program's own passes have.
+ */
+void zps_recompress_idle(struct zpool_store *store, uint64_t max_units);
+
 /* ---- pressure.c ---- */
 /* Ends the thread that waits for memory pressure, and returns false if there was none. */
 bool zps_watch_end(struct zpool_store *store);
@@ -232,8 +239,8 @@ void zps_copied_free(struct zpool_store *store, uint64_t word);
 
 /* ---- writeback.c ---- */
 /*
- * Writes the dirty units among the keys to the backing.  The caller holds the stripe of the keys for writing.  Returns
- * 0, or the first -errno with the error set.
+ * Writes the dirty units among the keys to the backing.  The caller holds the stripe of the keys for writing, and has
+ * called zps_errors_begin(): each error is noted.  Returns 0, or the first -errno.
  */
 int zps_write_units(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last);
 

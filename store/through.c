@@ -83,7 +83,9 @@ static int write_range(struct zpool_store *store, struct zps_context *context, s
 
 	pthread_rwlock_wrlock(stripe);
 	while (!err && !removed) {
-		err = zps_write_units(store, context, range.first, range.last);
+		zps_errors_begin(context);
+		(void)zps_write_units(store, context, range.first, range.last);
+		err = zps_errors_end(context);
 		removed = true;
 		for (uint64_t key = range.first; !err && key <= range.last; key++)
 			removed = remove_copied(store, context, key) && removed;

@@ -228,7 +228,7 @@ static int add(struct training *training, unsigned int version, struct zps_dicti
 
 	if (training->choice == &contexts->choice && training->state_bytes > contexts->state_bytes)
 		growth += (training->state_bytes - contexts->state_bytes) * atomic_load(&contexts->used);
-	if (!zps_limit_reserve(store, growth)) {
+	if (!zps_limit_reserve(store, growth, false)) {
 		zps_dictionary_free(dictionary);
 		return zpool_set_error(ENOMEM,
 				       "The store's limit leaves no room for a dictionary that takes %llu bytes.",
@@ -290,7 +290,7 @@ static int train(struct zpool_store *store, struct zps_context *context)
 				       "The store has %d dictionaries, and values were compressed with each: put these "
 				       "values again, or recompress them with ZPOOL_STORE_RECOMPRESS_ALL.",
 				       ZPS_DICTIONARIES);
-	if (!zps_limit_reserve(store, needed))
+	if (!zps_limit_reserve(store, needed, false))
 		return zpool_set_error(
 			ENOMEM,
 			"Training a dictionary takes %llu bytes for a moment, for which the store's limit "

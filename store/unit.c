@@ -51,7 +51,7 @@ static bool add_leaf(struct zpool_store *store, uint64_t key)
 
 	if (atomic_load_explicit(&store->limited, memory_order_relaxed))
 		growth = zps_index_growth_bytes(&store->index);
-	if (growth && !zps_limit_reserve(store, growth)) {
+	if (growth && !zps_limit_reserve(store, growth, true)) {
 		if (!zps_index_sweep(&store->index))
 			return false;
 		growth = 0;

@@ -141,7 +141,8 @@ int zps_write_units(struct zpool_store *store, struct zps_context *context, uint
 		int err = 0;
 
 		done += write_run(store, context, first + done, last, &err);
-		if (err && !first_err)
+		zps_errors_note(context, err);
+		if (!first_err)
 			first_err = err;
 	}
 	return first_err;
@@ -175,50 +176,38 @@ static bool is_dirty(const struct zps_leaf *leaf)
 	return false;
 }
 
-static int write_locked(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+static void write_locked(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	pthread_rwlock_t *stripe = zps_stripe(&store->backing, first);
-	int err;
 
 	pthread_rwlock_wrlock(stripe);
-	err = zps_write_units(store, context, first, last);
+	(void)zps_write_units(store, context, first, last);
 	pthread_rwlock_unlock(stripe);
-	return err;
 }
 
 /* For each dirty leaf, writes the keys of the range that share the leaf's stripe, so that they are in order. */
-static int write_leaves(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+static void write_leaves(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
-	int first_err = 0;
 
 	for (size_t i = 0; i < leaves; i++) {
 		const struct zps_leaf *leaf = zps_index_leaf(&store->index, i);
 		uint64_t end = zps_stripe_end(zps_leaf_base(leaf));
 		uint64_t begin = end - (ZPS_STRIPE_UNITS - 1);
-		int err;
 
-		if (end < first || begin > last || !is_dirty(leaf))
-			continue;
-		err = write_locked(store, context, begin < first ? first : begin, end < last ? end : last);
-		if (err && !first_err)
-			first_err = err;
+		if (end >= first && begin <= last && is_dirty(leaf))
+			write_locked(store, context, begin < first ? first : begin, end < last ? end : last);
 	}
-	return first_err;
 }
 
-static int write_range(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+static void write_range(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
-	int first_err = 0;
-
 	for (uint64_t key = first;;) {
 		uint64_t end = zps_stripe_end(key) < last ? zps_stripe_end(key) : last;
-		int err = write_locked(store, context, key, end);
 
-		if (err && !first_err)
-			first_err = err;
+		write_locked(store, context, key, end);
 		if (end == last)
-			return first_err;
+			return;
 		key = end + 1;
 	}
 }
@@ -286,13 +275,19 @@ static int write_and_flush(struct zpool_store *store, uint64_t first, uint64_t l
 	struct zps_context *context = zps_context_get(&store->contexts);
 	uint64_t failures = atomic_load_explicit(&store->backing.flush_failures, memory_order_acquire);
 	bool by_leaves = all || zps_is_longer_than_store(store, first, last);
-	int err = by_leaves ? write_leaves(store, context, first, last) : write_range(store, context, first, last);
-	int flush_err = flush_backing(store, context, failures);
+	int err;
 
-	if (all && !err && !flush_err)
+	zps_errors_begin(context);
+	if (by_leaves)
+		write_leaves(store, context, first, last);
+	else
+		write_range(store, context, first, last);
+	zps_errors_note(context, flush_backing(store, context, failures));
+	err = zps_errors_end(context);
+	if (all && !err)
 		zps_torn_mend(store, context);
 	zps_context_put(context);
-	return err ? err : flush_err;
+	return err;
 }
 
 int zpool_store_flush(struct zpool_store *store)

@@ -336,7 +336,8 @@ ZPOOL_PUBLIC int zpool_store_next_extent(struct zpool_store *store, uint64_t fir
  * zpool_store_recompress - compress values once more, with the second compressor
  *
  * flags      is 0 or ZPOOL_STORE_RECOMPRESS_ALL.
- * max_units  is about how many values to compress; 0 means no limit.  The next call continues behind them.
+ * max_units  is about how many values to compress; the next call continues behind them.  0 means no limit: such a call
+ *            always makes a whole pass.
  *
  * The call passes once over the values in memory.  A value that was put or read since the previous pass stays as it is,
  * and counts as idle from now on; so a program that calls this every ten minutes recompresses the values that were idle

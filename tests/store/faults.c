@@ -390,6 +390,40 @@ START_TEST(failed_flush_of_another_thread_fails_and_keeps_units_dirty)
 }
 END_TEST
 
+static int64_t write_nothing(void *user, const void *buf, size_t bytes, uint64_t offset)
+{
+	(void)user;
+	(void)buf;
+	(void)bytes;
+	return offset ? -ENXIO : -ENOSPC;
+}
+
+static int flush_nothing(void *user)
+{
+	(void)user;
+	return -EIO;
+}
+
+START_TEST(error_and_its_text_are_those_of_the_first_failure)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	image_init(&image, (uint64_t)(FAR_KEY + 1) * UNIT, true);
+	image.backing.pwrite = write_nothing;
+	image.backing.flush = flush_nothing;
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; key <= FAR_KEY; key += FAR_KEY / 4)
+		ck_assert_int_eq(zpool_store_put(store, key, value_of(key, 1), UNIT), 0);
+	ck_assert_int_eq(zpool_store_sync(store, 0, FAR_KEY + 1), -ENOSPC);
+	ck_assert_msg(strstr(zpool_last_error(), strerror(ENOSPC)), "%s", zpool_last_error());
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
 static int64_t write_all_but_the_far_key(void *user, const void *buf, size_t bytes, uint64_t offset)
 {
 	return offset + bytes > (uint64_t)FAR_KEY * UNIT ? -EIO : image_write(user, buf, bytes, offset);
@@ -478,6 +512,7 @@ int main(void)
 	tcase_add_loop_test(tcase, puts_exceed_the_limit_only_where_that_is_allowed, 0, 2);
 	tcase_add_test(tcase, failed_flush_makes_units_dirty_again);
 	tcase_add_test(tcase, failed_flush_of_another_thread_fails_and_keeps_units_dirty);
+	tcase_add_test(tcase, error_and_its_text_are_those_of_the_first_failure);
 	tcase_add_test(tcase, sync_ignores_units_outside_its_range);
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
 	tcase_add_test(tcase, file_size_limit_is_an_error_and_no_signal);

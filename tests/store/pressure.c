@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -111,6 +112,41 @@ START_TEST(memory_pressure_event_releases_memory)
 		ck_assert_uint_gt(stats().evicted, UNITS / 4);
 	else
 		ck_assert_uint_eq(stats().units, UNITS);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+static unsigned int threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned int count = 0;
+
+	while (tasks && readdir(tasks))
+		count++;
+	if (tasks)
+		(void)closedir(tasks);
+	return count;
+}
+
+/* Otherwise the thread would not sleep any more. */
+START_TEST(thread_ends_when_the_other_end_of_its_descriptor_is_closed)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+	unsigned int before;
+
+	if (!connect_ends())
+		return;
+	open_store(false);
+	args.fd = ends[1];
+	before = threads();
+	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), 0);
+	ck_assert_int_eq(shutdown(ends[1], SHUT_RDWR), 0);
+	ck_assert_int_eq(close(ends[0]), 0);
+	for (int i = 0; i < 3000 && threads() > before; i++)
+		usleep(10000);
+	ck_assert_uint_eq(threads(), before);
+	ck_assert_int_eq(zpool_store_unwatch_pressure(store), 0);
 	zpool_store_close(store);
 	image_fini(&image);
 }
@@ -379,6 +415,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, memory_pressure_event_releases_memory, 0, 2);
+	tcase_add_test(tcase, thread_ends_when_the_other_end_of_its_descriptor_is_closed);
 	tcase_add_test(tcase, system_without_pressure_information_is_reported);
 	tcase_add_test(tcase, file_that_has_no_pressure_information_is_not_changed);
 	tcase_add_test(tcase, close_ends_the_thread);

@@ -137,6 +137,108 @@ START_TEST(pass_is_continued_after_its_budget)
 }
 END_TEST
 
+/* An early end of one call must not shorten a later call that has no such limit. */
+START_TEST(call_without_a_budget_makes_a_whole_pass)
+{
+	uint64_t recompressed;
+
+	store = open_pair("zsmalloc", "lz4", "zstd", NULL);
+	for (uint64_t key = 0; key < UNITS; key++)
+		put(key);
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, UNITS / 2), 1);
+	for (uint64_t key = 0; key < UNITS / 4; key++)
+		put(key);
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	recompressed = stats().recompressed;
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_uint_eq(stats().recompressed, recompressed);
+	expect_all();
+	zpool_store_close(store);
+}
+END_TEST
+
+/* Two compressors of the program share their functions, and only their contexts know which one is inside. */
+struct wrapped {
+	const struct zpool_store_compressor *inner;
+	void *context;
+};
+
+static void *wrap(const char *name)
+{
+	struct wrapped *wrapped = malloc(sizeof(*wrapped));
+	int level;
+
+	ck_assert_ptr_nonnull(wrapped);
+	ck_assert_int_eq(zpool_store_find_compressor(name, &wrapped->inner, &level), 0);
+	wrapped->context = wrapped->inner->create(level);
+	return wrapped;
+}
+
+static void *wrap_lz4(int level)
+{
+	(void)level;
+	return wrap("lz4");
+}
+
+static void *wrap_zstd(int level)
+{
+	(void)level;
+	return wrap("zstd:3");
+}
+
+static void wrapped_destroy(void *context)
+{
+	struct wrapped *wrapped = context;
+
+	wrapped->inner->destroy(wrapped->context);
+	free(wrapped);
+}
+
+static size_t wrapped_bytes(const void *context)
+{
+	const struct wrapped *wrapped = context;
+
+	return sizeof(*wrapped) + wrapped->inner->context_bytes(wrapped->context);
+}
+
+static size_t wrapped_compress(void *context, const void *from, size_t bytes, void *to, size_t room)
+{
+	const struct wrapped *wrapped = context;
+
+	return wrapped->inner->compress(wrapped->context, from, bytes, to, room);
+}
+
+static size_t wrapped_decompress(void *context, const void *from, size_t bytes, void *to, size_t room)
+{
+	const struct wrapped *wrapped = context;
+
+	return wrapped->inner->decompress(wrapped->context, from, bytes, to, room);
+}
+
+#define WRAPPED(name_, create_)                                                                                        \
+	{                                                                                                              \
+		sizeof(struct zpool_store_compressor), 0, 0, 0, name_, create_, wrapped_destroy, wrapped_bytes,        \
+			wrapped_compress, wrapped_decompress                                                           \
+	}
+
+START_TEST(each_compressor_of_the_program_decompresses_its_own_values)
+{
+	static const struct zpool_store_compressor first = WRAPPED("wrapped_lz4", wrap_lz4);
+	static const struct zpool_store_compressor second = WRAPPED("wrapped_zstd", wrap_zstd);
+
+	ck_assert_int_eq(zpool_store_add_compressor(&first), 0);
+	ck_assert_int_eq(zpool_store_add_compressor(&second), 0);
+	store = open_pair("zsmalloc", first.name, second.name, NULL);
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; key < UNITS; key++)
+		put(key);
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_uint_gt(stats().recompressed, UNITS / 2);
+	expect_all();
+	zpool_store_close(store);
+}
+END_TEST
+
 START_TEST(dirty_units_stay_dirty)
 {
 	struct image image;
@@ -188,6 +290,8 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, idle_values_are_recompressed, 0, 5 * SPECS);
 	tcase_add_test(tcase, pass_is_continued_after_its_budget);
+	tcase_add_test(tcase, call_without_a_budget_makes_a_whole_pass);
+	tcase_add_test(tcase, each_compressor_of_the_program_decompresses_its_own_values);
 	tcase_add_test(tcase, dirty_units_stay_dirty);
 	tcase_add_test(tcase, bad_arguments_are_refused);
 	suite_add_tcase(suite, tcase);

@@ -236,6 +236,28 @@ START_TEST(prefetch_ends_at_the_limit_although_puts_exceed_it)
 }
 END_TEST
 
+START_TEST(training_keeps_to_the_limit_although_puts_exceed_it)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	args.compressor = "zstd:1";
+	args.unit_bytes = UNIT;
+	args.limit_bytes = LIMIT;
+	args.backing = &image.backing;
+	args.flags = ZPOOL_STORE_EXCEED;
+	args.train_bytes = 4096;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; zpool_store_get_total_size(store) <= LIMIT; key++) {
+		image_fail(&image, 1, UINT64_MAX, EIO);
+		put(key, 1);
+	}
+	ck_assert_int_eq(zpool_store_train(store), -ENOMEM);
+	image_fail(&image, 0, 0, 0);
+	zpool_store_close(store);
+}
+END_TEST
+
 START_TEST(limit_besides_that_of_the_spec_is_refused)
 {
 	char spec[64];
@@ -283,6 +305,7 @@ int main(void)
 	tcase_add_loop_test(tcase, loaded_units_respect_the_limit_of_the_spec, 0, SPECS);
 	tcase_add_loop_test(tcase, eviction_ends_when_the_remaining_values_leave_enough_room, 0, SPECS);
 	tcase_add_loop_test(tcase, prefetch_ends_at_the_limit_although_puts_exceed_it, 0, SPECS);
+	tcase_add_test(tcase, training_keeps_to_the_limit_although_puts_exceed_it);
 	tcase_add_loop_test(tcase, limit_besides_that_of_the_spec_is_refused, 0, SPECS);
 	tcase_add_loop_test(tcase, shrink_releases_free_pages_and_evicts_nothing, 0, SPECS);
 	suite_add_tcase(suite, tcase);
