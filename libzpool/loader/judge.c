@@ -37,10 +37,27 @@ static void begin(struct zp_judgement *judgement)
 	judgement->why[0] = '\0';
 }
 
+/*
+ * dlopen() replaces variables such as $LIB and ${ORIGIN} in a path, and would open another file than the one that was
+ * checked. Each linker has variables of its own, so none is guessed.
+ */
+static int judge_name(struct zp_judgement *judgement)
+{
+	if (!strchr(judgement->resolved, '$'))
+		return 0;
+	snprintf(
+		judgement->why, sizeof(judgement->why),
+		"the path %s has a dollar sign, which the dynamic linker may take for a variable, and open another file; install the plugin in a directory without dollar signs",
+		judgement->resolved);
+	return -EPERM;
+}
+
 int zp_judge_path(struct zp_judgement *judgement, const char *path)
 {
 	begin(judgement);
-	return zp_trust_resolve(&judgement->trust, path, judgement->resolved, judgement->why, sizeof(judgement->why));
+	int err =
+		zp_trust_resolve(&judgement->trust, path, judgement->resolved, judgement->why, sizeof(judgement->why));
+	return err ? err : judge_name(judgement);
 }
 
 static int fail_unread(struct zp_judgement *judgement, int err)

@@ -48,7 +48,8 @@ struct zp_judgement {
  * Both return 0, or -errno with the reason in judgement->why. judgement->trust has been filled by the caller, see
  * zp_trust_self(). `path` is where the search found the file.
  *
- * The first call checks that no other user can change the file, and sets `resolved`. The second one reads the file and
+ * The first call checks that no other user can change the file and that the linker takes its path literally, and sets
+ * `resolved`. The second one reads the file and
  * checks what it contains and the libraries that it names; -ENOEXEC if it cannot be the plugin of this type. The file
  * is opened once for this. Its code is opened by path later, and the caller compares `id` then.
  */

@@ -177,7 +177,10 @@ START_TEST(load_fails_with_the_reason_that_a_listing_shows)
 	scratch_file("first/junk.so", 0644, "x", 1);
 	scratch_directory("first/dir.so", 0755);
 	scratch_link("first/link.so", "nowhere");
-	size_t count = 5;
+	scratch_directory("$LIB", 0755);
+	scratch_file("$LIB/x.so", 0644, "x", 1);
+	scratch_link("first/variable.so", "../$LIB/x.so");
+	size_t count = 6;
 	if (scratch_plugin("first/renamed.so", "planted"))
 		count++;
 	read_list(count);

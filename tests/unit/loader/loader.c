@@ -187,6 +187,39 @@ START_TEST(untrusted_file_is_not_loaded_and_not_remembered)
 }
 END_TEST
 
+/* The linker would open planted.so in scratch/lib, or lib64, which was not checked. */
+START_TEST(path_with_a_variable_of_the_linker_is_refused)
+{
+	static const char *const directories[] = { "$LIB", "${LIB}", "a$PLATFORM" };
+	start();
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++) {
+		char entry[64];
+		scratch_directory(directories[i], 0755);
+		(void)snprintf(entry, sizeof(entry), "%s/planted.so", directories[i]);
+		if (!scratch_plugin(entry, "planted"))
+			break;
+		ck_assert_int_eq(zpool_set_plugin_path(scratch_path(directories[i])), 0);
+		fails("planted", &nothing, EPERM, "has a dollar sign");
+		assert_contains(failure.message, "install the plugin in a directory without dollar signs");
+		ck_assert(!failure.content);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(link_with_a_dollar_sign_to_a_literal_path_is_accepted)
+{
+	start();
+	if (scratch_plugin("first/planted.so", "planted")) {
+		scratch_link("$LIB", "first");
+		ck_assert_int_eq(zpool_set_plugin_path(scratch_path("$LIB")), 0);
+		ck_assert_int_eq(zp_loader_load("planted", true, &nothing, &loaded, &failure), 0);
+		zp_loader_discard(&loaded);
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(file_under_another_name_than_its_note_says_is_refused)
 {
 	start();
@@ -325,6 +358,8 @@ int main(void)
 		first_directory_that_has_the_file_is_used,
 		fault_in_a_file_is_remembered_with_the_files_identity,
 		untrusted_file_is_not_loaded_and_not_remembered,
+		path_with_a_variable_of_the_linker_is_refused,
+		link_with_a_dollar_sign_to_a_literal_path_is_accepted,
 		file_under_another_name_than_its_note_says_is_refused,
 		remembered_failure_is_reported_until_the_file_changes,
 		identities_differ_if_any_part_differs,
