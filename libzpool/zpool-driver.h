@@ -190,9 +190,9 @@ enum zpool_fork_phase { ZPOOL_FORK_PREPARE, ZPOOL_FORK_PARENT, ZPOOL_FORK_CHILD 
  *               handles)
  *   each_class, each_object   visit, no lock held in fn
  *   set         change a RUNTIME parameter: index in the table, and the value
- *   set_limit   change the limit; a driver with this callback must also enforce args->limit_bytes.  The core passes the
- *               whole limit to every layer of a stack, the lowest first; a filter that holds memory then lowers the
- *               limit of the driver below by that amount
+ *   set_limit   change the limit; a driver with this callback must also enforce args->limit_bytes.  A filter with this
+ *               callback must pass the limit on to the driver below, if that has set_limit, less the bytes that the
+ *               filter holds itself; the core calls set_limit of a layer only if the layer above it has none
  *   trim        return free pages to the system; *released in bytes
  *   fork        PREPARE takes the pool's locks, PARENT and CHILD release them
  *   verify      check the pool's own invariants: 0, or -EUCLEAN after a call of host->error that describes the broken

@@ -24,13 +24,14 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 		return err;
 	atomic_store(&pool->core_limit_bytes, limit_bytes);
 	/*
-	 * The layers are visited from the bottom upwards, because a filter that holds memory itself lowers the limit of
-	 * the driver below.
+	 * A filter with set_limit passes the limit on, less the memory that it holds itself. The layer below it must
+	 * not be given the whole limit even for a moment: another thread's malloc would use it.
 	 */
-	for (unsigned int i = pool->layer_count; !err && i-- > 0;) {
+	for (unsigned int i = 0; !err && i < pool->layer_count; i++) {
 		const struct zp_layer *layer = &pool->layers[i];
-		if (layer->driver->set_limit)
-			err = layer->driver->set_limit(layer->created.pool, limit_bytes);
+		if (!layer->driver->set_limit || (i > 0 && layer[-1].driver->set_limit))
+			continue;
+		err = layer->driver->set_limit(layer->created.pool, limit_bytes);
 		if (err)
 			err = zp_call_driver_failed(layer->driver, "zpool_set_limit()", err);
 	}

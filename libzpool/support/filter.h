@@ -27,9 +27,9 @@
  * handle table of handles.h instead, finds its own handle for a lower one itself, and calls the callbacks of `lower`
  * directly; zp_filter_init() and the callbacks without a handle argument work for such a filter too.
  *
- * Limit.  total_size includes the layers below.  The core passes the limit of the whole stack to every layer, the
- * lowest first; a filter that holds memory of its own reduces the limit of the driver below by that much
- * (zp_filter_limit()).  If the driver below has no set_limit, the core enforces the limit, whatever the filter does.
+ * Limit.  total_size includes the layers below.  The core passes the limit of the whole stack to the top layer; each
+ * filter passes it on to the driver below, less the memory that it holds itself (zp_filter_limit()).  If the driver
+ * below has no set_limit, the core enforces the limit, whatever the filter does.
  *
  * Locks.  A filter holds no lock while it calls shrink of the driver below, or evict.  Its locks come before the locks
  * of the driver below.

@@ -253,10 +253,7 @@ static int trace_set_limit(void *pool, uint64_t limit_bytes)
 
 	int err = 0;
 
-	/*
-	 * The core has also set the limit of the driver below, but a filter above that uses a part of the limit only
-	 * calls this one.  If the driver below has no set_limit, this filter enforces the limit.
-	 */
+	/* If the driver below has no set_limit, this filter enforces the limit. */
 	if (trace->lower.driver->set_limit)
 		err = trace->lower.driver->set_limit(trace->lower.pool, limit_bytes);
 	else

@@ -318,10 +318,9 @@ static int64_t pass_obj_size(void *context, unsigned long handle)
 
 static int pass_set_limit(void *context, uint64_t limit_bytes)
 {
-	/* The core calls set_limit of every layer, and this one holds no memory. */
-	(void)context;
-	(void)limit_bytes;
-	return 0;
+	struct pass_pool *pass = context;
+
+	return pass->lower.driver->set_limit ? pass->lower.driver->set_limit(pass->lower.pool, limit_bytes) : 0;
 }
 
 static int pass_trim(void *context, uint64_t *released)

@@ -129,12 +129,73 @@ START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
 }
 END_TEST
 
+enum { SHARE_BYTES = 1000 };
+static uint64_t largest_limit;
+static unsigned int limits_given;
+
+static int note_limit(void *driver_pool, uint64_t limit_bytes)
+{
+	if (limit_bytes > largest_limit)
+		largest_limit = limit_bytes;
+	limits_given++;
+	return real->set_limit(driver_pool, limit_bytes);
+}
+
+static int pass_on_what_is_left(void *filter, uint64_t limit_bytes)
+{
+	(void)filter;
+	return knobs.filter_lower.driver->set_limit(knobs.filter_lower.pool, limit_bytes - SHARE_BYTES);
+}
+
+/* The driver must not have the whole limit even for a moment, because another thread may call malloc. */
+START_TEST(driver_below_a_filter_never_sees_the_filters_share_of_the_limit)
+{
+	struct zpool_driver original = driver_for_tests("mock"), filter = filter_for_tests("sieve");
+	const uint64_t limit = 64 << 10;
+
+	start_empty();
+	real = &original;
+	driver.set_limit = note_limit;
+	filter.set_limit = pass_on_what_is_left;
+	ck_assert_int_eq(zpool_register_driver(&filter), 0);
+	open_pool("sieve+mock");
+	largest_limit = limits_given = 0;
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(zpool_set_limit(pool, limit), 0);
+	ck_assert_int_eq(zpool_set_param(pool, "limit", "65536"), 0);
+	ck_assert_uint_eq(largest_limit, limit - SHARE_BYTES);
+	ck_assert_uint_eq(limits_given, 4);
+	finish();
+	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
+}
+END_TEST
+
+START_TEST(driver_below_a_filter_without_set_limit_gets_the_whole_limit)
+{
+	struct zpool_driver original = driver_for_tests("mock"), filter = filter_for_tests("sieve");
+
+	start_empty();
+	real = &original;
+	driver.set_limit = note_limit;
+	ck_assert_int_eq(zpool_register_driver(&filter), 0);
+	open_pool("sieve+mock");
+	largest_limit = limits_given = 0;
+	ck_assert_int_eq(zpool_set_limit(pool, 64 << 10), 0);
+	ck_assert_uint_eq(largest_limit, 64 << 10);
+	ck_assert_uint_eq(limits_given, 1);
+	finish();
+	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		core_enforces_the_limit_for_a_driver_without_set_limit,
 		nowait_does_not_wait_for_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
+		driver_below_a_filter_never_sees_the_filters_share_of_the_limit,
+		driver_below_a_filter_without_set_limit_gets_the_whole_limit,
 	};
 	return UNIT_RUN("core/limit", tests);
 }
