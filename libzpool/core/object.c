@@ -105,20 +105,51 @@ static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool
 	return -ENOMEM;
 }
 
+/* The thread holds the core_limit_lock of a pool. The outer turn belongs to a pool on which the driver is built. */
+struct zp_turn {
+	struct zpool *pool;
+	const struct zp_turn *outer;
+};
+
+/* The turns that this thread has, the last one first. */
+static _Thread_local const struct zp_turn *turns __attribute__((tls_model("initial-exec")));
+
+static bool has_turn(const struct zpool *pool)
+{
+	const struct zp_turn *turn = turns;
+	while (turn && turn->pool != pool)
+		turn = turn->outer;
+	return turn != NULL;
+}
+
+const struct zp_turn *zp_pool_give_up_turns(void)
+{
+	const struct zp_turn *given_up = turns;
+	for (const struct zp_turn *turn = given_up; turn; turn = turn->outer)
+		pthread_mutex_unlock(&turn->pool->core_limit_lock);
+	turns = NULL;
+	return given_up;
+}
+
+void zp_pool_take_back_turns(const struct zp_turn *given_up)
+{
+	/* The locks are taken in the same order as the first time. */
+	if (given_up && given_up->outer)
+		zp_pool_take_back_turns(given_up->outer);
+	if (given_up)
+		pthread_mutex_lock(&given_up->pool->core_limit_lock);
+	turns = given_up;
+}
+
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
-	/*
-	 * The pool whose limit this thread is checking. The driver may ask the owner to evict an object, and the owner
-	 * may call malloc again.
-	 */
-	static _Thread_local const struct zpool *having_turn __attribute__((tls_model("initial-exec")));
 	struct zpool *pool = context;
 	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
 
 	if (!limit)
 		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
 	ZP_CANCEL_DISABLED_HERE;
-	if (having_turn == pool)
+	if (has_turn(pool))
 		return malloc_or_trim(pool, limit, size, gfp, handle);
 	if (!(gfp & ZPOOL_GFP_NOWAIT)) {
 		pthread_mutex_lock(&pool->core_limit_lock);
@@ -126,10 +157,10 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 		atomic_fetch_add_explicit(&pool->failed_again, 1, memory_order_relaxed);
 		return -EAGAIN;
 	}
-	const struct zpool *outer = having_turn;
-	having_turn = pool;
+	const struct zp_turn turn = { pool, turns };
+	turns = &turn;
 	int err = malloc_or_trim(pool, limit, size, gfp, handle);
-	having_turn = outer;
+	turns = turn.outer;
 	pthread_mutex_unlock(&pool->core_limit_lock);
 	return err;
 }

@@ -70,6 +70,15 @@ struct zpool {
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle);
 
 /*
+ * These two enclose the owner's evict function, which a driver may call in the middle of a malloc: the calling thread
+ * releases the core_limit_lock of every pool whose malloc it is in, and takes them again. The function may then fork,
+ * wait for another thread, or call malloc. They nest.
+ */
+struct zp_turn;
+const struct zp_turn *zp_pool_give_up_turns(void);
+void zp_pool_take_back_turns(const struct zp_turn *given_up);
+
+/*
  * The counters of one layer; for the top layer, with those of the core added. Returns 0, or -errno if the driver has
  * none. The core sets no error text.
  */

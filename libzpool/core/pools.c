@@ -88,9 +88,8 @@ static const struct zp_layer *find_layer(const void *driver_pool)
 	return NULL;
 }
 
-int zpool_evict(void *driver_pool, unsigned long handle)
+static int evict_found(void *driver_pool, unsigned long handle)
 {
-	ZP_CANCEL_DISABLED_HERE;
 	int (*evict)(void *evict_context, unsigned long handle) = NULL;
 	void *context = NULL;
 
@@ -106,6 +105,16 @@ int zpool_evict(void *driver_pool, unsigned long handle)
 	if (!evict)
 		return zp_fail(EINVAL, "zpool_evict(): the pool was created without an evict callback.");
 	return evict(context, handle);
+}
+
+int zpool_evict(void *driver_pool, unsigned long handle)
+{
+	ZP_CANCEL_DISABLED_HERE;
+	/* A driver calls this in the middle of a malloc, and the lock of the list comes before those of the limits. */
+	const struct zp_turn *turns = zp_pool_give_up_turns();
+	int err = evict_found(driver_pool, handle);
+	zp_pool_take_back_turns(turns);
+	return err;
 }
 
 static bool can_follow(const struct zpool *pool)

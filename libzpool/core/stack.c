@@ -261,14 +261,21 @@ int zp_stack_resolve(struct zpool *pool)
 	return err;
 }
 
-/* How a driver evicts objects of the pool's owner. */
-static int evict_to_owner(void *evict_context, unsigned long handle)
+static int ask_owner(struct zpool *pool, unsigned long handle)
 {
-	struct zpool *pool = evict_context;
 	ZP_CALLBACK_HERE;
 	if (pool->kernel_evict)
 		return pool->kernel_evict(pool, handle);
 	return pool->args.evict(pool, handle, pool->args.user);
+}
+
+/* How a driver evicts objects of the pool's owner. */
+static int evict_to_owner(void *evict_context, unsigned long handle)
+{
+	const struct zp_turn *turns = zp_pool_give_up_turns();
+	int err = ask_owner(evict_context, handle);
+	zp_pool_take_back_turns(turns);
+	return err;
 }
 
 int zp_stack_create(struct zpool *pool)

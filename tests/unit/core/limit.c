@@ -5,7 +5,11 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "core/pools.h"
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/run.h"
 
@@ -129,6 +133,141 @@ START_TEST(driver_with_a_limit_of_its_own_is_asked_directly)
 }
 END_TEST
 
+/* Evicts object 1 before it stores a new one: directly, as drivers do, or like a driver of the kernel. */
+static bool evicts_like_the_kernel, evicting;
+
+static int evict_then_malloc(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	if (evicting) {
+		evicting = false;
+		ck_assert_int_eq(evicts_like_the_kernel ? zpool_evict(driver_pool, 1)
+							: knobs.args.evict(knobs.args.evict_context, 1),
+				 0);
+	}
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+/* Calls malloc on a pool with a limit that the core enforces, whose driver then calls this function. */
+static void evict_inside_malloc(int (*evict)(struct zpool *pool, unsigned long handle), bool like_the_kernel)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	const struct zpool_ops ops = { evict };
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = evict_then_malloc;
+	knobs.leaves_limit_to_core = true;
+	evicts_like_the_kernel = like_the_kernel;
+	evicting = true;
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = zpool_create_pool("mock:limit=64K", ZPOOL_GFP_KERNEL, &ops);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	(void)store(1);
+	ck_assert(!evicting);
+	finish();
+}
+
+static int let_another_thread_store(struct zpool *evicted, unsigned long handle)
+{
+	unsigned long other = 0;
+	pthread_t thread;
+
+	ck_assert_ptr_eq(evicted, pool);
+	ck_assert_uint_eq(handle, 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, store_at_once, &other), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(nowait_error, 0);
+	zpool_free(pool, other);
+	/* The thread itself may store, too, and still has to be kept out by others. */
+	zpool_free(pool, store(1));
+	return 0;
+}
+
+START_TEST(other_threads_can_store_while_malloc_evicts)
+{
+	evict_inside_malloc(let_another_thread_store, false);
+	evict_inside_malloc(let_another_thread_store, true);
+}
+END_TEST
+
+static int fork_in_evict(struct zpool *evicted, unsigned long handle)
+{
+	(void)evicted, (void)handle;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(0);
+	ck_assert_int_gt(child, 0);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	return 0;
+}
+
+START_TEST(evict_function_that_malloc_calls_may_fork)
+{
+	if (!unit_may_fork())
+		return;
+	evict_inside_malloc(fork_in_evict, false);
+	evict_inside_malloc(fork_in_evict, true);
+}
+END_TEST
+
+static sem_t list_is_locked;
+
+static void tell_phase(void *driver_pool, enum zpool_fork_phase phase)
+{
+	(void)driver_pool;
+	if (phase == ZPOOL_FORK_PREPARE)
+		ck_assert_int_eq(sem_post(&list_is_locked), 0);
+}
+
+static void *lock_like_fork(void *unused)
+{
+	zp_pools_fork_prepare();
+	zp_pools_fork_release(false);
+	return unused;
+}
+
+static pthread_t forking;
+
+/* The newest pool is locked first, so the list is locked when that pool's driver is told of the fork. */
+static int evict_while_another_thread_forks(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	ck_assert_int_eq(pthread_create(&forking, NULL, lock_like_fork, NULL), 0);
+	ck_assert_int_eq(sem_wait(&list_is_locked), 0);
+	ck_assert_int_eq(zpool_evict(driver_pool, 1), 0);
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+static int evict_nothing(struct zpool *evicted, unsigned long handle)
+{
+	(void)evicted, (void)handle;
+	return 0;
+}
+
+START_TEST(evict_inside_malloc_does_not_deadlock_with_fork)
+{
+	struct zpool_driver original = driver_for_tests("mock"), newest = driver_for_tests("newest");
+	const struct zpool_ops ops = { evict_nothing };
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = evict_while_another_thread_forks;
+	newest.fork = tell_phase;
+	ck_assert_int_eq(sem_init(&list_is_locked, 0, 0), 0);
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	ck_assert_int_eq(zpool_register_driver(&newest), 0);
+	pool = zpool_create_pool("mock:limit=64K", ZPOOL_GFP_KERNEL, &ops);
+	struct zpool *second = zpool_create_pool("newest", ZPOOL_GFP_KERNEL, NULL);
+	(void)store(1);
+	ck_assert_int_eq(pthread_join(forking, NULL), 0);
+	zpool_destroy_pool(second);
+	ck_assert_int_eq(zpool_unregister_driver(&newest), 0);
+	finish();
+	ck_assert_int_eq(sem_destroy(&list_is_locked), 0);
+}
+END_TEST
+
 enum { SHARE_BYTES = 1000 };
 static uint64_t largest_limit;
 static unsigned int limits_given;
@@ -194,6 +333,9 @@ int main(void)
 		core_enforces_the_limit_for_a_driver_without_set_limit,
 		nowait_does_not_wait_for_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
+		other_threads_can_store_while_malloc_evicts,
+		evict_function_that_malloc_calls_may_fork,
+		evict_inside_malloc_does_not_deadlock_with_fork,
 		driver_below_a_filter_never_sees_the_filters_share_of_the_limit,
 		driver_below_a_filter_without_set_limit_gets_the_whole_limit,
 	};
