@@ -35,6 +35,12 @@ int zp_call_begin(const struct zpool *pool, const char *what)
 	return pool->inherited ? fail_inherited(what) : 0;
 }
 
+int zp_call_end(int result)
+{
+	(void)zp_error_take_driver_text();
+	return result;
+}
+
 int zp_call_driver_failed(const struct zpool_driver *driver, const char *what, int err)
 {
 	err = zp_driver_errno(err);

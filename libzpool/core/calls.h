@@ -13,6 +13,12 @@
  */
 int zp_call_begin(const struct zpool *pool, const char *what);
 
+/*
+ * Ends a call that needs no message of the core, and returns its argument. A sentence of the driver belongs to this
+ * call, and must not be taken for the reason of a later malloc, free or map, which do not discard it when they begin.
+ */
+int zp_call_end(int result);
+
 /* These set the error text and return -errno. */
 int zp_call_fail_no_pool(const char *what);
 int zp_call_fail_unsupported(const char *what, const struct zpool *pool);

@@ -72,6 +72,7 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 		return err;
 	if (driver->total_size(pool->driver_pool) > limit) {
 		(void)driver->free(pool->driver_pool, given);
+		(void)zp_error_take_driver_text();
 		return -EDQUOT;
 	}
 	*handle = given;
@@ -81,10 +82,16 @@ static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_
 /* Returns true if the driver returned memory to the system. */
 static bool trim_at_limit(struct zpool *pool, zpool_gfp_t gfp)
 {
-	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
+	const struct zp_layer *top = zp_pool_top(pool);
 	uint64_t released = 0;
 
-	return !(gfp & ZPOOL_GFP_NOWAIT) && driver->trim && driver->trim(pool->driver_pool, &released) == 0 && released;
+	/* A filter always has trim, but the driver below it may not. */
+	if ((gfp & ZPOOL_GFP_NOWAIT) || !top->driver->trim || !(top->created.caps & ZPOOL_CAP_TRIM))
+		return false;
+	int err = top->driver->trim(pool->driver_pool, &released);
+	/* The failure that is reported is that of malloc. */
+	(void)zp_error_take_driver_text();
+	return err == 0 && released;
 }
 
 /*

@@ -34,7 +34,7 @@ int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed
 	if (reclaimed)
 		*reclaimed = done;
 	if (!err)
-		return 0;
+		return zp_call_end(0);
 	err = zp_driver_errno(err);
 	if (zp_error_take_driver_text())
 		return err;
@@ -65,7 +65,7 @@ int zpool_compact(struct zpool *pool, uint64_t budget_bytes, uint64_t budget_ns,
 	zp_pool_verify(pool, what);
 	if (released)
 		*released = done;
-	return err < 0 || err > 1 ? zp_call_driver_failed(zp_pool_top(pool)->driver, what, err) : err;
+	return err < 0 || err > 1 ? zp_call_driver_failed(zp_pool_top(pool)->driver, what, err) : zp_call_end(err);
 }
 
 int zpool_trim(struct zpool *pool, uint64_t *released)
@@ -85,5 +85,5 @@ int zpool_trim(struct zpool *pool, uint64_t *released)
 	zp_pool_verify(pool, what);
 	if (released)
 		*released = done;
-	return err ? zp_call_driver_failed(zp_pool_top(pool)->driver, what, err) : 0;
+	return err ? zp_call_driver_failed(zp_pool_top(pool)->driver, what, err) : zp_call_end(0);
 }

@@ -35,9 +35,10 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 		if (err)
 			err = zp_call_driver_failed(layer->driver, "zpool_set_limit()", err);
 	}
-	if (!err)
-		zp_pool_verify(pool, "zpool_set_limit()");
-	return err;
+	if (err)
+		return err;
+	zp_pool_verify(pool, "zpool_set_limit()");
+	return zp_call_end(0);
 }
 
 /* Returns the layer that a key is meant for: the one named in `part.key`, or else the first that has the key. */
@@ -95,5 +96,5 @@ int zpool_set_param(struct zpool *pool, const char *key, const char *value)
 	parsed.given = 1;
 	err = layer->driver->set(layer->created.pool, (uint32_t)index, &parsed);
 	zp_pool_verify(pool, what);
-	return err ? zp_call_driver_failed(layer->driver, what, err) : 0;
+	return err ? zp_call_driver_failed(layer->driver, what, err) : zp_call_end(0);
 }

@@ -309,4 +309,6 @@ void zp_stack_destroy(struct zpool *pool)
 		if (pool->layers[i].record)
 			zp_registry_put(pool->layers[i].record);
 	}
+	/* No later call may report what a driver said about its destroy. */
+	(void)zp_error_take_driver_text();
 }

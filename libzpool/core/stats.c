@@ -92,5 +92,5 @@ int zpool_get_stats(struct zpool *pool, struct zpool_stats *stats, size_t stats_
 		return zp_call_driver_failed(zp_pool_top(pool)->driver, what, err);
 	memset(stats, 0, stats_size);
 	memcpy(stats, &own, stats_size < sizeof(own) ? stats_size : sizeof(own));
-	return 0;
+	return zp_call_end(0);
 }

@@ -37,7 +37,7 @@ int zpool_each_class(struct zpool *pool,
 		return zp_fail(EINVAL, "%s was given no function.", what);
 	if (!zp_pool_top(pool)->driver->each_class)
 		return zp_call_fail_unsupported(what, pool);
-	return zp_pool_top(pool)->driver->each_class(pool->driver_pool, visit_class, &visit);
+	return zp_call_end(zp_pool_top(pool)->driver->each_class(pool->driver_pool, visit_class, &visit));
 }
 
 /* Passes the pool to the caller's function along with the object. */
@@ -67,5 +67,5 @@ int zpool_each_object(struct zpool *pool, int (*fn)(struct zpool *pool, unsigned
 		return zp_fail(EINVAL, "%s was given no function.", what);
 	if (!zp_pool_top(pool)->driver->each_object)
 		return zp_call_fail_unsupported(what, pool);
-	return zp_pool_top(pool)->driver->each_object(pool->driver_pool, visit_object, &visit);
+	return zp_call_end(zp_pool_top(pool)->driver->each_object(pool->driver_pool, visit_object, &visit));
 }

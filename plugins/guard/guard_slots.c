@@ -36,16 +36,16 @@ int guard_set_limit(void *pool_, uint64_t limit_bytes)
 static bool press_below(struct guard_pool *pool, uint64_t bytes)
 {
 	static const struct zpool_budget whole = { .struct_size = sizeof(whole) };
-	const struct zpool_driver *driver = pool->filter.lower.driver;
 	uint64_t frees = atomic_load_explicit(&pool->frees, memory_order_relaxed), released;
 
 	if (zp_filter_total_size(&pool->filter) <= bytes)
 		return true;
-	if (driver->trim)
+	/* A filter below has both callbacks, but they would only set a message if its own driver has none. */
+	if (pool->filter.lower.caps & ZPOOL_CAP_TRIM)
 		(void)zp_filter_trim(&pool->filter, &released);
 	if (zp_filter_total_size(&pool->filter) <= bytes)
 		return true;
-	if (!driver->compact || frees < pool->press_at_frees)
+	if (!(pool->filter.lower.caps & ZPOOL_CAP_COMPACT) || frees < pool->press_at_frees)
 		return false;
 	(void)zp_filter_compact(&pool->filter, &whole, &released);
 	bool fits = zp_filter_total_size(&pool->filter) <= bytes;

@@ -269,7 +269,7 @@ static int trace_set_limit(void *pool, uint64_t limit_bytes)
 static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	const struct zpool_driver *driver = trace->lower.driver;
-	bool trimmed = (gfp & ZPOOL_GFP_NOWAIT) || !driver->trim;
+	bool trimmed = (gfp & ZPOOL_GFP_NOWAIT) || !(trace->lower.caps & ZPOOL_CAP_TRIM);
 
 	for (;;) {
 		uint64_t released = 0;

@@ -136,6 +136,35 @@ START_TEST(failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once)
 }
 END_TEST
 
+/* fault has trim and compact, and can only say that the driver below it does not. */
+START_TEST(failed_malloc_says_nothing_about_trim_and_compact)
+{
+	static const char *const specs[] = {
+		"fault+bare:limit=64K",
+		"guard:leaks=no+fault+bare:limit=80K", /* guard's table needs more for the 513th object */
+	};
+	struct zpool_driver bare = driver_for_tests("bare");
+	unsigned long handle;
+
+	driver_knobs_reset();
+	knobs.leaves_limit_to_core = true;
+	bare.set_limit = NULL;
+	bare.trim = NULL;
+	bare.compact = NULL;
+	ck_assert_int_eq(zpool_register_driver(&bare), 0);
+	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+		pool = zpool_create_pool(specs[i], ZPOOL_GFP_KERNEL, NULL);
+		ck_assert_msg(pool != NULL, "%s: %s", specs[i], zpool_last_error());
+		while (zpool_malloc(pool, i ? 1 : 100, ZPOOL_GFP_KERNEL, &handle) == 0)
+			continue;
+		ck_assert_msg(strstr(zpool_last_error(), "its limit is reached") != NULL, "%s: %s", specs[i],
+			      zpool_last_error());
+		zpool_destroy_pool(pool);
+	}
+	ck_assert_int_eq(zpool_unregister_driver(&bare), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("filters at the limit");
@@ -146,6 +175,7 @@ int main(void)
 	tcase_add_loop_test(tcase, failures_are_counted_when_the_caller_sees_them, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once, 0, STACKS);
+	tcase_add_test(tcase, failed_malloc_says_nothing_about_trim_and_compact);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

@@ -509,6 +509,59 @@ START_TEST(walks_visit_all_and_end_with_the_visitors_value)
 }
 END_TEST
 
+static int fail_to_walk_classes(void *driver_pool,
+				int (*fn)(const struct zpool_class_stats *stats, size_t size, void *user), void *user)
+{
+	(void)driver_pool, (void)fn, (void)user;
+	knobs.host->error(knobs.core, "the classes are lost");
+	return -EIO;
+}
+
+static int fail_to_walk_objects(void *driver_pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user)
+{
+	(void)driver_pool, (void)fn, (void)user;
+	knobs.host->error(knobs.core, "the objects are lost");
+	return -EIO;
+}
+
+/* malloc, free and map do not discard what a driver said before, because that would slow them down. */
+static void free_tells_its_own_reason(void)
+{
+	zpool_free(pool, 12345);
+	assert_contains(zpool_last_error(), "is not live");
+}
+
+START_TEST(message_of_a_call_on_the_pool_is_not_that_of_a_later_call_on_an_object)
+{
+	static const enum driver_call calls[] = { CALL_TRIM,      CALL_COMPACT, CALL_SHRINK,
+						  CALL_SET_LIMIT, CALL_SET,     CALL_STATS };
+	struct zpool_stats stats;
+	int n = 0;
+
+	start_empty();
+	driver.each_class = fail_to_walk_classes;
+	driver.each_object = fail_to_walk_objects;
+	open_pool("mock", true);
+	assert_fails(zpool_each_class(pool, count_class, &n), EIO, "the classes are lost");
+	free_tells_its_own_reason();
+	assert_fails(zpool_each_object(pool, count_object, &n), EIO, "the objects are lost");
+	free_tells_its_own_reason();
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		overrule(calls[i], 0, "the driver helped itself");
+		int err = calls[i] == CALL_TRIM        ? zpool_trim(pool, NULL)
+			  : calls[i] == CALL_COMPACT   ? zpool_compact(pool, 0, 0, NULL)
+			  : calls[i] == CALL_SHRINK    ? zpool_shrink(pool, 1, NULL)
+			  : calls[i] == CALL_SET_LIMIT ? zpool_set_limit(pool, 1 << 20)
+			  : calls[i] == CALL_SET       ? zpool_set_param(pool, "level", "4")
+						       : zpool_get_stats(pool, &stats, sizeof(stats));
+		ck_assert_int_eq(err, 0);
+		ck_assert(!knobs.overrule[calls[i]]);
+		free_tells_its_own_reason();
+	}
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -536,6 +589,7 @@ int main(void)
 		stats_count_what_the_core_refused,
 		failed_stats_do_not_write_the_callers_structure,
 		walks_visit_all_and_end_with_the_visitors_value,
+		message_of_a_call_on_the_pool_is_not_that_of_a_later_call_on_an_object,
 	};
 	return UNIT_RUN("core/calls", tests);
 }

@@ -78,6 +78,21 @@ START_TEST(core_enforces_the_limit_for_a_driver_without_set_limit)
 }
 END_TEST
 
+START_TEST(failed_trim_is_not_the_reason_of_a_malloc_beyond_the_limit)
+{
+	unsigned long handle;
+
+	start_empty();
+	driver.set_limit = NULL;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=4208");
+	overrule(CALL_TRIM, -EDOM, "the trim failed");
+	assert_fails(zpool_malloc(pool, 200, 0, &handle), ENOMEM, "its limit is reached");
+	ck_assert(!knobs.overrule[CALL_TRIM]);
+	finish();
+}
+END_TEST
+
 static struct zpool_driver *real;
 static int nowait_error;
 
@@ -331,6 +346,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		core_enforces_the_limit_for_a_driver_without_set_limit,
+		failed_trim_is_not_the_reason_of_a_malloc_beyond_the_limit,
 		nowait_does_not_wait_for_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
 		other_threads_can_store_while_malloc_evicts,
