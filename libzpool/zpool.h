@@ -483,8 +483,11 @@ ZPOOL_PUBLIC bool zpool_has_pool(const char *type);
  * driver   see zpool-driver.h; read during the call; everything that it points to must remain valid until the driver is
  *          unregistered
  *
+ * While another thread looks for a driver of that type, or unloads it, the call waits.
+ *
  * 0, or -EINVAL: NULL, or a structure that the core refuses, the message says which field; -EEXIST: a driver of that
- * type is already registered or loaded.
+ * type is already registered or loaded; -ENOMEM: no memory for the record; -EDEADLK: called inside the initialisation
+ * of a plugin of that type, or another thread has been loading it for 60 seconds.
  */
 ZPOOL_PUBLIC int zpool_register_driver(const struct zpool_driver *driver);
 

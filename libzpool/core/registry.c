@@ -266,6 +266,41 @@ void zp_registry_each_live(void (*fn)(const struct zp_record *record, void *user
 	pthread_mutex_unlock(&lock);
 }
 
+/*
+ * A load or unload of this type says nothing yet about whether the type is taken: most often another thread only looks
+ * for a driver that does not exist. The caller holds the lock.
+ */
+static int wait_until_settled(struct zp_record *record)
+{
+	int err = 0;
+
+	if (is_busy(record) && zp_loader_inside())
+		return fail_call_inside("zpool_register_driver()");
+	while (is_busy(record) && !err)
+		err = wait_for(record);
+	return err;
+}
+
+/* The caller holds the lock. */
+static int register_adopted(const struct zpool_driver *driver, const struct zpool_driver *own)
+{
+	struct zp_record *record = find_or_add(own->type);
+	if (!record)
+		return zp_fail(ENOMEM, "Out of memory while registering driver \"%s\".", own->type);
+	int err = wait_until_settled(record);
+	if (err)
+		return err;
+	if (record->state != ZP_ABSENT)
+		return zp_fail(EEXIST, "A driver \"%s\" is already %s.", own->type,
+			       record->registered ? "registered" : "loaded");
+	zp_load_failure_clear(&record->failure);
+	record->state = ZP_LIVE;
+	record->origin = ZPOOL_ORIGIN_REGISTERED;
+	record->registered = driver;
+	record->driver = *own;
+	return 0;
+}
+
 int zpool_register_driver(const struct zpool_driver *driver)
 {
 	ZP_CANCEL_DISABLED_HERE;
@@ -279,19 +314,7 @@ int zpool_register_driver(const struct zpool_driver *driver)
 		return zp_fail(err == -ENOMEM ? ENOMEM : EINVAL, "The driver cannot be registered: %s.", why);
 
 	pthread_mutex_lock(&lock);
-	struct zp_record *record = find_or_add(own.type);
-	if (!record) {
-		err = zp_fail(ENOMEM, "Out of memory while registering driver \"%s\".", own.type);
-	} else if (record->state != ZP_ABSENT) {
-		err = zp_fail(EEXIST, "A driver \"%s\" is already %s.", own.type,
-			      record->registered ? "registered" : "loaded");
-	} else {
-		zp_load_failure_clear(&record->failure);
-		record->state = ZP_LIVE;
-		record->origin = ZPOOL_ORIGIN_REGISTERED;
-		record->registered = driver;
-		record->driver = own;
-	}
+	err = register_adopted(driver, &own);
 	pthread_mutex_unlock(&lock);
 	if (err)
 		zp_driver_clear(&own);

@@ -137,7 +137,7 @@ static const struct step {
 	{ "unload the same driver", unload_own, -EBUSY, false },
 	{ "zpool_loading_disable", disable, -EDEADLK, false },
 	{ "zpool_rescan", zpool_rescan, 0, false },
-	{ "register the same driver", register_own, -EEXIST, false },
+	{ "register the same driver", register_own, -EDEADLK, false },
 	{ "fork", fork_and_use_live, 0, true },
 };
 

@@ -5,7 +5,10 @@
 
 #include <dlfcn.h>
 #include <ltdl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/driver-for-tests.h"
@@ -69,6 +72,56 @@ START_TEST(second_driver_of_a_type_is_refused)
 	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
 	ck_assert_int_eq(zpool_register_driver(&another), 0);
 	ck_assert_int_eq(zpool_unregister_driver(&another), 0);
+	finish();
+}
+END_TEST
+
+static sem_t loading, registered;
+
+/* The load is logged, and then fails because the file is gone. */
+static void hold_up_the_load(enum zpool_log_level level, const char *text, void *user)
+{
+	struct timespec until;
+	(void)level, (void)user;
+	if (!strstr(text, "Loading driver \"planted\""))
+		return;
+	ck_assert_int_eq(unlink(scratch_path("planted.so")), 0);
+	ck_assert_int_eq(sem_post(&loading), 0);
+	/* A call that does not wait for the load returns in this time. The result of one that waits needs no time. */
+	ck_assert_int_eq(clock_gettime(CLOCK_REALTIME, &until), 0);
+	until.tv_nsec += 100000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	(void)sem_timedwait(&registered, &until);
+}
+
+static void *look_for_planted(void *unused)
+{
+	ck_assert(!zpool_has_pool("planted"));
+	return unused;
+}
+
+START_TEST(register_waits_for_a_thread_that_looks_for_the_type)
+{
+	pthread_t looking;
+	start();
+	driver = driver_for_tests("planted");
+	if (scratch_plugin("planted.so", "planted")) {
+		ck_assert_int_eq(sem_init(&loading, 0, 0), 0);
+		ck_assert_int_eq(sem_init(&registered, 0, 0), 0);
+		ck_assert_int_eq(zpool_set_log_handler(hold_up_the_load, ZPOOL_LOG_DEBUG, NULL), 0);
+		ck_assert_int_eq(pthread_create(&looking, NULL, look_for_planted, NULL), 0);
+		ck_assert_int_eq(sem_wait(&loading), 0);
+		int err = zpool_register_driver(&driver);
+		ck_assert_msg(err == 0, "%s", zpool_last_error());
+		ck_assert_int_eq(sem_post(&registered), 0);
+		ck_assert_int_eq(pthread_join(looking, NULL), 0);
+		ck_assert_int_eq(zpool_set_log_handler(NULL, ZPOOL_LOG_ERROR, NULL), 0);
+		ck_assert(zpool_has_pool("planted"));
+		ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+		ck_assert_int_eq(sem_destroy(&loading), 0);
+		ck_assert_int_eq(sem_destroy(&registered), 0);
+	}
 	finish();
 }
 END_TEST
@@ -391,6 +444,7 @@ int main(void)
 		register_needs_a_driver,
 		register_refuses_a_faulty_driver_and_names_the_field,
 		second_driver_of_a_type_is_refused,
+		register_waits_for_a_thread_that_looks_for_the_type,
 		driver_in_use_cannot_be_unregistered,
 		structure_is_read_during_the_call_only,
 		get_counts_users_until_put,
