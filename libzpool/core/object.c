@@ -61,16 +61,33 @@ COLD static int malloc_failed(int err)
 	}
 }
 
+/*
+ * A limit below the size of the pool only stops growth, so the pool may be filled up to the size that it had then, or
+ * to the smallest one since.
+ */
+static uint64_t allowed_size(struct zpool *pool, uint64_t limit)
+{
+	uint64_t kept = atomic_load_explicit(&pool->core_kept_bytes, memory_order_relaxed);
+	if (kept <= limit)
+		return limit;
+	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
+	if (size >= kept)
+		return kept;
+	atomic_store_explicit(&pool->core_kept_bytes, size, memory_order_relaxed);
+	return size > limit ? size : limit;
+}
+
 /* Frees the new object again if it exceeds the limit. The caller holds core_limit_lock. */
 static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
+	uint64_t allowed = allowed_size(pool, limit);
 	unsigned long given = 0;
 
 	int err = driver->malloc(pool->driver_pool, size, gfp, &given);
 	if (err)
 		return err;
-	if (driver->total_size(pool->driver_pool) > limit) {
+	if (driver->total_size(pool->driver_pool) > allowed) {
 		(void)driver->free(pool->driver_pool, given);
 		(void)zp_error_take_driver_text();
 		return -EDQUOT;

@@ -41,8 +41,11 @@ struct zpool {
 	size_t max_object_bytes;
 	bool inherited; /* set in a forked child for drivers without a fork callback, which are never called again */
 
-	/* For zp_pool_limited_malloc(): the limit, 0 for none, and the lock that serialises its callers. */
-	_Atomic uint64_t core_limit_bytes;
+	/*
+	 * For zp_pool_limited_malloc(): the limit, 0 for none; the size that the pool may keep if the limit was set
+	 * below it; and the lock that serialises the callers.
+	 */
+	_Atomic uint64_t core_limit_bytes, core_kept_bytes;
 	pthread_mutex_t core_limit_lock;
 
 	/* Failures that the driver does not know about; zpool_get_stats() adds them to the driver's own counters. */

@@ -16,13 +16,26 @@
 #include "core/verify.h"
 #include "support/cancel.h"
 
+/*
+ * For a pool whose limit the core enforces. Memory that the driver still has from a malloc beyond the old limit is not
+ * part of the size that the pool may keep.
+ */
+static void set_core_limit(struct zpool *pool, uint64_t limit_bytes)
+{
+	uint64_t before = atomic_load(&pool->core_limit_bytes), kept = atomic_load(&pool->core_kept_bytes);
+	uint64_t allowed = !before ? UINT64_MAX : kept > before ? kept : before;
+	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
+
+	atomic_store(&pool->core_kept_bytes, size < allowed ? size : allowed);
+	atomic_store(&pool->core_limit_bytes, limit_bytes);
+}
+
 int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 {
 	ZP_CANCEL_DISABLED_HERE;
 	int err = zp_call_begin(pool, "zpool_set_limit()");
 	if (err)
 		return err;
-	atomic_store(&pool->core_limit_bytes, limit_bytes);
 	/*
 	 * A filter with set_limit passes the limit on, less the memory that it holds itself. The layer below it must
 	 * not be given the whole limit even for a moment: another thread's malloc would use it.
@@ -37,6 +50,8 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 	}
 	if (err)
 		return err;
+	if (pool->malloc == zp_pool_limited_malloc)
+		set_core_limit(pool, limit_bytes);
 	zp_pool_verify(pool, "zpool_set_limit()");
 	return zp_call_end(0);
 }

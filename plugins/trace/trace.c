@@ -272,10 +272,12 @@ static int trace_lower_malloc(struct trace_pool *trace, size_t size, zpool_gfp_t
 	bool trimmed = (gfp & ZPOOL_GFP_NOWAIT) || !(trace->lower.caps & ZPOOL_CAP_TRIM);
 
 	for (;;) {
-		uint64_t released = 0;
+		uint64_t limit = trace->limit_bytes, released = 0;
+		uint64_t before = limit ? driver->total_size(trace->lower.pool) : 0;
 		int err = driver->malloc(trace->lower.pool, size, gfp, handle);
 
-		if (err || !trace->limit_bytes || driver->total_size(trace->lower.pool) <= trace->limit_bytes)
+		/* A limit that was set below the size only stops growth. */
+		if (err || !limit || driver->total_size(trace->lower.pool) <= (before > limit ? before : limit))
 			return err;
 		(void)driver->free(trace->lower.pool, *handle);
 		/* The driver below is trimmed once before the limit refuses the malloc. */

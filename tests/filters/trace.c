@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "tests/filters/stack.h"
+#include "tests/unit/driver-for-tests.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CALLS = 6000 }; /* several buffers of 4 KiB */
+enum { MANY_CALLS = 6000 }; /* several buffers of 4 KiB */
 
 static char directory[] = "/tmp/zpool-trace-test.XXXXXX";
 static char path[64], other_path[64];
@@ -145,7 +146,7 @@ static void expect_end_of_trace(const char *why)
 
 START_TEST(file_size_limit_ends_only_the_recording)
 {
-	call_under(10000, open_traced(path, ""), CALLS);
+	call_under(10000, open_traced(path, ""), MANY_CALLS);
 	expect_end_of_trace("File too large");
 }
 END_TEST
@@ -174,7 +175,7 @@ START_TEST(signals_of_the_program_are_unchanged)
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(sigaction(numbers[i], &action, NULL), 0);
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
-	call_under(10000, open_traced(path, ""), CALLS);
+	call_under(10000, open_traced(path, ""), MANY_CALLS);
 	ck_assert_int_eq(caught, 0);
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
 	for (int i = 0; i < 2; i++)
@@ -185,7 +186,7 @@ START_TEST(signals_of_the_program_are_unchanged)
 	sigaddset(&set, SIGXFSZ);
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, &mask), 0);
 	ck_assert_int_eq(pthread_kill(pthread_self(), SIGXFSZ), 0);
-	call_under(10000, open_traced(path, ",overwrite=yes"), CALLS);
+	call_under(10000, open_traced(path, ",overwrite=yes"), MANY_CALLS);
 	ck_assert_int_eq(sigpending(&now), 0);
 	ck_assert_int_eq(sigismember(&now, SIGXFSZ), 1);
 	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &mask, NULL), 0);
@@ -203,7 +204,7 @@ START_TEST(reader_that_closes_the_fifo_ends_only_the_recording)
 	ck_assert_int_ge(reader, 0);
 	pool = open_traced(path, "");
 	close(reader);
-	(void)make_calls(pool, CALLS);
+	(void)make_calls(pool, MANY_CALLS);
 	zpool_destroy_pool(pool);
 	expect_end_of_trace("the process that was reading it has closed it");
 }
@@ -237,11 +238,11 @@ START_TEST(fifo_gets_the_whole_trace)
 	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	pool = open_traced(path, "");
 	ck_assert_int_eq(pthread_create(&thread, NULL, read_all, &count), 0);
-	(void)make_calls(pool, 4 * CALLS);
+	(void)make_calls(pool, 4 * MANY_CALLS);
 	zpool_destroy_pool(pool);
 	close(reader);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_uint_gt(count, 4 * CALLS);
+	ck_assert_uint_gt(count, 4 * MANY_CALLS);
 	ck_assert_msg(stack_errors == 0, "logged: %s", stack_log);
 }
 END_TEST
@@ -253,10 +254,10 @@ START_TEST(program_without_standard_input_can_record)
 
 	ck_assert_int_eq(close(STDIN_FILENO), 0);
 	pool = open_traced(path, "");
-	(void)make_calls(pool, 4 * CALLS);
+	(void)make_calls(pool, 4 * MANY_CALLS);
 	zpool_destroy_pool(pool);
 	ck_assert_int_eq(stat(path, &status), 0);
-	ck_assert_int_gt(status.st_size, 4 * CALLS);
+	ck_assert_int_gt(status.st_size, 4 * MANY_CALLS);
 }
 END_TEST
 
@@ -275,7 +276,7 @@ START_TEST(files_that_cannot_be_a_trace_are_refused_at_once)
 		ck_assert_int_eq(access("/dev/full", F_OK), 0);
 	}
 	pool = open_traced("/dev/null", "");
-	(void)make_calls(pool, CALLS);
+	(void)make_calls(pool, MANY_CALLS);
 	zpool_destroy_pool(pool);
 	ck_assert_msg(stack_errors == 0, "logged: %s", stack_log);
 }
@@ -360,7 +361,7 @@ START_TEST(log_handler_may_use_the_pool)
 	caught = 0;
 	logged_pool = open_traced(path, "");
 	ck_assert_int_eq(zpool_set_log_handler(use_the_pool, ZPOOL_LOG_ERROR, NULL), 0);
-	call_under(10000, logged_pool, CALLS);
+	call_under(10000, logged_pool, MANY_CALLS);
 	ck_assert_int_eq(caught, 1);
 }
 END_TEST
@@ -368,7 +369,7 @@ END_TEST
 static void *write_while_cancelled(void *user)
 {
 	(void)pthread_cancel(pthread_self());
-	(void)make_calls(user, CALLS);
+	(void)make_calls(user, MANY_CALLS);
 	caught = 1;
 	pthread_testcancel();
 	return NULL;
@@ -387,6 +388,45 @@ START_TEST(thread_is_not_cancelled_while_it_writes)
 	ck_assert_int_eq(caught, 1);
 	(void)make_calls(pool, 10);
 	zpool_destroy_pool(pool);
+}
+END_TEST
+
+static struct zpool_driver keeper;
+static uint64_t held_bytes;
+static uint64_t (*size_in_use)(void *driver_pool);
+
+/* Like a driver that keeps the memory of freed objects for later ones. */
+static uint64_t size_with_free_slots(void *driver_pool)
+{
+	uint64_t bytes = size_in_use(driver_pool);
+
+	if (bytes > held_bytes)
+		held_bytes = bytes;
+	return held_bytes;
+}
+
+START_TEST(freed_space_is_used_again_below_a_lowered_limit)
+{
+	unsigned long handle;
+	struct zpool *pool;
+
+	driver_knobs_reset();
+	knobs.leaves_limit_to_core = true;
+	keeper = driver_for_tests("keeper");
+	size_in_use = keeper.total_size;
+	keeper.total_size = size_with_free_slots;
+	keeper.set_limit = NULL;
+	keeper.trim = NULL;
+	held_bytes = 0;
+	ck_assert_int_eq(zpool_register_driver(&keeper), 0);
+	pool = stack_open("trace:file=/dev/null", "keeper", NULL);
+	handle = stack_store(pool, 48);
+	ck_assert_int_eq(zpool_set_limit(pool, zpool_get_total_size(pool) - 16), 0);
+	zpool_free(pool, handle);
+	(void)stack_store(pool, 48);
+	ck_assert_int_eq(zpool_malloc(pool, 48, ZPOOL_GFP_KERNEL, &handle), -ENOMEM);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&keeper), 0);
 }
 END_TEST
 
@@ -410,6 +450,7 @@ int main(void)
 	tcase_add_test(tcase, symbolic_link_to_nothing_makes_its_target);
 	tcase_add_test(tcase, log_handler_may_use_the_pool);
 	tcase_add_test(tcase, thread_is_not_cancelled_while_it_writes);
+	tcase_add_test(tcase, freed_space_is_used_again_below_a_lowered_limit);
 	tcase_set_timeout(tcase, 30);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

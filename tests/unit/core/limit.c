@@ -94,6 +94,71 @@ START_TEST(failed_trim_is_not_the_reason_of_a_malloc_beyond_the_limit)
 END_TEST
 
 static struct zpool_driver *real;
+static uint64_t held_bytes;
+
+/* Like a driver that keeps the memory of freed objects for later ones. */
+static uint64_t size_with_free_slots(void *driver_pool)
+{
+	uint64_t bytes = real->total_size(driver_pool);
+	if (bytes > held_bytes)
+		held_bytes = bytes;
+	return held_bytes;
+}
+
+static void open_keeping_pool(const char *spec)
+{
+	static struct zpool_driver original;
+
+	start_empty();
+	original = driver_for_tests("mock");
+	real = &original;
+	held_bytes = 0;
+	driver.set_limit = NULL;
+	driver.trim = NULL;
+	driver.total_size = size_with_free_slots;
+	knobs.leaves_limit_to_core = true;
+	open_pool(spec);
+}
+
+START_TEST(freed_space_is_used_again_below_a_lowered_limit)
+{
+	unsigned long handles[4], refused;
+
+	open_keeping_pool("mock:limit=64K");
+	for (int i = 0; i < 4; i++)
+		handles[i] = store(48);
+	uint64_t size = zpool_get_total_size(pool);
+	ck_assert_int_eq(zpool_set_limit(pool, DRIVER_EMPTY_BYTES + 16), 0);
+	zpool_free(pool, handles[0]);
+	zpool_free(pool, handles[1]);
+	for (int i = 0; i < 2; i++)
+		handles[i] = store(48);
+	ck_assert_uint_eq(zpool_get_total_size(pool), size);
+	assert_fails(zpool_malloc(pool, 48, 0, &refused), ENOMEM, "its limit is reached");
+
+	/* Space that was returned to the system is lost to the pool. */
+	zpool_free(pool, handles[0]);
+	held_bytes = 0;
+	assert_fails(zpool_malloc(pool, 48, 0, &refused), ENOMEM, "its limit is reached");
+	finish();
+}
+END_TEST
+
+/* The memory of a refused object stays with the driver, but the pool may not use it. */
+START_TEST(refused_malloc_makes_no_room_above_the_limit)
+{
+	unsigned long handle;
+
+	open_keeping_pool("mock:limit=4208");
+	(void)store(96);
+	for (int i = 0; i < 3; i++) {
+		assert_fails(zpool_malloc(pool, 16, 0, &handle), ENOMEM, "its limit is reached");
+		ck_assert_int_eq(zpool_set_limit(pool, 4208), 0);
+	}
+	finish();
+}
+END_TEST
+
 static int nowait_error;
 
 static void *store_at_once(void *handle)
@@ -342,16 +407,34 @@ START_TEST(driver_below_a_filter_without_set_limit_gets_the_whole_limit)
 }
 END_TEST
 
+START_TEST(limit_that_a_driver_refuses_changes_nothing)
+{
+	struct zpool_driver filter = filter_for_tests("sieve");
+
+	start_empty();
+	ck_assert_int_eq(zpool_register_driver(&filter), 0);
+	open_pool("sieve+mock");
+	overrule(CALL_SET_LIMIT, -EDOM, NULL);
+	assert_fails(zpool_set_limit(pool, DRIVER_EMPTY_BYTES + 1), EDOM, "driver \"mock\" failed");
+	(void)store(200);
+	finish();
+	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		core_enforces_the_limit_for_a_driver_without_set_limit,
 		failed_trim_is_not_the_reason_of_a_malloc_beyond_the_limit,
+		freed_space_is_used_again_below_a_lowered_limit,
+		refused_malloc_makes_no_room_above_the_limit,
 		nowait_does_not_wait_for_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
 		other_threads_can_store_while_malloc_evicts,
 		evict_function_that_malloc_calls_may_fork,
 		evict_inside_malloc_does_not_deadlock_with_fork,
+		limit_that_a_driver_refuses_changes_nothing,
 		driver_below_a_filter_never_sees_the_filters_share_of_the_limit,
 		driver_below_a_filter_without_set_limit_gets_the_whole_limit,
 	};
