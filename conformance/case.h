@@ -179,6 +179,9 @@ const char *ct_spec_with(const char *extra);
 void ct_need(uint32_t caps);
 bool ct_can(uint32_t cap);
 
+/* Loads a driver or a filter, which zpool_has_pool() does not accept alone.  Returns false with zpool_last_error(). */
+bool ct_loads(const char *type);
+
 /* Returns all ZPOOL_CAP_* that can be found out by using a pool with an evict callback. */
 uint32_t ct_caps_by_behaviour(struct zpool *pool);
 

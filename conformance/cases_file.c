@@ -64,7 +64,7 @@ static void file_is_a_plugin(void)
 		 "driver \"%s\" is loaded from %s, which comes before %s in the search path", ct.type,
 		 listed.path[0] ? listed.path : "the program itself", ct.file);
 	CT_CHECK(listed.fault[0] == '\0', "%s: %s", ct.file, listed.fault);
-	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
+	CT_CHECK(ct_loads(ct.type), "the library cannot load it: %s", zpool_last_error());
 }
 
 static void file_note_matches_the_driver(void)
@@ -75,7 +75,7 @@ static void file_note_matches_the_driver(void)
 	if (!note.has_note)
 		ct_skip("%s has no ELF note, so that tools cannot identify it; define the driver with ZPOOL_DRIVER_DEFINE",
 			ct.file);
-	CT_CHECK(zpool_has_pool(ct.type), "the library cannot load it: %s", zpool_last_error());
+	CT_CHECK(ct_loads(ct.type), "the library cannot load it: %s", zpool_last_error());
 	look_up(&head);
 	CT_CHECK(head.loaded, "the driver was loaded, but zpool_each_driver() does not show it as loaded");
 	CT_CHECK(note.abi_major == head.abi_major && note.abi_minor == head.abi_minor,
@@ -181,7 +181,7 @@ static void use_driver(int round)
 	struct zpool *pool;
 	struct ct_object object;
 
-	CT_CHECK(zpool_has_pool(ct.type), "the driver cannot be loaded, on attempt %d: %s", round, zpool_last_error());
+	CT_CHECK(ct_loads(ct.type), "the driver cannot be loaded, on attempt %d: %s", round, zpool_last_error());
 	look_up(&listed);
 	/* A filter alone cannot create a pool. */
 	if (listed.caps & ZPOOL_CAP_FILTER)

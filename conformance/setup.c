@@ -220,6 +220,19 @@ bool ct_can(uint32_t cap)
 	return (ct.caps & cap) == cap;
 }
 
+static int ignore_param(const struct zpool_param *param, size_t size, void *user)
+{
+	(void)param;
+	(void)size;
+	(void)user;
+	return 0;
+}
+
+bool ct_loads(const char *type)
+{
+	return zpool_each_param(type, ignore_param, NULL) == 0;
+}
+
 void ct_need(uint32_t caps)
 {
 	static const struct {

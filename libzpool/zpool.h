@@ -473,7 +473,8 @@ ZPOOL_PUBLIC int zpool_dump(int fd, unsigned int format);
 /* ---- Drivers ---- */
 /*
  * zpool_has_pool - true if a pool of this type could be created.  type is a driver's name or a whole spec; the drivers
- * of all parts are loaded if necessary.  If it returns false, zpool_last_error() returns the reason.
+ * of all parts are loaded if necessary.  A filter needs a driver below it.  Keys and values are not checked.  If it
+ * returns false, zpool_last_error() returns the reason.
  */
 ZPOOL_PUBLIC bool zpool_has_pool(const char *type);
 

@@ -89,7 +89,9 @@ static void probe_in_child(int out, void *arg)
 	char *bare;
 
 	probe.answered = true;
-	probe.filter = zpool_has_pool(question->spec) && zpool_each_driver(find_filter, arg) > 0;
+	/* This loads a filter, too, although it alone cannot have a pool. */
+	(void)zpool_has_pool(question->spec);
+	probe.filter = zpool_each_driver(find_filter, arg) > 0;
 	if (!probe.filter && !(question->foreign && refuse_files(question->spec, &probe))) {
 		bare = spec_without_files(question->spec);
 		if (bare)

@@ -237,8 +237,10 @@ bool zpool_has_pool(const char *type)
 		return false;
 	for (unsigned int i = 0; !err && i < spec.part_count; i++) {
 		err = zp_registry_get(spec.parts[i].type, &record);
-		if (!err)
-			zp_registry_put(record);
+		if (err)
+			break;
+		err = zp_stack_check_place(&record->driver, i + 1 == spec.part_count);
+		zp_registry_put(record);
 	}
 	zp_spec_clear(&spec);
 	return !err;

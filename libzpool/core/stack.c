@@ -227,23 +227,30 @@ static int take_limit(struct zpool *pool, const char *type, const char *text, bo
 	return 0;
 }
 
+int zp_stack_check_place(const struct zpool_driver *driver, bool last)
+{
+	bool filter = driver->flags_required & ZPOOL_DRIVER_FILTER;
+	if (filter && last)
+		return zp_fail(EINVAL, "\"%s\" is a filter and needs a driver below it: %s+zbud, for example.",
+			       driver->type, driver->type);
+	if (!filter && !last)
+		return zp_fail(EINVAL, "\"%s\" is not a filter: it can only be the last part of a spec.", driver->type);
+	return 0;
+}
+
 static int resolve_part(struct zpool *pool, unsigned int i, bool *limit_given)
 {
 	struct zp_layer *layer = &pool->layers[i];
 	const struct zp_spec_part *part = &pool->spec.parts[i];
 	const char *limit_text;
-	bool last = i + 1 == pool->layer_count;
 
 	int err = zp_registry_get(part->type, &layer->record);
 	if (err)
 		return err;
 	layer->driver = &layer->record->driver;
-	bool filter = layer->driver->flags_required & ZPOOL_DRIVER_FILTER;
-	if (filter && last)
-		return zp_fail(EINVAL, "\"%s\" is a filter and needs a driver below it: %s+zbud, for example.",
-			       part->type, part->type);
-	if (!filter && !last)
-		return zp_fail(EINVAL, "\"%s\" is not a filter: it can only be the last part of a spec.", part->type);
+	err = zp_stack_check_place(layer->driver, i + 1 == pool->layer_count);
+	if (err)
+		return err;
 	err = zp_param_values(layer->driver, part, &layer->values, &limit_text);
 	return err ? err : take_limit(pool, part->type, limit_text, limit_given);
 }

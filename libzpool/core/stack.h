@@ -5,7 +5,13 @@
 #ifndef ZP_CORE_STACK_H
 #define ZP_CORE_STACK_H 1
 
+#include <stdbool.h>
+
 struct zpool;
+struct zpool_driver;
+
+/* All parts of a spec but the last one must be filters. Returns 0, or -EINVAL with the error text set. */
+int zp_stack_check_place(const struct zpool_driver *driver, bool last);
 
 /* Gets the driver of every part and parses its parameters. Returns 0, or -errno with the error text set. */
 int zp_stack_resolve(struct zpool *pool);

@@ -303,10 +303,12 @@ static void search(const struct scenario *scenario)
 /* Nothing that failed may be remembered. */
 static void after(const struct scenario *scenario)
 {
+	unsigned int count = 0;
+
 	(void)scenario;
 	list_drivers();
 	for (unsigned int i = 0; i < TYPES; i++)
-		if (!zpool_has_pool(types[i]))
+		if (zpool_each_param(types[i], count_param, &count) != 0)
 			fault("%s cannot be loaded afterwards: %s", types[i], zpool_last_error());
 	list_drivers();
 	open_and_close("guard+zsmalloc");

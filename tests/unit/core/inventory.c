@@ -313,6 +313,13 @@ START_TEST(has_pool_checks_every_part_and_sets_a_message)
 	ck_assert(!zpool_has_pool("sieve+nosuch"));
 	assert_contains(zpool_last_error(), "No driver \"nosuch\"");
 	ck_assert(!zpool_has_pool("nosuch+mock"));
+	static const char *const never[] = { "sieve", "sieve+sieve", "mock+mock", "mock+sieve" };
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
+		ck_assert(!zpool_has_pool(never[i]));
+		char reason[200];
+		(void)snprintf(reason, sizeof(reason), "%s", zpool_last_error());
+		assert_fails_null(zpool_create_pool(never[i], 0, NULL), EINVAL, reason);
+	}
 	ck_assert(!zpool_has_pool(NULL));
 	assert_contains(zpool_last_error(), "zpool_has_pool() was given no name");
 	ck_assert(!zpool_has_pool("../mock"));
