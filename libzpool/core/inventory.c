@@ -238,7 +238,7 @@ int zpool_each_driver(int (*fn)(const struct zpool_driver_info *info, void *user
 	return result;
 }
 
-void zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, void *user), void *user)
+int zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, void *user), void *user)
 {
 	struct inventory inventory = { 0 };
 	int err = take_inventory(&inventory);
@@ -247,4 +247,5 @@ void zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, v
 		if (inventory.entries[i].largest_bytes)
 			fn(inventory.entries[i].strings[0], inventory.entries[i].largest_bytes, user);
 	clear(&inventory);
+	return err;
 }

@@ -9,8 +9,9 @@
 
 /*
  * Visits every driver, except filters, whose largest object size is known from memory or from its file. Reads files
- * unless loading is disabled. Visits nothing when called from inside a load or when memory runs out.
+ * unless loading is disabled. Returns 0, or -errno with nothing visited: when called from inside a load, or when memory
+ * or file descriptors run out.
  */
-void zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, void *user), void *user);
+int zp_inventory_each_size(void (*fn)(const char *type, size_t largest_bytes, void *user), void *user);
 
 #endif

@@ -32,7 +32,10 @@ struct known {
 
 enum { EMPTY, FILLING, READY };
 
-/* Written by the one thread that moves the state from EMPTY to FILLING; constant once the state is READY. */
+/*
+ * Written by the one thread that moves the state from EMPTY to FILLING; constant once the state is READY. A listing
+ * that fails makes it EMPTY again.
+ */
 static struct known known[KNOWN_MAX];
 static size_t known_count;
 static uint64_t known_path; /* a hash of the plugin path */
@@ -79,23 +82,26 @@ static void add_taker(const char *type, size_t largest_bytes, void *user)
 	takers->count++;
 }
 
-static void find_takers(struct takers *takers)
+/* Returns -errno if the drivers cannot be listed. */
+static int find_takers(struct takers *takers)
 {
 	int state = EMPTY;
 	uint64_t path = hash_path();
 
 	if (atomic_compare_exchange_strong(&known_state, &state, FILLING)) {
-		zp_inventory_each_size(keep, NULL);
+		known_count = 0;
+		int err = zp_inventory_each_size(keep, NULL);
 		known_path = path;
-		atomic_store(&known_state, READY);
-		state = READY;
+		state = err || !path ? EMPTY : READY;
+		atomic_store(&known_state, state);
+		if (err)
+			return err;
 	}
-	if (state == READY && known_path == path) {
-		for (size_t i = 0; i < known_count; i++)
-			add_taker(known[i].type, known[i].largest_bytes, takers);
-	} else {
-		zp_inventory_each_size(add_taker, takers);
-	}
+	if (state != READY || known_path != path)
+		return zp_inventory_each_size(add_taker, takers);
+	for (size_t i = 0; i < known_count; i++)
+		add_taker(known[i].type, known[i].largest_bytes, takers);
+	return 0;
 }
 
 int zp_fail_too_large(const struct zpool *pool, size_t size)
@@ -105,7 +111,12 @@ int zp_fail_too_large(const struct zpool *pool, size_t size)
 	const char *filters = pool->layer_count > 1 ? ", with the filters above it," : "";
 	struct takers takers = { .size = size };
 
-	find_takers(&takers);
+	int err = find_takers(&takers);
+	if (err)
+		return zp_fail(
+			ENOSPC,
+			"An object of %zu bytes is too large for pool \"%s\": driver \"%s\"%s accepts at most %zu bytes. Split it into several objects. Drivers that accept it cannot be listed now: %s.",
+			size, pool->name, type, filters, pool->max_object_bytes, strerror(-err));
 	if (takers.count)
 		return zp_fail(
 			ENOSPC,

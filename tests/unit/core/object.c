@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/registry.h"
 #include "tests/unit/driver-for-tests.h"
 #include "tests/unit/run.h"
 
@@ -127,6 +128,32 @@ START_TEST(refusal_of_a_large_object_names_drivers_that_accept_it)
 	assert_fails(zpool_unload_driver("libc"), ENOENT, "not loaded");
 	ck_assert_int_eq(zpool_unregister_driver(&large), 0);
 	ck_assert_int_eq(zpool_unregister_driver(&sieve), 0);
+	finish();
+}
+END_TEST
+
+/* What the library could not list is not taken for absent later. */
+START_TEST(drivers_are_listed_again_after_a_listing_that_failed)
+{
+	unsigned long handle;
+	start_empty();
+	struct zpool_driver large = driver_for_tests("large");
+	large.max_object_bytes = 5000;
+	ck_assert_int_eq(zpool_register_driver(&large), 0);
+	open_pool("mock");
+	ck_assert_int_eq(zpool_set_plugin_path("/"), 0);
+	unit_leave_descriptors(0);
+	int err = zpool_malloc(pool, 5000, 0, &handle);
+	unit_leave_descriptors(-1);
+	ck_assert_int_eq(err, -ENOSPC);
+	assert_contains(zpool_last_error(), "accepts at most 1024 bytes. Split it");
+	assert_contains(zpool_last_error(), "cannot be listed now: Too many open files.");
+	ck_assert_int_eq(zp_registry_begin_load(), 0);
+	assert_fails(zpool_malloc(pool, 5000, 0, &handle), ENOSPC, "cannot be listed now");
+	zp_registry_end_load();
+	assert_fails(zpool_malloc(pool, 5000, 0, &handle), ENOSPC, "These drivers accept it: large.");
+	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
+	ck_assert_int_eq(zpool_unregister_driver(&large), 0);
 	finish();
 }
 END_TEST
@@ -508,6 +535,7 @@ int main(void)
 	const TTest *const tests[] = {
 		malloc_refuses_bad_input_and_does_not_write_the_handle,
 		refusal_of_a_large_object_names_drivers_that_accept_it,
+		drivers_are_listed_again_after_a_listing_that_failed,
 		malloc_accepts_all_sizes_and_known_flags,
 		malloc_failures_of_the_driver_get_a_message,
 		message_of_the_driver_is_kept,
