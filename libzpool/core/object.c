@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -129,9 +130,49 @@ static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool
 	return -ENOMEM;
 }
 
-/* The thread holds the core_limit_lock of a pool. The outer turn belongs to a pool on which the driver is built. */
+/*
+ * The lock of the limit has two parts: callers that may wait queue for core_limit_lock, and whoever sets
+ * core_limit_taken has the lock. A NOWAIT call uses only the second part, whose release is a store: unlocking a mutex
+ * may wake another thread, which is a system call.
+ */
+static bool try_limit_lock(struct zpool *pool)
+{
+	bool taken = false;
+	return atomic_compare_exchange_strong(&pool->core_limit_taken, &taken, true);
+}
+
+static void lock_limit(struct zpool *pool, bool queues)
+{
+	static const struct timespec pause = { .tv_nsec = 20000 };
+
+	if (queues)
+		pthread_mutex_lock(&pool->core_limit_lock);
+	/* Only the malloc of a NOWAIT call is waited for, which is short. */
+	while (!try_limit_lock(pool))
+		(void)nanosleep(&pause, NULL);
+}
+
+static void unlock_limit(struct zpool *pool, bool queued)
+{
+	atomic_store_explicit(&pool->core_limit_taken, false, memory_order_release);
+	if (queued)
+		pthread_mutex_unlock(&pool->core_limit_lock);
+}
+
+void zp_pool_lock_limit(struct zpool *pool)
+{
+	lock_limit(pool, true);
+}
+
+void zp_pool_unlock_limit(struct zpool *pool)
+{
+	unlock_limit(pool, true);
+}
+
+/* The thread holds the lock of a pool's limit. The outer turn belongs to a pool on which the driver is built. */
 struct zp_turn {
 	struct zpool *pool;
+	bool queued;
 	const struct zp_turn *outer;
 };
 
@@ -150,7 +191,7 @@ const struct zp_turn *zp_pool_give_up_turns(void)
 {
 	const struct zp_turn *given_up = turns;
 	for (const struct zp_turn *turn = given_up; turn; turn = turn->outer)
-		pthread_mutex_unlock(&turn->pool->core_limit_lock);
+		unlock_limit(turn->pool, turn->queued);
 	turns = NULL;
 	return given_up;
 }
@@ -161,7 +202,7 @@ void zp_pool_take_back_turns(const struct zp_turn *given_up)
 	if (given_up && given_up->outer)
 		zp_pool_take_back_turns(given_up->outer);
 	if (given_up)
-		pthread_mutex_lock(&given_up->pool->core_limit_lock);
+		lock_limit(given_up->pool, given_up->queued);
 	turns = given_up;
 }
 
@@ -175,17 +216,18 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 	ZP_CANCEL_DISABLED_HERE;
 	if (has_turn(pool))
 		return malloc_or_trim(pool, limit, size, gfp, handle);
-	if (!(gfp & ZPOOL_GFP_NOWAIT)) {
-		pthread_mutex_lock(&pool->core_limit_lock);
-	} else if (pthread_mutex_trylock(&pool->core_limit_lock) != 0) {
+	bool queues = !(gfp & ZPOOL_GFP_NOWAIT);
+	if (queues) {
+		lock_limit(pool, true);
+	} else if (!try_limit_lock(pool)) {
 		atomic_fetch_add_explicit(&pool->failed_again, 1, memory_order_relaxed);
 		return -EAGAIN;
 	}
-	const struct zp_turn turn = { pool, turns };
+	const struct zp_turn turn = { pool, queues, turns };
 	turns = &turn;
 	int err = malloc_or_trim(pool, limit, size, gfp, handle);
 	turns = turn.outer;
-	pthread_mutex_unlock(&pool->core_limit_lock);
+	unlock_limit(pool, queues);
 	return err;
 }
 

@@ -46,7 +46,8 @@ struct zpool {
 	 * below it; and the lock that serialises the callers.
 	 */
 	_Atomic uint64_t core_limit_bytes, core_kept_bytes;
-	pthread_mutex_t core_limit_lock;
+	pthread_mutex_t core_limit_lock; /* the two parts of a lock, see object.c */
+	_Atomic bool core_limit_taken;
 
 	/* Failures that the driver does not know about; zpool_get_stats() adds them to the driver's own counters. */
 	_Atomic uint64_t failed_limit, failed_again, refused_handles;
@@ -71,6 +72,10 @@ struct zpool {
 
 /* Takes the place of the top driver's malloc if that driver leaves the limit to the core; the context is the pool. */
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle);
+
+/* For fork(): the lock that serialises mallocs on a pool whose limit the core enforces. */
+void zp_pool_lock_limit(struct zpool *pool);
+void zp_pool_unlock_limit(struct zpool *pool);
 
 /*
  * These two enclose the owner's evict function, which a driver may call in the middle of a malloc: the calling thread

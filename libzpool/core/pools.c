@@ -173,7 +173,7 @@ void zp_pools_fork_prepare(void)
 {
 	pthread_mutex_lock(&lock);
 	for (struct zpool *pool = pools; pool; pool = pool->next) {
-		pthread_mutex_lock(&pool->core_limit_lock);
+		zp_pool_lock_limit(pool);
 		call_fork(pool, ZPOOL_FORK_PREPARE);
 	}
 }
@@ -182,7 +182,7 @@ void zp_pools_fork_release(bool child)
 {
 	for (struct zpool *pool = pools; pool; pool = pool->next) {
 		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
-		pthread_mutex_unlock(&pool->core_limit_lock);
+		zp_pool_unlock_limit(pool);
 		/* The threads that had pinned the pool do not exist in the child. */
 		if (child)
 			pool->pins = 0;

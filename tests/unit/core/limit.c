@@ -4,8 +4,14 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,6 +202,87 @@ START_TEST(nowait_does_not_wait_for_the_check_of_a_limit)
 	ck_assert_int_eq(nowait_error, -EAGAIN);
 	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.malloc_failed_again, 1);
+	finish();
+}
+END_TEST
+
+enum { CHILD_NO_SECCOMP = 77 };
+static _Atomic pid_t waiter;
+
+static void *store_after_waiting(void *handle)
+{
+	waiter = (pid_t)syscall(SYS_gettid);
+	(void)zpool_malloc(pool, 1, ZPOOL_GFP_KERNEL, handle);
+	return NULL;
+}
+
+static bool is_asleep(pid_t thread)
+{
+	char path[64], line[256] = "";
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t bytes = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	if (fd >= 0)
+		close(fd);
+	const char *name_end = bytes > 0 ? strrchr(line, ')') : NULL;
+	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+/* After this, a call that wakes another thread ends the process. */
+static bool forbid_futex(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+}
+
+/* The NOWAIT call returns from here, and gives up its turn, while another thread waits for it. */
+static int malloc_once_another_thread_waits(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	static unsigned long other;
+	pthread_t thread;
+
+	if (gfp & ZPOOL_GFP_NOWAIT) {
+		if (pthread_create(&thread, NULL, store_after_waiting, &other) != 0)
+			return -EIO;
+		while (!waiter || !is_asleep(waiter))
+			(void)usleep(1000);
+		if (!forbid_futex())
+			syscall(SYS_exit_group, CHILD_NO_SECCOMP);
+	}
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+static int store_while_another_thread_waits(void)
+{
+	unsigned long handle;
+	int err = zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, &handle);
+	syscall(SYS_exit_group, err ? 1 : 0);
+	return 1;
+}
+
+START_TEST(nowait_wakes_no_thread_after_the_check_of_a_limit)
+{
+	static struct zpool_driver original;
+
+	if (!unit_may_fork() || !unit_child_can_allocate())
+		return;
+	start_empty();
+	original = driver_for_tests("mock");
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = malloc_once_another_thread_waits;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=64K");
+	int status = unit_in_child(store_while_another_thread_waits);
+	ck_assert_msg(status == 0 || status == CHILD_NO_SECCOMP, "the child ended with status %d", status);
 	finish();
 }
 END_TEST
@@ -430,6 +517,7 @@ int main(void)
 		freed_space_is_used_again_below_a_lowered_limit,
 		refused_malloc_makes_no_room_above_the_limit,
 		nowait_does_not_wait_for_the_check_of_a_limit,
+		nowait_wakes_no_thread_after_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
 		other_threads_can_store_while_malloc_evicts,
 		evict_function_that_malloc_calls_may_fork,
