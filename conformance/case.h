@@ -20,8 +20,8 @@
  * spec         the driver under test, as the user named it; type is its last part, which zpool_each_driver() reports
  * caps         the driver's ZPOOL_CAP_*; only known if the spec is one driver without filters
  * largest_bytes, alignment_bytes   the limits of the driver's pools
- * max_bytes    the largest object that most cases store: largest_bytes, unless that depends on the machine's memory
- *              rather than on the driver
+ * max_bytes    the largest object that most cases store: largest_bytes, unless few such objects would reach the limits
+ *              that cases set
  * empty_bytes  the size of a pool without objects
  * step_bytes   the largest growth of zpool_get_total_size() that one malloc was seen to cause; see ct_limit()
  * file         the plugin's file, in cases about files

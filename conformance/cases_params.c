@@ -207,13 +207,28 @@ static void malformed_specs_are_refused(void)
 	CT_REFUSED_NULL(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL), EINVAL);
 }
 
+/* Returns a value that the parameter accepts, or NULL: nothing is known about strings without a default. */
+static const char *valid_value(const struct zpool_param *param, char text[32])
+{
+	if (param->default_value)
+		return param->default_value;
+	if (param->type == ZPOOL_PARAM_ENUM)
+		return param->choices[0];
+	if (param->type == ZPOOL_PARAM_STRING)
+		return NULL;
+	snprintf(text, 32, "%llu", (unsigned long long)(param->type == ZPOOL_PARAM_BOOL ? 1 : param->min));
+	return text;
+}
+
 static int set_at_run_time(const struct zpool_param *param, size_t size, void *user)
 {
 	struct zpool *pool = user;
-	const char *value = param->default_value ? param->default_value : "1";
-	char part_key[128];
+	char part_key[128], text[32];
+	const char *value = valid_value(param, text);
 
 	(void)size;
+	if (!value)
+		return 0;
 	snprintf(part_key, sizeof(part_key), "%s.%s", ct.type, param->key);
 	if (!(param->flags & ZPOOL_PARAM_RUNTIME)) {
 		CT_REFUSED(zpool_set_param(pool, param->key, value), EOPNOTSUPP);

@@ -15,7 +15,7 @@
 enum { STEP_OBJECTS = 256, STEP_OBJECT_BYTES = 4096 };
 
 /* See max_bytes in case.h. */
-enum { CT_LARGE_BYTES = 16 << 20, CT_MAX_BYTES = 64 << 10 };
+enum { CT_LARGE_BYTES = 256 << 10, CT_MAX_BYTES = 64 << 10 };
 #define STEP_LIMIT_BYTES (UINT64_C(96) << 20)
 
 struct caps_query {

@@ -22,7 +22,7 @@
  * mock_maps and mock_copies: an object is a block of malloc()
  */
 
-enum { MOCK_OBJECT_BYTES_MAX = 5000, MOCK_ALIGNMENT_BYTES = 8, MOCK_BLOCK_BYTES = 16 };
+enum { MOCK_OBJECT_BYTES_MAX = 5000, MOCK_LARGE_BYTES_MAX = 4 << 20, MOCK_ALIGNMENT_BYTES = 8, MOCK_BLOCK_BYTES = 16 };
 
 struct mock_pool {
 	struct zp_handles handles; /* location: the requested size; payload: the block */
@@ -184,8 +184,8 @@ static int64_t mock_write(void *context, unsigned long handle, const void *buf, 
 }
 
 static const struct zpool_driver mock_maps = {
-	MOCK_HEAD("mock_maps", "only the required callbacks, with map and unmap"),
-	.max_object_bytes = MOCK_OBJECT_BYTES_MAX,
+	MOCK_HEAD("mock_maps", "only the required callbacks, with map and unmap, and large objects"),
+	.max_object_bytes = MOCK_LARGE_BYTES_MAX,
 	.alignment_bytes = MOCK_ALIGNMENT_BYTES,
 	.create = mock_create,
 	.destroy = mock_destroy,
@@ -197,8 +197,40 @@ static const struct zpool_driver mock_maps = {
 	.set_limit = mock_set_limit,
 };
 
+/* Parameters that can be changed, and have no defaults. */
+static const char *const mock_colours[] = { "red", "green", NULL };
+static const struct zpool_param mock_params[] = {
+	{ .key = "colour",
+	  .help = "a word",
+	  .choices = mock_colours,
+	  .type = ZPOOL_PARAM_ENUM,
+	  .flags = ZPOOL_PARAM_RUNTIME },
+	{ .key = "level",
+	  .help = "a number",
+	  .min = 4,
+	  .max = 9,
+	  .type = ZPOOL_PARAM_UINT,
+	  .flags = ZPOOL_PARAM_RUNTIME },
+	{ .key = "name",
+	  .help = "a name",
+	  .min = 2,
+	  .max = 9,
+	  .type = ZPOOL_PARAM_STRING,
+	  .flags = ZPOOL_PARAM_RUNTIME },
+};
+
+static int mock_set(void *context, uint32_t index, const struct zpool_value *value)
+{
+	(void)context;
+	(void)index;
+	(void)value;
+	return 0;
+}
+
 static const struct zpool_driver mock_copies = {
 	MOCK_HEAD("mock_copies", "only the required callbacks, with read and write"),
+	.params = mock_params,
+	.param_count = sizeof(mock_params) / sizeof(mock_params[0]),
 	.max_object_bytes = MOCK_OBJECT_BYTES_MAX,
 	.alignment_bytes = MOCK_ALIGNMENT_BYTES,
 	.create = mock_create,
@@ -209,6 +241,7 @@ static const struct zpool_driver mock_copies = {
 	.read = mock_read,
 	.write = mock_write,
 	.set_limit = mock_set_limit,
+	.set = mock_set,
 };
 
 /* ------------------------------------------------------------------------------------------------------------------
