@@ -300,9 +300,13 @@ void zp_caches_fork(struct zp_caches *caches, enum zpool_fork_phase phase)
 		zp_caches_stop(caches);
 		return;
 	}
-	for (struct zp_cache *cache = caches->first; cache && phase == ZPOOL_FORK_CHILD; cache = cache->next)
-		if (owner_of(cache->seat) != thread)
-			atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_relaxed);
+	for (struct zp_cache *cache = caches->first; cache && phase == ZPOOL_FORK_CHILD; cache = cache->next) {
+		if (owner_of(cache->seat) == thread)
+			continue;
+		atomic_store_explicit(&cache->seat->owner, ZP_CACHE_NOBODY, memory_order_relaxed);
+		/* Its owner may have been at the start of zp_biased_enter(), about to see that it is kept out. */
+		atomic_store_explicit(&cache->biased.busy, false, memory_order_relaxed);
+	}
 	/* The other threads that kept owners out are not there. */
 	if (phase == ZPOOL_FORK_CHILD)
 		caches->keepers = 1;
