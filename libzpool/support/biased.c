@@ -32,6 +32,9 @@ enum { STORES_ARE_SEEN_NS = 10 * 1000 * 1000 };
 
 _Atomic(bool) zp_biased_is_fenced = true;
 
+/* True once every store of an owner that did not execute the fence is in memory. */
+static _Atomic(bool) fences_suffice = true;
+
 /* Guards is_set_up.  No biased lock is in use when zp_biased_is_fenced becomes false. */
 static struct zp_lock setup_lock;
 static bool is_set_up;
@@ -54,8 +57,10 @@ void zp_biased_setup(void)
 {
 	zp_lock(&setup_lock);
 	if (!is_set_up && !ALWAYS_FENCED && membarrier_call(REGISTER_PRIVATE_EXPEDITED) &&
-	    membarrier_call(PRIVATE_EXPEDITED))
+	    membarrier_call(PRIVATE_EXPEDITED)) {
+		atomic_store_explicit(&fences_suffice, false, memory_order_release);
 		atomic_store_explicit(&zp_biased_is_fenced, false, memory_order_release);
+	}
 	is_set_up = true;
 	zp_unlock(&setup_lock);
 }
@@ -63,7 +68,7 @@ void zp_biased_setup(void)
 /*
  * The system call worked before but is refused now, so a system call filter was installed in between.  From now on,
  * owners execute the fence.  An owner reads this after it has written its flag, so if it does not execute the fence,
- * its flag is in memory by the time this function returns.
+ * its flag is in memory by the time this function returns.  A second thread that comes here meanwhile has to wait too.
  */
 static void fall_back(void)
 {
@@ -73,11 +78,12 @@ static void fall_back(void)
 	int cancel_state = zp_cancel_disable();
 	nanosleep(&pause, NULL);
 	zp_cancel_restore(cancel_state);
+	atomic_store_explicit(&fences_suffice, true, memory_order_seq_cst);
 }
 
 void zp_biased_barrier(void)
 {
-	if (zp_is_single_threaded() || atomic_load_explicit(&zp_biased_is_fenced, memory_order_acquire))
+	if (zp_is_single_threaded() || atomic_load_explicit(&fences_suffice, memory_order_acquire))
 		return;
 	/* The registration may not be inherited by a child of fork(). */
 	if (membarrier_call(PRIVATE_EXPEDITED) ||

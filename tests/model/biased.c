@@ -9,7 +9,7 @@
 
 #include "protocols.h"
 
-enum { BUSY, REVOKED, FENCED, LOCKED, DATA, OWNER };
+enum { BUSY, REVOKED, FENCED, LOCKED, DATA, OWNER, SETTLED = OWNER };
 enum { NOBODY = 0, SOMEBODY = 1 };
 
 /* clang-format off: a line for each instruction */
@@ -94,14 +94,37 @@ static const struct instruction revoker_with_early_barrier[] = {
 	SECTION,        { STORE(REVOKED, 0) },        { UNLOCK(LOCKED) }, { COUNT(R2, "stop") }, { END },
 };
 
-/* membarrier(2) is refused; the first time, fall_back() sets zp_biased_is_fenced and sleeps. */
+/* membarrier(2) is refused; until fences suffice, fall_back() sets zp_biased_is_fenced and sleeps. */
 static const struct instruction refused_revoker[] = {
 	{ SET(R2, 3) },
+	{ SWAP(REVOKED, 1), AT("stop") },
+	{ LOAD(R0, SETTLED) },
+	{ IF(R0, 1, "wait") },
+	{ SWAP(FENCED, 1) },
+	{ DRAIN }, /* the sleep, which is longer than a processor delays a store */
+	{ SWAP(SETTLED, 1) },
+	{ WAIT(BUSY, 0), AT("wait") },
+	SECTION,
+	{ STORE(REVOKED, 0) },
+	{ COUNT(R2, "stop") },
+	{ END },
+};
+
+/* The same at once for the lock of another pool. */
+static const struct instruction refused_elsewhere[] = {
+	{ SWAP(FENCED, 1) },
+	{ DRAIN },
+	{ SWAP(SETTLED, 1) },
+	{ END },
+};
+
+static const struct instruction refused_revoker_that_trusts_fenced[] = {
+	{ SET(R2, 2) },
 	{ SWAP(REVOKED, 1), AT("stop") },
 	{ LOAD(R0, FENCED) },
 	{ IF(R0, 1, "wait") },
 	{ SWAP(FENCED, 1) },
-	{ DRAIN }, /* the sleep, which is longer than a processor delays a store */
+	{ DRAIN },
 	{ WAIT(BUSY, 0), AT("wait") },
 	SECTION,
 	{ STORE(REVOKED, 0) },
@@ -199,6 +222,14 @@ const struct protocol biased_protocols[] = {
 	{ "biased lock, membarrier refused later",
 	  "the revoker does not sleep",
 	  { changing_owner, refused_revoker_without_sleep },
+	  COUNTED },
+	{ "biased lock, membarrier refused later for two locks",
+	  NULL,
+	  { changing_owner, refused_revoker, refused_elsewhere },
+	  COUNTED },
+	{ "biased lock, membarrier refused later for two locks",
+	  "the revoker does not sleep while the thread that told the owners does",
+	  { changing_owner, refused_revoker_that_trusts_fenced, refused_elsewhere },
 	  COUNTED },
 	{ "a cache changes its owner",
 	  NULL,

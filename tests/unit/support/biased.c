@@ -18,7 +18,7 @@
 
 #include "unit.h"
 
-enum { REVOCATIONS = 200 };
+enum { REVOCATIONS = 200, STORES_ARE_SEEN_NS = 10 * 1000 * 1000 };
 
 static struct zp_biased biased;
 static unsigned long counter;
@@ -137,6 +137,45 @@ START_TEST(membarrier_that_is_refused_later_is_replaced_by_the_fence)
 }
 END_TEST
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void *wait_until_over(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&is_over))
+		(void)sched_yield();
+	return NULL;
+}
+
+/*
+ * One thread has told the owners to execute the fence, and is still waiting for the stores of those that did not.
+ * Another thread must not take the fences for granted yet; it sleeps itself, which a slow machine can only prolong.
+ */
+START_TEST(thread_that_finds_a_refusal_in_progress_waits_for_the_stores_too)
+{
+	pthread_t thread;
+	uint64_t before;
+
+	zp_biased_setup();
+	if (atomic_load(&zp_biased_is_fenced) || !refuse_membarrier())
+		return;
+	atomic_store(&is_over, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_until_over, NULL), 0);
+	atomic_store(&zp_biased_is_fenced, true);
+	before = now_ns();
+	zp_biased_barrier();
+	ck_assert_uint_ge(now_ns() - before, STORES_ARE_SEEN_NS);
+	atomic_store(&is_over, true);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("support/biased");
@@ -147,6 +186,7 @@ int main(void)
 	tcase_add_test(tcase, owner_and_another_thread_exclude_each_other);
 	tcase_add_test(tcase, without_membarrier_the_owner_executes_the_fence);
 	tcase_add_test(tcase, membarrier_that_is_refused_later_is_replaced_by_the_fence);
+	tcase_add_test(tcase, thread_that_finds_a_refusal_in_progress_waits_for_the_stores_too);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
