@@ -49,9 +49,10 @@
  *
  * Pages are evicted in the order in which objects were last stored in them.  Reads and frees do not count.  If an
  * object moves to an older page, that page becomes as young as the one that the object came from.  In a page, the
- * driver evicts the middle object first, then the first, then the last.  A page under reclaim is on no ring and is
- * marked: a free only clears the object, nothing is stored in the page or moved from it, and the reclaim returns the
- * page.
+ * driver evicts the middle object first, then the first, then the last.  A page under reclaim is on none of these
+ * rings and is marked: a free only clears the object, nothing is stored in the page or moved from it, and the reclaim
+ * returns the page.  It is on a ring of its own with the thread that empties it, because in the child of a fork no
+ * other thread completes that.
  *
  * Locks
  *
@@ -350,6 +351,8 @@ static void z3fold_fork(void *pool_, enum zpool_fork_phase phase)
 	} else {
 		zp_pages_fork(&pool->pages, phase);
 		zp_handles_fork(&pool->handles, phase);
+		if (phase == ZPOOL_FORK_CHILD)
+			z3fold_reclaims_of_others_end(pool);
 		zp_unlock(&pool->record_lock);
 		zp_unlock(&pool->lock);
 	}

@@ -28,7 +28,10 @@ enum {
 
 enum z3fold_buddy { Z3FOLD_FIRST, Z3FOLD_MIDDLE, Z3FOLD_LAST, Z3FOLD_BUDDIES };
 
-/* A free page does not belong to the driver.  A page under reclaim is on no ring, and a free only clears its object. */
+/*
+ * A free page does not belong to the driver.  A page under reclaim is on a ring of its own, and a free only clears its
+ * object.
+ */
 enum z3fold_state { Z3FOLD_PAGE_FREE, Z3FOLD_PAGE_LISTED, Z3FOLD_PAGE_UNDER_RECLAIM };
 
 /* Rings of pages: one for each amount of room, and one of all pages, by the time of the last store into them. */
@@ -41,7 +44,8 @@ struct z3fold_link {
 /* The record of a page, which is found by the page's number.  The pool's lock guards it. */
 struct z3fold_page {
 	struct z3fold_link links[Z3FOLD_RINGS];
-	uint64_t stamp;                        /* the time of the last store; it decreases along the ring by age */
+	/* The time of the last store, which decreases along the ring by age; or pthread_self() of who reclaims it. */
+	uint64_t stamp;
 	uint32_t handle_slots[Z3FOLD_BUDDIES]; /* of the handle table; ZP_SLOT_NONE if there is no object */
 	uint8_t chunks[Z3FOLD_BUDDIES];        /* 0 if there is no object */
 	uint8_t middle_at : 6;                 /* the middle object's first chunk; 0 if there is none */
@@ -101,6 +105,7 @@ struct z3fold_pool {
 	uint32_t room_pages[Z3FOLD_PAGE_CHUNKS]; /* number of pages in each ring */
 	uint64_t room_mask;                      /* bit n is set if by_room[n] is not empty */
 	uint32_t newest;                         /* head of the ring by age; its prev is the oldest page */
+	uint32_t reclaiming;                     /* head of the ring of the pages under reclaim, linked like that one */
 	uint64_t clock;
 	uint64_t listed_pages, reclaim_pages;
 	uint64_t objects, stored_chunks;
@@ -219,6 +224,13 @@ void z3fold_page_init(struct z3fold_pool *pool, uint32_t pgno);
 /* Puts a page on both rings, as the youngest page; or takes it off. */
 void z3fold_page_enter_rings(struct z3fold_pool *pool, uint32_t pgno);
 void z3fold_page_leave_rings(struct z3fold_pool *pool, uint32_t pgno);
+
+/* Puts a page that is on no ring under reclaim by the calling thread, or ends that. */
+void z3fold_reclaim_begin(struct z3fold_pool *pool, uint32_t pgno);
+void z3fold_reclaim_end(struct z3fold_pool *pool, uint32_t pgno);
+
+/* In a forked child: ends the reclaims of other threads, which do not exist here. */
+void z3fold_reclaims_of_others_end(struct z3fold_pool *pool);
 
 /* Finds a slot of this many chunks in the page with the least room that suffices.  Returns false if there is none. */
 bool z3fold_find_slot(struct z3fold_pool *pool, unsigned int chunks, struct z3fold_slot *slot);

@@ -5,6 +5,7 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
+#include <pthread.h>
 #include <string.h>
 
 #include "z3fold.h"
@@ -110,6 +111,42 @@ void z3fold_page_leave_rings(struct z3fold_pool *pool, uint32_t pgno)
 	ring_remove(pool, Z3FOLD_BY_AGE, &pool->newest, pgno);
 	z3fold_page_at(pool, pgno)->state = Z3FOLD_PAGE_FREE;
 	pool->listed_pages--;
+}
+
+void z3fold_reclaim_begin(struct z3fold_pool *pool, uint32_t pgno)
+{
+	struct z3fold_page *page = z3fold_page_at(pool, pgno);
+
+	page->state = Z3FOLD_PAGE_UNDER_RECLAIM;
+	page->stamp = (uintptr_t)pthread_self();
+	ring_add_first(pool, Z3FOLD_BY_AGE, &pool->reclaiming, pgno);
+	pool->reclaim_pages++;
+}
+
+void z3fold_reclaim_end(struct z3fold_pool *pool, uint32_t pgno)
+{
+	ring_remove(pool, Z3FOLD_BY_AGE, &pool->reclaiming, pgno);
+	z3fold_page_at(pool, pgno)->state = Z3FOLD_PAGE_FREE;
+	pool->reclaim_pages--;
+}
+
+void z3fold_reclaims_of_others_end(struct z3fold_pool *pool)
+{
+	uint32_t pgno = pool->reclaiming;
+
+	for (uint64_t left = pool->reclaim_pages; left; left--) {
+		const struct z3fold_page *page = z3fold_page_at(pool, pgno);
+		uint32_t this = pgno;
+
+		pgno = page->links[Z3FOLD_BY_AGE].next;
+		if (page->stamp == (uintptr_t)pthread_self())
+			continue;
+		z3fold_reclaim_end(pool, this);
+		if (z3fold_page_objects(page) == 0)
+			z3fold_page_put(pool, this);
+		else
+			z3fold_page_enter_rings(pool, this);
+	}
 }
 
 /* ---- slots ---- */

@@ -37,12 +37,12 @@ static bool has_unevictable(struct z3fold_pool *pool, const struct z3fold_page *
  * and returns with the lock held, but releases it during the callbacks.  No object is stored in a page under reclaim or
  * moved from it, so an object that is still there was refused by the owner.
  */
-static void evict_objects(struct z3fold_pool *pool, struct z3fold_page *page)
+static void evict_objects(struct z3fold_pool *pool, uint32_t pgno)
 {
+	struct z3fold_page *page = z3fold_page_at(pool, pgno);
 	int err = 0;
 
-	page->state = Z3FOLD_PAGE_UNDER_RECLAIM;
-	pool->reclaim_pages++;
+	z3fold_reclaim_begin(pool, pgno);
 	for (unsigned int i = 0; i < Z3FOLD_BUDDIES && !err; i++) {
 		/*
 		 * The handle is read only now because the callback for the previous object may have freed this one as
@@ -62,8 +62,7 @@ static void evict_objects(struct z3fold_pool *pool, struct z3fold_page *page)
 			pool->evictions++;
 		}
 	}
-	page->state = Z3FOLD_PAGE_FREE;
-	pool->reclaim_pages--;
+	z3fold_reclaim_end(pool, pgno);
 }
 
 /* Empties the oldest page that can be emptied.  Returns 0, -EAGAIN or -EINVAL. */
@@ -82,7 +81,7 @@ static int reclaim_page(struct z3fold_pool *pool)
 		page = z3fold_page_at(pool, pgno);
 		z3fold_page_leave_rings(pool, pgno);
 		if (!has_unevictable(pool, page))
-			evict_objects(pool, page);
+			evict_objects(pool, pgno);
 		if (z3fold_page_objects(page) == 0) {
 			zp_unlock(&pool->lock);
 			z3fold_page_put(pool, pgno);

@@ -27,9 +27,10 @@
  * Each step tries 8 pages at most; a page that could not be emptied, because the owner refused or an object is mapped,
  * moves to the head.
  *
- * A page under reclaim is marked and is on no list, so that a concurrent free only clears the object, and the
- * reclaiming thread releases the page afterwards.  The evict callback is therefore free to free the handle, and so is
- * any other thread.
+ * A page under reclaim is marked and is on none of these lists, so that a concurrent free only clears the object, and
+ * the reclaiming thread releases the page afterwards.  The evict callback is therefore free to free the handle, and so
+ * is any other thread.  The page is on a list of its own with the thread that empties it, because in the child of a
+ * fork no other thread completes that.
  *
  * Two objects of very different ages may share a page; they are evicted together.
  *
@@ -99,6 +100,7 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 	zp_lock_init(&pool->lock);
 	zp_lock_rank(&pool->lock, ZBUD_RANK_POOL, 0, &pool->pages);
 	zp_list_init(&pool->lru);
+	zp_list_init(&pool->reclaiming);
 	for (unsigned int i = 0; i < ZBUD_PAGE_CHUNKS; i++)
 		zp_list_init(&pool->unbuddied[i]);
 	pool->caches = (struct zp_caches){
@@ -205,6 +207,8 @@ static void zbud_fork(void *pool_, enum zpool_fork_phase phase)
 		zp_pages_fork(&pool->pages, phase);
 		zp_handles_fork(&pool->handles, phase);
 		zp_caches_fork(&pool->caches, phase);
+		if (phase == ZPOOL_FORK_CHILD)
+			zbud_reclaims_of_others_end(pool);
 		zp_unlock(&pool->lock);
 	}
 }

@@ -44,12 +44,13 @@ enum zbud_buddy { ZBUD_FIRST, ZBUD_LAST, ZBUD_BUDDIES };
 struct zbud_page {
 	/* Links the page in pool->unbuddied while it has one object and is not under reclaim. */
 	struct zp_list unbuddied;
-	struct zp_list lru;                  /* links the page in pool->lru while it is not under reclaim */
+	struct zp_list lru; /* links the page in pool->lru, or in pool->reclaiming while it is under reclaim */
 	uint32_t handle_slots[ZBUD_BUDDIES]; /* ZP_SLOT_NONE where there is no object */
 	uint32_t pgno;
 	uint8_t chunks[ZBUD_BUDDIES]; /* 0 if the slot is free */
 	/* While it is set, free() only clears the object, and the reclaiming thread releases the page. */
 	uint8_t under_reclaim;
+	uintptr_t reclaimer; /* pthread_self() of that thread */
 };
 
 _Static_assert(sizeof(struct zbud_page) <= ZBUD_CHUNK_BYTES, "the header is one chunk");
@@ -70,6 +71,7 @@ struct zbud_pool {
 	struct zp_list unbuddied[ZBUD_PAGE_CHUNKS]; /* [n] links the pages with one object and exactly n free chunks */
 	uint64_t unbuddied_mask;                    /* bit n is set if unbuddied[n] is not empty */
 	struct zp_list lru;                         /* starts with the page in which an object was stored last */
+	struct zp_list reclaiming;                  /* the pages under reclaim */
 	uint64_t lru_pages, reclaim_pages;
 	uint32_t used_slots[ZBUD_PAGE_CHUNKS]; /* indexed by the number of chunks */
 	uint64_t evictions, evict_refused;
@@ -203,6 +205,9 @@ void zbud_cache_empty(void *pool, struct zp_cache *cache);
 
 /* zbud_reclaim.c */
 int zbud_shrink(void *pool, unsigned int pages, unsigned int *reclaimed);
+
+/* In a forked child, with the lock held: ends the reclaims of other threads, which do not exist here. */
+void zbud_reclaims_of_others_end(struct zbud_pool *pool);
 
 /* zbud_verify.c */
 int zbud_verify(void *pool);

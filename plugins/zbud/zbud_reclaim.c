@@ -5,6 +5,8 @@
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
+#include <pthread.h>
+
 #include "zbud.h"
 
 static bool is_idle(struct zbud_pool *pool, uint32_t handle_slot, unsigned long *handle)
@@ -26,6 +28,38 @@ static bool has_busy_object(struct zbud_pool *pool, const struct zbud_page *page
 	return busy;
 }
 
+static void reclaim_begin(struct zbud_pool *pool, struct zbud_page *page)
+{
+	page->under_reclaim = 1;
+	page->reclaimer = (uintptr_t)pthread_self();
+	zp_list_add(&page->lru, &pool->reclaiming);
+	pool->reclaim_pages++;
+}
+
+static void reclaim_end(struct zbud_pool *pool, struct zbud_page *page)
+{
+	page->under_reclaim = 0;
+	zp_list_del(&page->lru);
+	pool->reclaim_pages--;
+}
+
+void zbud_reclaims_of_others_end(struct zbud_pool *pool)
+{
+	struct zp_list *link, *following;
+
+	zp_list_for_each_safe (link, following, &pool->reclaiming) {
+		struct zbud_page *page = zp_list_entry(link, struct zbud_page, lru);
+
+		if (page->reclaimer == (uintptr_t)pthread_self())
+			continue;
+		reclaim_end(pool, page);
+		if (zbud_page_is_empty(page))
+			zp_pages_put(&pool->pages, page->pgno, 1);
+		else
+			zbud_page_enter_lists(pool, page);
+	}
+}
+
 /*
  * Asks the owner to evict the objects of a page that is on no list any more.  The caller holds the lock, which is
  * released during the evict callback.  malloc puts no object into a page under reclaim, so the objects found here are
@@ -35,8 +69,7 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 {
 	int err = 0;
 
-	page->under_reclaim = 1;
-	pool->reclaim_pages++;
+	reclaim_begin(pool, page);
 	for (unsigned int i = 0; i < ZBUD_BUDDIES && !err; i++) {
 		unsigned long handle;
 
@@ -52,8 +85,7 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 		pool->evict_refused += page->chunks[i] != 0;
 		pool->evictions += page->chunks[i] == 0;
 	}
-	page->under_reclaim = 0;
-	pool->reclaim_pages--;
+	reclaim_end(pool, page);
 }
 
 /*

@@ -62,7 +62,9 @@
  * A malloc that finds no memory compacts wherever that wins a page.  A whole compaction also moves last pages, records
  * and lonely zspages (zsmalloc_settle.c).
  *
- * Eviction (zsmalloc_reclaim.c) empties whole zspages, the one that an object was stored in longest ago first.
+ * Eviction (zsmalloc_reclaim.c) empties whole zspages, the one that an object was stored in longest ago first.  A
+ * zspage under reclaim is in a ring of its own with the thread that empties it, because in the child of a fork no other
+ * thread completes that.
  *
  * Locks.  A class's lock guards its zspages, their slots and rings.  A thread that has an object pinned reads its
  * zspage header without that lock.  After a class's lock come the lock of a larger class, which a malloc only
@@ -254,8 +256,11 @@ static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
 	if (phase == ZPOOL_FORK_CHILD)
 		forget_compactions(pool);
 	zp_unlock(&pool->records.lock);
-	for (unsigned int i = 0; i < pool->class_count; i++)
-		zp_unlock(&pool->classes[i].lock);
+	for (unsigned int i = 0; i < pool->class_count; i++) {
+		if (phase == ZPOOL_FORK_CHILD)
+			zsmalloc_reclaims_of_others_end(pool, &pool->classes[i]);
+		zsmalloc_class_unlock(pool, &pool->classes[i]);
+	}
 }
 
 ZPOOL_DRIVER_DEFINE(zsmalloc, ZPOOL_VERSION, "size classes packed into zspages, compacted and evicted by zspage",

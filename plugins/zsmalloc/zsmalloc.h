@@ -55,6 +55,7 @@ struct zsmalloc_class {
 	uint32_t groups[ZSMALLOC_GROUPS]; /* the first zspage of each group */
 	uint32_t group_mask;              /* the groups that have zspages */
 	uint32_t newest;                  /* the first of the ring by age; the one before it is the oldest */
+	uint32_t reclaiming;              /* the first of the ring of zspages under reclaim, linked like that one */
 	uint32_t spare;                   /* an empty zspage that is kept for the next objects */
 	uint32_t emptied;                 /* list of the zspages that zsmalloc_class_unlock() destroys */
 	uint32_t source;                  /* the zspage that compaction is emptying */

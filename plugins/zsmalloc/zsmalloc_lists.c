@@ -4,6 +4,8 @@
  */
 #include <config.h>
 
+#include <pthread.h>
+
 #include "zsmalloc.h"
 
 static struct zsmalloc_link *link_of(const struct zsmalloc_pool *pool, uint32_t number, enum zsmalloc_ring ring)
@@ -134,6 +136,36 @@ void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	zsmalloc_class_add_holes(pool, class, -(int)zsmalloc_zspage(pool, number)->holes);
 	if (pool->evict)
 		ring_remove(pool, ZSMALLOC_BY_AGE, &class->newest, number);
+}
+
+void zsmalloc_reclaim_begin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	zsmalloc_zspage(pool, number)->stamp = (uintptr_t)pthread_self();
+	ring_add(pool, ZSMALLOC_BY_AGE, &class->reclaiming, number);
+}
+
+void zsmalloc_reclaim_end(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	ring_remove(pool, ZSMALLOC_BY_AGE, &class->reclaiming, number);
+}
+
+void zsmalloc_reclaims_of_others_end(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+{
+	uint32_t number = class->reclaiming, next, own = ZSMALLOC_NONE;
+
+	class->reclaiming = ZSMALLOC_NONE;
+	for (uint32_t last = number; number != ZSMALLOC_NONE; number = next == last ? ZSMALLOC_NONE : next) {
+		const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
+
+		next = zspage->links[ZSMALLOC_BY_AGE].next;
+		if (zspage->stamp == (uintptr_t)pthread_self())
+			ring_add(pool, ZSMALLOC_BY_AGE, &own, number);
+		else if (zspage->used_slots)
+			zsmalloc_zspage_list(pool, class, number);
+		else
+			zsmalloc_zspage_retire(pool, class, number, false);
+	}
+	class->reclaiming = own;
 }
 
 void zsmalloc_zspage_refile(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)

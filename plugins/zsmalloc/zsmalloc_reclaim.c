@@ -87,8 +87,10 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 	zsmalloc_zspage_unlist(pool, class, number);
 	zsmalloc_cached_put_in(pool, class, number);
 	/* A zspage with a mapped object cannot be emptied, so evicting the other objects would win nothing. */
+	zsmalloc_reclaim_begin(pool, class, number);
 	if (!has_unevictable(pool, class, zspage))
 		evict_objects(pool, class, zspage);
+	zsmalloc_reclaim_end(pool, class, number);
 	if (zspage->used_slots) {
 		zsmalloc_zspage_list(pool, class, number);
 		return 0;

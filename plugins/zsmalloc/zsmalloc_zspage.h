@@ -62,7 +62,7 @@ struct zsmalloc_zspage {
 	uint16_t used_slots;
 	uint16_t holes;
 	uint64_t committed; /* bitmap of the pages that have memory */
-	uint64_t stamp;     /* when an object was last stored, in pools that evict */
+	uint64_t stamp;     /* when an object was last stored, in pools that evict; or the thread that reclaims it */
 	struct zsmalloc_link links[ZSMALLOC_RINGS];
 	/* The last compaction that could not empty it.  These bits and those of the group share one word. */
 	uint64_t passed : ZSMALLOC_RUN_BITS;
@@ -170,6 +170,13 @@ void zsmalloc_zspage_join(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 /* Puts a zspage into the rings of its class, by age as the newest one, or takes it out. */
 void zsmalloc_zspage_list(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 void zsmalloc_zspage_unlist(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Puts a zspage that is in no ring under reclaim by the calling thread, or ends that. */
+void zsmalloc_reclaim_begin(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+void zsmalloc_reclaim_end(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* In a forked child: ends the reclaims of other threads, which do not exist here. */
+void zsmalloc_reclaims_of_others_end(struct zsmalloc_pool *pool, struct zsmalloc_class *class);
 
 /* Sets the zspage that compaction is emptying.  With ZSMALLOC_NONE, there is none. */
 void zsmalloc_class_set_source(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);

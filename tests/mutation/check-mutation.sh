@@ -175,7 +175,7 @@ mutation evict_under_lock zbud_reclaim.c evict_objects \
     's/zp_unlock(&pool->lock);//' \
     shrink_reports_the_reclaimed_pages
 
-mutation forgotten_reclaim_mark zbud_reclaim.c evict_objects \
+mutation forgotten_reclaim_mark zbud_reclaim.c reclaim_begin \
     's/page->under_reclaim = 1;//' \
     shrink_reports_the_reclaimed_pages callback_may_free_others
 

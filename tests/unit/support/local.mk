@@ -16,6 +16,7 @@ support_tests = \
 	tests/unit/support/pages \
 	tests/unit/support/pages_lazy \
 	tests/unit/support/table \
+	tests/unit/plugins/evict_fork \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
 	tests/unit/plugins/trace \
@@ -107,6 +108,11 @@ plugin_test_cppflags = $(support_test_cppflags) -I$(top_srcdir)/plugins/zbud -I$
 plugin_test_cppflags += -I$(top_srcdir)/plugins/zblock
 zbud_test_sources = $(plugins_zbud_la_SOURCES) tests/unit/plugins/harness.h tests/unit/plugins/zbud_fixture.h \
 	tests/unit/support/unit.h
+
+tests_unit_plugins_evict_fork_SOURCES = tests/unit/plugins/evict_fork.c $(plugins_zbud_la_SOURCES) \
+	$(plugins_z3fold_la_SOURCES) $(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_evict_fork_CPPFLAGS = $(plugin_test_cppflags) -I$(top_srcdir)/plugins/z3fold
+tests_unit_plugins_evict_fork_LDADD = $(support_test_ldadd)
 
 tests_unit_plugins_libc_SOURCES = tests/unit/plugins/libc.c $(plugins_libc_la_SOURCES) \
 	tests/unit/plugins/harness.h tests/unit/support/unit.h
