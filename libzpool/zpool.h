@@ -96,7 +96,8 @@ struct zpool_ops {
  * context      passed to each function
  * reserve      reserve `bytes` of address space (a multiple of 4096), aligned to `align_bytes` (a power of two, at
  *              least 4096), preferably on `node` (-1: any).  NULL when there is none.
- * commit       make a range inside a reservation usable, reading as zero.  0 or -errno.
+ * commit       make a range inside a reservation usable, reading as zero.  0 or -errno; whatever the errno is, the call
+ *              on the pool fails with -ENOMEM if it cannot do without.
  * decommit     release the memory of a committed range; its contents are lost.  0 or -errno; on failure the range stays
  *              committed, and the pool tries again later.
  * release      release a whole reservation.

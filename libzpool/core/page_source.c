@@ -7,6 +7,8 @@
 
 #include "core/page_source.h"
 
+#include <errno.h>
+
 #include "base/callback.h"
 
 static void *source_reserve(void *context, size_t bytes, size_t align_bytes, int node)
@@ -16,11 +18,15 @@ static void *source_reserve(void *context, size_t bytes, size_t align_bytes, int
 	return host->reserve(host->context, bytes, align_bytes, node);
 }
 
+/*
+ * Drivers pass the result on as that of zpool_malloc(), where -ENOSPC and -EAGAIN mean something else, and try again
+ * after -ENOMEM. The host's errno is not logged, because drivers hold locks and a log handler may call the pool.
+ */
 static int source_commit(void *context, void *address, size_t bytes)
 {
 	const struct zpool_page_source *host = context;
 	ZP_CALLBACK_HERE;
-	return host->commit(host->context, address, bytes);
+	return host->commit(host->context, address, bytes) ? -ENOMEM : 0;
 }
 
 static int source_decommit(void *context, void *address, size_t bytes)

@@ -233,6 +233,39 @@ START_TEST(page_source_of_the_host_is_called_without_cancellation)
 }
 END_TEST
 
+static int commit_error;
+
+static int fail_commit(void *context, void *address, size_t bytes)
+{
+	(void)context, (void)address, (void)bytes;
+	return commit_error;
+}
+
+/* Drivers pass on what commit returns, and other errnos of zpool_malloc() mean something else. */
+START_TEST(every_failed_commit_of_a_page_source_means_no_memory)
+{
+	static const int errors[] = { -ENOMEM, -ENOSPC, -EAGAIN, -EINVAL, -EIO, -EOPNOTSUPP, -1000000, 1 };
+	struct zpool_page_source source = { .struct_size = sizeof(source),
+					    .reserve = reserve,
+					    .commit = fail_commit,
+					    .decommit = commit,
+					    .release = release };
+	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
+	args.page_source = &source;
+	start();
+	struct zpool *pool = open_with(&args, sizeof(args));
+	const struct zpool_page_source *handed = knobs.args.page_source;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		commit_error = errors[i];
+		ck_assert_int_eq(handed->commit(handed->context, &asked_context, 4096), -ENOMEM);
+	}
+	commit_error = 0;
+	ck_assert_int_eq(handed->commit(handed->context, &asked_context, 4096), 0);
+	zpool_destroy_pool(pool);
+	finish();
+}
+END_TEST
+
 START_TEST(page_source_is_checked)
 {
 	const struct zpool_page_source good = { .struct_size = sizeof(good),
@@ -505,6 +538,7 @@ int main(void)
 		node_must_be_any_or_a_valid_linux_node,
 		page_source_is_checked,
 		page_source_of_the_host_is_called_without_cancellation,
+		every_failed_commit_of_a_page_source_means_no_memory,
 		name_is_copied_or_generated_from_type_and_number,
 		numbers_of_names_are_decimal,
 		evict_passes_pool_and_user_pointer_to_the_owner,
