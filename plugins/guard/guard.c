@@ -39,8 +39,8 @@
  * Limit.  The table has a part of it, and the driver below the rest.  When the table needs more, limit_lock is taken
  * and the driver's limit is lowered; if the driver then holds no more than its part, the table's part grows.
  *
- * Eviction.  guard_evict() maps an object in the driver below to read its handle.  During that moment the driver takes
- * a free of the object for the free of a mapped object, so guard_free() tries again.  A callback that does not return
+ * Eviction.  guard_evict() maps an object in the driver below to read its handle.  Meanwhile the driver would refuse to
+ * free the object, so both happen under one of the locks, chosen by the lower handle.  A callback that does not return
  * is detected by the next call of its thread; see guard_evict.c.
  *
  * Cost: two red zones for each object, 64 bytes in the table, an additional map of the driver below at malloc and at
@@ -302,21 +302,6 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	return 0;
 }
 
-/* Frees an object in the driver below, even if guard_evict() has it mapped for a moment. */
-static int free_below(struct guard_pool *pool, unsigned long below)
-{
-	enum { ROUNDS_MAX = 100000 };
-	const struct zpool_lower *lower = &pool->filter.lower;
-	struct zp_backoff backoff = { 0 };
-	int err = lower->driver->free(lower->pool, below);
-
-	for (int round = 0; err == -EBUSY && round < ROUNDS_MAX; round++) {
-		zp_backoff_wait(&backoff);
-		err = lower->driver->free(lower->pool, below);
-	}
-	return err;
-}
-
 static int guard_free(void *pool_, unsigned long handle)
 {
 	struct guard_pool *pool = pool_;
@@ -345,12 +330,13 @@ static int guard_free(void *pool_, unsigned long handle)
 		(void)lower->driver->unmap(lower->pool, below);
 	}
 	atomic_store_explicit(&object->below, 0, memory_order_relaxed);
-	err = free_below(pool, below);
+	err = guard_free_below(pool, below);
 	if (err)
 		guard_report(pool, "driver \"%s\" refuses to free handle 0x%lx of its own: %s.", lower->driver->type,
 			     below, strerror(-err));
 	atomic_fetch_sub_explicit(&pool->stored_bytes, size, memory_order_relaxed);
 	atomic_fetch_add_explicit(&pool->frees, 1, memory_order_relaxed);
+	guard_note_free(pool, handle);
 	if (zp_handles_end_free(&pool->handles, slot))
 		guard_put_slot(pool, slot);
 	return 0;

@@ -47,6 +47,7 @@ struct guard_eviction {
 	unsigned long handle;
 	uintptr_t frame; /* stack address of the callback's caller, in its thread */
 	pthread_t thread;
+	bool freed; /* the callback has freed the object */
 };
 
 /* The locking order. */
@@ -125,6 +126,18 @@ const char *guard_where(const void *address, char *text, size_t bytes);
 /* ---- guard_evict.c ---- */
 
 int guard_evict(void *pool, unsigned long below);
+
+/* Frees an object in the driver below, and waits while guard_evict() has it mapped. */
+int guard_free_below(struct guard_pool *pool, unsigned long below);
+
+/* The calling thread has freed the object. */
+void guard_note_free(struct guard_pool *pool, unsigned long handle);
+
+/*
+ * Returns true if the calling thread is in the evict callback for this handle and has not freed it.  So if the handle
+ * is dead, another thread has freed it since the callback was called, which is no mistake.
+ */
+bool guard_lost_race(struct guard_pool *pool, unsigned long handle);
 
 /* Reports callbacks of the calling thread that did not return.  Other threads only pay for reading a counter. */
 void guard_look_for_lost_evictions(struct guard_pool *pool);

@@ -84,6 +84,13 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, enum guard_call
 	const char *call = names[in];
 	uint64_t size;
 
+	if (err == -EINVAL && in != GUARD_UNMAP && guard_lost_race(pool, handle)) {
+		filter->host->error(
+			filter->core,
+			"guard: %s of handle 0x%lx, which another thread freed during the evict callback for it.", call,
+			handle);
+		return;
+	}
 	count_error(pool);
 	if (err == -EBUSY)
 		filter->host->error(filter->core, "guard: %s of handle 0x%lx, which is mapped%s.", call, handle,

@@ -36,7 +36,9 @@ static struct guard_eviction *eviction_begin(struct guard_pool *pool, unsigned l
 		if (!pool->evictions[i].handle)
 			eviction = &pool->evictions[i];
 	if (eviction) {
-		*eviction = (struct guard_eviction){ handle, (uintptr_t)__builtin_frame_address(0), pthread_self() };
+		*eviction = (struct guard_eviction){ .handle = handle,
+						     .frame = (uintptr_t)__builtin_frame_address(0),
+						     .thread = pthread_self() };
 		atomic_fetch_add_explicit(&pool->evictions_open, 1, memory_order_relaxed);
 	}
 	zp_unlock(&pool->evictions_lock);
@@ -57,6 +59,37 @@ static void eviction_end(struct guard_pool *pool, struct guard_eviction *evictio
 	zp_lock(&pool->evictions_lock);
 	forget(pool, eviction);
 	zp_unlock(&pool->evictions_lock);
+}
+
+/* Returns the calling thread's callback for a handle, or NULL.  evictions_lock is held. */
+static struct guard_eviction *own_eviction(struct guard_pool *pool, unsigned long handle)
+{
+	for (int i = 0; i < GUARD_EVICTIONS; i++)
+		if (pool->evictions[i].handle == handle && pthread_equal(pool->evictions[i].thread, pthread_self()))
+			return &pool->evictions[i];
+	return NULL;
+}
+
+void guard_note_free(struct guard_pool *pool, unsigned long handle)
+{
+	if (!atomic_load_explicit(&pool->evictions_open, memory_order_relaxed))
+		return;
+	zp_lock(&pool->evictions_lock);
+	struct guard_eviction *eviction = own_eviction(pool, handle);
+	if (eviction)
+		eviction->freed = true;
+	zp_unlock(&pool->evictions_lock);
+}
+
+bool guard_lost_race(struct guard_pool *pool, unsigned long handle)
+{
+	if (!handle || !atomic_load_explicit(&pool->evictions_open, memory_order_relaxed))
+		return false;
+	zp_lock(&pool->evictions_lock);
+	const struct guard_eviction *eviction = own_eviction(pool, handle);
+	bool lost = eviction && !eviction->freed;
+	zp_unlock(&pool->evictions_lock);
+	return lost;
 }
 
 /* Returns true if both addresses are on the calling thread's own stack. */
@@ -152,13 +185,27 @@ static int find_below(unsigned long handle, uint64_t size, void *user)
 	return 1;
 }
 
+int guard_free_below(struct guard_pool *pool, unsigned long below)
+{
+	const struct zpool_lower *lower = &pool->filter.lower;
+	struct zp_lock *lock = guard_lock(pool, (uint32_t)below);
+	int err;
+
+	if (!pool->filter.evict)
+		return lower->driver->free(lower->pool, below);
+	zp_lock(lock);
+	err = lower->driver->free(lower->pool, below);
+	zp_unlock(lock);
+	return err;
+}
+
 int guard_evict(void *pool_, unsigned long below)
 {
 	struct guard_pool *pool = pool_;
 	const struct zpool_lower *lower = &pool->filter.lower;
 	/*
-	 * Any one of the locks keeps fork() out, which takes all of them: an object mapped at that moment would stay
-	 * mapped in the child forever.
+	 * The lock keeps guard_free_below() out, and fork(), which takes all of them: an object mapped at that moment
+	 * would stay mapped in the child forever.
 	 */
 	struct zp_lock *lock = guard_lock(pool, (uint32_t)below);
 	struct find_visit visit = { pool, below, 0 };
