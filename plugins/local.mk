@@ -127,7 +127,8 @@ plugins_guard_la_SOURCES = \
 	plugins/guard/guard_check.c \
 	plugins/guard/guard_evict.c \
 	plugins/guard/guard_leaks.c \
-	plugins/guard/guard_slots.c
+	plugins/guard/guard_slots.c \
+	plugins/guard/guard_store.c
 plugins_guard_la_CPPFLAGS = $(plugin_cppflags)
 plugins_guard_la_CFLAGS = $(plugin_cflags)
 plugins_guard_la_LDFLAGS = $(plugin_ldflags)

@@ -218,43 +218,6 @@ static void note_peak(struct guard_pool *pool, uint64_t now)
 		continue;
 }
 
-/* Stores an object in the driver below and writes its zones.  Returns 0 with *below, or -errno. */
-static int store_below(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
-		       unsigned long *below)
-{
-	const struct zpool_lower *lower = &pool->filter.lower;
-	int err = lower->driver->malloc(lower->pool, pool->front_bytes + size + pool->back_bytes, gfp, below);
-	char *base;
-
-	if (err)
-		return err;
-	base = lower->driver->map(lower->pool, *below, ZPOOL_MM_RW);
-	if (!base) {
-		err = errno ? -errno : -ENOMEM;
-		(void)lower->driver->free(lower->pool, *below);
-		return err;
-	}
-	guard_draw_zones(pool, base, handle, size);
-	(void)lower->driver->unmap(lower->pool, *below);
-	return 0;
-}
-
-/* The same for a call that may wait: tries a second time if the table can release memory. */
-static int store_below_or_retry(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
-				unsigned long *below)
-{
-	int err;
-
-	atomic_fetch_add(&pool->undecided, 1);
-	err = store_below(pool, handle, size, gfp, below);
-	if (err == -ENOMEM && guard_yield_share(pool)) {
-		atomic_fetch_add(&pool->retries, 1);
-		err = store_below(pool, handle, size, gfp, below);
-	}
-	atomic_fetch_sub(&pool->undecided, 1);
-	return err;
-}
-
 static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct guard_pool *pool = pool_;
@@ -275,13 +238,8 @@ static int guard_malloc(void *pool_, size_t size, zpool_gfp_t gfp, unsigned long
 	own = zp_handle_make(
 		&pool->handles, slot,
 		zp_word_generation(atomic_load_explicit(zp_handles_word(&pool->handles, slot), memory_order_relaxed)));
-	if (gfp & ZPOOL_GFP_NOWAIT)
-		err = store_below(pool, own, size, gfp, &below);
-	else
-		err = store_below_or_retry(pool, own, size, gfp, &below);
+	err = guard_store_below(pool, own, size, gfp, &below);
 	if (err) {
-		if (!(pool->filter.lower.caps & ZPOOL_CAP_STATS))
-			guard_count_failure_below(pool, err, gfp);
 		if (gfp & ZPOOL_GFP_NOWAIT)
 			guard_drop_slot(pool, slot);
 		else
@@ -447,14 +405,10 @@ static int guard_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
 	return zp_filter_shrink(pool, pages, reclaimed);
 }
 
-/* Returns the maximum of `count` and the value shown before. */
+/* Returns the maximum of `count` and the values shown before. */
 static uint64_t show(_Atomic(uint64_t) *shown, uint64_t count)
 {
-	uint64_t before = atomic_load(shown);
-
-	while (before < count && !atomic_compare_exchange_weak(shown, &before, count))
-		continue;
-	return before < count ? count : before;
+	return guard_raise(shown, count) ? count : atomic_load(shown);
 }
 
 /*

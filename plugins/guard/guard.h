@@ -69,6 +69,7 @@ struct guard_pool {
 	_Atomic(uint64_t) retries;   /* mallocs that were tried a second time after the table had released memory */
 	_Atomic(uint64_t) undecided; /* mallocs in the driver below that may still be tried a second time */
 	_Atomic(uint64_t) shown_limit, shown_memory; /* failures of the driver below that the statistics have shown */
+	_Atomic(uint64_t) seen_limit;                /* failures below at the limit that mallocs here have noticed */
 	_Atomic(uint64_t) frees;
 	_Atomic(uint64_t) errors;
 	_Atomic(uint32_t) kept[GUARD_KEPT]; /* bound slots to use next, or ZP_SLOT_NONE */
@@ -92,6 +93,16 @@ static inline struct guard_object *guard_object(struct guard_pool *pool, uint32_
 static inline struct zp_lock *guard_lock(struct guard_pool *pool, uint32_t slot)
 {
 	return &pool->locks[slot % GUARD_LOCKS];
+}
+
+/* Raises a counter to a larger value.  Returns false if it is as large already. */
+static inline bool guard_raise(_Atomic(uint64_t) *counter, uint64_t value)
+{
+	uint64_t before = atomic_load(counter);
+
+	while (before < value && !atomic_compare_exchange_weak(counter, &before, value))
+		continue;
+	return before < value;
 }
 
 /* ---- guard_check.c ---- */
@@ -147,6 +158,16 @@ void guard_report_evictions(struct guard_pool *pool);
 
 /* In a forked child, with evictions_lock held: forgets the callbacks of other threads, which do not exist here. */
 void guard_forget_evictions_of_others(struct guard_pool *pool);
+
+/* ---- guard_store.c ---- */
+
+/*
+ * Stores an object in the driver below and writes its zones.  A call that may wait tries a second time if the table can
+ * release memory.  Returns 0 with *below, or -errno; a failure for want of memory or a lock is counted, by the driver
+ * below or here.
+ */
+int guard_store_below(struct guard_pool *pool, unsigned long handle, size_t size, zpool_gfp_t gfp,
+		      unsigned long *below);
 
 /* ---- guard_slots.c ---- */
 

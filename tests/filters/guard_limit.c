@@ -87,6 +87,57 @@ START_TEST(pool_fills_its_limit)
 }
 END_TEST
 
+/*
+ * Opens guard above fault with a limit, lets some mallocs fail at the limit, and frees all objects, so that the table
+ * has memory that it could release.  Returns the number of failures.
+ */
+static uint64_t open_with_memory_to_yield(int driver)
+{
+	enum { OBJECTS_MAX = 20000, FAILURES = 3 };
+	static unsigned long handles[OBJECTS_MAX];
+	unsigned int stored = 0, failures = 0;
+
+	pool = stack_open("guard+fault", stack_drivers[driver], NULL);
+	ck_assert_int_eq(zpool_set_limit(pool, 2 << 20), 0);
+	while (failures < FAILURES) {
+		ck_assert_uint_lt(stored, OBJECTS_MAX);
+		if (zpool_malloc(pool, 200, ZPOOL_GFP_KERNEL, &handles[stored]) == 0)
+			stored++;
+		else
+			failures++;
+	}
+	while (stored)
+		zpool_free(pool, handles[--stored]);
+	struct zpool_stats stats = stack_stats(pool);
+	ck_assert_uint_eq(stats.malloc_failed_limit, FAILURES);
+	ck_assert_uint_eq(stats.malloc_failed_memory, 0);
+	return FAILURES;
+}
+
+/* A second try would make every single fault of a malloc invisible.  A failed map fails the malloc, too. */
+START_TEST(fault_below_fails_the_malloc_and_is_counted_once)
+{
+	static const char *const params[] = { "fault.malloc_nth", "fault.map_nth" };
+	uint64_t failures = open_with_memory_to_yield(_i / 2);
+	unsigned long handle;
+
+	for (uint64_t faults = 1; faults <= 3; faults++) {
+		ck_assert_int_eq(zpool_set_param(pool, params[_i % 2], "1"), 0);
+		ck_assert_int_eq(zpool_malloc(pool, 200, ZPOOL_GFP_KERNEL, &handle), -ENOMEM);
+		assert_contains(zpool_last_error(), "number 1 fail");
+		struct zpool_stats stats = stack_stats(pool);
+		ck_assert_uint_eq(stats.malloc_failed_limit, failures);
+		ck_assert_uint_eq(stats.malloc_failed_memory, faults);
+		ck_assert_uint_eq(stats.malloc_failed_again, 0);
+		ck_assert_uint_eq(stats.objects, 0);
+	}
+	ck_assert_int_eq(zpool_malloc(pool, 200, ZPOOL_GFP_KERNEL, &handle), 0);
+	zpool_free(pool, handle);
+	zpool_destroy_pool(pool);
+	ck_assert_str_eq(stack_log, "");
+}
+END_TEST
+
 static const struct {
 	const char *above;
 	bool traced;
@@ -174,6 +225,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, failures_are_counted_when_the_caller_sees_them, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
+	tcase_add_loop_test(tcase, fault_below_fails_the_malloc_and_is_counted_once, 0, 2 * STACK_DRIVERS);
 	tcase_add_loop_test(tcase, failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once, 0, STACKS);
 	tcase_add_test(tcase, failed_malloc_says_nothing_about_trim_and_compact);
 	tcase_set_timeout(tcase, 60);
