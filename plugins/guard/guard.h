@@ -127,7 +127,7 @@ enum guard_call { GUARD_FREE, GUARD_MAP, GUARD_UNMAP, GUARD_OBJ_SIZE };
 
 /*
  * The same for a call that is refused: sets the message of zpool_last_error(), which the core logs if the call returns
- * nothing.
+ * nothing.  Logs it itself only before it ends the program.
  */
 void guard_refuse(struct guard_pool *pool, unsigned long handle, enum guard_call in, int err);
 

@@ -82,6 +82,7 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, enum guard_call
 	};
 	const struct zp_filter *filter = &pool->filter;
 	const char *call = names[in];
+	char text[256];
 	uint64_t size;
 
 	if (err == -EINVAL && in != GUARD_UNMAP && guard_lost_race(pool, handle)) {
@@ -91,26 +92,29 @@ void guard_refuse(struct guard_pool *pool, unsigned long handle, enum guard_call
 			handle);
 		return;
 	}
-	count_error(pool);
 	if (err == -EBUSY)
-		filter->host->error(filter->core, "guard: %s of handle 0x%lx, which is mapped%s.", call, handle,
-				    in == GUARD_FREE ? "; unmap it first" : " as often as it can be");
+		(void)snprintf(text, sizeof(text), "%s of handle 0x%lx, which is mapped%s.", call, handle,
+			       in == GUARD_FREE ? "; unmap it first" : " as often as it can be");
 	else if (zp_handles_lookup(&pool->handles, handle, &size) == 0)
-		filter->host->error(filter->core, "guard: map balance: %s of handle 0x%lx, which is not mapped.", call,
-				    handle);
+		(void)snprintf(text, sizeof(text), "map balance: %s of handle 0x%lx, which is not mapped.", call,
+			       handle);
 	else if (!was_live_once(pool, handle))
-		filter->host->error(
-			filter->core,
-			"guard: foreign handle: %s of handle 0x%lx, which belongs to another pool or was never given out.",
+		(void)snprintf(
+			text, sizeof(text),
+			"foreign handle: %s of handle 0x%lx, which belongs to another pool or was never given out.",
 			call, handle);
 	else if (in == GUARD_FREE)
-		filter->host->error(filter->core, "guard: double free of handle 0x%lx.", handle);
+		(void)snprintf(text, sizeof(text), "double free of handle 0x%lx.", handle);
 	else
-		filter->host->error(filter->core,
-				    "guard: stale handle: %s of handle 0x%lx, whose object was freed before.", call,
-				    handle);
-	if (pool->abort)
-		abort();
+		(void)snprintf(text, sizeof(text), "stale handle: %s of handle 0x%lx, whose object was freed before.",
+			       call, handle);
+	count_error(pool);
+	filter->host->error(filter->core, "guard: %s", text);
+	if (!pool->abort)
+		return;
+	/* The core would log the message of some calls only after they have returned. */
+	filter->host->log(filter->core, ZPOOL_LOG_ERROR, "%s", text);
+	abort();
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

@@ -115,18 +115,13 @@ void guard_report_leaks(struct guard_pool *pool)
 {
 	struct leaks *leaks = calloc(1, sizeof(*leaks));
 	const struct zp_filter *filter = &pool->filter;
+	uint64_t mapped;
 	char where[256];
 
 	if (!leaks)
 		return;
 	leaks->pool = pool;
 	(void)zp_handles_each(&pool->handles, count_leak, leaks);
-	if (leaks->mapped) {
-		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
-				  "map balance: %" PRIu64 " object%s still mapped at the end of the pool.",
-				  leaks->mapped, leaks->mapped == 1 ? " is" : "s are");
-		atomic_fetch_add_explicit(&pool->errors, leaks->mapped, memory_order_relaxed);
-	}
 	qsort(leaks->places, leaks->place_count, sizeof(leaks->places[0]), more_bytes_first);
 	if (pool->leaks && leaks->objects)
 		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
@@ -140,5 +135,15 @@ void guard_report_leaks(struct guard_pool *pool)
 				  leaks->places[i].objects, ZPOOL_PLURAL(leaks->places[i].objects),
 				  leaks->places[i].bytes, ZPOOL_PLURAL(leaks->places[i].bytes), leaks->places[i].handle,
 				  guard_where(leaks->places[i].caller, where, sizeof(where)));
+	mapped = leaks->mapped;
 	free(leaks);
+	if (!mapped)
+		return;
+	/* Last, because it may not return.  Without abort it is only a warning, because every driver allows it. */
+	atomic_fetch_add_explicit(&pool->errors, mapped, memory_order_relaxed);
+	filter->host->log(filter->core, pool->abort ? ZPOOL_LOG_ERROR : ZPOOL_LOG_WARNING,
+			  "map balance: %" PRIu64 " object%s still mapped at the end of the pool.", mapped,
+			  mapped == 1 ? " is" : "s are");
+	if (pool->abort)
+		abort();
 }

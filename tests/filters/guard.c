@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <setjmp.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static struct zpool *pool;
@@ -384,24 +383,6 @@ START_TEST(spec_may_have_several_filters)
 }
 END_TEST
 
-static int misuse(void)
-{
-	unsigned long handle;
-
-	open_guard("guard:abort=yes", 0);
-	handle = stack_store(pool, 500);
-	zpool_free(pool, handle);
-	zpool_free(pool, handle);
-	return 0;
-}
-
-START_TEST(with_abort_the_first_error_ends_the_program)
-{
-	if (unit_may_fork())
-		ck_assert_int_eq(unit_in_child(misuse), -1);
-}
-END_TEST
-
 START_TEST(a_filter_alone_is_refused)
 {
 	assert_fails_null(zpool_create_pool("guard", ZPOOL_GFP_KERNEL, NULL), EINVAL,
@@ -549,7 +530,6 @@ int main(void)
 	};
 	const TTest *const once[] = {
 		freed_objects_are_poisoned,
-		with_abort_the_first_error_ends_the_program,
 		a_filter_alone_is_refused,
 	};
 	Suite *suite = suite_create("guard");

@@ -4,7 +4,14 @@ EXTRA_DIST += tests/filters/stack.h
 
 if HAVE_CHECK
 if ENABLE_SHARED
-filter_tests = tests/filters/guard tests/filters/guard_evict tests/filters/guard_limit tests/filters/fault tests/filters/rows tests/filters/trace
+filter_tests = \
+	tests/filters/guard \
+	tests/filters/guard_abort \
+	tests/filters/guard_evict \
+	tests/filters/guard_limit \
+	tests/filters/fault \
+	tests/filters/rows \
+	tests/filters/trace
 check_PROGRAMS += $(filter_tests)
 TESTS += $(filter_tests)
 
@@ -12,6 +19,11 @@ tests_filters_guard_SOURCES = tests/filters/guard.c tests/filters/stack.h
 tests_filters_guard_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_filters_guard_CFLAGS = $(unit_cflags)
 tests_filters_guard_LDADD = $(unit_ldadd)
+
+tests_filters_guard_abort_SOURCES = tests/filters/guard_abort.c tests/filters/stack.h
+tests_filters_guard_abort_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_filters_guard_abort_CFLAGS = $(unit_cflags)
+tests_filters_guard_abort_LDADD = $(unit_ldadd)
 
 tests_filters_guard_evict_SOURCES = tests/filters/guard_evict.c tests/filters/stack.h
 tests_filters_guard_evict_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
