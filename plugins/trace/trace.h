@@ -52,12 +52,18 @@ void trace_objects_remove(struct trace_objects *objects, unsigned long handle);
  * descriptor or -errno; -EEXIST: there is a regular file, and `overwrite` is false.
  */
 int trace_file_open(const char *path, bool overwrite, bool *made);
+/*
+ * Locks a regular file against other pools until it is closed.  Returns 0, also where files cannot be locked, or EBUSY.
+ */
+int trace_file_lock(int fd);
 /* Removes the file if the path still names the one that is open. */
 void trace_file_remove(int fd, const char *path);
 /* Writes all bytes.  Returns 0 or errno. */
 int trace_file_write(int fd, const uint8_t *bytes, size_t count);
 /* Returns 0 or errno. */
 int trace_file_close(int fd);
+/* Closes a forked child's copy of the descriptor, and leaves the lock to the parent. */
+void trace_file_close_copy(int fd);
 /* Returns a text for errno that fits this kind of file. */
 const char *trace_file_reason(int err);
 

@@ -5,9 +5,14 @@
  * A write that fails raises no signal (signals.h).  The file is opened without waiting, because opening a FIFO would
  * otherwise block until a process reads it.  Files that are not regular are also written without waiting, and a reader
  * that reads nothing for TRACE_WAIT_MS counts as a failed write, so that the pool does not stand still for it.
+ *
+ * A regular file is locked, because two pools would overwrite each other's records.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
+#endif
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
 #endif
 #include "trace.h"
 
@@ -80,6 +85,33 @@ int trace_file_open(const char *path, bool overwrite, bool *made)
 	if (fd >= 0)
 		return fd;
 	return errno == EEXIST ? trace_open_existing(path, overwrite, made) : -errno;
+}
+
+#ifdef F_OFD_SETLK
+/* Locks or unlocks a regular file, as a whole.  Returns 0 or errno. */
+static int trace_set_lock(int fd, short type)
+{
+	struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
+	struct stat status;
+
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+		return 0;
+	return fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
+}
+#endif
+
+int trace_file_lock(int fd)
+{
+#ifdef F_OFD_SETLK
+	ZP_CANCEL_DISABLED_HERE;
+	int err = trace_set_lock(fd, F_WRLCK);
+
+	/* A file system without locks gives other errors. */
+	return err == EAGAIN || err == EACCES ? EBUSY : 0;
+#else
+	(void)fd;
+	return 0;
+#endif
 }
 
 void trace_file_remove(int fd, const char *path)
@@ -159,7 +191,18 @@ int trace_file_close(int fd)
 {
 	ZP_CANCEL_DISABLED_HERE;
 
+	/* A child of fork() may not have closed its copy of the descriptor yet, which would keep the lock. */
+#ifdef F_OFD_SETLK
+	(void)trace_set_lock(fd, F_UNLCK);
+#endif
 	return close(fd) == 0 || errno == EINTR ? 0 : errno;
+}
+
+void trace_file_close_copy(int fd)
+{
+	ZP_CANCEL_DISABLED_HERE;
+
+	(void)close(fd);
 }
 
 const char *trace_file_reason(int err)
@@ -169,6 +212,8 @@ const char *trace_file_reason(int err)
 		return "it is a FIFO that no process reads, a socket, or a device that does not exist";
 	case ENODEV:
 		return "it is neither a regular file, nor a FIFO, nor a character device";
+	case EBUSY:
+		return "it is in use: another pool or program writes to it";
 	case EPIPE:
 		return "the process that was reading it has closed it";
 	case ETIMEDOUT:

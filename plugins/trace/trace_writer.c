@@ -110,7 +110,12 @@ int trace_writer_init(struct trace_writer *writer, const char *path, bool overwr
 	writer->last_ns = trace_ns(CLOCK_MONOTONIC);
 	fd = trace_file_open(path, overwrite, &writer->made);
 	writer->fd = fd;
-	err = fd < 0 ? -fd : trace_write_header(writer, spec, limit_bytes);
+	err = fd < 0 ? -fd : trace_file_lock(fd);
+	/* The file belongs to the pool that has locked it, even if this one has made it. */
+	if (err)
+		writer->made = false;
+	else
+		err = trace_write_header(writer, spec, limit_bytes);
 	if (err)
 		trace_writer_discard(writer);
 	return -err;
@@ -152,7 +157,7 @@ void trace_writer_fini(struct trace_writer *writer, uint64_t held_bytes)
 void trace_writer_abandon(struct trace_writer *writer)
 {
 	if (writer->fd >= 0)
-		(void)trace_file_close(writer->fd);
+		trace_file_close_copy(writer->fd);
 	writer->fd = -1;
 	writer->records = 0;
 	writer->abandoned = true;

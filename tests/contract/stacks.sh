@@ -4,10 +4,8 @@
 # stacks.sh - run the conformance cases that depend on filters (limits, NOWAIT, fork, eviction) on stacks of filters
 set -eu
 builddir=${abs_top_builddir:?is the build tree, set by make check}
-dir=$(mktemp -d "${TMPDIR:-/tmp}/zpool-stacks.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 1' HUP INT TERM
-trace="trace:file=$dir/trace,overwrite=yes"
+# Cases open several pools at once, which could not write to the same regular file.
+trace=trace:file=/dev/null
 
 "$builddir/tests/contract/contract" --ops 20000 \
     --driver guard+guard+zsmalloc --driver "guard+$trace+zsmalloc" --driver "guard+fault+$trace+z3fold" \

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MANY_CALLS = 6000 }; /* several buffers of 4 KiB */
@@ -325,6 +326,79 @@ START_TEST(failed_create_keeps_an_existing_file)
 }
 END_TEST
 
+static uint64_t bytes_of(const char *file)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(file, &status), 0);
+	return (uint64_t)status.st_size;
+}
+
+/* A second pool would truncate the file, and the first one would leave a hole at its beginning. */
+START_TEST(file_that_a_live_pool_writes_is_refused)
+{
+	struct zpool *pool, *alone;
+	char filter[160];
+	uint64_t bytes;
+
+	pool = open_traced(path, ",overwrite=yes");
+	(void)snprintf(filter, sizeof(filter), "trace:overwrite=yes,file=%s", path);
+	ck_assert_int_eq(make_calls(pool, CALLS), 0);
+	bytes = bytes_of(path);
+	refuse(filter, EBUSY, "another pool");
+	ck_assert_uint_eq(bytes_of(path), bytes);
+	/* The same under another name. */
+	ck_assert_int_eq(link(path, other_path), 0);
+	(void)snprintf(filter, sizeof(filter), "trace:overwrite=yes,file=%s", other_path);
+	refuse(filter, EBUSY, "another pool");
+	ck_assert_int_eq(make_calls(pool, CALLS), 0);
+	zpool_destroy_pool(pool);
+	ck_assert_uint_gt(bytes_of(path), bytes);
+	/* Afterwards the file may be overwritten.  Several pools may write to what is not a regular file. */
+	zpool_destroy_pool(open_traced(path, ",overwrite=yes"));
+	pool = open_traced("/dev/null", "");
+	alone = open_traced("/dev/null", "");
+	zpool_destroy_pool(alone);
+	zpool_destroy_pool(pool);
+}
+END_TEST
+
+static struct zpool *inherited;
+
+static int destroy_inherited(void)
+{
+	zpool_destroy_pool(inherited);
+	return 0;
+}
+
+/* A child shares the open file, and the lock on it, until it has closed it. */
+START_TEST(file_belongs_to_the_parent_whatever_a_child_does)
+{
+	char filter[160], byte;
+	int status, ends[2];
+
+	if (!unit_may_fork())
+		return;
+	ck_assert_int_eq(pipe(ends), 0);
+	inherited = open_traced(path, "");
+	ck_assert_int_eq(unit_in_child(destroy_inherited), 0);
+	(void)snprintf(filter, sizeof(filter), "trace:overwrite=yes,file=%s", path);
+	refuse(filter, EBUSY, "another pool");
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		(void)close(ends[1]);
+		_exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	(void)close(ends[0]);
+	zpool_destroy_pool(inherited);
+	zpool_destroy_pool(open_traced(path, ",overwrite=yes"));
+	(void)close(ends[1]);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(symbolic_link_to_nothing_makes_its_target)
 {
 	char filter[160];
@@ -447,6 +521,8 @@ int main(void)
 	tcase_add_test(tcase, files_that_cannot_be_a_trace_are_refused_at_once);
 	tcase_add_test(tcase, failed_create_leaves_no_file);
 	tcase_add_test(tcase, failed_create_keeps_an_existing_file);
+	tcase_add_test(tcase, file_that_a_live_pool_writes_is_refused);
+	tcase_add_test(tcase, file_belongs_to_the_parent_whatever_a_child_does);
 	tcase_add_test(tcase, symbolic_link_to_nothing_makes_its_target);
 	tcase_add_test(tcase, log_handler_may_use_the_pool);
 	tcase_add_test(tcase, thread_is_not_cancelled_while_it_writes);
