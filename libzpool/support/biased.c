@@ -35,9 +35,11 @@ _Atomic(bool) zp_biased_is_fenced = true;
 /* True once every store of an owner that did not execute the fence is in memory. */
 static _Atomic(bool) fences_suffice = true;
 
-/* Guards is_set_up.  No biased lock is in use when zp_biased_is_fenced becomes false. */
-static struct zp_lock setup_lock;
-static bool is_set_up;
+/* True once membarrier(2) was tried.  No biased lock is in use before. */
+static _Atomic(bool) is_set_up;
+
+/* The process whose thread is trying it; 0: none. */
+static _Atomic(pid_t) setup_by;
 
 static bool membarrier_call(int command)
 {
@@ -53,16 +55,37 @@ static bool membarrier_call(int command)
 	return done;
 }
 
+static void try_membarrier(void)
+{
+	bool works =
+		!ALWAYS_FENCED && membarrier_call(REGISTER_PRIVATE_EXPEDITED) && membarrier_call(PRIVATE_EXPEDITED);
+
+	atomic_store_explicit(&fences_suffice, !works, memory_order_relaxed);
+	atomic_store_explicit(&zp_biased_is_fenced, !works, memory_order_relaxed);
+}
+
+/*
+ * Fork does not wait for this, because no pool exists yet.  So a child takes over from a thread of its parent, which
+ * would never finish there.
+ */
 void zp_biased_setup(void)
 {
-	zp_lock(&setup_lock);
-	if (!is_set_up && !ALWAYS_FENCED && membarrier_call(REGISTER_PRIVATE_EXPEDITED) &&
-	    membarrier_call(PRIVATE_EXPEDITED)) {
-		atomic_store_explicit(&fences_suffice, false, memory_order_release);
-		atomic_store_explicit(&zp_biased_is_fenced, false, memory_order_release);
+	struct zp_backoff backoff = { 0 };
+	pid_t self;
+
+	if (atomic_load_explicit(&is_set_up, memory_order_acquire))
+		return;
+	self = getpid();
+	while (!atomic_load_explicit(&is_set_up, memory_order_acquire)) {
+		pid_t other = atomic_load_explicit(&setup_by, memory_order_relaxed);
+
+		if (other == self || !atomic_compare_exchange_strong(&setup_by, &other, self)) {
+			zp_backoff_wait(&backoff);
+			continue;
+		}
+		try_membarrier();
+		atomic_store_explicit(&is_set_up, true, memory_order_release);
 	}
-	is_set_up = true;
-	zp_unlock(&setup_lock);
 }
 
 /*

@@ -11,9 +11,11 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -25,21 +27,26 @@ static unsigned long counter;
 static _Atomic(unsigned long) entries; /* how often the owner entered */
 static _Atomic(bool) is_over;
 
+static bool filter_membarrier(uint32_t answer)
+{
+	const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, answer),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), (struct sock_filter *)code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 /*
  * Makes membarrier(2) fail in this process from here on.  Returns false if the system does not allow system call
  * filters.
  */
 static bool refuse_membarrier(void)
 {
-	const struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), (struct sock_filter *)code };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+	return filter_membarrier(SECCOMP_RET_ERRNO | EPERM);
 }
 
 static void *own(void *unused)
@@ -137,6 +144,45 @@ START_TEST(membarrier_that_is_refused_later_is_replaced_by_the_fence)
 }
 END_TEST
 
+static volatile pid_t child = -1;
+
+/* Runs in the place of the first membarrier(2). */
+static void fork_in_setup(int signal)
+{
+	(void)signal;
+	if (child >= 0)
+		return;
+	child = fork();
+	if (child)
+		return;
+	/* Check has installed its own handler. */
+	(void)sigaction(SIGALRM, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+	(void)alarm(5);
+	zp_biased_setup();
+	_exit(zp_biased_enter(&biased) ? 0 : 1);
+}
+
+/* In the child, the thread that was trying membarrier(2) does not exist, so its first pool must not wait for it. */
+START_TEST(child_does_not_wait_for_a_setup_that_the_fork_interrupted)
+{
+	struct sigaction action = { .sa_handler = fork_in_setup, .sa_flags = SA_NODEFER };
+	int status;
+
+	if (!unit_may_fork())
+		return;
+	ck_assert_int_eq(sigaction(SIGSYS, &action, NULL), 0);
+	if (!filter_membarrier(SECCOMP_RET_TRAP))
+		return;
+	zp_biased_setup();
+	if (child < 0)
+		return;
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert(zp_biased_enter(&biased));
+	zp_biased_leave(&biased);
+}
+END_TEST
+
 static uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -186,6 +232,7 @@ int main(void)
 	tcase_add_test(tcase, owner_and_another_thread_exclude_each_other);
 	tcase_add_test(tcase, without_membarrier_the_owner_executes_the_fence);
 	tcase_add_test(tcase, membarrier_that_is_refused_later_is_replaced_by_the_fence);
+	tcase_add_test(tcase, child_does_not_wait_for_a_setup_that_the_fork_interrupted);
 	tcase_add_test(tcase, thread_that_finds_a_refusal_in_progress_waits_for_the_stores_too);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
