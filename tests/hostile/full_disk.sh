@@ -98,7 +98,7 @@ ZPOOL_STATS=$full/stats
 export ZPOOL_STATS
 run store -t zbud "$work/input"
 unset ZPOOL_STATS
-exits "statistics do not change the exit status" 0
+exits "statistics that cannot be written" 1
 warns "the message has the reason" 'ZPOOL_STATS: .*No space left on device'
 is "no part of a line is left" "" "$(cat "$full/stats")"
 rm "$full/stats"
