@@ -18,7 +18,8 @@
  * max_object_bytes, flags are known, map modes are known, shrink has pages > 0.  The driver itself must check whether a
  * handle is live, enforce the limit (if it has set_limit), and do its own locking.  Every callback may run in several
  * threads at the same time, except create and destroy of a pool.  No lock of the core is held while a callback runs,
- * and a driver must not hold a lock of its own when it calls evict or a lower driver's shrink.
+ * except that the core serialises malloc if it enforces a limit; and a driver must not hold a lock of its own when it
+ * calls evict, a lower driver's shrink, or any function of another pool that may evict.
  *
  * Cancellation.  The core disables it around its calls, except for malloc, free, map, unmap, read, write, obj_size and
  * total_size.  In these, a driver that may reach a cancellation point (a sleep, file access, a wait on a condition
@@ -123,7 +124,8 @@ struct zpool_host {
  * limit_bytes    the limit of total_size; 0: none.  For a driver without set_limit the core enforces it: while there is
  *                a limit, the core serialises malloc calls and frees an object that exceeds it, so total_size may
  *                exceed the limit for the duration of one malloc.
- * evict          asks the owner to free an object (see struct zpool_ops); NULL: the pool has no eviction
+ * evict          asks the owner to free an object (see struct zpool_ops); NULL: the pool has no eviction.  In a NOWAIT
+ *                malloc of a pool whose limit the core enforces, it returns -EAGAIN
  * page_source    the host's page source, or NULL: the driver gets pages from the system
  * values         count entries, value_size bytes apart
  * lower_spec     filters: the parts of the spec below this one

@@ -504,8 +504,8 @@ ZPOOL_PUBLIC int zpool_unregister_driver(const struct zpool_driver *driver);
  *
  * driver_pool   the pool that the driver's create returned
  *
- * Returns the callback's return value, or -EINVAL: the pool has no callback; -ENOENT: no such pool.  No lock may be
- * held during the call.
+ * Returns the callback's return value, or -EINVAL: the pool has no callback; -ENOENT: no such pool; -EAGAIN: the thread
+ * is in a NOWAIT malloc of a pool whose limit the core enforces.  No lock may be held during the call.
  */
 ZPOOL_PUBLIC int zpool_evict(void *driver_pool, unsigned long handle);
 

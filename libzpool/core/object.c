@@ -64,31 +64,37 @@ COLD static int malloc_failed(int err)
 
 /*
  * A limit below the size of the pool only stops growth, so the pool may be filled up to the size that it had then, or
- * to the smallest one since.
+ * to the smallest one since.  Both can change while the driver's malloc runs, so they are read after it.
  */
-static uint64_t allowed_size(struct zpool *pool, uint64_t limit)
+static uint64_t allowed_size(struct zpool *pool)
 {
-	uint64_t kept = atomic_load_explicit(&pool->core_kept_bytes, memory_order_relaxed);
-	if (kept <= limit)
-		return limit;
-	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
-	if (size >= kept)
-		return kept;
-	atomic_store_explicit(&pool->core_kept_bytes, size, memory_order_relaxed);
-	return size > limit ? size : limit;
+	uint64_t limit = atomic_load(&pool->core_limit_bytes), kept = atomic_load(&pool->core_kept_bytes);
+	if (!limit)
+		return UINT64_MAX;
+	return kept > limit ? kept : limit;
 }
 
-/* Frees the new object again if it exceeds the limit. The caller holds core_limit_lock. */
-static int malloc_within(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+static void note_smaller_size(struct zpool *pool)
+{
+	uint64_t kept = atomic_load(&pool->core_kept_bytes);
+	if (kept <= atomic_load(&pool->core_limit_bytes))
+		return;
+	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
+	if (size < kept)
+		(void)atomic_compare_exchange_strong(&pool->core_kept_bytes, &kept, size);
+}
+
+/* Frees the new object again if it exceeds the limit. The caller holds the lock of the limit. */
+static int malloc_within(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	const struct zpool_driver *driver = zp_pool_top(pool)->driver;
-	uint64_t allowed = allowed_size(pool, limit);
 	unsigned long given = 0;
 
+	note_smaller_size(pool);
 	int err = driver->malloc(pool->driver_pool, size, gfp, &given);
 	if (err)
 		return err;
-	if (driver->total_size(pool->driver_pool) > allowed) {
+	if (driver->total_size(pool->driver_pool) > allowed_size(pool)) {
 		(void)driver->free(pool->driver_pool, given);
 		(void)zp_error_take_driver_text();
 		return -EDQUOT;
@@ -116,11 +122,11 @@ static bool trim_at_limit(struct zpool *pool, zpool_gfp_t gfp)
  * Like above, but before it fails, the memory that the driver has cached is returned, once. Memory that the driver
  * allocates during the second try is returned as well, because otherwise the pool would stay above its limit.
  */
-static int malloc_or_trim(struct zpool *pool, uint64_t limit, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+static int malloc_or_trim(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
-	int err = malloc_within(pool, limit, size, gfp, handle);
+	int err = malloc_within(pool, size, gfp, handle);
 	if (err == -EDQUOT && trim_at_limit(pool, gfp)) {
-		err = malloc_within(pool, limit, size, gfp, handle);
+		err = malloc_within(pool, size, gfp, handle);
 		if (err == -EDQUOT)
 			(void)trim_at_limit(pool, gfp);
 	}
@@ -187,6 +193,14 @@ static bool has_turn(const struct zpool *pool)
 	return turn != NULL;
 }
 
+bool zp_pool_may_evict(void)
+{
+	const struct zp_turn *turn = turns;
+	while (turn && turn->queued)
+		turn = turn->outer;
+	return turn == NULL;
+}
+
 const struct zp_turn *zp_pool_give_up_turns(void)
 {
 	const struct zp_turn *given_up = turns;
@@ -209,13 +223,12 @@ void zp_pool_take_back_turns(const struct zp_turn *given_up)
 int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	struct zpool *pool = context;
-	uint64_t limit = atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed);
 
-	if (!limit)
+	if (!atomic_load_explicit(&pool->core_limit_bytes, memory_order_relaxed))
 		return zp_pool_top(pool)->driver->malloc(pool->driver_pool, size, gfp, handle);
 	ZP_CANCEL_DISABLED_HERE;
 	if (has_turn(pool))
-		return malloc_or_trim(pool, limit, size, gfp, handle);
+		return malloc_or_trim(pool, size, gfp, handle);
 	bool queues = !(gfp & ZPOOL_GFP_NOWAIT);
 	if (queues) {
 		lock_limit(pool, true);
@@ -225,7 +238,7 @@ int zp_pool_limited_malloc(void *context, size_t size, zpool_gfp_t gfp, unsigned
 	}
 	const struct zp_turn turn = { pool, queues, turns };
 	turns = &turn;
-	int err = malloc_or_trim(pool, limit, size, gfp, handle);
+	int err = malloc_or_trim(pool, size, gfp, handle);
 	turns = turn.outer;
 	unlock_limit(pool, queues);
 	return err;

@@ -83,6 +83,8 @@ void zp_pool_unlock_limit(struct zpool *pool);
  * wait for another thread, or call malloc. They nest.
  */
 struct zp_turn;
+/* Returns false in a NOWAIT malloc of such a pool: to take the lock again, the thread would have to wait. */
+bool zp_pool_may_evict(void);
 const struct zp_turn *zp_pool_give_up_turns(void);
 void zp_pool_take_back_turns(const struct zp_turn *given_up);
 

@@ -110,6 +110,8 @@ static int evict_found(void *driver_pool, unsigned long handle)
 int zpool_evict(void *driver_pool, unsigned long handle)
 {
 	ZP_CANCEL_DISABLED_HERE;
+	if (!zp_pool_may_evict())
+		return zp_fail(EAGAIN, "zpool_evict(): a NOWAIT malloc of a pool with a limit cannot evict.");
 	/* A driver calls this in the middle of a malloc, and the lock of the list comes before those of the limits. */
 	const struct zp_turn *turns = zp_pool_give_up_turns();
 	int err = evict_found(driver_pool, handle);

@@ -20,14 +20,13 @@
  * For a pool whose limit the core enforces. Memory that the driver still has from a malloc beyond the old limit is not
  * part of the size that the pool may keep.
  */
-static void set_core_limit(struct zpool *pool, uint64_t limit_bytes)
+static void set_kept_size(struct zpool *pool)
 {
 	uint64_t before = atomic_load(&pool->core_limit_bytes), kept = atomic_load(&pool->core_kept_bytes);
 	uint64_t allowed = !before ? UINT64_MAX : kept > before ? kept : before;
 	uint64_t size = zp_pool_top(pool)->driver->total_size(pool->driver_pool);
 
 	atomic_store(&pool->core_kept_bytes, size < allowed ? size : allowed);
-	atomic_store(&pool->core_limit_bytes, limit_bytes);
 }
 
 int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
@@ -51,7 +50,9 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 	if (err)
 		return err;
 	if (pool->malloc == zp_pool_limited_malloc)
-		set_core_limit(pool, limit_bytes);
+		set_kept_size(pool);
+	/* For a driver with a limit of its own, only zpool_dump() reads this. */
+	atomic_store(&pool->core_limit_bytes, limit_bytes);
 	zp_pool_verify(pool, "zpool_set_limit()");
 	return zp_call_end(0);
 }

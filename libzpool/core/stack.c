@@ -279,6 +279,8 @@ static int ask_owner(struct zpool *pool, unsigned long handle)
 /* How a driver evicts objects of the pool's owner. */
 static int evict_to_owner(void *evict_context, unsigned long handle)
 {
+	if (!zp_pool_may_evict())
+		return -EAGAIN;
 	const struct zp_turn *turns = zp_pool_give_up_turns();
 	int err = ask_owner(evict_context, handle);
 	zp_pool_take_back_turns(turns);

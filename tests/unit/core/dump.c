@@ -107,6 +107,19 @@ START_TEST(text_has_every_pool_and_counter)
 }
 END_TEST
 
+START_TEST(limit_that_was_changed_is_shown)
+{
+	start();
+	struct zpool *pool = open_named("mock:limit=64K", "the pool");
+	ck_assert_int_eq(zpool_set_limit(pool, 40000), 0);
+	char *text = dumped(ZPOOL_DUMP_JSON);
+	assert_contains(text, "\"limit_bytes\":40000,");
+	free(text);
+	zpool_destroy_pool(pool);
+	finish();
+}
+END_TEST
+
 static unsigned int classes_shown;
 
 /* Shows classes with members that all differ. */
@@ -342,6 +355,7 @@ int main(void)
 	const TTest *const tests[] = {
 		json_has_every_pool_layer_and_counter,
 		text_has_every_pool_and_counter,
+		limit_that_was_changed_is_shown,
 		dump_has_the_size_classes,
 		names_are_escaped_and_truncated,
 		missing_statistics_of_a_driver_are_no_failure,

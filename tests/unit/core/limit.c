@@ -335,6 +335,67 @@ static void evict_inside_malloc(int (*evict)(struct zpool *pool, unsigned long h
 	finish();
 }
 
+static unsigned int refused_evictions;
+
+static int evict_in_vain(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	refused_evictions += knobs.args.evict(knobs.args.evict_context, 1) == -EAGAIN;
+	refused_evictions += zpool_evict(driver_pool, 1) == -EAGAIN;
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+static int never_evict(struct zpool *evicted, unsigned long handle)
+{
+	(void)evicted, (void)handle;
+	ck_abort_msg("a NOWAIT malloc called the evict function");
+	return 0;
+}
+
+/* After the function, the thread would have to wait for the lock of the limit again. */
+START_TEST(nowait_malloc_at_a_limit_does_not_evict)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	const struct zpool_ops ops = { never_evict };
+	unsigned long handle;
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = evict_in_vain;
+	knobs.leaves_limit_to_core = true;
+	refused_evictions = 0;
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = zpool_create_pool("mock:limit=64K", ZPOOL_GFP_KERNEL, &ops);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, &handle), 0);
+	ck_assert_uint_eq(refused_evictions, 2);
+	finish();
+}
+END_TEST
+
+static int lower_the_limit(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	ck_assert_int_eq(zpool_set_limit(pool, DRIVER_EMPTY_BYTES + 1), 0);
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+START_TEST(limit_that_is_lowered_during_a_malloc_holds)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	unsigned long handle;
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = lower_the_limit;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=64K");
+	assert_fails(zpool_malloc(pool, 500, ZPOOL_GFP_KERNEL, &handle), ENOMEM, "its limit is reached");
+	ck_assert_uint_le(zpool_get_total_size(pool), DRIVER_EMPTY_BYTES + 1);
+	finish();
+}
+END_TEST
+
 static int let_another_thread_store(struct zpool *evicted, unsigned long handle)
 {
 	unsigned long other = 0;
@@ -519,6 +580,8 @@ int main(void)
 		nowait_does_not_wait_for_the_check_of_a_limit,
 		nowait_wakes_no_thread_after_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
+		nowait_malloc_at_a_limit_does_not_evict,
+		limit_that_is_lowered_during_a_malloc_holds,
 		other_threads_can_store_while_malloc_evicts,
 		evict_function_that_malloc_calls_may_fork,
 		evict_inside_malloc_does_not_deadlock_with_fork,
