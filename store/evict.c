@@ -297,10 +297,14 @@ static int shrink(struct zpool_store *store, struct zps_context *context, uint64
 		uint64_t pages = (bytes - done - 1) / PAGE_BYTES + 1;
 
 		err = zps_make_room(store, context, pages < SHRINK_PAGES ? (unsigned int)pages : SHRINK_PAGES);
+		/* A driver that cannot compact sets an error, which is not the call's. */
+		zps_errors_begin(context);
+		zps_errors_note(context, err);
 		(void)zpool_trim(store->pool, NULL);
 		/* If units were evicted but no page became empty, compaction empties some. */
 		if (released_since(store, before) <= done)
 			(void)zpool_compact(store->pool, (uint64_t)SHRINK_PAGES * PAGE_BYTES, 0, NULL);
+		err = zps_errors_end(context);
 	}
 	return released_since(store, before) >= bytes ? 0 : err;
 }

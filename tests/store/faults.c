@@ -404,6 +404,33 @@ static int flush_nothing(void *user)
 	return -EIO;
 }
 
+static int64_t fail_to_write(void *user, const void *buf, size_t bytes, uint64_t offset)
+{
+	(void)user, (void)buf, (void)bytes, (void)offset;
+	return -EIO;
+}
+
+/* zbud cannot compact, which is not why nothing was released. */
+START_TEST(shrink_reports_the_error_of_the_backing)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	image_init(&image, (uint64_t)KEYS * UNIT, true);
+	image.backing.pwrite = fail_to_write;
+	args.pool = "zbud";
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t key = 0; key < KEYS; key++)
+		ck_assert_int_eq(zpool_store_put(store, key, value_of(key, 1), UNIT), 0);
+	ck_assert_int_eq(zpool_store_shrink(store, UINT64_MAX, NULL), -EIO);
+	ck_assert_msg(strstr(zpool_last_error(), "failed to write"), "%s", zpool_last_error());
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
 START_TEST(error_and_its_text_are_those_of_the_first_failure)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
@@ -512,6 +539,7 @@ int main(void)
 	tcase_add_loop_test(tcase, puts_exceed_the_limit_only_where_that_is_allowed, 0, 2);
 	tcase_add_test(tcase, failed_flush_makes_units_dirty_again);
 	tcase_add_test(tcase, failed_flush_of_another_thread_fails_and_keeps_units_dirty);
+	tcase_add_test(tcase, shrink_reports_the_error_of_the_backing);
 	tcase_add_test(tcase, error_and_its_text_are_those_of_the_first_failure);
 	tcase_add_test(tcase, sync_ignores_units_outside_its_range);
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
