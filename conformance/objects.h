@@ -67,7 +67,7 @@ size_t ct_set_find(const struct ct_set *set, unsigned long handle);
 int ct_set_try(struct zpool *pool, struct ct_set *set, size_t size, zpool_gfp_t gfp);
 void ct_set_make(struct zpool *pool, struct ct_set *set, size_t size);
 void ct_set_fill(struct zpool *pool, struct ct_set *set, size_t count, struct ct_rng *rng);
-/* Fills the set, and then goes on until the pool has grown by so many pages or the set is full. */
+/* Adds at least `count` objects, and more until the pool has grown by so many pages or the set is full. */
 void ct_set_fill_pages(struct zpool *pool, struct ct_set *set, size_t count, unsigned int pages, struct ct_rng *rng);
 void ct_set_free(struct zpool *pool, struct ct_set *set, size_t position);
 void ct_set_free_all(struct zpool *pool, struct ct_set *set);

@@ -137,7 +137,7 @@ static int malloc_or_trim(struct zpool *pool, size_t size, zpool_gfp_t gfp, unsi
 }
 
 /*
- * The lock of the limit has two parts: callers that may wait queue for core_limit_lock, and whoever sets
+ * The lock of the limit has two parts: callers that may wait queue for core_limit_lock, and then the thread that sets
  * core_limit_taken has the lock. A NOWAIT call uses only the second part, whose release is a store: unlocking a mutex
  * may wake another thread, which is a system call.
  */

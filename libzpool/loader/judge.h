@@ -49,9 +49,9 @@ struct zp_judgement {
  * zp_trust_self(). `path` is where the search found the file.
  *
  * The first call checks that no other user can change the file and that the linker takes its path literally, and sets
- * `resolved`. The second one reads the file and
- * checks what it contains and the libraries that it names; -ENOEXEC if it cannot be the plugin of this type. The file
- * is opened once for this. Its code is opened by path later, and the caller compares `id` then.
+ * `resolved`. The second one reads the file and checks what it contains and the libraries that it names; -ENOEXEC if it
+ * cannot be the plugin of this type. The file is opened once for this. Its code is opened by path later, and the caller
+ * compares `id` then.
  */
 int zp_judge_path(struct zp_judgement *judgement, const char *path);
 int zp_judge_content(struct zp_judgement *judgement, const char *path, const char *type);

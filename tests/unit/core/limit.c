@@ -457,7 +457,7 @@ static void *lock_like_fork(void *unused)
 
 static pthread_t forking;
 
-/* The newest pool is locked first, so the list is locked when that pool's driver is told of the fork. */
+/* The newest pool is locked first, so the list is locked when the fork callback of that pool's driver runs. */
 static int evict_while_another_thread_forks(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 {
 	ck_assert_int_eq(pthread_create(&forking, NULL, lock_like_fork, NULL), 0);
