@@ -109,7 +109,6 @@ static struct zp_cache *make_cache(struct zp_caches *caches)
 		zp_pages_meta_release(caches->pages, cache, cache_bytes(caches), 0);
 		return NULL;
 	}
-	cache->caches = caches;
 	if (caches->keepers)
 		zp_biased_revoke(&cache->biased);
 	cache->next = caches->first;
@@ -153,12 +152,17 @@ static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat
 	return cache;
 }
 
-/* Runs when the thread that owns the cache ends. */
-static void leave_seat(void *cache_)
+/*
+ * Runs when a thread that has a cache ends.  Its argument is not the cache, because zp_caches_trim() may free that one
+ * before this function has returned, and zp_caches_fini() would not know that it must still wait for it.
+ */
+static void leave_seat(void *caches_)
 {
-	struct zp_cache *cache = cache_;
-	struct zp_caches *caches = cache->caches;
+	struct zp_caches *caches = caches_;
+	struct zp_cache *cache = zp_caches_find(caches, zp_cache_thread());
 
+	if (!cache)
+		return;
 	caches->empty(caches->driver, cache);
 	zp_yield_point();
 	/* With the lock held, because a thread that is refused after this must see the cache that is waiting. */
@@ -184,7 +188,7 @@ void zp_caches_adopt(struct zp_caches *caches)
 		cache = take_seat(caches, seat, thread);
 	zp_unlock(&caches->lock);
 	if (!cache || !caches->host->thread_exit_add ||
-	    caches->host->thread_exit_add(caches->core, leave_seat, cache) == 0)
+	    caches->host->thread_exit_add(caches->core, leave_seat, caches) == 0)
 		return;
 	/* Without this, nothing would empty the cache when the thread ends, so the thread works without a cache. */
 	note_refusal(caches);
@@ -283,10 +287,10 @@ void zp_caches_trim(struct zp_caches *caches)
 
 void zp_caches_fini(struct zp_caches *caches)
 {
+	if (caches->host->thread_exit_cancel)
+		caches->host->thread_exit_cancel(caches->core, leave_seat, caches);
 	for (struct zp_cache *cache = caches->first, *next; cache; cache = next) {
 		next = cache->next;
-		if (caches->host->thread_exit_cancel)
-			caches->host->thread_exit_cancel(caches->core, leave_seat, cache);
 		zp_pages_meta_release(caches->pages, cache, cache_bytes(caches), cache_bytes(caches));
 	}
 	caches->first = NULL;

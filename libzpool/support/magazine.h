@@ -56,9 +56,8 @@ _Static_assert(sizeof(struct zp_magazine) == 64, "a magazine fills one cache lin
 
 struct zp_cache {
 	_Alignas(64) struct zp_biased biased;
-	_Atomic(uint32_t) pending; /* ZP_ITEM_NONE: there is none; other threads read it as a hint */
-	uint32_t pending_class;    /* the driver's, for its malloc */
-	struct zp_caches *caches;
+	_Atomic(uint32_t) pending;  /* ZP_ITEM_NONE: there is none; other threads read it as a hint */
+	uint32_t pending_class;     /* the driver's, for its malloc */
 	struct zp_cache_seat *seat; /* changed under caches->lock, and only while there is no owner */
 	struct zp_cache *next;      /* link of the list of caches */
 	struct zp_magazine magazines[];

@@ -67,11 +67,13 @@ static inline void harness_thread_exit_cancel(void *core, void (*fn)(void *arg),
 		harness_forget_exit(harness);
 }
 
-/* Does what the core does when the thread ends that the driver asked about last. */
+/* Does what the core does when a thread ends.  The thread calls it last. */
 static inline void harness_end_thread(struct harness *harness)
 {
 	harness_exit_fn *fn = harness->exit_fn;
 
+	if (!fn)
+		return;
 	fn(harness->exit_arg);
 	harness_forget_exit(harness);
 }

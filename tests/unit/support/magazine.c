@@ -252,6 +252,20 @@ START_TEST(trim_keeps_a_cache_with_items)
 }
 END_TEST
 
+/* The hook of the thread may not have returned yet, although its cache was freed. */
+START_TEST(fini_cancels_the_hook_of_a_thread_whose_cache_was_trimmed)
+{
+	struct other ended = { 0 };
+
+	run_alone(adopt_in, &ended);
+	zp_caches_trim(&caches);
+	ck_assert_uint_eq(cache_count(), 0);
+	ck_assert_uint_eq(added_cancelled, 0);
+	zp_caches_fini(&caches);
+	ck_assert_uint_eq(added_cancelled, 1);
+}
+END_TEST
+
 /* ---- stop and hold ---- */
 
 START_TEST(owners_are_excluded_between_stop_and_resume)
@@ -343,6 +357,7 @@ int main(void)
 	tcase_add_test(tcase, cache_of_an_ended_thread_is_emptied_and_reused);
 	tcase_add_test(tcase, trim_frees_caches_of_ended_threads);
 	tcase_add_test(tcase, trim_keeps_a_cache_with_items);
+	tcase_add_test(tcase, fini_cancels_the_hook_of_a_thread_whose_cache_was_trimmed);
 	tcase_add_test(tcase, owners_are_excluded_between_stop_and_resume);
 	tcase_add_test(tcase, owners_are_excluded_between_hold_and_release);
 	tcase_add_loop_test(tcase, cache_adopted_during_a_stop_is_stopped_too, 0, 2);

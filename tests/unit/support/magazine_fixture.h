@@ -49,9 +49,11 @@ static inline unsigned int barriers_of_a_stop(void)
 
 static _Thread_local void (*exit_fn)(void *arg);
 static _Thread_local void *exit_arg;
+static void (*added_fn)(void *arg); /* the last hook of any thread */
+static void *added_arg;
 static bool refuse_hooks;
-static unsigned int cancelled;
-static _Atomic(unsigned int) emptied; /* how many items were in the caches of threads that ended */
+static unsigned int cancelled, added_cancelled; /* how many hooks, and how often the last one that was added */
+static _Atomic(unsigned int) emptied;           /* how many items were in the caches of threads that ended */
 
 static inline int add_hook(void *core, void (*fn)(void *arg), void *arg)
 {
@@ -59,8 +61,8 @@ static inline int add_hook(void *core, void (*fn)(void *arg), void *arg)
 	if (refuse_hooks)
 		return -ENOMEM;
 	unit_require(!exit_fn);
-	exit_fn = fn;
-	exit_arg = arg;
+	exit_fn = added_fn = fn;
+	exit_arg = added_arg = arg;
 	return 0;
 }
 
@@ -70,6 +72,7 @@ static inline void cancel_hook(void *core, void (*fn)(void *arg), void *arg)
 	if (exit_fn == fn && exit_arg == arg)
 		exit_fn = NULL;
 	cancelled++;
+	added_cancelled += added_fn == fn && added_arg == arg;
 }
 
 static inline void end_thread(void)
@@ -100,7 +103,7 @@ static inline void empty(void *driver, struct zp_cache *cache)
 
 static inline void setup(void)
 {
-	barriers = cancelled = 0;
+	barriers = cancelled = added_cancelled = 0;
 	atomic_store(&emptied, 0);
 	strict_source_init(&source);
 	ck_assert_int_eq(zp_pages_init(&pages, &source.table, -1, 0), 0);
