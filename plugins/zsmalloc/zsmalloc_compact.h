@@ -38,8 +38,8 @@ struct zsmalloc_round {
 	uint64_t series;       /* compactions with a budget that were completed before this one */
 	uint64_t steps;        /* done in this one */
 	uint64_t id;           /* marks the zspages that could not be emptied in this round */
+	uint64_t steps_left;   /* that the current class may still take; 0: the class has not begun */
 	uint32_t classes_left; /* classes 0 to classes_left - 1, of which the last is current; 0: a round begins */
-	uint32_t steps_left;   /* that the current class may still take; 0: the class has not begun */
 	bool at_tail;          /* the current class is packed, and only its last page is left */
 	bool gained;           /* this round has released a page */
 	bool at_trim;          /* all rounds are done */

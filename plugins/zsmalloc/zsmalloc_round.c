@@ -42,7 +42,7 @@ static bool class_step(struct compact_call *call)
 		if (call->at.rounds && !zsmalloc_wastes_a_page(class))
 			return false;
 		/* An object may move twice, and a zspage may cost a step without a move. */
-		call->at.steps_left = 2 * (class->used_slots + class->zspages) + 2;
+		call->at.steps_left = 2 * ((uint64_t) class->used_slots + class->zspages) + 2;
 		zsmalloc_class_begin_draining(run->pool, class);
 		run->released_pages += (int64_t)zsmalloc_class_drop_cached(run->pool, class);
 		if (class->zspages == 0)
