@@ -153,6 +153,9 @@ prints "the kernel's zsmalloc is measured, or the reason is printed" "^zram( +[0
 prints "versions are printed" "^libzpool $PACKAGE_VERSION"
 holds "the host name is not printed" "$(grep -cFw -- "$(uname -n)" "$work/out")" -eq 0
 
+quick --type zsmalloc --peer none -w long-churn
+prints "calls of madvise during long churn alone are printed" "^zsmalloc +[0-9.]+ +[0-9.]+$"
+
 quick --type zsmalloc:compact=no,chain=4 --peer none -w fill --csv
 exits "CSV succeeds" 0
 is "the CSV has a header and one line" 2 "$(wc -l <"$work/out")"

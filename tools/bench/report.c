@@ -184,6 +184,15 @@ static bool has_any(const struct bench *bench, const struct bench_row *row, unsi
 	return any;
 }
 
+static bool is_wanted(const struct bench *bench, const struct column *column)
+{
+	uint32_t measures = MEASURE_BIT(column->measure);
+
+	if (column->write == write_madvise)
+		measures |= MEASURE_BIT(MEASURE_LONG_CHURN);
+	return bench->options.measures & measures;
+}
+
 /* Prints the columns that were measured, for the rows that have any of them. */
 static void print_table(const struct bench *bench, unsigned int threads, const char *title,
 			const struct column *columns, size_t count)
@@ -194,7 +203,7 @@ static void print_table(const struct bench *bench, unsigned int threads, const c
 	size_t width = 1;
 
 	for (size_t c = 0; c < count; c++) {
-		if (!(bench->options.measures & MEASURE_BIT(columns[c].measure)))
+		if (!is_wanted(bench, &columns[c]))
 			continue;
 		shown[width] = &columns[c];
 		heads[width++] = (struct table_column){ .name = columns[c].name, .number = true };
