@@ -24,7 +24,8 @@ enum {
 	ZSMALLOC_HOLE_WORDS = ZSMALLOC_CLASSES_MAX / 64
 };
 
-#define ZSMALLOC_NO_CLASS UINT16_MAX
+#define ZSMALLOC_NO_CLASS UINT16_MAX           /* the record is free */
+#define ZSMALLOC_FUTURE_CLASS (UINT16_MAX - 1) /* the record was taken for a zspage that is not there yet */
 
 /* The constants of a class. */
 struct zsmalloc_geometry {
@@ -60,6 +61,7 @@ struct zsmalloc_class {
 	uint32_t emptied;                 /* list of the zspages that zsmalloc_class_unlock() destroys */
 	uint32_t source;                  /* the zspage that compaction is emptying */
 	uint32_t spare_record;            /* of a NOWAIT malloc that got a record but no pages */
+	uint64_t run_id; /* which the next compaction inside free or malloc continues; 0: it gets a new one */
 	uint64_t frees;
 	uint64_t check_at_frees; /* the number of frees at which the pool's waste is computed again */
 };
@@ -94,6 +96,8 @@ struct zsmalloc_pool {
 	_Atomic(uint64_t) clock;
 	_Atomic(uint32_t) newest;
 
+	bool is_child;                /* of fork(), in which calls of other threads have not ended */
+	_Atomic(bool) found_damage;   /* in back pointers; zsmalloc_report_damage() logs it */
 	_Atomic(bool) is_compacting;  /* a thread is compacting inside free or malloc */
 	_Atomic(uint32_t) next_class; /* the next class to compact inside malloc */
 	/*

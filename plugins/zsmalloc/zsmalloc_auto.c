@@ -33,7 +33,8 @@ static const struct zsmalloc_compact_policy need_policy = {
 
 uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class)
 {
-	return class->committed_pages * ZP_PAGE_BYTES - (uint64_t) class->used_slots * class->slot_bytes;
+	return class->committed_pages * ZP_PAGE_BYTES - (uint64_t) class->used_slots * class->slot_bytes -
+	       (uint64_t) class->zspages * class->head_bytes;
 }
 
 static bool is_enabled(const struct zsmalloc_pool *pool)
@@ -85,7 +86,7 @@ static bool pool_wastes_too_much(struct zsmalloc_pool *pool)
 
 bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
 {
-	return zsmalloc_class_waste(class) >= ZP_PAGE_BYTES + class->zspages * (uint64_t) class->head_bytes;
+	return zsmalloc_class_waste(class) >= ZP_PAGE_BYTES;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -99,19 +100,23 @@ bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
 static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 					 const struct zsmalloc_compact_policy *policy, uint64_t budget)
 {
-	struct zsmalloc_run run = {
-		.pool = pool, .class = class, .policy = policy, .id = zsmalloc_next_compaction_id(pool)
-	};
+	struct zsmalloc_run run = { .pool = pool,
+				    .class = class,
+				    .policy = policy,
+				    .id = class->run_id ? class->run_id : zsmalloc_next_compaction_id(pool),
+				    .met_pinned = class->run_id != 0 };
 	bool more;
 
 	do {
 		more = zsmalloc_compact_step(&run, budget);
 		zsmalloc_class_unlock(pool, class);
+		zsmalloc_report_damage(pool);
 		zp_lock(&class->lock);
 	} while (more && run.moved_bytes < budget);
 	class->is_compacting = more && policy->stop_below_threshold;
 	if (!class->is_compacting)
 		zsmalloc_class_end_draining(pool, class);
+	class->run_id = run.met_pinned && !run.tried_all ? run.id : 0;
 	if (!run.moved_bytes && !run.released_pages)
 		return run;
 	if (run.released_pages < 0)
@@ -121,6 +126,12 @@ static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsma
 	atomic_fetch_add_explicit(&pool->released_bytes, (uint64_t)run.released_pages * ZP_PAGE_BYTES,
 				  memory_order_relaxed);
 	return run;
+}
+
+/* Lets frees of the class compact again after the share ZSMALLOC_CHECK_SHARE of its slots was freed. */
+static void wait_for_frees(struct zsmalloc_class *class)
+{
+	class->check_at_frees = class->frees + class->used_slots / ZSMALLOC_CHECK_SHARE + 1;
 }
 
 void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
@@ -133,10 +144,15 @@ void zsmalloc_compact_some(struct zsmalloc_pool *pool, struct zsmalloc_class *cl
 	zp_unlock(&class->lock);
 	bool due = !begins || pool_wastes_too_much(pool);
 	zp_lock(&class->lock);
-	if (due && zsmalloc_wants_compaction(pool, class))
-		(void)compact_class(pool, class, &auto_policy, ZSMALLOC_AUTO_BYTES);
-	else if (!due)
-		class->check_at_frees = class->frees + class->used_slots / ZSMALLOC_CHECK_SHARE + 1;
+	if (!due) {
+		wait_for_frees(class);
+	} else if (zsmalloc_wants_compaction(pool, class)) {
+		struct zsmalloc_run run = compact_class(pool, class, &auto_policy, ZSMALLOC_AUTO_BYTES);
+
+		/* Mapped objects are in the way, and the next free would find the same ones. */
+		if (run.met_pinned && run.tried_all)
+			wait_for_frees(class);
+	}
 	zp_unlock(&class->lock);
 	atomic_store_explicit(&pool->is_compacting, false, memory_order_release);
 }

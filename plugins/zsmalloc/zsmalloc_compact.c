@@ -8,7 +8,9 @@
  * pages.  After a whole run, the class has full zspages and at most one other, unless objects were mapped.
  *
  * The class's lock is held for ZSMALLOC_STEP_BYTES of copying at a time.  An object that is mapped or being freed stays
- * where it is.  A zspage that could not be emptied for this reason is skipped until the next compaction.
+ * where it is.  A zspage that could not be emptied for this reason is marked with the number of the run, goes to the end
+ * of its ring, and is skipped until the next compaction.  Compaction inside free and malloc takes only a few steps at a
+ * time, so after it has met such a zspage, its runs in the class share a number until every zspage was tried.
  */
 #include <config.h>
 
@@ -32,10 +34,18 @@ int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint3
 	if (found == location)
 		return 0;
 	zp_handles_end_move(&pool->handles, *handle_slot, found);
+	atomic_store_explicit(&pool->found_damage, true, memory_order_relaxed);
+	return -EBUSY;
+}
+
+void zsmalloc_report_damage(struct zsmalloc_pool *pool)
+{
+	if (!atomic_load_explicit(&pool->found_damage, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&pool->found_damage, false, memory_order_relaxed))
+		return;
 	pool->host->log(
 		pool->core, ZPOOL_LOG_ERROR,
 		"A write past the end of an object has overwritten back pointers of a zspage, which is not compacted.");
-	return -EBUSY;
 }
 
 int zsmalloc_object_move(struct zsmalloc_pool *pool, uint64_t from, uint64_t to)
@@ -152,11 +162,13 @@ static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 		__builtin_prefetch(object + i);
 }
 
+enum drained { DRAINED_PART, DRAINED_ROOM, DRAINED_OBJECTS };
+
 /*
- * Moves the objects of a zspage to others, then towards its own beginning, until the run has moved `budget` bytes.
- * Returns true if no more can be moved.
+ * Moves the objects of a zspage to others, then towards its own beginning, until the run has moved `budget` bytes (PART),
+ * or there is no room for more (ROOM), or all objects were moved but those that cannot be moved now (OBJECTS).
  */
-static bool drain_zspage(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
+static enum drained drain_zspage(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
@@ -175,16 +187,16 @@ static bool drain_zspage(struct zsmalloc_run *run, uint32_t source, uint64_t bud
 		}
 		prefetch_object(run->pool, class, zspage, zsmalloc_highest_used(zspage, slot));
 		if (target == source && (to < 0 || to > slot))
-			return true;
+			return DRAINED_ROOM;
 		int err = zsmalloc_object_move(run->pool, zsmalloc_location(source, (unsigned int)slot),
 					       zsmalloc_location(target, (unsigned int)to));
 		if (err == -ENOMEM)
-			return true;
+			return DRAINED_ROOM;
 		if (!err)
 			run->moved_bytes += class->slot_bytes;
 		slot = zsmalloc_highest_used(zspage, slot);
 	}
-	return slot < 0;
+	return slot < 0 ? DRAINED_OBJECTS : DRAINED_PART;
 }
 
 /*
@@ -206,7 +218,7 @@ static uint32_t begin_source(struct zsmalloc_run *run)
 }
 
 /* Ends the work on a zspage: destroys it if it is empty, or else releases its idle pages and marks it as tried. */
-static void finish_source(struct zsmalloc_run *run, uint32_t source)
+static void finish_source(struct zsmalloc_run *run, uint32_t source, enum drained drained)
 {
 	struct zsmalloc_class *class = run->class;
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(run->pool, source);
@@ -220,6 +232,11 @@ static void finish_source(struct zsmalloc_run *run, uint32_t source)
 	/* The mark of a later run stays, or two runs at the same time could replace each other's marks without end. */
 	if (zspage->passed < run->id)
 		zspage->passed = run->id & ((UINT64_C(1) << ZSMALLOC_RUN_BITS) - 1);
+	if (drained == DRAINED_OBJECTS) {
+		/* RING_STEPS such zspages at the beginning of a ring would hide all others from the next choice. */
+		zsmalloc_zspage_defer(run->pool, class, source);
+		run->met_pinned = true;
+	}
 	(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
 }
 
@@ -245,13 +262,18 @@ bool zsmalloc_compact_step(struct zsmalloc_run *run, uint64_t budget)
 
 	uint32_t source = begin_source(run);
 	if (source == ZSMALLOC_NONE) {
+		run->tried_all = true;
 		zsmalloc_class_end_draining(run->pool, class);
 		return false;
 	}
-	if (is_mostly_idle(run, source))
+	if (is_mostly_idle(run, source)) {
 		(void)zsmalloc_zspage_decommit_idle(run->pool, class, source, run->policy->spared_pages);
-	else if (drain_zspage(run, source, until < budget ? until : budget))
-		finish_source(run, source);
+	} else {
+		enum drained drained = drain_zspage(run, source, until < budget ? until : budget);
+
+		if (drained != DRAINED_PART)
+			finish_source(run, source, drained);
+	}
 	run->released_pages += (int64_t)(pages - class->committed_pages);
 	if (run->policy->stop_below_threshold && zsmalloc_is_below_threshold(class)) {
 		zsmalloc_class_end_draining(run->pool, class);

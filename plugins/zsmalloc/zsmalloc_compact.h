@@ -26,6 +26,8 @@ struct zsmalloc_run {
 	const struct zsmalloc_compact_policy *policy;
 	uint64_t id;
 	unsigned int idle_steps; /* steps so far that moved nothing */
+	bool met_pinned;         /* a zspage has objects that could not be moved */
+	bool tried_all;          /* no zspage is left that the run has not tried */
 	uint64_t moved_bytes;
 	int64_t released_pages; /* minus the pages that were committed for moved objects */
 };
@@ -57,6 +59,12 @@ struct zsmalloc_round {
 int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint32_t *handle_slot);
 
 /*
+ * Logs that a back pointer was damaged, if one was found.  Called without a lock, because a log handler may use the
+ * pool.
+ */
+void zsmalloc_report_damage(struct zsmalloc_pool *pool);
+
+/*
  * Moves an object to a free slot.  Returns 0, -EBUSY if it cannot be moved now, or -ENOMEM if its new slot can get no
  * memory.
  */
@@ -72,7 +80,10 @@ uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 
 /* ---- zsmalloc_auto.c: compaction inside free and malloc ---- */
 
-/* Returns the bytes with memory that no used slot takes, including back pointers and tails of zspages. */
+/*
+ * Returns the bytes with memory that no used slot takes.  Back pointers do not count, because compaction cannot win them;
+ * what is left over at the end of each zspage does, because it is little.
+ */
 uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class);
 
 /* Returns true if compaction of the class would release at least a page.  Called with its lock held. */

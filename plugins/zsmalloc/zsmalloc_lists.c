@@ -180,6 +180,17 @@ void zsmalloc_zspage_refile(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 	group_add(pool, class, number);
 }
 
+void zsmalloc_zspage_defer(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
+{
+	uint32_t *first = &class->groups[zsmalloc_zspage(pool, number)->group];
+
+	ring_remove(pool, ZSMALLOC_BY_FULLNESS, first, number);
+	if (*first == ZSMALLOC_NONE)
+		ring_add(pool, ZSMALLOC_BY_FULLNESS, first, number);
+	else
+		ring_insert(pool, ZSMALLOC_BY_FULLNESS, number, *first);
+}
+
 void zsmalloc_zspage_touch(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
 	struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);

@@ -75,6 +75,7 @@ static void compact_current_class(struct compact_call *call)
 		if (!more)
 			zsmalloc_class_end_draining(run->pool, run->class);
 		zsmalloc_class_unlock(run->pool, run->class);
+		zsmalloc_report_damage(run->pool);
 	}
 	if (run->released_pages > before) {
 		call->at.gained = true;

@@ -24,13 +24,10 @@ static uint32_t next_listed(const struct zsmalloc_pool *pool, const struct zsmal
 	return group < ZSMALLOC_GROUPS ? class->groups[group] : ZSMALLOC_NONE;
 }
 
-/*
- * Returns how many slots the unused memory of a class would make.  Back pointers are in use, and what is left over in
- * many zspages makes no slot.
- */
+/* Returns how many slots the unused memory of a class would make.  What is left over in many zspages makes no slot. */
 static uint64_t free_slots(const struct zsmalloc_class *class)
 {
-	uint64_t unused = zsmalloc_class_waste(class) - class->zspages * (uint64_t) class->head_bytes;
+	uint64_t unused = zsmalloc_class_waste(class);
 	uint64_t slots = (uint64_t) class->zspages * class->slots - class->used_slots;
 
 	return unused / class->slot_bytes < slots ? unused / class->slot_bytes : slots;
@@ -79,7 +76,7 @@ int zsmalloc_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *s
 		stats.zspages = class->zspages;
 		stats.slots = (uint64_t) class->zspages * class->slots;
 		stats.pages = class->committed_pages;
-		stats.freeable_pages = zsmalloc_class_waste(class) / ZP_PAGE_BYTES;
+		stats.freeable_pages = free_slots(class) * class->slot_bytes / ZP_PAGE_BYTES;
 		while ((number = next_listed(pool, class, number)))
 			stats.fullness[zsmalloc_zspage(pool, number)->group]++;
 		zsmalloc_class_unlock(pool, class);

@@ -34,7 +34,7 @@ struct zsmalloc_class;
 struct zsmalloc_header {
 	char *base; /* the address of slot 0 */
 	uint32_t slot_bytes;
-	_Atomic(uint16_t) class_index; /* ZSMALLOC_NO_CLASS: the record is free */
+	_Atomic(uint16_t) class_index; /* of the class, or ZSMALLOC_NO_CLASS or ZSMALLOC_FUTURE_CLASS */
 	_Atomic(bool) listed;          /* the zspage is in the rings of its class */
 	_Atomic(bool) cacheable;       /* threads may cache its slots: it is listed and not being emptied */
 };
@@ -180,6 +180,9 @@ void zsmalloc_reclaims_of_others_end(struct zsmalloc_pool *pool, struct zsmalloc
 
 /* Sets the zspage that compaction is emptying.  With ZSMALLOC_NONE, there is none. */
 void zsmalloc_class_set_source(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
+
+/* Makes a listed zspage the last of its group's ring. */
+void zsmalloc_zspage_defer(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
 
 /* Moves a listed zspage to the group of its present fullness. */
 void zsmalloc_zspage_refile(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number);
