@@ -228,13 +228,14 @@ static int zsmalloc_trim(void *pool_, uint64_t *released)
 	return 0;
 }
 
-/* In the child of a fork, the compactions of the parent's other threads never end.  The locks are held. */
-static void forget_compactions(struct zsmalloc_pool *pool)
+/* In the child of a fork, the calls of the parent's other threads never end.  The locks are held. */
+static void forget_other_threads(struct zsmalloc_pool *pool)
 {
 	for (unsigned int i = 0; i < pool->class_count; i++)
 		if (pool->classes[i].is_draining)
 			zsmalloc_class_end_draining(pool, &pool->classes[i]);
 	atomic_store_explicit(&pool->is_compacting, false, memory_order_relaxed);
+	pool->is_child = true;
 }
 
 static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
@@ -254,7 +255,7 @@ static void zsmalloc_fork(void *pool_, enum zpool_fork_phase phase)
 	zp_handles_fork(&pool->handles, phase);
 	zp_caches_fork(&pool->caches, phase);
 	if (phase == ZPOOL_FORK_CHILD)
-		forget_compactions(pool);
+		forget_other_threads(pool);
 	zp_unlock(&pool->records.lock);
 	for (unsigned int i = 0; i < pool->class_count; i++) {
 		if (phase == ZPOOL_FORK_CHILD)

@@ -15,12 +15,16 @@ static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmallo
 					      : zsmalloc_zspage(pool, class->newest)->links[ZSMALLOC_BY_AGE].prev;
 }
 
-/* Returns the class that has the oldest zspage, or NULL.  Locks one class after the other. */
-static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
+/*
+ * Returns the class that has the oldest zspage, or NULL.  *reclaims says whether another zspage is under reclaim.  Locks
+ * one class after the other.
+ */
+static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool, bool *reclaims)
 {
 	struct zsmalloc_class *class = NULL, *found = NULL;
 	uint64_t stamp = UINT64_MAX;
 
+	*reclaims = false;
 	while ((class = zsmalloc_next_used(pool, class))) {
 		zp_lock(&class->lock);
 		uint32_t oldest = oldest_of(pool, class);
@@ -28,42 +32,67 @@ static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool)
 			stamp = zsmalloc_zspage(pool, oldest)->stamp;
 			found = class;
 		}
+		*reclaims |= class->reclaiming != ZSMALLOC_NONE;
 		zp_unlock(&class->lock);
 	}
 	return found;
 }
 
-/* Returns the handle of the object in a slot, or 0 if the slot is free or its object is mapped, freed or moved now. */
-static unsigned long evictable_handle(struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
-				      struct zsmalloc_zspage *zspage, unsigned int slot)
+/* Returns the handle slot of a used slot and its word, or ZP_SLOT_NONE if the back pointer is damaged. */
+static uint32_t used_by(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
+			unsigned int slot, uint64_t *word)
 {
-	uint32_t handle_slot = zsmalloc_slot_is_used(zspage, slot) ? zsmalloc_handle_slots(class, zspage)[slot] : 0;
+	uint32_t handle_slot = zsmalloc_handle_slots(class, zsmalloc_zspage(pool, number))[slot];
 
-	if (handle_slot == 0 || handle_slot >= zp_handles_slots(&pool->handles))
-		return 0;
-	uint64_t word = atomic_load_explicit(zp_handles_word(&pool->handles, handle_slot), memory_order_relaxed);
-	if (zp_word_state(word) != ZP_STATE_LIVE)
+	if (handle_slot == ZP_SLOT_NONE || handle_slot >= zp_handles_slots(&pool->handles))
+		return ZP_SLOT_NONE;
+	*word = atomic_load_explicit(zp_handles_word(&pool->handles, handle_slot), memory_order_relaxed);
+	return (*word & ZP_LOCATION_MASK) == zsmalloc_location(number, slot) ? handle_slot : ZP_SLOT_NONE;
+}
+
+/* Returns the handle of the object in a slot, or 0 if the slot is free or its object is mapped, freed or moved now. */
+static unsigned long evictable_handle(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
+				      unsigned int slot)
+{
+	uint64_t word = 0;
+	uint32_t handle_slot = zsmalloc_slot_is_used(zsmalloc_zspage(pool, number), slot)
+				       ? used_by(pool, class, number, slot, &word)
+				       : ZP_SLOT_NONE;
+
+	if (handle_slot == ZP_SLOT_NONE || zp_word_state(word) != ZP_STATE_LIVE)
 		return 0;
 	return zp_handle_make(&pool->handles, handle_slot, zp_word_generation(word));
 }
 
-static bool has_unevictable(struct zsmalloc_pool *pool, const struct zsmalloc_class *class,
-			    struct zsmalloc_zspage *zspage)
+/*
+ * Returns true if the zspage has an object that cannot be evicted now.  A slot that a thread is just taking or returning
+ * is one, but in a child of fork() the thread may not exist: such a slot stays used for ever, and the objects beside it
+ * must not.
+ */
+static bool has_unevictable(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number)
 {
-	for (unsigned int slot = 0; slot < class->slots; slot++)
-		if (zsmalloc_slot_is_used(zspage, slot) && !evictable_handle(pool, class, zspage, slot))
+	for (unsigned int slot = 0; slot < class->slots; slot++) {
+		uint64_t word = 0;
+
+		if (!zsmalloc_slot_is_used(zsmalloc_zspage(pool, number), slot))
+			continue;
+		if (used_by(pool, class, number, slot, &word) == ZP_SLOT_NONE)
 			return true;
+		if (zp_word_state(word) != ZP_STATE_LIVE && !(pool->is_child && zp_word_state(word) == ZP_STATE_DEAD))
+			return true;
+	}
 	return false;
 }
 
 /* Asks the owner to free each object, until one stays.  Releases the class's lock while the owner is asked. */
-static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *class, struct zsmalloc_zspage *zspage)
+static void evict_objects(struct zsmalloc_pool *pool, struct zsmalloc_class *class, uint32_t number)
 {
+	const struct zsmalloc_zspage *zspage = zsmalloc_zspage(pool, number);
 	int err = 0;
 
 	for (unsigned int slot = 0; slot < class->slots && !err; slot++) {
 		/* Each handle is looked up late, because a callback may free other objects, too. */
-		unsigned long handle = evictable_handle(pool, class, zspage, slot);
+		unsigned long handle = evictable_handle(pool, class, number, slot);
 
 		if (!handle)
 			continue;
@@ -88,8 +117,8 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 	zsmalloc_cached_put_in(pool, class, number);
 	/* A zspage with a mapped object cannot be emptied, so evicting the other objects would win nothing. */
 	zsmalloc_reclaim_begin(pool, class, number);
-	if (!has_unevictable(pool, class, zspage))
-		evict_objects(pool, class, zspage);
+	if (!has_unevictable(pool, class, number))
+		evict_objects(pool, class, number);
 	zsmalloc_reclaim_end(pool, class, number);
 	if (zspage->used_slots) {
 		zsmalloc_zspage_list(pool, class, number);
@@ -99,8 +128,11 @@ static unsigned int reclaim_zspage(struct zsmalloc_pool *pool, struct zsmalloc_c
 	return (unsigned int)__builtin_popcountll(zspage->committed);
 }
 
-/* Empties the class's oldest zspage, and returns the pages won. */
-static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_class *class)
+/*
+ * Empties the class's oldest zspage, and returns the pages won.  *tries is not changed if the class has no zspage after
+ * its cached slots were put back.
+ */
+static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_class *class, unsigned int *tries)
 {
 	zp_lock(&class->lock);
 	unsigned int before = class->committed_pages;
@@ -108,24 +140,29 @@ static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_c
 	zsmalloc_cached_put(pool, class);
 	unsigned int pages = before - class->committed_pages;
 	uint32_t number = oldest_of(pool, class);
-	if (number != ZSMALLOC_NONE)
+	if (number != ZSMALLOC_NONE) {
 		pages += reclaim_zspage(pool, class, number);
+		++*tries;
+	}
 	zsmalloc_class_unlock(pool, class);
 	return pages;
 }
 
 /*
- * Empties the oldest zspage that can be emptied.  Returns its pages, -EAGAIN if several could not be emptied, or
- * -EINVAL if there is none.
+ * Empties the oldest zspage that can be emptied.  Returns its pages, -EAGAIN if several could not be emptied or other
+ * threads are trying to empty the last ones, or -EINVAL if there is none.
  */
 static int reclaim_one(struct zsmalloc_pool *pool)
 {
-	for (unsigned int tries = 0; tries < RECLAIM_TRIES; tries++) {
-		struct zsmalloc_class *class = class_of_oldest(pool);
+	unsigned int tries = 0;
+
+	while (tries < RECLAIM_TRIES) {
+		bool reclaims;
+		struct zsmalloc_class *class = class_of_oldest(pool, &reclaims);
 
 		if (!class)
-			return -EINVAL;
-		unsigned int pages = reclaim_oldest(pool, class);
+			return reclaims ? -EAGAIN : -EINVAL;
+		unsigned int pages = reclaim_oldest(pool, class, &tries);
 		if (pages)
 			return (int)pages;
 	}
