@@ -52,12 +52,12 @@ int zsmalloc_record_get(struct zsmalloc_pool *pool, zpool_gfp_t gfp, uint32_t *n
 	} else {
 		err = take_new_number(pool, gfp, number);
 	}
-	/* The record gets some class, so that zsmalloc_records_trim() does not treat it as free. */
+	/* The record is in no class yet, but zsmalloc_records_trim() must not treat it as free. */
 	if (!err) {
 		struct zsmalloc_header *header = zsmalloc_header(pool, *number);
 
 		zsmalloc_zspage(pool, *number)->header = header;
-		atomic_store_explicit(&header->class_index, 0, memory_order_relaxed);
+		atomic_store_explicit(&header->class_index, ZSMALLOC_FUTURE_CLASS, memory_order_relaxed);
 		records->live++;
 	}
 	zp_unlock(&records->lock);

@@ -168,6 +168,21 @@ static void settle_zspage(struct zsmalloc_pool *pool, struct zsmalloc_class *cla
 	putback(pool, class, number, now, class->slots);
 }
 
+/*
+ * Returns true if the zspage is listed in the class with this index, whose lock is held.
+ *
+ * A record leaves its class in zsmalloc_record_put(), and gets into another one after that.  Without the lock of the
+ * records, both could happen between the two checks, and the zspage would be listed in the other class.
+ */
+static bool is_listed_in(struct zsmalloc_pool *pool, const struct zsmalloc_header *header, uint16_t index)
+{
+	zp_lock(&pool->records.lock);
+	bool listed =
+		atomic_load_explicit(&header->class_index, memory_order_relaxed) == index && zsmalloc_is_listed(header);
+	zp_unlock(&pool->records.lock);
+	return listed;
+}
+
 void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
 {
 	zp_lock(&pool->records.lock);
@@ -183,10 +198,9 @@ void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
 			continue;
 		struct zsmalloc_class *class = &pool->classes[index];
 		zp_lock(&class->lock);
-		/* A zspage is listed and unlisted under this lock, so its record stays in use if it is listed now. */
-		if (atomic_load_explicit(&header->class_index, memory_order_relaxed) == index &&
-		    zsmalloc_is_listed(header))
+		if (is_listed_in(pool, header, index))
 			settle_zspage(pool, class, number, numbers);
 		zp_unlock(&class->lock);
+		zsmalloc_report_damage(pool);
 	}
 }
