@@ -149,10 +149,10 @@ int zsmalloc_slot_find(const struct zsmalloc_class *class, const struct zsmalloc
 
 			if (slot >= class->slots)
 				return -1;
-			if (!ready || !(zsmalloc_slot_pages(class, slot) & ~zspage->committed))
+			uint64_t missing = zsmalloc_slot_pages(class, slot) & ~zspage->committed;
+			if (!ready || !missing)
 				return (int)slot;
-			/* Of the slots above the first one without memory, only holes can have memory. */
-			if (zspage->holes == 0)
+			if (zspage->committed >> __builtin_ctzll(missing) == 0)
 				return -1;
 		}
 	}
