@@ -8,9 +8,9 @@
  * pages.  After a whole run, the class has full zspages and at most one other, unless objects were mapped.
  *
  * The class's lock is held for ZSMALLOC_STEP_BYTES of copying at a time.  An object that is mapped or being freed stays
- * where it is.  A zspage that could not be emptied for this reason is marked with the number of the run, goes to the end
- * of its ring, and is skipped until the next compaction.  Compaction inside free and malloc takes only a few steps at a
- * time, so after it has met such a zspage, its runs in the class share a number until every zspage was tried.
+ * where it is.  A zspage that could not be emptied for this reason is marked with the number of the run, goes to the
+ * end of its ring, and is skipped until the next compaction.  Compaction inside free and malloc takes only a few steps
+ * at a time, so after it has met such a zspage, its runs in the class share a number until every zspage was tried.
  */
 #include <config.h>
 
@@ -165,8 +165,8 @@ static void prefetch_object(struct zsmalloc_pool *pool, struct zsmalloc_class *c
 enum drained { DRAINED_PART, DRAINED_ROOM, DRAINED_OBJECTS };
 
 /*
- * Moves the objects of a zspage to others, then towards its own beginning, until the run has moved `budget` bytes (PART),
- * or there is no room for more (ROOM), or all objects were moved but those that cannot be moved now (OBJECTS).
+ * Moves the objects of a zspage to others, then towards its own beginning, until the run has moved `budget` bytes
+ * (PART), or there is no room for more (ROOM), or all objects were moved but those that cannot be moved now (OBJECTS).
  */
 static enum drained drain_zspage(struct zsmalloc_run *run, uint32_t source, uint64_t budget)
 {

@@ -81,8 +81,8 @@ uint64_t zsmalloc_next_compaction_id(struct zsmalloc_pool *pool);
 /* ---- zsmalloc_auto.c: compaction inside free and malloc ---- */
 
 /*
- * Returns the bytes with memory that no used slot takes.  Back pointers do not count, because compaction cannot win them;
- * what is left over at the end of each zspage does, because it is little.
+ * Returns the bytes with memory that no used slot takes.  Back pointers do not count, because compaction cannot win
+ * them; what is left over at the end of each zspage does, because it is little.
  */
 uint64_t zsmalloc_class_waste(const struct zsmalloc_class *class);
 

@@ -16,8 +16,8 @@ static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmallo
 }
 
 /*
- * Returns the class that has the oldest zspage, or NULL.  *reclaims says whether another zspage is under reclaim.  Locks
- * one class after the other.
+ * Returns the class that has the oldest zspage, or NULL.  *reclaims says whether another zspage is under reclaim.
+ * Locks one class after the other.
  */
 static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool, bool *reclaims)
 {
@@ -65,9 +65,9 @@ static unsigned long evictable_handle(struct zsmalloc_pool *pool, const struct z
 }
 
 /*
- * Returns true if the zspage has an object that cannot be evicted now.  A slot that a thread is just taking or returning
- * is one, but in a child of fork() the thread may not exist: such a slot stays used for ever, and the objects beside it
- * must not.
+ * Returns true if the zspage has an object that cannot be evicted now.  A slot that a thread is just taking or
+ * returning is one, but in a child of fork() the thread may not exist: such a slot stays used for ever, and the objects
+ * beside it must not.
  */
 static bool has_unevictable(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number)
 {
