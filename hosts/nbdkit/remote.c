@@ -14,6 +14,7 @@ bool remote_is_uri(const char *backing)
 #ifdef HAVE_LIBNBD
 
 #include <errno.h>
+#include <inttypes.h>
 #include <libnbd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -38,6 +39,7 @@ struct remote {
 	const char *uri;
 	uint64_t size_bytes;
 	uint64_t unit_bytes;
+	uint64_t io_bytes_max;                 /* the longest read or write */
 	bool can_zero, can_flush, can_extents; /* as the first connection reported them */
 
 	pthread_mutex_t lock; /* guards the members below */
@@ -125,11 +127,45 @@ static void release_connection(struct remote *remote, struct connection *connect
 	pthread_mutex_unlock(&remote->lock);
 }
 
+/* Offsets and lengths are multiples of this.  A server that does not say what it needs gets 1. */
+static uint64_t block_bytes(struct nbd_handle *nbd)
+{
+	int64_t bytes = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
+
+	return bytes > 0 ? (uint64_t)bytes : 1;
+}
+
+/*
+ * Returns the length of the longest read or write that a server accepts.  It consists of whole units if that is
+ * possible, so that a unit is not written in two requests, of which the second may fail.
+ */
+static uint64_t find_io_bytes_max(struct nbd_handle *nbd, uint64_t unit_bytes)
+{
+	int64_t accepted = nbd_get_block_size(nbd, LIBNBD_SIZE_MAXIMUM);
+	uint64_t bytes = IO_BYTES_MAX;
+	uint64_t step;
+
+	if (accepted > 0 && (uint64_t)accepted < bytes)
+		bytes = (uint64_t)accepted;
+	step = bytes < unit_bytes ? block_bytes(nbd) : unit_bytes;
+	return bytes < step ? step : bytes - bytes % step;
+}
+
+/* The requests that the store's units and io_bytes_max lead to must suit a server that came back as well. */
+static bool accepts_same_requests(const struct remote *remote, struct nbd_handle *nbd)
+{
+	uint64_t block = block_bytes(nbd);
+
+	return find_io_bytes_max(nbd, remote->unit_bytes) >= remote->io_bytes_max && remote->unit_bytes % block == 0 &&
+	       remote->io_bytes_max % block == 0;
+}
+
 /* A server that came back may serve another disk. */
 static bool is_same_disk(const struct remote *remote, struct nbd_handle *nbd)
 {
 	return nbd_get_size(nbd) >= (int64_t)remote->size_bytes && !nbd_is_read_only(nbd) &&
-	       (nbd_can_zero(nbd) || !remote->can_zero) && (nbd_can_flush(nbd) || !remote->can_flush);
+	       (nbd_can_zero(nbd) || !remote->can_zero) && (nbd_can_flush(nbd) || !remote->can_flush) &&
+	       accepts_same_requests(remote, nbd);
 }
 
 static void log_state(struct remote *remote, bool is_reached, const char *reason)
@@ -161,7 +197,9 @@ static int connect_again(struct remote *remote, struct connection *connection)
 		err = -EIO;
 		nbd_close(connection->nbd);
 		connection->nbd = NULL;
-		log_state(remote, false, "the server came back with a smaller disk, or with a read-only one");
+		log_state(
+			remote, false,
+			"the server came back with a smaller disk, or with one that is read-only or accepts fewer requests");
 	} else {
 		log_state(remote, true, NULL);
 	}
@@ -279,22 +317,24 @@ static int64_t backing_size(void *user)
 static int64_t backing_pread(void *user, void *buf, size_t bytes, uint64_t offset)
 {
 	struct request request = { .kind = READ, .to = buf, .bytes = bytes, .offset = offset };
+	struct remote *remote = user;
 	int err;
 
-	if (request.bytes > IO_BYTES_MAX)
-		request.bytes = IO_BYTES_MAX;
-	err = run(user, &request);
+	if (request.bytes > remote->io_bytes_max)
+		request.bytes = remote->io_bytes_max;
+	err = run(remote, &request);
 	return err ? err : (int64_t)request.bytes;
 }
 
 static int64_t backing_pwrite(void *user, const void *buf, size_t bytes, uint64_t offset)
 {
 	struct request request = { .kind = WRITE, .from = buf, .bytes = bytes, .offset = offset };
+	struct remote *remote = user;
 	int err;
 
-	if (request.bytes > IO_BYTES_MAX)
-		request.bytes = IO_BYTES_MAX;
-	err = run(user, &request);
+	if (request.bytes > remote->io_bytes_max)
+		request.bytes = remote->io_bytes_max;
+	err = run(remote, &request);
 	return err ? err : (int64_t)request.bytes;
 }
 
@@ -416,7 +456,6 @@ struct zpool_store_backing remote_backing(struct remote *remote)
 static int learn(struct remote *remote, struct nbd_handle *nbd)
 {
 	int64_t size_bytes = nbd_get_size(nbd);
-	int64_t block_bytes = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
 
 	if (size_bytes < 0) {
 		nbdkit_error("the size of the backing %s cannot be determined: %s", remote->uri, nbd_get_error());
@@ -427,12 +466,13 @@ static int learn(struct remote *remote, struct nbd_handle *nbd)
 			     remote->uri);
 		return -1;
 	}
-	if (block_bytes > 0 && (uint64_t)block_bytes > remote->unit_bytes) {
-		nbdkit_error("the backing %s is served in blocks of %lld bytes: give unit=%lld or more", remote->uri,
-			     (long long)block_bytes, (long long)block_bytes);
+	if (block_bytes(nbd) > remote->unit_bytes) {
+		nbdkit_error("the backing %s is served in blocks of %" PRIu64 " bytes: give unit=%" PRIu64 " or more",
+			     remote->uri, block_bytes(nbd), block_bytes(nbd));
 		return -1;
 	}
 	remote->size_bytes = (uint64_t)size_bytes;
+	remote->io_bytes_max = find_io_bytes_max(nbd, remote->unit_bytes);
 	remote->can_zero = nbd_can_zero(nbd) == 1;
 	remote->can_flush = nbd_can_flush(nbd) == 1;
 	remote->can_extents = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;

@@ -58,6 +58,23 @@ survives "server of one connection" "$(uri behind)" 16M unit=16K compressor=zstd
 stop behind
 same "server of one connection: the backing is a plain image" "$work/image" "$work/served"
 
+# The server accepts no requests of 64 KiB, the length in which units are written back.  The units of the second disk
+# have that length.
+truncate -s 16M "$work/served"
+start behind --filter=blocksize-policy file "$work/served" blocksize-preferred=4096 blocksize-maximum=32768 \
+    blocksize-error-policy=error || finish
+survives "server of short requests" "$(uri behind)"
+same "server of short requests: the backing is a plain image" "$work/image" "$work/served"
+start front "$plugin" backing="$(uri behind)" unit=64K || finish
+works "server of short requests: long units are written" nbdcopy --allocated --flush "$work/text" "$(uri front)"
+stop front
+start front "$plugin" backing="$(uri behind)" unit=64K || finish
+works "server of short requests: long units are read" nbdcopy "$(uri front)" "$work/copy"
+stop front
+stop behind
+truncate -s 4M "$work/copy"
+same "server of short requests: the long units are identical" "$work/text" "$work/copy"
+
 # nbdkit writes unflushed data when it exits normally, and trimming the disk makes holes in the backing.
 truncate -s 16M "$work/file"
 start front "$plugin" backing="$work/file" || finish

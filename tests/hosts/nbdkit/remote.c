@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * remote.c - an NBD server as the backing, when it is restarted: a flush that succeeds has lost nothing
+ * remote.c - an NBD server as the backing: when it is restarted, a flush that succeeds has lost nothing, and no request
+ * is longer than it accepts
  *
  * The functions of libnbd and nbdkit that hosts/nbdkit/remote.c calls are replaced by the ones below, so that the test
  * decides when the server is restarted and when a request is on its way.  The server has one value, which a restart
@@ -32,6 +33,8 @@ static struct {
 	unsigned char value, flushed_value;
 	unsigned int flushes;
 	bool can_flush;
+	size_t block_min, block_max; /* 0 if it advertises none */
+	size_t longest_io;
 } server;
 
 /* The next request of this kind waits, after the server has received it, until it may end. */
@@ -103,8 +106,9 @@ int64_t nbd_get_size(struct nbd_handle *nbd)
 int64_t nbd_get_block_size(struct nbd_handle *nbd, int type)
 {
 	(void)nbd;
-	(void)type;
-	return 0;
+	return type == LIBNBD_SIZE_MINIMUM   ? (int64_t)server.block_min
+	       : type == LIBNBD_SIZE_MAXIMUM ? (int64_t)server.block_max
+					     : 0;
 }
 
 int nbd_is_read_only(struct nbd_handle *nbd)
@@ -159,6 +163,12 @@ int nbd_aio_is_closed(struct nbd_handle *nbd)
 	return 0;
 }
 
+static void note_io(size_t bytes)
+{
+	if (bytes > server.longest_io)
+		server.longest_io = bytes;
+}
+
 static int result_of(struct nbd_handle *nbd)
 {
 	nbd->is_dead = nbd->start != server.start;
@@ -172,18 +182,19 @@ int nbd_pread(struct nbd_handle *nbd, void *buf, size_t count, uint64_t offset, 
 	hold(&holds_read);
 	if (result_of(nbd))
 		return -1;
+	note_io(count);
 	memset(buf, server.value, count);
 	return 0;
 }
 
 int nbd_pwrite(struct nbd_handle *nbd, const void *buf, size_t count, uint64_t offset, uint32_t flags)
 {
-	(void)count;
 	(void)offset;
 	(void)flags;
 	hold(&holds_write);
 	if (result_of(nbd))
 		return -1;
+	note_io(count);
 	server.value = *(const unsigned char *)buf;
 	return 0;
 }
@@ -378,6 +389,65 @@ START_TEST(server_without_flush_is_not_asked_to_flush)
 }
 END_TEST
 
+static unsigned char units[8 * UNIT];
+
+static void start_with_blocks(size_t block_min, size_t block_max)
+{
+	start();
+	remote_close(remote);
+	server.block_min = block_min;
+	server.block_max = block_max;
+	remote = remote_open("nbd://test", CONNECTIONS, UNIT);
+	ck_assert_ptr_nonnull(remote);
+	call = remote_backing(remote);
+}
+
+/* The store asks for the rest. */
+static void expect_io_of(int64_t bytes)
+{
+	ck_assert_int_eq(call.pwrite(call.user, units, sizeof(units), 0), bytes);
+	ck_assert_int_eq(call.pread(call.user, units, sizeof(units), 0), bytes);
+	ck_assert_int_eq(server.longest_io, bytes);
+	remote_close(remote);
+}
+
+START_TEST(request_is_no_longer_than_the_server_accepts)
+{
+	start_with_blocks(1, 0);
+	expect_io_of(8 * UNIT);
+	start_with_blocks(1, UINT32_MAX);
+	expect_io_of(8 * UNIT);
+	start_with_blocks(512, 2 * UNIT);
+	expect_io_of(2 * UNIT);
+	/* No unit is written in two requests. */
+	start_with_blocks(512, 3 * UNIT - 512);
+	expect_io_of(2 * UNIT);
+	/* A request consists of whole blocks even if it is shorter than a unit. */
+	start_with_blocks(1024, UNIT - 512);
+	expect_io_of(UNIT - 1024);
+}
+END_TEST
+
+/* Restarts the server with other block sizes.  The write does not depend on what was lost. */
+static int64_t write_after_restart(size_t block_min, size_t block_max)
+{
+	restart_server();
+	server.block_min = block_min;
+	server.block_max = block_max;
+	return call.pwrite(call.user, units, sizeof(units), 0);
+}
+
+START_TEST(server_that_came_back_must_accept_the_same_requests)
+{
+	start_with_blocks(512, 2 * UNIT);
+	ck_assert_int_eq(write_after_restart(512, UNIT), -EIO);
+	ck_assert_int_eq(write_after_restart(2 * UNIT, 2 * UNIT), -EIO);
+	ck_assert_int_eq(write_after_restart(UNIT, 2 * UNIT), 2 * UNIT);
+	ck_assert_int_eq(write_after_restart(0, 0), 2 * UNIT);
+	remote_close(remote);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -386,6 +456,8 @@ int main(void)
 		flush_notices_a_restart_on_a_connection_that_is_in_use,
 		each_connection_that_wrote_is_flushed,
 		server_without_flush_is_not_asked_to_flush,
+		request_is_no_longer_than_the_server_accepts,
+		server_that_came_back_must_accept_the_same_requests,
 	};
 
 	return UNIT_RUN("hosts/nbdkit/remote", tests);
