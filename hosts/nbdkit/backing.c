@@ -37,16 +37,19 @@ static int open_file(struct backing *backing, const struct settings *settings)
 	struct stat status;
 	off_t end;
 
+	backing->can_grow = true;
 	/*
 	 * Opening a FIFO would block, so other kinds of file are refused before.  O_EXCL refuses a block device that is
-	 * mounted.
+	 * mounted; together with O_CREAT it would refuse every file that exists.
 	 */
 	if (!stat(settings->backing, &status)) {
 		if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
 			nbdkit_error("the backing %s is neither a regular file nor a block device", settings->backing);
 			return -1;
 		}
+		flags &= ~O_CREAT;
 		flags |= S_ISBLK(status.st_mode) ? O_EXCL : 0;
+		backing->can_grow = S_ISREG(status.st_mode);
 	}
 	backing->fd = open(settings->backing, flags, 0666);
 	if (backing->fd < 0 && errno == ENOENT && !settings->create) {
@@ -92,10 +95,10 @@ static int compare_size(const struct backing *backing, const struct settings *se
 			     disk_bytes, settings->unit_bytes);
 		return -1;
 	}
-	if (backing->size_bytes < disk_bytes && !(settings->create && backing->fd >= 0)) {
+	if (backing->size_bytes < disk_bytes && !(settings->create && backing->can_grow)) {
 		nbdkit_error("the backing %s has %" PRIu64 " bytes, which is too small for a disk of %" PRIu64 "%s",
 			     settings->backing, backing->size_bytes, disk_bytes,
-			     backing->fd >= 0 ? "; create=yes extends it" : "");
+			     backing->can_grow ? "; create=yes extends it" : "");
 		return -1;
 	}
 	return 0;

@@ -8,6 +8,9 @@
 #ifndef HOSTS_NBDKIT_BACKING_H
 #define HOSTS_NBDKIT_BACKING_H 1
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "settings.h"
 #include "zpool-store.h"
 
@@ -17,6 +20,7 @@ struct backing {
 	int fd;                /* -1 if there is no file */
 	struct remote *remote; /* NULL if not connected to a server */
 	uint64_t size_bytes;   /* 0 if there is no backing */
+	bool can_grow;         /* it is a regular file */
 	struct zpool_store_backing table;
 };
 

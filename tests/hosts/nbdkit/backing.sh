@@ -88,6 +88,24 @@ stop front
 same "the backing is zero" "$work/empty" "$work/file"
 holds "the backing takes no space" "$(du -k "$work/file" | cut -f1)" -lt 1024
 
+# A block device exists before, and cannot be extended.
+truncate -s 16M "$work/device"
+if device=$(losetup --find --show "$work/device" 2>/dev/null) && [ -w "$device" ]; then
+    trap 'losetup --detach "$device"; clean_up' EXIT
+    if start front "$plugin" 16M backing="$device" create=yes; then
+        works "device: nbdcopy writes an image" nbdcopy --flush "$work/image" "$(uri front)"
+        stop front
+        is "device: nbdkit exits with status 0" 0 "$?"
+        same "device: it has the image" "$work/image" "$device"
+    fi
+    nbdkit_run --unix - "$plugin" 32M backing="$device" create=yes --run true >"$work/out" 2>&1
+    prints "device: a larger disk is refused" 'has 16777216 bytes, .* a disk of 33554432$'
+    trap clean_up EXIT
+    losetup --detach "$device"
+else
+    echo "skipped: a block device as the backing, because losetup cannot be used here"
+fi
+
 # Requests have any offset and length, while most units are evicted.
 for what in model threads; do
     truncate -s 0 "$work/file"
