@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "nbdkit.h"
 #include "remote.h"
@@ -57,16 +58,73 @@ static int set_path(char **to, const char *key, const char *value)
 	return *to ? 0 : -1;
 }
 
-static int set_backing(struct settings *settings, const char *key, const char *value)
+/* Returns where a URI has the path of its socket, if that path is relative, or else NULL. */
+static const char *find_relative_socket(const char *uri)
 {
-	if (!remote_is_uri(value))
-		return set_path(&settings->backing, key, value);
-	free(settings->backing);
-	settings->backing = strdup(value);
-	if (settings->backing)
+	const char *at = strchr(uri, '?');
+
+	while (at && strncmp(at + 1, "socket=", 7))
+		at = strpbrk(at + 1, "&;");
+	if (!at)
+		return NULL;
+	at += strlen("?socket=");
+	return *at && *at != '/' && strncasecmp(at, "%2f", 3) ? at : NULL;
+}
+
+static void print_encoded(FILE *to, const char *path)
+{
+	for (; *path; path++) {
+		unsigned char byte = (unsigned char)*path;
+
+		if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+		    strchr("/-._~", byte))
+			fputc(byte, to);
+		else
+			fprintf(to, "%%%02X", byte);
+	}
+}
+
+/* Puts a directory before the path of a URI's socket.  Returns NULL if there is no memory. */
+static char *insert_directory(const char *uri, const char *socket, const char *directory)
+{
+	char *result = NULL;
+	size_t bytes;
+	FILE *to = open_memstream(&result, &bytes);
+
+	if (!to)
+		return NULL;
+	fprintf(to, "%.*s", (int)(socket - uri), uri);
+	print_encoded(to, directory);
+	fprintf(to, "/%s", socket);
+	if (!fclose(to))
+		return result;
+	free(result);
+	return NULL;
+}
+
+/* The path of a socket becomes absolute, because nbdkit changes its directory when it goes into the background. */
+static int set_uri(char **to, const char *key, const char *value)
+{
+	const char *socket = find_relative_socket(value);
+	char *directory = NULL;
+
+	if (socket) {
+		directory = nbdkit_realpath(".");
+		if (!directory)
+			return -1;
+	}
+	free(*to);
+	*to = socket ? insert_directory(value, socket, directory) : strdup(value);
+	free(directory);
+	if (*to)
 		return 0;
 	nbdkit_error("there is no memory for the parameter %s", key);
 	return -1;
+}
+
+static int set_backing(struct settings *settings, const char *key, const char *value)
+{
+	return (remote_is_uri(value) ? set_uri : set_path)(&settings->backing, key, value);
 }
 
 /* Returns the length of what the file has, or -1 if it cannot be read. */

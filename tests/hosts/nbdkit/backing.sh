@@ -88,6 +88,21 @@ stop front
 same "the backing is zero" "$work/empty" "$work/file"
 holds "the backing takes no space" "$(du -k "$work/file" | cut -f1)" -lt 1024
 
+# In the background, nbdkit leaves the directory in which it was started.
+directory="$work/a & b; 100%"
+mkdir "$directory"
+truncate -s 16M "$work/file"
+start behind file "$work/file" || finish
+mv "$work/behind.socket" "$directory/its socket"
+servers="$servers background"
+works "background: nbdkit starts in front of a socket with a relative path" env --chdir="$directory" \
+    ${preload:+LD_PRELOAD="$preload"} nbdkit --unix "$work/background.socket" --pidfile "$work/background.pid" "$plugin" \
+    backing="nbd+unix:///?socket=its%20socket"
+works "background: nbdcopy writes an image" nbdcopy --flush "$work/image" "$(uri background)"
+[ ! -s "$work/background.pid" ] || kill "$(cat "$work/background.pid")"
+stop behind
+same "background: the backing is a plain image" "$work/image" "$work/file"
+
 # A block device exists before, and cannot be extended.
 truncate -s 16M "$work/device"
 if device=$(losetup --find --show "$work/device" 2>/dev/null) && [ -w "$device" ]; then
