@@ -113,15 +113,6 @@ int backing_open(struct backing *backing, const struct settings *settings)
 	return compare_size(backing, settings);
 }
 
-int backing_reopen(struct backing *backing, const struct settings *settings)
-{
-	if (!settings->backing || !remote_is_uri(settings->backing))
-		return 0;
-	remote_close(backing->remote);
-	backing->remote = NULL;
-	return open_server(backing, settings) ? -1 : compare_size(backing, settings);
-}
-
 void backing_close(struct backing *backing)
 {
 	if (backing->fd >= 0)

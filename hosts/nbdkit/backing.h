@@ -3,7 +3,8 @@
  * backing.h - what the parameter backing= names: a file, a block device or an NBD server
  *
  * The file is opened before nbdkit changes its user and directory.  The plugin also connects to a server at that time,
- * to learn what it serves, and connects again after nbdkit went into the background.
+ * to learn what it serves.  The connection stays open when nbdkit forks into the background, because some servers end
+ * when their only client leaves.  libnbd has no threads, and the parent process no longer uses the connection.
  */
 #ifndef HOSTS_NBDKIT_BACKING_H
 #define HOSTS_NBDKIT_BACKING_H 1
@@ -30,9 +31,6 @@ void backing_init(struct backing *backing);
  * Opens what the settings name, and compares its size with the disk's.  Returns 0, or -1 after it reported the error.
  */
 int backing_open(struct backing *backing, const struct settings *settings);
-
-/* Connects to the server again; a file stays open.  Returns 0, or -1 after it reported the error. */
-int backing_reopen(struct backing *backing, const struct settings *settings);
 
 void backing_close(struct backing *backing);
 

@@ -130,8 +130,6 @@ static int plugin_get_ready(void)
 
 static int plugin_after_fork(void)
 {
-	if (backing_reopen(&backing, &settings))
-		return -1;
 	disk = disk_open(&settings, &backing);
 	return disk ? report_start(disk) : -1;
 }

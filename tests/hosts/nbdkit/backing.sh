@@ -88,11 +88,22 @@ stop front
 same "the backing is zero" "$work/empty" "$work/file"
 holds "the backing takes no space" "$(du -k "$work/file" | cut -f1)" -lt 1024
 
-# In the background, nbdkit leaves the directory in which it was started.
+# This server ends when its last client leaves.
+truncate -s 0 "$work/file"
+truncate -s 16M "$work/file"
+start behind --filter=exitlast file "$work/file" || finish
+start front "$plugin" backing="$(uri behind)" || finish
+works "server of one client: nbdcopy writes an image" nbdcopy --flush "$work/image" "$(uri front)"
+stop front
+stop behind
+same "server of one client: the backing is a plain image" "$work/image" "$work/file"
+
+# In the background, nbdkit leaves the directory in which it was started, and keeps the connection to such a server.
 directory="$work/a & b; 100%"
 mkdir "$directory"
+truncate -s 0 "$work/file"
 truncate -s 16M "$work/file"
-start behind file "$work/file" || finish
+start behind --filter=exitlast file "$work/file" || finish
 mv "$work/behind.socket" "$directory/its socket"
 servers="$servers background"
 works "background: nbdkit starts in front of a socket with a relative path" env --chdir="$directory" \
