@@ -54,6 +54,16 @@ static struct zpool_store *open_store(const struct settings *settings, struct ba
 	return zpool_store_open(&args, sizeof(args));
 }
 
+/* The limit is that of the store, or one in the spec of its pool. */
+static bool has_limit(const struct settings *settings)
+{
+	const char *in_spec = strstr(settings->driver, ":limit=");
+
+	if (!in_spec)
+		in_spec = strstr(settings->driver, ",limit=");
+	return settings->limit_bytes || (in_spec && strtoull(in_spec + strlen(":limit="), NULL, 10));
+}
+
 struct disk *disk_open(const struct settings *settings, struct backing *backing)
 {
 	struct disk *disk = aligned_alloc(_Alignof(struct disk), sizeof(*disk));
@@ -66,7 +76,7 @@ struct disk *disk_open(const struct settings *settings, struct backing *backing)
 		.store = open_store(settings, backing),
 		.size_bytes = settings->size_bytes,
 		.unit_bytes = (size_t)settings->unit_bytes,
-		.is_limited = settings->limit_bytes != 0,
+		.is_limited = has_limit(settings),
 		.is_compacting = ATOMIC_FLAG_INIT,
 	};
 	if (!disk->store) {

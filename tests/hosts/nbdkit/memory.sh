@@ -96,6 +96,12 @@ works "nbdcopy reads the image" nbdcopy "$(uri full)" "$work/copy"
 same "the copy is identical" "$work/less" "$work/copy"
 stop full
 
+# The limit may also be one of the pool alone.
+start full "$plugin" 16M driver=guard+zsmalloc:chain=8,limit=8M || finish
+fails "writing beyond the pool's limit fails" nbdcopy --synchronous "$work/noise" "$(uri full)"
+prints "the client gets the same error" 'No space left on device'
+stop full
+
 # wait_for PATTERN FILE: waits until a line of the file matches the pattern, for three seconds
 wait_for()
 {
