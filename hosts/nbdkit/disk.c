@@ -215,17 +215,14 @@ static int write_unit(struct disk *disk, uint64_t unit, const unsigned char *fro
 	return err ? fail(disk, err) : 0;
 }
 
-/* Changes a part of a unit, to zero if `from` is NULL.  The caller holds the unit's lock. */
+/* Changes a part of a unit.  The caller holds the unit's lock. */
 static int change_unit(struct disk *disk, struct piece piece, const unsigned char *from, unsigned char **scratch)
 {
 	unsigned char *unit = get_scratch(disk, scratch);
 
 	if (!unit || read_unit(disk, piece.unit, unit))
 		return -1;
-	if (from)
-		memcpy(unit + piece.at, from, piece.bytes);
-	else
-		memset(unit + piece.at, 0, piece.bytes);
+	memcpy(unit + piece.at, from, piece.bytes);
 	return write_unit(disk, piece.unit, unit);
 }
 
@@ -294,22 +291,54 @@ static int zero_units(struct disk *disk, uint64_t first, uint64_t count, bool is
 	return 0;
 }
 
-/* Zeroes a part of a unit. */
-static int zero_piece(struct disk *disk, struct piece piece)
+/*
+ * Zeroes a part of a unit.  Returns 0 and sets *err to 0 or to the error of the store that kept the unit unchanged, or
+ * returns -1 after it reported another error.
+ */
+static int try_zero_piece(struct disk *disk, struct piece piece, unsigned char **scratch, int *err)
 {
-	unsigned char *scratch = NULL;
 	uint64_t count;
 	int result = 0;
 
+	*err = 0;
 	stripes_lock(&disk->stripes, piece.unit, 1);
-	if (zpool_store_next_extent(disk->store, piece.unit, 1, &count) == ZPOOL_STORE_DATA)
-		result = change_unit(disk, piece, NULL, &scratch);
+	if (zpool_store_next_extent(disk->store, piece.unit, 1, &count) == ZPOOL_STORE_DATA) {
+		unsigned char *unit = get_scratch(disk, scratch);
+
+		result = unit ? read_unit(disk, piece.unit, unit) : -1;
+		if (!result) {
+			memset(unit + piece.at, 0, piece.bytes);
+			*err = zpool_store_put(disk->store, piece.unit, unit, disk->unit_bytes);
+		}
+	}
 	stripes_unlock(&disk->stripes, piece.unit, 1);
-	free(scratch);
 	return result;
 }
 
-int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole)
+/*
+ * The store makes the new object of a unit before it frees the old one, so a full disk may have no room for it.
+ * Compaction often finds some.  A trim is a hint, which the protocol lets a server ignore: a client that trims because
+ * the disk is full is served better if the piece keeps its contents than with an error.
+ */
+static int zero_piece(struct disk *disk, struct piece piece, enum disk_zero_mode mode)
+{
+	unsigned char *scratch = NULL;
+	int err;
+	int result = try_zero_piece(disk, piece, &scratch, &err);
+
+	if (err == -ENOMEM) {
+		(void)zpool_store_compact(disk->store, COMPACT_BYTES, COMPACT_NS);
+		result = try_zero_piece(disk, piece, &scratch, &err);
+	}
+	free(scratch);
+	if (mode == DISK_TRIM && (err == -ENOMEM || err == -ENOSPC)) {
+		nbdkit_debug("zpool: a part of a unit is not trimmed: %s", zpool_last_error());
+		return 0;
+	}
+	return err ? fail(disk, err) : result;
+}
+
+int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, enum disk_zero_mode mode)
 {
 	while (bytes) {
 		struct piece piece = first_piece(disk, offset, bytes);
@@ -323,9 +352,9 @@ int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole)
 			done = bytes;
 		}
 		if (!piece.at && count) {
-			result = zero_units(disk, piece.unit, count, is_hole);
+			result = zero_units(disk, piece.unit, count, mode != DISK_ZERO);
 		} else {
-			result = zero_piece(disk, piece);
+			result = zero_piece(disk, piece, mode);
 			done = piece.bytes;
 		}
 		if (result)

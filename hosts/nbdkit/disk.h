@@ -30,8 +30,15 @@ struct zpool_store *disk_store(struct disk *disk);
 int disk_read(struct disk *disk, void *buf, size_t bytes, uint64_t offset);
 int disk_write(struct disk *disk, const void *buf, size_t bytes, uint64_t offset);
 
-/* Makes a range read as zero.  Its whole units become holes, or zero units that stay allocated. */
-int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, bool is_hole);
+/*
+ * Makes a range read as zero.
+ *
+ * DISK_ZERO        Whole units become zero units that stay allocated.
+ * DISK_ZERO_HOLE   Whole units become holes.
+ * DISK_TRIM        The same, but a part of a unit keeps its contents if there is no room for the changed unit.
+ */
+enum disk_zero_mode { DISK_ZERO, DISK_ZERO_HOLE, DISK_TRIM };
+int disk_zero(struct disk *disk, uint64_t bytes, uint64_t offset, enum disk_zero_mode mode);
 
 /* These write changes to the backing and make them stable there: flush writes all changes, sync those of a range. */
 int disk_flush(struct disk *disk);

@@ -244,7 +244,7 @@ static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
-	if (disk_zero(disk, count, offset, flags & NBDKIT_FLAG_MAY_TRIM))
+	if (disk_zero(disk, count, offset, flags & NBDKIT_FLAG_MAY_TRIM ? DISK_ZERO_HOLE : DISK_ZERO))
 		return -1;
 	return force_unit_access(count, offset, flags);
 }
@@ -252,7 +252,7 @@ static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t f
 static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	(void)handle;
-	if (disk_zero(disk, count, offset, true))
+	if (disk_zero(disk, count, offset, DISK_TRIM))
 		return -1;
 	return force_unit_access(count, offset, flags);
 }

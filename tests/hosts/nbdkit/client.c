@@ -7,6 +7,7 @@
  *   client extents URI         which extents are holes or zero after which requests
  *   client prefetch URI        a request to cache everything
  *   client thin URI            trim every second unit of 4 KiB
+ *   client full URI            fill a limited disk with units of 64 KiB, then trim and zero parts of them
  *
  * The disk must be empty, except for prefetch and thin.  The exit status is 0 if all results are as expected, 1 if not,
  * and 2 after a wrong usage or without a connection.
@@ -306,6 +307,54 @@ static void run_thin(void)
 	close_connection(nbd);
 }
 
+#define FULL_UNIT 65536
+#define FULL_PART 4096
+
+/* Writes units until the disk is full, first random ones, and then ones that take less and less room. */
+static uint64_t fill_disk(struct nbd_handle *nbd)
+{
+	uint64_t state = 1;
+	uint64_t at = 0;
+
+	for (size_t random_bytes = FULL_UNIT; random_bytes; random_bytes -= FULL_PART)
+		for (; at < disk_bytes; at += FULL_UNIT) {
+			memset(model + at, 0, FULL_UNIT);
+			for (size_t i = 0; i < random_bytes; i++)
+				model[at + i] = (unsigned char)random_below(&state, 256);
+			if (!nbd_pwrite(nbd, model + at, FULL_UNIT, at, 0))
+				continue;
+			if (nbd_get_errno() != ENOSPC)
+				die("writing to a full disk: %s", nbd_get_error());
+			memset(model + at, 0, FULL_UNIT);
+			break;
+		}
+	return at;
+}
+
+/* A part that was trimmed is zero or keeps its contents; one that could not be zeroed keeps them. */
+static void run_full(void)
+{
+	static unsigned char part[FULL_PART];
+	struct nbd_handle *nbd = open_connection();
+	uint64_t end = fill_disk(nbd);
+
+	if (!end || end == disk_bytes)
+		die("the disk did not become full");
+	for (uint64_t at = 0; at < end; at += FULL_UNIT) {
+		if (nbd_trim(nbd, FULL_PART, at, 0))
+			die("trimming a part of a unit of a full disk: %s", nbd_get_error());
+		must(nbd_pread(nbd, part, FULL_PART, at, 0));
+		if (!part[0] && !memcmp(part, part + 1, FULL_PART - 1))
+			memset(model + at, 0, FULL_PART);
+		if (!nbd_zero(nbd, FULL_PART, at + FULL_PART, 0))
+			memset(model + at + FULL_PART, 0, FULL_PART);
+		else if (nbd_get_errno() != ENOSPC)
+			die("zeroing a part of a unit of a full disk: %s", nbd_get_error());
+	}
+	compare_all(nbd);
+	close_connection(nbd);
+}
+
 static void learn_size(void)
 {
 	struct nbd_handle *nbd = open_connection();
@@ -338,6 +387,8 @@ int main(int argc, char **argv)
 		run_prefetch();
 	else if (!strcmp(argv[1], "thin"))
 		run_thin();
+	else if (!strcmp(argv[1], "full"))
+		run_full();
 	else
 		return 2;
 	free(model);
