@@ -11,6 +11,8 @@
 #include "nbdkit.h"
 #include "remote.h"
 
+#define CONNECTIONS_DEFAULT 4
+
 void backing_init(struct backing *backing)
 {
 	*backing = (struct backing){ .fd = -1 };
@@ -73,7 +75,9 @@ static int open_file(struct backing *backing, const struct settings *settings)
 
 static int open_server(struct backing *backing, const struct settings *settings)
 {
-	backing->remote = remote_open(settings->backing, settings->connections, settings->unit_bytes);
+	unsigned int connections = settings->connections ? settings->connections : CONNECTIONS_DEFAULT;
+
+	backing->remote = remote_open(settings->backing, connections, settings->unit_bytes);
 	if (!backing->remote)
 		return -1;
 	backing->size_bytes = remote_size(backing->remote);

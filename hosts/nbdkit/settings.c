@@ -21,7 +21,6 @@ void settings_init(struct settings *settings)
 		.unit_bytes = 4096,
 		.driver = "zsmalloc",
 		.compressor = "lz4",
-		.connections = 4,
 	};
 }
 
@@ -252,6 +251,11 @@ int settings_check(const struct settings *settings)
 	}
 	if (settings->create && (!settings->backing || remote_is_uri(settings->backing))) {
 		nbdkit_error("the parameter create=yes needs a backing that is a file");
+		return -1;
+	}
+	if (settings->connections && (!settings->backing || !remote_is_uri(settings->backing))) {
+		nbdkit_error("the parameter connections=%u needs a backing that is an NBD server",
+			     settings->connections);
 		return -1;
 	}
 	if (unit_bytes < ZPOOL_STORE_UNIT_BYTES_MIN || unit_bytes > ZPOOL_STORE_UNIT_BYTES_MAX ||

@@ -19,7 +19,7 @@ struct settings {
 	uint64_t train_units;     /* after how many units a dictionary is trained; 0 if none is trained */
 	char *backing;            /* an absolute path or a URI, or NULL if there is none */
 	bool create;              /* allows the plugin to create or extend the file */
-	unsigned int connections; /* the number of connections to a server */
+	unsigned int connections; /* the number of connections to a server; 0 if not given */
 	char *stats_path;         /* an absolute path, or NULL for standard error */
 };
 

@@ -87,6 +87,9 @@ refuses "create without a backing" 'create=yes needs a backing' "$plugin" 1M cre
 refuses "create for a server" 'create=yes needs a backing that is a file' "$plugin" 1M backing=nbd://localhost create=yes
 refuses "create without yes or no" 'create=maybe is neither yes nor no' "$plugin" 1M backing="$work/small" create=maybe
 refuses "a number of 0 connections" 'connections=0 is not a number from 1 to 64' "$plugin" 1M backing="$work/small" connections=0
+refuses "a number of connections to a file" 'connections=2 needs a backing that is an NBD server' "$plugin" 1M \
+    backing="$work/small" connections=2
+refuses "a number of connections without a backing" 'connections=2 needs a backing' "$plugin" 1M connections=2
 refuses "create with another wrong parameter" 'nosuch' "$plugin" 1M backing="$work/created" create=yes driver=nosuch
 is "nbdkit does not create the file if another parameter is wrong" no "$([ ! -e "$work/created" ] || echo yes; [ -e "$work/created" ] || echo no)"
 chmod 444 "$work/small"
