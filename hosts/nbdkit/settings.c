@@ -126,7 +126,7 @@ static int set_backing(struct settings *settings, const char *key, const char *v
 	return (remote_is_uri(value) ? set_uri : set_path)(&settings->backing, key, value);
 }
 
-/* Returns the length of what the file has, or -1 if it cannot be read. */
+/* Returns the length of what the file has, at most `room`, or -1 if it cannot be read. */
 static int64_t read_file(const char *path, unsigned char *to, size_t room)
 {
 	FILE *file = fopen(path, "rbe");
@@ -159,6 +159,11 @@ static int set_dictionary(struct settings *settings, const char *key, const char
 	bytes = read_file(value, settings->dictionary, room);
 	if (bytes < 0) {
 		nbdkit_error("the parameter %s=%s: %m", key, value);
+		return -1;
+	}
+	if ((size_t)bytes == room) {
+		nbdkit_error("the parameter %s=%s names a file of more than 1 MiB, which is too long for a dictionary",
+			     key, value);
 		return -1;
 	}
 	settings->dictionary_bytes = (uint64_t)bytes;

@@ -50,7 +50,7 @@ refuses "a dictionary that does not exist" 'dictionary=.*/nosuch: No such file' 
 : >"$work/nothing"
 refuses "an empty dictionary" 'empty dictionary' "$plugin" 1G compressor=zstd dictionary="$work/nothing"
 head -c 2000000 /dev/zero >"$work/long"
-refuses "a dictionary that is too long" 'must have 8 to 1048576 bytes' "$plugin" 1G compressor=zstd dictionary="$work/long"
+refuses "a dictionary that is too long" 'long names a file of more than 1 MiB' "$plugin" 1G compressor=zstd dictionary="$work/long"
 printf '\067\244\060\354 damaged from here on' >"$work/damaged"
 refuses "a dictionary that is damaged" 'is damaged' "$plugin" 1G compressor=zstd dictionary="$work/damaged"
 refuses "a dictionary for another compressor" 'Only zstd uses dictionaries' "$plugin" 1G dictionary="$work/damaged"
