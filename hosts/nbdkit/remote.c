@@ -21,6 +21,7 @@ bool remote_is_uri(const char *backing)
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* A request to zero or discard covers at most this many bytes; larger ranges are split. */
 #define STEP_BYTES_MAX (UINT64_C(1) << 30)
@@ -28,6 +29,9 @@ bool remote_is_uri(const char *backing)
 
 /* A connection is lost if the server acknowledges nothing for this long. */
 #define TCP_TIMEOUT_MS 60000
+
+/* After an attempt to connect that took so long and failed, the next one is made after the same time. */
+#define SLOW_CONNECT_NS UINT64_C(1000000000)
 
 struct connection {
 	struct nbd_handle *nbd; /* NULL if not connected; used by the thread that has made the connection busy */
@@ -45,6 +49,7 @@ struct remote {
 	pthread_mutex_t lock; /* guards the members below */
 	pthread_cond_t one_is_free;
 	bool is_in_doubt;      /* a connection was lost that had unflushed changes */
+	uint64_t retry_ns;     /* when the next attempt to connect may be made */
 	bool is_failure_known; /* suppresses repeated log messages about a server that cannot be reached */
 	unsigned int count;
 	struct connection connection[];
@@ -182,16 +187,55 @@ static void log_state(struct remote *remote, bool is_reached, const char *reason
 		nbdkit_error("the backing %s cannot be reached: %s", remote->uri, reason);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static bool may_connect(struct remote *remote)
+{
+	uint64_t now = now_ns();
+	bool may;
+
+	pthread_mutex_lock(&remote->lock);
+	may = now >= remote->retry_ns;
+	pthread_mutex_unlock(&remote->lock);
+	return may;
+}
+
+/*
+ * It takes minutes to find out that a host does not answer.  If each write of a flush did, a server that ends would try
+ * for hours.  A server that refuses connections does so at once, and is tried again by each request.
+ */
+static void delay_next_attempt(struct remote *remote, uint64_t begin_ns)
+{
+	uint64_t now = now_ns();
+
+	if (now - begin_ns < SLOW_CONNECT_NS)
+		return;
+	pthread_mutex_lock(&remote->lock);
+	remote->retry_ns = now + SLOW_CONNECT_NS;
+	pthread_mutex_unlock(&remote->lock);
+}
+
 /* Gives a connection a handle.  Returns 0 or -errno. */
 static int connect_again(struct remote *remote, struct connection *connection)
 {
+	uint64_t begin_ns;
 	int err = 0;
 
 	if (connection->nbd)
 		return 0;
+	if (!may_connect(remote))
+		return -EIO;
+	begin_ns = now_ns();
 	connection->nbd = new_connection(remote->uri);
 	if (!connection->nbd) {
 		err = -EIO;
+		delay_next_attempt(remote, begin_ns);
 		log_state(remote, false, nbd_get_error());
 	} else if (!is_same_disk(remote, connection->nbd)) {
 		err = -EIO;

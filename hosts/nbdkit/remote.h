@@ -4,7 +4,8 @@
  *
  * Each request uses one of a few connections, which are opened when they are first needed.  If a connection is lost,
  * the plugin opens another one and repeats the request once, which is harmless for all kinds of request.  If the server
- * cannot be reached, the request fails, and the next one tries again.
+ * cannot be reached, the request fails, and the next one tries again.  But after an attempt that took long, requests
+ * fail at once for a moment.
  *
  * When a connection is lost, data that were written on it but not flushed may be lost as well, because the server may
  * have been restarted.  The next flush therefore fails once.

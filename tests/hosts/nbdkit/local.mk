@@ -23,12 +23,12 @@ tests_hosts_nbdkit_crash_SOURCES = tests/hosts/nbdkit/crash.c
 tests_hosts_nbdkit_crash_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 tests_hosts_nbdkit_crash_LDADD = $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 
-# This one has functions in place of those of libnbd and nbdkit.
+# This one has functions in place of those of libnbd and nbdkit, and a clock of its own.
 if HAVE_CHECK
 check_PROGRAMS += tests/hosts/nbdkit/remote
 TESTS += tests/hosts/nbdkit/remote
 tests_hosts_nbdkit_remote_SOURCES = tests/hosts/nbdkit/remote.c hosts/nbdkit/remote.c hosts/nbdkit/remote.h
-tests_hosts_nbdkit_remote_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store
+tests_hosts_nbdkit_remote_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store -Dclock_gettime=test_clock_gettime
 tests_hosts_nbdkit_remote_CFLAGS = $(unit_cflags) $(NBDKIT_CFLAGS) $(LIBNBD_CFLAGS)
 tests_hosts_nbdkit_remote_LDADD = $(unit_ldadd)
 endif

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "hosts/nbdkit/nbdkit.h"
 #include "hosts/nbdkit/remote.h"
@@ -35,7 +36,12 @@ static struct {
 	bool can_flush;
 	size_t block_min, block_max; /* 0 if it advertises none */
 	size_t longest_io;
+	bool is_down;
+	unsigned int connect_seconds; /* how long an attempt to connect takes while it is down */
+	unsigned int attempts;        /* to connect while it is down */
 } server;
+
+static time_t seconds; /* of the clock */
 
 /* The next request of this kind waits, after the server has received it, until it may end. */
 static _Atomic bool holds_read, holds_write;
@@ -69,7 +75,11 @@ int nbd_connect_uri(struct nbd_handle *nbd, const char *uri)
 {
 	(void)uri;
 	nbd->start = server.start;
-	return 0;
+	if (!server.is_down)
+		return 0;
+	server.attempts++;
+	seconds += server.connect_seconds;
+	return -1;
 }
 
 void nbd_close(struct nbd_handle *nbd)
@@ -228,6 +238,14 @@ int nbd_block_status(struct nbd_handle *nbd, uint64_t count, uint64_t offset, nb
 	(void)callback;
 	(void)flags;
 	return result_of(nbd);
+}
+
+/* The compiler is told to call this one test_clock_gettime. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	ck_assert_int_eq(clock, CLOCK_MONOTONIC);
+	*now = (struct timespec){ .tv_sec = seconds };
+	return 0;
 }
 
 void nbdkit_error(const char *format, ...)
@@ -448,6 +466,45 @@ START_TEST(server_that_came_back_must_accept_the_same_requests)
 }
 END_TEST
 
+static int64_t read_unit(void)
+{
+	return call.pread(call.user, unit, UNIT, 0);
+}
+
+START_TEST(requests_fail_at_once_after_an_attempt_to_connect_that_took_long)
+{
+	start();
+	restart_server();
+	server.is_down = true;
+	server.connect_seconds = 100;
+	ck_assert_int_eq(read_unit(), -EIO);
+	ck_assert_int_eq(read_unit(), -EIO);
+	ck_assert_uint_eq(server.attempts, 1);
+	seconds++;
+	ck_assert_int_eq(read_unit(), -EIO);
+	ck_assert_uint_eq(server.attempts, 2);
+	server.is_down = false;
+	ck_assert_int_eq(read_unit(), -EIO);
+	seconds++;
+	ck_assert_int_eq(read_unit(), UNIT);
+	remote_close(remote);
+}
+END_TEST
+
+START_TEST(each_request_tries_to_connect_to_a_server_that_refuses)
+{
+	start();
+	restart_server();
+	server.is_down = true;
+	ck_assert_int_eq(read_unit(), -EIO);
+	ck_assert_int_eq(read_unit(), -EIO);
+	ck_assert_uint_eq(server.attempts, 2);
+	server.is_down = false;
+	ck_assert_int_eq(read_unit(), UNIT);
+	remote_close(remote);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -458,6 +515,8 @@ int main(void)
 		server_without_flush_is_not_asked_to_flush,
 		request_is_no_longer_than_the_server_accepts,
 		server_that_came_back_must_accept_the_same_requests,
+		requests_fail_at_once_after_an_attempt_to_connect_that_took_long,
+		each_request_tries_to_connect_to_a_server_that_refuses,
 	};
 
 	return UNIT_RUN("hosts/nbdkit/remote", tests);
