@@ -182,7 +182,15 @@ void zp_pools_fork_prepare(void)
 
 void zp_pools_fork_release(bool child)
 {
-	for (struct zpool *pool = pools; pool; pool = pool->next) {
+	struct zpool *oldest = pools;
+
+	/*
+	 * In the reverse order, because a driver may be built on a pool that it made in its create, which is older than
+	 * the driver's own pool, and its callback may use that pool.
+	 */
+	while (oldest && oldest->next)
+		oldest = oldest->next;
+	for (struct zpool *pool = oldest; pool; pool = pool->previous) {
 		call_fork(pool, child ? ZPOOL_FORK_CHILD : ZPOOL_FORK_PARENT);
 		zp_pool_unlock_limit(pool);
 		/* The threads that had pinned the pool do not exist in the child. */

@@ -114,6 +114,54 @@ START_TEST(fork_locks_a_stack_from_the_top)
 }
 END_TEST
 
+/* The pool that a driver of type "outer" made in its create, and on which it is built. */
+static struct zpool *inner;
+static struct zpool_driver outer;
+
+static int outer_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	inner = zpool_create_pool("mock", 0, NULL);
+	return inner ? driver.create(args, out) : -ENOMEM;
+}
+
+static void outer_destroy(void *context)
+{
+	zpool_destroy_pool(inner);
+	driver.destroy(context);
+}
+
+static void outer_fork(void *context, enum zpool_fork_phase phase)
+{
+	unsigned long handle;
+	if (phase != ZPOOL_FORK_PREPARE && zpool_malloc(inner, 8, 0, &handle) == 0)
+		zpool_free(inner, handle);
+	driver.fork(context, phase);
+}
+
+START_TEST(driver_uses_the_pool_on_which_it_is_built_after_a_fork)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	outer = driver_for_tests("outer");
+	outer.create = outer_create;
+	outer.destroy = outer_destroy;
+	outer.fork = outer_fork;
+	ck_assert_int_eq(zpool_register_driver(&outer), 0);
+	pool = zpool_create_pool("outer", 0, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_malloc(pool, 16, 0, &stored), 0);
+	ck_assert_int_eq(zpool_obj_write(pool, stored, "the parent's", 13, 0), 13);
+	ck_assert_int_eq(unit_in_child(use_inherited_pool), 0);
+	ck_assert_str_eq(knobs.phases, "aapp");
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&outer), 0);
+	pool = NULL;
+	finish();
+}
+END_TEST
+
 static unsigned int received;
 
 static void on_message(enum zpool_log_level level, const char *message, void *user)
@@ -242,7 +290,7 @@ int main(void)
 		fork_takes_the_librarys_locks_from_the_start,  child_has_a_private_copy_of_a_pool_with_fork_support,
 		child_cannot_use_a_pool_without_fork_support,  fork_locks_a_stack_from_the_top,
 		log_path_and_registry_work_in_the_child,       child_of_a_program_with_busy_threads_does_not_deadlock,
-		child_does_not_wait_for_hooks_of_lost_threads,
+		child_does_not_wait_for_hooks_of_lost_threads, driver_uses_the_pool_on_which_it_is_built_after_a_fork,
 	};
 	return UNIT_RUN("core/fork", tests);
 }
