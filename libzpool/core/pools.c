@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "core/pool.h"
+#include "core/thread_exit.h"
 #include "support/cancel.h"
 
 /*
@@ -171,6 +172,16 @@ static void orphan(struct zpool *pool)
 	pool->unmap = inherited_handle;
 }
 
+/*
+ * Whether the thread-exit hooks of a layer must not run in the child. They are calls of its driver, too. A pool that
+ * another thread was destroying at the time of the fork need not be on the list, so no lock of it was taken.
+ */
+static bool is_unusable(const void *core)
+{
+	const struct zp_layer *layer = core;
+	return layer->pool->inherited || layer->pool->leaving;
+}
+
 void zp_pools_fork_prepare(void)
 {
 	pthread_mutex_lock(&lock);
@@ -199,7 +210,9 @@ void zp_pools_fork_release(bool child)
 		if (child && !can_follow(pool))
 			orphan(pool);
 	}
-	if (child)
+	if (child) {
+		zp_thread_exit_drop(is_unusable);
 		unpinned = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	}
 	pthread_mutex_unlock(&lock);
 }

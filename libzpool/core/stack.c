@@ -48,8 +48,7 @@ __attribute__((format(printf, 2, 3))) static void host_error(void *core, const c
 
 static int host_thread_exit_add(void *core, void (*fn)(void *arg), void *arg)
 {
-	(void)core;
-	return zp_thread_exit_add(fn, arg);
+	return zp_thread_exit_add(core, fn, arg);
 }
 
 static void host_thread_exit_cancel(void *core, void (*fn)(void *arg), void *arg)

@@ -11,6 +11,7 @@
 
 struct hook {
 	struct hook *next;
+	const void *core; /* the layer that added it */
 	void (*fn)(void *arg);
 	void *arg;
 };
@@ -119,7 +120,7 @@ static struct thread *this_thread(void)
 	return thread;
 }
 
-int zp_thread_exit_add(void (*fn)(void *arg), void *arg)
+int zp_thread_exit_add(const void *core, void (*fn)(void *arg), void *arg)
 {
 	struct hook *hook = malloc(sizeof(*hook));
 	struct thread *thread = hook ? this_thread() : NULL;
@@ -128,7 +129,7 @@ int zp_thread_exit_add(void (*fn)(void *arg), void *arg)
 		return -ENOMEM;
 	}
 	pthread_mutex_lock(&lock);
-	*hook = (struct hook){ thread->hooks, fn, arg };
+	*hook = (struct hook){ thread->hooks, core, fn, arg };
 	thread->hooks = hook;
 	pthread_mutex_unlock(&lock);
 	return 0;
@@ -194,5 +195,21 @@ void zp_thread_exit_unlock(bool child)
 		(void)pthread_cond_init(&idle, NULL);
 		forget_other_threads();
 	}
+	pthread_mutex_unlock(&lock);
+}
+
+void zp_thread_exit_drop(bool (*unusable)(const void *core))
+{
+	pthread_mutex_lock(&lock);
+	for (struct thread *thread = threads; thread; thread = thread->next)
+		for (struct hook **link = &thread->hooks; *link;) {
+			struct hook *hook = *link;
+			if (unusable(hook->core)) {
+				*link = hook->next;
+				free(hook);
+			} else {
+				link = &hook->next;
+			}
+		}
 	pthread_mutex_unlock(&lock);
 }

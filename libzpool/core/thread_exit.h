@@ -9,16 +9,17 @@
 
 #include <stdbool.h>
 
-/* Registers fn(arg), which then runs when the calling thread ends. Returns 0 or -ENOMEM. */
-int zp_thread_exit_add(void (*fn)(void *arg), void *arg);
+/* Registers fn(arg), which then runs when the calling thread ends. `core` is the layer. Returns 0 or -ENOMEM. */
+int zp_thread_exit_add(const void *core, void (*fn)(void *arg), void *arg);
 
 /*
  * Removes fn(arg) from every thread. When it returns, no such call is running, unless it was called by fn(arg) itself.
  */
 void zp_thread_exit_cancel(void (*fn)(void *arg), void *arg);
 
-/* For fork(). */
+/* For fork(). In the child, zp_thread_exit_drop() removes the hooks of the layers for which `unusable` returns true. */
 void zp_thread_exit_lock(void);
 void zp_thread_exit_unlock(bool child);
+void zp_thread_exit_drop(bool (*unusable)(const void *core));
 
 #endif

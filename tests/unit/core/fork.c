@@ -284,13 +284,103 @@ START_TEST(child_does_not_wait_for_hooks_of_lost_threads)
 }
 END_TEST
 
+static void exit_hook(void *arg)
+{
+	(void)arg;
+	_exit(3);
+}
+
+static void exit_without_hook(void)
+{
+	_exit(0);
+}
+
+static int end_thread(void)
+{
+	if (atexit(exit_without_hook) != 0)
+		return 2;
+	pthread_exit(NULL);
+}
+
+/* Returns 3 if a child of this thread runs the hook when its thread ends, and 0 if it does not. */
+static int end_child_with_hook(void)
+{
+	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, exit_hook, pool), 0);
+	int status = unit_in_child(end_thread);
+	knobs.host->thread_exit_cancel(knobs.core, exit_hook, pool);
+	return status;
+}
+
+START_TEST(child_runs_hooks_only_of_pools_with_fork_support)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("mock");
+	ck_assert_int_eq(end_child_with_hook(), 3);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+	driver.fork = NULL;
+	open_pool("mock");
+	ck_assert_int_eq(end_child_with_hook(), 0);
+	zpool_destroy_pool(pool);
+	pool = zpool_create_pool("sieve+mock", 0, NULL);
+	ck_assert_int_eq(end_child_with_hook(), 0);
+	finish();
+}
+END_TEST
+
+static pthread_barrier_t destroy_runs, destroy_may_end;
+static void (*quick_destroy)(void *context);
+
+static void slow_destroy(void *context)
+{
+	pthread_barrier_wait(&destroy_runs);
+	pthread_barrier_wait(&destroy_may_end);
+	quick_destroy(context);
+}
+
+static void *destroy_the_pool(void *user)
+{
+	zpool_destroy_pool(pool);
+	return user;
+}
+
+START_TEST(child_runs_no_hooks_of_a_pool_that_was_being_destroyed)
+{
+	pthread_t thread;
+	if (!unit_may_fork())
+		return;
+	start();
+	quick_destroy = driver.destroy;
+	driver.destroy = slow_destroy;
+	open_pool("mock");
+	pthread_barrier_init(&destroy_runs, NULL, 2);
+	pthread_barrier_init(&destroy_may_end, NULL, 2);
+	ck_assert_int_eq(pthread_create(&thread, NULL, destroy_the_pool, NULL), 0);
+	pthread_barrier_wait(&destroy_runs);
+	int status = end_child_with_hook();
+	pthread_barrier_wait(&destroy_may_end);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(status, 0);
+	pool = NULL;
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
-		fork_takes_the_librarys_locks_from_the_start,  child_has_a_private_copy_of_a_pool_with_fork_support,
-		child_cannot_use_a_pool_without_fork_support,  fork_locks_a_stack_from_the_top,
-		log_path_and_registry_work_in_the_child,       child_of_a_program_with_busy_threads_does_not_deadlock,
-		child_does_not_wait_for_hooks_of_lost_threads, driver_uses_the_pool_on_which_it_is_built_after_a_fork,
+		fork_takes_the_librarys_locks_from_the_start,
+		child_has_a_private_copy_of_a_pool_with_fork_support,
+		child_cannot_use_a_pool_without_fork_support,
+		fork_locks_a_stack_from_the_top,
+		log_path_and_registry_work_in_the_child,
+		child_of_a_program_with_busy_threads_does_not_deadlock,
+		child_does_not_wait_for_hooks_of_lost_threads,
+		driver_uses_the_pool_on_which_it_is_built_after_a_fork,
+		child_runs_hooks_only_of_pools_with_fork_support,
+		child_runs_no_hooks_of_a_pool_that_was_being_destroyed,
 	};
 	return UNIT_RUN("core/fork", tests);
 }

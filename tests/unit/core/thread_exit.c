@@ -25,7 +25,7 @@ static void note(void *arg)
 
 static void add(void (*fn)(void *arg), const char *arg)
 {
-	ck_assert_int_eq(zp_thread_exit_add(fn, (void *)(uintptr_t)arg), 0);
+	ck_assert_int_eq(zp_thread_exit_add(NULL, fn, (void *)(uintptr_t)arg), 0);
 }
 
 static void cancel(void (*fn)(void *arg), const char *arg)
@@ -252,7 +252,7 @@ static void *fail_to_add(void *user)
 	unsigned int *failures = user;
 	for (unsigned int nth = 1;; nth++) {
 		memory_fail_at(nth);
-		int err = zp_thread_exit_add(note, (void *)(uintptr_t)a);
+		int err = zp_thread_exit_add(NULL, note, (void *)(uintptr_t)a);
 		if (!memory_stop())
 			return NULL;
 		if (err == -ENOMEM)
@@ -332,7 +332,7 @@ START_TEST(hook_can_be_added_when_the_program_frees_a_key)
 		return;
 	while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], NULL) == 0)
 		count++;
-	ck_assert_int_eq(zp_thread_exit_add(note, (void *)(uintptr_t)a), -ENOMEM);
+	ck_assert_int_eq(zp_thread_exit_add(NULL, note, (void *)(uintptr_t)a), -ENOMEM);
 	while (count)
 		ck_assert_int_eq(pthread_key_delete(keys[--count]), 0);
 	in_thread(add_three, NULL);
