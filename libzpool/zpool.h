@@ -595,7 +595,8 @@ enum zpool_driver_kind {
  * version, description   NULL if unknown without running the plugin
  * abi_major, abi_minor   0.0 if unknown
  * fault         why creating a pool would fail, as far as the file shows it; NULL: no fault found
- * pools         the number of live pools
+ * pools         the number of pools that use it, including those that are being created or destroyed; a call that
+ *               looks at the driver, such as zpool_has_pool(), counts as a pool until it returns
  * caps, max_object_bytes, alignment_bytes   0 unless loaded
  * kind          driver or filter, also of a file that is not loaded; since 0.2
  */

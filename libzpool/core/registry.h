@@ -28,7 +28,7 @@ struct zp_record {
 	struct zp_record *next;
 	enum { ZP_ABSENT, ZP_LOADING, ZP_LIVE, ZP_UNLOADING } state;
 	enum zpool_driver_origin origin;
-	unsigned int users;   /* reference count: parts of pools, and calls that inspect the driver */
+	unsigned int users;   /* reference count: pools, and calls that inspect the driver */
 	unsigned int waiters; /* threads that wait for a load or unload to end */
 	unsigned int loads;   /* number of load attempts, by which a waiter notices that one ended */
 	const struct zpool_driver *registered;

@@ -237,13 +237,25 @@ int zp_stack_check_place(const struct zpool_driver *driver, bool last)
 	return 0;
 }
 
+/* A pool counts as one user of a driver, even if several of its parts have that type. */
+static struct zp_record *record_of_part_above(const struct zpool *pool, unsigned int i)
+{
+	for (unsigned int above = 0; above < i; above++)
+		if (strcmp(pool->spec.parts[above].type, pool->spec.parts[i].type) == 0)
+			return pool->layers[above].record;
+	return NULL;
+}
+
 static int resolve_part(struct zpool *pool, unsigned int i, bool *limit_given)
 {
 	struct zp_layer *layer = &pool->layers[i];
 	const struct zp_spec_part *part = &pool->spec.parts[i];
 	const char *limit_text;
+	int err = 0;
 
-	int err = zp_registry_get(part->type, &layer->record);
+	layer->record = record_of_part_above(pool, i);
+	if (!layer->record)
+		err = zp_registry_get(part->type, &layer->record);
 	if (err)
 		return err;
 	layer->driver = &layer->record->driver;
@@ -314,7 +326,7 @@ void zp_stack_destroy(struct zpool *pool)
 	}
 	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		free(pool->layers[i].values);
-		if (pool->layers[i].record)
+		if (pool->layers[i].record && !record_of_part_above(pool, i))
 			zp_registry_put(pool->layers[i].record);
 	}
 	/* No later call may report what a driver said about its destroy. */

@@ -116,6 +116,24 @@ START_TEST(registered_driver_is_listed_in_full)
 }
 END_TEST
 
+START_TEST(pool_with_a_filter_in_two_parts_counts_once)
+{
+	start();
+	struct zpool_driver filter = filter_for_tests("sieve");
+	ck_assert_int_eq(zpool_register_driver(&filter), 0);
+	struct zpool *pool = zpool_create_pool("sieve+sieve+mock", 0, NULL);
+	ck_assert_msg(pool != NULL, "%s", zpool_last_error());
+	ck_assert_uint_eq(look("sieve")->info.pools, 1);
+	ck_assert_uint_eq(look("mock")->info.pools, 1);
+	assert_fails(zpool_unregister_driver(&filter), EBUSY, "in use by 1 pool;");
+	zpool_destroy_pool(pool);
+	assert_fails_null(zpool_create_pool("sieve+sieve", 0, NULL), EINVAL, "needs a driver below it");
+	ck_assert_uint_eq(look("sieve")->info.pools, 0);
+	ck_assert_int_eq(zpool_unregister_driver(&filter), 0);
+	finish();
+}
+END_TEST
+
 START_TEST(files_are_listed_with_their_faults_and_not_loaded)
 {
 	start();
@@ -412,6 +430,7 @@ int main(void)
 	const TTest *const tests[] = {
 		functions_without_a_visitor_are_refused,
 		registered_driver_is_listed_in_full,
+		pool_with_a_filter_in_two_parts_counts_once,
 		files_are_listed_with_their_faults_and_not_loaded,
 		listing_without_descriptors_fails_and_shows_nothing,
 		unreadable_directory_does_not_hide_other_drivers,
