@@ -88,8 +88,11 @@ struct zpool_ops {
 
 /* ---- Pools ---- */
 /*
- * The source of a pool's pages, for hosts that need huge pages, a NUMA policy, a memfd, or their own accounting of
- * memory. The table must stay valid as long as a pool that was opened with it lives; the pool calls it from any thread.
+ * The source of a pool's pages, for hosts that need huge pages, a NUMA policy, or their own accounting of memory. The
+ * table must stay valid as long as a pool that was opened with it lives; the pool calls it from any thread.
+ *
+ * If the process forks while such a pool lives, the child must get a private copy of the source's memory, even if it
+ * only calls _exit(): fork() itself writes there in the child. MAP_SHARED and MADV_DONTFORK are not possible then.
  *
  * struct_size  sizeof(struct zpool_page_source)
  * flags        0
