@@ -93,6 +93,8 @@ struct zpool_ops {
  *
  * If the process forks while such a pool lives, the child must get a private copy of the source's memory, even if it
  * only calls _exit(): fork() itself writes there in the child. MAP_SHARED and MADV_DONTFORK are not possible then.
+ * And if it has other threads that use the pool, the source may wait for no lock that one of them may hold at the fork;
+ * handlers of pthread_atfork() do not solve this, see "Page sources and fork" in zpool_create_pool(3).
  *
  * struct_size  sizeof(struct zpool_page_source)
  * flags        0
