@@ -19,11 +19,18 @@ static bool is_full(struct zpool_store *store)
 	       zpool_store_get_total_size(store) >= limit;
 }
 
+/* Without a limit, units need not leave for others to be kept. */
+static bool has_limit(struct zpool_store *store)
+{
+	return store->spec_has_limit || atomic_load_explicit(&store->limited, memory_order_relaxed);
+}
+
 /*
- * Keeps a value that was read from the backing as a clean unit, if the unit is still absent.  Returns false if there is
- * no room for it.  The caller holds the stripe, so the value is still the one in the backing.
+ * Keeps a value that was read from the backing as a clean unit, if the unit is still absent.  Returns 0, -ENOMEM if
+ * there is no room for it, or -ENOSPC or another -errno if the driver cannot hold it, for which eviction does not help.
+ * The caller holds the stripe, so the value is still the one in the backing.
  */
-static bool keep(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *value)
+static int keep(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *value)
 {
 	struct zps_packed packed = { .meta = ZPS_SAME };
 	unsigned long handle = 0;
@@ -33,25 +40,28 @@ static bool keep(struct zpool_store *store, struct zps_context *context, uint64_
 	bool found;
 
 	if (is_full(store))
-		return false;
+		return -ENOMEM;
 	if (zps_is_same_filled(store, value, store->unit_bytes)) {
 		memcpy(&word, value, sizeof(word));
 	} else {
+		int err;
+
 		packed = zps_pack(store, context, key, value, store->unit_bytes);
-		if (zps_object_new(store, &packed, &handle))
-			return false;
+		err = zps_object_new(store, &packed, &handle);
+		if (err)
+			return err;
 		word = handle;
 	}
 	found = zps_lock(store, context, key, true, &unit, &old);
 	if (found && !(old & ZPS_STATE)) {
 		zps_replace(store, context, unit, old, packed.meta | (store->touch & ZPS_FRESH), word);
-		return true;
+		return 0;
 	}
 	if (found)
 		zps_unit_unlock(unit, old);
 	if (handle)
 		zps_object_free(store, handle);
-	return found;
+	return found ? 0 : -ENOMEM;
 }
 
 static int read_units(struct zpool_store *store, struct zps_context *context, uint64_t key, uint64_t count)
@@ -68,8 +78,7 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 {
 	pthread_rwlock_t *stripe = zps_stripe(&store->backing, key);
 	int64_t result = (int64_t)store->unit_bytes;
-	bool kept = true;
-	int err = 0;
+	int err = 0, keep_err = 0;
 
 	if (room < store->unit_bytes)
 		return zpool_set_error(ENOBUFS, "The value has %zu bytes, and there is room for %zu.",
@@ -81,14 +90,14 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 		err = read_units(store, context, key, 1);
 		if (!err) {
 			memcpy(buf, context->io, store->unit_bytes);
-			kept = !is_kept || keep(store, context, key, context->io);
+			keep_err = is_kept ? keep(store, context, key, context->io) : 0;
 		}
 	}
 	pthread_rwlock_unlock(stripe);
 	if (err || !is_kept)
 		return err ? err : result;
 	/* There was no room to keep this unit in memory, so room is made for the next ones. */
-	if (!kept)
+	if (keep_err == -ENOMEM && has_limit(store))
 		zps_begin_making_room(store);
 	zps_keep_making_room(store, context);
 	zps_train_when_due(store, context);
@@ -113,7 +122,7 @@ static uint64_t load_run(struct zpool_store *store, struct zps_context *context,
 	if (*err)
 		return 0;
 	for (uint64_t i = 0; i < count; i++)
-		if (!keep(store, context, first + i, context->io + i * store->unit_bytes))
+		if (keep(store, context, first + i, context->io + i * store->unit_bytes))
 			return 0;
 	return count;
 }

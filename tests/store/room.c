@@ -291,6 +291,57 @@ START_TEST(shrink_releases_free_pages_and_evicts_nothing)
 }
 END_TEST
 
+/* zbud does not accept values of this length that do not shrink. */
+#define LARGE 4096
+#define LARGE_UNITS (UNITS * UNIT / LARGE)
+
+static unsigned char large_value[LARGE], large_other[LARGE];
+
+/* Returns a value that zbud accepts only if it `shrinks`. */
+static const unsigned char *large_value_of(uint64_t key, bool shrinks)
+{
+	uint32_t seed = (uint32_t)key;
+
+	for (size_t i = 0; i < LARGE; i++) {
+		seed = seed * 1664525 + 1013904223;
+		large_value[i] = (unsigned char)(shrinks ? 'a' + (seed >> 30) : seed >> 24);
+	}
+	return large_value;
+}
+
+static void open_large(const char *pool)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	args.pool = pool;
+	args.unit_bytes = LARGE;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s: %s", pool, zpool_last_error());
+}
+
+/* Reading such a value evicts nothing, because the driver would not accept it with more room either. */
+START_TEST(load_of_a_value_that_the_driver_does_not_accept_evicts_nothing)
+{
+	enum { KEPT = 100, TOO_LARGE = KEPT };
+
+	open_large(_i == 1 ? "zbud:limit=4M" : "zbud");
+	for (uint64_t key = 0; key < KEPT; key++)
+		ck_assert_int_eq(zpool_store_put(store, key, large_value_of(key, true), LARGE), 0);
+	if (_i == 2)
+		ck_assert_int_eq(zpool_store_set_limit(store, zpool_store_get_total_size(store) + 4096), 0);
+	memcpy(image.data + (size_t)TOO_LARGE * LARGE, large_value_of(TOO_LARGE, false), LARGE);
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(zpool_store_get(store, TOO_LARGE, large_other, LARGE), LARGE);
+		ck_assert_mem_eq(large_other, large_value_of(TOO_LARGE, false), LARGE);
+	}
+	ck_assert_uint_eq(stats().loaded, 20);
+	ck_assert_uint_eq(stats().evicted, 0);
+	ck_assert_uint_eq(stats().units, KEPT);
+	zpool_store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("room");
@@ -308,6 +359,7 @@ int main(void)
 	tcase_add_test(tcase, training_keeps_to_the_limit_although_puts_exceed_it);
 	tcase_add_loop_test(tcase, limit_besides_that_of_the_spec_is_refused, 0, SPECS);
 	tcase_add_loop_test(tcase, shrink_releases_free_pages_and_evicts_nothing, 0, SPECS);
+	tcase_add_loop_test(tcase, load_of_a_value_that_the_driver_does_not_accept_evicts_nothing, 0, 3);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
