@@ -105,8 +105,8 @@ int64_t zps_load(struct zpool_store *store, struct zps_context *context, uint64_
 }
 
 /*
- * Loads a run of absent units with one read.  Returns how many keys are done, or 0 if there is no room, or if the read
- * failed with *err.  The caller holds the stripe.
+ * Loads a run of absent units with one read, and passes over those that the driver cannot hold.  Returns how many keys
+ * are done, or 0 if there is no room, or if the read failed with *err.  The caller holds the stripe.
  */
 static uint64_t load_run(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last,
 			 int *err)
@@ -122,7 +122,7 @@ static uint64_t load_run(struct zpool_store *store, struct zps_context *context,
 	if (*err)
 		return 0;
 	for (uint64_t i = 0; i < count; i++)
-		if (keep(store, context, first + i, context->io + i * store->unit_bytes))
+		if (keep(store, context, first + i, context->io + i * store->unit_bytes) == -ENOMEM)
 			return 0;
 	return count;
 }

@@ -291,8 +291,8 @@ ZPOOL_PUBLIC int zpool_store_sync(struct zpool_store *store, uint64_t first, uin
 /*
  * zpool_store_prefetch - load count keys from first on from the backing
  *
- * The call evicts nothing: if the limit leaves no room, it ends early without an error.  Without a backing it returns 0
- * at once.
+ * The call evicts nothing: if the limit leaves no room, it ends early without an error.  It passes over units that the
+ * driver cannot hold.  Without a backing it returns 0 at once.
  *
  * Returns 0; -EINVAL in the cases of zpool_store_drop_range(); or the error of the backing.
  */

@@ -342,6 +342,28 @@ START_TEST(load_of_a_value_that_the_driver_does_not_accept_evicts_nothing)
 }
 END_TEST
 
+START_TEST(prefetch_passes_over_values_that_the_driver_does_not_accept)
+{
+	enum { FETCHED = 100 };
+	unsigned int kept = 0;
+
+	for (uint64_t key = 0; key < FETCHED; key++)
+		memcpy(image.data + key * LARGE, large_value_of(key, key % 7), LARGE);
+	for (uint64_t key = 0; key < FETCHED; key++)
+		kept += key % 7 != 0;
+	open_large("zbud");
+	ck_assert_int_eq(zpool_store_prefetch(store, 0, FETCHED), 0);
+	ck_assert_uint_eq(stats().units, kept);
+	ck_assert_uint_eq(stats().loaded, FETCHED);
+	for (uint64_t key = 0; key < FETCHED; key++) {
+		ck_assert_int_eq(zpool_store_get(store, key, large_other, LARGE), LARGE);
+		ck_assert_mem_eq(large_other, large_value_of(key, key % 7), LARGE);
+	}
+	ck_assert_uint_eq(stats().hits, kept);
+	zpool_store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("room");
@@ -360,6 +382,7 @@ int main(void)
 	tcase_add_loop_test(tcase, limit_besides_that_of_the_spec_is_refused, 0, SPECS);
 	tcase_add_loop_test(tcase, shrink_releases_free_pages_and_evicts_nothing, 0, SPECS);
 	tcase_add_loop_test(tcase, load_of_a_value_that_the_driver_does_not_accept_evicts_nothing, 0, 3);
+	tcase_add_test(tcase, prefetch_passes_over_values_that_the_driver_does_not_accept);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
