@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "range.h"
@@ -31,7 +32,8 @@ static void set_bits(struct zps_unit unit, uint32_t bits)
 
 /*
  * Sets WRITING in a dirty unit of the wanted kind (NONE: of any kind), copies data to `to`, and returns the kind.
- * Returns NONE if the unit need not be written, or if its value cannot be read, which sets *err.
+ * Returns NONE if the unit need not be written, or if its value cannot be read, which sets *err.  With `err` NULL, the
+ * caller stages such a unit once more, and it counts as damaged only then.
  */
 static enum kind stage(struct zpool_store *store, struct zps_context *context, uint64_t key, enum kind wanted,
 		       unsigned char *to, int *err)
@@ -48,11 +50,12 @@ static enum kind stage(struct zpool_store *store, struct zps_context *context, u
 		kind = NONE;
 	if (kind == DATA) {
 		length = zps_value_read(store, context, key, meta, unit.leaf->word[unit.slot], to, store->unit_bytes);
-		if (length < 0) {
+		if (length < 0 && err) {
 			*err = (int)length;
 			zps_count(context, ZPS_DAMAGED, 1);
-			kind = NONE;
 		}
+		if (length < 0)
+			kind = NONE;
 	}
 	if (kind != NONE)
 		set_bits(unit, ZPS_WRITING);

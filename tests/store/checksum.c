@@ -111,6 +111,28 @@ START_TEST(each_changed_byte_of_an_object_is_detected)
 }
 END_TEST
 
+/* The units before and after the damaged one are written, and the damaged one ends the first write. */
+START_TEST(damaged_unit_between_others_is_counted_once)
+{
+	struct zpool_store_stats stats;
+
+	if (!open_store(3))
+		return;
+	ck_assert_int_eq(zpool_store_put(store, KEY - 1, value, UNIT), 0);
+	ck_assert_int_eq(zpool_store_put(store, KEY + 1, value, UNIT), 0);
+	change((unsigned long)atomic_load(&store->index.chunk[0])->word[KEY], store->header_bytes);
+	ck_assert_int_eq(zpool_store_flush(store), -EIO);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.damaged, 1);
+	ck_assert_uint_eq(stats.dirty, 1);
+	ck_assert_uint_eq(image.writes, 2);
+	change((unsigned long)atomic_load(&store->index.chunk[0])->word[KEY], store->header_bytes);
+	zpool_store_close(store);
+	ck_assert_mem_eq(image.data + KEY * UNIT, value, UNIT);
+	image_fini(&image);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("checksum");
@@ -119,6 +141,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tcase, each_changed_byte_of_an_object_is_detected, 0, KINDS);
+	tcase_add_test(tcase, damaged_unit_between_others_is_counted_once);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
