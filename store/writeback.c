@@ -112,13 +112,12 @@ static uint64_t write_run(struct zpool_store *store, struct zps_context *context
 	enum kind kind = stage(store, context, first, NONE, context->io, err);
 	uint64_t offset = first * store->unit_bytes;
 	uint64_t count = 1;
-	int ignored = 0;
 
 	if (kind == NONE)
 		return 1;
 	while (count <= last - first && (kind != DATA || count < room) &&
 	       stage(store, context, first + count, kind, context->io + (kind == DATA ? count * store->unit_bytes : 0),
-		     &ignored) != NONE)
+		     NULL) != NONE)
 		count++;
 	if (kind == DATA)
 		*err = zps_backing_write(&store->backing, context->io, count * store->unit_bytes, offset);
@@ -179,28 +178,56 @@ static bool is_dirty(const struct zps_leaf *leaf)
 	return false;
 }
 
-static void write_locked(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
+static int write_locked(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	pthread_rwlock_t *stripe = zps_stripe(&store->backing, first);
+	int err;
 
 	pthread_rwlock_wrlock(stripe);
-	(void)zps_write_units(store, context, first, last);
+	err = zps_write_units(store, context, first, last);
 	pthread_rwlock_unlock(stripe);
+	return err;
+}
+
+/*
+ * A flush has a bit for each group of ZPS_STRIPE_UNITS consecutive keys, which is set if some of them could not be
+ * written: they stay dirty, but the group's other leaves must not repeat the writes.  The memory is allocated only when
+ * a write fails; if there is none, the writes are repeated.
+ */
+static void set_failed(const struct zpool_store *store, unsigned char **failed, uint64_t key)
+{
+	uint64_t bytes = (store->unit_count - 1) / ZPS_STRIPE_UNITS / 8 + 1;
+	uint64_t group = key / ZPS_STRIPE_UNITS;
+
+	if (!*failed && bytes == (size_t)bytes)
+		*failed = calloc((size_t)bytes, 1);
+	if (*failed)
+		(*failed)[group / 8] |= (unsigned char)(1U << group % 8);
+}
+
+static bool has_failed(const unsigned char *failed, uint64_t key)
+{
+	uint64_t group = key / ZPS_STRIPE_UNITS;
+
+	return failed && (failed[group / 8] & 1U << group % 8);
 }
 
 /* For each dirty leaf, writes the keys of the range that share the leaf's stripe, so that they are in order. */
 static void write_leaves(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
 {
 	size_t leaves = atomic_load_explicit(&store->index.leaf_count, memory_order_acquire);
+	unsigned char *failed = NULL;
 
 	for (size_t i = 0; i < leaves; i++) {
 		const struct zps_leaf *leaf = zps_index_leaf(&store->index, i);
 		uint64_t end = zps_stripe_end(zps_leaf_base(leaf));
 		uint64_t begin = end - (ZPS_STRIPE_UNITS - 1);
 
-		if (end >= first && begin <= last && is_dirty(leaf))
-			write_locked(store, context, begin < first ? first : begin, end < last ? end : last);
+		if (end >= first && begin <= last && is_dirty(leaf) && !has_failed(failed, end) &&
+		    write_locked(store, context, begin < first ? first : begin, end < last ? end : last))
+			set_failed(store, &failed, end);
 	}
+	free(failed);
 }
 
 static void write_range(struct zpool_store *store, struct zps_context *context, uint64_t first, uint64_t last)
@@ -208,7 +235,7 @@ static void write_range(struct zpool_store *store, struct zps_context *context, 
 	for (uint64_t key = first;;) {
 		uint64_t end = zps_stripe_end(key) < last ? zps_stripe_end(key) : last;
 
-		write_locked(store, context, key, end);
+		(void)write_locked(store, context, key, end);
 		if (end == last)
 			return;
 		key = end + 1;

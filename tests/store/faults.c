@@ -451,6 +451,36 @@ START_TEST(error_and_its_text_are_those_of_the_first_failure)
 }
 END_TEST
 
+/* The keys are put in order, or so that leaves which lie side by side in memory have keys that are far apart. */
+START_TEST(flush_tries_each_write_only_once)
+{
+	enum { MANY = 1024, UNITS_PER_WRITE = 65536 / UNIT };
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	struct zpool_store_stats stats;
+
+	image_init(&image, (uint64_t)MANY * UNIT, true);
+	args.unit_bytes = UNIT;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (uint64_t i = 0; i < MANY; i++) {
+		uint64_t key = _i ? i * 321 % MANY : i;
+
+		ck_assert_int_eq(zpool_store_put(store, key, value_of(key, 1), UNIT), 0);
+	}
+	image_fail(&image, 1, MANY / UNITS_PER_WRITE, EIO);
+	ck_assert_int_eq(zpool_store_flush(store), -EIO);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.write_errors, MANY / UNITS_PER_WRITE);
+	ck_assert_uint_eq(stats.dirty, MANY);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	for (uint64_t key = 0; key < MANY; key++)
+		ck_assert(!memcmp(image.data + key * UNIT, value_of(key, 1), UNIT));
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
 static int64_t write_all_but_the_far_key(void *user, const void *buf, size_t bytes, uint64_t offset)
 {
 	return offset + bytes > (uint64_t)FAR_KEY * UNIT ? -EIO : image_write(user, buf, bytes, offset);
@@ -541,6 +571,7 @@ int main(void)
 	tcase_add_test(tcase, failed_flush_of_another_thread_fails_and_keeps_units_dirty);
 	tcase_add_test(tcase, shrink_reports_the_error_of_the_backing);
 	tcase_add_test(tcase, error_and_its_text_are_those_of_the_first_failure);
+	tcase_add_loop_test(tcase, flush_tries_each_write_only_once, 0, 2);
 	tcase_add_test(tcase, sync_ignores_units_outside_its_range);
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
 	tcase_add_test(tcase, file_size_limit_is_an_error_and_no_signal);
