@@ -246,6 +246,12 @@ static uint64_t dense_bytes(struct zpool_store *store)
 	return zpool_store_get_total_size(store) - (dense < (double)pool ? pool - (uint64_t)dense : 0);
 }
 
+void zps_gather_room(struct zpool_store *store)
+{
+	(void)zpool_trim(store->pool, NULL);
+	(void)zpool_compact(store->pool, COMPACT_BYTES, 0, NULL);
+}
+
 /*
  * Returns true if enough units were evicted.  Evicted objects lie scattered, so the pool can be much larger than what
  * is left in it: then free pages are released, and a driver that can compact releases more.  If the pool is still

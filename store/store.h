@@ -266,6 +266,12 @@ void zps_begin_making_room(struct zpool_store *store);
 int zps_make_room(struct zpool_store *store, struct zps_context *context, unsigned int pages);
 
 /*
+ * Releases the pool's free pages, and compacts a part of the pool if its driver can.  This makes room where evicted
+ * objects have left only holes.  The caller holds no stripe.
+ */
+void zps_gather_room(struct zpool_store *store);
+
+/*
  * Evicts a few pages' worth of units, if the limit was reached and the store is still above its accept_percent, or if
  * the limit is exceeded.  Each put and load calls this, so that no single call pays for all of the eviction.  If only
  * the pool has a limit, which the store does not know, one call evicts once.

@@ -191,8 +191,9 @@ static int put_in_memory(struct zpool_store *store, struct zps_context *context,
 }
 
 /*
- * If the limit is reached, units are evicted until the value fits.  If none can be evicted, the value is written to the
- * backing at once; and if the backing fails, the limit is exceeded if the program has allowed that.
+ * If the limit is reached, units are evicted until the value fits; each time that this does not suffice, the holes that
+ * they have left are gathered before others are evicted.  If none can be evicted, the value is written to the backing
+ * at once; and if the backing fails, the limit is exceeded if the program has allowed that.
  */
 static int put_with_backing(struct zpool_store *store, struct zps_context *context, uint64_t key, const void *data,
 			    const struct zps_packed *packed)
@@ -200,12 +201,15 @@ static int put_with_backing(struct zpool_store *store, struct zps_context *conte
 	bool may_exceed;
 	int err, room = 0;
 
-	for (;;) {
+	for (unsigned int turn = 0;; turn++) {
 		err = put_in_memory(store, context, key, data, packed);
 		if (err != -ENOMEM || room)
 			break;
 		zps_begin_making_room(store);
-		room = zps_make_room(store, context, ZPS_ROOM_PAGES);
+		if (turn % 2)
+			zps_gather_room(store);
+		else
+			room = zps_make_room(store, context, ZPS_ROOM_PAGES);
 	}
 	if (err != -ENOMEM && err != -ENOSPC)
 		return err;

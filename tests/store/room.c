@@ -210,6 +210,76 @@ START_TEST(eviction_ends_when_the_remaining_values_leave_enough_room)
 }
 END_TEST
 
+/* zbud does not accept values of this length that do not shrink. */
+#define LARGE 4096
+#define LARGE_UNITS (UNITS * UNIT / LARGE)
+
+static unsigned char large_value[LARGE], large_other[LARGE];
+
+/* Returns a value that zbud accepts only if it `shrinks`. */
+static const unsigned char *large_value_of(uint64_t key, bool shrinks)
+{
+	uint32_t seed = (uint32_t)key;
+
+	for (size_t i = 0; i < LARGE; i++) {
+		seed = seed * 1664525 + 1013904223;
+		large_value[i] = (unsigned char)(shrinks ? 'a' + (seed >> 30) : seed >> 24);
+	}
+	return large_value;
+}
+
+static void open_large(const char *pool)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	args.pool = pool;
+	args.unit_bytes = LARGE;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s: %s", pool, zpool_last_error());
+}
+
+static void put_large(uint64_t key, const unsigned char *from)
+{
+	int err = zpool_store_put(store, key, from, LARGE);
+
+	ck_assert_msg(err == 0, "key %llu: %d, %s", (unsigned long long)key, err, zpool_last_error());
+}
+
+/*
+ * The keys of the second half are far apart, and their values need no object.  So only the index grows, for which the
+ * pool must give back pages; but what is evicted leaves holes in pages of many size classes.
+ */
+START_TEST(index_grows_without_evicting_much)
+{
+	enum { MANY = 3000, FAR = MANY / 8, APART = 64 };
+	uint32_t seed = 1;
+
+	image_fini(&image);
+	image_init(&image, (uint64_t)(MANY + FAR * APART) * LARGE, false);
+	open_large(specs[_i]);
+	for (uint64_t key = 0; key < MANY; key++) {
+		seed = seed * 1664525 + 1013904223;
+		memcpy(large_other, large_value_of(seed, false), LARGE);
+		memset(large_other + 500, 0, LARGE - 500);
+		memset(large_other + 100 + (seed >> 8) % 400, 0, 400);
+		put_large(key, large_other);
+	}
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert_int_eq(zpool_store_set_limit(store, zpool_store_get_total_size(store)), 0);
+	memset(large_value, 'a', LARGE);
+	for (uint64_t i = 0; i < FAR; i++) {
+		uint64_t before = stats().evicted;
+
+		put_large(MANY + i * APART, large_value);
+		ck_assert_msg(stats().evicted - before <= MANY / 8, "%s: one put evicted %d of %d units", specs[_i],
+			      (int)(stats().evicted - before), MANY);
+	}
+	ck_assert_uint_gt(stats().evicted, 0);
+	zpool_store_close(store);
+}
+END_TEST
+
 START_TEST(prefetch_ends_at_the_limit_although_puts_exceed_it)
 {
 	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
@@ -291,36 +361,7 @@ START_TEST(shrink_releases_free_pages_and_evicts_nothing)
 }
 END_TEST
 
-/* zbud does not accept values of this length that do not shrink. */
-#define LARGE 4096
-#define LARGE_UNITS (UNITS * UNIT / LARGE)
-
-static unsigned char large_value[LARGE], large_other[LARGE];
-
-/* Returns a value that zbud accepts only if it `shrinks`. */
-static const unsigned char *large_value_of(uint64_t key, bool shrinks)
-{
-	uint32_t seed = (uint32_t)key;
-
-	for (size_t i = 0; i < LARGE; i++) {
-		seed = seed * 1664525 + 1013904223;
-		large_value[i] = (unsigned char)(shrinks ? 'a' + (seed >> 30) : seed >> 24);
-	}
-	return large_value;
-}
-
-static void open_large(const char *pool)
-{
-	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
-
-	args.pool = pool;
-	args.unit_bytes = LARGE;
-	args.backing = &image.backing;
-	store = zpool_store_open(&args, sizeof(args));
-	ck_assert_msg(store, "%s: %s", pool, zpool_last_error());
-}
-
-/* Reading such a value evicts nothing, because the driver would not accept it with more room either. */
+/* The driver would not accept the value with more room either. */
 START_TEST(load_of_a_value_that_the_driver_does_not_accept_evicts_nothing)
 {
 	enum { KEPT = 100, TOO_LARGE = KEPT };
@@ -377,6 +418,7 @@ int main(void)
 	tcase_add_loop_test(tcase, limit_of_the_spec_holds, 0, SPECS);
 	tcase_add_loop_test(tcase, loaded_units_respect_the_limit_of_the_spec, 0, SPECS);
 	tcase_add_loop_test(tcase, eviction_ends_when_the_remaining_values_leave_enough_room, 0, SPECS);
+	tcase_add_loop_test(tcase, index_grows_without_evicting_much, 0, SPECS);
 	tcase_add_loop_test(tcase, prefetch_ends_at_the_limit_although_puts_exceed_it, 0, SPECS);
 	tcase_add_test(tcase, training_keeps_to_the_limit_although_puts_exceed_it);
 	tcase_add_loop_test(tcase, limit_besides_that_of_the_spec_is_refused, 0, SPECS);
