@@ -250,8 +250,8 @@ ZPOOL_PUBLIC int zpool_store_drop(struct zpool_store *store, uint64_t key);
 /*
  * zpool_store_drop_range - forget the values of count keys from first on
  *
- * The time is in proportion to the keys in the range or to the values in the store, whichever are fewer.  With a
- * backing, units that are not in memory are discarded in the backing during the call.
+ * The time is in proportion to the keys in the range or, without a backing, to the values in the store if these are
+ * fewer.  With a backing, units that are not in memory are discarded in the backing during the call.
  *
  * Returns 0; -EINVAL if store is NULL, count is 0, or the range does not end below unit_count (or exceeds the last
  * 64-bit key); or the error of the backing, after which only a part of the range may be dropped, but no part of a
@@ -324,7 +324,8 @@ enum zpool_store_extent {
  *
  * The call may report only the first part of an extent, and the next call the rest.  If other threads change the range
  * meanwhile, each key is reported as it was at some time during the call, but a hole in a backing may then be reported
- * as data.  The time for a hole is in proportion to its length or to the number of values, whichever is less.
+ * as data.  The time for a hole is in proportion to its length or, without a backing, to the number of values if that
+ * is less; with a backing, a call reports at most 2^20 keys.
  *
  * Returns the kind (enum zpool_store_extent), or -EINVAL if an argument is NULL, max_count is 0, or first is not below
  * unit_count.
