@@ -8,6 +8,9 @@
 
 enum { PROBES = 8 }; /* number of table entries that a thread may use */
 
+/* A cache may take its memory from a reserve with room for this many caches and with this share of the pool's pages. */
+enum { RESERVE_CACHES = 8, RESERVE_SHARE = 4 };
+
 static size_t cache_bytes(const struct zp_caches *caches)
 {
 	size_t bytes = sizeof(struct zp_cache) + caches->class_count * sizeof(struct zp_magazine);
@@ -98,15 +101,41 @@ static void note_refusal(struct zp_caches *caches)
 	atomic_store_explicit(&caches->refused_at, zp_pages_handed_out(caches->pages) + 1, memory_order_relaxed);
 }
 
+/*
+ * At the limit, a cache takes no memory from the reserve, because objects should get the space that a free has just
+ * made.  But a small pool keeps in its reserve all that is freed, so if much of the pool is there, a cache may have a
+ * little of it.
+ */
+static bool charge_cache(struct zp_caches *caches)
+{
+	struct zp_pages *pages = caches->pages;
+	uint64_t bytes = cache_bytes(caches), reserved;
+
+	if (zp_account_charge(&pages->account, bytes))
+		return true;
+	reserved = zp_pages_reserved(pages);
+	if (reserved * ZP_PAGE_BYTES < bytes * RESERVE_CACHES ||
+	    reserved * RESERVE_SHARE < reserved + zp_pages_handed_out(pages))
+		return false;
+	return zp_pages_charge(pages, bytes, ZPOOL_GFP_KERNEL) == 0;
+}
+
 /* The lock is held. */
 static struct zp_cache *make_cache(struct zp_caches *caches)
 {
-	struct zp_cache *cache = zp_pages_meta_reserve(caches->pages, cache_bytes(caches));
+	struct zp_pages *pages = caches->pages;
+	size_t bytes = cache_bytes(caches);
+	struct zp_cache *cache;
 
-	if (!cache)
+	if (!charge_cache(caches))
 		return NULL;
-	if (zp_pages_meta_commit(caches->pages, cache, cache_bytes(caches), ZPOOL_GFP_KERNEL)) {
-		zp_pages_meta_release(caches->pages, cache, cache_bytes(caches), 0);
+	cache = zp_pages_meta_reserve(pages, bytes);
+	if (!cache) {
+		zp_pages_refund(pages, bytes);
+		return NULL;
+	}
+	if (pages->source->commit(pages->source->context, cache, bytes)) {
+		zp_pages_meta_release(pages, cache, bytes, bytes);
 		return NULL;
 	}
 	if (caches->keepers)

@@ -211,6 +211,32 @@ START_TEST(malloc_at_the_limit_uses_slots_cached_by_other_threads)
 }
 END_TEST
 
+static void *replace_three(void *stored_)
+{
+	unsigned int *stored = stored_;
+	unsigned long handle;
+
+	for (unsigned int i = 0; i < 3; i++)
+		release(handles[i]);
+	while (*stored < 3 && zbud->malloc(pool, LARGEST, 0, &handle) == 0)
+		++*stored;
+	return NULL;
+}
+
+START_TEST(new_thread_can_replace_objects_at_the_limit)
+{
+	unsigned int stored = 0;
+
+	for (unsigned int i = 0; i < 100; i++)
+		handles[i] = store(LARGEST);
+	zbud->set_limit(pool, zbud->total_size(pool));
+	unit_require(pthread_create(&other, NULL, replace_three, &stored) == 0);
+	unit_require(pthread_join(other, NULL) == 0);
+	ck_assert_uint_eq(stored, 3);
+	check_sound();
+}
+END_TEST
+
 START_TEST(ending_thread_caches_nothing)
 {
 	struct zbud_pool *inside = pool;
@@ -373,6 +399,7 @@ int main(void)
 	tcase_add_test(plain, cached_slots_do_not_count_as_objects);
 	tcase_add_test(plain, trim_releases_slots_cached_by_other_threads);
 	tcase_add_test(plain, malloc_at_the_limit_uses_slots_cached_by_other_threads);
+	tcase_add_test(plain, new_thread_can_replace_objects_at_the_limit);
 	tcase_add_test(plain, ending_thread_caches_nothing);
 	tcase_add_test(plain, slot_is_reused_after_its_handle);
 	tcase_add_test(plain, thread_works_without_a_cache_if_memory_is_short);

@@ -151,6 +151,28 @@ START_TEST(thread_gets_a_cache_when_the_pool_has_given_back_memory)
 }
 END_TEST
 
+/* Objects can use what was freed at the limit: 4 of 160 pages (0), 16 of 160 pages (1), or 4 of 8 pages (2). */
+START_TEST(cache_leaves_freed_pages_to_objects)
+{
+	static const struct {
+		unsigned int runs, freed;
+	} pools[] = { { 40, 1 }, { 40, 4 }, { 2, 1 } };
+	uint32_t runs[40];
+
+	for (unsigned int i = 0; i < pools[_i].runs; i++)
+		ck_assert_int_eq(zp_pages_get(&pages, 4, ZPOOL_GFP_KERNEL, &runs[i]), 0);
+	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages));
+	for (unsigned int i = 0; i < pools[_i].freed; i++)
+		zp_pages_put(&pages, runs[i], 4);
+	ck_assert_ptr_null(adopt());
+	for (unsigned int i = 0; i < pools[_i].freed; i++)
+		ck_assert_int_eq(zp_pages_get(&pages, 4, ZPOOL_GFP_KERNEL, &runs[i]), 0);
+	for (unsigned int i = 0; i < pools[_i].runs; i++)
+		zp_pages_put(&pages, runs[i], 4);
+	held_at_start = zp_pages_held_bytes(&pages);
+}
+END_TEST
+
 START_TEST(thread_gets_a_cache_when_the_pool_has_got_memory)
 {
 	uint32_t run;
@@ -351,6 +373,7 @@ int main(void)
 	tcase_add_test(tcase, thread_without_a_seat_works_without_a_cache);
 	tcase_add_test(tcase, thread_without_memory_works_without_a_cache);
 	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_given_back_memory);
+	tcase_add_loop_test(tcase, cache_leaves_freed_pages_to_objects, 0, 3);
 	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_got_memory);
 	tcase_add_test(tcase, thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused);
 	tcase_add_test(tcase, thread_without_an_exit_hook_works_without_a_cache);
