@@ -106,7 +106,7 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 	pool->caches = (struct zp_caches){
 		.pages = &pool->pages, .host = args->host, .core = args->core, .driver = pool, .empty = zbud_cache_empty
 	};
-	zp_caches_init(&pool->caches, ZBUD_PAGE_CHUNKS);
+	zp_caches_init(&pool->caches, ZBUD_MAGAZINES);
 	return zp_create_tables(&pool->pages, &pool->handles, sizeof(*pool), 0, args);
 }
 

@@ -20,6 +20,8 @@ enum {
 	ZBUD_ROOM_CHUNKS = ZBUD_PAGE_CHUNKS - 1, /* the whole page except the header */
 	ZBUD_OBJECT_CHUNKS_MAX = ZBUD_ROOM_CHUNKS - 1,
 	ZBUD_OBJECT_BYTES_MAX = ZBUD_OBJECT_CHUNKS_MAX * ZBUD_CHUNK_BYTES, /* 3968 */
+	/* A thread's cache has a magazine for each number of chunks, from the unused 0 on, and fills a page. */
+	ZBUD_MAGAZINES = ZBUD_OBJECT_CHUNKS_MAX + 1,
 	ZBUD_RECLAIM_TRIES = 8
 };
 
@@ -34,6 +36,9 @@ enum {
 	ZBUD_CACHED_FROM_SLOTS = 3,
 	ZBUD_FLUSH_SLOTS = 4 /* When a magazine is full, this many of its oldest slots are freed together. */
 };
+
+_Static_assert(sizeof(struct zp_cache) + ZBUD_MAGAZINES * sizeof(struct zp_magazine) == 4096,
+	       "a thread's cache is one page");
 
 enum zbud_buddy { ZBUD_FIRST, ZBUD_LAST, ZBUD_BUDDIES };
 

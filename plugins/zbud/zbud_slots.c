@@ -119,7 +119,7 @@ void zbud_cached_counts(struct zbud_pool *pool, uint32_t counts[ZBUD_PAGE_CHUNKS
 
 		if (pending != ZP_ITEM_NONE)
 			counts[zbud_chunks_of(pool, pending)]++;
-		for (unsigned int chunks = 1; chunks < ZBUD_PAGE_CHUNKS; chunks++)
+		for (unsigned int chunks = 1; chunks < ZBUD_MAGAZINES; chunks++)
 			counts[chunks] += zp_magazine_count(&cache->magazines[chunks]);
 	}
 	zp_unlock(&pool->caches.lock);
@@ -175,7 +175,7 @@ static bool put_some(struct zbud_pool *pool, unsigned int *chunks)
 	/* A concurrent free that caches a slot sets the flag again. */
 	if (*chunks == 0)
 		atomic_store_explicit(&pool->has_cached, false, memory_order_relaxed);
-	while (*chunks < ZBUD_PAGE_CHUNKS && !(cache = find_cached(pool, *chunks)))
+	while (*chunks < ZBUD_MAGAZINES && !(cache = find_cached(pool, *chunks)))
 		++*chunks;
 	if (cache && *chunks)
 		empty_magazine(pool, cache, *chunks, &freed);
@@ -213,7 +213,7 @@ void zbud_cache_empty(void *pool_, struct zp_cache *cache)
 {
 	struct zbud_pool *pool = pool_;
 
-	for (unsigned int chunks = 0; chunks < ZBUD_PAGE_CHUNKS; chunks++) {
+	for (unsigned int chunks = 0; chunks < ZBUD_MAGAZINES; chunks++) {
 		struct zbud_freed freed = { 0 };
 
 		zp_lock(&pool->lock);

@@ -97,7 +97,7 @@ static const char *verify_cache(struct zbud_pool *pool, const struct zp_cache *c
 {
 	if (pending != ZP_ITEM_NONE && !is_cached_slot(pool, pending, 0))
 		return "a thread caches a slot that is not its own";
-	for (unsigned int chunks = 1; chunks < ZBUD_PAGE_CHUNKS; chunks++) {
+	for (unsigned int chunks = 1; chunks < ZBUD_MAGAZINES; chunks++) {
 		const struct zp_magazine *magazine = &cache->magazines[chunks];
 		unsigned int count = zp_magazine_count(magazine);
 

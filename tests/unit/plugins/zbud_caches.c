@@ -156,6 +156,18 @@ START_TEST(free_does_not_enlarge_the_pool)
 }
 END_TEST
 
+START_TEST(cache_of_a_thread_takes_4096_bytes)
+{
+	uint64_t held;
+
+	fill(2);
+	held = zbud->total_size(pool);
+	/* The thread has no cache yet, and gets one now; the page stays because it has another object. */
+	release(handles[0]);
+	ck_assert_uint_eq(zbud->total_size(pool), held + 4096);
+}
+END_TEST
+
 START_TEST(cached_slots_do_not_count_as_objects)
 {
 	fill(MANY);
@@ -396,6 +408,7 @@ int main(void)
 	tcase_add_test(plain, cached_slots_need_no_lock);
 	tcase_add_test(plain, number_of_cached_slots_is_limited_by_the_size_class);
 	tcase_add_loop_test(plain, free_does_not_enlarge_the_pool, ZBUD_CACHED_FROM_SLOTS, 24);
+	tcase_add_test(plain, cache_of_a_thread_takes_4096_bytes);
 	tcase_add_test(plain, cached_slots_do_not_count_as_objects);
 	tcase_add_test(plain, trim_releases_slots_cached_by_other_threads);
 	tcase_add_test(plain, malloc_at_the_limit_uses_slots_cached_by_other_threads);
