@@ -187,7 +187,7 @@ static int zbud_trim(void *pool_, uint64_t *released)
 	struct zbud_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), after, ignored;
 
-	(void)zbud_drop_kept(pool);
+	zbud_drop_kept(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;

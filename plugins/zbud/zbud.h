@@ -169,8 +169,8 @@ int zbud_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 int zbud_free(void *pool, unsigned long handle);
 void *zbud_map(void *pool, unsigned long handle, enum zpool_mapmode mode);
 int zbud_unmap(void *pool, unsigned long handle);
-/* Releases the memory that the pool keeps beyond its objects.  Returns true if the pool holds less than before. */
-bool zbud_drop_kept(struct zbud_pool *pool);
+/* Releases the memory that the pool keeps beyond its objects. */
+void zbud_drop_kept(struct zbud_pool *pool);
 int64_t zbud_obj_size(void *pool, unsigned long handle);
 int zbud_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user);
 
@@ -203,8 +203,8 @@ void zbud_cached_put_in(struct zbud_pool *pool, const struct zbud_page *page, st
 
 /* The rest of zbud_slots.c: the caller does not hold the lock. */
 void zbud_give_back(struct zbud_pool *pool, const struct zbud_freed *freed);
-/* Frees all slots that threads cache.  Returns true if there were any. */
-bool zbud_cached_put(struct zbud_pool *pool);
+/* Frees all slots that threads cache. */
+void zbud_cached_put(struct zbud_pool *pool);
 /* Called when the calling thread, which owns the cache, ends. */
 void zbud_cache_empty(void *pool, struct zp_cache *cache);
 

@@ -104,11 +104,10 @@ static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp
 	return 0;
 }
 
-bool zbud_drop_kept(struct zbud_pool *pool)
+void zbud_drop_kept(struct zbud_pool *pool)
 {
-	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
 	uint32_t spare_slot;
-	bool freed;
+	uint64_t ignored;
 
 	zp_lock(&pool->lock);
 	spare_slot = pool->spare_slot;
@@ -116,10 +115,10 @@ bool zbud_drop_kept(struct zbud_pool *pool)
 	zp_unlock(&pool->lock);
 	if (spare_slot != ZP_SLOT_NONE)
 		zp_handles_unbind(&pool->handles, &spare_slot, 1);
-	freed = (!pool->evict || has_cached(pool)) && zbud_cached_put(pool);
+	if (!pool->evict || has_cached(pool))
+		zbud_cached_put(pool);
 	zp_caches_trim(&pool->caches);
 	zp_handles_trim(&pool->handles, &ignored);
-	return freed || zp_pages_held_bytes(&pool->pages) < before;
 }
 
 static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, uint32_t *slot)
@@ -177,8 +176,11 @@ static NOINLINE int malloc_slow(struct zbud_pool *pool, unsigned int chunks, zpo
 		err = malloc_nowait(pool, chunks, gfp, &slot);
 	else if (!malloc_cached(pool, chunks, &slot))
 		err = malloc_waiting(pool, chunks, gfp, &slot, &adopts);
-	if (err == -ENOMEM && !nowait && zbud_drop_kept(pool))
+	if (err == -ENOMEM && !nowait) {
+		zbud_drop_kept(pool);
+		/* Even if nothing was kept: another thread may just have put the cached slots into their pages. */
 		err = malloc_waiting(pool, chunks, gfp, &slot, &adopts);
+	}
 	if (err)
 		return zp_counts_malloc_failed(&pool->counts, err,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));

@@ -187,26 +187,23 @@ static bool put_some(struct zbud_pool *pool, unsigned int *chunks)
 	return cache != NULL;
 }
 
-static bool put_all(struct zbud_pool *pool)
+static void put_all(struct zbud_pool *pool)
 {
 	unsigned int chunks = 0;
-	bool any = false;
 
 	while (put_some(pool, &chunks))
-		any = true;
-	return any;
+		continue;
 }
 
-bool zbud_cached_put(struct zbud_pool *pool)
+void zbud_cached_put(struct zbud_pool *pool)
 {
-	bool any;
-
-	if (pool->evict)
-		return put_all(pool);
+	if (pool->evict) {
+		put_all(pool);
+		return;
+	}
 	zp_caches_hold(&pool->caches);
-	any = put_all(pool);
+	put_all(pool);
 	zp_caches_release(&pool->caches);
-	return any;
 }
 
 void zbud_cache_empty(void *pool_, struct zp_cache *cache)

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "os_pages.h"
 #include "zbud_fixture.h"
 
 enum { MANY = 4000, HALF_CHUNKS = HALF / ZBUD_CHUNK_BYTES };
@@ -223,6 +224,46 @@ START_TEST(malloc_at_the_limit_uses_slots_cached_by_other_threads)
 }
 END_TEST
 
+static bool commit_is_slow;
+
+/* While it fails, another thread that found no memory either puts all cached slots into their pages. */
+static int fail_slowly(void *context, void *address, size_t bytes)
+{
+	if (!commit_is_slow)
+		return zp_os_pages.commit(context, address, bytes);
+	commit_is_slow = false;
+	zbud_cached_put(pool);
+	return -ENOMEM;
+}
+
+START_TEST(malloc_finds_slots_that_another_thread_put_into_pages_meanwhile)
+{
+	struct harness own;
+	struct zpool_create_args args = harness_args(&own, zbud);
+	struct zpool_page_source table = zp_os_pages;
+	void *fixture_pool = pool;
+	unsigned long handle;
+
+	table.commit = fail_slowly;
+	args.page_source = &table;
+	ck_assert_int_eq(harness_create(&own, &args), 0);
+	pool = own.pool;
+	fill(20);
+	other_frees(2);
+	ck_assert_uint_eq(cached(), 2);
+	/* This object gets the last page of the reserve. */
+	(void)store(LARGEST);
+	commit_is_slow = true;
+	ck_assert_int_eq(zbud->malloc(pool, LARGEST, 0, &handle), 0);
+	ck_assert(!commit_is_slow);
+	ck_assert_uint_eq(cached(), 0);
+	check_sound();
+	other_ends();
+	zbud->destroy(pool);
+	pool = fixture_pool;
+}
+END_TEST
+
 static void *replace_three(void *stored_)
 {
 	unsigned int *stored = stored_;
@@ -412,6 +453,7 @@ int main(void)
 	tcase_add_test(plain, cached_slots_do_not_count_as_objects);
 	tcase_add_test(plain, trim_releases_slots_cached_by_other_threads);
 	tcase_add_test(plain, malloc_at_the_limit_uses_slots_cached_by_other_threads);
+	tcase_add_test(plain, malloc_finds_slots_that_another_thread_put_into_pages_meanwhile);
 	tcase_add_test(plain, new_thread_can_replace_objects_at_the_limit);
 	tcase_add_test(plain, ending_thread_caches_nothing);
 	tcase_add_test(plain, slot_is_reused_after_its_handle);
