@@ -179,7 +179,7 @@ static int zblock_trim(void *pool_, uint64_t *released)
 	struct zblock_pool *pool = pool_;
 	uint64_t before = zp_pages_held_bytes(&pool->pages), after, ignored;
 
-	(void)zblock_make_room(pool);
+	zblock_make_room(pool);
 	zblock_records_sort(pool);
 	zp_pages_trim(&pool->pages, &ignored);
 	after = zp_pages_held_bytes(&pool->pages);

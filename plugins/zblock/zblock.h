@@ -232,13 +232,10 @@ int zblock_slot_back(struct zblock_pool *pool, struct zblock_type *type, struct 
 		     zpool_gfp_t gfp);
 
 /*
- * These release memory without any lock held by the caller.  drop_spares releases the blocks and handle slots that
- * types keep for their next objects; decommit_idle decommits pages without an object; make_room does both, and also
- * releases unused memory of the records and of the handle table.  They return true if there is more room than before.
+ * Releases the blocks and handle slots that types keep for their next objects, the pages without an object, and unused
+ * memory of the records and of the handle table.  The caller holds no lock.
  */
-bool zblock_drop_spares(struct zblock_pool *pool);
-bool zblock_decommit_idle(struct zblock_pool *pool);
-bool zblock_make_room(struct zblock_pool *pool);
+void zblock_make_room(struct zblock_pool *pool);
 
 /* ---- zblock_slots.c: the caller holds the type's lock ---- */
 
@@ -267,8 +264,8 @@ unsigned int zblock_cached_max(const struct zblock_type *type);
 /* Counts the slots of the type that all threads cache.  The count is exact while no thread calls malloc or free. */
 uint64_t zblock_cached_count(struct zblock_pool *pool, const struct zblock_type *type);
 
-/* Frees the slots of the type that threads cache.  Returns true if there were any. */
-bool zblock_cached_put(struct zblock_pool *pool, struct zblock_type *type, uint32_t *emptied);
+/* Frees the slots of the type that threads cache. */
+void zblock_cached_put(struct zblock_pool *pool, struct zblock_type *type, uint32_t *emptied);
 
 /* The thread caches call this without locks when the calling thread, which owns the cache, ends. */
 void zblock_cache_empty(void *pool, struct zp_cache *cache);
@@ -288,7 +285,7 @@ void zblock_records_init(struct zblock_pool *pool);
 void zblock_records_fini(struct zblock_pool *pool);
 int zblock_record_get(struct zblock_pool *pool, zpool_gfp_t gfp, uint32_t *number); /* returns 0 or -errno */
 void zblock_record_put(struct zblock_pool *pool, uint32_t number);
-bool zblock_records_trim(struct zblock_pool *pool); /* returns true if it released memory */
+void zblock_records_trim(struct zblock_pool *pool);
 void zblock_records_sort(struct zblock_pool *pool); /* makes malloc take the lowest numbers first */
 
 /* ---- zblock_stats.c ---- */

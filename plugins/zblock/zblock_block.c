@@ -208,39 +208,30 @@ static bool decommit_idle_of_block(struct zblock_pool *pool, struct zblock_type 
  * Takes the type's lock for one block at a time, so that other threads wait for the page source no longer than one
  * block takes.
  */
-static bool decommit_idle_of_type(struct zblock_pool *pool, struct zblock_type *type)
+static void decommit_idle_of_type(struct zblock_pool *pool, struct zblock_type *type)
 {
-	bool any = false, more = true;
+	bool more = true;
 
 	while (more) {
-		uint64_t before;
-
 		zp_lock(&type->lock);
-		before = type->committed_pages;
 		more = type->idle != ZBLOCK_NONE && decommit_idle_of_block(pool, type, type->idle);
-		any = any || type->committed_pages < before;
 		zp_unlock(&type->lock);
 	}
-	return any;
 }
 
-bool zblock_decommit_idle(struct zblock_pool *pool)
+static void decommit_idle(struct zblock_pool *pool)
 {
-	bool any = false;
-
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
-		any = decommit_idle_of_type(pool, &pool->types[i]) || any;
-	return any;
+		decommit_idle_of_type(pool, &pool->types[i]);
 }
 
-static bool drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
+static void drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 {
 	uint32_t emptied = ZBLOCK_NONE, record, slots[ZBLOCK_SPARE_SLOTS];
 	unsigned int count;
-	bool any;
 
 	zp_lock(&type->lock);
-	any = zblock_cached_put(pool, type, &emptied);
+	zblock_cached_put(pool, type, &emptied);
 	record = type->spare_record;
 	count = type->spare_count;
 	for (unsigned int i = 0; i < count; i++)
@@ -258,28 +249,23 @@ static bool drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 		zblock_record_put(pool, record);
 	if (count)
 		zp_handles_unbind(&pool->handles, slots, count);
-	return any || emptied != ZBLOCK_NONE || record != ZBLOCK_NONE || count;
 }
 
-bool zblock_drop_spares(struct zblock_pool *pool)
+static void drop_spares(struct zblock_pool *pool)
 {
-	bool any = false;
-
 	zp_caches_hold(&pool->caches);
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
-		any = drop_spares_of(pool, &pool->types[i]) || any;
+		drop_spares_of(pool, &pool->types[i]);
 	zp_caches_release(&pool->caches);
-	return any;
 }
 
-bool zblock_make_room(struct zblock_pool *pool)
+void zblock_make_room(struct zblock_pool *pool)
 {
-	uint64_t before = zp_pages_held_bytes(&pool->pages), ignored;
-	bool any = zblock_drop_spares(pool);
+	uint64_t ignored;
 
-	any = zblock_decommit_idle(pool) || any;
-	any = zblock_records_trim(pool) || any;
+	drop_spares(pool);
+	decommit_idle(pool);
+	zblock_records_trim(pool);
 	zp_caches_trim(&pool->caches);
 	zp_handles_trim(&pool->handles, &ignored);
-	return any || zp_pages_held_bytes(&pool->pages) < before;
 }

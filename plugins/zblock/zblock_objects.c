@@ -93,7 +93,9 @@ static NOINLINE int malloc_slow(struct zblock_pool *pool, struct zblock_type *ty
 	else if (!zp_trylock(&type->lock))
 		return zp_counts_malloc_failed(&pool->counts, -EAGAIN, false);
 	err = get_slot(pool, type, gfp, &handle_slot, &adopts);
-	if (err == -ENOMEM && !nowait && zblock_make_room(pool)) {
+	if (err == -ENOMEM && !nowait) {
+		zblock_make_room(pool);
+		/* Even if that released nothing: another thread may just have put the cached slots back. */
 		zp_lock(&type->lock);
 		err = get_slot(pool, type, gfp, &handle_slot, &adopts);
 	}
@@ -202,7 +204,7 @@ static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bo
 	/* If a type has no object left, threads may cache no slots of it. */
 	if (type->used_slots && type->used_slots <= ZP_MAGAZINE_ITEMS &&
 	    type->used_slots == zblock_cached_count(pool, type))
-		(void)zblock_cached_put(pool, type, &emptied);
+		zblock_cached_put(pool, type, &emptied);
 	zp_unlock(&type->lock);
 	zblock_blocks_destroy(pool, type, emptied);
 	if (!zp_caches_own(&pool->caches))

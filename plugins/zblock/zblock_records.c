@@ -97,17 +97,11 @@ void zblock_records_sort(struct zblock_pool *pool)
 	zp_unlock(&pool->record_lock);
 }
 
-bool zblock_records_trim(struct zblock_pool *pool)
+void zblock_records_trim(struct zblock_pool *pool)
 {
-	uint32_t ready;
-	bool fewer;
-
 	zp_lock(&pool->record_lock);
 	while (pool->record_end > 1 && !zblock_block(pool, pool->record_end - 1)->taken)
 		unlist_free_record(pool, --pool->record_end);
-	ready = pool->records.ready;
 	zp_table_trim(&pool->records, &pool->pages, pool->record_end);
-	fewer = pool->records.ready < ready;
 	zp_unlock(&pool->record_lock);
-	return fewer;
 }

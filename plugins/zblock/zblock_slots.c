@@ -281,15 +281,14 @@ static void empty_magazine(struct zblock_pool *pool, struct zblock_type *type, s
 	zblock_slots_put(pool, type, taken, count, emptied);
 }
 
-bool zblock_cached_put(struct zblock_pool *pool, struct zblock_type *type, uint32_t *emptied)
+void zblock_cached_put(struct zblock_pool *pool, struct zblock_type *type, uint32_t *emptied)
 {
 	if (zblock_cached_count(pool, type) == 0)
-		return false;
+		return;
 	zp_caches_stop(&pool->caches);
 	for (struct zp_cache *cache = pool->caches.first; cache; cache = cache->next)
 		empty_magazine(pool, type, cache, emptied);
 	zp_caches_resume(&pool->caches);
-	return true;
 }
 
 void zblock_cache_empty(void *pool_, struct zp_cache *cache)

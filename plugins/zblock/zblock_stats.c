@@ -78,7 +78,7 @@ int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *sta
 
 		zp_lock(&type->lock);
 		/* The histogram would otherwise count cached slots as objects. */
-		(void)zblock_cached_put(pool, type, &emptied);
+		zblock_cached_put(pool, type, &emptied);
 		stats.objects = type->used_slots - zblock_cached_count(pool, type);
 		stats.zspages = full = type->blocks;
 		stats.slots = (uint64_t)type->blocks * type->slots;
