@@ -319,7 +319,8 @@ ZPOOL_PUBLIC int zpool_each_object(struct zpool *pool,
  *
  * Objects are passed to the evict callback in the driver's order, oldest first.  Returns 0 if all `pages` were emptied.
  * -EINVAL: pool is NULL, pages is 0, the pool has no evict callback, the driver cannot evict, or nothing is left to
- * evict; -EAGAIN: the callback refused too many times; try again later.
+ * evict; -EAGAIN: the callback refused too many times, or is just being called for the last objects; try again
+ * later.
  */
 ZPOOL_PUBLIC int zpool_shrink(struct zpool *pool, unsigned int pages, unsigned int *reclaimed);
 

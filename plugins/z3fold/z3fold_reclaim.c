@@ -65,7 +65,10 @@ static void evict_objects(struct z3fold_pool *pool, uint32_t pgno)
 	z3fold_reclaim_end(pool, pgno);
 }
 
-/* Empties the oldest page that can be emptied.  Returns 0, -EAGAIN or -EINVAL. */
+/*
+ * Empties the oldest page that can be emptied.  Returns 0, -EAGAIN if several could not be emptied or other calls are
+ * emptying the last ones, or -EINVAL if there is none.
+ */
 static int reclaim_page(struct z3fold_pool *pool)
 {
 	zp_lock(&pool->lock);
@@ -74,8 +77,10 @@ static int reclaim_page(struct z3fold_pool *pool)
 		uint32_t pgno;
 
 		if (pool->newest == ZP_PGNO_NONE) {
+			int err = pool->reclaim_pages ? -EAGAIN : -EINVAL;
+
 			zp_unlock(&pool->lock);
-			return -EINVAL;
+			return err;
 		}
 		pgno = z3fold_page_at(pool, pool->newest)->links[Z3FOLD_BY_AGE].prev;
 		page = z3fold_page_at(pool, pgno);

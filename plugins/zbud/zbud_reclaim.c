@@ -89,8 +89,8 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 }
 
 /*
- * Empties the oldest page.  Returns 0, -EAGAIN if objects remain (the page is the youngest then), or -EINVAL if there
- * is no page.
+ * Empties the oldest page.  Returns 0, -EAGAIN if objects remain (the page is the youngest then, or other calls are
+ * emptying the last pages), or -EINVAL if there is no page.
  */
 static int reclaim_oldest(struct zbud_pool *pool)
 {
@@ -100,8 +100,9 @@ static int reclaim_oldest(struct zbud_pool *pool)
 
 	zp_lock(&pool->lock);
 	if (zp_list_empty(&pool->lru)) {
+		err = pool->reclaim_pages ? -EAGAIN : -EINVAL;
 		zp_unlock(&pool->lock);
-		return -EINVAL;
+		return err;
 	}
 	page = zp_list_entry(pool->lru.prev, struct zbud_page, lru);
 	if (has_busy_object(pool, page))

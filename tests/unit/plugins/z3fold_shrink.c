@@ -285,6 +285,23 @@ START_TEST(page_of_a_mapped_object_is_skipped_without_a_callback)
 }
 END_TEST
 
+static int evict_beside_a_shrink(unsigned long handle)
+{
+	/* The object may still be evicted, so this is not the end. */
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 1);
+	return evict_frees(handle);
+}
+
+START_TEST(page_that_another_call_is_emptying_counts_as_left)
+{
+	(void)store(1);
+	evictor.act = evict_beside_a_shrink;
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+}
+END_TEST
+
 START_TEST(shrink_with_nothing_to_evict_is_reported)
 {
 	struct zpool_create_args args;
@@ -321,5 +338,6 @@ void add_shrink_tests(Suite *suite)
 	tcase_add_test(tcase, compaction_leaves_a_page_under_reclaim_alone);
 	tcase_add_test(tcase, shrink_inside_the_callback_takes_the_next_page);
 	tcase_add_loop_test(tcase, page_of_a_mapped_object_is_skipped_without_a_callback, 0, 3);
+	tcase_add_test(tcase, page_that_another_call_is_emptying_counts_as_left);
 	tcase_add_test(tcase, shrink_with_nothing_to_evict_is_reported);
 }

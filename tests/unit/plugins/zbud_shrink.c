@@ -159,6 +159,23 @@ START_TEST(page_of_a_mapped_object_is_skipped_without_a_callback)
 }
 END_TEST
 
+static int evict_beside_a_shrink(unsigned long handle)
+{
+	/* The object may still be evicted, so this is not the end. */
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 1);
+	return evict_frees(handle);
+}
+
+START_TEST(page_that_another_call_is_emptying_counts_as_left)
+{
+	(void)store(1);
+	evictor.act = evict_beside_a_shrink;
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+}
+END_TEST
+
 START_TEST(shrink_with_nothing_to_evict_is_reported)
 {
 	struct zpool_create_args args;
@@ -323,6 +340,7 @@ int main(void)
 	tcase_add_test(order, frees_during_a_reclaim_leave_the_page_to_the_reclaim);
 	tcase_add_test(order, half_emptied_page_stays_usable);
 	tcase_add_test(order, page_of_a_mapped_object_is_skipped_without_a_callback);
+	tcase_add_test(order, page_that_another_call_is_emptying_counts_as_left);
 	tcase_add_test(order, shrink_with_nothing_to_evict_is_reported);
 	tcase_add_test(stress, random_use_never_loses_an_object);
 	tcase_add_test(stress, threads_keep_their_objects_while_others_shrink);
