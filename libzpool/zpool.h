@@ -369,7 +369,8 @@ ZPOOL_PUBLIC bool zpool_malloc_support_movable(struct zpool *pool);
  *
  * *_peak are the highest values since the pool was created, and counters start at that moment.  free_slots are those
  * that compaction could free.  Every malloc that fails with -ENOMEM or -EAGAIN is counted under one reason; one that is
- * refused because of its arguments is not counted.
+ * refused because of its arguments is not counted.  compact_released_bytes counts a page that moves inside a malloc or
+ * free have emptied, and once more when zpool_compact() returns it to the system.
  *
  * The figures are exact if no other thread calls a function of the pool meanwhile.  Otherwise, a driver may read them
  * one after another: an object that is freed and stored again in another size class may be counted twice, or not at
