@@ -8,8 +8,11 @@
 
 enum { PROBES = 8 }; /* number of table entries that a thread may use */
 
-/* A cache may take its memory from a reserve with room for this many caches and with this share of the pool's pages. */
-enum { RESERVE_CACHES = 8, RESERVE_SHARE = 4 };
+/*
+ * A cache may take its memory from a reserve with room for this many caches and with this share of the pool's pages, or
+ * if all caches together then have at most CACHES_SHARE of the pool's pages.
+ */
+enum { RESERVE_CACHES = 8, RESERVE_SHARE = 4, CACHES_SHARE = 256 };
 
 static size_t cache_bytes(const struct zp_caches *caches)
 {
@@ -101,23 +104,32 @@ static void note_refusal(struct zp_caches *caches)
 	atomic_store_explicit(&caches->refused_at, zp_pages_handed_out(caches->pages) + 1, memory_order_relaxed);
 }
 
+/* Returns true if objects will hardly miss the pages that a cache takes from the reserve.  The lock is held. */
+static bool may_use_reserve(const struct zp_caches *caches)
+{
+	uint64_t bytes = cache_bytes(caches), all_bytes = bytes;
+	uint64_t reserved = zp_pages_reserved(caches->pages);
+	uint64_t pages = reserved + zp_pages_handed_out(caches->pages);
+
+	for (const struct zp_cache *cache = caches->first; cache; cache = cache->next)
+		all_bytes += bytes;
+	if (all_bytes * CACHES_SHARE <= pages * ZP_PAGE_BYTES)
+		return true;
+	return reserved * ZP_PAGE_BYTES >= bytes * RESERVE_CACHES && reserved * RESERVE_SHARE >= pages;
+}
+
 /*
- * At the limit, a cache takes no memory from the reserve, because objects should get the space that a free has just
- * made.  But a small pool keeps in its reserve all that is freed, so if much of the pool is there, a cache may have a
- * little of it.
+ * At the limit, objects should get the space that a free has just made, so a cache takes no memory from the reserve.
+ * There are two exceptions: a small pool keeps in its reserve all that is freed, so if much of the pool is there, a
+ * cache may have a little of it; and a large pool, which may be at its limit all the time, can spare a few pages for
+ * threads that would be slow without a cache.
  */
 static bool charge_cache(struct zp_caches *caches)
 {
-	struct zp_pages *pages = caches->pages;
-	uint64_t bytes = cache_bytes(caches), reserved;
+	uint64_t bytes = cache_bytes(caches);
 
-	if (zp_account_charge(&pages->account, bytes))
-		return true;
-	reserved = zp_pages_reserved(pages);
-	if (reserved * ZP_PAGE_BYTES < bytes * RESERVE_CACHES ||
-	    reserved * RESERVE_SHARE < reserved + zp_pages_handed_out(pages))
-		return false;
-	return zp_pages_charge(pages, bytes, ZPOOL_GFP_KERNEL) == 0;
+	return zp_account_charge(&caches->pages->account, bytes) ||
+	       (may_use_reserve(caches) && zp_pages_charge(caches->pages, bytes, ZPOOL_GFP_KERNEL) == 0);
 }
 
 /* The lock is held. */

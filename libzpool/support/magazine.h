@@ -23,11 +23,11 @@
  * after the other, during which no lock is held.
  *
  * Owners find their cache in a hash table by thread.  A thread that found no seat, or no memory, works without a cache.
- * At the limit, the free pages of the reserve are for objects: a cache takes its memory there only if they are many and
- * at least a quarter of the pool's pages.  After a refusal, no thread asks for memory before there may be some: the
- * driver has changed the limit, the number of pages in use has changed by the size of a cache, or a cache is waiting.
- * When a thread ends, the driver's callback empties its cache, which then waits for another thread; zp_caches_trim()
- * frees the waiting caches.
+ * At the limit, the free pages of the reserve are for objects: a cache takes its memory there only if they are many
+ * and at least a quarter of the pool's pages, or if all caches have at most 1/256 of these.  After a refusal, no thread
+ * asks for memory before there may be some: the driver has changed the limit, the number of pages in use has changed by
+ * the size of a cache, or a cache is waiting.  When a thread ends, the driver's callback empties its cache, which then
+ * waits for another thread; zp_caches_trim() frees the waiting caches.
  *
  * Locks: zp_caches.lock guards the table and the list, and is held between stop and resume.  It comes after the
  * driver's locks of classes.

@@ -173,6 +173,30 @@ START_TEST(cache_leaves_freed_pages_to_objects)
 }
 END_TEST
 
+/* The pool has 520 pages, so at its limit two caches may have a page each of those that were just freed. */
+START_TEST(few_caches_of_a_large_pool_use_freed_pages)
+{
+	struct other others[2] = { { 0 } };
+	uint32_t runs[130];
+
+	for (unsigned int i = 0; i < 130; i++)
+		ck_assert_int_eq(zp_pages_get(&pages, 4, ZPOOL_GFP_KERNEL, &runs[i]), 0);
+	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages));
+	zp_pages_put(&pages, runs[0], 4);
+	ck_assert_ptr_nonnull(adopt());
+	for (unsigned int i = 0; i < 2; i++)
+		begin(&others[i], adopt_in);
+	ck_assert_ptr_nonnull(others[0].cache);
+	ck_assert_ptr_null(others[1].cache);
+	for (unsigned int i = 0; i < 2; i++)
+		end(&others[i]);
+	for (unsigned int i = 1; i < 130; i++)
+		zp_pages_put(&pages, runs[i], 4);
+	zp_caches_fini(&caches);
+	held_at_start = zp_pages_held_bytes(&pages);
+}
+END_TEST
+
 START_TEST(thread_gets_a_cache_when_the_pool_has_got_memory)
 {
 	uint32_t run;
@@ -374,6 +398,7 @@ int main(void)
 	tcase_add_test(tcase, thread_without_memory_works_without_a_cache);
 	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_given_back_memory);
 	tcase_add_loop_test(tcase, cache_leaves_freed_pages_to_objects, 0, 3);
+	tcase_add_test(tcase, few_caches_of_a_large_pool_use_freed_pages);
 	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_got_memory);
 	tcase_add_test(tcase, thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused);
 	tcase_add_test(tcase, thread_without_an_exit_hook_works_without_a_cache);
