@@ -122,7 +122,8 @@ static bool start_disk(const struct fuzz_stack *stack, struct fuzz_input *input)
 	give("unit", unit);
 	give("limit", (unsigned long long)limit << 14);
 	give("size", bytes);
-	give("connections", 1);
+	if (disk.is_remote)
+		give("connections", 1);
 	nbdkit_server_errors = 0;
 	if (disk.plugin->config_complete() || disk.plugin->get_ready() || disk.plugin->after_fork()) {
 		fuzz_check(nbdkit_server_errors, "the plugin of %s failed without a message", stack->spec);
