@@ -38,6 +38,63 @@ static void every_size_is_stored(void)
 	zpool_destroy_pool(pool);
 }
 
+/* A pool may refuse to hold so much, and an object that it refused has size 0. */
+static void try_large(struct zpool *pool, struct ct_object *object, size_t size, uint64_t tag)
+{
+	int result = ct_object_try(pool, object, size, ZPOOL_GFP_KERNEL, tag);
+
+	CT_CHECK(result == 0 || result == -ENOMEM, "malloc of %zu bytes, of at most %zu, returned %s: %s", size,
+		 ct.largest_bytes, ct_error_name(result), zpool_last_error());
+	if (result == 0)
+		ct_object_check(pool, object, "just stored");
+	else
+		object->size = 0;
+}
+
+/* The power of two, and sizes above it that may be stored differently. */
+static size_t large_size(size_t power, size_t i, size_t largest)
+{
+	size_t size = i == 2 ? power + power / 2 : power + i;
+
+	return size < largest ? size : largest;
+}
+
+/*
+ * Most cases store no objects above ct.max_bytes.  Here some of every power of two up to the largest size live next to
+ * each other.
+ */
+static void large_objects_share_no_bytes(void)
+{
+	enum { ALIKE = 3, STORED_MAX = 256, SIZE_MAX_BYTES = 16 << 20 };
+	const size_t largest = ct.largest_bytes < SIZE_MAX_BYTES ? ct.largest_bytes : SIZE_MAX_BYTES;
+	struct ct_object stored[STORED_MAX];
+	struct zpool *pool;
+	size_t count = 0;
+
+	if (ct.largest_bytes <= ct.max_bytes)
+		ct_skip("the largest object of %s has %zu bytes, and other cases store it", ct.spec, ct.largest_bytes);
+	pool = ct_pool();
+	for (size_t power = ct.max_bytes; power < largest; power *= 2)
+		for (size_t i = 0; i < ALIKE; i++, count++)
+			try_large(pool, &stored[count], large_size(power, i, largest), count);
+	for (size_t i = 0; i < ALIKE; i++, count++)
+		try_large(pool, &stored[count], largest - i % 2, count);
+	for (size_t round = 0; round < 2; round++) {
+		for (size_t i = 0; i < count; i++)
+			if (stored[i].size > 0)
+				ct_object_check(pool, &stored[i], "next to other large objects");
+		for (size_t i = round; i < count; i += 2)
+			if (stored[i].size > 0) {
+				zpool_free(pool, stored[i].handle);
+				try_large(pool, &stored[i], stored[i].size, stored[i].tag + STORED_MAX);
+			}
+	}
+	for (size_t i = 0; i < count; i++)
+		if (stored[i].size > 0)
+			ct_object_check(pool, &stored[i], "after others were stored again");
+	zpool_destroy_pool(pool);
+}
+
 static void impossible_sizes_are_refused(void)
 {
 	struct zpool *pool = ct_pool();
@@ -256,6 +313,9 @@ static void churn_loses_no_space(void)
 const struct ct_case ct_cases_objects[] = {
 	{ "every_size_is_stored", "Every size from 1 to zpool_max_object_size() can be stored and read back.",
 	  every_size_is_stored, 0 },
+	{ "large_objects_share_no_bytes",
+	  "Objects of up to zpool_max_object_size() bytes keep their contents next to each other.",
+	  large_objects_share_no_bytes, 0 },
 	{ "impossible_sizes_are_refused",
 	  "Size 0 gives -EINVAL and a size above the maximum -ENOSPC; neither changes *handle or the pool.",
 	  impossible_sizes_are_refused, 0 },

@@ -65,3 +65,46 @@ static uint64_t broken_total_size(void *pool)
 }
 #define BROKEN_TOTAL_SIZE broken_total_size
 #endif
+
+/*
+ * Objects above 4096 bytes are blocks of the C library, found by the slot of their handle.  Those above 128 KiB share
+ * one block.
+ */
+#ifdef FAULT_the_largest_objects_overlap
+#define BROKEN_OBJECT_BYTES (1 << 20)
+
+static char *broken_blocks[1 << 16];
+static char broken_shared[BROKEN_OBJECT_BYTES] __attribute__((aligned(256)));
+
+static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	int err = slabs_malloc(pool, size > 4096 ? 1 : size, gfp, handle);
+
+	if (!err && size > 4096)
+		broken_blocks[zp_handle_slot(*handle)] =
+			size > 128 << 10 ? broken_shared : aligned_alloc(256, (size + 255) & ~255ul);
+	return err;
+}
+#define BROKEN_MALLOC broken_malloc
+
+static int broken_free(void *pool, unsigned long handle)
+{
+	char **block = &broken_blocks[zp_handle_slot(handle)], *old = *block;
+	int err;
+
+	*block = NULL;
+	err = slabs_free(pool, handle);
+	if (!err && old != broken_shared)
+		free(old);
+	return err;
+}
+#define BROKEN_FREE broken_free
+
+static void *broken_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
+{
+	char *address = slabs_map(pool, handle, mode), *block = broken_blocks[zp_handle_slot(handle)];
+
+	return address && block ? block : address;
+}
+#define BROKEN_MAP broken_map
+#endif
