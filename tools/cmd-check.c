@@ -26,6 +26,7 @@
 #include "interrupt.h"
 #include "json.h"
 #include "message.h"
+#include "spec.h"
 #include "table.h"
 #include "zpoolctl.h"
 
@@ -120,6 +121,9 @@ static void check_sense(const struct check_options *options, struct argp_state *
 
 	if (!options->subject && !options->list)
 		usage_error(state, "give the file or the name of a driver");
+	if (options->subject && !options->path[0] && spec_is_limited(options->subject))
+		usage_error(state, "the conformance tests set limits of their own: give \"%s\" without a limit",
+			    options->subject);
 	for (size_t i = 0; i < options->suite.case_count; i++)
 		asked = asked || ct_case_exists(ct_groups_soak, options->cases[i]);
 	if (asked && !options->stress_seconds)

@@ -62,6 +62,11 @@ silent "no progress bar is printed without a terminal"
 run check --jobs 0 zbud
 exits "a number of jobs below 1 is a usage error" 2
 
+run check zbud:reserve=64K,limit=4M
+exits "a limit in the spec is a usage error" 2
+warns "the message tells the reason" "the conformance tests set limits of their own"
+is "nothing was checked" "" "$(cat "$work/out")"
+
 run check --no-fork --case live_handles_differ zbud
 exits "cases run without processes of their own" 0
 
