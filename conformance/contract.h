@@ -115,7 +115,8 @@ extern const struct ct_report ct_report_tap;
  * cases       names of cases; count 0: all
  * seed        the seed of all random choices, together with the case's name
  * operations  the length of the model check; other cases that repeat work scale with it
- * timeout_s   how long each case may wait or compute without a step; slow_timeout_s is for cases marked CT_SLOW
+ * timeout_s   how long each case in its own process may wait or compute without a step; slow_timeout_s is for cases
+ *             marked CT_SLOW
  * jobs        the number of cases that run at once; at least 1
  * pass_output print the output of cases immediately, and not only with a failure
  * isolate     run each case in its own process; false: in this process, for debuggers and sanitizers

@@ -341,6 +341,9 @@ for slow in waits_a_moment computes_a_moment; do
     exits "a slow driver ($slow) is a success" 0
     prints "it passes" "^ok 1 - $slow: every_size_is_stored\$"
 done
+check --no-fork --case every_size_is_stored "$work/plugins/waits_a_moment.so"
+exits "a case without a process of its own is not ended by the clock" 0
+prints "it passes" "^ok 1 - waits_a_moment: every_size_is_stored\$"
 patience=60
 
 # The failure shows what the driver printed, escaped so that it cannot affect a terminal.
