@@ -163,11 +163,13 @@ void ct_outcome_run(const struct ct_case *c, const char *spec, const struct ct_o
 /* A string parameter without a default and of at least one byte: the suite cannot invent a value for it. */
 static int note_needed(const struct zpool_param *param, size_t size, void *user)
 {
-	bool *needs_value = user;
+	struct ct_result *result = user;
 
 	(void)size;
-	*needs_value = *needs_value || (param->type == ZPOOL_PARAM_STRING && !param->default_value && param->min > 0);
-	return 0;
+	if (param->type != ZPOOL_PARAM_STRING || param->default_value || param->min == 0)
+		return 0;
+	snprintf(result->needed_key, sizeof(result->needed_key), "%s", param->key);
+	return 1;
 }
 
 void ct_outcome_probe(const char *type, struct ct_result *result)
@@ -175,7 +177,7 @@ void ct_outcome_probe(const char *type, struct ct_result *result)
 	/* A filter cannot create a pool alone, but the attempt loads it, so that its capabilities are known. */
 	zpool_has_pool(type);
 	result->ready = ct_caps_of(type, &result->caps);
-	result->needs_value = false;
-	(void)zpool_each_param(type, note_needed, &result->needs_value);
+	result->needed_key[0] = '\0';
+	(void)zpool_each_param(type, note_needed, result);
 	atomic_store(&result->outcome, CT_PASSED);
 }

@@ -24,7 +24,7 @@ struct ct_result {
 	_Atomic int outcome;
 	_Atomic(uint64_t) steps, child_steps;
 	bool ready;
-	bool needs_value; /* has a parameter without a default */
+	char needed_key[64]; /* a parameter without a default, which needs a value; or "" */
 	uint32_t caps;
 	char text[4096];
 	char output[CT_OUTPUT_HEAD_BYTES + CT_OUTPUT_TAIL_BYTES + 100];

@@ -156,7 +156,7 @@ static void find(struct planner *planner, struct found *found)
 	}
 	for (size_t i = 0; i < found->count; i++) {
 		found->filter[i] = is_filter(planner, found->types[i]);
-		found->needs_value[i] = planner->result->needs_value;
+		found->needs_value[i] = planner->result->needed_key[0] != '\0';
 	}
 }
 
@@ -200,6 +200,13 @@ static void plan_asked(struct planner *planner, const char *spec)
 
 	if (strpbrk(spec, "+:") || !is_filter(planner, spec)) {
 		plan_spec(planner, spec);
+		return;
+	}
+	if (planner->result->needed_key[0]) {
+		fprintf(stderr,
+			"The filter %s needs a value for its parameter \"%s\": give a spec such as %s:%s=VALUE+zbud\n",
+			spec, planner->result->needed_key, spec, planner->result->needed_key);
+		planner->plan->incomplete = true;
 		return;
 	}
 	find(planner, &found);

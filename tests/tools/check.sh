@@ -17,7 +17,7 @@ repeats()
     esac
 }
 
-use_drivers crash exits copying zbud
+use_drivers crash exits copying trace zbud
 file=$work/plugins/zbud.so
 few="--case live_handles_differ --case compacted_space_is_reused --case node_is_only_a_preference"
 
@@ -153,6 +153,10 @@ if [ -e "$work/plugins/crash.so" ]; then
 fi
 run check "$(printf 'zbud\nok 2 - made up # SKIP')"
 prints_not "a newline in a name does not make a new line" "^ok 2 - made up"
+run check trace
+exits "a filter that needs a value is a failure without it" 1
+warns "the message has the spec to give" "trace needs a value for its parameter \"file\": give a spec such as trace:file=VALUE"
+prints_not "no case fails" "^not ok"
 run check --case driver_is_found_by_its_name "trace:file=$work/trace+zbud"
 prints "a spec with a path in it is not taken for a file" "^(not )?ok 1 - trace:file="
 
