@@ -98,8 +98,8 @@ static uint64_t number(struct argp_state *state, const char *name, const char *t
 	char *end;
 
 	errno = 0;
-	value = strtoull(text, &end, 0);
-	if (errno || end == text || *end || *text == '-' || value < least || value > most)
+	value = strtoull(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || value < least || value > most)
 		usage_error(state, "--%s must be a number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", name, least,
 			    most, text);
 	return value;

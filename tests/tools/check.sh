@@ -61,6 +61,12 @@ is "the report is the same as if they ran one after the other" "$(cat "$work/alo
 silent "no progress bar is printed without a terminal"
 run check --jobs 0 zbud
 exits "a number of jobs below 1 is a usage error" 2
+for number in " 7" "+7" -7 0x10 7s ""; do
+    run check --seed "$number" --case live_handles_differ zbud
+    exits "the number \"$number\" is a usage error" 2
+done
+run check --seed 010 --case live_handles_differ zbud
+prints "a number with a leading zero is decimal" "^# seed 10\$"
 
 run check zbud:reserve=64K,limit=4M
 exits "a limit in the spec is a usage error" 2
