@@ -128,6 +128,8 @@ static void check_sense(const struct check_options *options, struct argp_state *
 		asked = asked || ct_case_exists(ct_groups_soak, options->cases[i]);
 	if (asked && !options->stress_seconds)
 		usage_error(state, "case \"soak\" needs --stress SECONDS");
+	if (!asked && options->stress_seconds && options->suite.case_count)
+		usage_error(state, "with --case, --stress also needs --case soak");
 	for (size_t i = 0; i < options->suite.case_count; i++)
 		if (options->subject && !options->path[0] && ct_case_exists(ct_groups_file, options->cases[i]))
 			usage_error(state,

@@ -131,6 +131,9 @@ is "nothing was checked" "" "$(cat "$work/out")"
 run check --stress 1 --case soak zbud
 exits "the soak, for a second" 0
 prints "only the soak test runs" "^ok 1 - zbud: soak\$"
+run check --stress 1 --case live_handles_differ zbud
+exits "a stress test that no --case names is a usage error" 2
+warns "the message tells what is missing" "needs --case soak"
 
 # The printed command works with any characters in the path, and in the build tree.
 strange="$work/it's a \"dir\" \$HOME"
