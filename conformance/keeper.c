@@ -24,6 +24,7 @@
 #endif
 
 #define POLL_MS 100
+enum { OUTPUT_ROUND_BYTES = 64 << 10 };
 
 /*
  * The output of the case: the first bytes are kept, and the last of the rest.
@@ -58,14 +59,23 @@ static void output_add(struct output *output, const char *bytes, size_t count)
 	}
 }
 
+/*
+ * Reads what is there, but at most OUTPUT_ROUND_BYTES: a case that prints without end would otherwise keep the keeper
+ * from looking at the time.
+ */
 static void output_read(struct output *output)
 {
 	char bytes[4096];
+	size_t sum = 0;
 	ssize_t got;
 
-	while ((got = read(output->in, bytes, sizeof(bytes))) > 0 || (got < 0 && errno == EINTR))
+	while ((got = read(output->in, bytes, sizeof(bytes))) > 0 || (got < 0 && errno == EINTR)) {
 		if (got > 0)
 			output_add(output, bytes, (size_t)got);
+		sum += got > 0 ? (size_t)got : 0;
+		if (sum >= OUTPUT_ROUND_BYTES)
+			return;
+	}
 	/* The writing end is closed everywhere, so that waiting for it would return at once. */
 	if (got == 0) {
 		close(output->in);
