@@ -104,9 +104,10 @@ static void expect_drivers_own(const char *name, void *user)
 
 	(void)user;
 	snprintf(own, sizeof(own), "%s_LTX_zpool_driver", ct.type);
-	CT_CHECK(strcmp(name, "zpool_driver") == 0 || strcmp(name, own) == 0 || is_the_compilers(name),
-		 "%s exports the symbol \"%s\": compile with -fvisibility=hidden, or make the symbol static", ct.file,
-		 name);
+	CT_CHECK(
+		strcmp(name, "zpool_driver") == 0 || strcmp(name, own) == 0 || is_the_compilers(name),
+		"%s exports the symbol \"%s\": compile with -fvisibility=hidden, make the symbol static, or link with a version script { global: zpool_driver; %s; local: *; };",
+		ct.file, name, own);
 }
 
 static void file_exports_only_its_driver(void)
