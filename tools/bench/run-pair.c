@@ -44,6 +44,17 @@ uint64_t pair_operations(const struct run *run)
 	return each * run->worker_count;
 }
 
+bool pair_is_too_large(const struct run *run)
+{
+	size_t most = run->allocator.pool ? zpool_max_object_size(run->allocator.pool) : SIZE_MAX;
+
+	for (unsigned int m = MEASURE_PAIR_EMPTY; m <= MEASURE_PAIR_WORN && most < PAIR_BYTES; m++)
+		if (run_wants(run, m))
+			job_skip(m, "it accepts objects of up to %zu bytes, and a pair has one of %d", most,
+				 (int)PAIR_BYTES);
+	return most < PAIR_BYTES;
+}
+
 static void measure(struct run *run, enum measure state)
 {
 	if (run_wants(run, state))
@@ -66,6 +77,8 @@ static void drop_object(struct run *run, size_t at)
 void run_pair(struct run *run)
 {
 	run_open(run, run->job->threads);
+	if (pair_is_too_large(run))
+		return;
 	run_share(run, pair_operations(run));
 	measure(run, MEASURE_PAIR_EMPTY);
 	for (size_t i = 0; i < PAIR_OBJECTS; i++)

@@ -159,6 +159,6 @@ void run_set(struct run *run)
 	run_measure(run, MEASURE_DROP, set_drop);
 	compact(run);
 	run_share(run, pair_operations(run));
-	if (run_wants(run, MEASURE_PAIR_WORN))
+	if (run_wants(run, MEASURE_PAIR_WORN) && !pair_is_too_large(run))
 		run_measure(run, MEASURE_PAIR_WORN, pair_loop);
 }

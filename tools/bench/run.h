@@ -153,4 +153,7 @@ void set_drop(struct worker *worker);
 void pair_loop(struct worker *worker);
 uint64_t pair_operations(const struct run *run);
 
+/* Returns true, and skips the pair measures of the job, if the object of a pair is too large for the allocator. */
+bool pair_is_too_large(const struct run *run);
+
 #endif /* BENCH_RUN_H */
