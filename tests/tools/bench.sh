@@ -115,6 +115,17 @@ holds "madvise is counted" "$(figure zsmalloc:compact=no compact rounds 0 madvis
 is "two threads share the work" 4000 "$(value allocators 0 figures 16 rounds 0 operations)"
 is "the figure has the number of threads" 2 "$(value allocators 0 figures 16 threads)"
 
+# What a driver cannot do is skipped, and its other measures have figures.
+quick --type zsmalloc:max=512 --peer none --sizes fixed:1 --json
+exits "a driver of small objects is measured" 0
+is "its other measures have figures" 4000 "$(figure zsmalloc:max=512 churn rounds 0 operations)"
+for measure in pair-empty pair-full pair-worn; do
+    is "$measure is skipped with the reason" "it accepts objects of up to 512 bytes, and a pair has one of 1000" \
+        "$(value allocators 0 skipped $measure)"
+done
+is "evict is skipped if the limit is below an empty pool" "half of the objects' bytes, 4500, are too small a limit for it" \
+    "$(value allocators 0 skipped evict)"
+
 # The same seed stores the same objects, and another seed stores others.
 quick --type zbud --peer none -w fill -w churn --seed 7 --json
 first=$(figure zbud churn rounds 0 live_bytes)

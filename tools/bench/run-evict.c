@@ -181,9 +181,19 @@ static void prepare(struct run *run)
 		job_fail("there is no memory for the cache's tables");
 }
 
+/* The limit may leave no room for the pool itself, or for a single object, if there are few objects. */
+static bool skip_for_want_of_room(void)
+{
+	job_skip(MEASURE_EVICT, "half of the objects' bytes, %llu, are too small a limit for it",
+		 (unsigned long long)cache.limit_bytes);
+	return false;
+}
+
 /* Returns false if the measure is skipped. */
 static bool open_pool(struct run *run)
 {
+	unsigned long object;
+	int error;
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	char *spec;
 
@@ -194,14 +204,23 @@ static bool open_pool(struct run *run)
 	args.evict = evict;
 	args.user = run;
 	spec = spec_add_limit(run->job->spec, cache.limit_bytes);
+	errno = 0;
 	run->allocator.pool = zpool_open(spec, &args, sizeof(args));
+	error = errno;
 	free(spec);
+	if (!run->allocator.pool && error == ENOMEM)
+		return skip_for_want_of_room();
 	if (!run->allocator.pool)
 		job_fail("%s", zpool_last_error());
 	if (!zpool_evictable(run->allocator.pool)) {
 		job_skip(MEASURE_EVICT, "it cannot evict");
 		return false;
 	}
+	error = zpool_malloc(run->allocator.pool, run->job->size_max, ZPOOL_GFP_KERNEL, &object);
+	if (error == -ENOMEM)
+		return skip_for_want_of_room();
+	if (!error)
+		zpool_free(run->allocator.pool, object);
 	return true;
 }
 
