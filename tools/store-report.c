@@ -22,6 +22,11 @@ static uint64_t per(uint64_t sum, uint64_t count)
 	return count ? (sum + count / 2) / count : 0;
 }
 
+static json_t *per_json(uint64_t sum, uint64_t count)
+{
+	return count ? json_integer((json_int_t)per(sum, count)) : json_null();
+}
+
 /* Returns the live bytes divided by the memory that they use, or 0 if the memory did not grow. */
 static double density(const struct trial_result *result)
 {
@@ -219,7 +224,7 @@ static json_t *input_json(const struct store *store)
 
 	for (size_t i = 0; i < options->path_count; i++)
 		json_array_append_new(paths, json_text(options->paths[i]));
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "paths", paths,
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "paths", paths,
 			 "pid", options->pid ? json_integer(options->pid) : json_null(), "files",
 			 (json_int_t)store->intake.files, "skipped", (json_int_t)store->intake.skipped,
 			 "vanished_bytes", (json_int_t)store->intake.vanished_bytes, "bytes",
@@ -227,7 +232,7 @@ static json_t *input_json(const struct store *store)
 			 (json_int_t)units->count, "same_filled", (json_int_t)units->same_filled, "compressed",
 			 (json_int_t)(packed - units->raw), "incompressible", (json_int_t)units->raw, "stored_bytes",
 			 (json_int_t)units->stored_bytes, "compressor", timed_name(), "compress_ns",
-			 (json_int_t)per(units->compress_ns, packed));
+			 per_json(units->compress_ns, packed));
 }
 
 static json_t *row_json(const struct store *store, const struct store_row *row)
@@ -238,17 +243,16 @@ static json_t *row_json(const struct store *store, const struct store_row *row)
 				    (json_int_t)result->refused_no_memory);
 
 	return json_pack(
-		"{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o}",
+		"{s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:o}",
 		"driver", json_text(row->label), "spec", json_text(row->spec), "units", (json_int_t)store->units.count,
 		"same_filled", (json_int_t)store->units.same_filled, "stored", (json_int_t)result->stored, "refused",
 		refused, "evicted", (json_int_t)result->evicted, "stored_bytes", (json_int_t)result->live_bytes,
 		"pool_bytes", (json_int_t)result->pool_bytes, "rss_growth_bytes", (json_int_t)result->rss_growth_bytes,
 		"density", result->rss_growth_bytes ? json_real(density(result)) : json_null(), "store_ns",
-		(json_int_t)per(result->store_ns, result->stored), "load_ns",
-		(json_int_t)per(result->load_ns, result->loaded), "unpack_ns",
-		(json_int_t)per(result->unpack_ns, result->unpacked), "evict_ns",
-		(json_int_t)per(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared,
-		"differing", (json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
+		per_json(result->store_ns, result->stored), "load_ns", per_json(result->load_ns, result->loaded),
+		"unpack_ns", per_json(result->unpack_ns, result->unpacked), "evict_ns",
+		per_json(result->evict_ns, result->evicted), "compared", (json_int_t)result->compared, "differing",
+		(json_int_t)result->differing, "result", outcomes[row->outcome], "reason",
 		*result->message ? json_text(result->message) : json_null(), "statistics", store_stats_json(row),
 		"classes", store_classes_json(row));
 }

@@ -56,5 +56,7 @@ run store -t zbud --limit 1 "$work/text"
 exits "a limit below an empty pool is a failure" 1
 run store -t zbud --limit 1G --json "$work/text"
 exits "a limit that is never reached succeeds" 0
+is "the time of evictions is null without one" null "$(value drivers 0 evict_ns)"
+holds "the time of a store is a number" "$(value drivers 0 store_ns)" -ge 0
 is "no unit is evicted" 0 "$(value drivers 0 evicted)"
 finish
