@@ -8,10 +8,10 @@
  * stack counts calls, one call is added: an object that was never compared is read before it is freed.
  *
  * Drivers differ in what they refuse and what they evict, so the calls cannot all be the same. If this driver refused
- * or evicted an object, later calls on it are skipped. If it accepts or maps an object that the recorded driver
- * refused, the object is freed or unmapped at once, because the trace has no call that would do so. When the pool is
- * shrunk, every object that the driver offers is evicted, except those that the recorded callback refused; before that
- * it is read as often as the recorded callback read it.
+ * or evicted an object, later calls on it are skipped, as is a free that only a mapping prevented. If it accepts or
+ * maps an object that the recorded driver refused, the object is freed or unmapped at once, because the trace has no
+ * call that would do so. When the pool is shrunk, every object that the driver offers is evicted, except those that the
+ * recorded callback refused; before that it is read as often as the recorded callback read it.
  */
 #include <config.h>
 
@@ -348,7 +348,7 @@ static int call_on_object(struct replayer *replayer, const struct trace_record *
 	}
 	if (replayer->evicting[record->thread] == record->object + 1)
 		return 0;
-	if (!object->handle) {
+	if (!object->handle || (record->op == TRACE_FREE && record->error && !object->maps)) {
 		replayer->result->skipped++;
 		return 0;
 	}

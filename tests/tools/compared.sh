@@ -73,6 +73,13 @@ exits "a lost write is a failure" 1
 made 'malloc 100 0' 'times 3000 write 1 1 1' 'write 1 99 1' 'read 1 100 0'
 run replay --json --type copying "$trace"
 counts "a byte that is written repeatedly" identical 1 0 0
+made 'malloc 100 0' 'write 1 100 0' 'map 1 0' 'failed 5 free 1' 'unmap 1' 'read 1 100 0' 'write 1 50 0' 'read 1 100 0'
+for driver in zsmalloc copying; do
+    run replay --json --type $driver "$trace"
+    exits "$driver: a free of a mapped object" 0
+    counts "$driver: an object whose free was refused stays" identical 1 0 0
+    is "$driver: the object is compared before its free and after" 4 "$(value drivers 0 compared)"
+done
 seq 0 1999 | awk '{ print "write 1 1", 2 * $1 }' >"$work/writes"
 {
     echo 'malloc 4000 0'
