@@ -74,8 +74,10 @@ static void catch_signals(void)
 {
 	const struct sigaction action = { .sa_handler = release_device_and_end };
 
+	/* A signal that is ignored, as under nohup(1), stays ignored. */
 	for (int i = 0; i < ENDING_SIGNALS; i++)
-		sigaction(ending_signals[i], &action, &actions_before[i]);
+		if (!sigaction(ending_signals[i], NULL, &actions_before[i]) && actions_before[i].sa_handler != SIG_IGN)
+			sigaction(ending_signals[i], &action, NULL);
 }
 
 static void leave_signals(void)
