@@ -10,19 +10,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MANY 6000u
-#define FEW 1500u
+/* Objects of a usual size fill many of the steps in which the driver allocates memory, if that takes not too many. */
+static size_t many(void)
+{
+	enum { MANY = 6000, MANY_MAX = 60000 };
+	uint64_t count = 16 * ct.step_bytes / ct_size(1000);
 
-/* A pool in which three of four objects, chosen at random, have been freed. */
-static struct zpool *holed_pool(struct ct_set *set)
+	return count < MANY ? MANY : count > MANY_MAX ? MANY_MAX : (size_t)count;
+}
+
+static size_t few(void)
+{
+	return many() / 4;
+}
+
+/*
+ * Returns true if compaction must find something to do, after all but a few of many objects were freed.  There may be
+ * nothing if they all fit into some steps of memory, or if the driver needs no compaction because the frees themselves
+ * or trim have released what was freed.
+ */
+static bool leaves_work(struct zpool *pool, uint64_t full)
+{
+	ct_trim(pool);
+	return many() * ct_size(1000) >= 8 * ct.step_bytes &&
+	       zpool_get_total_size(pool) > ct.empty_bytes + (full - ct.empty_bytes) * 3 / 8;
+}
+
+/* A pool in which three of four objects, chosen at random, have been freed.  *work may be NULL. */
+static struct zpool *holed_pool(struct ct_set *set, bool *work)
 {
 	struct zpool *pool;
+	uint64_t full;
 
 	ct_need(ZPOOL_CAP_COMPACT);
 	pool = ct_pool();
-	ct_set_init(set, MANY);
-	ct_set_fill(pool, set, MANY, &ct.rng);
-	ct_set_thin_mapped(pool, set, FEW, &ct.rng);
+	ct_set_init(set, many());
+	ct_set_fill(pool, set, many(), &ct.rng);
+	full = zpool_get_total_size(pool);
+	ct_set_thin_mapped(pool, set, few(), &ct.rng);
+	if (work)
+		*work = leaves_work(pool, full);
 	return pool;
 }
 
@@ -46,22 +73,25 @@ static bool compact(struct zpool *pool, uint64_t bytes, uint64_t ns)
 static void compact_releases_memory_and_preserves_contents(void)
 {
 	struct zpool *pool = ct_pool();
-	uint64_t before, released = 0;
+	uint64_t full, before, released = 0;
 	struct ct_set set;
 	int result;
+	bool work;
 
 	ct_need(ZPOOL_CAP_COMPACT);
-	ct_set_init(&set, MANY);
+	ct_set_init(&set, many());
 	for (int round = 0; round < 3; round++) {
-		ct_set_fill(pool, &set, MANY, &ct.rng);
-		ct_set_thin_mapped(pool, &set, FEW, &ct.rng);
-		ct_trim(pool);
+		ct_set_fill(pool, &set, many(), &ct.rng);
+		full = zpool_get_total_size(pool);
+		ct_set_thin_mapped(pool, &set, few(), &ct.rng);
+		work = leaves_work(pool, full);
 		before = zpool_get_total_size(pool);
 		result = zpool_compact(pool, 0, 0, &released);
 		CT_CHECK(result == 0, "compact without a budget returned %s", ct_error_name(result));
 		CT_CHECK(zpool_get_total_size(pool) <= before, "compaction made the pool grow from %llu to %llu bytes",
 			 (unsigned long long)before, (unsigned long long)zpool_get_total_size(pool));
-		CT_CHECK(released > 0, "three quarters of the objects were freed, but compaction released no memory");
+		CT_CHECK(released > 0 || !work,
+			 "three quarters of the objects were freed, but compaction released no memory");
 		ct_trim(pool);
 		CT_CHECK(zpool_get_total_size(pool) + released / 2 <= before,
 			 "bytes released by compaction: got %llu, and total_size went from %llu to %llu",
@@ -94,9 +124,9 @@ static void compact_stops_at_its_byte_budget(void)
 	ct_need(ZPOOL_CAP_COMPACT);
 	for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
 		struct ct_set set;
-		struct zpool *pool = holed_pool(&set);
+		bool more, work;
+		struct zpool *pool = holed_pool(&set, &work);
 		unsigned int calls = 0;
-		bool more;
 
 		do {
 			uint64_t before = moved_bytes(pool), most = budgets[i] - 1 + largest + filtered;
@@ -110,27 +140,33 @@ static void compact_stops_at_its_byte_budget(void)
 				 (unsigned long long)budgets[i], calls);
 		} while (more && (budgets[i] > 1 || calls < 10));
 		/* If all objects together have only few bytes, one call may move all that there is to move. */
-		CT_CHECK(calls > 1 || budgets[i] >= MANY / 16 * ct.max_bytes,
-			 "three quarters of %u objects were freed, and compacting them moved at most %llu bytes", MANY,
-			 (unsigned long long)budgets[i]);
+		CT_CHECK(calls > 1 || !work || budgets[i] >= many() / 16 * ct.max_bytes,
+			 "three quarters of %zu objects were freed, and compacting them moved at most %llu bytes",
+			 many(), (unsigned long long)budgets[i]);
 		ct_set_check(pool, &set, "after compacting with byte budgets");
 		drop(pool, &set);
 	}
 }
 
-/* Nobody knows how much a slow machine does in a given time.  So the budget grows until compaction finishes. */
+/*
+ * Nobody knows how much a slow machine does in a given time.  So the budget grows until compaction finishes.  A driver
+ * may move some kilobytes, or what it has in a step of memory, before it looks at the time.
+ */
 static void compact_with_time_budget_finishes(void)
 {
 	struct ct_set set;
-	struct zpool *pool = holed_pool(&set);
+	bool work, more;
+	struct zpool *pool = holed_pool(&set, &work);
 	uint64_t before, ns = 20000;
 	unsigned int calls = 0;
+	const bool little = few() * ct_size(1000) < 1u << 20 || few() * ct_size(1000) < 4 * ct.step_bytes;
 
 	before = zpool_get_total_size(pool);
+	more = compact(pool, 0, 1);
 	CT_CHECK(
-		compact(pool, 0, 1),
-		"three quarters of %u objects were freed, and a single zpool_compact() with a budget of 1 ns moved all the others",
-		MANY);
+		more || little || !work,
+		"three quarters of %zu objects were freed, and a single zpool_compact() with a budget of 1 ns moved all the others",
+		many());
 	ct_set_check(pool, &set, "after compacting for one nanosecond");
 	while (compact(pool, 0, ns)) {
 		CT_CHECK(ns < UINT64_C(60000000000),
@@ -140,8 +176,8 @@ static void compact_with_time_budget_finishes(void)
 			ns *= 2;
 	}
 	ct_trim(pool);
-	CT_CHECK(zpool_get_total_size(pool) < before, "%u of %u objects were freed, but compaction released no memory",
-		 MANY - FEW, MANY);
+	CT_CHECK(zpool_get_total_size(pool) < before || !work,
+		 "%zu of %zu objects were freed, but compaction released no memory", many() - few(), many());
 	ct_set_check(pool, &set, "after compacting with time budgets");
 	drop(pool, &set);
 }
@@ -150,20 +186,20 @@ static void compact_with_time_budget_finishes(void)
 static void compact_does_not_move_mapped_objects(void)
 {
 	struct ct_set set;
-	struct zpool *pool = holed_pool(&set);
-	char **address = calloc(FEW, sizeof(*address));
+	struct zpool *pool = holed_pool(&set, NULL);
+	char **address = calloc(few(), sizeof(*address));
 	uint64_t around, after;
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
 	CT_CHECK(address != NULL, "the test suite is out of memory");
-	for (size_t i = 0; i < FEW; i += 4) {
+	for (size_t i = 0; i < few(); i += 4) {
 		address[i] = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW);
 		CT_CHECK(address[i] != NULL, "zpool_map_handle() failed");
 	}
 	for (int calls = 0; calls < 50; calls++)
 		(void)compact(pool, 100000, 0);
 	CT_MUST(zpool_compact(pool, 0, 0, NULL));
-	for (size_t i = 0; i < FEW; i += 4) {
+	for (size_t i = 0; i < few(); i += 4) {
 		char *again = zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RW);
 
 		CT_CHECK(again == address[i], "a mapped object was at %p, and after compaction is at %p",
@@ -175,7 +211,7 @@ static void compact_does_not_move_mapped_objects(void)
 	ct_set_check(pool, &set, "after compaction around mapped objects");
 	ct_trim(pool);
 	around = zpool_get_total_size(pool);
-	for (size_t i = 0; i < FEW; i += 4)
+	for (size_t i = 0; i < few(); i += 4)
 		zpool_unmap_handle(pool, set.at[i].handle);
 	CT_MUST(zpool_compact(pool, 0, 0, NULL));
 	ct_trim(pool);
@@ -191,17 +227,17 @@ static void compact_does_not_move_mapped_objects(void)
 static void repeated_compact_finishes_despite_mapped_objects(void)
 {
 	struct ct_set set;
-	struct zpool *pool = holed_pool(&set);
+	struct zpool *pool = holed_pool(&set, NULL);
 
 	ct_need(ZPOOL_CAP_COMPACT | ZPOOL_CAP_MAP);
-	for (size_t i = 0; i < FEW; i += 4)
+	for (size_t i = 0; i < few(); i += 4)
 		CT_CHECK(zpool_map_handle(pool, set.at[i].handle, ZPOOL_MM_RO) != NULL, "zpool_map_handle() failed");
 	for (unsigned int calls = 0; compact(pool, 100000, 0); calls++)
 		CT_CHECK(calls < 10000,
 			 "with some objects mapped, zpool_compact() with a budget still returns 1 after %u calls",
 			 calls);
 	ct_set_check(pool, &set, "after compaction around mapped objects");
-	for (size_t i = 0; i < FEW; i += 4)
+	for (size_t i = 0; i < few(); i += 4)
 		zpool_unmap_handle(pool, set.at[i].handle);
 	drop(pool, &set);
 }
@@ -210,13 +246,13 @@ static void repeated_compact_finishes_despite_mapped_objects(void)
 static void compacted_space_is_reused(void)
 {
 	struct ct_set set;
-	struct zpool *pool = holed_pool(&set);
+	struct zpool *pool = holed_pool(&set, NULL);
 	uint64_t full = 0;
 
 	ct_need(ZPOOL_CAP_COMPACT);
 	for (int round = 0; round < 6; round++) {
 		CT_MUST(zpool_compact(pool, 0, 0, NULL));
-		while (set.count < MANY) {
+		while (set.count < many()) {
 			struct ct_object object = { 0, ct_rng_size(&ct.rng, ct.max_bytes), set.next_tag++ };
 			unsigned char byte = 1;
 
@@ -231,9 +267,9 @@ static void compacted_space_is_reused(void)
 		if (round == 0)
 			full = zpool_get_total_size(pool);
 		CT_CHECK(zpool_get_total_size(pool) < full + full / 4,
-			 "%u objects took %llu bytes, but after %d rounds of compacting and refilling they took %llu",
-			 MANY, (unsigned long long)full, round, (unsigned long long)zpool_get_total_size(pool));
-		ct_set_thin(pool, &set, FEW, &ct.rng);
+			 "%zu objects took %llu bytes, but after %d rounds of compacting and refilling they took %llu",
+			 many(), (unsigned long long)full, round, (unsigned long long)zpool_get_total_size(pool));
+		ct_set_thin(pool, &set, few(), &ct.rng);
 	}
 	drop(pool, &set);
 }
