@@ -78,7 +78,7 @@ static void create_keeps_no_pointer_to_its_arguments(void)
 	struct ct_set set;
 	struct zpool *pool;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	pool = open_future(&set);
 	live(pool, &set, 2);
 	ct_set_fini(&set);
@@ -147,7 +147,7 @@ static void verify_finds_no_damage(void)
 	struct ct_set set;
 	struct zpool *pool;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	pool = open_future(&set);
 	if (!ct_future_has_verify())
 		ct_skip("%s has no verify callback", ct.spec);

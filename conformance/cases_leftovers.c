@@ -405,7 +405,7 @@ static void live_through_a_fork(void)
 /* Makes calls that might print something: some succeed, some are refused, and some run out of memory. */
 static void work_and_fail(void)
 {
-	struct zpool *pool = ct_pool_limited(1u << 20);
+	struct zpool *pool = ct_pool_limited(ct_limit(1u << 20));
 	unsigned long handle = 0;
 
 	for (size_t i = 0; zpool_malloc(pool, size_of(i), ZPOOL_GFP_KERNEL, &handle) == 0; i++) {

@@ -64,7 +64,7 @@ static void limit_is_never_exceeded(void)
 	struct ct_set set;
 	unsigned long handle;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	fill_to_limit(pool, &set, limit);
 	full = zpool_get_total_size(pool);
 	CT_CHECK(full > limit / 2, "malloc returned -ENOMEM when the pool held only %llu of %llu bytes",
@@ -100,7 +100,7 @@ static void limit_is_exact_for_every_value(void)
 {
 	struct ct_set set;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	for (uint64_t i = 0; i < 48; i++) {
 		uint64_t limit = ct_limit(MIB / 2) + i * 4096 + i % 3 * 2047;
 		struct zpool *pool = ct_pool_limited(limit);
@@ -137,7 +137,7 @@ static void failed_mallocs_change_nothing(void)
 	uint64_t before;
 	struct ct_set set;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	fill_to_limit(pool, &set, limit);
 	while (ct_set_try(pool, &set, ct.max_bytes, ZPOOL_GFP_KERNEL) == 0)
 		;
@@ -198,7 +198,7 @@ static void limit_accepts_suffixes(void)
 	struct zpool *pool;
 	struct ct_set set;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		char text[64];
 
@@ -248,7 +248,7 @@ static void limit_can_be_changed_at_any_time(void)
 	size_t before;
 	struct ct_set set;
 
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	ct_set_fill(pool, &set, 2000, &ct.rng);
 	held = zpool_get_total_size(pool);
 	/* With the limit below the pool's size, no object is lost and none can be added. */
@@ -314,7 +314,7 @@ static void each_pool_has_its_own_limit(void)
 	struct ct_set sets[3];
 
 	for (int i = 0; i < 3; i++)
-		ct_set_init(&sets[i], CT_SET_TO_LIMIT);
+		ct_set_init(&sets[i], ct_set_to_limit());
 	for (int i = 0; i < 2; i++)
 		CT_MUST(zpool_set_limit(pools[i], limits[i]));
 	for (int i = 0; i < 2; i++) {
@@ -417,7 +417,7 @@ static void only_shrink_evicts(void)
 	unasked = 0;
 	pool = ct_pool_evicting(count_unasked, NULL);
 	CT_MUST(zpool_set_limit(pool, limit));
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	fill_to_limit(pool, &set, limit);
 	ct_trim(pool);
 	if (ct_can(ZPOOL_CAP_COMPACT))

@@ -11,7 +11,12 @@
 #include <string.h>
 
 #define LIMIT (UINT64_C(6) << 20)
-#define COUNT_MAX 400000u
+
+/* More objects than fit below the limit. */
+static size_t count_max(void)
+{
+	return (size_t)(ct_limit(LIMIT) / 15);
+}
 
 /* The sizes of the first objects and of the later ones; 0: random. */
 static const size_t mixes[][2] = { { 2000, 300 }, { 300, 2000 }, { 0, 1100 },  { 0, 3000 },   { 3000, 0 },
@@ -35,7 +40,8 @@ static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, size_
 		CT_CHECK(result == 0 || result == -ENOMEM, "malloc returned %s", ct_error_name(result));
 		if (result)
 			return count;
-		CT_CHECK(count < COUNT_MAX, "the pool never reached a limit of %llu bytes", (unsigned long long)LIMIT);
+		CT_CHECK(count < count_max(), "the pool never reached a limit of %llu bytes",
+			 (unsigned long long)ct_limit(LIMIT));
 	}
 }
 
@@ -78,11 +84,11 @@ static bool compacts_at_the_limit(void)
 
 static void malloc_at_the_limit_trims_first(void)
 {
-	unsigned long *handles = calloc(2 * (size_t)COUNT_MAX, sizeof(*handles));
+	unsigned long *handles = calloc(2 * count_max(), sizeof(*handles));
 
 	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	for (size_t i = 0; i < 3 * MIXES; i++) {
-		struct zpool *pool = ct_pool_limited(LIMIT);
+		struct zpool *pool = ct_pool_limited(ct_limit(LIMIT));
 		const size_t *mix = mixes[i / 3];
 		size_t first = fill(pool, mix[0], handles, 0), size;
 		uint64_t released = 0;
@@ -96,8 +102,8 @@ static void malloc_at_the_limit_trims_first(void)
 			size = size_of(mix[1]);
 			if (zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, last) == -ENOMEM)
 				break;
-			CT_CHECK(count < COUNT_MAX, "the pool never reached a limit of %llu bytes",
-				 (unsigned long long)LIMIT);
+			CT_CHECK(count < count_max(), "the pool never reached a limit of %llu bytes",
+				 (unsigned long long)ct_limit(LIMIT));
 		}
 		if (zpool_trim(pool, &released) == 0)
 			expect_no_room(pool, size, "zpool_trim()", released);
@@ -149,6 +155,7 @@ static void work_and_idle(struct ct_thread *thread)
 
 /* The calls that release a pool's caches. */
 enum giving { BY_TRIM, BY_COMPACT, BY_BUDGET, GIVINGS };
+enum { COMPACT_CALLS_MAX = 400000 };
 
 static bool give_back(struct zpool *pool, enum giving giving)
 {
@@ -160,7 +167,7 @@ static bool give_back(struct zpool *pool, enum giving giving)
 		return false;
 	for (unsigned int calls = 0; result == 1; calls++) {
 		result = zpool_compact(pool, 0, giving == BY_BUDGET ? 20000 : 0, NULL);
-		CT_CHECK(result >= 0 && calls < COUNT_MAX, "zpool_compact() returned %s after %u calls",
+		CT_CHECK(result >= 0 && calls < COMPACT_CALLS_MAX, "zpool_compact() returned %s after %u calls",
 			 ct_error_name(result), calls);
 	}
 	return true;
@@ -234,14 +241,15 @@ static void caches_of_idle_threads_hold_no_pages(void)
 /* At the limit, memory that threads left behind must be usable like any other. */
 static void space_of_ended_threads_is_usable_at_the_limit(void)
 {
-	struct zpool *fresh = ct_pool_limited(LIMIT / 2), *used = ct_pool();
-	unsigned long *handles = calloc((size_t)COUNT_MAX + 1, sizeof(*handles));
+	const uint64_t limit = ct_limit(LIMIT / 2);
+	struct zpool *fresh = ct_pool_limited(limit), *used = ct_pool();
+	unsigned long *handles = calloc(count_max() + 1, sizeof(*handles));
 	size_t many, less;
 
 	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	many = fill(fresh, 800, handles, 0);
 	ct_threads_run(THREADS, work_and_end, used);
-	CT_MUST(zpool_set_limit(used, LIMIT / 2));
+	CT_MUST(zpool_set_limit(used, limit));
 	less = fill(used, 800, handles, 0);
 	CT_CHECK(
 		less + less / 32 + 8 >= many,

@@ -211,7 +211,7 @@ static void stats_separate_limit_and_nowait_failures(void)
 	struct ct_set set;
 
 	ct_need(ZPOOL_CAP_STATS);
-	ct_set_init(&set, CT_SET_TO_LIMIT);
+	ct_set_init(&set, ct_set_to_limit());
 	for (int round = 0; round < 6; round++) {
 		for (int failures = 0; failures < 50;) {
 			bool wait = ct_rng_below(&ct.rng, 3) > 0;

@@ -50,8 +50,8 @@ struct ct_set {
 	uint64_t next_tag;
 };
 
-/* More objects than reach the limit in any case, even if they are of one byte. */
-#define CT_SET_TO_LIMIT 300000u
+/* Returns a capacity for sets that are filled until a limit of ct_limit() is reached, even with objects of one byte. */
+size_t ct_set_to_limit(void);
 
 void ct_set_init(struct ct_set *set, size_t capacity);
 void ct_set_fini(struct ct_set *set);

@@ -3,6 +3,7 @@
  * setup.c - the driver under test: its capabilities, and opening pools of it
  */
 #include "case.h"
+#include "objects.h"
 #include "outcome.h"
 
 #include <stdio.h>
@@ -17,6 +18,9 @@ enum { STEP_OBJECTS = 256, STEP_OBJECT_BYTES = 4096 };
 /* See max_bytes in case.h. */
 enum { CT_LARGE_BYTES = 256 << 10, CT_MAX_BYTES = 64 << 10 };
 #define STEP_LIMIT_BYTES (UINT64_C(96) << 20)
+
+/* How many of the largest objects a limit of some steps may need. */
+enum { LIMIT_OBJECTS = 100000 };
 
 struct caps_query {
 	const char *type;
@@ -171,10 +175,28 @@ static void learn_steps(void)
 	zpool_destroy_pool(pool);
 }
 
+/* What ct_limit() needs at least. */
+static uint64_t limit_of_some_steps(void)
+{
+	return ct.empty_bytes + 6 * ct.step_bytes;
+}
+
+size_t ct_set_to_limit(void)
+{
+	/* Cases use at most two and a half times the limit, and the limit is 4 MiB or a few steps. */
+	enum { LEAST = 300000, MOST = 1200000 };
+	uint64_t objects = limit_of_some_steps() / 4;
+
+	return objects < LEAST ? LEAST : objects > MOST ? MOST : (size_t)objects;
+}
+
 uint64_t ct_limit(uint64_t bytes)
 {
-	uint64_t needed = ct.empty_bytes + 6 * ct.step_bytes;
+	uint64_t needed = limit_of_some_steps();
 
+	if (needed > bytes && needed / ct.max_bytes > LIMIT_OBJECTS)
+		ct_skip("%s allocates memory in steps of %llu bytes for objects of at most %zu bytes: a limit of a few steps would need too many of them",
+			ct.spec, (unsigned long long)ct.step_bytes, ct.max_bytes);
 	if (needed > STEP_LIMIT_BYTES)
 		ct_skip("%s allocates memory in steps of %llu bytes, and an empty pool holds %llu: a limit of a few steps would take too long to fill",
 			ct.spec, (unsigned long long)ct.step_bytes, (unsigned long long)ct.empty_bytes);
