@@ -132,15 +132,21 @@ static void refused_commit_is_enomem(void)
 	ct_set_fini(&set);
 }
 
+/*
+ * A driver may have returned whole reservations while the page source refused the rest, so that little is left to
+ * return later.
+ */
 static void refused_decommit_loses_nothing(void)
 {
+	enum { SLACK = 64 << 10 };
 	struct zpool *pool;
-	size_t kept;
+	size_t kept, empty;
 	struct ct_set set;
 
 	ct_need(ZPOOL_CAP_TRIM);
 	need_objects_in_pages();
 	pool = ct_source_pool(&source);
+	empty = ct_source_committed_bytes(&source);
 	ct_set_init(&set, 3000);
 	for (int round = 0; round < 3; round++) {
 		ct_set_fill(pool, &set, 3000, &ct.rng);
@@ -167,7 +173,7 @@ static void refused_decommit_loses_nothing(void)
 		atomic_store(&source.refuse_decommit, false);
 		ct_trim(pool);
 		CT_CHECK(
-			ct_source_committed_bytes(&source) < kept,
+			ct_source_committed_bytes(&source) < kept || kept <= empty + SLACK,
 			"%zu bytes stay committed after zpool_trim(), though every object is free and the page source accepts memory again; zpool_trim() must release free memory",
 			kept);
 	}
