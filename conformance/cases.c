@@ -32,6 +32,7 @@ const struct ct_group ct_groups[] = {
 	{ "scale", ct_cases_scale },
 	{ "caches and deferred releases", ct_cases_room },
 	{ "threads", ct_cases_threads },
+	{ "cancelled threads", ct_cases_cancel },
 	{ "pairs of concurrent calls", ct_cases_pairs },
 	{ "calls interrupted halfway", ct_cases_meetings },
 	{ "fork", ct_cases_fork },

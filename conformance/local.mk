@@ -12,6 +12,7 @@ conformance_libconformance_a_SOURCES = \
 	conformance/cases.c conformance/cases.h \
 	conformance/cases_badinput.c \
 	conformance/cases_budget.c \
+	conformance/cases_cancel.c \
 	conformance/cases_compact.c \
 	conformance/cases_copies.c \
 	conformance/cases_evict.c \

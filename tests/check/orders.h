@@ -7,6 +7,26 @@
 
 /* ---- the order of eviction ---- */
 
+/* The lock is held across a cancellation point. */
+#ifdef FAULT_cancelled_with_the_lock_held
+static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static unsigned int calls;
+	int err;
+
+	if (gfp & ZPOOL_GFP_NOWAIT)
+		return -ENOMEM;
+	pthread_mutex_lock(&lock);
+	if (++calls % 64 == 0)
+		usleep(1);
+	err = slabs_malloc(pool, size, gfp, handle);
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+#define BROKEN_MALLOC broken_malloc
+#endif
+
 #ifdef FAULT_evicts_everything
 static int broken_shrink(void *pool, unsigned int pages, unsigned int *reclaimed)
 {
