@@ -19,6 +19,7 @@ const struct ct_group ct_groups[] = {
 	{ "walks", ct_cases_walk },
 	{ "extras", ct_cases_extras },
 	{ "statistics", ct_cases_stats },
+	{ "statistics with several threads", ct_cases_stats_threads },
 	{ "parameters", ct_cases_params },
 	{ "parameter values", ct_cases_params_store },
 	{ "allocation without waiting", ct_cases_nowait },

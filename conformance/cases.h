@@ -21,6 +21,7 @@ extern const struct ct_case ct_cases_leftovers[];
 extern const struct ct_case ct_cases_walk[];
 extern const struct ct_case ct_cases_extras[];
 extern const struct ct_case ct_cases_stats[];
+extern const struct ct_case ct_cases_stats_threads[];
 extern const struct ct_case ct_cases_cancel[];
 extern const struct ct_case ct_cases_compact[];
 extern const struct ct_case ct_cases_budget[];

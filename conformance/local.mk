@@ -41,6 +41,7 @@ conformance_libconformance_a_SOURCES = \
 	conformance/cases_shrink_order.c \
 	conformance/cases_sources.c \
 	conformance/cases_stats.c \
+	conformance/cases_stats_threads.c \
 	conformance/cases_threads.c \
 	conformance/cases_walk.c \
 	conformance/checks.c \
@@ -65,6 +66,7 @@ conformance_libconformance_a_SOURCES = \
 	conformance/soak.c conformance/soak.h \
 	conformance/source.c conformance/source.h \
 	conformance/state.c conformance/state.h \
+	conformance/stats.h \
 	conformance/stopper.c conformance/stopper.h \
 	conformance/tap.c \
 	conformance/threads.c \
