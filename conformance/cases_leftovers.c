@@ -385,6 +385,36 @@ static void freed_objects_leak_nothing(void)
 	zpool_destroy_pool(lasting_pool);
 }
 
+static void *store_free_and_end(void *arg)
+{
+	store_and_free();
+	return arg;
+}
+
+/* Two threads at the same time, which cannot share what a driver keeps for each. */
+static void lend_to_threads(void)
+{
+	pthread_t threads[2];
+
+	for (size_t i = 0; i < 2; i++)
+		CT_CHECK(pthread_create(&threads[i], NULL, store_free_and_end, NULL) == 0,
+			 "the test suite cannot start a thread");
+	for (size_t i = 0; i < 2; i++)
+		CT_CHECK(pthread_join(threads[i], NULL) == 0, "the test suite cannot join a thread");
+}
+
+/* The pool lives on, so its destruction cannot free what the driver had allocated for the threads. */
+static void ended_threads_leave_nothing_in_a_pool(void)
+{
+	need_a_plain_process();
+#ifdef __GLIBC__
+	mallopt(M_ARENA_MAX, 1);
+#endif
+	lasting_pool = ct_pool();
+	repeat(lend_to_threads, 2, "threads that used a pool and ended before it");
+	zpool_destroy_pool(lasting_pool);
+}
+
 /* Forks while a pool exists, which makes the driver's fork callback run. */
 static void live_through_a_fork(void)
 {
@@ -472,6 +502,9 @@ const struct ct_case ct_cases_leftovers[] = {
 	{ "pools_destroyed_after_threads_leak_nothing",
 	  "zpool_destroy_pool() releases everything that threads cached, whether they have ended or still run.",
 	  pools_destroyed_after_threads_leak_nothing, 0 },
+	{ "ended_threads_leave_nothing_in_a_pool",
+	  "A pool keeps no memory for threads that have ended, even while it lives on.",
+	  ended_threads_leave_nothing_in_a_pool, 0 },
 	{ "failed_creations_leak_nothing", "A failed pool creation leaks nothing.", failed_creations_leak_nothing, 0 },
 	{ "freed_objects_leak_nothing", "zpool_free() releases everything that belonged to the object.",
 	  freed_objects_leak_nothing, 0 },

@@ -278,6 +278,7 @@ if [ -r /proc/self/statm ] && [ -r /proc/self/fd ]; then
     fault refused_evictions_leak pools_destroyed_half_evicted_leak_nothing
     fault failed_mallocs_leak pools_destroyed_after_failures_leak_nothing
     fault threads_leak_a_record pools_destroyed_after_threads_leak_nothing
+    fault records_of_threads_pile_up ended_threads_leave_nothing_in_a_pool
 fi
 fault pools_are_at_most_256 hundreds_of_pools_can_exist
 fault reads_what_is_freed read_races_with_free

@@ -229,6 +229,51 @@ static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long
 #define BROKEN_MALLOC broken_malloc
 #endif
 
+/* The record of a thread is freed together with the pool, but not when the thread ends. */
+#ifdef FAULT_records_of_threads_pile_up
+struct broken_record {
+	struct broken_record *next;
+	void *pool;
+	char bytes[200];
+};
+static pthread_mutex_t broken_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct broken_record *broken_records;
+
+static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	static _Thread_local void *known;
+	struct broken_record *record;
+
+	if (known != pool && !(gfp & ZPOOL_GFP_NOWAIT)) {
+		record = malloc(sizeof(*record));
+		pthread_mutex_lock(&broken_lock);
+		record->pool = pool;
+		record->next = broken_records;
+		broken_records = record;
+		pthread_mutex_unlock(&broken_lock);
+		known = pool;
+	}
+	return slabs_malloc(pool, size, gfp, handle);
+}
+#define BROKEN_MALLOC broken_malloc
+
+static void broken_destroy(void *pool)
+{
+	pthread_mutex_lock(&broken_lock);
+	for (struct broken_record **at = &broken_records, *record; (record = *at);) {
+		if (record->pool == pool) {
+			*at = record->next;
+			free(record);
+		} else {
+			at = &record->next;
+		}
+	}
+	pthread_mutex_unlock(&broken_lock);
+	slabs_destroy(pool);
+}
+#define BROKEN_DESTROY broken_destroy
+#endif
+
 #ifdef FAULT_pools_are_at_most_256
 static _Atomic(uint8_t) broken_pools;
 
