@@ -4,6 +4,7 @@
  */
 #include "cases.h"
 #include "crowd.h"
+#include "stopper.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -166,6 +167,68 @@ static void child_can_create_pools(void)
 	ct_in_child(make_a_new_pool, NULL);
 }
 
+/* ---- a fork while another thread is inside a call ---- */
+
+/* object: what the interrupted calls store and free */
+struct moment {
+	struct zpool *pool;
+	struct ct_set set;
+	struct ct_object object;
+};
+
+static void store_object(void *arg)
+{
+	struct moment *moment = arg;
+
+	CT_MUST(zpool_malloc(moment->pool, moment->object.size, ZPOOL_GFP_KERNEL, &moment->object.handle));
+}
+
+static void free_object(void *arg)
+{
+	struct moment *moment = arg;
+
+	zpool_free(moment->pool, moment->object.handle);
+}
+
+static void use_in_the_child(void *arg)
+{
+	struct moment *moment = arg;
+
+	ct_set_check(moment->pool, &moment->set, "in a child, after a fork during a call of another thread");
+	ct_set_fill(moment->pool, &moment->set, moment->set.capacity, &ct.rng);
+	ct_set_free_all(moment->pool, &moment->set);
+	ct_trim(moment->pool);
+}
+
+static void fork_now(void *arg)
+{
+	ct_in_child(use_in_the_child, arg);
+}
+
+/* The interrupted call may hold a lock of the driver.  Then the fork must wait until the call has released it. */
+static void fork_during_a_call_leaves_a_consistent_child(void)
+{
+	enum { STOPS = 25 };
+	struct moment moment = { .object = { 0, ct_size(1000), 0 } };
+
+	ct_need(ZPOOL_CAP_FORK);
+	moment.pool = ct_pool();
+	ct_set_init(&moment.set, 60);
+	ct_set_fill(moment.pool, &moment.set, 40, &ct.rng);
+	if (!ct_stopper_open())
+		ct_skip("a sanitizer or valgrind delays signals, so that no call can be interrupted");
+	for (int i = 0; i < STOPS; i++) {
+		ct_stopper_run(store_object, free_object, fork_now, &moment);
+		ct_stopper_run(free_object, store_object, fork_now, &moment);
+	}
+	ct_stopper_close();
+	ct_set_check(moment.pool, &moment.set, "in the parent, after forks during calls");
+	zpool_destroy_pool(moment.pool);
+	ct_set_fini(&moment.set);
+}
+
+/* ---- a fork while threads work ---- */
+
 static atomic_bool forks_done;
 
 static void work_until_forked(struct ct_thread *thread)
@@ -292,6 +355,9 @@ const struct ct_case ct_cases_fork[] = {
 	  inherited_pool_without_fork_support_is_refused, CT_FORKS },
 	{ "child_can_create_pools", "A forked child can create pools of any driver.", child_can_create_pools,
 	  CT_FORKS },
+	{ "fork_during_a_call_leaves_a_consistent_child",
+	  "A fork while another thread is inside a call leaves the child with a pool that it can use.",
+	  fork_during_a_call_leaves_a_consistent_child, CT_FORKS },
 	{ "fork_while_threads_work_leaves_consistent_pools",
 	  "A fork while other threads use the pool leaves the child with a consistent pool.",
 	  fork_while_threads_work_leaves_consistent_pools, CT_FORKS },

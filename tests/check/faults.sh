@@ -324,7 +324,7 @@ fault shrink_locks_across_stats any_two_calls_run_concurrently
 fault nowait_waits_for_a_lock nowait_does_not_wait_for_pages
 fault walks_with_a_lock_held walk_callback_may_change_the_pool
 fault cancelled_with_the_lock_held cancelled_threads_complete_their_calls
-fault fork_takes_no_lock fork_while_threads_work_leaves_consistent_pools
+fault fork_takes_no_lock fork_during_a_call_leaves_a_consistent_child
 fault child_keeps_the_lock child_has_private_copies_of_pools
 fault evicts_with_a_lock_held slow_callback_blocks_no_other_thread
 prints "a deadlock is reported as one" "happened: a deadlock: for [0-9]+ s the case neither finished a step nor"
