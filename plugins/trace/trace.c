@@ -48,7 +48,8 @@ struct trace_pool {
 	struct zp_lock lock; /* guards the following members */
 	struct trace_objects objects;
 	uint64_t next_number;
-	bool reported; /* the message that the file cannot be written was logged */
+	unsigned int storing; /* mallocs that may have made an object, and have not recorded it yet */
+	bool reported;        /* the message that the file cannot be written was logged */
 	struct trace_writer writer;
 };
 
@@ -125,6 +126,11 @@ static int trace_evict(void *context, unsigned long handle)
 
 	zp_lock(&trace->lock);
 	operand = trace_back(trace, handle);
+	/* The malloc's record would follow that of the eviction, and the object would stay in the table for ever. */
+	if (!operand && trace->storing) {
+		trace_unlock(trace);
+		return -EBUSY;
+	}
 	number = trace->next_number - operand;
 	trace_add(trace, TRACE_EVICT, 0, &operand, 1);
 	trace_unlock(trace);
@@ -343,9 +349,13 @@ static int trace_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long 
 	if (gfp & ZPOOL_GFP_NOWAIT) {
 		err = trace_malloc_nowait(trace, &object, gfp);
 	} else {
+		zp_lock(&trace->lock);
+		trace->storing++;
+		trace_unlock(trace);
 		err = trace_lower_malloc(trace, size, gfp, &object.handle);
 		held_bytes = err ? 0 : trace_total_size(trace);
 		zp_lock(&trace->lock);
+		trace->storing -= trace->storing > 0;
 		trace_add_malloc(trace, &object, err, gfp, held_bytes);
 		trace_unlock(trace);
 	}
@@ -564,8 +574,10 @@ static void trace_fork(void *pool, enum zpool_fork_phase phase)
 		zp_lock(&trace->lock);
 		return;
 	}
-	if (phase == ZPOOL_FORK_CHILD)
+	if (phase == ZPOOL_FORK_CHILD) {
 		trace_writer_abandon(&trace->writer);
+		trace->storing = 0;
+	}
 	zp_unlock(&trace->lock);
 }
 

@@ -504,6 +504,65 @@ START_TEST(freed_space_is_used_again_below_a_lowered_limit)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * An object that the driver evicts before its malloc has returned, as a thread that shrinks the pool meanwhile does
+ */
+
+static struct zpool_driver evicting_driver;
+static int (*evict_below)(void *context, unsigned long handle);
+static void *evict_context;
+static int early_result;
+static unsigned int asked;
+
+static int create_and_note(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	struct zpool_driver driver = driver_for_tests("evicting");
+
+	evict_below = args->evict;
+	evict_context = args->evict_context;
+	return driver.create(args, out);
+}
+
+static int malloc_and_evict(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zpool_driver driver = driver_for_tests("evicting");
+	int err = driver.malloc(driver_pool, size, gfp, handle);
+
+	if (!err)
+		early_result = evict_below(evict_context, *handle);
+	return err;
+}
+
+static int count_and_keep(struct zpool *of, unsigned long handle)
+{
+	(void)of, (void)handle;
+	asked++;
+	return -EAGAIN;
+}
+
+START_TEST(object_is_not_evicted_before_it_is_recorded)
+{
+	static const struct zpool_ops ops = { .evict = count_and_keep };
+	char filter[160];
+	unsigned long handle;
+
+	driver_knobs_reset();
+	evicting_driver = driver_for_tests("evicting");
+	evicting_driver.create = create_and_note;
+	evicting_driver.malloc = malloc_and_evict;
+	ck_assert_int_eq(zpool_register_driver(&evicting_driver), 0);
+	(void)snprintf(filter, sizeof(filter), "trace:file=%s", path);
+	struct zpool *pool = stack_open(filter, "evicting", &ops);
+	ck_assert_int_eq(zpool_malloc(pool, 100, ZPOOL_GFP_KERNEL, &handle), 0);
+	ck_assert_int_eq(early_result, -EBUSY);
+	ck_assert_uint_eq(asked, 0);
+	ck_assert_int_eq(evict_below(evict_context, handle), -EAGAIN);
+	ck_assert_uint_eq(asked, 1);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&evicting_driver), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("trace");
@@ -527,6 +586,7 @@ int main(void)
 	tcase_add_test(tcase, log_handler_may_use_the_pool);
 	tcase_add_test(tcase, thread_is_not_cancelled_while_it_writes);
 	tcase_add_test(tcase, freed_space_is_used_again_below_a_lowered_limit);
+	tcase_add_test(tcase, object_is_not_evicted_before_it_is_recorded);
 	tcase_set_timeout(tcase, 30);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
