@@ -216,6 +216,12 @@ static inline uint64_t zp_handles_taken(struct zp_handles *handles)
 	return atomic_load_explicit(&handles->taken, memory_order_relaxed);
 }
 
+/*
+ * Limits the table's pages to what they hold now, and returns it.  The table cannot grow between the reading and the
+ * new limit.  No other user may take from these pages.
+ */
+uint64_t zp_handles_close_limit(struct zp_handles *handles);
+
 /* Makes every idle group dormant.  *released is in bytes. */
 void zp_handles_trim(struct zp_handles *handles, uint64_t *released);
 

@@ -283,6 +283,15 @@ bool zp_groups_too_many_idle(struct zp_handles *handles, uint32_t *keep)
 	return handles->groups_idle > bound && zp_pages_decommitted_readable(handles->pages);
 }
 
+uint64_t zp_handles_close_limit(struct zp_handles *handles)
+{
+	zp_lock(&handles->lock);
+	uint64_t held = zp_pages_held_bytes(handles->pages);
+	zp_pages_set_limit(handles->pages, held);
+	zp_unlock(&handles->lock);
+	return held;
+}
+
 void zp_handles_trim(struct zp_handles *handles, uint64_t *released)
 {
 	*released = 0;

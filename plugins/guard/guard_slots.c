@@ -23,7 +23,7 @@ int guard_set_limit(void *pool_, uint64_t limit_bytes)
 
 	zp_lock(&pool->limit_lock);
 	pool->limit_bytes = limit_bytes;
-	pool->own_bytes = zp_pages_held_bytes(&pool->pages);
+	pool->own_bytes = zp_handles_close_limit(&pool->handles);
 	err = share_limit(pool);
 	zp_unlock(&pool->limit_lock);
 	return err;
@@ -205,8 +205,14 @@ uint64_t guard_kept_slots(struct guard_pool *pool)
 uint64_t guard_total_size(void *pool_)
 {
 	struct guard_pool *pool = pool_;
+	uint64_t own, below;
 
-	return zp_filter_total_size(&pool->filter) + zp_pages_held_bytes(&pool->pages);
+	/* If a part of the limit moves from the driver below to the table meanwhile, the sum could exceed the limit. */
+	do {
+		own = zp_pages_held_bytes(&pool->pages);
+		below = zp_filter_total_size(&pool->filter);
+	} while (own != zp_pages_held_bytes(&pool->pages));
+	return own + below;
 }
 
 /*
@@ -223,11 +229,13 @@ static bool trim_own(struct guard_pool *pool)
 	guard_put_kept_slots(pool);
 	zp_handles_trim(&pool->handles, &ignored);
 	zp_pages_trim(&pool->pages, &ignored);
-	if (pool->limit_bytes)
-		yields = zp_pages_held_bytes(&pool->pages) < pool->own_bytes;
-	if (yields) {
-		pool->own_bytes = zp_pages_held_bytes(&pool->pages);
-		(void)share_limit(pool);
+	if (pool->limit_bytes) {
+		uint64_t own_bytes = zp_handles_close_limit(&pool->handles);
+
+		yields = own_bytes < pool->own_bytes;
+		pool->own_bytes = own_bytes;
+		if (yields)
+			(void)share_limit(pool);
 	}
 	zp_unlock(&pool->limit_lock);
 	return yields;

@@ -187,6 +187,42 @@ START_TEST(failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once)
 }
 END_TEST
 
+/* Reads the size of the driver below, and lets the table above grow before it returns that size. */
+static uint64_t fill_after_reading(void *filter)
+{
+	enum { OBJECTS = 2000 }; /* The table grows by 512 slots. */
+	uint64_t below = knobs.filter_lower.driver->total_size(knobs.filter_lower.pool);
+	unsigned int missing = looking ? OBJECTS : 0;
+	unsigned long handle;
+
+	(void)filter;
+	looking = false; /* zpool_malloc() calls this function, too. */
+	while (missing--)
+		ck_assert_int_eq(zpool_malloc(pool, 64, ZPOOL_GFP_KERNEL, &handle), 0);
+	return below;
+}
+
+/* A sum of sizes of two moments could exceed the limit. */
+START_TEST(total_size_is_that_of_one_moment)
+{
+	uint64_t before, meanwhile;
+
+	driver_knobs_reset();
+	watching_filter = filter_for_tests("watching");
+	watching_filter.total_size = fill_after_reading;
+	ck_assert_int_eq(zpool_register_driver(&watching_filter), 0);
+	pool = stack_open("guard:leaks=no+watching", stack_drivers[_i], NULL);
+	before = zpool_get_total_size(pool);
+	looking = true;
+	meanwhile = zpool_get_total_size(pool);
+	ck_assert(!looking);
+	if (meanwhile != before)
+		ck_assert_uint_eq(meanwhile, zpool_get_total_size(pool));
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&watching_filter), 0);
+}
+END_TEST
+
 /* fault has trim and compact, and can only say that the driver below it does not. */
 START_TEST(failed_malloc_says_nothing_about_trim_and_compact)
 {
@@ -227,6 +263,7 @@ int main(void)
 	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, fault_below_fails_the_malloc_and_is_counted_once, 0, 2 * STACK_DRIVERS);
 	tcase_add_loop_test(tcase, failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once, 0, STACKS);
+	tcase_add_loop_test(tcase, total_size_is_that_of_one_moment, 0, STACK_DRIVERS);
 	tcase_add_test(tcase, failed_malloc_says_nothing_about_trim_and_compact);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
