@@ -176,15 +176,17 @@ int zp_pages_make_room_locked(struct zp_pages *pages, uint64_t bytes)
 {
 	uint64_t limit = atomic_load_explicit(&pages->account.limit_bytes, memory_order_relaxed);
 	uint64_t held = zp_pages_held_bytes(pages), missing_pages;
-	uint32_t kept;
+	uint32_t flushed = 0;
 
 	if (held <= limit && bytes <= limit - held)
 		return 0;
 	missing_pages = (held - limit + bytes + ZP_PAGE_BYTES - 1) >> ZP_PAGE_SHIFT;
-	zp_lock(&pages->lock);
-	kept = pages->reserve_pages;
-	zp_unlock(&pages->lock);
-	if (missing_pages <= kept && flush_to(pages, kept - (uint32_t)missing_pages))
+	/* Other threads may take from the reserve meanwhile, so what is released is counted, not what is left. */
+	if (missing_pages <= zp_pages_reserved(pages))
+		while (flushed < missing_pages &&
+		       flush_batch(pages, (uint32_t)missing_pages - flushed, BATCH_RUNS, &flushed))
+			continue;
+	if (flushed)
 		return 0;
 	atomic_fetch_add_explicit(&pages->account.refusals, 1, memory_order_relaxed);
 	return -ENOMEM;
