@@ -117,6 +117,11 @@ int backing_open(struct backing *backing, const struct settings *settings)
 	return compare_size(backing, settings);
 }
 
+int backing_check_user(struct backing *backing)
+{
+	return remote_check_user(backing->remote);
+}
+
 void backing_close(struct backing *backing)
 {
 	if (backing->fd >= 0)

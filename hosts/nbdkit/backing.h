@@ -32,6 +32,12 @@ void backing_init(struct backing *backing);
  */
 int backing_open(struct backing *backing, const struct settings *settings);
 
+/*
+ * Called after nbdkit has changed its user: checks that this user can reach the server.  Returns 0, or -1 after it
+ * reported the error.
+ */
+int backing_check_user(struct backing *backing);
+
 void backing_close(struct backing *backing);
 
 /* Sets the backing in the arguments of a store. */

@@ -9,6 +9,9 @@ nbdkit_plugin_sources = \
 	hosts/nbdkit/report.c hosts/nbdkit/report.h \
 	hosts/nbdkit/settings.c hosts/nbdkit/settings.h \
 	hosts/nbdkit/stripes.c hosts/nbdkit/stripes.h
+if HAVE_LIBNBD
+nbdkit_plugin_sources += hosts/nbdkit/remote_connect.c hosts/nbdkit/remote_internal.h
+endif
 
 if HAVE_NBDKIT
 install_nbdkit = yes

@@ -130,6 +130,8 @@ static int plugin_get_ready(void)
 
 static int plugin_after_fork(void)
 {
+	if (backing_check_user(&backing))
+		return -1;
 	disk = disk_open(&settings, &backing);
 	return disk ? report_start(disk) : -1;
 }

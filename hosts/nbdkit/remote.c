@@ -15,121 +15,21 @@ bool remote_is_uri(const char *backing)
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libnbd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <time.h>
+#include <unistd.h>
+
+#include "remote_internal.h"
 
 /* A request to zero or discard covers at most this many bytes; larger ranges are split. */
 #define STEP_BYTES_MAX (UINT64_C(1) << 30)
-#define IO_BYTES_MAX (UINT64_C(32) << 20)
 
-/* A connection is lost if the server acknowledges nothing for this long. */
-#define TCP_TIMEOUT_MS 60000
-
-/* After an attempt to connect that took so long and failed, the next one is made after the same time. */
-#define SLOW_CONNECT_NS UINT64_C(1000000000)
-
-struct connection {
-	struct nbd_handle *nbd; /* NULL if not connected; used by the thread that has made the connection busy */
-	bool is_busy;
-	bool has_unflushed; /* changes were completed on this connection after its last flush */
-};
-
-struct remote {
-	const char *uri;
-	uint64_t size_bytes;
-	uint64_t unit_bytes;
-	uint64_t io_bytes_max;                 /* the longest read or write */
-	bool can_zero, can_flush, can_extents; /* as the first connection reported them */
-
-	pthread_mutex_t lock; /* guards the members below */
-	pthread_cond_t one_is_free;
-	bool is_in_doubt;      /* a connection was lost that had unflushed changes */
-	uint64_t retry_ns;     /* when the next attempt to connect may be made */
-	bool is_failure_known; /* suppresses repeated log messages about a server that cannot be reached */
-	unsigned int count;
-	struct connection connection[];
-};
+/* The store transfers at most this much at a time, so a server need not accept more. */
+#define IO_BYTES_MAX UINT64_C(65536)
+_Static_assert(IO_BYTES_MAX >= ZPOOL_STORE_UNIT_BYTES_MAX, "a request can have a whole unit");
 
 uint64_t remote_size(const struct remote *remote)
 {
 	return remote->size_bytes;
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
- * Connections
- */
-
-/* Failures are ignored, because a Unix socket has no such options. */
-static void set_timeout(struct nbd_handle *nbd)
-{
-	const int on = 1, timeout_ms = TCP_TIMEOUT_MS;
-	int fd = nbd_aio_get_fd(nbd);
-
-	if (fd < 0)
-		return;
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-}
-
-static struct nbd_handle *new_connection(const char *uri)
-{
-	struct nbd_handle *nbd = nbd_create();
-
-	if (!nbd || nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) || nbd_connect_uri(nbd, uri)) {
-		nbd_close(nbd);
-		return NULL;
-	}
-	set_timeout(nbd);
-	return nbd;
-}
-
-static struct connection *take_connection(struct remote *remote)
-{
-	struct connection *best = NULL;
-
-	pthread_mutex_lock(&remote->lock);
-	for (;;) {
-		for (unsigned int i = 0; i < remote->count; i++) {
-			struct connection *connection = &remote->connection[i];
-
-			if (!connection->is_busy && (!best || (connection->nbd && !best->nbd)))
-				best = connection;
-		}
-		if (best)
-			break;
-		pthread_cond_wait(&remote->one_is_free, &remote->lock);
-	}
-	best->is_busy = true;
-	pthread_mutex_unlock(&remote->lock);
-	return best;
-}
-
-/* Waits for a connection and takes it, if it has unflushed changes.  Returns false if it has none. */
-static bool take_unflushed(struct remote *remote, struct connection *connection)
-{
-	bool is_taken;
-
-	pthread_mutex_lock(&remote->lock);
-	while (connection->has_unflushed && connection->is_busy)
-		pthread_cond_wait(&remote->one_is_free, &remote->lock);
-	is_taken = connection->has_unflushed;
-	if (is_taken)
-		connection->is_busy = true;
-	pthread_mutex_unlock(&remote->lock);
-	return is_taken;
-}
-
-static void release_connection(struct remote *remote, struct connection *connection)
-{
-	pthread_mutex_lock(&remote->lock);
-	connection->is_busy = false;
-	pthread_cond_broadcast(&remote->one_is_free);
-	pthread_mutex_unlock(&remote->lock);
 }
 
 /* Offsets and lengths are multiples of this.  A server that does not say what it needs gets 1. */
@@ -165,107 +65,11 @@ static bool accepts_same_requests(const struct remote *remote, struct nbd_handle
 	       remote->io_bytes_max % block == 0;
 }
 
-/* A server that came back may serve another disk. */
-static bool is_same_disk(const struct remote *remote, struct nbd_handle *nbd)
+bool remote_is_same_disk(const struct remote *remote, struct nbd_handle *nbd)
 {
 	return nbd_get_size(nbd) >= (int64_t)remote->size_bytes && !nbd_is_read_only(nbd) &&
 	       (nbd_can_zero(nbd) || !remote->can_zero) && (nbd_can_flush(nbd) || !remote->can_flush) &&
 	       accepts_same_requests(remote, nbd);
-}
-
-static void log_state(struct remote *remote, bool is_reached, const char *reason)
-{
-	bool is_news;
-
-	pthread_mutex_lock(&remote->lock);
-	is_news = remote->is_failure_known == is_reached;
-	remote->is_failure_known = !is_reached;
-	pthread_mutex_unlock(&remote->lock);
-	if (is_news && is_reached)
-		nbdkit_debug("zpool: connected to the backing %s again", remote->uri);
-	else if (is_news)
-		nbdkit_error("the backing %s cannot be reached: %s", remote->uri, reason);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-static bool may_connect(struct remote *remote)
-{
-	uint64_t now = now_ns();
-	bool may;
-
-	pthread_mutex_lock(&remote->lock);
-	may = now >= remote->retry_ns;
-	pthread_mutex_unlock(&remote->lock);
-	return may;
-}
-
-/*
- * It takes minutes to find out that a host does not answer.  If each write of a flush did, a server that ends would try
- * for hours.  A server that refuses connections does so at once, and is tried again by each request.
- */
-static void delay_next_attempt(struct remote *remote, uint64_t begin_ns)
-{
-	uint64_t now = now_ns();
-
-	if (now - begin_ns < SLOW_CONNECT_NS)
-		return;
-	pthread_mutex_lock(&remote->lock);
-	remote->retry_ns = now + SLOW_CONNECT_NS;
-	pthread_mutex_unlock(&remote->lock);
-}
-
-/* Gives a connection a handle.  Returns 0 or -errno. */
-static int connect_again(struct remote *remote, struct connection *connection)
-{
-	uint64_t begin_ns;
-	int err = 0;
-
-	if (connection->nbd)
-		return 0;
-	if (!may_connect(remote))
-		return -EIO;
-	begin_ns = now_ns();
-	connection->nbd = new_connection(remote->uri);
-	if (!connection->nbd) {
-		err = -EIO;
-		delay_next_attempt(remote, begin_ns);
-		log_state(remote, false, nbd_get_error());
-	} else if (!is_same_disk(remote, connection->nbd)) {
-		err = -EIO;
-		nbd_close(connection->nbd);
-		connection->nbd = NULL;
-		log_state(
-			remote, false,
-			"the server came back with a smaller disk, or with one that is read-only or accepts fewer requests");
-	} else {
-		log_state(remote, true, NULL);
-	}
-	return err;
-}
-
-static void lose_connection(struct remote *remote, struct connection *connection)
-{
-	nbdkit_error("a connection to the backing %s was lost: %s", remote->uri, nbd_get_error());
-	nbd_close(connection->nbd);
-	connection->nbd = NULL;
-	pthread_mutex_lock(&remote->lock);
-	remote->is_in_doubt |= connection->has_unflushed;
-	connection->has_unflushed = false;
-	pthread_mutex_unlock(&remote->lock);
-}
-
-static void set_unflushed(struct remote *remote, struct connection *connection, bool has_unflushed)
-{
-	pthread_mutex_lock(&remote->lock);
-	connection->has_unflushed = has_unflushed;
-	pthread_mutex_unlock(&remote->lock);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -316,11 +120,6 @@ static int send_request(struct nbd_handle *nbd, struct request *request)
 	}
 }
 
-static bool is_lost(struct nbd_handle *nbd)
-{
-	return nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd);
-}
-
 static int last_error(void)
 {
 	return nbd_get_errno() ? -nbd_get_errno() : -EIO;
@@ -329,25 +128,27 @@ static int last_error(void)
 /* Returns 0 or -errno. */
 static int run(struct remote *remote, struct request *request)
 {
-	struct connection *connection = take_connection(remote);
+	struct connection *connection = remote_take(remote);
 	int err = -EIO;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
-		err = connect_again(remote, connection);
-		if (err)
-			break;
+		if (remote_connect(remote, connection))
+			connection = remote_exchange(remote, connection);
+		if (!connection)
+			return -EIO;
+		err = 0;
 		if (!send_request(connection->nbd, request)) {
 			if (request->kind <= DISCARD)
-				set_unflushed(remote, connection, true);
+				remote_set_unflushed(remote, connection, true);
 			break;
 		}
 		err = last_error();
-		if (!is_lost(connection->nbd))
+		if (!remote_is_lost(connection->nbd))
 			break;
-		lose_connection(remote, connection);
+		remote_lose(remote, connection);
 		err = -EIO;
 	}
-	release_connection(remote, connection);
+	remote_release(remote, connection);
 	return err;
 }
 
@@ -415,11 +216,11 @@ static int flush_connection(struct remote *remote, struct connection *connection
 	int err = 0;
 
 	if (!remote->can_flush || !nbd_flush(connection->nbd, 0)) {
-		set_unflushed(remote, connection, false);
+		remote_set_unflushed(remote, connection, false);
 	} else {
 		err = last_error();
-		if (is_lost(connection->nbd)) {
-			lose_connection(remote, connection);
+		if (remote_is_lost(connection->nbd)) {
+			remote_lose(remote, connection);
 			err = -EIO;
 		}
 	}
@@ -441,10 +242,10 @@ static int backing_flush(void *user)
 		struct connection *connection = &remote->connection[i];
 		int failed;
 
-		if (!take_unflushed(remote, connection))
+		if (!remote_take_unflushed(remote, connection))
 			continue;
 		failed = flush_connection(remote, connection);
-		release_connection(remote, connection);
+		remote_release(remote, connection);
 		if (failed && !err)
 			err = failed;
 	}
@@ -538,11 +339,13 @@ struct remote *remote_open(const char *uri, unsigned int connections, uint64_t u
 		return NULL;
 	}
 	remote->uri = uri;
+	remote->user = geteuid();
+	remote->group = getegid();
 	remote->unit_bytes = unit_bytes;
 	remote->count = connections;
 	pthread_mutex_init(&remote->lock, NULL);
 	pthread_cond_init(&remote->one_is_free, NULL);
-	remote->connection[0].nbd = new_connection(uri);
+	remote->connection[0].nbd = remote_new_connection(uri);
 	if (!remote->connection[0].nbd)
 		nbdkit_error("the backing %s cannot be reached: %s", uri, nbd_get_error());
 	if (!remote->connection[0].nbd || learn(remote, remote->connection[0].nbd)) {
@@ -552,6 +355,21 @@ struct remote *remote_open(const char *uri, unsigned int connections, uint64_t u
 	return remote;
 }
 
+int remote_check_user(struct remote *remote)
+{
+	struct connection *second;
+
+	if (!remote || remote->count == 1 || (remote->user == geteuid() && remote->group == getegid()))
+		return 0;
+	second = &remote->connection[1];
+	second->nbd = remote_new_connection(remote->uri);
+	if (second->nbd)
+		return 0;
+	nbdkit_error("the backing %s cannot be reached by the user of nbdkit's options -u and -g: %s", remote->uri,
+		     nbd_get_error());
+	return -1;
+}
+
 void remote_close(struct remote *remote)
 {
 	if (!remote)
@@ -559,7 +377,7 @@ void remote_close(struct remote *remote)
 	for (unsigned int i = 0; i < remote->count; i++) {
 		struct nbd_handle *nbd = remote->connection[i].nbd;
 
-		if (nbd && !is_lost(nbd))
+		if (nbd && !remote_is_lost(nbd))
 			(void)nbd_shutdown(nbd, 0);
 		nbd_close(nbd);
 	}
@@ -576,6 +394,12 @@ struct remote *remote_open(const char *uri, unsigned int connections, uint64_t u
 	(void)unit_bytes;
 	nbdkit_error("the backing %s is an NBD server, and this plugin was built without libnbd", uri);
 	return NULL;
+}
+
+int remote_check_user(struct remote *remote)
+{
+	(void)remote;
+	return 0;
 }
 
 void remote_close(struct remote *remote)

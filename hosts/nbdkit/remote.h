@@ -3,9 +3,9 @@
  * remote.h - an NBD server as the backing of a store
  *
  * Each request uses one of a few connections, which are opened when they are first needed.  If a connection is lost,
- * the plugin opens another one and repeats the request once, which is harmless for all kinds of request.  If the server
- * cannot be reached, the request fails, and the next one tries again.  But after an attempt that took long, requests
- * fail at once for a moment.
+ * the plugin opens another one and repeats the request once, which is harmless for all kinds of request.  If no further
+ * connection can be made, the request waits for one that others use.  If there is none, it fails, and the next one
+ * tries again.  But after an attempt that took long, requests fail at once for a moment.
  *
  * When a connection is lost, data that were written on it but not flushed may be lost as well, because the server may
  * have been restarted.  The next flush therefore fails once.
@@ -28,6 +28,13 @@ bool remote_is_uri(const char *backing);
  * be written in such units.
  */
 struct remote *remote_open(const char *uri, unsigned int connections, uint64_t unit_bytes);
+
+/*
+ * Checks that a process that has changed its user since remote_open() can still connect: if not, it could not replace a
+ * lost connection.  A server of one connection is not asked for a second one.  Returns 0, or -1 after it reported the
+ * error.  Accepts NULL.
+ */
+int remote_check_user(struct remote *remote);
 
 /* Accepts NULL. */
 void remote_close(struct remote *remote);

@@ -98,6 +98,19 @@ stop front
 stop behind
 same "server of one client: the backing is a plain image" "$work/image" "$work/file"
 
+# Only root can reach this server, whose socket is in a directory of mode 0700.  The user "nobody" could not replace a lost
+# connection.
+if [ "$(id -u)" -eq 0 ] && id nobody >/dev/null 2>&1; then
+    truncate -s 16M "$work/file"
+    start behind file "$work/file" || finish
+    nbdkit_run --foreground -u nobody --unix "$work/other.socket" "$plugin" backing="$(uri behind)" >"$work/out" 2>&1
+    is "other user: nbdkit does not start" 1 "$?"
+    prints "other user: a server that the user cannot reach is refused" 'cannot be reached by the user .*Permission denied'
+    stop behind
+else
+    echo "skipped: a backing that nbdkit's user cannot reach, because only root can change the user"
+fi
+
 # In the background, nbdkit leaves the directory in which it was started, and keeps the connection to such a server.
 directory="$work/a & b; 100%"
 mkdir "$directory"

@@ -3,7 +3,7 @@
  * remote.c - an NBD server as the backing: when it is restarted, a flush that succeeds has lost nothing, and no request
  * is longer than it accepts
  *
- * The functions of libnbd and nbdkit that hosts/nbdkit/remote.c calls are replaced by the ones below, so that the test
+ * The functions of libnbd and nbdkit that hosts/nbdkit/remote*.c call are replaced by the ones below, so that the test
  * decides when the server is restarted and when a request is on its way.  The server has one value, which a restart
  * sets back to what was flushed last.
  */
@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <libnbd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -38,13 +39,13 @@ static struct {
 	size_t longest_io;
 	bool is_down;
 	unsigned int connect_seconds; /* how long an attempt to connect takes while it is down */
-	unsigned int attempts;        /* to connect while it is down */
+	atomic_uint attempts;         /* to connect while it is down */
 } server;
 
 static time_t seconds; /* of the clock */
 
-/* The next request of this kind waits, after the server has received it, until it may end. */
-static _Atomic bool holds_read, holds_write;
+/* The next request of this kind, or attempt to connect, waits in the server until it may end. */
+static _Atomic bool holds_read, holds_write, holds_connect;
 static sem_t is_held, may_end;
 
 static void hold(_Atomic bool *holds)
@@ -73,12 +74,15 @@ struct nbd_handle *nbd_create(void)
 
 int nbd_connect_uri(struct nbd_handle *nbd, const char *uri)
 {
+	const bool is_down = server.is_down;
+
 	(void)uri;
 	nbd->start = server.start;
-	if (!server.is_down)
+	hold(&holds_connect);
+	if (!is_down)
 		return 0;
-	server.attempts++;
 	seconds += server.connect_seconds;
+	server.attempts++;
 	return -1;
 }
 
@@ -463,6 +467,10 @@ START_TEST(server_that_came_back_must_accept_the_same_requests)
 	ck_assert_int_eq(write_after_restart(UNIT, 2 * UNIT), 2 * UNIT);
 	ck_assert_int_eq(write_after_restart(0, 0), 2 * UNIT);
 	remote_close(remote);
+	/* The disk makes no requests of more than 64 KiB. */
+	start_with_blocks(1, 0);
+	ck_assert_int_eq(write_after_restart(1, 1 << 16), 8 * UNIT);
+	remote_close(remote);
 }
 END_TEST
 
@@ -505,6 +513,43 @@ START_TEST(each_request_tries_to_connect_to_a_server_that_refuses)
 }
 END_TEST
 
+START_TEST(request_waits_for_a_connection_if_no_further_one_can_be_made)
+{
+	pthread_t reader, other;
+
+	start();
+	reader = start_held(&holds_read, read_one);
+	server.is_down = true;
+	ck_assert_int_eq(pthread_create(&other, NULL, read_one, NULL), 0);
+	while (server.attempts == 0)
+		sched_yield();
+	end_held(reader);
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+	remote_close(remote);
+}
+END_TEST
+
+START_TEST(attempt_that_fails_after_another_one_succeeded_delays_no_request)
+{
+	pthread_t late, reader;
+
+	start();
+	restart_server();
+	server.is_down = true;
+	server.connect_seconds = 100;
+	late = start_held(&holds_connect, read_one);
+	server.is_down = false;
+	ck_assert_int_eq(read_unit(), UNIT);
+	end_held(late);
+	ck_assert_uint_eq(server.attempts, 1);
+	/* While one connection is in use, another one can be made at once. */
+	reader = start_held(&holds_read, read_one);
+	ck_assert_int_eq(read_unit(), UNIT);
+	end_held(reader);
+	remote_close(remote);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -517,6 +562,8 @@ int main(void)
 		server_that_came_back_must_accept_the_same_requests,
 		requests_fail_at_once_after_an_attempt_to_connect_that_took_long,
 		each_request_tries_to_connect_to_a_server_that_refuses,
+		request_waits_for_a_connection_if_no_further_one_can_be_made,
+		attempt_that_fails_after_another_one_succeeded_delays_no_request,
 	};
 
 	return UNIT_RUN("hosts/nbdkit/remote", tests);
