@@ -151,7 +151,7 @@ lcov = lcov --quiet --rc lcov_branch_coverage=1
 
 if ENABLE_COVERAGE
 # Some tests fail if a driver leaves new files behind, so the counters' files exist before the tests run.
-coverage:
+coverage: all
 	@$(call need,lcov,lcov)
 	find . -name '*.gcda' -exec rm -f {} +
 	find . -name '*.gcno' | sed 's/gcno$$/gcda/' | xargs touch
