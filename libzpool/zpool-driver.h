@@ -80,7 +80,9 @@ struct zpool_lower {
  * The functions of the core that a driver may call.  `core` is the member of create's args.  The table is valid as long
  * as the pool lives.
  *
- * log                 logs a message, printf style.  It may be called anywhere.
+ * log                 logs a message, printf style.  It may be called anywhere.  But a log handler that uses the pool
+ *                     waits for ever if the driver holds a lock that this call needs, or if a filter above it does,
+ *                     which may be during free, map, unmap and NOWAIT mallocs.
  * error               sets the sentence that zpool_last_error() returns for the failure that is about to be returned
  * thread_exit_add     registers fn(arg) to be called when the calling thread ends; 0 or -ENOMEM.  The hook is stored in
  *                     the core, so it is safe even if the plugin is no longer mapped by then, as long as destroy

@@ -705,9 +705,9 @@ enum zpool_log_level { ZPOOL_LOG_ERROR, ZPOOL_LOG_WARNING, ZPOOL_LOG_INFO, ZPOOL
  * zpool_set_log_handler - set the function that receives the library's log messages
  *
  * fn      receives each message, without a newline and with quoted text escaped (see zpool_escape()); it may use
- *         libzpool, but log messages of these calls are dropped.  NULL restores the default, which logs nothing unless
- *         the environment variable ZPOOL_DEBUG is set to error, warning, info or debug (or 1, which is debug): then
- *         messages up to that level are written to standard error.
+ *         libzpool, except for a pool that is being destroyed, but log messages of these calls are dropped.  NULL
+ *         restores the default, which logs nothing unless the environment variable ZPOOL_DEBUG is set to error,
+ *         warning, info or debug (or 1, which is debug): then messages up to that level are written to standard error.
  * level   the least severe level that fn receives
  *
  * When the call returns 0, the old handler is no longer running and is never called again.  A handler must therefore

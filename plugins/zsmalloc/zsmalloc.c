@@ -176,6 +176,7 @@ static void zsmalloc_destroy(void *pool_)
 {
 	struct zsmalloc_pool *pool = pool_;
 
+	zsmalloc_report_damage(pool);
 	zp_caches_fini(&pool->caches);
 	zsmalloc_classes_fini(pool);
 	zsmalloc_records_fini(pool);
@@ -225,6 +226,7 @@ static int zsmalloc_trim(void *pool_, uint64_t *released)
 	zp_pages_trim(&pool->pages, &ignored);
 	uint64_t after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;
+	zsmalloc_report_damage(pool);
 	return 0;
 }
 

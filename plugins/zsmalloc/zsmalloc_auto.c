@@ -110,7 +110,6 @@ static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsma
 	do {
 		more = zsmalloc_compact_step(&run, budget);
 		zsmalloc_class_unlock(pool, class);
-		zsmalloc_report_damage(pool);
 		zp_lock(&class->lock);
 	} while (more && run.moved_bytes < budget);
 	class->is_compacting = more && policy->stop_below_threshold;

@@ -59,8 +59,9 @@ struct zsmalloc_round {
 int zsmalloc_object_isolate(struct zsmalloc_pool *pool, uint64_t location, uint32_t *handle_slot);
 
 /*
- * Logs that a back pointer was damaged, if one was found.  Called without a lock, because a log handler may use the
- * pool.
+ * Logs that a back pointer was damaged, if one was found since the last call.  Called without a lock, because a log
+ * handler may use the pool.  free, map, unmap and NOWAIT mallocs do not call it: a filter may hold a lock of its own
+ * during these.  What they find is logged by a later call.
  */
 void zsmalloc_report_damage(struct zsmalloc_pool *pool);
 

@@ -175,6 +175,8 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 		zsmalloc_class_unlock(pool, class);
 	else
 		err = find_slot(pool, class, gfp, &handle_slot, &grew);
+	if (!nowait)
+		zsmalloc_report_damage(pool);
 	if (err)
 		return zp_counts_malloc_failed(&pool->counts, err,
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));

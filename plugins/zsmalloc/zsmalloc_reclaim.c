@@ -183,5 +183,6 @@ int zsmalloc_shrink(void *pool_, unsigned int pages, unsigned int *reclaimed)
 		*reclaimed += won > 0 ? (unsigned int)won : 0;
 	}
 	zp_caches_release(&pool->caches);
+	zsmalloc_report_damage(pool);
 	return won < 0 ? won : 0;
 }

@@ -75,7 +75,6 @@ static void compact_current_class(struct compact_call *call)
 		if (!more)
 			zsmalloc_class_end_draining(run->pool, run->class);
 		zsmalloc_class_unlock(run->pool, run->class);
-		zsmalloc_report_damage(run->pool);
 	}
 	if (run->released_pages > before) {
 		call->at.gained = true;
@@ -187,5 +186,6 @@ int zsmalloc_compact(void *pool_, const struct zpool_budget *budget, uint64_t *r
 	uint64_t after = zp_pages_held_bytes(&pool->pages);
 	*released = before > after ? before - after : 0;
 	call_end(&call, more, *released);
+	zsmalloc_report_damage(pool);
 	return more ? 1 : 0;
 }

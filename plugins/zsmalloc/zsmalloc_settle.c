@@ -201,6 +201,5 @@ void zsmalloc_settle_zspages(struct zsmalloc_pool *pool)
 		if (is_listed_in(pool, header, index))
 			settle_zspage(pool, class, number, numbers);
 		zp_unlock(&class->lock);
-		zsmalloc_report_damage(pool);
 	}
 }

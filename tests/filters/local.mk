@@ -10,6 +10,7 @@ filter_tests = \
 	tests/filters/guard_evict \
 	tests/filters/guard_limit \
 	tests/filters/fault \
+	tests/filters/log_handler \
 	tests/filters/rows \
 	tests/filters/trace
 check_PROGRAMS += $(filter_tests)
@@ -39,6 +40,11 @@ tests_filters_fault_SOURCES = tests/filters/fault.c tests/filters/stack.h
 tests_filters_fault_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_filters_fault_CFLAGS = $(unit_cflags)
 tests_filters_fault_LDADD = $(unit_ldadd)
+
+tests_filters_log_handler_SOURCES = tests/filters/log_handler.c tests/filters/stack.h
+tests_filters_log_handler_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_filters_log_handler_CFLAGS = $(unit_cflags)
+tests_filters_log_handler_LDADD = $(unit_ldadd)
 
 tests_filters_rows_SOURCES = tests/filters/rows.c tests/filters/stack.h
 tests_filters_rows_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)

@@ -216,6 +216,58 @@ START_TEST(damage_is_logged_without_a_lock)
 }
 END_TEST
 
+static void call_that_reports(int which)
+{
+	struct zpool_budget all = { .struct_size = sizeof(all) };
+	unsigned int reclaimed;
+	uint64_t released;
+
+	switch (which) {
+	case 0:
+		(void)store(5000);
+		break;
+	case 1:
+		(void)zsmalloc->compact(pool, &all, &released);
+		break;
+	case 2:
+		(void)zsmalloc->shrink(pool, 1, &reclaimed);
+		break;
+	case 3:
+		(void)zsmalloc->trim(pool, &released);
+		break;
+	default:
+		zsmalloc->destroy(pool);
+	}
+}
+
+/* A filter may hold a lock of its own during a free or a NOWAIT malloc, and the log handler may call that filter. */
+START_TEST(damage_found_in_a_free_is_logged_by_a_later_call)
+{
+	enum { DAMAGED = 4000, DESTROY = 4 };
+	unsigned long handle;
+
+	reopen(1, true, evict);
+	harness.host.log = log_and_look;
+	logged = locked = 0;
+	fill(DAMAGED, 200);
+	for (unsigned int i = 0; i < DAMAGED; i += 19)
+		damage(handles[i], 2, 1);
+	for (unsigned int i = 0; i < DAMAGED; i++)
+		if (i % 19 > 2)
+			release(handles[i]);
+	ck_assert_uint_gt(stats().compactions, 0);
+	ck_assert_uint_eq(logged, 0);
+	(void)zsmalloc->malloc(pool, 5000, ZPOOL_GFP_NOWAIT, &handle);
+	ck_assert_uint_eq(logged, 0);
+	call_that_reports(_i);
+	ck_assert_uint_eq(logged, 1);
+	ck_assert_uint_eq(locked, 0);
+	if (_i < DESTROY)
+		zsmalloc->destroy(pool);
+	setup();
+}
+END_TEST
+
 START_TEST(object_of_a_damaged_back_pointer_is_not_evicted)
 {
 	reopen(1, false, evict);
@@ -320,6 +372,7 @@ int main(void)
 	tcase_add_test(pinned, nowait_finds_memory_behind_a_released_page);
 	tcase_add_test(pinned, record_of_a_future_zspage_has_no_class);
 	tcase_add_test(pinned, damage_is_logged_without_a_lock);
+	tcase_add_loop_test(pinned, damage_found_in_a_free_is_logged_by_a_later_call, 0, 5);
 	tcase_add_test(pinned, object_of_a_damaged_back_pointer_is_not_evicted);
 	tcase_add_test(pinned, older_classes_with_cached_slots_do_not_prevent_eviction);
 	tcase_add_test(pinned, zspage_under_reclaim_is_not_nothing);
