@@ -351,8 +351,10 @@ static void z3fold_fork(void *pool_, enum zpool_fork_phase phase)
 	} else {
 		zp_pages_fork(&pool->pages, phase);
 		zp_handles_fork(&pool->handles, phase);
-		if (phase == ZPOOL_FORK_CHILD)
+		if (phase == ZPOOL_FORK_CHILD) {
 			z3fold_reclaims_of_others_end(pool);
+			pool->is_child = true;
+		}
 		zp_unlock(&pool->record_lock);
 		zp_unlock(&pool->lock);
 	}

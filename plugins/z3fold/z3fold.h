@@ -108,6 +108,7 @@ struct z3fold_pool {
 	uint32_t reclaiming;                     /* head of the ring of the pages under reclaim, linked like that one */
 	uint64_t clock;
 	uint64_t listed_pages, reclaim_pages;
+	bool is_child; /* of fork(), in which calls of other threads have not ended */
 	uint64_t objects, stored_chunks;
 	uint64_t open_slots; /* number of objects that the pages in by_room could still take */
 	uint64_t moved_bytes, released_bytes, compactions;

@@ -207,8 +207,10 @@ static void zbud_fork(void *pool_, enum zpool_fork_phase phase)
 		zp_pages_fork(&pool->pages, phase);
 		zp_handles_fork(&pool->handles, phase);
 		zp_caches_fork(&pool->caches, phase);
-		if (phase == ZPOOL_FORK_CHILD)
+		if (phase == ZPOOL_FORK_CHILD) {
 			zbud_reclaims_of_others_end(pool);
+			pool->is_child = true;
+		}
 		zp_unlock(&pool->lock);
 	}
 }

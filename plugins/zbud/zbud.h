@@ -78,6 +78,7 @@ struct zbud_pool {
 	struct zp_list lru;                         /* starts with the page in which an object was stored last */
 	struct zp_list reclaiming;                  /* the pages under reclaim */
 	uint64_t lru_pages, reclaim_pages;
+	bool is_child;                         /* of fork(), in which calls of other threads have not ended */
 	uint32_t used_slots[ZBUD_PAGE_CHUNKS]; /* indexed by the number of chunks */
 	uint64_t evictions, evict_refused;
 	/* True if threads may cache slots (in pools that evict).  It is a hint that is read without the lock. */

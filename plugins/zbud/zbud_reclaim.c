@@ -17,15 +17,57 @@ static bool is_idle(struct zbud_pool *pool, uint32_t handle_slot, unsigned long 
 	return zp_word_state(word) == ZP_STATE_LIVE;
 }
 
-/* Returns true if one of the page's objects is mapped, or is being stored or freed at the moment. */
+/* The used slots of a page: how many there are, how many have an object that is not mapped, and how many have none. */
+struct census {
+	unsigned int used, idle, dead;
+};
+
+static struct census count_slots(struct zbud_pool *pool, const struct zbud_page *page)
+{
+	struct census census = { 0 };
+
+	for (unsigned int i = 0; i < ZBUD_BUDDIES; i++) {
+		unsigned int state;
+
+		if (!page->chunks[i])
+			continue;
+		state = zp_word_state(atomic_load_explicit(zp_handles_word(&pool->handles, page->handle_slots[i]),
+							   memory_order_relaxed));
+		census.used++;
+		census.idle += state == ZP_STATE_LIVE;
+		census.dead += state == ZP_STATE_DEAD;
+	}
+	return census;
+}
+
+/*
+ * Returns true if one of the page's objects is mapped, or is being stored or freed at the moment.  In a child of
+ * fork(), the thread that was storing or freeing it may not exist: such a slot stays used for ever, and the object
+ * beside it must not.
+ */
 static bool has_busy_object(struct zbud_pool *pool, const struct zbud_page *page)
 {
-	unsigned long handle;
-	bool busy = false;
+	struct census census = count_slots(pool, page);
 
-	for (unsigned int i = 0; i < ZBUD_BUDDIES; i++)
-		busy |= page->chunks[i] && !is_idle(pool, page->handle_slots[i], &handle);
-	return busy;
+	return census.idle + (pool->is_child ? census.dead : 0) < census.used;
+}
+
+/*
+ * Returns the oldest page, or NULL.  Frees those of its slots that threads cache, which may empty it.  In a child of
+ * fork(), it passes over pages that hold nothing but slots of threads that may not exist.
+ */
+static struct zbud_page *oldest_page(struct zbud_pool *pool, struct zbud_freed *freed)
+{
+	for (struct zp_list *link = pool->lru.prev; link != &pool->lru; link = link->prev) {
+		struct zbud_page *page = zp_list_entry(link, struct zbud_page, lru);
+		struct census census = count_slots(pool, page);
+
+		if (census.idle < census.used)
+			zbud_cached_put_in(pool, page, freed);
+		if (!pool->is_child || census.dead < census.used || freed->slot_count || freed->spent_count)
+			return page;
+	}
+	return NULL;
 }
 
 static void reclaim_begin(struct zbud_pool *pool, struct zbud_page *page)
@@ -90,7 +132,7 @@ static void evict_objects(struct zbud_pool *pool, struct zbud_page *page)
 
 /*
  * Empties the oldest page.  Returns 0, -EAGAIN if objects remain (the page is the youngest then, or other calls are
- * emptying the last pages), or -EINVAL if there is no page.
+ * emptying the last pages), or -EINVAL if there is nothing to evict.
  */
 static int reclaim_oldest(struct zbud_pool *pool)
 {
@@ -99,16 +141,10 @@ static int reclaim_oldest(struct zbud_pool *pool)
 	int err = 0;
 
 	zp_lock(&pool->lock);
-	if (zp_list_empty(&pool->lru)) {
+	page = oldest_page(pool, &freed);
+	if (!page) {
 		err = pool->reclaim_pages ? -EAGAIN : -EINVAL;
-		zp_unlock(&pool->lock);
-		return err;
-	}
-	page = zp_list_entry(pool->lru.prev, struct zbud_page, lru);
-	if (has_busy_object(pool, page))
-		zbud_cached_put_in(pool, page, &freed);
-	/* The page is already empty if threads had cached all its slots. */
-	if (freed.page_count == 0) {
+	} else if (freed.page_count == 0) { /* Otherwise threads had cached all its slots. */
 		zbud_page_leave_lists(pool, page);
 		if (!has_busy_object(pool, page))
 			evict_objects(pool, page);

@@ -9,35 +9,6 @@
 /* Shrink gives up after this many zspages in a row that could not be emptied.  Each becomes the newest of its class. */
 enum { RECLAIM_TRIES = 8 };
 
-static uint32_t oldest_of(const struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
-{
-	return class->newest == ZSMALLOC_NONE ? ZSMALLOC_NONE
-					      : zsmalloc_zspage(pool, class->newest)->links[ZSMALLOC_BY_AGE].prev;
-}
-
-/*
- * Returns the class that has the oldest zspage, or NULL.  *reclaims says whether another zspage is under reclaim.
- * Locks one class after the other.
- */
-static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool, bool *reclaims)
-{
-	struct zsmalloc_class *class = NULL, *found = NULL;
-	uint64_t stamp = UINT64_MAX;
-
-	*reclaims = false;
-	while ((class = zsmalloc_next_used(pool, class))) {
-		zp_lock(&class->lock);
-		uint32_t oldest = oldest_of(pool, class);
-		if (oldest != ZSMALLOC_NONE && zsmalloc_zspage(pool, oldest)->stamp < stamp) {
-			stamp = zsmalloc_zspage(pool, oldest)->stamp;
-			found = class;
-		}
-		*reclaims |= class->reclaiming != ZSMALLOC_NONE;
-		zp_unlock(&class->lock);
-	}
-	return found;
-}
-
 /* Returns the handle slot of a used slot and its word, or ZP_SLOT_NONE if the back pointer is damaged. */
 static uint32_t used_by(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number,
 			unsigned int slot, uint64_t *word)
@@ -65,9 +36,17 @@ static unsigned long evictable_handle(struct zsmalloc_pool *pool, const struct z
 }
 
 /*
+ * Returns true if a used slot, whose word is given, may be lost: a thread of the parent was taking or returning it at
+ * a fork, and does not exist in the child.  A slot that a thread of the child is taking or returning looks the same.
+ */
+static bool is_lost(const struct zsmalloc_pool *pool, uint64_t word)
+{
+	return pool->is_child && zp_word_state(word) == ZP_STATE_DEAD;
+}
+
+/*
  * Returns true if the zspage has an object that cannot be evicted now.  A slot that a thread is just taking or
- * returning is one, but in a child of fork() the thread may not exist: such a slot stays used for ever, and the objects
- * beside it must not.
+ * returning is one, but a lost slot stays used for ever, and the objects beside it must not.
  */
 static bool has_unevictable(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number)
 {
@@ -78,10 +57,64 @@ static bool has_unevictable(struct zsmalloc_pool *pool, const struct zsmalloc_cl
 			continue;
 		if (used_by(pool, class, number, slot, &word) == ZP_SLOT_NONE)
 			return true;
-		if (zp_word_state(word) != ZP_STATE_LIVE && !(pool->is_child && zp_word_state(word) == ZP_STATE_DEAD))
+		if (zp_word_state(word) != ZP_STATE_LIVE && !is_lost(pool, word))
 			return true;
 	}
 	return false;
+}
+
+static bool has_only_lost_slots(struct zsmalloc_pool *pool, const struct zsmalloc_class *class, uint32_t number)
+{
+	for (unsigned int slot = 0; slot < class->slots; slot++) {
+		uint64_t word = 0;
+
+		if (zsmalloc_slot_is_used(zsmalloc_zspage(pool, number), slot) &&
+		    (used_by(pool, class, number, slot, &word) == ZP_SLOT_NONE || !is_lost(pool, word)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Returns the oldest zspage, or ZSMALLOC_NONE.  In a child of fork(), it passes over zspages that have only lost slots,
+ * unless threads cache slots of the class, which look the same.
+ */
+static uint32_t oldest_of(struct zsmalloc_pool *pool, const struct zsmalloc_class *class)
+{
+	uint32_t number = class->newest;
+
+	if (number == ZSMALLOC_NONE)
+		return ZSMALLOC_NONE;
+	bool may_pass = pool->is_child && zsmalloc_cached_count(pool, class) == 0;
+	do {
+		number = zsmalloc_zspage(pool, number)->links[ZSMALLOC_BY_AGE].prev;
+		if (!may_pass || !has_only_lost_slots(pool, class, number))
+			return number;
+	} while (number != class->newest);
+	return ZSMALLOC_NONE;
+}
+
+/*
+ * Returns the class that has the oldest zspage, or NULL.  *reclaims says whether another zspage is under reclaim.
+ * Locks one class after the other.
+ */
+static struct zsmalloc_class *class_of_oldest(struct zsmalloc_pool *pool, bool *reclaims)
+{
+	struct zsmalloc_class *class = NULL, *found = NULL;
+	uint64_t stamp = UINT64_MAX;
+
+	*reclaims = false;
+	while ((class = zsmalloc_next_used(pool, class))) {
+		zp_lock(&class->lock);
+		uint32_t oldest = oldest_of(pool, class);
+		if (oldest != ZSMALLOC_NONE && zsmalloc_zspage(pool, oldest)->stamp < stamp) {
+			stamp = zsmalloc_zspage(pool, oldest)->stamp;
+			found = class;
+		}
+		*reclaims |= class->reclaiming != ZSMALLOC_NONE;
+		zp_unlock(&class->lock);
+	}
+	return found;
 }
 
 /* Asks the owner to free each object, until one stays.  Releases the class's lock while the owner is asked. */
@@ -139,11 +172,10 @@ static unsigned int reclaim_oldest(struct zsmalloc_pool *pool, struct zsmalloc_c
 	/* Cached slots count as used but have no live handle, so they would look like mapped objects. */
 	zsmalloc_cached_put(pool, class);
 	unsigned int pages = before - class->committed_pages;
+	*tries += class->newest != ZSMALLOC_NONE;
 	uint32_t number = oldest_of(pool, class);
-	if (number != ZSMALLOC_NONE) {
+	if (number != ZSMALLOC_NONE)
 		pages += reclaim_zspage(pool, class, number);
-		++*tries;
-	}
 	zsmalloc_class_unlock(pool, class);
 	return pages;
 }

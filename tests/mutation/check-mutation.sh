@@ -160,15 +160,15 @@ mutation lost_handle_on_error zbud_objects.c malloc_waiting \
     failed_mallocs_change_nothing
 
 mutation missing_unlock_on_error zbud_reclaim.c reclaim_oldest \
-    '/zp_list_empty(&pool->lru)/,/}/s/zp_unlock(&pool->lock);//' \
+    's/zp_unlock(&pool->lock);/if (page) &/' \
     shrink_with_nothing_left_returns_einval
 
 mutation lock_kept_over_fork zbud.c zbud_fork \
     's/zp_unlock(&pool->lock);//' \
     child_has_private_copies_of_pools
 
-mutation wrong_lru_end zbud_reclaim.c reclaim_oldest \
-    's/pool->lru.prev/pool->lru.next/' \
+mutation wrong_lru_end zbud_reclaim.c oldest_page \
+    's/link = pool->lru.prev/link = pool->lru.next/' \
     shrink_evicts_the_oldest_first
 
 mutation evict_under_lock zbud_reclaim.c evict_objects \

@@ -320,6 +320,62 @@ START_TEST(shrink_with_nothing_to_evict_is_reported)
 }
 END_TEST
 
+/* ---- slots that another thread was returning at a fork ---- */
+
+/* Begins a free that no thread will end, as that of another thread that stopped there. */
+static void lose(unsigned long handle)
+{
+	uint64_t location;
+
+	unit_require(zp_handles_try_begin_free(&pool->handles, handle, &location));
+}
+
+static void become_child(void)
+{
+	z3fold->fork(pool, ZPOOL_FORK_PREPARE);
+	z3fold->fork(pool, ZPOOL_FORK_CHILD);
+}
+
+START_TEST(objects_beside_a_lost_slot_are_evicted_in_a_child)
+{
+	struct page page = store_page();
+	unsigned long in_order[] = { page.middle, page.first, page.last };
+
+	lose(in_order[_i]);
+	/* In the parent, the other thread will soon end its call. */
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 0);
+	become_child();
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+	ck_assert_uint_eq(evictor.asked, 2);
+	ck_assert_uint_eq(evictor.handles[0], in_order[_i == 0 ? 1 : 0]);
+	ck_assert_uint_eq(evictor.handles[1], in_order[_i == 2 ? 1 : 2]);
+	ck_assert_uint_eq(stats().evictions, 2);
+	/* The page stays usable. */
+	unsigned long beside = store_chunks(1);
+	ck_assert_uint_eq(stats().pages, 1);
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+	ck_assert_uint_eq(evictor.asked, 3);
+	ck_assert_uint_eq(evictor.handles[2], beside);
+}
+END_TEST
+
+START_TEST(lost_slots_are_nothing_to_evict_in_a_child)
+{
+	for (unsigned int i = 0; i < 2 * Z3FOLD_RECLAIM_TRIES; i++)
+		lose(store(4096));
+	unsigned long young = store(4096);
+	become_child();
+	ck_assert_uint_eq(shrink(2, -EINVAL), 1);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], young);
+	young = store(4096);
+	pin(young);
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	unpin(young);
+}
+END_TEST
+
 void add_shrink_tests(Suite *suite)
 {
 	TCase *tcase = tcase_create("shrink");
@@ -340,4 +396,6 @@ void add_shrink_tests(Suite *suite)
 	tcase_add_loop_test(tcase, page_of_a_mapped_object_is_skipped_without_a_callback, 0, 3);
 	tcase_add_test(tcase, page_that_another_call_is_emptying_counts_as_left);
 	tcase_add_test(tcase, shrink_with_nothing_to_evict_is_reported);
+	tcase_add_loop_test(tcase, objects_beside_a_lost_slot_are_evicted_in_a_child, 0, 3);
+	tcase_add_test(tcase, lost_slots_are_nothing_to_evict_in_a_child);
 }

@@ -194,6 +194,87 @@ START_TEST(shrink_with_nothing_to_evict_is_reported)
 }
 END_TEST
 
+/* ---- slots that another thread was taking or returning at a fork ---- */
+
+/* Begins a free that no thread will end, as that of another thread that stopped there. */
+static void lose(unsigned long handle)
+{
+	uint64_t location;
+
+	unit_require(zp_handles_try_begin_free(&((struct zbud_pool *)pool)->handles, handle, &location));
+}
+
+static void become_child(void)
+{
+	zbud->fork(pool, ZPOOL_FORK_PREPARE);
+	zbud->fork(pool, ZPOOL_FORK_CHILD);
+}
+
+START_TEST(object_beside_a_lost_slot_is_evicted_in_a_child)
+{
+	unsigned long pair[2] = { store(HALF), store(HALF) }, beside;
+
+	ck_assert_ptr_eq(page_of(pair[0]), page_of(pair[1]));
+	lose(pair[_i]);
+	/* In the parent, the other thread will soon end its call. */
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 0);
+	become_child();
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], pair[1 - _i]);
+	ck_assert_uint_eq(stats().evictions, 1);
+	/* The page stays usable. */
+	beside = store(HALF);
+	ck_assert_uint_eq(stats().pages, 1);
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+	ck_assert_uint_eq(evictor.asked, 2);
+	ck_assert_uint_eq(evictor.handles[1], beside);
+}
+END_TEST
+
+START_TEST(lost_slots_are_nothing_to_evict_in_a_child)
+{
+	unsigned long young;
+
+	for (unsigned int i = 0; i < 2 * ZBUD_RECLAIM_TRIES; i++)
+		lose(store(LARGEST));
+	young = store(LARGEST);
+	become_child();
+	ck_assert_uint_eq(shrink(2, -EINVAL), 1);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], young);
+	young = store(LARGEST);
+	ck_assert_ptr_nonnull(zbud->map(pool, young, ZPOOL_MM_RO));
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_int_eq(zbud->unmap(pool, young), 0);
+}
+END_TEST
+
+START_TEST(cached_slot_beside_a_lost_one_is_freed_in_a_child)
+{
+	unsigned long lost = store(HALF), freed = store(HALF), old = store(LARGEST), pair[2];
+
+	ck_assert_ptr_eq(page_of(lost), page_of(freed));
+	pair[0] = store(HALF);
+	pair[1] = store(HALF);
+	ck_assert_int_eq(zbud->free(pool, freed), 0);
+	ck_assert_int_eq(zbud->free(pool, old), 0);
+	lose(lost);
+	become_child();
+	/* The page whose only slot is cached is released without a callback. */
+	ck_assert_uint_eq(shrink(1, 0), 1);
+	ck_assert_uint_eq(evictor.asked, 0);
+	ck_assert_uint_eq(shrink(2, -EINVAL), 1);
+	ck_assert_uint_eq(evictor.asked, 2);
+	ck_assert_uint_eq(evictor.handles[0], pair[0]);
+	ck_assert_uint_eq(evictor.handles[1], pair[1]);
+	/* The first page has room again. */
+	(void)store(HALF);
+	ck_assert_uint_eq(stats().pages, 1);
+}
+END_TEST
+
 /* ---- against a plain model, with threads, across fork ---- */
 
 enum { THREADS = 4, OBJECTS = 200, STEPS = 8000 };
@@ -342,6 +423,9 @@ int main(void)
 	tcase_add_test(order, page_of_a_mapped_object_is_skipped_without_a_callback);
 	tcase_add_test(order, page_that_another_call_is_emptying_counts_as_left);
 	tcase_add_test(order, shrink_with_nothing_to_evict_is_reported);
+	tcase_add_loop_test(order, object_beside_a_lost_slot_is_evicted_in_a_child, 0, 2);
+	tcase_add_test(order, lost_slots_are_nothing_to_evict_in_a_child);
+	tcase_add_test(order, cached_slot_beside_a_lost_one_is_freed_in_a_child);
 	tcase_add_test(stress, random_use_never_loses_an_object);
 	tcase_add_test(stress, threads_keep_their_objects_while_others_shrink);
 	tcase_add_test(stress, child_of_fork_has_a_copy);

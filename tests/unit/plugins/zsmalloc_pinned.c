@@ -350,11 +350,64 @@ START_TEST(slot_that_another_thread_was_taking_does_not_prevent_eviction_in_a_ch
 	ck_assert_uint_eq(evictor.asked, 0);
 	zsmalloc->fork(pool, ZPOOL_FORK_PREPARE);
 	zsmalloc->fork(pool, ZPOOL_FORK_CHILD);
-	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
 	ck_assert_uint_eq(evictor.asked, 9);
 	zp_lock(&class->lock);
 	zsmalloc_slots_put(inside, class, &taken, 1);
 	zsmalloc_class_unlock(inside, class);
+}
+END_TEST
+
+/* Begins a free that no thread will end, as that of another thread that stopped there. */
+static void lose(unsigned long handle)
+{
+	uint64_t location;
+
+	unit_require(zp_handles_try_begin_free(&((struct zsmalloc_pool *)pool)->handles, handle, &location));
+}
+
+static void become_child(void)
+{
+	zsmalloc->fork(pool, ZPOOL_FORK_PREPARE);
+	zsmalloc->fork(pool, ZPOOL_FORK_CHILD);
+}
+
+/* The lost slots are in one class or in several. */
+START_TEST(lost_slots_are_nothing_to_evict_in_a_child)
+{
+	enum { LOST = 20 };
+
+	reopen(1, false, evict);
+	for (unsigned int i = 0; i < LOST; i++)
+		lose(store(_i ? 200 * (i + 1) : 4096));
+	fill(1, 4096);
+	become_child();
+	ck_assert_uint_eq(shrink(2, -EINVAL), 1);
+	ck_assert_uint_eq(evictor.asked, 1);
+	ck_assert_uint_eq(evictor.handles[0], handles[0]);
+	fill(1, 4096);
+	pin(0);
+	ck_assert_uint_eq(shrink(1, -EAGAIN), 0);
+	ck_assert_uint_eq(evictor.asked, 1);
+	unpin(0);
+}
+END_TEST
+
+START_TEST(cached_slots_beside_a_lost_one_are_freed_in_a_child)
+{
+	struct zsmalloc_pool *inside = pool;
+	const struct zsmalloc_class *class = zsmalloc_class_of(pool, SIZE);
+
+	fill(10, SIZE);
+	for (unsigned int i = 1; i < 10; i++)
+		release(handles[i]);
+	ck_assert_uint_gt(zsmalloc_cached_count(inside, class), 0);
+	lose(handles[0]);
+	become_child();
+	(void)zsmalloc->shrink(pool, 1, &(unsigned int){ 0 });
+	ck_assert_uint_eq(zsmalloc_cached_count(inside, class), 0);
+	ck_assert_uint_eq(shrink(1, -EINVAL), 0);
+	ck_assert_uint_eq(evictor.asked, 0);
 }
 END_TEST
 
@@ -377,6 +430,8 @@ int main(void)
 	tcase_add_test(pinned, older_classes_with_cached_slots_do_not_prevent_eviction);
 	tcase_add_test(pinned, zspage_under_reclaim_is_not_nothing);
 	tcase_add_test(pinned, slot_that_another_thread_was_taking_does_not_prevent_eviction_in_a_child);
+	tcase_add_loop_test(pinned, lost_slots_are_nothing_to_evict_in_a_child, 0, 2);
+	tcase_add_test(pinned, cached_slots_beside_a_lost_one_are_freed_in_a_child);
 	suite_add_tcase(suite, pinned);
 	return unit_run(suite);
 }
