@@ -61,10 +61,13 @@ struct zsmalloc_class {
 	uint32_t emptied;                 /* list of the zspages that zsmalloc_class_unlock() destroys */
 	uint32_t source;                  /* the zspage that compaction is emptying */
 	uint32_t spare_record;            /* of a NOWAIT malloc that got a record but no pages */
-	uint64_t run_id; /* which the next compaction inside free or malloc continues; 0: it gets a new one */
 	uint64_t frees;
 	uint64_t check_at_frees; /* the number of frees at which the pool's waste is computed again */
 };
+
+#ifndef ZPOOL_DEBUG_CHECKS
+_Static_assert(sizeof(struct zsmalloc_class) == 128 || sizeof(void *) < 8, "a class fills two cache lines");
+#endif
 
 /* The ranks of locks in the locking order.  The locks of classes are ordered by the indices of the classes. */
 enum zsmalloc_rank { ZSMALLOC_RANK_CLASS = ZP_RANK_DRIVER, ZSMALLOC_RANK_RECORDS };
@@ -82,7 +85,12 @@ struct zsmalloc_pool {
 	uint16_t *class_of; /* index of a class by size, in units of ZSMALLOC_ALIGN_BYTES */
 	struct zsmalloc_geometry *geometries;
 	struct zsmalloc_class *classes; /* the smallest first */
-	void *tables;                   /* the memory of these three */
+	/*
+	 * By class, and guarded by its lock: the run that the next compaction inside free or malloc continues; 0: it
+	 * gets a new number.
+	 */
+	uint64_t *run_ids;
+	void *tables; /* the memory of these four */
 	size_t table_bytes;
 	_Atomic(bool) auto_compact;
 

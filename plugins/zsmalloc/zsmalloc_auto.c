@@ -100,11 +100,12 @@ bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
 static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 					 const struct zsmalloc_compact_policy *policy, uint64_t budget)
 {
+	uint64_t *run_id = &pool->run_ids[class - pool->classes];
 	struct zsmalloc_run run = { .pool = pool,
 				    .class = class,
 				    .policy = policy,
-				    .id = class->run_id ? class->run_id : zsmalloc_next_compaction_id(pool),
-				    .met_pinned = class->run_id != 0 };
+				    .id = *run_id ? *run_id : zsmalloc_next_compaction_id(pool),
+				    .met_pinned = *run_id != 0 };
 	bool more;
 
 	do {
@@ -115,7 +116,7 @@ static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsma
 	class->is_compacting = more && policy->stop_below_threshold;
 	if (!class->is_compacting)
 		zsmalloc_class_end_draining(pool, class);
-	class->run_id = run.met_pinned && !run.tried_all ? run.id : 0;
+	*run_id = run.met_pinned && !run.tried_all ? run.id : 0;
 	if (!run.moved_bytes && !run.released_pages)
 		return run;
 	if (run.released_pages < 0)

@@ -106,8 +106,9 @@ int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsign
 	size_t step_bytes = round_up(step, ZSMALLOC_ALIGN_BYTES);
 
 	pool->class_count = build_classes(NULL, NULL, pool->object_bytes_max, chain, step_bytes);
+	size_t id_bytes = pool->class_count * sizeof(*pool->run_ids);
 	size_t geometry_bytes = pool->class_count * sizeof(*pool->geometries);
-	size_t head_bytes = round_up(geometry_bytes + (units + 1) * sizeof(*pool->class_of), 64);
+	size_t head_bytes = round_up(id_bytes + geometry_bytes + (units + 1) * sizeof(*pool->class_of), 64);
 	pool->table_bytes = round_up(head_bytes + pool->class_count * sizeof(*pool->classes), ZP_PAGE_BYTES);
 	pool->tables = zp_pages_meta_reserve(&pool->pages, pool->table_bytes);
 	if (!pool->tables)
@@ -118,8 +119,9 @@ int zsmalloc_classes_init(struct zsmalloc_pool *pool, unsigned int chain, unsign
 		pool->tables = NULL;
 		return err;
 	}
-	pool->geometries = pool->tables;
-	pool->class_of = (uint16_t *)(void *)((char *)pool->tables + geometry_bytes);
+	pool->run_ids = pool->tables;
+	pool->geometries = (struct zsmalloc_geometry *)(void *)((char *)pool->tables + id_bytes);
+	pool->class_of = (uint16_t *)(void *)((char *)pool->geometries + geometry_bytes);
 	pool->classes = (struct zsmalloc_class *)(void *)((char *)pool->tables + head_bytes);
 	(void)build_classes(pool->geometries, pool->class_of, pool->object_bytes_max, chain, step_bytes);
 	set_borrow_ends(pool->geometries, pool->class_count);

@@ -379,6 +379,20 @@ START_TEST(back_pointers_are_no_free_slots)
 }
 END_TEST
 
+/* Every pool has the table of all classes, also an empty one. */
+START_TEST(class_takes_little_memory)
+{
+	const struct zsmalloc_pool *inside = pool;
+	size_t sizes_bytes = (65536 / ZSMALLOC_ALIGN_BYTES + 1) * sizeof(uint16_t);
+	size_t class_bytes = 2 * 64 + 24;
+
+#ifdef ZPOOL_DEBUG_CHECKS
+	class_bytes += 64; /* The lock is larger there. */
+#endif
+	ck_assert_uint_le(inside->table_bytes, inside->class_count * class_bytes + sizes_bytes + ZP_PAGE_BYTES);
+}
+END_TEST
+
 START_TEST(records_of_zspages_are_released)
 {
 	uint64_t start = zsmalloc->total_size(pool), ignored;
@@ -493,6 +507,7 @@ int main(void)
 	tcase_add_test(eviction, refused_eviction_keeps_the_zspage);
 	tcase_add_test(eviction, zspage_with_a_mapped_object_is_not_evicted);
 	tcase_add_test(pools, back_pointers_are_no_free_slots);
+	tcase_add_test(pools, class_takes_little_memory);
 	tcase_add_test(pools, records_of_zspages_are_released);
 	tcase_add_test(pools, limit_holds_exactly);
 	tcase_add_test(pools, parameters_work_at_their_limits);
