@@ -35,6 +35,7 @@ struct zp_module {
 	lt_dlhandle lt;
 	char *path;
 	const struct zpool_driver *driver; /* of a file: the module's own symbol, or NULL */
+	const void *dynamic; /* of a file: the address of its dynamic section, which tells modules apart */
 	size_t symbol_bytes;
 	bool was_mapped;
 	bool resident;
@@ -140,16 +141,28 @@ static void dl_close(void *dl)
 	zp_loader_leave();
 }
 
+static bool has_address(const struct dl_phdr_info *info, uintptr_t address)
+{
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		if (segment->p_type == PT_LOAD && address - (info->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
+			return true;
+	}
+	return false;
+}
+
 /* Returns nonzero if the address is in the program, which is the first object that the linker reports. */
 static int is_in_program(struct dl_phdr_info *info, size_t size, void *address)
 {
 	(void)size;
-	for (ElfW(Half) i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-		if (part->p_type == PT_LOAD && (uintptr_t)address - (info->dlpi_addr + part->p_vaddr) < part->p_memsz)
-			return 1;
-	}
-	return -1;
+	return has_address(info, (uintptr_t)address) ? 1 : -1;
+}
+
+/* Returns nonzero if the address is in this object, which ends the search. */
+static int is_in_object(struct dl_phdr_info *info, size_t size, void *address)
+{
+	(void)size;
+	return has_address(info, (uintptr_t)address);
 }
 
 /*
@@ -271,13 +284,7 @@ static int is_inside(struct dl_phdr_info *info, size_t size, void *user)
 	if (info->dlpi_addr != place->map->l_addr || !info->dlpi_name ||
 	    strcmp(info->dlpi_name, place->map->l_name) != 0)
 		return 0;
-	for (size_t i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-		if (segment->p_type == PT_LOAD &&
-		    place->address - (info->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
-			return 1;
-	}
-	return 0;
+	return has_address(info, place->address);
 }
 
 static bool lies_in(const void *symbol, const struct link_map *map)
@@ -306,7 +313,10 @@ static void find_driver(struct zp_module *module)
 	void *symbol = dlsym(module->dl, "zpool_driver");
 	struct link_map *own = NULL;
 
-	if (!symbol || dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0 || !lies_in(symbol, own))
+	if (dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0)
+		return;
+	module->dynamic = own->l_ld;
+	if (!symbol || !lies_in(symbol, own))
 		return;
 	module->driver = symbol;
 	module->symbol_bytes = size_of_symbol(symbol);
@@ -427,6 +437,27 @@ void zp_module_discard(struct zp_module *module)
 	free_module(module);
 }
 
+/*
+ * Opens a module that another user of its file, or the linker itself, keeps in memory. The linker finds it by its name,
+ * and so opens no file. If another thread closes the last handle meanwhile, the linker finds nothing, or whatever is at
+ * the path now.
+ */
+static void *reopen(const struct zp_module *module)
+{
+	void *dl = dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+	struct link_map *found = NULL;
+
+	if (!dl) {
+		/* A failure must not leave a message for the program's next dlerror(). */
+		(void)dlerror();
+		return NULL;
+	}
+	if (dlinfo(dl, RTLD_DI_LINKMAP, &found) == 0 && found->l_ld == module->dynamic)
+		return dl;
+	dl_close(dl);
+	return NULL;
+}
+
 int zp_module_close(struct zp_module *module, char **why)
 {
 	struct zp_linker_call call = { .path = module->path, .closes = true };
@@ -438,8 +469,12 @@ int zp_module_close(struct zp_module *module, char **why)
 	if (err)
 		return err;
 	dl_close(module->dl);
-	/* The linker may keep the code for other reasons: NODELETE, unique C++ symbols, or another user of the file. */
-	module->dl = dl_open(module->path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+	/*
+	 * The linker may keep the code for other reasons: NODELETE, unique C++ symbols, or another user of the file.
+	 * An address of the module tells. Asked for the path of a module that is gone, the linker would open the file,
+	 * which is forbidden after zpool_loading_disable(), and return another module if the file is a link to it now.
+	 */
+	module->dl = dl_iterate_phdr(is_in_object, (void *)(uintptr_t)module->dynamic) ? reopen(module) : NULL;
 	zp_linker_end(&call);
 	if (module->dl)
 		return 0;

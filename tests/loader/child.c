@@ -6,7 +6,7 @@
  *   create-in DIRECTORY SPEC the same, with this plugin path
  *   path                     print the plugin path
  *   complain TYPE            do things that are logged at each level, and print nothing itself
- *   sandbox TYPE OTHER       load TYPE, disable loading, forbid opening files, and use the loaded drivers
+ *   sandbox TYPE OTHER       load TYPE, disable loading, forbid opening files, use the loaded drivers, and unload TYPE
  *   as USER PROGRAM [ARGUMENT...]   become that user (a number), then run the program
  *
  * The program is linked with the library's archive, so a copy of it works anywhere, even with a set-user-ID bit.
@@ -106,6 +106,7 @@ static int sandbox(const char *type, const char *other)
 	printf("has %d\n", zpool_has_pool(other));
 	zpool_free(pool, handle);
 	zpool_destroy_pool(pool);
+	printf("unload %d\n", zpool_unload_driver(type));
 	puts("alive");
 	/* A leak checker opens files when the program ends. */
 	_exit(0);

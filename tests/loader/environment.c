@@ -181,7 +181,7 @@ START_TEST(loading_disable_stops_opening_files_and_keeps_loaded_drivers)
 	ck_assert_ptr_nonnull(strstr(result.out, fixture_text("errno %d\nDriver \"other\" is not loaded", EPERM)));
 	ck_assert_ptr_nonnull(strstr(result.out, fixture_text("errno %d\nDriver \"nosuch\" is not loaded", EPERM)));
 	ck_assert_ptr_nonnull(strstr(result.out, "zpool_loading_disable()"));
-	ck_assert_ptr_nonnull(strstr(result.out, "listed good\neach 0\nhas 0\nalive\n"));
+	ck_assert_ptr_nonnull(strstr(result.out, "listed good\neach 0\nhas 0\nunload 0\nalive\n"));
 }
 END_TEST
 

@@ -155,6 +155,26 @@ START_TEST(driver_that_the_program_opened_too_can_be_unloaded_after_its_close)
 }
 END_TEST
 
+/* The linker keeps both names of the file, so that the driver is still found when its own name is another file's. */
+START_TEST(driver_that_the_program_opened_by_another_name_stays_usable)
+{
+	const char *path = fixture_install("good"), *link = fixture_text("%s/link", fixture_root());
+	ck_assert_int_eq(symlink("plugins", link), 0);
+	void *held = dlopen(fixture_text("%s/good.so", link), RTLD_NOW | RTLD_LOCAL);
+	ck_assert_msg(held != NULL, "%s", dlerror());
+	expect_works("good");
+	fixture_replace("good_v2", path);
+	expect_error(zpool_unload_driver("good"), EOPNOTSUPP, "keeps its code mapped");
+	ck_assert_str_eq(loaded_version("good"), "1.0");
+	expect_works("good");
+	ck_assert_int_eq(dlclose(held), 0);
+	ck_assert_int_eq(zpool_unload_driver("good"), 0);
+	ck_assert(!fixture_is_mapped("/good.so (deleted)"));
+	expect_works("good");
+	ck_assert_str_eq(loaded_version("good"), "2.0");
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Files that are replaced while their driver is loaded
  */
@@ -200,6 +220,24 @@ START_TEST(a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded)
 	ck_assert_int_eq(zpool_unload_driver("good"), 0);
 	ck_assert(!fixture_is_mapped("/good.so (deleted)"));
 	expect_refused("good", ENOENT, "good.so");
+}
+END_TEST
+
+/* If it were asked for the path, the linker would answer with the other driver, which is in memory. */
+START_TEST(driver_whose_file_became_a_link_to_another_driver_is_unloaded)
+{
+	const char *path = fixture_install("good");
+	fixture_install("other");
+	expect_works("good");
+	expect_works("other");
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(symlink("other.so", path), 0);
+	ck_assert_int_eq(zpool_unload_driver("good"), 0);
+	ck_assert(!fixture_is_mapped("/good.so (deleted)"));
+	expect_refused("good", ENOEXEC, "its note is that of driver \"other\"");
+	expect_works("other");
+	ck_assert_int_eq(zpool_unload_driver("other"), 0);
+	ck_assert(!fixture_is_mapped("/other.so"));
 }
 END_TEST
 
@@ -285,9 +323,11 @@ int main(void)
 	tcase_add_test(tests, resident_driver_keeps_its_code_when_the_file_changes);
 	tcase_add_test(tests, driver_that_the_linker_does_not_unload_stays_usable);
 	tcase_add_test(tests, driver_that_the_program_opened_too_can_be_unloaded_after_its_close);
+	tcase_add_test(tests, driver_that_the_program_opened_by_another_name_stays_usable);
 	tcase_add_test(tests, replaced_file_is_used_by_the_next_load);
 	tcase_add_test(tests, a_file_replaced_while_loaded_changes_nothing_until_it_is_unloaded);
 	tcase_add_test(tests, a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded);
+	tcase_add_test(tests, driver_whose_file_became_a_link_to_another_driver_is_unloaded);
 	tcase_add_test(tests, replaced_file_is_not_loaded_while_the_program_holds_the_old_one);
 	tcase_add_test(tests, concurrent_creates_and_unloads_succeed);
 	return fixture_run("unload", tests);
