@@ -316,6 +316,8 @@ static void find_driver(struct zp_module *module)
 	if (dlinfo(module->dl, RTLD_DI_LINKMAP, &own) != 0)
 		return;
 	module->dynamic = own->l_ld;
+	/* An object has the name by which it was mapped; later calls may have found it by others. */
+	module->was_mapped = module->was_mapped || strcmp(own->l_name, module->path) != 0;
 	if (!symbol || !lies_in(symbol, own))
 		return;
 	module->driver = symbol;
@@ -375,8 +377,8 @@ const struct zpool_driver *zp_module_driver(const struct zp_module *module, size
 
 int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 {
-	const void *symbol = module->was_mapped ? module->driver : NULL;
-	if (!symbol)
+	const void *address = module->was_mapped ? module->dynamic : NULL;
+	if (!address)
 		return 0;
 	FILE *maps = fopen("/proc/self/maps", "re");
 	if (!maps)
@@ -390,7 +392,7 @@ int zp_module_is_outdated(const struct zp_module *module, ino_t inode)
 	errno = 0;
 	while (getline(&line, &line_bytes, maps) > 0)
 		if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &mapped_inode) == 3 &&
-		    (uintptr_t)symbol >= from && (uintptr_t)symbol < to)
+		    (uintptr_t)address >= from && (uintptr_t)address < to)
 			outdated = mapped_inode != (unsigned long)inode;
 	int err = feof(maps) ? 0 : errno == ENOMEM ? -ENOMEM : -EIO;
 	free(line);

@@ -255,6 +255,37 @@ START_TEST(replaced_file_is_not_loaded_while_the_program_holds_the_old_one)
 }
 END_TEST
 
+/* It also compares the names by which earlier calls found the file. */
+START_TEST(replaced_file_is_not_loaded_while_the_program_holds_the_old_one_by_another_name)
+{
+	const char *path = fixture_install("bad_magic"), *link = fixture_text("%s/link", fixture_root());
+	ck_assert_int_eq(symlink("plugins", link), 0);
+	void *held = dlopen(fixture_text("%s/bad_magic.so", link), RTLD_NOW | RTLD_LOCAL);
+	ck_assert_msg(held != NULL, "%s", dlerror());
+	expect_refused("bad_magic", ENOEXEC, "magic is 0x");
+	fixture_replace("bad_magic", path);
+	for (int i = 0; i < 2; i++)
+		expect_refused("bad_magic", EBUSY, "bad_magic.so was replaced", "still has the old file mapped");
+	ck_assert_int_eq(dlclose(held), 0);
+	ck_assert_uint_eq(fixture_events("bad_magic", "load"), 1);
+	expect_refused("bad_magic", ENOEXEC, "magic is 0x");
+	ck_assert_uint_eq(fixture_events("bad_magic", "load"), 2);
+}
+END_TEST
+
+START_TEST(replaced_file_is_not_loaded_while_the_program_holds_one_without_a_driver)
+{
+	const char *path = fixture_install_as("liblate", fixture_text("%s/good.so", fixture_dir()));
+	void *held = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	ck_assert_msg(held != NULL, "%s", dlerror());
+	fixture_replace("good", path);
+	for (int i = 0; i < 2; i++)
+		expect_refused("good", EBUSY, "good.so was replaced", "still has the old file mapped");
+	ck_assert_int_eq(dlclose(held), 0);
+	expect_works("good");
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Threads
  */
@@ -329,6 +360,8 @@ int main(void)
 	tcase_add_test(tests, a_file_removed_while_loaded_changes_nothing_until_it_is_unloaded);
 	tcase_add_test(tests, driver_whose_file_became_a_link_to_another_driver_is_unloaded);
 	tcase_add_test(tests, replaced_file_is_not_loaded_while_the_program_holds_the_old_one);
+	tcase_add_test(tests, replaced_file_is_not_loaded_while_the_program_holds_the_old_one_by_another_name);
+	tcase_add_test(tests, replaced_file_is_not_loaded_while_the_program_holds_one_without_a_driver);
 	tcase_add_test(tests, concurrent_creates_and_unloads_succeed);
 	return fixture_run("unload", tests);
 }
