@@ -186,14 +186,16 @@ static int take_subdirectory(struct needs *needs, struct file *file, const char 
 {
 	struct stat st;
 	size_t path_length = strlen(needs->path), name_length = strlen(name);
+	int result = 0;
 
 	/* A path that is too long for PATH_MAX is too long for the linker, too. */
 	if (path_length + 1 + name_length >= sizeof(needs->path))
 		return 0;
 	needs->path[path_length] = '/';
 	memcpy(needs->path + path_length + 1, name, name_length + 1);
-	int result =
-		stat(needs->path, &st) == 0 && S_ISDIR(st.st_mode) ? take_directory(needs, file, entry, length) : 0;
+	/* The target of a link may be missing, and another user may be able to create it. */
+	if (lstat(needs->path, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode)))
+		result = take_directory(needs, file, entry, length);
 	if (result > 0)
 		result = take_feature_directories(needs, file, entry, length, depth + 1);
 	needs->path[path_length] = '\0';

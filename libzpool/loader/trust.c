@@ -322,6 +322,17 @@ static int walk_all(struct walk *walk)
 	return err < 0 ? err : 0;
 }
 
+/*
+ * Used after a walk that ended at a missing component: `resolved` is its path, and its parent is a directory. If others
+ * may add entries there, even to a sticky directory, the component may exist when the linker looks for it. Returns 0 if
+ * nobody else can create it; `why` is then unchanged.
+ */
+static int judge_parent_of_missing(struct walk *walk)
+{
+	const char *slash = strrchr(walk->resolved, '/');
+	return judge_holder(walk, slash ? (size_t)(slash - walk->resolved) : 0);
+}
+
 static int walk_path(struct walk *walk, const char *path)
 {
 	walk->resolved[0] = '\0';
@@ -332,8 +343,9 @@ static int walk_path(struct walk *walk, const char *path)
 		return walk_error(walk, "the path", ENAMETOOLONG);
 	walk->hidden_is_accepted = hidden_is_accepted_at(walk->trust, path);
 	int err = walk_all(walk);
+	int parent_err = err == -ENOENT ? judge_parent_of_missing(walk) : 0;
 	free(walk->pending);
-	return err;
+	return parent_err ? parent_err : err;
 }
 
 int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resolved, char *why, size_t why_bytes)
@@ -347,13 +359,6 @@ int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resol
 	return -ENOEXEC;
 }
 
-/* Used after a walk that ended at a missing component: `resolved` is its path, and its parent is a directory. */
-static int judge_parent_of_missing(struct walk *walk)
-{
-	const char *slash = strrchr(walk->resolved, '/');
-	return judge_holder(walk, slash ? (size_t)(slash - walk->resolved) : 0);
-}
-
 int zp_trust_resolve_directory(const struct zp_trust *trust, const char *path, char *resolved, char *why,
 			       size_t why_bytes)
 {
@@ -361,10 +366,6 @@ int zp_trust_resolve_directory(const struct zp_trust *trust, const char *path, c
 	struct stat st;
 
 	int err = walk_path(&walk, path);
-	if (err == -ENOENT) {
-		int parent_err = judge_parent_of_missing(&walk);
-		return parent_err ? parent_err : err;
-	}
 	if (err)
 		return err;
 	const char *shown = resolved[0] ? resolved : "/";

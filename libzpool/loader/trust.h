@@ -41,14 +41,12 @@ struct zp_trust zp_trust_of_named(const struct zp_trust *trust, const char *path
  * directory that contains it, even if it is sticky. resolved (PATH_MAX bytes) receives the path without links.
  *
  * Returns 0, or -ENOENT, -EPERM or another -errno of the file system, with the reason in `why` (a sentence without a
- * full stop).
+ * full stop). -ENOENT means that the file does not exist and no other user can create it; if one could, the result is
+ * -EPERM.
  */
 int zp_trust_resolve(const struct zp_trust *trust, const char *path, char *resolved, char *why, size_t why_bytes);
 
-/*
- * Does the same for a directory that files are loaded from. -ENOENT means that it does not exist and no other user can
- * create it; if one could, the result is -EPERM.
- */
+/* Does the same for a directory that files are loaded from. */
 int zp_trust_resolve_directory(const struct zp_trust *trust, const char *path, char *resolved, char *why,
 			       size_t why_bytes);
 

@@ -289,6 +289,25 @@ START_TEST(library_in_a_run_path_is_checked)
 }
 END_TEST
 
+/* Another user could create the target before the linker looks for it. */
+START_TEST(dangling_link_to_a_library_is_refused_if_others_could_create_its_target)
+{
+	start();
+	scratch_directory("sticky", 01777);
+	scratch_link("d/lib/libm.so", "../../sticky/none.so");
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libm.so", 0);
+	refused("it needs the library \"libm.so\", and directory ");
+	assert_contains(why, "/sticky is world-writable");
+	forge("d/x.so", DT_NEEDED, "$ORIGIN/lib/libm.so", 0);
+	refused("/sticky is world-writable");
+	mode("sticky", 0755);
+	accepted();
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libm.so", 0);
+	accepted();
+	finish();
+}
+END_TEST
+
 START_TEST(library_with_a_path_in_its_name_is_checked)
 {
 	start();
@@ -374,9 +393,32 @@ START_TEST(directories_for_the_processor_are_checked)
 		refused("liba.so is world-writable");
 		mode(file, 0644);
 	}
+	/* A file is no directory, and another user cannot replace it by one. */
+	scratch_file("d/lib/glibc-hwcaps/README", 0666, "text", 4);
+	accepted();
 	/* The linker does not search other subdirectories. */
 	scratch_directory("d/lib/python", 0777);
 	accepted();
+	finish();
+}
+END_TEST
+
+START_TEST(links_to_directories_for_the_processor_are_checked)
+{
+	static const char *const below[] = { "d/lib/glibc-hwcaps", "d/lib/tls", "d/lib/x86_64/haswell" };
+	start();
+	scratch_directory("sticky", 01777);
+	scratch_directory("d/lib/x86_64", 0755);
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+		scratch_link(below[i], scratch_path("sticky/none"));
+		refused("takes libraries from \"$ORIGIN/lib\", and directory ");
+		assert_contains(why, "/sticky is world-writable");
+		mode("sticky", 0755);
+		accepted();
+		mode("sticky", 01777);
+		ck_assert_int_eq(unlink(scratch_path(below[i])), 0);
+	}
 	finish();
 }
 END_TEST
@@ -522,10 +564,12 @@ int main(void)
 		rpath_is_ignored_if_there_is_a_runpath,
 		reason_is_cut_off_at_the_end_of_its_buffer,
 		library_in_a_run_path_is_checked,
+		dangling_link_to_a_library_is_refused_if_others_could_create_its_target,
 		library_with_a_path_in_its_name_is_checked,
 		indirect_dependencies_are_checked,
 		rpath_applies_to_indirect_dependencies,
 		directories_for_the_processor_are_checked,
+		links_to_directories_for_the_processor_are_checked,
 		owners_and_acls_are_checked_as_for_the_plugin,
 		too_many_dependencies_are_refused,
 		links_with_many_components_are_followed_within_bounds,

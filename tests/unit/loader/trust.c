@@ -302,6 +302,21 @@ START_TEST(links_are_followed_and_their_targets_are_checked)
 }
 END_TEST
 
+START_TEST(missing_target_of_a_link_is_refused_if_others_could_create_it)
+{
+	start();
+	scratch_directory("sticky", 01777);
+	scratch_link("d/y.so", "../sticky/none.so");
+	refuses(scratch_path("d/y.so"), EPERM, "/sticky is world-writable");
+	scratch_link("d/z.so", "../sticky/none/z.so");
+	refuses(scratch_path("d/z.so"), EPERM, "/sticky is world-writable");
+	mode("sticky", 0755);
+	refuses(scratch_path("d/y.so"), ENOENT, "sticky/none.so: No such file");
+	refuses(scratch_path("d/z.so"), ENOENT, "sticky/none: No such file");
+	finish();
+}
+END_TEST
+
 START_TEST(parent_of_a_link_is_the_targets_parent)
 {
 	start();
@@ -393,6 +408,7 @@ int main(void)
 		directory_of_files_is_checked_like_that_of_a_single_file,
 		missing_directory_is_refused_if_others_could_create_it,
 		links_are_followed_and_their_targets_are_checked,
+		missing_target_of_a_link_is_refused_if_others_could_create_it,
 		parent_of_a_link_is_the_targets_parent,
 		circular_links_are_reported,
 		forty_links_are_the_maximum,
