@@ -200,13 +200,21 @@ static int judge_group_write(struct walk *walk, const char *path, const char *no
 	return 0;
 }
 
+static bool is_last(const struct walk *walk)
+{
+	return walk->next[strspn(walk->next, "/")] == '\0';
+}
+
 static int judge(struct walk *walk, const char *path, const struct stat *st, bool holds_plugin)
 {
 	const char *noun = S_ISDIR(st->st_mode) ? "directory" : "file";
 
-	/* A device, FIFO or socket is never accepted, and the caller says so. Its permissions must not be changed. */
+	/*
+	 * A device, FIFO or socket is never accepted, and the caller says so. Its permissions must not be changed. In
+	 * the place of a directory, its owner could replace it by one.
+	 */
 	if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))
-		return 0;
+		return is_last(walk) ? 0 : judge_owner(walk, path, st, noun);
 	int err = judge_owner(walk, path, st, noun);
 	if (err || S_ISLNK(st->st_mode) || !(st->st_mode & (S_IWGRP | S_IWOTH)))
 		return err;
@@ -253,11 +261,6 @@ static void go_up(struct walk *walk)
 	walk->resolved_length = slash ? (size_t)(slash - walk->resolved) : 0;
 	walk->resolved[walk->resolved_length] = '\0';
 	walk->mode = S_IFDIR;
-}
-
-static bool is_last(const struct walk *walk)
-{
-	return walk->next[strspn(walk->next, "/")] == '\0';
 }
 
 /*

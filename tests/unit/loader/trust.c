@@ -317,6 +317,24 @@ START_TEST(missing_target_of_a_link_is_refused_if_others_could_create_it)
 }
 END_TEST
 
+/* Its owner could replace it by a directory after the check. */
+START_TEST(irregular_file_of_another_user_in_the_place_of_a_directory_is_refused)
+{
+	start();
+	scratch_directory("sticky", 01777);
+	ck_assert_int_eq(mkfifo(scratch_path("sticky/fifo"), 0600), 0);
+	scratch_link("d/y.so", "../sticky/fifo/y.so");
+	refuses(scratch_path("d/y.so"), ENOTDIR, "sticky/fifo/y.so: Not a directory");
+	directory_is(scratch_path("sticky/fifo/lib"), ENOTDIR, "Not a directory");
+	if (geteuid() == 0) {
+		own("sticky/fifo", STRANGER);
+		refuses(scratch_path("d/y.so"), EPERM, "sticky/fifo belongs to user 12345");
+		directory_is(scratch_path("sticky/fifo/lib"), EPERM, "sticky/fifo belongs to user 12345");
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(parent_of_a_link_is_the_targets_parent)
 {
 	start();
@@ -409,6 +427,7 @@ int main(void)
 		missing_directory_is_refused_if_others_could_create_it,
 		links_are_followed_and_their_targets_are_checked,
 		missing_target_of_a_link_is_refused_if_others_could_create_it,
+		irregular_file_of_another_user_in_the_place_of_a_directory_is_refused,
 		parent_of_a_link_is_the_targets_parent,
 		circular_links_are_reported,
 		forty_links_are_the_maximum,
