@@ -142,6 +142,19 @@ static bool files_allowed(void)
 	return !files_disabled && !files_disabling;
 }
 
+static void refuse_loaded(const char *type, const struct zp_loaded *loaded, int err, const char *why,
+			  struct zp_load_failure *failure)
+{
+	if (err == -ENOEXEC && loaded->path) {
+		(void)zp_load_failure_set_content(failure, type, loaded->path, &loaded->id, why);
+		return;
+	}
+	failure->err = -err;
+	if (asprintf(&failure->message, "Driver \"%s\" from %s cannot be used: %s.", type,
+		     loaded->path ? loaded->path : "the program", why) < 0)
+		failure->message = NULL;
+}
+
 /* Loads the driver and checks its structure, without holding the lock. */
 static int load_and_adopt(const char *type, bool files, const struct zp_load_failure *remembered,
 			  struct zp_loaded *loaded, struct zpool_driver *own, struct zp_load_failure *failure)
@@ -152,12 +165,7 @@ static int load_and_adopt(const char *type, bool files, const struct zp_load_fai
 		return err;
 	err = zp_driver_adopt(loaded->driver, loaded->symbol_bytes, type, own, why, sizeof(why));
 	if (err) {
-		failure->err = -err;
-		failure->content = err == -ENOEXEC && loaded->path;
-		failure->id = loaded->id;
-		if (asprintf(&failure->message, "Driver \"%s\" from %s cannot be used: %s.", type,
-			     loaded->path ? loaded->path : "the program", why) < 0)
-			failure->message = NULL;
+		refuse_loaded(type, loaded, err, why, failure);
 		zp_loader_discard(loaded);
 		return err;
 	}

@@ -27,6 +27,7 @@ struct candidate {
 void zp_load_failure_clear(struct zp_load_failure *failure)
 {
 	free(failure->message);
+	free(failure->reason);
 	*failure = (struct zp_load_failure){ 0 };
 }
 
@@ -42,14 +43,20 @@ __attribute__((format(printf, 3, 4))) static int fail(struct zp_load_failure *fa
 	return -err;
 }
 
-/* Records a fault in the file's content, which lasts until the file changes. */
+int zp_load_failure_set_content(struct zp_load_failure *failure, const char *type, const char *path,
+				const struct zp_file_id *id, const char *reason)
+{
+	int err = fail(failure, ENOEXEC, "Driver \"%s\" cannot be loaded from %s: %s.", type, path, reason);
+	failure->reason = strdup(reason);
+	failure->content = failure->reason != NULL;
+	failure->id = *id;
+	return err;
+}
+
 static int fail_content(struct zp_load_failure *failure, const struct candidate *candidate, const char *type,
 			const char *reason)
 {
-	int err = fail(failure, ENOEXEC, "Driver \"%s\" cannot be loaded from %s: %s.", type, candidate->path, reason);
-	failure->content = true;
-	failure->id = candidate->judgement.id;
-	return err;
+	return zp_load_failure_set_content(failure, type, candidate->path, &candidate->judgement.id, reason);
 }
 
 /* Writes "<directory>" in path as "<directory>/<type>.so". Returns false if the path is too long. */
@@ -204,15 +211,6 @@ static bool is_remembered(const struct candidate *candidate, const struct zp_loa
 	return zp_file_id_equal(&remembered->id, &id);
 }
 
-static int fail_again(const struct zp_load_failure *remembered, struct zp_load_failure *failure)
-{
-	int err = fail(failure, remembered->err, "%s",
-		       remembered->message ? remembered->message : "An earlier attempt failed.");
-	failure->content = true;
-	failure->id = remembered->id;
-	return err;
-}
-
 static int load_file(const char *type, const struct zp_load_failure *remembered, struct zp_loaded *loaded,
 		     struct zp_load_failure *failure)
 {
@@ -230,7 +228,7 @@ static int load_file(const char *type, const struct zp_load_failure *remembered,
 	if (!err && (err = zp_judge_path(judgement, candidate->path)) != 0)
 		err = fail_judged(type, candidate, err, failure);
 	else if (!err && is_remembered(candidate, remembered))
-		err = fail_again(remembered, failure);
+		err = zp_load_failure_set_content(failure, type, candidate->path, &remembered->id, remembered->reason);
 	else if (!err && (err = zp_judge_content(judgement, candidate->path, type)) != 0)
 		err = fail_judged(type, candidate, err, failure);
 	else if (!err) {

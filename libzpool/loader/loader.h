@@ -34,14 +34,23 @@ struct zp_load_failure {
 	char *message;        /* NULL: out of memory */
 	bool content;         /* the file's content is at fault, so the failure lasts until the file changes */
 	struct zp_file_id id; /* valid if `content` is set */
+	char *reason;         /* not NULL if `content` is set: the fault alone, because the file may be found by another
+	                       * path the next time */
 };
 
 void zp_load_failure_clear(struct zp_load_failure *failure);
 
 /*
+ * Records a fault in the content of the file that was found at this path. If there is no memory for the reason, the
+ * failure is not remembered. Returns -ENOEXEC.
+ */
+int zp_load_failure_set_content(struct zp_load_failure *failure, const char *type, const char *path,
+				const struct zp_file_id *id, const char *reason);
+
+/*
  * Loads the driver of this type from the modules that are linked into the program, or else, if files are allowed, from
  * the first directory of the path that has <type>.so. `remembered` is an earlier failure of this type: if the search
- * finds the very same file, it is not opened again, and the same failure is returned.
+ * finds the very same file, it is not opened again, and fails for the same reason.
  *
  * Returns 0 and *loaded, or -errno and *failure.
  */

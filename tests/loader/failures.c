@@ -107,6 +107,27 @@ START_TEST(broken_file_does_not_affect_other_directories)
 }
 END_TEST
 
+START_TEST(remembered_failure_names_the_path_by_which_the_file_is_found_now)
+{
+	const char *second = fixture_make_dir("second", 0755), *junk = fixture_text("%s/good.so", fixture_dir());
+	fixture_install("bad_magic");
+	fixture_write(junk, "junk", 4);
+	expect_refused("bad_magic", ENOEXEC, "plugins/bad_magic.so", "magic is 0x");
+	expect_refused("good", ENOEXEC, "plugins/good.so", "not an ELF file");
+	int watch = watch_opens(junk);
+	ck_assert_int_eq(zpool_set_plugin_path(second), 0);
+	ck_assert_int_eq(symlink("../plugins/bad_magic.so", fixture_text("%s/bad_magic.so", second)), 0);
+	ck_assert_int_eq(symlink("../plugins/good.so", fixture_text("%s/good.so", second)), 0);
+	expect_refused("bad_magic", ENOEXEC, "second/bad_magic.so", "magic is 0x");
+	expect_refused("good", ENOEXEC, "second/good.so", "not an ELF file");
+	ck_assert_int_eq(zpool_set_plugin_path(fixture_dir()), 0);
+	expect_refused("bad_magic", ENOEXEC, "plugins/bad_magic.so", "magic is 0x");
+	ck_assert_uint_eq(opens(watch), 0);
+	ck_assert_uint_eq(fixture_events("bad_magic", "load"), 1);
+	close(watch);
+}
+END_TEST
+
 START_TEST(rescan_forgets_failures)
 {
 	fixture_install("bad_magic");
@@ -182,6 +203,7 @@ int main(void)
 	tcase_add_test(tests, broken_file_that_is_overwritten_by_a_valid_one_is_loaded);
 	tcase_add_test(tests, broken_file_that_was_removed_is_absent);
 	tcase_add_test(tests, broken_file_does_not_affect_other_directories);
+	tcase_add_test(tests, remembered_failure_names_the_path_by_which_the_file_is_found_now);
 	tcase_add_test(tests, rescan_forgets_failures);
 	tcase_add_test(tests, driver_may_be_registered_after_its_file_failed);
 	tcase_add_test(tests, a_dependency_that_appears_later_is_found_without_a_rescan);
