@@ -57,23 +57,33 @@ int zpool_set_limit(struct zpool *pool, uint64_t limit_bytes)
 	return zp_call_end(0);
 }
 
-/* Returns the layer that a key is meant for: the one named in `part.key`, or else the first that has the key. */
-static struct zp_layer *layer_of_key(struct zpool *pool, const char *key, const char **bare, int *index)
+/*
+ * Finds the layer that a key is meant for: the one named in `part.key`, or else the first that has the key. *index is
+ * that of the parameter, or -1 for the limit. Returns 0, or -EINVAL with the error text set.
+ */
+static int find_layer(struct zpool *pool, const char *key, const struct zp_layer **layer, int *index)
 {
-	const char *dot = strchr(key, '.');
+	const char *dot = strchr(key, '.'), *bare = dot ? dot + 1 : key;
+	size_t part_length = dot ? (size_t)(dot - key) : 0;
 	char part[ZP_TYPE_BYTES];
 
-	*bare = dot ? dot + 1 : key;
-	if (dot && !zp_type_parse(key, (size_t)(dot - key), part))
-		return NULL;
+	*layer = NULL;
+	if (dot && !zp_type_parse(key, part_length, part))
+		part[0] = '\0'; /* No part has this name. */
 	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		if (dot && strcmp(pool->spec.parts[i].type, part) != 0)
 			continue;
-		*index = zp_param_find(pool->layers[i].driver, *bare);
-		if (*index >= 0 || strcmp(*bare, ZP_LIMIT_KEY) == 0)
-			return &pool->layers[i];
+		*layer = &pool->layers[i];
+		*index = zp_param_find((*layer)->driver, bare);
+		if (*index >= 0 || strcmp(bare, ZP_LIMIT_KEY) == 0)
+			return 0;
 	}
-	return NULL;
+	if (*layer)
+		return zp_param_fail_unknown((*layer)->driver, bare);
+	return zp_fail(
+		EINVAL,
+		"Pool \"%.200s\" has no part \"%.*s\", which the key \"%.64s\" names; give the name of a part before the dot.",
+		pool->spec.text, (int)(part_length < sizeof(part) ? part_length : sizeof(part)), key, key);
 }
 
 static int set_limit_text(struct zpool *pool, const char *text)
@@ -88,7 +98,7 @@ int zpool_set_param(struct zpool *pool, const char *key, const char *value)
 	ZP_CANCEL_DISABLED_HERE;
 	static const char what[] = "zpool_set_param()";
 	struct zpool_value parsed;
-	const char *bare;
+	const struct zp_layer *layer;
 	int index = -1;
 
 	int err = zp_call_begin(pool, what);
@@ -96,9 +106,9 @@ int zpool_set_param(struct zpool *pool, const char *key, const char *value)
 		return err;
 	if (!key || !value)
 		return zp_fail(EINVAL, "%s was given no %s.", what, key ? "value" : "key");
-	const struct zp_layer *layer = layer_of_key(pool, key, &bare, &index);
-	if (!layer)
-		return zp_param_fail_unknown(pool->layers[pool->layer_count - 1].driver, key);
+	err = find_layer(pool, key, &layer, &index);
+	if (err)
+		return err;
 	if (index < 0)
 		return set_limit_text(pool, value);
 	const struct zpool_param *param = &layer->driver->params[index];

@@ -170,8 +170,8 @@ START_TEST(parameters_reach_the_part_they_name)
 		     "cannot be changed after the pool is created");
 	expect_error(zpool_set_param(pool, "level", "4"), EOPNOTSUPP, "\"level\"");
 	expect_error(zpool_set_param(pool, "level", "77"), EINVAL, "\"77\"");
-	expect_error(zpool_set_param(pool, "filter.level", "4"), EINVAL, "filter.level");
-	expect_error(zpool_set_param(pool, "good.level", "4"), EINVAL, "good.level");
+	expect_error(zpool_set_param(pool, "filter.level", "4"), EINVAL, "\"filter\" has no parameter \"level\"");
+	expect_error(zpool_set_param(pool, "good.level", "4"), EINVAL, "no part \"good\"", "good.level");
 	expect_error(zpool_set_param(pool, NULL, "4"), EINVAL, "no key");
 	expect_error(zpool_set_param(pool, "level", NULL), EINVAL, "no value");
 	ck_assert_int_eq(zpool_set_param(pool, "filter.limit", "1G"), 0);

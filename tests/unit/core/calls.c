@@ -317,10 +317,13 @@ START_TEST(set_param_finds_the_named_part)
 	ck_assert_int_eq(zpool_set_param(pool, "level", "5"), 0);
 	ck_assert_int_eq(zpool_set_param(pool, "mock.level", "6"), 0);
 	ck_assert_uint_eq(knobs.set_value.number, 6);
-	assert_fails(zpool_set_param(pool, "sieve.level", "6"), EINVAL, "has no parameter \"sieve.level\"");
-	assert_fails(zpool_set_param(pool, "moc.level", "6"), EINVAL, "has no parameter");
-	assert_fails(zpool_set_param(pool, "mock.", "6"), EINVAL, "has no parameter");
-	assert_fails(zpool_set_param(pool, ".level", "6"), EINVAL, "has no parameter");
+	assert_fails(zpool_set_param(pool, "sieve.level", "6"), EINVAL, "Driver \"sieve\" has no parameter \"level\"");
+	assert_contains(zpool_last_error(), "depth=");
+	assert_fails(zpool_set_param(pool, "mock.", "6"), EINVAL, "Driver \"mock\" has no parameter \"\"");
+	assert_fails(zpool_set_param(pool, "moc.level", "6"), EINVAL, "\"sieve+mock\" has no part \"moc\"");
+	assert_fails(zpool_set_param(pool, ".level", "6"), EINVAL, "\"sieve+mock\" has no part \"\"");
+	assert_fails(zpool_set_param(pool, "Mock.level", "6"), EINVAL, "\"sieve+mock\" has no part \"Mock\"");
+	assert_fails(zpool_set_param(pool, "mock.level.x", "6"), EINVAL, "has no parameter \"level.x\"");
 	assert_fails(zpool_set_param(pool, "depth", "6"), EOPNOTSUPP,
 		     "\"depth\" of driver \"sieve\" cannot be changed");
 	finish();
