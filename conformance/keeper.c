@@ -197,13 +197,19 @@ static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *ou
 	ct_watch_start(&watch, job->timeout_s);
 	for (;;) {
 		struct pollfd wait = { .fd = output->in, .events = POLLIN };
+		pid_t changed;
 		int status = 0;
 
 		/* Without the pipe, only polling shows that the process has ended. */
 		poll(&wait, 1, output->in < 0 ? 1 : POLL_MS);
 		if (output->in >= 0)
 			output_read(output);
-		if (waitpid(pid, &status, WNOHANG | WUNTRACED) == pid) {
+		changed = waitpid(pid, &status, WNOHANG | WUNTRACED);
+		if (changed < 0 && errno == ECHILD) {
+			ct_result_fail(result, "the process of the case ended, but its status is lost");
+			return;
+		}
+		if (changed == pid) {
 			judge(result, status);
 			if (WIFSTOPPED(status))
 				end_process(pid);

@@ -312,9 +312,11 @@ static void reap(struct runner *runner)
 {
 	for (unsigned int i = 0; i < runner->worker_count; i++) {
 		struct worker *worker = &runner->workers[i];
-		int status = 0;
+		int status = -1;
+		pid_t ended = worker->job ? waitpid(worker->keeper, &status, WNOHANG) : 0;
 
-		if (worker->job && waitpid(worker->keeper, &status, WNOHANG) == worker->keeper)
+		/* After ECHILD something else has taken the status, and the pid may belong to any process. */
+		if (ended > 0 || (ended < 0 && errno == ECHILD))
 			worker_ended(runner, worker, status);
 	}
 }
@@ -412,6 +414,8 @@ static void close_workers(struct runner *runner)
 void ct_run(const struct ct_options *options, struct ct_totals *totals)
 {
 	struct runner runner = { .options = options, .totals = totals, .began = seconds_now() };
+	const struct sigaction standard = { .sa_handler = SIG_DFL };
+	struct sigaction before;
 
 	memset(totals, 0, sizeof(*totals));
 	sigprocmask(SIG_SETMASK, NULL, &runner.mask);
@@ -420,6 +424,8 @@ void ct_run(const struct ct_options *options, struct ct_totals *totals)
 		totals->failed++;
 		return;
 	}
+	/* If SIGCHLD were ignored, the kernel would tell nobody how the processes end. */
+	sigaction(SIGCHLD, &standard, &before);
 	options->report->begin(options);
 	ct_plan_make(&runner.plan, options, runner.workers[0].result);
 	totals->drivers = (unsigned int)runner.plan.spec_count;
@@ -430,5 +436,6 @@ void ct_run(const struct ct_options *options, struct ct_totals *totals)
 	run_jobs(&runner);
 	report_judged(&runner);
 	options->report->end(options, runner.number);
+	sigaction(SIGCHLD, &before, NULL);
 	close_workers(&runner);
 }

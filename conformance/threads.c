@@ -72,9 +72,11 @@ static void await_child(pid_t pid, int *status)
 	struct timespec pause = { 0, 200000 };
 	struct ct_watch watch;
 	char text[300];
+	pid_t ended;
 
 	ct_watch_start(&watch, ct.timeout_s);
-	while (waitpid(pid, status, WNOHANG) != pid) {
+	while ((ended = waitpid(pid, status, WNOHANG)) != pid) {
+		CT_CHECK(ended == 0 || errno == EINTR, "the forked process cannot be waited for: %s", strerror(errno));
 		nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 20000000)
 			pause.tv_nsec *= 2;

@@ -18,6 +18,13 @@
 
 #define POLL_MS 100
 
+void child_expect(void)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+
+	sigaction(SIGCHLD, &standard, NULL);
+}
+
 void child_report(int out, const void *bytes, size_t count)
 {
 	const char *from = bytes;
@@ -49,10 +56,10 @@ static void run_in_child(const struct child_job *job, int out, pid_t parent, con
 }
 
 /*
- * Reads what is in the pipe now. Returns false at the end of the pipe or on an error, after which the child is killed:
- * it would wait until somebody reads what it writes.
+ * Reads what is in the pipe now. Returns 1, 0 at the end of the pipe, or -1 on an error, after which the child must be
+ * killed: it would wait until somebody reads what it writes.
  */
-static bool drain(const struct child_job *job, pid_t pid, int in, bool *received)
+static int drain(const struct child_job *job, int in, bool *received)
 {
 	char bytes[4096];
 
@@ -63,15 +70,28 @@ static bool drain(const struct child_job *job, pid_t pid, int in, bool *received
 			*received = true;
 			job->sink(job->user, bytes, (size_t)got);
 		} else if (!got) {
-			return false;
+			return 0;
 		} else if (errno == EAGAIN) {
-			return true;
+			return 1;
 		} else if (errno != EINTR) {
 			warn("cannot read the results of a child process: %s", strerror(errno));
-			kill(pid, SIGKILL);
-			return false;
+			return -1;
 		}
 	}
+}
+
+/* Returns true if the child is dead. Its pid stays its own until take_status(), unless something else reaps it. */
+static bool is_dead(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ? errno == ECHILD : info.si_pid == pid;
+}
+
+static void take_status(pid_t pid, struct child_end *end)
+{
+	interrupt_set_child(0);
+	end->lost = waitpid(pid, &end->status, 0) != pid;
 }
 
 /*
@@ -83,24 +103,28 @@ static void attend(const struct child_job *job, pid_t pid, int in, struct child_
 {
 	const uint64_t patience_ns = job->timeout_seconds * UINT64_C(1000000000);
 	uint64_t heard_ns = clock_ns();
-	bool open = true;
+	bool killed = false;
+	int open = 1;
 
 	for (;;) {
-		struct pollfd wait = { .fd = open ? in : -1, .events = POLLIN };
+		struct pollfd wait = { .fd = open > 0 ? in : -1, .events = POLLIN };
 		bool received = false;
-		bool dead;
 
-		poll(&wait, 1, open ? POLL_MS : 1);
-		dead = waitpid(pid, &end->status, WNOHANG) == pid;
-		open = open && drain(job, pid, in, &received);
-		if (dead)
+		poll(&wait, 1, open > 0 ? POLL_MS : 1);
+		if (is_dead(pid)) {
+			take_status(pid, end);
+			if (open > 0)
+				drain(job, in, &received);
 			return;
+		}
+		if (open > 0)
+			open = drain(job, in, &received);
 		if (received)
 			heard_ns = clock_ns();
-		if (clock_ns() - heard_ns > patience_ns) {
+		end->hung = end->hung || (!killed && clock_ns() - heard_ns > patience_ns);
+		if (!killed && (end->hung || open < 0)) {
 			kill(pid, SIGKILL);
-			end->hung = true;
-			heard_ns = UINT64_MAX - patience_ns; /* one kill is enough */
+			killed = true;
 		}
 	}
 }
@@ -141,13 +165,15 @@ int child_run(const struct child_job *job, struct child_end *end)
 
 bool child_succeeded(const struct child_end *end)
 {
-	return !end->hung && WIFEXITED(end->status) && !WEXITSTATUS(end->status);
+	return !end->hung && !end->lost && WIFEXITED(end->status) && !WEXITSTATUS(end->status);
 }
 
 void child_describe(const struct child_end *end, char text[CHILD_TEXT])
 {
 	if (end->hung) {
 		snprintf(text, CHILD_TEXT, "stopped after %u s in which nothing happened", end->timeout_seconds);
+	} else if (end->lost) {
+		snprintf(text, CHILD_TEXT, "ended with an unknown status");
 	} else if (WIFSIGNALED(end->status)) {
 		const char *name = sigabbrev_np(WTERMSIG(end->status));
 

@@ -14,6 +14,7 @@
 
 struct child_end {
 	int status; /* as returned by wait(2) */
+	bool lost;  /* something else has taken the status, so nobody knows how the child ended */
 	bool hung;  /* it wrote nothing for timeout_seconds and was killed */
 	unsigned int timeout_seconds;
 };
@@ -26,6 +27,12 @@ struct child_job {
 	void *user;
 	unsigned int timeout_seconds;
 };
+
+/*
+ * Must be called at the start of main(). The program that started this one may have passed on an ignored SIGCHLD; the
+ * kernel would then tell nobody how a child ended, and give its pid to another process at once.
+ */
+void child_expect(void);
 
 /* Runs a job until it ends in any way. Returns 0, or -errno after a message if no child could be created. */
 int child_run(const struct child_job *job, struct child_end *end);

@@ -14,6 +14,7 @@
 
 #include <zpool.h>
 
+#include "child.h"
 #include "interrupt.h"
 #include "json.h"
 #include "message.h"
@@ -179,6 +180,7 @@ int main(int argc, char **argv)
 	struct choice choice = { NULL, 0 };
 
 	output_guard();
+	child_expect();
 	json_need_memory();
 	setlocale(LC_CTYPE, "");
 	if (!options_are_printable(argv))

@@ -17,10 +17,15 @@ endif
 
 # Runs the suite on mock drivers that have few optional features, alone and below a filter.
 check_PROGRAMS += tests/contract/with_mocks
-TESTS += tests/contract/mocks.sh tests/contract/small.sh tests/contract/stacks.sh
-EXTRA_DIST += tests/contract/mocks.sh tests/contract/small.sh tests/contract/stacks.sh
+contract_scripts = \
+	tests/contract/ignored_sigchld.sh \
+	tests/contract/mocks.sh \
+	tests/contract/small.sh \
+	tests/contract/stacks.sh
+TESTS += $(contract_scripts)
+EXTRA_DIST += $(contract_scripts)
 tests/contract/mocks.log: tests/contract/with_mocks$(EXEEXT)
-tests/contract/small.log tests/contract/stacks.log: tests/contract/contract$(EXEEXT)
+tests/contract/ignored_sigchld.log tests/contract/small.log tests/contract/stacks.log: tests/contract/contract$(EXEEXT)
 
 tests_contract_with_mocks_SOURCES = \
 	tests/contract/main.c \
