@@ -15,6 +15,9 @@
 
 #define LOOK_NS UINT64_C(1000000000)
 
+/* The most that counts between two looks: if this process was stopped or frozen meanwhile, so was the case. */
+#define LOOK_NS_MAX (3 * LOOK_NS)
+
 /* Processes that use less than this share of a processor are helpers that poll while the driver's threads wait. */
 #define IDLE_SHARE 0.05
 
@@ -30,7 +33,7 @@ void ct_watch_start(struct ct_watch *watch, unsigned int limit_s)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->limit_s = limit_s;
-	watch->began_ns = watch->looked_ns = now_ns();
+	watch->looked_ns = now_ns();
 }
 
 struct usage {
@@ -75,12 +78,13 @@ static void account(struct ct_watch *watch, uint64_t steps, double elapsed_s)
 
 int ct_watch_look(struct ct_watch *watch, uint64_t steps, char *text, size_t text_size)
 {
-	uint64_t now = now_ns();
-	double wall_s = (double)(now - watch->began_ns) / 1e9;
+	uint64_t now = now_ns(), elapsed_ns = now - watch->looked_ns;
+	double elapsed_s = (double)(elapsed_ns < LOOK_NS_MAX ? elapsed_ns : LOOK_NS_MAX) / 1e9;
 
-	if (now - watch->looked_ns < LOOK_NS)
+	if (elapsed_ns < LOOK_NS)
 		return 0;
-	account(watch, steps, (double)(now - watch->looked_ns) / 1e9);
+	account(watch, steps, elapsed_s);
+	watch->wall_s += elapsed_s;
 	watch->looked_ns = now;
 	if (watch->loop_s > watch->limit_s)
 		snprintf(
@@ -92,11 +96,11 @@ int ct_watch_look(struct ct_watch *watch, uint64_t steps, char *text, size_t tex
 			text, text_size,
 			"a deadlock: for %.0f s the case neither finished a step nor used the processor, and was killed",
 			watch->idle_s);
-	else if (wall_s > (double)watch->limit_s * CT_WATCH_WALL)
+	else if (watch->wall_s > (double)watch->limit_s * CT_WATCH_WALL)
 		snprintf(
 			text, text_size,
 			"the case was killed after %.0f s, in which it used %.0f s of processor time: it is very slow, or repeats its steps forever; --timeout gives it more time",
-			wall_s, watch->processor_s);
+			watch->wall_s, watch->processor_s);
 	else
 		return 0;
 	return 1;

@@ -8,6 +8,8 @@
  * - processor time beyond the limit means an endless loop,
  * - reaching the limit without using processor time means a deadlock.
  *
+ * The time in which the watching process itself was stopped or frozen does not count.
+ *
  * While the case makes steps it may continue for up to CT_WATCH_WALL times the limit.
  */
 #ifndef CT_WATCH_H
@@ -23,6 +25,7 @@
  * steps       the last known number of steps
  * loop_s      processor time since the last step
  * idle_s      time since the last step during which the processes waited
+ * wall_s      time since the start, without that in which this process was stopped or frozen
  * looked_ns   when ct_watch_look() last did its work, which is once a second
  */
 struct ct_watch {
@@ -31,7 +34,7 @@ struct ct_watch {
 	double loop_s;
 	double idle_s;
 	double processor_s;
-	uint64_t began_ns;
+	double wall_s;
 	uint64_t looked_ns;
 };
 

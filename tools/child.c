@@ -18,6 +18,9 @@
 
 #define POLL_MS 100
 
+/* The most that counts between two looks at the clock: if this process was stopped meanwhile, so was the child. */
+#define LOOK_NS_MAX UINT64_C(200000000)
+
 void child_expect(void)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
@@ -102,13 +105,14 @@ static void take_status(pid_t pid, struct child_end *end)
 static void attend(const struct child_job *job, pid_t pid, int in, struct child_end *end)
 {
 	const uint64_t patience_ns = job->timeout_seconds * UINT64_C(1000000000);
-	uint64_t heard_ns = clock_ns();
+	uint64_t looked_ns = clock_ns(), silent_ns = 0;
 	bool killed = false;
 	int open = 1;
 
 	for (;;) {
 		struct pollfd wait = { .fd = open > 0 ? in : -1, .events = POLLIN };
 		bool received = false;
+		uint64_t now;
 
 		poll(&wait, 1, open > 0 ? POLL_MS : 1);
 		if (is_dead(pid)) {
@@ -119,9 +123,12 @@ static void attend(const struct child_job *job, pid_t pid, int in, struct child_
 		}
 		if (open > 0)
 			open = drain(job, in, &received);
+		now = clock_ns();
+		silent_ns += now - looked_ns < LOOK_NS_MAX ? now - looked_ns : LOOK_NS_MAX;
+		looked_ns = now;
 		if (received)
-			heard_ns = clock_ns();
-		end->hung = end->hung || (!killed && clock_ns() - heard_ns > patience_ns);
+			silent_ns = 0;
+		end->hung = end->hung || (!killed && silent_ns > patience_ns);
 		if (!killed && (end->hung || open < 0)) {
 			kill(pid, SIGKILL);
 			killed = true;

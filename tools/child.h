@@ -15,7 +15,7 @@
 struct child_end {
 	int status; /* as returned by wait(2) */
 	bool lost;  /* something else has taken the status, so nobody knows how the child ended */
-	bool hung;  /* it wrote nothing for timeout_seconds and was killed */
+	bool hung;  /* it wrote nothing for timeout_seconds, in which it was not stopped, and was killed */
 	unsigned int timeout_seconds;
 };
 

@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/core/thread_exit \
 	tests/unit/core/verify \
 	$(unit_tests_with_plugins) \
+	tests/unit/conformance/watch \
 	tests/unit/tools/child \
 	tests/unit/tools/histogram
 
@@ -222,11 +223,18 @@ tests_unit_core_thread_exit_CFLAGS = $(unit_cflags)
 tests_unit_core_thread_exit_LDADD = $(unit_ldadd)
 tests_unit_core_thread_exit_LDFLAGS = $(failing_memory_ldflags)
 
+# Clocks and signals pass through the tests.
+tests_unit_conformance_watch_SOURCES = tests/unit/conformance/watch.c conformance/watch.c conformance/watch.h \
+	conformance/processes.h
+tests_unit_conformance_watch_CFLAGS = $(unit_cflags)
+tests_unit_conformance_watch_LDADD = $(unit_ldadd)
+tests_unit_conformance_watch_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime
+
 tests_unit_tools_child_SOURCES = tests/unit/tools/child.c tools/child.c tools/child.h tools/clock.h \
 	tools/interrupt.c tools/interrupt.h
 tests_unit_tools_child_CFLAGS = $(unit_cflags)
 tests_unit_tools_child_LDADD = $(unit_ldadd)
-tests_unit_tools_child_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kill
+tests_unit_tools_child_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=kill
 
 tests_unit_tools_histogram_SOURCES = tests/unit/tools/histogram.c tools/bench/histogram.c tools/bench/histogram.h
 tests_unit_tools_histogram_CFLAGS = $(unit_cflags)

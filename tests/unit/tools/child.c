@@ -27,6 +27,28 @@ int __wrap_kill(pid_t pid, int number)
 	return __real_kill(pid, number);
 }
 
+static bool clock_is_fake;
+static unsigned int readings;
+static int resume_fd;
+
+/*
+ * child.c calls this instead of clock_gettime(). The fake clock advances little with each reading, except that parent
+ * and child are stopped for an hour before the third one. After the tenth one, the child goes on.
+ */
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (!clock_is_fake)
+		return __real_clock_gettime(clock, now);
+	readings++;
+	now->tv_sec = 1000 + (readings > 2 ? 3600 : 0);
+	now->tv_nsec = (long)readings * 1000000;
+	if (readings == 10)
+		ck_assert_int_eq((int)write(resume_fd, "x", 1), 1);
+	return 0;
+}
+
 /* The tool's own warn() escapes its text, which needs the rest of the tool. */
 void warn(const char *format, ...)
 {
@@ -126,12 +148,41 @@ START_TEST(child_that_is_reaped_elsewhere_ends_the_wait_and_is_not_killed)
 }
 END_TEST
 
+static void wait_for_a_byte(int out, void *arg)
+{
+	char byte;
+
+	ck_assert_int_eq((int)read(*(const int *)arg, &byte, 1), 1);
+	child_report(out, "abc", 4);
+}
+
+START_TEST(pause_of_parent_and_child_is_no_silence)
+{
+	struct child_end end;
+	char answer[8] = "";
+	int pipes[2];
+
+	if (!unit_may_fork())
+		return;
+	ck_assert_int_eq(pipe(pipes), 0);
+	resume_fd = pipes[1];
+	clock_is_fake = true;
+	end = run(wait_for_a_byte, &pipes[0], answer);
+	clock_is_fake = false;
+	ck_assert_str_eq(said, "ended with status 0");
+	ck_assert(child_succeeded(&end));
+	ck_assert_str_eq(answer, "abc");
+	ck_assert_uint_eq(kills, 0);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		answer_and_status_of_a_child_arrive,
 		silent_child_is_killed_once,
 		child_that_is_reaped_elsewhere_ends_the_wait_and_is_not_killed,
+		pause_of_parent_and_child_is_no_silence,
 	};
 
 	return UNIT_RUN("child", tests);
