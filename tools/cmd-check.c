@@ -317,7 +317,8 @@ static void remove_from_path(char *path, const char *directory)
 static bool look_there(const char *file)
 {
 	char others[PATH_MAX] = "";
-	char *path = NULL, *directory = strndup(file, (size_t)(strrchr(file, '/') - file));
+	size_t length = (size_t)(strrchr(file, '/') - file);
+	char *path = NULL, *directory = strndup(file, length ? length : 1);
 	int err = zpool_get_plugin_path(others, sizeof(others));
 
 	if (err < 0 || !directory)

@@ -105,6 +105,7 @@ static int add(struct walk *walk, const char *name)
 {
 	struct zp_listing *listing = walk->listing;
 	size_t length = strlen(name);
+	bool is_slashed = walk->directory[strlen(walk->directory) - 1] == '/';
 
 	if (length <= 3 || strcmp(name + length - 3, ".so") != 0)
 		return 0;
@@ -123,7 +124,7 @@ static int add(struct walk *walk, const char *name)
 	}
 	struct zp_installed *entry = &listing->files[listing->count];
 	*entry = (struct zp_installed){ .directory = walk->directories };
-	if (asprintf(&entry->path, "%s/%s", walk->directory, name) < 0)
+	if (asprintf(&entry->path, "%s%s%s", walk->directory, is_slashed ? "" : "/", name) < 0)
 		return note_unread(walk, walk->directory, -ENOMEM);
 	listing->count++;
 	return 0;

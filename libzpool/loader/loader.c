@@ -65,7 +65,7 @@ static bool append_file(char path[PATH_MAX], const char *type)
 	size_t length = strlen(path);
 	if (length + 1 + strlen(type) + sizeof(".so") > PATH_MAX)
 		return false;
-	(void)stpcpy(stpcpy(stpcpy(path + length, "/"), type), ".so");
+	(void)stpcpy(stpcpy(stpcpy(path + length, path[length - 1] == '/' ? "" : "/"), type), ".so");
 	return true;
 }
 

@@ -63,9 +63,9 @@ tests_hostile_swaps_LDADD = $(hostile_ldadd)
 endif
 endif
 
-EXTRA_DIST += tests/hostile/full_disk.sh
+EXTRA_DIST += tests/hostile/full_disk.sh tests/hostile/root_directory.sh
 if ENABLE_TOOLS
-TESTS += tests/hostile/full_disk.sh
+TESTS += tests/hostile/full_disk.sh tests/hostile/root_directory.sh
 endif
 
 # Tests that change a setting of the whole system, and restore it. They do nothing without ZPOOL_TEST_CHANGE_SYSTEM=yes.
