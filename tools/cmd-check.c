@@ -23,6 +23,7 @@
 
 #include "../conformance/soak.h"
 #include "check-report.h"
+#include "drivers.h"
 #include "interrupt.h"
 #include "json.h"
 #include "message.h"
@@ -316,12 +317,12 @@ static void remove_from_path(char *path, const char *directory)
  */
 static bool look_there(const char *file)
 {
-	char others[PATH_MAX] = "";
+	char *others = drivers_path();
 	size_t length = (size_t)(strrchr(file, '/') - file);
 	char *path = NULL, *directory = strndup(file, length ? length : 1);
-	int err = zpool_get_plugin_path(others, sizeof(others));
+	int err;
 
-	if (err < 0 || !directory)
+	if (!directory)
 		out_of_memory();
 	remove_from_path(others, directory);
 	if (asprintf(&path, "%s%s%s", directory, *others ? ":" : "", others) < 0)
@@ -331,6 +332,7 @@ static bool look_there(const char *file)
 		warn("cannot search %s for plugins: %s", path, zpool_last_error());
 	if (setenv("ZPOOL_PLUGIN_PATH", path, 1))
 		out_of_memory();
+	free(others);
 	free(directory);
 	free(path);
 	return !err;

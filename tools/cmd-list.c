@@ -7,6 +7,7 @@
 #include <argp.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <jansson.h>
 #include <zpool.h>
@@ -114,7 +115,7 @@ int cmd_list(int argc, char **argv)
 		.doc = "Show the drivers that are available, without running their code.",
 	};
 	bool as_json = false;
-	char path[4096] = "";
+	char *path;
 	json_t *drivers;
 	int status = STATUS_OK;
 
@@ -127,7 +128,7 @@ int cmd_list(int argc, char **argv)
 		warn("%s", zpool_last_error());
 		status = STATUS_FAILED;
 	}
-	drivers_path(path, sizeof(path));
+	path = drivers_path();
 	if (as_json) {
 		json_print(json_pack("{s:o, s:o}", "plugin_path", json_text(path), "drivers", drivers));
 	} else {
@@ -136,5 +137,6 @@ int cmd_list(int argc, char **argv)
 			print_table(drivers, path);
 		json_decref(drivers);
 	}
+	free(path);
 	return status;
 }

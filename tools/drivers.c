@@ -95,11 +95,16 @@ void drivers_free(char **types)
 	free(types);
 }
 
-void drivers_path(char *path, size_t bytes)
+char *drivers_path(void)
 {
-	/* Nothing else can be the reason for a failure. */
-	if (zpool_get_plugin_path(path, bytes) < 0)
+	char nothing[1];
+	int length = zpool_get_plugin_path(nothing, sizeof(nothing));
+	char *path = length < 0 ? NULL : malloc((size_t)length + 1);
+
+	/* Nothing else can be the reason for a failure, and the tool does not change the path meanwhile. */
+	if (!path || zpool_get_plugin_path(path, (size_t)length + 1) < 0)
 		out_of_memory();
+	return path;
 }
 
 void drivers_complain(const char *spec, int error, const char *message)
@@ -118,11 +123,11 @@ void drivers_complain(const char *spec, int error, const char *message)
 		}
 		fputs(".\n", stderr);
 	} else {
-		char path[4096] = "";
+		char *path = drivers_path();
 
-		drivers_path(path, sizeof(path));
 		fputs("No driver found in ", stderr);
 		text_print(stderr, path);
+		free(path);
 		fputs("; set ZPOOL_PLUGIN_PATH to search other directories.\n", stderr);
 	}
 	drivers_free(types);

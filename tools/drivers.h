@@ -26,7 +26,7 @@ void drivers_complain(const char *spec, int error, const char *message);
 char **drivers_usable(void);
 void drivers_free(char **types);
 
-/* Stores the plugin path, truncated to the size of the buffer. */
-void drivers_path(char *path, size_t bytes);
+/* Returns the whole plugin path. The caller frees it. */
+char *drivers_path(void);
 
 #endif /* DRIVERS_H */

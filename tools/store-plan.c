@@ -117,10 +117,10 @@ int store_plan(struct store *store)
 		status = plan_driver(store, types[i], false);
 	drivers_free(types);
 	if (!status && !store->row_count) {
-		char path[4096] = "";
+		char *path = drivers_path();
 
-		drivers_path(path, sizeof(path));
 		warn("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
+		free(path);
 		status = STATUS_FAILED;
 	}
 	return status;

@@ -169,6 +169,20 @@ prints_not "no case fails" "^not ok"
 run check --case driver_is_found_by_its_name "trace:file=$work/trace+zbud"
 prints "a spec with a path in it is not taken for a file" "^(not )?ok 1 - trace:file="
 
+# The driver for a filter is found by the last directory of a path that is longer than a file name can be.
+if [ -e "$file" ] && [ -e "$builddir/plugins/.libs/guard.so" ]; then
+    mkdir "$work/filters" "$work/drivers"
+    cp "$builddir/plugins/.libs/guard.so" "$work/filters/"
+    cp "$file" "$work/drivers/"
+    ZPOOL_PLUGIN_PATH=$(for i in $(seq 100 180); do
+        printf '/nowhere/a_directory_that_does_not_exist_and_has_a_long_name_%s:' "$i"
+    done)$work/drivers
+    run check --case driver_is_found_by_its_name "$work/filters/guard.so"
+    ZPOOL_PLUGIN_PATH=$work/plugins
+    exits "a filter with a long plugin path" 0
+    prints "the filter runs on the driver in the last directory" "^ok [0-9]+ - guard\\+zbud: driver_is_found_by_its_name\$"
+fi
+
 if [ -e "$file" ]; then
     unset ZPOOL_PLUGIN_PATH
     run check --case file_is_a_plugin --case file_can_be_unloaded_and_loaded_again --case node_is_only_a_preference "$file"

@@ -78,6 +78,21 @@ for path in plugins ./plugins "$work/plugins:plugins" "~/plugins"; do
     warns "the message names the entry that is not absolute" "ZPOOL_PLUGIN_PATH: \"${path##*:}\" cannot be a plugin directory"
 done
 
+# A plugin path can be longer than a file name can be.
+use_drivers zbud
+long=$(for i in $(seq 100 180); do
+    printf '/nowhere/a_directory_that_does_not_exist_and_has_a_long_name_%s:' "$i"
+done)$work/plugins
+ZPOOL_PLUGIN_PATH=$long
+run list --json
+exits "list succeeds with a long plugin path" 0
+is "a long plugin path is complete" "$long" "$(value plugin_path)"
+ZPOOL_PLUGIN_PATH=${long%:*}
+is_linked_in libc || {
+    run list
+    warns "a long plugin path is complete in a message" "no driver found in /nowhere/.*_name_180; set"
+}
+
 # On a terminal of 60 columns no line is longer, and the message names the columns that are left out.
 use_drivers noteless copying zbud sieve
 for command in "list" "info zbud" "check --list"; do

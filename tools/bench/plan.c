@@ -89,10 +89,10 @@ static int plan_drivers(struct bench *bench)
 		status = plan_driver(bench, types[i], false);
 	drivers_free(types);
 	if (!status && !bench->row_count) {
-		char path[4096] = "";
+		char *path = drivers_path();
 
-		zpool_get_plugin_path(path, sizeof(path));
 		warn("no driver found in %s; set ZPOOL_PLUGIN_PATH to search other directories", path);
+		free(path);
 		status = STATUS_FAILED;
 	}
 	return status;
