@@ -133,6 +133,7 @@ int probe_driver(const struct probe_question *question, unsigned int timeout_sec
 
 	memset(probe, 0, sizeof(*probe));
 	error = child_run(&child, &end);
+	probe->message[sizeof(probe->message) - 1] = '\0';
 	if (!error && answer.have < sizeof(*probe)) {
 		memset(probe, 0, sizeof(*probe));
 		child_describe(&end, probe->message);

@@ -421,23 +421,31 @@ static void on_message(void *user, const void *bytes, size_t count)
 		count -= part;
 		if (listener->have == sizeof(listener->partial)) {
 			*listener->result = listener->partial;
+			listener->result->message[sizeof(listener->result->message) - 1] = '\0';
 			listener->have = 0;
 			show_progress(listener);
 		}
 	}
 }
 
-/* If the child did not end normally, puts the reason and what it was doing into the result. */
+/*
+ * If the child did not end normally, puts the reason and what it was doing into the result. A driver may write to the
+ * pipe by mistake, and then everything that follows in it is shifted.
+ */
 static void judge_end(const struct child_end *end, struct trial_result *result)
 {
 	static const char *const about[] = { "opening a pool", "storing a first object", "storing",
 					     "loading",        "closing the pool",       "leaving" };
+	bool damaged = result->phase > TRIAL_DONE;
 	char text[CHILD_TEXT];
 
-	if (child_succeeded(end) && (result->phase == TRIAL_DONE || result->error))
+	if (!damaged && child_succeeded(end) && (result->phase == TRIAL_DONE || result->error))
 		return;
 	child_describe(end, text);
-	snprintf(result->message, sizeof(result->message), "%s while %s", text, about[result->phase]);
+	if (damaged)
+		memset(result, 0, sizeof(*result));
+	snprintf(result->message, sizeof(result->message), "%s %s%s", text, damaged ? "" : "while ",
+		 damaged ? "after damaging its results" : about[result->phase]);
 	result->error = -EPROTO;
 }
 

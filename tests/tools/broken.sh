@@ -6,7 +6,7 @@
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
-use_drivers crash hang corrupt exits lethal copying
+use_drivers crash hang corrupt exits lethal copying stray
 text_file "$work/text" 131072
 
 run store --timeout 1 "$work/text"
@@ -17,6 +17,7 @@ prints "a driver that exits is in the table" "^exits .* failed: ended with statu
 prints "a driver that kills at once is in the table" "^lethal .* failed: killed by SIGKILL"
 prints "lost data is in the table" "^corrupt .* 1 differs\$"
 prints "a good driver's result is not affected" "^copying .* identical\$"
+prints "a driver that writes to the tool's pipe is in the table" "^stray .* failed: ended with status 0 after damaging its results"
 warns "a crash is reported" "crash: killed by SIGABRT"
 
 run store --timeout 1 --json "$work/text"

@@ -56,7 +56,8 @@ check_LTLIBRARIES += \
 	tests/tools/mocks/hostile.la \
 	tests/tools/mocks/lethal.la \
 	tests/tools/mocks/noteless.la \
-	tests/tools/mocks/sieve.la
+	tests/tools/mocks/sieve.la \
+	tests/tools/mocks/stray.la
 tests_tools_mocks_copying_la_SOURCES = tests/tools/mocks/copying.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_copying_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_corrupt_la_SOURCES = tests/tools/mocks/corrupt.c tests/tools/mocks/mock-pool.h
@@ -77,4 +78,6 @@ tests_tools_mocks_noteless_la_SOURCES = tests/tools/mocks/noteless.c tests/tools
 tests_tools_mocks_noteless_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_sieve_la_SOURCES = tests/tools/mocks/sieve.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_sieve_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_stray_la_SOURCES = tests/tools/mocks/stray.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_stray_la_LDFLAGS = $(tools_mock_ldflags)
 endif
