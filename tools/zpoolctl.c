@@ -98,21 +98,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* getopt(3) prints an unknown option unescaped, so an option with unprintable characters is refused here. */
-static bool options_are_printable(char *const *argv)
-{
-	for (; *argv && strcmp(*argv, "--"); argv++) {
-		const char *end = *argv + strcspn(*argv, "=");
-
-		for (const char *c = *argv; **argv == '-' && c < end; c++)
-			if (*c < ' ' || *c > '~') {
-				warn("there is no option \"%s\"", *argv);
-				return false;
-			}
-	}
-	return true;
-}
-
 /* The library ignores a relative directory in the variable; for a user at a shell, an error is more helpful. */
 static bool plugin_path_is_sound(void)
 {
@@ -183,8 +168,6 @@ int main(int argc, char **argv)
 	child_expect();
 	json_need_memory();
 	setlocale(LC_CTYPE, "");
-	if (!options_are_printable(argv))
-		return STATUS_USAGE;
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
 	if (parse_arguments(&main_argp, argc, argv, ARGP_IN_ORDER, &choice))

@@ -23,8 +23,8 @@ struct command {
 struct argp;
 
 /*
- * Calls argp_parse(), and ends the tool with a message if there is no memory, of which argp_parse() says nothing.
- * Returns STATUS_OK or STATUS_USAGE.
+ * Calls argp_parse(), and ends the tool with a message if there is no memory, of which argp_parse() says nothing. An
+ * unknown option that is not printable is refused. Returns STATUS_OK or STATUS_USAGE.
  */
 int parse_arguments(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
 

@@ -93,6 +93,21 @@ run new --dir "$work/new" shelf
 exits "new with a name of its own succeeds" 0
 silent "new does not warn about an unused name"
 rm -rf "$work/new"
+# The value of an option may have any characters, and may look like an option.
+for words in -d@ "-d @" --dir=@ "--dir @" "--di @" "--di=@"; do
+    for directory in "$work/Übung" -ü; do
+        # shellcheck disable=SC2046 # it is a list of words
+        (cd "$work" && exec "$zpoolctl" new $(printf '%s' "$words" | sed "s|@|$directory|") shelf) >"$work/out" 2>"$work/err"
+        status=$?
+        exits "new $words with the directory $directory succeeds" 0
+        is "the project is there" 1 "$(cd "$work" && find "./${directory##*/}" -name shelf.c | wc -l)"
+        rm -rf "${work:?}/${directory##*/}"
+    done
+done
+for word in -ü "-j$(printf '\233')" --ü "--nosuch=$(printf '\033[31m')" "--j$(printf '\007')" "-$(printf '\033')"; do
+    usage "an option that is not printable" "there is no option \"-" list "$word"
+    is "no control character is printed" "" "$(LC_ALL=C tr -d '\n -~' <"$work/err" | LC_ALL=C tr -d '\303\274')"
+done
 usage "check without a driver" "give the file or the name of a driver" check
 usage "check with two drivers" "one driver at a time" check zbud libc
 usage "check with an empty name" "name must not be empty" check ""
