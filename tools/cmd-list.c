@@ -52,8 +52,8 @@ static void add_row(struct table *table, const json_t *driver)
 	char abi_text[24];
 	const char *cells[8];
 
-	snprintf(abi_text, sizeof(abi_text), "%d.%d", (int)json_integer_value(json_object_get(abi, "major")),
-		 (int)json_integer_value(json_object_get(abi, "minor")));
+	snprintf(abi_text, sizeof(abi_text), "%u.%u", (unsigned int)json_integer_value(json_object_get(abi, "major")),
+		 (unsigned int)json_integer_value(json_object_get(abi, "minor")));
 	if (path && !description && !json_is_true(json_object_get(driver, "has_note")))
 		description =
 			json_is_true(json_object_get(driver, "file_read")) ? "(has no plugin note)" : "(not read)";

@@ -45,7 +45,8 @@ json_t *drivers_describe(const struct zpool_driver_info *info)
 	json_t *driver;
 
 	if (info->abi_major)
-		abi = json_pack("{s:i, s:i}", "major", (int)info->abi_major, "minor", (int)info->abi_minor);
+		abi = json_pack("{s:I, s:I}", "major", (json_int_t)info->abi_major, "minor",
+				(json_int_t)info->abi_minor);
 	driver = json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:o, s:o}", "type", info->type, "kind",
 			   json_text(drivers_kind_name(info->kind)), "origin", drivers_origin_name(info->origin),
 			   "path", json_text(info->path), "version", json_text(info->version), "abi", abi, "file_read",

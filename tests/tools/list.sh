@@ -51,6 +51,15 @@ case $(value drivers type=broken fault) in
     *) report no "the fault is in the JSON" "it is $(value drivers type=broken fault)" ;;
 esac
 
+use_drivers minor
+run list
+prints "a large minor version of the ABI is shown as it is" "^minor +driver +1\.0 +1\.4294967295 "
+run list --json
+is "so is it in the JSON" 4294967295 "$(value drivers type=minor abi minor)"
+use_drivers noteless copying zbud crash sieve
+echo "this is not a shared object" >"$work/plugins/broken.so"
+chmod 644 "$work/plugins/broken.so"
+
 chmod o+w "$work/plugins/noteless.so"
 run list
 prints "an untrusted file is shown as not read" "^noteless +- +- +- +no .*\(not read\).*world-writable"

@@ -55,6 +55,7 @@ check_LTLIBRARIES += \
 	tests/tools/mocks/hang.la \
 	tests/tools/mocks/hostile.la \
 	tests/tools/mocks/lethal.la \
+	tests/tools/mocks/minor.la \
 	tests/tools/mocks/noteless.la \
 	tests/tools/mocks/sieve.la \
 	tests/tools/mocks/stray.la
@@ -74,6 +75,8 @@ tests_tools_mocks_hostile_la_SOURCES = tests/tools/mocks/hostile.c tests/tools/m
 tests_tools_mocks_hostile_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_lethal_la_SOURCES = tests/tools/mocks/lethal.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_lethal_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_minor_la_SOURCES = tests/tools/mocks/minor.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_minor_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_noteless_la_SOURCES = tests/tools/mocks/noteless.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_noteless_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_sieve_la_SOURCES = tests/tools/mocks/sieve.c tests/tools/mocks/mock-pool.h
