@@ -396,6 +396,20 @@ WRAP(STARVE_WRITE, ssize_t, -1, pwrite, (int fd, const void *from, size_t bytes,
      (fd, from, bytes, offset))
 WRAP(STARVE_WRITE, ssize_t, -1, pwrite64, (int fd, const void *from, size_t bytes, off64_t offset),
      (fd, from, bytes, offset))
+
+/* Only standard output counts. As in the kernel, it is closed even if this fails. */
+NEXT(close)
+int close(int fd)
+{
+	bool fails = fd == STDOUT_FILENO && starve_fails(STARVE_CLOSE);
+	int error = errno, status = next_close()(fd);
+
+	if (!fails)
+		return status;
+	errno = error;
+	return -1;
+}
+
 WRAP(STARVE_WRITE, int, -1, ftruncate, (int fd, off_t bytes), (fd, bytes))
 WRAP(STARVE_WRITE, int, -1, fallocate, (int fd, int mode, off_t offset, off_t bytes), (fd, mode, offset, bytes))
 WRAP(STARVE_SYNC, int, -1, fsync, (int fd), (fd))

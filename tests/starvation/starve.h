@@ -35,7 +35,8 @@
 	X(GETRANDOM, "getrandom", ENOSYS)                                                                              \
 	X(THREAD, "pthread_create", EAGAIN)                                                                            \
 	X(KEY, "pthread_key_create", EAGAIN)                                                                           \
-	X(FORK, "fork", EAGAIN)
+	X(FORK, "fork", EAGAIN)                                                                                        \
+	X(CLOSE, "close", ENOSPC)
 
 /* The dynamic linker takes these bytes in LD_PRELOAD for the end of a path. */
 #define STARVE_PATH_ENDS " :"

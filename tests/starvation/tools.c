@@ -213,7 +213,8 @@ static void check_written(int status)
 	static char text[TEXT_BYTES];
 	unsigned int files = count_files(paths[NEW]);
 
-	if (files && status != 0)
+	/* Standard output is closed when the project is complete. */
+	if (files && status != 0 && strcmp(kind, kinds[STARVE_CLOSE]) != 0)
 		fault("%u files of a project are left", files);
 	if (strcmp(command->name, "new") == 0 && status == 0 && files == 0)
 		fault("no project was written");
@@ -249,6 +250,8 @@ static void check_run(int status)
 	status = WEXITSTATUS(status);
 	if (status > STATUS_MAX)
 		fault("exit status %d: %s", status, messages);
+	if (status == 0 && nth && strcmp(kind, kinds[STARVE_CLOSE]) == 0)
+		fault("exit status 0, although standard output could not be closed without an error");
 	if (status != 0 && !messages[0] && !output[0])
 		fault("exit status %d, and no message", status);
 	/* A list also contains plugins whose files cannot be read, and says so. */
@@ -321,6 +324,8 @@ static void run_command(void)
 	if (!count_calls(calls))
 		return;
 	(void)read_file(paths[STDOUT], clean_output);
+	if (!calls[STARVE_CLOSE])
+		fault("it does not close its standard output, so an error that only close(2) reports is lost");
 	for (unsigned int i = 0; i < STARVE_KIND_COUNT; i++) {
 		kind = kinds[i];
 		kind_error = errors[i];
