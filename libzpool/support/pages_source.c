@@ -168,7 +168,11 @@ void zp_pages_flush_excess(struct zp_pages *pages)
 void zp_pages_defer_release(struct zp_pages *pages, bool begin)
 {
 	zp_lock(&pages->lock);
-	pages->deferrals += begin ? 1 : UINT32_MAX;
+	/* There may be none at the end: a child of fork() ends what its parent's thread began. */
+	if (begin)
+		pages->deferrals++;
+	else if (pages->deferrals > 0)
+		pages->deferrals--;
 	zp_unlock(&pages->lock);
 }
 

@@ -315,6 +315,26 @@ START_TEST(child_of_fork_can_use_the_pool)
 }
 END_TEST
 
+/* The thread goes on in the child, and ends there what it began before the fork. */
+START_TEST(reserve_has_a_bound_in_the_child_of_a_thread_that_defers_release)
+{
+	enum { PAGES = 200, BOUND_PAGES = 64 };
+	uint32_t pgno[PAGES];
+
+	for (int i = 0; i < PAGES; i++)
+		ck_assert_int_eq(zp_pages_get(&pages, 1, ZPOOL_GFP_KERNEL, &pgno[i]), 0);
+	zp_pages_defer_release(&pages, true);
+	zp_pages_fork(&pages, ZPOOL_FORK_PREPARE);
+	zp_pages_fork(&pages, ZPOOL_FORK_CHILD);
+	zp_pages_defer_release(&pages, false);
+	for (int i = 0; i < PAGES; i++) {
+		zp_pages_put(&pages, pgno[i], 1);
+		ck_assert_uint_le(pages.reserve_pages, BOUND_PAGES);
+	}
+	check_books();
+}
+END_TEST
+
 /* Page tables can be released only if the pages come from the system's source. */
 START_TEST(trim_decommits_page_tables_of_idle_parts)
 {
@@ -393,6 +413,7 @@ int main(void)
 	tcase_add_test(shared, threads_never_share_a_page);
 	tcase_add_test(shared, threads_never_exceed_the_limit);
 	tcase_add_test(shared, child_of_fork_can_use_the_pool);
+	tcase_add_test(shared, reserve_has_a_bound_in_the_child_of_a_thread_that_defers_release);
 	suite_add_tcase(suite, lazy);
 	suite_add_tcase(suite, shared);
 	suite_add_tcase(suite, tables);
