@@ -86,7 +86,7 @@ struct zpool_lower {
  * error               sets the sentence that zpool_last_error() returns for the failure that is about to be returned
  * thread_exit_add     registers fn(arg) to be called when the calling thread ends; 0 or -ENOMEM.  The hook is stored in
  *                     the core, so it is safe even if the plugin is no longer mapped by then, as long as destroy
- *                     cancels it.
+ *                     cancels it.  After destroy, the core drops the hooks that remain, and logs an error.
  * thread_exit_cancel  removes fn(arg) from every thread; when it returns, no such call is running (except one that the
  *                     caller itself runs inside of)
  * lower_create        for filters only, inside create: creates the pool of lower_spec.  evict and evict_context are

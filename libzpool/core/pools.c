@@ -174,12 +174,14 @@ static void orphan(struct zpool *pool)
 
 /*
  * Whether the thread-exit hooks of a layer must not run in the child. They are calls of its driver, too. A pool that
- * another thread was destroying at the time of the fork need not be on the list, so no lock of it was taken.
+ * another thread was destroying at the time of the fork need not be on the list, so no lock of it was taken. The layer
+ * exists, because zp_stack_destroy() drops the hooks of its layers.
  */
-static bool is_unusable(const void *core)
+static bool is_unusable(const void *core, const void *context)
 {
 	const struct zp_layer *layer = core;
-	return layer->pool->inherited || layer->pool->leaving;
+	(void)context;
+	return layer && (layer->pool->inherited || layer->pool->leaving);
 }
 
 void zp_pools_fork_prepare(void)
@@ -211,7 +213,7 @@ void zp_pools_fork_release(bool child)
 			orphan(pool);
 	}
 	if (child) {
-		zp_thread_exit_drop(is_unusable);
+		(void)zp_thread_exit_drop(is_unusable, NULL);
 		unpinned = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	}
 	pthread_mutex_unlock(&lock);

@@ -313,6 +313,22 @@ int zp_stack_create(struct zpool *pool)
 	return err;
 }
 
+static bool is_same_layer(const void *core, const void *layer)
+{
+	return core == layer;
+}
+
+/* Nothing may point to a layer once its memory is freed, nor to the code of its driver once that may be unloaded. */
+static void drop_hooks(const struct zp_layer *layer)
+{
+	unsigned int count = zp_thread_exit_drop(is_same_layer, layer);
+
+	if (count)
+		zp_log(ZPOOL_LOG_ERROR,
+		       "Driver \"%s\" did not cancel %u of its thread-exit hooks; libzpool drops %s now.",
+		       layer->driver->type, count, count == 1 ? "it" : "them");
+}
+
 void zp_stack_destroy(struct zpool *pool)
 {
 	for (unsigned int i = 0; i < pool->layer_count; i++) {
@@ -324,6 +340,8 @@ void zp_stack_destroy(struct zpool *pool)
 		if (layer->live)
 			layer_destroy(layer);
 	}
+	for (unsigned int i = 0; i < pool->layer_count; i++)
+		drop_hooks(&pool->layers[i]);
 	for (unsigned int i = 0; i < pool->layer_count; i++) {
 		free(pool->layers[i].values);
 		if (pool->layers[i].record && !record_of_part_above(pool, i))

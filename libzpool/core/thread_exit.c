@@ -11,7 +11,7 @@
 
 struct hook {
 	struct hook *next;
-	const void *core; /* the layer that added it */
+	const void *core; /* the layer that added it; NULL: the driver did not name one */
 	void (*fn)(void *arg);
 	void *arg;
 };
@@ -198,18 +198,22 @@ void zp_thread_exit_unlock(bool child)
 	pthread_mutex_unlock(&lock);
 }
 
-void zp_thread_exit_drop(bool (*unusable)(const void *core))
+unsigned int zp_thread_exit_drop(bool (*wanted)(const void *core, const void *context), const void *context)
 {
+	unsigned int dropped = 0;
+
 	pthread_mutex_lock(&lock);
 	for (struct thread *thread = threads; thread; thread = thread->next)
 		for (struct hook **link = &thread->hooks; *link;) {
 			struct hook *hook = *link;
-			if (unusable(hook->core)) {
+			if (wanted(hook->core, context)) {
 				*link = hook->next;
 				free(hook);
+				dropped++;
 			} else {
 				link = &hook->next;
 			}
 		}
 	pthread_mutex_unlock(&lock);
+	return dropped;
 }

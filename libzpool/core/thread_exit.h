@@ -9,7 +9,9 @@
 
 #include <stdbool.h>
 
-/* Registers fn(arg), which then runs when the calling thread ends. `core` is the layer. Returns 0 or -ENOMEM. */
+/*
+ * Registers fn(arg), which then runs when the calling thread ends. `core` is the layer, or NULL. Returns 0 or -ENOMEM.
+ */
 int zp_thread_exit_add(const void *core, void (*fn)(void *arg), void *arg);
 
 /*
@@ -17,9 +19,14 @@ int zp_thread_exit_add(const void *core, void (*fn)(void *arg), void *arg);
  */
 void zp_thread_exit_cancel(void (*fn)(void *arg), void *arg);
 
-/* For fork(). In the child, zp_thread_exit_drop() removes the hooks of the layers for which `unusable` returns true. */
+/*
+ * Removes the hooks for which `wanted` returns true from every thread, and returns their number. Does not wait for a
+ * hook that is running.
+ */
+unsigned int zp_thread_exit_drop(bool (*wanted)(const void *core, const void *context), const void *context);
+
+/* For fork(). */
 void zp_thread_exit_lock(void);
 void zp_thread_exit_unlock(bool child);
-void zp_thread_exit_drop(bool (*unusable)(const void *core));
 
 #endif

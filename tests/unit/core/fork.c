@@ -330,6 +330,38 @@ START_TEST(child_runs_hooks_only_of_pools_with_fork_support)
 }
 END_TEST
 
+/* A driver may pass NULL instead of its layer; the hook then does not depend on a pool. */
+START_TEST(child_runs_hooks_that_were_added_without_a_layer)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("mock");
+	ck_assert_int_eq(knobs.host->thread_exit_add(NULL, exit_hook, pool), 0);
+	int status = unit_in_child(end_thread);
+	knobs.host->thread_exit_cancel(NULL, exit_hook, pool);
+	ck_assert_int_eq(status, 3);
+	finish();
+}
+END_TEST
+
+/* The layer that the hook names is gone, too, so the child must not look at it. */
+START_TEST(child_runs_no_hooks_that_a_destroy_left_behind)
+{
+	if (!unit_may_fork())
+		return;
+	start();
+	open_pool("mock");
+	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, exit_hook, &stored), 0);
+	zpool_destroy_pool(pool);
+	pool = NULL;
+	int status = unit_in_child(end_thread);
+	knobs.host->thread_exit_cancel(NULL, exit_hook, &stored);
+	ck_assert_int_eq(status, 0);
+	finish();
+}
+END_TEST
+
 static pthread_barrier_t destroy_runs, destroy_may_end;
 static void (*quick_destroy)(void *context);
 
@@ -380,6 +412,8 @@ int main(void)
 		child_does_not_wait_for_hooks_of_lost_threads,
 		driver_uses_the_pool_on_which_it_is_built_after_a_fork,
 		child_runs_hooks_only_of_pools_with_fork_support,
+		child_runs_hooks_that_were_added_without_a_layer,
+		child_runs_no_hooks_that_a_destroy_left_behind,
 		child_runs_no_hooks_of_a_pool_that_was_being_destroyed,
 	};
 	return UNIT_RUN("core/fork", tests);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -310,7 +311,7 @@ END_TEST
 static void never_called(void *arg)
 {
 	(void)arg;
-	ck_abort_msg("a cancelled hook ran");
+	ck_abort_msg("a hook ran that was cancelled or dropped");
 }
 
 START_TEST(host_table_has_its_size_and_the_thread_exit_functions)
@@ -323,6 +324,62 @@ START_TEST(host_table_has_its_size_and_the_thread_exit_functions)
 	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, never_called, pool), 0);
 	knobs.host->thread_exit_cancel(knobs.core, never_called, pool);
 	zpool_destroy_pool(pool);
+	finish();
+}
+END_TEST
+
+static void *add_a_hook_and_destroy(void *pool)
+{
+	static int own;
+	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, never_called, &own), 0);
+	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, never_called, pool), 0);
+	zpool_destroy_pool(pool);
+	return NULL;
+}
+
+START_TEST(hooks_that_a_driver_does_not_cancel_are_dropped_and_logged)
+{
+	pthread_t thread;
+	start();
+	struct zpool *other = create("mock");
+	struct zpool *pool = create("sieve+mock");
+	ck_assert_int_eq(pthread_create(&thread, NULL, add_a_hook_and_destroy, pool), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(logged, 1);
+	ck_assert_int_eq(log_level, ZPOOL_LOG_ERROR);
+	assert_contains(log_text, "Driver \"mock\" did not cancel 2 of its thread-exit hooks");
+	zpool_destroy_pool(other);
+	ck_assert_uint_eq(logged, 1);
+	finish();
+}
+END_TEST
+
+static unsigned int ran;
+
+static void count(void *arg)
+{
+	(void)arg;
+	ran++;
+}
+
+static void *add_a_hook_beside_a_destroy(void *pool)
+{
+	ck_assert_int_eq(knobs.host->thread_exit_add(knobs.core, count, &ran), 0);
+	zpool_destroy_pool(pool);
+	return NULL;
+}
+
+START_TEST(destroy_keeps_the_hooks_of_other_pools)
+{
+	pthread_t thread;
+	start();
+	struct zpool *pool = create("mock"), *other = create("mock");
+	ran = 0;
+	ck_assert_int_eq(pthread_create(&thread, NULL, add_a_hook_beside_a_destroy, pool), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(ran, 1);
+	zpool_destroy_pool(other);
+	ck_assert_uint_eq(logged, 0);
 	finish();
 }
 END_TEST
@@ -349,6 +406,8 @@ int main(void)
 		filter_that_fails_after_its_lower_driver_leaks_nothing,
 		messages_of_drivers_have_their_name_and_the_pools,
 		host_table_has_its_size_and_the_thread_exit_functions,
+		hooks_that_a_driver_does_not_cancel_are_dropped_and_logged,
+		destroy_keeps_the_hooks_of_other_pools,
 	};
 	return UNIT_RUN("core/stack", tests);
 }
