@@ -61,9 +61,11 @@
  * ends) stops the caches and takes the slots that it needs out of them.
  *
  * Locks: a type's lock guards its blocks, their slots and lists; a thread that has an object of a block pinned, or one
- * of its slots cached, reads the constant part of the record without the lock.  The locking order is: a type's lock,
- * record_lock, caches.lock, then the locks of the handle table and of the page allocator.  The driver holds a type's
- * lock while it commits or decommits pages of a block, for one block at a time.
+ * of its slots cached, reads the constant part of the record without the lock.  room_lock is held while slots are taken
+ * out of the caches and the blocks that become empty are given back, so that other threads wait for that, instead of
+ * failing for want of what is on its way.  The locking order is: room_lock, a type's lock, record_lock, caches.lock,
+ * then the locks of the handle table and of the page allocator.  The driver holds a type's lock while it commits or
+ * decommits pages of a block, for one block at a time.
  *
  * ZPOOL_GFP_NOWAIT: the call takes a slot that the thread caches; otherwise a free slot with memory in one of the first
  * 8 blocks with room or in the spare block; otherwise a block from the reserve.  The handle slot is one that the type
@@ -109,6 +111,8 @@ static int pool_init(struct zblock_pool *pool, const struct zpool_create_args *a
 					   .core = args->core,
 					   .driver = pool,
 					   .empty = zblock_cache_empty };
+	zp_lock_init(&pool->room_lock);
+	zp_lock_rank(&pool->room_lock, ZBLOCK_RANK_ROOM, 0, &pool->pages);
 	zp_caches_init(&pool->caches, ZBLOCK_TYPES + 1);
 	zblock_types_init(pool);
 	zblock_records_init(pool);
@@ -192,6 +196,7 @@ static void zblock_fork(void *pool_, enum zpool_fork_phase phase)
 	struct zblock_pool *pool = pool_;
 
 	if (phase == ZPOOL_FORK_PREPARE) {
+		zp_lock(&pool->room_lock);
 		for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++)
 			zp_lock(&pool->types[i].lock);
 		zp_lock(&pool->record_lock);
@@ -206,6 +211,7 @@ static void zblock_fork(void *pool_, enum zpool_fork_phase phase)
 	zp_unlock(&pool->record_lock);
 	for (unsigned int i = ZBLOCK_TYPES; i >= 1; i--)
 		zp_unlock(&pool->types[i].lock);
+	zp_unlock(&pool->room_lock);
 }
 
 ZPOOL_DRIVER_DEFINE(zblock, ZPOOL_VERSION, "blocks of equal slots, quick, without compaction or eviction",

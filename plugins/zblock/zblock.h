@@ -72,7 +72,7 @@ _Static_assert(UINT32_C(1) << ZBLOCK_NUMBER_BITS <= ZP_TABLE_ENTRIES_MAX, "the t
 _Static_assert(ZBLOCK_PAGES_MAX <= 8, "a block's pages fit a byte");
 
 /* The order in which a thread takes the locks.  Several types' locks are taken in the order of the types' numbers. */
-enum zblock_rank { ZBLOCK_RANK_TYPE = ZP_RANK_DRIVER, ZBLOCK_RANK_RECORDS };
+enum zblock_rank { ZBLOCK_RANK_ROOM = ZP_RANK_DRIVER, ZBLOCK_RANK_TYPE, ZBLOCK_RANK_RECORDS };
 
 /* A block type: blocks of one geometry, which is constant.  The lock guards the members from `blocks` on. */
 struct zblock_type {
@@ -108,6 +108,14 @@ struct zblock_pool {
 	uint16_t slot_bytes[ZBLOCK_TYPES + 1];
 	/* Indexed by the size in units of 8 bytes, rounded up. */
 	uint8_t type_of[ZBLOCK_OBJECT_BYTES_MAX / ZBLOCK_ALIGN_BYTES + 1];
+
+	/*
+	 * Held from when slots are taken out of the thread caches until the blocks that become empty are given back, by
+	 * a trim, by a malloc that found no memory, by the walk over types, and by a thread that ends.  In between the
+	 * memory is nowhere to be found, so a malloc may fail only after it has had this lock.  NOWAIT calls make no
+	 * room and do not take it.
+	 */
+	struct zp_lock room_lock;
 
 	/* The records.  Any thread reads the table without record_lock. */
 	struct zp_table records;

@@ -263,9 +263,11 @@ void zblock_make_room(struct zblock_pool *pool)
 {
 	uint64_t ignored;
 
+	zp_lock(&pool->room_lock);
 	drop_spares(pool);
 	decommit_idle(pool);
 	zblock_records_trim(pool);
 	zp_caches_trim(&pool->caches);
 	zp_handles_trim(&pool->handles, &ignored);
+	zp_unlock(&pool->room_lock);
 }

@@ -95,7 +95,7 @@ static NOINLINE int malloc_slow(struct zblock_pool *pool, struct zblock_type *ty
 	err = get_slot(pool, type, gfp, &handle_slot, &adopts);
 	if (err == -ENOMEM && !nowait) {
 		zblock_make_room(pool);
-		/* Even if that released nothing: another thread may just have put the cached slots back. */
+		/* Even if that released nothing: another thread may have, while this one waited for it. */
 		zp_lock(&type->lock);
 		err = get_slot(pool, type, gfp, &handle_slot, &adopts);
 	}

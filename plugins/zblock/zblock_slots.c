@@ -295,6 +295,7 @@ void zblock_cache_empty(void *pool_, struct zp_cache *cache)
 {
 	struct zblock_pool *pool = pool_;
 
+	zp_lock(&pool->room_lock);
 	for (unsigned int i = 1; i <= ZBLOCK_TYPES; i++) {
 		struct zblock_type *type = &pool->types[i];
 		uint32_t emptied = ZBLOCK_NONE;
@@ -309,4 +310,5 @@ void zblock_cache_empty(void *pool_, struct zp_cache *cache)
 		zp_unlock(&type->lock);
 		zblock_blocks_destroy(pool, type, emptied);
 	}
+	zp_unlock(&pool->room_lock);
 }

@@ -76,6 +76,7 @@ int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *sta
 		uint32_t emptied = ZBLOCK_NONE;
 		uint64_t full;
 
+		zp_lock(&pool->room_lock);
 		zp_lock(&type->lock);
 		/* The histogram would otherwise count cached slots as objects. */
 		zblock_cached_put(pool, type, &emptied);
@@ -86,6 +87,7 @@ int zblock_each_class(void *pool_, int (*fn)(const struct zpool_class_stats *sta
 		room = sum_room(pool, type);
 		zp_unlock(&type->lock);
 		zblock_blocks_destroy(pool, type, emptied);
+		zp_unlock(&pool->room_lock);
 		stats.freeable_pages = room.idle_pages;
 		for (unsigned int tenth = 0; tenth < FULLNESS_TENTHS; tenth++) {
 			stats.fullness[tenth] = room.fullness[tenth];

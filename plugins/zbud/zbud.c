@@ -65,6 +65,9 @@
  * slot is used until a thread frees it under the lock, so a thread that holds the lock may look at the page of any
  * bound slot.
  *
+ * room_lock comes before the pool's lock.  A thread holds it while it takes slots out of the caches and gives back what
+ * becomes free, so that other threads wait for that, instead of failing for want of what is on its way.
+ *
  * ZPOOL_GFP_NOWAIT: the call takes a slot that the thread caches; otherwise it takes room beside another object or a
  * page of the reserve, and a handle slot in a committed part of the handle table.
  */
@@ -97,6 +100,8 @@ static int pool_init(struct zbud_pool *pool, const struct zpool_create_args *arg
 	pool->core = args->core;
 	pool->evict = args->evict;
 	pool->evict_context = args->evict_context;
+	zp_lock_init(&pool->room_lock);
+	zp_lock_rank(&pool->room_lock, ZBUD_RANK_ROOM, 0, &pool->pages);
 	zp_lock_init(&pool->lock);
 	zp_lock_rank(&pool->lock, ZBUD_RANK_POOL, 0, &pool->pages);
 	zp_list_init(&pool->lru);
@@ -199,6 +204,7 @@ static void zbud_fork(void *pool_, enum zpool_fork_phase phase)
 	struct zbud_pool *pool = pool_;
 
 	if (phase == ZPOOL_FORK_PREPARE) {
+		zp_lock(&pool->room_lock);
 		zp_lock(&pool->lock);
 		zp_caches_fork(&pool->caches, phase);
 		zp_handles_fork(&pool->handles, phase);
@@ -212,6 +218,7 @@ static void zbud_fork(void *pool_, enum zpool_fork_phase phase)
 			pool->is_child = true;
 		}
 		zp_unlock(&pool->lock);
+		zp_unlock(&pool->room_lock);
 	}
 }
 

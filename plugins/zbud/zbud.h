@@ -61,7 +61,7 @@ struct zbud_page {
 _Static_assert(sizeof(struct zbud_page) <= ZBUD_CHUNK_BYTES, "the header is one chunk");
 
 /* The order in which a thread takes the locks. */
-enum zbud_rank { ZBUD_RANK_POOL = ZP_RANK_DRIVER };
+enum zbud_rank { ZBUD_RANK_ROOM = ZP_RANK_DRIVER, ZBUD_RANK_POOL };
 
 struct zbud_pool {
 	struct zp_handles handles;
@@ -70,6 +70,13 @@ struct zbud_pool {
 	void *core;
 	int (*evict)(void *evict_context, unsigned long handle);
 	void *evict_context;
+
+	/*
+	 * Held from when slots are taken out of the thread caches until their pages and handle slots are given back, by
+	 * a trim, by a malloc that found no memory, and by a thread that ends.  In between they are nowhere to be
+	 * found, so a malloc may fail only after it has had this lock.  NOWAIT calls make no room and do not take it.
+	 */
+	struct zp_lock room_lock;
 
 	struct zp_lock lock;
 	/* The lock guards the members from here on. */
@@ -170,7 +177,7 @@ int zbud_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
 int zbud_free(void *pool, unsigned long handle);
 void *zbud_map(void *pool, unsigned long handle, enum zpool_mapmode mode);
 int zbud_unmap(void *pool, unsigned long handle);
-/* Releases the memory that the pool keeps beyond its objects. */
+/* Releases the memory that the pool keeps beyond its objects.  The caller holds no lock. */
 void zbud_drop_kept(struct zbud_pool *pool);
 int64_t zbud_obj_size(void *pool, unsigned long handle);
 int zbud_each_object(void *pool, int (*fn)(unsigned long handle, size_t size, void *user), void *user);

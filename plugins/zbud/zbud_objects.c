@@ -109,6 +109,7 @@ void zbud_drop_kept(struct zbud_pool *pool)
 	uint32_t spare_slot;
 	uint64_t ignored;
 
+	zp_lock(&pool->room_lock);
 	zp_lock(&pool->lock);
 	spare_slot = pool->spare_slot;
 	pool->spare_slot = ZP_SLOT_NONE;
@@ -119,6 +120,7 @@ void zbud_drop_kept(struct zbud_pool *pool)
 		zbud_cached_put(pool);
 	zp_caches_trim(&pool->caches);
 	zp_handles_trim(&pool->handles, &ignored);
+	zp_unlock(&pool->room_lock);
 }
 
 static int malloc_nowait(struct zbud_pool *pool, unsigned int chunks, zpool_gfp_t gfp, uint32_t *slot)
@@ -178,7 +180,7 @@ static NOINLINE int malloc_slow(struct zbud_pool *pool, unsigned int chunks, zpo
 		err = malloc_waiting(pool, chunks, gfp, &slot, &adopts);
 	if (err == -ENOMEM && !nowait) {
 		zbud_drop_kept(pool);
-		/* Even if nothing was kept: another thread may just have put the cached slots into their pages. */
+		/* Even if nothing was kept: another thread may have released it while this one waited for it. */
 		err = malloc_waiting(pool, chunks, gfp, &slot, &adopts);
 	}
 	if (err)

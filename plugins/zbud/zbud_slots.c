@@ -210,6 +210,7 @@ void zbud_cache_empty(void *pool_, struct zp_cache *cache)
 {
 	struct zbud_pool *pool = pool_;
 
+	zp_lock(&pool->room_lock);
 	for (unsigned int chunks = 0; chunks < ZBUD_MAGAZINES; chunks++) {
 		struct zbud_freed freed = { 0 };
 
@@ -226,6 +227,7 @@ void zbud_cache_empty(void *pool_, struct zp_cache *cache)
 		zp_unlock(&pool->lock);
 		zbud_give_back(pool, &freed);
 	}
+	zp_unlock(&pool->room_lock);
 }
 
 /* ---- one page ---- */

@@ -19,6 +19,7 @@ support_tests = \
 	tests/unit/plugins/evict_fork \
 	tests/unit/plugins/libc \
 	tests/unit/plugins/promises \
+	tests/unit/plugins/room \
 	tests/unit/plugins/trace \
 	tests/unit/plugins/z3fold \
 	tests/unit/plugins/zblock \
@@ -123,6 +124,12 @@ tests_unit_plugins_libc_LDADD = $(support_test_ldadd)
 tests_unit_plugins_promises_SOURCES = tests/unit/plugins/promises.c $(zbud_test_sources)
 tests_unit_plugins_promises_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_promises_LDADD = $(support_test_ldadd)
+
+tests_unit_plugins_room_SOURCES = tests/unit/plugins/room.c $(plugins_zbud_la_SOURCES) $(plugins_zblock_la_SOURCES) \
+	tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_room_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_room_LDADD = $(support_test_ldadd)
+tests_unit_plugins_room_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=zp_pages_put,--wrap=zp_lock_contended
 
 tests_unit_plugins_trace_SOURCES = tests/unit/plugins/trace.c tests/unit/support/unit.h \
 	plugins/trace/trace.h plugins/trace/trace_file.c \
