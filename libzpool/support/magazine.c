@@ -41,6 +41,14 @@ unsigned int zp_magazine_take(struct zp_magazine *magazine, uint32_t *items, uns
 	return wanted;
 }
 
+void zp_flushes_wait(struct zp_flushes *flushes, unsigned int round)
+{
+	struct zp_backoff backoff = { 0 };
+
+	while (atomic_load_explicit(&flushes->counts[round], memory_order_acquire) != 0)
+		zp_backoff_wait(&backoff);
+}
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Seats
  */

@@ -65,6 +65,17 @@ struct zp_cache {
 	struct zp_magazine magazines[];
 };
 
+/*
+ * Frees that have taken slots out of a full magazine, and have not given back yet what became free.  A lock of the
+ * driver's guards the round, and a free begins with it held.  A thread that needs what is on its way turns the round
+ * with the lock held, and waits without it: only for frees that have begun before, however many begin meanwhile.  One
+ * thread at a time does that.
+ */
+struct zp_flushes {
+	unsigned int round; /* the index of the count for frees that begin now */
+	_Atomic(uint32_t) counts[2];
+};
+
 /* An entry of the table.  Only the owner follows its pointer without the lock. */
 struct zp_cache_seat {
 	_Atomic(uintptr_t) owner; /* the thread; ZP_CACHE_NOBODY: it has ended; 0: the seat was never used */
@@ -114,6 +125,37 @@ void zp_caches_fork(struct zp_caches *caches, enum zpool_fork_phase phase);
 
 /* Takes items from a stopped cache, or from the owner's: up to `wanted`, those that it has kept longest. */
 unsigned int zp_magazine_take(struct zp_magazine *magazine, uint32_t *items, unsigned int wanted);
+
+/* Begins a flush.  Returns the round, for its end.  The caller holds the driver's lock. */
+static inline unsigned int zp_flush_begin(struct zp_flushes *flushes)
+{
+	atomic_fetch_add_explicit(&flushes->counts[flushes->round], 1, memory_order_relaxed);
+	return flushes->round;
+}
+
+static inline void zp_flush_end(struct zp_flushes *flushes, unsigned int round)
+{
+	atomic_fetch_sub_explicit(&flushes->counts[round], 1, memory_order_release);
+}
+
+/* Returns the round of the flushes to wait for.  The caller holds the driver's lock. */
+static inline unsigned int zp_flushes_turn(struct zp_flushes *flushes)
+{
+	unsigned int round = flushes->round;
+
+	flushes->round = !round;
+	return round;
+}
+
+/* Waits for the flushes of a round that is over.  Called without the driver's lock. */
+void zp_flushes_wait(struct zp_flushes *flushes, unsigned int round);
+
+/* For the child of a fork, in which no other thread ends what it began. */
+static inline void zp_flushes_forget(struct zp_flushes *flushes)
+{
+	for (unsigned int round = 0; round < 2; round++)
+		atomic_store_explicit(&flushes->counts[round], 0, memory_order_relaxed);
+}
 
 /* Returns an address that identifies the calling thread; a thread-local variable of a plugin would cost a call. */
 static inline uintptr_t zp_cache_thread(void)

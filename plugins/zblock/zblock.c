@@ -209,8 +209,11 @@ static void zblock_fork(void *pool_, enum zpool_fork_phase phase)
 	zp_handles_fork(&pool->handles, phase);
 	zp_caches_fork(&pool->caches, phase);
 	zp_unlock(&pool->record_lock);
-	for (unsigned int i = ZBLOCK_TYPES; i >= 1; i--)
+	for (unsigned int i = ZBLOCK_TYPES; i >= 1; i--) {
+		if (phase == ZPOOL_FORK_CHILD)
+			zp_flushes_forget(&pool->flushes[i]);
 		zp_unlock(&pool->types[i].lock);
+	}
 	zp_unlock(&pool->room_lock);
 }
 

@@ -109,14 +109,6 @@ struct zblock_pool {
 	/* Indexed by the size in units of 8 bytes, rounded up. */
 	uint8_t type_of[ZBLOCK_OBJECT_BYTES_MAX / ZBLOCK_ALIGN_BYTES + 1];
 
-	/*
-	 * Held from when slots are taken out of the thread caches until the blocks that become empty are given back, by
-	 * a trim, by a malloc that found no memory, by the walk over types, and by a thread that ends.  In between the
-	 * memory is nowhere to be found, so a malloc may fail only after it has had this lock.  NOWAIT calls make no
-	 * room and do not take it.
-	 */
-	struct zp_lock room_lock;
-
 	/* The records.  Any thread reads the table without record_lock. */
 	struct zp_table records;
 	struct zp_lock record_lock;
@@ -125,6 +117,15 @@ struct zblock_pool {
 
 	struct zp_counts counts;
 	struct zp_caches caches; /* the magazine index is the number of the type */
+
+	/*
+	 * Held from when slots are taken out of the thread caches until the blocks that become empty are given back, by
+	 * a trim, by a malloc that found no memory, by the walk over types, and by a thread that ends.  In between the
+	 * memory is nowhere to be found, so a malloc may fail only after it has had this lock, and has waited for the
+	 * frees that empty a block, which do not take it.  NOWAIT calls make no room and do not take it.
+	 */
+	_Alignas(64) struct zp_lock room_lock;
+	struct zp_flushes flushes[ZBLOCK_TYPES + 1]; /* guarded by the type's lock; turned with room_lock held, too */
 
 	struct zblock_type types[ZBLOCK_TYPES + 1]; /* start at index 1, smallest slots first */
 };

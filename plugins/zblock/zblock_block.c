@@ -227,8 +227,9 @@ static void decommit_idle(struct zblock_pool *pool)
 
 static void drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 {
+	struct zp_flushes *flushes = &pool->flushes[type - pool->types];
 	uint32_t emptied = ZBLOCK_NONE, record, slots[ZBLOCK_SPARE_SLOTS];
-	unsigned int count;
+	unsigned int count, flush_round;
 
 	zp_lock(&type->lock);
 	zblock_cached_put(pool, type, &emptied);
@@ -243,12 +244,14 @@ static void drop_spares_of(struct zblock_pool *pool, struct zblock_type *type)
 	}
 	type->spare = type->spare_record = ZBLOCK_NONE;
 	type->spare_count = 0;
+	flush_round = zp_flushes_turn(flushes);
 	zp_unlock(&type->lock);
 	zblock_blocks_destroy(pool, type, emptied);
 	if (record != ZBLOCK_NONE)
 		zblock_record_put(pool, record);
 	if (count)
 		zp_handles_unbind(&pool->handles, slots, count);
+	zp_flushes_wait(flushes, flush_round);
 }
 
 static void drop_spares(struct zblock_pool *pool)

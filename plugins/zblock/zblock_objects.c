@@ -194,7 +194,9 @@ static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bo
 {
 	struct zblock_type *type = &pool->types[zblock_type_of_bound(pool, handle_slot)];
 	uint64_t location = zp_handles_location(&pool->handles, handle_slot);
+	struct zp_flushes *flushes = &pool->flushes[type - pool->types];
 	uint32_t emptied = ZBLOCK_NONE;
+	unsigned int round = 0;
 
 	zp_lock(&type->lock);
 	if (begun && !zp_handles_end_free(&pool->handles, handle_slot))
@@ -205,8 +207,13 @@ static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bo
 	if (type->used_slots && type->used_slots <= ZP_MAGAZINE_ITEMS &&
 	    type->used_slots == zblock_cached_count(pool, type))
 		zblock_cached_put(pool, type, &emptied);
+	if (emptied != ZBLOCK_NONE)
+		round = zp_flush_begin(flushes);
 	zp_unlock(&type->lock);
-	zblock_blocks_destroy(pool, type, emptied);
+	if (emptied != ZBLOCK_NONE) {
+		zblock_blocks_destroy(pool, type, emptied);
+		zp_flush_end(flushes, round);
+	}
 	if (!zp_caches_own(&pool->caches))
 		zp_caches_adopt(&pool->caches);
 	return 0;

@@ -216,6 +216,7 @@ static void zbud_fork(void *pool_, enum zpool_fork_phase phase)
 		if (phase == ZPOOL_FORK_CHILD) {
 			zbud_reclaims_of_others_end(pool);
 			pool->is_child = true;
+			zp_flushes_forget(&pool->flushes);
 		}
 		zp_unlock(&pool->lock);
 		zp_unlock(&pool->room_lock);

@@ -74,7 +74,8 @@ struct zbud_pool {
 	/*
 	 * Held from when slots are taken out of the thread caches until their pages and handle slots are given back, by
 	 * a trim, by a malloc that found no memory, and by a thread that ends.  In between they are nowhere to be
-	 * found, so a malloc may fail only after it has had this lock.  NOWAIT calls make no room and do not take it.
+	 * found, so a malloc may fail only after it has had this lock, and has waited for the frees that empty a full
+	 * magazine, which do not take it.  NOWAIT calls make no room and do not take it.
 	 */
 	struct zp_lock room_lock;
 
@@ -88,6 +89,7 @@ struct zbud_pool {
 	bool is_child;                         /* of fork(), in which calls of other threads have not ended */
 	uint32_t used_slots[ZBUD_PAGE_CHUNKS]; /* indexed by the number of chunks */
 	uint64_t evictions, evict_refused;
+	struct zp_flushes flushes; /* turned with room_lock held, too */
 	/* True if threads may cache slots (in pools that evict).  It is a hint that is read without the lock. */
 	_Atomic(bool) has_cached;
 	/* A handle slot that a NOWAIT call took from the table and then did not need. */
@@ -100,6 +102,8 @@ struct zbud_pool {
 /* Collects free slots and empty pages, which zbud_give_back() releases without the lock. */
 struct zbud_freed {
 	unsigned int slot_count, spent_count, page_count;
+	bool is_flush; /* the slots come from a full magazine */
+	unsigned int flush_round;
 	uint32_t slots[ZP_MAGAZINE_ITEMS + 1];
 	uint32_t spent[ZBUD_BUDDIES]; /* handle slots whose generations are used up */
 	uint32_t pages[ZP_MAGAZINE_ITEMS + 1];

@@ -104,6 +104,17 @@ static int malloc_waiting(struct zbud_pool *pool, unsigned int chunks, zpool_gfp
 	return 0;
 }
 
+/* Waits for frees that took slots out of their magazines before this one could.  The caller holds room_lock. */
+static void wait_for_flushes(struct zbud_pool *pool)
+{
+	unsigned int round;
+
+	zp_lock(&pool->lock);
+	round = zp_flushes_turn(&pool->flushes);
+	zp_unlock(&pool->lock);
+	zp_flushes_wait(&pool->flushes, round);
+}
+
 void zbud_drop_kept(struct zbud_pool *pool)
 {
 	uint32_t spare_slot;
@@ -120,6 +131,7 @@ void zbud_drop_kept(struct zbud_pool *pool)
 		zbud_cached_put(pool);
 	zp_caches_trim(&pool->caches);
 	zp_handles_trim(&pool->handles, &ignored);
+	wait_for_flushes(pool);
 	zp_unlock(&pool->room_lock);
 }
 

@@ -34,6 +34,8 @@ void zbud_give_back(struct zbud_pool *pool, const struct zbud_freed *freed)
 		zp_handles_unbind(&pool->handles, freed->slots, freed->slot_count);
 	for (unsigned int i = 0; i < freed->spent_count; i++)
 		zp_handles_retire(&pool->handles, freed->spent[i]);
+	if (freed->is_flush)
+		zp_flush_end(&pool->flushes, freed->flush_round);
 }
 
 unsigned int zbud_cached_max(const struct zbud_pool *pool, unsigned int chunks)
@@ -80,6 +82,10 @@ void zbud_slot_cache(struct zbud_pool *pool, uint32_t handle_slot, struct zbud_f
 			count = zp_magazine_take(magazine, taken, has - magazine->max + ZBUD_FLUSH_SLOTS);
 		cached = zp_magazine_push(magazine, handle_slot);
 		zp_cache_leave(cache);
+	}
+	if (count) {
+		freed->is_flush = true;
+		freed->flush_round = zp_flush_begin(&pool->flushes);
 	}
 	slots_put(pool, taken, count, freed);
 	if (!cached)

@@ -2,8 +2,9 @@
  *
  * room.c - a malloc at the limit while another thread takes the free slots out of the caches (zbud, zblock)
  *
- * The program is linked with functions in place of zp_pages_put() and zp_lock_contended(), which stop a thread between
- * taking slots out of the caches and giving their pages back, until a second thread waits for it or has failed.
+ * The program is linked with functions in place of zp_pages_put(), zp_lock_contended() and zp_backoff_wait().  They
+ * stop a thread between taking slots out of the caches and giving their pages back, until a second one waits for it or
+ * has failed.
  */
 #include <config.h>
 
@@ -28,10 +29,19 @@ static const struct situation {
 	size_t bytes;
 	unsigned int objects, freed; /* objects before the limit is set, and those of them that a thread frees */
 	unsigned int stop_at;        /* in which call of zp_pages_put() a thread stops */
-	unsigned int stored;         /* how many objects there is room for while it has stopped, and one more */
+	unsigned int stored;         /* how many objects another thread has room for although it has stopped */
 } situations[] = {
 	{ &zbud_LTX_zpool_driver, ZBUD_OBJECT_BYTES_MAX, 200, 3, 2, 1 },
 	{ &zblock_LTX_zpool_driver, ZBLOCK_OBJECT_BYTES_MAX, 2100, 14, 1, 0 },
+};
+
+/*
+ * The last free finds the magazine full: it puts the two slots there into their pages (zbud), or the second four, with
+ * which a block becomes empty (zblock).
+ */
+static const struct situation full_magazines[] = {
+	{ &zbud_LTX_zpool_driver, ZBUD_OBJECT_BYTES_MAX, 200, 4, 1, 2 },
+	{ &zblock_LTX_zpool_driver, ZBLOCK_OBJECT_BYTES_MAX, 2100, 20, 1, 13 },
 };
 
 static const struct situation *now;
@@ -63,6 +73,8 @@ void __real_zp_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int npa
 void __wrap_zp_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int npages);
 void __real_zp_lock_contended(struct zp_lock *lock);
 void __wrap_zp_lock_contended(struct zp_lock *lock);
+void __real_zp_backoff_wait(struct zp_backoff *backoff);
+void __wrap_zp_backoff_wait(struct zp_backoff *backoff);
 
 void __wrap_zp_pages_put(struct zp_pages *pages, uint32_t pgno, unsigned int npages)
 {
@@ -77,6 +89,12 @@ void __wrap_zp_lock_contended(struct zp_lock *lock)
 {
 	end_stop();
 	__real_zp_lock_contended(lock);
+}
+
+void __wrap_zp_backoff_wait(struct zp_backoff *backoff)
+{
+	end_stop();
+	__real_zp_backoff_wait(backoff);
 }
 
 /* ---- two threads ---- */
@@ -108,21 +126,27 @@ static void *release(void *handle_)
 	return NULL;
 }
 
-/* Has a cache, in which it keeps the objects that it has freed.  If it is to end first, it stops while it does that. */
+/* This thread has a cache, in which it keeps the slots of the objects that it has freed. */
+enum keeper_stops { KEEPER_NEVER_STOPS, KEEPER_STOPS_AT_ITS_END, KEEPER_STOPS_IN_ITS_LAST_FREE };
+
 static pthread_barrier_t step;
 
-static void *free_and_end(void *stops)
+static void *free_and_end(void *stops_)
 {
+	enum keeper_stops stops = *(enum keeper_stops *)stops_;
 	unsigned long own;
 
 	unit_require(store(&own) == 0);
 	(void)release(&own);
 	(void)pthread_barrier_wait(&step);
 	(void)pthread_barrier_wait(&step);
-	for (unsigned int i = 0; i < now->freed; i++)
+	for (unsigned int i = 0; i < now->freed; i++) {
+		if (stops == KEEPER_STOPS_IN_ITS_LAST_FREE && i + 1 == now->freed)
+			puts_until_stop = now->stop_at;
 		(void)release(&handles[i]);
+	}
 	(void)pthread_barrier_wait(&step);
-	if (*(bool *)stops)
+	if (stops == KEEPER_STOPS_AT_ITS_END)
 		puts_until_stop = now->stop_at;
 	else
 		(void)pthread_barrier_wait(&step);
@@ -164,54 +188,63 @@ static void teardown(void)
 	unit_require(pthread_barrier_destroy(&step) == 0);
 }
 
-/* One thread keeps slots in its cache and another takes them out, or (act is NULL) the first one ends. */
-static void check_malloc_while_slots_are_taken(int (*act)(void))
+/* One thread keeps slots in its cache, and another one takes them out, unless the first one does that itself. */
+static void check_malloc_while_slots_are_taken(enum keeper_stops stops, int (*act)(void))
 {
 	struct zpool_create_args args = harness_args(&harness, now->driver);
 	pthread_t keeper, taker;
-	bool keeper_stops = !act;
+	unsigned int stored = 0;
 	int err = 0;
 
 	ck_assert_int_eq(harness_create(&harness, &args), 0);
-	unit_require(pthread_create(&keeper, NULL, free_and_end, &keeper_stops) == 0);
+	unit_require(pthread_create(&keeper, NULL, free_and_end, &stops) == 0);
 	(void)pthread_barrier_wait(&step);
 	fill_to_the_limit();
 	(void)pthread_barrier_wait(&step);
-	(void)pthread_barrier_wait(&step);
+	if (stops != KEEPER_STOPS_IN_ITS_LAST_FREE)
+		(void)pthread_barrier_wait(&step);
 	if (act)
 		unit_require(pthread_create(&taker, NULL, act_and_stop, &act) == 0);
 	wait_for(&stopped);
-	for (unsigned int i = 0; i < now->stored; i++)
-		ck_assert_int_eq(store_one(), 0);
 	ends_stop = true;
-	err = store_one();
+	while (stored <= now->stored && !(err = store_one()))
+		stored++;
 	end_stop();
-	if (act) {
+	if (act)
 		unit_require(pthread_join(taker, NULL) == 0);
+	if (stops == KEEPER_STOPS_IN_ITS_LAST_FREE)
 		(void)pthread_barrier_wait(&step);
-	}
+	if (stops != KEEPER_STOPS_AT_ITS_END)
+		(void)pthread_barrier_wait(&step);
 	unit_require(pthread_join(keeper, NULL) == 0);
-	ck_assert_int_eq(err, 0);
+	ck_assert_msg(err == 0, "%u objects were stored, then %d", stored, err);
 }
 
 START_TEST(malloc_finds_what_another_malloc_is_taking_out_of_the_caches)
 {
 	now = &situations[_i];
-	check_malloc_while_slots_are_taken(store_one);
+	check_malloc_while_slots_are_taken(KEEPER_NEVER_STOPS, store_one);
 }
 END_TEST
 
 START_TEST(malloc_finds_what_a_trim_is_taking_out_of_the_caches)
 {
 	now = &situations[_i];
-	check_malloc_while_slots_are_taken(trim);
+	check_malloc_while_slots_are_taken(KEEPER_NEVER_STOPS, trim);
 }
 END_TEST
 
 START_TEST(malloc_finds_what_a_thread_had_cached_that_is_ending)
 {
 	now = &situations[_i];
-	check_malloc_while_slots_are_taken(NULL);
+	check_malloc_while_slots_are_taken(KEEPER_STOPS_AT_ITS_END, NULL);
+}
+END_TEST
+
+START_TEST(malloc_finds_what_a_free_is_taking_out_of_its_full_magazine)
+{
+	now = &full_magazines[_i];
+	check_malloc_while_slots_are_taken(KEEPER_STOPS_IN_ITS_LAST_FREE, NULL);
 }
 END_TEST
 
@@ -226,5 +259,6 @@ int main(void)
 	tcase_add_loop_test(tcase, malloc_finds_what_another_malloc_is_taking_out_of_the_caches, 0, 2);
 	tcase_add_loop_test(tcase, malloc_finds_what_a_trim_is_taking_out_of_the_caches, 0, 2);
 	tcase_add_loop_test(tcase, malloc_finds_what_a_thread_had_cached_that_is_ending, 0, 2);
+	tcase_add_loop_test(tcase, malloc_finds_what_a_free_is_taking_out_of_its_full_magazine, 0, 2);
 	return unit_run(suite);
 }

@@ -129,7 +129,7 @@ tests_unit_plugins_room_SOURCES = tests/unit/plugins/room.c $(plugins_zbud_la_SO
 	tests/unit/plugins/harness.h tests/unit/support/unit.h
 tests_unit_plugins_room_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_room_LDADD = $(support_test_ldadd)
-tests_unit_plugins_room_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=zp_pages_put,--wrap=zp_lock_contended
+tests_unit_plugins_room_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=zp_pages_put,--wrap=zp_lock_contended,--wrap=zp_backoff_wait
 
 tests_unit_plugins_trace_SOURCES = tests/unit/plugins/trace.c tests/unit/support/unit.h \
 	plugins/trace/trace.h plugins/trace/trace_file.c \

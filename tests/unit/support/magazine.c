@@ -44,6 +44,32 @@ START_TEST(oldest_items_are_popped_first)
 }
 END_TEST
 
+START_TEST(flush_that_begins_later_is_not_waited_for)
+{
+	struct zp_flushes flushes = { 0 };
+	unsigned int before, later, turned;
+
+	for (int i = 0; i < 3; i++) {
+		before = zp_flush_begin(&flushes);
+		turned = zp_flushes_turn(&flushes);
+		ck_assert_uint_eq(turned, before);
+		later = zp_flush_begin(&flushes);
+		ck_assert_uint_ne(later, before);
+		zp_flush_end(&flushes, before);
+		/* This would not return. */
+		zp_flushes_wait(&flushes, turned);
+		zp_flush_end(&flushes, later);
+	}
+	/* The threads that would end these do not exist in the child of a fork. */
+	(void)zp_flush_begin(&flushes);
+	turned = zp_flushes_turn(&flushes);
+	(void)zp_flush_begin(&flushes);
+	zp_flushes_forget(&flushes);
+	zp_flushes_wait(&flushes, turned);
+	zp_flushes_wait(&flushes, zp_flushes_turn(&flushes));
+}
+END_TEST
+
 /* ---- seats ---- */
 
 START_TEST(thread_has_one_cache_after_adopt)
@@ -392,6 +418,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, magazine_returns_the_last_pushed_item);
 	tcase_add_test(tcase, oldest_items_are_popped_first);
+	tcase_add_test(tcase, flush_that_begins_later_is_not_waited_for);
 	tcase_add_test(tcase, thread_has_one_cache_after_adopt);
 	tcase_add_test(tcase, threads_do_not_share_caches);
 	tcase_add_test(tcase, thread_without_a_seat_works_without_a_cache);
