@@ -9,8 +9,8 @@
 enum { PROBES = 8 }; /* number of table entries that a thread may use */
 
 /*
- * A cache may take its memory from a reserve with room for this many caches and with this share of the pool's pages, or
- * if all caches together then have at most CACHES_SHARE of the pool's pages.
+ * After a malloc, a cache may take its memory from a reserve with room for this many caches and with this share of the
+ * pool's pages, or if all caches together then have at most CACHES_SHARE of the pool's pages.
  */
 enum { RESERVE_CACHES = 8, RESERVE_SHARE = 4, CACHES_SHARE = 256 };
 
@@ -96,9 +96,9 @@ static struct zp_cache_seat *vacant_seat(struct zp_caches *caches, uintptr_t thr
  * Returns true if memory for a cache was refused, and the pool has neither lost nor got as much since then.  A small
  * pool cannot lose so much, so a half is enough.
  */
-static bool is_refused(struct zp_caches *caches)
+static bool is_refused(struct zp_caches *caches, enum zp_adopt_after after)
 {
-	uint64_t refused_at = atomic_load_explicit(&caches->refused_at, memory_order_relaxed);
+	uint64_t refused_at = atomic_load_explicit(&caches->refused_at[after], memory_order_relaxed);
 
 	if (refused_at == 0)
 		return false;
@@ -107,9 +107,9 @@ static bool is_refused(struct zp_caches *caches)
 	return now < then ? then - now < enough && now > then / 2 : now - then < enough;
 }
 
-static void note_refusal(struct zp_caches *caches)
+static void note_refusal(struct zp_caches *caches, enum zp_adopt_after after)
 {
-	atomic_store_explicit(&caches->refused_at, zp_pages_handed_out(caches->pages) + 1, memory_order_relaxed);
+	atomic_store_explicit(&caches->refused_at[after], zp_pages_handed_out(caches->pages) + 1, memory_order_relaxed);
 }
 
 /* Returns true if objects will hardly miss the pages that a cache takes from the reserve.  The lock is held. */
@@ -130,24 +130,26 @@ static bool may_use_reserve(const struct zp_caches *caches)
  * At the limit, objects should get the space that a free has just made, so a cache takes no memory from the reserve.
  * There are two exceptions: a small pool keeps in its reserve all that is freed, so if much of the pool is there, a
  * cache may have a little of it; and a large pool, which may be at its limit all the time, can spare a few pages for
- * threads that would be slow without a cache.
+ * threads that would be slow without a cache.  Both are for a thread that has just stored an object.  After a free, the
+ * thread's next object may need all of the reserve.
  */
-static bool charge_cache(struct zp_caches *caches)
+static bool charge_cache(struct zp_caches *caches, enum zp_adopt_after after)
 {
 	uint64_t bytes = cache_bytes(caches);
 
 	return zp_account_charge(&caches->pages->account, bytes) ||
-	       (may_use_reserve(caches) && zp_pages_charge(caches->pages, bytes, ZPOOL_GFP_KERNEL) == 0);
+	       (after == ZP_ADOPT_AFTER_MALLOC && may_use_reserve(caches) &&
+		zp_pages_charge(caches->pages, bytes, ZPOOL_GFP_KERNEL) == 0);
 }
 
 /* The lock is held. */
-static struct zp_cache *make_cache(struct zp_caches *caches)
+static struct zp_cache *make_cache(struct zp_caches *caches, enum zp_adopt_after after)
 {
 	struct zp_pages *pages = caches->pages;
 	size_t bytes = cache_bytes(caches);
 	struct zp_cache *cache;
 
-	if (!charge_cache(caches))
+	if (!charge_cache(caches, after))
 		return NULL;
 	cache = zp_pages_meta_reserve(pages, bytes);
 	if (!cache) {
@@ -181,16 +183,17 @@ static struct zp_cache *take_vacant_cache(struct zp_caches *caches)
 }
 
 /* Gives the thread the seat, with the cache that is there, another one without an owner, or a new one. */
-static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat *seat, uintptr_t thread)
+static struct zp_cache *take_seat(struct zp_caches *caches, struct zp_cache_seat *seat, uintptr_t thread,
+				  enum zp_adopt_after after)
 {
 	struct zp_cache *cache = cache_of(seat);
 
 	if (!cache)
 		cache = take_vacant_cache(caches);
 	if (!cache)
-		cache = make_cache(caches);
+		cache = make_cache(caches, after);
 	if (!cache) {
-		note_refusal(caches);
+		note_refusal(caches, after);
 		return NULL;
 	}
 	zp_caches_forget_refusal(caches);
@@ -222,25 +225,25 @@ static void leave_seat(void *caches_)
 	zp_unlock(&caches->lock);
 }
 
-void zp_caches_adopt(struct zp_caches *caches)
+void zp_caches_adopt(struct zp_caches *caches, enum zp_adopt_after after)
 {
 	uintptr_t thread = zp_cache_thread();
 	struct zp_cache *cache = NULL;
 
 	/* This check needs no lock, because no other thread takes a seat for this one. */
-	if (is_refused(caches) || zp_caches_find(caches, thread) || !vacant_seat(caches, thread))
+	if (is_refused(caches, after) || zp_caches_find(caches, thread) || !vacant_seat(caches, thread))
 		return;
 	zp_lock(&caches->lock);
 	/* Another thread may have been refused while this one waited for the lock. */
-	struct zp_cache_seat *seat = is_refused(caches) ? NULL : vacant_seat(caches, thread);
+	struct zp_cache_seat *seat = is_refused(caches, after) ? NULL : vacant_seat(caches, thread);
 	if (seat)
-		cache = take_seat(caches, seat, thread);
+		cache = take_seat(caches, seat, thread, after);
 	zp_unlock(&caches->lock);
 	if (!cache || !caches->host->thread_exit_add ||
 	    caches->host->thread_exit_add(caches->core, leave_seat, caches) == 0)
 		return;
 	/* Without this, nothing would empty the cache when the thread ends, so the thread works without a cache. */
-	note_refusal(caches);
+	note_refusal(caches, after);
 	atomic_store_explicit(&seat->owner, ZP_CACHE_NOBODY, memory_order_release);
 }
 

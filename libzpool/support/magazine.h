@@ -23,11 +23,11 @@
  * after the other, during which no lock is held.
  *
  * Owners find their cache in a hash table by thread.  A thread that found no seat, or no memory, works without a cache.
- * At the limit, the free pages of the reserve are for objects: a cache takes its memory there only if they are many
- * and at least a quarter of the pool's pages, or if all caches have at most 1/256 of these.  After a refusal, no thread
- * asks for memory before there may be some: the driver has changed the limit, the number of pages in use has changed by
- * the size of a cache, or a cache is waiting.  When a thread ends, the driver's callback empties its cache, which then
- * waits for another thread; zp_caches_trim() frees the waiting caches.
+ * At the limit, the free pages of the reserve are for objects: a cache takes its memory there only after its thread has
+ * stored an object, and only if they are many and at least a quarter of the pool's pages, or if all caches have at most
+ * 1/256 of these.  After a refusal, no thread asks for memory before there may be some: the driver has changed the
+ * limit, the number of pages in use has changed by the size of a cache, or a cache is waiting.  When a thread ends, the
+ * driver's callback empties its cache, which then waits for another thread; zp_caches_trim() frees the waiting caches.
  *
  * Locks: zp_caches.lock guards the table and the list, and is held between stop and resume.  It comes after the
  * driver's locks of classes.
@@ -84,6 +84,9 @@ struct zp_cache_seat {
 
 #define ZP_CACHE_NOBODY ((uintptr_t)1)
 
+/* Which call of the driver gives its thread a cache: a free, or a malloc that has succeeded. */
+enum zp_adopt_after { ZP_ADOPT_AFTER_FREE, ZP_ADOPT_AFTER_MALLOC, ZP_ADOPT_CALLS };
+
 struct zp_caches {
 	/* Constant. */
 	struct zp_pages *pages;
@@ -96,7 +99,11 @@ struct zp_caches {
 	struct zp_lock lock;
 	unsigned int keepers; /* threads that keep the owners out */
 	struct zp_cache *first;
-	_Atomic(uint64_t) refused_at; /* the pages in use when memory for a cache was refused, plus 1; 0: it was not */
+	/*
+	 * The pages in use when memory for a cache was refused, plus 1; 0: it was not.  One for each call, because a
+	 * cache gets memory after a malloc that it does not get after a free.
+	 */
+	_Atomic(uint64_t) refused_at[ZP_ADOPT_CALLS];
 	struct zp_cache_seat seats[ZP_CACHE_SEATS];
 };
 
@@ -104,12 +111,13 @@ void zp_caches_init(struct zp_caches *caches, unsigned int class_count);
 void zp_caches_fini(struct zp_caches *caches);
 
 /* Gives the calling thread a cache, if it has none and there are memory and a seat for one.  Called without a lock. */
-void zp_caches_adopt(struct zp_caches *caches);
+void zp_caches_adopt(struct zp_caches *caches, enum zp_adopt_after after);
 
 /* Lets threads ask for a cache again after a refusal, because the limit has changed. */
 static inline void zp_caches_forget_refusal(struct zp_caches *caches)
 {
-	atomic_store_explicit(&caches->refused_at, 0, memory_order_relaxed);
+	for (unsigned int after = 0; after < ZP_ADOPT_CALLS; after++)
+		atomic_store_explicit(&caches->refused_at[after], 0, memory_order_relaxed);
 }
 
 /* Frees the caches of threads that have ended, if they are empty. */

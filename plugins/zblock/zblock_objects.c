@@ -104,7 +104,7 @@ static NOINLINE int malloc_slow(struct zblock_pool *pool, struct zblock_type *ty
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	(void)publish(pool, handle_slot, gfp, handle);
 	if (adopts)
-		zp_caches_adopt(&pool->caches);
+		zp_caches_adopt(&pool->caches, ZP_ADOPT_AFTER_MALLOC);
 	return 0;
 }
 
@@ -215,7 +215,7 @@ static NOINLINE int free_slow(struct zblock_pool *pool, uint32_t handle_slot, bo
 		zp_flush_end(flushes, round);
 	}
 	if (!zp_caches_own(&pool->caches))
-		zp_caches_adopt(&pool->caches);
+		zp_caches_adopt(&pool->caches, ZP_ADOPT_AFTER_FREE);
 	return 0;
 }
 

@@ -201,7 +201,7 @@ static NOINLINE int malloc_slow(struct zbud_pool *pool, unsigned int chunks, zpo
 	(void)publish(pool, slot, gfp, handle);
 	/* The thread gets its cache here and not at its first free, because a free should not make the pool larger. */
 	if (adopts)
-		zp_caches_adopt(&pool->caches);
+		zp_caches_adopt(&pool->caches, ZP_ADOPT_AFTER_MALLOC);
 	return 0;
 }
 
@@ -259,7 +259,7 @@ static NOINLINE int free_slow(struct zbud_pool *pool, uint32_t handle_slot, bool
 	zp_unlock(&pool->lock);
 	zbud_give_back(pool, &freed);
 	if (!zp_caches_own(&pool->caches))
-		zp_caches_adopt(&pool->caches);
+		zp_caches_adopt(&pool->caches, ZP_ADOPT_AFTER_FREE);
 	return 0;
 }
 

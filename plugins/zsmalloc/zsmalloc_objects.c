@@ -182,7 +182,7 @@ static NOINLINE int malloc_slow(struct zsmalloc_pool *pool, struct zsmalloc_clas
 					       !nowait && refusals != zp_pages_limit_refusals(&pool->pages));
 	(void)publish(pool, handle_slot, gfp, handle);
 	if (adopts && !nowait && !zp_caches_own(&pool->caches))
-		zp_caches_adopt(&pool->caches);
+		zp_caches_adopt(&pool->caches, ZP_ADOPT_AFTER_MALLOC);
 	if (grew && !nowait)
 		zsmalloc_compact_next(pool);
 	return 0;
@@ -279,7 +279,7 @@ static NOINLINE int free_slow(struct zsmalloc_pool *pool, struct zsmalloc_class 
 	bool wants = zsmalloc_wants_compaction(pool, class);
 	zsmalloc_class_unlock(pool, class);
 	if (!zp_caches_own(&pool->caches))
-		zp_caches_adopt(&pool->caches);
+		zp_caches_adopt(&pool->caches, ZP_ADOPT_AFTER_FREE);
 	if (wants)
 		zsmalloc_compact_some(pool, class);
 	return 0;

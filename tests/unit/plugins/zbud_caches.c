@@ -57,6 +57,11 @@ static void trim(void)
 	ck_assert_int_eq(zbud->trim(pool, &released), 0);
 }
 
+static struct zp_cache *own_cache(void)
+{
+	return zp_caches_own(&((struct zbud_pool *)pool)->caches);
+}
+
 /* This thread frees handles[0] to handles[count - 1], and then waits with its cached slots until it may end. */
 static pthread_t other;
 static pthread_barrier_t barrier;
@@ -264,28 +269,68 @@ START_TEST(malloc_finds_slots_that_another_thread_put_into_pages_meanwhile)
 }
 END_TEST
 
-static void *replace_three(void *stored_)
-{
-	unsigned int *stored = stored_;
-	unsigned long handle;
+/* A thread frees so many objects, then stores as many. */
+struct replacement {
+	unsigned int objects; /* in the pool */
+	unsigned int at_once, rounds;
+	unsigned int stored;
+};
 
-	for (unsigned int i = 0; i < 3; i++)
-		release(handles[i]);
-	while (*stored < 3 && zbud->malloc(pool, LARGEST, 0, &handle) == 0)
-		++*stored;
+static void *replace(void *replacement_)
+{
+	struct replacement *replacement = replacement_;
+
+	for (unsigned int round = 0; round < replacement->rounds; round++) {
+		unsigned long *replaced = handles + round * replacement->at_once;
+
+		for (unsigned int i = 0; i < replacement->at_once; i++)
+			release(replaced[i]);
+		for (unsigned int i = 0; i < replacement->at_once; i++)
+			replacement->stored += zbud->malloc(pool, LARGEST, 0, &replaced[i]) == 0;
+	}
 	return NULL;
 }
 
+/*
+ * In a small pool (0), thread caches take nothing of what was freed.  In a large one (1), a new thread may get its
+ * cache, but not before it has stored an object again.
+ */
 START_TEST(new_thread_can_replace_objects_at_the_limit)
 {
-	unsigned int stored = 0;
+	struct replacement replacements[] = { { .objects = 100, .at_once = 3, .rounds = 1 },
+					      { .objects = 600, .at_once = 1, .rounds = 3 } };
+	struct replacement *replacement = &replacements[_i];
 
-	for (unsigned int i = 0; i < 100; i++)
+	for (unsigned int i = 0; i < replacement->objects; i++)
 		handles[i] = store(LARGEST);
 	zbud->set_limit(pool, zbud->total_size(pool));
-	unit_require(pthread_create(&other, NULL, replace_three, &stored) == 0);
+	unit_require(pthread_create(&other, NULL, replace, replacement) == 0);
 	unit_require(pthread_join(other, NULL) == 0);
-	ck_assert_uint_eq(stored, 3);
+	ck_assert_uint_eq(replacement->stored, replacement->at_once * replacement->rounds);
+	check_sound();
+}
+END_TEST
+
+static void *replace_one_of_two(void *got_cache)
+{
+	release(handles[0]);
+	release(handles[1]);
+	unit_require(!own_cache());
+	handles[0] = store(LARGEST);
+	*(bool *)got_cache = own_cache() != NULL;
+	return NULL;
+}
+
+START_TEST(new_thread_gets_a_cache_in_a_large_pool_at_its_limit)
+{
+	bool got_cache = false;
+
+	for (unsigned int i = 0; i < 600; i++)
+		handles[i] = store(LARGEST);
+	zbud->set_limit(pool, zbud->total_size(pool));
+	unit_require(pthread_create(&other, NULL, replace_one_of_two, &got_cache) == 0);
+	unit_require(pthread_join(other, NULL) == 0);
+	ck_assert(got_cache);
 	check_sound();
 }
 END_TEST
@@ -387,11 +432,6 @@ START_TEST(object_in_a_cached_slot_makes_its_page_young)
 }
 END_TEST
 
-static struct zp_cache *own_cache(void)
-{
-	return zp_caches_own(&((struct zbud_pool *)pool)->caches);
-}
-
 static int evict_caches_nothing(unsigned long handle)
 {
 	uint32_t before = cached();
@@ -454,7 +494,8 @@ int main(void)
 	tcase_add_test(plain, trim_releases_slots_cached_by_other_threads);
 	tcase_add_test(plain, malloc_at_the_limit_uses_slots_cached_by_other_threads);
 	tcase_add_test(plain, malloc_finds_slots_that_another_thread_put_into_pages_meanwhile);
-	tcase_add_test(plain, new_thread_can_replace_objects_at_the_limit);
+	tcase_add_loop_test(plain, new_thread_can_replace_objects_at_the_limit, 0, 2);
+	tcase_add_test(plain, new_thread_gets_a_cache_in_a_large_pool_at_its_limit);
 	tcase_add_test(plain, ending_thread_caches_nothing);
 	tcase_add_test(plain, slot_is_reused_after_its_handle);
 	tcase_add_test(plain, thread_works_without_a_cache_if_memory_is_short);

@@ -167,8 +167,9 @@ START_TEST(thread_gets_a_cache_when_the_pool_has_given_back_memory)
 	unsigned int reserves = atomic_load(&source.reserves);
 	ck_assert_ptr_null(adopt());
 	ck_assert_uint_eq(atomic_load(&source.reserves), reserves);
-	/* The pool keeps the memory in its reserve, but a cache can have it. */
+	/* The pool keeps the memory in its reserve, but a cache can have it, except after a free. */
 	put_runs(runs, 1);
+	ck_assert_ptr_null(adopt_after_free());
 	ck_assert_ptr_nonnull(adopt());
 	put_runs(runs + 1, 3);
 	zp_caches_fini(&caches);
@@ -191,6 +192,7 @@ START_TEST(cache_leaves_freed_pages_to_objects)
 	for (unsigned int i = 0; i < pools[_i].freed; i++)
 		zp_pages_put(&pages, runs[i], 4);
 	ck_assert_ptr_null(adopt());
+	ck_assert_ptr_null(adopt_after_free());
 	for (unsigned int i = 0; i < pools[_i].freed; i++)
 		ck_assert_int_eq(zp_pages_get(&pages, 4, ZPOOL_GFP_KERNEL, &runs[i]), 0);
 	for (unsigned int i = 0; i < pools[_i].runs; i++)
@@ -199,7 +201,10 @@ START_TEST(cache_leaves_freed_pages_to_objects)
 }
 END_TEST
 
-/* The pool has 520 pages, so at its limit two caches may have a page each of those that were just freed. */
+/*
+ * The pool has 520 pages, so at its limit two caches may have a page each of those that were freed, but not before
+ * their threads have stored an object.
+ */
 START_TEST(few_caches_of_a_large_pool_use_freed_pages)
 {
 	struct other others[2] = { { 0 } };
@@ -209,6 +214,8 @@ START_TEST(few_caches_of_a_large_pool_use_freed_pages)
 		ck_assert_int_eq(zp_pages_get(&pages, 4, ZPOOL_GFP_KERNEL, &runs[i]), 0);
 	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages));
 	zp_pages_put(&pages, runs[0], 4);
+	ck_assert_ptr_null(adopt_after_free());
+	ck_assert_uint_eq(zp_pages_reserved(&pages), 4);
 	ck_assert_ptr_nonnull(adopt());
 	for (unsigned int i = 0; i < 2; i++)
 		begin(&others[i], adopt_in);
@@ -239,6 +246,7 @@ START_TEST(thread_gets_a_cache_when_the_pool_has_got_memory)
 }
 END_TEST
 
+/* After a malloc (0), and after a free (1). */
 START_TEST(thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused)
 {
 	struct other first = { 0 };
@@ -246,9 +254,9 @@ START_TEST(thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused)
 	begin(&first, adopt_in);
 	ck_assert_ptr_nonnull(first.cache);
 	zp_pages_set_limit(&pages, zp_pages_held_bytes(&pages));
-	ck_assert_ptr_null(adopt());
+	ck_assert_ptr_null(_i ? adopt_after_free() : adopt());
 	end(&first);
-	ck_assert_ptr_eq(adopt(), first.cache);
+	ck_assert_ptr_eq(_i ? adopt_after_free() : adopt(), first.cache);
 }
 END_TEST
 
@@ -427,7 +435,7 @@ int main(void)
 	tcase_add_loop_test(tcase, cache_leaves_freed_pages_to_objects, 0, 3);
 	tcase_add_test(tcase, few_caches_of_a_large_pool_use_freed_pages);
 	tcase_add_test(tcase, thread_gets_a_cache_when_the_pool_has_got_memory);
-	tcase_add_test(tcase, thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused);
+	tcase_add_loop_test(tcase, thread_gets_the_cache_of_an_ended_thread_although_memory_was_refused, 0, 2);
 	tcase_add_test(tcase, thread_without_an_exit_hook_works_without_a_cache);
 	tcase_add_test(tcase, cache_of_an_ended_thread_is_emptied_and_reused);
 	tcase_add_test(tcase, trim_frees_caches_of_ended_threads);

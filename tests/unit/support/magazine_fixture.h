@@ -139,7 +139,13 @@ static inline unsigned int cache_count(void)
 
 static inline struct zp_cache *adopt(void)
 {
-	zp_caches_adopt(&caches);
+	zp_caches_adopt(&caches, ZP_ADOPT_AFTER_MALLOC);
+	return zp_caches_own(&caches);
+}
+
+static inline struct zp_cache *adopt_after_free(void)
+{
+	zp_caches_adopt(&caches, ZP_ADOPT_AFTER_FREE);
 	return zp_caches_own(&caches);
 }
 
