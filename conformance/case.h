@@ -47,6 +47,9 @@ struct ct_context {
 };
 extern struct ct_context ct;
 
+/* No driver has smaller pages. */
+enum { CT_PAGE_BYTES_MIN = 4096 };
+
 /* Returns a size for cases in which any will do: `size`, or the largest that most cases store if that is smaller. */
 static inline size_t ct_size(size_t size)
 {
@@ -60,6 +63,20 @@ static inline size_t ct_size(size_t size)
 static inline size_t ct_many(size_t count)
 {
 	return ct.max_bytes < 3072 ? 10 * count : count;
+}
+
+/*
+ * Returns a number of objects for cases about what a driver does with whole pages: `count`, or so many that objects of
+ * a usual size fill many of the steps in which the driver allocates memory, but at most CT_ENOUGH_MAX.
+ */
+enum { CT_ENOUGH_MAX = 60000 };
+static inline size_t ct_enough(size_t count)
+{
+	uint64_t objects = 16 * ct.step_bytes / ct_size(1000);
+
+	if (objects > CT_ENOUGH_MAX)
+		objects = CT_ENOUGH_MAX;
+	return objects > count ? (size_t)objects : count;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -177,6 +194,10 @@ const char *ct_spec_with(const char *extra);
 
 /* Skips the case unless the driver has these ZPOOL_CAP_*. */
 void ct_need(uint32_t caps);
+
+/* Skips the case unless objects of so many bytes fill some of the steps in which the driver allocates memory. */
+void ct_need_steps(uint64_t bytes);
+
 bool ct_can(uint32_t cap);
 
 /* Loads a driver or a filter, which zpool_has_pool() does not accept alone.  Returns false with zpool_last_error(). */
@@ -184,6 +205,12 @@ bool ct_loads(const char *type);
 
 /* Returns all ZPOOL_CAP_* that can be found out by using a pool with an evict callback. */
 uint32_t ct_caps_by_behaviour(struct zpool *pool);
+
+/*
+ * Returns how many bytes a page of the driver has at most.  The driver chooses the size of its pages.  If its
+ * statistics do not tell it, it may be as large as the step in which the driver allocates memory.
+ */
+uint64_t ct_page_bytes(struct zpool *pool);
 
 /* Calls zpool_trim(), and ignores that a driver may not support it. */
 void ct_trim(struct zpool *pool);

@@ -13,10 +13,7 @@
 /* Objects of a usual size fill many of the steps in which the driver allocates memory, if that takes not too many. */
 static size_t many(void)
 {
-	enum { MANY = 6000, MANY_MAX = 60000 };
-	uint64_t count = 16 * ct.step_bytes / ct_size(1000);
-
-	return count < MANY ? MANY : count > MANY_MAX ? MANY_MAX : (size_t)count;
+	return ct_enough(6000);
 }
 
 static size_t few(void)
@@ -453,13 +450,17 @@ static void callback_may_compact(void)
 	crowd.before_evict = compact_before_evict;
 	for (int round = 0; round < 20; round++) {
 		unsigned int reclaimed = 0;
+		int result;
 
 		ct_set_fill(crowd.pool, &crowd.set, ct_many(1500), &ct.rng);
 		ct_set_thin(crowd.pool, &crowd.set, ct_many(600), &ct.rng);
-		CT_MUST(zpool_shrink(crowd.pool, 8, &reclaimed));
-		CT_CHECK(reclaimed >= 8,
-			 "pages reclaimed by a zpool_shrink() of 8 pages that returned 0: expected at least 8, got %u",
-			 reclaimed);
+		result = zpool_shrink(crowd.pool, 8, &reclaimed);
+		/* All objects may be on fewer pages than that. */
+		CT_CHECK(result == 0 || (result == -EINVAL && crowd.set.count == 0),
+			 "zpool_shrink() returned %s with %zu objects live", ct_error_name(result), crowd.set.count);
+		CT_CHECK((reclaimed >= 8) == (result == 0),
+			 "pages reclaimed by a zpool_shrink() of 8 pages that returned %s: got %u",
+			 ct_error_name(result), reclaimed);
 		ct_set_check(crowd.pool, &crowd.set, "after a zpool_shrink() whose callbacks compacted");
 	}
 	ct_crowd_close(&crowd);

@@ -244,11 +244,12 @@ static int save_unless_mapped(struct ct_evictor *evictor, size_t position)
 static void mapped_objects_do_not_stop_a_shrink(void)
 {
 	enum { MAPPED = 3, IDLE_MAX = 50 };
-	const size_t objects = ct_many(1200);
+	const size_t objects = ct_enough(ct_many(1200));
 	struct ct_evictor evictor;
 	unsigned int idle = 0;
 
 	ct_need(ZPOOL_CAP_EVICT | ZPOOL_CAP_MAP);
+	ct_need_steps(objects * ct_size(1000));
 	ct_evictor_open(&evictor, save_unless_mapped, objects);
 	ct_set_init(&mapped, MAPPED);
 	ct_set_fill(evictor.pool, &evictor.set, objects, &ct.rng);

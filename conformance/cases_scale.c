@@ -205,7 +205,8 @@ static void free_compact_and_shrink_many(struct zpool *pool, struct ct_set *set)
 	if (ct_can(ZPOOL_CAP_EVICT)) {
 		int result = zpool_shrink(pool, 5, &reclaimed);
 
-		CT_CHECK(result == 0 && reclaimed >= 5,
+		/* All objects may be on fewer pages than that. */
+		CT_CHECK(result == 0 ? reclaimed >= 5 : result == -EINVAL && set->count == 0,
 			 "a zpool_shrink() of 5 pages in a pool of %zu objects returned %s and reclaimed %u pages",
 			 set->count, ct_error_name(result), reclaimed);
 		expect_all_there(pool, set);

@@ -47,25 +47,37 @@ static void shrink_of_zero_pages_is_refused(void)
 	ct_evictor_close(&evictor);
 }
 
+/* Returns how many pages to ask for: no more than a quarter of those that a pool has, but at least one. */
+static unsigned int pages_to_ask_for(struct zpool *pool, unsigned int pages)
+{
+	uint64_t quarter = zpool_get_total_size(pool) / ct_page_bytes(pool) / 4;
+
+	return quarter > pages ? pages : quarter > 1 ? (unsigned int)quarter : 1;
+}
+
 /* Reclaimed pages are free, so that zpool_trim() releases at least as many as zpool_shrink() reported. */
 static void shrink_reports_the_reclaimed_pages(void)
 {
-	static const unsigned int pages[] = { 1, 2, 10, 100, 1, 77 };
+	static const unsigned int most[] = { 1, 2, 10, 100, 1, 77 };
 	struct ct_evictor evictor;
 
 	ct_need(ZPOOL_CAP_EVICT);
 	ct_evictor_open(&evictor, ct_evict_save, 100000);
-	ct_set_fill_pages(evictor.pool, &evictor.set, 4000, 400, &ct.rng);
-	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-		unsigned int reclaimed = 0, evicted = evictor.evicted;
+	ct_set_fill_pages(evictor.pool, &evictor.set, ct_enough(4000), 400, &ct.rng);
+	for (size_t i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
+		unsigned int reclaimed = 0, evicted = evictor.evicted, pages;
 		uint64_t before, after;
 
+		/* Small objects may all be on so few pages that the earlier calls have evicted them. */
+		if (evictor.set.count == 0)
+			ct_set_fill(evictor.pool, &evictor.set, 4000, &ct.rng);
 		ct_trim(evictor.pool);
 		before = zpool_get_total_size(evictor.pool);
-		CT_MUST(zpool_shrink(evictor.pool, pages[i], &reclaimed));
-		CT_CHECK(reclaimed >= pages[i],
+		pages = pages_to_ask_for(evictor.pool, most[i]);
+		CT_MUST(zpool_shrink(evictor.pool, pages, &reclaimed));
+		CT_CHECK(reclaimed >= pages,
 			 "pages reclaimed by a zpool_shrink() of %u pages that returned 0: expected no fewer, got %u",
-			 pages[i], reclaimed);
+			 pages, reclaimed);
 		CT_CHECK(evictor.evicted > evicted,
 			 "zpool_shrink() reported %u reclaimed pages without evicting anything", reclaimed);
 		ct_trim(evictor.pool);
@@ -75,6 +87,7 @@ static void shrink_reports_the_reclaimed_pages(void)
 			 (unsigned long long)before, (unsigned long long)after);
 		ct_set_check(evictor.pool, &evictor.set, "not evicted by zpool_shrink()");
 	}
+	ct_set_fill(evictor.pool, &evictor.set, 1, &ct.rng);
 	CT_MUST(zpool_shrink(evictor.pool, 1, NULL));
 	ct_evictor_close(&evictor);
 }
@@ -216,7 +229,7 @@ static void partly_refused_pages_are_not_counted(void)
 
 		ct_set_fill(evictor.pool, &evictor.set, 1500, &ct.rng);
 		result = zpool_shrink(evictor.pool, 1 + (unsigned int)ct_rng_below(&ct.rng, 40), &reclaimed);
-		CT_CHECK(result == 0 || result == -EAGAIN,
+		CT_CHECK(result == 0 || result == -EAGAIN || (result == -EINVAL && evictor.set.count == 0),
 			 "zpool_shrink() with a callback that refuses some objects returned %s", ct_error_name(result));
 		CT_CHECK(reclaimed < 100 + 40, "pages reclaimed: expected fewer than 140, got %u", reclaimed);
 		if (round % 20 == 0)

@@ -279,6 +279,25 @@ void ct_need(uint32_t caps)
 			ct_skip("%s cannot %s", ct.spec, names[i].what);
 }
 
+void ct_need_steps(uint64_t bytes)
+{
+	if (bytes < 8 * ct.step_bytes)
+		ct_skip("%s allocates memory in steps of %llu bytes for objects of at most %zu bytes: a few steps would need too many of them",
+			ct.spec, (unsigned long long)ct.step_bytes, ct.max_bytes);
+}
+
+uint64_t ct_page_bytes(struct zpool *pool)
+{
+	struct zpool_stats stats = { 0 };
+	uint64_t bytes = ct.step_bytes;
+
+	if (ct_can(ZPOOL_CAP_STATS))
+		CT_MUST(zpool_get_stats(pool, &stats, sizeof(stats)));
+	if (stats.pages > 0)
+		bytes = stats.pool_bytes / stats.pages;
+	return bytes > CT_PAGE_BYTES_MIN ? bytes : CT_PAGE_BYTES_MIN;
+}
+
 int ct_evict_nothing(struct zpool *pool, unsigned long handle, void *user)
 {
 	(void)pool;

@@ -74,6 +74,8 @@ static int broken_begin_move(struct zp_handles *handles, uint32_t slot, uint64_t
 #define zp_handles_begin_move broken_begin_move
 #endif
 
+#include "pages.h"
+
 #include "../contract/mock_slabs.c"
 
 /* ---- faults of the driver itself: its callbacks do something wrong ---- */

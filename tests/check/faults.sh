@@ -93,6 +93,17 @@ check --case loading_does_not_change_the_process --case pool_does_not_change_the
 exits "a driver of small objects is a success" 0
 prints_not "no case fails" "^not ok"
 
+# These drivers count their large pages one by one, in zpool_shrink() and in the statistics.
+for size in 12_kib 64_kib 2_mib; do
+    build "pages_of_$size"
+    check --case shrink_reports_the_reclaimed_pages --case shrink_evicts_hardly_more_than_requested \
+        --case objects_stored_again_are_young --case each_pool_calls_its_own_callback \
+        --case mapped_objects_do_not_stop_a_shrink --case callback_may_compact "$work/plugins/pages_of_$size.so"
+    exits "a driver with pages_of_$size is a success" 0
+    prints_not "no case fails" "^not ok"
+    rm "$work/plugins/pages_of_$size.so"
+done
+
 build bare
 check "$work/plugins/bare.so"
 exits "the driver with as little as it must have is a success" 0

@@ -29,7 +29,7 @@ tests/contract/ignored_sigchld.log tests/contract/small.log tests/contract/stack
 
 tests_contract_with_mocks_SOURCES = \
 	tests/contract/main.c \
-	tests/contract/mock_slabs.c \
+	tests/contract/mock_slabs.c tests/contract/mock_slabs.h \
 	tests/contract/mocks.c tests/contract/mocks.h
 tests_contract_with_mocks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/libzpool/support $(contract_preload_cppflags)
 tests_contract_with_mocks_LDFLAGS = $(AM_LDFLAGS) $(contract_preload_ldflags)

@@ -7,6 +7,7 @@
  * slabs in the order of their last allocation.  A location is the slab's first page and the slot.  One lock guards
  * everything; only map takes no lock.
  */
+#include "mock_slabs.h"
 #include "mocks.h"
 
 #include <errno.h>
@@ -16,15 +17,7 @@
 
 #include "handles.h"
 
-enum {
-	SLABS_CLASSES = 5,
-	SLABS_CLASS_SHIFT = 8,
-	SLABS_SLOTS_MAX = 64,
-	SLABS_SLOT_BITS = 6,
-	SLABS_DATA_BYTES = 16384,
-	SLABS_PAGES = 5,
-	SLABS_TRIES = 8
-};
+_Static_assert(SLABS_DATA_BYTES >> SLABS_CLASS_SHIFT <= SLABS_SLOTS_MAX, "a location has room for every slot");
 
 #define SLABS_NO_PAGE UINT32_MAX
 
@@ -38,7 +31,7 @@ struct slab {
 	unsigned long handles[SLABS_SLOTS_MAX];
 };
 
-_Static_assert(sizeof(struct slab) <= 4096, "the header is one page");
+_Static_assert(sizeof(struct slab) <= SLABS_HEADER_BYTES, "the header has room for the handles");
 
 struct slabs_pool {
 	struct zp_handles handles;
@@ -70,7 +63,7 @@ static struct slab *slab_at(struct slabs_pool *pool, uint64_t location)
 
 static char *slot_address(struct slab *slab, uint64_t location)
 {
-	return (char *)slab + 4096 + (location & (SLABS_SLOTS_MAX - 1)) * class_bytes(slab->class);
+	return (char *)slab + SLABS_HEADER_BYTES + (location & (SLABS_SLOTS_MAX - 1)) * class_bytes(slab->class);
 }
 
 static void slab_enter(struct slabs_pool *pool, struct slab *slab)
@@ -357,7 +350,7 @@ static int slabs_shrink(void *context, unsigned int pages, unsigned int *reclaim
 
 		if (err)
 			return err;
-		*reclaimed += SLABS_PAGES;
+		*reclaimed += SLABS_PAGES_COUNTED;
 	}
 	return 0;
 }
@@ -493,7 +486,7 @@ static int slabs_stats(void *context, struct zpool_stats *stats, size_t stats_si
 	now = pool->counted;
 	now.objects = pool->objects;
 	now.stored_bytes = pool->stored_bytes;
-	now.pages = pool->slabs * SLABS_PAGES;
+	now.pages = pool->slabs * SLABS_PAGES_COUNTED;
 	for (unsigned int class = 0; class < SLABS_CLASSES; class ++) {
 		struct zp_list *link;
 
@@ -519,7 +512,7 @@ static int slabs_each_class(void *context, int (*fn)(const struct zpool_class_st
 
 	for (unsigned int class = 0; class < SLABS_CLASSES && result == 0; class ++) {
 		struct zpool_class_stats stats = { .object_bytes = class_bytes(class),
-						   .pages_per_zspage = SLABS_PAGES };
+						   .pages_per_zspage = SLABS_PAGES_COUNTED };
 		struct zp_list *link;
 
 		zp_lock(&pool->lock);
@@ -528,7 +521,7 @@ static int slabs_each_class(void *context, int (*fn)(const struct zpool_class_st
 				stats.objects += used;
 				stats.fullness[used * 10 / class_slots(class)]++;
 				stats.slots += class_slots(class);
-				stats.pages += SLABS_PAGES;
+				stats.pages += SLABS_PAGES_COUNTED;
 				stats.zspages++;
 			}
 		zp_unlock(&pool->lock);

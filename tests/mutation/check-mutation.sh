@@ -229,7 +229,7 @@ mutation stale_page_order zbud_page.c zbud_page_enter_lists \
 
 # This line exports the mock, which makes it a plugin.
 mkdir "$dir/slabs"
-cp "$srcdir/tests/contract/mock_slabs.c" "$srcdir/tests/contract/mocks.h" "$dir/slabs"
+cp "$srcdir"/tests/contract/mock_slabs.[ch] "$srcdir/tests/contract/mocks.h" "$dir/slabs"
 echo 'extern __attribute__((visibility("default"), alias("mock_slabs"))) const struct zpool_driver zpool_driver;' \
     >>"$dir/slabs/mock_slabs.c"
 mutate mock_slabs "$dir/slabs"
@@ -271,7 +271,7 @@ mutation histogram_shifted mock_slabs.c slabs_each_class \
     classes_hold_all_objects
 
 mutation pages_of_classes_forgotten mock_slabs.c slabs_each_class \
-    's/stats.pages += SLABS_PAGES;/stats.pages += 4;/' \
+    's/stats.pages += SLABS_PAGES_COUNTED;/stats.pages += 4;/' \
     classes_hold_all_objects
 
 echo "$tried mutations: $((tried - survived)) were caught, $survived were not"
