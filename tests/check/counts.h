@@ -5,7 +5,8 @@
  */
 
 #if defined(FAULT_moves_are_counted_as_objects) || defined(FAULT_used_slots_are_called_free) ||                        \
-	defined(FAULT_errors_are_not_zero)
+	defined(FAULT_errors_are_not_zero) || defined(FAULT_pages_are_counted_twice) ||                                \
+	defined(FAULT_large_pages_are_counted_twice)
 static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size)
 {
 	struct zpool_stats now = { 0 };
@@ -15,6 +16,8 @@ static int broken_stats(void *pool, struct zpool_stats *stats, size_t stats_size
 	now.compact_moved_bytes /= 256;
 #elif defined(FAULT_errors_are_not_zero)
 	now.errors = now.objects;
+#elif defined(FAULT_pages_are_counted_twice) || defined(FAULT_large_pages_are_counted_twice)
+	now.pages *= 2;
 #else
 	now.free_slots += now.objects;
 #endif

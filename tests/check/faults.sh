@@ -98,7 +98,8 @@ for size in 12_kib 64_kib 2_mib; do
     build "pages_of_$size"
     check --case shrink_reports_the_reclaimed_pages --case shrink_evicts_hardly_more_than_requested \
         --case objects_stored_again_are_young --case each_pool_calls_its_own_callback \
-        --case mapped_objects_do_not_stop_a_shrink --case callback_may_compact "$work/plugins/pages_of_$size.so"
+        --case mapped_objects_do_not_stop_a_shrink --case callback_may_compact --case stats_report_stored_objects \
+        --case stats_count_the_pages_that_shrink_empties "$work/plugins/pages_of_$size.so"
     exits "a driver with pages_of_$size is a success" 0
     prints_not "no case fails" "^not ok"
     rm "$work/plugins/pages_of_$size.so"
@@ -187,6 +188,8 @@ fault stats_drift stats_count_evictions
 fault full_classes_look_half_empty classes_hold_all_objects
 fault used_slots_are_called_free classes_hold_all_objects
 fault errors_are_not_zero stats_of_a_new_pool_are_zero
+fault pages_are_counted_twice stats_report_stored_objects
+fault large_pages_are_counted_twice stats_count_the_pages_that_shrink_empties
 fault moves_are_counted_as_objects stats_count_compaction
 fault failed_mallocs_count_as_objects stats_separate_limit_and_nowait_failures
 fault mapped_objects_are_called_dead mapped_objects_are_not_freed
