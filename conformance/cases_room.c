@@ -31,17 +31,17 @@ static size_t size_of(size_t mix)
 	return size < ct.max_bytes ? size : ct.max_bytes;
 }
 
-/* Stores objects until the limit is reached.  Returns how many. */
-static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, size_t count)
+/* Stores objects until the pool's limit is reached.  Returns how many. */
+static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, uint64_t limit)
 {
-	for (;; count++) {
+	for (size_t count = 0;; count++) {
 		int result = zpool_malloc(pool, size_of(mix), ZPOOL_GFP_KERNEL, &handles[count]);
 
 		CT_CHECK(result == 0 || result == -ENOMEM, "malloc returned %s", ct_error_name(result));
 		if (result)
 			return count;
 		CT_CHECK(count < count_max(), "the pool never reached a limit of %llu bytes",
-			 (unsigned long long)ct_limit(LIMIT));
+			 (unsigned long long)limit);
 	}
 }
 
@@ -90,7 +90,7 @@ static void malloc_at_the_limit_trims_first(void)
 	for (size_t i = 0; i < 3 * MIXES; i++) {
 		struct zpool *pool = ct_pool_limited(ct_limit(LIMIT));
 		const size_t *mix = mixes[i / 3];
-		size_t first = fill(pool, mix[0], handles, 0), size;
+		size_t first = fill(pool, mix[0], handles, ct_limit(LIMIT)), size;
 		uint64_t released = 0;
 		unsigned long *last = handles + first;
 
@@ -247,10 +247,10 @@ static void space_of_ended_threads_is_usable_at_the_limit(void)
 	size_t many, less;
 
 	CT_CHECK(handles != NULL, "the test suite is out of memory");
-	many = fill(fresh, 800, handles, 0);
+	many = fill(fresh, 800, handles, limit);
 	ct_threads_run(THREADS, work_and_end, used);
 	CT_MUST(zpool_set_limit(used, limit));
-	less = fill(used, 800, handles, 0);
+	less = fill(used, 800, handles, limit);
 	CT_CHECK(
 		less + less / 32 + 8 >= many,
 		"at the limit, %zu objects fit into a new pool, but only %zu into one that threads have used and emptied",

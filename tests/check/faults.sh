@@ -137,6 +137,8 @@ fault unmap_does_nothing unmap_of_an_unmapped_handle_is_refused
 fault stale_handles_are_mapped stale_handles_are_refused
 fault free_takes_anything stale_handles_are_refused
 fault ignores_the_limit limit_is_never_exceeded
+fault ignores_the_limit space_of_ended_threads_is_usable_at_the_limit
+prints "the failure names the limit of the pool" "never reached a limit of 3145728 bytes"
 fault wrong_error_code limit_is_never_exceeded
 fault leaks_pages total_size_follows_stored_bytes
 fault total_size_is_too_small total_size_follows_stored_bytes
