@@ -12,10 +12,10 @@
 
 #define LIMIT (UINT64_C(6) << 20)
 
-/* More objects than fit below the limit. */
-static size_t count_max(void)
+/* At least as many objects as fit below a limit. */
+static size_t count_max(uint64_t limit)
 {
-	return (size_t)(ct_limit(LIMIT) / 15);
+	return (size_t)(limit / CT_TAKEN_BYTES_MIN);
 }
 
 /* The sizes of the first objects and of the later ones; 0: random. */
@@ -40,7 +40,7 @@ static size_t fill(struct zpool *pool, size_t mix, unsigned long *handles, uint6
 		CT_CHECK(result == 0 || result == -ENOMEM, "malloc returned %s", ct_error_name(result));
 		if (result)
 			return count;
-		CT_CHECK(count < count_max(), "the pool never reached a limit of %llu bytes",
+		CT_CHECK(count < count_max(limit), "the pool never reached a limit of %llu bytes",
 			 (unsigned long long)limit);
 	}
 }
@@ -84,13 +84,14 @@ static bool compacts_at_the_limit(void)
 
 static void malloc_at_the_limit_trims_first(void)
 {
-	unsigned long *handles = calloc(2 * count_max(), sizeof(*handles));
+	const uint64_t limit = ct_limit(LIMIT);
+	unsigned long *handles = calloc(count_max(limit) + 1, sizeof(*handles));
 
 	CT_CHECK(handles != NULL, "the test suite is out of memory");
 	for (size_t i = 0; i < 3 * MIXES; i++) {
-		struct zpool *pool = ct_pool_limited(ct_limit(LIMIT));
+		struct zpool *pool = ct_pool_limited(limit);
 		const size_t *mix = mixes[i / 3];
-		size_t first = fill(pool, mix[0], handles, ct_limit(LIMIT)), size;
+		size_t first = fill(pool, mix[0], handles, limit), size;
 		uint64_t released = 0;
 		unsigned long *last = handles + first;
 
@@ -102,8 +103,8 @@ static void malloc_at_the_limit_trims_first(void)
 			size = size_of(mix[1]);
 			if (zpool_malloc(pool, size, ZPOOL_GFP_KERNEL, last) == -ENOMEM)
 				break;
-			CT_CHECK(count < count_max(), "the pool never reached a limit of %llu bytes",
-				 (unsigned long long)ct_limit(LIMIT));
+			CT_CHECK(count < count_max(limit), "the pool never reached a limit of %llu bytes",
+				 (unsigned long long)limit);
 		}
 		if (zpool_trim(pool, &released) == 0)
 			expect_no_room(pool, size, "zpool_trim()", released);
@@ -243,7 +244,7 @@ static void space_of_ended_threads_is_usable_at_the_limit(void)
 {
 	const uint64_t limit = ct_limit(LIMIT / 2);
 	struct zpool *fresh = ct_pool_limited(limit), *used = ct_pool();
-	unsigned long *handles = calloc(count_max() + 1, sizeof(*handles));
+	unsigned long *handles = calloc(count_max(limit) + 1, sizeof(*handles));
 	size_t many, less;
 
 	CT_CHECK(handles != NULL, "the test suite is out of memory");

@@ -50,7 +50,10 @@ struct ct_set {
 	uint64_t next_tag;
 };
 
-/* Returns a capacity for sets that are filled until a limit of ct_limit() is reached, even with objects of one byte. */
+/* With all that a driver keeps for an object, it takes at least so many bytes of the pool, even if it has only one. */
+enum { CT_TAKEN_BYTES_MIN = 7 };
+
+/* Returns a capacity for sets that are filled until a limit of ct_limit() is reached. */
 size_t ct_set_to_limit(void);
 
 void ct_set_init(struct ct_set *set, size_t capacity);

@@ -184,7 +184,7 @@ static uint64_t limit_of_some_steps(void)
 size_t ct_set_to_limit(void)
 {
 	/* Cases use at most two and a half times the limit, and the limit is 4 MiB or a few steps. */
-	enum { LEAST = 300000, MOST = 1200000 };
+	enum { LEAST = (4 << 20) / CT_TAKEN_BYTES_MIN, MOST = 1200000 };
 	uint64_t objects = limit_of_some_steps() / 4;
 
 	return objects < LEAST ? LEAST : objects > MOST ? MOST : (size_t)objects;

@@ -450,6 +450,7 @@ static int broken_trim(void *pool, uint64_t *released)
 #include "later.h"
 #include "finer.h"
 #include "rare.h"
+#include "tiny.h"
 #ifdef FAULT_odd
 #include "odd.h"
 #endif
@@ -551,7 +552,7 @@ __attribute__((used)) static const char *broken_version(void)
 #endif
 #ifdef FAULT_alignment_is_less
 #define BROKEN_ALIGNMENT 1024
-#else
+#elif !defined(BROKEN_ALIGNMENT)
 #define BROKEN_ALIGNMENT 256
 #endif
 /* The extra macro expands TYPE before it becomes a string. */

@@ -93,6 +93,11 @@ check --case loading_does_not_change_the_process --case pool_does_not_change_the
 exits "a driver of small objects is a success" 0
 prints_not "no case fails" "^not ok"
 
+build tiny_objects
+check --case limit_is_never_exceeded --case malloc_at_the_limit_trims_first "$work/plugins/tiny_objects.so"
+exits "a driver of tiny objects that obeys its limit is a success" 0
+prints_not "no case fails" "^not ok"
+
 # These drivers count their large pages one by one, in zpool_shrink() and in the statistics.
 for size in 12_kib 64_kib 2_mib; do
     build "pages_of_$size"
