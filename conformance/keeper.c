@@ -24,7 +24,8 @@
 #endif
 
 #define POLL_MS 100
-enum { OUTPUT_ROUND_BYTES = 64 << 10 };
+/* A pipe holds at most a megabyte, unless its size was changed as root. */
+enum { OUTPUT_ROUND_BYTES = 64 << 10, OUTPUT_LAST_ROUNDS = 64 };
 
 /*
  * The output of the case: the first bytes are kept, and the last of the rest.
@@ -61,9 +62,9 @@ static void output_add(struct output *output, const char *bytes, size_t count)
 
 /*
  * Reads what is there, but at most OUTPUT_ROUND_BYTES: a case that prints without end would otherwise keep the keeper
- * from looking at the time.
+ * from looking at the time.  Returns true if there may be more.
  */
-static void output_read(struct output *output)
+static bool output_read(struct output *output)
 {
 	char bytes[4096];
 	size_t sum = 0;
@@ -74,13 +75,24 @@ static void output_read(struct output *output)
 			output_add(output, bytes, (size_t)got);
 		sum += got > 0 ? (size_t)got : 0;
 		if (sum >= OUTPUT_ROUND_BYTES)
-			return;
+			return true;
 	}
 	/* The writing end is closed everywhere, so that waiting for it would return at once. */
 	if (got == 0) {
 		close(output->in);
 		output->in = -1;
 	}
+	return false;
+}
+
+/*
+ * Reads what is left when the case and all its processes have ended.  A process that could not be killed may still
+ * print, but not keep the keeper from ending.
+ */
+static void output_read_rest(struct output *output)
+{
+	for (int rounds = 0; rounds < OUTPUT_LAST_ROUNDS && output->in >= 0 && output_read(output);)
+		rounds++;
 }
 
 static void copy_text(char **to, const char *bytes, size_t count)
@@ -203,7 +215,7 @@ static void attend(const struct ct_keeper_job *job, pid_t pid, struct output *ou
 		/* Without the pipe, only polling shows that the process has ended. */
 		poll(&wait, 1, output->in < 0 ? 1 : POLL_MS);
 		if (output->in >= 0)
-			output_read(output);
+			(void)output_read(output);
 		changed = waitpid(pid, &status, WNOHANG | WUNTRACED);
 		if (changed < 0 && errno == ECHILD) {
 			ct_result_fail(result, "the process of the case ended, but its status is lost");
@@ -282,8 +294,7 @@ static void keep(const struct ct_keeper_job *job, struct ct_result *result)
 	attend(job, pid, &output, result);
 	end_leftovers(&leftovers);
 	judge_leftovers(result, &leftovers);
-	if (output.in >= 0)
-		output_read(&output);
+	output_read_rest(&output);
 	output_keep(&output, result);
 }
 

@@ -387,6 +387,24 @@ static int broken_create(const struct zpool_create_args *args, struct zpool_crea
 #define BROKEN_CREATE broken_create
 #endif
 
+#ifdef FAULT_prints_a_megabyte_and_dies
+static int broken_create(const struct zpool_create_args *args, struct zpool_created *out)
+{
+	static char lines[(1 << 20) - 4096];
+
+	(void)args;
+	(void)out;
+	for (size_t i = 0; i < sizeof(lines); i++)
+		lines[i] = i % 64 == 63 ? '\n' : '.';
+	/* All of it fits into the pipe, so that it is there when the process has ended. */
+	fcntl(STDERR_FILENO, F_SETPIPE_SZ, 1 << 20);
+	(void)!write(STDERR_FILENO, lines, sizeof(lines));
+	(void)!write(STDERR_FILENO, "the end\n", 8);
+	return raise(SIGKILL);
+}
+#define BROKEN_CREATE broken_create
+#endif
+
 /* These are no faults: two drivers that are slow. */
 #ifdef FAULT_waits_a_moment
 static int broken_malloc(void *pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)

@@ -375,6 +375,8 @@ prints "the output of a driver that crashes is shown, escaped" '^#   printed:  \
 prints "the following lines are shown" "^# +line 3\$"
 prints "the middle of a long output is left out" "^# +\[[0-9]+ bytes are left out here\]\$"
 prints "the last line is shown" "^# +line 2000\$"
+fault prints_a_megabyte_and_dies driver_is_found_by_its_name
+prints "the end of much output is shown" "^# +the end\$"
 
 echo "$faults faults tested"
 finish
