@@ -8,7 +8,7 @@
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
-use_drivers zsmalloc zbud libc
+use_drivers zsmalloc zbud libc fault
 : >"$work/out"
 : >"$work/err"
 
@@ -125,6 +125,11 @@ for measure in pair-empty pair-full pair-worn; do
 done
 is "evict is skipped if the limit is below an empty pool" "half of the objects' bytes, 4500, are too small a limit for it" \
     "$(value allocators 0 skipped evict)"
+
+# A malloc that filter fault makes fail does not mean that there is no room.
+quick --type fault:malloc_nth=1+zbud --peer none -w evict --json
+exits "evict is measured behind filter fault" 0
+is "the measure is not skipped" 4000 "$(figure fault:malloc_nth=1+zbud evict rounds 0 operations)"
 
 # The same seed stores the same objects, and another seed stores others.
 quick --type zbud --peer none -w fill -w churn --seed 7 --json

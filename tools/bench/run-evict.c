@@ -31,6 +31,7 @@ static struct {
 	_Atomic(uint8_t) *locked;       /* one for each object */
 	_Atomic(unsigned long) *object; /* 0 if the object is not there */
 	uint64_t limit_bytes;
+	_Atomic(bool) lacks_room; /* for an object in the empty pool */
 
 	/* With a malloc: a ring for each worker, with the numbers of its objects from the oldest on. */
 	uint32_t *queue;
@@ -94,22 +95,29 @@ static void make_room_in_malloc(struct worker *worker, uint32_t bytes)
 	}
 }
 
+/*
+ * Returns 0 if there is no room even when everything is evicted. Filter fault makes some calls fail, so that a single
+ * failure in an empty pool proves nothing.
+ */
 static unsigned long take_evicting(struct worker *worker, uint32_t bytes)
 {
 	struct zpool *pool = worker->run->allocator.pool;
 	unsigned long object;
-	int error = zpool_malloc(pool, bytes, ZPOOL_GFP_KERNEL, &object);
+	int error = zpool_malloc(pool, bytes, ZPOOL_GFP_KERNEL, &object), shrunk = 0;
 
 	for (unsigned int tries = 0; error == -ENOMEM && tries < TRIES_MAX; tries++) {
-		(void)zpool_shrink(pool, 1, NULL);
+		shrunk = zpool_shrink(pool, 1, NULL);
 		error = zpool_malloc(pool, bytes, ZPOOL_GFP_KERNEL, &object);
 	}
+	if (error == -ENOMEM && shrunk == -EINVAL)
+		return 0;
 	if (error)
 		allocator_fail(&worker->run->allocator, "malloc", bytes);
 	return object;
 }
 
-static ALWAYS_INLINE void store_missed(struct worker *worker, size_t at, uint64_t operation, const bool pooled)
+/* Returns false if there is no room. */
+static ALWAYS_INLINE bool store_missed(struct worker *worker, size_t at, uint64_t operation, const bool pooled)
 {
 	struct run *run = worker->run;
 	const struct head head = { (uint32_t)at, run->bytes[at] };
@@ -118,6 +126,8 @@ static ALWAYS_INLINE void store_missed(struct worker *worker, size_t at, uint64_
 	if (!pooled)
 		make_room_in_malloc(worker, head.bytes);
 	object = pooled ? take_evicting(worker, head.bytes) : allocator_take(&run->allocator, false, head.bytes);
+	if (!object)
+		return false;
 	memcpy(seen, &head, sizeof(head));
 	memcpy(seen + sizeof(head), run_source(run, operation), head.bytes - sizeof(head));
 	allocator_write(&run->allocator, pooled, object, seen, head.bytes);
@@ -128,18 +138,20 @@ static ALWAYS_INLINE void store_missed(struct worker *worker, size_t at, uint64_
 		worker->live_bytes += head.bytes;
 	}
 	atomic_store_explicit(&cache.object[at], object, memory_order_relaxed);
+	return true;
 }
 
 static ALWAYS_INLINE void access_any(struct worker *worker, const bool pooled, const bool watched)
 {
 	struct run *run = worker->run;
 	size_t part = worker->end - worker->first;
+	bool has_room = true;
 
 	evicted = malloc(run->job->size_max + sizeof(struct head) + 1);
 	seen = malloc(run->job->size_max + sizeof(struct head) + 1);
 	if (!evicted || !seen)
 		job_fail("there is no memory for a buffer");
-	for (uint64_t k = 0; k < worker->todo; k++) {
+	for (uint64_t k = 0; k < worker->todo && has_room; k++) {
 		size_t one = worker_below(worker, part), other = worker_below(worker, part);
 		size_t at = worker->first + (one < other ? one : other);
 		uint64_t start = watched ? clock_ns() : 0;
@@ -151,13 +163,15 @@ static ALWAYS_INLINE void access_any(struct worker *worker, const bool pooled, c
 		if (object)
 			allocator_read(&run->allocator, pooled, object, seen, run->bytes[at]);
 		else
-			store_missed(worker, at, k, pooled);
+			has_room = store_missed(worker, at, k, pooled);
 		unlock(at);
 		worker->hits += object != 0;
 		if (watched)
 			histogram_record(worker->calls[object ? CALL_READ : CALL_STORE], clock_ns() - start);
 	}
 	worker->operations = worker->todo;
+	if (!has_room)
+		atomic_store(&cache.lacks_room, true);
 	free(evicted);
 	free(seen);
 }
@@ -182,17 +196,15 @@ static void prepare(struct run *run)
 }
 
 /* The limit may leave no room for the pool itself, or for a single object, if there are few objects. */
-static bool skip_for_want_of_room(void)
+static void skip_for_want_of_room(void)
 {
 	job_skip(MEASURE_EVICT, "half of the objects' bytes, %llu, are too small a limit for it",
 		 (unsigned long long)cache.limit_bytes);
-	return false;
 }
 
 /* Returns false if the measure is skipped. */
 static bool open_pool(struct run *run)
 {
-	unsigned long object;
 	int error;
 	struct zpool_open_args args = ZPOOL_OPEN_ARGS_INIT;
 	char *spec;
@@ -208,19 +220,16 @@ static bool open_pool(struct run *run)
 	run->allocator.pool = zpool_open(spec, &args, sizeof(args));
 	error = errno;
 	free(spec);
-	if (!run->allocator.pool && error == ENOMEM)
-		return skip_for_want_of_room();
+	if (!run->allocator.pool && error == ENOMEM) {
+		skip_for_want_of_room();
+		return false;
+	}
 	if (!run->allocator.pool)
 		job_fail("%s", zpool_last_error());
 	if (!zpool_evictable(run->allocator.pool)) {
 		job_skip(MEASURE_EVICT, "it cannot evict");
 		return false;
 	}
-	error = zpool_malloc(run->allocator.pool, run->job->size_max, ZPOOL_GFP_KERNEL, &object);
-	if (error == -ENOMEM)
-		return skip_for_want_of_room();
-	if (!error)
-		zpool_free(run->allocator.pool, object);
 	return true;
 }
 
@@ -245,6 +254,10 @@ void run_evict(struct run *run)
 	run_share(run, ACCESSES_PER_OBJECT * run->job->objects);
 	run_begin(run, MEASURE_EVICT, &measurement);
 	measurement.wall_ns = run_work(run, access_loop);
+	if (atomic_load(&cache.lacks_room)) {
+		skip_for_want_of_room();
+		return;
+	}
 	if (*run->job->spec)
 		count_live(run);
 	run_end(run, &measurement);
