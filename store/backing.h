@@ -19,7 +19,6 @@
 #define ZPS_STRIPES 64
 #define ZPS_STRIPE_UNITS 256 /* This many consecutive keys share a stripe; it is a multiple of ZPS_LEAF_UNITS. */
 #define ZPS_IO_BYTES 65536   /* One call transfers at most this much, which is at least a unit. */
-#define ZPS_IO_ALIGN 4096
 
 struct zps_backing {
 	bool present;

@@ -5,9 +5,11 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "backing.h"
 #include "context.h"
 #include "store.h"
 #include "support/cancel.h"
@@ -24,11 +26,19 @@ void zps_pause(unsigned int *turn)
 		nanosleep(&nap, NULL); /* A sleep lets a thread of lower priority run as well. */
 }
 
-static size_t frame_bytes(const struct zps_contexts *contexts)
-{
-	size_t bytes = sizeof(struct zps_context) + 2 * contexts->image_bytes;
+_Static_assert(ZPS_IO_BYTES % _Alignof(struct zps_context) == 0, "a context behind the buffer is aligned");
 
-	return (bytes + 63) & ~(size_t)63;
+/*
+ * A context is at the end of a mapping of its own, behind the buffer for the backing, which begins on a page.  Blocks
+ * of malloc() with such an alignment would leave holes in the heap, of some 70 KiB for each store that is opened and
+ * closed.
+ */
+static size_t mapping_bytes(const struct zps_contexts *contexts)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = contexts->io_bytes + sizeof(struct zps_context) + 2 * contexts->image_bytes;
+
+	return (bytes + page - 1) & ~(page - 1);
 }
 
 static void context_free(const struct zps_contexts *contexts, struct zps_context *context)
@@ -37,8 +47,7 @@ static void context_free(const struct zps_contexts *contexts, struct zps_context
 		contexts->choice.compressor->destroy(context->state);
 	if (context->second)
 		contexts->second.compressor->destroy(context->second);
-	free(context->io);
-	free(context);
+	munmap((char *)context - contexts->io_bytes, mapping_bytes(contexts));
 }
 
 /*
@@ -68,11 +77,6 @@ static int context_set_up(const struct zps_contexts *contexts, struct zps_contex
 	const struct zpool_store_compressor *compressor = contexts->choice.compressor;
 
 	context->copy = context->image + contexts->image_bytes;
-	if (contexts->io_bytes) {
-		context->io = aligned_alloc(ZPS_IO_ALIGN, contexts->io_bytes);
-		if (!context->io)
-			return -ENOMEM;
-	}
 	if (needs_second(contexts)) {
 		context->second = contexts->second.compressor->create(contexts->second.level);
 		if (!context->second)
@@ -89,11 +93,14 @@ static int context_set_up(const struct zps_contexts *contexts, struct zps_contex
 
 static struct zps_context *context_new(const struct zps_contexts *contexts)
 {
-	struct zps_context *context = aligned_alloc(64, frame_bytes(contexts));
+	size_t bytes = mapping_bytes(contexts);
+	unsigned char *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct zps_context *context;
 
-	if (!context)
+	if (mapping == MAP_FAILED)
 		return NULL;
-	memset(context, 0, frame_bytes(contexts));
+	context = (struct zps_context *)(void *)(mapping + contexts->io_bytes);
+	context->io = contexts->io_bytes ? mapping : NULL;
 	if (!context_set_up(contexts, context))
 		return context;
 	context_free(contexts, context);
@@ -109,7 +116,7 @@ int zps_contexts_init(struct zps_contexts *contexts, size_t image_bytes, size_t 
 	first = context_new(contexts);
 	if (!first)
 		return -ENOMEM;
-	contexts->context_bytes = frame_bytes(contexts) + io_bytes;
+	contexts->context_bytes = mapping_bytes(contexts);
 	if (first->state) {
 		context_warm_up(contexts, first, zps_dictionary_begin(contexts->store, first));
 		zps_contexts_raise_state(contexts, contexts->choice.compressor->context_bytes(first->state));

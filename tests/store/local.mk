@@ -3,7 +3,7 @@
 if HAVE_CHECK
 if ENABLE_STORE
 store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary \
-	tests/store/room tests/store/index tests/store/together tests/store/cancel tests/store/small_stack
+	tests/store/room tests/store/index tests/store/together tests/store/cancel tests/store/small_stack tests/store/heap
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
 
@@ -42,6 +42,10 @@ tests_store_index_SOURCES = tests/store/index.c
 tests_store_index_CPPFLAGS = $(store_cppflags)
 tests_store_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_index_LDADD = $(store_test_ldadd)
+
+tests_store_heap_SOURCES = tests/store/heap.c
+tests_store_heap_CPPFLAGS = $(store_cppflags)
+tests_store_heap_LDADD = $(store_test_ldadd)
 
 tests_store_together_SOURCES = tests/store/together.c tests/store/image.c tests/store/image.h
 tests_store_together_CPPFLAGS = $(store_cppflags)
