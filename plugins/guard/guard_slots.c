@@ -23,7 +23,8 @@ int guard_set_limit(void *pool_, uint64_t limit_bytes)
 
 	zp_lock(&pool->limit_lock);
 	pool->limit_bytes = limit_bytes;
-	pool->own_bytes = zp_handles_close_limit(&pool->handles);
+	/* Without a limit, a group that the table charges meanwhile is no mistake, and must not be refused. */
+	pool->own_bytes = limit_bytes ? zp_handles_close_limit(&pool->handles) : zp_pages_held_bytes(&pool->pages);
 	err = share_limit(pool);
 	zp_unlock(&pool->limit_lock);
 	return err;
