@@ -102,7 +102,7 @@ struct zbud_pool {
 /* Collects free slots and empty pages, which zbud_give_back() releases without the lock. */
 struct zbud_freed {
 	unsigned int slot_count, spent_count, page_count;
-	bool is_flush; /* the slots come from a full magazine */
+	bool is_flush; /* zbud_flush_begin() has counted it */
 	unsigned int flush_round;
 	uint32_t slots[ZP_MAGAZINE_ITEMS + 1];
 	uint32_t spent[ZBUD_BUDDIES]; /* handle slots whose generations are used up */
@@ -214,6 +214,11 @@ void zbud_cached_counts(struct zbud_pool *pool, uint32_t counts[ZBUD_PAGE_CHUNKS
 void zbud_cached_put_in(struct zbud_pool *pool, const struct zbud_page *page, struct zbud_freed *freed);
 
 /* The rest of zbud_slots.c: the caller does not hold the lock. */
+/*
+ * For callers without room_lock: counts what was collected, if anything, until zbud_give_back().  The pool's lock is
+ * held.
+ */
+void zbud_flush_begin(struct zbud_pool *pool, struct zbud_freed *freed);
 void zbud_give_back(struct zbud_pool *pool, const struct zbud_freed *freed);
 /* Frees all slots that threads cache. */
 void zbud_cached_put(struct zbud_pool *pool);

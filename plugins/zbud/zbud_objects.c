@@ -256,6 +256,7 @@ static NOINLINE int free_slow(struct zbud_pool *pool, uint32_t handle_slot, bool
 		else
 			zbud_slot_cache(pool, handle_slot, &freed);
 	}
+	zbud_flush_begin(pool, &freed);
 	zp_unlock(&pool->lock);
 	zbud_give_back(pool, &freed);
 	if (!zp_caches_own(&pool->caches))

@@ -155,6 +155,7 @@ static int reclaim_oldest(struct zbud_pool *pool)
 			err = -EAGAIN;
 		}
 	}
+	zbud_flush_begin(pool, &freed);
 	zp_unlock(&pool->lock);
 	zbud_give_back(pool, &freed);
 	return err;

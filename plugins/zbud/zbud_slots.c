@@ -26,6 +26,13 @@ static void slots_put(struct zbud_pool *pool, const uint32_t *handle_slots, unsi
 		zbud_slot_put(pool, handle_slots[i], false, freed);
 }
 
+void zbud_flush_begin(struct zbud_pool *pool, struct zbud_freed *freed)
+{
+	freed->is_flush = freed->page_count || freed->slot_count;
+	if (freed->is_flush)
+		freed->flush_round = zp_flush_begin(&pool->flushes);
+}
+
 void zbud_give_back(struct zbud_pool *pool, const struct zbud_freed *freed)
 {
 	for (unsigned int i = 0; i < freed->page_count; i++)
@@ -82,10 +89,6 @@ void zbud_slot_cache(struct zbud_pool *pool, uint32_t handle_slot, struct zbud_f
 			count = zp_magazine_take(magazine, taken, has - magazine->max + ZBUD_FLUSH_SLOTS);
 		cached = zp_magazine_push(magazine, handle_slot);
 		zp_cache_leave(cache);
-	}
-	if (count) {
-		freed->is_flush = true;
-		freed->flush_round = zp_flush_begin(&pool->flushes);
 	}
 	slots_put(pool, taken, count, freed);
 	if (!cached)

@@ -37,11 +37,12 @@ static const struct situation {
 
 /*
  * The last free finds the magazine full: it puts the two slots there into their pages (zbud), or the second four, with
- * which a block becomes empty (zblock).
+ * which a block becomes empty (zblock).  Or there are so few objects that the magazine takes no slot at all.
  */
 static const struct situation full_magazines[] = {
 	{ &zbud_LTX_zpool_driver, ZBUD_OBJECT_BYTES_MAX, 200, 4, 1, 2 },
 	{ &zblock_LTX_zpool_driver, ZBLOCK_OBJECT_BYTES_MAX, 2100, 20, 1, 13 },
+	{ &zbud_LTX_zpool_driver, ZBUD_OBJECT_BYTES_MAX, 2, 2, 1, 1 },
 };
 
 static const struct situation *now;
@@ -259,6 +260,6 @@ int main(void)
 	tcase_add_loop_test(tcase, malloc_finds_what_another_malloc_is_taking_out_of_the_caches, 0, 2);
 	tcase_add_loop_test(tcase, malloc_finds_what_a_trim_is_taking_out_of_the_caches, 0, 2);
 	tcase_add_loop_test(tcase, malloc_finds_what_a_thread_had_cached_that_is_ending, 0, 2);
-	tcase_add_loop_test(tcase, malloc_finds_what_a_free_is_taking_out_of_its_full_magazine, 0, 2);
+	tcase_add_loop_test(tcase, malloc_finds_what_a_free_is_taking_out_of_its_full_magazine, 0, 3);
 	return unit_run(suite);
 }
