@@ -50,7 +50,8 @@ static void shrink_of_zero_pages_is_refused(void)
 /* Returns how many pages to ask for: no more than a quarter of those that a pool has, but at least one. */
 static unsigned int pages_to_ask_for(struct zpool *pool, unsigned int pages)
 {
-	uint64_t quarter = zpool_get_total_size(pool) / ct_page_bytes(pool) / 4;
+	uint64_t held = zpool_get_total_size(pool);
+	uint64_t quarter = (held > ct.empty_bytes ? held - ct.empty_bytes : 0) / ct_page_bytes(pool) / 4;
 
 	return quarter > pages ? pages : quarter > 1 ? (unsigned int)quarter : 1;
 }
