@@ -12,14 +12,16 @@
 #include "zpoolctl.h"
 
 /*
- * The options that argp_parse() adds, except -?, which getopt_long() cannot distinguish from an error. All long options
- * have the same value, because it does not matter which they are.
+ * The options that argp_parse() adds, except -?, which getopt_long() cannot distinguish from an error. The values of
+ * long options are no characters, and all differ: an abbreviation of two options with one value is not ambiguous.
  */
-enum { ARGUMENT = 1, LONG_OPTION = 2 };
+enum { ARGUMENT = 1, LONG_OPTION = 256 };
 static const struct option argp_longs[] = {
-	{ "help", no_argument, NULL, LONG_OPTION },       { "usage", no_argument, NULL, LONG_OPTION },
-	{ "version", no_argument, NULL, LONG_OPTION },    { "program-name", required_argument, NULL, LONG_OPTION },
-	{ "HANG", optional_argument, NULL, LONG_OPTION },
+	{ "help", no_argument, NULL, LONG_OPTION },
+	{ "usage", no_argument, NULL, LONG_OPTION + 1 },
+	{ "version", no_argument, NULL, LONG_OPTION + 2 },
+	{ "program-name", required_argument, NULL, LONG_OPTION + 3 },
+	{ "HANG", optional_argument, NULL, LONG_OPTION + 4 },
 };
 #define ARGP_LONGS (sizeof(argp_longs) / sizeof(argp_longs[0]))
 static const char argp_shorts[] = "V";
@@ -50,7 +52,8 @@ static struct known know(const struct argp *argp, bool in_order)
 		const struct argp_option *option = &argp->options[i];
 		int takes = option->arg ? required_argument : no_argument;
 
-		known.longs[ARGP_LONGS + i] = (struct option){ option->name, takes, NULL, LONG_OPTION };
+		known.longs[ARGP_LONGS + i] =
+			(struct option){ option->name, takes, NULL, LONG_OPTION + (int)(ARGP_LONGS + i) };
 		if (option->key > ' ' && option->key <= '~') {
 			*s++ = (char)option->key;
 			if (option->arg)
@@ -75,7 +78,7 @@ static const char *unprintable_option(int argc, char *const *argv)
 
 	if (!optopt)
 		return strncmp(before, "--", 2) || is_printable(before) ? NULL : before;
-	if (optopt == LONG_OPTION || (optopt >= ' ' && optopt <= '~'))
+	if (optopt >= LONG_OPTION || (optopt >= ' ' && optopt <= '~'))
 		return NULL;
 	/* Only after the last letter of an argument has getopt_long() gone on to the next one. */
 	return *here == '-' && strchr(here, optopt) ? here : before;

@@ -104,10 +104,13 @@ for words in -d@ "-d @" --dir=@ "--dir @" "--di @" "--di=@"; do
         rm -rf "${work:?}/${directory##*/}"
     done
 done
-for word in -ü "-j$(printf '\233')" --ü "--nosuch=$(printf '\033[31m')" "--j$(printf '\007')" "-$(printf '\033')"; do
+for word in -ü "-j$(printf '\233')" --ü "--nosuch=$(printf '\033[31m')" "--j$(printf '\007')" "-$(printf '\033')" \
+    "-$(printf '\002')"; do
     usage "an option that is not printable" "there is no option \"-" list "$word"
     is "no control character is printed" "" "$(LC_ALL=C tr -d '\n -~' <"$work/err" | LC_ALL=C tr -d '\303\274')"
 done
+usage "an abbreviation of several options" "there is no option \"--t=" bench "--t=$(printf '\033[31m')"
+is "no control character is printed" "" "$(LC_ALL=C tr -d '\n -~' <"$work/err")"
 usage "check without a driver" "give the file or the name of a driver" check
 usage "check with two drivers" "one driver at a time" check zbud libc
 usage "check with an empty name" "name must not be empty" check ""
