@@ -66,8 +66,8 @@ struct zp_cache {
 };
 
 /*
- * Frees that have taken slots out of a full magazine, and have not given back yet what became free.  A lock of the
- * driver's guards the round, and a free begins with it held.  A thread that needs what is on its way turns the round
+ * Frees and evictions that have not given back yet what became free.  A lock of the driver's guards the round, and a
+ * flush begins with it held.  A thread that needs what is on its way turns the round
  * with the lock held, and waits without it: only for frees that have begun before, however many begin meanwhile.  One
  * thread at a time does that.
  */

@@ -74,8 +74,8 @@ struct zbud_pool {
 	/*
 	 * Held from when slots are taken out of the thread caches until their pages and handle slots are given back, by
 	 * a trim, by a malloc that found no memory, and by a thread that ends.  In between they are nowhere to be
-	 * found, so a malloc may fail only after it has had this lock, and has waited for the frees that empty a full
-	 * magazine, which do not take it.  NOWAIT calls make no room and do not take it.
+	 * found, so a malloc may fail only after it has had this lock, and has waited for the frees and evictions that
+	 * give pages or handle slots back, which do not take it.  NOWAIT calls make no room and do not take it.
 	 */
 	struct zp_lock room_lock;
 

@@ -315,7 +315,7 @@ START_TEST(child_of_fork_can_use_the_pool)
 }
 END_TEST
 
-/* The thread goes on in the child, and ends there what it began before the fork. */
+/* In the child, the thread that called fork() ends what it had begun before. */
 START_TEST(reserve_has_a_bound_in_the_child_of_a_thread_that_defers_release)
 {
 	enum { PAGES = 200, BOUND_PAGES = 64 };

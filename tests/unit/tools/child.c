@@ -33,7 +33,7 @@ static int resume_fd;
 
 /*
  * child.c calls this instead of clock_gettime(). The fake clock advances little with each reading, except that parent
- * and child are stopped for an hour before the third one. After the tenth one, the child goes on.
+ * and child are stopped for an hour before the third reading. After the tenth one, the child continues.
  */
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
