@@ -5,34 +5,12 @@
 #
 # The disk is a small file system in memory, mounted in a mount namespace that ends with this script.
 
-if [ -z "${ZPOOL_TEST_PRIVATE_MOUNTS:-}" ]; then
-    # In a user namespace the owners of directories are unknown, and no plugin is trusted.
-    [ "$(id -u)" -eq 0 ] || {
-        echo "skipped: only root can mount a file system without a user namespace"
-        exit 77
-    }
-    unshare --mount --propagation private true 2>/dev/null || {
-        echo "skipped: a mount namespace cannot be made here"
-        exit 77
-    }
-    ZPOOL_TEST_PRIVATE_MOUNTS=1
-    export ZPOOL_TEST_PRIVATE_MOUNTS
-    exec unshare --mount --propagation private sh "$0"
-fi
-
-# shellcheck source=tests/tools/common.sh
-. "${srcdir:-.}/tests/tools/common.sh"
+# shellcheck source=tests/hostile/private_mounts.sh
+. "${srcdir:-.}/tests/hostile/private_mounts.sh"
 needs_children
 use_drivers zbud trace
 full=$work/full
-mkdir "$full"
-mount -t tmpfs -o size=64k,mode=755 none "$full" 2>"$work/err" || {
-    cat "$work/err"
-    echo "skipped: a file system cannot be mounted here"
-    exit 77
-}
-# The directory cannot be removed while the file system is mounted.
-trap 'umount "$full"; rm -rf "$work"' EXIT
+mount_memory 64k "$full"
 text_file "$work/input" 40000
 
 # fill: leaves no space on the disk. empty: makes space again.

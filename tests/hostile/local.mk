@@ -63,7 +63,7 @@ tests_hostile_swaps_LDADD = $(hostile_ldadd)
 endif
 endif
 
-EXTRA_DIST += tests/hostile/full_disk.sh tests/hostile/root_directory.sh
+EXTRA_DIST += tests/hostile/full_disk.sh tests/hostile/root_directory.sh tests/hostile/private_mounts.sh
 if ENABLE_TOOLS
 TESTS += tests/hostile/full_disk.sh tests/hostile/root_directory.sh
 endif

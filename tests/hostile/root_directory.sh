@@ -6,23 +6,8 @@
 # The root is a small file system in memory, in a mount namespace that ends with this script. All directories of the real
 # root are mounted on it.
 
-if [ -z "${ZPOOL_TEST_PRIVATE_MOUNTS:-}" ]; then
-    # In a user namespace the owners of directories are unknown, and no plugin is trusted.
-    [ "$(id -u)" -eq 0 ] || {
-        echo "skipped: only root can mount a file system without a user namespace"
-        exit 77
-    }
-    unshare --mount --propagation private true 2>/dev/null || {
-        echo "skipped: a mount namespace cannot be made here"
-        exit 77
-    }
-    ZPOOL_TEST_PRIVATE_MOUNTS=1
-    export ZPOOL_TEST_PRIVATE_MOUNTS
-    exec unshare --mount --propagation private sh "$0"
-fi
-
-# shellcheck source=tests/tools/common.sh
-. "${srcdir:-.}/tests/tools/common.sh"
+# shellcheck source=tests/hostile/private_mounts.sh
+. "${srcdir:-.}/tests/hostile/private_mounts.sh"
 needs_children
 use_drivers zbud guard
 [ -e "$work/plugins/guard.so" ] || {
@@ -30,14 +15,7 @@ use_drivers zbud guard
     exit 77
 }
 root=$work/root
-mkdir "$root"
-mount -t tmpfs -o size=16m,mode=755 none "$root" 2>"$work/err" || {
-    cat "$work/err"
-    echo "skipped: a file system cannot be mounted here"
-    exit 77
-}
-# The directory cannot be removed while the file systems are mounted.
-trap 'umount -R "$root"; rm -rf "$work"' EXIT
+mount_memory 16m "$root"
 for directory in /*; do
     if [ -L "$directory" ]; then
         cp -P "$directory" "$root/"
