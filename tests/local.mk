@@ -25,7 +25,7 @@ AM_TESTS_ENVIRONMENT += \
 	export LD_LIBRARY_PATH;
 endif
 
-EXTRA_DIST += tests/with-plugins tests/clean-start.sh
+EXTRA_DIST += tests/suite.h tests/with-plugins tests/clean-start.sh
 
 check_PROGRAMS += tests/clean-start
 tests_clean_start_SOURCES = tests/clean-start.c

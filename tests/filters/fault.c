@@ -301,8 +301,6 @@ int main(void)
 	};
 	Suite *suite = suite_create("fault");
 	TCase *tcase = tcase_create("fault");
-	SRunner *runner;
-	int failed;
 
 	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)
 		tcase_add_loop_test(tcase, on_each[i], 0, STACK_DRIVERS);
@@ -310,9 +308,5 @@ int main(void)
 	tcase_add_test(tcase, object_of_unknown_size_is_not_copied);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -534,8 +534,6 @@ int main(void)
 	};
 	Suite *suite = suite_create("guard");
 	TCase *tcase = tcase_create("guard");
-	SRunner *runner;
-	int failed;
 
 	/* If drivers verified themselves after each call, guard would detect errors earlier than these tests expect. */
 	if (setenv("ZPOOL_VERIFY", "0", 1))
@@ -546,9 +544,5 @@ int main(void)
 		tcase_add_test(tcase, once[i]);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -101,8 +101,6 @@ int main(void)
 {
 	Suite *suite = suite_create("guard with abort");
 	TCase *tcase = tcase_create("abort");
-	SRunner *runner;
-	int failed;
 
 	/* If drivers verified themselves after each call, guard would detect errors earlier than this test expects. */
 	if (setenv("ZPOOL_VERIFY", "0", 1))
@@ -110,9 +108,5 @@ int main(void)
 	tcase_add_loop_test(tcase, with_abort_the_first_error_is_logged_and_ends_the_program, 0, MISUSES);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

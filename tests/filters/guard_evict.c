@@ -199,8 +199,6 @@ int main(void)
 {
 	Suite *suite = suite_create("guard and eviction");
 	TCase *tcase = tcase_create("evict");
-	SRunner *runner;
-	int failed;
 
 	/* If drivers verified themselves after each call, guard would map all objects. */
 	if (setenv("ZPOOL_VERIFY", "0", 1))
@@ -210,9 +208,5 @@ int main(void)
 	tcase_add_loop_test(tcase, double_free_inside_the_callback_is_found, 0, STACK_DRIVERS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -256,8 +256,6 @@ int main(void)
 {
 	Suite *suite = suite_create("filters at the limit");
 	TCase *tcase = tcase_create("limit");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, failures_are_counted_when_the_caller_sees_them, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
@@ -267,9 +265,5 @@ int main(void)
 	tcase_add_test(tcase, failed_malloc_says_nothing_about_trim_and_compact);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

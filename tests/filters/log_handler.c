@@ -79,17 +79,11 @@ int main(void)
 {
 	Suite *suite = suite_create("log handlers");
 	TCase *tcase = tcase_create("damage");
-	SRunner *runner;
-	int failed;
 
 	/* A driver with debug checks would end the process when it finds the damage. */
 	(void)setenv("ZPOOL_VERIFY", "0", 1);
 	tcase_set_timeout(tcase, 30);
 	tcase_add_loop_test(tcase, log_handler_may_use_a_pool_with_damaged_objects, 0, FILTERS);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -168,17 +168,11 @@ int main(void)
 {
 	Suite *suite = suite_create("rows");
 	TCase *tcase = tcase_create("rows");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, every_layer_of_a_stack_works_as_it_does_alone, 0, ORDERS * STACK_DRIVERS);
 	tcase_add_loop_test(tcase, a_child_is_not_recorded_and_logs_nothing, 0, STACK_DRIVERS);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -567,8 +567,6 @@ int main(void)
 {
 	Suite *suite = suite_create("trace");
 	TCase *tcase = tcase_create("files");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, file_size_limit_ends_only_the_recording);
@@ -589,9 +587,5 @@ int main(void)
 	tcase_add_test(tcase, object_is_not_evicted_before_it_is_recorded);
 	tcase_set_timeout(tcase, 30);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
 #include <ltdl.h>
 
 #include <zpool.h>
 
 #include "plugins/shipped.h"
+#include "tests/suite.h"
 
 #define TYPE(type) type,
 static const char *const types[] = { SHIPPED_DRIVERS(TYPE) };
@@ -107,8 +107,6 @@ int main(void)
 {
 	Suite *suite = suite_create("static host");
 	TCase *tcase = tcase_create("preloaded");
-	SRunner *runner;
-	int failed;
 
 	LTDL_SET_PRELOADED_SYMBOLS();
 	tcase_add_checked_fixture(tcase, forget_plugin_directories, NULL);
@@ -118,9 +116,5 @@ int main(void)
 	tcase_add_test(tcase, driver_that_is_not_preloaded_is_absent);
 	tcase_add_test(tcase, preloaded_driver_works_with_loading_disabled);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -9,7 +9,8 @@
 #ifndef TESTS_LOADER_FIXTURE_H
 #define TESTS_LOADER_FIXTURE_H 1
 
-#include <check.h>
+#include "tests/suite.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 

@@ -4,7 +4,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "drivers.h"
 #include "image.h"
+#include "tests/suite.h"
 
 #define UNIT 2048 /* Every driver can store a unit of this length that does not shrink. */
 #define UNITS 4000
@@ -562,8 +562,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backing");
 	TCase *tcase = tcase_create("backing");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -585,8 +583,5 @@ int main(void)
 	tcase_add_test(tcase, value_of_another_length_than_a_unit_is_refused);
 	tcase_add_test(tcase, store_without_a_backing_has_nothing_to_flush);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "drivers.h"
+#include "tests/suite.h"
 #include "zpool-store.h"
 
 #define UNIT 2048
@@ -474,8 +474,6 @@ int main(void)
 {
 	Suite *suite = suite_create("store: cancel");
 	TCase *tcase = tcase_create("store: cancel");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, every_function_of_the_store_is_tried);
@@ -483,8 +481,5 @@ int main(void)
 	tcase_add_test(tcase, call_on_a_file_is_finished_before_its_thread_is_cancelled);
 	tcase_set_timeout(tcase, 3 * PATIENCE_S);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

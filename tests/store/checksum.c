@@ -6,13 +6,13 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "image.h"
 #include "store.h"
+#include "tests/suite.h"
 
 #define UNIT 1024
 #define KEY 5
@@ -137,14 +137,9 @@ int main(void)
 {
 	Suite *suite = suite_create("checksum");
 	TCase *tcase = tcase_create("checksum");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tcase, each_changed_byte_of_an_object_is_detected, 0, KINDS);
 	tcase_add_test(tcase, damaged_unit_between_others_is_counted_once);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +15,7 @@
 #include "documents.h"
 #include "drivers.h"
 #include "image.h"
+#include "tests/suite.h"
 
 #define DOCUMENTS 3000
 #define NOISE_KIND 99 /* Values of this kind are noise. */
@@ -576,8 +576,6 @@ int main(void)
 {
 	Suite *suite = suite_create("dictionary");
 	TCase *tcase = tcase_create("dictionary");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, dictionary_of_the_program_is_used_on_every_driver, 0, SPECS);
@@ -592,8 +590,5 @@ int main(void)
 	tcase_add_test(tcase, threads_put_and_get_while_dictionaries_change);
 	tcase_add_test(tcase, dictionary_of_an_unfinished_put_is_kept);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

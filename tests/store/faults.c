@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "tests/suite.h"
 
 #define UNIT 2048
 #define KEYS 64
@@ -559,8 +559,6 @@ int main(void)
 {
 	Suite *suite = suite_create("faults");
 	TCase *tcase = tcase_create("faults");
-	SRunner *runner = srunner_create(suite);
-	int failed_tests;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, backing_that_fails_at_any_call_loses_nothing, 0, TRIALS);
@@ -576,8 +574,5 @@ int main(void)
 	tcase_add_loop_test(tcase, short_and_interrupted_transfers_are_continued, 0, 2);
 	tcase_add_test(tcase, file_size_limit_is_an_error_and_no_signal);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed_tests = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed_tests ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

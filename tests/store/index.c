@@ -7,7 +7,8 @@
  */
 #include "config.h"
 
-#include <check.h>
+#include "tests/suite.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -60,13 +61,8 @@ int main(void)
 {
 	Suite *suite = suite_create("index");
 	TCase *tcase = tcase_create("index");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tcase, leaf_is_counted_before_it_can_be_found);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

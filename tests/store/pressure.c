@@ -8,7 +8,6 @@
 #include "config.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +23,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "tests/suite.h"
 
 #define UNIT 1024
 #define UNITS 4000
@@ -410,8 +410,6 @@ int main(void)
 {
 	Suite *suite = suite_create("pressure");
 	TCase *tcase = tcase_create("pressure");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, memory_pressure_event_releases_memory, 0, 2);
@@ -423,8 +421,5 @@ int main(void)
 	tcase_add_test(tcase, pressure_of_the_kernel_gives_memory_back);
 	tcase_add_test(tcase, bad_arguments_are_refused);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

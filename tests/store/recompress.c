@@ -4,13 +4,13 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "drivers.h"
 #include "image.h"
+#include "tests/suite.h"
 
 #define UNIT 2048
 #define UNITS 400
@@ -284,8 +284,6 @@ int main(void)
 {
 	Suite *suite = suite_create("recompress");
 	TCase *tcase = tcase_create("recompress");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, idle_values_are_recompressed, 0, 5 * SPECS);
@@ -295,8 +293,5 @@ int main(void)
 	tcase_add_test(tcase, dirty_units_stay_dirty);
 	tcase_add_test(tcase, bad_arguments_are_refused);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 
 #include "drivers.h"
 #include "image.h"
+#include "tests/suite.h"
 
 #define UNIT 2048
 #define UNITS 2000
@@ -409,8 +409,6 @@ int main(void)
 {
 	Suite *suite = suite_create("room");
 	TCase *tcase = tcase_create("room");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -426,8 +424,5 @@ int main(void)
 	tcase_add_loop_test(tcase, load_of_a_value_that_the_driver_does_not_accept_evicts_nothing, 0, 3);
 	tcase_add_test(tcase, prefetch_passes_over_values_that_the_driver_does_not_accept);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

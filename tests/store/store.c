@@ -4,13 +4,13 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "drivers.h"
+#include "tests/suite.h"
 #include "zpool-store.h"
 
 #define UNIT 2048 /* Every driver can store a unit of this length that does not shrink. */
@@ -510,8 +510,6 @@ int main(void)
 {
 	Suite *suite = suite_create("store");
 	TCase *tcase = tcase_create("store");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, values_of_every_kind_are_read_back, 0, SPECS);
@@ -530,8 +528,5 @@ int main(void)
 	tcase_add_test(tcase, pool_of_a_store_can_be_inspected);
 	tcase_add_test(tcase, value_too_large_for_the_driver_does_not_replace_the_old_one);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -8,7 +8,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 
 #include "drivers.h"
 #include "image.h"
+#include "tests/suite.h"
 
 #define UNIT 2048
 #define THREADS 4
@@ -285,8 +285,6 @@ int main(void)
 	const char *given = getenv("ZPOOL_TEST_SEED");
 	Suite *suite = suite_create("threads");
 	TCase *tcase = tcase_create("threads");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
 	printf("ZPOOL_TEST_SEED=%llu\n", (unsigned long long)seed);
@@ -295,8 +293,5 @@ int main(void)
 	tcase_add_loop_test(tcase, threads_see_whole_values_and_the_last_one, 0, SPECS);
 	tcase_add_loop_test(tcase, threads_share_a_backing, 0, SPECS);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

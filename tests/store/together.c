@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "tests/suite.h"
 
 enum { UNIT = 1024, UNITS = 256, THREADS = 4, ROUNDS = 100, LOSE_EVERY = 7 };
 
@@ -231,16 +231,11 @@ int main(void)
 {
 	Suite *suite = suite_create("together");
 	TCase *tcase = tcase_create("together");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, unit_that_is_evicted_during_the_call_is_no_hole);
 	tcase_add_test(tcase, flush_that_succeeds_has_lost_nothing);
 	tcase_add_test(tcase, file_can_be_opened_again_while_a_child_lives);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

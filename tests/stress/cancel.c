@@ -574,7 +574,6 @@ int main(void)
 {
 	Suite *suite = suite_create("cancel");
 	TCase *tcase = tcase_create("cancel");
-	SRunner *runner;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, every_public_function_is_called);
@@ -583,9 +582,5 @@ int main(void)
 	tcase_add_test(tcase, loading_is_disabled_before_the_thread_is_cancelled);
 	tcase_set_timeout(tcase, 3 * PATIENCE_S);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

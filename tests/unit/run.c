@@ -26,11 +26,7 @@ int unit_run(const char *suite_name, const TTest *const *tests, size_t count)
 		tcase_add_test(tcase, tests[i]);
 	tcase_set_timeout(tcase, CHILD_SECONDS);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }
 
 bool unit_may_fork(void)

@@ -5,7 +5,8 @@
 #ifndef UNIT_RUN_H
 #define UNIT_RUN_H 1
 
-#include <check.h>
+#include "tests/suite.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>

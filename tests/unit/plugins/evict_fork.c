@@ -173,5 +173,5 @@ int main(void)
 	tcase_add_loop_test(tcase, page_that_another_thread_was_emptying_can_be_evicted_in_the_child, 0, 2 * DRIVERS);
 	tcase_add_loop_test(tcase, page_that_the_forking_thread_empties_stays_its_own, 0, 2 * DRIVERS);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

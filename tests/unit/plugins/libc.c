@@ -383,5 +383,5 @@ int main(void)
 	tcase_add_test(objects, threads_keep_their_objects);
 	tcase_add_test(objects, child_of_fork_has_a_copy);
 	suite_add_tcase(suite, objects);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -225,5 +225,5 @@ int main(void)
 	tcase_add_test(promises, held_bytes_are_the_resident_memory);
 #endif
 	suite_add_tcase(suite, promises);
-	return unit_run(suite);
+	return suite_run(suite);
 }

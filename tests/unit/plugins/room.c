@@ -261,5 +261,5 @@ int main(void)
 	tcase_add_loop_test(tcase, malloc_finds_what_a_trim_is_taking_out_of_the_caches, 0, 2);
 	tcase_add_loop_test(tcase, malloc_finds_what_a_thread_had_cached_that_is_ending, 0, 2);
 	tcase_add_loop_test(tcase, malloc_finds_what_a_free_is_taking_out_of_its_full_magazine, 0, 3);
-	return unit_run(suite);
+	return suite_run(suite);
 }

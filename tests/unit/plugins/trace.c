@@ -254,8 +254,6 @@ int main(void)
 {
 	Suite *suite = suite_create("trace");
 	TCase *tcase = tcase_create("parts");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, varints_are_decoded_as_they_were_encoded);
@@ -267,8 +265,5 @@ int main(void)
 	tcase_add_test(tcase, write_fails_if_nobody_reads);
 	tcase_add_test(tcase, only_the_file_that_is_open_is_removed);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -513,5 +513,5 @@ int main(void)
 	add_move_tests(suite);
 	add_shrink_tests(suite);
 	add_thread_tests(suite);
-	return unit_run(suite);
+	return suite_run(suite);
 }

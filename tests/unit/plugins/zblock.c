@@ -467,5 +467,5 @@ int main(void)
 	add_pool_tests(suite);
 	add_damage_tests(suite);
 	add_thread_tests(suite);
-	return unit_run(suite);
+	return suite_run(suite);
 }

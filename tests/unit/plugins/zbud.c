@@ -315,5 +315,5 @@ int main(void)
 	tcase_add_test(pools, reserve_can_be_chosen_and_changed);
 	tcase_add_test(pools, host_page_source_supplies_all_held_memory);
 	tcase_add_test(pools, verify_names_what_is_broken);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -506,5 +506,5 @@ int main(void)
 	tcase_add_test(evicting, object_in_a_cached_slot_makes_its_page_young);
 	tcase_add_test(evicting, evict_callback_caches_nothing);
 	tcase_add_test(evicting, verify_finds_damaged_caches);
-	return unit_run(suite);
+	return suite_run(suite);
 }

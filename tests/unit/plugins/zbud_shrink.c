@@ -429,5 +429,5 @@ int main(void)
 	tcase_add_test(stress, random_use_never_loses_an_object);
 	tcase_add_test(stress, threads_keep_their_objects_while_others_shrink);
 	tcase_add_test(stress, child_of_fork_has_a_copy);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -513,5 +513,5 @@ int main(void)
 	tcase_add_test(pools, parameters_work_at_their_limits);
 	tcase_add_test(pools, verify_names_what_is_broken);
 	add_thread_tests(suite);
-	return unit_run(suite);
+	return suite_run(suite);
 }

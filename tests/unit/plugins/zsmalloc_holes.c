@@ -113,5 +113,5 @@ int main(void)
 	tcase_add_test(tcase, malloc_borrows_no_holes_of_far_larger_classes);
 	tcase_add_test(tcase, random_replacements_hardly_move_objects);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

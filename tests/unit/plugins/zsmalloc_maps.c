@@ -124,5 +124,5 @@ int main(void)
 	tcase_add_test(maps, object_mapped_for_writing_is_neither_freed_nor_moved);
 	tcase_add_test(maps, pins_of_readers_and_writers_are_counted);
 	suite_add_tcase(suite, maps);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -433,5 +433,5 @@ int main(void)
 	tcase_add_loop_test(pinned, lost_slots_are_nothing_to_evict_in_a_child, 0, 2);
 	tcase_add_test(pinned, cached_slots_beside_a_lost_one_are_freed_in_a_child);
 	suite_add_tcase(suite, pinned);
-	return unit_run(suite);
+	return suite_run(suite);
 }

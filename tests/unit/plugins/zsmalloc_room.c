@@ -593,5 +593,5 @@ int main(void)
 	tcase_add_test(tcase, failed_malloc_leaves_no_empty_zspage_on_the_lists);
 	tcase_add_test(tcase, slot_in_two_caches_does_not_count_as_object);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

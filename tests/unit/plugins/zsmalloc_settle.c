@@ -295,5 +295,5 @@ int main(void)
 	tcase_add_test(tcase, eviction_order_survives_renumbering);
 	tcase_add_test(tcase, renumbered_zspage_is_not_taken_for_the_newest_one);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

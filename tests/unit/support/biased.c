@@ -235,5 +235,5 @@ int main(void)
 	tcase_add_test(tcase, child_does_not_wait_for_a_setup_that_the_fork_interrupted);
 	tcase_add_test(tcase, thread_that_finds_a_refusal_in_progress_waits_for_the_stores_too);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -156,5 +156,5 @@ int main(void)
 	tcase_add_test(bits, starts_and_longest_run_agree_with_a_walk);
 	tcase_add_test(bits, shift_moves_every_bit);
 	suite_add_tcase(suite, bits);
-	return unit_run(suite);
+	return suite_run(suite);
 }

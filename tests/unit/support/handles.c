@@ -578,5 +578,5 @@ int main(void)
 #else
 	tcase_add_test(lives, slots_work_after_their_last_generation);
 #endif
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -218,5 +218,5 @@ int main(void)
 	tcase_add_test(tcase_with(suite, "lives", setup_few_generations),
 		       exhausted_slot_is_not_reused_after_its_group_was_dormant);
 #endif
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -352,5 +352,5 @@ int main(void)
 	tcase_add_test(lists, safe_walk_survives_removal_of_every_link);
 	suite_add_tcase(suite, locks);
 	suite_add_tcase(suite, lists);
-	return unit_run(suite);
+	return suite_run(suite);
 }

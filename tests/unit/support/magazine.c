@@ -446,5 +446,5 @@ int main(void)
 	tcase_add_loop_test(tcase, cache_adopted_during_a_stop_is_stopped_too, 0, 2);
 	tcase_add_test(tcase, no_membarrier_without_another_owner);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -157,5 +157,5 @@ int main(void)
 	tcase_add_test(tcase, owners_and_a_thread_that_stops_them_lose_no_item);
 	tcase_add_loop_test(tcase, child_of_fork_has_only_its_own_owner, 0, 2);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

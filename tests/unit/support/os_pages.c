@@ -251,5 +251,5 @@ int main(void)
 	tcase_add_test(pages, locked_memory_can_be_decommitted);
 #endif
 	suite_add_tcase(suite, pages);
-	return unit_run(suite);
+	return suite_run(suite);
 }

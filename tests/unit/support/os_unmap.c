@@ -100,5 +100,5 @@ int main(void)
 	tcase_add_test(tcase, refused_ranges_are_unmapped_by_the_next_call);
 	tcase_add_test(tcase, adjacent_ranges_are_merged);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return suite_run(suite);
 }

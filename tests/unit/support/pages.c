@@ -545,5 +545,5 @@ int main(void)
 	suite_add_tcase(suite, runs);
 	suite_add_tcase(suite, bounds);
 	suite_add_tcase(suite, sources);
-	return unit_run(suite);
+	return suite_run(suite);
 }

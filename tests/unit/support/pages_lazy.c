@@ -419,5 +419,5 @@ int main(void)
 	suite_add_tcase(suite, tables);
 	tcase_add_test(tables, trim_decommits_page_tables_of_idle_parts);
 	tcase_add_test(tables, trim_decommits_page_tables_beyond_a_released_chunk);
-	return unit_run(suite);
+	return suite_run(suite);
 }

@@ -365,5 +365,5 @@ int main(void)
 	suite_add_tcase(suite, plain);
 	suite_add_tcase(suite, strict);
 	suite_add_tcase(suite, own);
-	return unit_run(suite);
+	return suite_run(suite);
 }

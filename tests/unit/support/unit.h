@@ -5,7 +5,8 @@
 #ifndef UNIT_H
 #define UNIT_H
 
-#include <check.h>
+#include "tests/suite.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -77,17 +78,6 @@ static inline bool unit_on_valgrind(void)
 static inline bool unit_may_fork(void)
 {
 	return !getenv("ZPOOL_TEST_NO_FORK");
-}
-
-static inline int unit_run(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif
