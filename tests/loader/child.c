@@ -106,7 +106,10 @@ static int sandbox(const char *type, const char *other)
 	printf("has %d\n", zpool_has_pool(other));
 	zpool_free(pool, handle);
 	zpool_destroy_pool(pool);
+#ifndef ZPOOL_COVERAGE
+	/* A plugin of a coverage build opens a file for its counters when it is unloaded. */
 	printf("unload %d\n", zpool_unload_driver(type));
+#endif
 	puts("alive");
 	/* A leak checker opens files when the program ends. */
 	_exit(0);
