@@ -272,35 +272,48 @@ struct entry {
 	uint32_t id;
 };
 
-/* Lets one more user read and write a file or directory. */
-static void let_write(const char *entry)
+enum { READERS = 100 };
+
+/* Lets one more user read and write a file or directory, after as many users who may only read it. */
+static void let_write(const char *entry, unsigned int readers)
 {
 	struct {
 		uint32_t version;
-		struct entry entries[5];
-	} list = { 2,
-		   { { 0x01, 7, UINT32_MAX },
-		     { 0x02, 7, OTHER_USER },
-		     { 0x04, 5, UINT32_MAX },
-		     { 0x10, 7, UINT32_MAX },
-		     { 0x20, 5, UINT32_MAX } } };
+		struct entry entries[READERS + 5];
+	} list = { 2, { { 0x01, 7, UINT32_MAX } } };
+	struct entry *at = &list.entries[1];
 
-	if (setxattr(scratch_path(entry), "system.posix_acl_access", &list, sizeof(list), 0))
+	for (unsigned int i = 0; i < readers; i++)
+		*at++ = (struct entry){ 0x02, 5, OTHER_USER + 1 + i };
+	*at++ = (struct entry){ 0x02, 7, OTHER_USER };
+	*at++ = (struct entry){ 0x04, 5, UINT32_MAX };
+	*at++ = (struct entry){ 0x10, 7, UINT32_MAX };
+	*at++ = (struct entry){ 0x20, 5, UINT32_MAX };
+	if (setxattr(scratch_path(entry), "system.posix_acl_access", &list, (size_t)((char *)at - (char *)&list), 0))
 		SKIP("files have no access control lists here: %s", strerror(errno));
+}
+
+static int load_with_a_long_list(void)
+{
+	set_path();
+	surroundings_install_bait("zbud.so");
+	let_write("zbud.so", READERS);
+	surroundings_expect_refused("zbud", EPERM, "may be written by user 12345 through its access control list");
+	return 0;
 }
 
 static int load_with_a_list(void)
 {
 	set_path();
 	surroundings_install_bait("zbud.so");
-	let_write("zbud.so");
+	let_write("zbud.so", 0);
 	surroundings_expect_refused("zbud", EPERM, "may be written by user 12345 through its access control list");
 	CHECK(strstr(zpool_last_error(), "setfacl -x u:12345"), "%s", zpool_last_error());
 	CHECK(unlink(scratch_path("zbud.so")) == 0, "%s", strerror(errno));
 	surroundings_install("zbud", "zbud.so");
 	surroundings_expect_works("zbud");
 	CHECK(zpool_unload_driver("zbud") == 0, "%s", zpool_last_error());
-	let_write("");
+	let_write("", 0);
 	surroundings_expect_refused("zbud", EPERM, "may be written by user 12345 through its access control list");
 	return 0;
 }
@@ -308,6 +321,7 @@ static int load_with_a_list(void)
 START_TEST(plugin_that_a_list_lets_others_change_is_refused)
 {
 	surroundings_run(load_with_a_list);
+	surroundings_run(load_with_a_long_list);
 }
 END_TEST
 
