@@ -419,6 +419,81 @@ START_TEST(other_threads_can_store_while_malloc_evicts)
 }
 END_TEST
 
+/* A second pool, on which the driver of the first one is built, and the calls of malloc that have begun. */
+static struct zpool *lower_pool;
+static unsigned int depth;
+
+static void *store_in_both_at_once(void *expected)
+{
+	struct zpool *const pools[] = { pool, lower_pool };
+	unsigned long handle;
+
+	for (int i = 0; i < 2; i++) {
+		int err = zpool_malloc(pools[i], 1, ZPOOL_GFP_NOWAIT, &handle);
+		ck_assert_int_eq(err, *(const int *)expected);
+		if (!err)
+			zpool_free(pools[i], handle);
+	}
+	return NULL;
+}
+
+static void another_thread_stores_in_both(int expected)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, store_in_both_at_once, &expected), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+static int let_another_thread_store_in_both(struct zpool *evicted, unsigned long handle)
+{
+	ck_assert_ptr_eq(evicted, lower_pool);
+	ck_assert_uint_eq(handle, 1);
+	another_thread_stores_in_both(0);
+	return 0;
+}
+
+/* The malloc of the first pool calls that of the second one, which calls the first one again, which evicts. */
+static int malloc_in_the_other_pool(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	struct zpool *const next[] = { lower_pool, pool };
+	unsigned long stored;
+	unsigned int at = depth++;
+
+	if (at < 2) {
+		ck_assert_int_eq(zpool_malloc(next[at], 1, gfp, &stored), 0);
+		zpool_free(next[at], stored);
+	} else if (at == 2) {
+		ck_assert_int_eq(knobs.args.evict(knobs.args.evict_context, 1), 0);
+		/* The thread has the locks of both limits again. */
+		another_thread_stores_in_both(-EAGAIN);
+	}
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+START_TEST(drivers_of_limited_pools_may_be_built_on_each_other)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	const struct zpool_ops ops = { let_another_thread_store_in_both };
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = malloc_in_the_other_pool;
+	knobs.leaves_limit_to_core = true;
+	depth = 0;
+	open_pool("mock:limit=64K");
+	lower_pool = zpool_create_pool("mock:limit=64K", ZPOOL_GFP_KERNEL, &ops);
+	ck_assert_msg(lower_pool != NULL, "%s", zpool_last_error());
+	zpool_free(pool, store(1));
+	/* Three calls of this thread, and two of the one that the evict function started. */
+	ck_assert_uint_eq(depth, 5);
+	another_thread_stores_in_both(0);
+	zpool_destroy_pool(lower_pool);
+	finish();
+}
+END_TEST
+
 static int fork_in_evict(struct zpool *evicted, unsigned long handle)
 {
 	(void)evicted, (void)handle;
@@ -583,6 +658,7 @@ int main(void)
 		nowait_malloc_at_a_limit_does_not_evict,
 		limit_that_is_lowered_during_a_malloc_holds,
 		other_threads_can_store_while_malloc_evicts,
+		drivers_of_limited_pools_may_be_built_on_each_other,
 		evict_function_that_malloc_calls_may_fork,
 		evict_inside_malloc_does_not_deadlock_with_fork,
 		limit_that_a_driver_refuses_changes_nothing,
