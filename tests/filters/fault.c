@@ -274,6 +274,48 @@ START_TEST(driver_without_map_works_behind_a_filter)
 }
 END_TEST
 
+static int never_evict(struct zpool *of, unsigned long handle)
+{
+	(void)of, (void)handle;
+	return -EAGAIN;
+}
+
+static int count_class(const struct zpool_class_stats *stats, size_t stats_size, void *user)
+{
+	(void)stats, (void)stats_size;
+	++*(unsigned int *)user;
+	return 0;
+}
+
+START_TEST(calls_that_a_driver_lacks_are_not_supported_behind_a_filter)
+{
+	const struct zpool_ops ops = { never_evict };
+	unsigned long handle;
+	unsigned int classes = 0, reclaimed;
+	uint64_t released;
+	struct zpool_stats stats;
+
+	ck_assert_int_eq(zpool_register_driver(&copying_driver), 0);
+	pool = stack_open("fault", "copying", &ops);
+	ck_assert_int_eq(zpool_malloc(pool, SINGLE_BYTES, ZPOOL_GFP_KERNEL, &handle), 0);
+	errno = 0;
+	ck_assert_ptr_null(zpool_map_handle(pool, handle, ZPOOL_MM_RO));
+	ck_assert_int_eq(errno, EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "copying"));
+	zpool_unmap_handle(pool, handle);
+	ck_assert_uint_eq(stack_logged("zpool_unmap_handle()"), 1);
+	ck_assert_int_eq(zpool_shrink(pool, 1, &reclaimed), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "driver does not support eviction"));
+	ck_assert_int_eq(zpool_compact(pool, UINT64_MAX, UINT64_MAX, &released), -EOPNOTSUPP);
+	ck_assert_int_eq(zpool_trim(pool, &released), -EOPNOTSUPP);
+	ck_assert_int_eq(zpool_each_class(pool, count_class, &classes), -EOPNOTSUPP);
+	ck_assert_uint_eq(classes, 0);
+	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), -EOPNOTSUPP);
+	close_fault();
+	ck_assert_int_eq(zpool_unregister_driver(&copying_driver), 0);
+}
+END_TEST
+
 START_TEST(object_of_unknown_size_is_not_copied)
 {
 	unsigned long handle;
@@ -305,6 +347,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(on_each) / sizeof(on_each[0]); i++)
 		tcase_add_loop_test(tcase, on_each[i], 0, STACK_DRIVERS);
 	tcase_add_test(tcase, driver_without_map_works_behind_a_filter);
+	tcase_add_test(tcase, calls_that_a_driver_lacks_are_not_supported_behind_a_filter);
 	tcase_add_test(tcase, object_of_unknown_size_is_not_copied);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
