@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -319,6 +320,31 @@ START_TEST(paths_and_links_too_long_for_the_system_are_refused)
 }
 END_TEST
 
+/* The link in the middle directory and its target are short enough, but the path that they lead to is not. */
+START_TEST(path_that_becomes_too_long_behind_a_link_is_refused)
+{
+	enum { LEVELS = 16, NAME_BYTES = 240, LAST_BYTES = 255 };
+	char path[PATH_MAX], target[PATH_MAX] = "";
+	const char *link = NULL;
+	size_t length = (size_t)snprintf(path, sizeof(path), "%s", fixture_root());
+
+	for (int i = 0; i < LEVELS; i++) {
+		if (i == LEVELS / 2)
+			link = fixture_text("%s/link", path);
+		length += (size_t)snprintf(path + length, sizeof(path) - length, "/%0*d", NAME_BYTES, i);
+		ck_assert_int_eq(mkdir(path, 0755), 0);
+		if (i >= LEVELS / 2)
+			(void)snprintf(target + strlen(target), sizeof(target) - strlen(target), "%0*d/", NAME_BYTES,
+				       i);
+	}
+	(void)snprintf(target + strlen(target), sizeof(target) - strlen(target), "%0*d", LAST_BYTES, 0);
+	ck_assert_uint_gt(length + 1 + LAST_BYTES, PATH_MAX);
+	ck_assert_int_eq(symlink(target, link), 0);
+	ck_assert_int_eq(resolve(link), -ENAMETOOLONG);
+	expect_why("File name too long");
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Libraries that a plugin needs
  */
@@ -393,6 +419,7 @@ int main(void)
 	tcase_add_test(tests, forty_links_are_followed);
 	tcase_add_test(tests, path_without_a_plugin_is_named_in_the_message);
 	tcase_add_test(tests, paths_and_links_too_long_for_the_system_are_refused);
+	tcase_add_test(tests, path_that_becomes_too_long_behind_a_link_is_refused);
 	tcase_add_test(tests, a_library_in_the_plugins_run_path_is_judged_before_it_is_loaded);
 	tcase_add_test(tests, listing_checks_libraries_of_plugins);
 	return fixture_run("trust", tests);
