@@ -77,7 +77,6 @@ struct leaks {
 	struct guard_pool *pool;
 	struct leak_place places[LEAK_PLACES];
 	size_t place_count;
-	struct leak_place others; /* the entry for all further places */
 	uint64_t objects, bytes, mapped;
 };
 
@@ -94,10 +93,10 @@ static int count_leak(unsigned long handle, uint64_t size, void *user)
 		place = &leaks->places[leaks->place_count++];
 		*place = (struct leak_place){ object->caller, 0, 0, handle };
 	}
-	if (!place)
-		place = &leaks->others;
-	place->objects++;
-	place->bytes += size;
+	if (place) {
+		place->objects++;
+		place->bytes += size;
+	}
 	leaks->objects++;
 	leaks->bytes += size;
 	leaks->mapped += object->maps > 0;
@@ -111,30 +110,47 @@ static int more_bytes_first(const void *a, const void *b)
 	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
 }
 
+static void log_places(const struct zp_filter *filter, const struct leaks *leaks)
+{
+	uint64_t objects = leaks->objects, bytes = leaks->bytes;
+	char where[256];
+
+	for (size_t i = 0; i < leaks->place_count && i < LEAK_PLACES_TOLD; i++) {
+		const struct leak_place *place = &leaks->places[i];
+
+		filter->host->log(
+			filter->core, ZPOOL_LOG_WARNING,
+			"leak: %" PRIu64 " object%s of %" PRIu64 " byte%s, such as handle 0x%lx, stored by %s.",
+			place->objects, ZPOOL_PLURAL(place->objects), place->bytes, ZPOOL_PLURAL(place->bytes),
+			place->handle, guard_where(place->caller, where, sizeof(where)));
+		objects -= place->objects;
+		bytes -= place->bytes;
+	}
+	if (objects)
+		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
+				  "leak: %" PRIu64 " object%s of %" PRIu64
+				  " byte%s, stored by code that is not named above.",
+				  objects, ZPOOL_PLURAL(objects), bytes, ZPOOL_PLURAL(bytes));
+}
+
 void guard_report_leaks(struct guard_pool *pool)
 {
 	struct leaks *leaks = calloc(1, sizeof(*leaks));
 	const struct zp_filter *filter = &pool->filter;
 	uint64_t mapped;
-	char where[256];
 
 	if (!leaks)
 		return;
 	leaks->pool = pool;
 	(void)zp_handles_each(&pool->handles, count_leak, leaks);
 	qsort(leaks->places, leaks->place_count, sizeof(leaks->places[0]), more_bytes_first);
-	if (pool->leaks && leaks->objects)
+	if (pool->leaks && leaks->objects) {
 		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
 				  "leak: %" PRIu64 " object%s of %" PRIu64 " byte%s %s left at the end of the pool.",
 				  leaks->objects, ZPOOL_PLURAL(leaks->objects), leaks->bytes,
 				  ZPOOL_PLURAL(leaks->bytes), leaks->objects == 1 ? "is" : "are");
-	for (size_t i = 0; pool->leaks && i < leaks->place_count && i < LEAK_PLACES_TOLD; i++)
-		filter->host->log(filter->core, ZPOOL_LOG_WARNING,
-				  "leak: %" PRIu64 " object%s of %" PRIu64
-				  " byte%s, such as handle 0x%lx, stored by %s.",
-				  leaks->places[i].objects, ZPOOL_PLURAL(leaks->places[i].objects),
-				  leaks->places[i].bytes, ZPOOL_PLURAL(leaks->places[i].bytes), leaks->places[i].handle,
-				  guard_where(leaks->places[i].caller, where, sizeof(where)));
+		log_places(filter, leaks);
+	}
 	mapped = leaks->mapped;
 	free(leaks);
 	if (!mapped)

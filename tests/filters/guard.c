@@ -270,6 +270,24 @@ START_TEST(a_leak_report_names_the_caller)
 }
 END_TEST
 
+/* Every use of the macro is a place of its own in the program. */
+#define LEAK zpool_malloc(pool, 10, ZPOOL_GFP_KERNEL, &handle)
+#define LEAK_5 (LEAK || LEAK || LEAK || LEAK || LEAK)
+#define LEAK_25 (LEAK_5 || LEAK_5 || LEAK_5 || LEAK_5 || LEAK_5)
+
+START_TEST(leaks_of_more_places_than_are_named_are_counted)
+{
+	unsigned long handle;
+
+	open_guard("guard", _i);
+	ck_assert(!LEAK_25 && !LEAK_25 && !LEAK_25);
+	close_guard(0);
+	assert_contains(stack_log, "leak: 75 objects of 750 bytes are left");
+	ck_assert_uint_eq(stack_logged("leak: 1 object of 10 bytes, such as handle "), 20);
+	assert_contains(stack_log, "leak: 55 objects of 550 bytes, stored by code that is not named above.");
+}
+END_TEST
+
 START_TEST(leaks_are_not_reported_if_disabled)
 {
 	open_guard("guard:leaks=no", _i);
@@ -519,6 +537,7 @@ int main(void)
 		damage_to_any_byte_of_an_object_is_detected,
 		unbalanced_maps_are_found,
 		a_leak_report_names_the_caller,
+		leaks_of_more_places_than_are_named_are_counted,
 		leaks_are_not_reported_if_disabled,
 		without_checksums_a_use_after_unmap_goes_unseen,
 		wider_zones_detect_more_distant_overruns,
