@@ -27,6 +27,7 @@ unit_tests = \
 	tests/unit/core/fork \
 	tests/unit/core/inventory \
 	tests/unit/core/limit \
+	tests/unit/core/limit_evict \
 	tests/unit/core/object \
 	tests/unit/core/open \
 	tests/unit/core/param \
@@ -162,9 +163,13 @@ tests_unit_core_inventory_CFLAGS = $(unit_cflags)
 tests_unit_core_inventory_LDADD = $(unit_ldadd)
 tests_unit_core_inventory_LDFLAGS = $(failing_memory_ldflags)
 
-tests_unit_core_limit_SOURCES = tests/unit/core/limit.c
+tests_unit_core_limit_SOURCES = tests/unit/core/limit.c tests/unit/core/limited.h
 tests_unit_core_limit_CFLAGS = $(unit_cflags)
 tests_unit_core_limit_LDADD = $(unit_ldadd)
+
+tests_unit_core_limit_evict_SOURCES = tests/unit/core/limit_evict.c tests/unit/core/limited.h
+tests_unit_core_limit_evict_CFLAGS = $(unit_cflags)
+tests_unit_core_limit_evict_LDADD = $(unit_ldadd)
 
 tests_unit_core_object_SOURCES = tests/unit/core/object.c
 tests_unit_core_object_CFLAGS = $(unit_cflags)
