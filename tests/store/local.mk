@@ -2,7 +2,7 @@
 
 if HAVE_CHECK
 if ENABLE_STORE
-store_tests = tests/store/store tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary \
+store_tests = tests/store/store tests/store/arguments tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary \
 	tests/store/room tests/store/index tests/store/together tests/store/cancel tests/store/small_stack tests/store/heap
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
@@ -13,6 +13,11 @@ tests_store_store_SOURCES = tests/store/store.c tests/store/drivers.h
 tests_store_store_CPPFLAGS = $(store_cppflags)
 tests_store_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_store_LDADD = $(store_test_ldadd)
+
+tests_store_arguments_SOURCES = tests/store/arguments.c
+tests_store_arguments_CPPFLAGS = $(store_cppflags)
+tests_store_arguments_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_arguments_LDADD = $(store_test_ldadd)
 
 tests_store_pressure_SOURCES = tests/store/pressure.c tests/store/image.c tests/store/image.h
 tests_store_pressure_CPPFLAGS = $(store_cppflags)
