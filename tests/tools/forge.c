@@ -4,8 +4,8 @@
  *
  * Each line of standard input is a call: its name, followed by the numbers of its record (trace_format.h), for example
  * "malloc 100 0", "write 1 50 0" or "free 1". "times N" before a call repeats it. "failed N" is the reason for which it
- * failed. "bytes XX..." writes these bytes instead of a call, "block" ends a block, and "no-end" leaves out the end.
- * The checksums are correct.
+ * failed. "bytes XX..." writes these bytes instead of a call, "block" ends a block, "end" ends a block and marks it as
+ * the end, and "no-end" leaves out the end. Each "~" in SPEC becomes a NUL. The checksums are correct.
  */
 #include <config.h>
 
@@ -45,12 +45,14 @@ static void put_block(const char *kind)
 	records = 0;
 }
 
-static void put_header(const char *spec, uint64_t limit_bytes)
+static void put_header(char *spec, uint64_t limit_bytes)
 {
 	uint8_t header[TRACE_HEADER_BYTES] = { 0 };
 	size_t spec_bytes = strlen(spec);
 	uint32_t check;
 
+	for (char *mark; (mark = memchr(spec, '~', spec_bytes));)
+		*mark = '\0';
 	for (unsigned int i = 0; i < 8; i++)
 		header[i] = (uint8_t)TRACE_MAGIC[i];
 	trace_put(header + 8, TRACE_VERSION, 4);
@@ -59,7 +61,7 @@ static void put_header(const char *spec, uint64_t limit_bytes)
 	check = trace_check(TRACE_CHECK_BEGIN, header, 32);
 	trace_put(header + 32, trace_check(check, (const uint8_t *)spec, spec_bytes), 4);
 	fwrite(header, 1, sizeof(header), stdout);
-	fputs(spec, stdout);
+	fwrite(spec, 1, spec_bytes, stdout);
 }
 
 /* Returns the number of bytes of a call's record after its name; 0 if there is no such call. */
@@ -110,6 +112,10 @@ static bool obey(char *line)
 
 	if (!strcmp(line, "block\n")) {
 		put_block(TRACE_BLOCK_DATA);
+		return true;
+	}
+	if (!strcmp(line, "end\n")) {
+		put_block(TRACE_BLOCK_END);
 		return true;
 	}
 	if (!strcmp(line, "no-end\n"))

@@ -96,6 +96,9 @@ in_locale()
     harmless "check --json"
     cp "$work/junit" "$work/out"
     harmless "JUnit"
+    run check --junit "$work/junit" 'hostile:mode=create,text=<a&b>"c"'
+    cp "$work/junit" "$work/out"
+    prints "JUnit has no markup of a driver" '&lt;a&amp;b&gt;&quot;c&quot;'
     run check "$work/$bad.so"
     harmless "check of a file"
     run check --case "$bad" hostile

@@ -54,4 +54,8 @@ warns "the message for a broken plugin has the reason" "broken.*ELF"
 run info lethal
 exits "a driver that kills its process is a failure" 1
 warns "the message for a driver that kills its process has the signal" "lethal: .*killed by SIG(KILL|ABRT)"
+
+use_drivers guard
+run info guard
+prints "a parameter that is true or false has these values" "^leaks +bool +yes +yes, no "
 finish

@@ -127,6 +127,7 @@ done
 usage "store without a source" "nothing to store" store
 usage "store with two sources" "either --pid or paths" store --pid 1 "$work/file"
 usage "an empty path" "a path must not be empty" store ""
+usage "a type of a replay given twice" "zbud is given twice" replay -t zbud -t zbud "$work/file"
 usage "a type given twice" "zbud is given twice" store -t zbud -t zbud "$work/file"
 usage "an unknown compressor" 'no compressor "gzip"' store -c gzip "$work/file"
 usage "a level for lz4" "lz4 has no levels" store -c lz4:1 "$work/file"
