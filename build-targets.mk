@@ -167,7 +167,9 @@ coverage-report:
 		--directory "`cd '$(srcdir)' && pwd -P`" --output-file coverage.info
 	$(AM_V_at)$(lcov) --remove coverage.info '*/tests/*' --output-file coverage.info
 	$(AM_V_at)genhtml --quiet --branch-coverage --title "$(PACKAGE_STRING)" --output-directory coverage coverage.info
-	$(AM_V_at)$(AWK) -v root="`cd '$(srcdir)' && pwd -P`" -f '$(srcdir)/tests/dist/coverage.awk' coverage.info
+	$(AM_V_at)$(AWK) -v root="`cd '$(srcdir)' && pwd -P`" -f '$(srcdir)/tests/coverage/uncovered.awk' \
+		'$(srcdir)/tests/coverage/uncovered' coverage.info
+	$(AM_V_at)$(AWK) -v root="`cd '$(srcdir)' && pwd -P`" -f '$(srcdir)/tests/coverage/rooms.awk' coverage.info
 	@echo "The report is in coverage/index.html."
 
 clean-local: clean-coverage
@@ -211,5 +213,5 @@ TESTS += tests/dist/contents.sh tests/dist/drivers.sh tests/dist/exports.sh test
 
 EXTRA_DIST += tests/abi/check-abi.sh tests/abi/libzpool.abi tests/abi/libzpool-store.abi
 EXTRA_DIST += tests/dist/drivers.sh tests/dist/exports.sh tests/dist/includes.awk tests/dist/includes.sh tests/dist/locks.sh tests/dist/rooms
-EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/configurations.sh tests/dist/contents.sh tests/dist/coverage.awk tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
+EXTRA_DIST += .clang-tidy .gitignore tests/dist/chroot.sh tests/dist/configurations.sh tests/dist/contents.sh tests/dist/deb.sh tests/dist/foreign.sh tests/dist/sanitized.sh tests/dist/sizes.awk tests/dist/style.awk tests/dist/valgrind.supp \
 	tests/dist/verified.sh

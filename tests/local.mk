@@ -48,6 +48,7 @@ include $(top_srcdir)/tests/races/local.mk
 include $(top_srcdir)/tests/soak/local.mk
 include $(top_srcdir)/tests/stress/local.mk
 include $(top_srcdir)/tests/mutation/local.mk
+include $(top_srcdir)/tests/coverage/local.mk
 include $(top_srcdir)/tests/check/local.mk
 include $(top_srcdir)/tests/tools/local.mk
 include $(top_srcdir)/tests/install/local.mk

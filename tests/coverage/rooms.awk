@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# coverage.awk - print the coverage of lines and branches by room, from an lcov tracefile
+# rooms.awk - print the coverage of lines and branches by room, from an lcov tracefile
 #
 # A branch that the compiler made but that no execution reached at all counts as not taken, as in lcov's own totals.
 
