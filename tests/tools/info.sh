@@ -55,7 +55,10 @@ run info lethal
 exits "a driver that kills its process is a failure" 1
 warns "the message for a driver that kills its process has the signal" "lethal: .*killed by SIG(KILL|ABRT)"
 
-use_drivers guard
+use_drivers guard copying
+run check --case empty_pool_works guard+copying
+exits "a filter that maps fails over a driver that only copies" 1
+prints "the reason names both" "\"guard\" needs a driver that can map objects, but \"copying\" can only copy them"
 run info guard
 prints "a parameter that is true or false has these values" "^leaks +bool +yes +yes, no "
 finish

@@ -250,6 +250,20 @@ START_TEST(only_the_file_that_is_open_is_removed)
 }
 END_TEST
 
+START_TEST(reasons_of_files_that_cannot_be_written_are_told_apart)
+{
+	const int errors[] = { ENXIO, ENODEV, EBUSY, EPIPE, ETIMEDOUT, ENOSPC };
+	const size_t count = sizeof(errors) / sizeof(errors[0]);
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < i; j++)
+			ck_assert_str_ne(trace_file_reason(errors[i]), trace_file_reason(errors[j]));
+	ck_assert_str_eq(trace_file_reason(ENOSPC), strerror(ENOSPC));
+	for (size_t i = 0; i + 1 < count; i++)
+		ck_assert_str_ne(trace_file_reason(errors[i]), strerror(errors[i]));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("trace");
@@ -264,6 +278,7 @@ int main(void)
 	tcase_add_test(tcase, after_a_failed_write_calls_are_counted_as_missing);
 	tcase_add_test(tcase, write_fails_if_nobody_reads);
 	tcase_add_test(tcase, only_the_file_that_is_open_is_removed);
+	tcase_add_test(tcase, reasons_of_files_that_cannot_be_written_are_told_apart);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
