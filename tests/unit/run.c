@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -27,6 +28,28 @@ int unit_run(const char *suite_name, const TTest *const *tests, size_t count)
 	tcase_set_timeout(tcase, CHILD_SECONDS);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
+}
+
+static size_t heap_bytes(void)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+	return mallinfo2().uordblks;
+#else
+	return 0;
+#endif
+}
+
+size_t unit_heap_growth_bytes(void (*fn)(void))
+{
+	size_t before = 0;
+
+	for (int i = 0; i < UNIT_HEAP_ROUNDS; i++) {
+		fn();
+		if (i == 1)
+			before = heap_bytes();
+	}
+	size_t after = heap_bytes();
+	return after > before ? after - before : 0;
 }
 
 bool unit_may_fork(void)

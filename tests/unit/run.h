@@ -22,6 +22,13 @@ int unit_run(const char *suite, const TTest *const *tests, size_t count);
 bool unit_may_fork(void);
 
 /*
+ * Calls a function UNIT_HEAP_ROUNDS times and returns the bytes by which the program's heap has grown since the second
+ * call, or 0 where the allocator does not tell: outside glibc, and under a sanitizer.
+ */
+enum { UNIT_HEAP_ROUNDS = 1000 };
+size_t unit_heap_growth_bytes(void (*fn)(void));
+
+/*
  * Returns false if a child of a program with busy threads cannot use its memory: the locks of the address sanitizer may
  * be held by threads that the child does not have, and memcheck reports the memory on their stacks as leaks.
  */

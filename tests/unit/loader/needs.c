@@ -479,6 +479,17 @@ START_TEST(too_many_dependencies_are_refused)
 }
 END_TEST
 
+START_TEST(judging_leaks_nothing)
+{
+	start();
+	forge("d/lib/libfirst.so", DT_RUNPATH, "$ORIGIN", DT_NEEDED, "libsecond.so", 0);
+	forge("d/lib/libsecond.so", 0);
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "libfirst.so", 0);
+	ck_assert_uint_lt(unit_heap_growth_bytes(accepted), UNIT_HEAP_ROUNDS);
+	finish();
+}
+END_TEST
+
 /* Each check of a library would have to follow links through a thousand directories. */
 START_TEST(links_with_many_components_are_followed_within_bounds)
 {
@@ -572,6 +583,7 @@ int main(void)
 		links_to_directories_for_the_processor_are_checked,
 		owners_and_acls_are_checked_as_for_the_plugin,
 		too_many_dependencies_are_refused,
+		judging_leaks_nothing,
 		links_with_many_components_are_followed_within_bounds,
 		damaged_files_are_read_within_their_bounds,
 		every_failing_allocation_is_reported,
