@@ -394,6 +394,25 @@ START_TEST(trim_decommits_page_tables_beyond_a_released_chunk)
 }
 END_TEST
 
+/* A compaction with a time budget looks at its clock between these calls. */
+START_TEST(trim_of_segments_looks_at_some_of_them_in_each_call)
+{
+	enum { SEGMENTS = 300, MOST = 64 };
+	uint32_t segment = 0, before, taken[SEGMENTS];
+	unsigned int calls = 1;
+
+	for (int i = 0; i < SEGMENTS; i++)
+		taken[i] = take_lazy(ZP_SEGMENT_PAGES, 0);
+	for (before = 1; zp_pages_trim_segments(&pages, &segment); before = segment, calls++)
+		ck_assert(segment > before && segment <= before + MOST);
+	ck_assert_uint_gt(calls, SEGMENTS / MOST);
+	ck_assert_uint_gt(segment, SEGMENTS);
+	for (int i = 0; i < SEGMENTS; i++)
+		zp_pages_put(&pages, taken[i], ZP_SEGMENT_PAGES);
+	check_books();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("support/pages, lazy and shared");
@@ -414,6 +433,7 @@ int main(void)
 	tcase_add_test(shared, threads_never_exceed_the_limit);
 	tcase_add_test(shared, child_of_fork_can_use_the_pool);
 	tcase_add_test(shared, reserve_has_a_bound_in_the_child_of_a_thread_that_defers_release);
+	tcase_add_test(lazy, trim_of_segments_looks_at_some_of_them_in_each_call);
 	suite_add_tcase(suite, lazy);
 	suite_add_tcase(suite, shared);
 	suite_add_tcase(suite, tables);
