@@ -188,6 +188,8 @@ static void do_set_limit(struct ops_run *run)
 	uint64_t limit = share ? zpool_get_total_size(run->world->pool) * share / 64 + share : 0;
 
 	fuzz_say("limit %llu", (unsigned long long)limit);
+	/* An evict callback may have stored objects since the last step ended, and this limit does not forbid that. */
+	run->world->total = zpool_get_total_size(run->world->pool);
 	/* Before the call, because another thread's malloc may meet the limit at once. */
 	run->world->limit = run->world->threads ? OPS_LIMIT_UNKNOWN : limit;
 	fuzz_assert(zpool_set_limit(run->world->pool, limit) == 0);
