@@ -463,6 +463,13 @@ START_TEST(too_many_dependencies_are_refused)
 	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "lib0.so", 0);
 	refused("too many");
 
+	/* The linker would look for each library in every one of these directories. */
+	char many[600 * sizeof("$ORIGIN")] = "$ORIGIN";
+	for (int i = 1; i < 600; i++)
+		strcat(many, ":$ORIGIN");
+	forge("d/x.so", DT_RUNPATH, many, DT_NEEDED, "liba.so", 0);
+	refused("too many");
+
 	char *path = malloc(ZP_DYNAMIC_MAX_NAME_BYTES + 1);
 	memset(path, '/', ZP_DYNAMIC_MAX_NAME_BYTES);
 	path[ZP_DYNAMIC_MAX_NAME_BYTES] = '\0';
