@@ -279,6 +279,24 @@ START_TEST(directory_that_does_not_exist_is_no_error)
 }
 END_TEST
 
+/* zpool_set_plugin_path() refuses such a path, but a user may have it in the environment. */
+START_TEST(relative_directory_in_the_environment_is_reported_and_others_are_listed)
+{
+	start();
+	scratch_file("second/b.so", 0644, "x", 1);
+	char path[3 * PATH_MAX];
+	(void)snprintf(path, sizeof(path), "relative/plugins:%s", scratch_path("second"));
+	ck_assert_int_eq(zpool_set_plugin_path(path), -EINVAL);
+	ck_assert_int_eq(zpool_set_plugin_path(NULL), 0);
+	ck_assert_int_eq(setenv("ZPOOL_PLUGIN_PATH", path, 1), 0);
+	ck_assert_int_eq(zp_loader_list_installed(&listing), 0);
+	ck_assert_int_eq(listing.err, -EINVAL);
+	assert_contains(listing.problem, "\"relative/plugins\" in the plugin path is not searched");
+	ck_assert_uint_eq(listing.count, 1);
+	finish();
+}
+END_TEST
+
 /* Dangling links are cheap to create, and the listing treats them as files. */
 static void make_many(unsigned int number)
 {
@@ -359,6 +377,7 @@ int main(void)
 		lack_of_descriptors_is_an_error_and_not_an_empty_directory,
 		unreadable_directory_is_reported_and_others_are_listed,
 		directory_that_does_not_exist_is_no_error,
+		relative_directory_in_the_environment_is_reported_and_others_are_listed,
 		too_many_files_are_an_error,
 		total_bytes_read_of_all_files_are_limited,
 	};
