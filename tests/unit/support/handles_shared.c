@@ -7,10 +7,29 @@
 
 #include "handles_fixture.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "strict_source.h"
+
+/*
+ * Called, if it is set, before the system releases the memory of idle groups.  If it returns false, the system refuses.
+ */
+static bool (*before_release)(void);
+
+/* Replaces the C library's function in this program. */
+int madvise(void *address, size_t bytes, int advice)
+{
+	if (before_release && !before_release()) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, address, bytes, advice);
+}
 
 START_TEST(host_page_source_supplies_the_handle_table)
 {
@@ -173,15 +192,59 @@ START_TEST(child_of_fork_has_its_own_table)
 }
 END_TEST
 
+static pthread_t forker;
+static _Atomic(bool) is_released;
+
+static void *prepare_fork(void *arg)
+{
+	(void)arg;
+	zp_handles_fork(&handles, ZPOOL_FORK_PREPARE);
+	if (!atomic_load(&is_released))
+		atomic_fetch_add(&mistakes, 1);
+	zp_handles_fork(&handles, ZPOOL_FORK_PARENT);
+	return NULL;
+}
+
+static bool release_after_a_while(void)
+{
+	ck_assert_int_eq(pthread_create(&forker, NULL, prepare_fork, NULL), 0);
+	usleep(20000); /* A thread that does not wait for the release ends before it. */
+	atomic_store(&is_released, true);
+	return true;
+}
+
+/* A group that is about to become dormant at a fork would never have free slots again in the child. */
+START_TEST(fork_waits_for_groups_that_become_dormant)
+{
+	static uint32_t slots[ZP_GROUP_SLOTS];
+	uint64_t bytes;
+	int got = zp_handles_bind(&handles, 0, slots, ZP_GROUP_SLOTS);
+
+	atomic_store(&mistakes, 0);
+	unit_require(got > 0);
+	zp_handles_unbind(&handles, slots, (unsigned int)got);
+	before_release = release_after_a_while;
+	zp_handles_trim(&handles, &bytes);
+	before_release = NULL;
+	pthread_join(forker, NULL);
+	ck_assert_uint_gt(bytes, 0);
+	ck_assert_int_eq(atomic_load(&mistakes), 0);
+}
+END_TEST
+
 #if ZP_HANDLE_RETIRE
 
-/* A dormant group knows only the lives of its most used slot, so an exhausted slot must make all others exhausted. */
-START_TEST(exhausted_slot_is_not_reused_after_its_group_was_dormant)
+static bool refuse(void)
+{
+	return false;
+}
+
+static void exhaust_a_slot_and_trim(bool releases)
 {
 	enum { OTHERS = 2 * ZP_GROUP_SLOTS };
 	static uint32_t others[OTHERS];
 	unsigned long handle[8];
-	uint64_t location, released;
+	uint64_t location, bytes;
 	uint32_t slot;
 
 	/* Group 0 is in use, so that the slot is in another one: slot 0 counts as exhausted from the start. */
@@ -194,12 +257,28 @@ START_TEST(exhausted_slot_is_not_reused_after_its_group_was_dormant)
 		(void)zp_handles_end_free(&handles, slot);
 	}
 	zp_handles_unbind(&handles, others, ZP_GROUP_SLOTS - 1);
-	zp_handles_trim(&handles, &released);
+	before_release = releases ? NULL : refuse;
+	zp_handles_trim(&handles, &bytes);
+	before_release = NULL;
+	ck_assert_int_eq(bytes > 0, releases);
+	check_sound();
 	ck_assert_uint_lt(zp_handle_slot(store(1)), ZP_GROUP_SLOTS);
 	for (int i = 1; i < OTHERS; i++)
 		ck_assert_uint_ne(zp_handle_slot(store(1)), slot);
 	for (int i = 0; i < 8; i++)
 		check_refused(handle[i]);
+}
+
+/* A dormant group knows only the lives of its most used slot, so an exhausted slot must make all others exhausted. */
+START_TEST(exhausted_slot_is_not_reused_after_its_group_was_dormant)
+{
+	exhaust_a_slot_and_trim(true);
+}
+END_TEST
+
+START_TEST(exhausted_slot_is_not_reused_after_its_group_kept_its_memory)
+{
+	exhaust_a_slot_and_trim(false);
 }
 END_TEST
 
@@ -209,14 +288,18 @@ int main(void)
 {
 	Suite *suite = suite_create("support/handles, shared" ZP_LAYOUT);
 	TCase *shared_ = tcase_with(suite, "shared", setup);
+#if ZP_HANDLE_RETIRE
+	TCase *lives = tcase_with(suite, "lives", setup_few_generations);
+#endif
 
 	tcase_add_test(shared_, thread_that_pins_sees_a_whole_object);
 	tcase_add_test(shared_, groups_become_dormant_and_wake_while_threads_work);
 	tcase_add_test(shared_, child_of_fork_has_its_own_table);
+	tcase_add_test(shared_, fork_waits_for_groups_that_become_dormant);
 	tcase_add_test(shared_, host_page_source_supplies_the_handle_table);
 #if ZP_HANDLE_RETIRE
-	tcase_add_test(tcase_with(suite, "lives", setup_few_generations),
-		       exhausted_slot_is_not_reused_after_its_group_was_dormant);
+	tcase_add_test(lives, exhausted_slot_is_not_reused_after_its_group_was_dormant);
+	tcase_add_test(lives, exhausted_slot_is_not_reused_after_its_group_kept_its_memory);
 #endif
 	return suite_run(suite);
 }

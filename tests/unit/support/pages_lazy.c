@@ -413,6 +413,29 @@ START_TEST(trim_of_segments_looks_at_some_of_them_in_each_call)
 }
 END_TEST
 
+/* The table of addresses gets memory as it grows, and a larger one replaces it when it is full. */
+START_TEST(addresses_stay_the_same_while_their_table_grows)
+{
+	enum { SEGMENTS = 4 * ZP_BASES_FIRST };
+	static uint32_t taken[SEGMENTS];
+	static char *address[SEGMENTS];
+	uint64_t held = zp_pages_held_bytes(&pages), released;
+
+	for (int i = 0; i < SEGMENTS; i++) {
+		taken[i] = take_lazy(ZP_SEGMENT_PAGES, 0);
+		address[i] = zp_pages_address(&pages, taken[i]);
+	}
+	check_books();
+	ck_assert_uint_gt(zp_pages_held_bytes(&pages), held);
+	for (int i = 0; i < SEGMENTS; i++)
+		unit_require(zp_pages_address(&pages, taken[i]) == address[i]);
+	for (int i = 0; i < SEGMENTS; i++)
+		zp_pages_put(&pages, taken[i], ZP_SEGMENT_PAGES);
+	zp_pages_trim(&pages, &released);
+	check_books();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("support/pages, lazy and shared");
@@ -434,6 +457,7 @@ int main(void)
 	tcase_add_test(shared, child_of_fork_can_use_the_pool);
 	tcase_add_test(shared, reserve_has_a_bound_in_the_child_of_a_thread_that_defers_release);
 	tcase_add_test(lazy, trim_of_segments_looks_at_some_of_them_in_each_call);
+	tcase_add_test(lazy, addresses_stay_the_same_while_their_table_grows);
 	suite_add_tcase(suite, lazy);
 	suite_add_tcase(suite, shared);
 	suite_add_tcase(suite, tables);
