@@ -187,6 +187,61 @@ START_TEST(failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once)
 }
 END_TEST
 
+/* Guard maps each new object, to write its red zones.  The driver below does not know that it failed a malloc. */
+START_TEST(failed_map_fails_the_malloc_and_frees_the_object)
+{
+	const zpool_gfp_t flags[] = { ZPOOL_GFP_KERNEL, ZPOOL_GFP_NOWAIT };
+	struct zpool_driver driver = driver_for_tests("mapless");
+	unsigned long handle;
+
+	driver_knobs_reset();
+	driver.flags_ignorable |= ZPOOL_DRIVER_NOWAIT;
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = stack_open("guard", "mapless", NULL);
+	for (unsigned int i = 0; i < 2; i++) {
+		knobs.overrule[CALL_MAP] = true;
+		knobs.answer[CALL_MAP] = ENOMEM;
+		ck_assert_int_eq(zpool_malloc(pool, 64, flags[i], &handle), -ENOMEM);
+		ck_assert_uint_eq(knobs.calls[CALL_FREE], i + 1);
+		ck_assert_uint_eq(stack_stats(pool).malloc_failed_memory, i + 1);
+		ck_assert_uint_eq(stack_stats(pool).objects, 0);
+	}
+	ck_assert_int_eq(zpool_malloc(pool, 64, ZPOOL_GFP_NOWAIT, &handle), 0);
+	zpool_free(pool, handle);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+}
+END_TEST
+
+/* The limit of a new pool is set when the pool of the driver below exists, which must be destroyed again. */
+START_TEST(pool_is_not_created_if_the_driver_below_refuses_its_limit)
+{
+	static const char *const filters[] = { "fault", "guard:leaks=no" };
+	struct zpool_driver strict = driver_for_tests("strict");
+
+	ck_assert_int_eq(zpool_register_driver(&strict), 0);
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		char spec[80];
+
+		driver_knobs_reset();
+		knobs.overrule[CALL_SET_LIMIT] = true;
+		knobs.answer[CALL_SET_LIMIT] = -EDOM;
+		knobs.message = "Driver \"strict\" takes no such limit.";
+		(void)snprintf(spec, sizeof(spec), "%s+strict:limit=1M", filters[i]);
+		ck_assert_ptr_null(zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL));
+		ck_assert_int_eq(errno, EDOM);
+		ck_assert_ptr_nonnull(strstr(zpool_last_error(), knobs.message));
+		ck_assert_uint_eq(knobs.calls[CALL_CREATE], 1);
+		ck_assert_uint_eq(knobs.calls[CALL_DESTROY], 1);
+		knobs.message = NULL;
+		pool = zpool_create_pool(spec, ZPOOL_GFP_KERNEL, NULL);
+		ck_assert_msg(pool != NULL, "%s: %s", spec, zpool_last_error());
+		zpool_destroy_pool(pool);
+	}
+	ck_assert_int_eq(zpool_unregister_driver(&strict), 0);
+}
+END_TEST
+
 /* Reads the size of the driver below, and lets the table above grow before it returns that size. */
 static uint64_t fill_after_reading(void *filter)
 {
@@ -261,6 +316,8 @@ int main(void)
 	tcase_add_loop_test(tcase, pool_fills_its_limit, 0, STACK_DRIVERS);
 	tcase_add_loop_test(tcase, fault_below_fails_the_malloc_and_is_counted_once, 0, 2 * STACK_DRIVERS);
 	tcase_add_loop_test(tcase, failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once, 0, STACKS);
+	tcase_add_test(tcase, failed_map_fails_the_malloc_and_frees_the_object);
+	tcase_add_test(tcase, pool_is_not_created_if_the_driver_below_refuses_its_limit);
 	tcase_add_loop_test(tcase, total_size_is_that_of_one_moment, 0, STACK_DRIVERS);
 	tcase_add_test(tcase, failed_malloc_says_nothing_about_trim_and_compact);
 	tcase_set_timeout(tcase, 60);

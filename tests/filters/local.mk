@@ -12,7 +12,8 @@ filter_tests = \
 	tests/filters/fault \
 	tests/filters/log_handler \
 	tests/filters/rows \
-	tests/filters/trace
+	tests/filters/trace \
+	tests/filters/trace_full
 check_PROGRAMS += $(filter_tests)
 TESTS += $(filter_tests)
 
@@ -55,6 +56,13 @@ tests_filters_trace_SOURCES = tests/filters/trace.c tests/filters/stack.h
 tests_filters_trace_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_filters_trace_CFLAGS = $(unit_cflags)
 tests_filters_trace_LDADD = $(unit_ldadd)
+
+tests_filters_trace_full_SOURCES = tests/filters/trace_full.c tests/filters/stack.h $(failing_memory) \
+	$(plugins_trace_la_SOURCES) tools/trace-file.c tools/trace-records.c tools/trace-file.h
+tests_filters_trace_full_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)
+tests_filters_trace_full_CFLAGS = $(unit_cflags)
+tests_filters_trace_full_LDFLAGS = $(failing_memory_ldflags)
+tests_filters_trace_full_LDADD = $(plugin_libadd) $(unit_ldadd)
 endif
 endif
 
