@@ -95,7 +95,8 @@ bool zsmalloc_wastes_a_page(const struct zsmalloc_class *class)
 
 /*
  * Moves up to `budget` bytes in a class.  Called with the class's lock held, which is released between steps.  Returns
- * the run, which says what was moved and released.
+ * the run, which says what was moved and released; that is never negative, because both policies move objects only to
+ * slots that have memory.
  */
 static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsmalloc_class *class,
 					 const struct zsmalloc_compact_policy *policy, uint64_t budget)
@@ -119,8 +120,6 @@ static struct zsmalloc_run compact_class(struct zsmalloc_pool *pool, struct zsma
 	*run_id = run.met_pinned && !run.tried_all ? run.id : 0;
 	if (!run.moved_bytes && !run.released_pages)
 		return run;
-	if (run.released_pages < 0)
-		run.released_pages = 0;
 	atomic_fetch_add_explicit(&pool->compactions, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&pool->moved_bytes, run.moved_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&pool->released_bytes, (uint64_t)run.released_pages * ZP_PAGE_BYTES,
