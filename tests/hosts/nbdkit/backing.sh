@@ -112,6 +112,7 @@ else
 fi
 
 # In the background, nbdkit leaves the directory in which it was started, and keeps the connection to such a server.
+# The socket need not be the first parameter of the URI.
 directory="$work/a & b; 100%"
 mkdir "$directory"
 truncate -s 0 "$work/file"
@@ -121,7 +122,7 @@ mv "$work/behind.socket" "$directory/its socket"
 servers="$servers background"
 works "background: nbdkit starts in front of a socket with a relative path" env --chdir="$directory" \
     ${preload:+LD_PRELOAD="$preload"} nbdkit --unix "$work/background.socket" --pidfile "$work/background.pid" "$plugin" \
-    backing="nbd+unix:///?socket=its%20socket"
+    backing="nbd+unix:///?tls-verify-peer=true&socket=its%20socket"
 works "background: nbdcopy writes an image" nbdcopy --flush "$work/image" "$(uri background)"
 [ ! -s "$work/background.pid" ] || kill "$(cat "$work/background.pid")"
 stop behind

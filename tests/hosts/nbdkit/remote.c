@@ -37,6 +37,7 @@ static struct {
 	bool can_flush;
 	size_t block_min, block_max; /* 0 if it advertises none */
 	size_t longest_io;
+	uint64_t longest_zero, zeros, longest_status; /* bytes, requests */
 	bool is_down;
 	unsigned int connect_seconds; /* how long an attempt to connect takes while it is down */
 	atomic_uint attempts;         /* to connect while it is down */
@@ -147,7 +148,7 @@ int nbd_can_meta_context(struct nbd_handle *nbd, const char *name)
 {
 	(void)nbd;
 	(void)name;
-	return 0;
+	return 1;
 }
 
 int nbd_can_multi_conn(struct nbd_handle *nbd)
@@ -215,11 +216,13 @@ int nbd_pwrite(struct nbd_handle *nbd, const void *buf, size_t count, uint64_t o
 
 int nbd_zero(struct nbd_handle *nbd, uint64_t count, uint64_t offset, uint32_t flags)
 {
-	(void)count;
 	(void)offset;
 	(void)flags;
 	if (result_of(nbd))
 		return -1;
+	if (count > server.longest_zero)
+		server.longest_zero = count;
+	server.zeros++;
 	server.value = 0;
 	return 0;
 }
@@ -234,13 +237,17 @@ int nbd_flush(struct nbd_handle *nbd, uint32_t flags)
 	return 0;
 }
 
+/* The whole range is one extent of data. */
 int nbd_block_status(struct nbd_handle *nbd, uint64_t count, uint64_t offset, nbd_extent_callback callback,
 		     uint32_t flags)
 {
-	(void)count;
-	(void)offset;
-	(void)callback;
+	uint32_t extent[2] = { (uint32_t)count, 0 };
+	int err = 0;
+
 	(void)flags;
+	if (count > server.longest_status)
+		server.longest_status = count;
+	callback.callback(callback.user_data, LIBNBD_CONTEXT_BASE_ALLOCATION, offset, extent, 2, &err);
 	return result_of(nbd);
 }
 
@@ -450,6 +457,25 @@ START_TEST(request_is_no_longer_than_the_server_accepts)
 }
 END_TEST
 
+/* The protocol has 32 bits for the length of a request. */
+START_TEST(long_ranges_are_zeroed_and_examined_in_steps)
+{
+	const uint64_t step = UINT64_C(1) << 30;
+	int is_hole = 1;
+
+	start();
+	ck_assert_int_eq(call.zero(call.user, UNIT, 5 * step + UNIT), 0);
+	ck_assert_uint_eq(server.zeros, 6);
+	ck_assert_int_eq(call.discard(call.user, UNIT, 2 * step), 0);
+	ck_assert_uint_eq(server.zeros, 8);
+	ck_assert_uint_eq(server.longest_zero, step);
+	ck_assert_int_eq(call.next_extent(call.user, 0, 5 * step, &is_hole), step);
+	ck_assert_uint_eq(server.longest_status, step);
+	ck_assert_int_eq(is_hole, 0);
+	remote_close(remote);
+}
+END_TEST
+
 /* Restarts the server with other block sizes.  The write does not depend on what was lost. */
 static int64_t write_after_restart(size_t block_min, size_t block_max)
 {
@@ -559,6 +585,7 @@ int main(void)
 		each_connection_that_wrote_is_flushed,
 		server_without_flush_is_not_asked_to_flush,
 		request_is_no_longer_than_the_server_accepts,
+		long_ranges_are_zeroed_and_examined_in_steps,
 		server_that_came_back_must_accept_the_same_requests,
 		requests_fail_at_once_after_an_attempt_to_connect_that_took_long,
 		each_request_tries_to_connect_to_a_server_that_refuses,
