@@ -133,6 +133,39 @@ START_TEST(damaged_unit_between_others_is_counted_once)
 }
 END_TEST
 
+/* A value that cannot be read is left as it is, so that it can be read if the memory has the old bytes again. */
+START_TEST(damaged_value_is_not_recompressed)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	struct zpool_store_stats stats;
+	unsigned long handle;
+
+	args.compressor = "zstd:-7";
+	args.recompressor = "zstd:9";
+	args.unit_bytes = UNIT;
+	args.flags = ZPOOL_STORE_CHECKSUM;
+	store = zpool_store_open(&args, sizeof(args));
+	if (!store && errno == EOPNOTSUPP)
+		return;
+	ck_assert_msg(store, "%s", zpool_last_error());
+	for (size_t i = 0; i < UNIT; i++)
+		value[i] = (unsigned char)('a' + i * i % 97 % 13);
+	ck_assert_int_eq(zpool_store_put(store, KEY, value, UNIT), 0);
+	handle = (unsigned long)atomic_load(&store->index.chunk[0])->word[KEY];
+	change(handle, store->header_bytes);
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.recompressed, 0);
+	change(handle, store->header_bytes);
+	ck_assert_int_eq(zpool_store_get(store, KEY, other, UNIT), UNIT);
+	ck_assert_mem_eq(other, value, UNIT);
+	ck_assert_int_eq(zpool_store_recompress(store, ZPOOL_STORE_RECOMPRESS_ALL, 0), 0);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.recompressed, 1);
+	zpool_store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("checksum");
@@ -140,6 +173,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, each_changed_byte_of_an_object_is_detected, 0, KINDS);
 	tcase_add_test(tcase, damaged_unit_between_others_is_counted_once);
+	tcase_add_test(tcase, damaged_value_is_not_recompressed);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }

@@ -48,7 +48,7 @@ tests_store_index_CPPFLAGS = $(store_cppflags)
 tests_store_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_index_LDADD = $(store_test_ldadd)
 
-tests_store_heap_SOURCES = tests/store/heap.c
+tests_store_heap_SOURCES = tests/store/heap.c tests/store/image.c tests/store/image.h
 tests_store_heap_CPPFLAGS = $(store_cppflags)
 tests_store_heap_LDADD = $(store_test_ldadd)
 
