@@ -126,10 +126,50 @@ done
 is "evict is skipped if the limit is below an empty pool" "half of the objects' bytes, 4500, are too small a limit for it" \
     "$(value allocators 0 skipped evict)"
 
+# Here the limit is just above the size of an empty pool, which leaves no room for the page of an object.
+quick --type zbud --peer none -w fill --json
+size=$(($(value allocators 0 timeline 0 pool_bytes) / 500 + 1))
+quick --type zbud --peer none -w evict --sizes fixed:$size --json
+is "evict is skipped if no object has room" \
+    "half of the objects' bytes, $((500 * size)), are too small a limit for it" "$(value allocators 0 skipped evict)"
+
 # A malloc that filter fault makes fail does not mean that there is no room.
 quick --type fault:malloc_nth=1+zbud --peer none -w evict --json
 exits "evict is measured behind filter fault" 0
 is "the measure is not skipped" 4000 "$(figure fault:malloc_nth=1+zbud evict rounds 0 operations)"
+
+# fails_with REASON SPEC WORKLOAD: a failure of a call ends the measurement of the driver
+fails_with()
+{
+    quick --type "$2" --peer none -w "$3"
+    exits "$2: a failure during $3 is a failure" 1
+    warns "$2: the message has the reason" "^zpoolctl: .*: $1"
+    prints "$2: the report has the reason" ": failed: $1"
+}
+fails_with "writing failed for an object of [0-9]+ bytes: Filter \"fault\" made map number 1 fail" \
+    fault:map_nth=1+zbud fill
+fails_with "reading failed for an object of [0-9]+ bytes: Filter \"fault\" made map number 1001 fail" \
+    fault:map_nth=1001+zbud read
+# Nothing can be evicted, so the pool stays full.
+fails_with "malloc failed for an object of [0-9]+ bytes: .*its limit is reached" fault:evict_share=1000+zbud evict
+
+# A system that refuses memory or a thread is a failure, too. A sanitizer needs more address space than this.
+short_of_room()
+{
+    status=0
+    (
+        # shellcheck disable=SC3045 # dash and bash have -v
+        ulimit -v 80000 && exec "$zpoolctl" bench --objects 1000 --rounds 1 "$@"
+    ) >"$work/out" 2>"$work/err" || status=$?
+}
+if [ -z "${SANITIZER_CFLAGS:-}" ]; then
+    short_of_room --type libc --peer glibc -w fill --sizes fixed:100K
+    exits "a malloc that has no memory is a failure" 1
+    warns "the message has the size" "^zpoolctl: glibc: malloc failed for an object of 102400 bytes$"
+    short_of_room --type zbud --peer none -w fill --threads 64
+    exits "a thread that cannot be started is a failure" 1
+    warns "the message names the thread" "^zpoolctl: zbud: a thread could not be started$"
+fi
 
 # The same seed stores the same objects, and another seed stores others.
 quick --type zbud --peer none -w fill -w churn --seed 7 --json
@@ -209,6 +249,8 @@ recorder=$builddir/tests/tools/recorder
 if ! is_linked_in zbud && [ -e "$builddir/plugins/.libs/trace.so" ]; then
     cp "$builddir/plugins/.libs/trace.so" "$work/plugins/"
     "$recorder" "trace:file=$work/run.trace+zbud" 5000 3 >"$work/did"
+    # The pool with which the driver is tried first makes the file.
+    fails_with "The trace file .* already exists" "trace:file=$work/once.trace+zbud" evict
     rm "$work/plugins/trace.so"
     run bench --rounds 1 --type libc --peer none -w fill --json --sizes "$work/run.trace"
     exits "sizes come from a recorded trace" 0
