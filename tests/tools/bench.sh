@@ -62,6 +62,13 @@ figure()
     value allocators "allocator=$allocator" figures "measure=$measure" "$@"
 }
 
+# field ALLOCATOR MEASURE COLUMN: prints a field of the CSV that was printed
+field()
+{
+    awk -F, -v allocator="$1" -v measure="$2" -v column="$3" 'NR == 1 { for (i = 1; i <= NF; i++) number[$i] = i }
+        $1 == allocator && $4 == measure { print $number[column] }' "$work/out"
+}
+
 # at_most NAME A B: checks that the number A is at most B
 at_most()
 {
@@ -180,6 +187,14 @@ quick --type zbud --peer none -w fill -w churn --seed 8 --json
 holds "another seed is another run" "$first" != "$(figure zbud churn rounds 0 live_bytes)"
 is "only the requested workload is measured" 2 "$(value allocators 0 figures length)"
 
+# With an even number of rounds, the median is the mean of the two in the middle.
+for rounds in 3 4; do
+    run bench --objects 1000 --rounds $rounds --type libc --peer none -w fill --json
+    median=$(for round in $(seq 0 $((rounds - 1))); do figure libc fill rounds "$round" wall_ns; done | sort -n |
+        awk '{ ns[NR] = $1 / 1000 } END { printf "%.6g", (ns[int((NR + 1) / 2)] + ns[int(NR / 2) + 1]) / 2 }')
+    is "the time is the median of $rounds rounds" "$median" "$(figure libc fill ns | awk '{ printf "%.6g", $1 }')"
+done
+
 quick -w pair --type libc --peer none --json
 is "the pair alone is measured in all its states" 6 "$(value allocators 0 figures length)"
 quick -w pair --type libc --peer none --threads 2 --json
@@ -217,6 +232,13 @@ exits "CSV succeeds" 0
 is "the CSV has a header and one line" 2 "$(wc -l <"$work/out")"
 prints "text with commas is quoted" '^"zsmalloc:compact=no,chain=4",driver,1,fill,[0-9]'
 is "each line has as many fields as the header" 1 "$(sed 's/^"[^"]*"/x/' "$work/out" | awk -F, '{ print NF }' | sort -u | wc -l)"
+quick --type zsmalloc:compact=no --peer glibc -w drop -w stall --csv
+is "a measure without a time has as many fields" 1 "$(awk -F, '{ print NF }' "$work/out" | sort -u | wc -l)"
+is "the fastest malloc has the ratio 1" 1.0000 "$(field glibc drop ratio)"
+holds "compaction moves bytes" "$(field zsmalloc:compact=no compact moved_bytes)" -gt 0
+is "a malloc moves no bytes" "" "$(field glibc compact moved_bytes)"
+is "a stall is not measured in rounds" "" "$(field glibc stall ns)$(field glibc stall operations)"
+holds "the longest stall is a field" "$(field glibc stall store_longest_ns)" -gt 0
 
 # --- Sources of sizes -------------------------------------------------------------------------------------------
 
