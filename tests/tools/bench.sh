@@ -224,6 +224,20 @@ prints "the kernel's zsmalloc is measured, or the reason is printed" "^zram( +[0
 prints "versions are printed" "^libzpool $PACKAGE_VERSION"
 holds "the host name is not printed" "$(grep -cFw -- "$(uname -n)" "$work/out")" -eq 0
 
+# A peer that the user named must be there. An empty file hides the library of the system.
+quick --type libc --peer zram -w fill --sizes fixed:4097
+exits "zram without a suitable device or objects is a failure" 1
+warns "the reason is printed" "^zpoolctl: zram: (only root may use |there is no |it stores pages|.* is in use|.* lz4)"
+mkdir "$work/libraries"
+: >"$work/libraries/libjemalloc.so.2"
+status=0
+LD_LIBRARY_PATH=$work/libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$zpoolctl" bench --type libc --peer jemalloc \
+    >"$work/out" 2>"$work/err" || status=$?
+exits "a malloc without its library is a failure" 1
+warns "the message names the package of the malloc" \
+    "^zpoolctl: jemalloc: libjemalloc.so.2 cannot be preloaded \(Debian: libjemalloc2\)"
+is "nothing is measured without it" "" "$(cat "$work/out")"
+
 quick --type zsmalloc --peer none -w long-churn
 prints "calls of madvise during long churn alone are printed" "^zsmalloc +[0-9.]+ +[0-9.]+$"
 
