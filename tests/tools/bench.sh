@@ -268,6 +268,9 @@ run bench --objects 2000 --rounds 1 --type libc --peer none -w fill --json --siz
 printf '\r\n 5\t\r\n\n6' >"$work/blank"
 quick --type libc --peer none -w fill --json --sizes "$work/blank"
 is "blanks, empty lines and a missing newline are accepted" 5500 "$(value sizes bytes)"
+printf '100\n70000\n' >"$work/mixed"
+quick --type libc --peer none -w read --json --sizes "$work/mixed"
+is "objects of more than 64 KiB are read" 4000 "$(figure libc read rounds 0 operations)"
 status=0
 "$zpoolctl" bench --rounds 1 --type libc --peer none -w fill --json --sizes - <"$work/many" >"$work/out" 2>"$work/err" || status=$?
 exits "sizes come from standard input" 0
@@ -320,6 +323,10 @@ fails "a negative number" "negative: line 2 is not a size" --sizes "$work/negati
 fails "a size of 0" "zero: line 2 is 0: the size of an object must be from 1 to 1048576 bytes" --sizes "$work/zero"
 fails "a very long number" "huge: line 2 is not a size" --sizes "$work/huge"
 fails "a size that is too large" "large: line 2 is 2000000: the size of an object must be from 1" --sizes "$work/large"
+forge=$builddir/tests/tools/forge
+echo "malloc 2000000 1" | "$forge" zbud >"$work/forged"
+fails "a trace of an object that is too large" \
+    "forged: has an object of 2000000: the size of an object must be from 1 to" --sizes "$work/forged"
 fails "a program" "line 1 is not a size" --sizes /bin/sh
 fails "an endless file of zeros" "/dev/zero: line 1 is not a size" --sizes /dev/zero
 fails "a directory" "Is a directory" --sizes "$work"
@@ -331,6 +338,9 @@ done
 yes 8 2>"$work/yes" | head -n 17000000 >"$work/lines"
 fails "a file with too many sizes" "has more than 16777216 sizes" --sizes "$work/lines"
 rm "$work/lines"
+echo "times 16777217 malloc 1 1" | "$forge" zbud >"$work/forged"
+fails "a trace of too many objects" "has more than 16777216 sizes" --sizes "$work/forged"
+rm "$work/forged"
 mkfifo "$work/endless"
 yes '' >"$work/endless" 2>"$work/yes" &
 fails "endless blank lines" "has more than 128 MiB" --sizes "$work/endless"
