@@ -422,6 +422,15 @@ prints "the picture has the memory" "memory0 using 1:2 .* 'zbud'"
 quick --type zbud --peer none -w fill --plot "$work/picture.png"
 cp "$work/picture.png" "$work/out"
 prints "PNG is drawn as well" "^set terminal png"
+quick --type zsmalloc:max=256 --type zsmalloc:max=512 --type zbud --peer none --sizes fixed:400 \
+    --plot "$work/picture.svg"
+exits "allocators that cannot do everything are drawn" 0
+prints "one reason stands for all measures" \
+    "^zsmalloc:max=256: fill, churn, .*, evict, stall: it accepts objects of up to 256 bytes, and 1000 of the 1000 are"
+cp "$work/picture.svg" "$work/out"
+prints "a time that is missing leaves a gap" '^"hot pair" NaN [0-9.]+$'
+prints "the memory of an allocator with figures is drawn" "memory1 using 1:2 .* 'zsmalloc:max=512'"
+prints_not "an allocator without figures is left out" "memory0|max=256"
 printf '#!/bin/sh\necho half\nexit 1\n' >"$work/bin/gnuplot"
 echo before >"$work/picture.svg"
 quick --type zbud --peer none -w fill --plot "$work/picture.svg"
