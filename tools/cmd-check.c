@@ -167,9 +167,15 @@ static void take_file(struct check_options *options, struct argp_state *state, c
 		warn("%s: %s", file, strerror(errno));
 		exit(STATUS_FAILED);
 	}
+	/* The part before the colon could be a directory with another plugin of this name. */
+	if (strchr(resolved, ':'))
+		usage_error(
+			state,
+			"\"%s\" cannot be searched for plugins: its name has a colon, which ends a directory of a plugin path",
+			resolved);
 	if (snprintf(options->path, sizeof(options->path), "%s/%s", strcmp(resolved, "/") ? resolved : "", name) >=
 	    (int)sizeof(options->path))
-		usage_error(state, "\"%s\" is too long", file);
+		usage_error(state, "the path of \"%s\" is too long", file);
 	options->spec = options->type;
 	options->suite.file = options->path;
 	options->suite.file_type = options->type;
@@ -314,28 +320,24 @@ static void remove_from_path(char *path, const char *directory)
 /*
  * Puts the file's directory in front of the plugin path, and keeps the other directories: the file may be a filter,
  * which needs drivers. The environment variable is set as well, because the commands that the report prints repeat it.
+ * The library has accepted the other directories, and take_file() this one, so nothing but memory can be missing.
  */
-static bool look_there(const char *file)
+static void look_there(const char *file)
 {
 	char *others = drivers_path();
 	size_t length = (size_t)(strrchr(file, '/') - file);
 	char *path = NULL, *directory = strndup(file, length ? length : 1);
-	int err;
 
 	if (!directory)
 		out_of_memory();
 	remove_from_path(others, directory);
 	if (asprintf(&path, "%s%s%s", directory, *others ? ":" : "", others) < 0)
 		out_of_memory();
-	err = zpool_set_plugin_path(path);
-	if (err)
-		warn("cannot search %s for plugins: %s", path, zpool_last_error());
-	if (setenv("ZPOOL_PLUGIN_PATH", path, 1))
+	if (zpool_set_plugin_path(path) || setenv("ZPOOL_PLUGIN_PATH", path, 1))
 		out_of_memory();
 	free(others);
 	free(directory);
 	free(path);
-	return !err;
 }
 
 static uint64_t random_seed(void)
@@ -365,8 +367,8 @@ static int run(struct check_options *options)
 {
 	struct ct_totals totals;
 
-	if (options->path[0] && !look_there(options->path))
-		return STATUS_FAILED;
+	if (options->path[0])
+		look_there(options->path);
 	if (!check_report_start(options->as_json, options->junit))
 		return STATUS_FAILED;
 	gather(options);

@@ -143,10 +143,20 @@ if [ -e "$work/plugins/crash.so" ]; then
     run check --fail-fast --seed 7 "$strange/crash.so"
     exits "a driver in a directory with quotes in its name" 1
     repeats "the printed command can be pasted into a shell"
-    ZPOOL_PLUGIN_PATH=$work:$strange:/nowhere
-    run check --fail-fast --seed 7 "$strange/crash.so"
-    ZPOOL_PLUGIN_PATH=$work/plugins
-    prints "the printed path has the directory of the file once, at its beginning" "^#   alone: +ZPOOL_PLUGIN_PATH='[^:]*:$work:/nowhere' "
+    for others in "$work:$strange:/nowhere" "$work:/nowhere:$strange"; do
+        ZPOOL_PLUGIN_PATH=$others
+        run check --fail-fast --seed 7 "$strange/crash.so"
+        ZPOOL_PLUGIN_PATH=$work/plugins
+        prints "the printed path has the directory of the file once, at its beginning" "^#   alone: +ZPOOL_PLUGIN_PATH='[^:]*:$work:/nowhere' "
+    done
+
+    # The part of the path before the colon is a directory with a driver of this name, which must not be taken instead.
+    mkdir "$work/colon" "$work/colon:"
+    cp "$strange/crash.so" "$work/colon/"
+    cp "$strange/crash.so" "$work/colon:/"
+    run check "$work/colon:/crash.so"
+    exits "a file in a directory with a colon in its name is a usage error" 2
+    warns "the message tells the reason" "\"$work/colon:\" cannot be searched for plugins: its name has a colon"
 
     # The directory that with-plugins makes is gone when the command is repeated.
     with_plugins=$(cd "${srcdir:-.}/tests" && pwd)/with-plugins
@@ -192,6 +202,22 @@ if [ -e "$file" ]; then
     cd "$work/plugins" || exit 1
     run check --case file_is_a_plugin zbud.so
     exits "a file in the current directory can be checked" 0
+
+    # The path of a directory can have 4095 characters. This one has 4090, which leaves too few for the file's name.
+    mkdir "$work/deep"
+    cd "$work/deep" || exit 1
+    while deep=$(pwd -P) && [ ${#deep} -lt 4090 ]; do
+        left=$((4090 - ${#deep} - 1))
+        [ $left -le 200 ] || left=100
+        name=$(printf "%${left}s" '' | tr ' ' d)
+        mkdir "$name"
+        cd "$name" || exit 1
+    done
+    cp "$file" .
+    run check zbud.so
+    exits "a file whose path is too long is a usage error" 2
+    warns "the message tells the reason" 'the path of "zbud\.so" is too long'
+    cd "$work/plugins" || exit 1
 
     cp zbud.so other.so
     run check other.so
