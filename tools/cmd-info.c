@@ -248,8 +248,6 @@ static char *values_text(const json_t *param)
 		return join_choices(json_object_get(param, "choices"));
 	if (!strcmp(text_of(param, "type"), "bool"))
 		length = asprintf(&text, "yes, no");
-	else if (json_is_null(json_object_get(param, "min")))
-		length = asprintf(&text, "any");
 	else if (size && bounded)
 		length = asprintf(&text, "%s to %s", min ? size_format(min, low) : "0", size_format(max, high));
 	else if (size)
@@ -277,10 +275,6 @@ static void print_parameters(const json_t *params)
 	const json_t *param;
 	size_t i;
 
-	if (!json_array_size(params)) {
-		puts("\nIt has no parameters.");
-		return;
-	}
 	putchar('\n');
 	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	json_array_foreach (params, i, param) {

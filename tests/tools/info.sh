@@ -45,6 +45,8 @@ exits "an unknown driver is a failure" 1
 warns "the message for an unknown driver has the searched path" "$work/plugins/nosuch\.so"
 warns "the message for an unknown driver has the available drivers" \
     "^Available drivers: copying, lethal, noteless, sieve, zbud\."
+run info no-such
+warns "a dash in a driver's name stands for an underscore" "no_such: .*$work/plugins/no_such\\.so"
 run info ../evil
 exits "a path instead of a name is a failure" 1
 echo "no ELF" >"$work/plugins/broken.so"
