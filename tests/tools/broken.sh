@@ -6,7 +6,7 @@
 . "${srcdir:-.}/tests/tools/common.sh"
 needs_children
 
-use_drivers crash hang corrupt exits lethal copying stray
+use_drivers crash hang corrupt exits lethal copying refuses stray
 text_file "$work/text" 131072
 
 run store --timeout 1 "$work/text"
@@ -16,6 +16,7 @@ prints "a hang is in the table" "^hang .* failed: stopped after 1 s in which not
 prints "a driver that exits is in the table" "^exits .* failed: ended with status 0 while opening a pool"
 prints "a driver that kills at once is in the table" "^lethal .* failed: killed by SIGKILL"
 prints "lost data is in the table" "^corrupt .* 1 differs\$"
+prints "a driver that creates no pool is in the table, with its reason" "^refuses .* failed: .*the device is missing"
 prints "a good driver's result is not affected" "^copying .* identical\$"
 prints "a driver that writes to the tool's pipe is in the table" "^stray .* failed: ended with status 0 after damaging its results"
 warns "a crash is reported" "crash: killed by SIGABRT"
@@ -34,6 +35,10 @@ for driver in corrupt crash; do
     run store -t $driver "$work/text"
     exits "$driver alone makes the status 1" 1
 done
+run store -t refuses "$work/text"
+exits "a named driver that creates no pool makes the status 1" 1
+warns "its reason is reported" "refuses: .*the device is missing"
+is "nothing is stored" "" "$(cat "$work/out")"
 run store -t copying "$work/text"
 exits "a good driver alone makes it 0" 0
 

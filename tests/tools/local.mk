@@ -57,6 +57,7 @@ check_LTLIBRARIES += \
 	tests/tools/mocks/lethal.la \
 	tests/tools/mocks/minor.la \
 	tests/tools/mocks/noteless.la \
+	tests/tools/mocks/refuses.la \
 	tests/tools/mocks/sieve.la \
 	tests/tools/mocks/stray.la
 tests_tools_mocks_copying_la_SOURCES = tests/tools/mocks/copying.c tests/tools/mocks/mock-pool.h
@@ -79,6 +80,8 @@ tests_tools_mocks_minor_la_SOURCES = tests/tools/mocks/minor.c tests/tools/mocks
 tests_tools_mocks_minor_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_noteless_la_SOURCES = tests/tools/mocks/noteless.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_noteless_la_LDFLAGS = $(tools_mock_ldflags)
+tests_tools_mocks_refuses_la_SOURCES = tests/tools/mocks/refuses.c tests/tools/mocks/mock-pool.h
+tests_tools_mocks_refuses_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_sieve_la_SOURCES = tests/tools/mocks/sieve.c tests/tools/mocks/mock-pool.h
 tests_tools_mocks_sieve_la_LDFLAGS = $(tools_mock_ldflags)
 tests_tools_mocks_stray_la_SOURCES = tests/tools/mocks/stray.c tests/tools/mocks/mock-pool.h
