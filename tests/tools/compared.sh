@@ -12,7 +12,7 @@ forge=$builddir/tests/tools/forge
 trace=$work/made.trace
 seed=${ZPOOL_TEST_SEED:-$(date +%s)}
 echo "ZPOOL_TEST_SEED=$seed"
-use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying forgets
+use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying forgets refuses
 : >"$work/out"
 : >"$work/err"
 
@@ -70,6 +70,18 @@ done
 run replay --json --type forgets "$trace"
 is "a lost write is detected" differs "$(value drivers 0 result)"
 exits "a lost write is a failure" 1
+made 'malloc 100 0' 'map 1 2' 'unmap 1' 'map 1 0' 'unmap 1'
+run replay --type refuses:call=read "$trace"
+exits "an object that cannot be read is a failure" 1
+warns "the message has the call and the reason" "refuses:call=read: call 3: reading an object: .*zpool_obj_read\\(\\)"
+made 'malloc 100 0' 'map 1 2' 'unmap 1' 'free 1'
+run replay --type refuses:call=read "$trace"
+exits "an object that cannot be read before it is freed is a failure" 1
+warns "the message has the call and the reason" "refuses:call=read: call 3: reading an object: .*zpool_obj_read\\(\\)"
+run replay --type refuses:call=malloc "$trace"
+exits "a driver that returns the handle 0 fails" 1
+warns "the message has the call and the reason" \
+    "refuses:call=malloc: call 0: zpool_malloc: the driver returned the handle 0"
 made 'malloc 100 0' 'times 3000 write 1 1 1' 'write 1 99 1' 'read 1 100 0'
 run replay --json --type copying "$trace"
 counts "a byte that is written repeatedly" identical 1 0 0
@@ -113,6 +125,8 @@ counts "JSON has the same result" identical 1 0 2
 made 'malloc 10 0' 'map 1 2' 'unmap 1' 'free 1'
 run replay --json --type fault+zsmalloc "$trace"
 counts "no call is added if the filter fault counts calls" nothing_to_compare 0 1 0
+run replay --type fault+zsmalloc "$trace"
+prints "the reason is printed" '0 of 1 object was compared; 1 was not read before being freed$'
 made 'malloc 20000 0' 'map 1 2' 'unmap 1' 'free 1'
 run replay --type zbud "$trace"
 exits "a driver that accepts no object fails" 1
@@ -151,6 +165,17 @@ head -c 20 "$work/whole" >"$trace"
 run replay "$trace"
 exits "a trace that ends in its header cannot be replayed" 1
 warns "the message has the position" 'cut off inside its header, after 20 bytes'
+
+# --- Calls that are missing from a trace --------------------------------------------------------------------------
+
+for lost in '1 call is' '12 calls are'; do
+    made 'malloc 100 0' "lost ${lost%% *}"
+    run replay "$trace"
+    exits "a trace with missing calls is replayed" 0
+    prints "the report says that $lost missing" "made.trace: 1 call on zsmalloc .*; $lost missing\$"
+    run replay --json "$trace"
+    is "JSON has the number" "${lost%% *}" "$(value recorded missing_calls)"
+done
 
 # --- Invalid traces ------------------------------------------------------------------------------------------------
 
