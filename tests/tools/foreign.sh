@@ -64,6 +64,23 @@ few_calls | forge trace+zbud
 run replay "$work/foreign.trace"
 exits "a trace without a file is refused" 1
 
+# Drivers of libzpool that cannot be asked for their parameters: one is not installed, and one kills the process that
+# loads it. The plugin of the second is a mock whose name, of the same length, is replaced.
+if ! is_linked_in zblock; then
+    use_drivers zbud lethal
+    few_calls | forge zblock:limit=1M
+    run replay "$work/foreign.trace"
+    exits "a driver that is not installed is a failure" 1
+    warns "the message has the file that is missing" "zblock:limit=1M: .*$work/plugins/zblock\\.so"
+    warns "the message has the available drivers" '^Available drivers: lethal, zbud\.'
+    LC_ALL=C sed 's/lethal/zblock/g' "$work/plugins/lethal.so" >"$work/plugins/zblock.so"
+    run replay "$work/foreign.trace"
+    exits "a driver that ends its process is a failure" 1
+    warns "the message says what to do" \
+        'zblock:limit=1M: killed by SIG(KILL|ABRT).* before it could be determined whether the spec names a file; give --type'
+    use_drivers trace fault guard zsmalloc zbud z3fold zblock libc copying crash
+fi
+
 # --- The memory that a trace may use --------------------------------------------------------------------------------
 
 # This trace removes the limit of its header, and then allocates 10 TiB.  A sanitizer ends the process then.
