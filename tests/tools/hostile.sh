@@ -47,6 +47,12 @@ in_locale()
     is "list --json is JSON, and has the path to the byte where it can" "$work/plugins/hostile.so" \
         "$(value drivers type=hostile path)"
     rm "$work/plugins/$bad.so"
+    # A path can have a DEL and still be valid UTF-8.
+    ZPOOL_PLUGIN_PATH=$work/plugins:$work/$(printf 'del\177')
+    run list --json
+    harmless "list --json with a DEL in the plugin path"
+    is "the DEL is escaped, so the path is complete" "$ZPOOL_PLUGIN_PATH" "$(value plugin_path)"
+    ZPOOL_PLUGIN_PATH=$work/plugins
 
     run info hostile
     exits "info succeeds" 0
