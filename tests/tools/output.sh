@@ -78,6 +78,11 @@ for stream in '&-' /dev/full; do
 done
 limited 0 store -t zbud "$work/input"
 warns "a file size limit is a message, not a signal" 'cannot write a temporary file in .*: File too large'
+# An input of several megabytes meets the limit while it is read, and not only when all of it has been read.
+random_file "$work/large" 6000000
+limited 4096 store -t zbud "$work/large"
+warns "a file size limit ends the reading" 'cannot write a temporary file in .*: File too large'
+is "there is no other message" 1 "$(grep -c '^zpoolctl' "$work/err")"
 (
     # shellcheck disable=SC3045
     ulimit -f 0

@@ -153,6 +153,20 @@ run store -t libc -t zbud "$work/in"
 prints "drivers are in the order of the command line" "^libc "
 is "no other drivers are tried" 2 "$(grep -c identical "$work/out")"
 
+if [ -r /proc/self/status ]; then
+    run store -t libc --json "$work/in/tail" /proc/self/status
+    exits "files on two file systems are stored" 0
+    is "both files are read" 2 "$(value input files)"
+fi
+
+# A table without a column to leave out is printed in parts, each of which begins with the first column.
+COLUMNS=30 run store -t libc "$work/in"
+exits "store succeeds on 30 columns" 0
+is "no part of the table is wider" "" "$(awk '/^DRIVER/ { table = 1 } table && length > 30' "$work/out")"
+is "each part begins with the driver" "$(grep -c '^DRIVER ' "$work/out")" "$(grep -c '^libc ' "$work/out")"
+holds "the table has several parts" "$(grep -c '^DRIVER ' "$work/out")" -gt 1
+is "there is an empty line before each part" "" "$(awk '/^DRIVER/ && before != "" { print } { before = $0 }' "$work/out")"
+
 run store -t libc "$work/in" "$work/nowhere"
 exits "a path that does not exist makes the status 1" 1
 warns "the missing path is named" "$work/nowhere: No such file or directory; skipped"
