@@ -140,7 +140,7 @@ struct z3fold_pool {
  * A location, as stored in the handle table, has the page number and the first chunk.  So mapping an object does not
  * need the page's record.
  */
-_Static_assert(ZP_PGNO_BITS + Z3FOLD_CHUNK_SHIFT <= ZP_LOCATION_BITS, "a location must hold page and chunk");
+_Static_assert(ZP_PGNO_BITS + Z3FOLD_CHUNK_SHIFT == ZP_LOCATION_BITS, "a location holds page and chunk, and no more");
 
 static inline uint64_t z3fold_location(uint32_t pgno, unsigned int chunk)
 {

@@ -113,8 +113,6 @@ bool z3fold_record_is_ready(struct z3fold_pool *pool, uint32_t pgno)
 {
 	bool ready;
 
-	if (pgno >> ZP_PGNO_BITS)
-		return false;
 	zp_lock(&pool->record_lock);
 	ready = pool->blocks[z3fold_block_of(pgno)].units && unit_of(pool, pgno)->committed;
 	zp_unlock(&pool->record_lock);
