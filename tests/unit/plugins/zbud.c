@@ -293,6 +293,11 @@ START_TEST(verify_names_what_is_broken)
 	inside->used_slots[1]++;
 	ck_assert_int_eq(zbud->verify(pool), -EUCLEAN);
 	inside->used_slots[1]--;
+	inside->unbuddied_mask ^= 1;
+	ck_assert_int_eq(zbud->verify(pool), -EUCLEAN);
+	ck_assert_ptr_nonnull(strstr(harness.error, "the mask of lists with room"));
+	inside->unbuddied_mask ^= 1;
+	ck_assert_int_eq(zbud->verify(pool), 0);
 }
 END_TEST
 
