@@ -202,6 +202,24 @@ START_TEST(a_use_after_unmap_is_found_at_the_next_check)
 }
 END_TEST
 
+START_TEST(every_damaged_object_is_found_when_the_pool_is_destroyed)
+{
+	enum { OBJECTS = 3 };
+
+	open_guard("guard:leaks=no", _i);
+	for (int i = 0; i < OBJECTS; i++) {
+		unsigned long handle = stack_store(pool, 300);
+		char *at = zpool_map_handle(pool, handle, ZPOOL_MM_RO);
+
+		at[300] = 1;
+		zpool_unmap_handle(pool, handle);
+	}
+	expect_errors(0, NULL);
+	close_guard(OBJECTS);
+	ck_assert_uint_eq(stack_logged("detected in zpool_destroy_pool()"), OBJECTS);
+}
+END_TEST
+
 /* The checksum processes an object in steps of 64 bytes, and the rest at its end in a different way. */
 START_TEST(damage_to_any_byte_of_an_object_is_detected)
 {
@@ -534,6 +552,7 @@ int main(void)
 		an_underrun_is_found,
 		an_overrun_through_a_mapping_for_reading_is_found_at_free,
 		a_use_after_unmap_is_found_at_the_next_check,
+		every_damaged_object_is_found_when_the_pool_is_destroyed,
 		damage_to_any_byte_of_an_object_is_detected,
 		unbalanced_maps_are_found,
 		a_leak_report_names_the_caller,
