@@ -128,7 +128,7 @@ static int fault_create(const struct zpool_create_args *args, struct zpool_creat
 
 	if (!pool)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < FAULT_PARAMS && i < args->value_count; i++)
+	for (uint32_t i = 0; i < FAULT_PARAMS; i++)
 		(void)fault_set(pool, i, zp_create_value(args, i));
 	err = zp_filter_init(&pool->filter, args, out, fault_evict);
 	if (err)
