@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the filter trace does when its block of records is full, or its table of objects cannot grow.  The filter is
- * linked in, so that its allocations can be made to fail.
+ * What the filter trace does when its block of records is full, its table of objects cannot grow, or its FIFO is full.
+ * The filter is linked in, so that its allocations can be made to fail.
  */
 #include "config.h"
 
@@ -10,6 +10,12 @@
 #include "tests/unit/failing-memory.h"
 #include "tools/trace-file.h"
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 extern const struct zpool_driver trace_LTX_zpool_driver;
@@ -102,6 +108,62 @@ START_TEST(objects_that_the_table_does_not_hold_are_counted_as_missing)
 }
 END_TEST
 
+static atomic_uint alarms;
+
+static void count_alarm(int number)
+{
+	(void)number;
+	atomic_fetch_add(&alarms, 1);
+}
+
+/* Reads nothing until the writer was interrupted several times. */
+static void *read_late(void *reader)
+{
+	enum { INTERRUPTIONS = 10 };
+	static char bytes[1 << 16];
+	const int fd = *(const int *)reader;
+
+	while (atomic_load(&alarms) < INTERRUPTIONS)
+		usleep(1000);
+	(void)fcntl(fd, F_SETFL, 0);
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		continue;
+	return NULL;
+}
+
+START_TEST(signals_do_not_end_the_wait_for_a_reader)
+{
+	enum { TRACED_CALLS = 100000 }; /* several times what a FIFO holds */
+	const struct sigaction action = { .sa_handler = count_alarm };
+	const struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { { 0, 0 }, { 0, 0 } };
+	unsigned long handle;
+	pthread_t thread;
+	sigset_t alarm_only;
+	int reader;
+
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	open_traced("libc");
+	ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+	ck_assert_int_eq(sigemptyset(&alarm_only), 0);
+	ck_assert_int_eq(sigaddset(&alarm_only, SIGALRM), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &alarm_only, NULL), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_late, &reader), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL), 0);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (int i = 0; i < TRACED_CALLS; i += 2) {
+		ck_assert_int_eq(zpool_malloc(pool, 40, ZPOOL_GFP_KERNEL, &handle), 0);
+		zpool_free(pool, handle);
+	}
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(close(reader), 0);
+	ck_assert_msg(stack_errors == 0, "logged: %s", stack_log);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("trace that is full");
@@ -110,6 +172,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, call_that_may_wait_writes_the_block_that_others_filled);
 	tcase_add_test(tcase, objects_that_the_table_does_not_hold_are_counted_as_missing);
+	tcase_add_test(tcase, signals_do_not_end_the_wait_for_a_reader);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
