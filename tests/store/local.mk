@@ -2,7 +2,7 @@
 
 if HAVE_CHECK
 if ENABLE_STORE
-store_tests = tests/store/store tests/store/arguments tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary \
+store_tests = tests/store/store tests/store/arguments tests/store/threads tests/store/backing tests/store/faults tests/store/crash tests/store/checksum tests/store/recompress tests/store/pressure tests/store/dictionary tests/store/training \
 	tests/store/room tests/store/index tests/store/together tests/store/cancel tests/store/small_stack tests/store/heap
 check_PROGRAMS += $(store_tests)
 TESTS += $(store_tests)
@@ -32,6 +32,11 @@ tests_store_dictionary_SOURCES = \
 tests_store_dictionary_CPPFLAGS = $(store_cppflags)
 tests_store_dictionary_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_store_dictionary_LDADD = $(store_test_ldadd)
+
+tests_store_training_SOURCES = tests/store/training.c tests/store/documents.c tests/store/documents.h
+tests_store_training_CPPFLAGS = $(store_cppflags)
+tests_store_training_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_store_training_LDADD = $(store_test_ldadd)
 
 tests_store_recompress_SOURCES = tests/store/recompress.c tests/store/drivers.h tests/store/image.c tests/store/image.h
 tests_store_recompress_CPPFLAGS = $(store_cppflags)

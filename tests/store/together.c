@@ -20,6 +20,7 @@
 enum { UNIT = 1024, UNITS = 256, THREADS = 4, ROUNDS = 100, LOSE_EVERY = 7 };
 
 static struct zpool_store *store;
+static struct image image;
 
 static void open_store(const struct zpool_store_backing *backing)
 {
@@ -31,6 +32,14 @@ static void open_store(const struct zpool_store_backing *backing)
 	ck_assert_msg(store, "%s", zpool_last_error());
 }
 
+static struct zpool_store_stats stats(void)
+{
+	struct zpool_store_stats all;
+
+	ck_assert_int_eq(zpool_store_get_stats(store, &all, sizeof(all)), 0);
+	return all;
+}
+
 static const unsigned char *value_of(uint64_t key, uint32_t version, unsigned char *value)
 {
 	uint32_t seed = (uint32_t)key * 2654435761U + version;
@@ -40,6 +49,14 @@ static const unsigned char *value_of(uint64_t key, uint32_t version, unsigned ch
 		value[i] = (unsigned char)(seed >> 24);
 	}
 	return value;
+}
+
+static void run_in_thread(void *(*function)(void *))
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, function, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -60,12 +77,10 @@ static void *evict_everything(void *unused)
 static int64_t next_extent_before_eviction(void *user, uint64_t offset, uint64_t bytes, int *is_hole)
 {
 	int64_t length = image_next_extent(user, offset, bytes, is_hole);
-	pthread_t thread;
 
 	if (evicts_next) {
 		evicts_next = false;
-		ck_assert_int_eq(pthread_create(&thread, NULL, evict_everything, NULL), 0);
-		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+		run_in_thread(evict_everything);
 	}
 	return length;
 }
@@ -73,7 +88,6 @@ static int64_t next_extent_before_eviction(void *user, uint64_t offset, uint64_t
 START_TEST(unit_that_is_evicted_during_the_call_is_no_hole)
 {
 	unsigned char value[UNIT];
-	struct image image;
 	uint64_t count = 0;
 
 	image_init(&image, (uint64_t)UNITS * UNIT, false);
@@ -181,17 +195,129 @@ START_TEST(flush_that_succeeds_has_lost_nothing)
 						     .pwrite = disk_pwrite,
 						     .flush = disk_flush };
 	pthread_t threads[THREADS];
-	struct zpool_store_stats stats;
 
 	open_store(&backing);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, put_and_sync, (void *)i), 0);
 	for (int i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
-	ck_assert_uint_eq(stats.flushes, disk.flushes - disk.flushes / LOSE_EVERY);
-	ck_assert_uint_eq(stats.write_errors, disk.flushes / LOSE_EVERY);
+	ck_assert_uint_eq(stats().flushes, disk.flushes - disk.flushes / LOSE_EVERY);
+	ck_assert_uint_eq(stats().write_errors, disk.flushes / LOSE_EVERY);
 	zpool_store_close(store);
+}
+END_TEST
+
+static int (*image_discard)(void *user, uint64_t offset, uint64_t bytes);
+static int64_t (*image_pwrite)(void *user, const void *buf, size_t bytes, uint64_t offset);
+
+static void *put_again(void *unused)
+{
+	unsigned char value[UNIT];
+
+	(void)unused;
+	ck_assert_int_eq(zpool_store_put(store, 5, value_of(5, 2, value), UNIT), 0);
+	return NULL;
+}
+
+static int discard_before_put(void *user, uint64_t offset, uint64_t bytes)
+{
+	int err = image_discard(user, offset, bytes);
+
+	run_in_thread(put_again);
+	return err;
+}
+
+/* The flush has told the image to discard the unit, and another thread puts a value before it has noted that. */
+START_TEST(unit_that_is_put_while_a_flush_discards_it_keeps_its_value)
+{
+	unsigned char value[UNIT], other[UNIT];
+
+	image_init(&image, (uint64_t)UNITS * UNIT, false);
+	image_discard = image.backing.discard;
+	image.backing.discard = discard_before_put;
+	open_store(&image.backing);
+	ck_assert_int_eq(zpool_store_put(store, 5, value_of(5, 1, value), UNIT), 0);
+	ck_assert_int_eq(zpool_store_drop(store, 5), 0);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert_uint_eq(atomic_load(&image.discards), 1);
+	ck_assert_uint_eq(stats().dirty, 1);
+	ck_assert_uint_eq(stats().units, 1);
+	ck_assert_int_eq(zpool_store_get(store, 5, other, UNIT), UNIT);
+	ck_assert_mem_eq(other, value_of(5, 2, value), UNIT);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert_uint_eq(stats().dirty, 0);
+	ck_assert_mem_eq(image.data + 5 * UNIT, value, UNIT);
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+/* An incompressible value of this length does not fit into a page of zbud, so each put is a direct write. */
+enum { LARGE = 4096, LARGE_UNITS = 512, REPEATED_MAX = 16 };
+
+static uint64_t first_writes;
+static bool flush_fails_next;
+
+static const unsigned char *large_value_of(uint64_t key)
+{
+	static unsigned char value[LARGE];
+
+	for (size_t at = 0; at < LARGE; at += UNIT)
+		(void)value_of(key, (uint32_t)at + 1, value + at);
+	return value;
+}
+
+static void *flush_that_fails(void *unused)
+{
+	(void)unused;
+	image_fail(&image, 1, 1, EIO);
+	ck_assert_int_eq(zpool_store_sync(store, LARGE_UNITS - 1, 1), -EIO);
+	return NULL;
+}
+
+static int64_t pwrite_before_flush_that_fails(void *user, const void *buf, size_t bytes, uint64_t offset)
+{
+	int64_t done = image_pwrite(user, buf, bytes, offset);
+
+	first_writes += done > 0 && offset == 0;
+	if (done > 0 && flush_fails_next) {
+		flush_fails_next = false;
+		run_in_thread(flush_that_fails);
+	}
+	return done;
+}
+
+/*
+ * So many direct writes have failed that the store repeats the oldest one before it begins another.  The device may have
+ * lost what was repeated if a flush of another thread fails meanwhile, and then the store must write it once more.
+ */
+START_TEST(direct_write_is_repeated_again_if_a_flush_fails_meanwhile)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	image_init(&image, (uint64_t)LARGE_UNITS * LARGE, false);
+	image_pwrite = image.backing.pwrite;
+	image.backing.pwrite = pwrite_before_flush_that_fails;
+	args.pool = "zbud";
+	args.unit_bytes = LARGE;
+	args.backing = &image.backing;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	image_fail(&image, 1, REPEATED_MAX, EIO);
+	for (uint64_t key = 0; key < REPEATED_MAX; key++)
+		ck_assert_int_eq(zpool_store_put(store, key, large_value_of(key), LARGE), -EIO);
+	ck_assert_uint_eq(stats().units, REPEATED_MAX);
+	flush_fails_next = true;
+	ck_assert_int_eq(zpool_store_put(store, 20, large_value_of(20), LARGE), 0);
+	ck_assert_uint_eq(first_writes, 2);
+	/* After that, the store need not keep its copy. */
+	ck_assert_uint_eq(stats().units, REPEATED_MAX - 1);
+	ck_assert_int_eq(zpool_store_flush(store), 0);
+	ck_assert_uint_eq(stats().units, 0);
+	for (uint64_t key = 0; key < REPEATED_MAX; key++)
+		ck_assert_mem_eq(image.data + key * LARGE, large_value_of(key), LARGE);
+	zpool_store_close(store);
+	image_fini(&image);
 }
 END_TEST
 
@@ -235,6 +361,8 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, unit_that_is_evicted_during_the_call_is_no_hole);
 	tcase_add_test(tcase, flush_that_succeeds_has_lost_nothing);
+	tcase_add_test(tcase, unit_that_is_put_while_a_flush_discards_it_keeps_its_value);
+	tcase_add_test(tcase, direct_write_is_repeated_again_if_a_flush_fails_meanwhile);
 	tcase_add_test(tcase, file_can_be_opened_again_while_a_child_lives);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
