@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "handles.h"
 #include "magazine.h"
 
 extern const struct zpool_driver z3fold_LTX_zpool_driver;
@@ -83,6 +84,16 @@ static inline void harness_occupy_seats(struct zp_caches *caches)
 {
 	for (unsigned int i = 0; i < ZP_CACHE_SEATS; i++)
 		atomic_store(&caches->seats[i].owner, ZP_CACHE_NOBODY + 1);
+}
+
+/*
+ * A handle slot has 2^22 lives, after which it is retired.  After this call, which a test makes before the pool's first
+ * malloc, it has four.
+ */
+static inline void harness_set_few_generations(struct zp_handles *handles)
+{
+	handles->generation_mask = 3;
+	handles->word_mask = (UINT64_C(4) << ZP_GENERATION_SHIFT) - 1;
 }
 
 static inline struct zpool_create_args harness_args(struct harness *harness, const struct zpool_driver *driver)

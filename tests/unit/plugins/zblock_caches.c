@@ -245,6 +245,28 @@ START_TEST(slot_is_reused_after_its_handle)
 }
 END_TEST
 
+/* The slot that was freed last still has such a handle slot when the cache is emptied. */
+START_TEST(trim_frees_a_pending_slot_without_generations)
+{
+	struct zblock_pool *inside = pool;
+
+	harness_set_few_generations(&inside->handles);
+	for (unsigned int i = 0; i < 8; i++) {
+		unsigned long handle = store(SIZE);
+
+		for (unsigned int lives = 0; lives < i; lives++) {
+			release(handle);
+			handle = store(SIZE);
+		}
+		release(handle);
+		(void)trim();
+		check_sound();
+		ck_assert_uint_eq(stats().objects, 0);
+		ck_assert_uint_eq(stats().pages, 0);
+	}
+}
+END_TEST
+
 START_TEST(thread_works_without_a_cache_if_memory_is_short)
 {
 	struct zblock_pool *inside = pool;
@@ -309,6 +331,7 @@ void add_cache_tests(Suite *suite)
 	tcase_add_test(tcase, malloc_at_the_limit_uses_slots_cached_by_other_threads);
 	tcase_add_test(tcase, ending_thread_caches_nothing);
 	tcase_add_test(tcase, slot_is_reused_after_its_handle);
+	tcase_add_test(tcase, trim_frees_a_pending_slot_without_generations);
 	tcase_add_test(tcase, thread_works_without_a_cache_if_memory_is_short);
 	tcase_add_test(tcase, verify_finds_damaged_caches);
 }

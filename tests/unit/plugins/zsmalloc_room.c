@@ -151,22 +151,6 @@ START_TEST(cached_slot_does_not_prevent_eviction)
 }
 END_TEST
 
-START_TEST(retired_handle_slots_are_not_cached)
-{
-	struct zsmalloc_pool *self = pool;
-
-	/* A handle slot has 2^22 generations.  The test sets four, so that a slot is retired after four lives. */
-	self->handles.generation_mask = 3;
-	fill(1000);
-	for (int i = 0; i < 100; i++) {
-		release(handles[9]);
-		handles[9] = store(1000);
-	}
-	check_contents(1000);
-	self->handles.generation_mask = (1u << ZP_HANDLE_GENERATION_BITS) - 1;
-}
-END_TEST
-
 /* Frees objects 0 to `count` - 1 in a new thread. */
 static void *free_first(void *count)
 {
@@ -573,7 +557,6 @@ int main(void)
 	tcase_add_test(tcase, few_slots_are_cached_and_none_of_an_empty_class);
 	tcase_add_test(tcase, trim_compaction_and_shrink_empty_the_caches);
 	tcase_add_test(tcase, cached_slot_does_not_prevent_eviction);
-	tcase_add_test(tcase, retired_handle_slots_are_not_cached);
 	tcase_add_test(tcase, ending_thread_empties_its_cache);
 	tcase_add_test(tcase, child_has_no_caches_of_the_parents_other_threads);
 	tcase_add_test(tcase, destroyed_pool_leaves_no_hook);

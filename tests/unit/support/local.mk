@@ -30,6 +30,7 @@ support_tests = \
 	tests/unit/plugins/zsmalloc_holes \
 	tests/unit/plugins/zsmalloc_maps \
 	tests/unit/plugins/zsmalloc_pinned \
+	tests/unit/plugins/zsmalloc_retired \
 	tests/unit/plugins/zsmalloc_room \
 	tests/unit/plugins/zsmalloc_settle
 
@@ -182,6 +183,10 @@ tests_unit_plugins_zsmalloc_pinned_SOURCES = tests/unit/plugins/zsmalloc_pinned.
 	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
 tests_unit_plugins_zsmalloc_pinned_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_plugins_zsmalloc_pinned_LDADD = $(support_test_ldadd)
+tests_unit_plugins_zsmalloc_retired_SOURCES = tests/unit/plugins/zsmalloc_retired.c tests/unit/plugins/zsmalloc_fixture.h \
+	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
+tests_unit_plugins_zsmalloc_retired_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_plugins_zsmalloc_retired_LDADD = $(support_test_ldadd)
 tests_unit_plugins_zsmalloc_room_SOURCES = tests/unit/plugins/zsmalloc_room.c tests/unit/plugins/zsmalloc_fixture.h \
 	$(plugins_zsmalloc_la_SOURCES) tests/unit/plugins/harness.h tests/unit/support/unit.h
 tests_unit_plugins_zsmalloc_room_CPPFLAGS = $(plugin_test_cppflags)
