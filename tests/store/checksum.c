@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * checksum.c - a store detects objects that were changed in the memory of its pool
+ * checksum.c - a store detects objects that were changed in the memory of its pool, or that the pool does not return
  *
  * The test takes the pool out of the store's structure, and changes objects like a program that overwrites memory.
  */
@@ -166,6 +166,84 @@ START_TEST(damaged_value_is_not_recompressed)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------------------
+ * Without checksums
+ */
+
+static void open_plain(const char *pool, const char *compressor)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+
+	for (size_t i = 0; i < UNIT; i++)
+		value[i] = (unsigned char)('a' + i * i % 7);
+	args.pool = pool;
+	args.compressor = compressor;
+	args.unit_bytes = UNIT;
+	store = zpool_store_open(&args, sizeof(args));
+	ck_assert_msg(store, "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_store_put(store, KEY, value, UNIT), 0);
+}
+
+static void expect_value(void)
+{
+	memset(other, 0, sizeof(other));
+	ck_assert_msg(zpool_store_get(store, KEY, other, UNIT) == UNIT, "%s", zpool_last_error());
+	ck_assert_mem_eq(other, value, UNIT);
+}
+
+static void expect_damaged(void)
+{
+	struct zpool_store_stats before, after;
+
+	ck_assert_int_eq(zpool_store_get_stats(store, &before, sizeof(before)), 0);
+	ck_assert_int_eq(zpool_store_get(store, KEY, other, UNIT), -EIO);
+	ck_assert_msg(strstr(zpool_last_error(), "guard+DRIVER"), "%s", zpool_last_error());
+	ck_assert_int_eq(zpool_store_get_stats(store, &after, sizeof(after)), 0);
+	ck_assert_uint_eq(after.damaged, before.damaged + 1);
+}
+
+/* Even without checksums, the decompressor finds that these bytes are none of its own. */
+START_TEST(overwritten_payload_is_reported_without_checksums)
+{
+	static const char *const compressors[] = { "lz4", "lz4hc", "zstd" };
+	unsigned char kept[UNIT], damage[UNIT];
+	unsigned long handle;
+	size_t length;
+
+	open_plain("libc", compressors[_i]);
+	handle = (unsigned long)atomic_load(&store->index.chunk[0])->word[KEY];
+	length = length_in(handle);
+	memset(damage, 0xff, sizeof(damage));
+	ck_assert_int_eq(zpool_obj_read(store->pool, handle, kept, length, store->header_bytes), (int64_t)length);
+	ck_assert_int_eq(zpool_obj_write(store->pool, handle, damage, length, store->header_bytes), (int64_t)length);
+	expect_damaged();
+	ck_assert_int_eq(zpool_obj_write(store->pool, handle, kept, length, store->header_bytes), (int64_t)length);
+	expect_value();
+	zpool_store_close(store);
+}
+END_TEST
+
+/* The put maps the object first, and the get second. */
+START_TEST(object_that_cannot_be_mapped_is_copied)
+{
+	open_plain("fault:map_nth=2+zsmalloc", _i ? "none" : "lz4");
+	expect_value();
+	expect_value();
+	zpool_store_close(store);
+}
+END_TEST
+
+START_TEST(object_that_can_be_neither_mapped_nor_copied_is_reported)
+{
+	open_plain("fault+zsmalloc", _i ? "none" : "lz4");
+	ck_assert_int_eq(zpool_set_param(store->pool, "map_share", "1000"), 0);
+	expect_damaged();
+	ck_assert_int_eq(zpool_set_param(store->pool, "map_share", "0"), 0);
+	expect_value();
+	zpool_store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("checksum");
@@ -174,6 +252,9 @@ int main(void)
 	tcase_add_loop_test(tcase, each_changed_byte_of_an_object_is_detected, 0, KINDS);
 	tcase_add_test(tcase, damaged_unit_between_others_is_counted_once);
 	tcase_add_test(tcase, damaged_value_is_not_recompressed);
+	tcase_add_loop_test(tcase, overwritten_payload_is_reported_without_checksums, 0, 3);
+	tcase_add_loop_test(tcase, object_that_cannot_be_mapped_is_copied, 0, 2);
+	tcase_add_loop_test(tcase, object_that_can_be_neither_mapped_nor_copied_is_reported, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
