@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,6 +160,33 @@ START_TEST(file_that_cannot_be_a_backing_is_refused)
 }
 END_TEST
 
+START_TEST(lack_of_descriptors_for_the_backing_is_reported)
+{
+	struct zpool_store_args args = ZPOOL_STORE_ARGS_INIT;
+	struct rlimit before, few;
+	FILE *file = tmpfile();
+	int next, err;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(ftruncate(fileno(file), UNIT), 0);
+	/* The store wants a descriptor above 2.  After this loop, all below `next` are in use. */
+	while ((next = dup(fileno(file))) < 4)
+		ck_assert_int_ge(next, 0);
+	ck_assert_int_eq(close(next), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = (rlim_t)next;
+	args.backing_fd = fileno(file);
+	args.unit_bytes = UNIT;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	errno = 0;
+	err = zpool_store_open(&args, sizeof(args)) ? 0 : errno;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	expect(-err, EMFILE, "of the backing cannot be duplicated: Too many open files");
+	(void)fclose(file);
+}
+END_TEST
+
 START_TEST(whole_unit_of_one_word_needs_room)
 {
 	struct zpool_store *store = zpool_store_open(NULL, 0);
@@ -215,6 +243,7 @@ int main(void)
 	tcase_add_test(tcase, members_of_later_versions_must_be_zero);
 	tcase_add_test(tcase, backing_of_the_program_is_examined);
 	tcase_add_test(tcase, file_that_cannot_be_a_backing_is_refused);
+	tcase_add_test(tcase, lack_of_descriptors_for_the_backing_is_reported);
 	tcase_add_test(tcase, whole_unit_of_one_word_needs_room);
 	tcase_add_test(tcase, compressors_with_wrong_levels_and_those_beyond_the_table_are_refused);
 	suite_add_tcase(suite, tcase);

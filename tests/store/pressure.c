@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -161,6 +162,33 @@ START_TEST(system_without_pressure_information_is_reported)
 	ck_assert_int_eq(zpool_store_watch_pressure(store, &args, sizeof(args)), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(zpool_last_error(), "PSI"));
 	ck_assert_ptr_nonnull(strstr(zpool_last_error(), args.path));
+	zpool_store_close(store);
+	image_fini(&image);
+}
+END_TEST
+
+START_TEST(pressure_file_that_cannot_be_opened_is_reported)
+{
+	struct zpool_store_pressure args = ZPOOL_STORE_PRESSURE_INIT;
+	struct rlimit before, none;
+	char path[] = "/tmp/zpool-pressure-XXXXXX";
+	int fd = mkstemp(path), err;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	open_store(false);
+	args.path = path;
+	none = before;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	err = zpool_store_watch_pressure(store, &args, sizeof(args));
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_int_eq(err, -EMFILE);
+	ck_assert_msg(strstr(zpool_last_error(), "Too many open files"), "%s", zpool_last_error());
+	ck_assert_ptr_nonnull(strstr(zpool_last_error(), path));
+	ck_assert_int_eq(zpool_store_unwatch_pressure(store), -ENOENT);
+	ck_assert_int_eq(unlink(path), 0);
+	close(fd);
 	zpool_store_close(store);
 	image_fini(&image);
 }
@@ -415,6 +443,7 @@ int main(void)
 	tcase_add_loop_test(tcase, memory_pressure_event_releases_memory, 0, 2);
 	tcase_add_test(tcase, thread_ends_when_the_other_end_of_its_descriptor_is_closed);
 	tcase_add_test(tcase, system_without_pressure_information_is_reported);
+	tcase_add_test(tcase, pressure_file_that_cannot_be_opened_is_reported);
 	tcase_add_test(tcase, file_that_has_no_pressure_information_is_not_changed);
 	tcase_add_test(tcase, close_ends_the_thread);
 	tcase_add_test(tcase, removed_limit_ends_eviction);

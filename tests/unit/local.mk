@@ -123,7 +123,7 @@ tests_unit_loader_module_CFLAGS = $(unit_cflags)
 tests_unit_loader_module_LDADD = $(unit_ldadd)
 tests_unit_loader_module_LDFLAGS = $(failing_memory_ldflags)
 
-tests_unit_loader_needs_SOURCES = tests/unit/loader/needs.c $(failing_memory)
+tests_unit_loader_needs_SOURCES = tests/unit/loader/needs.c tests/unit/loader/needs_fixture.h $(failing_memory)
 tests_unit_loader_needs_CFLAGS = $(unit_cflags)
 tests_unit_loader_needs_LDADD = $(unit_ldadd)
 tests_unit_loader_needs_LDFLAGS = $(failing_memory_ldflags)

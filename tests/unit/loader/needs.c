@@ -6,10 +6,8 @@
 
 #include "loader/needs.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <link.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,74 +15,12 @@
 
 #include "loader/dynamic.h"
 #include "tests/unit/failing-memory.h"
+#include "tests/unit/loader/needs_fixture.h"
 #include "tests/unit/run.h"
 #include "tests/unit/scratch.h"
 
-enum { MAX_TAGS = 300, MAX_STRINGS = 32 << 10 };
-
-static struct image {
-	ElfW(Ehdr) head;
-	ElfW(Phdr) segments[2];
-	ElfW(Dyn) dynamic[MAX_TAGS];
-	char strings[MAX_STRINGS];
-} image;
-static size_t tag_count, string_bytes;
-
 static struct zp_trust trust;
 static char why[PATH_MAX + 160];
-
-static void forge_begin(void)
-{
-	ElfW(Ehdr) own;
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(read(fd, &own, sizeof(own)), sizeof(own));
-	close(fd);
-	memset(&image, 0, sizeof(image));
-	memcpy(image.head.e_ident, own.e_ident, EI_NIDENT);
-	image.head.e_machine = own.e_machine;
-	image.head.e_type = ET_DYN;
-	image.head.e_phoff = offsetof(struct image, segments);
-	image.head.e_phentsize = sizeof(image.segments[0]);
-	image.head.e_phnum = 2;
-	image.segments[0].p_type = PT_LOAD;
-	image.segments[0].p_vaddr = 0x1000;
-	image.segments[0].p_filesz = sizeof(image);
-	image.segments[1].p_type = PT_DYNAMIC;
-	image.segments[1].p_offset = offsetof(struct image, dynamic);
-	image.segments[1].p_filesz = sizeof(image.dynamic);
-	image.dynamic[0].d_tag = DT_STRTAB;
-	image.dynamic[0].d_un.d_ptr = 0x1000 + offsetof(struct image, strings);
-	tag_count = 1;
-	string_bytes = 1;
-}
-
-static void add_tag(long tag, const char *text)
-{
-	ck_assert_uint_lt(tag_count + 1, MAX_TAGS);
-	ck_assert_uint_lt(string_bytes + strlen(text) + 1, MAX_STRINGS);
-	image.dynamic[tag_count].d_tag = tag;
-	image.dynamic[tag_count++].d_un.d_val = string_bytes;
-	strcpy(image.strings + string_bytes, text);
-	string_bytes += strlen(text) + 1;
-}
-
-static void forge_end(const char *entry, mode_t mode)
-{
-	scratch_file(entry, mode, &image, offsetof(struct image, strings) + string_bytes);
-}
-
-/* Writes a shared object with these pairs of a tag and a text; the last tag is 0. */
-static void forge(const char *entry, ...)
-{
-	va_list args;
-	long tag;
-	forge_begin();
-	va_start(args, entry);
-	while ((tag = va_arg(args, int)) != 0)
-		add_tag(tag, va_arg(args, const char *));
-	va_end(args);
-	forge_end(entry, 0644);
-}
 
 static void mode(const char *entry, mode_t bits)
 {
@@ -485,6 +421,36 @@ START_TEST(too_many_dependencies_are_refused)
 }
 END_TEST
 
+static void reports_lack_of_descriptors(void)
+{
+	uint64_t bytes_read = 0;
+	const char *path = scratch_path("d/x.so");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	unit_leave_descriptors(0);
+	int err = zp_needs_judge(&trust, fd, path, path, &bytes_read, why, sizeof(why));
+	unit_leave_descriptors(-1);
+	close(fd);
+	ck_assert_int_eq(err, -EMFILE);
+	assert_contains(why, "its libraries cannot be checked: Too many open files");
+}
+
+/* Otherwise a lack of descriptors would let files pass that others may change. */
+START_TEST(library_or_directory_that_cannot_be_opened_is_not_taken_for_absent)
+{
+	start();
+	forge("d/x.so", DT_RUNPATH, "$ORIGIN/lib", DT_NEEDED, "liba.so", 0);
+	forge("d/lib/liba.so", 0);
+	reports_lack_of_descriptors();
+	accepted();
+	ck_assert_int_eq(unlink(scratch_path("d/lib/liba.so")), 0);
+	scratch_directory("d/lib/glibc-hwcaps", 0755);
+	reports_lack_of_descriptors();
+	accepted();
+	finish();
+}
+END_TEST
+
 START_TEST(judging_leaks_nothing)
 {
 	start();
@@ -590,6 +556,7 @@ int main(void)
 		links_to_directories_for_the_processor_are_checked,
 		owners_and_acls_are_checked_as_for_the_plugin,
 		too_many_dependencies_are_refused,
+		library_or_directory_that_cannot_be_opened_is_not_taken_for_absent,
 		judging_leaks_nothing,
 		links_with_many_components_are_followed_within_bounds,
 		damaged_files_are_read_within_their_bounds,
