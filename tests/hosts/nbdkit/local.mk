@@ -29,7 +29,8 @@ check_PROGRAMS += tests/hosts/nbdkit/remote
 TESTS += tests/hosts/nbdkit/remote
 tests_hosts_nbdkit_remote_SOURCES = tests/hosts/nbdkit/remote.c \
 	hosts/nbdkit/remote.c hosts/nbdkit/remote.h hosts/nbdkit/remote_connect.c hosts/nbdkit/remote_internal.h
-tests_hosts_nbdkit_remote_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store -Dclock_gettime=test_clock_gettime
+tests_hosts_nbdkit_remote_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store -Dclock_gettime=test_clock_gettime \
+	-Dpthread_cond_wait=test_pthread_cond_wait
 tests_hosts_nbdkit_remote_CFLAGS = $(unit_cflags) $(NBDKIT_CFLAGS) $(LIBNBD_CFLAGS)
 tests_hosts_nbdkit_remote_LDADD = $(unit_ldadd)
 endif

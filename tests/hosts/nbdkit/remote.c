@@ -14,7 +14,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -35,6 +37,7 @@ static struct {
 	unsigned char value, flushed_value;
 	unsigned int flushes;
 	bool can_flush;
+	bool hides_size;
 	size_t block_min, block_max; /* 0 if it advertises none */
 	size_t longest_io;
 	uint64_t longest_zero, zeros, longest_status; /* bytes, requests */
@@ -44,6 +47,9 @@ static struct {
 } server;
 
 static time_t seconds; /* of the clock */
+
+/* A thread is about to wait for a connection that another one uses. */
+static sem_t is_waiting;
 
 /* The next request of this kind, or attempt to connect, waits in the server until it may end. */
 static _Atomic bool holds_read, holds_write, holds_connect;
@@ -115,7 +121,7 @@ int nbd_aio_get_fd(struct nbd_handle *nbd)
 int64_t nbd_get_size(struct nbd_handle *nbd)
 {
 	(void)nbd;
-	return SIZE;
+	return server.hides_size ? -1 : SIZE;
 }
 
 int64_t nbd_get_block_size(struct nbd_handle *nbd, int type)
@@ -259,9 +265,24 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 	return 0;
 }
 
+/* It is renamed like clock_gettime. */
+int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
+{
+	static const struct timespec end_of_time = { .tv_sec = INT32_MAX };
+
+	sem_post(&is_waiting);
+	return pthread_cond_timedwait(condition, lock, &end_of_time);
+}
+
+static char last_error[256];
+
 void nbdkit_error(const char *format, ...)
 {
-	(void)format;
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(last_error, sizeof(last_error), format, args);
+	va_end(args);
 }
 
 void nbdkit_debug(const char *format, ...)
@@ -281,6 +302,7 @@ static void start(void)
 {
 	memset(&server, 0, sizeof(server));
 	server.can_flush = true;
+	ck_assert_int_eq(sem_init(&is_waiting, 0, 0), 0);
 	ck_assert_int_eq(sem_init(&is_held, 0, 0), 0);
 	ck_assert_int_eq(sem_init(&may_end, 0, 0), 0);
 	remote = remote_open("nbd://test", CONNECTIONS, UNIT);
@@ -376,6 +398,8 @@ START_TEST(flush_notices_a_restart_on_a_connection_that_is_in_use)
 	reader = start_held(&holds_read, read_one);
 	restart_server();
 	ck_assert_int_eq(pthread_create(&flusher, NULL, flush_that_must_fail, NULL), 0);
+	while (sem_wait(&is_waiting))
+		;
 	end_held(reader);
 	ck_assert_int_eq(pthread_join(flusher, NULL), 0);
 	ck_assert_int_eq(call.flush(call.user), 0);
@@ -414,6 +438,25 @@ START_TEST(server_without_flush_is_not_asked_to_flush)
 	ck_assert_int_eq(call.zero(call.user, 0, UNIT), 0);
 	ck_assert_int_eq(call.flush(call.user), -EIO);
 	ck_assert_int_eq(call.flush(call.user), 0);
+	remote_close(remote);
+}
+END_TEST
+
+START_TEST(server_that_does_not_say_how_large_the_disk_is_is_refused)
+{
+	start();
+	remote_close(remote);
+	server.hides_size = true;
+	ck_assert_ptr_null(remote_open("nbd://test", CONNECTIONS, UNIT));
+	assert_contains(last_error, "the size of the backing nbd://test cannot be determined");
+	/* A server that came back like that serves another disk. */
+	server.hides_size = false;
+	remote = remote_open("nbd://test", CONNECTIONS, UNIT);
+	ck_assert_ptr_nonnull(remote);
+	call = remote_backing(remote);
+	restart_server();
+	server.hides_size = true;
+	ck_assert_int_eq(call.pread(call.user, unit, UNIT, 0), -EIO);
 	remote_close(remote);
 }
 END_TEST
@@ -584,6 +627,7 @@ int main(void)
 		flush_notices_a_restart_on_a_connection_that_is_in_use,
 		each_connection_that_wrote_is_flushed,
 		server_without_flush_is_not_asked_to_flush,
+		server_that_does_not_say_how_large_the_disk_is_is_refused,
 		request_is_no_longer_than_the_server_accepts,
 		long_ranges_are_zeroed_and_examined_in_steps,
 		server_that_came_back_must_accept_the_same_requests,

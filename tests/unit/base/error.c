@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -251,9 +252,54 @@ START_TEST(thread_keys_of_the_program_keep_their_values)
 }
 END_TEST
 
+static bool fails_meanwhile;
+static unsigned int keys_made, keys_deleted;
+
+/*
+ * The library calls these two functions instead of the C library's.  While this thread makes a key for the texts, another
+ * thread makes one as well.
+ */
+int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	int (*create)(pthread_key_t *, void (*)(void *)) = NULL;
+	char text[64] = "";
+
+	*(void **)&create = dlsym(RTLD_NEXT, "pthread_key_create");
+	if (fails_meanwhile) {
+		fails_meanwhile = false;
+		in_thread(fail_and_read, text);
+		ck_assert_str_eq(text, "the message of the other thread");
+	}
+	keys_made++;
+	return create(key, destructor);
+}
+
+int pthread_key_delete(pthread_key_t key)
+{
+	int (*delete)(pthread_key_t) = NULL;
+
+	*(void **)&delete = dlsym(RTLD_NEXT, "pthread_key_delete");
+	keys_deleted++;
+	return delete (key);
+}
+
+/* This case is the first one, because the key is made at the first message of the process. */
+START_TEST(threads_that_fail_first_at_once_share_one_key)
+{
+	fails_meanwhile = true;
+	keys_made = keys_deleted = 0;
+	(void)zp_fail(EIO, "the message of this thread");
+	ck_assert_str_eq(zpool_last_error(), "the message of this thread");
+	ck_assert(!fails_meanwhile);
+	ck_assert_uint_eq(keys_made, 2);
+	ck_assert_uint_eq(keys_deleted, 1);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
+		threads_that_fail_first_at_once_share_one_key,
 		thread_without_an_error_reads_the_empty_text,
 		fail_returns_the_negative_errno_and_sets_the_text,
 		fail_null_returns_null_and_sets_errno,

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/core/limited.h"
@@ -158,6 +160,56 @@ START_TEST(nowait_does_not_wait_for_the_check_of_a_limit)
 	ck_assert_int_eq(nowait_error, -EAGAIN);
 	ck_assert_int_eq(zpool_get_stats(pool, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.malloc_failed_again, 1);
+	finish();
+}
+END_TEST
+
+static _Atomic bool is_napping;
+
+/* The library calls this function instead of the C library's. */
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	is_napping = true;
+	return clock_nanosleep(CLOCK_MONOTONIC, 0, time, left) ? -1 : 0;
+}
+
+static void *store_and_wait(void *handle)
+{
+	*(unsigned long *)handle = store(1);
+	return NULL;
+}
+
+static pthread_t napper;
+static unsigned long handle_of_napper;
+
+/* The NOWAIT call has its turn until another thread waits for that. */
+static int malloc_until_another_thread_naps(void *driver_pool, size_t size, zpool_gfp_t gfp, unsigned long *handle)
+{
+	if (gfp & ZPOOL_GFP_NOWAIT) {
+		ck_assert_int_eq(pthread_create(&napper, NULL, store_and_wait, &handle_of_napper), 0);
+		while (!is_napping)
+			(void)sched_yield();
+		ck_assert_uint_eq(knobs.calls[CALL_MALLOC], 0);
+	}
+	return real->malloc(driver_pool, size, gfp, handle);
+}
+
+START_TEST(malloc_waits_for_the_turn_of_a_nowait_malloc)
+{
+	struct zpool_driver original = driver_for_tests("mock");
+	unsigned long handle;
+
+	start_empty();
+	real = &original;
+	driver.set_limit = NULL;
+	driver.malloc = malloc_until_another_thread_naps;
+	knobs.leaves_limit_to_core = true;
+	open_pool("mock:limit=64K");
+	is_napping = false;
+	ck_assert_int_eq(zpool_malloc(pool, 1, ZPOOL_GFP_NOWAIT, &handle), 0);
+	ck_assert_int_eq(pthread_join(napper, NULL), 0);
+	ck_assert_uint_ne(handle_of_napper, handle);
+	ck_assert_uint_eq(knobs.calls[CALL_MALLOC], 2);
 	finish();
 }
 END_TEST
@@ -361,6 +413,7 @@ int main(void)
 		freed_space_is_used_again_below_a_lowered_limit,
 		refused_malloc_makes_no_room_above_the_limit,
 		nowait_does_not_wait_for_the_check_of_a_limit,
+		malloc_waits_for_the_turn_of_a_nowait_malloc,
 		nowait_wakes_no_thread_after_the_check_of_a_limit,
 		driver_with_a_limit_of_its_own_is_asked_directly,
 		limit_that_is_lowered_during_a_malloc_holds,
