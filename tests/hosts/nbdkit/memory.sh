@@ -135,6 +135,16 @@ prints "the log reports that the statistics could not be written" 'statistics co
 works "the disk still works" nbdcopy "$(uri deaf)" "$work/copy"
 stop deaf
 
+# A filter that logs an error, here because its file reaches the limit, makes nbdkit report one, and the disk works on.
+(
+    ulimit -f 200
+    # shellcheck disable=SC2016 # nbdkit sets uri.
+    nbdkit_run --unix - "$plugin" 16M unit=512 driver="trace:file=$work/trace,overwrite=yes+zsmalloc" \
+        --run 'nbdcopy --flush '"$work/noise"' "$uri"' >"$work/out" 2>&1
+)
+is "the disk works without its trace" 0 "$?"
+prints "the error of the filter is reported" 'error: trace .*/trace cannot be written: File too large'
+
 # A signal that is ignored when the server starts stays ignored.
 trap '' USR1
 start ignoring "$plugin" --verbose 1M || finish
