@@ -288,8 +288,8 @@ static int64_t pwrite_before_flush_that_fails(void *user, const void *buf, size_
 }
 
 /*
- * So many direct writes have failed that the store repeats the oldest one before it begins another.  The device may have
- * lost what was repeated if a flush of another thread fails meanwhile, and then the store must write it once more.
+ * So many direct writes have failed that the store repeats the oldest one before it begins another.  The device may
+ * have lost what was repeated if a flush of another thread fails meanwhile, and then the store must write it once more.
  */
 START_TEST(direct_write_is_repeated_again_if_a_flush_fails_meanwhile)
 {

@@ -256,8 +256,8 @@ static bool fails_meanwhile;
 static unsigned int keys_made, keys_deleted;
 
 /*
- * The library calls these two functions instead of the C library's.  While this thread makes a key for the texts, another
- * thread makes one as well.
+ * The library calls these two functions instead of the C library's.  While this thread makes a key for the texts,
+ * another thread makes one as well.
  */
 int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 {
