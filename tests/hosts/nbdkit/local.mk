@@ -27,7 +27,7 @@ tests_hosts_nbdkit_crash_LDADD = $(LIBNBD_LIBS) $(PTHREAD_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += tests/hosts/nbdkit/remote
 TESTS += tests/hosts/nbdkit/remote
-tests_hosts_nbdkit_remote_SOURCES = tests/hosts/nbdkit/remote.c \
+tests_hosts_nbdkit_remote_SOURCES = tests/hosts/nbdkit/remote.c tests/hosts/nbdkit/remote_server.h \
 	hosts/nbdkit/remote.c hosts/nbdkit/remote.h hosts/nbdkit/remote_connect.c hosts/nbdkit/remote_internal.h
 tests_hosts_nbdkit_remote_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/store -Dclock_gettime=test_clock_gettime \
 	-Dpthread_cond_wait=test_pthread_cond_wait
