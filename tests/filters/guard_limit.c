@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The filters at the limit of a pool: guard, whose table and the driver below share it, and all above a driver that
- * does not enforce it.
+ * does not enforce it.  Also above a driver that fails a call.
  */
 #include "config.h"
 
@@ -213,6 +213,28 @@ START_TEST(failed_map_fails_the_malloc_and_frees_the_object)
 }
 END_TEST
 
+/* The object is gone for the caller, whatever became of it below. */
+START_TEST(free_that_the_driver_below_refuses_is_reported)
+{
+	struct zpool_driver driver = driver_for_tests("stubborn");
+	unsigned long handle;
+
+	driver_knobs_reset();
+	ck_assert_int_eq(zpool_register_driver(&driver), 0);
+	pool = stack_open("guard", "stubborn", NULL);
+	handle = stack_store(pool, 64);
+	knobs.overrule[CALL_FREE] = true;
+	knobs.answer[CALL_FREE] = -EINVAL;
+	zpool_free(pool, handle);
+	ck_assert_uint_eq(stack_logged("driver \"stubborn\" refuses to free handle"), 1);
+	ck_assert_uint_eq(stack_stats(pool).objects, 0);
+	ck_assert_uint_eq(stack_stats(pool).errors, 1);
+	ck_assert_ptr_null(zpool_map_handle(pool, handle, ZPOOL_MM_RO));
+	zpool_destroy_pool(pool);
+	ck_assert_int_eq(zpool_unregister_driver(&driver), 0);
+}
+END_TEST
+
 /* The limit of a new pool is set when the pool of the driver below exists, which must be destroyed again. */
 START_TEST(pool_is_not_created_if_the_driver_below_refuses_its_limit)
 {
@@ -317,6 +339,7 @@ int main(void)
 	tcase_add_loop_test(tcase, fault_below_fails_the_malloc_and_is_counted_once, 0, 2 * STACK_DRIVERS);
 	tcase_add_loop_test(tcase, failure_at_the_limit_of_a_driver_without_set_limit_is_counted_once, 0, STACKS);
 	tcase_add_test(tcase, failed_map_fails_the_malloc_and_frees_the_object);
+	tcase_add_test(tcase, free_that_the_driver_below_refuses_is_reported);
 	tcase_add_test(tcase, pool_is_not_created_if_the_driver_below_refuses_its_limit);
 	tcase_add_loop_test(tcase, total_size_is_that_of_one_moment, 0, STACK_DRIVERS);
 	tcase_add_test(tcase, failed_malloc_says_nothing_about_trim_and_compact);

@@ -240,6 +240,7 @@ START_TEST(torn_direct_write_leaves_a_whole_value)
 	ck_assert_uint_eq(stats.refused_backing, BIG_KEYS);
 	image_fail(&image, 0, 0, 0);
 	for (int key = 0; key < BIG_KEYS; key++) {
+		ck_assert_int_eq(zpool_store_get(store, (uint64_t)key, found, BIG - 1), -ENOBUFS);
 		ck_assert_int_eq(zpool_store_get(store, (uint64_t)key, found, BIG), BIG);
 		changed += !memcmp(found, new_value, BIG);
 		ck_assert_msg(!memcmp(found, new_value, BIG) || !memcmp(found, old_value, BIG), "key %d", key);
