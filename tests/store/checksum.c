@@ -233,6 +233,30 @@ START_TEST(object_that_cannot_be_mapped_is_copied)
 }
 END_TEST
 
+START_TEST(value_that_cannot_be_written_is_refused)
+{
+	struct zpool_store_stats stats;
+	struct zpool_stats pool_stats;
+	unsigned char changed[UNIT];
+
+	open_plain("fault+zsmalloc", _i ? "none" : "lz4");
+	memset(changed, 'z', UNIT / 2);
+	memcpy(changed + UNIT / 2, value, UNIT / 2);
+	ck_assert_int_eq(zpool_set_param(store->pool, "map_share", "1000"), 0);
+	ck_assert_int_eq(zpool_store_put(store, KEY + 1, changed, UNIT), -EIO);
+	ck_assert_int_eq(zpool_store_put(store, KEY, changed, UNIT), -EIO);
+	ck_assert_int_eq(zpool_set_param(store->pool, "map_share", "0"), 0);
+	ck_assert_int_eq(zpool_store_get_stats(store, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.refused_other, 2);
+	ck_assert_uint_eq(stats.units, 1);
+	ck_assert_int_eq(zpool_get_stats(store->pool, &pool_stats, sizeof(pool_stats)), 0);
+	ck_assert_uint_eq(pool_stats.objects, 1);
+	ck_assert_int_eq(zpool_store_get(store, KEY + 1, other, UNIT), -ENOENT);
+	expect_value();
+	zpool_store_close(store);
+}
+END_TEST
+
 START_TEST(object_that_can_be_neither_mapped_nor_copied_is_reported)
 {
 	open_plain("fault+zsmalloc", _i ? "none" : "lz4");
@@ -254,6 +278,7 @@ int main(void)
 	tcase_add_test(tcase, damaged_value_is_not_recompressed);
 	tcase_add_loop_test(tcase, overwritten_payload_is_reported_without_checksums, 0, 3);
 	tcase_add_loop_test(tcase, object_that_cannot_be_mapped_is_copied, 0, 2);
+	tcase_add_loop_test(tcase, value_that_cannot_be_written_is_refused, 0, 2);
 	tcase_add_loop_test(tcase, object_that_can_be_neither_mapped_nor_copied_is_reported, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
