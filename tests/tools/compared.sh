@@ -208,6 +208,8 @@ made 'end' 'no-end'
 refused "an end without numbers" 'at byte 44, its end record is not valid'
 "$forge" zs~malloc >"$trace" </dev/null
 refused "a NUL in the spec" 'at byte 36, its spec contains a NUL'
+made 'malloc 10 0' 'extra 1'
+refused "an end with another number of calls" 'at byte 64, its end says 2 calls, and it has 1'
 made 'malloc 10 0' 'map 1 3'
 refused "an unknown mode" 'at byte 64, call 1 maps in an unknown mode'
 {
@@ -221,6 +223,12 @@ refused "a byte that changed" 'the checksum of the block at byte 44 does not mat
     printf 'junkjunkjunkjunk'
 } >"$trace"
 refused "junk after the header" 'at byte 44, there is no valid block'
+{
+    head -c 48 "$work/whole"
+    printf '\377\377\377\377'
+    tail -c +53 "$work/whole"
+} >"$trace"
+refused "an endless block" 'at byte 44, a block of 4294967295 bytes begins, more than [0-9]+'
 {
     cat "$work/whole"
     echo more

@@ -5,8 +5,8 @@
  * Each line of standard input is a call: its name, followed by the numbers of its record (trace_format.h), for example
  * "malloc 100 0", "write 1 50 0" or "free 1". "times N" before a call repeats it. "failed N" is the reason for which it
  * failed. "bytes XX..." writes these bytes instead of a call, "block" ends a block, "end" ends a block and marks it as
- * the end, "no-end" leaves out the end, and "lost N" is the number of calls that the end reports as missing. Each "~" in
- * SPEC becomes a NUL. The checksums are correct.
+ * the end, and "no-end" leaves out the end. "lost N" is the number of calls that the end reports as missing, and "extra
+ * N" by how many its number of calls is wrong. Each "~" in SPEC becomes a NUL. The checksums are correct.
  */
 #include <config.h>
 
@@ -28,7 +28,7 @@ static const char *const names[] = {
 static uint8_t payload[TRACE_PAYLOAD_BYTES_MAX];
 static size_t payload_bytes;
 static uint32_t records;
-static uint64_t calls, lost;
+static uint64_t calls, lost, extra;
 static bool no_end;
 
 static void put_block(const char *kind)
@@ -125,6 +125,10 @@ static bool obey(char *line)
 		lost = strtoull(line + 5, NULL, 10);
 		return true;
 	}
+	if (!strncmp(line, "extra ", 6)) {
+		extra = strtoull(line + 6, NULL, 10);
+		return true;
+	}
 	if (!strncmp(line, "times ", 6)) {
 		times = strtoull(line + 6, &end, 10);
 		line = end + 1;
@@ -152,7 +156,7 @@ int main(int argc, char **argv)
 		put_block(TRACE_BLOCK_DATA);
 	if (!no_end) {
 		payload_bytes = TRACE_END_BYTES;
-		trace_put(payload, calls, 8);
+		trace_put(payload, calls + extra, 8);
 		trace_put(payload + 8, lost, 8);
 		memset(payload + 16, 0, TRACE_END_BYTES - 16);
 		put_block(TRACE_BLOCK_END);
