@@ -72,6 +72,16 @@ exits "temporary files" 1
 warns "the message has the reason" 'cannot write a temporary file in .*full: No space left on device'
 only_old "temporary files"
 
+# The disk has room for the input, but not for the units that are evicted as well.
+mount_memory 1m "$work/large"
+random_file "$work/noise" 700000
+TMPDIR=$work/large
+run store -t zbud --limit 64K "$work/noise"
+TMPDIR=$usual
+exits "the file of evicted units" 1
+prints "the report has the reason" '^zbud .* failed: evicting: No space left on device'
+is "the file of evicted units: no file is left" "" "$(ls -A "$work/large")"
+
 ZPOOL_STATS=$full/stats
 export ZPOOL_STATS
 run store -t zbud "$work/input"

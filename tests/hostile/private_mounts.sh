@@ -24,7 +24,7 @@ fi
 # shellcheck source=tests/tools/common.sh
 . "${srcdir:-.}/tests/tools/common.sh"
 
-# mount_memory SIZE DIRECTORY: makes the directory and mounts a file system in memory on it, or skips the test
+# mount_memory SIZE DIRECTORY: makes the directory, in $work, and mounts a file system in memory on it, or skips the test
 mount_memory()
 {
     mkdir "$2"
@@ -33,7 +33,6 @@ mount_memory()
         echo "skipped: a file system cannot be mounted here"
         exit 77
     }
-    mounted=$2
-    # The directory cannot be removed while file systems are mounted below it.
-    trap 'umount -R "$mounted"; rm -rf "$work"' EXIT
+    # Directories cannot be removed while file systems are mounted there.
+    trap 'umount -R "$work"/*/ 2>/dev/null; rm -rf "$work"' EXIT
 }
