@@ -273,7 +273,7 @@ int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
 
 static char last_error[256];
 
-void nbdkit_error(const char *format, ...)
+__attribute__((format(printf, 1, 2))) void nbdkit_error(const char *format, ...)
 {
 	va_list args;
 
