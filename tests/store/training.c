@@ -112,7 +112,7 @@ START_TEST(dictionary_beyond_a_limit_that_was_lowered_meanwhile_is_discarded)
 }
 END_TEST
 
-START_TEST(failure_of_zstd_is_told_by_its_reason)
+START_TEST(reason_why_zstd_cannot_train_is_reported)
 {
 	answer = (size_t)-ZSTD_error_memory_allocation;
 	expect_failure(-ENOMEM, "no memory for training");
@@ -134,7 +134,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, two_threads_do_not_train_at_once);
 	tcase_add_test(tcase, dictionary_beyond_a_limit_that_was_lowered_meanwhile_is_discarded);
-	tcase_add_test(tcase, failure_of_zstd_is_told_by_its_reason);
+	tcase_add_test(tcase, reason_why_zstd_cannot_train_is_reported);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
