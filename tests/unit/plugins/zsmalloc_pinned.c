@@ -92,6 +92,39 @@ START_TEST(frees_compact_beside_mapped_objects)
 }
 END_TEST
 
+/* The two objects of the second zspage could only move to pages of the first one, which the limit does not allow. */
+START_TEST(moves_that_fail_at_the_limit_are_not_counted)
+{
+	const struct zsmalloc_class *class = zsmalloc_class_of(pool, SIZE);
+
+	fill(1, SIZE);
+	unsigned int count = class->slots + 2u;
+	unsigned int left = (2 * ZP_PAGE_BYTES - class->head_bytes) / class->slot_bytes; /* in its first two pages */
+	for (unsigned int i = 1; i < count; i++)
+		handles[i] = store(SIZE);
+	for (unsigned int i = left; i < count - 2; i++)
+		release(handles[i]);
+	for (unsigned int i = 0; i < left; i++)
+		pin(i);
+	pin(count - 2);
+	pin(count - 1);
+	(void)compact(0, 0);
+	unpin(count - 2);
+	unpin(count - 1);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, zsmalloc->total_size(pool)), 0);
+	ck_assert_uint_eq(compact(0, 0), 0);
+	ck_assert_uint_eq(stats().compact_moved_bytes, 0);
+	ck_assert_uint_eq(class->zspages, 2);
+	ck_assert_int_eq(zsmalloc->set_limit(pool, 0), 0);
+	(void)compact(0, 0);
+	ck_assert_uint_eq(stats().compact_moved_bytes, 2 * class->slot_bytes);
+	ck_assert_uint_eq(class->zspages, 1);
+	for (unsigned int i = 0; i < left; i++)
+		unpin(i);
+	ck_assert(is_intact(handles[count - 2], SIZE) && is_intact(handles[count - 1], SIZE));
+}
+END_TEST
+
 /* Back pointers are a fifth of the memory of the smallest objects, and compaction cannot win it. */
 START_TEST(packed_class_of_small_objects_is_not_compacted)
 {
@@ -420,6 +453,7 @@ int main(void)
 	tcase_set_timeout(pinned, 300);
 	tcase_add_test(pinned, many_mapped_objects_do_not_end_compaction);
 	tcase_add_test(pinned, frees_compact_beside_mapped_objects);
+	tcase_add_test(pinned, moves_that_fail_at_the_limit_are_not_counted);
 	tcase_add_loop_test(pinned, packed_class_of_small_objects_is_not_compacted, 0, 2);
 	tcase_add_test(pinned, packed_class_has_no_freeable_pages);
 	tcase_add_test(pinned, nowait_finds_memory_behind_a_released_page);
