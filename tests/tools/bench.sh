@@ -199,8 +199,8 @@ quick -w pair --type libc --peer none --json
 is "the pair alone is measured in all its states" 6 "$(value allocators 0 figures length)"
 quick -w pair --type libc --peer none --threads 2 --json
 ns=$(figure libc pair-full rounds 0 wall_ns)
-is "the time of a pair is that of one thread" "$(awk -v ns="$ns" 'BEGIN { printf "%.1f", ns / 10000 }')" \
-    "$(figure libc pair-full ns | awk '{ printf "%.1f", $1 }')"
+is "the time of a pair is that of one thread" "$(awk -v ns="$ns" 'BEGIN { printf "%.6g", ns / 10000 }')" \
+    "$(figure libc pair-full ns | awk '{ printf "%.6g", $1 }')"
 quick -w evict --type zbud --peer none --json
 live=$(figure zbud evict rounds 0 live_bytes)
 holds "objects that were not evicted are alive" "$live" -gt 0
