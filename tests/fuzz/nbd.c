@@ -247,7 +247,10 @@ static void do_write(struct fuzz_input *input)
 	free(bytes);
 }
 
-/* A trim may keep the parts of units at both ends of its range if there is no room for the changed units. */
+/*
+ * A trim may keep the parts of units at both ends of its range: there may be no room for the changed units, or they may
+ * be too large for the driver.
+ */
 static void finish_trim(struct range range, const unsigned char *zeroes)
 {
 	uint32_t end = range.at + range.bytes, unit = disk.unit_bytes;
